@@ -1,0 +1,186 @@
+"""The command `aoshell`: flags and arguments, each to one function.
+
+Exit codes: 0; 1 when a line failed; 2 for a command line that cannot be understood; 130 after
+Ctrl-C without a terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from aoshell.errors import AoError, UsageError
+from aoshell.shell.options import Options
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import Limits, Node, ProcessInfo
+    from aoshell.settings import Settings
+    from aoshell.shell.render import Renderer
+    from aoshell.shell.start import Start
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FIRST_PROMPT = "aos> "
+
+
+class Backend(Protocol):
+    """The node behind the shell; what is read only works while another shell holds it."""
+
+    async def open(self, settings: Settings, limits: Limits) -> Node:
+        """Open the node."""
+
+    def processes(self, settings: Settings) -> Sequence[ProcessInfo]:
+        """All processes, newest first."""
+
+    def last_prompt(self, settings: Settings, name: str) -> str:
+        """The prompt that a process gave last, "" where there is none."""
+
+
+class LocalBackend:
+    """The built-in node."""
+
+    async def open(self, settings: Settings, limits: Limits) -> Node:
+        from aoshell.nodes.local.node import LocalNode
+
+        return await LocalNode.open(settings.state, limits)
+
+    def processes(self, settings: Settings) -> Sequence[ProcessInfo]:
+        from aoshell.nodes.local.peek import processes
+
+        return processes(settings.node_db)
+
+    def last_prompt(self, settings: Settings, name: str) -> str:
+        from aoshell.nodes.local.peek import last_prompt
+
+        return last_prompt(settings.node_db, name)
+
+
+def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> int:
+    """Entry point. Returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        from aoshell import __version__
+
+        print(f"aoshell {__version__}")
+        return 0
+    try:
+        return _start(_parsed(arguments), backend or LocalBackend())
+    except AoError as error:
+        return _failed(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads any more. What Python still has in its buffers must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+
+
+def _start(options: Options, backend: Backend) -> int:
+    from aoshell.settings import Settings
+
+    settings = Settings.find()
+    if options.list:
+        _renderer(options).processes(backend.processes(settings))
+        return 0
+    interactive = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if interactive and not options.runs and not options.json:
+        return _prompt(options, settings, backend)
+    return _batch(options, settings, backend)
+
+
+def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
+    """The prompt is on the screen first, and keys count from then on; the rest comes behind it."""
+    from aoshell.shell.render import prompt_text
+    from aoshell.shell.terminal import Terminal
+
+    known = backend.last_prompt(settings, options.reference or "default")
+    prompt = prompt_text(known or FIRST_PROMPT, colour=_colour(sys.stdout.isatty()))
+    with Terminal(prompt):
+        import asyncio
+
+        from aoshell.shell.interactive import interact
+
+        return asyncio.run(
+            interact(
+                _start_of(options),
+                settings,
+                backend.open,
+                prompt,
+                first=tuple(options.script),
+                colour=_colour(True),
+            )
+        )
+
+
+def _batch(options: Options, settings: Settings, backend: Backend) -> int:
+    import asyncio
+
+    from aoshell.shell.batch import run_batch
+    from aoshell.shell.session import Patience
+
+    return asyncio.run(
+        run_batch(
+            _start_of(options),
+            settings,
+            backend.open,
+            _renderer(options),
+            options.script,
+            read_stdin=not options.runs,
+            patience=Patience.OWN if options.no_wait else Patience.SETTLED,
+        )
+    )
+
+
+def _renderer(options: Options) -> Renderer:
+    from aoshell.shell.render import Renderer, writer
+
+    colour = _colour(sys.stdout.isatty() and sys.stderr.isatty())
+    out, err = writer(sys.stdout), writer(sys.stderr)
+    return Renderer(out, err, colour=colour, as_json=options.json)
+
+
+def _colour(terminal: bool) -> bool:
+    return terminal and not os.environ.get("NO_COLOR")
+
+
+def _start_of(options: Options) -> Start:
+    from dataclasses import replace
+
+    from aoshell.nodes.base import Limits
+    from aoshell.protocol.message import tags_of
+    from aoshell.shell.start import DEFAULT_NAME, Start
+
+    limits = Limits()
+    if options.seconds is not None:
+        limits = replace(limits, seconds=options.seconds)
+    if options.megabytes is not None:
+        limits = replace(limits, memory=int(options.megabytes * 1024 * 1024))
+    return Start(
+        options.reference or DEFAULT_NAME,
+        options.module,
+        options.data,
+        tags_of(options.pairs),
+        options.cron,
+        options.wallet,
+        limits,
+    )
+
+
+def _parsed(arguments: list[str]) -> Options:
+    if not arguments:
+        return Options()
+    from aoshell.shell.arguments import parse
+
+    return parse(arguments)
+
+
+def _failed(error: AoError) -> int:
+    from aoshell.shell.render import clean
+
+    print(clean(str(error), colour=False), file=sys.stderr)
+    return MISUSED if isinstance(error, UsageError) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""What a node is to the shell: one interface, whoever implements it.
+
+The shell, its commands and its feed know this module only. Everything that reaches a person as a
+failure is an `AoError`; a verb that a node lacks raises `Unsupported`, whose hint names what to use
+instead, and is absent from `Node.capabilities`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A message that the node has taken and will not lose.
+
+    Attributes:
+        id: of the message (for a spawn: of the process).
+        process: where it was scheduled.
+        slot: its slot there.
+    """
+
+    id: str
+    process: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """One row of `.ps`.
+
+    Attributes:
+        slots: number of slots scheduled.
+        computed: number of slots evaluated.
+        live: whether a worker holds its state right now.
+        checkpoint: slot of the newest checkpoint, or None.
+        disk: bytes of its log, results and checkpoints on disk.
+        memory: bytes of its heap after the last message, 0 where unknown.
+        waiting: number of handlings suspended in `receive`.
+        prompt: the prompt it gave last, "" before the first.
+        created: milliseconds since the Unix epoch.
+    """
+
+    id: str
+    name: str
+    owner: str
+    module: str
+    slots: int
+    computed: int
+    live: bool
+    checkpoint: int | None
+    disk: int
+    memory: int
+    waiting: int
+    prompt: str
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """Who the node is: its kind ("local", "hyperbeam", "legacynet"), address and endpoint."""
+
+    kind: str
+    address: str
+    endpoint: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """Code that processes are made of.
+
+    Attributes:
+        id: 43 characters base64url; on the local node the SHA-256 of the bytes.
+        kind: "lua" or "wasm".
+        name: what the user called it, "" where they did not.
+        data: the source or the bytes.
+    """
+
+    id: str
+    kind: str
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One slot of a process: the message and, once computed, its result."""
+
+    message: Message
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened on the node, in the order in which it happened.
+
+    Attributes:
+        kind: "result" (a slot was computed; `entry` says which), "spawned" (`process` now exists),
+            "undelivered" (`detail` says why), "held" (a reply loop reached its bound) or "notice"
+            (`detail` is a sentence for the user: recovery, a discarded checkpoint, cron catch-up).
+        root: id of the message that caused it, "" for cron and notices.
+    """
+
+    kind: str
+    process: str
+    root: str
+    entry: Entry | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """An outbox message that the node kept instead of delivering it, and why."""
+
+    process: str
+    slot: int
+    index: int
+    reason: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process may use. `.limits` shows them.
+
+    Attributes:
+        seconds: compute time per message.
+        memory: bytes of heap per process.
+        pushes: messages that one root message may cause before the node holds the rest.
+        network: hold the network's limits on tags (128 tags, name 1,024 bytes, value 3,072 bytes).
+    """
+
+    seconds: float = 10.0
+    memory: int = 512 * 1024 * 1024
+    pushes: int = 10_000
+    network: bool = True
+
+
+class Node(Protocol):
+    """The verbs. Ids are 43 characters base64url; slots count from 0."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names of the verbs that this node carries out."""
+
+    async def spawn(self, item: DataItem, name: str = "") -> Receipt:
+        """Schedule a signed process definition; its id becomes the process's."""
+
+    async def send(self, process: str, item: DataItem) -> Receipt:
+        """Schedule a signed message. When this returns, the message is durable."""
+
+    async def result(self, process: str, slot: int) -> Result:
+        """The result of a slot, waiting until it is computed. Cancelling cancels the wait only."""
+
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
+        """Computed entries behind slot `after`, oldest first."""
+
+    async def dryrun(self, process: str, item: Message) -> Result:
+        """Evaluate a message without changing anything."""
+
+    async def slots(self, process: str) -> int:
+        """Number of slots scheduled."""
+
+    async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
+        """Messages of slots first…last, cron messages between them included."""
+
+    async def upload(self, data: bytes, name: str = "") -> Module:
+        """Store a module (Lua source or WASM, told apart by content) and return it."""
+
+    async def fetch(self, reference: str) -> Module:
+        """A module by id or by the name it was published under."""
+
+    async def info(self) -> NodeInfo:
+        """Who the node is."""
+
+    async def evidence(self, nonce: bytes) -> bytes:
+        """Attestation evidence of the machine it runs on."""
+
+    async def processes(self) -> Sequence[ProcessInfo]:
+        """All processes, newest first."""
+
+    async def find(self, reference: str) -> ProcessInfo:
+        """One process by id, by unambiguous beginning of its id (6 or more), or by name."""
+
+    def subscribe(self) -> AsyncIterator[Event]:
+        """Events from now on, in order. Closing the iterator ends the subscription."""
+
+    async def settled(self, root: str) -> None:
+        """Return once nothing that message `root` caused is left to compute, and it is on disk."""
+
+    async def cancel(self, process: str, slot: int) -> bool:
+        """Stop computing a slot now, as if its time were up. False if it was done already."""
+
+    async def close(self) -> None:
+        """Put workers away and leave everything on disk."""
+
+
+class LocalVerbs(Protocol):
+    """What only a node under the user's own hands can do (capability "local")."""
+
+    limits: Limits
+
+    async def set_limits(self, limits: Limits) -> None:
+        """Change limits for every message from now on; raising `pushes` frees what was held."""
+
+    async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
+        """Messages kept because nobody could take them, oldest first."""
+
+    async def verify_log(self, process: str) -> Sequence[str]:
+        """Replay the log in a fresh worker and compare; differences, one line each."""
+
+    async def export(self, process: str) -> bytes:
+        """A process as a file: log, results and modules."""
+
+    async def restore(self, data: bytes) -> ProcessInfo:
+        """Take in an exported process (`.import`)."""
+
+    async def delete(self, process: str) -> None:
+        """Forget a process and its log."""

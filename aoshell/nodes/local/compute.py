@@ -1,0 +1,551 @@
+"""Which process has a worker, and what each worker is to do.
+
+A process is *live* while a worker holds its state. It becomes live by its checkpoint, if there is a
+good one, and by the messages behind it, in the same way whether the node has just started, the
+worker was put away to make room, or it died. Messages with a result are replayed and not
+answered; one that had failed is not run again, only its error is told.
+
+Workers run ahead of the log by a window of messages; what fails is undone as `sandbox.worker`
+describes and what came behind it is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Limits
+from aoshell.nodes.local.checkpoint import Checkpoint, Checkpoints, Damaged
+from aoshell.nodes.local.store import Logged, ProcessRow, Store
+from aoshell.nodes.local.wire import TAGS, Wire, load
+from aoshell.sandbox.frames import Frame
+from aoshell.sandbox.supervisor import Supervisor, Worker
+
+MAX_LIVE = 64  # workers at a time
+WINDOW = 64  # messages a worker may be sent ahead of its answers
+TURN = 512  # messages a process computes before it makes room for others that wait
+BACKLOG = 4 << 20  # bytes waiting to be sent to a worker before replay pauses
+MAX_DEATHS = 3  # times a worker may be killed from outside under one message
+IMAGE_SECONDS = 60.0  # an image that takes longer is given up
+IDLE_SECONDS = 1.0  # behind the last message, before an idle process is checkpointed
+CHECKPOINT_EVERY = 0.5  # seconds of computing behind a checkpoint before the next one
+CHECKPOINT_SHARE = 20  # and at most one part in this many of the computing time
+
+
+class Node(Protocol):
+    """What compute needs of the node."""
+
+    limits: Limits
+
+    def definition(self, process: ProcessRow) -> list[Any]: ...
+    def environment(self, process: ProcessRow) -> dict[str, str] | None: ...
+    def row(self, number: int) -> ProcessRow: ...
+    def flush(self) -> None: ...
+    def stuck(self, process: ProcessRow, text: str) -> None: ...
+    def computed(
+        self, logged: Logged, outcome: str, milliseconds: float, memory: int, result: Wire
+    ) -> None: ...
+    def notice(self, process: ProcessRow, text: str) -> None: ...
+
+
+def message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
+    """A message in the order in which `LuaRuntime.deliver` takes it."""
+    return [
+        *wire[:6],
+        logged.timestamp,
+        logged.height,
+        logged.slot,
+        logged.chain,
+        logged.tick > 0,
+        read_only,
+        *wire[TAGS:],
+    ]
+
+
+@dataclass(slots=True)
+class Job:
+    """A message to be computed, in the form in which a worker takes it."""
+
+    logged: Logged
+    message: list[Any]
+    deaths: int = 0
+
+
+@dataclass(slots=True)
+class Dry:
+    """A dry run to be answered."""
+
+    message: list[Any]
+    answer: asyncio.Future[list[Any]]
+
+    def fail(self, text: str) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(AoError(text, stage="compute"))
+
+
+def _died(job: Job, how: str) -> str:
+    return f"its worker died {job.deaths} times under this message ({how})"
+
+
+class Computer:
+    """Computes scheduled messages, each process's in order. Runs on the event loop."""
+
+    def __init__(
+        self, node: Node, supervisor: Supervisor, store: Store, checkpoints: Checkpoints
+    ) -> None:
+        self.node = node
+        self.store = store
+        self.checkpoints = checkpoints
+        self.loop = asyncio.get_running_loop()
+        self._supervisor = supervisor
+        self._live: dict[int, Live] = {}
+        self._queues: dict[int, deque[Job]] = {}
+        self._dries: dict[int, deque[Dry]] = {}
+        self._waiting: deque[int] = deque()  # processes with work and no room
+        self._failures: dict[int, int] = {}  # workers that ended before they had begun
+        self._tick: asyncio.TimerHandle | None = self.loop.call_later(1, self._watch)
+
+    # Work in --------------------------------------------------------------------------------
+
+    def enqueue(self, logged: Logged, wire: Wire) -> None:
+        """Compute a message. It must be on disk."""
+        self._queues.setdefault(logged.process, deque()).append(
+            Job(logged, message_frame(logged, wire))
+        )
+        self._pump(logged.process)
+
+    def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[list[Any]]:
+        """Evaluate behind everything scheduled so far: outcome milliseconds memory result…"""
+        answer: asyncio.Future[list[Any]] = self.loop.create_future()
+        self._dries.setdefault(process, deque()).append(Dry(message, answer))
+        self._pump(process)
+        return answer
+
+    def cancel(self, process: int, seq: int) -> bool:
+        """Stop a message as if its time were up. False if it is not being computed."""
+        live = self._live.get(process)
+        return live is not None and live.cancel(seq)
+
+    def is_live(self, process: int) -> bool:
+        return process in self._live
+
+    def drop(self, process: int) -> None:
+        """Forget a process's worker and work."""
+        self._queues.pop(process, None)
+        live = self._live.pop(process, None)
+        if live:
+            live.kill()
+
+    def drop_all(self) -> None:
+        """Forget every worker: their state may be ahead of the log."""
+        for process in list(self._live):
+            self.drop(process)
+        self._queues.clear()
+        self._waiting.clear()
+
+    async def close(self, seconds: float = 3.0) -> None:
+        """Checkpoint what took long to compute, then let the workers go."""
+        if self._tick:
+            self._tick.cancel()
+            self._tick = None
+        images = [live.last_checkpoint() for live in self._live.values()]
+        wanted = [image for image in images if image is not None]
+        if wanted:
+            await asyncio.wait(wanted, timeout=seconds)
+        self.drop_all()
+
+    # Room -----------------------------------------------------------------------------------
+
+    def _pump(self, process: int) -> None:
+        live = self._live.get(process)
+        if live is not None:
+            live.pump()
+        elif self._make_room():
+            self._start(process)
+        elif process not in self._waiting:
+            self._waiting.append(process)
+
+    def _start(self, process: int) -> None:
+        row = self.node.row(process)
+        queue = self._queues.setdefault(process, deque())
+        dries = self._dries.setdefault(process, deque())
+        self._live[process] = live = Live(self, self._supervisor, row, queue, dries)
+        live.pump()
+
+    def _make_room(self) -> bool:
+        """True if one more process can be live. Otherwise the longest idle one begins to leave."""
+        if len(self._live) < MAX_LIVE:
+            return True
+        # Those that wait for a message cannot be checkpointed: they go last.
+        idle = [live for live in self._live.values() if live.idle and not live.leaving]
+        leaving = sum(live.leaving for live in self._live.values())
+        if idle and leaving <= len(self._waiting):
+            min(idle, key=lambda live: (live.unsaved, live.used)).leave()
+        return len(self._live) < MAX_LIVE
+
+    def crowded(self) -> bool:
+        """Whether other processes wait for room."""
+        return bool(self._waiting)
+
+    def left(self, live: Live, *, died: bool = False) -> None:
+        """A worker is gone. Whoever waits takes its place; it may be the same process again."""
+        process = live.row.number
+        if self._live.get(process) is not live:
+            return
+        del self._live[process]
+        if died and not live.was_ready and not self._may_start_again(live.row):
+            return
+        queue, dries = self._queues.get(process), self._dries.get(process)
+        if (queue or dries) and process not in self._waiting:
+            self._waiting.append(process)
+        if not queue:
+            self._queues.pop(process, None)
+        while self._waiting and len(self._live) < MAX_LIVE:
+            self._start(self._waiting.popleft())
+
+    def _may_start_again(self, row: ProcessRow) -> bool:
+        """False when a process's workers end before they have begun, again and again."""
+        failures = self._failures[row.number] = self._failures.get(row.number, 0) + 1
+        if failures < MAX_DEATHS:
+            return True
+        self._failures.pop(row.number)
+        self._queues.pop(row.number, None)
+        for dry in self._dries.pop(row.number, ()):
+            dry.fail("no worker for this process stays up")
+        self.node.stuck(row, "no worker for this process stays up")
+        return False
+
+    def idled(self) -> None:
+        """A process has nothing to do: it may make room."""
+        if self._waiting:
+            self._make_room()
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        for live in list(self._live.values()):
+            live.watch(now)
+        if self._tick:
+            self._tick = self.loop.call_later(1, self._watch)
+
+
+class Live:
+    """One process with a worker.
+
+    Attributes:
+        leaving: it is being put away.
+        used: when it last had work, monotonic seconds.
+        unsaved: it has a state that no checkpoint can hold.
+        was_ready: its worker has begun.
+    """
+
+    def __init__(
+        self,
+        computer: Computer,
+        supervisor: Supervisor,
+        row: ProcessRow,
+        queue: deque[Job],
+        dries: deque[Dry],
+    ) -> None:
+        self._computer = computer
+        self.row = row
+        self._queue = queue  # not sent yet
+        self._sent: deque[Job] = deque()  # sent, not answered
+        # What was computed since the parked fork: seq, and how to do it again.
+        self._tail: deque[tuple[int, str, list[Any]]] = deque()
+        self._dries = dries
+        self._dries_sent: dict[int, Dry] = {}
+        self._epoch = 0
+        self._cancelled = 0  # seq of a message to be stopped
+        self._turn = 0
+        self._since = time.monotonic()  # when the oldest sent message may have begun
+        self._spent = 0.0  # seconds computed behind the last checkpoint
+        self._checkpoint_cost = 0.0
+        self._checkpointing: asyncio.Future[None] | None = None
+        self._asked = 0.0
+        self._last_seq = 0
+        self._last_slot = 0
+        self.leaving = False
+        self.unsaved = False
+        self.was_ready = False
+        self.used = time.monotonic()
+        self._worker: Worker = supervisor.worker(
+            computer.loop, self._frame, self._image, self._gone
+        )
+        self._replay: Iterator[Frame] | None = None
+        self._boot()
+
+    @property
+    def idle(self) -> bool:
+        return not (self._queue or self._sent or self._dries or self._dries_sent or self._replay)
+
+    # Becoming live ----------------------------------------------------------------------------
+
+    def _boot(self) -> None:
+        node, row = self._computer.node, self.row
+        node.flush()  # what is computed but not on disk would be missing from the replay
+        sources = node.environment(row)
+        if sources is not None:
+            self._worker.send(["env", 0, sources])
+        self._worker.send(["boot", 0, node.limits.memory, *node.definition(row)])
+        start = 0
+        try:
+            checkpoint = self._computer.checkpoints.read(row.id, row.environment)
+            if checkpoint is not None:
+                start = self._last_seq = checkpoint.seq
+                self._last_slot = checkpoint.slot
+                header = ["image", 0, checkpoint.seq, len(checkpoint.image)]
+                self._worker.send(header, checkpoint.image)
+        except Damaged as error:
+            node.notice(row, f"its checkpoint was discarded ({error}); its log is replayed")
+        self._replay = self._past(start)
+        self._feed()
+
+    def _past(self, after: int) -> Iterator[Frame]:
+        """What was computed before, as frames."""
+        first_pending = self._queue[0].logged.seq if self._queue else 1 << 62
+        for logged, computed in self._computer.store.entries(
+            self.row.number, after, first_pending - 1
+        ):
+            if computed is None:
+                return
+            self._last_seq, self._last_slot = logged.seq, logged.slot
+            self._spent += computed.milliseconds / 1000
+            if computed.outcome == "ok":
+                message = message_frame(logged, load(logged.body))
+                yield ["replay", 0, logged.seq, *message]
+            else:
+                yield ["failed", 0, logged.seq, load(computed.body)[0]]
+
+    def _feed(self) -> None:
+        """Send the past, a part at a time, then begin with what is new."""
+        while self._replay is not None:
+            if self._worker.backlog > BACKLOG:
+                self._computer.loop.call_later(0.002, self._feed)
+                return
+            frame = next(self._replay, None)
+            if frame is None:
+                self._replay = None
+            else:
+                self._worker.send(frame)
+        self.pump()
+
+    # Sending ----------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Send what there is to do, up to the window."""
+        if self._replay is not None:
+            return
+        seconds = self._computer.node.limits.seconds
+        while self._queue and len(self._sent) < WINDOW and self._worker.backlog < BACKLOG:
+            if self._turn >= TURN and self._computer.crowded():
+                break  # the others' turn
+            if not self._sent:
+                self._since = time.monotonic()
+            self._turn += 1
+            job = self._queue.popleft()
+            self._sent.append(job)
+            self._send_job(job, seconds)
+        if not self._queue and not self._sent:
+            while self._dries:
+                dry = self._dries.popleft()
+                token = id(dry)
+                self._dries_sent[token] = dry
+                self._send_dry(token, dry)
+
+    def _send_job(self, job: Job, seconds: float) -> None:
+        self._worker.send(["run", self._epoch, job.logged.seq, seconds, *job.message])
+
+    def _send_dry(self, token: int, dry: Dry) -> None:
+        seconds = self._computer.node.limits.seconds
+        self._worker.send(["dry", self._epoch, token, seconds, *dry.message])
+
+    # What the worker says -----------------------------------------------------------------------
+
+    def _frame(self, frame: Frame) -> None:
+        getattr(self, f"_on_{frame[0]}")(*frame[1:])
+
+    def _on_ready(self, _pid: int) -> None:
+        self.was_ready = True
+
+    def _on_parked(self, seq: int, _pid: int) -> None:
+        while self._tail and self._tail[0][0] <= seq:
+            self._tail.popleft()
+
+    def _on_done(
+        self, epoch: int, seq: int, outcome: str, milliseconds: float, memory: int, *result: Any
+    ) -> None:
+        if epoch != self._epoch or not self._sent or self._sent[0].logged.seq != seq:
+            raise AssertionError(f"a worker answered {seq} out of turn")
+        wire = list(result)
+        if outcome == "memory":
+            limit = self._computer.node.limits.memory >> 20
+            wire[0] = f"not enough memory: this process may use {limit} MB"
+        self._finish(outcome, milliseconds, memory, wire)
+
+    def _finish(self, outcome: str, milliseconds: float, memory: int, result: Wire) -> None:
+        job = self._sent.popleft()
+        again = ("replay", job.message) if outcome == "ok" else ("failed", [result[0]])
+        self._tail.append((job.logged.seq, *again))
+        self._jobs_done(job, milliseconds)
+        self._computer.node.computed(job.logged, outcome, milliseconds, memory, result)
+        self.pump()
+        if self.idle or (self._turn >= TURN and not self._sent and self._computer.crowded()):
+            self._rest()
+
+    def _jobs_done(self, job: Job, milliseconds: float) -> None:
+        self.used = self._since = time.monotonic()
+        self._last_seq, self._last_slot = job.logged.seq, job.logged.slot
+        self._spent += milliseconds / 1000
+        due = max(CHECKPOINT_EVERY, CHECKPOINT_SHARE * self._checkpoint_cost)
+        if self._spent > due and self._checkpointing is None:
+            self.checkpoint()
+
+    def _rest(self) -> None:
+        if self.leaving:
+            return
+        if self._queue:  # its turn is over, others wait
+            self.leave()
+        else:
+            self._computer.idled()
+
+    def _on_dried(self, token: int, *answer: Any) -> None:
+        dry = self._dries_sent.pop(token, None)
+        if dry is not None and not dry.answer.done():
+            dry.answer.set_result(list(answer))
+        self.used = time.monotonic()
+        if self.idle:
+            self._computer.idled()
+
+    def _on_promoted(self, seq: int, why: str, printed: str, _pid: int) -> None:
+        self._epoch += 1
+        if why != "rollback" and self._sent:
+            self._blame(self._sent[0], why, printed)
+        for done, command, rest in self._tail:
+            if done > seq:
+                self._worker.send([command, self._epoch, done, *rest])
+        seconds = self._computer.node.limits.seconds
+        for job in self._sent:
+            self._send_job(job, seconds)
+        for token, dry in self._dries_sent.items():
+            self._send_dry(token, dry)
+        if self._checkpointing is not None:
+            self._ask_for_image()  # the first may have been asked of the fork that died
+        self.pump()
+
+    def _blame(self, job: Job, why: str, printed: str) -> None:
+        """A fork died under a message: is it the message's fault?"""
+        job.deaths += 1
+        seconds = self._computer.node.limits.seconds
+        if self._cancelled == job.logged.seq:
+            outcome, error = "time", "stopped by the user"
+        elif why == "time":
+            outcome, error = "time", f"stopped after {seconds:g} s of computing, its limit"
+        elif job.deaths >= MAX_DEATHS:
+            outcome, error = "crash", _died(job, why)
+        else:
+            return  # killed from outside: it is tried again
+        self._finish(outcome, seconds * 1000, 0, [error, printed, "", False, 0])
+
+    def _on_broken(self, text: str) -> None:
+        row = self.row
+        self._computer.checkpoints.remove(row.id)
+        self._computer.node.notice(row, f"{text}; its log is replayed")
+
+    def _gone(self) -> None:
+        """The worker ended, or died with all its forks."""
+        if self._sent:
+            job = self._sent[0]
+            job.deaths += 1
+            if job.deaths >= MAX_DEATHS:
+                self._sent.popleft()
+                result = [_died(job, "with all its forks"), "", "", False, 0]
+                self._computer.node.computed(job.logged, "crash", 0, 0, result)
+        self._queue.extendleft(reversed(self._sent))
+        self._dries.extendleft(self._dries_sent.values())
+        self.leaving = False
+        self._settle_checkpoint()
+        self._computer.left(self, died=True)
+
+    # Checkpoints and leaving --------------------------------------------------------------------
+
+    def checkpoint(self) -> asyncio.Future[None]:
+        """Ask for an image; the future is done when it is on disk or cannot be had."""
+        if self._checkpointing is None:
+            self._checkpointing = self._computer.loop.create_future()
+            self._asked = time.monotonic()
+            self._ask_for_image()
+        return self._checkpointing
+
+    def _ask_for_image(self) -> None:
+        # Behind everything sent: the worker forks when it gets there.
+        last = self._sent[-1].logged if self._sent else None
+        seq, slot = (last.seq, last.slot) if last else (self._last_seq, self._last_slot)
+        self._worker.send(["checkpoint", self._epoch, seq, slot])
+
+    def _image(self, seq: int, slot: int, image: bytes) -> None:
+        self._checkpoint_cost = time.monotonic() - self._asked
+        self.unsaved = not image
+        if image:
+            row = self.row
+            checkpoint = Checkpoint(seq, slot, image)
+            self._computer.checkpoints.write(row.id, row.environment, checkpoint)
+        self._spent = 0.0  # where there is no image, not asked again before the time is due
+        self._settle_checkpoint()
+
+    def _settle_checkpoint(self) -> None:
+        waiting, self._checkpointing = self._checkpointing, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+        if self.leaving:
+            self._depart()
+
+    def last_checkpoint(self) -> asyncio.Future[None] | None:
+        """A checkpoint before the node closes, if replaying would take noticeably long."""
+        return self.checkpoint() if self._spent > 0.1 and not self._sent else None
+
+    def leave(self) -> None:
+        """Make room: checkpoint if that saves work, then end."""
+        self.leaving = True
+        if self._spent > 0.002 and not self.unsaved:
+            self.checkpoint()
+        else:
+            self._depart()
+
+    def _depart(self) -> None:
+        self.leaving = False
+        if self._sent or self._dries_sent or (self._queue and not self._computer.crowded()):
+            return  # work came in the meantime
+        self._worker.close()
+        self._computer.left(self)
+
+    def cancel(self, seq: int) -> bool:
+        """Stop a message; see `Computer.cancel`."""
+        if not any(job.logged.seq == seq for job in self._sent):
+            return False
+        self._cancelled = seq
+        if self._sent[0].logged.seq == seq:
+            self._worker.stop_computing()
+        return True
+
+    def watch(self, now: float) -> None:
+        """Once a second: a checkpoint when idle, the end of a worker that hangs."""
+        seconds = self._computer.node.limits.seconds
+        if self._sent and now - self._since > 5 * seconds + 10:
+            self._worker.kill()  # the kernel's timer counts processor time; this one does not
+        if self.idle and now - self.used > IDLE_SECONDS and self._spent > 0.05:
+            self.checkpoint()
+        if self._checkpointing is not None and now - self._asked > IMAGE_SECONDS:
+            self._settle_checkpoint()
+
+    def kill(self) -> None:
+        """End at once, with all forks."""
+        for dry in [*self._dries, *self._dries_sent.values()]:
+            dry.fail("the process was put away under a dry run")
+        self._settle_checkpoint()
+        self._worker.kill()
+        self._worker.close()

@@ -1,0 +1,80 @@
+"""Cron messages, as on the legacy network: a process's own definition asks for them.
+
+`Cron-Interval` (`10-seconds`, `5-minutes`, `1-hour` …) begins a schedule; the `Cron-Tag-NAME` tags
+behind it are the tags of its messages. They have no id, data or slot of their own, come from the
+process's owner and stand between slots.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from aoshell.errors import UsageError
+
+_UNITS = {
+    "millisecond": 1,
+    "second": 1000,
+    "minute": 60_000,
+    "hour": 3_600_000,
+    "day": 86_400_000,
+    "week": 7 * 86_400_000,
+    "month": 30 * 86_400_000,
+    "year": 365 * 86_400_000,
+}
+_INTERVAL = "Cron-Interval"
+_TAG = "Cron-Tag-"
+MINIMUM = 1000  # ms between two messages of one schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One schedule: every `interval` ms, next at `due` (ms since the epoch)."""
+
+    interval: int
+    due: int
+    tags: tuple[str, ...]  # name, value, …
+
+
+def parse_interval(text: str) -> int:
+    """Milliseconds of `N-unit`. Raises UsageError."""
+    count, _, unit = text.strip().partition("-")
+    factor = _UNITS.get(unit.strip().lower().removesuffix("s"))
+    if factor is None or not count.strip().isdigit() or int(count) < 1:
+        raise UsageError(
+            f"{text!r} is no interval",
+            hint="write a number and a unit, as in 10-seconds, 5-minutes or 1-hour",
+        )
+    interval = int(count) * factor
+    if interval < MINIMUM:
+        raise UsageError(f"{text!r} is shorter than a second", hint="use 1-second or more")
+    return interval
+
+
+def schedules(tags: list[str], now: int) -> list[Schedule]:
+    """The schedules that a definition's tags (name, value, …) ask for. Raises UsageError."""
+    found: list[tuple[int, list[str]]] = []
+    for name, value in zip(tags[::2], tags[1::2], strict=True):
+        if name == _INTERVAL:
+            found.append((parse_interval(value), []))
+        elif name.startswith(_TAG) and found:
+            found[-1][1].extend((name.removeprefix(_TAG), value))
+    return [Schedule(every, now + every, tuple(names)) for every, names in found]
+
+
+def dump(items: list[Schedule]) -> str:
+    """Schedules as stored text."""
+    return json.dumps([[item.interval, item.due, item.tags] for item in items])
+
+
+def load(text: str) -> list[Schedule]:
+    """The inverse of `dump`."""
+    return [Schedule(every, due, tuple(tags)) for every, due, tags in json.loads(text)]
+
+
+def advance(item: Schedule, now: int) -> tuple[Schedule, int]:
+    """The schedule behind `now`, and how many of its times have passed (0 where it is not due)."""
+    if now < item.due:
+        return item, 0
+    missed = (now - item.due) // item.interval + 1
+    return Schedule(item.interval, item.due + missed * item.interval, item.tags), missed

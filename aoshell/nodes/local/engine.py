@@ -1,0 +1,400 @@
+"""The local node at work: what enters is logged, computed, and what that sends is logged in turn.
+
+One transaction holds a message's result and everything that it sends, so at any moment the database
+says what is still to be done, and starting is the same as recovering: compute what has no result.
+Transactions are made once per turn of the event loop, with whatever workers have answered by then.
+
+Messages from outside are fsynced before they run. The rest is fsynced in groups: before anybody is
+told that a line has settled, and a moment after things have become quiet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Event, Limits
+from aoshell.nodes.local import cron, wire
+from aoshell.nodes.local.checkpoint import Checkpoints
+from aoshell.nodes.local.compute import Computer
+from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.push import FORGED, Pusher, add_to
+from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.scheduler import Scheduler
+from aoshell.nodes.local.store import Batch, Computed, Kept, Logged, ProcessRow, Store
+from aoshell.nodes.local.wire import Wire
+from aoshell.protocol.ans104 import DataItem
+from aoshell.sandbox.supervisor import Supervisor
+
+QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
+RETRY = 2.0  # seconds before a disk that could not be written is tried again
+
+
+def clock() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Engine:
+    """Owner of the store, the workers and the order of things. Runs on one event loop."""
+
+    def __init__(self, folder: Path, limits: Limits, supervisor: Supervisor) -> None:
+        self.limits = limits
+        self.loop = asyncio.get_running_loop()
+        self.supervisor = supervisor
+        self.store = Store(folder)
+        self.modules = Modules(self.store, clock)
+        self.address = self.modules.node_address()
+        self.scheduler = Scheduler(self.store, clock)
+        self.checkpoints = Checkpoints(folder / "checkpoints")
+        self.events = Events()
+        self.roots = Roots(self.store.id_of)
+        self.computer = Computer(self, supervisor, self.store, self.checkpoints)
+        self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
+        self._rows: dict[int, ProcessRow] = {}
+        self._numbers: dict[str, int] = {}
+        self._wallets: set[str] = set()
+        # What is written by the next `flush`, and what follows it.
+        self._batch = Batch()
+        self._ready: list[tuple[Logged, Wire]] = []
+        self._after: list[Callable[[], None]] = []
+        self._unsynced = False
+        self._timers: dict[str, asyncio.Handle] = {}
+        self._waiting: dict[tuple[int, int], list[asyncio.Future[None]]] = {}
+
+    def start(self) -> None:
+        """Compute what was left, and let time pass for cron."""
+        pending = self._recover()
+        if pending:
+            what = "message was" if pending == 1 else "messages were"
+            self.events.notice(f"{pending} {what} left to compute when the node stopped")
+        self._tick()
+
+    def _recover(self) -> int:
+        pending = self.store.pending()
+        self._go_on([(logged, wire.load(logged.body)) for logged in pending], begin=True)
+        return len(pending)
+
+    async def close(self) -> None:
+        """Leave everything on disk."""
+        for timer in self._timers.values():
+            timer.cancel()
+        try:
+            self.flush()
+            await self.computer.close()
+            self._sync()
+        finally:
+            self.supervisor.close()
+            self.events.close()
+            self.store.close()
+
+    # Processes --------------------------------------------------------------------------------
+
+    def process(self, process_id: str) -> ProcessRow | None:
+        """A process by id."""
+        number = self._numbers.get(process_id)
+        if number is not None:
+            return self._rows[number]
+        row = self.store.process(process_id)
+        return self._know(row) if row is not None else None
+
+    def row(self, number: int) -> ProcessRow:
+        """A process by number."""
+        return self._rows.get(number) or self._know(self.store.process_numbered(number))
+
+    def _know(self, row: ProcessRow) -> ProcessRow:
+        self._rows[row.number] = row
+        self._numbers[row.id] = row.number
+        return row
+
+    def delete(self, row: ProcessRow) -> None:
+        """Forget a process and its log."""
+        self.flush()
+        self.computer.drop(row.number)
+        self.store.delete_process(row.number)
+        self.checkpoints.remove(row.id)
+        self._undo()
+        self._recover()
+
+    def create(
+        self, process_id: str, module: str, *, owner: str, tags: list[str], name: str = ""
+    ) -> ProcessRow:
+        """A row for a new process, not yet written. Raises UsageError for a bad Cron-Interval."""
+        now = clock()
+        row = ProcessRow(
+            number=self.scheduler.new_process(),
+            id=process_id,
+            name=name or wire.widen(wire.tag(tags, "Name")),
+            owner=owner,
+            module=module,
+            environment=self.modules.environment,
+            created=now,
+            cron=cron.dump(cron.schedules(tags, now)),
+        )
+        return self._know(row)
+
+    def definition(self, process: ProcessRow) -> list[Any]:
+        """Slot 0 in the order of `LuaRuntime.boot`."""
+        return self.modules.definition(process)
+
+    def environment(self, process: ProcessRow) -> dict[str, str] | None:
+        """Sources of the environment the process was born with, None for the built-in one."""
+        return self.modules.environment_of(process)
+
+    def is_wallet(self, address: str) -> bool:
+        """Whether somebody known here signs with that address."""
+        return address in self._wallets or self.store.is_owner(address)
+
+    # Messages in ------------------------------------------------------------------------------
+
+    def spawn(self, item: DataItem, name: str) -> Logged:
+        """Schedule a signed definition as slot 0 of a new process, durably."""
+        owner = item.owner_address
+        tags = _tag_list(item)
+        module = self.modules.resolve(wire.tag(tags, "Module") or "aos").id
+        row = self.create(item.id, module, owner=owner, tags=tags, name=name)
+        body = [item.id, owner, owner, item.id, *_rest(item), *tags]
+        return self._accept(row, item, body, Batch(processes=[row]))
+
+    def send(self, process: ProcessRow, item: DataItem) -> Logged:
+        """Schedule a signed message, durably."""
+        tags = _tag_list(item)
+        owner = item.owner_address
+        # Who forges From-Process gets what it asks for, and is therefore not trusted.
+        sender = wire.tag(tags, "From-Process") or owner
+        target = wire.narrow(item.target or process.id)
+        body = [item.id, sender, owner, target, *_rest(item), *tags]
+        return self._accept(process, item, body, Batch())
+
+    def _accept(self, process: ProcessRow, item: DataItem, body: Wire, batch: Batch) -> Logged:
+        self._wallets.add(item.owner_address)
+        logged = self.scheduler.assign(process.number, item.id, wire.dump(body), signed=item.raw)
+        batch.log.append(logged)
+        self._commit_now(batch)
+        self._go_on([(logged, body)], begin=True)
+        if batch.processes:
+            self._tick()
+        return logged
+
+    def take_in(self, batch: Batch) -> None:
+        """Write an imported process and compute what it has no results for."""
+        self._commit_now(batch)
+        self._undo()
+        self._recover()
+        self._tick()
+
+    def _commit_now(self, batch: Batch) -> None:
+        """Write what came from outside, and everything before it, with fsync."""
+        self.flush()
+        try:
+            self.store.commit(batch, sync=True)
+        except AoError:
+            self._undo()
+            self._later("retry", RETRY, self._recover)
+            raise
+        self._unsynced = False
+
+    def _go_on(self, scheduled: list[tuple[Logged, Wire]], *, begin: bool = False) -> None:
+        """Compute messages that are on disk."""
+        for logged, body in scheduled:
+            if begin:
+                self.roots.begin(logged)
+            self.computer.enqueue(logged, body)
+
+    # Results ------------------------------------------------------------------------------------
+
+    def computed(
+        self, logged: Logged, outcome: str, milliseconds: float, memory: int, result: Wire
+    ) -> None:
+        """A worker has answered: push what it sends, and write both at the end of this turn."""
+        sender, root = self.row(logged.process), self.roots.id_of(logged.root)
+        outbox = wire.Outbox(result)
+        pushed = self._pusher.push(sender, logged, root, outbox)
+        # A failed message is undone: what it suspended or ended is as it was.
+        waits = bool(result[3]) - len(outbox.resumed) if outcome == "ok" else 0
+        body = wire.dump(result)
+        computed = Computed(logged.seq, outcome, milliseconds, memory, waits, body)
+        self._batch.results.append(computed)
+        add_to(self._batch, pushed)
+        self._ready += pushed.scheduled
+        for entry, _body in pushed.scheduled:
+            self.roots.begin(entry)
+        self.roots.done(logged)
+        spawned, kept = pushed.spawned, pushed.kept
+        self._after.append(lambda: self._announce(root, logged, computed, result, spawned, kept))
+        if "flush" not in self._timers:
+            self._timers["flush"] = self.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what workers have answered; then, and only then, go on with what follows."""
+        timer = self._timers.pop("flush", None)
+        if timer is not None:
+            timer.cancel()
+        if not self._batch.results:
+            return
+        batch, ready, after = self._batch, self._ready, self._after
+        self._batch, self._ready, self._after = Batch(), [], []
+        settled = self.roots.take_settled()
+        sync = any(self.roots.is_awaited(root) for root in settled)
+        if sync:
+            batch.computed_to = self.roots.computed_to(self.scheduler.last_seq)
+        try:
+            self.store.commit(batch, sync=sync)
+        except AoError as error:
+            self._undo()
+            self.events.notice(str(error))
+            self._later("retry", RETRY, self._recover)
+            return
+        self._go_on(ready)
+        for call in after:
+            call()
+        for root in settled:
+            self.roots.settle(root)
+        self._unsynced = not sync
+        if self._unsynced:
+            self._later("sync", QUIET, self._sync)
+        if batch.processes:
+            self._tick()
+
+    def _announce(
+        self,
+        root: str,
+        logged: Logged,
+        computed: Computed,
+        result: Wire,
+        spawned: list[ProcessRow],
+        kept: list[Kept],
+    ) -> None:
+        for future in self._waiting.pop((logged.process, logged.slot), ()):
+            if not future.done():
+                future.set_result(None)
+        if not self.events.wanted:
+            return
+        process = self.row(logged.process).id
+        entry = wire.to_entry(process, logged, computed, result)
+        self.events.put(Event("result", process, root, entry))
+        for row in spawned:
+            self.events.put(Event("spawned", row.id, root))
+        for item in kept:
+            kind = "held" if item.held else "undelivered"
+            self.events.put(Event(kind, process, root, None, item.reason))
+
+    async def wait_for(self, process: int, slot: int) -> None:
+        """Wait until a slot has its result on disk."""
+        found = self.store.at_slot(process, slot)
+        if found is None or found[1] is None:
+            future: asyncio.Future[None] = self.loop.create_future()
+            self._waiting.setdefault((process, slot), []).append(future)
+            await future
+
+    async def settled(self, message_id: str) -> None:
+        """Wait until nothing that a message caused is left, and all of it is on disk."""
+        await self.roots.wait(message_id)
+        self._sync()
+
+    def _sync(self) -> None:
+        self.flush()
+        if self._unsynced:
+            computed_to = self.roots.computed_to(self.scheduler.last_seq)
+            self.store.commit(Batch(computed_to=computed_to), sync=True)
+            self._unsynced = False
+
+    # When something is wrong ----------------------------------------------------------------------
+
+    def _undo(self) -> None:
+        """Forget everything that is not on disk; workers may have run ahead of it."""
+        self.scheduler.forget()
+        self.computer.drop_all()
+        self.roots.forget_all()
+        self._batch, self._ready, self._after = Batch(), [], []
+        self._rows.clear()
+        self._numbers.clear()
+
+    def notice(self, process: ProcessRow, text: str) -> None:
+        """Tell the user about a process."""
+        self.events.notice(f"{process.name or process.id[:8]}: {text}", process.id)
+
+    def stuck(self, process: ProcessRow, text: str) -> None:
+        """A process cannot be computed at all."""
+        self.notice(process, text)
+        error = AoError(text, stage="compute", hint="its messages are kept; try again later")
+        for key in [key for key in self._waiting if key[0] == process.number]:
+            for future in self._waiting.pop(key):
+                if not future.done():
+                    future.set_exception(error)
+
+    # Time ---------------------------------------------------------------------------------------
+
+    def _later(self, name: str, seconds: float, call: Callable[[], Any]) -> None:
+        """Call once after a while; asked again meanwhile, still once."""
+        if name not in self._timers:
+            self._timers[name] = self.loop.call_later(seconds, self._fire, name, call)
+
+    def _fire(self, name: str, call: Callable[[], Any]) -> None:
+        self._timers.pop(name, None)
+        call()
+
+    def _tick(self) -> None:
+        """Send the cron messages that are due and sleep until the next."""
+        timer = self._timers.pop("cron", None)
+        if timer is not None:
+            timer.cancel()
+        now = clock()
+        due = [self._cron(row, now) for row in self.store.processes_with_cron()]
+        if due:
+            self._later("cron", max(0.001, (min(due) - now) / 1000), self._tick)
+
+    def _cron(self, row: ProcessRow, now: int) -> int:
+        """Send what is due to one process. Returns when it is due next, ms since the epoch."""
+        moved = [cron.advance(item, now) for item in cron.load(row.cron)]
+        schedules = [item for item, _missed in moved]
+        if any(missed for _item, missed in moved):
+            batch, ready = Batch(cron=[(cron.dump(schedules), row.number)]), []
+            for item, missed in moved:
+                if missed > 1:
+                    self.notice(row, f"{missed} cron times had passed; one message stands for all")
+                if missed:
+                    body = ["", row.owner, row.owner, row.id, "", "", "", *item.tags]
+                    encoded = wire.dump(body)
+                    ready.append((self.scheduler.assign(row.number, "", encoded, tick=True), body))
+            batch.log += [logged for logged, _body in ready]
+            self._commit_now(batch)
+            self._know(row._replace(cron=batch.cron[0][0]))
+            self._go_on(ready, begin=True)
+        return min(item.due for item in schedules)
+
+    def release_held(self) -> None:
+        """Deliver what a lower bound on pushes had held."""
+        self.flush()
+        batch, ready = Batch(), []
+        for sender, _slot, kept in self.store.kept():
+            if not kept.held:
+                continue
+            cause = self.store.at_seq(kept.cause)
+            root = self.roots.id_of(cause.root)
+            pushed = self._pusher.release(self.row(sender), cause, root, kept)
+            if not pushed.kept:
+                batch.freed.append((kept.cause, kept.idx))
+                add_to(batch, pushed)
+                ready += pushed.scheduled
+        if batch.freed:
+            self._commit_now(batch)
+            self._go_on(ready, begin=True)
+
+
+def _tag_list(item: DataItem) -> list[str]:
+    flat: list[str] = []
+    for tag in item.tags:
+        if tag.name not in FORGED:
+            flat += (wire.narrow(tag.name), wire.narrow(tag.value))
+    return flat
+
+
+def _rest(item: DataItem) -> list[str]:
+    """Data, anchor and Pushed-For of a signed message."""
+    return [item.data.decode("latin-1"), item.anchor.decode("latin-1"), ""]

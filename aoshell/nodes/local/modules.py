@@ -1,0 +1,117 @@
+"""Code on the local node: modules by id and by name, the environment, the node's own key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Module
+from aoshell.nodes.local import wire
+from aoshell.nodes.local.store import ProcessRow, Store
+from aoshell.sandbox import environment
+
+ENVIRONMENT = "aos"  # the name under which the built-in environment is published
+WASM_MAGIC = b"\0asm"
+
+
+class Modules:
+    """The modules of a store. Publishes the built-in environment when it is new.
+
+    Attributes:
+        environment: module id of the built-in environment.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+        data = environment.pack(environment.sources())
+        self.environment = environment.module_id(data)
+        if store.module_named(ENVIRONMENT) != self.environment:
+            store.add_module(self.environment, "environment", data, ENVIRONMENT, clock())
+
+    def node_address(self) -> str:
+        """Address of the node's own key (Ed25519), made on first use."""
+        key = self._store.meta("node_public_key")
+        if key is None:
+            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+            private = Ed25519PrivateKey.generate()
+            key = private.public_key().public_bytes_raw()
+            self._store.set_meta("node_private_key", private.private_bytes_raw())
+            self._store.set_meta("node_public_key", key)
+        return wire.b64url(hashlib.sha256(key).digest())
+
+    def add(self, data: bytes, name: str) -> Module:
+        """Keep Lua source as a module.
+
+        Raises:
+            AoError: it is no Lua source, or the name is taken by the environment.
+        """
+        if data.startswith(WASM_MAGIC):
+            raise AoError(
+                "this is a WASM module, and this node runs Lua modules only",
+                stage="module",
+                hint="give it Lua source",
+            )
+        if name == ENVIRONMENT:
+            raise AoError(
+                f"the name {ENVIRONMENT!r} belongs to the built-in environment",
+                stage="module",
+                hint="publish it under another name",
+            )
+        module_id = environment.module_id(data)
+        self._store.add_module(module_id, "lua", data, name, self._clock())
+        return Module(module_id, "lua", name, data)
+
+    def resolve(self, reference: str) -> Module:
+        """A module by id or name.
+
+        Raises:
+            AoError: there is none.
+        """
+        module_id = reference
+        found = self._store.module(reference)
+        if found is None:
+            module_id = self._store.module_named(reference) or ""
+            found = self._store.module(module_id) if module_id else None
+        if found is None:
+            raise AoError(
+                f"no module {reference!r} is on this node",
+                stage="module",
+                hint="store one with .publish FILE, or with .load FILE",
+            )
+        kind, data = found
+        return Module(module_id, kind, self._store.name_of_module(module_id), data)
+
+    def definition(self, process: ProcessRow) -> list[Any]:
+        """What `LuaRuntime.boot` takes: id owner module code|None boot-id|None boot-data tags…"""
+        first = self._store.at_slot(process.number, 0)
+        if first is None:
+            raise AoError(f"process {process.id} has no definition", stage="store")
+        body = wire.load(first[0].body)
+        tags = body[wire.TAGS :]
+        code = None
+        if process.module != process.environment:
+            found = self._store.module(process.module)
+            if found is None:
+                raise AoError(f"the module of {process.id} is missing", stage="store")
+            # A process made of an older environment's module is just that environment.
+            code = found[1].decode("latin-1") if found[0] == "lua" else None
+        boot = wire.tag(tags, "On-Boot")
+        loaded = self._store.module(boot) if boot and boot != "Data" else None
+        boot_data = loaded[1].decode("latin-1") if loaded else None
+        return [
+            process.id, body[wire.OWNER], process.module, code,
+            boot if loaded else None, boot_data, *tags,
+        ]  # fmt: skip
+
+    def environment_of(self, process: ProcessRow) -> dict[str, str] | None:
+        """Sources of the environment it was born with; None where that is the built-in one."""
+        if process.environment == self.environment:
+            return None
+        found = self._store.module(process.environment)
+        if found is None:
+            raise AoError(f"the environment of {process.id} is missing", stage="store")
+        return environment.unpack(found[1])

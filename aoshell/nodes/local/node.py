@@ -1,0 +1,230 @@
+"""The built-in node: `nodes.base.Node` and `LocalVerbs` over the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aoshell.errors import AoError, Unsupported, UsageError
+from aoshell.nodes.base import (
+    Entry,
+    Limits,
+    Module,
+    NodeInfo,
+    ProcessInfo,
+    Receipt,
+    Undelivered,
+)
+from aoshell.nodes.local import transfer, verify, wire
+from aoshell.nodes.local.compute import message_frame
+from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.events import Subscription
+from aoshell.nodes.local.peek import process_info
+from aoshell.nodes.local.store import Computed, Logged, ProcessRow
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result
+from aoshell.sandbox.supervisor import Supervisor
+
+CAPABILITIES = frozenset(
+    """local spawn send result results dryrun slots schedule upload fetch info processes
+    subscribe settled cancel""".split()
+)
+
+
+class LocalNode:
+    """A node in this process, its state in one folder. Make one with `LocalNode.open`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    async def open(
+        cls, folder: Path, limits: Limits | None = None, supervisor: Supervisor | None = None
+    ) -> LocalNode:
+        """Open or make the node whose state is in `folder`, and go on where it stopped.
+
+        Args:
+            supervisor: one whose zygote has been started already, to save time.
+
+        Raises:
+            AoError: another shell holds the folder, or it cannot be used.
+        """
+        supervisor = supervisor or Supervisor()
+        supervisor.start()
+        try:
+            engine = Engine(folder, limits or Limits(), supervisor)
+        except BaseException:
+            supervisor.close()
+            raise
+        engine.start()
+        return cls(engine)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return CAPABILITIES
+
+    @property
+    def limits(self) -> Limits:
+        return self._engine.limits
+
+    async def close(self) -> None:
+        await self._engine.close()
+
+    # Messages ---------------------------------------------------------------------------------
+
+    async def spawn(self, item: DataItem, name: str = "") -> Receipt:
+        logged = self._engine.spawn(item, name)
+        return Receipt(item.id, item.id, logged.slot)
+
+    async def send(self, process: str, item: DataItem) -> Receipt:
+        logged = self._engine.send(self._row(process), item)
+        return Receipt(item.id, process, logged.slot)
+
+    async def result(self, process: str, slot: int) -> Result:
+        row = self._row(process)
+        if slot >= self._engine.scheduler.head(row.number).slot + 1:
+            raise AoError(f"process {process} has no slot {slot} yet", stage="compute")
+        await self._engine.wait_for(row.number, slot)
+        found = self._engine.store.at_slot(row.number, slot)
+        assert found is not None and found[1] is not None
+        return wire.to_result(process, found[0], found[1], wire.load(found[1].body))
+
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
+        row = self._row(process)
+        rows = self._engine.store.behind_slot(row.number, after, limit)
+        return [_entry(process, *found) for found in rows if found[1] is not None]
+
+    async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
+        row = self._row(process)
+        rows = self._engine.store.behind_slot(row.number, first - 1, -1, last)
+        return [_entry(process, *found).message for found in rows]
+
+    async def dryrun(self, process: str, item: Message) -> Result:
+        row = self._row(process)
+        last = self._engine.store.last_computed(row.number)
+        placed = last[0] if last else self._engine.store.at_seq(0)
+        placed = placed._replace(tick=0, id="")
+        body = wire.from_message(item)
+        body[wire.TARGET] = body[wire.TARGET] or process
+        message = message_frame(placed, body, read_only=True)
+        answer = await self._engine.computer.dry_run(row.number, message)
+        outcome, milliseconds, memory, *result = answer
+        if outcome == "memory":
+            result[0] = f"not enough memory: this process may use {self.limits.memory >> 20} MB"
+        elif outcome != "ok" and result[0] is None:
+            result[0] = f"stopped after {self.limits.seconds:g} s of computing, its limit"
+        computed = Computed(placed.seq, outcome, milliseconds, memory, 0, b"")
+        return wire.to_result(process, placed, computed, result)
+
+    async def slots(self, process: str) -> int:
+        return self._engine.scheduler.head(self._row(process).number).slot + 1
+
+    async def settled(self, root: str) -> None:
+        await self._engine.settled(root)
+
+    async def cancel(self, process: str, slot: int) -> bool:
+        row = self._row(process)
+        found = self._engine.store.at_slot(row.number, slot)
+        return found is not None and self._engine.computer.cancel(row.number, found[0].seq)
+
+    def subscribe(self) -> Subscription:
+        return self._engine.events.subscribe()
+
+    # Processes and modules ------------------------------------------------------------------------
+
+    def _row(self, process: str) -> ProcessRow:
+        row = self._engine.process(process)
+        if row is None:
+            raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
+        return row
+
+    def _info(self, row: ProcessRow) -> ProcessInfo:
+        engine = self._engine
+        return process_info(engine.store, engine.checkpoints, row, engine.computer.is_live)
+
+    async def processes(self) -> Sequence[ProcessInfo]:
+        self._engine.flush()
+        return [self._info(row) for row in self._engine.store.processes()]
+
+    async def find(self, reference: str) -> ProcessInfo:
+        self._engine.flush()
+        rows = self._engine.store.find_processes(reference)
+        if not rows:
+            raise AoError(
+                f"no process {reference!r} is on this node",
+                stage="node",
+                hint="see .ps for those there are",
+            )
+        if len(rows) > 1:
+            raise AoError(
+                f"{len(rows)} processes answer to {reference!r}",
+                stage="node",
+                hint="say which by id: " + ", ".join(row.id for row in rows[:4]),
+            )
+        return self._info(rows[0])
+
+    async def upload(self, data: bytes, name: str = "") -> Module:
+        return self._engine.modules.add(data, name)
+
+    async def fetch(self, reference: str) -> Module:
+        return self._engine.modules.resolve(reference)
+
+    async def info(self) -> NodeInfo:
+        engine = self._engine
+        return NodeInfo("local", engine.address, str(engine.store.folder))
+
+    async def evidence(self, nonce: bytes) -> bytes:
+        del nonce
+        raise Unsupported(
+            "the local node has no attestation evidence: it is this computer",
+            hint="attach to a remote node whose machine is to be checked",
+        )
+
+    # Under the user's own hands ------------------------------------------------------------------
+
+    async def set_limits(self, limits: Limits) -> None:
+        if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1:
+            raise UsageError(
+                "these limits leave nothing to work with",
+                hint="seconds above 0, memory of 1 MB or more, pushes of 1 or more",
+            )
+        raised = limits.pushes > self._engine.limits.pushes
+        self._engine.limits = limits
+        if raised:
+            self._engine.release_held()
+
+    async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
+        self._engine.flush()
+        number = self._row(process).number if process else None
+        return [
+            Undelivered(
+                self._engine.row(sender).id,
+                slot,
+                kept.idx,
+                kept.reason,
+                wire.to_message(wire.load(kept.body), None),
+            )
+            for sender, slot, kept in self._engine.store.kept(number)
+        ]
+
+    async def verify_log(self, process: str) -> Sequence[str]:
+        row = self._row(process)
+        self._engine.flush()
+        return await verify.verify(self._engine, row)
+
+    async def export(self, process: str) -> bytes:
+        row = self._row(process)
+        self._engine.flush()
+        return transfer.export(self._engine.store, row)
+
+    async def restore(self, data: bytes) -> ProcessInfo:
+        row = transfer.restore(self._engine, data)
+        return self._info(row)
+
+    async def delete(self, process: str) -> None:
+        self._engine.delete(self._row(process))
+
+
+def _entry(process: str, logged: Logged, computed: Computed | None) -> Entry:
+    result = wire.load(computed.body) if computed else None
+    return wire.to_entry(process, logged, computed, result)

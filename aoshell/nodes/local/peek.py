@@ -1,0 +1,76 @@
+"""Facts about a node's processes, also without holding the node: `--list`, the first prompt.
+
+Reads the database of a node that another shell may be working with; never writes to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import ProcessInfo
+from aoshell.nodes.local import wire
+from aoshell.nodes.local.checkpoint import Checkpoints
+from aoshell.nodes.local.store import ProcessRow, Store
+
+
+def process_info(
+    store: Store, checkpoints: Checkpoints, row: ProcessRow, is_live: Callable[[int], bool]
+) -> ProcessInfo:
+    """One row of `.ps`."""
+    slots, computed = store.counts(row.number)
+    last = store.last_computed(row.number)
+    checkpoint, size = checkpoints.facts(row.id)
+    return ProcessInfo(
+        id=row.id,
+        name=row.name,
+        owner=row.owner,
+        module=row.module,
+        slots=slots,
+        computed=computed,
+        live=is_live(row.number),
+        checkpoint=checkpoint,
+        disk=store.size(row.number) + size,
+        memory=last[1].memory if last else 0,
+        waiting=store.waits(row.number),
+        prompt=wire.widen(wire.load(last[1].body)[2]) if last else "",
+        created=row.created,
+    )
+
+
+def processes(database: Path) -> list[ProcessInfo]:
+    """All processes, newest first; none where there is no database yet.
+
+    Raises:
+        AoError: it cannot be read.
+    """
+    if not database.exists():
+        return []
+    store = Store.reading(database)
+    try:
+        checkpoints = Checkpoints(database.parent / "checkpoints")
+        return [process_info(store, checkpoints, row, _unknown) for row in store.processes()]
+    finally:
+        store.close()
+
+
+def _unknown(_number: int) -> bool:
+    return False
+
+
+def last_prompt(database: Path, name: str) -> str:
+    """The prompt that a process gave last, "" where there is none or it cannot be read."""
+    if not database.exists():
+        return ""
+    with contextlib.suppress(AoError, sqlite3.Error, ValueError):
+        store = Store.reading(database)
+        try:
+            rows = store.find_processes(name)
+            last = store.last_computed(rows[0].number) if len(rows) == 1 else None
+            return wire.widen(wire.load(last[1].body)[2]) if last else ""
+        finally:
+            store.close()
+    return ""

@@ -1,0 +1,228 @@
+"""From an outbox to the logs of those it is addressed to.
+
+Everything here ends up in one `Batch`, which also holds the result that the outbox belongs to.
+The node, not the process, says who a message is from (`spec`: MU of the legacy network,
+`dev_push` of HyperBEAM): tags that claim it are taken out and set truthfully.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aoshell.errors import UsageError
+from aoshell.nodes.base import Limits
+from aoshell.nodes.local.scheduler import Scheduler
+from aoshell.nodes.local.store import Batch, Kept, Logged, ProcessRow, Store
+from aoshell.nodes.local.wire import ID, TAGS, TARGET, Outbox, Wire, b64url, dump, load, tag
+from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
+
+# What a sender cannot say about itself.
+_TRUTH = frozenset(
+    ["Data-Protocol", "Variant", "Type", "From-Process", "From-Module", "Assignments", "Pushed-For"]
+)
+FORGED = frozenset(["From", "Owner"])
+
+ADDRESS_LENGTH = 43
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What became of one outbox."""
+
+    scheduled: list[tuple[Logged, Wire]] = field(default_factory=list)
+    spawned: list[ProcessRow] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+
+
+class Node(Protocol):
+    """What pushing needs of the node."""
+
+    address: str
+    limits: Limits
+
+    def process(self, process_id: str) -> ProcessRow | None: ...
+    def create(
+        self, process_id: str, module: str, *, owner: str, tags: list[str]
+    ) -> ProcessRow: ...
+    def is_wallet(self, address: str) -> bool: ...
+
+
+class Pusher:
+    """Turns outboxes into scheduled messages.
+
+    Args:
+        counts: messages caused so far, by root seq; kept up to date here.
+    """
+
+    def __init__(
+        self, node: Node, store: Store, scheduler: Scheduler, counts: dict[int, int]
+    ) -> None:
+        self.node = node
+        self.store = store
+        self.scheduler = scheduler
+        self.counts = counts
+
+    def push(self, sender: ProcessRow, cause: Logged, root: str, outbox: Outbox) -> Pushed:
+        """Schedule everything in an outbox.
+
+        Args:
+            cause: the message whose result it belongs to.
+            root: id of the message that began it all, for Pushed-For.
+        """
+        run = _Run(self, sender, cause, root, Pushed())
+        for spawn, target, data, anchor, tags in outbox.messages:
+            if spawn:
+                run.spawn(data, anchor, tags)
+            else:
+                run.message(target, data, anchor, tags)
+        for message, processes in outbox.assignments:
+            run.assignment(message, processes)
+        return run.pushed
+
+    def release(self, sender: ProcessRow, cause: Logged, root: str, kept: Kept) -> Pushed:
+        """Deliver a message that was held."""
+        run = _Run(self, sender, cause, root, Pushed(), start=kept.idx)
+        run.deliver(kept.target, load(kept.body))
+        return run.pushed
+
+
+class _Run:
+    """One outbox on its way. Positions count deliveries: a spawn takes two."""
+
+    def __init__(
+        self,
+        pusher: Pusher,
+        sender: ProcessRow,
+        cause: Logged,
+        root: str,
+        pushed: Pushed,
+        start: int = 0,
+    ) -> None:
+        self._pusher = pusher
+        self._sender = sender
+        self._cause = cause
+        self._root = root
+        self._idx = start
+        self.pushed = pushed
+
+    def message(self, target: str | None, data: str, anchor: str, tags: list[str]) -> None:
+        tags = self._truthful(tags, "Message")
+        self.deliver(target or "", self._wire(target or "", data, anchor, tags))
+
+    def deliver(self, target: str, wire: Wire) -> None:
+        reason = self._refusal(target, wire[TAGS:])
+        process = None if reason else self._pusher.node.process(target)
+        if process is not None:
+            self._schedule(process.number, wire)
+        elif reason:
+            self._keep(wire, reason)
+        elif not self._pusher.node.is_wallet(target):
+            self._keep(
+                wire,
+                "no process with this id is on this node, and no wallet known here has it"
+                if len(target) == ADDRESS_LENGTH
+                else "the target is no address (43 characters of base64url)",
+            )
+        else:
+            self._idx += 1
+
+    def spawn(self, data: str, anchor: str, tags: list[str]) -> None:
+        request = self._truthful(tags, "Process")
+        wire = self._wire("", data, anchor, request)
+        module = tag(request, "Module")
+        reason = self._refusal("spawn", request)
+        if not reason and self._pusher.store.module(module) is None:
+            module = self._pusher.store.module_named(module) or ""
+            if not module:
+                wanted = tag(request, "Module")
+                reason = f"no module {wanted!r} is on this node: .publish it first"
+        if reason:
+            self._keep(wire, reason)
+            return
+        # On the network too, a child belongs to the process that spawned it.
+        try:
+            row = self._pusher.node.create(wire[0], module, owner=self._sender.id, tags=request)
+        except UsageError as error:  # a Cron-Interval that is none
+            self._keep(wire, error.what)
+            return
+        self.pushed.spawned.append(row)
+        wire[TARGET] = wire[ID]
+        self._schedule(row.number, wire)
+        answer = [*request, "Process", wire[0], "Action", "Spawned"]
+        self._schedule(self._sender.number, self._wire(self._sender.id, "", anchor, answer))
+
+    def assignment(self, message_id: str, processes: list[str]) -> None:
+        found = self._pusher.store.by_id(message_id) if message_id else None
+        for target in processes:
+            process = self._pusher.node.process(target)
+            if found is None or process is None:
+                missing = "message" if found is None else "process"
+                wire = self._wire(target, "", "", ["Assign", message_id])
+                self._keep(wire, f"the {missing} of an assignment is not on this node")
+            else:
+                self._schedule(process.number, load(found.body))
+
+    def _truthful(self, tags: list[str], kind: str) -> list[str]:
+        kept = [
+            text
+            for at in range(0, len(tags), 2)
+            if tags[at] not in _TRUTH and tags[at] not in FORGED
+            for text in tags[at : at + 2]
+        ]
+        root = ["Pushed-For", self._root] if self._root else []  # a cron message has no id
+        return [
+            "Data-Protocol", "ao", "Variant", "ao.TN.1", "Type", kind,
+            *kept,
+            "From-Process", self._sender.id, "From-Module", self._sender.module, *root,
+        ]  # fmt: skip
+
+    def _wire(self, target: str, data: str, anchor: str, tags: list[str]) -> Wire:
+        place = [self._sender.id, self._cause.slot, self._cause.tick, self._idx]
+        content = json.dumps([*place, target, data, anchor, tags], ensure_ascii=False)
+        message_id = b64url(hashlib.sha256(content.encode("latin-1")).digest())
+        owner = self._pusher.node.address
+        return [message_id, self._sender.id, owner, target, data, anchor, self._root, *tags]
+
+    def _refusal(self, target: str, tags: list[str]) -> str:
+        if not target:
+            return "it names no Target"
+        if not self._pusher.node.limits.network:
+            return ""
+        if len(tags) // 2 > MAX_TAGS:
+            return f"it has {len(tags) // 2} tags, the network allows {MAX_TAGS}"
+        for at in range(0, len(tags), 2):
+            if len(tags[at]) > MAX_TAG_NAME:
+                return f"a tag's name is longer than the {MAX_TAG_NAME} bytes the network allows"
+            if len(tags[at + 1]) > MAX_TAG_VALUE:
+                size = f"{len(tags[at + 1])} bytes, the network allows {MAX_TAG_VALUE}"
+                return f"the value of tag {tags[at]} has {size}"
+        return ""
+
+    def _schedule(self, process: int, wire: Wire) -> None:
+        counts, root = self._pusher.counts, self._cause.root
+        count = counts.get(root, self._cause.ordinal)
+        bound = self._pusher.node.limits.pushes
+        if count >= bound:
+            self._keep(wire, f"one message has caused {count} others, the bound is {bound}", True)
+            return
+        counts[root] = count + 1
+        logged = self._pusher.scheduler.assign(
+            process, wire[0], dump(wire), cause=self._cause, idx=self._idx, ordinal=count + 1
+        )
+        self._idx += 1
+        self.pushed.scheduled.append((logged, wire))
+
+    def _keep(self, wire: Wire, reason: str, held: bool = False) -> None:
+        kept = Kept(self._cause.seq, self._idx, reason, held, wire[TARGET], wire[ID], dump(wire))
+        self._idx += 1
+        self.pushed.kept.append(kept)
+
+
+def add_to(batch: Batch, pushed: Pushed) -> None:
+    """Put what was pushed into the transaction of its result."""
+    batch.processes += pushed.spawned
+    batch.log += [logged for logged, _wire in pushed.scheduled]
+    batch.kept += pushed.kept

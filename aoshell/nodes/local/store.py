@@ -1,0 +1,487 @@
+"""The log on disk. Synchronous; every call is one statement or one transaction.
+
+`Store.commit` is the only way in for messages and results: all of it is on disk afterwards, or
+nothing. With `sync` it returns behind an fsync (WAL, synchronous=FULL); without, the rows survive
+the death of the process but the last of them may not survive a power cut, and a later synced commit
+covers them: the log on disk is at any time a prefix of what was taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aoshell.errors import AoError
+from aoshell.nodes.local import schema
+
+
+class Logged(NamedTuple):
+    """A scheduled message. Fields are the columns of `log`; `body` is a wire list as bytes."""
+
+    seq: int
+    process: int
+    slot: int
+    tick: int
+    id: str
+    cause: int | None
+    idx: int | None
+    root: int
+    ordinal: int
+    timestamp: int
+    height: int
+    chain: str
+    signed: bytes | None
+    body: bytes
+
+
+class Computed(NamedTuple):
+    """A result. Fields are the columns of `results`."""
+
+    seq: int
+    outcome: str
+    milliseconds: float
+    memory: int
+    waits: int
+    body: bytes
+
+
+class Kept(NamedTuple):
+    """An outbox message that was not delivered. Fields are the columns of `kept`."""
+
+    cause: int
+    idx: int
+    reason: str
+    held: bool
+    target: str
+    id: str
+    body: bytes
+
+
+class ProcessRow(NamedTuple):
+    """A process. Fields are the columns of `processes`."""
+
+    number: int
+    id: str
+    name: str
+    owner: str
+    module: str
+    environment: str
+    created: int
+    cron: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes."""
+
+    processes: list[ProcessRow] = field(default_factory=list)
+    log: list[Logged] = field(default_factory=list)
+    results: list[Computed] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    freed: list[tuple[int, int]] = field(default_factory=list)  # (cause, idx) no longer kept
+    cron: list[tuple[str, int]] = field(default_factory=list)  # (cron, process number)
+    computed_to: int | None = None  # every seq up to here has its result
+
+
+_LOG = ", ".join(Logged._fields)
+_ROW = ", ".join(ProcessRow._fields)
+
+
+class Store:
+    """One database file, locked by one process.
+
+    Args:
+        folder: the node's state; created 0700 if missing.
+
+    Raises:
+        AoError: another process holds it (the hint names its pid), or it cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "node.db"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _lock(folder / "node.lock")
+        except OSError as error:
+            raise AoError(
+                f"{folder} cannot be used: {error.strerror}",
+                stage="store",
+                hint="make it writable, or name another place in AOSHELL_HOME",
+            ) from error
+        try:
+            self._db = self._open()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    @classmethod
+    def reading(cls, path: Path) -> Store:
+        """A store to read from, whoever holds it. Raises AoError where it cannot be read."""
+        store = cls.__new__(cls)
+        store.folder, store.path, store._lock = path.parent, path, None
+        with store._told():
+            store._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        return store
+
+    def _open(self) -> sqlite3.Connection:
+        with self._told():
+            # The file is made here so that it is private from its first byte on.
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA wal_autocheckpoint = 4000")
+            try:
+                schema.prepare(db)
+            except ValueError as error:
+                raise AoError(
+                    f"{self.path} is newer than this program: {error}",
+                    stage="store",
+                    hint="use the aoshell that wrote it, or another AOSHELL_HOME",
+                ) from error
+            return db
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Database errors as errors for people."""
+        try:
+            yield
+        except (sqlite3.OperationalError, OSError) as error:
+            text = str(error)
+            full = "full" in text or getattr(error, "errno", None) == errno.ENOSPC
+            raise AoError(
+                f"{self.path} cannot be written: {text}",
+                stage="store",
+                hint="free some room on the disk; what was acknowledged is safe"
+                if full
+                else "check that the folder is writable and not on a broken disk",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise AoError(
+                f"{self.path} is damaged: {error}",
+                stage="store",
+                hint="move it away and `.import` what you exported, "
+                f"or try `sqlite3 {self.path} .recover`",
+            ) from error
+
+    def close(self) -> None:
+        """Write the WAL back and let go of the lock."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    # Writing ------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch, *, sync: bool) -> None:
+        """Write everything in `batch`, or nothing.
+
+        Raises:
+            AoError: nothing was written (full disk, damaged database).
+        """
+        db = self._db
+        with self._told():
+            if sync:
+                db.execute("PRAGMA synchronous = FULL")
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                self._write(batch)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+            finally:
+                if sync:
+                    db.execute("PRAGMA synchronous = NORMAL")
+
+    def _write(self, batch: Batch) -> None:
+        db = self._db
+        if batch.processes:
+            db.executemany(
+                f"INSERT INTO processes ({_ROW}) VALUES (?,?,?,?,?,?,?,?)",
+                batch.processes,
+            )
+        if batch.log:
+            db.executemany(
+                f"INSERT INTO log ({_LOG}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                batch.log,
+            )
+        if batch.results:
+            db.executemany("INSERT INTO results VALUES (?,?,?,?,?,?)", batch.results)
+        if batch.kept:
+            db.executemany("INSERT INTO kept VALUES (?,?,?,?,?,?,?)", batch.kept)
+        if batch.freed:
+            db.executemany("DELETE FROM kept WHERE cause = ? AND idx = ?", batch.freed)
+        if batch.cron:
+            db.executemany("UPDATE processes SET cron = ? WHERE number = ?", batch.cron)
+        if batch.computed_to is not None:
+            self._set_meta("computed_to", batch.computed_to)
+
+    def _set_meta(self, key: str, value: Any) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Store a small fact about the node."""
+        with self._told():
+            self._set_meta(key, value)
+
+    def add_module(self, module_id: str, kind: str, data: bytes, name: str, created: int) -> None:
+        """Keep a module, and point a name at it if one is given."""
+        with self._told(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT OR IGNORE INTO modules VALUES (?,?,?,?)", (module_id, kind, data, created)
+            )
+            if name:
+                self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, module_id))
+
+    def delete_process(self, number: int) -> None:
+        """Forget a process: its log, results and what was kept of its outbox."""
+        with self._told(), self._db:
+            db = self._db
+            db.execute("BEGIN IMMEDIATE")
+            mine = "(SELECT seq FROM log WHERE process = ?)"
+            db.execute(f"DELETE FROM kept WHERE cause IN {mine}", (number,))
+            db.execute(f"DELETE FROM results WHERE seq IN {mine}", (number,))
+            db.execute("DELETE FROM log WHERE process = ?", (number,))
+            db.execute("DELETE FROM processes WHERE number = ?", (number,))
+
+    # Reading ------------------------------------------------------------------------------
+
+    def _all(self, sql: str, *args: Any) -> list[Any]:
+        with self._told():
+            return self._db.execute(sql, args).fetchall()
+
+    def _one(self, sql: str, *args: Any) -> Any:
+        with self._told():
+            return self._db.execute(sql, args).fetchone()
+
+    def meta(self, key: str) -> Any:
+        """A fact stored by `set_meta`, or None."""
+        row = self._one("SELECT value FROM meta WHERE key = ?", key)
+        return row[0] if row else None
+
+    def module(self, module_id: str) -> tuple[str, bytes] | None:
+        """Kind and bytes of a module."""
+        row: tuple[str, bytes] | None = self._one(
+            "SELECT kind, data FROM modules WHERE id = ?", module_id
+        )
+        return row
+
+    def module_named(self, name: str) -> str | None:
+        """Id of the module that a name points at."""
+        row = self._one("SELECT module FROM names WHERE name = ?", name)
+        return row[0] if row else None
+
+    def name_of_module(self, module_id: str) -> str:
+        """A name that points at a module, or ""."""
+        row = self._one("SELECT name FROM names WHERE module = ? ORDER BY name", module_id)
+        return row[0] if row else ""
+
+    def processes(self) -> list[ProcessRow]:
+        """All processes, newest first."""
+        rows = self._all(f"SELECT {_ROW} FROM processes ORDER BY number DESC")
+        return [ProcessRow(*row) for row in rows]
+
+    def process(self, process_id: str) -> ProcessRow | None:
+        """One process by id."""
+        row = self._one(f"SELECT {_ROW} FROM processes WHERE id = ?", process_id)
+        return ProcessRow(*row) if row else None
+
+    def process_numbered(self, number: int) -> ProcessRow:
+        """One process by its number. Raises AoError where there is none."""
+        row = self._one(f"SELECT {_ROW} FROM processes WHERE number = ?", number)
+        if row is None:
+            raise AoError(f"process number {number} is gone", stage="store")
+        return ProcessRow(*row)
+
+    def processes_with_cron(self) -> list[ProcessRow]:
+        """Processes with a schedule."""
+        rows = self._all(f"SELECT {_ROW} FROM processes WHERE cron != '[]'")
+        return [ProcessRow(*row) for row in rows]
+
+    def find_processes(self, text: str) -> list[ProcessRow]:
+        """Processes of that name, or else whose id begins so (6 characters or more)."""
+        rows = self._all(f"SELECT {_ROW} FROM processes WHERE name = ? OR id = ?", text, text)
+        if not rows and len(text) >= 6:
+            rows = self._all(
+                f"SELECT {_ROW} FROM processes WHERE substr(id, 1, ?) = ?", len(text), text
+            )
+        return [ProcessRow(*row) for row in rows]
+
+    def last_numbers(self) -> tuple[int, int]:
+        """The highest seq and process number in use."""
+        seq = self._one("SELECT max(seq) FROM log")[0] or 0
+        number = self._one("SELECT max(number) FROM processes")[0] or 0
+        return seq, number
+
+    def head(self, process: int) -> Logged | None:
+        """The last scheduled message of a process."""
+        row = self._one(
+            f"SELECT {_LOG} FROM log WHERE process = ? ORDER BY slot DESC, tick DESC LIMIT 1",
+            process,
+        )
+        return Logged(*row) if row else None
+
+    def last_computed(self, process: int) -> tuple[Logged, Computed] | None:
+        """The last message of a process that has a result."""
+        row = self._one(
+            f"SELECT {_prefixed(_LOG)}, r.* FROM log l JOIN results r USING (seq) "
+            "WHERE process = ? ORDER BY slot DESC, tick DESC LIMIT 1",
+            process,
+        )
+        return (Logged(*row[:14]), Computed(*row[14:])) if row else None
+
+    def pending(self) -> list[Logged]:
+        """Scheduled but not computed, in order."""
+        done = self.meta("computed_to") or 0
+        rows = self._all(
+            f"SELECT {_LOG} FROM log WHERE seq > ? AND seq NOT IN "
+            "(SELECT seq FROM results WHERE seq > ?) ORDER BY seq",
+            done,
+            done,
+        )
+        return [Logged(*row) for row in rows]
+
+    def entries(
+        self, process: int, after_seq: int = 0, last_seq: int = 1 << 62, limit: int = -1
+    ) -> Iterator[tuple[Logged, Computed | None]]:
+        """The log of a process behind `after_seq`, in order, with results where there are any."""
+        while limit:
+            page = 500 if limit < 0 else min(limit, 500)
+            rows = self._all(
+                f"SELECT {_prefixed(_LOG)}, r.* FROM log l LEFT JOIN results r USING (seq) "
+                "WHERE process = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+                process,
+                after_seq,
+                last_seq,
+                page,
+            )
+            for row in rows:
+                yield _pair(row)
+            if len(rows) < page:
+                return
+            after_seq = rows[-1][0]
+            limit -= page if limit > 0 else 0
+
+    def behind_slot(
+        self, process: int, after: int, limit: int, last: int = 1 << 62
+    ) -> list[tuple[Logged, Computed | None]]:
+        """Messages of slots after…last with their results, cron messages included, in order."""
+        rows = self._all(
+            f"SELECT {_prefixed(_LOG)}, r.* FROM log l LEFT JOIN results r USING (seq) "
+            "WHERE process = ? AND slot > ? AND slot <= ? ORDER BY slot, tick LIMIT ?",
+            process,
+            after,
+            last,
+            limit,
+        )
+        return [_pair(row) for row in rows]
+
+    def waits(self, process: int) -> int:
+        """How many handlings of a process are suspended."""
+        row = self._one(
+            "SELECT total(r.waits) FROM log l JOIN results r USING (seq) WHERE process = ?", process
+        )
+        return max(0, int(row[0]))
+
+    def at_slot(
+        self, process: int, slot: int, tick: int = 0
+    ) -> tuple[Logged, Computed | None] | None:
+        """The message at a slot."""
+        row = self._one(
+            f"SELECT {_prefixed(_LOG)}, r.* FROM log l LEFT JOIN results r USING (seq) "
+            "WHERE process = ? AND slot = ? AND tick = ?",
+            process,
+            slot,
+            tick,
+        )
+        return _pair(row) if row else None
+
+    def at_seq(self, seq: int) -> Logged:
+        """The message with that number. Raises AoError where there is none."""
+        row = self._one(f"SELECT {_LOG} FROM log WHERE seq = ?", seq)
+        if row is None:
+            raise AoError(f"message {seq} is gone from the log", stage="store")
+        return Logged(*row)
+
+    def id_of(self, seq: int) -> str:
+        """Id of the message with that number, "" where it has none or is gone."""
+        row = self._one("SELECT id FROM log WHERE seq = ?", seq)
+        return row[0] if row else ""
+
+    def by_id(self, message_id: str) -> Logged | None:
+        """A scheduled message by its id."""
+        row = self._one(f"SELECT {_LOG} FROM log WHERE id = ? ORDER BY seq LIMIT 1", message_id)
+        return Logged(*row) if row else None
+
+    def kept(self, process: int | None = None) -> list[tuple[int, int, Kept]]:
+        """Undelivered outbox messages with their sender's process number and slot."""
+        rows = self._all(
+            "SELECT l.process, l.slot, k.* FROM kept k JOIN log l ON l.seq = k.cause "
+            "WHERE ? IS NULL OR l.process = ? ORDER BY k.cause, k.idx",
+            process,
+            process,
+        )
+        return [(row[0], row[1], Kept(*row[2:])) for row in rows]
+
+    def is_owner(self, address: str) -> bool:
+        """Whether a process here belongs to that address (it is then a wallet or a process)."""
+        return self._one("SELECT 1 FROM processes WHERE owner = ? LIMIT 1", address) is not None
+
+    def size(self, process: int) -> int:
+        """Bytes of a process's messages and results."""
+        row = self._one(
+            "SELECT sum(length(l.body) + coalesce(length(l.signed), 0) "
+            "+ coalesce(length(r.body), 0) + 150) "
+            "FROM log l LEFT JOIN results r USING (seq) WHERE process = ?",
+            process,
+        )
+        return row[0] or 0
+
+    def counts(self, process: int) -> tuple[int, int]:
+        """Slots scheduled and slots computed."""
+        slots = self._one("SELECT max(slot) FROM log WHERE process = ?", process)[0]
+        last = self.last_computed(process)
+        return (0 if slots is None else slots + 1), (last[0].slot + 1 if last else 0)
+
+
+def _pair(row: Any) -> tuple[Logged, Computed | None]:
+    return Logged(*row[:14]), Computed(*row[14:]) if row[14] is not None else None
+
+
+def _prefixed(columns: str) -> str:
+    return ", ".join(f"l.{name.strip()}" for name in columns.split(","))
+
+
+def _lock(path: Path) -> Any:
+    """An exclusive lock that the kernel drops when this process ends.
+
+    Raises AoError when another process has it.
+    """
+    handle = path.open("a+")
+    path.chmod(0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.seek(0)
+        pid = handle.read().strip() or "unknown"
+        handle.close()
+        raise AoError(
+            f"another aoshell (pid {pid}) is working in {path.parent}",
+            stage="store",
+            hint="use that one, or give this one a home of its own: AOSHELL_HOME=DIR aoshell",
+        ) from error
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle

@@ -1,0 +1,191 @@
+"""Arweave keys: who signs, and how a signature is checked.
+
+A wallet is an RSA key in a JSON Web Key (RFC 7517, RFC 7518 section 6.3) with e = 65537. Arweave
+generates 4096 bits; its owner field is the modulus, its address SHA-256 of that. Signatures are
+RSA-PSS with SHA-256 (RFC 8017 section 8.1).
+
+`cryptography` costs tens of milliseconds to import, so it is imported where it is used first.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import lcm
+from typing import TYPE_CHECKING
+
+from aoshell.errors import AoError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+EXPONENT = 65537
+GENERATED_BITS = 4096
+SMALLEST_BITS = 2048
+LARGEST_BITS = 8192
+SALT_LENGTH = 32
+
+_NUMBERS = ("n", "e", "d", "p", "q", "dp", "dq", "qi")
+
+
+def b64url(raw: bytes) -> str:
+    """Bytes as base64url without padding (RFC 4648 section 5)."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def unb64url(text: str) -> bytes:
+    """The inverse of `b64url()`.
+
+    Raises:
+        ValueError: for anything that `b64url()` does not write, so that each value has one text.
+    """
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if b64url(raw) != text:
+        raise ValueError("not unpadded base64url")
+    return raw
+
+
+@dataclass(frozen=True, eq=False)
+class Wallet:
+    """An RSA private key. Make one with `generate()` or `from_jwk()`.
+
+    Attributes:
+        numbers: the JWK's members n, e, d, p, q, dp, dq, qi. Secret, hence never in a repr.
+    """
+
+    numbers: Mapping[str, int] = field(repr=False)
+
+    @classmethod
+    def generate(cls) -> Wallet:
+        """A new RSA-4096 key. Takes a few tenths of a second to several seconds."""
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=GENERATED_BITS)
+        private = key.private_numbers()
+        public = private.public_numbers
+        values = (
+            *(public.n, public.e, private.d, private.p, private.q),
+            *(private.dmp1, private.dmq1, private.iqmp),
+        )
+        return cls(dict(zip(_NUMBERS, values, strict=True)))
+
+    @classmethod
+    def from_jwk(cls, jwk: object) -> Wallet:
+        """The wallet in a decoded JSON value.
+
+        Raises:
+            AoError: stage "wallet", when it is no private RSA key of 2048…8192 bits with e = 65537,
+                or when its numbers do not belong together. Never quotes the value: it is secret.
+        """
+        if not isinstance(jwk, Mapping) or jwk.get("kty") != "RSA":
+            raise _no_wallet("it is no JSON Web Key of type RSA")
+        numbers = {name: _number(jwk, name) for name in _NUMBERS}
+        _check(numbers)
+        return cls(numbers)
+
+    def jwk(self) -> dict[str, str]:
+        """The key as a JSON Web Key, secret parts included."""
+        return {"kty": "RSA"} | {name: b64url(_octets(self.numbers[name])) for name in _NUMBERS}
+
+    @cached_property
+    def owner(self) -> bytes:
+        """The modulus, big-endian: 512 bytes for RSA-4096."""
+        return _octets(self.numbers["n"])
+
+    @cached_property
+    def address(self) -> str:
+        """b64url(SHA-256(modulus)), 43 characters."""
+        return address_of(self.owner)
+
+    def sign(self, message: bytes) -> bytes:
+        """An RSA-PSS SHA-256 signature with 32 bytes of salt, as long as the modulus."""
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import padding
+
+        pss = padding.PSS(padding.MGF1(hashes.SHA256()), SALT_LENGTH)
+        return self._key.sign(message, pss, hashes.SHA256())
+
+    @cached_property
+    def _key(self) -> RSAPrivateKey:
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        n, e, d, p, q, dp, dq, qi = (self.numbers[name] for name in _NUMBERS)
+        private = rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, rsa.RSAPublicNumbers(e, n))
+        # The full validation tests p and q for primality, 0.3 s at each start. `_check` has made
+        # sure that the numbers belong together, which is what a damaged file gets wrong.
+        return private.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+def address_of(owner: bytes) -> str:
+    """The address of an RSA modulus, 43 characters base64url."""
+    return b64url(hashlib.sha256(owner).digest())
+
+
+def verify(owner: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` over `message` was made by the key with modulus `owner`.
+
+    RSA-PSS SHA-256 with a salt of any length: Arweave's clients have written several, and its nodes
+    accept all. An owner that is no usable modulus verifies nothing; nothing is raised.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+    modulus = int.from_bytes(owner, "big")
+    if not SMALLEST_BITS <= modulus.bit_length() <= LARGEST_BITS:
+        return False
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.AUTO)
+    try:
+        key = rsa.RSAPublicNumbers(EXPONENT, modulus).public_key()
+        key.verify(signature, message, pss, hashes.SHA256())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _octets(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _number(jwk: Mapping[object, object], name: str) -> int:
+    text = jwk.get(name)
+    if text is None:
+        kind = "it is a public key only" if name == "d" else f"its member {name!r} is missing"
+        raise _no_wallet(kind)
+    try:
+        number = int.from_bytes(unb64url(text), "big") if isinstance(text, str) else 0
+    except ValueError:
+        number = 0
+    if not number:
+        raise _no_wallet(f"its member {name!r} is no base64url number")
+    return number
+
+
+def _check(numbers: Mapping[str, int]) -> None:
+    n, e, d, p, q, dp, dq, qi = (numbers[name] for name in _NUMBERS)
+    if e != EXPONENT:
+        raise _no_wallet("its exponent is not 65537, as Arweave wants it")
+    if not SMALLEST_BITS <= n.bit_length() <= LARGEST_BITS:
+        raise _no_wallet(f"its modulus has {n.bit_length()} bits, outside 2048…8192")
+    together = (
+        n == p * q
+        and p > 1 < q
+        and d * e % lcm(p - 1, q - 1) == 1
+        and (dp, dq) == (d % (p - 1), d % (q - 1))
+        and qi < p
+        and qi * q % p == 1
+    )
+    if not together:
+        raise _no_wallet("its numbers do not belong together: the key is damaged")
+
+
+def _no_wallet(why: str) -> AoError:
+    return AoError(
+        f"this is no Arweave wallet: {why}",
+        stage="wallet",
+        hint="a wallet is a JSON file with the members kty, n, e, d, p, q, dp, dq and qi, "
+        "as aos keeps one in ~/.aos.json",
+    )

@@ -1,0 +1,164 @@
+"""Device `lua@5.3a`: one Lua 5.3 runtime that holds the state of one process.
+
+Runs inside a worker, never in the shell. Every string that crosses is a byte string held as
+latin-1 text, so that a byte is a character on both sides and nothing can fail to decode.
+
+Guest code sees what `host/guard.lua` and `host/order.lua` leave it and the environment it was given
+(`aos/*.lua`); no Python object is ever a value of the guest's.
+
+The flat lists that `LuaRuntime.deliver` takes and gives:
+
+    message  id from owner target data anchor timestamp block_height nonce hash_chain cron
+             read_only (name value)…
+    result   error|False output prompt suspended n resumed-id… and, without an error,
+             n (spawn target|False data anchor n (name value)…)… n (message-id n process-id…)…
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lupa import lua53
+
+# Read at import: a worker opens no files.
+CHUNKS = tuple(
+    Path(__file__).with_name("host").joinpath(f"{name}.lua").read_text(encoding="latin-1")
+    for name in ("guard", "order", "bridge", "image")
+)
+UNLIMITED = 0x7FFFFFFF_FFFF
+
+
+def _deny(_object: object, _name: object, _setting: bool) -> str:
+    raise AttributeError("access denied")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+class OutOfMemory(Exception):
+    """The guest went over its memory; its runtime must not be used any more."""
+
+
+class LuaRuntime:
+    """A guarded runtime with an environment loaded.
+
+    Args:
+        sources: module name → Lua source of the environment; ".process" is its entry.
+        emit: called with each text that the guest prints, at the moment it prints.
+    """
+
+    def __init__(self, sources: Mapping[str, str], emit: Callable[[str], None]) -> None:
+        self._lua = lua53.LuaRuntime(
+            encoding="latin-1",
+            source_encoding="latin-1",
+            attribute_filter=_deny,
+            register_eval=False,
+            register_builtins=False,
+            unpack_returned_tuples=True,
+            max_memory=UNLIMITED,
+        )
+        self._host = self._lua.table()
+        self._host.sizes = _table_sizes
+        load = self._lua.globals().load
+        for source in CHUNKS:
+            load(source, "=host")(self._host, emit)
+        for name, source in sources.items():
+            self._host.sources[name] = source
+        self._host.start()
+        self._host.mark_fresh()
+        self._deliver = self._host.deliver
+
+    def limit_memory(self, size: int) -> None:
+        """Let the guest's heap grow to `size` bytes, the environment's included."""
+        self._lua.set_max_memory(size, total=True)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of heap in use."""
+        return int(self._lua.get_memory_used(total=True))
+
+    def boot(self, definition: Sequence[Any]) -> None:
+        """Tell the guest which process it is: id owner module code|None boot-id boot-data tags…"""
+        self._host.boot(*definition)
+
+    def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
+        """Run one message, flat in and flat out.
+
+        Raises:
+            OutOfMemory: whatever the guest did about it.
+        """
+        try:
+            result: tuple[Any, ...] = self._deliver(*message)
+        except lua53.LuaMemoryError as error:
+            raise OutOfMemory from error
+        except lua53.LuaError as error:
+            if self._host.out_of_memory:
+                raise OutOfMemory from error
+            return (str(error), "", "", False, 0)
+        return result
+
+    def failed(self, text: str) -> None:
+        """Record an error behind the roll-back of the message that raised it."""
+        self._host.failed(text)
+
+    def image(self) -> bytes:
+        """The whole state.
+
+        Raises:
+            ValueError: it cannot be saved; the text says why.
+        """
+        self._lua.set_max_memory(UNLIMITED)
+        try:
+            image: str = self._host.image()
+        except lua53.LuaError as error:
+            raise ValueError(_first_line(error)) from error
+        return image.encode("latin-1")
+
+    def restore(self, image: bytes) -> None:
+        """Become what `image` says; only on a fresh runtime of the same environment.
+
+        Raises:
+            ValueError: the image is damaged or of another environment; discard the runtime.
+        """
+        try:
+            self._host.restore(image.decode("latin-1"))
+        except lua53.LuaError as error:
+            raise ValueError(_first_line(error)) from error
+
+
+def _table_layout(address: int) -> tuple[int, int, int]:
+    """Array size, log2 of the node count, and the node pointer of a `Table` (Lua 5.3 lobject.h)."""
+    log_nodes, array = struct.unpack_from("<BI", ctypes.string_at(address + 11, 5))
+    (node,) = struct.unpack("<Q", ctypes.string_at(address + 24, 8))
+    return array, log_nodes, node
+
+
+def _table_sizes(addresses: str) -> str:
+    """Sizes of Lua tables named by `tostring`, 5 bytes each: array part, 0 or 1 + log2(nodes).
+
+    Lua gives them away nowhere, yet `#` of a table with holes depends on them. Read only while an
+    image is made, from tables that Lua itself has just named.
+    """
+    parts = []
+    for name in addresses.split("\n"):
+        array, log_nodes, node = _table_layout(int(name.rpartition(" ")[2], 16))
+        empty = log_nodes == 0 and node == _no_nodes()
+        parts.append(struct.pack("<IB", array, 0 if empty else log_nodes + 1))
+    return b"".join(parts).decode("latin-1")
+
+
+_dummy: list[int] = []
+
+
+def _no_nodes() -> int:
+    """Where tables without keys point: one address for all, in the library itself."""
+    if not _dummy:
+        lua = lua53.LuaRuntime(register_eval=False, register_builtins=False)
+        name: str = lua.eval("tostring(setmetatable({}, nil))")
+        _dummy.append(_table_layout(int(name.rpartition(" ")[2], 16))[2])
+    return _dummy[0]

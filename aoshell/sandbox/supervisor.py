@@ -1,0 +1,266 @@
+"""The shell's side of the sandbox: starts the zygote, asks it for workers, kills what overruns.
+
+`Supervisor.start()` needs no event loop, so the zygote can load Lua while the shell still imports
+the rest of itself. Everything else runs on the loop; callbacks are called from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.sandbox.frames import Frame, Reader, encode
+
+BUFFER = 1 << 20  # bytes asked of the kernel for each direction, and read at once
+
+OnFrame = Callable[[Frame], None]
+OnImage = Callable[[int, int, bytes], None]
+OnGone = Callable[[], None]
+
+
+def _import_paths() -> list[str]:
+    """Where a bare interpreter finds aoshell and lupa."""
+    import lupa
+
+    own = str(Path(__file__).resolve().parents[2])
+    return list(dict.fromkeys([own, str(Path(lupa.__file__).resolve().parents[1])]))
+
+
+class Supervisor:
+    """Owner of the zygote. One per node."""
+
+    def __init__(self) -> None:
+        self._control: socket.socket | None = None
+        self._pid = 0
+
+    def start(self) -> None:
+        """Start the zygote if none runs. Raises AoError where no process can be started."""
+        if self._control is not None:
+            return
+        ours, theirs = socket.socketpair()
+        target = 3 if theirs.fileno() != 3 else theirs.fileno()
+        script = str(Path(__file__).with_name("worker.py"))
+        null = os.open(os.devnull, os.O_RDWR)
+        # -I and an empty environment: nothing of the user's reaches the interpreter. A process
+        # group of its own keeps the terminal's Ctrl-C away.
+        try:
+            self._pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", script, str(target), *_import_paths()],
+                {},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, null, 1),
+                    (os.POSIX_SPAWN_DUP2, null, 2),
+                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), target),
+                ],
+                setpgroup=0,
+            )
+        except OSError as error:
+            ours.close()
+            raise AoError(
+                f"no worker can be started: {error.strerror}",
+                stage="sandbox",
+                hint="check the limits on processes (`ulimit -u`) and memory, then try again",
+            ) from error
+        finally:
+            theirs.close()
+            os.close(null)
+        self._control = ours
+
+    def worker(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_frame: OnFrame,
+        on_image: OnImage,
+        on_gone: OnGone,
+    ) -> Worker:
+        """A new worker, with the built-in environment and no process yet."""
+        main, their_main = socket.socketpair()
+        side, their_side = socket.socketpair()
+        try:
+            for end in (main, their_main):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            self._send_fds([their_main.fileno(), their_side.fileno()])
+        finally:
+            their_main.close()
+            their_side.close()
+        return Worker(loop, main, side, on_frame, on_image, on_gone)
+
+    def _send_fds(self, fds: list[int]) -> None:
+        for attempt in (1, 2):
+            self.start()
+            assert self._control is not None
+            try:
+                socket.send_fds(self._control, [b"w"], fds)
+                return
+            except OSError as error:  # the zygote died: one more is started
+                self._forget()
+                if attempt == 2:
+                    raise AoError("the sandbox does not stay up", stage="sandbox") from error
+
+    def _forget(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+
+    def close(self) -> None:
+        """Let the zygote end. Workers end when their own sockets are closed."""
+        self._forget()
+
+
+class Worker:
+    """One process's worker as seen from the shell: frames go out, callbacks come in.
+
+    Attributes:
+        pid: of the fork that computes, 0 until it has said so.
+        group: process group of the worker and all its forks, 0 until known.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        main: socket.socket,
+        side: socket.socket,
+        on_frame: OnFrame,
+        on_image: OnImage,
+        on_gone: OnGone,
+    ) -> None:
+        self._loop = loop
+        self._main = main
+        self._side = side
+        self._on_frame = on_frame
+        self._on_image = on_image
+        self._on_gone = on_gone
+        self._frames = Reader()
+        self._images = Reader()
+        self._image: Frame | None = None
+        self._unsent = bytearray()
+        self._closed = False
+        self.pid = 0
+        self.group = 0
+        main.setblocking(False)
+        side.setblocking(False)
+        loop.add_reader(main, self._readable)
+        loop.add_reader(side, self._side_readable)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the worker has not taken yet."""
+        return len(self._unsent)
+
+    def send(self, frame: Frame, blob: bytes = b"") -> None:
+        """Queue a frame; never blocks."""
+        data = encode(frame) + blob
+        if not self._unsent and not self._closed:
+            try:
+                sent = self._main.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return  # the reader will see the end of the stream
+            if sent == len(data):
+                return
+            data = data[sent:]
+            self._loop.add_writer(self._main, self._writable)
+        self._unsent += data
+
+    def _writable(self) -> None:
+        try:
+            sent = self._main.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()
+            self._loop.remove_writer(self._main)
+            return
+        del self._unsent[:sent]
+        if not self._unsent:
+            self._loop.remove_writer(self._main)
+
+    def _readable(self) -> None:
+        try:
+            data = self._main.recv(BUFFER)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._gone()
+            return
+        self._frames.feed(data)
+        while not self._closed:
+            try:
+                frame = self._frames.frame()
+            except ValueError:
+                self.kill()
+                self._gone()
+                return
+            if frame is None:
+                return
+            self._note_pid(frame)
+            self._on_frame(frame)
+
+    def _note_pid(self, frame: Frame) -> None:
+        if frame[0] == "ready":
+            self.pid = self.group = frame[1]
+        elif frame[0] in ("parked", "promoted"):
+            self.pid = frame[-1]
+
+    def _side_readable(self) -> None:
+        try:
+            data = self._side.recv(BUFFER)
+        except (BlockingIOError, OSError):
+            return
+        if not data:
+            self._loop.remove_reader(self._side)
+            return
+        self._images.feed(data)
+        if self._image is None:
+            # One header at a time: the bytes behind it are no frames.
+            header = self._images.frame()
+            if header is None:
+                return
+            self._image = header
+        seq, slot, length, _reason = self._image
+        blob = self._images.take(length)
+        if blob is not None:
+            self._image = None
+            self._on_image(seq, slot, blob)
+
+    def _gone(self) -> None:
+        if not self._closed:
+            self.close()
+            self._on_gone()
+
+    def stop_computing(self) -> None:
+        """Kill the fork that computes; the parked one takes over and says `promoted`."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Kill the worker with all its forks."""
+        if self.group:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.group, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go: an idle worker ends by itself at the end of its stream."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.remove_reader(self._main)
+        self._loop.remove_writer(self._main)
+        self._loop.remove_reader(self._side)
+        self._main.close()
+        self._side.close()

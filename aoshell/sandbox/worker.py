@@ -1,0 +1,296 @@
+"""The child process that computes one AO process; started by a zygote, killed from outside.
+
+Run as a script, `python -I -S worker.py CONTROL_FD IMPORT_PATH…` is the zygote. It loads Lua and
+the environment once and forks a worker for each pair of sockets it is sent.
+
+Roll-back works by *parked forks*. Before a live message, when enough has been computed since the
+last time, the worker forks: the child goes on, the parent keeps the state and sleeps until the
+child ends. A message that fails makes the child exit (or the kernel kills it at its time limit);
+the parent, whose state is older, says so (`promoted`) and is told what to compute again. How often
+to park follows from what a fork costs: a tenth of the computing time at most.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
+PARK_SHARE = 10  # a fork may cost one part in this many of the computing time
+PRINTED_LIMIT = 1 << 20  # bytes of prints kept for a message that is killed
+
+
+def main() -> None:
+    control_fd, *paths = sys.argv[1:]
+    sys.path[:0] = paths
+    from aoshell.sandbox import environment
+    from aoshell.sandbox.confine import confine
+
+    printed = Printed()
+    from aoshell.sandbox.lua import LuaRuntime
+
+    runtime = LuaRuntime(environment.sources(), printed.add)
+    control = socket.socket(fileno=int(control_fd))
+    confine()
+    Zygote(control, runtime, printed).serve()
+
+
+class Printed:
+    """What the running message has printed, in memory shared with the parked fork."""
+
+    def __init__(self) -> None:
+        self._page = mmap.mmap(-1, PRINTED_LIMIT + 8)
+        self._used = 8
+
+    def clear(self) -> None:
+        self._used = 8
+        self._page[:8] = bytes(8)
+
+    def add(self, text: str) -> None:
+        data = text.encode("latin-1") + b"\n"
+        room = PRINTED_LIMIT + 8 - self._used
+        data = data[:room]
+        self._page[self._used : self._used + len(data)] = data
+        self._used += len(data)
+        self._page[:8] = self._used.to_bytes(8, "big")
+
+    def text(self) -> str:
+        used = int.from_bytes(self._page[:8], "big")
+        return self._page[8:used].decode("latin-1").removesuffix("\n")
+
+
+class Zygote:
+    """Forks a worker for each pair of sockets that arrives on `control`."""
+
+    def __init__(self, control: socket.socket, runtime: Any, printed: Printed) -> None:
+        self._control = control
+        self._runtime = runtime
+        self._printed = printed
+
+    def serve(self) -> NoReturn:
+        # Children and orphaned grandchildren are nobody's to wait for: the kernel buries them.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while True:
+            data, fds, _flags, _address = socket.recv_fds(self._control, 1, 2)
+            if not data:
+                os._exit(0)
+            if len(fds) == 2 and os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os.setpgid(0, 0)
+                self._control.close()
+                main, side = (socket.socket(fileno=fd) for fd in fds)
+                Worker(main, side, self._runtime, self._printed).serve()
+            for fd in fds:
+                os.close(fd)
+
+
+class Worker:
+    """Computes messages in order; see the module's docstring and `frames`."""
+
+    def __init__(
+        self, main: socket.socket, side: socket.socket, runtime: Any, printed: Printed
+    ) -> None:
+        self._main = main
+        self._side = side
+        self._runtime = runtime
+        self._printed = printed
+        self._memory = 0  # bytes of heap the guest may use
+        self._epoch = 0
+        self._seq = 0  # the last message whose effects the state holds
+        self._parked = False  # whether the parent process is a parked fork
+        self._spent = 0.0  # seconds computed since parking
+        self._fork_cost = 0.001  # seconds, of the last fork
+        self._commands: dict[str, Callable[..., None]] = {
+            "env": self._env,
+            "boot": self._boot,
+            "image": self._image,
+            "run": self._run,
+            "replay": self._replay,
+            "failed": self._failed,
+            "dry": self._dry,
+            "checkpoint": self._checkpoint,
+        }
+
+    def serve(self) -> NoReturn:
+        self._send(["ready", os.getpid()])
+        while True:
+            command, epoch, *rest = self._receive()
+            if epoch == self._epoch:
+                self._commands[command](*rest)
+            elif command == "image":
+                self._read(rest[1])
+
+    # Transport ----------------------------------------------------------------------------
+
+    def _read(self, size: int) -> bytes:
+        """Exactly that many bytes: what is not read yet belongs to whoever is promoted."""
+        data = self._main.recv(size, socket.MSG_WAITALL)
+        if len(data) == size:
+            return data
+        parts = bytearray(data)
+        while len(parts) < size:
+            more = self._main.recv(size - len(parts)) if data else b""
+            if not more:
+                os._exit(0)  # the shell is gone or has let go of this process
+            parts += more
+        return bytes(parts)
+
+    def _receive(self) -> list[Any]:
+        body = self._read(int.from_bytes(self._read(4), "big"))
+        frame: list[Any] = json.loads(body.decode("latin-1"))
+        return frame
+
+    def _send(self, frame: list[Any]) -> None:
+        body = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("latin-1")
+        try:
+            self._main.sendall(len(body).to_bytes(4, "big") + body)
+        except OSError:
+            os._exit(0)
+
+    def _broken(self, text: str) -> NoReturn:
+        self._send(["broken", text])
+        os._exit(0)
+
+    # Before the first message -------------------------------------------------------------
+
+    def _env(self, sources: dict[str, str]) -> None:
+        from aoshell.sandbox.lua import LuaRuntime
+
+        try:
+            self._runtime = LuaRuntime(sources, self._printed.add)
+        except Exception as error:
+            self._broken(f"the environment cannot be loaded: {error}")
+
+    def _boot(self, memory: int, *definition: Any) -> None:
+        self._runtime.limit_memory(memory)
+        self._memory = memory
+        self._runtime.boot(definition)
+
+    def _image(self, seq: int, length: int) -> None:
+        data = self._read(length)
+        try:
+            self._runtime.limit_memory(2 * self._memory)
+            self._runtime.restore(zlib.decompress(data))
+            self._runtime.limit_memory(self._memory)
+        except (ValueError, zlib.error) as error:
+            self._broken(f"the checkpoint cannot be used: {error}")
+        self._seq = seq
+
+    # Messages -----------------------------------------------------------------------------
+
+    def _run(self, seq: int, seconds: float, *message: Any) -> None:
+        if self._park_when_due():
+            return  # promoted: this message will come again
+        outcome, spent, result = self._compute(seconds, message)
+        self._send(["done", self._epoch, seq, outcome, spent * 1000, self._runtime.memory, *result])
+        if outcome != "ok":
+            os._exit(ROLL_BACK)
+        self._spent += spent
+        self._seq = seq
+
+    def _compute(self, seconds: float, message: tuple[Any, ...]) -> tuple[str, float, list[Any]]:
+        from aoshell.sandbox.lua import OutOfMemory
+
+        self._printed.clear()
+        start = time.perf_counter()
+        # The kernel ends this fork when its processor time is up: nothing that a guest does
+        # (pcall, a coroutine, a pattern that never ends) can hold that off.
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        try:
+            result = list(self._runtime.deliver(message))
+            outcome = "error" if result[0] else "ok"
+        except OutOfMemory:
+            outcome, result = "memory", [None, self._printed.text(), "", False, 0]
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        return outcome, time.perf_counter() - start, result
+
+    def _replay(self, seq: int, *message: Any) -> None:
+        start = time.perf_counter()
+        self._runtime.deliver(message)
+        self._spent += time.perf_counter() - start
+        self._seq = seq
+
+    def _failed(self, seq: int, text: str) -> None:
+        self._runtime.failed(text)
+        self._seq = seq
+
+    # Forks --------------------------------------------------------------------------------
+
+    def _park_when_due(self) -> bool:
+        """Keep this state in a parked fork if it is time. True in the fork that was promoted."""
+        if self._parked and self._spent < PARK_SHARE * self._fork_cost:
+            return False
+        self._bury()
+        start = time.perf_counter()
+        child = os.fork()
+        if child == 0:
+            self._fork_cost = max(time.perf_counter() - start, 0.0005)
+            self._parked, self._spent = True, 0.0
+            self._send(["parked", self._seq, os.getpid()])
+            return False
+        if self._parked:
+            os.kill(os.getppid(), signal.SIGKILL)  # an older state, of no use from now on
+        self._watch(child)
+        return True
+
+    def _watch(self, child: int) -> None:
+        """Sleep until the computing fork ends; return only when this one is to take over."""
+        _pid, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            names = {signal.SIGPROF: "time", signal.SIGKILL: "killed"}
+            why = names.get(signal.Signals(number), f"crash {number}")
+        elif os.WEXITSTATUS(status) == ROLL_BACK:
+            why = "rollback"
+        else:
+            os._exit(os.WEXITSTATUS(status))
+        self._epoch += 1
+        self._parked, self._spent = False, 0.0
+        self._send(["promoted", self._seq, why, self._printed.text(), os.getpid()])
+
+    def _bury(self) -> None:
+        """Collect checkpoint forks that have ended."""
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
+
+    def _dry(self, token: int, seconds: float, *message: Any) -> None:
+        child = os.fork()
+        if child == 0:
+            outcome, spent, result = self._compute(seconds, message)
+            memory = self._runtime.memory
+            self._send(["dried", token, outcome, spent * 1000, memory, *result])
+            os._exit(0)
+        _pid, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            outcome = "time" if os.WTERMSIG(status) == signal.SIGPROF else "crash"
+            printed = self._printed.text()
+            self._send(["dried", token, outcome, seconds * 1000, 0, None, printed, "", False, 0])
+
+    def _checkpoint(self, seq: int, slot: int) -> None:
+        self._bury()
+        if os.fork():
+            return
+        try:
+            image, reason = zlib.compress(self._runtime.image(), 1), ""
+        except (ValueError, MemoryError) as error:
+            image, reason = b"", str(error) or "no memory left for it"
+        body = json.dumps([seq, slot, len(image), reason]).encode("latin-1")
+        try:
+            self._side.sendall(len(body).to_bytes(4, "big") + body + image)
+        finally:
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

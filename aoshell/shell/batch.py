@@ -1,0 +1,118 @@
+"""Without a terminal: each line runs as if typed, and the next one waits until all is settled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Sequence
+
+from aoshell.protocol.message import Result, text
+from aoshell.settings import Settings
+from aoshell.shell.multiline import Assembler
+from aoshell.shell.outcome import Reply
+from aoshell.shell.render import Renderer
+from aoshell.shell.session import Patience, Session
+from aoshell.shell.start import OpenNode, Start, close_session, open_session
+
+_BLOCK = 65536
+
+
+class BatchFront:
+    """A session's front where nobody can be asked: answers to stdout, the rest to stderr."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+
+    def partial(self, result: Result) -> None:
+        self._renderer.partial(result)
+
+    def feed(self, said: str) -> None:
+        self._renderer.feed(said)
+
+    async def confirm(self, question: str) -> bool:
+        del question
+        return False
+
+
+async def run_batch(
+    start: Start,
+    settings: Settings,
+    open_node: OpenNode,
+    renderer: Renderer,
+    script: Sequence[str],
+    *,
+    read_stdin: bool,
+    patience: Patience,
+) -> int:
+    """Run the script, then standard input. Returns the exit code.
+
+    Raises:
+        AoError: the session could not be opened.
+    """
+    session = await open_session(start, settings, open_node, BatchFront(renderer), patience)
+    try:
+        return await run_lines(session, _all(script, read_stdin), renderer)
+    finally:
+        await close_session(session)
+
+
+async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Renderer) -> int:
+    """Run chunks until they end or one says `.exit`. The exit code: 1 if any failed."""
+    code = 0
+    async for line in lines:
+        outcome = await session.run(line)
+        renderer.outcome(line, outcome)
+        session.feed.release()
+        code = code if outcome.ok else 1
+        if isinstance(outcome, Reply) and outcome.leave:
+            break
+        await session.settle()
+    return code
+
+
+async def _all(script: Sequence[str], read_stdin: bool) -> AsyncIterator[str]:
+    for line in script:
+        yield line
+    if read_stdin:
+        async for line in from_stdin():
+            yield line
+
+
+async def from_stdin(fd: int = 0) -> AsyncIterator[str]:
+    """Chunks of standard input, complete ones and what is left at its end."""
+    assembler, rest = Assembler(), b""
+    async for block in _blocks(fd):
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if chunk := assembler.add(text(line.removesuffix(b"\r"))):
+                yield chunk
+    if rest and (chunk := assembler.add(text(rest))):
+        yield chunk
+    if chunk := assembler.rest():
+        yield chunk
+
+
+async def _blocks(fd: int) -> AsyncIterator[bytes]:
+    """Blocks as they come, while the node goes on working.
+
+    A thread of its own that nobody waits for: the loop's executor would keep the shell from ending
+    while a read blocks, and asyncio's pipes make the descriptor non-blocking for its other owners.
+    """
+    loop, blocks = asyncio.get_running_loop(), asyncio.Queue[bytes](1)
+
+    def read() -> None:
+        block = b"?"
+        while block:
+            try:
+                block = os.read(fd, _BLOCK)
+            except OSError:
+                block = b""
+            try:
+                asyncio.run_coroutine_threadsafe(blocks.put(block), loop).result()
+            except (RuntimeError, asyncio.CancelledError):
+                return
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    while block := await blocks.get():
+        yield block

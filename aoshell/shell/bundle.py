@@ -1,0 +1,162 @@
+"""A Lua file and the local modules that it requires, as one chunk of Lua.
+
+The chunk is what `.load` evaluates and what a node keeps as a module. Each file keeps its name and
+its line numbers in error messages, because it is compiled on its own from a long string:
+
+    package.loaded["x.y"] = file("x.y", "@x/y.lua", [[...]])
+    return file(nil, "@main.lua", [[...]])
+
+Files come in the order in which their requirements are met, depth first. A module that is not found
+beside the main file is taken as already there, in the process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.protocol.message import raw, text
+from aoshell.shell.lua import required
+
+# `require` of Lua: what the file returns, else what it put into package.loaded itself, else true.
+_LOADER = b"""local function file(name, chunk, source)
+  local run = assert(load(source, chunk, "t"))
+  if not name then return run() end
+  package.loaded[name] = nil
+  local value = run(name)
+  if value ~= nil then package.loaded[name] = value
+  elseif package.loaded[name] == nil then package.loaded[name] = true end
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One line of the tree: a module, its file ("" when it is not local), what it requires."""
+
+    name: str
+    path: str
+    children: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A program of one or more files.
+
+    Attributes:
+        source: the chunk, Lua source.
+        tree: the main file and below it what each file requires; a file that was seen before has
+            no children again.
+        files: text of each file by the name that Lua's messages use.
+    """
+
+    source: bytes
+    tree: Node
+    files: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Walk:
+    root: Path
+    parts: list[bytes] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+
+    def children(self, source: str) -> tuple[Node, ...]:
+        return tuple(self.module(name) for name in required(source))
+
+    def module(self, name: str) -> Node:
+        path = _find(self.root, name)
+        if path is None:
+            return Node(name, "")
+        shown = path.relative_to(self.root).as_posix()
+        if name in self.seen:
+            return Node(name, shown)
+        self.seen.add(name)
+        source = read(path)
+        node = Node(name, shown, self.children(text(source)))
+        self.take(shown, source, b'"%s"' % raw(name))
+        return node
+
+    def take(self, shown: str, source: bytes, name: bytes) -> None:
+        self.files[shown] = text(source)
+        chunk = quote(b"@" + raw(shown))
+        self.parts.append(b"file(%s, %s, %s)\n" % (name, chunk, quote(_plain(source))))
+
+
+def bundle(path: Path) -> Bundle:
+    """The program whose main file is `path`.
+
+    Raises:
+        AoError: stage "load", when a file cannot be read.
+    """
+    walk = _Walk(path.parent)
+    source = read(path)
+    tree = Node(path.name, path.name, walk.children(text(source)))
+    walk.take(path.name, source, b"nil")
+    *modules, main = walk.parts
+    return Bundle(b"".join((_LOADER, *modules, b"return ", main)), tree, walk.files)
+
+
+def lines_of(tree: Node) -> Iterator[str]:
+    """The tree of files, drawn, one line each."""
+    yield tree.path
+    yield from _branches(tree.children, "")
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        AoError: stage "load".
+    """
+    try:
+        return path.read_bytes()
+    except IsADirectoryError:
+        what = f"{path} is a folder"
+    except FileNotFoundError:
+        what = f"there is no file {path}"
+    except (OSError, ValueError) as error:
+        what = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise AoError(what, stage="load", hint=f"paths start from {Path.cwd()}")
+
+
+def quote(source: bytes) -> bytes:
+    """Any bytes as a Lua long string, at the first level that they do not close.
+
+    Lua drops a newline right behind the opening bracket, so there is always one. It turns \\r\\n
+    into \\n, which counts as one line either way.
+    """
+    level = b""
+    while b"]" + level + b"]" in source + b"]" + level:
+        level += b"="
+    return b"[%s[\n%s]%s]" % (level, source, level)
+
+
+def _plain(source: bytes) -> bytes:
+    """As Lua reads files: without a byte order mark, a first line `#!…` a comment."""
+    source = source.removeprefix(b"\xef\xbb\xbf")
+    return b"--" + source if source.startswith(b"#") else source
+
+
+def _find(root: Path, name: str) -> Path | None:
+    below = root.joinpath(*name.split("."))
+    candidates = (below.with_name(below.name + ".lua"), below / "init.lua")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _branches(nodes: tuple[Node, ...], indent: str) -> Iterator[str]:
+    for node in nodes:
+        last = node is nodes[-1]
+        where = node.path or f"{node.name} (not a local file)"
+        yield f"{indent}{'└─ ' if last else '├─ '}{where}"
+        yield from _branches(node.children, indent + ("   " if last else "│  "))
+
+
+def literal(string: str) -> bytes:
+    """Text as a short Lua string."""
+    escaped = re.sub(rb"[^ !#-\[\]-~]", lambda byte: b"\\%03d" % byte.group()[0], raw(string))
+    return b'"%s"' % escaped

@@ -1,0 +1,102 @@
+"""Dot commands: a registry, filled by one module a group.
+
+A command takes the session and the text behind its name, and returns a `Reply`; it never prints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from aoshell.errors import UsageError
+from aoshell.shell.outcome import Reply
+
+if TYPE_CHECKING:
+    from aoshell.shell.session import Session
+
+Run = Callable[["Session", str], Awaitable[Reply]]
+
+_GROUPS = ("code", "processes", "messages", "node", "shell")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A dot command.
+
+    Attributes:
+        name: without the dot.
+        usage: its arguments, as help writes them.
+        help: the first line is the summary.
+        file: whether its argument is a file's name, for completion.
+    """
+
+    name: str
+    usage: str
+    help: str
+    run: Run
+    file: bool = False
+
+
+_REGISTRY: dict[str, Command] = {}
+
+
+def command(name: str, usage: str = "", *, file: bool = False) -> Callable[[Run], Run]:
+    """Register a coroutine function; its docstring is its help."""
+
+    def register(run: Run) -> Run:
+        paragraph = re.sub(r"\n[ ]+", "\n", run.__doc__ or "").strip()
+        _REGISTRY[name] = Command(name, usage, paragraph, run, file)
+        return run
+
+    return register
+
+
+@cache
+def registry() -> dict[str, Command]:
+    """All commands by name. The groups are imported on first use: a start does not need them."""
+    for group in _GROUPS:
+        import_module(f"{__name__}.{group}")
+    return dict(sorted(_REGISTRY.items()))
+
+
+async def run(session: Session, line: str) -> Reply:
+    """Carry out a dot command.
+
+    Raises:
+        UsageError: there is no such command; the hint names the nearest.
+        AoError: of the command.
+    """
+    name, _, rest = line.strip()[1:].partition(" ")
+    found = registry().get(name)
+    if found is None:
+        raise UsageError(f"there is no command .{name}", hint=_nearest(name))
+    return await found.run(session, rest.strip())
+
+
+def find(name: str) -> Command:
+    """A command by its name, with or without the dot.
+
+    Raises:
+        UsageError: there is none.
+    """
+    name = name.removeprefix(".")
+    if name not in registry():
+        raise UsageError(f"there is no command .{name}", hint=_nearest(name))
+    return registry()[name]
+
+
+def usage(name: str) -> UsageError:
+    """The error for arguments that a command does not understand."""
+    known = registry()[name]
+    return UsageError(f"usage: .{known.name} {known.usage}".rstrip(), hint=f".help {name}")
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.lower(), registry(), 1, 0.5)
+    return f"did you mean .{close[0]}?" if close else ".help lists the commands"

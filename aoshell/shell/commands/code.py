@@ -1,0 +1,82 @@
+"""Code: .load, .publish, .dryrun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aoshell.protocol.message import raw, text
+from aoshell.shell.bundle import Bundle, bundle, lines_of, literal
+from aoshell.shell.commands import command, usage
+from aoshell.shell.outcome import Reply
+from aoshell.shell.session import Session
+
+
+@command("load", "FILE", file=True)
+async def load(session: Session, rest: str) -> Reply:
+    """Evaluate a Lua file, with the local files that it requires, in the attached process.
+
+    On a node that keeps modules it is stored as one, too, and MyModule names it:
+    spawn(MyModule) makes a process of it.
+    """
+    if not rest:
+        raise usage("load")
+    program = bundle(_path(rest))
+    note = "\n".join(lines_of(program.tree)) if program.tree.children else ""
+    value: dict[str, object] = {"file": program.tree.path, "files": list(program.files)}
+    code = program.source
+    if "local" in session.node.capabilities:
+        module = await session.node.upload(program.source, "")
+        code = b"MyModule = %s\n%s" % (literal(module.id), code)
+        note = f"{note}\nMyModule = {module.id}".strip()
+        value["module"] = module.id
+    answer = await session.evaluate(text(code), program.files, shown="")
+    return Reply(value, note=note, answer=answer)
+
+
+@command("publish", "FILE [as NAME]", file=True)
+async def publish(session: Session, rest: str) -> Reply:
+    """Store a file as a module and say its id; evaluate nothing.
+
+    Lua is bundled with the local files that it requires; WASM is taken as it is. A module that has
+    a name can be spawned by it: spawn("NAME").
+    """
+    file, separator, name = rest.rpartition(" as ")
+    if not separator:
+        file, name = rest, ""
+    if not file:
+        raise usage("publish")
+    path = _path(file.strip())
+    program = _program(path)
+    data = program.source if isinstance(program, Bundle) else program
+    module = await session.node.upload(data, name.strip())
+    value = {"id": module.id, "kind": module.kind, "name": module.name}
+    tree = lines_of(program.tree) if isinstance(program, Bundle) and program.tree.children else ()
+    return Reply(value, text=module.id, note="\n".join(tree))
+
+
+@command("dryrun", "CODE")
+async def dryrun(session: Session, rest: str) -> Reply:
+    """Evaluate Lua read-only: the process answers, and nothing changes."""
+    if not rest:
+        raise usage("dryrun")
+    return Reply(answer=await session.dryrun(rest))
+
+
+def _program(path: Path) -> Bundle | bytes:
+    from aoshell.shell.bundle import read
+
+    data = read(path)
+    return data if data.startswith(b"\0asm") else bundle(path)
+
+
+def _path(rest: str) -> Path:
+    quoted = len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "\"'"
+    name = rest[1:-1] if quoted else rest
+    return Path(_decoded(name)).expanduser()
+
+
+def _decoded(name: str) -> str:
+    """A file name as the system spells it: what was read as UTF-8 is written back as bytes."""
+    import os
+
+    return os.fsdecode(raw(name))

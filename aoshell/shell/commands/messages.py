@@ -1,0 +1,212 @@
+"""Messages: .inbox, .messages, .waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aoshell.errors import UsageError
+from aoshell.nodes.base import Entry, ProcessInfo, Undelivered
+from aoshell.protocol.message import Message, Result
+from aoshell.shell.bundle import literal
+from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.processes import local
+from aoshell.shell.feed import short
+from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.session import Session
+
+_SHOWN = 10
+_LAST = 20
+_PAGE = 200
+_PREVIEW = 60
+
+# Read raw: a metatable's __index must not run because somebody looks.
+_INBOX = """local rows, inbox = {}, rawget(_G, "Inbox") or {}
+local function get(value, key)
+  if type(value) ~= "table" then return "" end
+  local found = rawget(value, key)
+  local kind = type(found)
+  if kind == "string" then return found end
+  return (kind == "number" or kind == "boolean") and tostring(found) or ""
+end
+-- Cut where a character ends, or JSON would hold half of one.
+local function cut(data, width)
+  if #data <= width then return data end
+  return (string.gsub(string.sub(data, 1, width), "[\\192-\\255][\\128-\\191]*$", ""))
+end
+local last = rawlen(inbox)
+for i = math.max(1, last - %d + 1), last do
+  local m = rawget(inbox, i)
+  local tags = type(m) == "table" and rawget(m, "Tags")
+  local data = get(m, "Data")
+  rows[#rows + 1] = {
+    n = i, id = get(m, "Id"), from = get(m, "From"), action = get(tags, "Action"),
+    size = #data, data = cut(data, %d)
+  }
+end
+return require("json").encode({count = last, rows = rows})"""
+
+
+@command("inbox", "[N]")
+async def inbox(session: Session, rest: str) -> Reply:
+    """Show the last N messages of the Inbox (10 by default). Reads only, and changes nothing."""
+    count = _number(rest, "inbox") if rest else _SHOWN
+    answer = await session.query(_INBOX % (count, _PREVIEW * 4))
+    found = answer if isinstance(answer, dict) else {}
+    rows = found.get("rows") or []
+    table = Table(
+        ("#", "FROM", "ACTION", "BYTES", "DATA"),
+        tuple(
+            (
+                str(row["n"]),
+                short(row["from"]),
+                row["action"] or "-",
+                str(row["size"]),
+                _preview(row["data"]),
+            )
+            for row in rows
+        ),
+        frozenset({"#", "BYTES"}),
+    )
+    hidden = found.get("count", 0) - len(rows)
+    note = f"{hidden} older: .inbox {found['count']}" if hidden > 0 else ""
+    return Reply({"count": found.get("count", 0), "rows": rows}, table=table, note=note)
+
+
+@command("messages", "[PROCESS] [--last N]")
+async def messages(session: Session, rest: str) -> Reply:
+    """Show the last slots of a process (20 by default), and what could not be delivered."""
+    words, last = rest.split(), _LAST
+    if "--last" in words:
+        at = words.index("--last")
+        last = _number(" ".join(words[at + 1 : at + 2]), "messages")
+        del words[at : at + 2]
+    if len(words) > 1:
+        raise usage("messages")
+    process = await session.node.find(words[0]) if words else session.attached
+    entries = await _entries(session, process, last)
+    kept: tuple[Undelivered, ...] = ()
+    if "local" in session.node.capabilities:
+        kept = tuple(await local(session).undelivered(process.id))[-last:]
+    rows = tuple(_row(message, result) for message, result in entries)
+    table = Table(
+        ("SLOT", "ACTION", "FROM", "OUTCOME", "MS", "ID"),
+        (*rows, *(_kept_row(one) for one in kept)),
+        frozenset({"SLOT", "MS"}),
+    )
+    value = [_value(message, result) for message, result in entries]
+    return Reply({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
+
+
+@command("waits", "[drop ID]")
+async def waits(session: Session, rest: str) -> Reply:
+    """List the handlings that wait for a message (receive, spawn); `drop ID` gives one up."""
+    words = rest.split()
+    if words[:1] == ["drop"] and len(words) == 2:
+        dropped = f'return require(".process").drop({literal(words[1]).decode()})'
+        return Reply(answer=await session.evaluate(dropped))
+    if words:
+        raise usage("waits")
+    code = 'return require("json").encode(require(".process").waits())'
+    found = await session.query(code)
+    rows = list(found) if isinstance(found, list) else []
+    table = Table(
+        ("ID", "ACTION", "WAITS FOR"),
+        tuple(
+            (str(row.get("id", "")), str(row.get("action", "")), str(row.get("pattern", "")))
+            for row in rows
+        ),
+    )
+    return Reply(rows, table=table) if rows else Reply([], text="nothing waits")
+
+
+async def _entries(
+    session: Session, process: ProcessInfo, last: int
+) -> list[tuple[Message, Result | None]]:
+    total = await session.node.slots(process.id)
+    first = max(0, total - last)
+    scheduled = await session.node.schedule(process.id, first, total - 1) if total else ()
+    computed: dict[tuple[int, int], Result] = {}
+    after = first - 1
+    while after < total - 1:
+        page: Sequence[Entry] = await session.node.results(process.id, after, _PAGE)
+        results = [entry.result for entry in page if entry.result]
+        computed |= {(result.slot, result.tick): result for result in results}
+        if not results or results[-1].slot <= after:
+            break
+        after = results[-1].slot
+    return [(message, computed.get(_place(message))) for message in scheduled]
+
+
+def _place(message: Message) -> tuple[int, int]:
+    placed = message.assignment
+    return (placed.slot, placed.tick) if placed else (-1, 0)
+
+
+def _slot(message: Message) -> str:
+    slot, tick = _place(message)
+    return f"{slot}+{tick}" if tick else str(slot)
+
+
+def _row(message: Message, result: Result | None) -> tuple[str, ...]:
+    outcome = "pending" if result is None else result.outcome
+    if result and result.suspended:
+        outcome = "waits"
+    elif result and result.error:
+        outcome = f"{result.outcome}: {_preview(result.error)}"
+    return (
+        _slot(message),
+        message.tag("Action", "-"),
+        short(message.from_),
+        outcome,
+        f"{result.milliseconds:.1f}" if result else "-",
+        short(message.id) or "cron",
+    )
+
+
+def _kept_row(kept: Undelivered) -> tuple[str, ...]:
+    return (
+        str(kept.slot),
+        kept.message.tag("Action", "-"),
+        short(kept.message.from_),
+        f"not delivered to {short(kept.message.target)}: {kept.reason}",
+        "-",
+        short(kept.message.id),
+    )
+
+
+def _value(message: Message, result: Result | None) -> dict[str, object]:
+    slot, tick = _place(message)
+    return {
+        "slot": slot,
+        "tick": tick,
+        "id": message.id,
+        "action": message.tag("Action"),
+        "from": message.from_,
+        "outcome": result.outcome if result else None,
+        "error": result.error if result else "",
+        "output": result.output if result else "",
+        "suspended": result.suspended if result else False,
+        "ms": result.milliseconds if result else None,
+    }
+
+
+def _kept_value(kept: Undelivered) -> dict[str, object]:
+    return {
+        "process": kept.process,
+        "slot": kept.slot,
+        "index": kept.index,
+        "reason": kept.reason,
+        "target": kept.message.target,
+        "action": kept.message.tag("Action"),
+    }
+
+
+def _preview(said: str) -> str:
+    line = said.split("\n", 1)[0]
+    return line if len(line) <= _PREVIEW and line == said else line[: _PREVIEW - 1] + "…"
+
+
+def _number(word: str, name: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise UsageError(f"{word or 'nothing'} is no number of messages", hint=f".help {name}")
+    return int(word)

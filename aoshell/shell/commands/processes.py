@@ -1,0 +1,106 @@
+"""Processes: .ps, .attach, .export, .import, .delete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from aoshell.errors import AoError, Unsupported, UsageError
+from aoshell.nodes.base import LocalVerbs
+from aoshell.shell.bundle import read
+from aoshell.shell.commands import command, usage
+from aoshell.shell.feed import short
+from aoshell.shell.outcome import Reply
+from aoshell.shell.render import process_table, process_value, size
+from aoshell.shell.session import Session, through_owner
+
+
+def local(session: Session) -> LocalVerbs:
+    """The verbs of a node under the user's own hands.
+
+    Raises:
+        Unsupported: the node is not one.
+    """
+    if "local" not in session.node.capabilities:
+        raise Unsupported("only the built-in node does that", hint="aoshell NAME opens it")
+    return cast(LocalVerbs, session.node)
+
+
+@command("ps")
+async def ps(session: Session, rest: str) -> Reply:
+    """List the processes of this node, newest first.
+
+    TAIL is the number of slots behind the newest checkpoint: what a restart computes again.
+    """
+    if rest:
+        raise usage("ps")
+    processes = await session.node.processes()
+    return Reply([process_value(info) for info in processes], table=process_table(processes))
+
+
+@command("attach", "NAME|ID")
+async def attach(session: Session, rest: str) -> Reply:
+    """Send the lines that follow to another process. Six characters of an id suffice."""
+    if not rest:
+        raise usage("attach")
+    info = await session.node.find(rest)
+    await session.attach(info)
+    wallet = await session.wallet()
+    value = {"id": info.id, "name": info.name, "owner": info.owner}
+    if info.owner == wallet.address:
+        return Reply(value, note=f"attached to {info.name or short(info.id)} ({info.id})")
+    return Reply(
+        value,
+        note=f"attached to {info.name or short(info.id)} ({info.id}) to look at: its owner is "
+        f"{info.owner}, and only its owner evaluates in it.\n  → {through_owner(info)}",
+    )
+
+
+@command("export", "FILE", file=True)
+async def export(session: Session, rest: str) -> Reply:
+    """Write the attached process (log, results, modules) to a file, for .import."""
+    if not rest:
+        raise usage("export")
+    data = await local(session).export(session.attached.id)
+    path = Path(rest).expanduser()
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise AoError(
+            f"{path} exists already", stage="export", hint="name a file that does not"
+        ) from None
+    except OSError as error:
+        raise AoError(
+            f"{path} cannot be written: {error.strerror or error}", stage="export"
+        ) from error
+    return Reply({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
+
+
+@command("import", "FILE", file=True)
+async def import_(session: Session, rest: str) -> Reply:
+    """Take in a process that .export wrote."""
+    if not rest:
+        raise usage("import")
+    info = await local(session).restore(read(Path(rest).expanduser()))
+    return Reply(process_value(info), text=info.id, note=f".attach {info.name or info.id[:8]}")
+
+
+@command("delete", "NAME|ID [--yes]")
+async def delete(session: Session, rest: str) -> Reply:
+    """Forget a process and its log, for good. Asks first; a script says --yes."""
+    words = rest.split()
+    sure = "--yes" in words
+    names = [word for word in words if word != "--yes"]
+    if len(names) != 1:
+        raise usage("delete")
+    info = await session.node.find(names[0])
+    if info.id == session.attached.id:
+        raise UsageError(
+            f"{info.name or short(info.id)} is attached", hint=".attach another process first"
+        )
+    question = f"Delete {info.name or info.id} and its {info.slots} messages for good? [y/N] "
+    if not sure and not await session.front.confirm(question):
+        raise AoError("nothing was deleted", stage="delete", hint="--yes deletes without asking")
+    await local(session).delete(info.id)
+    return Reply({"deleted": info.id}, text=f"deleted {info.id}")

@@ -1,0 +1,68 @@
+"""Drawing less: what prompt_toolkit would draw between Enter and the answer, and nobody sees.
+
+A full drawing takes about as long as a process takes to answer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.layout import Layout, Window
+from prompt_toolkit.output import Output
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.renderer import Renderer
+from prompt_toolkit.styles import BaseStyle
+
+
+class LeanRenderer(Renderer):
+    """A renderer that draws only where there is something to see.
+
+    Args:
+        shown: what is to be seen, compared with what was when it was drawn last; "" for nothing.
+    """
+
+    def __init__(self, style: BaseStyle, output: Output, shown: Callable[[], str]) -> None:
+        super().__init__(style, output)
+        self._shown = shown
+        self._drawn = ""
+
+    def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
+        shown = self._shown()
+        if not shown and self.last_rendered_screen is None:
+            return
+        self._drawn = shown
+        super().render(app, layout, is_done)
+
+    def finish(self, app: Application[Any], window: Window) -> None:
+        """Leave what is drawn standing, and go on in the line below it."""
+        screen = self.last_rendered_screen
+        if screen is None or self._drawn != self._shown():
+            super().render(app, app.layout, is_done=True)
+            return
+        down = screen.height - 1 - screen.get_cursor_position(window).y
+        self.output.cursor_down(down)
+        self.output.write_raw("\r\n")
+        self.output.flush()
+        self.reset()
+
+
+def terminal_output() -> Output:
+    """The terminal at stdout.
+
+    No cursor position requests: nothing here needs them, and their answers would be read among the
+    keys of a user who types ahead.
+    """
+
+    def size() -> Size:
+        try:
+            columns, rows = os.get_terminal_size(sys.stdout.fileno())
+        except OSError:
+            columns, rows = 80, 24
+        return Size(rows=rows or 24, columns=columns or 80)
+
+    return Vt100_Output(sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False)

@@ -1,0 +1,79 @@
+"""A session at a terminal: the node opens while the prompt's library is imported."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aoshell.protocol.message import Result
+from aoshell.settings import Settings
+from aoshell.shell.session import Front, Patience, Session
+from aoshell.shell.start import OpenNode, Start, close_session, open_session
+
+if TYPE_CHECKING:
+    from aoshell.shell.app import Prompt
+
+
+class _Later:
+    """A front that takes what is said before the real one is there."""
+
+    def __init__(self) -> None:
+        self._front: asyncio.Future[Front] = asyncio.get_running_loop().create_future()
+        self._said: list[str] = []
+
+    def become(self, front: Front) -> None:
+        self._front.set_result(front)
+        for said in self._said:
+            front.feed(said)
+
+    def feed(self, said: str) -> None:
+        if self._front.done():
+            self._front.result().feed(said)
+        else:
+            self._said.append(said)
+
+    def partial(self, result: Result) -> None:
+        self._front.result().partial(result)
+
+    async def confirm(self, question: str) -> bool:
+        return await (await self._front).confirm(question)
+
+
+async def interact(
+    start: Start,
+    settings: Settings,
+    open_node: OpenNode,
+    prompt: str,
+    *,
+    first: tuple[str, ...],
+    colour: bool,
+) -> int:
+    """Run the prompt, whose text is on the screen already. Returns the exit code.
+
+    Raises:
+        AoError: the session could not be opened.
+    """
+    front = _Later()
+    opening = asyncio.create_task(open_session(start, settings, open_node, front, Patience.ANSWER))
+    try:
+        # The node's workers start now, and get ready while the import goes on.
+        await asyncio.sleep(0)
+        app = await asyncio.to_thread(_prompt_class)
+        screen = app(prompt, settings.history, first=first, colour=colour)
+        front.become(screen)
+        return await screen.run(opening)
+    finally:
+        await _put_away(opening)
+
+
+def _prompt_class() -> type[Prompt]:
+    from aoshell.shell.app import Prompt
+
+    return Prompt
+
+
+async def _put_away(opening: asyncio.Task[Session]) -> None:
+    opening.cancel()
+    await asyncio.wait({opening})
+    if not opening.cancelled() and not opening.exception():
+        await close_session(opening.result())

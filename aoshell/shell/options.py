@@ -1,0 +1,32 @@
+"""A command line, understood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Options:
+    """What the flags ask for.
+
+    Attributes:
+        reference: the process's name or id, "" for the default one.
+        script: what --run and --load ask for, in order, as lines of the shell.
+        runs: whether --run was among them: then nothing is read from standard input.
+        pairs: the names and values of --tag-name and --tag-value.
+        seconds, megabytes: limits, None for the node's own.
+    """
+
+    reference: str = ""
+    script: list[str] = field(default_factory=list)
+    runs: bool = False
+    module: str = ""
+    data: str = ""
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    cron: str = ""
+    wallet: str = ""
+    seconds: float | None = None
+    megabytes: float | None = None
+    list: bool = False
+    json: bool = False
+    no_wait: bool = False

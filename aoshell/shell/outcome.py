@@ -1,0 +1,87 @@
+"""What a line comes to. Values only: `render` is what shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Receipt
+from aoshell.protocol.message import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows for a person; cells are text, `right` names the columns set to the right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a process answered to a line of Lua.
+
+    Attributes:
+        receipt: of the Eval; None for a dry run.
+        own: result of the Eval's own slot.
+        later: result of the slot that ended the handling, where the own one was suspended.
+        waiting: it is suspended still, and nothing is on its way that could end it.
+        sources: texts that error messages may name, by chunk name.
+    """
+
+    receipt: Receipt | None
+    own: Result
+    later: Result | None = None
+    waiting: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def last(self) -> Result:
+        return self.later or self.own
+
+    @property
+    def ok(self) -> bool:
+        return self.last.ok and not self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a dot command returns.
+
+    Attributes:
+        value: the answer as JSON knows it.
+        text: the answer for a person; where there is none, `table`.
+        note: said beside the answer: above it on a screen, on stderr in a pipe.
+        answer: of the Lua that the command evaluated.
+        ok: False when it found what makes a script stop.
+        leave: the shell ends here.
+    """
+
+    value: object = None
+    text: str = ""
+    table: Table | None = None
+    note: str = ""
+    answer: Answer | None = None
+    ok: bool = True
+    leave: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A line that failed before a process could answer."""
+
+    error: AoError
+    ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A line that nobody waits for any more; `receipt` is None when it was not sent yet."""
+
+    receipt: Receipt | None
+    ok: bool = False
+
+
+Outcome = Answer | Reply | Failure | Interrupted

@@ -1,0 +1,277 @@
+"""The only room that prints. What processes say is untrusted: SGR colours pass, nothing else does.
+
+On a terminal everything goes to the screen. Without one, answers alone go to stdout and whatever
+else there is to say goes to stderr. With `--json` stdout has one object a line (docs/json.md).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import ProcessInfo
+from aoshell.protocol.message import Outgoing, Result, text
+from aoshell.shell.errors_view import view
+from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome, Reply, Table
+
+Write = Callable[[str], None]
+
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
+_RESET = "\x1b[0m"
+# Controls (C0, DEL, C1), bytes that are no UTF-8, and marks that turn the direction of text or
+# break lines unseen (Unicode UAX #9; U+2028, U+2029).
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+_LONGEST_PROMPT = 200
+
+
+def clean(untrusted: str, *, colour: bool) -> str:
+    """Text that a terminal may see: SGR colours (or none), \\n and \\t; the rest is escaped."""
+    parts = _SGR.split(untrusted)
+    safe = [_UNSAFE.sub(_escaped, part) for part in parts]
+    if not colour or len(parts) == 1:
+        return "".join(safe)
+    codes = _SGR.findall(untrusted)
+    mixed = "".join(part + code for part, code in zip(safe, [*codes, ""], strict=True))
+    # A colour that nobody ends would run into the prompt.
+    return mixed if codes[-1] in (_RESET, "\x1b[m") else mixed + _RESET
+
+
+def prompt_text(untrusted: str, *, colour: bool) -> str:
+    """A process's prompt as one line of bounded length."""
+    line = clean(untrusted, colour=colour).replace("\n", " ").replace("\t", " ")
+    return line if len(line) <= _LONGEST_PROMPT else "aos> "
+
+
+def cell(untrusted: str) -> str:
+    """Text on one line, without colours."""
+    return clean(untrusted, colour=False).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def table_lines(table: Table) -> list[str]:
+    """A table as aligned text, its header first."""
+    rows = [table.columns, *(tuple(cell(value) for value in row) for row in table.rows)]
+    widths = [max(width_of(row[i]) for row in rows) for i in range(len(table.columns))]
+    right = [name in table.right for name in table.columns]
+    return [_aligned(row, widths, right) for row in rows]
+
+
+def width_of(line: str) -> int:
+    """Columns that a terminal gives a line."""
+    if line.isascii():
+        return len(line)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in line)
+    return len(line) + wide - sum(unicodedata.combining(c) != 0 for c in line)
+
+
+def process_table(processes: Iterable[ProcessInfo]) -> Table:
+    """`.ps` and `--list`."""
+    columns = ("NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING")
+    rows = tuple(
+        (
+            info.name or "-",
+            info.id,
+            str(info.slots),
+            str(info.slots - 1 - (info.checkpoint if info.checkpoint is not None else -1)),
+            "live" if info.live else "idle" if info.computed == info.slots else "behind",
+            size(info.memory),
+            size(info.disk),
+            str(info.waiting or "-"),
+        )
+        for info in processes
+    )
+    return Table(columns, rows, frozenset({"SLOTS", "TAIL", "MEMORY", "DISK", "WAITING"}))
+
+
+def process_value(info: ProcessInfo) -> dict[str, object]:
+    """One process for `--json`."""
+    from dataclasses import asdict
+
+    return asdict(info)
+
+
+def size(count: int) -> str:
+    """A number of bytes for a person, "-" for none."""
+    if not count:
+        return "-"
+    value, units = float(count), iter(("B", "kB", "MB", "GB"))
+    unit = next(units)
+    while value >= 1024 and unit != "GB":
+        value, unit = value / 1024, next(units)
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+
+
+class Renderer:
+    """Shows outcomes.
+
+    Args:
+        out, err: where answers and everything else go; on a terminal the same.
+        colour: whether colours may pass.
+        as_json: one object a line on `out`, for every line of input.
+    """
+
+    def __init__(self, out: Write, err: Write, *, colour: bool, as_json: bool = False) -> None:
+        self._out, self._err = out, err
+        self.colour = colour
+        self._json = as_json
+
+    def outcome(self, line: str, outcome: Outcome) -> None:
+        """What a line came to. The part of it that `partial()` showed is not shown again."""
+        if self._json:
+            self._object({"input": line} | outcome_value(outcome))
+            return
+        match outcome:
+            case Answer():
+                self._answer(outcome)
+            case Reply():
+                self._reply(outcome)
+            case Failure(error):
+                self.error(error)
+            case Interrupted(receipt):
+                self.note(_interrupted(receipt.slot if receipt else None))
+
+    def partial(self, result: Result) -> None:
+        """What a line printed that now waits for another message."""
+        if not self._json:
+            self._untrusted(self._out, result.output)
+
+    def feed(self, said: str) -> None:
+        """What arrived besides."""
+        self._untrusted(self._err, said)
+
+    def note(self, said: str) -> None:
+        """A sentence of the shell's own."""
+        self._untrusted(self._err, said)
+
+    def error(self, error: AoError) -> None:
+        self._untrusted(self._err, str(error))
+
+    def processes(self, processes: Iterable[ProcessInfo]) -> None:
+        """`--list`."""
+        if not self._json:
+            self._out("\n".join(table_lines(process_table(processes))) + "\n")
+            return
+        for info in processes:
+            self._object(process_value(info))
+
+    def _answer(self, answer: Answer) -> None:
+        if answer.later or not answer.own.suspended:
+            self._untrusted(self._out, answer.last.output)
+        if not answer.last.ok:
+            self._untrusted(self._err, failure_text(answer.last, answer.sources))
+        if answer.waiting:
+            self.note(
+                f"slot {answer.own.slot} still waits for a message, and none is on its way"
+                " (.waits lists what waits)"
+            )
+
+    def _reply(self, reply: Reply) -> None:
+        if reply.note:
+            self.note(reply.note)
+        if reply.text:
+            self._untrusted(self._out, reply.text)
+        elif reply.table:
+            self._out("\n".join(table_lines(reply.table)) + "\n")
+        if reply.answer:
+            self._answer(reply.answer)
+
+    def _object(self, value: object) -> None:
+        import json
+
+        # ASCII only: every control, and bytes that are no UTF-8, come out as \\u escapes.
+        self._out(json.dumps(value) + "\n")
+
+    def _untrusted(self, write: Write, said: str) -> None:
+        if said:
+            shown = clean(said, colour=self.colour)
+            write(shown if shown.endswith("\n") else shown + "\n")
+
+
+def failure_text(result: Result, sources: Mapping[str, str]) -> str:
+    """Why a message failed, with the source line where it is known."""
+    said = result.error or {
+        "time": "the message took longer than its limit (.limits)",
+        "memory": "the process ran out of memory (.limits)",
+        "crash": "the worker died",
+    }.get(result.outcome, "the message failed")
+    seen = view(result.error, sources)
+    return f"{said}\n{seen}" if seen else said
+
+
+def outcome_value(outcome: Outcome) -> dict[str, object]:
+    """An outcome for `--json`, as docs/json.md says."""
+    match outcome:
+        case Answer():
+            return _answer_value(outcome)
+        case Reply(answer=Answer() as answer):
+            return _answer_value(answer) | {"ok": outcome.ok and answer.ok, "value": outcome.value}
+        case Reply():
+            return {"ok": outcome.ok, "value": outcome.value}
+        case Failure(error):
+            return {"ok": False, "error": error.what, "stage": error.stage, "hint": error.hint}
+        case Interrupted(receipt):
+            slot = receipt.slot if receipt else None
+            return {"ok": False, "slot": slot, "error": "interrupted", "stage": "wait", "hint": ""}
+
+
+def _answer_value(answer: Answer) -> dict[str, object]:
+    results = (answer.own, answer.later) if answer.later else (answer.own,)
+    return {
+        "ok": answer.ok,
+        "outcome": "waiting" if answer.waiting else answer.last.outcome,
+        "process": answer.own.process,
+        "slot": answer.own.slot if answer.receipt else None,
+        "resumed": answer.later.slot if answer.later else None,
+        "output": "\n".join(result.output for result in results if result.output),
+        "error": answer.last.error,
+        "messages": [_message_value(message) for r in results for message in r.messages],
+        "ms": round(sum(result.milliseconds for result in results), 3),
+    }
+
+
+def _message_value(message: Outgoing) -> dict[str, object]:
+    return {
+        "target": message.target,
+        "spawn": message.spawn,
+        "tags": [[tag.name, tag.value] for tag in message.tags],
+        "data": text(message.data),
+        "anchor": message.anchor,
+    }
+
+
+def _interrupted(slot: int | None) -> str:
+    if slot is None:
+        return "Not sent."
+    return (
+        f"No longer waiting for slot {slot}; it goes on, and .messages shows its result"
+        " (.waits: what waits for a message; Ctrl-C again: stop it if it still computes)"
+    )
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _aligned(row: tuple[str, ...], widths: list[int], right: list[bool]) -> str:
+    cells = []
+    for value, width, to_right in zip(row, widths, right, strict=True):
+        fill = " " * (width - width_of(value))
+        cells.append(fill + value if to_right else value + fill)
+    return "  ".join(cells).rstrip()
+
+
+def writer(stream: IO[str]) -> Write:
+    """Writing to a stream at once, so that a reader at the other end sees each answer."""
+
+    def write(said: str) -> None:
+        stream.write(said)
+        stream.flush()
+
+    return write

@@ -1,0 +1,285 @@
+"""Which process, which node, which wallet: a line goes in, an outcome comes out. Nothing prints.
+
+A line of Lua becomes an Eval message, signed by the wallet and scheduled on the attached process.
+Its answer is the result of its slot or, where the handling suspends there (`receive`, `spawn`),
+the result of the later slot that ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import Enum
+from typing import Any, Protocol
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Node, ProcessInfo, Receipt
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result, Tag, raw, tags_of
+from aoshell.protocol.wallet import Wallet
+from aoshell.shell.errors_view import TYPED
+from aoshell.shell.feed import Feed, Line, short
+from aoshell.shell.multiline import is_command
+from aoshell.shell.outcome import Answer, Failure, Outcome
+
+EVAL_TAGS = tags_of(
+    (
+        ("Data-Protocol", "ao"),
+        ("Variant", "ao.TN.1"),
+        ("Type", "Message"),
+        ("SDK", "aoshell"),
+        ("Action", "Eval"),
+    )
+)
+
+
+class Patience(Enum):
+    """How long a line is waited for."""
+
+    ANSWER = "until its handling ends"
+    SETTLED = "until all that it caused is done"
+    OWN = "until its own slot is computed"
+
+
+class Front(Protocol):
+    """What a session needs of the screen, or of the pipe."""
+
+    def partial(self, result: Result) -> None:
+        """Show what a line printed that now waits for another message."""
+
+    def feed(self, said: str) -> None:
+        """Show what arrived besides answers."""
+
+    async def confirm(self, question: str) -> bool:
+        """Ask; a pipe, which cannot, says no."""
+
+
+class Session:
+    """One attached process on one node.
+
+    Args:
+        wallet: done when the key is loaded; until then lines wait for it.
+        front: see `Front`.
+        patience: how long lines are waited for.
+
+    Attributes:
+        sent: what the last line scheduled; None while it has not.
+        wallet_note: said once to whoever waits for the wallet; "" says nothing.
+    """
+
+    def __init__(
+        self, node: Node, wallet: asyncio.Future[Wallet], front: Front, patience: Patience
+    ) -> None:
+        self.node = node
+        self.front = front
+        self.patience = patience
+        self.feed = Feed(node, front.feed)
+        self.process: ProcessInfo | None = None
+        self.sent: Receipt | None = None
+        self.sources: dict[str, str] = {}
+        self.wallet_note = ""
+        self._wallet = wallet
+        self._following = asyncio.create_task(self.feed.follow())
+        self.feed.sources = self.sources
+
+    @property
+    def prompt(self) -> str:
+        """The attached process's own prompt, untrusted."""
+        return self.feed.prompt or "aos> "
+
+    async def run(self, line: str) -> Outcome:
+        """What a complete line comes to. Cancelling gives the wait up, never what was sent."""
+        self.sent = None
+        try:
+            if is_command(line):
+                from aoshell.shell.commands import run
+
+                return await run(self, line)
+            return await self.evaluate(line)
+        except AoError as error:
+            return Failure(error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            return Failure(_internal(error))
+
+    @property
+    def attached(self) -> ProcessInfo:
+        """The attached process.
+
+        Raises:
+            AoError: stage "usage", when there is none.
+        """
+        if self.process is None:
+            raise AoError("no process is attached", stage="usage", hint=".ps, then .attach NAME")
+        return self.process
+
+    async def evaluate(
+        self, code: str, sources: Mapping[str, str] | None = None, *, shown: str | None = None
+    ) -> Answer:
+        """Evaluate Lua in the attached process.
+
+        Args:
+            sources: texts of files in the code, by the name that messages use.
+            shown: what the user typed for it, for error messages; the code itself by default.
+
+        Raises:
+            AoError: the message could not be made or sent.
+        """
+        self.sources.update(sources or {})
+        known = self.sources | {TYPED: code if shown is None else shown}
+        item = await self._signed(code)
+        line, answered = self.feed.expect(item.id), False
+        try:
+            # Once begun, sending ends: a line is sent or it is not, whatever key is pressed.
+            sending = asyncio.ensure_future(self.node.send(self.attached.id, item))
+            sending.add_done_callback(self._note_sent)
+            receipt = await asyncio.shield(sending)
+            own = await self.node.result(receipt.process, receipt.slot)
+            self._keep_prompt(own)
+            answered = True
+            if not own.suspended or self.patience is Patience.OWN:
+                return Answer(receipt, own, sources=known)
+            self.front.partial(own)
+            self.feed.release()
+            later = await self._end_of(line, receipt)
+            return Answer(receipt, own, later, later is None, known)
+        finally:
+            self.feed.forget(line, answered=answered)
+
+    async def settle(self) -> None:
+        """Wait until all that the last line caused is done, where that is asked for."""
+        if self.sent and self.patience is Patience.SETTLED:
+            await self.node.settled(self.sent.id)
+            await _events_read()
+
+    async def stop(self) -> bool:
+        """Stop computing the line that was given up last; False if it was done already."""
+        return self.sent is not None and await self.node.cancel(self.sent.process, self.sent.slot)
+
+    async def dryrun(self, code: str) -> Answer:
+        """Evaluate Lua read-only, in the name of the process's owner; nothing changes.
+
+        Raises:
+            AoError: of the node.
+        """
+        process = self.attached
+        item = Message(
+            "",
+            process.owner,
+            process.owner,
+            process.id,
+            (*EVAL_TAGS, Tag("Read-Only", "true")),
+            raw(code),
+        )
+        return Answer(None, await self.node.dryrun(process.id, item), sources={TYPED: code})
+
+    async def query(self, code: str) -> object:
+        """The value of Lua code that returns JSON, evaluated read-only.
+
+        Raises:
+            AoError: stage "query", when the process answers anything else.
+        """
+        result = (await self.dryrun(code)).own
+        if result.ok:
+            with suppress(ValueError, RecursionError):
+                return json.loads(result.output, strict=False)
+        raise AoError(
+            f"{self.attached.name or short(self.attached.id)} cannot be asked: "
+            f"{result.error or result.output or result.outcome}",
+            stage="query",
+            hint="does it run the aos environment?",
+        )
+
+    async def attach(self, info: ProcessInfo) -> None:
+        """Make a process the one that lines go to."""
+        self.process = info
+        name = info.name or short(info.id)
+        self.feed.attach(info.id, name)
+        self.feed.prompt = info.prompt or f"{name}> "
+
+    async def wallet(self) -> Wallet:
+        """The wallet, once there is one.
+
+        Raises:
+            AoError: stage "wallet".
+        """
+        if self.wallet_note and not self._wallet.done():
+            self.front.feed(self.wallet_note)
+            self.wallet_note = ""
+        return await asyncio.shield(self._wallet)
+
+    async def sign(self, target: str, tags: tuple[Tag, ...], data: bytes) -> DataItem:
+        """A message or definition signed by the wallet."""
+        # Not in a thread: handing it over and back costs more than the screen would gain.
+        return DataItem.sign(await self.wallet(), target, tags, data)
+
+    async def close(self) -> None:
+        """End the subscription. The node stays open: who opened it closes it."""
+        self._following.cancel()
+        with suppress(asyncio.CancelledError, AoError):
+            await self._following
+
+    async def _signed(self, code: str) -> DataItem:
+        process, wallet = self.attached, await self.wallet()
+        if process.owner != wallet.address:
+            raise _not_owner(process)
+        return await self.sign(process.id, EVAL_TAGS, raw(code))
+
+    async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
+        """The result that ends a suspended handling; None when nothing is left to end it."""
+        if self.patience is Patience.SETTLED:
+            settled = asyncio.ensure_future(self.node.settled(receipt.id))
+            either: set[asyncio.Future[Any]] = {line.resumed, settled}
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                settled.cancel()
+        else:
+            await asyncio.wait({line.resumed})
+        await _events_read()
+        if not line.resumed.done():
+            return None
+        self._keep_prompt(line.resumed.result())
+        return line.resumed.result()
+
+    def _keep_prompt(self, result: Result) -> None:
+        if result.prompt and result.process == self.feed.attached:
+            self.feed.prompt = result.prompt
+
+    def _note_sent(self, sending: asyncio.Future[Receipt]) -> None:
+        if not sending.cancelled() and not sending.exception():
+            self.sent = sending.result()
+
+
+async def _events_read() -> None:
+    """Let the feed read the events that the node has put out already."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+def _not_owner(process: ProcessInfo) -> AoError:
+    name = process.name or short(process.id)
+    return AoError(
+        f"{name} belongs to {short(process.owner)}, so it does not evaluate what this wallet sends",
+        stage="session",
+        hint=through_owner(process),
+    )
+
+
+def through_owner(process: ProcessInfo) -> str:
+    """How to evaluate in a process that another process owns."""
+    return (
+        f".attach {process.owner[:12]} and let the owner send it: "
+        f'Send({{Target = "{process.id}", Action = "Eval", Data = "…"}})'
+    )
+
+
+def _internal(error: Exception) -> AoError:
+    return AoError(
+        f"a defect of the shell itself: {type(error).__name__}: {error}",
+        stage="shell",
+        hint="nothing was lost; please report this line",
+    )

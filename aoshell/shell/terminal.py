@@ -1,0 +1,56 @@
+"""The terminal before prompt_toolkit has it: the prompt is on the screen while the rest is loaded.
+
+Keys typed from that moment on stay in the terminal's own buffer, neither echoed nor changed, and
+prompt_toolkit finds them there. It sets the same modes itself later and would, at its end, bring
+back the ones found here; so the original ones are restored by whoever changed them.
+"""
+
+from __future__ import annotations
+
+import os
+import termios
+from types import TracebackType
+
+_IFLAG, _LFLAG, _CC = 0, 3, 6
+
+
+class Terminal:
+    """A context in which the terminal is raw and shows a prompt.
+
+    Args:
+        prompt: text to show at once, already clean.
+        fd_in, fd_out: the terminal.
+    """
+
+    def __init__(self, prompt: str, fd_in: int = 0, fd_out: int = 1) -> None:
+        self._prompt, self._in, self._out = prompt, fd_in, fd_out
+        self._modes: list[int | list[bytes | int]] = []
+
+    def __enter__(self) -> Terminal:
+        self._modes = termios.tcgetattr(self._in)
+        # TCSANOW: keys that are there already must not be thrown away.
+        termios.tcsetattr(self._in, termios.TCSANOW, _raw(termios.tcgetattr(self._in)))
+        os.write(self._out, b"\r\x1b[J" + self._prompt.encode("utf-8", "replace"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            # What failed is said on the line where the prompt stood.
+            os.write(self._out, b"\r\x1b[J")
+        termios.tcsetattr(self._in, termios.TCSADRAIN, self._modes)
+
+
+def _raw(modes: list[int | list[bytes | int]]) -> list[int | list[bytes | int]]:
+    """Modes in which each key arrives as it is, and output is as before."""
+    iflag, lflag, cc = modes[_IFLAG], modes[_LFLAG], modes[_CC]
+    assert isinstance(iflag, int) and isinstance(lflag, int) and isinstance(cc, list)
+    flow = termios.IXON | termios.IXOFF
+    modes[_IFLAG] = iflag & ~(flow | termios.ICRNL | termios.INLCR | termios.IGNCR)
+    modes[_LFLAG] = lflag & ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
+    cc[termios.VMIN] = 1
+    return modes

@@ -1,0 +1,155 @@
+# Sourced by the other scripts, with $repo set: the Python environment in .venv beside them.
+#
+#   ready LEVEL     whether .venv is what pyproject.toml asks for now. Starts no process, so that
+#                   a start which finds it ready loses next to nothing.
+#   prepare LEVEL   make it so; says on stderr what it does. Ends the script where that fails.
+#
+# LEVEL is "run", or "dev" with what tests and checks need. Written for bash 3.2, as macOS has it.
+
+venv=$repo/.venv
+
+say() { printf 'aoshell: %s\n' "$*" >&2; }
+
+fail() {
+  say "$@"
+  exit 1
+}
+
+# A stamp is the repository's place and the whole pyproject.toml that the environment was made from:
+# comparing them needs no hashing, and a moved or copied folder is seen too.
+wanted() {
+  local project
+  IFS= read -r -d '' project <"$repo/pyproject.toml"
+  stamp="$repo"$'\n'"$project"
+}
+
+ready() {
+  local stamp found
+  [[ -x $venv/bin/python && -r $venv/ready-$1 ]] || return
+  wanted
+  IFS= read -r -d '' found <"$venv/ready-$1"
+  [[ $found == "$stamp" ]]
+}
+
+prepare() {
+  mkdir -p "$venv" 2>/dev/null || fail "cannot write to $repo, where .venv belongs"
+  # In a subshell, so that its end gives the lock back, however it comes.
+  (
+    acquire
+    trap 'rm -rf "$venv/lock"' EXIT
+    trap 'exit 130' INT HUP TERM
+    ready "$1" || build "$1"
+  ) || exit
+}
+
+alive() { kill -0 "$1" 2>/dev/null || ps -p "$1" >/dev/null 2>&1; }
+
+holder() {
+  pid=
+  { read -r pid <"$venv/lock/pid"; } 2>/dev/null
+}
+
+acquire() {
+  local pid told=
+  until mkdir "$venv/lock" 2>/dev/null; do
+    holder
+    if [[ $pid ]] && ! alive "$pid" && inherit; then return; fi
+    [[ $told ]] || say "waiting for another set-up to end (if there is none, remove $venv/lock)"
+    told=1
+    sleep 0.2
+  done
+  echo $$ >"$venv/lock/pid"
+}
+
+# Take over the lock of a killed process. Making "heir" lets one in at a time, and whoever comes
+# second finds a living holder.
+inherit() {
+  local won=1
+  mkdir "$venv/lock/heir" 2>/dev/null || return
+  holder
+  if [[ $pid ]] && ! alive "$pid"; then
+    echo $$ >"$venv/lock/pid"
+    won=0
+  fi
+  rmdir "$venv/lock/heir"
+  return $won
+}
+
+build() {
+  local stamp level python extras=
+  wanted
+  [[ $1 == dev ]] && extras='[dev]'
+  : >"$venv/log"
+  if ! sound; then
+    find_python
+    say "setting up $venv with $python (once; takes a minute or two)"
+    rm -rf "$venv"/{bin,include,lib,lib64,pyvenv.cfg} "$venv"/ready-*
+    "$python" -m venv "$venv" >>"$venv/log" 2>&1 || explain "$python could not make $venv"
+    printf '%s' "$repo" >"$venv/place"
+  fi
+  say "installing what pyproject.toml asks for"
+  install "$extras" || explain "pip could not install the dependencies"
+  for level in run ${extras:+dev}; do
+    printf '%s' "$stamp" >"$venv/ready-$level.new" && mv "$venv/ready-$level.new" "$venv/ready-$level"
+  done || fail "cannot write to $venv"
+  say "ready"
+}
+
+# Whether the environment in place works, and was made here.
+sound() {
+  local place=
+  [[ -x $venv/bin/python && -r $venv/place ]] || return
+  IFS= read -r -d '' place <"$venv/place"
+  [[ $place == "$repo" ]] && "$venv/bin/python" -I -c 'import pip' 2>>"$venv/log"
+}
+
+find_python() {
+  local reason seen= probe='import sys
+version = "%d.%d.%d" % sys.version_info[:3]
+try:
+    import ensurepip, venv
+    usable = sys.version_info >= (3, 11)
+    sys.stdout.write(version + " is too old")
+except ImportError:
+    usable = False
+    sys.stdout.write(version + " lacks venv or ensurepip (on Debian: apt install python3-venv)")
+sys.exit(0 if usable else 3)'
+  for python in python3 python3.14 python3.13 python3.12 python3.11 python; do
+    command -v "$python" >/dev/null || continue
+    reason=$("$python" -c "$probe" 2>/dev/null)
+    case $? in
+      0) return ;;
+      3) seen+=$'\n'"  $python $reason" ;;
+      *) seen+=$'\n'"  $python does not start" ;;
+    esac
+  done
+  fail "Python 3.11 or newer is needed, and there is none on the PATH.${seen:+ Found:$seen}"
+}
+
+install() {
+  cd "$repo" || return
+  "$venv/bin/python" -I -m pip install --disable-pip-version-check --no-input --retries 2 \
+    --timeout 20 --editable ".$1" 2>&1 | progress
+  return "${PIPESTATUS[0]}"
+}
+
+progress() {
+  local line start='  ' end=$'\n'
+  [[ -t 2 ]] && start=$'\r\e[K  ' end=
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >>"$venv/log"
+    case $line in
+      Collecting\ *) line=${line#Collecting } line=${line%%[^A-Za-z0-9_.-]*} ;;
+      Installing\ collected*) line='putting them in place' ;;
+      *) continue ;;
+    esac
+    printf '%s%s%s' "$start" "$line" "$end" >&2
+  done
+  [[ $end ]] || printf '\r\e[K' >&2
+}
+
+explain() {
+  say "$1. From $venv/log:"
+  { grep -i 'error:' "$venv/log" || tail -n 8 "$venv/log"; } | tail -n 8 | sed 's/^ */  /' >&2
+  fail "mend that (is there a network?) and start again; remove $venv to begin afresh"
+}

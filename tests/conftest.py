@@ -1,0 +1,97 @@
+"""Fixtures for all tests, and a guard that shared data does not go unused unnoticed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aoshell.protocol.wallet import Wallet
+
+REPO = Path(__file__).resolve().parents[1]
+GUARD: pytest.StashKey[SharedGuard] = pytest.StashKey()
+
+
+def find_shared() -> tuple[Path, str]:
+    """The folder of shared data, and what is missing there ("" where it is present)."""
+    named = os.environ.get("AOSHELL_SHARED")
+    folder = Path(named) if named else REPO.parent / "shared"
+    missing = next((p for p in (folder, folder / "vectors") if not p.is_dir()), None)
+    reason = f"no shared data: {missing} is missing (AOSHELL_SHARED names the folder)"
+    return folder, reason if missing else ""
+
+
+@pytest.fixture(scope="session")
+def shared(request: pytest.FixtureRequest) -> Path:
+    """The folder of shared data (vectors, evidence), or a skip that names what is missing."""
+    folder, missing = find_shared()
+    if missing:
+        pytest.skip(missing)
+    request.config.stash[GUARD].used = True
+    return folder
+
+
+@pytest.fixture
+def aoshell_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An AOSHELL_HOME of the test's own (not made yet), with the user's folders out of reach."""
+    user, home = tmp_path / "user", tmp_path / "home"
+    user.mkdir()
+    for name in ("STATE", "CONFIG", "CACHE", "DATA"):
+        monkeypatch.delenv(f"XDG_{name}_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setenv("AOSHELL_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def wallet() -> Wallet:
+    """An RSA-4096 wallet, made once a session: it takes a second."""
+    return Wallet.generate()
+
+
+class SharedGuard:
+    """Fails a full, otherwise green run in which tests wanted shared data and none used it.
+
+    Such a run has tested less than it says. Under xdist the workers count, and the controller sums
+    up. A run of chosen tests (names, -k, -m, --lf) is not judged.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = self.used = self.chosen = self.failed = False
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.wanted = any("shared" in getattr(item, "fixturenames", ()) for item in session.items)
+
+    def pytest_deselected(self) -> None:
+        self.chosen = True
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        wanted, used, chosen = getattr(node, "workeroutput", {}).get("shared", (False,) * 3)
+        self.wanted |= wanted
+        self.used |= used
+        self.chosen |= chosen
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["shared"] = (self.wanted, self.used, self.chosen)
+            return
+        config = session.config
+        whole = config.args_source != pytest.Config.ArgsSource.ARGS and not self.chosen
+        judged = whole and session.exitstatus == 0 and not config.getoption("collectonly")
+        self.failed = judged and self.wanted and not self.used and not find_shared()[1]
+        if self.failed:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.failed:
+            terminalreporter.section("shared data unused", red=True)
+            terminalreporter.line(f"{find_shared()[0]} is there, tests ask for it, none used it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[GUARD] = SharedGuard()
+    config.pluginmanager.register(config.stash[GUARD], "shared-guard")

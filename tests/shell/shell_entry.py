@@ -1,0 +1,12 @@
+"""`aoshell` on a node in memory, for tests that need a process of their own or a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from shell_fake import FakeBackend
+
+from aoshell.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(backend=FakeBackend()))

@@ -1,0 +1,241 @@
+"""The prompt: keys in, drawing to nowhere; what is printed is read from the output."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.input import PipeInput
+from prompt_toolkit.input.defaults import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+from shell_fake import FakeNode
+
+from aoshell.nodes.base import Limits
+from aoshell.settings import Settings
+from aoshell.shell.app import Prompt
+from aoshell.shell.session import Patience
+from aoshell.shell.start import Start, close_session, open_session
+
+
+class Output(DummyOutput):
+    """Keeps what is printed above the prompt."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write_raw(self, data: str) -> None:
+        self.text += data
+
+
+class Keyboard:
+    """Types, and waits for what it sees."""
+
+    def __init__(self, keys: PipeInput, output: Output, app: Prompt) -> None:
+        self.keys, self.output, self.app = keys, output, app
+        self._seen = 0
+
+    def type(self, text: str) -> None:
+        self.keys.send_text(text)
+
+    async def see(self, text: str) -> None:
+        """Wait until `text` is printed, behind what was seen before."""
+        for _ in range(400):
+            at = self.output.text.find(text, self._seen)
+            if at >= 0:
+                self._seen = at + len(text)
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{text!r} not in {self.output.text[self._seen :]!r}")
+
+
+Script = Callable[[Keyboard], Awaitable[None]]
+
+
+def play(node: FakeNode, home: Settings, script: Script, *first: str, slow: float = 0) -> str:
+    """Run the prompt; `script` types. Returns what was printed."""
+    output = Output()
+
+    async def opened(_: Settings, __: Limits) -> FakeNode:
+        await asyncio.sleep(slow)
+        return node
+
+    async def run() -> None:
+        with create_pipe_input() as keys:
+            app = Prompt("aos> ", home.history, first=first, input=keys, output=output)
+            opening = asyncio.create_task(open_session(Start(), home, opened, app, Patience.ANSWER))
+            running = asyncio.create_task(app.run(opening))
+            typing = asyncio.create_task(script(Keyboard(keys, output, app)))
+            await asyncio.wait({running, typing}, timeout=10, return_when="FIRST_COMPLETED")
+            if typing.done():
+                await typing
+            assert await asyncio.wait_for(running, 3) == 0
+            await typing
+            await close_session(await opening)
+
+    asyncio.run(run())
+    return output.text
+
+
+def test_a_line_and_the_way_out(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        keyboard.type(".exit\r")
+
+    play(node, home, script)
+    assert node.codes == ["1+1"]
+    assert [line[1:] for line in home.history.read_text().splitlines() if line[:1] == "+"] == [
+        "1+1",
+        ".exit",
+    ]
+    assert home.history.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_before_the_node_is_open_count(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r2+3\r")
+        await keyboard.see("2\n")
+        await keyboard.see("5\n")
+        keyboard.type("\x04")
+
+    play(node, home, script, slow=0.2)
+    assert node.codes == ["1+1", "2+3"]
+
+
+def test_enter_continues_what_is_open(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("x = {\r1\r}\r")
+        keyboard.type("4*4\r")
+        await keyboard.see("16\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["x = {\n1\n}", "4*4"]
+
+
+def test_a_paste_is_taken_line_by_line(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("\x1b[200~aos> 1+1\n[aos]> f(\n 1)\n.limits\n2+2\x1b[201~")
+        await asyncio.sleep(0.05)
+        assert node.codes == []
+        keyboard.type("\r")
+        await keyboard.see("1+1\n2\n")
+        await keyboard.see("f(\n")
+        await keyboard.see("seconds")
+        await keyboard.see("2+2\n4\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["1+1", "f(\n 1)", "2+2"]
+
+
+def test_ctrl_c_clears_what_is_typed(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("nonsense(\x03")
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        keyboard.type("\x03")
+        await keyboard.see("Ctrl-D or .exit leaves.")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["1+1"]
+
+
+def test_ctrl_c_gives_up_the_wait_then_stops(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("slow\r9+9\r")
+        await asyncio.sleep(0.2)
+        keyboard.type("\x03")
+        await keyboard.see("No longer waiting for slot 1")
+        keyboard.type("\x03")
+        await keyboard.see("Stopped.")
+        await keyboard.see("slot 1 failed")
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["slow", "1+1"]  # what was queued behind is dropped
+
+
+def test_arrivals_are_told_behind_the_answer(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type('send("self", "hello")\r')
+        await keyboard.see("sent\n")
+        await keyboard.see("New Message: hello\n")
+        keyboard.type('receive() send("self", "wake")\r')
+        await keyboard.see("asking\n")
+        await keyboard.see("woken\n")
+        keyboard.type("\x04")
+
+    assert play(node, home, script).count("woken") == 1
+
+
+def test_questions(node: FakeNode, home: Settings) -> None:
+    node.make("D" * 43, "one", "O" * 43)
+    node.make("E" * 43, "two", "O" * 43)
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type(".delete one\r")
+        await asyncio.sleep(0.1)
+        keyboard.type("n\r")
+        await keyboard.see("nothing was deleted")
+        keyboard.type(".delete two\r")
+        await asyncio.sleep(0.1)
+        keyboard.type("y\r")
+        await keyboard.see("deleted E")
+        keyboard.type(".delete one\r")
+        await asyncio.sleep(0.1)
+        keyboard.type("\x03")
+        await keyboard.see("nothing was deleted")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert "D" * 43 in node.infos and "E" * 43 not in node.infos
+
+
+def test_tab_and_history(node: FakeNode, home: Settings, tmp_path: Path) -> None:
+    (tmp_path / "only_one.lua").write_text("return 1")
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        await asyncio.sleep(0.3)  # completion is loaded behind the prompt
+        keyboard.type(f".loa\t{tmp_path}/only\t\r")
+        await keyboard.see("loaded\n")
+        keyboard.type("\x12" + "1+\r\r")
+        await keyboard.see("2\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes[0] == node.codes[2] == "1+1"
+
+
+def test_given_lines_run_first(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        await keyboard.see("3+4\n7\n")
+        keyboard.type("\x04")
+
+    play(node, home, script, "3+4")
+
+
+def test_output_cannot_drive_the_terminal(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type('print("\\27]52;c;x\\27[31mred")\r')
+        await keyboard.see("\\x1b]52;c;x\x1b[31mred\x1b[0m\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+
+
+def test_a_failed_start_is_an_error(node: FakeNode, home: Settings) -> None:
+    home.wallet.write_text("[]")
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r")
+
+    with pytest.raises(Exception, match="wallet"):
+        play(node, home, script)

@@ -1,0 +1,266 @@
+"""The command, as a process of its own: pipes, flags, exit codes, and a few true terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+from shell_fake import FakeBackend, FakeNode
+
+from aoshell import __version__, cli
+from aoshell.settings import Settings
+
+ENTRY = Path(__file__).with_name("shell_entry.py")
+REPO = Path(__file__).resolve().parents[2]
+ARROW = "\x1b[A"
+
+
+def environment(home: Settings, **more: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    own = {"AOSHELL_HOME": str(home.home), "PYTHONPATH": str(REPO), "LC_ALL": "C.UTF-8"}
+    return kept | own | {"TERM": "xterm-256color"} | more
+
+
+def shell(
+    home: Settings, *arguments: str, stdin: str | bytes = b""
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, str(ENTRY), *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        timeout=30,
+        env=environment(home),
+        check=False,
+    )
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+def test_a_pipe_has_answers_alone_on_stdout(home: Settings) -> None:
+    script = 'aos> 1+1\n-- comment\n(2*\n3)\nsend("self", "hi")\n.lod x\nprint("end")'
+    done = shell(home, stdin=script)
+    assert done.stdout == "2\n6\nsent\nend\n" or done.stdout == "2\nsent\nend\n"
+    assert "New Message: hi" in done.stderr and "did you mean .load?" in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_pipe_that_succeeds(home: Settings) -> None:
+    done = shell(home, "--no-wait", stdin="1+1\r\n.exit\n3+3\n")
+    assert (done.returncode, done.stdout) == (0, "2\n")
+
+
+def test_an_open_end_is_sent_as_it_is(home: Settings) -> None:
+    done = shell(home, "--json", stdin='error("x"\n')
+    assert json.loads(done.stdout)["input"] == 'error("x"' and done.returncode == 1
+
+
+def test_input_that_is_no_text(home: Settings) -> None:
+    done = shell(home, "--json", stdin=b'print("\xff")\n')
+    assert json.loads(done.stdout)["output"] == "\udcff"
+
+
+def test_run_prints_just_the_value(home: Settings, tmp_path: Path) -> None:
+    (tmp_path / "x.lua").write_text("return 1")
+    done = shell(home, "--load", str(tmp_path / "x.lua"), "--run", "1+1", stdin="3+3")
+    assert (done.returncode, done.stdout) == (0, "loaded\n2\n")
+    assert "MyModule = " in done.stderr
+
+
+def test_json_objects(home: Settings) -> None:
+    done = shell(home, "fresh", "--json", "--run", 'send("self", "x")', "--run", ".limits")
+    line, command = map(json.loads, done.stdout.splitlines())
+    assert set(line) == {
+        *("input", "ok", "outcome", "process", "slot", "resumed"),
+        *("output", "error", "messages", "ms"),
+    }
+    assert line["messages"][0]["tags"] == [["Action", "Hi"]]
+    assert set(command) == {"input", "ok", "value"}
+    documented = (REPO / "docs" / "json.md").read_text()
+    assert all(f"`{field}`" in documented for field in (*line, *command, *line["messages"][0]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nonsense"], "unrecognized"),
+        (["--tag-name", "a"], "pairs"),
+        (["--timeout", "-1"], "above zero"),
+        (["--memory", "x"], "--memory"),
+        (["x", "--cron", "soon", "--run", "1"], "no interval"),
+    ],
+)
+def test_misuse_is_2(home: Settings, arguments: list[str], said: str) -> None:
+    done = shell(home, *arguments)
+    assert done.returncode == 2 and said in done.stderr and not done.stdout
+
+
+def test_limits_reach_the_node(home: Settings) -> None:
+    done = shell(home, "--timeout", "2.5", "--memory", "64", "--json", "--run", ".limits")
+    value = json.loads(done.stdout)["value"]
+    assert (value["seconds"], value["memory"]) == (2.5, 64 << 20)
+
+
+def test_version_imports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"aoshell {__version__}\n"
+    code = "import sys, aoshell.cli as c; c.main(['--version']); print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, check=True
+    )
+    heavy = ("asyncio", "argparse", "prompt_toolkit", "cryptography", "sqlite3", "lupa")
+    assert not [name for name in heavy if f"'{name}'" in done.stdout]
+
+
+def test_list(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    node = FakeNode()
+    node.make("L" * 43, "na\x1bme", "O" * 43)
+    assert cli.main(["--list"], FakeBackend(node)) == 0
+    assert "na\\x1bme" in capsys.readouterr().out and home
+    assert cli.main(["--list", "--json"], FakeBackend(node)) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "L" * 43
+
+
+def test_ctrl_c_in_a_pipe_is_130(home: Settings) -> None:
+    with subprocess.Popen(
+        [sys.executable, str(ENTRY), "--run", 'print("on") sleep(20)'],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home),
+        text=True,
+    ) as process:
+        assert process.stderr and "New process" in process.stderr.readline()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+    assert process.returncode == 130 and "Traceback" not in said
+
+
+def test_a_closed_pipe_ends_quietly(home: Settings) -> None:
+    lines = "\\n".join(["1+1"] * 200)
+    command = f'printf "{lines}\\n" | "{sys.executable}" "{ENTRY}" | head -n 1'
+    done = subprocess.run(
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment(home),
+        check=False,
+    )
+    assert done.stdout == "2\n"
+    assert all(line.startswith("New process") for line in done.stderr.splitlines())
+
+
+class Terminal:
+    """A program in a true terminal, and the screen that a person would see."""
+
+    def __init__(self, child: pexpect.spawn) -> None:
+        self.child = child
+        self._screen = pyte.Screen(80, 24)
+        self._stream = pyte.Stream(self._screen)
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self._screen.display if line.strip()]
+
+    def see(self, *expected: str, timeout: float = 10) -> None:
+        """Wait until the last lines are these."""
+        end = time.monotonic() + timeout
+        while self.lines[-len(expected) :] != list(expected):
+            if time.monotonic() > end:
+                raise AssertionError("\n".join(["not what was expected:", *self.lines]))
+            try:
+                self._stream.feed(self.child.read_nonblocking(65536, 0.05))
+            except pexpect.TIMEOUT:
+                continue
+
+
+@contextmanager
+def terminal(home: Settings, *arguments: str, **more: str) -> Iterator[Terminal]:
+    child = pexpect.spawn(
+        sys.executable,
+        [str(ENTRY), *arguments],
+        env=environment(home, **more),
+        encoding="utf-8",
+        dimensions=(24, 80),
+        timeout=10,
+    )
+    child.delaybeforesend = None
+    try:
+        yield Terminal(child)
+    finally:
+        child.close(force=True)
+
+
+PROMPT = "default@aos-2.0.4[Inbox:{}]>"
+
+
+def test_a_session_in_a_terminal(home: Settings) -> None:
+    with terminal(home) as screen:
+        screen.see(PROMPT.format(1))
+        assert screen.lines[0].startswith("New process default")
+        screen.child.send("1+1\r")
+        screen.see(f"{PROMPT.format(1)} 1+1", "2", PROMPT.format(2))
+        screen.child.send("f(\r1)\r")
+        screen.see(f"{PROMPT.format(2)} f(", " " * 29 + "1)", PROMPT.format(3))
+        screen.child.send('send("self", "hi")\r')
+        screen.see("sent", "New Message: hi", PROMPT.format(5))
+        screen.child.send(ARROW)
+        screen.see(f'{PROMPT.format(5)} send("self", "hi")')
+        screen.child.send("\x03")
+        screen.see(f'{PROMPT.format(5)} send("self", "hi")', PROMPT.format(5))
+        screen.child.send("\x04")
+        screen.child.expect(pexpect.EOF)
+        screen.child.close()
+        assert screen.child.exitstatus == 0
+
+
+def test_keys_typed_at_once_are_in_the_line_once(home: Settings) -> None:
+    with terminal(home) as screen:
+        screen.child.expect("aos> ")
+        screen.child.send("1+1\r2+2\r3+")
+        screen.see("2", f"{PROMPT.format(2)} 2+2", "4", f"{PROMPT.format(3)} 3+")
+        assert sum("1+1" in line for line in screen.lines) == 1
+
+
+def test_the_terminal_is_given_back_as_it_was(home: Settings) -> None:
+    command = f'stty -a > before; "{sys.executable}" "{ENTRY}"; stty -a > after; echo DO"NE"'
+    child = pexpect.spawn(
+        "sh", ["-c", command], env=environment(home), cwd=str(home.home), encoding="utf-8"
+    )
+    try:
+        child.expect("New process", timeout=10)
+        child.send("\x04")
+        child.expect("DONE", timeout=10)
+    finally:
+        child.close(force=True)
+    assert (home.home / "before").read_text() == (home.home / "after").read_text()
+
+
+def test_a_failed_start_leaves_a_clean_line(home: Settings) -> None:
+    home.wallet.write_text("{}")
+    with terminal(home) as screen:
+        screen.child.expect(pexpect.EOF)
+        screen._stream.feed(screen.child.before)
+        assert screen.lines[0].startswith("wallet:") and "Traceback" not in screen.child.before
+        screen.child.close()
+        assert screen.child.exitstatus == 1
+
+
+def test_no_color(home: Settings) -> None:
+    with terminal(home, NO_COLOR="1") as screen:
+        screen.child.send('print("\\27[31mred")\r')
+        screen.child.expect("red\r\n")
+        assert "\x1b[31m" not in screen.child.before

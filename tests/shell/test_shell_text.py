@@ -1,0 +1,242 @@
+"""Text in and text out: completeness, pasted prompts, escapes, error views."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aoshell.shell import lua
+from aoshell.shell.errors_view import TYPED, view
+from aoshell.shell.multiline import Assembler, chunks, is_command, is_finished, without_prompt
+from aoshell.shell.outcome import Table
+from aoshell.shell.render import cell, clean, prompt_text, size, table_lines
+
+COMPLETE = [
+    "1+1",
+    "x = 1",
+    "foo",
+    'foo "a"',
+    "function f() return 1 end",
+    "for i = 1, 3 do print(i) end",
+    "repeat x = 1 until x",
+    "[[a\nb]]",
+    "[==[ ]] ]==]",
+    "--[[ a\nb ]]",
+    "-- only a comment",
+    "return",
+    'x = "open',
+    "x = = 1",
+    "foo bar",
+    "break",
+    "goto x",
+    ")",
+    "end",
+    "é = 1",
+    '"\udcff"',
+    "x = 'a\\\nb'",
+    "#Inbox",
+    "a\0b",
+]
+OPEN = [
+    "x =",
+    "foo(",
+    "foo({ a = 1,",
+    "function f()",
+    "if x then",
+    "if x then y() else",
+    "while true do",
+    "repeat",
+    "repeat x = 1 until",
+    "for i = 1, 3 do",
+    "do",
+    "local",
+    "1 +",
+    "x.",
+    "x:",
+    "[[a",
+    "[==[a]]",
+    "--[[a",
+    '"a\\',
+    "return function()",
+    "Handlers.add(",
+    "not",
+]
+
+
+@pytest.mark.parametrize("code", COMPLETE)
+def test_complete(code: str) -> None:
+    assert lua.check(code).complete
+
+
+@pytest.mark.parametrize("code", OPEN)
+def test_open(code: str) -> None:
+    assert not lua.check(code).complete
+
+
+@given(st.text())
+def test_check_takes_any_text(code: str) -> None:
+    lua.check(code)
+    list(lua.tokens(code))
+
+
+@given(st.text(alphabet="[]=-\"'\\\n x()"))
+def test_tokens_cover_all_but_space_and_comments(code: str) -> None:
+    at = 0
+    for token in lua.tokens(code):
+        between = code[at : token.start]
+        assert not between.strip() or "--" in between
+        assert code[token.start : token.start + len(token.text)] == token.text
+        at = token.start + len(token.text)
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ('local x = require("a.b")', ["a.b"]),
+        ("require 'a' require[[b]] require [=[c]=]", ["a", "b", "c"]),
+        ('-- require("a")\n--[[ require("b") ]] x = "require(\'c\')"', []),
+        ("x.require('a') x:require('b') myrequire('c')", []),
+        ('require(name) require("a" .. x)', ["a"]),
+        ('require(".utils") require("../x") require("a/b")', []),
+        ('require("a") require("a")', ["a"]),
+        ('require(--[[x]] "a")', ["a"]),
+    ],
+)
+def test_required(source: str, names: list[str]) -> None:
+    assert lua.required(source) == names
+
+
+@pytest.mark.parametrize(
+    ("line", "rest"),
+    [
+        ("aos> 1+1", "1+1"),
+        ("[aos]> .load x.lua", ".load x.lua"),
+        ("me@aos-2.0.4[Inbox:12]> Inbox[1]", "Inbox[1]"),
+        ("\x1b[32mme\x1b[0m@aos-2.0.4[Inbox:\x1b[31m1\x1b[0m]> x", "x"),
+        ("aos>", ""),
+        ("x > 1", "x > 1"),
+        ("a\x1b[31m", "a\x1b[31m"),
+    ],
+)
+def test_pasted_prompts(line: str, rest: str) -> None:
+    assert without_prompt(line) == rest
+
+
+def test_lines_become_chunks() -> None:
+    text = "-- a script\n[aos]> x = {\n  1,\n}\n\n.load my file.lua\naos> f(\n[[\naos> kept]])\nx ="
+    assert list(chunks(text)) == [
+        "x = {\n  1,\n}",
+        ".load my file.lua",
+        "f(\n[[\naos> kept]])",
+        "x =",
+    ]
+    assert list(chunks("1\r\n2\r3")) == ["1", "2", "3"]
+    assert not is_finished(text) and is_finished("x = 1\nInbox[1].Data")
+
+
+def test_a_number_is_no_command() -> None:
+    assert (
+        is_command(".ps") and is_command("  .ps") and not is_command(".5") and not is_command("..")
+    )
+
+
+def test_assembler_is_empty_after_a_chunk() -> None:
+    lines = Assembler()
+    assert lines.add("f(") is None and lines.open
+    assert lines.add(")") == "f(\n)" and not lines.open
+    assert lines.rest() is None
+
+
+hostile = st.text(
+    alphabet=st.one_of(
+        st.characters(),
+        st.sampled_from("\x1b[]m;0123\x07\x9b\x08\r\n\t\u202e\udc80\x7f"),
+    )
+)
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@given(hostile, st.booleans())
+def test_a_terminal_sees_colours_only(said: str, colour: bool) -> None:
+    shown = clean(said, colour=colour)
+    rest = SGR.sub("", shown) if colour else shown
+    bad = [c for c in rest if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
+    assert not bad and "\u202e" not in rest
+    assert clean(shown, colour=colour) == shown
+    shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("\x1b[31mred", "\x1b[31mred\x1b[0m"),
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        ("\x1b]52;c;aGk=\x07", "\\x1b]52;c;aGk=\\x07"),
+        ("\x1b[2J\x1b[H", "\\x1b[2J\\x1b[H"),
+        ("a\rb", "a\\x0db"),
+        ("\udcff\x9b", "\\xff\\x9b"),
+        ("\u202e", "\\u202e"),
+    ],
+)
+def test_escapes(said: str, shown: str) -> None:
+    assert clean(said, colour=True) == shown
+
+
+@given(hostile)
+def test_prompts_and_cells_stay_on_one_line(said: str) -> None:
+    assert "\n" not in prompt_text(said, colour=True)
+    assert "\n" not in cell(said) and "\x1b" not in cell(said)
+
+
+def test_tables_are_aligned() -> None:
+    table = Table(("A", "N"), (("wide 世界", "1"), ("x\n\x1b[1m", "20")), frozenset({"N"}))
+    assert table_lines(table) == ["A           N", "wide 世界   1", "x\\n        20"]
+
+
+def test_sizes() -> None:
+    assert [size(n) for n in (0, 12, 2048, 5 << 20)] == ["-", "12 B", "2.0 kB", "5.0 MB"]
+
+
+TYPED_CODE = "local a = 1\n\tfoo.bar(1) x = = 2\nreturn"
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "under"),
+    [
+        (f"{TYPED}:2: unexpected symbol near '='", 2, "= 2"),
+        (f"{TYPED}:2: attempt to index a nil value (global 'foo')", 2, "foo"),
+        (f"{TYPED}:2: attempt to call a nil value (field 'bar')", 2, "bar"),
+        (f"{TYPED}:2: went wrong", 2, "foo"),
+        (f"{TYPED}:3: unexpected symbol near <eof>", 3, ""),
+        ("lib/x.lua:1: boom\nstack traceback:\n\t...", 1, "boom()"),
+        ("...b/x.lua:1: boom", 1, "boom()"),
+    ],
+)
+def test_the_caret_is_under_the_place(error: str, line: int, under: str) -> None:
+    sources = {TYPED: TYPED_CODE, "lib/x.lua": "  boom()"}
+    source, caret = view(error, sources).split("\n")
+    assert source.startswith(f"  {line} │ ") and caret.endswith("^")
+    assert source[len(caret) - 1 :].startswith(under)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "no place",
+        f"{TYPED}:99: far",
+        'other.lua:1: x and [string "x"]:1: y',
+        f"{TYPED}:1: attempt to index a nil value (global 'absent')",
+    ],
+)
+def test_no_view_where_the_source_is_not_known(error: str) -> None:
+    assert view(error, {TYPED: TYPED_CODE}) == ""
+
+
+def test_the_caret_stands_in_long_and_hostile_lines() -> None:
+    code = "x = '\x1b[2J' " + "y() " * 100 + "= 1"
+    source, caret = view(f"{TYPED}:1: unexpected symbol near '='", {TYPED: code}).split("\n")
+    assert source[len(caret) - 1] == "=" and len(source) < 200 and "\x1b" not in source

@@ -1,0 +1,123 @@
+"""Imports run one way: protocol ← attest, sandbox ← nodes ← shell ← cli."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
+
+BELOW: dict[str, set[str]] = {
+    "errors": set(),
+    "protocol": {"errors"},
+    "settings": {"errors", "protocol"},
+    "attest": {"errors", "protocol"},
+    "sandbox": {"errors", "protocol"},
+    "nodes": {"errors", "protocol", "attest", "sandbox"},
+    "shell": {"errors", "protocol", "attest", "sandbox", "settings", "nodes"},
+    "cli": {"errors", "protocol", "attest", "sandbox", "settings", "nodes", "shell"},
+    "__main__": {"cli"},
+}
+
+
+def room_of(module: str) -> str:
+    """The folder or file right below the package ("" for the package itself)."""
+    return [*module.split("."), ""][1]
+
+
+def broken_rule(importer: str, imported: str) -> str:
+    """The rule that an import breaks, or ""."""
+    here, there = room_of(importer), room_of(imported)
+    if here == there or not there:
+        return ""
+    if not here:
+        return "aoshell/__init__.py imports nothing of ours, so that every start stays fast"
+    if here not in BELOW:
+        return f"{here!r} has no place in the order of rooms yet: give it one in {__file__}"
+    if there not in BELOW[here]:
+        allowed = ", ".join(sorted(BELOW[here])) or "nothing of ours"
+        return f"imports run one way: {here} may import {allowed}, never {there}"
+    if (here, there) == ("shell", "nodes") and imported != "aoshell.nodes.base":
+        return "the shell knows aoshell.nodes.base only; cli hands it a node"
+    return ""
+
+
+def imports(source: str, module: str, is_package: bool = False) -> Iterator[tuple[int, str]]:
+    """Each (line, module) of ours that a file imports, wherever in the file it does so."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str]
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".")[: -node.level + is_package or None]
+                base = ".".join([*package, base]).rstrip(".")
+            names = [submodule(base, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Call) and node.args:
+            called = ast.unparse(node.func).rpartition(".")[2]
+            first = node.args[0]
+            named = isinstance(first, ast.Constant) and called in ("import_module", "__import__")
+            names = [str(ast.literal_eval(first))] if named else []
+        else:
+            continue
+        yield from ((node.lineno, name) for name in names if name.split(".")[0] == "aoshell")
+
+
+def submodule(base: str, name: str) -> str:
+    """The module that `from base import name` reaches: `base.name` where that is one."""
+    path = PACKAGE.parent.joinpath(*base.split("."), name)
+    is_room = base == "aoshell" and name in BELOW
+    is_module = is_room or path.is_dir() or path.with_suffix(".py").is_file()
+    return f"{base}.{name}" if is_module else base
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    is_package = path.name == "__init__.py"
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    module = ".".join(parts[:-1] if is_package else parts)
+    broken = [
+        f"{path.relative_to(PACKAGE.parent)}:{line} imports {imported}: {rule}"
+        for line, imported in imports(path.read_text(encoding="utf-8"), module, is_package)
+        if (rule := broken_rule(module, imported))
+    ]
+    assert not broken, "\n" + "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "rule"),
+    [
+        ("aoshell.protocol.x", "import aoshell.nodes.base", "never nodes"),
+        ("aoshell.protocol.x", "from aoshell import settings", "never settings"),
+        ("aoshell.protocol.x", "from ..nodes import base", "never nodes"),
+        ("aoshell.sandbox.x", "def f():\n    from aoshell.attest import verify", "never attest"),
+        ("aoshell.sandbox.x", "import_module('aoshell.shell.session')", "never shell"),
+        ("aoshell.nodes.local.x", "from ...settings import Settings", "never settings"),
+        ("aoshell.nodes.base", "from aoshell.cli import main", "never cli"),
+        ("aoshell.shell.session", "from aoshell.nodes.local import node", "nodes.base only"),
+        ("aoshell.shell.session", "from aoshell import nodes", "nodes.base only"),
+        ("aoshell.errors", "import aoshell.protocol.message", "nothing of ours"),
+        ("aoshell", "from aoshell import cli", "__init__"),
+        ("aoshell.attic", "import aoshell.errors", "no place"),
+        ("aoshell.shell.session", "from aoshell.nodes.base import Node", ""),
+        ("aoshell.shell.session", "from aoshell.nodes import base", ""),
+        ("aoshell.nodes.local.x", "from . import store\nfrom .store import Store", ""),
+        ("aoshell.cli", "from aoshell.nodes.local import node", ""),
+        ("aoshell.protocol.x", "from aoshell import __version__\nimport json", ""),
+    ],
+)
+def test_the_rules_see_what_breaks_them(module: str, source: str, rule: str) -> None:
+    broken = [broken_rule(module, imported) for _, imported in imports(source, module)]
+    assert any(rule in text for text in broken) if rule else not any(broken), broken
+
+
+def test_the_files_are_found() -> None:
+    assert PACKAGE / "protocol" / "message.py" in files()
