@@ -6,6 +6,7 @@ Ctrl-C without a terminal.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -79,6 +80,10 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
 def _start(options: Options, backend: Backend) -> int:
     from aoshell.settings import Settings
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the terminal's encoding lacks is shown escaped.
+            stream.reconfigure(errors="backslashreplace")
     settings = Settings.find()
     if options.list:
         _renderer(options).processes(backend.processes(settings))

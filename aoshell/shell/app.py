@@ -31,7 +31,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import Result
 from aoshell.shell.drawing import LeanRenderer, terminal_output
 from aoshell.shell.keys import Target, bindings
-from aoshell.shell.multiline import chunks, is_finished
+from aoshell.shell.multiline import chunks
 from aoshell.shell.outcome import Interrupted, Outcome, Reply
 from aoshell.shell.render import Renderer, clean, prompt_text, width_of
 from aoshell.shell.session import Session
@@ -64,7 +64,8 @@ class Prompt(Target):
         # Lines to run, and whether the screen shows them already.
         self._queue = deque((line, False) for line in first)
         self._wake = asyncio.Event()
-        self._running: Task[Outcome] | None = None
+        self._running: Task[object] | None = None
+        self._interrupted = False
         self._busy = bool(first)
         self._question: tuple[str, asyncio.Future[str]] | None = None
         self._lexer: Lexer | None = None
@@ -153,15 +154,17 @@ class Prompt(Target):
                 return
 
     async def _outcome(self, session: Session, line: str) -> Outcome:
-        self._running = asyncio.create_task(session.run(line))
+        """Run a line in the worker's own task: Ctrl-C cancels what it awaits, not the worker."""
+        self._running = asyncio.current_task()
         try:
-            await asyncio.wait({self._running})
-            if self._running.cancelled():
-                return Interrupted(session.sent)
-            return self._running.result()
+            return await session.run(line)
+        except asyncio.CancelledError:
+            if not self._interrupted or self._running is None:
+                raise
+            self._running.uncancel()
+            return Interrupted(session.sent)
         finally:
-            self._running.cancel()
-            self._running = None
+            self._running, self._interrupted = None, False
 
     async def _load_rest(self) -> None:
         """What the first line does not need, imported while it is typed."""
@@ -192,10 +195,12 @@ class Prompt(Target):
         if self._question:
             self._finish_drawing()
             self._reply(text)
-        elif buffer.document.on_last_line and is_finished(text):
-            self._accept([*chunks(text)])
-        else:
+            return
+        lines, is_open = chunks(text)
+        if is_open or not buffer.document.on_last_line:
             buffer.insert_text("\n")
+        else:
+            self._accept(lines)
 
     def interrupt(self) -> None:
         if self._question:
@@ -204,6 +209,7 @@ class Prompt(Target):
         elif self._busy:
             self._queue.clear()
             if self._running:
+                self._interrupted = True
                 self._running.cancel()
             elif self._session is None:
                 self.write("Still starting; the line was dropped. Ctrl-D leaves.\n")

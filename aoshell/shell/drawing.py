@@ -47,8 +47,11 @@ class LeanRenderer(Renderer):
         down = screen.height - 1 - screen.get_cursor_position(window).y
         self.output.cursor_down(down)
         self.output.write_raw("\r\n")
-        self.output.flush()
         self.reset()
+
+    def erase(self, leave_alternate_screen: bool = True) -> None:
+        if self.last_rendered_screen is not None:
+            super().erase(leave_alternate_screen)
 
 
 def terminal_output() -> Output:

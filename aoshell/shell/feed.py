@@ -8,7 +8,7 @@ feed holds back what follows, so that consequences are told after their cause.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Event, Node
@@ -46,8 +46,13 @@ class Feed:
 
     async def follow(self) -> None:
         """Run until cancelled or the node closes."""
-        async for event in self._node.subscribe():
-            await self._take(event)
+        events = self._node.subscribe()
+        try:
+            async for event in events:
+                await self._take(event)
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
 
     def expect(self, message: str) -> Line:
         """From now on the line that sends this message is waited for."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from aoshell.shell import lua
 
@@ -54,11 +53,6 @@ class Assembler:
         self._lines.clear()
         return chunk if is_command(chunk) or any(lua.tokens(chunk)) else None
 
-    @property
-    def open(self) -> bool:
-        """Whether a chunk has begun and is not complete."""
-        return bool(self._lines)
-
     def rest(self) -> str | None:
         """What is left at the end of the input, complete or not, or None."""
         chunk = "\n".join(self._lines)
@@ -66,19 +60,13 @@ class Assembler:
         return chunk if chunk.strip() else None
 
 
-def chunks(text: str) -> Iterator[str]:
-    """The chunks of a text of several lines, the last one complete or not."""
+def chunks(text: str) -> tuple[list[str], bool]:
+    """The chunks of a text of several lines, and whether the last one is left open."""
     assembler = Assembler()
-    for line in re.split(r"\r\n|\r|\n", text):
-        if chunk := assembler.add(line):
-            yield chunk
-    if last := assembler.rest():
-        yield last
-
-
-def is_finished(text: str) -> bool:
-    """Whether Enter behind these lines sends them, or asks for another line."""
-    assembler = Assembler()
-    for line in text.split("\n"):
-        assembler.add(line)
-    return not assembler.open
+    found = [
+        chunk
+        for line in re.split(r"\r\n|\r|\n", text)
+        if (chunk := assembler.add(line)) is not None
+    ]
+    last = assembler.rest()
+    return (found, False) if last is None else ([*found, last], True)

@@ -193,7 +193,7 @@ class Renderer:
 
 def failure_text(result: Result, sources: Mapping[str, str]) -> str:
     """Why a message failed, with the source line where it is known."""
-    said = result.error or {
+    said = result.error.strip("\n") or {
         "time": "the message took longer than its limit (.limits)",
         "memory": "the process ran out of memory (.limits)",
         "crash": "the worker died",
@@ -245,10 +245,10 @@ def _message_value(message: Outgoing) -> dict[str, object]:
 
 def _interrupted(slot: int | None) -> str:
     if slot is None:
-        return "Not sent."
+        return "Given up before it was sent; .messages shows what was."
     return (
-        f"No longer waiting for slot {slot}; it goes on, and .messages shows its result"
-        " (.waits: what waits for a message; Ctrl-C again: stop it if it still computes)"
+        f"No longer waiting for slot {slot}; it goes on. .messages shows its result, .waits what"
+        " waits; Ctrl-C again stops it."
     )
 
 

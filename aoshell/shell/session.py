@@ -133,10 +133,8 @@ class Session:
         item = await self._signed(code)
         line, answered = self.feed.expect(item.id), False
         try:
-            # Once begun, sending ends: a line is sent or it is not, whatever key is pressed.
-            sending = asyncio.ensure_future(self.node.send(self.attached.id, item))
-            sending.add_done_callback(self._note_sent)
-            receipt = await asyncio.shield(sending)
+            # Awaited as it is: a task of its own would cost what a process takes to answer.
+            receipt = self.sent = await self.node.send(self.attached.id, item)
             own = await self.node.result(receipt.process, receipt.slot)
             self._keep_prompt(own)
             answered = True
@@ -248,10 +246,6 @@ class Session:
     def _keep_prompt(self, result: Result) -> None:
         if result.prompt and result.process == self.feed.attached:
             self.feed.prompt = result.prompt
-
-    def _note_sent(self, sending: asyncio.Future[Receipt]) -> None:
-        if not sending.cancelled() and not sending.exception():
-            self.sent = sending.result()
 
 
 async def _events_read() -> None:

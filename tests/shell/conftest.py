@@ -19,6 +19,7 @@ def node() -> FakeNode:
 def home(aoshell_home: Path, wallet: Wallet) -> Settings:
     """A home whose wallet exists already."""
     settings = Settings.find()
+    assert settings.home == aoshell_home
     settings.make_folders()
     settings.wallet.write_text(json.dumps(wallet.jwk()))
     return settings

@@ -263,7 +263,7 @@ def _message(item: DataItem, target: str) -> Message:
 
 
 def _evaluate(code: str) -> dict[str, object]:
-    if failed := re.search(r'error\("([^"]*)"\)', code):
+    if failed := re.search(r'error\("([^"]*)"', code):
         line = code[: failed.start()].count("\n") + 1
         printed = "\n".join(re.findall(r'print\("([^"]*)"\)', code))
         error = f'[string "aos"]:{line}: {failed[1]}'
@@ -272,7 +272,7 @@ def _evaluate(code: str) -> dict[str, object]:
         return {"suspended": True, "output": "asking"}
     if said := re.findall(r'print\("([^"]*)"\)', code):
         return {"output": "\n".join(word.replace("\\27", "\x1b") for word in said)}
-    if re.fullmatch(r"[\d+*() ]+", code):
+    if re.fullmatch(r"[\d+*()\s]+", code):
         return {"output": str(eval(code))}
     if "send(" in code:
         sent = Outgoing("T" * 43, tags_of((("Action", "Hi"),)), b"\xff")
@@ -289,11 +289,14 @@ class FakeBackend:
         self.node = node or FakeNode()
 
     async def open(self, settings: Settings, limits: Limits) -> FakeNode:
+        del settings
         self.node.limits = limits
         return self.node
 
     def processes(self, settings: Settings) -> Sequence[ProcessInfo]:
+        del settings
         return list(self.node.infos.values())
 
     def last_prompt(self, settings: Settings, name: str) -> str:
+        del settings, name
         return ""

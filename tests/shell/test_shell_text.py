@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aoshell.shell import lua
 from aoshell.shell.errors_view import TYPED, view
-from aoshell.shell.multiline import Assembler, chunks, is_command, is_finished, without_prompt
+from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
 from aoshell.shell.render import cell, clean, prompt_text, size, table_lines
 
@@ -128,14 +128,15 @@ def test_pasted_prompts(line: str, rest: str) -> None:
 
 def test_lines_become_chunks() -> None:
     text = "-- a script\n[aos]> x = {\n  1,\n}\n\n.load my file.lua\naos> f(\n[[\naos> kept]])\nx ="
-    assert list(chunks(text)) == [
+    lines, is_open = chunks(text)
+    assert is_open and lines == [
         "x = {\n  1,\n}",
         ".load my file.lua",
         "f(\n[[\naos> kept]])",
         "x =",
     ]
-    assert list(chunks("1\r\n2\r3")) == ["1", "2", "3"]
-    assert not is_finished(text) and is_finished("x = 1\nInbox[1].Data")
+    assert chunks("1\r\n2\r3") == (["1", "2", "3"], False)
+    assert chunks("x = 1\nInbox[1].Data") == (["x = 1", "Inbox[1].Data"], False)
 
 
 def test_a_number_is_no_command() -> None:
@@ -146,8 +147,8 @@ def test_a_number_is_no_command() -> None:
 
 def test_assembler_is_empty_after_a_chunk() -> None:
     lines = Assembler()
-    assert lines.add("f(") is None and lines.open
-    assert lines.add(")") == "f(\n)" and not lines.open
+    assert lines.add("f(") is None
+    assert lines.add(")") == "f(\n)"
     assert lines.rest() is None
 
 

@@ -26,8 +26,23 @@ from aoshell.protocol.message import Message, Result
 from aoshell.sandbox.supervisor import Supervisor
 
 CAPABILITIES = frozenset(
-    """local spawn send result results dryrun slots schedule upload fetch info processes
-    subscribe settled cancel""".split()
+    [
+        "local",
+        "spawn",
+        "send",
+        "result",
+        "results",
+        "dryrun",
+        "slots",
+        "schedule",
+        "upload",
+        "fetch",
+        "info",
+        "processes",
+        "subscribe",
+        "settled",
+        "cancel",
+    ]
 )
 
 

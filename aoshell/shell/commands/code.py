@@ -13,7 +13,7 @@ from aoshell.shell.session import Session
 
 @command("load", "FILE", file=True)
 async def load(session: Session, rest: str) -> Reply:
-    """Evaluate a Lua file, with the local files that it requires, in the attached process.
+    """Evaluate a Lua file and the local files it requires.
 
     On a node that keeps modules it is stored as one, too, and MyModule names it:
     spawn(MyModule) makes a process of it.

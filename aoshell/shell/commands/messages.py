@@ -48,7 +48,9 @@ return require("json").encode({count = last, rows = rows})"""
 
 @command("inbox", "[N]")
 async def inbox(session: Session, rest: str) -> Reply:
-    """Show the last N messages of the Inbox (10 by default). Reads only, and changes nothing."""
+    """Show the last N messages of the Inbox (10 by default).
+
+    It only reads: no metamethod of the process runs, and nothing changes."""
     count = _number(rest, "inbox") if rest else _SHOWN
     answer = await session.query(_INBOX % (count, _PREVIEW * 4))
     found = answer if isinstance(answer, dict) else {}
@@ -74,7 +76,9 @@ async def inbox(session: Session, rest: str) -> Reply:
 
 @command("messages", "[PROCESS] [--last N]")
 async def messages(session: Session, rest: str) -> Reply:
-    """Show the last slots of a process (20 by default), and what could not be delivered."""
+    """Show the last slots of a process (20 by default).
+
+    Below them stands what could not be delivered, and why."""
     words, last = rest.split(), _LAST
     if "--last" in words:
         at = words.index("--last")
@@ -99,7 +103,9 @@ async def messages(session: Session, rest: str) -> Reply:
 
 @command("waits", "[drop ID]")
 async def waits(session: Session, rest: str) -> Reply:
-    """List the handlings that wait for a message (receive, spawn); `drop ID` gives one up."""
+    """List what waits for a message (receive, spawn).
+
+    `.waits drop ID` gives one up."""
     words = rest.split()
     if words[:1] == ["drop"] and len(words) == 2:
         dropped = f'return require(".process").drop({literal(words[1]).decode()})'
@@ -152,7 +158,7 @@ def _row(message: Message, result: Result | None) -> tuple[str, ...]:
     if result and result.suspended:
         outcome = "waits"
     elif result and result.error:
-        outcome = f"{result.outcome}: {_preview(result.error)}"
+        outcome = f"{result.outcome}: {_preview(_sentence(result.error))}"
     return (
         _slot(message),
         message.tag("Action", "-"),
@@ -199,6 +205,12 @@ def _kept_value(kept: Undelivered) -> dict[str, object]:
         "target": kept.message.target,
         "action": kept.message.tag("Action"),
     }
+
+
+def _sentence(error: str) -> str:
+    """The line of an error that says what it is: a traceback's title does not."""
+    lines = [line.strip() for line in error.split("\n")]
+    return next((line for line in lines if line and not line.endswith("error:")), "")
 
 
 def _preview(said: str) -> str:

@@ -16,13 +16,13 @@ from aoshell.shell.session import Session
 MEGABYTE = 1024 * 1024
 
 
-@command("limits", "[seconds N|memory MB|pushes N|network on|off]")
+@command("limits", "[NAME VALUE]")
 async def limits(session: Session, rest: str) -> Reply:
-    """Show what a process may use, or change it for every message from now on.
+    """Show what a process may use, or change it from now on.
 
-    seconds: compute time of a message. memory: heap of a process.
+    seconds: compute time of a message. memory: megabytes of heap of a process.
     pushes: messages that one line may cause; more are held, and freed when this is raised.
-    network: hold the network's limits on tags.
+    network: on or off, whether the network's limits on tags hold.
     """
     node = local(session)
     words = rest.split()
@@ -42,7 +42,10 @@ async def limits(session: Session, rest: str) -> Reply:
 
 @command("verify-log", "[PROCESS]")
 async def verify_log(session: Session, rest: str) -> Reply:
-    """Compute a process's log again in a fresh worker, and compare with what was recorded."""
+    """Compute a log again in a fresh worker, and compare.
+
+    What differs from the recorded results is listed, a line each.
+    """
     process = await session.node.find(rest) if rest else session.attached
     differences = list(await local(session).verify_log(process.id))
     name = process.name or short(process.id)

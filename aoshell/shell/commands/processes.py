@@ -40,7 +40,9 @@ async def ps(session: Session, rest: str) -> Reply:
 
 @command("attach", "NAME|ID")
 async def attach(session: Session, rest: str) -> Reply:
-    """Send the lines that follow to another process. Six characters of an id suffice."""
+    """Send the lines that follow to another process.
+
+    Six characters of an id suffice."""
     if not rest:
         raise usage("attach")
     info = await session.node.find(rest)
@@ -58,7 +60,9 @@ async def attach(session: Session, rest: str) -> Reply:
 
 @command("export", "FILE", file=True)
 async def export(session: Session, rest: str) -> Reply:
-    """Write the attached process (log, results, modules) to a file, for .import."""
+    """Write the attached process to a file, for .import.
+
+    The file holds its log, its results and the modules that it runs."""
     if not rest:
         raise usage("export")
     data = await local(session).export(session.attached.id)
@@ -88,7 +92,9 @@ async def import_(session: Session, rest: str) -> Reply:
 
 @command("delete", "NAME|ID [--yes]")
 async def delete(session: Session, rest: str) -> Reply:
-    """Forget a process and its log, for good. Asks first; a script says --yes."""
+    """Forget a process and its log, for good.
+
+    It asks first; a script says --yes."""
     words = rest.split()
     sure = "--yes" in words
     names = [word for word in words if word != "--yes"]

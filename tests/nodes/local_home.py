@@ -1,0 +1,153 @@
+"""A local node under test, with the few verbs that tests say most often."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aoshell.nodes.base import Entry, Event, Limits, Receipt
+from aoshell.nodes.local.events import Subscription
+from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result, Tag, tags_of
+from aoshell.protocol.wallet import Wallet
+
+NOBODY = "x" * 43  # an address that nobody has
+TIMEOUT = 60  # seconds before a test that hangs is ended
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """An async test as a plain one, ended when it hangs."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        async def limited() -> None:
+            await asyncio.wait_for(test(*args, **kwargs), TIMEOUT)
+
+        asyncio.run(limited())
+
+    return run
+
+
+def plain(text: str) -> str:
+    """Text without colours."""
+    return SGR.sub("", text)
+
+
+def tags(**values: str) -> tuple[Tag, ...]:
+    """Tags by keyword, `_` for `-`."""
+    return tags_of((name.replace("_", "-"), value) for name, value in values.items())
+
+
+@dataclass
+class Local:
+    """An open node and the wallet of the one who sits at it."""
+
+    node: LocalNode
+    wallet: Wallet
+    address: str
+
+    @property
+    def engine(self) -> Any:
+        """The inside of the node, for tests that break it."""
+        return self.node._engine
+
+    # Out --------------------------------------------------------------------------------------
+
+    def item(self, target: str, data: str | bytes = b"", **values: str) -> DataItem:
+        """A signed message."""
+        body = data.encode() if isinstance(data, str) else data
+        named = tags(Data_Protocol="ao", Type="Message", **values)
+        return DataItem.sign(self.wallet, target=target, tags=named, data=body)
+
+    def definition(self, module: str = "aos", data: bytes = b"", **values: str) -> DataItem:
+        """A signed definition of a process that trusts this node."""
+        values.setdefault("Authority", self.address)
+        named = tags(Data_Protocol="ao", Type="Process", Module=module, **values)
+        return DataItem.sign(self.wallet, tags=named, data=data)
+
+    async def spawn(self, source: str = "", *, name: str = "", **values: str) -> str:
+        """A process of the user's that runs `source` when it boots; its id."""
+        module = (await self.node.upload(source.encode())).id if source else "aos"
+        receipt = await self.node.spawn(self.definition(module, **values), name)
+        result = await self.node.result(receipt.process, 0)
+        assert result.ok, result.error
+        return receipt.process
+
+    async def post(self, process: str, data: str | bytes = b"", **values: str) -> Receipt:
+        """Send a message without waiting."""
+        return await self.node.send(process, self.item(process, data, **values))
+
+    async def send(self, process: str, data: str | bytes = b"", **values: str) -> Result:
+        """Send a message; its result, when all that it caused has settled."""
+        receipt = await self.post(process, data, **values)
+        result = await self.node.result(process, receipt.slot)
+        await self.node.settled(receipt.id)
+        return result
+
+    async def eval(self, process: str, code: str) -> Result:
+        """Run a line of Lua."""
+        return await self.send(process, code, Action="Eval")
+
+    async def value(self, process: str, code: str) -> str:
+        """What a line of Lua answers, without colours."""
+        result = await self.eval(process, code)
+        assert result.ok, result.error
+        return plain(result.output)
+
+    # In ---------------------------------------------------------------------------------------
+
+    async def entries(self, process: str) -> list[Entry]:
+        """All computed entries."""
+        return list(await self.node.results(process, limit=100_000))
+
+    async def messages(self, process: str) -> list[Message]:
+        """All messages, computed or not."""
+        return list(await self.node.schedule(process, 0, 1 << 40))
+
+    async def reasons(self, process: str | None = None) -> list[str]:
+        """Why messages were kept."""
+        return [kept.reason for kept in await self.node.undelivered(process)]
+
+    def workers(self) -> list[Any]:
+        """Workers that are up (supervisor side)."""
+        return [live._worker for live in self.engine.computer._live.values()]
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    folder: Path, wallet: Wallet, limits: Limits | None = None
+) -> AsyncIterator[Local]:
+    """A node on a folder, closed behind the block."""
+    node = await LocalNode.open(folder, limits)
+    try:
+        yield Local(node, wallet, (await node.info()).address)
+    finally:
+        await node.close()
+
+
+async def next_event(events: Subscription, kind: str) -> Event:
+    """The next event of a kind."""
+    while True:
+        event = await anext(events)
+        if event.kind == kind:
+            return event
+
+
+def database(folder: Path) -> sqlite3.Connection:
+    """The database of a node that is closed, to look into or to spoil."""
+    return sqlite3.connect(folder / "node.db", isolation_level=None)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something holds for which there is no event."""
+    while not condition():
+        await asyncio.sleep(0.002)
