@@ -17,6 +17,7 @@ from aoshell.shell.options import Options
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import Limits, Node, ProcessInfo
+    from aoshell.sandbox.supervisor import Supervisor
     from aoshell.settings import Settings
     from aoshell.shell.render import Renderer
     from aoshell.shell.start import Start
@@ -27,6 +28,9 @@ FIRST_PROMPT = "aos> "
 
 class Backend(Protocol):
     """The node behind the shell; what is read only works while another shell holds it."""
+
+    def warm(self) -> None:
+        """Begin what takes time and needs neither settings nor an event loop."""
 
     async def open(self, settings: Settings, limits: Limits) -> Node:
         """Open the node."""
@@ -41,10 +45,19 @@ class Backend(Protocol):
 class LocalBackend:
     """The built-in node."""
 
+    def __init__(self) -> None:
+        self._supervisor: Supervisor | None = None
+
+    def warm(self) -> None:
+        from aoshell.sandbox.supervisor import Supervisor
+
+        self._supervisor = Supervisor()
+        self._supervisor.start()
+
     async def open(self, settings: Settings, limits: Limits) -> Node:
         from aoshell.nodes.local.node import LocalNode
 
-        return await LocalNode.open(settings.state, limits)
+        return await LocalNode.open(settings.state, limits, self._supervisor)
 
     def processes(self, settings: Settings) -> Sequence[ProcessInfo]:
         from aoshell.nodes.local.peek import processes
@@ -75,6 +88,10 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
         # Nobody reads any more. What Python still has in its buffers must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return FAILED
+    except Exception as error:
+        what = f"a defect of the shell itself: {type(error).__name__}: {error}"
+        hint = "what was acknowledged is on disk; please report this line"
+        return _failed(AoError(what, stage="shell", hint=hint))
 
 
 def _start(options: Options, backend: Backend) -> int:
@@ -102,6 +119,7 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     known = backend.last_prompt(settings, options.reference or "default")
     prompt = prompt_text(known or FIRST_PROMPT, colour=_colour(sys.stdout.isatty()))
     with Terminal(prompt):
+        backend.warm()
         import asyncio
 
         from aoshell.shell.interactive import interact
@@ -119,6 +137,7 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
+    backend.warm()
     import asyncio
 
     from aoshell.shell.batch import run_batch
@@ -142,7 +161,12 @@ def _renderer(options: Options) -> Renderer:
 
     colour = _colour(sys.stdout.isatty() and sys.stderr.isatty())
     out, err = writer(sys.stdout), writer(sys.stderr)
-    return Renderer(out, err, colour=colour, as_json=options.json)
+    return Renderer(out, err, colour=colour, as_json=options.json, columns=_columns)
+
+
+def _columns() -> int:
+    """Width of the terminal that answers go to, 0 where they go elsewhere."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
 
 
 def _colour(terminal: bool) -> bool:

@@ -7,7 +7,7 @@ instead, and is absent from `Node.capabilities`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -105,13 +105,21 @@ class Event:
             "undelivered" (`detail` says why), "held" (a reply loop reached its bound) or "notice"
             (`detail` is a sentence for the user: recovery, a discarded checkpoint, cron catch-up).
         root: id of the message that caused it, "" for cron and notices.
+        quiet: a result that printed nothing, went well and ended no suspended handling.
+        load: gives `entry`; events come by the thousand and few are looked into.
     """
 
     kind: str
     process: str
     root: str
-    entry: Entry | None = None
     detail: str = ""
+    quiet: bool = False
+    load: Callable[[], Entry] | None = None
+
+    @property
+    def entry(self) -> Entry | None:
+        """The message and its result, for kind "result"."""
+        return self.load() if self.load else None
 
 
 @dataclass(frozen=True, slots=True)

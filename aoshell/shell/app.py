@@ -25,6 +25,7 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.layout import BufferControl, HSplit, Layout, Window
 from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output import Output
+from prompt_toolkit.styles import BaseStyle
 from prompt_toolkit.widgets import SearchToolbar
 
 from aoshell.errors import AoError
@@ -58,7 +59,7 @@ class Prompt(Target):
         input: Input | None = None,
         output: Output | None = None,
     ) -> None:
-        self.renderer = Renderer(self.write, self.write, colour=colour)
+        self.renderer = Renderer(self.write, self.write, colour=colour, columns=self._columns)
         self._prompt = prompt
         self._session: Session | None = None
         # Lines to run, and whether the screen shows them already.
@@ -169,13 +170,13 @@ class Prompt(Target):
     async def _load_rest(self) -> None:
         """What the first line does not need, imported while it is typed."""
 
-        def load() -> tuple[Lexer, Completer]:
+        def load() -> tuple[Lexer, Completer, BaseStyle]:
             from aoshell.shell.completion import LineCompleter
-            from aoshell.shell.highlight import LineLexer
+            from aoshell.shell.highlight import STYLE, LineLexer
 
-            return LineLexer(), LineCompleter()
+            return LineLexer(), LineCompleter(), STYLE
 
-        self._lexer, self._buffer.completer = await asyncio.to_thread(load)
+        self._lexer, self._buffer.completer, self._app.style = await asyncio.to_thread(load)
         self._app.invalidate()
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -278,6 +279,9 @@ class Prompt(Target):
 
     # --- drawing
 
+    def _columns(self) -> int:
+        return self._app.output.get_size().columns
+
     def _shown_prompt(self) -> str:
         session = self._session
         said = session.prompt if session and session.process else self._prompt
@@ -307,6 +311,7 @@ class Prompt(Target):
             Layout(HSplit([window, search]), focused_element=window),
             key_bindings=bindings(self, self._buffer),
             erase_when_done=True,
+            include_default_pygments_style=False,
             input=input,
             output=output or terminal_output(),
         )

@@ -78,13 +78,16 @@ class Feed:
         self._names[process] = name
 
     async def _take(self, event: Event) -> None:
-        if event.kind != "result" or event.entry is None:
+        if event.kind != "result":
             if event.kind != "spawned" and event.detail:
                 self._tell(event.detail)
             return
-        message, result = event.entry.message, event.entry.result
-        if result is None:
+        if event.quiet and event.process != self.attached:
+            return  # nothing to tell, and no line of ours
+        entry = event.entry
+        if entry is None or entry.result is None:
             return
+        message, result = entry.message, entry.result
         if event.process == self.attached and result.prompt:
             self.prompt = result.prompt
         if not self._answers_a_line(message.id, result) and self._concerns(event):

@@ -27,6 +27,7 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 _LONGEST_PROMPT = 200
+_GAP = 2  # columns between two cells of a table
 
 
 def clean(untrusted: str, *, colour: bool) -> str:
@@ -52,10 +53,18 @@ def cell(untrusted: str) -> str:
     return clean(untrusted, colour=False).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def table_lines(table: Table) -> list[str]:
-    """A table as aligned text, its header first."""
+def table_lines(table: Table, columns: int = 0) -> list[str]:
+    """A table as aligned text, its header first.
+
+    Args:
+        columns: of the screen; what does not fit is cut from the widest columns. 0 cuts nothing.
+    """
     rows = [table.columns, *(tuple(cell(value) for value in row) for row in table.rows)]
     widths = [max(width_of(row[i]) for row in rows) for i in range(len(table.columns))]
+    excess = sum(widths) + _GAP * (len(widths) - 1) - columns if columns else 0
+    for _ in range(max(0, excess)):
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
     right = [name in table.right for name in table.columns]
     return [_aligned(row, widths, right) for row in rows]
 
@@ -112,10 +121,20 @@ class Renderer:
         out, err: where answers and everything else go; on a terminal the same.
         colour: whether colours may pass.
         as_json: one object a line on `out`, for every line of input.
+        columns: how wide the screen is now, 0 where there is none.
     """
 
-    def __init__(self, out: Write, err: Write, *, colour: bool, as_json: bool = False) -> None:
+    def __init__(
+        self,
+        out: Write,
+        err: Write,
+        *,
+        colour: bool,
+        as_json: bool = False,
+        columns: Callable[[], int] = int,
+    ) -> None:
         self._out, self._err = out, err
+        self._columns = columns
         self.colour = colour
         self._json = as_json
 
@@ -153,7 +172,7 @@ class Renderer:
     def processes(self, processes: Iterable[ProcessInfo]) -> None:
         """`--list`."""
         if not self._json:
-            self._out("\n".join(table_lines(process_table(processes))) + "\n")
+            self._table(process_table(processes))
             return
         for info in processes:
             self._object(process_value(info))
@@ -175,9 +194,12 @@ class Renderer:
         if reply.text:
             self._untrusted(self._out, reply.text)
         elif reply.table:
-            self._out("\n".join(table_lines(reply.table)) + "\n")
+            self._table(reply.table)
         if reply.answer:
             self._answer(reply.answer)
+
+    def _table(self, table: Table) -> None:
+        self._out("\n".join(table_lines(table, self._columns())) + "\n")
 
     def _object(self, value: object) -> None:
         import json
@@ -262,9 +284,18 @@ def _escaped(match: re.Match[str]) -> str:
 def _aligned(row: tuple[str, ...], widths: list[int], right: list[bool]) -> str:
     cells = []
     for value, width, to_right in zip(row, widths, right, strict=True):
-        fill = " " * (width - width_of(value))
-        cells.append(fill + value if to_right else value + fill)
-    return "  ".join(cells).rstrip()
+        shown = _cut(value, width)
+        fill = " " * (width - width_of(shown))
+        cells.append(fill + shown if to_right else shown + fill)
+    return (" " * _GAP).join(cells).rstrip()
+
+
+def _cut(value: str, width: int) -> str:
+    if width_of(value) <= width:
+        return value
+    while width_of(value) >= max(width, 1):
+        value = value[:-1]
+    return value + "…"
 
 
 def writer(stream: IO[str]) -> Write:

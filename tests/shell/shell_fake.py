@@ -237,7 +237,7 @@ class FakeNode:
         entry = Entry(self.log[process][slot].message, result)
         self.log[process][slot] = entry
         done.set_result(result)
-        self.tell(Event("result", process, root, entry))
+        self.tell(Event("result", process, root, load=lambda: entry))
 
     def _result(self, process: str, slot: int, **given: object) -> Result:
         name = self.infos[process].name
@@ -287,6 +287,9 @@ class FakeBackend:
 
     def __init__(self, node: FakeNode | None = None) -> None:
         self.node = node or FakeNode()
+
+    def warm(self) -> None:
+        pass
 
     async def open(self, settings: Settings, limits: Limits) -> FakeNode:
         del settings

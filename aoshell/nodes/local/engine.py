@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -276,13 +277,15 @@ class Engine:
         if not self.events.wanted:
             return
         process = self.row(logged.process).id
-        entry = wire.to_entry(process, logged, computed, result)
-        self.events.put(Event("result", process, root, entry))
+        # error, output, and how many handlings ended: see aoshell.sandbox.lua
+        quiet = not (result[0] or result[1] or result[4])
+        entry = partial(wire.to_entry, process, logged, computed, result)
+        self.events.put(Event("result", process, root, quiet=quiet, load=entry))
         for row in spawned:
             self.events.put(Event("spawned", row.id, root))
         for item in kept:
             kind = "held" if item.held else "undelivered"
-            self.events.put(Event(kind, process, root, None, item.reason))
+            self.events.put(Event(kind, process, root, item.reason))
 
     async def wait_for(self, process: int, slot: int) -> None:
         """Wait until a slot has its result on disk."""

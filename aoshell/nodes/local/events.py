@@ -64,7 +64,7 @@ class Events:
 
     def notice(self, text: str, process: str = "") -> None:
         """Tell the user something, now or as soon as there is one."""
-        event = Event("notice", process, "", None, text)
+        event = Event("notice", process, "", text)
         if self._subscriptions:
             self.put(event)
         else:

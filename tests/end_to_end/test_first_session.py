@@ -1,0 +1,176 @@
+"""The session of AO's own documentation, typed and through a pipe, and what surrounds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
+SESSION = """\
+[aos]> .load examples/my_script.lua
+[aos]> MyLuaProcess = spawn(MyModule)
+[aos]> Send({ Target = MyLuaProcess, Action = "Calculate", Value = "7" })
+[aos]> Inbox[#Inbox].Data
+"""
+
+
+def test_through_a_pipe(aoshell: Run) -> None:
+    done = aoshell(stdin=SESSION)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "Result: 49"
+    assert "Calculated square of 7: 49" in done.stderr
+    assert "MyModule = " in done.stderr
+
+
+def test_run_of_a_value_prints_just_the_value(aoshell: Run) -> None:
+    assert aoshell("--run", "1+1").stdout == "2\n"
+    assert aoshell("--run", "1+1").stderr == ""
+
+
+def test_state_outlives_the_shell(aoshell: Run) -> None:
+    aoshell("--run", "Balance = 41")
+    assert aoshell("--run", "Balance = Balance + 1", "--run", "Balance").stdout == "42\n"
+
+
+def test_a_failed_line_is_undone_and_the_exit_code_says_so(aoshell: Run) -> None:
+    done = aoshell("--run", "x = 1", "--run", "x = 2 error('no')", "--run", "x")
+    assert (done.returncode, done.stdout) == (1, "1\n")
+    assert '[string "aos"]:1: no' in done.stderr
+
+
+def test_json_is_one_object_a_line(aoshell: Run) -> None:
+    done = aoshell("--json", "--run", "print('a') return 7", "--run", ".ps")
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert (first["ok"], first["output"], first["outcome"]) == (True, "a\n7", "ok")
+    assert [process["name"] for process in second["value"]] == ["default"]
+
+
+def test_time_limit_is_an_outcome(aoshell: Run) -> None:
+    done = aoshell("--timeout", "0.3", "--run", "x = 1", "--run", "while true do end", "--run", "x")
+    assert (done.returncode, done.stdout) == (1, "1\n")
+    assert "stopped after 0.3 s" in done.stderr
+
+
+def test_list_while_another_shell_works(environment: dict[str, str], aoshell: Run) -> None:
+    aoshell("--run", "1")
+    arguments = [sys.executable, "-c", ENTRY]
+    holder = subprocess.Popen(
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=REPO,
+    )
+    assert holder.stdin and holder.stdout
+    try:
+        holder.stdin.write("6*7\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "42\n"
+        refused = aoshell("--run", "1")
+        assert refused.returncode == 1
+        assert f"pid {holder.pid}" in refused.stderr
+        listed = aoshell("--list")
+        assert listed.returncode == 0
+        assert "default" in listed.stdout
+    finally:
+        holder.communicate("", timeout=30)
+
+
+def test_kill_minus_nine_loses_nothing(environment: dict[str, str], aoshell: Run) -> None:
+    shell = subprocess.Popen(
+        [sys.executable, "-c", ENTRY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        cwd=REPO,
+    )
+    assert shell.stdin and shell.stdout
+    shell.stdin.write("kept = 'here' return kept\n")
+    shell.stdin.flush()
+    assert shell.stdout.readline() == "here\n"
+    os.kill(shell.pid, signal.SIGKILL)
+    shell.communicate()
+    assert aoshell("--run", "kept").stdout == "here\n"
+
+
+class Terminal:
+    """The shell in a terminal of 100 columns, and what its screen shows."""
+
+    def __init__(self, environment: dict[str, str], *args: str) -> None:
+        self.screen = pyte.Screen(100, 40)
+        self._stream = pyte.ByteStream(self.screen)
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-c", ENTRY, *args],
+            env=environment,
+            cwd=str(REPO),
+            dimensions=(40, 100),
+            timeout=30,
+        )
+
+    def type(self, line: str) -> None:
+        self.child.send(line + "\r")
+
+    def shows(self, pattern: str, seconds: float = 30) -> list[str]:
+        """The screen's lines, once a line matches."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            lines = [line.rstrip() for line in self.screen.display]
+            if any(re.search(pattern, line) for line in lines):
+                return lines
+            try:
+                self._stream.feed(self.child.read_nonblocking(65536, timeout=0.2))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                break
+        raise AssertionError(f"{pattern!r} is not on the screen:\n" + "\n".join(self.screen.display))
+
+
+@pytest.fixture
+def terminal(environment: dict[str, str]) -> Iterator[Terminal]:
+    shown = Terminal(environment)
+    yield shown
+    shown.child.close(force=True)
+
+
+def test_typed_on_a_fresh_machine(terminal: Terminal) -> None:
+    """The first start of all: the wallet is made behind the prompt."""
+    for line in SESSION.splitlines():
+        terminal.type(line.removeprefix("[aos]> "))
+        terminal.shows(r"Inbox:\d+\]>$")
+    lines = terminal.shows(r"^Result: 49$")
+    assert any("Making your wallet, once" in line for line in lines)
+    assert any(line.endswith("Calculated square of 7: 49") for line in lines)
+    terminal.child.send("\x04")
+    terminal.child.expect(pexpect.EOF)
+
+
+def test_ctrl_c_gives_up_the_wait_and_never_the_shell(terminal: Terminal) -> None:
+    terminal.type("x = 1")
+    terminal.shows(r"Inbox:1\]>$")
+    terminal.type("while true do end")
+    time.sleep(0.5)
+    terminal.child.send("\x03")
+    terminal.shows("No longer waiting for slot")
+    terminal.child.send("\x03")
+    terminal.shows("Stopped|stopped by the user")
+    terminal.type("return 'still ' .. 'here'")
+    terminal.shows("^still here$")
