@@ -24,16 +24,29 @@ From a worker:
     broken    text                        an image or environment that cannot be used; it ends
 
 Beside it, on a socket of its own: images, a list [seq slot length reason] and then the bytes.
+
+What a worker says is checked before it is believed (`said`, `image_header`): a guest that found a
+hole in Lua would speak for it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 Frame = list[Any]
 
+
+class Unbelievable(ValueError):
+    """A worker said what none says, or not then: a guest may speak for it."""
+
+
 HEADER = 4  # bytes, big-endian length of the JSON text
+# Bytes of a frame's text. `host/bridge.lua` bounds results at an eighth: JSON makes six characters
+# of one at the most.
+LIMIT = 256 << 20
+IMAGE_LIMIT = 1 << 30  # bytes of a compressed image
 
 
 def encode(frame: Frame) -> bytes:
@@ -43,10 +56,71 @@ def encode(frame: Frame) -> bytes:
 
 
 def decode(body: bytes) -> Frame:
-    """The list in a frame's body. Raises ValueError where it is none."""
-    frame = json.loads(body.decode("latin-1"))
+    """The list in a frame's body. Raises Unbelievable where it is none."""
+    try:
+        frame = json.loads(body.decode("latin-1"))
+    except (ValueError, RecursionError) as error:
+        raise Unbelievable("a frame is JSON") from error
     if not isinstance(frame, list):
-        raise ValueError("a frame is a list")
+        raise Unbelievable("a frame is a list")
+    return frame
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is an int that is not negative and that the database can hold."""
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is text of one character a byte; JSON could hold others."""
+    if type(value) is not str:
+        return False
+    try:
+        return value.isascii() or value.encode("latin-1") is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_time(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e12  # type: ignore[operator]
+
+
+_Check = Callable[[object], bool]
+
+# What a worker may say; behind `done` and `dried` stands a result, which `nodes.local.wire` knows.
+_SAID: dict[str, tuple[_Check, ...]] = {
+    "ready": (is_count,),
+    "parked": (is_count, is_count),
+    "done": (is_count, is_count, is_text, _is_time, is_count),
+    "dried": (is_count, is_text, _is_time, is_count),
+    "promoted": (is_count, is_text, is_text, is_count),
+    "broken": (is_text,),
+}
+_WITH_RESULT = ("done", "dried")
+_IMAGE = (is_count, is_count, is_count, is_text)
+
+
+def _fits(values: Frame, checks: tuple[_Check, ...]) -> bool:
+    return len(values) == len(checks) and all(
+        check(value) for check, value in zip(checks, values, strict=True)
+    )
+
+
+def said(frame: Frame) -> Frame:
+    """A frame from a worker, as it is. Raises Unbelievable where a worker never says that."""
+    name = frame[0] if frame else None
+    checks = _SAID.get(name) if isinstance(name, str) else None
+    if checks is not None:
+        head = frame[1 : 1 + len(checks)] if name in _WITH_RESULT else frame[1:]
+        if _fits(head, checks):
+            return frame
+    raise Unbelievable("no worker says that")
+
+
+def image_header(frame: Frame) -> Frame:
+    """An image's header, as it is. Raises Unbelievable where it is none, or of too much."""
+    if not _fits(frame, _IMAGE) or frame[2] > IMAGE_LIMIT:
+        raise Unbelievable("no header of an image")
     return frame
 
 
@@ -60,11 +134,13 @@ class Reader:
         self._buffer += data
 
     def frame(self) -> Frame | None:
-        """The next whole frame, or None. Raises ValueError where it is no JSON list."""
+        """The next whole frame, or None. Raises Unbelievable: it is too large or no JSON list."""
         buffer = self._buffer
         if len(buffer) < HEADER:
             return None
         end = HEADER + int.from_bytes(buffer[:HEADER], "big")
+        if end > HEADER + LIMIT:
+            raise Unbelievable("a frame is too large")
         if len(buffer) < end:
             return None
         body = bytes(buffer[HEADER:end])

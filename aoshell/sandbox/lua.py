@@ -27,7 +27,7 @@ from lupa import lua53
 # Read at import: a worker opens no files.
 CHUNKS = tuple(
     Path(__file__).with_name("host").joinpath(f"{name}.lua").read_text(encoding="latin-1")
-    for name in ("guard", "order", "bridge", "image")
+    for name in ("guard", "objects", "order", "bridge", "image")
 )
 UNLIMITED = 0x7FFFFFFF_FFFF
 
@@ -131,10 +131,12 @@ class LuaRuntime:
             raise ValueError(_first_line(error)) from error
 
 
+_LAYOUT = struct.Struct("<BI8xQ")  # lsizenode, sizearray, array, node
+
+
 def _table_layout(address: int) -> tuple[int, int, int]:
     """Array size, log2 of the node count, and the node pointer of a `Table` (Lua 5.3 lobject.h)."""
-    log_nodes, array = struct.unpack_from("<BI", ctypes.string_at(address + 11, 5))
-    (node,) = struct.unpack("<Q", ctypes.string_at(address + 24, 8))
+    log_nodes, array, node = _LAYOUT.unpack(ctypes.string_at(address + 11, _LAYOUT.size))
     return array, log_nodes, node
 
 

@@ -6,17 +6,21 @@ the rest of itself. Everything else runs on the loop; callbacks are called from 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.sandbox.frames import Frame, Reader, encode
+from aoshell.sandbox.frames import Frame, Reader, Unbelievable, encode, image_header, said
+
+if TYPE_CHECKING:
+    import asyncio
 
 BUFFER = 1 << 20  # bytes asked of the kernel for each direction, and read at once
 
@@ -26,11 +30,24 @@ OnGone = Callable[[], None]
 
 
 def _import_paths() -> list[str]:
-    """Where a bare interpreter finds aoshell and lupa."""
-    import lupa
+    """Where a bare interpreter finds aoshell and lupa, which is not imported here for that."""
+    lupa = importlib.util.find_spec("lupa")
+    places = [__file__] if lupa is None or lupa.origin is None else [__file__, lupa.origin]
+    depth = [2, 1]  # folders above aoshell/sandbox/supervisor.py and lupa/__init__.py
+    return [str(Path(place).resolve().parents[n]) for place, n in zip(places, depth, strict=False)]
 
-    own = str(Path(__file__).resolve().parents[2])
-    return list(dict.fromkeys([own, str(Path(lupa.__file__).resolve().parents[1])]))
+
+def _group_of(pid: int) -> int:
+    """Process group of a process, -1 where there is none: it may be gone already."""
+    try:
+        return os.getpgid(pid)
+    except (ProcessLookupError, OverflowError):
+        return -1
+
+
+def _is_others(group: int) -> bool:
+    """Whether it is one group, and not ours. To signal "group 1" is to signal every process."""
+    return group > 1 and group != os.getpgid(0)
 
 
 class Supervisor:
@@ -201,20 +218,26 @@ class Worker:
         while not self._closed:
             try:
                 frame = self._frames.frame()
-            except ValueError:
-                self.kill()
-                self._gone()
+                if frame is None:
+                    return
+                self._note_pid(said(frame))
+            except Unbelievable:
+                self.give_up()
                 return
-            if frame is None:
-                return
-            self._note_pid(frame)
             self._on_frame(frame)
 
     def _note_pid(self, frame: Frame) -> None:
+        # `ready` is said before any guest runs, and once: the group that it names is the worker's.
+        # Later names are taken only from within it, or a guest could have anybody killed.
+        if (frame[0] == "ready") == bool(self.group):
+            raise Unbelievable("a worker says first that it is ready, and once")
         if frame[0] == "ready":
-            self.pid = self.group = frame[1]
+            pid = frame[1]
+            if _group_of(pid) != pid or not _is_others(pid):
+                raise Unbelievable("a worker leads a group of its own")
+            self.pid = self.group = pid
         elif frame[0] in ("parked", "promoted"):
-            self.pid = frame[-1]
+            self.pid = frame[-1] if _group_of(frame[-1]) == self.group else 0
 
     def _side_readable(self) -> None:
         try:
@@ -225,15 +248,20 @@ class Worker:
             self._loop.remove_reader(self._side)
             return
         self._images.feed(data)
-        if self._image is None:
-            # One header at a time: the bytes behind it are no frames.
-            header = self._images.frame()
-            if header is None:
+        while not self._closed:
+            try:
+                # One header at a time: the bytes behind it are no frames.
+                header = self._image or self._images.frame()
+                self._image = header and image_header(header)
+            except Unbelievable:
+                self.give_up()
                 return
-            self._image = header
-        seq, slot, length, _reason = self._image
-        blob = self._images.take(length)
-        if blob is not None:
+            if self._image is None:
+                return
+            seq, slot, length, _reason = self._image
+            blob = self._images.take(length)
+            if blob is None:
+                return
             self._image = None
             self._on_image(seq, slot, blob)
 
@@ -241,6 +269,11 @@ class Worker:
         if not self._closed:
             self.close()
             self._on_gone()
+
+    def give_up(self) -> None:
+        """Kill it and go on as if it had died: it is not to be believed any more."""
+        self.kill()
+        self._gone()
 
     def stop_computing(self) -> None:
         """Kill the fork that computes; the parked one takes over and says `promoted`."""
@@ -250,7 +283,7 @@ class Worker:
 
     def kill(self) -> None:
         """Kill the worker with all its forks."""
-        if self.group:
+        if _is_others(self.group):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.group, signal.SIGKILL)
 

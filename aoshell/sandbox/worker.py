@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
 PARK_SHARE = 10  # a fork may cost one part in this many of the computing time
+IMAGE_SECONDS = 60.0  # of computing, that an image may take; nobody waits longer for it
 PRINTED_LIMIT = 1 << 20  # bytes of prints kept for a message that is killed
 
 
@@ -39,7 +40,7 @@ def main() -> None:
 
     runtime = LuaRuntime(environment.sources(), printed.add)
     control = socket.socket(fileno=int(control_fd))
-    confine()
+    confine(control.fileno())
     Zygote(control, runtime, printed).serve()
 
 
@@ -85,7 +86,7 @@ class Zygote:
             if len(fds) == 2 and os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.setpgid(0, 0)
-                self._control.close()
+                os.dup2(0, self._control.fileno())  # closed, but its number is not free
                 main, side = (socket.socket(fileno=fd) for fd in fds)
                 Worker(main, side, self._runtime, self._printed).serve()
             for fd in fds:
@@ -105,7 +106,7 @@ class Worker:
         self._memory = 0  # bytes of heap the guest may use
         self._epoch = 0
         self._seq = 0  # the last message whose effects the state holds
-        self._parked = False  # whether the parent process is a parked fork
+        self._parked = 0  # pid of the parked fork that waits for this one, 0: none
         self._spent = 0.0  # seconds computed since parking
         self._fork_cost = 0.001  # seconds, of the last fork
         self._commands: dict[str, Callable[..., None]] = {
@@ -144,7 +145,14 @@ class Worker:
         return bytes(parts)
 
     def _receive(self) -> list[Any]:
-        body = self._read(int.from_bytes(self._read(4), "big"))
+        # The header stays until the whole frame is taken at once: a fork that is killed in between
+        # would leave half a frame to the one that is promoted.
+        header = b""
+        while len(header) < 4:
+            header = self._main.recv(4, socket.MSG_PEEK)
+            if not header:
+                os._exit(0)
+        body = self._read(4 + int.from_bytes(header, "big"))[4:]
         frame: list[Any] = json.loads(body.decode("latin-1"))
         return frame
 
@@ -200,6 +208,7 @@ class Worker:
         from aoshell.sandbox.lua import OutOfMemory
 
         self._printed.clear()
+        self._runtime.limit_memory(self._memory)
         start = time.perf_counter()
         # The kernel ends this fork when its processor time is up: nothing that a guest does
         # (pcall, a coroutine, a pattern that never ends) can hold that off.
@@ -213,8 +222,15 @@ class Worker:
         return outcome, time.perf_counter() - start, result
 
     def _replay(self, seq: int, *message: Any) -> None:
+        from aoshell.sandbox.lua import OutOfMemory
+
         start = time.perf_counter()
-        self._runtime.deliver(message)
+        # It went well once; behind a checkpoint the collector's pace is another.
+        self._runtime.limit_memory(2 * self._memory)
+        try:
+            self._runtime.deliver(message)
+        except OutOfMemory:
+            self._broken(f"its log cannot be computed again within {self._memory >> 19} MB")
         self._spent += time.perf_counter() - start
         self._seq = seq
 
@@ -229,15 +245,16 @@ class Worker:
         if self._parked and self._spent < PARK_SHARE * self._fork_cost:
             return False
         self._bury()
+        own = os.getpid()
         start = time.perf_counter()
         child = os.fork()
         if child == 0:
             self._fork_cost = max(time.perf_counter() - start, 0.0005)
-            self._parked, self._spent = True, 0.0
+            self._parked, self._spent = own, 0.0
             self._send(["parked", self._seq, os.getpid()])
             return False
-        if self._parked:
-            os.kill(os.getppid(), signal.SIGKILL)  # an older state, of no use from now on
+        if self._parked and os.getppid() == self._parked:  # and not whoever adopted this one
+            os.kill(self._parked, signal.SIGKILL)  # an older state, of no use from now on
         self._watch(child)
         return True
 
@@ -253,7 +270,7 @@ class Worker:
         else:
             os._exit(os.WEXITSTATUS(status))
         self._epoch += 1
-        self._parked, self._spent = False, 0.0
+        self._parked, self._spent = 0, 0.0
         self._send(["promoted", self._seq, why, self._printed.text(), os.getpid()])
 
     def _bury(self) -> None:
@@ -281,6 +298,7 @@ class Worker:
         self._bury()
         if os.fork():
             return
+        signal.setitimer(signal.ITIMER_PROF, IMAGE_SECONDS)
         try:
             image, reason = zlib.compress(self._runtime.image(), 1), ""
         except (ValueError, MemoryError) as error:

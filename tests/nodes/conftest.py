@@ -23,7 +23,9 @@ def folder(tmp_path: Path) -> Path:
 def opening(folder: Path, wallet: Wallet) -> Open:
     """Opens the test's node; the same one each time."""
 
-    def open_node(limits: Limits | None = None, **changed: float) -> AbstractAsyncContextManager[Local]:
+    def open_node(
+        limits: Limits | None = None, **changed: float
+    ) -> AbstractAsyncContextManager[Local]:
         return opened(folder, wallet, limits or Limits(**changed))  # type: ignore[arg-type]
 
     return open_node

@@ -22,8 +22,8 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Limits
 from aoshell.nodes.local.checkpoint import Checkpoint, Checkpoints, Damaged
 from aoshell.nodes.local.store import Logged, ProcessRow, Store
-from aoshell.nodes.local.wire import TAGS, Wire, load
-from aoshell.sandbox.frames import Frame
+from aoshell.nodes.local.wire import TAGS, Wire, check_result, load
+from aoshell.sandbox.frames import Frame, Unbelievable
 from aoshell.sandbox.supervisor import Supervisor, Worker
 
 MAX_LIVE = 64  # workers at a time
@@ -31,6 +31,7 @@ WINDOW = 64  # messages a worker may be sent ahead of its answers
 TURN = 512  # messages a process computes before it makes room for others that wait
 BACKLOG = 4 << 20  # bytes waiting to be sent to a worker before replay pauses
 MAX_DEATHS = 3  # times a worker may be killed from outside under one message
+MAX_PROMOTIONS = 64  # roll-backs of a worker without an answer between them
 IMAGE_SECONDS = 60.0  # an image that takes longer is given up
 IDLE_SECONDS = 1.0  # behind the last message, before an idle process is checkpointed
 CHECKPOINT_EVERY = 0.5  # seconds of computing behind a checkpoint before the next one
@@ -82,13 +83,14 @@ class Dry:
 
     message: list[Any]
     answer: asyncio.Future[list[Any]]
+    deaths: int = 0
 
     def fail(self, text: str) -> None:
         if not self.answer.done():
             self.answer.set_exception(AoError(text, stage="compute"))
 
 
-def _died(job: Job, how: str) -> str:
+def _died(job: Job | Dry, how: str) -> str:
     return f"its worker died {job.deaths} times under this message ({how})"
 
 
@@ -108,6 +110,7 @@ class Computer:
         self._dries: dict[int, deque[Dry]] = {}
         self._waiting: deque[int] = deque()  # processes with work and no room
         self._failures: dict[int, int] = {}  # workers that ended before they had begun
+        self.given_up: dict[int, str] = {}  # why a process could not be computed at last
         self._tick: asyncio.TimerHandle | None = self.loop.call_later(1, self._watch)
 
     # Work in --------------------------------------------------------------------------------
@@ -145,6 +148,10 @@ class Computer:
         """Forget every worker: their state may be ahead of the log."""
         for process in list(self._live):
             self.drop(process)
+        for dries in self._dries.values():
+            for dry in dries:
+                dry.fail("the process was put away under a dry run")
+        self._dries.clear()
         self._queues.clear()
         self._waiting.clear()
 
@@ -165,28 +172,36 @@ class Computer:
         live = self._live.get(process)
         if live is not None:
             live.pump()
-        elif self._make_room():
-            self._start(process)
-        elif process not in self._waiting:
+            return
+        if process not in self._waiting:
             self._waiting.append(process)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Start those that wait. Where there is no room, the longest idle one begins to leave."""
+        while self._waiting and len(self._live) < MAX_LIVE:
+            self._start(self._waiting.popleft())
+        leaving = sum(live.leaving for live in self._live.values())
+        if leaving >= len(self._waiting):
+            return
+        # Those that wait for a message cannot be checkpointed: they go last.
+        idle = [live for live in self._live.values() if live.idle and not live.leaving]
+        if idle:
+            min(idle, key=lambda live: (live.unsaved, live.used)).leave()
 
     def _start(self, process: int) -> None:
+        # What is computed but not on disk would be missing from the replay.
+        self.node.flush()
+        if process in self._live:
+            return  # the flush has brought it more work, and that has started it
+        self.given_up.pop(process, None)
         row = self.node.row(process)
         queue = self._queues.setdefault(process, deque())
         dries = self._dries.setdefault(process, deque())
-        self._live[process] = live = Live(self, self._supervisor, row, queue, dries)
-        live.pump()
-
-    def _make_room(self) -> bool:
-        """True if one more process can be live. Otherwise the longest idle one begins to leave."""
-        if len(self._live) < MAX_LIVE:
-            return True
-        # Those that wait for a message cannot be checkpointed: they go last.
-        idle = [live for live in self._live.values() if live.idle and not live.leaving]
-        leaving = sum(live.leaving for live in self._live.values())
-        if idle and leaving <= len(self._waiting):
-            min(idle, key=lambda live: (live.unsaved, live.used)).leave()
-        return len(self._live) < MAX_LIVE
+        try:
+            self._live[process] = Live(self, self._supervisor, row, queue, dries)
+        except AoError as error:
+            self._give_up(row, error.what)
 
     def crowded(self) -> bool:
         """Whether other processes wait for room."""
@@ -198,32 +213,35 @@ class Computer:
         if self._live.get(process) is not live:
             return
         del self._live[process]
-        if died and not live.was_ready and not self._may_start_again(live.row):
-            return
-        queue, dries = self._queues.get(process), self._dries.get(process)
-        if (queue or dries) and process not in self._waiting:
+        if died and not live.began and self._failed_again(process):
+            self._give_up(live.row, "no worker for this process stays up")
+        elif self._queues.get(process) or self._dries.get(process):
             self._waiting.append(process)
-        if not queue:
+        else:
             self._queues.pop(process, None)
-        while self._waiting and len(self._live) < MAX_LIVE:
-            self._start(self._waiting.popleft())
+        self._fill()
 
-    def _may_start_again(self, row: ProcessRow) -> bool:
-        """False when a process's workers end before they have begun, again and again."""
-        failures = self._failures[row.number] = self._failures.get(row.number, 0) + 1
-        if failures < MAX_DEATHS:
-            return True
-        self._failures.pop(row.number)
-        self._queues.pop(row.number, None)
+    def _failed_again(self, process: int) -> bool:
+        """Count workers that end before they have begun. True when it is one too many."""
+        self._failures[process] = self._failures.get(process, 0) + 1
+        return self._failures[process] >= MAX_DEATHS
+
+    def began(self, process: int) -> None:
+        """A worker has become live and computes."""
+        self._failures.pop(process, None)
+
+    def _give_up(self, row: ProcessRow, why: str) -> None:
+        """A process cannot be computed now. Its next message is another attempt."""
+        self._failures.pop(row.number, None)
+        self.given_up[row.number] = why
         for dry in self._dries.pop(row.number, ()):
-            dry.fail("no worker for this process stays up")
-        self.node.stuck(row, "no worker for this process stays up")
-        return False
+            dry.fail(why)
+        self.node.stuck(row, why)
 
     def idled(self) -> None:
         """A process has nothing to do: it may make room."""
         if self._waiting:
-            self._make_room()
+            self._fill()
 
     def _watch(self) -> None:
         now = time.monotonic()
@@ -240,7 +258,7 @@ class Live:
         leaving: it is being put away.
         used: when it last had work, monotonic seconds.
         unsaved: it has a state that no checkpoint can hold.
-        was_ready: its worker has begun.
+        began: its worker holds the state and has computed something with it.
     """
 
     def __init__(
@@ -260,6 +278,7 @@ class Live:
         self._dries = dries
         self._dries_sent: dict[int, Dry] = {}
         self._epoch = 0
+        self._promotions = 0  # since the last answer
         self._cancelled = 0  # seq of a message to be stopped
         self._turn = 0
         self._since = time.monotonic()  # when the oldest sent message may have begun
@@ -271,7 +290,7 @@ class Live:
         self._last_slot = 0
         self.leaving = False
         self.unsaved = False
-        self.was_ready = False
+        self.began = False
         self.used = time.monotonic()
         self._worker: Worker = supervisor.worker(
             computer.loop, self._frame, self._image, self._gone
@@ -287,7 +306,6 @@ class Live:
 
     def _boot(self) -> None:
         node, row = self._computer.node, self.row
-        node.flush()  # what is computed but not on disk would be missing from the replay
         sources = node.environment(row)
         if sources is not None:
             self._worker.send(["env", 0, sources])
@@ -367,12 +385,21 @@ class Live:
     # What the worker says -----------------------------------------------------------------------
 
     def _frame(self, frame: Frame) -> None:
-        getattr(self, f"_on_{frame[0]}")(*frame[1:])
+        try:
+            getattr(self, f"_on_{frame[0]}")(*frame[1:])
+        except Unbelievable:
+            self._worker.give_up()
 
     def _on_ready(self, _pid: int) -> None:
-        self.was_ready = True
+        pass  # the replay is still to come
+
+    def _begin(self) -> None:
+        if not self.began:
+            self.began = True
+            self._computer.began(self.row.number)
 
     def _on_parked(self, seq: int, _pid: int) -> None:
+        self._begin()
         while self._tail and self._tail[0][0] <= seq:
             self._tail.popleft()
 
@@ -380,12 +407,17 @@ class Live:
         self, epoch: int, seq: int, outcome: str, milliseconds: float, memory: int, *result: Any
     ) -> None:
         if epoch != self._epoch or not self._sent or self._sent[0].logged.seq != seq:
-            raise AssertionError(f"a worker answered {seq} out of turn")
+            raise Unbelievable(f"an answer to {seq} out of turn")
         wire = list(result)
-        if outcome == "memory":
+        if outcome == "memory" and wire:
             limit = self._computer.node.limits.memory >> 20
             wire[0] = f"not enough memory: this process may use {limit} MB"
+        if outcome not in ("ok", "error", "memory"):
+            raise Unbelievable(f"no message ends with {outcome}")
+        check_result(outcome != "ok", wire)
+        self._promotions = 0
         self._finish(outcome, milliseconds, memory, wire)
+        self._proceed()
 
     def _finish(self, outcome: str, milliseconds: float, memory: int, result: Wire) -> None:
         job = self._sent.popleft()
@@ -393,6 +425,12 @@ class Live:
         self._tail.append((job.logged.seq, *again))
         self._jobs_done(job, milliseconds)
         self._computer.node.computed(job.logged, outcome, milliseconds, memory, result)
+
+    def _proceed(self) -> None:
+        """With whatever is to come behind what was sent."""
+        due = max(CHECKPOINT_EVERY, CHECKPOINT_SHARE * self._checkpoint_cost)
+        if self._spent > due and self._checkpointing is None:
+            self.checkpoint()
         self.pump()
         if self.idle or (self._turn >= TURN and not self._sent and self._computer.crowded()):
             self._rest()
@@ -401,9 +439,6 @@ class Live:
         self.used = self._since = time.monotonic()
         self._last_seq, self._last_slot = job.logged.seq, job.logged.slot
         self._spent += milliseconds / 1000
-        due = max(CHECKPOINT_EVERY, CHECKPOINT_SHARE * self._checkpoint_cost)
-        if self._spent > due and self._checkpointing is None:
-            self.checkpoint()
 
     def _rest(self) -> None:
         if self.leaving:
@@ -413,16 +448,26 @@ class Live:
         else:
             self._computer.idled()
 
-    def _on_dried(self, token: int, *answer: Any) -> None:
+    def _on_dried(
+        self, token: int, outcome: str, milliseconds: float, memory: int, *result: Any
+    ) -> None:
+        # One that was stopped has no text yet.
+        known = result if result[:1] != (None,) else ("", *result[1:])
+        check_result(outcome != "ok", list(known))
+        self._promotions = 0
+        self._begin()
         dry = self._dries_sent.pop(token, None)
         if dry is not None and not dry.answer.done():
-            dry.answer.set_result(list(answer))
+            dry.answer.set_result([outcome, milliseconds, memory, *result])
         self.used = time.monotonic()
         if self.idle:
             self._computer.idled()
 
     def _on_promoted(self, seq: int, why: str, printed: str, _pid: int) -> None:
         self._epoch += 1
+        self._promotions += 1
+        if self._promotions > MAX_PROMOTIONS:
+            raise Unbelievable("nothing dies that often")  # each is answered with a resend
         if why != "rollback" and self._sent:
             self._blame(self._sent[0], why, printed)
         for done, command, rest in self._tail:
@@ -435,7 +480,7 @@ class Live:
             self._send_dry(token, dry)
         if self._checkpointing is not None:
             self._ask_for_image()  # the first may have been asked of the fork that died
-        self.pump()
+        self._proceed()
 
     def _blame(self, job: Job, why: str, printed: str) -> None:
         """A fork died under a message: is it the message's fault?"""
@@ -458,7 +503,7 @@ class Live:
 
     def _gone(self) -> None:
         """The worker ended, or died with all its forks."""
-        if self._sent:
+        if self._sent and self.began:
             job = self._sent[0]
             job.deaths += 1
             if job.deaths >= MAX_DEATHS:
@@ -466,7 +511,12 @@ class Live:
                 result = [_died(job, "with all its forks"), "", "", False, 0]
                 self._computer.node.computed(job.logged, "crash", 0, 0, result)
         self._queue.extendleft(reversed(self._sent))
-        self._dries.extendleft(self._dries_sent.values())
+        for dry in self._dries_sent.values():
+            dry.deaths += 1
+            if dry.deaths >= MAX_DEATHS:
+                dry.fail(_died(dry, "with all its forks"))
+            else:
+                self._dries.appendleft(dry)
         self.leaving = False
         self._settle_checkpoint()
         self._computer.left(self, died=True)

@@ -8,6 +8,7 @@ process's owner and stand between slots.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from aoshell.errors import UsageError
@@ -22,6 +23,7 @@ _UNITS = {
     "month": 30 * 86_400_000,
     "year": 365 * 86_400_000,
 }
+_INTERVAL_TEXT = re.compile(rf"([1-9][0-9]{{0,5}})\s*-\s*({'|'.join(_UNITS)})s?")
 _INTERVAL = "Cron-Interval"
 _TAG = "Cron-Tag-"
 MINIMUM = 1000  # ms between two messages of one schedule
@@ -38,14 +40,13 @@ class Schedule:
 
 def parse_interval(text: str) -> int:
     """Milliseconds of `N-unit`. Raises UsageError."""
-    count, _, unit = text.strip().partition("-")
-    factor = _UNITS.get(unit.strip().lower().removesuffix("s"))
-    if factor is None or not count.strip().isdigit() or int(count) < 1:
+    found = _INTERVAL_TEXT.fullmatch(text.strip().lower())
+    if found is None:
         raise UsageError(
             f"{text!r} is no interval",
             hint="write a number and a unit, as in 10-seconds, 5-minutes or 1-hour",
         )
-    interval = int(count) * factor
+    interval = int(found[1]) * _UNITS[found[2]]
     if interval < MINIMUM:
         raise UsageError(f"{text!r} is shorter than a second", hint="use 1-second or more")
     return interval

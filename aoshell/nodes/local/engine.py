@@ -27,7 +27,7 @@ from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Batch, Computed, Kept, Logged, ProcessRow, Store
+from aoshell.nodes.local.store import Batch, Computed, Damaged, Kept, Logged, ProcessRow, Store
 from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
@@ -77,8 +77,13 @@ class Engine:
         self._tick()
 
     def _recover(self) -> int:
+        retry = self._timers.pop("retry", None)
+        if retry is not None:
+            retry.cancel()
         pending = self.store.pending()
+        self.roots.forget_all()
         self._go_on([(logged, wire.load(logged.body)) for logged in pending], begin=True)
+        self.roots.settle_empty()
         return len(pending)
 
     async def close(self) -> None:
@@ -119,6 +124,7 @@ class Engine:
         self.computer.drop(row.number)
         self.store.delete_process(row.number)
         self.checkpoints.remove(row.id)
+        self._fail_waiting(row, AoError("the process was deleted", stage="node"))
         self._undo()
         self._recover()
 
@@ -130,7 +136,7 @@ class Engine:
         row = ProcessRow(
             number=self.scheduler.new_process(),
             id=process_id,
-            name=name or wire.widen(wire.tag(tags, "Name")),
+            name=wire.printable(name or wire.widen(wire.tag(tags, "Name"))),
             owner=owner,
             module=module,
             environment=self.modules.environment,
@@ -177,7 +183,7 @@ class Engine:
         logged = self.scheduler.assign(process.number, item.id, wire.dump(body), signed=item.raw)
         batch.log.append(logged)
         self._commit_now(batch)
-        self._go_on([(logged, body)], begin=True)
+        self._begin([(logged, body)])
         if batch.processes:
             self._tick()
         return logged
@@ -199,6 +205,13 @@ class Engine:
             self._later("retry", RETRY, self._recover)
             raise
         self._unsynced = False
+
+    def _begin(self, scheduled: list[tuple[Logged, Wire]]) -> None:
+        """Compute messages from outside, behind what a full disk may have left undone."""
+        if "retry" in self._timers:
+            self._recover()
+        else:
+            self._go_on(scheduled, begin=True)
 
     def _go_on(self, scheduled: list[tuple[Logged, Wire]], *, begin: bool = False) -> None:
         """Compute messages that are on disk."""
@@ -248,8 +261,7 @@ class Engine:
             self.store.commit(batch, sync=sync)
         except AoError as error:
             self._undo()
-            self.events.notice(str(error))
-            self._later("retry", RETRY, self._recover)
+            self._failed(error, "retry", self._recover)
             return
         self._go_on(ready)
         for call in after:
@@ -291,6 +303,8 @@ class Engine:
         """Wait until a slot has its result on disk."""
         found = self.store.at_slot(process, slot)
         if found is None or found[1] is None:
+            if process in self.computer.given_up:
+                raise _stuck(self.computer.given_up[process])
             future: asyncio.Future[None] = self.loop.create_future()
             self._waiting.setdefault((process, slot), []).append(future)
             await future
@@ -313,7 +327,6 @@ class Engine:
         """Forget everything that is not on disk; workers may have run ahead of it."""
         self.scheduler.forget()
         self.computer.drop_all()
-        self.roots.forget_all()
         self._batch, self._ready, self._after = Batch(), [], []
         self._rows.clear()
         self._numbers.clear()
@@ -325,8 +338,20 @@ class Engine:
     def stuck(self, process: ProcessRow, text: str) -> None:
         """A process cannot be computed at all."""
         self.notice(process, text)
-        error = AoError(text, stage="compute", hint="its messages are kept; try again later")
-        for key in [key for key in self._waiting if key[0] == process.number]:
+        self._fail_waiting(process, _stuck(text))
+
+    def _failed(self, error: AoError, name: str, call: Callable[[], Any]) -> None:
+        """The database could not be used: `call` again later, if that can help."""
+        self.events.notice(str(error))
+        if isinstance(error, Damaged):
+            self._fail_waiting(None, error)
+            self.roots.fail(error)
+        else:
+            self._later(name, RETRY, call)
+
+    def _fail_waiting(self, process: ProcessRow | None, error: AoError) -> None:
+        """Tell those who wait for results of a process (None: of any)."""
+        for key in [key for key in self._waiting if not process or key[0] == process.number]:
             for future in self._waiting.pop(key):
                 if not future.done():
                     future.set_exception(error)
@@ -340,13 +365,19 @@ class Engine:
 
     def _fire(self, name: str, call: Callable[[], Any]) -> None:
         self._timers.pop(name, None)
-        call()
+        try:
+            call()
+        except AoError as error:
+            self._failed(error, name, call)
 
     def _tick(self) -> None:
         """Send the cron messages that are due and sleep until the next."""
-        timer = self._timers.pop("cron", None)
+        timer = self._timers.get("cron")
         if timer is not None:
             timer.cancel()
+        self._fire("cron", self._send_due)
+
+    def _send_due(self) -> None:
         now = clock()
         due = [self._cron(row, now) for row in self.store.processes_with_cron()]
         if due:
@@ -368,7 +399,7 @@ class Engine:
             batch.log += [logged for logged, _body in ready]
             self._commit_now(batch)
             self._know(row._replace(cron=batch.cron[0][0]))
-            self._go_on(ready, begin=True)
+            self._begin(ready)
         return min(item.due for item in schedules)
 
     def release_held(self) -> None:
@@ -387,7 +418,11 @@ class Engine:
                 ready += pushed.scheduled
         if batch.freed:
             self._commit_now(batch)
-            self._go_on(ready, begin=True)
+            self._begin(ready)
+
+
+def _stuck(text: str) -> AoError:
+    return AoError(text, stage="compute", hint="its messages are kept; try again later")
 
 
 def _tag_list(item: DataItem) -> list[str]:

@@ -97,7 +97,7 @@ class LocalNode:
 
     async def result(self, process: str, slot: int) -> Result:
         row = self._row(process)
-        if slot >= self._engine.scheduler.head(row.number).slot + 1:
+        if not 0 <= slot <= self._engine.scheduler.head(row.number).slot:
             raise AoError(f"process {process} has no slot {slot} yet", stage="compute")
         await self._engine.wait_for(row.number, slot)
         found = self._engine.store.at_slot(row.number, slot)
@@ -116,9 +116,10 @@ class LocalNode:
 
     async def dryrun(self, process: str, item: Message) -> Result:
         row = self._row(process)
+        await self._engine.wait_for(row.number, self._engine.scheduler.head(row.number).slot)
         last = self._engine.store.last_computed(row.number)
-        placed = last[0] if last else self._engine.store.at_seq(0)
-        placed = placed._replace(tick=0, id="")
+        assert last is not None
+        placed = last[0]._replace(tick=0, id="")
         body = wire.from_message(item)
         body[wire.TARGET] = body[wire.TARGET] or process
         message = message_frame(placed, body, read_only=True)

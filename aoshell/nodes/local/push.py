@@ -116,7 +116,7 @@ class _Run:
         reason = self._refusal(target, wire[TAGS:])
         process = None if reason else self._pusher.node.process(target)
         if process is not None:
-            self._schedule(process.number, wire)
+            self._schedule(process, wire)
         elif reason:
             self._keep(wire, reason)
         elif not self._pusher.node.is_wallet(target):
@@ -150,9 +150,9 @@ class _Run:
             return
         self.pushed.spawned.append(row)
         wire[TARGET] = wire[ID]
-        self._schedule(row.number, wire)
+        self._schedule(row, wire)
         answer = [*request, "Process", wire[0], "Action", "Spawned"]
-        self._schedule(self._sender.number, self._wire(self._sender.id, "", anchor, answer))
+        self._schedule(self._sender, self._wire(self._sender.id, "", anchor, answer))
 
     def assignment(self, message_id: str, processes: list[str]) -> None:
         found = self._pusher.store.by_id(message_id) if message_id else None
@@ -163,7 +163,7 @@ class _Run:
                 wire = self._wire(target, "", "", ["Assign", message_id])
                 self._keep(wire, f"the {missing} of an assignment is not on this node")
             else:
-                self._schedule(process.number, load(found.body))
+                self._schedule(process, load(found.body))
 
     def _truthful(self, tags: list[str], kind: str) -> list[str]:
         kept = [
@@ -201,22 +201,25 @@ class _Run:
                 return f"the value of tag {tags[at]} has {size}"
         return ""
 
-    def _schedule(self, process: int, wire: Wire) -> None:
+    def _schedule(self, process: ProcessRow, wire: Wire) -> None:
         counts, root = self._pusher.counts, self._cause.root
         count = counts.get(root, self._cause.ordinal)
         bound = self._pusher.node.limits.pushes
         if count >= bound:
-            self._keep(wire, f"one message has caused {count} others, the bound is {bound}", True)
+            reason = f"one message has caused {count} others, the bound is {bound}"
+            self._keep(wire, reason, held_for=process.id)
             return
         counts[root] = count + 1
         logged = self._pusher.scheduler.assign(
-            process, wire[0], dump(wire), cause=self._cause, idx=self._idx, ordinal=count + 1
+            process.number, wire[0], dump(wire), cause=self._cause, idx=self._idx, ordinal=count + 1
         )
         self._idx += 1
         self.pushed.scheduled.append((logged, wire))
 
-    def _keep(self, wire: Wire, reason: str, held: bool = False) -> None:
-        kept = Kept(self._cause.seq, self._idx, reason, held, wire[TARGET], wire[ID], dump(wire))
+    def _keep(self, wire: Wire, reason: str, held_for: str = "") -> None:
+        # An assigned message is held for another process than its Target.
+        held, target = bool(held_for), held_for or wire[TARGET]
+        kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump(wire))
         self._idx += 1
         self.pushed.kept.append(kept)
 

@@ -29,9 +29,10 @@ class Roots:
         """A message was scheduled."""
         self._open[logged.seq] = None
         self._left[logged.root] = self._left.get(logged.root, 0) + 1
-        if logged.seq == logged.root and logged.id:
-            self._ids[logged.root] = logged.id
-            self._seqs[logged.id] = logged.root
+        if logged.root not in self._ids:
+            root_id = logged.id if logged.seq == logged.root else self._lookup(logged.root)
+            self._ids[logged.root] = root_id
+            self._seqs[root_id] = logged.root
 
     def done(self, logged: Logged) -> None:
         """It was computed."""
@@ -77,6 +78,19 @@ class Roots:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(root, []).append(future)
             await future
+
+    def settle_empty(self) -> None:
+        """Tell those who wait for what is not there any more."""
+        for root in [root for root in self._waiting if not self._left.get(root)]:
+            self.settle(root)
+
+    def fail(self, error: Exception) -> None:
+        """Tell all who wait that it will not come to that."""
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
+        self._waiting.clear()
 
     def forget_all(self) -> None:
         """Start anew from the store; those who wait go on waiting."""

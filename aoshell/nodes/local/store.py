@@ -22,6 +22,10 @@ from aoshell.errors import AoError
 from aoshell.nodes.local import schema
 
 
+class Damaged(AoError):
+    """The database is broken; trying again is of no use."""
+
+
 class Logged(NamedTuple):
     """A scheduled message. Fields are the columns of `log`; `body` is a wire list as bytes."""
 
@@ -165,7 +169,7 @@ class Store:
                 else "check that the folder is writable and not on a broken disk",
             ) from error
         except sqlite3.DatabaseError as error:
-            raise AoError(
+            raise Damaged(
                 f"{self.path} is damaged: {error}",
                 stage="store",
                 hint="move it away and `.import` what you exported, "
@@ -360,7 +364,7 @@ class Store:
             page = 500 if limit < 0 else min(limit, 500)
             rows = self._all(
                 f"SELECT {_prefixed(_LOG)}, r.* FROM log l LEFT JOIN results r USING (seq) "
-                "WHERE process = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+                "WHERE process = ? AND l.seq > ? AND l.seq <= ? ORDER BY l.seq LIMIT ?",
                 process,
                 after_seq,
                 last_seq,

@@ -8,16 +8,22 @@ change.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any
 
 from aoshell.errors import AoError
+from aoshell.nodes.local import cron, wire
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.store import Batch, Computed, Logged, ProcessRow, Store
+from aoshell.sandbox import environment
+from aoshell.sandbox.frames import is_count, is_text
 
 MAGIC = b"aoshell process 1\n"
+ID = re.compile(r"[A-Za-z0-9_-]{43}")
+OUTCOMES = ("ok", "error", "time", "memory", "crash")
 
 
 def export(store: Store, row: ProcessRow) -> bytes:
@@ -58,41 +64,96 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
         lines = zlib.decompress(data[len(MAGIC) :]).splitlines()
         records = [json.loads(line) for line in lines]
         row = ProcessRow(**records[0]["process"])
-        modules = [record["module"] for record in records if "module" in record]
-        entries = [record for record in records if "message" in record]
-        batch = _batch(engine, row, entries)
-    except (zlib.error, ValueError, KeyError, TypeError, IndexError) as error:
+        modules = [_module(*record["module"]) for record in records if "module" in record]
+        entries = [_entry(record) for record in records if "message" in record]
+        _check(row, entries)
+    except (zlib.error, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise AoError(
             f"the exported process is damaged: {error}",
             stage="import",
             hint="export it again; nothing was changed here",
         ) from error
     if engine.process(row.id) is not None:
-        engine.scheduler.forget()
         raise AoError(
             f"process {row.id} is on this node already",
             stage="import",
             hint=".delete it first to replace it",
         )
+    known = {module_id for module_id, _kind, _content in modules}
+    for needed in (row.environment, row.module):
+        if needed not in known and engine.store.module(needed) is None:
+            raise AoError(f"module {needed} is missing in the exported process", stage="import")
     for module_id, kind, content in modules:
-        engine.store.add_module(module_id, kind, b64decode(content), "", row.created)
+        engine.store.add_module(module_id, kind, content, "", row.created)
+    batch = _batch(engine, row, entries)
     engine.take_in(batch)
     return batch.processes[0]
 
 
-def _batch(engine: Engine, row: ProcessRow, entries: list[dict[str, Any]]) -> Batch:
-    """The records under numbers of this node."""
+# A file may come from anybody: what is not as `export` writes it must not get into the database.
+
+
+def _demand(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(what)
+
+
+def _module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
+    data = b64decode(content, validate=True)
+    _demand(environment.module_id(data) == module_id, "a module is not what its id says")
+    _demand(kind in ("lua", "environment"), "a module is of an unknown kind")
+    if kind == "environment":
+        environment.unpack(data)
+    return module_id, kind, data
+
+
+def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
+    message, result = record["message"], record["result"]
+    signed = message["signed"] and b64decode(message["signed"], validate=True)
+    logged = Logged(**message | {"signed": signed, "body": message["body"].encode("latin-1")})
+    numbers = (logged.slot, logged.tick, logged.ordinal, logged.timestamp, logged.height)
+    _demand(all(map(is_count, numbers)), "a number of a message is none")
+    _demand(is_text(logged.id) and is_text(logged.chain), "an id or chain is no text")
+    body = wire.load(logged.body)
+    pairs = len(body) - wire.TAGS
+    _demand(type(body) is list and all(map(is_text, body)), "a message is no list of texts")
+    _demand(pairs >= 0 and pairs % 2 == 0, "a message is too short")
+    if result is None:
+        return logged, None
+    computed = Computed(**result | {"body": result["body"].encode("latin-1")})
+    _demand(computed.outcome in OUTCOMES, "an outcome is none")
+    _demand(type(computed.milliseconds) in (int, float), "a time is no number")
+    _demand(is_count(computed.memory) and type(computed.waits) is int, "a result's number is none")
+    wire.check_result(computed.outcome != "ok", wire.load(computed.body))
+    return logged, computed
+
+
+def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> None:
+    # The id becomes the name of a file.
+    _demand(ID.fullmatch(row.id) is not None, "the id of the process is none")
+    texts = (row.name, row.owner, row.module, row.environment)
+    _demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
+    _demand(is_count(row.created), "the time of its creation is none")
+    for item in cron.load(row.cron):
+        _demand(is_count(item.due) and item.interval >= cron.MINIMUM, "its cron is none")
+        _demand(len(item.tags) % 2 == 0 and all(map(is_text, item.tags)), "a cron tag is no text")
+    place, computed_all = (-1, 0), True
+    for logged, computed in entries:
+        here = (logged.slot, logged.tick)
+        following = ((place[0] + 1, 0), (max(place[0], 0), place[1] + 1))
+        _demand(here in following, f"slot {place[0] + 1} is missing")
+        _demand(computed is None or computed_all, f"a slot before {logged.slot} has no result")
+        place, computed_all = here, computed is not None
+    _demand(bool(entries) and entries[0][0].tick == 0, "its log has no beginning")
+
+
+def _batch(engine: Engine, row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> Batch:
+    """The entries under numbers of this node."""
     number = engine.scheduler.new_process()
     batch = Batch(processes=[row._replace(number=number)])
-    for entry in entries:
-        message = entry["message"]
-        signed = b64decode(message["signed"]) if message["signed"] else None
+    for logged, computed in entries:
         seq = engine.scheduler.new_seq()
-        body = message["body"].encode("latin-1")
-        changed = {"seq": seq, "process": number, "cause": None, "idx": None, "root": seq}
-        batch.log.append(Logged(**message | changed | {"signed": signed, "body": body}))
-        result = entry["result"]
-        if result is not None:
-            changed = {"seq": seq, "body": result["body"].encode("latin-1")}
-            batch.results.append(Computed(**result | changed))
+        batch.log.append(logged._replace(seq=seq, process=number, cause=None, idx=None, root=seq))
+        if computed is not None:
+            batch.results.append(computed._replace(seq=seq))
     return batch

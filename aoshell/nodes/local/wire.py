@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any
 
 from aoshell.nodes.base import Entry
 from aoshell.nodes.local.store import Computed, Logged
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
+from aoshell.sandbox.frames import Unbelievable, is_count, is_text
 
 Wire = list[Any]
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 ID, FROM, OWNER, TARGET, DATA, ANCHOR, PUSHED_FOR, TAGS = range(8)
 
 
 def dump(value: Wire) -> bytes:
     """A list as stored bytes."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("latin-1")
+    return _encode(value).encode("latin-1")
 
 
 def load(body: bytes) -> Wire:
@@ -44,6 +48,11 @@ def widen(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def printable(text: str) -> str:
+    """Text for the eye and the database: bytes that are no UTF-8 become U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def b64url(digest: bytes) -> str:
@@ -120,6 +129,53 @@ class Outbox:
             at += 2
             self.assignments.append((message, result[at + 1 : at + 1 + processes]))
             at += processes
+
+
+class _Doubter:
+    """Goes over a result that is not believed yet. Raises Unbelievable where it is none."""
+
+    def __init__(self, result: Wire) -> None:
+        self._result = result
+        self._at = 0
+
+    def take(self, fits: Callable[[Any], bool], count: int = 1) -> Any:
+        """The last of the next `count` values, all of which must fit."""
+        part = self._result[self._at : self._at + count]
+        if len(part) != count or not all(map(fits, part)):
+            raise Unbelievable("no worker answers that")
+        self._at += count
+        return part[-1] if part else None
+
+    def take_texts(self, each: int = 1) -> None:
+        """A count, and that many times `each` texts."""
+        self.take(is_text, each * self.take(is_count))
+
+    def end(self) -> None:
+        if self._at != len(self._result):
+            raise Unbelievable("a worker's answer goes on behind its end")
+
+
+def check_result(failed: bool, result: Wire) -> None:
+    """Raise Unbelievable where what a worker answers is no result."""
+    doubt = _Doubter(result)
+    doubt.take(is_text if failed else _is_bool)
+    doubt.take(is_text, 2)
+    doubt.take(_is_bool)
+    doubt.take_texts()
+    if not failed:
+        for _ in range(doubt.take(is_count)):
+            doubt.take(_is_bool)
+            doubt.take(lambda target: target is False or is_text(target))
+            doubt.take(is_text, 2)
+            doubt.take_texts(each=2)
+        for _ in range(doubt.take(is_count)):
+            doubt.take(is_text)
+            doubt.take_texts()
+    doubt.end()
+
+
+def _is_bool(value: object) -> bool:
+    return type(value) is bool
 
 
 def assignment(process: str, logged: Logged) -> Assignment:

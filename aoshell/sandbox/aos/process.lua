@@ -3,7 +3,9 @@
 -- The host calls process.handle(msg, env) for one message after another. User code runs in a
 -- coroutine per message (see waiting.lua); whatever it raises becomes the Error of the result,
 -- after which the host throws the whole state away and tells process.failed about it.
-local pairs, pcall, rawlen, select, tonumber, type, _G = pairs, pcall, rawlen, select, tonumber, type, _G
+local getmetatable, pairs, pcall, select, tonumber, type, _G =
+  getmetatable, pairs, pcall, select, tonumber, type, _G
+local rawget, rawlen, rawset = rawget, rawlen, rawset
 local byte, move, os, math = string.byte, table.move, os, math
 
 local output = require(".output")
@@ -16,7 +18,7 @@ local message = require(".message")
 local run_module = require(".module")
 local verbs = require(".verbs")
 local waiting = require(".waiting")
-local color, print = output.color, output.print
+local color, print, reason_of = output.color, output.print, failure.reason
 local clear_outbox, install, evaluate = ao.clearOutbox, handlers.install, handlers.evaluate
 handlers.install = nil
 
@@ -252,10 +254,15 @@ function process.handle(msg, env)
   return { Error = failure.layout(output.text(), failure.text(result)) }
 end
 
--- Record what a message that was rolled back ended with.
+-- Record what a message that was rolled back ended with. No code of a script's may run here, not
+-- even a metamethod: there is no time limit.
 function process.failed(text)
-  if type(Errors) ~= "table" then _G.Errors = {} end
-  append_bounded(Errors, failure.reason(text), MAX_ERRORS)
+  local errors = rawget(_G, "Errors")
+  if type(errors) ~= "table" or getmetatable(errors) ~= nil then
+    errors = {}
+    rawset(_G, "Errors", errors)
+  end
+  append_bounded(errors, reason_of(text), MAX_ERRORS)
 end
 
 process.waits = waiting.list

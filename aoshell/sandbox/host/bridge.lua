@@ -3,17 +3,22 @@
 local H, emit = ...
 local raw = H.raw
 local type, tostring, error = raw.type, raw.tostring, raw.error
+local rawget, rawlen, raw_pcall = raw.rawget, raw.rawlen, raw.pcall
 local pcall = pcall  -- the guarded one: running out of memory passes through
-local unpack, math_type = raw.table.unpack, raw.math.type
+local unpack, sub = raw.table.unpack, raw.string.sub
 
 -- The only Python function that the environment can call, behind a Lua function so that no Python
--- object is ever a value of the guest's.
+-- object is ever a value of the guest's; an exception would be one too. What is cut off here only
+-- misses from the prints of a message that is killed.
+local MAX_PRINT = 1 << 20
 local function told(text)
-  if type(text) == "string" then emit(text) end
+  if type(text) ~= "string" then return end
+  if #text > MAX_PRINT then text = sub(text, 1, MAX_PRINT) end
+  raw_pcall(emit, text)
 end
 package.loaded[".host"] = { emit = told }
 
-local process, env
+local process, failed, env
 
 local function tag_list(flat, from)
   local tags = {}
@@ -37,79 +42,114 @@ end
 
 function H.start()
   process = require(".process")
+  failed = process.failed  -- it runs without a time limit: scripts cannot put their own in its place
   H.process = process
 end
 
-local function text(value, what)
-  local kind = type(value)
-  if kind == "string" then return value end
-  if kind == "number" or kind == "boolean" then return tostring(value) end
-  error(what .. " is a " .. kind .. " value, not text", 0)
-end
+-- What a guest left in its outbox is read raw: none of its metamethods runs here, and a list is as
+-- long as it was at first sight.
 
--- Network limit of the stack that a result travels on; far above what a node would push.
+-- Bytes of one text and of a whole result. sandbox.frames bounds what the shell takes accordingly.
+local MAX_TEXT, MAX_RESULT = 10 << 20, 32 << 20
+-- Bound of the stack that a result travels on; far above what a node would push.
 local MAX_FIELDS = 200000
 
-local function put(out, n, kind, entry)
-  local tags = entry.Tags or {}
-  local target = entry.Target
-  out[n + 1] = kind
+local size  -- bytes of text in the result so far
+
+local function text(value, what)
+  local kind = type(value)
+  if kind == "number" or kind == "boolean" then value = tostring(value)
+  elseif kind ~= "string" then error(what .. " is a " .. kind .. " value, not text", 0) end
+  size = size + #value
+  if #value > MAX_TEXT then error(what .. " is larger than " .. (MAX_TEXT >> 20) .. " MB", 0) end
+  if size > MAX_RESULT then error("the result is larger than " .. (MAX_RESULT >> 20) .. " MB", 0) end
+  return value
+end
+
+local function optional(value, what)
+  return value == nil and "" or text(value, what)
+end
+
+local function fields(value, what)
+  if value == nil then return {} end
+  if type(value) ~= "table" then error(what .. " is a " .. type(value) .. " value, not a table", 0) end
+  return value
+end
+
+-- A list, its length, and that many times `each` fields more than n in the result.
+local function list(value, what, n, each)
+  value = fields(value, what)
+  local count = rawlen(value)
+  if n + count * each > MAX_FIELDS then error(what .. " is too long", 0) end
+  return value, count
+end
+
+local function put(out, n, spawn, entry)
+  entry = fields(entry, "a message in the outbox")
+  local tags, count = list(rawget(entry, "Tags"), "Tags", n + 5, 2)
+  local target = rawget(entry, "Target")
+  out[n + 1] = spawn
   out[n + 2] = target ~= nil and text(target, "Target") or false
-  out[n + 3] = entry.Data == nil and "" or text(entry.Data, "Data")
-  out[n + 4] = entry.Anchor == nil and "" or text(entry.Anchor, "Anchor")
-  out[n + 5] = #tags
+  out[n + 3] = optional(rawget(entry, "Data"), "Data")
+  out[n + 4] = optional(rawget(entry, "Anchor"), "Anchor")
+  out[n + 5] = count
   n = n + 5
-  for i = 1, #tags do
-    local tag = tags[i]
-    out[n + 1] = text(tag.name, "a tag's name")
-    out[n + 2] = text(tag.value, "tag " .. tostring(tag.name))
+  for i = 1, count do
+    local tag = fields(rawget(tags, i), "a tag")
+    out[n + 1] = text(rawget(tag, "name"), "a tag's name")
+    out[n + 2] = text(rawget(tag, "value"), "a tag's value")
     n = n + 2
   end
-  if n > MAX_FIELDS then error("the outbox of this message is too large", 0) end
   return n
 end
 
-local function put_assignments(out, n, list)
-  out[n + 1] = #list
+local function put_assignments(out, n, value)
+  local assignments, count = list(value, "Assignments", n, 2)
+  out[n + 1] = count
   n = n + 1
-  for i = 1, #list do
-    local processes = list[i].Processes
-    out[n + 1] = text(list[i].Message, "Message of an assignment")
-    out[n + 2] = #processes
+  for i = 1, count do
+    local entry = fields(rawget(assignments, i), "an assignment")
+    local processes, many = list(rawget(entry, "Processes"), "Processes", n + 2, 1)
+    out[n + 1] = text(rawget(entry, "Message"), "Message of an assignment")
+    out[n + 2] = many
     n = n + 2
-    for j = 1, #processes do out[n + j] = text(processes[j], "process of an assignment") end
-    n = n + #processes
+    for j = 1, many do out[n + j] = text(rawget(processes, j), "process of an assignment") end
+    n = n + many
   end
   return n
 end
-
-local NOTHING = {}
 
 local function flatten(result)
-  local output = result.Output or NOTHING
-  local resumed = result.Resumed or NOTHING
+  size = 0
+  local problem = rawget(result, "Error")
+  -- Its end says why; what was printed stands in front.
+  if type(problem) == "string" then problem = sub(problem, -MAX_TEXT) end
+  local output = fields(rawget(result, "Output"), "Output")
+  local resumed, count = list(rawget(result, "Resumed"), "Resumed", 5, 1)
   local out = {
-    result.Error ~= nil and text(result.Error, "Error"),
-    output.data == nil and "" or text(output.data, "Output.data"),
-    output.prompt == nil and "" or text(output.prompt, "Output.prompt"),
-    result.Suspended and true or false,
-    #resumed,
+    problem ~= nil and text(problem, "the error"),
+    optional(rawget(output, "data"), "the output"),
+    optional(rawget(output, "prompt"), "the prompt"),
+    rawget(result, "Suspended") and true or false,
+    count,
   }
   local n = 5
-  for i = 1, #resumed do out[n + i] = resumed[i] end
-  n = n + #resumed
+  for i = 1, count do out[n + i] = text(rawget(resumed, i), "Resumed") end
+  n = n + count
   if out[1] then return out, n end
-  local messages, spawns = result.Messages or NOTHING, result.Spawns or NOTHING
-  out[n + 1] = #messages + #spawns
+  local messages, sent = list(rawget(result, "Messages"), "Messages", n, 5)
+  local spawns, spawned = list(rawget(result, "Spawns"), "Spawns", n, 5)
+  out[n + 1] = sent + spawned
   n = n + 1
-  for i = 1, #messages do n = put(out, n, false, messages[i]) end
-  for i = 1, #spawns do n = put(out, n, true, spawns[i]) end
-  return out, put_assignments(out, n, result.Assignments or NOTHING)
+  for i = 1, sent do n = put(out, n, false, rawget(messages, i)) end
+  for i = 1, spawned do n = put(out, n, true, rawget(spawns, i)) end
+  return out, put_assignments(out, n, rawget(result, "Assignments"))
 end
 
 function H.deliver(id, from, owner, target, data, anchor, timestamp, height, nonce, chain, cron,
                    read_only, ...)
   H.out_of_memory = false
+  H.forget_walks()
   H.now = timestamp
   local msg = {
     Id = id, From = from, Owner = owner, Target = target, Data = data, Anchor = anchor,
@@ -124,8 +164,10 @@ function H.deliver(id, from, owner, target, data, anchor, timestamp, height, non
   end
   if read_only then msg["Read-Only"] = "true" end
   local ok, out, n = pcall(function() return flatten(process.handle(msg, env)) end)
-  if not ok then return type(out) == "string" and out or tostring(out), "", "", false, 0 end
-  return unpack(out, 1, n)
+  H.disarm_metatables()
+  if ok then return unpack(out, 1, n) end
+  out = type(out) == "string" and sub(out, 1, MAX_TEXT) or "(an error object that cannot be shown)"
+  return out, "", "", false, 0
 end
 
-function H.failed(text) process.failed(text) end
+function H.failed(text) failed(text) end

@@ -16,7 +16,7 @@ for _, library in ipairs { "coroutine", "debug", "math", "os", "string", "table"
 end
 
 local error, pcall, xpcall, type, select = error, pcall, xpcall, type, select
-local rawget, rawset, setmetatable = rawget, rawset, setmetatable
+local rawget, rawset, setmetatable, next = rawget, rawset, setmetatable, next
 local find = string.find
 
 -- Out of memory ends a message whatever user code does about it: whoever catches it raises it anew,
@@ -72,13 +72,27 @@ function _G.load(chunk, name, _, ...)
 end
 
 -- Finalizers run, and weak entries vanish, when the collector pleases: the same log could then
--- give two states. Scripts that use them for caches work without.
+-- give two states. Scripts that use them for caches work without. A `__mode` that a metatable gets
+-- once it is in use is taken out behind the message; `__gc` then has no effect anyway.
+local in_use = {}  -- metatables set during this message
+
+local function disarm(meta)
+  if rawget(meta, "__gc") ~= nil then rawset(meta, "__gc", nil) end
+  if rawget(meta, "__mode") ~= nil then rawset(meta, "__mode", nil) end
+end
+
 function _G.setmetatable(t, meta)
   if type(meta) == "table" then
-    if rawget(meta, "__gc") ~= nil then rawset(meta, "__gc", nil) end
-    if rawget(meta, "__mode") ~= nil then rawset(meta, "__mode", nil) end
+    disarm(meta)
+    in_use[meta] = true
   end
   return setmetatable(t, meta)
+end
+
+function H.disarm_metatables()
+  if next(in_use) == nil then return end
+  for meta in next, in_use do disarm(meta) end
+  in_use = {}
 end
 
 local resume, create, yield = coroutine.resume, coroutine.create, coroutine.yield

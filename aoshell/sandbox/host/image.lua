@@ -1,9 +1,14 @@
 -- The state of a runtime as a string, and back. It saves time only: the log is the truth.
 --
 -- What a fresh runtime holds (the environment's tables, functions and upvalue cells, the host's
--- functions) is numbered by the same walk in each, and only referred to. Tables get their exact
--- sizes back, since `#` of a table with holes depends on them; the sizes come from outside
--- (H.sizes, aoshell.sandbox.layout). A suspended coroutine cannot be saved: image() says so.
+-- functions) is numbered by the same walk in each. Functions are only referred to; tables are made
+-- anew like any other, save the few that the host itself holds. Each gets its exact sizes back,
+-- since `#` of a table with holes depends on them. A suspended coroutine cannot be saved: image()
+-- says so.
+--
+-- An image is: counts; strings; an entry of each object, enough to make it; what the tables hold;
+-- the env; what the cells hold. Functions of `string` are never called as methods: scripts may put
+-- their own in their place.
 local H = ...
 local raw = H.raw
 local rawnext, rawget, rawset, rawlen, type = raw.next, raw.rawget, raw.rawset, raw.rawlen, raw.type
@@ -11,27 +16,25 @@ local getmetatable, setmetatable = raw.debug.getmetatable, raw.debug.setmetatabl
 local getinfo, getupvalue, setupvalue = raw.debug.getinfo, raw.debug.getupvalue, raw.debug.setupvalue
 local upvalueid, upvaluejoin = raw.debug.upvalueid, raw.debug.upvaluejoin
 local pack, unpack_from, dump = raw.string.pack, raw.string.unpack, raw.string.dump
-local concat, unpack, sort = raw.table.concat, raw.table.unpack, raw.table.sort
+local byte, find, sub = raw.string.byte, raw.string.find, raw.string.sub
+local concat, move, sort, unpack = raw.table.concat, raw.table.move, raw.table.sort, raw.table.unpack
 local load, error, tostring, math_type = raw.load, raw.error, raw.tostring, raw.math.type
 local status, create, resume = raw.coroutine.status, raw.coroutine.create, raw.coroutine.resume
+local collectgarbage = raw.collectgarbage
 local serials = H.serials
 
-local HOST = "=host"
-
-local function is_host(f)
-  return getinfo(f, "S").source == HOST
-end
-
-local function is_c(f)
-  return getinfo(f, "S").what == "C"
-end
-
 -- Fresh objects, numbered -----------------------------------------------------------------------
--- fresh[n] is an object or a cell {f, index} (an upvalue, named by a function that has it).
+-- fresh[n] is an object; cells[n] an upvalue, named by a function that has it: {f, index}.
 
-local fresh, number_of, cells, cell_of
+local fresh, number_of, cells, cell_of = {}, {}, {}, {}
+local pinned = {}  -- tables that the host or the core refers to
 
-local function string_keys(t)
+local function is_foreign(f)
+  local info = getinfo(f, "S")
+  return info.source == "=host" or info.what == "C"
+end
+
+local function plain_keys(t)
   local keys = {}
   for key in rawnext, t do
     if type(key) == "string" or type(key) == "number" then keys[#keys + 1] = key end
@@ -43,142 +46,55 @@ local function string_keys(t)
   return keys
 end
 
-local function enumerate(roots)
-  fresh, number_of, cells, cell_of = {}, {}, {}, {}
-  local function see(object)
-    local kind = type(object)
-    if kind ~= "table" and kind ~= "function" and kind ~= "userdata" then return end
-    if number_of[object] then return end
+local function see(object)
+  local kind = type(object)
+  if (kind == "table" or kind == "function") and not number_of[object] then
     fresh[#fresh + 1] = object
     number_of[object] = #fresh
   end
-  for i = 1, #roots do see(roots[i]) end
+end
+
+local function see_upvalues(f)
+  for u = 1, 255 do
+    local name, value = getupvalue(f, u)
+    if not name then break end
+    local id = upvalueid(f, u)
+    if not cell_of[id] then
+      cells[#cells + 1] = { f, u }
+      cell_of[id] = #cells
+    end
+    see(value)
+  end
+end
+
+-- Called once, before the first message.
+function H.mark_fresh()
+  for _, root in raw.ipairs { _G, package.loaded, H.process, _G.string } do
+    pinned[root] = true
+    see(root)
+  end
   local i = 0
   while i < #fresh do
     i = i + 1
     local object = fresh[i]
     if type(object) == "table" then
       see(getmetatable(object))
-      local keys = string_keys(object)
+      local keys = plain_keys(object)
       for k = 1, #keys do see(rawget(object, keys[k])) end
-    elseif type(object) == "function" and not is_host(object) and not is_c(object) then
-      for u = 1, 255 do
-        local name, value = getupvalue(object, u)
-        if not name then break end
-        local id = upvalueid(object, u)
-        if not cell_of[id] then
-          cells[#cells + 1] = { object, u }
-          cell_of[id] = #cells
-        end
-        see(value)
-      end
+    elseif not is_foreign(object) then
+      see_upvalues(object)
     end
   end
 end
 
-local function roots()
-  return { _G, package.loaded, H.process }
+function H.fresh_function(value)
+  return type(value) == "function" and number_of[value] ~= nil
 end
 
--- Called once, before the first message.
-function H.mark_fresh()
-  enumerate(roots())
-  H.fresh_count = #fresh
-end
+-- Sizes of tables ---------------------------------------------------------------------------------
+-- A table's array part has a number of slots and its hash part 2^(k-1) nodes, none for k = 0.
 
--- Writing -----------------------------------------------------------------------------------------
--- A value: one byte of kind, then its content. References count fresh objects first, then the
--- image's own in the order in which they are defined.
-
-local function writer()
-  local w = { parts = {}, ids = {}, queue = {}, strings = {}, string_count = 0 }
-
-  function w.put(s) w.parts[#w.parts + 1] = s end
-
-  local function refer(object)
-    local known = number_of[object]
-    if known then return known end
-    local id = w.ids[object]
-    if not id then
-      w.queue[#w.queue + 1] = object
-      id = #fresh + #w.queue
-      w.ids[object] = id
-    end
-    return id
-  end
-  w.refer = refer
-
-  function w.shared(s)
-    local id = w.strings[s]
-    if id then return pack("<BI4", 83, id) end
-    w.string_count = w.string_count + 1
-    w.strings[s] = w.string_count
-    return pack("<Bs4", 115, s)
-  end
-
-  function w.value(v)
-    local kind = type(v)
-    if v == nil then return "n"
-    elseif v == true then return "t"
-    elseif v == false then return "f"
-    elseif kind == "string" then
-      if #v > 40 then return pack("<Bs4", 108, v) end
-      return w.shared(v)
-    elseif kind == "number" then
-      if math_type(v) == "integer" then return pack("<Bi8", 105, v) end
-      return pack("<Bd", 100, v)
-    end
-    return pack("<BI4", 114, refer(v))
-  end
-  return w
-end
-
-local function table_body(w, t, size)
-  local array, node = unpack_from("<I4I1", size)
-  local meta = getmetatable(t)
-  w.put(pack("<BI4BI4I4", 84, array, node, rawlen(t), serials[t] or 0))
-  w.put(w.value(meta))
-  for i = 1, array do w.put(w.value(rawget(t, i))) end
-  for key, value in rawnext, t do
-    if not (math_type(key) == "integer" and key >= 1 and key <= array) then
-      w.put(w.value(key))
-      w.put(w.value(value))
-    end
-  end
-  w.put("n")
-end
-
-local function cell_number(w, f, index)
-  local id = upvalueid(f, index)
-  local known = cell_of[id] or w.ids[id]
-  if known then return known end
-  w.new_cells[#w.new_cells + 1] = { f, index }
-  known = #cells + #w.new_cells
-  w.ids[id] = known
-  return known
-end
-
-local function function_body(w, f)
-  if is_c(f) or is_host(f) then
-    error("a function of the host is part of the state", 0)
-  end
-  w.put(pack("<BI4", 70, serials[f] or 0))
-  w.put(w.shared(dump(f)))
-  local count = getinfo(f, "u").nups
-  w.put(pack("<B", count))
-  for u = 1, count do w.put(pack("<I4", cell_number(w, f, u))) end
-end
-
-local function body(w, object, size)
-  local kind = type(object)
-  if kind == "table" then return table_body(w, object, size) end
-  if kind == "function" then return function_body(w, object) end
-  if kind == "thread" then
-    if status(object) ~= "dead" then error("a handling waits for a message", 0) end
-    return w.put(pack("<BI4", 67, serials[object] or 0))
-  end
-  error("a " .. kind .. " is part of the state", 0)
-end
+local SIZE = 5  -- bytes per table in what H.sizes answers: <I4 slots, B k
 
 local function sizes_of(tables)
   local addresses = {}
@@ -189,274 +105,278 @@ local function sizes_of(tables)
     addresses[i] = tostring(tables[i])
     if meta then setmetatable(tables[i], meta) end
   end
-  return H.sizes(concat(addresses, "\n"))
+  return tables[1] and H.sizes(concat(addresses, "\n")) or ""
 end
 
-local SIZE = 5  -- bytes per table in what H.sizes answers: array size, log2 of the node count
+-- The "floating point byte" in which NEWTABLE gives sizes (Lua 5.3 lobject.c), nil where a size
+-- has none.
+local function size_byte(size)
+  local exponent = 0
+  while size >= 16 do
+    if size & 1 == 1 then return nil end
+    size, exponent = size >> 1, exponent + 1
+  end
+  return size < 8 and size or exponent + 1 << 3 | size - 8
+end
 
--- Tables of fresh objects, then everything reachable from them that is not fresh. Runs in a fork
--- that ends with it, so it may use memory and leave the collector off.
-function H.image()
-  local w = writer()
-  w.new_cells = {}
-  w.put(pack("<I4I4I8", #fresh, #cells, H.last_serial))
+-- The code of a constructor with other sizes in its first instruction, NEWTABLE 0 0 0.
+local function constructor(text, slots, nodes)
+  local code = dump(load(text), true)
+  local at = find(code, pack("<I4", 11), 1, true)
+  local instruction = 11 | nodes << 14 | slots << 23
+  return load(sub(code, 1, at - 1) .. pack("<I4", instruction) .. sub(code, at + 4), "=sized", "b")
+end
+
+local ON_STACK = 200000  -- values that a call can surely take
+local sized_by_call, sized_by_values, filler = {}, {}, {}
+
+-- A table with exactly these sizes: its array part is all nil, or all false.
+local function sized(slots, k)
+  local nodes, exact = size_byte(k == 0 and 0 or 1 << k - 1), size_byte(slots)
+  if exact then
+    local id = exact << 8 | nodes
+    sized_by_call[id] = sized_by_call[id] or constructor("return {}", exact, nodes)
+    return sized_by_call[id]()
+  end
+  sized_by_values[nodes] = sized_by_values[nodes] or constructor("return {...}", 0, nodes)
+  for i = #filler + 1, slots do filler[i] = false end
+  return sized_by_values[nodes](unpack(filler, 1, slots))
+end
+
+-- Writing -----------------------------------------------------------------------------------------
+-- A value: one byte of kind, then its content. References count the fresh objects first, then the
+-- image's own in the order in which they are met.
+
+local strings, string_ids, ids, queue, new_cells  -- of the image being written
+local entries, contents
+
+local function string_id(s)
+  local id = string_ids[s]
+  if not id then
+    id = #strings + 1
+    strings[id] = pack("<s4", s)
+    string_ids[s] = id
+  end
+  return id
+end
+
+local function refer(object)
+  local id = number_of[object] or ids[object]
+  if not id then
+    queue[#queue + 1] = object
+    id = #fresh + #queue
+    ids[object] = id
+  end
+  return id
+end
+
+local LONG = 40  -- strings up to here are unique in Lua, and likely to come again
+
+local function value(v)
+  local kind = type(v)
+  if v == nil then return "n"
+  elseif v == true then return "t"
+  elseif v == false then return "f"
+  elseif kind == "string" then
+    if #v > LONG then return pack("<c1s4", "l", v) end
+    return pack("<c1I4", "s", string_id(v))
+  elseif math_type(v) == "integer" then return pack("<c1i8", "i", v)
+  elseif kind == "number" then return pack("<c1d", "d", v) end
+  return pack("<c1I4", "r", refer(v))
+end
+
+local function put_table(t, size)
+  local slots, k = unpack_from("<I4B", size)
+  if slots > ON_STACK and not size_byte(slots) then error("a table's size cannot be kept", 0) end
+  local meta = getmetatable(t)
+  entries[#entries + 1] = pack("<c1I4I4BI4", "T", serials[t] or 0, slots, k, meta and refer(meta) or 0)
+  local put, n = contents, #contents
+  for i = 1, slots do put[n + i] = value(rawget(t, i)) end
+  n = n + slots
+  for key, v in rawnext, t do
+    if not (math_type(key) == "integer" and key >= 1 and key <= slots) then
+      put[n + 1], put[n + 2] = value(key), value(v)
+      n = n + 2
+    end
+  end
+  put[n + 1] = pack("<c1i8", "n", rawlen(t))
+end
+
+local function cell_number(f, index)
+  local id = upvalueid(f, index)
+  local known = cell_of[id] or ids[id]
+  if not known then
+    new_cells[#new_cells + 1] = { f, index }
+    known = #cells + #new_cells
+    ids[id] = known
+  end
+  return known
+end
+
+local function put_function(f)
+  if is_foreign(f) then error("a function of the host is part of the state", 0) end
+  local count = getinfo(f, "u").nups
+  local parts = { pack("<c1I4I4B", "F", serials[f] or 0, string_id(dump(f)), count) }
+  for u = 1, count do parts[u + 1] = pack("<I4", cell_number(f, u)) end
+  entries[#entries + 1] = concat(parts)
+end
+
+local function put_objects(objects)
   local tables = {}
-  for i = 1, #fresh do
-    if type(fresh[i]) == "table" then tables[#tables + 1] = fresh[i] end
+  for i = 1, #objects do
+    if type(objects[i]) == "table" then tables[#tables + 1] = objects[i] end
   end
-  local sizes = sizes_of(tables)
-  for i = 1, #tables do table_body(w, tables[i], sizes:sub(SIZE * i - SIZE + 1, SIZE * i)) end
-  for i = 1, #fresh do w.put(pack("<I4", serials[fresh[i]] or 0)) end
-  w.put(w.value(H.env))
-  for i = 1, #cells do
-    local _, value = getupvalue(cells[i][1], cells[i][2])
-    w.put(w.value(value))
-  end
-  local done_objects, done_cells = 0, 0
-  while done_objects < #w.queue or done_cells < #w.new_cells do
-    local last, batch, at = #w.queue, {}, 0
-    for i = done_objects + 1, last do
-      if type(w.queue[i]) == "table" then batch[#batch + 1] = w.queue[i] end
-    end
-    sizes = batch[1] and sizes_of(batch) or ""
-    for i = done_objects + 1, last do
-      local object, size = w.queue[i], nil
-      if type(object) == "table" then
-        size = sizes:sub(SIZE * at + 1, SIZE * at + SIZE)
-        at = at + 1
-      end
-      body(w, object, size)
-    end
-    done_objects = last
-    while done_cells < #w.new_cells do
-      done_cells = done_cells + 1
-      local _, value = getupvalue(w.new_cells[done_cells][1], w.new_cells[done_cells][2])
-      w.put("U" .. w.value(value))
+  local sizes, at = sizes_of(tables), 1
+  for i = 1, #objects do
+    local object = objects[i]
+    local kind = type(object)
+    if kind == "table" then
+      put_table(object, sub(sizes, at, at + SIZE - 1))
+      at = at + SIZE
+    elseif number_of[object] then
+      entries[#entries + 1] = pack("<c1I4", "K", serials[object] or 0)
+    elseif kind == "function" then
+      put_function(object)
+    elseif kind == "thread" then
+      if status(object) ~= "dead" then error("a coroutine is suspended", 0) end
+      entries[#entries + 1] = pack("<c1I4", "C", serials[object] or 0)
+    else
+      error("a " .. kind .. " is part of the state", 0)
     end
   end
-  w.put("E")
-  return concat(w.parts)
+end
+
+local function cell_values(list, from)
+  local parts = {}
+  for i = from, #list do
+    local _, v = getupvalue(list[i][1], list[i][2])
+    parts[#parts + 1] = value(v)
+  end
+  return concat(parts)
+end
+
+-- Runs in a fork that ends with it: it may use memory and leave the collector off.
+function H.image()
+  collectgarbage("stop")
+  strings, string_ids, ids, queue, new_cells, entries, contents = {}, {}, {}, {}, {}, {}, {}
+  local env = value(H.env)
+  local values = { cell_values(cells, 1) }
+  put_objects(fresh)
+  local objects_done, cells_done = 0, 0
+  while objects_done < #queue or cells_done < #new_cells do
+    local batch = move(queue, objects_done + 1, #queue, 1, {})
+    objects_done = #queue
+    put_objects(batch)
+    values[#values + 1] = cell_values(new_cells, cells_done + 1)
+    cells_done = #new_cells
+  end
+  return concat {
+    pack("<I4I4I4I4I4I8", #fresh, #cells, #strings, #queue, #new_cells, H.last_serial),
+    concat(strings), concat(entries), concat(contents), env, concat(values),
+  }
 end
 
 -- Reading -----------------------------------------------------------------------------------------
--- References run ahead of definitions, so records are read first and objects are filled last.
 
--- builders[k] makes a table of its arguments with 2^(k-1) nodes (none for 0): the constructor
--- `{...}`, its instruction NEWTABLE patched to ask for that many.
-local NEWTABLE = pack("<I4", 11)
-local template = dump(load("return {...}"))
-local builders = {}
-for k = 0, 28 do
-  local nodes = k == 0 and 0 or k <= 3 and 1 << (k - 1) or (k - 3) << 3
-  local patched = template:gsub(NEWTABLE, function() return pack("<I4", 11 | nodes << 14) end, 1)
-  builders[k] = load(patched, "builder", "b")
+local image, at, texts, objects  -- the image being read, and where
+local tables  -- {table, slots, id of its metatable or 0} in the order of their contents
+local owners  -- a cell's number → a function that has it, and its index there
+
+local function read_value()
+  local kind = byte(image, at)
+  at = at + 1
+  local v
+  if kind == 110 then return nil  -- n
+  elseif kind == 116 then return true  -- t
+  elseif kind == 102 then return false  -- f
+  elseif kind == 115 then v, at = unpack_from("<I4", image, at) return texts[v]  -- s
+  elseif kind == 114 then v, at = unpack_from("<I4", image, at) return objects[v]  -- r
+  elseif kind == 105 then v, at = unpack_from("<i8", image, at) return v  -- i
+  elseif kind == 108 then v, at = unpack_from("<s4", image, at) return v  -- l
+  elseif kind == 100 then v, at = unpack_from("<d", image, at) return v  -- d
+  end
+  error("damaged image", 0)
 end
 
-local ON_STACK = 200000  -- values that fit on the stack at once
-
--- A table with exactly that array part, filled, and room for its other keys: what the size of the
--- parts decides (`#`, when they grow) then goes on as before.
-local function sized(array, node, values)
-  if array <= ON_STACK then return builders[node](unpack(values, 1, array)) end
-  -- Parts this large have grown by doubling, and do so again.
-  local t = {}
-  for i = 1, array do t[i] = values[i] == nil and false or values[i] end
-  for i = 1, array do t[i] = values[i] end
-  return t
-end
-
-function H.restore(image)
-  local at, strings = 1, {}
-  local function byte()
-    local b = image:byte(at)
-    at = at + 1
-    return b
-  end
-  -- A reference is read as a marker and resolved when all objects exist.
-  local objects, pending = {}, {}
-  local REF = {}
-  local function value()
-    local kind = byte()
-    if kind == 110 then return nil
-    elseif kind == 116 then return true
-    elseif kind == 102 then return false
-    elseif kind == 83 then
-      local id
-      id, at = unpack_from("<I4", image, at)
-      return strings[id]
-    elseif kind == 115 then
-      local s
-      s, at = unpack_from("<s4", image, at)
-      strings[#strings + 1] = s
-      return s
-    elseif kind == 108 then
-      local s
-      s, at = unpack_from("<s4", image, at)
-      return s
-    elseif kind == 105 then
-      local i
-      i, at = unpack_from("<i8", image, at)
-      return i
-    elseif kind == 100 then
-      local d
-      d, at = unpack_from("<d", image, at)
-      return d
-    elseif kind == 114 then
-      local id
-      id, at = unpack_from("<I4", image, at)
-      return REF, id
-    end
-    error("damaged image", 0)
-  end
-
-  local function read_table()
-    if byte() ~= 84 then error("damaged image", 0) end
-    local record = {}
-    local array, node, length, number
-    array, node, length, number, at = unpack_from("<I4BI4I4", image, at)
-    record.array, record.node, record.length, record.serial = array, node, length, number
-    local meta, meta_ref = value()
-    record.meta = meta == REF and meta_ref or nil
-    local list, refs = {}, nil
-    for i = 1, array do
-      local v, ref = value()
-      if v == REF then
-        refs = refs or {}
-        refs[i] = ref
-        v = false
-      end
-      list[i] = v
-    end
-    record.list, record.refs = list, refs
-    local pairs_ = {}
-    local n = 0
-    while true do
-      local key, key_ref = value()
-      if key == nil then break end
-      local v, ref = value()
-      pairs_[n + 1], pairs_[n + 2] = key == REF and REF or key, key_ref or false
-      pairs_[n + 3], pairs_[n + 4] = v == REF and REF or v, ref or false
-      n = n + 4
-    end
-    record.pairs = pairs_
-    record.n = n
-    return record
-  end
-
-  local count, cell_count, last_serial
-  count, cell_count, last_serial, at = unpack_from("<I4I4I8", image, at)
-  if count ~= #fresh or cell_count ~= #cells then error("image of another environment", 0) end
-  local fresh_tables = {}
-  for i = 1, #fresh do
-    if type(fresh[i]) == "table" then fresh_tables[#fresh_tables + 1] = { fresh[i], read_table() } end
-    objects[i] = fresh[i]
-  end
-  for i = 1, #fresh do
-    local number
-    number, at = unpack_from("<I4", image, at)
-    if number > 0 then serials[fresh[i]] = number end
-  end
-  local env, env_ref = value()
-  local cell_values = {}
-  local function read_cell(i)
-    local v, ref = value()
-    cell_values[i] = { v, ref }
-  end
-  for i = 1, cell_count do read_cell(i) end
-
-  local functions, total_cells = {}, cell_count
-  local total = #fresh
-  while true do
-    local kind = image:byte(at)
-    if kind == 69 then break end
-    if kind == 84 then
-      total = total + 1
-      pending[total] = read_table()
-    elseif kind == 70 then
-      at = at + 1
-      total = total + 1
-      local number
-      number, at = unpack_from("<I4", image, at)
-      local code = value()
-      local f = load(code, "image", "b")
-      local ups = byte()
-      local list = {}
-      for u = 1, ups do list[u], at = unpack_from("<I4", image, at) end
-      objects[total] = f
-      functions[#functions + 1] = { f, list }
-      if number > 0 then serials[f] = number end
-    elseif kind == 67 then
-      at = at + 1
-      total = total + 1
-      local number
-      number, at = unpack_from("<I4", image, at)
-      local co = create(function() end)
-      resume(co)
-      objects[total] = co
-      if number > 0 then serials[co] = number end
-    elseif kind == 85 then
-      at = at + 1
-      total_cells = total_cells + 1
-      read_cell(total_cells)
-    else
-      error("damaged image", 0)
-    end
-  end
-
-  for id = #fresh + 1, total do
-    local record = pending[id]
-    if record then
-      local t = sized(record.array, record.node, record.list)
-      objects[id] = t
-      if record.serial > 0 then serials[t] = record.serial end
-    end
-  end
-
-  local function fill(t, record)
-    if record.refs then
-      for i, ref in rawnext, record.refs do rawset(t, i, objects[ref]) end
-    end
-    local list = record.pairs
-    for i = 1, record.n, 4 do
-      local key, v = list[i], list[i + 2]
-      if key == REF then key = objects[list[i + 1]] end
-      if v == REF then v = objects[list[i + 3]] end
-      rawset(t, key, v)
-    end
-    if record.meta then setmetatable(t, objects[record.meta]) end
-    if rawlen(t) ~= record.length then error("a table's length cannot be kept", 0) end
-  end
-  for i = 1, #fresh_tables do
-    local t, record = fresh_tables[i][1], fresh_tables[i][2]
-    setmetatable(t, nil)
+local function read_table(id)
+  local serial, slots, k, meta
+  serial, slots, k, meta, at = unpack_from("<I4I4BI4", image, at)
+  local t = fresh[id]
+  if pinned[t] then
     for key in rawnext, t do rawset(t, key, nil) end
-    for k = 1, record.array do
-      if record.list[k] ~= nil then rawset(t, k, record.list[k]) end
+  else
+    t = sized(slots, k)
+    if id <= #fresh then
+      number_of[fresh[id]] = nil
+      fresh[id], number_of[t] = t, id
     end
-    fill(t, record)
   end
-  for id = #fresh + 1, total do
-    if pending[id] then fill(objects[id], pending[id]) end
-  end
+  tables[#tables + 1] = { t, slots, meta }
+  return t, serial
+end
 
-  -- Cells: the first function that names a new one owns it, the others join it.
-  local owner = {}
-  for i = 1, cell_count do owner[i] = cells[i] end
-  for i = 1, #functions do
-    local f, list = functions[i][1], functions[i][2]
-    for u = 1, #list do
-      local own = owner[list[u]]
-      if own then upvaluejoin(f, u, own[1], own[2])
-      else owner[list[u]] = { f, u } end
+-- The first function that names a new cell owns it, the others join it.
+local function read_function()
+  local serial, code, count
+  serial, code, count, at = unpack_from("<I4I4B", image, at)
+  local f = load(texts[code], "=image", "b")
+  for u = 1, count do
+    local cell
+    cell, at = unpack_from("<I4", image, at)
+    local owner = owners[cell]
+    if owner then upvaluejoin(f, u, owner[1], owner[2])
+    else owners[cell] = { f, u } end
+  end
+  return f, serial
+end
+
+local function read_entry(id)
+  local kind, object, serial = sub(image, at, at), nil, nil
+  at = at + 1
+  if kind == "T" then object, serial = read_table(id)
+  elseif kind == "F" then object, serial = read_function()
+  else
+    serial, at = unpack_from("<I4", image, at)
+    object = fresh[id]
+    if kind == "C" then
+      object = create(function() end)
+      resume(object)
     end
   end
-  for i = 1, total_cells do
-    local own = owner[i]
-    local v, ref = cell_values[i][1], cell_values[i][2]
-    if v == REF then v = objects[ref] end
-    if own then setupvalue(own[1], own[2], v) end
+  if serial > 0 then serials[object] = serial end
+  objects[id] = object
+end
+
+local function fill(t, slots)
+  for i = 1, slots do rawset(t, i, read_value()) end
+  while true do
+    local key = read_value()
+    if key == nil then break end
+    rawset(t, key, read_value())
   end
-  H.last_serial = last_serial
-  if env == REF then H.set_env(objects[env_ref]) end
-  raw.collectgarbage()
+  local length
+  length, at = unpack_from("<i8", image, at)
+  if rawlen(t) ~= length then error("a table's length cannot be kept", 0) end
+end
+
+function H.restore(text)
+  collectgarbage("stop")  -- all but the image itself stays
+  image, texts, objects, tables, owners = text, {}, {}, {}, move(cells, 1, #cells, 1, {})
+  local fresh_count, cell_count, text_count, object_count, new_cell_count
+  fresh_count, cell_count, text_count, object_count, new_cell_count, H.last_serial, at =
+    unpack_from("<I4I4I4I4I4I8", image)
+  if fresh_count ~= #fresh or cell_count ~= #cells then error("an image of another environment", 0) end
+  for i = 1, text_count do texts[i], at = unpack_from("<s4", image, at) end
+  for id = 1, fresh_count + object_count do read_entry(id) end
+  -- While metatables are empty: one that has got __gc since must not make a finalizer now.
+  for i = 1, #tables do
+    local meta = tables[i][3]
+    if meta > 0 then setmetatable(tables[i][1], objects[meta]) end
+  end
+  for i = 1, #tables do fill(tables[i][1], tables[i][2]) end
+  H.set_env(read_value())
+  for i = 1, cell_count + new_cell_count do setupvalue(owners[i][1], owners[i][2], read_value()) end
+  image, texts, objects, tables, owners = nil, nil, nil, nil, nil
+  collectgarbage("restart")
+  collectgarbage()
 end

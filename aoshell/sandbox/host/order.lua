@@ -1,107 +1,40 @@
 -- Where plain Lua 5.3 answers differently from run to run, one defined answer: pairs and next in
 -- key order, a stable sort, serial numbers instead of addresses.
 -- Order of keys: numbers, strings bytewise, false, true, then objects by serial number.
+--
+-- Two things stay as the core leaves them, since nothing here can reach them:
+-- * `#` of a table with holes, once keys have been removed from its hash part: when such a table
+--   is resized depends on collisions, and so on the string seed.
+-- * Whether evaluating the same `function` expression again gives the same object, where it has
+--   no upvalues or the same ones: the core keeps the last one until the collector comes by.
 local H = ...
 local raw = H.raw
-local rawnext, rawget, type, error, select = raw.next, raw.rawget, raw.type, raw.error, raw.select
-local getmetatable, setmetatable = raw.debug.getmetatable, raw.setmetatable
-local rawsort, unpack, concat = raw.table.sort, raw.table.unpack, raw.table.concat
-local format, gsub, byte = raw.string.format, raw.string.gsub, raw.string.byte
+local rawnext, rawget, rawequal, type = raw.next, raw.rawget, raw.rawequal, raw.type
+local error, select, setmetatable = raw.error, raw.select, raw.setmetatable
+local getmetatable = raw.debug.getmetatable
+local rawsort, move, unpack = raw.table.sort, raw.table.move, raw.table.unpack
+local format, gsub = raw.string.format, raw.string.gsub
 local rawtostring, math_type = raw.tostring, raw.math.type
-local getinfo, getupvalue = raw.debug.getinfo, raw.debug.getupvalue
-local status = raw.coroutine.status
-
--- Serials ------------------------------------------------------------------------------------
--- An object is numbered when its address would first be seen: by tostring, or as a key.
+local serials, serial, number_keys = H.serials, H.serial, H.number_keys
 
 local weak = { __mode = "k" }
-local serials = setmetatable({}, weak)
-H.serials = serials
-H.last_serial = 0
 
-local function serial(object)
-  local number = serials[object]
-  if not number then
-    number = H.last_serial + 1
-    H.last_serial = number
-    serials[object] = number
-  end
-  return number
+-- The type of a value, by the name that it gives itself.
+local function type_name(value)
+  local meta = getmetatable(value)
+  local name = type(value) ~= "string" and meta and rawget(meta, "__name")
+  return type(name) == "string" and name or type(value)
 end
 
-local scalar = { ["nil"] = true, boolean = true, number = true, string = true }
-
--- What can be said of an object without its address, to some depth.
-local describe
-local function describe_table(t, depth)
-  local parts = {}
-  for key, value in rawnext, t do
-    parts[#parts + 1] = describe(key, depth - 1) .. "=" .. describe(value, depth - 1)
-  end
-  rawsort(parts)
-  return "{" .. concat(parts, ",") .. "}"
-end
-
-function describe(value, depth)
-  local kind = type(value)
-  if kind == "string" then return format("%q", value) end
-  if scalar[kind] then return rawtostring(value) end
-  if serials[value] then return "#" .. serials[value] end
-  if depth == 0 then return kind end
-  if kind == "table" then return describe_table(value, depth) end
-  if kind == "thread" then return "thread " .. status(value) end
-  local info = getinfo(value, "S")
-  local parts = { "function " .. info.source .. ":" .. info.linedefined }
-  for index = 1, 255 do
-    local name, upvalue = getupvalue(value, index)
-    if not name then break end
-    parts[#parts + 1] = name == "_ENV" and name or describe(upvalue, depth - 1)
-  end
-  return concat(parts, " ")
-end
-
--- Several unnumbered objects as keys of one table: numbered by what they and their values look
--- like. Twins that look the same keep the raw order, which is the limit of this rule.
-local function number_objects(t, objects)
-  local unseen = {}
-  for _, object in raw.ipairs(objects) do
-    if not serials[object] then
-      unseen[#unseen + 1] = { object, describe(object, 3) .. "\0" .. describe(rawget(t, object), 3) }
-    end
-  end
-  if #unseen > 1 then rawsort(unseen, function(a, b) return a[2] < b[2] end) end
-  for _, pair in raw.ipairs(unseen) do serial(pair[1]) end
+local function check_table(t, name, where)
+  if type(t) == "table" then return end
+  error("bad argument #1 to '" .. name .. "' (table expected, got " .. type_name(t) .. ")", where + 1)
 end
 
 -- Key order ----------------------------------------------------------------------------------
 
-local function sorted(t, keys)
-  local numbers, strings, objects, no, yes = {}, {}, {}, false, false
-  for i = 1, #keys do
-    local key = keys[i]
-    local kind = type(key)
-    if kind == "string" then strings[#strings + 1] = key
-    elseif kind == "number" then numbers[#numbers + 1] = key
-    elseif key == false then no = true
-    elseif key == true then yes = true
-    else objects[#objects + 1] = key end
-  end
-  rawsort(numbers)
-  rawsort(strings)
-  local n = #numbers
-  for i = 1, #strings do numbers[n + i] = strings[i] end
-  if no then numbers[#numbers + 1] = false end
-  if yes then numbers[#numbers + 1] = true end
-  if objects[1] ~= nil then
-    number_objects(t, objects)
-    rawsort(objects, function(a, b) return serials[a] < serials[b] end)
-    n = #numbers
-    for i = 1, #objects do numbers[n + i] = objects[i] end
-  end
-  return numbers
-end
-
 local rank = { number = 1, string = 2, boolean = 3 }
+
 local function before(a, b)
   local x, y = rank[type(a)] or 4, rank[type(b)] or 4
   if x ~= y then return x < y end
@@ -110,25 +43,53 @@ local function before(a, b)
   return serials[a] < serials[b]
 end
 
-local function merged(t, old, fresh)
+-- Keys of t, sorted. Sorts of one kind without a comparator are several times faster.
+local function sorted(t, keys)
+  local of = { {}, {}, {}, {} }
+  for i = 1, #keys do
+    local key = keys[i]
+    local list = of[rank[type(key)] or 4]
+    list[#list + 1] = key
+  end
+  local order, strings, booleans, objects = unpack(of)
+  rawsort(order)
+  rawsort(strings)
+  move(strings, 1, #strings, #order + 1, order)
+  rawsort(booleans, before)
+  move(booleans, 1, #booleans, #order + 1, order)
+  if objects[1] ~= nil then
+    number_keys(t, objects)
+    rawsort(objects, before)
+    move(objects, 1, #objects, #order + 1, order)
+  end
+  return order
+end
+
+local function all_keys(t)
+  local keys, n = {}, 0
+  for key in rawnext, t do
+    n = n + 1
+    keys[n] = key
+  end
+  return keys
+end
+
+local function merged(t, old, new)
   local keys, n, j = {}, 0, 1
   for i = 1, #old do
     local key = old[i]
     if rawget(t, key) ~= nil then
-      while fresh[j] ~= nil and before(fresh[j], key) do
-        n = n + 1; keys[n] = fresh[j]; j = j + 1
+      while new[j] ~= nil and before(new[j], key) do
+        n = n + 1
+        keys[n] = new[j]
+        j = j + 1
       end
-      n = n + 1; keys[n] = key
+      n = n + 1
+      keys[n] = key
     end
   end
-  for i = j, #fresh do n = n + 1; keys[n] = fresh[i] end
-  return keys
+  return move(new, j, #new, n + 1, keys)
 end
-
--- Large tables keep their order between calls; it is checked against the table at each start of a
--- traversal, which costs one raw walk instead of a sort.
-local CACHED_FROM = 24
-local cache = setmetatable({}, weak)
 
 local function positions(keys)
   local at = {}
@@ -136,17 +97,19 @@ local function positions(keys)
   return at
 end
 
+-- Large tables keep their order between calls; it is checked against the table at each start of a
+-- traversal, which costs one raw walk instead of a sort.
+local CACHED_FROM = 24
+local cache = setmetatable({}, weak)  -- table → {keys=, at=}
+
 local function remembered(t, known)
-  local at, seen, fresh = known.at, 0, nil
+  local at, seen, new = known.at, 0, {}
   for key in rawnext, t do
     if at[key] then seen = seen + 1
-    else
-      fresh = fresh or {}
-      fresh[#fresh + 1] = key
-    end
+    else new[#new + 1] = key end
   end
-  if fresh or seen ~= #known.keys then
-    known.keys = merged(t, known.keys, fresh and sorted(t, fresh) or {})
+  if new[1] ~= nil or seen ~= #known.keys then
+    known.keys = merged(t, known.keys, sorted(t, new))
     known.at = positions(known.keys)
   end
   return known.keys
@@ -159,49 +122,64 @@ local function keys_of(t)
   local n = 0
   for key in rawnext, t do
     n = n + 1
-    if key ~= n then n = -1; break end
+    if key ~= n then
+      local keys = sorted(t, all_keys(t))
+      if #keys >= CACHED_FROM then cache[t] = { keys = keys, at = positions(keys) } end
+      return keys
+    end
   end
-  if n >= 0 then return nil, n end
-  local keys = {}
-  for key in rawnext, t do keys[#keys + 1] = key end
-  keys = sorted(t, keys)
-  if #keys >= CACHED_FROM then cache[t] = { keys = keys, at = positions(keys) } end
-  return keys
+  return nil, n
 end
 
-local function position(keys, at, key)
-  if at then return at[key] end
-  for i = 1, #keys do
-    if keys[i] == key then return i end
+-- Traversal ------------------------------------------------------------------------------------
+-- A traversal sees the keys that the table had when it began, less those removed since.
+
+-- A key's position; for one that is not there (any more), the last one before its place.
+local function position(t, keys, n, key)
+  if not keys then
+    if math_type(key) and key >= 1 and key <= n and key % 1 == 0 then return key // 1 | 0 end
+    keys = sorted(t, all_keys(t))
+  elseif cache[t] and cache[t].at[key] then
+    return cache[t].at[key]
   end
+  for i = 1, #keys do
+    if rawequal(keys[i], key) then return i end
+  end
+  if not rank[type(key)] then serial(key) end
+  local i = 0
+  while keys[i + 1] ~= nil and before(keys[i + 1], key) do i = i + 1 end
+  return i
+end
+
+local function advance(t, walk)
+  local keys, n, i = walk.keys, walk.n, walk.i
+  local key, value
+  repeat
+    i = i + 1
+    if keys then key = keys[i] else key = i <= n and i or nil end
+    value = key ~= nil and rawget(t, key)
+  until key == nil or value ~= nil
+  walk.i, walk.key = i, key
+  return key, key ~= nil and value or nil
+end
+
+-- Where each table's traversal by `next` stands, so that its steps need not find their place. A
+-- checkpoint does not hold that: it is forgotten with each message.
+local walks = setmetatable({}, weak)
+function H.forget_walks()
+  if rawnext(walks) ~= nil then walks = setmetatable({}, weak) end
 end
 
 local function ordered_next(t, key)
-  if type(t) ~= "table" then
-    error("bad argument #1 to 'next' (table expected, got " .. (t == nil and "no value" or type(t)) .. ")", 2)
+  check_table(t, "next", 2)
+  local walk = walks[t]
+  if key == nil or not walk or not rawequal(walk.key, key) then
+    if key == nil and rawnext(t) == nil then return nil end
+    local keys, n = keys_of(t)
+    walk = { keys = keys, n = n, i = key == nil and 0 or position(t, keys, n, key) }
+    walks[t] = walk
   end
-  if key == nil and rawnext(t) == nil then return nil end
-  local keys, n = keys_of(t)
-  local at = cache[t] and cache[t].at
-  local i
-  if key == nil then i = 0
-  elseif keys then i = position(keys, at, key)
-  elseif math_type(key) == "integer" and key >= 1 and key <= n then i = key end
-  if not i then
-    -- A key just set to nil in a loop: go on behind where it would stand.
-    i = 0
-    keys = keys or sorted(t, (function() local all = {}; for k in rawnext, t do all[#all + 1] = k end; return all end)())
-    if rank[type(key)] == nil then serial(key) end
-    while keys[i + 1] ~= nil and before(keys[i + 1], key) do i = i + 1 end
-  end
-  while true do
-    i = i + 1
-    local following
-    if keys then following = keys[i] elseif i <= n then following = i end
-    if following == nil then return nil end
-    local value = rawget(t, following)
-    if value ~= nil then return following, value end
-  end
+  return advance(t, walk)
 end
 _G.next = ordered_next
 
@@ -212,9 +190,7 @@ function _G.pairs(t, ...)
     local f, state, start = own(t)
     return f, state, start
   end
-  if type(t) ~= "table" then
-    error("bad argument #1 to 'for iterator' (table expected, got " .. type(t) .. ")", 2)
-  end
+  check_table(t, "for iterator", 2)
   local keys, n = keys_of(t)
   local i, last = 0, nil
   return function(of, key)
@@ -238,7 +214,19 @@ end
 -- The raw sort picks its pivot by the clock: harmless only where equal elements cannot be told
 -- apart. Otherwise a stable merge sort.
 
-local function less(a, b) return a < b end
+-- The text of the core's own sort, which has no position.
+local function less(a, b)
+  local kind, other = type(a), type(b)
+  if kind ~= other or kind ~= "number" and kind ~= "string" then
+    local meta, second = getmetatable(a), getmetatable(b)
+    if not (meta and rawget(meta, "__lt") or second and rawget(second, "__lt")) then
+      kind, other = type_name(a), type_name(b)
+      error(kind == other and "attempt to compare two " .. kind .. " values"
+        or "attempt to compare " .. kind .. " with " .. other, 0)
+    end
+  end
+  return a < b
+end
 
 local function uniform(list, n)
   local kind = type(list[1])
@@ -274,13 +262,12 @@ end
 
 local RUN = 8
 function table.sort(list, lt)
-  if type(list) ~= "table" then
-    error("bad argument #1 to 'sort' (table expected, got " .. (list == nil and "no value" or type(list)) .. ")", 2)
-  end
+  check_table(list, "sort", 2)
   if lt ~= nil and type(lt) ~= "function" then
     error("bad argument #2 to 'sort' (function expected, got " .. type(lt) .. ")", 2)
   end
   local n = #list
+  if math_type(n) ~= "integer" then error("object length is not an integer", 2) end
   if not lt and n > 1 and not getmetatable(list) and uniform(list, n) then return rawsort(list) end
   lt = lt or less
   local a, b = {}, {}
@@ -303,15 +290,15 @@ end
 
 -- Addresses ------------------------------------------------------------------------------------
 
+local numbered = { table = true, ["function"] = true, thread = true, userdata = true }
+
 local function address(value)
-  local meta = getmetatable(value)
-  local name = meta and rawget(meta, "__name")
-  return format("%s: 0x%08x", type(name) == "string" and name or type(value), serial(value))
+  return format("%s: 0x%08x", type_name(value), serial(value))
 end
 
 local function ordered_tostring(...)
   local value = ...
-  if scalar[type(value)] then
+  if not numbered[type(value)] then
     if select("#", ...) == 0 then error("bad argument #1 to 'tostring' (value expected)", 2) end
     return rawtostring(value)
   end
@@ -327,7 +314,7 @@ local function objects_as_text(pattern, args)
   gsub(pattern, "%%[-+ #0]*%d*%.?%d*(.)", function(conversion)
     if conversion == "%" then return end
     index = index + 1
-    if conversion == "s" and not scalar[type(args[index])] then
+    if conversion == "s" and numbered[type(args[index])] then
       args[index] = ordered_tostring(args[index])
     end
   end)
@@ -336,7 +323,7 @@ end
 function string.format(pattern, ...)
   local n = select("#", ...)
   for i = 1, n do
-    if not scalar[type((select(i, ...)))] then
+    if numbered[type((select(i, ...)))] then
       local args = { ... }
       if type(pattern) == "string" then objects_as_text(pattern, args) end
       return format(pattern, unpack(args, 1, n))

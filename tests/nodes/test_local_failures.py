@@ -1,0 +1,354 @@
+"""A message that fails leaves no trace in the state; a dry run leaves none at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+from local_home import NOBODY, in_loop, plain, tags, until
+
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.base import Limits
+from aoshell.nodes.local import compute
+from aoshell.protocol.message import Message
+
+KINDS = {
+    "error": ("error('on purpose')", "on purpose"),
+    "time": ("while true do end", "its limit"),
+    "memory": ("local s = 'x' while true do s = s .. s end", "not enough memory"),
+}
+SMALL = Limits(seconds=0.3, memory=64 << 20)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@in_loop
+async def test_a_failure_is_undone_and_recorded(opening, kind):
+    code, reason = KINDS[kind]
+    async with opening(SMALL) as local:
+        pid = await local.spawn()
+        await local.eval(pid, "State = { count = 1 }")
+        result = await local.eval(
+            pid,
+            f'print("printed before") State.count = 2 Send({{Target = ao.id, Data = "no"}}) {code}',
+        )
+        assert result.outcome == kind
+        assert reason in result.error
+        assert "printed before" in result.output + result.error
+        assert result.messages == ()
+        assert await local.value(pid, "State.count") == "1"
+        assert await local.value(pid, "#Inbox") == "1"
+        assert await local.value(pid, "#Errors") == "1"
+        assert reason in await local.value(pid, "Errors[1]")
+        assert await local.node.verify_log(pid) == []
+        before = [(e.result.outcome, e.result.output) for e in await local.entries(pid)]
+    async with opening(SMALL) as local:
+        assert await local.value(pid, "State.count .. #Errors") == "11"
+        assert [(e.result.outcome, e.result.output) for e in await local.entries(pid)][
+            : len(before)
+        ] == before
+
+
+@in_loop
+async def test_pcall_does_not_swallow_a_limit(opening, kind):
+    code, _reason = KINDS[kind]
+    async with opening(SMALL) as local:
+        pid = await local.spawn()
+        result = await local.eval(
+            pid, f"for i = 1, 3 do pcall(function() {code} end) end Swallowed = true"
+        )
+        assert result.outcome == ("ok" if kind == "error" else kind)
+        wrapped = (
+            f"coroutine.wrap(function() xpcall(function() {code} end, print) end)() Wrapped = true"
+        )
+        assert (await local.eval(pid, wrapped)).outcome == ("ok" if kind == "error" else kind)
+        swallowed = "true true" if kind == "error" else "nil nil"
+        assert (
+            await local.value(pid, "tostring(Swallowed) .. ' ' .. tostring(Wrapped)") == swallowed
+        )
+
+
+@in_loop
+async def test_a_failure_among_many_messages_costs_only_itself(opening, kind):
+    """More messages are on their way than a worker is sent at a time, before and behind it."""
+    code, _reason = KINDS[kind]
+    around = compute.WINDOW + 10
+    async with opening(SMALL) as local:
+        pid = await local.spawn(
+            'Sum = 0 Handlers.add("Add", "Add", function(msg) Sum = Sum + tonumber(msg.Data) '
+            "Send({Target = Owner, Data = tostring(Sum)}) end)"
+        )
+        for n in range(around):
+            await local.post(pid, str(n), Action="Add")
+        bad = await local.post(pid, f"Sum = -1 {code}", Action="Eval")
+        for n in range(around):
+            last = await local.post(pid, str(n), Action="Add")
+        await local.node.result(pid, last.slot)
+        entries = await local.entries(pid)
+        assert [e.result.slot for e in entries] == list(range(2 * around + 2))
+        assert [e.result.slot for e in entries if not e.result.ok] == [bad.slot]
+        total, expected = 0, []
+        for n in [*range(around), *range(around)]:
+            total += n
+            expected.append(str(total).encode())
+        assert [e.result.messages[0].data for e in entries if e.result.messages] == expected
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_failures_in_a_row_behind_each_other(opening):
+    async with opening(SMALL) as local:
+        pid = await local.spawn()
+        lines = [
+            "N = (N or 0) + 1",
+            KINDS["time"][0],
+            "N = N + 1",
+            KINDS["error"][0],
+            KINDS["error"][0],
+            KINDS["memory"][0],
+            KINDS["time"][0],
+            "N = N + 1",
+        ]
+        for line in lines:
+            last = await local.post(pid, line, Action="Eval")
+        await local.node.result(pid, last.slot)
+        outcomes = [e.result.outcome for e in await local.entries(pid)]
+        assert outcomes == ["ok", "ok", "time", "ok", "error", "error", "memory", "time", "ok"]
+        assert await local.value(pid, "N .. ' ' .. #Errors") == "3 5"
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_an_error_of_a_handler_that_is_no_eval_reaches_errors(opening):
+    async with opening() as local:
+        pid = await local.spawn(
+            'Handlers.add("Bad", "Bad", function() Touched = true error("bad day") end)'
+        )
+        result = await local.send(pid, Action="Bad")
+        assert result.outcome == "error" and "bad day" in result.error
+        assert "bad day" in await local.value(pid, "Errors[1]")
+        assert await local.value(pid, "tostring(Touched)") == "nil"
+
+
+@in_loop
+async def test_cancel_stops_a_message_as_if_its_time_were_up(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        line = await local.post(pid, "print('so far') X = 1 while true do end", Action="Eval")
+        later = await local.post(pid, "X = (X or 0) + 10", Action="Eval")
+        while not await local.node.cancel(pid, line.slot):
+            await asyncio.sleep(0.01)
+        result = await local.node.result(pid, line.slot)
+        assert (result.outcome, result.error, result.output) == (
+            "time",
+            "stopped by the user",
+            "so far",
+        )
+        assert (await local.node.result(pid, later.slot)).ok
+        assert await local.value(pid, "X") == "10"
+        assert not await local.node.cancel(pid, line.slot)
+        assert not await local.node.cancel(pid, 99)
+
+
+@in_loop
+async def test_cancelling_the_wait_leaves_the_message(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        line = await local.post(
+            pid, "local n = 0 for i = 1, 2e7 do n = n + i end Done = true", Action="Eval"
+        )
+        waiting = asyncio.ensure_future(local.node.result(pid, line.slot))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        assert await local.value(pid, "tostring(Done)") == "true"
+
+
+@in_loop
+async def test_limits_that_leave_nothing_are_refused(opening):
+    async with opening() as local:
+        for bad in (Limits(seconds=0), Limits(memory=1000), Limits(pushes=0)):
+            with pytest.raises(UsageError):
+                await local.node.set_limits(bad)
+        assert local.node.limits == Limits()
+
+
+# Dry runs ---------------------------------------------------------------------------------------
+
+
+def unsigned(data: str, **values: str) -> Message:
+    named = tags(Data_Protocol="ao", Type="Message", **values)
+    return Message("", NOBODY, NOBODY, "", named, data.encode())
+
+
+def owned(local, data: str) -> Message:
+    me = local.wallet.address
+    return Message("", me, me, "", tags(Action="Eval"), data.encode())
+
+
+@in_loop
+async def test_a_dry_run_changes_nothing(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        await local.eval(pid, "Count = 1")
+        log = await local.messages(pid)
+        code = "Count = Count + 1 Send({Target = ao.id, Data = 'x'}) return Count .. ' ' .. #Inbox"
+        for _ in range(3):
+            result = await local.node.dryrun(pid, owned(local, code))
+            assert (result.outcome, result.output, len(result.messages)) == ("ok", "2 1", 1)
+        assert await local.messages(pid) == log
+        assert await local.node.slots(pid) == 2
+        assert await local.value(pid, "Count .. ' ' .. #Inbox") == "1 1"
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_a_dry_run_is_told_so_and_has_the_time_of_the_last_message(opening):
+    async with opening() as local:
+        pid = await local.spawn(
+            'Handlers.add("What", "What", function(msg) print(table.concat({ '
+            'tostring(msg["Read-Only"]), msg.Timestamp, msg["Block-Height"], tostring(msg.Id), '
+            'msg.From, os.time() }, " ")) end)'
+        )
+        await local.eval(pid, "1")
+        last = (await local.messages(pid))[-1].assignment
+        result = await local.node.dryrun(pid, unsigned("", Action="What"))
+        read_only, timestamp, height, message_id, sender, now = result.output.split(" ")
+        assert (read_only, message_id, sender) == ("true", "", NOBODY)
+        assert (int(timestamp), int(height)) == (last.timestamp, last.block_height)
+        assert now == timestamp
+        assert "true" not in plain((await local.send(pid, Action="What")).output).split(" ")[0]
+
+
+@in_loop
+async def test_a_dry_run_sees_what_was_scheduled_before_it(opening):
+    async with opening() as local:
+        item = local.definition()
+        await local.node.spawn(item)
+        slow = "local n = 0 for i = 1, 1e7 do n = n + i end Slow = true"
+        line = await local.post(item.id, slow, Action="Eval")
+        later = await local.post(item.id, "Slow = tostring(Slow) .. ' and later'", Action="Eval")
+        result = await local.node.dryrun(item.id, owned(local, "Slow .. ' ' .. os.time()"))
+        last = (await local.messages(item.id))[-1].assignment
+        assert result.output == f"true and later {last.timestamp}"
+        assert (line.slot, later.slot) == (1, 2)
+
+
+@in_loop
+async def test_a_dry_run_may_fail_as_a_message_may(opening, kind):
+    code, reason = KINDS[kind]
+    async with opening(SMALL) as local:
+        pid = await local.spawn()
+        result = await local.node.dryrun(pid, owned(local, f"print('shown') {code}"))
+        assert result.outcome == kind
+        assert reason in result.error
+        assert "shown" in result.output + result.error
+        assert await local.value(pid, "#Errors") == "0"
+        assert await local.node.slots(pid) == 2
+
+
+@in_loop
+async def test_a_dry_run_cannot_spawn(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        result = await local.node.dryrun(pid, owned(local, "spawn(ao.env.Module.Id)"))
+        assert result.outcome == "error" and "dry run" in result.error
+        with pytest.raises(AoError, match="no process"):
+            await local.node.dryrun(NOBODY, owned(local, "1"))
+
+
+# Workers that die -------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_worker_that_is_killed_again_and_again_is_a_recorded_crash(opening):
+    async with opening(Limits(seconds=60)) as local:
+        pid = await local.spawn()
+        await local.eval(pid, "X = 1")
+        line = await local.post(pid, "X = 2 while true do end", Action="Eval")
+        result = asyncio.ensure_future(local.node.result(pid, line.slot))
+        killed = set()
+        while not result.done():
+            for worker in local.workers():
+                if worker.pid and worker.pid not in killed:
+                    await asyncio.sleep(0.03)
+                    killed.add(worker.pid)
+                    worker.stop_computing()
+            await asyncio.sleep(0.005)
+        assert (await result).outcome == "crash"
+        assert "died" in (await result).error
+        assert await local.value(pid, "X .. #Errors") == "11"
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_a_zygote_that_dies_is_replaced(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        os.kill(local.engine.supervisor._pid, signal.SIGKILL)
+        other = await local.spawn()
+        assert await local.value(pid, "1 + 1") == await local.value(other, "1 + 1") == "2"
+
+
+# Room -------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
+    monkeypatch.setattr(compute, "MAX_LIVE", 3)
+    async with opening() as local:
+        pids = [await local.spawn("N = 0") for _ in range(10)]
+        for turn in range(4):
+            sent = [
+                await local.post(pid, f"N = N + {turn} return N", Action="Eval") for pid in pids
+            ]
+            for receipt in sent:
+                result = await local.node.result(receipt.process, receipt.slot)
+                assert result.output == str(sum(range(turn + 1)))
+            assert len(local.workers()) <= 3
+        ring = "".join(
+            'Handlers.add("Go", "Go", function(msg) N = N + 1 if tonumber(msg.Data) > 0 then '
+            'Send({Target = Next, Action = "Go", Data = tostring(tonumber(msg.Data) - 1)}) end end)'
+        )
+        for pid, following in zip(pids, [*pids[1:], pids[0]], strict=True):
+            await local.eval(pid, f"N = 0 Next = '{following}' {ring}")
+        await local.send(pids[0], "99", Action="Go")
+        assert [await local.value(pid, "N") for pid in pids] == ["10"] * 10
+        for pid in pids:
+            assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_a_process_that_waits_keeps_its_wait_when_put_away(opening, monkeypatch):
+    monkeypatch.setattr(compute, "MAX_LIVE", 2)
+    async with opening() as local:
+        pid = await local.spawn()
+        line = await local.eval(pid, 'Got = Receive({Action = "Answer"}).Data return Got')
+        assert line.suspended
+        assert (await local.node.find(pid)).waiting == 1
+        for _ in range(3):
+            await local.spawn()
+        await until(lambda: not local.engine.computer.is_live(1))
+        answer = await local.send(pid, "42", Action="Answer")
+        assert len(answer.resumed) == 1 and answer.output == "42"
+        assert (await local.node.find(pid)).waiting == 0
+
+
+@in_loop
+async def test_a_process_that_cannot_be_replayed_says_so_and_goes_on_when_it_can(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        await local.eval(pid, "Big = string.rep('x', 64 << 20)")
+    async with opening(Limits(memory=16 << 20)) as local:
+        other = await local.spawn()
+        with pytest.raises(AoError, match="no worker"):
+            await local.eval(pid, "N = (N or 0) + 1")
+        assert await local.value(other, "1 + 1") == "2"
+        await local.node.set_limits(Limits())
+        assert await local.value(pid, "N = N + 1 return N") == "2"
+        assert await local.value(pid, "#Big") == str(64 << 20)
+        assert [e.result.outcome for e in await local.entries(pid)] == ["ok"] * 5

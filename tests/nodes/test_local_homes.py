@@ -1,0 +1,407 @@
+"""Homes in a bad state: taken, damaged, too new, on a full disk, cut by a power failure."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+
+import pytest
+from local_home import database, in_loop, next_event, opened, until
+
+from aoshell.errors import AoError
+from aoshell.nodes.local import compute, engine
+from aoshell.nodes.local.node import LocalNode
+
+COUNTER = """
+N = 0
+Handlers.add("Add", "Add", function() N = N + 1 Send({Target = Owner, Data = tostring(N)}) end)
+"""
+
+
+async def lived(local, messages=20):
+    pid = await local.spawn(COUNTER, name="counter")
+    for _ in range(messages):
+        last = await local.post(pid, Action="Add")
+    await local.node.result(pid, last.slot)
+    return pid
+
+
+# Taken, unusable --------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_second_node_on_a_home_is_refused_with_the_pid(opening, folder):
+    async with opening() as local:
+        with pytest.raises(AoError, match=rf"pid {os.getpid()}") as raised:
+            await LocalNode.open(folder)
+        assert "AOSHELL_HOME" in raised.value.hint
+        assert (await local.node.info()).kind == "local"
+    async with opening():
+        pass  # the lock went with the first
+
+
+@in_loop
+async def test_a_folder_that_is_a_file_is_refused(opening, folder):
+    folder.write_text("not a folder")
+    with pytest.raises(AoError, match="cannot be used"):
+        async with opening():
+            pass
+    assert folder.read_text() == "not a folder"
+
+
+@in_loop
+async def test_a_folder_that_may_not_be_entered_is_refused(opening, folder):
+    if os.geteuid() == 0:
+        pytest.skip("root may enter every folder")
+    folder.mkdir(mode=0o500)
+    with pytest.raises(AoError, match="cannot be used"):
+        async with opening():
+            pass
+
+
+@in_loop
+async def test_files_of_a_home_are_private(opening, folder):
+    async with opening() as local:
+        await lived(local, 2)
+        for path in [folder, *folder.iterdir()]:
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+# Damaged databases ------------------------------------------------------------------------------
+
+
+async def closed_home(opening, messages=20):
+    async with opening() as local:
+        pid = await lived(local, messages)
+        await local.node.settled(pid)
+    return pid
+
+
+@pytest.mark.parametrize("how", ["header", "all", "truncated", "half", "text"])
+@in_loop
+async def test_a_database_that_is_none_is_told_and_left_alone(opening, folder, how):
+    await closed_home(opening)
+    path = folder / "node.db"
+    data = path.read_bytes()
+    noise = random.Random(how).randbytes
+    path.write_bytes(
+        {
+            "header": noise(100) + data[100:],
+            "all": noise(len(data)),
+            "truncated": data[:1000],
+            "half": data[: len(data) // 2],
+            "text": b"hello",
+        }[how]
+    )
+    spoiled = path.read_bytes()
+    with pytest.raises(AoError) as raised:
+        async with opening() as local:
+            for info in await local.node.processes():
+                await local.node.export(info.id)
+                await local.node.verify_log(info.id)
+    assert raised.value.stage == "store" and str(path) in raised.value.what
+    assert raised.value.hint
+    if how != "half":
+        assert path.read_bytes() == spoiled
+
+
+@pytest.mark.parametrize("seed", range(6))
+@in_loop
+async def test_a_damaged_page_is_an_error_and_never_a_hang(opening, folder, seed):
+    pid = await closed_home(opening, 60)
+    path = folder / "node.db"
+    data = bytearray(path.read_bytes())
+    chance = random.Random(seed)
+    for page in chance.sample(range(1, len(data) // 4096), 4):
+        data[page * 4096 : page * 4096 + 200] = chance.randbytes(200)
+    path.write_bytes(data)
+    try:
+        async with opening() as local:
+            await asyncio.wait_for(local.eval(pid, "N"), 10)
+            await asyncio.wait_for(local.node.export(pid), 10)
+    except AoError as error:
+        assert error.stage in ("store", "compute", "node", "module")
+
+
+@in_loop
+async def test_a_newer_database_is_left_alone(opening, folder):
+    await closed_home(opening)
+    db = database(folder)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(AoError, match=r"newer than this program.*99"):
+        async with opening():
+            pass
+
+
+# Damaged checkpoints ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def often(monkeypatch):
+    monkeypatch.setattr(compute, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr(compute, "CHECKPOINT_SHARE", 0)
+
+
+@pytest.mark.parametrize(
+    "how", ["garbage", "truncated", "flipped", "foreign", "future", "empty", "folder"]
+)
+@pytest.mark.usefixtures("often")
+@in_loop
+async def test_a_checkpoint_that_is_no_good_is_discarded_and_said(opening, folder, how):
+    async with opening() as local:
+        pid, other = await lived(local), await lived(local, 3)
+        paths = [folder / "checkpoints" / f"{name}.checkpoint" for name in (pid, other)]
+        await until(lambda: all(path.exists() for path in paths))
+    path, foreign = paths
+    data = path.read_bytes()
+    middle = len(data) // 2
+    if how == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(
+            {
+                "garbage": b"\0" * 500,
+                "truncated": data[:middle],
+                "empty": b"",
+                "flipped": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
+                "foreign": foreign.read_bytes(),
+                "future": data.replace(b'"format": 1', b'"format": 9'),
+            }[how]
+        )
+    async with opening() as local:
+        events = local.node.subscribe()
+        assert await local.value(pid, "N") == "20"
+        notice = await next_event(events, "notice")
+        assert (
+            notice.process == pid and "checkpoint" in notice.detail and "replayed" in notice.detail
+        )
+        assert await local.node.verify_log(pid) == []
+
+
+@pytest.mark.usefixtures("often")
+@in_loop
+async def test_a_checkpoint_saves_the_replay(opening, folder, monkeypatch):
+    async with opening() as local:
+        pid = await lived(local)
+        await until(lambda: (folder / "checkpoints" / f"{pid}.checkpoint").exists())
+    replayed = []
+    past = compute.Live._past
+
+    def counting(live, after):
+        for frame in past(live, after):
+            replayed.append(frame[2])
+            yield frame
+
+    monkeypatch.setattr(compute.Live, "_past", counting)
+    async with opening() as local:
+        info = await local.node.find(pid)
+        assert info.checkpoint is not None
+        assert await local.value(pid, "N") == "20"
+        assert len(replayed) == info.computed - 1 - info.checkpoint
+
+
+# Full disks -------------------------------------------------------------------------------------
+
+
+def fill(local):
+    """From now on the database cannot grow."""
+    db = local.engine.store._db
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def free(local):
+    local.engine.store._db.execute("PRAGMA max_page_count = 1000000")
+
+
+@in_loop
+async def test_a_full_disk_refuses_and_loses_nothing(opening, monkeypatch):
+    monkeypatch.setattr(engine, "RETRY", 0.05)
+    async with opening() as local:
+        pid = await lived(local, 3)
+        fill(local)
+        taken = []
+        with pytest.raises(AoError, match="full") as raised:
+            for _ in range(1000):
+                taken.append(await local.post(pid, "x" * 3000, Action="Add"))
+        assert "room" in raised.value.hint
+        free(local)
+        for receipt in taken:
+            assert (await local.node.result(pid, receipt.slot)).ok
+        assert await local.value(pid, "N") == str(3 + len(taken))
+        messages = await local.messages(pid)
+        assert [m.assignment.slot for m in messages] == list(range(len(messages)))
+        assert [m.id for m in messages[4 : 4 + len(taken)]] == [receipt.id for receipt in taken]
+        assert await local.node.verify_log(pid) == []
+    async with opening() as local:
+        assert await local.value(pid, "N") == str(3 + len(taken))
+
+
+class Broken:
+    """A store whose commits fail while it is told so."""
+
+    def __init__(self, local, monkeypatch):
+        self.broken = False
+        commit = local.engine.store.commit
+
+        def failing(batch, *, sync):
+            if self.broken and batch.results:
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(local.engine.store, "commit", failing)
+
+
+@in_loop
+async def test_results_that_could_not_be_written_are_computed_again(opening, monkeypatch):
+    monkeypatch.setattr(engine, "RETRY", 0.05)
+    async with opening() as local:
+        pid, other = await lived(local, 3), await local.spawn()
+        disk = Broken(local, monkeypatch)
+        events = local.node.subscribe()
+        disk.broken = True
+        line = local.item(pid, f'N = N + 1 Send({{Target = "{other}", Data = "x"}})', Action="Eval")
+        receipt = await local.node.send(pid, line)
+        assert "full" in (await next_event(events, "notice")).detail
+        settled = asyncio.ensure_future(local.node.settled(line.id))
+        await asyncio.sleep(0)
+        assert not settled.done()
+        disk.broken = False
+        assert (await local.node.result(pid, receipt.slot)).ok
+        await settled
+        assert await local.value(pid, "N") == "4"
+        assert await local.value(other, "#Inbox") == "2"
+        assert await local.node.verify_log(pid) == await local.node.verify_log(other) == []
+
+
+@in_loop
+async def test_a_message_that_comes_before_the_retry_waits_its_turn(opening, monkeypatch):
+    async with opening() as local:  # RETRY is long: only the next message ends the wait
+        pid = await lived(local, 3)
+        disk = Broken(local, monkeypatch)
+        events = local.node.subscribe()
+        disk.broken = True
+        first = await local.post(pid, "N = N * 10", Action="Eval")
+        await next_event(events, "notice")
+        disk.broken = False
+        second = await local.post(pid, "N = N + 1", Action="Eval")
+        for receipt in (first, second):
+            assert (await local.node.result(pid, receipt.slot)).ok
+        await asyncio.sleep(engine.RETRY + 0.2)
+        assert await local.value(pid, "N") == "31"
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_cron_outlives_a_full_disk(opening, monkeypatch):
+    monkeypatch.setattr(engine, "RETRY", 0.05)
+    async with opening() as local:
+        pid = await local.spawn(
+            'T = 0 Handlers.add("Tick", "Tick", function() T = T + 1 end)',
+            Cron_Interval="1-second",
+            Cron_Tag_Action="Tick",
+        )
+        commit, failures = local.engine.store.commit, []
+
+        def failing(batch, *, sync):
+            if batch.cron and len(failures) < 3:
+                failures.append(1)
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(local.engine.store, "commit", failing)
+        await next_event(local.node.subscribe(), "result")
+        assert len(failures) == 3
+        assert await local.value(pid, "T") == "1"
+
+
+# Power cuts -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut_home(opening, folder, tmp_path):
+    """A copy of a home that was at work: database and WAL as the disk may have them, and what of
+    it had been acknowledged."""
+
+    async def work():
+        async with opening() as local:
+            a = await lived(local, 5)
+            b = await local.spawn(COUNTER)
+            local.engine.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            wal = folder / "node.db-wal"
+            taken = []
+            for _ in range(25):
+                code = f'Send({{Target = "{b}", Action = "Add"}}) N = N + 1'
+                receipt = await local.post(a, code, Action="Eval")
+                taken.append((wal.stat().st_size, receipt.id))
+                await local.node.result(a, receipt.slot)
+            shutil.copytree(folder, tmp_path / "copy")
+            return a, b, taken
+
+    return asyncio.run(work())
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_log_whose_tail_was_cut_is_a_prefix(cut_home, tmp_path, wallet, seed):
+    a, b, taken = cut_home
+    chance = random.Random(seed)
+    wal = tmp_path / "copy" / "node.db-wal"
+    data = bytearray(wal.read_bytes())
+    kept = chance.randint(0, len(data)) if seed else len(data)
+    tail = data[kept:]
+    if seed % 3 == 1:
+        data[kept:] = b""
+    elif seed % 3 == 2:
+        data[kept:] = chance.randbytes(len(tail))
+    elif kept < len(data):
+        data[kept] ^= 255
+    wal.write_bytes(data)
+
+    async def look():
+        async with opened(tmp_path / "copy", wallet) as local:
+            for info in await local.node.processes():
+                messages = await local.messages(info.id)
+                assert [m.assignment.slot for m in messages] == list(range(len(messages)))
+                await local.node.result(info.id, len(messages) - 1)
+                assert await local.node.verify_log(info.id) == []
+            ids = [m.id for m in await local.messages(a)][6:]
+            assert ids == [i for _size, i in taken][: len(ids)]
+            safe = sum(size <= kept for size, _id in taken)
+            assert len(ids) >= safe  # what had been acknowledged before the cut
+            await local.node.settled(ids[-1] if ids else a)
+            assert await local.value(a, "N") == str(5 + len(ids))
+            assert await local.value(b, "N") == str(len(ids))
+
+    asyncio.run(asyncio.wait_for(look(), 60))
+
+
+@in_loop
+async def test_what_is_acknowledged_was_fsynced(opening, monkeypatch):
+    async with opening() as local:
+        pid = await local.spawn()
+        synced, commit = [], local.engine.store.commit
+
+        def watching(batch, *, sync):
+            modes = []
+            write = local.engine.store._write
+
+            def writing(written):
+                modes.append(local.engine.store._db.execute("PRAGMA synchronous").fetchone()[0])
+                write(written)
+
+            monkeypatch.setattr(local.engine.store, "_write", writing)
+            commit(batch, sync=sync)
+            monkeypatch.setattr(local.engine.store, "_write", write)
+            synced.append((modes[0], [logged.id for logged in batch.log]))
+
+        monkeypatch.setattr(local.engine.store, "commit", watching)
+        receipt = await local.post(pid, "1", Action="Eval")
+        assert synced == [(2, [receipt.id])]  # FULL
+        await local.node.result(pid, receipt.slot)
+        await local.node.settled(receipt.id)
+        assert synced[-1][0] == 2 or any(mode == 2 for mode, _ids in synced[1:])

@@ -1,0 +1,227 @@
+"""The parts of the node on their own: store, scheduler, roots, wire."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aoshell.errors import AoError
+from aoshell.nodes.local import wire
+from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.scheduler import Scheduler
+from aoshell.nodes.local.store import Batch, Computed, Kept, Logged, ProcessRow, Store
+from aoshell.protocol.message import Assignment, Message, Tag, raw, text
+
+ROW = ProcessRow(1, "p" * 43, "name", "owner", "module", "environment", 0, "[]")
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "node")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def scheduler(store):
+    store.commit(Batch(processes=[ROW]), sync=True)
+    return Scheduler(store, lambda: 1_700_000_000_000)
+
+
+def rows(store, table):
+    return store._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+def computed(logged):
+    return Computed(logged.seq, "ok", 1.0, 0, 0, b'[false,"","",false,0,0,0]')
+
+
+# Store ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [{"slot": 0}, {"seq": 1}, {"seq": 9, "slot": 9}])
+def test_one_place_holds_one_message(store, scheduler, change):
+    first = scheduler.assign(1, "a", b"[]")
+    caused = scheduler.assign(1, "b", b"[]", cause=first, idx=0)
+    store.commit(Batch(log=[first, caused]), sync=False)
+    with pytest.raises(AoError):
+        store.commit(Batch(log=[caused._replace(**{"seq": 5, "slot": 5} | change)]), sync=False)
+    assert rows(store, "log") == 2
+
+
+def test_one_message_has_one_result(store, scheduler):
+    first = scheduler.assign(1, "a", b"[]")
+    store.commit(Batch(log=[first], results=[computed(first)]), sync=False)
+    with pytest.raises(AoError):
+        store.commit(Batch(results=[computed(first)]), sync=False)
+
+
+def test_a_batch_is_written_as_a_whole_or_not_at_all(store, scheduler):
+    first = scheduler.assign(1, "a", b"[]")
+    store.commit(Batch(log=[first]), sync=False)
+    second = scheduler.assign(1, "b", b"[]", cause=first, idx=0)
+    kept = Kept(first.seq, 1, "reason", False, "target", "id", b"[]")
+    batch = Batch(log=[second], results=[computed(first)], kept=[kept, kept])
+    with pytest.raises(AoError):
+        store.commit(batch, sync=True)
+    assert (rows(store, "log"), rows(store, "results"), rows(store, "kept")) == (1, 0, 0)
+    assert [logged.seq for logged in store.pending()] == [first.seq]
+    batch.kept = [kept]
+    store.commit(batch, sync=True)
+    assert [logged.seq for logged in store.pending()] == [second.seq]
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (1,)
+
+
+def test_entries_come_in_order_whether_computed_or_not(store, scheduler):
+    log = [scheduler.assign(1, str(n), b"[]") for n in range(1203)]
+    store.commit(Batch(log=log, results=[computed(logged) for logged in log[:1100]]), sync=False)
+    entries = list(store.entries(1))
+    assert [logged.slot for logged, _result in entries] == list(range(1203))
+    assert [result is None for _logged, result in entries] == [False] * 1100 + [True] * 103
+    assert [logged.slot for logged, _ in store.entries(1, limit=700)] == list(range(700))
+    assert [logged.slot for logged, _ in store.entries(1, log[600].seq, log[610].seq)] == list(
+        range(601, 611)
+    )
+    assert len(store.pending()) == 103
+    store.commit(Batch(computed_to=log[1099].seq), sync=False)
+    assert len(store.pending()) == 103
+
+
+def test_a_store_for_reading_writes_nothing(store, scheduler):
+    reader = Store.reading(store.path)
+    assert reader.processes() == [ROW]
+    with pytest.raises(AoError):
+        reader.commit(Batch(log=[scheduler.assign(1, "a", b"[]")]), sync=False)
+    reader.close()
+    with pytest.raises(AoError):
+        Store.reading(store.path.with_name("none.db")).processes()
+
+
+# Scheduler --------------------------------------------------------------------------------------
+
+
+def test_ticks_stand_behind_slots(scheduler):
+    placed = [scheduler.assign(1, "a", b"", tick=tick) for tick in (False, True, True, False, True)]
+    assert [(p.slot, p.tick) for p in placed] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert placed[0].chain == placed[2].chain != placed[3].chain
+    assert all(p.root == p.seq and p.ordinal == 0 for p in placed)
+
+
+def test_what_was_forgotten_is_handed_out_again(store, scheduler):
+    first = scheduler.assign(1, "a", b"[]")
+    store.commit(Batch(log=[first]), sync=False)
+    lost = scheduler.assign(1, "b", b"[]")
+    scheduler.forget()
+    again = scheduler.assign(1, "c", b"[]", cause=first, idx=3)
+    assert (again.seq, again.slot) == (lost.seq, lost.slot)
+    assert (again.root, again.cause, again.idx) == (first.seq, first.seq, 3)
+    assert Scheduler(store, lambda: 0).assign(1, "d", b"").timestamp == first.timestamp
+
+
+# Roots ------------------------------------------------------------------------------------------
+
+
+def entry(seq, root, message_id=""):
+    return Logged(seq, 1, seq, 0, message_id, None, None, root, 0, 0, 0, "", None, b"")
+
+
+def test_a_root_settles_when_all_it_caused_is_done():
+    async def scenario():
+        roots = Roots(lambda root: {7: "old"}.get(root, ""))
+        roots.begin(entry(1, 1, "first"))
+        roots.begin(entry(8, 7, "child of an earlier run"))
+        waits = [asyncio.ensure_future(roots.wait(name)) for name in ("first", "old", "unknown")]
+        await asyncio.sleep(0)
+        assert [wait.done() for wait in waits] == [False, False, True]
+        roots.begin(entry(9, 1))
+        roots.done(entry(1, 1))
+        assert roots.take_settled() == [] and roots.computed_to(9) == 7
+        roots.done(entry(9, 1))
+        assert roots.take_settled() == [1] and roots.is_awaited(1)
+        roots.settle(1)
+        await waits[0]
+        roots.forget_all()
+        roots.settle_empty()
+        await waits[1]
+        assert roots.computed_to(9) == 9
+
+    asyncio.run(scenario())
+
+
+# Wire -------------------------------------------------------------------------------------------
+
+any_text = st.binary(max_size=30).map(text) | st.text(max_size=30)
+ids = st.text("abcXYZ019-_", max_size=43)
+messages = st.builds(
+    Message,
+    id=ids,
+    owner=ids,
+    from_=any_text,
+    target=any_text,
+    data=st.binary(max_size=60),
+    tags=st.lists(st.builds(Tag, any_text, any_text), max_size=5).map(tuple),
+    anchor=any_text,
+    pushed_for=ids,
+    assignment=st.none() | st.just(Assignment("p", 1, 0, 2, 3, "c")),
+)
+
+
+@given(messages)
+def test_a_message_survives_the_wire(message):
+    stored = wire.dump(wire.from_message(message))
+    assert wire.to_message(wire.load(stored), message.assignment) == message
+    assert wire.dump(wire.load(stored)) == stored
+
+
+@given(st.binary())
+def test_bytes_are_text_and_back(data):
+    assert raw(text(data)) == data
+    assert wire.narrow(text(data)).encode("latin-1") == data
+    assert text(data) == wire.widen(wire.narrow(text(data)))
+    wire.printable(text(data)).encode()
+
+
+@given(st.lists(st.tuples(any_text, any_text)), any_text)
+def test_the_first_tag_of_a_name_counts(pairs, name):
+    flat = [part for pair in pairs for part in pair]
+    assert wire.tag(flat, name) == next((value for key, value in pairs if key == name), "")
+
+
+outgoing = st.tuples(
+    st.booleans(),
+    st.none() | st.text("ab", min_size=1),
+    st.text("xé"),
+    st.text("0"),
+    st.lists(st.tuples(st.text("n"), st.text("v"))),
+)
+assigned = st.tuples(st.text("m"), st.lists(st.text("p")))
+
+
+@given(st.lists(st.text("r")), st.lists(outgoing), st.lists(assigned))
+def test_an_outbox_is_read_as_it_was_written(resumed, sent, assignments):
+    result = [False, "out", "prompt", False, len(resumed), *resumed, len(sent)]
+    for spawn, target, data, anchor, tags in sent:
+        result += [
+            spawn,
+            target or False,
+            data,
+            anchor,
+            len(tags),
+            *(part for tag in tags for part in tag),
+        ]
+    result.append(len(assignments))
+    for message, processes in assignments:
+        result += [message, len(processes), *processes]
+    outbox = wire.Outbox(result)
+    assert outbox.resumed == resumed
+    assert [
+        (*m[:4], list(zip(m[4][::2], m[4][1::2], strict=True))) for m in outbox.messages
+    ] == sent
+    assert outbox.assignments == assignments
+    wire.check_result(False, result)
+    failed = ["text", "out", "", False, 0]
+    assert wire.Outbox(failed).messages == []
+    wire.check_result(True, failed)

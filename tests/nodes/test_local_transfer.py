@@ -1,0 +1,271 @@
+"""Export and import, deleting, verifying, and the environment a process was born with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+
+import pytest
+from local_home import database, in_loop, opened
+
+from aoshell.errors import AoError
+from aoshell.nodes.local import transfer
+from aoshell.sandbox import environment
+
+
+@pytest.fixture
+def elsewhere(tmp_path, wallet):
+    """Another node of the same user."""
+    return lambda: opened(tmp_path / "other", wallet)
+
+
+async def lived(local):
+    """A process that has done something of everything."""
+    module = await local.node.upload(b"Born = 'of a module'", "made")
+    pid = await local.spawn("Born = 'of a module'", name="traveller")
+    await local.eval(pid, "Count = 1 Text = 'é\\255\\0'")
+    await local.eval(pid, "error('on purpose')")
+    await local.eval(pid, "Count = Count + 1 Send({Target = ao.id, Data = 'to myself'})")
+    await local.eval(pid, 'Send({Target = "nobody", Data = "lost"})')
+    assert module.id == (await local.node.find(pid)).module
+    return pid
+
+
+def told(entries):
+    return [(e.message, e.result) for e in entries]
+
+
+@in_loop
+async def test_a_process_goes_round_and_goes_on(opening, elsewhere):
+    async with opening() as local:
+        pid = await lived(local)
+        data = await local.node.export(pid)
+        before = told(await local.entries(pid))
+    async with elsewhere() as other:
+        info = await other.node.restore(data)
+        assert (info.id, info.name, info.slots, info.computed) == (
+            pid,
+            "traveller",
+            len(before),
+            len(before),
+        )
+        assert told(await other.entries(pid)) == before
+        assert await other.node.verify_log(pid) == []
+        assert await other.value(pid, "Count .. Born .. #Errors .. #Text") == "2of a module14"
+        assert (await other.node.fetch(info.module)).data == b"Born = 'of a module'"
+        again = await other.node.export(pid)
+    async with elsewhere() as other:
+        assert told(await other.entries(pid))[:-1] == before
+        assert again.startswith(transfer.MAGIC)
+
+
+@in_loop
+async def test_what_was_pending_when_exported_is_computed_when_imported(opening, elsewhere):
+    async with opening() as local:
+        pid = await local.spawn()
+        await local.post(pid, "local n = 0 for i = 1, 3e6 do n = n + i end Done = 1", Action="Eval")
+        last = await local.post(pid, "Done = Done + 1", Action="Eval")
+        data = await local.node.export(pid)  # nothing was awaited: neither has begun
+    async with elsewhere() as other:
+        info = await other.node.restore(data)
+        assert (info.slots, info.computed) == (3, 1)
+        assert (await other.node.result(pid, last.slot)).ok
+        await other.node.settled(last.id)
+        assert await other.value(pid, "Done") == "2"
+
+
+@in_loop
+async def test_importing_twice_is_refused(opening):
+    async with opening() as local:
+        pid = await lived(local)
+        data = await local.node.export(pid)
+        running = await local.post(pid, "Count = Count + 1", Action="Eval")
+        with pytest.raises(AoError, match="already") as raised:
+            await local.node.restore(data)
+        assert ".delete" in raised.value.hint
+        assert (await local.node.result(pid, running.slot)).ok
+        await local.node.delete(pid)
+        await local.node.restore(data)
+        assert await local.value(pid, "Count") == "2"
+
+
+def rewritten(data, change):
+    """An export with its records changed: a file that somebody made by hand."""
+    records = [
+        json.loads(line) for line in zlib.decompress(data[len(transfer.MAGIC) :]).splitlines()
+    ]
+    change(records)
+    return transfer.MAGIC + zlib.compress(b"".join(json.dumps(r).encode() + b"\n" for r in records))
+
+
+def spoil(part, key, value):
+    def change(records):
+        record = next(r for r in records if part in r)
+        record[part][key] = value
+
+    return change
+
+
+CRAFTED = {
+    "cron is no JSON": spoil("process", "cron", "x"),
+    "cron is another JSON": spoil("process", "cron", "[[1,2]]"),
+    "cron has no interval": spoil("process", "cron", "[[0,0,[]]]"),
+    "id is a number": spoil("process", "id", 5),
+    "id is a path": spoil("process", "id", "../../../" + "x" * 34),
+    "name holds escapes": spoil("process", "name", "\x1b[2J"),
+    "name is missing": lambda records: records[0]["process"].pop("name"),
+    "body is no JSON": spoil("message", "body", "["),
+    "body is no list": spoil("message", "body", "{}"),
+    "body is too short": spoil("message", "body", '["a"]'),
+    "body has half a tag": spoil("message", "body", '["a","a","a","a","","","","Name"]'),
+    "body holds numbers": spoil("message", "body", "[1,2,3,4,5,6,7]"),
+    "slot is text": spoil("message", "slot", "first"),
+    "slot is missing": spoil("message", "slot", 7),
+    "time is text": spoil("message", "timestamp", "now"),
+    "result is no list": spoil("result", "body", "5"),
+    "result is short": spoil("result", "body", '[false,"",""]'),
+    "outcome is unknown": spoil("result", "outcome", "great"),
+    "nothing in the log": lambda records: records.__delitem__(slice(1, None)),
+    "module is not what its id says": spoil("module", 2, "AAAA"),
+    "a field too much": spoil("process", "more", 1),
+}
+
+
+@pytest.mark.parametrize("kind", CRAFTED)
+@in_loop
+async def test_a_file_that_is_wrong_inside_changes_nothing(opening, elsewhere, kind):
+    async with opening() as local:
+        data = rewritten(await local.node.export(await lived(local)), CRAFTED[kind])
+    async with elsewhere() as other:
+        pid = await other.spawn()
+        with pytest.raises(AoError) as raised:
+            await other.node.restore(data)
+        assert raised.value.stage == "import"
+        assert [info.id for info in await other.node.processes()] == [pid]
+        assert await other.value(pid, "1 + 1") == "2"
+    async with elsewhere() as other:
+        assert await other.value(pid, "1 + 1") == "2"
+
+
+@in_loop
+async def test_damaged_files_are_refused(opening):
+    async with opening() as local:
+        pid = await lived(local)
+        data = await local.node.export(pid)
+        await local.node.delete(pid)
+        damaged = [b"", b"x", transfer.MAGIC, data[:-1], data[: len(data) // 2], data[1:]]
+        middle = len(data) // 2
+        damaged.append(data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :])
+        for bad in damaged:
+            with pytest.raises(AoError) as raised:
+                await local.node.restore(bad)
+            assert raised.value.stage == "import"
+        assert await local.node.processes() == []
+        await local.node.restore(data)
+
+
+@in_loop
+async def test_delete_forgets_a_process_and_nothing_else(opening, folder):
+    async with opening() as local:
+        pid, other = await lived(local), await local.spawn(name="stays")
+        await local.eval(other, "Kept = 1")
+        running = await local.post(pid, "while true do end", Action="Eval")
+        waiting = asyncio.ensure_future(local.node.result(pid, running.slot))
+        busy = await local.post(other, "Kept = Kept + 1", Action="Eval")
+        await asyncio.sleep(0)
+        await local.node.delete(pid)
+        with pytest.raises(AoError):
+            await waiting
+        await asyncio.wait_for(local.node.settled(running.id), 5)
+        assert (await local.node.result(other, busy.slot)).ok
+        assert [info.name for info in await local.node.processes()] == ["stays"]
+        assert await local.reasons() == []
+        for call in (local.node.export(pid), local.node.delete(pid), local.node.verify_log(pid)):
+            with pytest.raises(AoError, match="no process"):
+                await call
+        await local.eval(other, f'Send({{Target = "{pid}", Data = "x"}})')
+        assert len(await local.reasons()) == 1
+        assert await local.value(other, "Kept") == "2"
+    db = database(folder)
+    assert db.execute("SELECT count(*) FROM log WHERE process = 1").fetchone() == (0,)
+    assert db.execute(
+        "SELECT count(*) FROM results WHERE seq NOT IN (SELECT seq FROM log)"
+    ).fetchone() == (0,)
+    db.close()
+
+
+# Verifying --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "part"),
+    [
+        ("outcome", "error", "was error, is ok"),
+        ("body", b'[false,"forged","",false,0,0,0]', "output was 'forged'"),
+    ],
+)
+@in_loop
+async def test_a_tampered_result_is_found_and_its_slot_named(opening, folder, column, value, part):
+    async with opening() as local:
+        pid = await lived(local)
+        assert await local.node.verify_log(pid) == []
+        await local.eval(pid, "Count")
+    db = database(folder)
+    db.execute(
+        f"UPDATE results SET {column} = ? WHERE seq = (SELECT seq FROM log WHERE slot = 3)",
+        (value,),
+    )
+    db.close()
+    async with opening() as local:
+        found = await local.node.verify_log(pid)
+        assert found and found[0].startswith("slot 3: ") and part in found[0]
+
+
+@in_loop
+async def test_a_tampered_message_is_found(opening, folder):
+    async with opening() as local:
+        pid = await local.spawn()
+        await local.eval(pid, "Count = 1")
+        await local.eval(pid, "Count")
+    db = database(folder)
+    db.execute(
+        "UPDATE log SET body = CAST(replace(body, 'Count = 1', 'Count = 9') AS BLOB) WHERE slot = 1"
+    )
+    db.close()
+    async with opening() as local:
+        found = await local.node.verify_log(pid)
+        assert [line.partition(":")[0] for line in found] == ["slot 2"]
+
+
+# The environment --------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_process_keeps_the_environment_it_was_born_with(opening, folder, elsewhere):
+    older = environment.sources()
+    older[".utils"] += "\n"
+    older[".process"] = older[".process"].replace('_version = "2.0.4"', '_version = "1.9.9"')
+    data = environment.pack(older)
+    async with opening() as local:
+        new, old = await local.spawn(), await local.spawn()
+        builtin = local.engine.modules.environment
+        local.engine.store.add_module(environment.module_id(data), "environment", data, "", 0)
+        await local.node.upload(b"-- code", "code")
+    db = database(folder)
+    db.execute(
+        "UPDATE processes SET environment = ?, module = ? WHERE id = ?",
+        (environment.module_id(data), environment.module_id(data), old),
+    )
+    db.close()
+    async with opening() as local:
+        assert "2.0.4" in (await local.eval(new, "1")).prompt
+        assert "1.9.9" in (await local.eval(old, "Mine = 1")).prompt
+        assert local.engine.modules.environment == builtin
+        packed = await local.node.export(old)
+    async with opening() as local:
+        assert "1.9.9" in (await local.eval(old, "Mine = Mine + 1")).prompt
+        assert await local.value(old, "Mine") == "2"
+    async with elsewhere() as other:
+        await other.node.restore(packed)
+        assert "1.9.9" in (await other.eval(old, "Mine = Mine + 1")).prompt

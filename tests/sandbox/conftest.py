@@ -1,0 +1,40 @@
+"""A zygote for all tests of the sandbox, and workers from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from sandbox_worker import Driven, driven
+
+from aoshell.sandbox.supervisor import Supervisor
+
+
+def spared(call: Callable[[int, int], None], forbidden: tuple[int, ...]) -> Callable[..., None]:
+    def kill(target: int, number: int) -> None:
+        assert target > 1 and target not in forbidden, f"a signal to {target} hits bystanders"
+        call(target, number)
+
+    return kill
+
+
+@pytest.fixture(autouse=True)
+def _bystanders_are_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests forge what workers say: a bug must fail here before it ends every process there is."""
+    monkeypatch.setattr(os, "kill", spared(os.kill, (os.getpid(),)))
+    monkeypatch.setattr(os, "killpg", spared(os.killpg, (os.getpgid(0),)))
+
+
+@pytest.fixture(scope="session")
+def supervisor() -> Iterator[Supervisor]:
+    supervisor = Supervisor()
+    supervisor.start()
+    yield supervisor
+    supervisor.close()
+
+
+@pytest.fixture
+def worker(supervisor: Supervisor) -> Iterator[Driven]:
+    with driven(supervisor) as worker:
+        yield worker

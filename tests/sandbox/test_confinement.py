@@ -1,0 +1,312 @@
+"""What the operating system denies a worker, whatever runs in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandbox_guest import definition
+from sandbox_worker import Driven, driven, eventually, group_of, is_alive
+
+from aoshell.sandbox import confine, supervisor
+from aoshell.sandbox.supervisor import Supervisor
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+FILTERED = pytest.mark.skipif(
+    os.uname().machine not in ("x86_64", "aarch64"), reason="no filter for this machine"
+)
+
+
+def proc(pid: int, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_text(encoding="ascii")
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = (line.partition(":") for line in proc(pid, "status").splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        return {int(entry.name): str(entry.readlink()) for entry in folder.iterdir()}
+    except PermissionError:
+        pytest.skip("the process hides its descriptors from this user, as it should")
+
+
+@pytest.fixture
+def inherited(tmp_path: Path) -> Iterator[int]:
+    """A descriptor that children inherit, as a shell's redirection makes one."""
+    fd = os.open(tmp_path / "secret", os.O_CREAT | os.O_RDWR)
+    high = 60
+    os.dup2(fd, high, inheritable=True)
+    yield high
+    os.close(fd)
+    os.close(high)
+
+
+def test_a_worker_has_its_sockets_and_nothing_else(inherited: int) -> None:
+    own = Supervisor()
+    own.start()
+    try:
+        with driven(own) as worker:
+            found = descriptors(worker.worker.pid)
+            sockets = [fd for fd, target in found.items() if target.startswith("socket:")]
+            others = {target for target in found.values() if not target.startswith("socket:")}
+            assert len(sockets) == confine.SOCKETS
+            assert others == {"/dev/null"}
+            assert inherited not in found
+    finally:
+        own.close()
+    # Control: a child that does not let go of it has it.
+    child = subprocess.Popen(["sleep", "5"], close_fds=False)
+    assert inherited in descriptors(child.pid)
+    child.kill()
+    child.wait()
+
+
+def test_a_worker_has_no_environment_and_no_folder(worker: Driven) -> None:
+    pid = worker.worker.pid
+    try:
+        assert proc(pid, "environ") == ""
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"  # noqa: PTH115
+    except PermissionError:
+        pytest.skip("the process hides it from this user, as it should")
+    assert "PATH" in os.environ  # control: there was something to inherit
+
+
+def test_a_worker_has_no_privileges_to_gain(worker: Driven) -> None:
+    found = status(worker.worker.pid)
+    assert found["NoNewPrivs"] == "1"
+    limits = proc(worker.worker.pid, "limits")
+    for name in ("Max core file size", "Max file size"):
+        line = next(line for line in limits.splitlines() if line.startswith(name))
+        assert line.split()[len(name.split()) :][:2] == ["0", "0"]
+
+
+@FILTERED
+def test_a_workers_system_calls_are_filtered(worker: Driven) -> None:
+    assert status(worker.worker.pid)["Seccomp"] == "2"
+
+
+# System calls from inside a worker ----------------------------------------------------------------
+
+# The zygote's program, with a command that makes Python calls in the worker instead of `failed`.
+PROBE = """
+import errno, os, resource, signal, socket, sys
+sys.path[:0] = sys.argv[2:]
+from aoshell.sandbox import confine, worker
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+
+def call(name, *arguments):
+    if libc[name](*arguments) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+def probe(self, seq, code):
+    try:
+        answer = repr(eval(code))
+    except OSError as error:
+        answer = errno.errorcode[error.errno]
+    self._send(["broken", answer])
+
+worker.Worker._failed = probe
+WITHOUT
+worker.main()
+"""
+NO_FILTER = "confine.filter_system_calls = lambda libc: False\n"
+NO_LIMITS = "resource.setrlimit = lambda *given: None\n"
+
+# What a call answers without the filter: it must not be EPERM for another reason.
+CALLS = {
+    "os.open('/etc/passwd', os.O_RDONLY)": "EMFILE",
+    "open('/etc/passwd')": "EMFILE",
+    "os.open('/', os.O_RDONLY)": "EMFILE",
+    "os.listdir('/')": "EMFILE",
+    "socket.socket()": "EMFILE",
+    "socket.socketpair()": "EMFILE",
+    "os.memfd_create('x')": "EMFILE",
+    "os.execv('/bin/no-such-program', ['x'])": "ENOENT",
+    "os.unlink('/nowhere/at/all')": "ENOENT",
+    "os.rename('/nowhere/at/all', '/nowhere/else')": "ENOENT",
+    "os.mkdir('/nowhere/at/all')": "ENOENT",
+    "os.rmdir('/nowhere/at/all')": "ENOENT",
+    "os.link('/nowhere/at/all', '/nowhere/else')": "ENOENT",
+    "os.symlink('x', '/nowhere/at/all')": "ENOENT",
+    "os.chmod('/nowhere/at/all', 0)": "ENOENT",
+    "os.chown('/nowhere/at/all', 0, 0)": "ENOENT",
+    "os.truncate('/nowhere/at/all', 0)": "ENOENT",
+    "os.utime('/nowhere/at/all')": "ENOENT",
+    "os.chdir('/nowhere/at/all')": "ENOENT",
+    "call('ptrace', 17, 0, 0, 0)": "ESRCH",  # PTRACE_DETACH from nobody
+    "call('bind', 4, None, 0)": "EINVAL",
+    "call('connect', 4, None, 0)": "EINVAL",
+    "resource.prlimit(0, resource.RLIMIT_CORE)": "(0, 0)",
+}
+
+
+@pytest.fixture
+def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """ask(code, without) evaluates Python in a worker; without: lines that take a wall down."""
+    opened: list[Supervisor] = []
+    spawn = os.posix_spawn
+
+    def worker_with(without: str) -> Driven:
+        script = tmp_path / "probe.py"
+        script.write_text(PROBE.replace("WITHOUT\n", without), encoding="ascii")
+
+        def start(path: str, argv: list[str], *rest: Any, **more: Any) -> int:
+            replaced = [str(script) if item.endswith("worker.py") else item for item in argv]
+            return spawn(path, replaced, *rest, **more)
+
+        monkeypatch.setattr(supervisor.os, "posix_spawn", start)
+        own = Supervisor()
+        own.start()
+        opened.append(own)
+        return Driven(own)
+
+    def ask(code: str, without: str = "") -> str:
+        worker = worker_with(without)
+        try:
+            worker.send(["failed", worker.epoch, 2, code])
+            answer: str = worker.await_frame("broken", "gone")[1]
+            return answer
+        finally:
+            worker.close()
+
+    yield ask
+    for own in opened:
+        own.close()
+
+
+@FILTERED
+@pytest.mark.parametrize("code", CALLS)
+def test_a_system_call_is_refused(code: str, probed: Any) -> None:
+    assert probed(code) == "EPERM"
+
+
+@pytest.mark.parametrize("code", CALLS)
+def test_control_without_the_filter_it_is_not(code: str, probed: Any) -> None:
+    """What is left then is the limit on descriptors, which holds on other systems too."""
+    answer = probed(code, NO_FILTER)
+    assert answer == CALLS[code]
+
+
+def test_control_without_either_a_file_opens(probed: Any) -> None:
+    answer = probed("open('/etc/passwd').readline()[:4]", NO_FILTER + NO_LIMITS)
+    assert answer == "'root'"
+
+
+def test_control_unconfined_a_worker_is_a_process_like_ours(probed: Any) -> None:
+    unconfined = "confine.confine = lambda control: None\n"
+    read = "open('/proc/self/status').read()"
+    found = dict(line.split(":", 1) for line in eval(probed(read, unconfined)).splitlines())
+    ours = status(os.getpid())
+    for name in ("NoNewPrivs", "Seccomp"):
+        assert found[name].strip() == ours[name]
+    assert probed("os.getcwd()", unconfined) == repr(str(Path.cwd()))
+
+
+def test_what_a_worker_needs_is_let_through(probed: Any) -> None:
+    assert probed("os.waitpid(os.fork() or os._exit(7), 0)[1] >> 8") == "7"
+    assert probed("[len(os.urandom(4)), os.getpid() > 0, len(bytearray(1 << 26)) > 0]") == (
+        "[4, True, True]"
+    )
+
+
+def test_the_filter_is_well_formed() -> None:
+    for machine in (0, 1):
+        program = confine.program(machine)
+        assert len(program) % 8 == 0
+        assert len(program) // 8 < 4096  # the kernel's bound
+
+
+# Errors in a worker -------------------------------------------------------------------------------
+
+
+def test_errors_in_a_confined_worker_stay_what_they_are(supervisor: Supervisor) -> None:
+    """Whatever Python imports late would fail to be found."""
+    for frame, answer in (
+        (["env", 0, {".process": "error('no such thing')"}], "no such thing"),
+        (["env", 0, {".process": "syntax error here"}], "syntax error"),
+        (["env", 0, {".process": "return {handle = function() end}"}], "gone"),
+    ):
+        with driven(supervisor) as worker:
+            worker.send(frame)
+            worker.send(["boot", 0, "no number", *definition()])  # a bug of ours: it dies of it
+            said = worker.await_frame("broken", "gone")
+            assert answer in said[-1]
+    with driven(supervisor) as worker:
+        worker.send(["image", 0, 5, 7])
+        worker.worker._main.send(b"garbage")
+        assert "the checkpoint cannot be used" in worker.await_frame("broken", "gone")[1]
+
+
+# The shell dies -----------------------------------------------------------------------------------
+
+SHELL = """
+import asyncio, sys
+sys.path[:0] = [{tests!r}, {repo!r}]
+from sandbox_worker import Driven
+from aoshell.sandbox.supervisor import Supervisor
+supervisor = Supervisor()
+supervisor.start()
+idle, busy, dry = (Driven(supervisor) for _ in range(3))
+from sandbox_guest import eval_message
+busy.start(eval_message("while true do end"), 1.0)
+dry.send(["dry", 0, 1, 1.0, *eval_message("while true do end")])
+print(supervisor._pid, idle.worker.group, busy.worker.group, dry.worker.group, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_all_vanish_with_a_shell_that_is_killed() -> None:
+    repo, tests = Path(__file__).parents[2], Path(__file__).parent
+    script = textwrap.dedent(SHELL).format(repo=str(repo), tests=str(tests))
+    shell = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert shell.stdout and shell.stdin
+    zygote, *groups = map(int, shell.stdout.readline().split())
+    assert is_alive(zygote) and all(map(group_of, groups))  # control: they live while it does
+    time.sleep(0.2)
+    assert all(map(group_of, groups))
+    shell.send_signal(signal.SIGKILL)
+    shell.wait()
+    shell.stdin.close()
+    shell.stdout.close()
+    # The one that computes ends at the end of its message's time, the others at once.
+    assert eventually(lambda: not is_alive(zygote))
+    assert eventually(lambda: not any(map(group_of, groups)), 6.0)
+
+
+# Cost ---------------------------------------------------------------------------------------------
+
+
+@FILTERED
+def test_the_filter_is_cheap() -> None:
+    """To install, in a child: a small part of the 5 ms that a start may lose."""
+    read, write = os.pipe()
+    if os.fork() == 0:
+        import ctypes
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(38, 1, 0, 0, 0)
+        start = time.perf_counter()
+        installed = confine.filter_system_calls(libc)
+        os.write(write, f"{installed} {(time.perf_counter() - start) * 1000}".encode())
+        os._exit(0)
+    os.wait()
+    installed, milliseconds = os.read(read, 100).split()
+    os.close(read)
+    os.close(write)
+    assert installed == b"True"
+    assert float(milliseconds) < 5

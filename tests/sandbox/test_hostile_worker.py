@@ -1,0 +1,299 @@
+"""A worker that is not believed: what it can say, and what becomes of the shell that hears it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sandbox_worker import is_alive
+
+from aoshell.nodes.local import wire
+from aoshell.sandbox import frames
+from aoshell.sandbox.frames import Reader, Unbelievable, encode, image_header, said
+from aoshell.sandbox.supervisor import Worker
+
+RESULT = [False, "out", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
+DONE = ["done", 0, 1, "ok", 0.5, 1000, *RESULT]
+GOOD = [
+    ["ready", 5],
+    ["parked", 1, 6],
+    DONE,
+    ["dried", 1, "ok", 1, 0, *RESULT],
+    ["promoted", 1, "time", "printed", 7],
+    ["broken", "text"],
+]
+BAD: list[Any] = [
+    [],
+    [None],
+    [[]],
+    [{}],
+    ["gone"],
+    ["__class__"],
+    ["frame"],
+    ["ready"],
+    ["ready", "5"],
+    ["ready", -1],
+    ["ready", 1.0],
+    ["ready", True],
+    ["ready", 5, 6],
+    ["ready", 1 << 64],
+    ["parked", 1],
+    ["parked", None, 6],
+    ["done"],
+    ["done", 0, 1, "ok", "0.5", 1000],
+    ["done", 0, 1, "ok", float("nan"), 1000],
+    ["done", 0, 1, "ok", float("inf"), 1000],
+    ["done", 0, 1, "ok", -1, 1000],
+    ["done", 0, 1, "ok", 1, -5],
+    ["done", 0, 1, "ok", 1, 1 << 63],
+    ["done", 0, 1, ["ok"], 1, 1],
+    ["promoted", 1, "time", "\u1234", 7],
+    ["promoted", 1, "time", None, 7],
+    ["broken", "\ud800"],
+    ["broken", b"x".hex(), 1],
+]
+
+
+@pytest.mark.parametrize("frame", GOOD, ids=lambda frame: frame[0])
+def test_what_a_worker_says_passes(frame: list[Any]) -> None:
+    assert said(frame) is frame
+
+
+@pytest.mark.parametrize("frame", BAD, ids=repr)
+def test_what_no_worker_says_does_not(frame: list[Any]) -> None:
+    with pytest.raises(Unbelievable):
+        said(frame)
+
+
+@given(st.binary())
+def test_a_reader_raises_one_kind_of_error(data: bytes) -> None:
+    reader = Reader()
+    reader.feed(data)
+    try:
+        while (frame := reader.frame()) is not None:
+            said(frame)
+    except Unbelievable:
+        pass
+
+
+def body(text: bytes) -> bytes:
+    return len(text).to_bytes(4, "big") + text
+
+
+GARBAGE = {
+    "no json": body(b"hello"),
+    "no list": body(b'{"ready": 1}'),
+    "a number": body(b"7"),
+    "nothing": body(b""),
+    "deep": body(b"[" * 200_000),
+    "deep and closed": body(b"[" * 100_000 + b"]" * 100_000),
+    "digits": body(b"[" + b"9" * 100_000 + b"]"),
+    "huge": (frames.LIMIT + 1).to_bytes(4, "big") + b"[",
+    "hugest": b"\xff" * 64,
+    "out of turn": encode(DONE),
+    "group of all": encode(["ready", 1]),
+    "our own group": encode(["ready", os.getpgid(0)]),
+    "ourselves": encode(["ready", os.getpid()]),
+    "no group": encode(["ready", 0]),
+    "nobody": encode(["ready", 1 << 40]),
+}
+
+
+MEANINGLESS = [name for name, data in GARBAGE.items() if data[4:7] not in (b'["d', b'["r')]
+
+
+@pytest.mark.parametrize("what", MEANINGLESS)
+def test_garbage_is_unbelievable(what: str) -> None:
+    reader = Reader()
+    reader.feed(GARBAGE[what])
+    with pytest.raises(Unbelievable):
+        reader.frame()
+
+
+def test_a_frame_up_to_the_limit_is_waited_for() -> None:
+    """The control: what is refused above is refused for its size, before it has come."""
+    reader = Reader()
+    reader.feed(frames.LIMIT.to_bytes(4, "big"))
+    assert reader.frame() is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [[], [1, 2, 3], [1, 2, -3, ""], [1, 2, "3", ""], [1, 2, 1 << 40, ""], [-1, 2, 3, ""],
+     [1, 2, 3, None], [1, 2, 3, "", 5], [1 << 64, 2, 3, ""]],
+)  # fmt: skip
+def test_a_header_of_no_image_is_unbelievable(header: list[Any]) -> None:
+    assert image_header([1, 2, 3, ""])
+    with pytest.raises(Unbelievable):
+        image_header(header)
+
+
+# Results ------------------------------------------------------------------------------------------
+
+BAD_RESULTS: list[list[Any]] = [
+    [],
+    [False],
+    RESULT[:-1],
+    [*RESULT, 0],
+    [None, *RESULT[1:]],
+    [5, *RESULT[1:]],
+    [False, None, "", False, 0, 0, 0],
+    [False, "", "", 0, 0, 0, 0],
+    [False, "", "", False, 1, 0, 0],
+    [False, "", "", False, -1, 0, 0],
+    [False, "", "", False, 0, 1 << 62, 0],
+    [False, "", "", False, 0, float("nan"), 0],
+    [False, "", "", False, 0, -5, 0],
+    [False, "", "", False, 0, 1, False, "to", "data", "", 2, "n", "v", 0],
+    [False, "", "", False, 0, 1, False, 5, "data", "", 0, 0],
+    [False, "", "", False, 0, 1, False, None, "data", "", 0, 0],
+    [False, "", "", False, 0, 1, "spawn", False, "data", "", 0, 0],
+    [False, "", "", False, 0, 1, False, "to", "\u20ac", "", 0, 0],
+    [False, "", "", False, 0, 1, False, "to", "data", "", 1, "n", ["v"], 0],
+    [False, "", "", False, 0, 0, 1, "m", -1],
+    [False, "", "", False, 0, 0, 1, "m", 2, "p"],
+]
+
+
+@pytest.mark.parametrize("result", BAD_RESULTS, ids=repr)
+def test_a_malformed_result_is_unbelievable(result: list[Any]) -> None:
+    with pytest.raises(Unbelievable):
+        wire.check_result(False, result)
+
+
+def test_a_result_is_believed() -> None:
+    wire.check_result(False, RESULT)
+    wire.check_result(False, [False, "", "", True, 1, "m", 0, 1, "m", 2, "p", "q"])
+    wire.check_result(True, ["error", "", "", False, 0])
+    assert wire.Outbox(RESULT).messages == [(False, "to", "data", "", ["name", "value"])]
+
+
+@given(st.lists(st.none() | st.booleans() | st.integers(-2, 9) | st.text(max_size=2), max_size=14))
+def test_what_is_believed_can_be_read_and_stored(result: list[Any]) -> None:
+    for failed in (True, False):
+        try:
+            wire.check_result(failed, result)
+        except Unbelievable:
+            continue
+        wire.Outbox(result)
+        assert wire.load(wire.dump(result)) == result
+
+
+# The shell's end of a worker ----------------------------------------------------------------------
+
+
+class Shell:
+    """A `Worker` whose other end is in the test's hands, on a loop that keeps what goes wrong."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.wrong: list[Any] = []
+        self.loop.set_exception_handler(lambda _loop, context: self.wrong.append(context))
+        main, self.main = socket.socketpair()
+        side, self.side = socket.socketpair()
+        self.frames: list[Any] = []
+        self.images: list[Any] = []
+        self.ends = 0
+        self.worker = Worker(
+            self.loop, main, side, self.frames.append, lambda *i: self.images.append(i), self._gone
+        )
+
+    def _gone(self) -> None:
+        self.ends += 1
+
+    def turn(self, seconds: float = 0.05) -> None:
+        self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    def hear(self, *frames: list[Any]) -> None:
+        self.main.sendall(b"".join(map(encode, frames)))
+        self.turn()
+
+    def close(self) -> None:
+        self.worker.close()
+        self.main.close()
+        self.side.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def shell() -> Iterator[Shell]:
+    shell = Shell()
+    yield shell
+    shell.close()
+    assert not shell.wrong
+
+
+@pytest.fixture
+def bystander() -> Iterator[int]:
+    """A process of the user's that is none of the worker's, in a group of its own."""
+    process = subprocess.Popen(["sleep", "30"], start_new_session=True)
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_a_worker_that_sends_garbage_is_gone(what: str, shell: Shell) -> None:
+    shell.main.setblocking(False)
+    shell.main.send(GARBAGE[what])
+    shell.turn(0.1)
+    assert (shell.ends, shell.frames) == (1, [])
+
+
+def test_garbage_behind_a_beginning_ends_it_and_its_group(shell: Shell, fork: int) -> None:
+    shell.hear(["ready", fork], ["what", 1])
+    assert (shell.ends, shell.frames) == (1, [["ready", fork]])
+    assert os.waitid(os.P_PID, fork, os.WEXITED | os.WNOWAIT).si_status == signal.SIGKILL
+
+
+def test_garbage_instead_of_an_image_ends_it_too(shell: Shell) -> None:
+    shell.side.sendall(encode([1, 2, 3, "", "more"]))
+    shell.turn()
+    assert (shell.ends, shell.images) == (1, [])
+
+
+def test_images_behind_one_another(shell: Shell) -> None:
+    shell.side.sendall(
+        encode([1, 2, 3, ""]) + b"abc" + encode([2, 3, 0, "why"]) + encode([3, 4, 1, ""])
+    )
+    shell.turn()
+    shell.side.sendall(b"d")
+    shell.turn()
+    assert shell.images == [(1, 2, b"abc"), (2, 3, b""), (3, 4, b"d")]
+
+
+@pytest.fixture
+def fork() -> Iterator[int]:
+    """What stands for the worker's own process: a group leader that may be killed."""
+    process = subprocess.Popen(["sleep", "30"], process_group=0)
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_nobody_else_is_killed_for_a_worker(shell: Shell, bystander: int, fork: int) -> None:
+    shell.hear(["ready", fork], ["parked", 1, bystander])
+    shell.worker.stop_computing()
+    assert is_alive(bystander)
+    shell.hear(["parked", 1, fork])  # control: its own process may be named, and is killed
+    shell.worker.stop_computing()
+    assert os.waitid(os.P_PID, fork, os.WEXITED | os.WNOWAIT).si_status == signal.SIGKILL
+
+
+def test_a_worker_cannot_change_its_group(shell: Shell, bystander: int, fork: int) -> None:
+    shell.hear(["ready", fork], ["ready", bystander])
+    assert shell.ends == 1
+    assert is_alive(bystander)
+
+
+def test_a_worker_is_ready_before_all_else(shell: Shell) -> None:
+    shell.hear(["parked", 1, 1])
+    assert (shell.ends, shell.frames) == (1, [])
