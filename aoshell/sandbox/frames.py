@@ -11,7 +11,7 @@ To a worker (`epoch` counts the roll-backs it has been through; older frames are
     replay      epoch seq message…           one that was computed before; nothing is answered
     failed      epoch seq text               one that had failed
     dry         epoch token seconds message…
-    checkpoint  epoch seq slot
+    checkpoint  epoch seq
 
 From a worker:
 
@@ -23,7 +23,7 @@ From a worker:
                                           computing fork died (time, killed, crash N)
     broken    text                        an image or environment that cannot be used; it ends
 
-Beside it, on a socket of its own: images, a list [seq slot length reason] and then the bytes.
+Beside it, on a socket of its own: images, a list [seq length reason] and then the bytes.
 
 What a worker says is checked before it is believed (`said`, `image_header`): a guest that found a
 hole in Lua would speak for it.
@@ -97,7 +97,7 @@ _SAID: dict[str, tuple[_Check, ...]] = {
     "broken": (is_text,),
 }
 _WITH_RESULT = ("done", "dried")
-_IMAGE = (is_count, is_count, is_count, is_text)
+_IMAGE = (is_count, is_count, is_text)
 
 
 def _fits(values: Frame, checks: tuple[_Check, ...]) -> bool:
@@ -119,7 +119,7 @@ def said(frame: Frame) -> Frame:
 
 def image_header(frame: Frame) -> Frame:
     """An image's header, as it is. Raises Unbelievable where it is none, or of too much."""
-    if not _fits(frame, _IMAGE) or frame[2] > IMAGE_LIMIT:
+    if not _fits(frame, _IMAGE) or frame[1] > IMAGE_LIMIT:
         raise Unbelievable("no header of an image")
     return frame
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BUFFER = 1 << 20  # bytes asked of the kernel for each direction, and read at once
 
 OnFrame = Callable[[Frame], None]
-OnImage = Callable[[int, int, bytes], None]
+OnImage = Callable[[int, bytes], None]
 OnGone = Callable[[], None]
 
 
@@ -258,12 +258,12 @@ class Worker:
                 return
             if self._image is None:
                 return
-            seq, slot, length, _reason = self._image
+            seq, length, _reason = self._image
             blob = self._images.take(length)
             if blob is None:
                 return
             self._image = None
-            self._on_image(seq, slot, blob)
+            self._on_image(seq, blob)
 
     def _gone(self) -> None:
         if not self._closed:

@@ -294,7 +294,7 @@ class Worker:
             printed = self._printed.text()
             self._send(["dried", token, outcome, seconds * 1000, 0, None, printed, "", False, 0])
 
-    def _checkpoint(self, seq: int, slot: int) -> None:
+    def _checkpoint(self, seq: int) -> None:
         self._bury()
         if os.fork():
             return
@@ -303,7 +303,7 @@ class Worker:
             image, reason = zlib.compress(self._runtime.image(), 1), ""
         except (ValueError, MemoryError) as error:
             image, reason = b"", str(error) or "no memory left for it"
-        body = json.dumps([seq, slot, len(image), reason]).encode("latin-1")
+        body = json.dumps([seq, len(image), reason]).encode("latin-1")
         try:
             self._side.sendall(len(body).to_bytes(4, "big") + body + image)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def header(path: Path) -> tuple[str, str, str]:
     """The command of an example's header, where its outcome stands, and what that is."""
     lines = [line.removeprefix("--") for line in path.read_text().splitlines()]
     command = next(line.strip() for line in lines if "scripts/aoshell" in line)
-    for where, said in zip(lines, lines[1:], strict=False):
+    for where, said in itertools.pairwise(lines):
         if where.strip() in ("Ends with:", "Says on its way:"):
             return command, where.strip(), said.strip()
     raise AssertionError(f"{path.name} does not say what comes out")

@@ -141,7 +141,9 @@ class Terminal:
                 continue
             except pexpect.EOF:
                 break
-        raise AssertionError(f"{pattern!r} is not on the screen:\n" + "\n".join(self.screen.display))
+        raise AssertionError(
+            f"{pattern!r} is not on the screen:\n" + "\n".join(self.screen.display)
+        )
 
 
 @pytest.fixture

@@ -27,8 +27,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.local import compute, engine
-from aoshell.nodes.local.compute import Computer, Live
+from aoshell.nodes.local import compute, engine, live
+from aoshell.nodes.local.compute import Computer
+from aoshell.nodes.local.live import Live
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.store import Store
 from aoshell.protocol.ans104 import DataItem
@@ -283,7 +284,7 @@ def main() -> None:
     compute.MAX_LIVE = job["live"]
     engine.RETRY = 0.05
     if job["often"]:
-        compute.CHECKPOINT_EVERY = compute.CHECKPOINT_SHARE = 0  # type: ignore[assignment]
+        live.CHECKPOINT_EVERY = live.CHECKPOINT_SHARE = 0  # type: ignore[assignment]
     killer = Killer(*job["plan"])
     print(json.dumps(asyncio.run(run(job, killer))))
 

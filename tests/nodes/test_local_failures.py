@@ -11,7 +11,7 @@ from local_home import NOBODY, in_loop, plain, tags, until
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local import compute
+from aoshell.nodes.local import compute, live
 from aoshell.protocol.message import Message
 
 KINDS = {
@@ -77,7 +77,7 @@ async def test_pcall_does_not_swallow_a_limit(opening, kind):
 async def test_a_failure_among_many_messages_costs_only_itself(opening, kind):
     """More messages are on their way than a worker is sent at a time, before and behind it."""
     code, _reason = KINDS[kind]
-    around = compute.WINDOW + 10
+    around = live.WINDOW + 10
     async with opening(SMALL) as local:
         pid = await local.spawn(
             'Sum = 0 Handlers.add("Add", "Add", function(msg) Sum = Sum + tonumber(msg.Data) '

@@ -11,7 +11,7 @@ import pytest
 from local_home import database, in_loop, next_event, opened, until
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import compute, engine
+from aoshell.nodes.local import engine, live
 from aoshell.nodes.local.node import LocalNode
 
 COUNTER = """
@@ -141,8 +141,8 @@ async def test_a_newer_database_is_left_alone(opening, folder):
 
 @pytest.fixture
 def often(monkeypatch):
-    monkeypatch.setattr(compute, "CHECKPOINT_EVERY", 0)
-    monkeypatch.setattr(compute, "CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr(live, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr(live, "CHECKPOINT_SHARE", 0)
 
 
 @pytest.mark.parametrize(
@@ -189,14 +189,14 @@ async def test_a_checkpoint_saves_the_replay(opening, folder, monkeypatch):
         pid = await lived(local)
         await until(lambda: (folder / "checkpoints" / f"{pid}.checkpoint").exists())
     replayed = []
-    past = compute.Live._past
+    past = live.Live._past
 
     def counting(live, after):
         for frame in past(live, after):
             replayed.append(frame[2])
             yield frame
 
-    monkeypatch.setattr(compute.Live, "_past", counting)
+    monkeypatch.setattr(live.Live, "_past", counting)
     async with opening() as local:
         info = await local.node.find(pid)
         assert info.checkpoint is not None
@@ -405,3 +405,34 @@ async def test_what_is_acknowledged_was_fsynced(opening, monkeypatch):
         await local.node.result(pid, receipt.slot)
         await local.node.settled(receipt.id)
         assert synced[-1][0] == 2 or any(mode == 2 for mode, _ids in synced[1:])
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.usefixtures("often")
+@in_loop
+async def test_a_checkpoint_ahead_of_the_log_is_discarded(opening, folder, again):
+    """What a power cut leaves: the checkpoint is there, the end of the log is not."""
+    async with opening() as local:
+        pid = await lived(local)
+        at = await local.node.slots(pid)
+        await local.eval(pid, "N = 1000")
+        path = folder / "checkpoints" / f"{pid}.checkpoint"
+        for one in list(local.engine.computer._live.values()):
+            await one.checkpoint()  # one that is under way
+            await one.checkpoint()  # and one behind it
+        ahead = path.read_bytes()
+        assert f'"slot": {at}'.encode() in ahead
+    with database(folder) as db:
+        (seq,) = db.execute("SELECT max(seq) FROM log").fetchone()
+        db.execute("DELETE FROM results WHERE seq = ?", (seq,))
+        db.execute("DELETE FROM log WHERE seq = ?", (seq,))
+        db.execute("DELETE FROM meta WHERE key = 'computed_to'")
+    if again:  # and another message has its number now
+        path.unlink()
+        async with opening() as local:
+            await local.eval(pid, "N = N + 1")
+    path.write_bytes(ahead)
+    async with opening() as local:
+        events = local.node.subscribe()
+        assert await local.value(pid, "N") == ("21" if again else "20")
+        assert "ahead of the log" in (await next_event(events, "notice")).detail

@@ -14,7 +14,7 @@ import pytest
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local import compute
+from aoshell.nodes.local import jobs
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag
@@ -201,7 +201,7 @@ def test_a_message_that_turns_every_worker_is_given_up(
         try:
             process = await spawn(node, wallet)
             node._engine.computer.drop_all()
-            betrayed.begin(script, compute.MAX_DEATHS)
+            betrayed.begin(script, jobs.MAX_DEATHS)
             result = await evaluate(node, wallet, process, "return 'never'")
             assert result.outcome == "crash"
             assert "died" in result.error
@@ -233,7 +233,7 @@ def test_a_dry_run_that_turns_every_worker_is_given_up(
                           tags=tags(Action="Eval"), data=b"return 1")  # fmt: skip
             with pytest.raises(AoError, match="died"):
                 await asyncio.wait_for(node.dryrun(process, dry), 10)
-            assert betrayed.met <= compute.MAX_DEATHS
+            assert betrayed.met <= jobs.MAX_DEATHS
             betrayed.left = 0
             assert (await node.dryrun(process, dry)).output == "1"
         finally:
@@ -254,7 +254,7 @@ def test_a_process_whose_workers_never_begin_is_not_started_for_ever(
             betrayed.begin(broken_at_once, 20)
             with pytest.raises(AoError, match="no worker"):
                 await evaluate(node, wallet, process, "return 1")
-            assert betrayed.met <= compute.MAX_DEATHS
+            assert betrayed.met <= jobs.MAX_DEATHS
         finally:
             await node.close()
 

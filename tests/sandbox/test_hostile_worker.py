@@ -127,11 +127,11 @@ def test_a_frame_up_to_the_limit_is_waited_for() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [[], [1, 2, 3], [1, 2, -3, ""], [1, 2, "3", ""], [1, 2, 1 << 40, ""], [-1, 2, 3, ""],
-     [1, 2, 3, None], [1, 2, 3, "", 5], [1 << 64, 2, 3, ""]],
+    [[], [1, 3], [1, -3, ""], [1, "3", ""], [1, 1 << 40, ""], [-1, 3, ""],
+     [1, 3, None], [1, 3, "", 5], [1 << 64, 3, ""]],
 )  # fmt: skip
 def test_a_header_of_no_image_is_unbelievable(header: list[Any]) -> None:
-    assert image_header([1, 2, 3, ""])
+    assert image_header([1, 3, ""])
     with pytest.raises(Unbelievable):
         image_header(header)
 
@@ -261,13 +261,11 @@ def test_garbage_instead_of_an_image_ends_it_too(shell: Shell) -> None:
 
 
 def test_images_behind_one_another(shell: Shell) -> None:
-    shell.side.sendall(
-        encode([1, 2, 3, ""]) + b"abc" + encode([2, 3, 0, "why"]) + encode([3, 4, 1, ""])
-    )
+    shell.side.sendall(encode([1, 3, ""]) + b"abc" + encode([2, 0, "why"]) + encode([3, 1, ""]))
     shell.turn()
     shell.side.sendall(b"d")
     shell.turn()
-    assert shell.images == [(1, 2, b"abc"), (2, 3, b""), (3, 4, b"d")]
+    assert shell.images == [(1, b"abc"), (2, b""), (3, b"d")]
 
 
 @pytest.fixture

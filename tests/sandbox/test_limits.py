@@ -133,8 +133,8 @@ def test_undoing_a_message_cannot_be_held_up(worker: Driven) -> None:
 def test_saving_cannot_be_held_up(worker: Driven) -> None:
     hook = "for k in pairs(string) do string[k] = function() while true do end end end"
     worker.eval(hook, seconds=1)
-    worker.send(["checkpoint", worker.epoch, 2, 2])
-    assert worker.await_frame("image")[3]
+    worker.send(["checkpoint", worker.epoch, 2])
+    assert worker.await_frame("image")[2]
 
 
 def test_messages_while_a_worker_is_busy_wait(worker: Driven) -> None:

@@ -20,10 +20,16 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state of a process after message `seq`. `image` is compressed."""
+    """The state of a process after message `seq`.
+
+    Attributes:
+        mark: of that message in the log: a log that was cut and went on otherwise has another.
+        image: compressed.
+    """
 
     seq: int
     slot: int
+    mark: str
     image: bytes
 
 
@@ -53,8 +59,9 @@ class Checkpoints:
         header = self._header(process, environment) | {
             "seq": checkpoint.seq,
             "slot": checkpoint.slot,
-            "sha256": hashlib.sha256(checkpoint.image).hexdigest(),
+            "mark": checkpoint.mark,
         }
+        header["sha256"] = _digest(header, checkpoint.image)
         path = self._path(process)
         partial = path.with_suffix(".partial")
         with contextlib.suppress(OSError):
@@ -86,15 +93,16 @@ class Checkpoints:
         line, _, image = raw.partition(b"\n")
         try:
             header = json.loads(line)
-            digest, seq, slot = header["sha256"], header["seq"], header["slot"]
-        except (ValueError, KeyError, TypeError) as error:
+            digest = header.pop("sha256")
+            seq, slot, mark = header["seq"], header["slot"], header["mark"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged("its header is no header") from error
         for key, value in expected.items():
             if header.get(key) != value:
                 raise Damaged(f"it was made for another {key}")
-        if hashlib.sha256(image).hexdigest() != digest:
+        if _digest(header, image) != digest:
             raise Damaged("its bytes have changed")
-        return Checkpoint(int(seq), int(slot), image)
+        return Checkpoint(int(seq), int(slot), str(mark), image)
 
     def remove(self, process: str) -> None:
         """Forget a process's checkpoint."""
@@ -110,6 +118,10 @@ class Checkpoints:
             return int(header["slot"]), path.stat().st_size
         except (OSError, ValueError, KeyError, TypeError):
             return None, 0
+
+
+def _digest(header: dict[str, object], image: bytes) -> str:
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode() + image).hexdigest()
 
 
 def _private(path: str, flags: int) -> int:

@@ -16,9 +16,9 @@ from aoshell.nodes.base import (
     Undelivered,
 )
 from aoshell.nodes.local import transfer, verify, wire
-from aoshell.nodes.local.compute import message_frame
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
+from aoshell.nodes.local.jobs import message_frame
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.store import Computed, Logged, ProcessRow
 from aoshell.protocol.ans104 import DataItem

@@ -418,6 +418,13 @@ class Store:
             raise AoError(f"message {seq} is gone from the log", stage="store")
         return Logged(*row)
 
+    def computed_at(self, seq: int) -> Logged | None:
+        """The message with that number, if it has a result."""
+        row = self._one(
+            f"SELECT {_prefixed(_LOG)} FROM log l JOIN results r USING (seq) WHERE l.seq = ?", seq
+        )
+        return Logged(*row) if row else None
+
     def id_of(self, seq: int) -> str:
         """Id of the message with that number, "" where it has none or is gone."""
         row = self._one("SELECT id FROM log WHERE seq = ?", seq)

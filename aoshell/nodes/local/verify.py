@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from aoshell.nodes.local import wire
-from aoshell.nodes.local.compute import message_frame
 from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.jobs import message_frame
 from aoshell.nodes.local.store import Computed, Logged, ProcessRow
 from aoshell.sandbox.frames import Frame
 
@@ -108,5 +108,5 @@ def _difference(computed: Computed, stored: wire.Wire, outcome: str, result: wir
     return "its outbox differs"
 
 
-def _no_image(_seq: int, _slot: int, _image: bytes) -> None:
+def _no_image(_seq: int, _image: bytes) -> None:
     raise AssertionError("no image was asked for")

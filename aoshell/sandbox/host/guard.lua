@@ -130,7 +130,14 @@ _G.os = {
 
 getmetatable("").__metatable = false
 
-_G.debug = { traceback = debug.traceback }
+-- Without the host's own frames: their line numbers change with versions of the host.
+local traceback, gsub = debug.traceback, string.gsub
+_G.debug = {
+  traceback = function(...)
+    local text = traceback(...)
+    return type(text) == "string" and (gsub(text, "\n\thost:[^\n]*", "")) or text
+  end,
+}
 for _, name in ipairs { "python", "io", "dofile", "loadfile", "print" } do _G[name] = nil end
 
 -- luaL_traceback and luaL_argerror look functions up in the registry's table of loaded libraries,

@@ -1,0 +1,54 @@
+"""What a worker is asked to compute, in the form in which it takes it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.store import Logged
+from aoshell.nodes.local.wire import TAGS, Wire
+
+MAX_DEATHS = 3  # times a worker may be killed from outside under one message
+
+
+def message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
+    """A message in the order in which `LuaRuntime.deliver` takes it."""
+    return [
+        *wire[:6],
+        logged.timestamp,
+        logged.height,
+        logged.slot,
+        logged.chain,
+        logged.tick > 0,
+        read_only,
+        *wire[TAGS:],
+    ]
+
+
+@dataclass(slots=True)
+class Job:
+    """A message to be computed, in the form in which a worker takes it."""
+
+    logged: Logged
+    message: list[Any]
+    deaths: int = 0
+
+
+@dataclass(slots=True)
+class Dry:
+    """A dry run to be answered."""
+
+    message: list[Any]
+    answer: asyncio.Future[list[Any]]
+    deaths: int = 0
+
+    def fail(self, text: str) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(AoError(text, stage="compute"))
+
+
+def died(job: Job | Dry, how: str) -> str:
+    """Why a message is given up."""
+    return f"its worker died {job.deaths} times under this message ({how})"

@@ -1,0 +1,1 @@
+"""WASM processes: reading and rewriting modules, and running them in wasmtime."""

@@ -1,0 +1,190 @@
+"""Device `wasm-64@1.0`: one WASM instance that holds the state of one process.
+
+The same face as `sandbox.lua.LuaRuntime`: flat lists in and out, an image of the state and back.
+Roll-back is the worker's parked forks; here nothing needs to be undone.
+
+Three kinds of module, told apart by their exports (`binary.describe`):
+
+    json    `handle(message, environment)`, two C strings of JSON; the result is one
+    plain   a message with Action=ExecuteFunction calls the export that its tag Function names
+    wasi    `_start` is run anew for each message, read from stdin; its files are the state
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import wasmtime
+
+from aoshell.sandbox.wasm import emscripten
+from aoshell.sandbox.wasm.engine import Compiled
+from aoshell.sandbox.wasm.functions import Functions
+from aoshell.sandbox.wasm.guest import PAGE, Guest, GuestFault
+from aoshell.sandbox.wasm.interface import JsonInterface
+from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply
+from aoshell.sandbox.wasm.programs import Programs
+
+_ZEROS = bytes(PAGE)
+
+
+class Kind(Protocol):
+    """How a kind of module is run."""
+
+    def start(self) -> None:
+        """Once, before the first message."""
+
+    def deliver(self, message: Delivered) -> Reply:
+        """Run a message. Raises GuestFault, emscripten.Exit or what wasmtime raises."""
+
+
+class WasmRuntime:
+    """A process's instance.
+
+    Args:
+        kind: "json", "plain" or "wasi".
+        emit: called with each text that the guest writes to stdout or stderr.
+        gas: fuel that one message may use, 0 where it is not counted.
+    """
+
+    def __init__(
+        self,
+        on: wasmtime.Engine,
+        compiled: Compiled,
+        kind: str,
+        emit: Callable[[str], None],
+        gas: int = 0,
+    ) -> None:
+        self._engine = on
+        self._compiled = compiled
+        self._kind_name = kind
+        self._emit = emit
+        self._gas = gas
+        self._limit = 0
+        self._guest: Guest | None = None
+        self._kind: Kind
+        self.gas_used = 0
+
+    def limit_memory(self, size: int) -> None:
+        """Let the guest's memory grow to `size` bytes."""
+        self._limit = size
+        if self._guest is not None:
+            self._guest.store.set_limits(memory_size=size)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of its memory."""
+        return self._guest.size if self._guest and self._guest.has_memory else 0
+
+    def boot(self, definition: Sequence[Any]) -> None:
+        """Make the instance. Raises ValueError where it cannot be made."""
+        about = Definition.of(definition)
+        try:
+            self._load(self._new_store(), about)
+            self._kind.start()
+        except (GuestFault, emscripten.Exit, wasmtime.WasmtimeError, wasmtime.Trap) as error:
+            raise ValueError(f"the module does not start: {reason(error)}") from error
+
+    def _new_store(self) -> wasmtime.Store:
+        store = wasmtime.Store(self._engine)
+        store.set_limits(memory_size=self._limit)
+        if self._gas:
+            store.set_fuel(self._gas)
+        return store
+
+    def _load(self, store: wasmtime.Store, about: Definition) -> None:
+        code = self._compiled
+        module = wasmtime.Module.deserialize(self._engine, code.module)
+        exports = {item.name: item.type for item in module.exports}
+        memory = exports.get("memory")
+        wide = isinstance(memory, wasmtime.MemoryType) and memory.is_64
+        guest = self._guest = Guest(store, wide, self._emit)
+        adapter = None
+        if code.bridge:
+            adapter = emscripten.Adapter(
+                wasmtime.Module.deserialize(self._engine, code.bridge),
+                wasmtime.Module.deserialize(self._engine, code.linker),
+            )
+        if self._kind_name == "wasi":
+            self._kind = Programs(guest, module, about, self._new_store)
+            return
+        instance = emscripten.instantiate(guest, module, adapter, emscripten.imports(guest))
+        guest.attach(instance.exports(store))
+        self._kind = (JsonInterface if self._kind_name == "json" else Functions)(guest, about)
+
+    def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
+        """Run one message, flat in and flat out; see `sandbox.lua`."""
+        assert self._guest is not None
+        delivered = Delivered.of(message)
+        self._guest.begin(delivered.timestamp, delivered.identity)
+        if self._gas:
+            self._guest.store.set_fuel(self._gas)
+        try:
+            reply = self._kind.deliver(delivered)
+        except (GuestFault, emscripten.Exit, wasmtime.WasmtimeError, wasmtime.Trap) as error:
+            reply = Reply(error=reason(error))
+        if self._gas:
+            self.gas_used = self._gas - int(self._guest.store.get_fuel())
+        return reply.flat()
+
+    def failed(self, text: str) -> None:
+        """A message had failed. A WASM process keeps no record of that itself."""
+
+    # State ------------------------------------------------------------------------------------
+
+    def image(self) -> bytes:
+        """The whole state: globals, and the pages of memory that are not empty."""
+        assert self._guest is not None
+        if isinstance(self._kind, Programs):
+            return self._kind.image()
+        guest = self._guest
+        values = [guest.global_value(name) for name in self._compiled.saved]
+        pages = guest.size // PAGE if guest.has_memory else 0
+        head = json.dumps({"globals": values, "pages": pages}).encode() + b"\n"
+        parts = [head]
+        for number in range(pages):
+            page = guest.read(number * PAGE, PAGE)
+            if page != _ZEROS:
+                parts += (struct.pack("<Q", number), page)
+        return b"".join(parts)
+
+    def restore(self, image: bytes) -> None:
+        """Become what `image` says. Raises ValueError; discard the runtime then."""
+        assert self._guest is not None
+        if isinstance(self._kind, Programs):
+            self._kind.restore(image)
+            return
+        head, _, rest = image.partition(b"\n")
+        try:
+            facts = json.loads(head)
+            values, pages = facts["globals"], facts["pages"]
+            if len(values) != len(self._compiled.saved) or len(rest) % (8 + PAGE):
+                raise ValueError("it is of another module")
+            self._fill(values, pages, rest)
+        except (KeyError, TypeError, GuestFault, wasmtime.WasmtimeError) as error:
+            raise ValueError(f"the image is damaged: {error}") from error
+
+    def _fill(self, values: list[Any], pages: int, rest: bytes) -> None:
+        guest = self._guest
+        assert guest is not None
+        if pages:
+            if not guest.grow(pages * PAGE):
+                raise ValueError("its memory cannot grow to the image's size")
+            guest.clear()
+        for at in range(0, len(rest), 8 + PAGE):
+            (number,) = struct.unpack_from("<Q", rest, at)
+            guest.write(number * PAGE, rest[at + 8 : at + 8 + PAGE])
+        for name, value in zip(self._compiled.saved, values, strict=True):
+            guest.set_global(name, value)
+
+
+def reason(error: Exception) -> str:
+    """Why a call ended, in a line."""
+    if isinstance(error, wasmtime.Trap):
+        said = error.message.splitlines()
+        causes = [line.strip() for line in said if line.strip()]
+        text = causes[-1] if causes else "it trapped"
+        return text.removeprefix("wasm trap: ")
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

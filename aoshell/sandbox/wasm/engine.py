@@ -1,0 +1,95 @@
+"""One configuration of wasmtime, and modules as the machine code that it made of them.
+
+Compiling happens once, in a worker of its own; process workers only load what came out of that. A
+`Compiled` holds the code of the module and of its adapter. Loading it runs it as native code, so
+only what this program has compiled itself may be loaded: see `nodes.local.codecache`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import wasmtime
+
+from aoshell.sandbox.wasm import emscripten
+from aoshell.sandbox.wasm.expose import expose
+from aoshell.sandbox.wasm.legacy import modernize
+from aoshell.sandbox.wasm.reader import ModuleError
+
+VERSION = 1  # of what `compile_module` makes of the same bytes
+
+
+def engine(*, fuel: bool) -> wasmtime.Engine:
+    """The engine. Time is limited from outside, so no epochs; fuel where gas is to be counted.
+
+    NaNs are made canonical and relaxed SIMD is deterministic: the same log must give the same
+    state on any machine.
+    """
+    config = wasmtime.Config()
+    config.wasm_memory64 = True
+    config.wasm_exceptions = True
+    config.wasm_threads = False
+    config.wasm_relaxed_simd_deterministic = True
+    config.cranelift_nan_canonicalization = True
+    config.consume_fuel = fuel
+    # Threads do not outlive a fork, and workers fork.
+    config.parallel_compilation = False
+    return wasmtime.Engine(config)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Machine code of a module and, where it has one, of its adapter and linker."""
+
+    module: bytes
+    bridge: bytes
+    linker: bytes
+    saved: tuple[str, ...]  # exports that hold its mutable globals
+
+    def dump(self) -> bytes:
+        """As one string of bytes."""
+        parts = (self.module, self.bridge, self.linker)
+        head = json.dumps({"parts": [len(part) for part in parts], "saved": self.saved})
+        return head.encode() + b"\n" + b"".join(parts)
+
+    @classmethod
+    def load(cls, data: bytes) -> Compiled:
+        """The inverse of `dump`. Raises ValueError."""
+        line, _, rest = data.partition(b"\n")
+        head = json.loads(line)
+        parts = []
+        for size in head["parts"]:
+            parts.append(rest[:size])
+            rest = rest[size:]
+        module, bridge, linker = parts
+        return cls(module, bridge, linker, tuple(head["saved"]))
+
+
+def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
+    """Machine code for a module's bytes.
+
+    Raises:
+        ModuleError: it is malformed, or wants what no process may have.
+    """
+    exposed, saved = expose(modernize(data))
+    try:
+        module = wasmtime.Module(on, exposed)
+        if not emscripten.needs_adapter(module):
+            return Compiled(bytes(module.serialize()), b"", b"", saved)
+        if lacks := emscripten.missing(module):
+            what = f"its calls that may throw need the exports {', '.join(lacks)}"
+            raise ModuleError(
+                what, 0, "build it with these exports (emscripten: EXPORTED_FUNCTIONS)"
+            )
+        bridge = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.adapter(module))))
+        linker = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.linker(module))))
+    except wasmtime.WasmtimeError as error:
+        raise ModuleError(_reason(error), 0) from error
+    code = [bytes(part.serialize()) for part in (module, bridge, linker)]
+    return Compiled(code[0], code[1], code[2], saved)
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else "it cannot be compiled"

@@ -1,0 +1,186 @@
+"""A WASM instance as its host sees it: memory with every pointer checked, time and randomness.
+
+Nothing here trusts a number that comes from the guest. `Memory.get_buffer_ptr` of wasmtime is
+unchecked; all reads and writes go through `Guest`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import wasmtime
+
+PAGE = 65536
+
+
+class GuestFault(Exception):
+    """The guest did what none may; the message that made it do so fails. The text says what."""
+
+
+class Guest:
+    """One instance.
+
+    Attributes:
+        wide: whether its pointers have 64 bits.
+        now: time of the message, milliseconds since the Unix epoch.
+        emit: takes what the guest writes to its standard output or error.
+    """
+
+    def __init__(self, store: wasmtime.Store, wide: bool, emit: Callable[[str], None]) -> None:
+        self.store = store
+        self.wide = wide
+        self.word = 8 if wide else 4
+        self.now = 0
+        self.emit = emit
+        self._seed = b""
+        self._drawn = 0
+        self._exports: Any = None
+        self._memory: wasmtime.Memory | None = None
+
+    def attach(self, exports: Any) -> None:
+        """The instance exists now."""
+        self._exports = exports
+        found = [exports[name] for name in exports]
+        self._memory = next((item for item in found if isinstance(item, wasmtime.Memory)), None)
+
+    @property
+    def has_memory(self) -> bool:
+        return self._memory is not None
+
+    def begin(self, now: int, identity: str) -> None:
+        """A message comes: its time, and what its randomness is drawn from."""
+        self.now = now
+        self._seed, self._drawn = identity.encode("latin-1"), 0
+
+    def random(self, size: int) -> bytes:
+        """Bytes that are the same for the same message."""
+        parts = []
+        while size > 0:
+            block = hashlib.sha256(self._seed + self._drawn.to_bytes(8, "big")).digest()
+            self._drawn += 1
+            parts.append(block[:size])
+            size -= len(block)
+        return b"".join(parts)
+
+    # Memory -----------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> wasmtime.Memory:
+        if self._memory is None:
+            raise GuestFault("it has no memory yet")
+        return self._memory
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return int(self.memory.data_len(self.store))
+
+    def _span(self, pointer: int, length: int) -> int:
+        start = pointer & (0xFFFF_FFFF_FFFF_FFFF if self.wide else 0xFFFF_FFFF)
+        if length < 0 or start + length > self.size:
+            raise GuestFault(f"a pointer is wild: {length} bytes at {start:#x}, beyond its memory")
+        return start
+
+    def _address(self, start: int) -> int:
+        base = self.memory.data_ptr(self.store)
+        return ctypes.addressof(base.contents) + start
+
+    def read(self, pointer: int, length: int) -> bytes:
+        """Bytes of its memory. Raises GuestFault."""
+        start = self._span(pointer, length)
+        return ctypes.string_at(self._address(start), length) if length else b""
+
+    def write(self, pointer: int, data: bytes) -> None:
+        """Put bytes into its memory. Raises GuestFault."""
+        start = self._span(pointer, len(data))
+        if data:
+            ctypes.memmove(self._address(start), data, len(data))
+
+    def copy(self, target: int, source: int, length: int) -> None:
+        """Move bytes within its memory, what lies beyond its end left out (as copyWithin does)."""
+        length = max(0, min(length, self.size - max(target, source)))
+        target, source = self._span(target, length), self._span(source, length)
+        if length:
+            ctypes.memmove(self._address(target), self._address(source), length)
+
+    def text(self, pointer: int, limit: int = 64 << 20) -> bytes:
+        """A string that ends with a NUL. Raises GuestFault where none ends it."""
+        start = self._span(pointer, 0)
+        room = min(limit, self.size - start)
+        size = 256
+        while True:
+            found = ctypes.string_at(self._address(start), min(size, room))
+            end = found.find(b"\0")
+            if end >= 0:
+                return found[:end]
+            if size >= room:
+                raise GuestFault(f"the text at {start:#x} has no end")
+            size *= 16
+
+    def word_at(self, pointer: int) -> int:
+        """A pointer-sized number of its memory."""
+        return int.from_bytes(self.read(pointer, self.word), "little")
+
+    def words(self, pointer: int, count: int) -> list[int]:
+        """Several of them, one behind the other."""
+        raw, size = self.read(pointer, count * self.word), self.word
+        return [int.from_bytes(raw[i : i + size], "little") for i in range(0, len(raw), size)]
+
+    def put_word(self, pointer: int, value: int) -> None:
+        """Write a pointer-sized number."""
+        self.write(pointer, value.to_bytes(self.word, "little"))
+
+    def put(self, pointer: int, value: int, size: int) -> None:
+        """Write a number of `size` bytes."""
+        self.write(pointer, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little"))
+
+    def clear(self) -> None:
+        """Set all of its memory to zeros."""
+        ctypes.memset(self._address(0), 0, self.size)
+
+    def grow(self, size: int) -> bool:
+        """Let its memory have at least `size` bytes. False where its limit forbids that."""
+        missing = -(-(size - self.size) // PAGE)
+        if missing <= 0:
+            return True
+        try:
+            self.memory.grow(self.store, missing)
+        except wasmtime.WasmtimeError:
+            return False
+        return True
+
+    # Globals ----------------------------------------------------------------------------------
+
+    def global_value(self, name: str) -> int | float:
+        """Value of an exported global; numbers only."""
+        value: int | float = self._exports[name].value(self.store)
+        return value
+
+    def set_global(self, name: str, value: float) -> None:
+        """Give an exported global a value."""
+        self._exports[name].set_value(self.store, value)
+
+    # Functions --------------------------------------------------------------------------------
+
+    def has(self, name: str) -> bool:
+        """Whether it exports a function of that name."""
+        try:
+            return isinstance(self._exports[name], wasmtime.Func)
+        except KeyError:
+            return False
+
+    def signature(self, name: str) -> tuple[list[str], list[str]]:
+        """Types that an exported function takes and gives."""
+        kind = self._exports[name].type(self.store)
+        return [str(p) for p in kind.params], [str(r) for r in kind.results]
+
+    def functions(self) -> list[str]:
+        """Names of its exported functions."""
+        return [name for name in self._exports if self.has(name)]
+
+    def call(self, name: str, *args: int | float) -> Any:
+        """Call an export. Traps come out as wasmtime raises them."""
+        return self._exports[name](self.store, *args)

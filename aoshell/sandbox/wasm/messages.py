@@ -1,0 +1,191 @@
+"""Messages as WASM modules take them, results as they give them, beside the worker's flat lists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aoshell.sandbox.wasm.guest import GuestFault
+
+
+def widen(text: str) -> str:
+    """One character a byte → text. Bytes that are no UTF-8 become U+FFFD: JSON has no others."""
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
+
+
+def narrow(text: str) -> str:
+    """Text → one character a byte."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _pairs(flat: Sequence[str]) -> list[dict[str, str]]:
+    items = iter(flat)
+    return [
+        {"name": widen(name), "value": widen(value)}
+        for name, value in zip(items, items, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Which process it is: `LuaRuntime.boot`'s list."""
+
+    id: str
+    owner: str
+    module: str
+    tags: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, flat: Sequence[Any]) -> Definition:
+        process, owner, module, _code, _boot_id, _boot_data, *tags = flat
+        return cls(process, owner, module, _pairs(tags))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The `env` of the json interface."""
+        return {
+            "Process": {"Id": self.id, "Owner": self.owner, "Tags": self.tags},
+            "Module": {"Id": self.module, "Owner": self.owner, "Tags": []},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A message: `LuaRuntime.deliver`'s list."""
+
+    id: str
+    sender: str
+    owner: str
+    target: str
+    data: str
+    anchor: str
+    timestamp: int
+    height: int
+    nonce: int
+    chain: str
+    cron: bool
+    read_only: bool
+    tags: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, flat: Sequence[Any]) -> Delivered:
+        head: list[Any] = [*flat[:12], _pairs(flat[12:])]
+        return cls(*head)
+
+    @property
+    def identity(self) -> str:
+        """What its randomness is drawn from."""
+        return f"{self.id}:{self.timestamp}:{self.nonce}:{self.chain}"
+
+    def tag(self, name: str) -> str | None:
+        """The first value of a tag."""
+        return next((tag["value"] for tag in self.tags if tag["name"] == name), None)
+
+    def as_json(self, module: str) -> str:
+        """The message as modules of the ao loader take it."""
+        message: dict[str, Any] = {
+            "Id": self.id,
+            "From": widen(self.sender),
+            "Owner": self.owner,
+            "Target": widen(self.target),
+            "Data": widen(self.data),
+            "Anchor": widen(self.anchor),
+            "Timestamp": self.timestamp,
+            "Block-Height": self.height,
+            "Module": module,
+            "Cron": self.cron,
+            "Tags": self.tags,
+        }
+        if not self.cron:
+            message |= {
+                "Nonce": self.nonce,
+                "Epoch": 0,
+                "Hash-Chain": self.chain,
+                "Forwarded-By": self.owner,
+            }
+        if self.read_only:
+            message["Read-Only"] = "true"
+        return json.dumps(message)
+
+
+@dataclass(slots=True)
+class Reply:
+    """A result; `flat()` is the list that `sandbox.lua` describes."""
+
+    error: str = ""
+    output: str = ""
+    prompt: str = ""
+    messages: list[tuple[bool, dict[str, Any]]] = field(default_factory=list)
+    assignments: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def flat(self) -> tuple[Any, ...]:
+        """The worker's list."""
+        head = (narrow(self.error) or False, narrow(self.output), narrow(self.prompt), False, 0)
+        if self.error:
+            return head
+        flat: list[Any] = [*head, len(self.messages)]
+        for spawn, message in self.messages:
+            tags = [(_text(tag["name"]), _text(tag["value"])) for tag in message["Tags"]]
+            target = message.get("Target")
+            flat += [spawn, _text(target) if target else False]
+            flat += [_text(message.get("Data")), _text(message.get("Anchor")), len(tags)]
+            flat += [text for pair in tags for text in pair]
+        flat.append(len(self.assignments))
+        for message_id, processes in self.assignments:
+            flat += [narrow(message_id), len(processes), *map(narrow, processes)]
+        return tuple(flat)
+
+    @classmethod
+    def of(cls, response: Any) -> Reply:
+        """What a module's JSON says. Raises GuestFault where it is no result."""
+        if not isinstance(response, dict):
+            raise GuestFault("its answer is no result: an object with Output or Error")
+        if response.get("Error"):
+            return cls(error=_shown(response["Error"]))
+        output, prompt = _output(response.get("Output"))
+        reply = cls(output=output, prompt=prompt)
+        for spawn, name in ((False, "Messages"), (True, "Spawns")):
+            reply.messages += [(spawn, _checked(entry)) for entry in _list(response.get(name))]
+        for entry in _list(response.get("Assignments")):
+            processes = [str(process) for process in _list(entry.get("Processes"))]
+            reply.assignments.append((str(entry.get("Message", "")), processes))
+        return reply
+
+
+def _list(value: Any) -> list[Any]:
+    """A JSON array; Lua's encoders write an empty one as an object."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [entry for entry in value if entry is not None] if isinstance(value, list) else []
+
+
+def _checked(entry: Any) -> dict[str, Any]:
+    tags = _list(entry.get("Tags")) if isinstance(entry, dict) else None
+    if tags is None or not all(isinstance(tag, dict) and "name" in tag for tag in tags):
+        raise GuestFault("a message in its outbox is malformed")
+    kept = [{"name": tag["name"], "value": tag.get("value")} for tag in tags]
+    checked: dict[str, Any] = entry | {"Tags": kept}
+    return checked
+
+
+def _output(output: Any) -> tuple[str, str]:
+    """Text and prompt of an Output in any of the shapes that aos has given it."""
+    if not isinstance(output, dict):
+        return _shown(output), ""
+    data, prompt = output.get("data"), output.get("prompt")
+    if isinstance(data, dict):  # aos 0.2
+        prompt = data.get("prompt", prompt)
+        data = data.get("output", data)
+    return _shown(data), _shown(prompt)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _text(value: Any) -> str:
+    return narrow(_shown(value))

@@ -1,0 +1,84 @@
+"""WASI programs: run anew for each message, read from stdin; what they print is the answer.
+
+The message comes as JSON, as modules with the json interface take it. What is written to stdout is
+the answer: a JSON object with Output, Messages, Spawns or Error is a result like theirs, anything
+else is the output, and is sent back to whom an ExecuteFunction message is from.
+
+The files that a program sees are those of its process: kept from message to message, part of its
+state, nowhere on the host.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import wasmtime
+
+from aoshell.sandbox.wasm.emscripten import Exit
+from aoshell.sandbox.wasm.files import Files
+from aoshell.sandbox.wasm.functions import EXECUTE, RESULT
+from aoshell.sandbox.wasm.guest import Guest
+from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply
+from aoshell.sandbox.wasm.wasi import System
+
+FIELDS = ("Output", "Messages", "Spawns", "Assignments", "Error")
+
+
+class Programs:
+    """See `device.Kind`."""
+
+    def __init__(
+        self,
+        guest: Guest,
+        module: wasmtime.Module,
+        definition: Definition,
+        new_store: Callable[[], wasmtime.Store],
+    ) -> None:
+        self._guest = guest
+        self._module = module
+        self._new_store = new_store
+        self._definition = definition
+        self._files = Files()
+
+    def start(self) -> None:
+        """Nothing runs before the first message."""
+
+    def deliver(self, message: Delivered) -> Reply:
+        if message.tag("Type") == "Process":
+            return Reply()
+        said = self._run(message.as_json(self._definition.module))
+        try:
+            answer = json.loads(said)
+        except (ValueError, RecursionError):
+            answer = None
+        if isinstance(answer, dict) and any(name in answer for name in FIELDS):
+            return Reply.of(answer)
+        text = said.decode("utf-8", "surrogateescape").removesuffix("\n")
+        if message.tag("Action") != EXECUTE:
+            return Reply(output=text)
+        tags = [{"name": "Action", "value": RESULT}]
+        sent = {"Target": message.sender, "Data": text, "Tags": tags}
+        return Reply(output=text, messages=[(False, sent)])
+
+    def _run(self, stdin: str) -> bytes:
+        # An instance lives as long as its store: a new one each time, or memory would pile up.
+        guest = self._guest
+        store = guest.store = self._new_store()
+        system = System(guest, self._files, stdin.encode())
+        imports = [system.give(item) for item in self._module.imports]
+        guest.attach(wasmtime.Instance(store, self._module, imports).exports(store))
+        try:
+            guest.call("_start")
+        except Exit as ended:
+            if ended.code:
+                raise
+        return bytes(system.stdout)
+
+    def image(self) -> bytes:
+        """Its files."""
+        return self._files.dump()
+
+    def restore(self, image: bytes) -> None:
+        """The inverse of `image`. Raises ValueError."""
+        self._files = Files.load(image)
