@@ -49,9 +49,17 @@ LIMIT = 256 << 20
 IMAGE_LIMIT = 1 << 30  # bytes of a compressed image
 
 
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+def pack(value: list[Any]) -> bytes:
+    """A list as JSON, a byte a character."""
+    return _json(value).encode("latin-1")
+
+
 def encode(frame: Frame) -> bytes:
     """One frame as bytes."""
-    body = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("latin-1")
+    body = pack(frame)
     return len(body).to_bytes(HEADER, "big") + body
 
 

@@ -8,7 +8,6 @@ The node, not the process, says who a message is from (`spec`: MU of the legacy 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -181,8 +180,8 @@ class _Run:
 
     def _wire(self, target: str, data: str, anchor: str, tags: list[str]) -> Wire:
         place = [self._sender.id, self._cause.slot, self._cause.tick, self._idx]
-        content = json.dumps([*place, target, data, anchor, tags], ensure_ascii=False)
-        message_id = b64url(hashlib.sha256(content.encode("latin-1")).digest())
+        content = dump([*place, target, data, anchor, tags])
+        message_id = b64url(hashlib.sha256(content).digest())
         owner = self._pusher.node.address
         return [message_id, self._sender.id, owner, target, data, anchor, self._root, *tags]
 

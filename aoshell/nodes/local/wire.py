@@ -16,18 +16,16 @@ from typing import Any
 from aoshell.nodes.base import Entry
 from aoshell.nodes.local.store import Computed, Logged
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
-from aoshell.sandbox.frames import Unbelievable, is_count, is_text
+from aoshell.sandbox.frames import Unbelievable, is_count, is_text, pack
 
 Wire = list[Any]
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 ID, FROM, OWNER, TARGET, DATA, ANCHOR, PUSHED_FOR, TAGS = range(8)
 
 
 def dump(value: Wire) -> bytes:
     """A list as stored bytes."""
-    return _encode(value).encode("latin-1")
+    return pack(value)
 
 
 def load(body: bytes) -> Wire:
@@ -157,6 +155,8 @@ class _Doubter:
 
 def check_result(failed: bool, result: Wire) -> None:
     """Raise Unbelievable where what a worker answers is no result."""
+    if not failed and _sends_nothing(result):
+        return
     doubt = _Doubter(result)
     doubt.take(is_text if failed else _is_bool)
     doubt.take(is_text, 2)
@@ -172,6 +172,16 @@ def check_result(failed: bool, result: Wire) -> None:
             doubt.take(is_text)
             doubt.take_texts()
     doubt.end()
+
+
+_TYPES_OF_NOTHING = [bool, str, str, bool, int, int, int]
+
+
+def _sends_nothing(result: Wire) -> bool:
+    """Whether it is a good result without an outbox, as most are."""
+    if list(map(type, result)) != _TYPES_OF_NOTHING or any((result[0], *result[4:])):
+        return False
+    return is_text(result[1]) and is_text(result[2])
 
 
 def _is_bool(value: object) -> bool:
