@@ -141,12 +141,14 @@ class Limits:
         seconds: compute time per message.
         memory: bytes of heap per process.
         pushes: messages that one root message may cause before the node holds the rest.
+        gas: fuel that one message of a WASM process may use, counted exactly; 0 counts none.
         network: hold the network's limits on tags (128 tags, name 1,024 bytes, value 3,072 bytes).
     """
 
     seconds: float = 10.0
     memory: int = 512 * 1024 * 1024
     pushes: int = 10_000
+    gas: int = 0
     network: bool = True
 
 

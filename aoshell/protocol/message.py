@@ -103,6 +103,7 @@ class Result:
         resumed: ids of earlier messages whose suspended handling ended in this slot.
         milliseconds: compute time, wall clock.
         memory: bytes the process's heap held afterwards.
+        gas: fuel used, 0 where it is not counted.
     """
 
     process: str
@@ -118,6 +119,7 @@ class Result:
     resumed: tuple[str, ...]
     milliseconds: float
     memory: int
+    gas: int = 0
 
     @property
     def ok(self) -> bool:

@@ -4,7 +4,8 @@ Text is latin-1, one character a byte, so that any byte string of a guest fits i
 
 To a worker (`epoch` counts the roll-backs it has been through; older frames are ignored):
 
-    env         epoch {module: source}       use another environment than the built-in one
+    code        epoch gas length             raw bytes follow: other code than the built-in one
+    compile     epoch gas length             raw bytes follow: a module; answered beside (see below)
     boot        epoch memory definition…     bytes of heap; see LuaRuntime.boot
     image       epoch seq length             raw bytes follow: the state after seq
     run         epoch seq seconds message…   a live message
@@ -17,13 +18,14 @@ From a worker:
 
     ready     pid
     parked    seq pid                     a fork holds the state after seq; pid computes from now on
-    done      epoch seq outcome milliseconds memory result…
-    dried     token outcome milliseconds memory result…
+    done      epoch seq outcome milliseconds memory gas result…
+    dried     token outcome milliseconds memory gas result…
     promoted  seq why printed pid         back at the state after seq; why: rollback, or how the
                                           computing fork died (time, killed, crash N)
-    broken    text                        an image or environment that cannot be used; it ends
+    broken    text                        an image or code that cannot be used; it ends
 
-Beside it, on a socket of its own: images, a list [seq length reason] and then the bytes.
+Beside it, on a socket of its own: images, and what was compiled (seq 0), as a list
+[seq length reason] and then the bytes.
 
 What a worker says is checked before it is believed (`said`, `image_header`): a guest that found a
 hole in Lua would speak for it.
@@ -42,6 +44,7 @@ class Unbelievable(ValueError):
     """A worker said what none says, or not then: a guest may speak for it."""
 
 
+WITH_BYTES = ("code", "compile", "image")  # frames with raw bytes behind them, the length last
 HEADER = 4  # bytes, big-endian length of the JSON text
 # Bytes of a frame's text. `host/bridge.lua` bounds results at an eighth: JSON makes six characters
 # of one at the most.
@@ -99,8 +102,8 @@ _Check = Callable[[object], bool]
 _SAID: dict[str, tuple[_Check, ...]] = {
     "ready": (is_count,),
     "parked": (is_count, is_count),
-    "done": (is_count, is_count, is_text, _is_time, is_count),
-    "dried": (is_count, is_text, _is_time, is_count),
+    "done": (is_count, is_count, is_text, _is_time, is_count, is_count),
+    "dried": (is_count, is_text, _is_time, is_count, is_count),
     "promoted": (is_count, is_text, is_text, is_count),
     "broken": (is_text,),
 }

@@ -1,6 +1,6 @@
-"""The shell's side of the sandbox: starts the zygote, asks it for workers, kills what overruns.
+"""The shell's side of the sandbox: starts zygotes, asks them for workers, kills what overruns.
 
-`Supervisor.start()` needs no event loop, so the zygote can load Lua while the shell still imports
+`Supervisor.start()` needs no event loop, so a zygote can load Lua while the shell still imports
 the rest of itself. Everything else runs on the loop; callbacks are called from it.
 """
 
@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 BUFFER = 1 << 20  # bytes asked of the kernel for each direction, and read at once
 
 OnFrame = Callable[[Frame], None]
-OnImage = Callable[[int, bytes], None]
+OnImage = Callable[[int, bytes, str], None]
 OnGone = Callable[[], None]
 
 
-def _import_paths() -> list[str]:
-    """Where a bare interpreter finds aoshell and lupa, which is not imported here for that."""
-    lupa = importlib.util.find_spec("lupa")
-    places = [__file__] if lupa is None or lupa.origin is None else [__file__, lupa.origin]
-    depth = [2, 1]  # folders above aoshell/sandbox/supervisor.py and lupa/__init__.py
+# What a device's zygote imports besides aoshell.
+_PACKAGES = {"lua": "lupa", "wasm": "wasmtime"}
+
+
+def _import_paths(device: str) -> list[str]:
+    """Where a bare interpreter finds aoshell and the device's package, not imported here for it."""
+    found = importlib.util.find_spec(_PACKAGES[device])
+    places = [__file__] if found is None or found.origin is None else [__file__, found.origin]
+    depth = [2, 1]  # folders above aoshell/sandbox/supervisor.py and PACKAGE/__init__.py
     return [str(Path(place).resolve().parents[n]) for place, n in zip(places, depth, strict=False)]
 
 
@@ -50,27 +54,75 @@ def _is_others(group: int) -> bool:
     return group > 1 and group != os.getpgid(0)
 
 
+START = """import sys
+sys.path[:0] = sys.argv[3:]
+from aoshell.sandbox.worker import main
+main()"""
+
+
 class Supervisor:
-    """Owner of the zygote. One per node."""
+    """Owner of the zygotes, one a device ("lua", "wasm"). One per node."""
 
     def __init__(self) -> None:
-        self._control: socket.socket | None = None
-        self._pid = 0
+        self._zygotes: dict[str, Zygote] = {}
 
-    def start(self) -> None:
-        """Start the zygote if none runs. Raises AoError where no process can be started."""
-        if self._control is not None:
-            return
-        ours, theirs = socket.socketpair()
+    def start(self, device: str = "lua") -> None:
+        """Start a device's zygote if none runs. Raises AoError where no process can be started."""
+        if device not in self._zygotes:
+            self._zygotes[device] = Zygote(device)
+
+    def worker(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_frame: OnFrame,
+        on_image: OnImage,
+        on_gone: OnGone,
+        device: str = "lua",
+    ) -> Worker:
+        """A new worker, with the device's own code, if it has any, and no process yet."""
+        main, their_main = socket.socketpair()
+        side, their_side = socket.socketpair()
+        try:
+            for end in (main, their_main):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            self._send_fds(device, [their_main.fileno(), their_side.fileno()])
+        finally:
+            their_main.close()
+            their_side.close()
+        return Worker(loop, main, side, on_frame, on_image, on_gone)
+
+    def _send_fds(self, device: str, fds: list[int]) -> None:
+        for attempt in (1, 2):
+            self.start(device)
+            try:
+                self._zygotes[device].send(fds)
+                return
+            except OSError as error:  # the zygote died: one more is started
+                self._zygotes.pop(device).close()
+                if attempt == 2:
+                    raise AoError("the sandbox does not stay up", stage="sandbox") from error
+
+    def close(self) -> None:
+        """Let the zygotes end. Workers end when their own sockets are closed."""
+        for zygote in self._zygotes.values():
+            zygote.close()
+        self._zygotes.clear()
+
+
+class Zygote:
+    """A process that forks workers. Raises AoError where it cannot be started."""
+
+    def __init__(self, device: str) -> None:
+        self._control, theirs = socket.socketpair()
         target = 3 if theirs.fileno() != 3 else theirs.fileno()
-        script = str(Path(__file__).with_name("worker.py"))
         null = os.open(os.devnull, os.O_RDWR)
+        arguments = [device, str(target), *_import_paths(device)]
         # -I and an empty environment: nothing of the user's reaches the interpreter. A process
         # group of its own keeps the terminal's Ctrl-C away.
         try:
-            self._pid = os.posix_spawn(
+            self.pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", script, str(target), *_import_paths()],
+                [sys.executable, "-I", "-S", "-c", START, *arguments],
                 {},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, null, 0),
@@ -81,7 +133,7 @@ class Supervisor:
                 setpgroup=0,
             )
         except OSError as error:
-            ours.close()
+            self._control.close()
             raise AoError(
                 f"no worker can be started: {error.strerror}",
                 stage="sandbox",
@@ -90,49 +142,16 @@ class Supervisor:
         finally:
             theirs.close()
             os.close(null)
-        self._control = ours
 
-    def worker(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        on_frame: OnFrame,
-        on_image: OnImage,
-        on_gone: OnGone,
-    ) -> Worker:
-        """A new worker, with the built-in environment and no process yet."""
-        main, their_main = socket.socketpair()
-        side, their_side = socket.socketpair()
-        try:
-            for end in (main, their_main):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-            self._send_fds([their_main.fileno(), their_side.fileno()])
-        finally:
-            their_main.close()
-            their_side.close()
-        return Worker(loop, main, side, on_frame, on_image, on_gone)
-
-    def _send_fds(self, fds: list[int]) -> None:
-        for attempt in (1, 2):
-            self.start()
-            assert self._control is not None
-            try:
-                socket.send_fds(self._control, [b"w"], fds)
-                return
-            except OSError as error:  # the zygote died: one more is started
-                self._forget()
-                if attempt == 2:
-                    raise AoError("the sandbox does not stay up", stage="sandbox") from error
-
-    def _forget(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
+    def send(self, fds: list[int]) -> None:
+        """Hand over the two sockets of a new worker. Raises OSError where the zygote is gone."""
+        socket.send_fds(self._control, [b"w"], fds)
 
     def close(self) -> None:
-        """Let the zygote end. Workers end when their own sockets are closed."""
-        self._forget()
+        """Let it end."""
+        self._control.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
 
 
 class Worker:
@@ -258,12 +277,12 @@ class Worker:
                 return
             if self._image is None:
                 return
-            seq, length, _reason = self._image
+            seq, length, reason = self._image
             blob = self._images.take(length)
             if blob is None:
                 return
             self._image = None
-            self._on_image(seq, blob)
+            self._on_image(seq, blob, reason)
 
     def _gone(self) -> None:
         if not self._closed:

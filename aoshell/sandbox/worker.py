@@ -1,7 +1,7 @@
 """The child process that computes one AO process; started by a zygote, killed from outside.
 
-Run as a script, `python -I -S worker.py CONTROL_FD IMPORT_PATH…` is the zygote. It loads Lua and
-the environment once and forks a worker for each pair of sockets it is sent.
+`main` is the zygote: it loads a device once (Lua with its environment, or the WASM engine) and
+forks a worker for each pair of sockets it is sent.
 
 Roll-back works by *parked forks*. Before a live message, when enough has been computed since the
 last time, the worker forks: the child goes on, the parent keeps the state and sleeps until the
@@ -12,6 +12,7 @@ to park follows from what a fork costs: a tenth of the computing time at most.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
@@ -23,6 +24,10 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from aoshell.sandbox.confine import confine
+from aoshell.sandbox.frames import HEADER, WITH_BYTES, encode
+from aoshell.sandbox.runtime import Host, OutOfMemory, Runtime
+
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
 PARK_SHARE = 10  # a fork may cost one part in this many of the computing time
 IMAGE_SECONDS = 60.0  # of computing, that an image may take; nobody waits longer for it
@@ -30,18 +35,24 @@ PRINTED_LIMIT = 1 << 20  # bytes of prints kept for a message that is killed
 
 
 def main() -> None:
-    control_fd, *paths = sys.argv[1:]
-    sys.path[:0] = paths
-    from aoshell.sandbox import environment
-    from aoshell.sandbox.confine import confine
-
+    """The zygote. Arguments: the device's name, the descriptor of the control socket."""
+    device, control_fd = sys.argv[1:3]
     printed = Printed()
-    from aoshell.sandbox.lua import LuaRuntime
-
-    runtime = LuaRuntime(environment.sources(), printed.add)
+    host = _host(device, printed)
     control = socket.socket(fileno=int(control_fd))
     confine(control.fileno())
-    Zygote(control, runtime, printed).serve()
+    Zygote(control, host, printed).serve()
+
+
+def _host(device: str, printed: Printed) -> Host:
+    # Each zygote imports its own device only.
+    if device == "wasm":
+        from aoshell.sandbox.wasm.device import WasmHost
+
+        return WasmHost(printed.add)
+    from aoshell.sandbox.lua import LuaHost
+
+    return LuaHost(printed.add)
 
 
 class Printed:
@@ -71,9 +82,9 @@ class Printed:
 class Zygote:
     """Forks a worker for each pair of sockets that arrives on `control`."""
 
-    def __init__(self, control: socket.socket, runtime: Any, printed: Printed) -> None:
+    def __init__(self, control: socket.socket, host: Host, printed: Printed) -> None:
         self._control = control
-        self._runtime = runtime
+        self._host = host
         self._printed = printed
 
     def serve(self) -> NoReturn:
@@ -88,7 +99,7 @@ class Zygote:
                 os.setpgid(0, 0)
                 os.dup2(0, self._control.fileno())  # closed, but its number is not free
                 main, side = (socket.socket(fileno=fd) for fd in fds)
-                Worker(main, side, self._runtime, self._printed).serve()
+                Worker(main, side, self._host, self._printed).serve()
             for fd in fds:
                 os.close(fd)
 
@@ -97,11 +108,12 @@ class Worker:
     """Computes messages in order; see the module's docstring and `frames`."""
 
     def __init__(
-        self, main: socket.socket, side: socket.socket, runtime: Any, printed: Printed
+        self, main: socket.socket, side: socket.socket, host: Host, printed: Printed
     ) -> None:
         self._main = main
         self._side = side
-        self._runtime = runtime
+        self._host = host
+        self._loaded = host.runtime
         self._printed = printed
         self._memory = 0  # bytes of heap the guest may use
         self._epoch = 0
@@ -110,7 +122,8 @@ class Worker:
         self._spent = 0.0  # seconds computed since parking
         self._fork_cost = 0.001  # seconds, of the last fork
         self._commands: dict[str, Callable[..., None]] = {
-            "env": self._env,
+            "code": self._code,
+            "compile": self._compile,
             "boot": self._boot,
             "image": self._image,
             "run": self._run,
@@ -126,8 +139,8 @@ class Worker:
             command, epoch, *rest = self._receive()
             if epoch == self._epoch:
                 self._commands[command](*rest)
-            elif command == "image":
-                self._read(rest[1])
+            elif command in WITH_BYTES:
+                self._read(rest[-1])
 
     # Transport ----------------------------------------------------------------------------
 
@@ -148,18 +161,17 @@ class Worker:
         # The header stays until the whole frame is taken at once: a fork that is killed in between
         # would leave half a frame to the one that is promoted.
         header = b""
-        while len(header) < 4:
-            header = self._main.recv(4, socket.MSG_PEEK)
+        while len(header) < HEADER:
+            header = self._main.recv(HEADER, socket.MSG_PEEK)
             if not header:
                 os._exit(0)
-        body = self._read(4 + int.from_bytes(header, "big"))[4:]
+        body = self._read(HEADER + int.from_bytes(header, "big"))[HEADER:]
         frame: list[Any] = json.loads(body.decode("latin-1"))
         return frame
 
     def _send(self, frame: list[Any]) -> None:
-        body = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("latin-1")
         try:
-            self._main.sendall(len(body).to_bytes(4, "big") + body)
+            self._main.sendall(encode(frame))
         except OSError:
             os._exit(0)
 
@@ -169,13 +181,29 @@ class Worker:
 
     # Before the first message -------------------------------------------------------------
 
-    def _env(self, sources: dict[str, str]) -> None:
-        from aoshell.sandbox.lua import LuaRuntime
+    @property
+    def _runtime(self) -> Runtime:
+        if self._loaded is None:
+            self._broken("no code was loaded")
+        return self._loaded
 
+    def _code(self, gas: int, length: int) -> None:
         try:
-            self._runtime = LuaRuntime(sources, self._printed.add)
+            self._loaded = self._host.load(self._read(length), gas)
         except Exception as error:
-            self._broken(f"the environment cannot be loaded: {error}")
+            self._broken(f"its code cannot be loaded: {error}")
+
+    def _compile(self, gas: int, length: int) -> None:
+        source = self._read(length)
+        try:
+            code, reason = self._host.compile(source, gas), ""
+        except ValueError as error:
+            code, reason = b"", str(error)
+        self._send_aside(0, code, reason)
+
+    def _send_aside(self, seq: int, data: bytes, reason: str) -> None:
+        with contextlib.suppress(OSError):
+            self._side.sendall(encode([seq, len(data), reason]) + data)
 
     def _boot(self, memory: int, *definition: Any) -> None:
         self._runtime.limit_memory(memory)
@@ -185,7 +213,7 @@ class Worker:
     def _image(self, seq: int, length: int) -> None:
         data = self._read(length)
         try:
-            self._runtime.limit_memory(2 * self._memory)
+            self._runtime.limit_memory(self._runtime.headroom * self._memory)
             self._runtime.restore(zlib.decompress(data))
             self._runtime.limit_memory(self._memory)
         except (ValueError, zlib.error) as error:
@@ -198,15 +226,14 @@ class Worker:
         if self._park_when_due():
             return  # promoted: this message will come again
         outcome, spent, result = self._compute(seconds, message)
-        self._send(["done", self._epoch, seq, outcome, spent * 1000, self._runtime.memory, *result])
+        cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
+        self._send(["done", self._epoch, seq, outcome, *cost, *result])
         if outcome != "ok":
             os._exit(ROLL_BACK)
         self._spent += spent
         self._seq = seq
 
     def _compute(self, seconds: float, message: tuple[Any, ...]) -> tuple[str, float, list[Any]]:
-        from aoshell.sandbox.lua import OutOfMemory
-
         self._printed.clear()
         self._runtime.limit_memory(self._memory)
         start = time.perf_counter()
@@ -222,15 +249,14 @@ class Worker:
         return outcome, time.perf_counter() - start, result
 
     def _replay(self, seq: int, *message: Any) -> None:
-        from aoshell.sandbox.lua import OutOfMemory
-
         start = time.perf_counter()
         # It went well once; behind a checkpoint the collector's pace is another.
-        self._runtime.limit_memory(2 * self._memory)
+        size = self._runtime.headroom * self._memory
+        self._runtime.limit_memory(size)
         try:
             self._runtime.deliver(message)
         except OutOfMemory:
-            self._broken(f"its log cannot be computed again within {self._memory >> 19} MB")
+            self._broken(f"its log cannot be computed again within {size >> 20} MB")
         self._spent += time.perf_counter() - start
         self._seq = seq
 
@@ -285,14 +311,15 @@ class Worker:
         child = os.fork()
         if child == 0:
             outcome, spent, result = self._compute(seconds, message)
-            memory = self._runtime.memory
-            self._send(["dried", token, outcome, spent * 1000, memory, *result])
+            cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
+            self._send(["dried", token, outcome, *cost, *result])
             os._exit(0)
         _pid, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
             outcome = "time" if os.WTERMSIG(status) == signal.SIGPROF else "crash"
             printed = self._printed.text()
-            self._send(["dried", token, outcome, seconds * 1000, 0, None, printed, "", False, 0])
+            cost = (seconds * 1000, 0, 0)
+            self._send(["dried", token, outcome, *cost, None, printed, "", False, 0])
 
     def _checkpoint(self, seq: int) -> None:
         self._bury()
@@ -303,12 +330,5 @@ class Worker:
             image, reason = zlib.compress(self._runtime.image(), 1), ""
         except (ValueError, MemoryError) as error:
             image, reason = b"", str(error) or "no memory left for it"
-        body = json.dumps([seq, len(image), reason]).encode("latin-1")
-        try:
-            self._side.sendall(len(body).to_bytes(4, "big") + body + image)
-        finally:
-            os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
+        self._send_aside(seq, image, reason)
+        os._exit(0)

@@ -162,7 +162,7 @@ class Killer:
     def _end(self, part: str, live: Live, worker: Any) -> None:
         group = worker.group
         if part == "zygote":
-            victim = live._computer._supervisor._pid
+            victim = live._computer._supervisor._zygotes["lua"].pid
         elif part == "parked":
             victim = parent_in(group, worker.pid)
         else:

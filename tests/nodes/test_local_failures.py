@@ -289,7 +289,7 @@ async def test_a_worker_that_is_killed_again_and_again_is_a_recorded_crash(openi
 async def test_a_zygote_that_dies_is_replaced(opening):
     async with opening() as local:
         pid = await local.spawn()
-        os.kill(local.engine.supervisor._pid, signal.SIGKILL)
+        os.kill(local.engine.supervisor._zygotes["lua"].pid, signal.SIGKILL)
         other = await local.spawn()
         assert await local.value(pid, "1 + 1") == await local.value(other, "1 + 1") == "2"
 

@@ -36,7 +36,7 @@ def rows(store, table):
 
 
 def computed(logged):
-    return Computed(logged.seq, "ok", 1.0, 0, 0, b'[false,"","",false,0,0,0]')
+    return Computed(logged.seq, "ok", 1.0, 0, 0, 0, b'[false,"","",false,0,0,0]')
 
 
 # Store ------------------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ class Driven:
         self.send(["boot", 0, memory, *definition()])
         assert self.run(first_message())[1] == "ok"
 
-    def send(self, frame: Frame) -> None:
-        self.worker.send(frame)
+    def send(self, frame: Frame, blob: bytes = b"") -> None:
+        self.worker.send(frame, blob)
 
     def next(self, seconds: float = 10.0) -> Frame:
         """The next frame. Raises TimeoutError."""
@@ -80,7 +80,7 @@ class Driven:
         """Whether it still answers. What was rolled back is not run again here."""
         self.send(["replay", self.epoch, 0, *first_message()])
         _name, outcome, frame = self.eval("return 1 + 1")
-        return outcome == "ok" and frame[7] == "2"
+        return outcome == "ok" and frame[8] == "2"
 
     def close(self) -> None:
         self.worker.kill()

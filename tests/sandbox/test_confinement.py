@@ -16,7 +16,7 @@ import pytest
 from sandbox_guest import definition
 from sandbox_worker import Driven, driven, eventually, group_of, is_alive
 
-from aoshell.sandbox import confine, supervisor
+from aoshell.sandbox import confine, environment, supervisor
 from aoshell.sandbox.supervisor import Supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -102,7 +102,7 @@ def test_a_workers_system_calls_are_filtered(worker: Driven) -> None:
 # The zygote's program, with a command that makes Python calls in the worker instead of `failed`.
 PROBE = """
 import errno, os, resource, signal, socket, sys
-sys.path[:0] = sys.argv[2:]
+sys.path[:0] = sys.argv[3:]
 from aoshell.sandbox import confine, worker
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
@@ -164,7 +164,9 @@ def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         script.write_text(PROBE.replace("WITHOUT\n", without), encoding="ascii")
 
         def start(path: str, argv: list[str], *rest: Any, **more: Any) -> int:
-            replaced = [str(script) if item.endswith("worker.py") else item for item in argv]
+            # The probe in the place of the zygote: -c CODE becomes the script.
+            at = argv.index("-c")
+            replaced = [*argv[:at], str(script), *argv[at + 2 :]]
             return spawn(path, replaced, *rest, **more)
 
         monkeypatch.setattr(supervisor.os, "posix_spawn", start)
@@ -206,7 +208,7 @@ def test_control_without_either_a_file_opens(probed: Any) -> None:
 
 
 def test_control_unconfined_a_worker_is_a_process_like_ours(probed: Any) -> None:
-    unconfined = "confine.confine = lambda control: None\n"
+    unconfined = "worker.confine = lambda control: None\n"
     read = "open('/proc/self/status').read()"
     found = dict(line.split(":", 1) for line in eval(probed(read, unconfined)).splitlines())
     ours = status(os.getpid())
@@ -234,13 +236,14 @@ def test_the_filter_is_well_formed() -> None:
 
 def test_errors_in_a_confined_worker_stay_what_they_are(supervisor: Supervisor) -> None:
     """Whatever Python imports late would fail to be found."""
-    for frame, answer in (
-        (["env", 0, {".process": "error('no such thing')"}], "no such thing"),
-        (["env", 0, {".process": "syntax error here"}], "syntax error"),
-        (["env", 0, {".process": "return {handle = function() end}"}], "gone"),
+    for entry, answer in (
+        ("error('no such thing')", "no such thing"),
+        ("syntax error here", "syntax error"),
+        ("return {handle = function() end}", "gone"),
     ):
         with driven(supervisor) as worker:
-            worker.send(frame)
+            code = environment.pack({".process": entry})
+            worker.send(["code", 0, 0, len(code)], code)
             worker.send(["boot", 0, "no number", *definition()])  # a bug of ours: it dies of it
             said = worker.await_frame("broken", "gone")
             assert answer in said[-1]
@@ -263,7 +266,8 @@ idle, busy, dry = (Driven(supervisor) for _ in range(3))
 from sandbox_guest import eval_message
 busy.start(eval_message("while true do end"), 1.0)
 dry.send(["dry", 0, 1, 1.0, *eval_message("while true do end")])
-print(supervisor._pid, idle.worker.group, busy.worker.group, dry.worker.group, flush=True)
+zygote = supervisor._zygotes["lua"].pid
+print(zygote, idle.worker.group, busy.worker.group, dry.worker.group, flush=True)
 sys.stdin.read()
 """
 

@@ -27,15 +27,15 @@ Script = Callable[[socket.socket, list[Any]], None]
 
 
 def out_of_turn(main: socket.socket, _frame: list[Any]) -> None:
-    main.sendall(encode(["done", 0, 999, "ok", 0.5, 1000, *RESULT]))
+    main.sendall(encode(["done", 0, 999, "ok", 0.5, 1000, 0, *RESULT]))
 
 
 def malformed(main: socket.socket, frame: list[Any]) -> None:
-    main.sendall(encode(["done", 0, frame[2], "ok", 0.5, 1000, *RESULT[:-2]]))
+    main.sendall(encode(["done", 0, frame[2], "ok", 0.5, 1000, 0, *RESULT[:-2]]))
 
 
 def unknown_outcome(main: socket.socket, frame: list[Any]) -> None:
-    main.sendall(encode(["done", 0, frame[2], "fine", 0.5, 1000, *RESULT]))
+    main.sendall(encode(["done", 0, frame[2], "fine", 0.5, 1000, 0, *RESULT]))
 
 
 def garbage(main: socket.socket, _frame: list[Any]) -> None:
@@ -111,9 +111,9 @@ class Betrayed:
         self._bodies: list[subprocess.Popen[bytes]] = []
         real = Supervisor._send_fds
 
-        def send_fds(supervisor: Supervisor, fds: list[int]) -> None:
+        def send_fds(supervisor: Supervisor, device: str, fds: list[int]) -> None:
             if self.left <= 0:
-                real(supervisor, fds)
+                real(supervisor, device, fds)
                 return
             self.left -= 1
             self.met += 1

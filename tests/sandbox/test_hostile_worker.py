@@ -21,12 +21,12 @@ from aoshell.sandbox.frames import Reader, Unbelievable, encode, image_header, s
 from aoshell.sandbox.supervisor import Worker
 
 RESULT = [False, "out", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
-DONE = ["done", 0, 1, "ok", 0.5, 1000, *RESULT]
+DONE = ["done", 0, 1, "ok", 0.5, 1000, 0, *RESULT]
 GOOD = [
     ["ready", 5],
     ["parked", 1, 6],
     DONE,
-    ["dried", 1, "ok", 1, 0, *RESULT],
+    ["dried", 1, "ok", 1, 0, 0, *RESULT],
     ["promoted", 1, "time", "printed", 7],
     ["broken", "text"],
 ]
@@ -48,13 +48,15 @@ BAD: list[Any] = [
     ["parked", 1],
     ["parked", None, 6],
     ["done"],
-    ["done", 0, 1, "ok", "0.5", 1000],
-    ["done", 0, 1, "ok", float("nan"), 1000],
-    ["done", 0, 1, "ok", float("inf"), 1000],
-    ["done", 0, 1, "ok", -1, 1000],
-    ["done", 0, 1, "ok", 1, -5],
-    ["done", 0, 1, "ok", 1, 1 << 63],
-    ["done", 0, 1, ["ok"], 1, 1],
+    ["done", 0, 1, "ok", "0.5", 1000, 0],
+    ["done", 0, 1, "ok", float("nan"), 1000, 0],
+    ["done", 0, 1, "ok", float("inf"), 1000, 0],
+    ["done", 0, 1, "ok", -1, 1000, 0],
+    ["done", 0, 1, "ok", 1, -5, 0],
+    ["done", 0, 1, "ok", 1, 5, -1],
+    ["done", 0, 1, "ok", 1, 5],
+    ["done", 0, 1, "ok", 1, 1 << 63, 0],
+    ["done", 0, 1, ["ok"], 1, 1, 0],
     ["promoted", 1, "time", "\u1234", 7],
     ["promoted", 1, "time", None, 7],
     ["broken", "\ud800"],
@@ -265,7 +267,7 @@ def test_images_behind_one_another(shell: Shell) -> None:
     shell.turn()
     shell.side.sendall(b"d")
     shell.turn()
-    assert shell.images == [(1, b"abc"), (2, b""), (3, b"d")]
+    assert shell.images == [(1, b"abc", ""), (2, b"", "why"), (3, b"d", "")]
 
 
 @pytest.fixture

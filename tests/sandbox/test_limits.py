@@ -84,7 +84,7 @@ def test_a_flood_of_prints_is_an_error(supervisor: Supervisor) -> None:
     with driven(supervisor, memory=512 << 20) as worker:
         name, outcome, frame = worker.eval(flood)
         assert (name, outcome) == ("done", "error")
-        assert frame[6] == "the output is larger than 10 MB"
+        assert frame[7] == "the output is larger than 10 MB"
         assert sum(len(item) for item in frame if isinstance(item, str)) < 1000
         assert worker.is_well()
 
@@ -92,7 +92,7 @@ def test_a_flood_of_prints_is_an_error(supervisor: Supervisor) -> None:
 def test_a_flood_of_prints_beyond_memory_is_out_of_memory(worker: Driven) -> None:
     _name, outcome, frame = worker.eval("for i = 1, 1e5 do print(('x'):rep(1000)) end")
     assert outcome == "memory"
-    assert 1_000_000 < len(frame[7]) <= 1 << 20  # what it printed is kept up to its bound
+    assert 1_000_000 < len(frame[8]) <= 1 << 20  # what it printed is kept up to its bound
     assert worker.is_well()
 
 
@@ -127,7 +127,7 @@ def test_undoing_a_message_cannot_be_held_up(worker: Driven) -> None:
     hook = "Errors = setmetatable({}, {__len = function() while true do end end})"
     assert worker.eval(hook)[1] == "ok"
     worker.send(["failed", worker.epoch, 3, "what was undone"])
-    assert worker.eval("return 'on'")[2][7] == "on"
+    assert worker.eval("return 'on'")[2][8] == "on"
 
 
 def test_saving_cannot_be_held_up(worker: Driven) -> None:
@@ -141,7 +141,7 @@ def test_messages_while_a_worker_is_busy_wait(worker: Driven) -> None:
     worker.start(eval_message("for i = 1, 1e7 do end return 'first'"))
     for _ in range(200):
         worker.start(eval_message("n = (n or 0) + 1 return n"))
-    outputs = [worker.await_frame("done")[7] for _ in range(201)]
+    outputs = [worker.await_frame("done")[8] for _ in range(201)]
     assert outputs == ["first", *map(str, range(1, 201))]
 
 

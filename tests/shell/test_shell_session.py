@@ -362,9 +362,9 @@ def test_waits_are_dropped_by_an_eval(node: FakeNode, home: Settings) -> None:
 
 def test_limits(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        for line in ("seconds 2.5", "memory 64", "pushes 7", "network off"):
+        for line in ("seconds 2.5", "memory 64", "pushes 7", "gas 900", "network off"):
             replied(await session.run(f".limits {line}"))
-        assert node.limits == Limits(2.5, 64 << 20, 7, False)
+        assert node.limits == Limits(2.5, 64 << 20, 7, 900, False)
 
     use(node, home, body)
 

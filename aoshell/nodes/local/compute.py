@@ -13,7 +13,7 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.checkpoint import Checkpoints
-from aoshell.nodes.local.jobs import MAX_DEATHS, Dry, Job, message_frame
+from aoshell.nodes.local.jobs import MAX_DEATHS, Cost, Dry, Job, message_frame
 from aoshell.nodes.local.live import Live, Node
 from aoshell.nodes.local.store import Logged, ProcessRow, Store
 from aoshell.nodes.local.wire import Wire
@@ -50,9 +50,9 @@ class Computer:
         )
         self._pump(logged.process)
 
-    def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[list[Any]]:
-        """Evaluate behind everything scheduled so far: outcome milliseconds memory result…"""
-        answer: asyncio.Future[list[Any]] = self.loop.create_future()
+    def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[tuple[str, Cost, Wire]]:
+        """Evaluate behind everything scheduled so far: outcome, cost, result."""
+        answer: asyncio.Future[tuple[str, Cost, Wire]] = self.loop.create_future()
         self._dries.setdefault(process, deque()).append(Dry(message, answer))
         self._pump(process)
         return answer
@@ -127,9 +127,16 @@ class Computer:
         queue = self._queues.setdefault(process, deque())
         dries = self._dries.setdefault(process, deque())
         try:
-            self._live[process] = Live(self, self._supervisor, row, queue, dries)
+            code = self.node.code(row)
+            if code is not None:  # otherwise it is being made, and `resume` comes
+                self._live[process] = Live(self, self._supervisor, row, code, queue, dries)
         except AoError as error:
-            self._give_up(row, error.what)
+            self.give_up(row, error.what)
+
+    def resume(self, process: int) -> None:
+        """The code of a process is there."""
+        if self._queues.get(process) or self._dries.get(process):
+            self._pump(process)
 
     def crowded(self) -> bool:
         """Whether other processes wait for room."""
@@ -142,7 +149,7 @@ class Computer:
             return
         del self._live[process]
         if died and not live.began and self._failed_again(process):
-            self._give_up(live.row, "no worker for this process stays up")
+            self.give_up(live.row, "no worker for this process stays up")
         elif self._queues.get(process) or self._dries.get(process):
             self._waiting.append(process)
         else:
@@ -158,7 +165,7 @@ class Computer:
         """A worker has become live and computes."""
         self._failures.pop(process, None)
 
-    def _give_up(self, row: ProcessRow, why: str) -> None:
+    def give_up(self, row: ProcessRow, why: str) -> None:
         """A process cannot be computed now. Its next message is another attempt."""
         self._failures.pop(row.number, None)
         self.given_up[row.number] = why

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Event, Limits
+from aoshell.nodes.base import Event, Limits, Module
 from aoshell.nodes.local import cron, wire
 from aoshell.nodes.local.checkpoint import Checkpoints
+from aoshell.nodes.local.code import Code, MachineCode
 from aoshell.nodes.local.compute import Computer
 from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.jobs import Cost
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
@@ -54,6 +56,8 @@ class Engine:
         self.scheduler = Scheduler(self.store, clock)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         self.events = Events()
+        self.machine_code = MachineCode(folder / "machine-code", supervisor, self.events.notice)
+        self._made: dict[int, asyncio.Task[None]] = {}
         self.roots = Roots(self.store.id_of)
         self.computer = Computer(self, supervisor, self.store, self.checkpoints)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
@@ -149,9 +153,52 @@ class Engine:
         """Slot 0 in the order of `LuaRuntime.boot`."""
         return self.modules.definition(process)
 
-    def environment(self, process: ProcessRow) -> dict[str, str] | None:
-        """Sources of the environment the process was born with, None for the built-in one."""
-        return self.modules.environment_of(process)
+    def code(self, process: ProcessRow) -> Code | None:
+        """What its worker loads; None while that is being made, `computer.resume` follows."""
+        if not self.modules.is_wasm(process.module):
+            return Code("lua", self.modules.environment_of(process))
+        gas = self.limits.gas
+        data = self.machine_code.get(process.module, gas > 0)
+        if data is None:
+            self._made[process.number] = asyncio.create_task(self._make_code(process))
+            return None
+        return Code("wasm", data, gas)
+
+    async def ready_code(self, process: ProcessRow) -> Code:
+        """What its worker loads, made if need be. Raises AoError."""
+        code = self.code(process)
+        while code is None:
+            await self._made[process.number]
+            code = self.code(process)
+        return code
+
+    async def _make_code(self, process: ProcessRow) -> None:
+        try:
+            source = self.modules.resolve(process.module).data
+            await self.machine_code.make(process.module, source, self.limits.gas > 0)
+        except AoError as error:
+            self.computer.give_up(process, error.what)
+        else:
+            self.computer.resume(process.number)
+
+    async def upload(self, data: bytes, name: str) -> Module:
+        """Keep a module; a WASM one is compiled first, so that a bad one is never kept."""
+        module = self.modules.check(data, name)
+        if module.kind == "wasm":
+            await self.machine_code.make(module.id, data, self.limits.gas > 0)
+        self.modules.keep(module)
+        return module
+
+    def set_limits(self, limits: Limits) -> None:
+        """Change limits for every message from now on."""
+        metering, raised = limits.gas != self.limits.gas, limits.pushes > self.limits.pushes
+        self.limits = limits
+        if metering:  # other machine code
+            self.flush()
+            self._undo()
+            self._recover()
+        if raised:
+            self.release_held()
 
     def is_wallet(self, address: str) -> bool:
         """Whether somebody known here signs with that address."""
@@ -222,9 +269,7 @@ class Engine:
 
     # Results ------------------------------------------------------------------------------------
 
-    def computed(
-        self, logged: Logged, outcome: str, milliseconds: float, memory: int, result: Wire
-    ) -> None:
+    def computed(self, logged: Logged, outcome: str, cost: Cost, result: Wire) -> None:
         """A worker has answered: push what it sends, and write both at the end of this turn."""
         sender, root = self.row(logged.process), self.roots.id_of(logged.root)
         outbox = wire.Outbox(result)
@@ -232,7 +277,7 @@ class Engine:
         # A failed message is undone: what it suspended or ended is as it was.
         waits = bool(result[3]) - len(outbox.resumed) if outcome == "ok" else 0
         body = wire.dump(result)
-        computed = Computed(logged.seq, outcome, milliseconds, memory, waits, body)
+        computed = Computed(logged.seq, outcome, *cost, waits, body)
         self._batch.results.append(computed)
         add_to(self._batch, pushed)
         self._ready += pushed.scheduled

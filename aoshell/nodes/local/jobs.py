@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.store import Logged
@@ -27,6 +27,14 @@ def message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> lis
     ]
 
 
+class Cost(NamedTuple):
+    """What a message took: wall clock, bytes of heap afterwards, fuel (0: not counted)."""
+
+    milliseconds: float
+    memory: int
+    gas: int
+
+
 @dataclass(slots=True)
 class Job:
     """A message to be computed, in the form in which a worker takes it."""
@@ -41,7 +49,7 @@ class Dry:
     """A dry run to be answered."""
 
     message: list[Any]
-    answer: asyncio.Future[list[Any]]
+    answer: asyncio.Future[tuple[str, Cost, Wire]]  # outcome, cost, result
     deaths: int = 0
 
     def fail(self, text: str) -> None:

@@ -18,8 +18,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local.checkpoint import Checkpoint, Checkpoints, Damaged
-from aoshell.nodes.local.jobs import MAX_DEATHS, Dry, Job, died, message_frame
+from aoshell.nodes.local.checkpoint import Checkpoint, Checkpoints
+from aoshell.nodes.local.code import Code
+from aoshell.nodes.local.jobs import MAX_DEATHS, Cost, Dry, Job, died, message_frame
+from aoshell.nodes.local.sealed import Damaged
 from aoshell.nodes.local.store import Logged, ProcessRow, Store
 from aoshell.nodes.local.wire import Wire, check_result, load
 from aoshell.sandbox.frames import Frame, Unbelievable
@@ -41,13 +43,11 @@ class Node(Protocol):
     limits: Limits
 
     def definition(self, process: ProcessRow) -> list[Any]: ...
-    def environment(self, process: ProcessRow) -> dict[str, str] | None: ...
+    def code(self, process: ProcessRow) -> Code | None: ...
     def row(self, number: int) -> ProcessRow: ...
     def flush(self) -> None: ...
     def stuck(self, process: ProcessRow, text: str) -> None: ...
-    def computed(
-        self, logged: Logged, outcome: str, milliseconds: float, memory: int, result: Wire
-    ) -> None: ...
+    def computed(self, logged: Logged, outcome: str, cost: Cost, result: Wire) -> None: ...
     def notice(self, process: ProcessRow, text: str) -> None: ...
 
 
@@ -80,6 +80,7 @@ class Live:
         computer: Computer,
         supervisor: Supervisor,
         row: ProcessRow,
+        code: Code,
         queue: deque[Job],
         dries: deque[Dry],
     ) -> None:
@@ -107,10 +108,10 @@ class Live:
         self.began = False
         self.used = time.monotonic()
         self._worker: Worker = supervisor.worker(
-            computer.loop, self._frame, self._image, self._gone
+            computer.loop, self._frame, self._image, self._gone, code.device
         )
         self._replay: Iterator[Frame] | None = None
-        self._boot()
+        self._boot(code)
 
     @property
     def idle(self) -> bool:
@@ -118,11 +119,9 @@ class Live:
 
     # Becoming live ----------------------------------------------------------------------------
 
-    def _boot(self) -> None:
+    def _boot(self, code: Code) -> None:
         node, row = self._computer.node, self.row
-        sources = node.environment(row)
-        if sources is not None:
-            self._worker.send(["env", 0, sources])
+        send_code(self._worker, code)
         self._worker.send(["boot", 0, node.limits.memory, *node.definition(row)])
         try:
             self._from_checkpoint()
@@ -226,12 +225,10 @@ class Live:
         while self._tail and self._tail[0][0] <= seq:
             self._tail.popleft()
 
-    def _on_done(
-        self, epoch: int, seq: int, outcome: str, milliseconds: float, memory: int, *result: Any
-    ) -> None:
+    def _on_done(self, epoch: int, seq: int, outcome: str, *rest: Any) -> None:
         if epoch != self._epoch or not self._sent or self._sent[0].logged.seq != seq:
             raise Unbelievable(f"an answer to {seq} out of turn")
-        wire = list(result)
+        cost, wire = Cost(*rest[:3]), list(rest[3:])
         if outcome == "memory" and wire:
             limit = self._computer.node.limits.memory >> 20
             wire[0] = f"not enough memory: this process may use {limit} MB"
@@ -239,15 +236,15 @@ class Live:
             raise Unbelievable(f"no message ends with {outcome}")
         check_result(outcome != "ok", wire)
         self._promotions = 0
-        self._finish(outcome, milliseconds, memory, wire)
+        self._finish(outcome, cost, wire)
         self._proceed()
 
-    def _finish(self, outcome: str, milliseconds: float, memory: int, result: Wire) -> None:
+    def _finish(self, outcome: str, cost: Cost, result: Wire) -> None:
         job = self._sent.popleft()
         again = ("replay", job.message) if outcome == "ok" else ("failed", [result[0]])
         self._tail.append((job.logged.seq, *again))
-        self._jobs_done(job, milliseconds)
-        self._computer.node.computed(job.logged, outcome, milliseconds, memory, result)
+        self._jobs_done(job, cost.milliseconds)
+        self._computer.node.computed(job.logged, outcome, cost, result)
 
     def _proceed(self) -> None:
         """With whatever is to come behind what was sent."""
@@ -271,9 +268,8 @@ class Live:
         else:
             self._computer.idled()
 
-    def _on_dried(
-        self, token: int, outcome: str, milliseconds: float, memory: int, *result: Any
-    ) -> None:
+    def _on_dried(self, token: int, outcome: str, *rest: Any) -> None:
+        cost, result = Cost(*rest[:3]), rest[3:]
         # One that was stopped has no text yet.
         known = result if result[:1] != (None,) else ("", *result[1:])
         check_result(outcome != "ok", list(known))
@@ -281,7 +277,7 @@ class Live:
         self._begin()
         dry = self._dries_sent.pop(token, None)
         if dry is not None and not dry.answer.done():
-            dry.answer.set_result([outcome, milliseconds, memory, *result])
+            dry.answer.set_result((outcome, cost, list(result)))
         self.used = time.monotonic()
         if self.idle:
             self._computer.idled()
@@ -317,7 +313,7 @@ class Live:
             outcome, error = "crash", died(job, why)
         else:
             return  # killed from outside: it is tried again
-        self._finish(outcome, seconds * 1000, 0, [error, printed, "", False, 0])
+        self._finish(outcome, Cost(seconds * 1000, 0, 0), [error, printed, "", False, 0])
 
     def _on_broken(self, text: str) -> None:
         row = self.row
@@ -332,7 +328,7 @@ class Live:
             if job.deaths >= MAX_DEATHS:
                 self._sent.popleft()
                 result = [died(job, "with all its forks"), "", "", False, 0]
-                self._computer.node.computed(job.logged, "crash", 0, 0, result)
+                self._computer.node.computed(job.logged, "crash", Cost(0, 0, 0), result)
         self._queue.extendleft(reversed(self._sent))
         for dry in self._dries_sent.values():
             dry.deaths += 1
@@ -363,7 +359,7 @@ class Live:
         self._imaging[last.seq] = last
         self._worker.send(["checkpoint", self._epoch, last.seq])
 
-    def _image(self, seq: int, image: bytes) -> None:
+    def _image(self, seq: int, image: bytes, _reason: str) -> None:
         last = self._imaging.get(seq)
         if last is None:
             self._worker.give_up()  # nobody asked for that
@@ -431,6 +427,12 @@ class Live:
         self._settle_checkpoint()
         self._worker.kill()
         self._worker.close()
+
+
+def send_code(worker: Worker, code: Code) -> None:
+    """Let a worker load its code, where that is not what it has already."""
+    if code.data is not None:
+        worker.send(["code", 0, code.gas, len(code.data)], code.data)
 
 
 def _mark(logged: Logged) -> str:

@@ -26,6 +26,7 @@ class Modules:
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
+        self._kinds: dict[str, str] = {}
         data = environment.pack(environment.sources())
         self.environment = environment.module_id(data)
         if store.module_named(ENVIRONMENT) != self.environment:
@@ -43,27 +44,41 @@ class Modules:
             self._store.set_meta("node_public_key", key)
         return wire.b64url(hashlib.sha256(key).digest())
 
-    def add(self, data: bytes, name: str) -> Module:
-        """Keep Lua source as a module.
+    def check(self, data: bytes, name: str) -> Module:
+        """Bytes as a module, not kept yet.
 
         Raises:
-            AoError: it is no Lua source, or the name is taken by the environment.
+            AoError: they are no module, or the name is taken by the environment.
         """
-        if data.startswith(WASM_MAGIC):
-            raise AoError(
-                "this is a WASM module, and this node runs Lua modules only",
-                stage="module",
-                hint="give it Lua source",
-            )
         if name == ENVIRONMENT:
             raise AoError(
                 f"the name {ENVIRONMENT!r} belongs to the built-in environment",
                 stage="module",
                 hint="publish it under another name",
             )
-        module_id = environment.module_id(data)
-        self._store.add_module(module_id, "lua", data, name, self._clock())
-        return Module(module_id, "lua", name, data)
+        kind = "lua"
+        if data.startswith(WASM_MAGIC):
+            from aoshell.sandbox.wasm.binary import describe
+
+            kind = "wasm"
+            problem = describe(data).problem  # before anything is compiled
+            if problem:
+                hint = "`.wasm FILE` lists what it exports"
+                raise AoError(
+                    f"the WASM module cannot be run: {problem}", stage="module", hint=hint
+                )
+        return Module(environment.module_id(data), kind, name, data)
+
+    def keep(self, module: Module) -> None:
+        """Store a module, and point its name at it."""
+        self._store.add_module(module.id, module.kind, module.data, module.name, self._clock())
+
+    def is_wasm(self, module_id: str) -> bool:
+        """Whether a module is WASM."""
+        if module_id not in self._kinds:
+            found = self._store.module(module_id)
+            self._kinds[module_id] = found[0] if found else ""
+        return self._kinds[module_id] == "wasm"
 
     def resolve(self, reference: str) -> Module:
         """A module by id or name.
@@ -107,11 +122,11 @@ class Modules:
             boot if loaded else None, boot_data, *tags,
         ]  # fmt: skip
 
-    def environment_of(self, process: ProcessRow) -> dict[str, str] | None:
-        """Sources of the environment it was born with; None where that is the built-in one."""
+    def environment_of(self, process: ProcessRow) -> bytes | None:
+        """The environment it was born with; None where that is the built-in one."""
         if process.environment == self.environment:
             return None
         found = self._store.module(process.environment)
         if found is None:
             raise AoError(f"the environment of {process.id} is missing", stage="store")
-        return environment.unpack(found[1])
+        return found[1]

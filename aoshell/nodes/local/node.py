@@ -123,13 +123,12 @@ class LocalNode:
         body = wire.from_message(item)
         body[wire.TARGET] = body[wire.TARGET] or process
         message = message_frame(placed, body, read_only=True)
-        answer = await self._engine.computer.dry_run(row.number, message)
-        outcome, milliseconds, memory, *result = answer
+        outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
         if outcome == "memory":
             result[0] = f"not enough memory: this process may use {self.limits.memory >> 20} MB"
         elif outcome != "ok" and result[0] is None:
             result[0] = f"stopped after {self.limits.seconds:g} s of computing, its limit"
-        computed = Computed(placed.seq, outcome, milliseconds, memory, 0, b"")
+        computed = Computed(placed.seq, outcome, *cost, 0, b"")
         return wire.to_result(process, placed, computed, result)
 
     async def slots(self, process: str) -> int:
@@ -180,7 +179,7 @@ class LocalNode:
         return self._info(rows[0])
 
     async def upload(self, data: bytes, name: str = "") -> Module:
-        return self._engine.modules.add(data, name)
+        return await self._engine.upload(data, name)
 
     async def fetch(self, reference: str) -> Module:
         return self._engine.modules.resolve(reference)
@@ -199,15 +198,12 @@ class LocalNode:
     # Under the user's own hands ------------------------------------------------------------------
 
     async def set_limits(self, limits: Limits) -> None:
-        if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1:
+        if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1 or limits.gas < 0:
             raise UsageError(
                 "these limits leave nothing to work with",
                 hint="seconds above 0, memory of 1 MB or more, pushes of 1 or more",
             )
-        raised = limits.pushes > self._engine.limits.pushes
-        self._engine.limits = limits
-        if raised:
-            self._engine.release_held()
+        self._engine.set_limits(limits)
 
     async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
         self._engine.flush()

@@ -57,6 +57,7 @@ CREATE TABLE results (
   outcome TEXT NOT NULL,
   milliseconds REAL NOT NULL,
   memory INTEGER NOT NULL,
+  gas INTEGER NOT NULL,
   waits INTEGER NOT NULL,     -- handlings suspended by it, less those it brought to an end
   body BLOB NOT NULL          -- JSON: a result as aoshell.sandbox.lua lists it
 );

@@ -52,6 +52,7 @@ class Computed(NamedTuple):
     outcome: str
     milliseconds: float
     memory: int
+    gas: int
     waits: int
     body: bytes
 
@@ -220,7 +221,7 @@ class Store:
                 batch.log,
             )
         if batch.results:
-            db.executemany("INSERT INTO results VALUES (?,?,?,?,?,?)", batch.results)
+            db.executemany("INSERT INTO results VALUES (?,?,?,?,?,?,?)", batch.results)
         if batch.kept:
             db.executemany("INSERT INTO kept VALUES (?,?,?,?,?,?,?)", batch.kept)
         if batch.freed:

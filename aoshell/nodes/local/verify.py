@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 from aoshell.nodes.local import wire
+from aoshell.nodes.local.code import Code
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.jobs import message_frame
+from aoshell.nodes.local.live import send_code
 from aoshell.nodes.local.store import Computed, Logged, ProcessRow
 from aoshell.sandbox.frames import Frame
 
@@ -20,7 +22,7 @@ async def verify(engine: Engine, row: ProcessRow) -> list[str]:
     Messages that were stopped (time, memory, crash) are taken as recorded: where exactly they
     stopped differs from run to run.
     """
-    replay = _Replay(engine, row)
+    replay = _Replay(engine, row, await engine.ready_code(row))
     differences: list[str] = []
     try:
         for logged, computed in engine.store.entries(row.number):
@@ -46,17 +48,19 @@ async def verify(engine: Engine, row: ProcessRow) -> list[str]:
 class _Replay:
     """A worker of its own, from the process's definition on."""
 
-    def __init__(self, engine: Engine, row: ProcessRow) -> None:
+    def __init__(self, engine: Engine, row: ProcessRow, code: Code) -> None:
         self._answers: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._worker = engine.supervisor.worker(
-            engine.loop, self._answers.put_nowait, _no_image, lambda: self._answers.put_nowait(None)
+            engine.loop,
+            self._answers.put_nowait,
+            _no_image,
+            lambda: self._answers.put_nowait(None),
+            code.device,
         )
         self._seconds = ROOM * engine.limits.seconds
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
-        sources = engine.environment(row)
-        if sources is not None:
-            self._worker.send(["env", 0, sources])
+        send_code(self._worker, code)
         self._worker.send(["boot", 0, ROOM * engine.limits.memory, *engine.definition(row)])
 
     def tell_failure(self, seq: int, error: str) -> None:
@@ -76,7 +80,7 @@ class _Replay:
             if frame[0] == "parked":
                 self._tail = [entry for entry in self._tail if entry[0] > frame[1]]
             elif frame[0] == "done":
-                outcome, result = frame[3], frame[6:]
+                outcome, result = frame[3], frame[7:]
                 if outcome == "ok":
                     self._tail.append((logged.seq, "replay", message))
                     return outcome, result
@@ -108,5 +112,5 @@ def _difference(computed: Computed, stored: wire.Wire, outcome: str, result: wir
     return "its outbox differs"
 
 
-def _no_image(_seq: int, _image: bytes) -> None:
+def _no_image(_seq: int, _image: bytes, _reason: str) -> None:
     raise AssertionError("no image was asked for")

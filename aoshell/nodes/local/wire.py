@@ -227,4 +227,5 @@ def to_result(process: str, logged: Logged, computed: Computed, wire: Wire) -> R
         resumed=tuple(outbox.resumed),
         milliseconds=computed.milliseconds,
         memory=computed.memory,
+        gas=computed.gas,
     )

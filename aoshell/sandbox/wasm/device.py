@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import wasmtime
 
 from aoshell.sandbox.wasm import emscripten
-from aoshell.sandbox.wasm.engine import Compiled
+from aoshell.sandbox.wasm.binary import ModuleError
+from aoshell.sandbox.wasm.engine import Compiled, compile_module, engine
 from aoshell.sandbox.wasm.functions import Functions
 from aoshell.sandbox.wasm.guest import PAGE, Guest, GuestFault
 from aoshell.sandbox.wasm.interface import JsonInterface
@@ -40,31 +41,50 @@ class Kind(Protocol):
         """Run a message. Raises GuestFault, emscripten.Exit or what wasmtime raises."""
 
 
+class WasmHost:
+    """See `runtime.Host`. Code is a `Compiled` as it dumps itself."""
+
+    runtime = None  # no code is built in
+
+    def __init__(self, emit: Callable[[str], None]) -> None:
+        self._emit = emit
+        self._engines = {metered: engine(fuel=metered) for metered in (False, True)}
+
+    def load(self, code: bytes, gas: int) -> WasmRuntime:
+        return WasmRuntime(self._engines[gas > 0], Compiled.load(code), self._emit, gas)
+
+    def compile(self, source: bytes, gas: int) -> bytes:
+        try:
+            return compile_module(source, self._engines[gas > 0]).dump()
+        except ModuleError as error:
+            raise ValueError(error.what) from error
+
+
 class WasmRuntime:
     """A process's instance.
 
     Args:
-        kind: "json", "plain" or "wasi".
         emit: called with each text that the guest writes to stdout or stderr.
         gas: fuel that one message may use, 0 where it is not counted.
     """
+
+    headroom = 1  # a guest can tell how far its memory grows
 
     def __init__(
         self,
         on: wasmtime.Engine,
         compiled: Compiled,
-        kind: str,
         emit: Callable[[str], None],
         gas: int = 0,
     ) -> None:
         self._engine = on
         self._compiled = compiled
-        self._kind_name = kind
         self._emit = emit
         self._gas = gas
         self._limit = 0
         self._guest: Guest | None = None
         self._kind: Kind
+        self._dead = ""  # why it does not start
         self.gas_used = 0
 
     def limit_memory(self, size: int) -> None:
@@ -79,13 +99,13 @@ class WasmRuntime:
         return self._guest.size if self._guest and self._guest.has_memory else 0
 
     def boot(self, definition: Sequence[Any]) -> None:
-        """Make the instance. Raises ValueError where it cannot be made."""
+        """Make the instance. Where it does not start, each message says so."""
         about = Definition.of(definition)
         try:
             self._load(self._new_store(), about)
             self._kind.start()
         except (GuestFault, emscripten.Exit, wasmtime.WasmtimeError, wasmtime.Trap) as error:
-            raise ValueError(f"the module does not start: {reason(error)}") from error
+            self._dead = f"the module does not start: {reason(error)}"
 
     def _new_store(self) -> wasmtime.Store:
         store = wasmtime.Store(self._engine)
@@ -107,16 +127,17 @@ class WasmRuntime:
                 wasmtime.Module.deserialize(self._engine, code.bridge),
                 wasmtime.Module.deserialize(self._engine, code.linker),
             )
-        if self._kind_name == "wasi":
+        if self._compiled.kind == "wasi":
             self._kind = Programs(guest, module, about, self._new_store)
             return
         instance = emscripten.instantiate(guest, module, adapter, emscripten.imports(guest))
         guest.attach(instance.exports(store))
-        self._kind = (JsonInterface if self._kind_name == "json" else Functions)(guest, about)
+        self._kind = (JsonInterface if self._compiled.kind == "json" else Functions)(guest, about)
 
     def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
         """Run one message, flat in and flat out; see `sandbox.lua`."""
-        assert self._guest is not None
+        if self._dead or self._guest is None:
+            return Reply(error=self._dead).flat()
         delivered = Delivered.of(message)
         self._guest.begin(delivered.timestamp, delivered.identity)
         if self._gas:
@@ -186,5 +207,7 @@ def reason(error: Exception) -> str:
         said = error.message.splitlines()
         causes = [line.strip() for line in said if line.strip()]
         text = causes[-1] if causes else "it trapped"
+        if "fuel" in text:
+            return "out of gas: it used all that a message may (.limits gas)"
         return text.removeprefix("wasm trap: ")
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -2,7 +2,7 @@
 
 Compiling happens once, in a worker of its own; process workers only load what came out of that. A
 `Compiled` holds the code of the module and of its adapter. Loading it runs it as native code, so
-only what this program has compiled itself may be loaded: see `nodes.local.codecache`.
+only what this program has compiled itself may be loaded: see `nodes.local.code`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,7 @@ from dataclasses import dataclass
 import wasmtime
 
 from aoshell.sandbox.wasm import emscripten
-from aoshell.sandbox.wasm.expose import expose
-from aoshell.sandbox.wasm.legacy import modernize
-from aoshell.sandbox.wasm.reader import ModuleError
-
-VERSION = 1  # of what `compile_module` makes of the same bytes
+from aoshell.sandbox.wasm.binary import ModuleError, describe, prepare
 
 
 def engine(*, fuel: bool) -> wasmtime.Engine:
@@ -33,8 +29,9 @@ def engine(*, fuel: bool) -> wasmtime.Engine:
     config.wasm_relaxed_simd_deterministic = True
     config.cranelift_nan_canonicalization = True
     config.consume_fuel = fuel
-    # Threads do not outlive a fork, and workers fork.
+    # Threads do not outlive a fork, and workers fork; nor may they open files, even in memory.
     config.parallel_compilation = False
+    config.memory_init_cow = False
     return wasmtime.Engine(config)
 
 
@@ -46,11 +43,14 @@ class Compiled:
     bridge: bytes
     linker: bytes
     saved: tuple[str, ...]  # exports that hold its mutable globals
+    kind: str  # "json", "plain" or "wasi"
 
     def dump(self) -> bytes:
         """As one string of bytes."""
         parts = (self.module, self.bridge, self.linker)
-        head = json.dumps({"parts": [len(part) for part in parts], "saved": self.saved})
+        head = json.dumps(
+            {"parts": [len(part) for part in parts], "saved": self.saved, "kind": self.kind}
+        )
         return head.encode() + b"\n" + b"".join(parts)
 
     @classmethod
@@ -63,7 +63,7 @@ class Compiled:
             parts.append(rest[:size])
             rest = rest[size:]
         module, bridge, linker = parts
-        return cls(module, bridge, linker, tuple(head["saved"]))
+        return cls(module, bridge, linker, tuple(head["saved"]), head["kind"])
 
 
 def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
@@ -72,11 +72,12 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
     Raises:
         ModuleError: it is malformed, or wants what no process may have.
     """
-    exposed, saved = expose(modernize(data))
+    kind = describe(data).kind
+    exposed, saved = prepare(data)
     try:
         module = wasmtime.Module(on, exposed)
         if not emscripten.needs_adapter(module):
-            return Compiled(bytes(module.serialize()), b"", b"", saved)
+            return Compiled(bytes(module.serialize()), b"", b"", saved, kind)
         if lacks := emscripten.missing(module):
             what = f"its calls that may throw need the exports {', '.join(lacks)}"
             raise ModuleError(
@@ -87,7 +88,7 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
     except wasmtime.WasmtimeError as error:
         raise ModuleError(_reason(error), 0) from error
     code = [bytes(part.serialize()) for part in (module, bridge, linker)]
-    return Compiled(code[0], code[1], code[2], saved)
+    return Compiled(code[0], code[1], code[2], saved, kind)
 
 
 def _reason(error: Exception) -> str:

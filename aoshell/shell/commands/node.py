@@ -22,6 +22,7 @@ async def limits(session: Session, rest: str) -> Reply:
 
     seconds: compute time of a message. memory: megabytes of heap of a process.
     pushes: messages that one line may cause; more are held, and freed when this is raised.
+    gas: fuel that a message may use in WASM processes, counted exactly; 0 counts none.
     network: on or off, whether the network's limits on tags hold.
     """
     node = local(session)
@@ -35,6 +36,7 @@ async def limits(session: Session, rest: str) -> Reply:
         ("seconds", f"{now.seconds:g}", "compute time of a message"),
         ("memory", f"{now.memory / MEGABYTE:g}", "MB of heap of a process"),
         ("pushes", f"{now.pushes}", "messages that one line may cause"),
+        ("gas", f"{now.gas}", "fuel of a message in WASM; 0 counts none"),
         ("network", "on" if now.network else "off", "limits of the network on tags"),
     )
     return Reply(asdict(now), table=Table(("LIMIT", "VALUE", "IS"), rows, frozenset({"VALUE"})))
@@ -68,6 +70,8 @@ def changed(limits: Limits, name: str, value: str) -> Limits:
         return replace(limits, memory=int(positive(value, name) * MEGABYTE))
     if name == "pushes" and value.isdecimal() and int(value) > 0:
         return replace(limits, pushes=int(value))
+    if name == "gas" and value.isdecimal():
+        return replace(limits, gas=int(value))
     raise UsageError(f"there is no limit {name} {value}", hint=".help limits")
 
 

@@ -1,0 +1,95 @@
+"""Files that only this program may have written: a header, the SHA-256 of all, and the bytes.
+
+What they hold saves time and can be made again, so a full disk is no failure and damage is answered
+by throwing the file away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+Header = dict[str, Any]
+
+
+class Damaged(Exception):
+    """A file that cannot be used; the text says why."""
+
+
+class Sealed:
+    """The files of one folder, private to the user.
+
+    Args:
+        suffix: of their names.
+    """
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self._folder = folder
+        self._suffix = suffix
+
+    def path(self, name: str) -> Path:
+        return self._folder / f"{name}{self._suffix}"
+
+    def write(self, name: str, header: Header, data: bytes) -> None:
+        """Put a file in the place of the one of that name."""
+        sealed = header | {"sha256": _digest(header, data)}
+        path = self.path(name)
+        partial = path.with_suffix(".partial")
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            with open(partial, "wb", opener=_private) as file:
+                file.write(json.dumps(sealed).encode() + b"\n" + data)
+            partial.replace(path)
+
+    def read(self, name: str, expected: Header) -> tuple[Header, bytes] | None:
+        """Header and bytes, or None where there is no such file.
+
+        Args:
+            expected: what the header must say.
+
+        Raises:
+            Damaged: it cannot be used. It has been removed.
+        """
+        try:
+            raw = self.path(name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Damaged(f"it cannot be read: {error.strerror}") from error
+        try:
+            return _opened(raw, expected)
+        except Damaged:
+            self.remove(name)
+            raise
+
+    def remove(self, name: str) -> None:
+        """Forget a file."""
+        with contextlib.suppress(OSError):
+            self.path(name).unlink(missing_ok=True)
+
+
+def _opened(raw: bytes, expected: Header) -> tuple[Header, bytes]:
+    line, _, data = raw.partition(b"\n")
+    try:
+        header = json.loads(line)
+        digest = header.pop("sha256")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged("its header is no header") from error
+    for key, value in expected.items():
+        if header.get(key) != value:
+            raise Damaged(f"it was made for another {key}")
+    if _digest(header, data) != digest:
+        raise Damaged("its bytes have changed")
+    return header, data
+
+
+def _digest(header: Header, data: bytes) -> str:
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode() + data).hexdigest()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
