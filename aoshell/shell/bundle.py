@@ -19,7 +19,7 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.lua import required
+from aoshell.shell.lua import required, syntax_error
 
 # `require` of Lua: what the file returns, else what it put into package.loaded itself, else true.
 _LOADER = b"""local function file(name, chunk, source)
@@ -99,6 +99,18 @@ def bundle(path: Path) -> Bundle:
     walk.take(path.name, source, b"nil")
     *modules, main = walk.parts
     return Bundle(b"".join((_LOADER, *modules, b"return ", main)), tree, walk.files)
+
+
+def refuse_bad_syntax(program: Bundle) -> None:
+    """Raises AoError, stage "load", where a file of the program is no Lua; it names the line."""
+    for name, source in program.files.items():
+        said = syntax_error(text(_plain(raw(source))))
+        if said:
+            raise AoError(
+                re.sub(r"^\S*?:(?=\d+: )", f"{name}:", said),
+                stage="load",
+                hint="a module is Lua source or a WASM file",
+            )
 
 
 def lines_of(tree: Node) -> Iterator[str]:

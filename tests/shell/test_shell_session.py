@@ -296,6 +296,17 @@ def test_load(node: FakeNode, home: Settings, tmp_path: Path) -> None:
     assert "  2 │ return lib" in screen.said[-1]
 
 
+def test_publish_refuses_what_is_no_lua(node: FakeNode, home: Settings, tmp_path: Path) -> None:
+    (tmp_path / "part.lua").write_text("return 1\nreturn =")
+    (tmp_path / "x.lua").write_text("require('part')")
+
+    async def body(session: Session, _: Screen) -> None:
+        error = failed(await session.run(f".publish {tmp_path / 'x.lua'}"))
+        assert error.what.startswith("part.lua:2: ")
+
+    use(node, home, body)
+
+
 def test_publish(node: FakeNode, home: Settings, tmp_path: Path) -> None:
     (tmp_path / "x.lua").write_text("return 1")
     (tmp_path / "x.wasm").write_bytes(b"\0asm\1\0\0\0")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Run = Callable[["Session", str], Awaitable[Reply]]
 
-_GROUPS = ("code", "processes", "messages", "node", "shell")
+_GROUPS = ("code", "processes", "messages", "node", "shell", "wasm")
 
 
 @dataclass(frozen=True, slots=True)

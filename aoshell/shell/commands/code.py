@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aoshell.protocol.message import raw, text
-from aoshell.shell.bundle import Bundle, bundle, lines_of, literal
+from aoshell.shell.bundle import Bundle, bundle, lines_of, literal, refuse_bad_syntax
 from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
@@ -47,6 +47,8 @@ async def publish(session: Session, rest: str) -> Reply:
         raise usage("publish")
     path = _path(file.strip())
     program = _program(path)
+    if isinstance(program, Bundle):
+        refuse_bad_syntax(program)
     data = program.source if isinstance(program, Bundle) else program
     module = await session.node.upload(data, name.strip())
     value = {"id": module.id, "kind": module.kind, "name": module.name}

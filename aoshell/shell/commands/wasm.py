@@ -1,0 +1,76 @@
+"""WASM modules: .wasm."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aoshell.errors import AoError
+from aoshell.shell.commands import command, usage
+from aoshell.shell.outcome import Reply
+from aoshell.shell.render import size
+from aoshell.shell.session import Session
+
+if TYPE_CHECKING:
+    from aoshell.sandbox.wasm.binary import Description
+
+KINDS = {
+    "json": "json: handle(message, environment) on JSON strings",
+    "plain": "plain: functions that ExecuteFunction calls by name",
+    "wasi": "wasi: a program that reads the message and prints the answer",
+}
+
+
+@command("wasm", "FILE|ID", file=True)
+async def wasm(session: Session, rest: str) -> Reply:
+    """Describe a WASM module (kind, imports, exports, memory, format) without running it.
+
+    ID may be the name that a module was published under.
+    """
+    if not rest:
+        raise usage("wasm")
+    from aoshell.sandbox.wasm.binary import describe
+
+    about = describe(await _data(session, rest))
+    lines = [
+        f"kind      {KINDS.get(about.kind) or f'none: {about.problem}'}",
+        f"format    {about.format}",
+        f"size      {size(about.size)}",
+        f"memory    {_memory(about)}",
+        f"state     {_state(about)}",
+        f"start     {'a function runs at once' if about.start is not None else 'nothing runs'}",
+        f"exports   {len(about.exports)}",
+        *(f"  {item.kind} {item.name} {item.signature}" for item in about.exports),
+        f"imports   {len(about.imports)}",
+        *(f"  {item.kind} {item.module}.{item.name} {item.signature}" for item in about.imports),
+    ]
+    return Reply(asdict(about), text="\n".join(lines), ok=bool(about.kind))
+
+
+async def _data(session: Session, rest: str) -> bytes:
+    path = Path(rest.strip("\"'")).expanduser()
+    if path.is_file():
+        from aoshell.shell.bundle import read
+
+        return read(path)
+    module = await session.node.fetch(rest)
+    if module.kind != "wasm":
+        raise AoError(
+            f"module {rest} is no WASM", stage="module", hint="give a .wasm file, or its id"
+        )
+    return module.data
+
+
+def _memory(about: Description) -> str:
+    if not about.memories:
+        return "none"
+    memory = about.memories[0]
+    most = "no maximum" if memory.maximum is None else f"at most {size(memory.maximum << 16)}"
+    return f"{size(memory.minimum << 16)} to begin with, {most}, {about.pointer} pointers"
+
+
+def _state(about: Description) -> str:
+    if about.unsaved:
+        return "not all of it can be saved: its log is replayed instead"
+    return f"memory and {about.globals} globals"
