@@ -18,6 +18,12 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[str] = frozenset()
 
+    def without(self, column: str) -> Table:
+        """The table with one column less."""
+        at = self.columns.index(column)
+        rows = tuple(row[:at] + row[at + 1 :] for row in self.rows)
+        return Table(self.columns[:at] + self.columns[at + 1 :], rows, self.right)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -252,6 +252,7 @@ def _answer_value(answer: Answer) -> dict[str, object]:
         "error": answer.last.error,
         "messages": [_message_value(message) for r in results for message in r.messages],
         "ms": round(sum(result.milliseconds for result in results), 3),
+        "gas": sum(result.gas for result in results),
     }
 
 

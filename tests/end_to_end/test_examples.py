@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-EXAMPLES = sorted((REPO / "examples").glob("*.lua"))
+EXAMPLES = sorted((REPO / "examples").rglob("*.lua")) + sorted((REPO / "examples").rglob("*.wat"))
 
 
 def header(path: Path) -> tuple[str, str, str]:
     """The command of an example's header, where its outcome stands, and what that is."""
-    lines = [line.removeprefix("--") for line in path.read_text().splitlines()]
+    lines = [line.lstrip("-;") for line in path.read_text().splitlines()]
     command = next(line.strip() for line in lines if "scripts/aoshell" in line)
     for where, said in itertools.pairwise(lines):
         if where.strip() in ("Ends with:", "Says on its way:"):
@@ -23,7 +23,15 @@ def header(path: Path) -> tuple[str, str, str]:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 4
+    assert len(EXAMPLES) >= 5
+
+
+def test_the_wasm_example_is_what_its_source_builds() -> None:
+    import wasmtime
+
+    folder = REPO / "examples" / "wasm"
+    built = wasmtime.wat2wasm((folder / "counter.wat").read_text())
+    assert bytes(built) == (folder / "counter.wasm").read_bytes()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

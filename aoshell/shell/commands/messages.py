@@ -93,10 +93,12 @@ async def messages(session: Session, rest: str) -> Reply:
         kept = tuple(await local(session).undelivered(process.id))[-last:]
     rows = tuple(_row(message, result) for message, result in entries)
     table = Table(
-        ("SLOT", "ACTION", "FROM", "OUTCOME", "MS", "ID"),
+        ("SLOT", "ACTION", "FROM", "OUTCOME", "MS", "GAS", "ID"),
         (*rows, *(_kept_row(one) for one in kept)),
-        frozenset({"SLOT", "MS"}),
+        frozenset({"SLOT", "MS", "GAS"}),
     )
+    if not any(result and result.gas for _, result in entries):
+        table = table.without("GAS")
     value = [_value(message, result) for message, result in entries]
     return Reply({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
 
@@ -165,6 +167,7 @@ def _row(message: Message, result: Result | None) -> tuple[str, ...]:
         short(message.from_),
         outcome,
         f"{result.milliseconds:.1f}" if result else "-",
+        str(result.gas or "-") if result else "-",
         short(message.id) or "cron",
     )
 
@@ -175,6 +178,7 @@ def _kept_row(kept: Undelivered) -> tuple[str, ...]:
         kept.message.tag("Action", "-"),
         short(kept.message.from_),
         f"not delivered to {short(kept.message.target)}: {kept.reason}",
+        "-",
         "-",
         short(kept.message.id),
     )
@@ -193,6 +197,7 @@ def _value(message: Message, result: Result | None) -> dict[str, object]:
         "output": result.output if result else "",
         "suspended": result.suspended if result else False,
         "ms": result.milliseconds if result else None,
+        "gas": result.gas if result else 0,
     }
 
 
