@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError
 from aoshell.nodes.local import wire
 from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Batch, Computed, Kept, Logged, ProcessRow, Store
+from aoshell.nodes.local.store import Store
 from aoshell.protocol.message import Assignment, Message, Tag, raw, text
 
 ROW = ProcessRow(1, "p" * 43, "name", "owner", "module", "environment", 0, "[]")

@@ -15,7 +15,9 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.checkpoint import Checkpoints
 from aoshell.nodes.local.jobs import MAX_DEATHS, Cost, Dry, Job, message_frame
 from aoshell.nodes.local.live import Live, Node
-from aoshell.nodes.local.store import Logged, ProcessRow, Store
+from aoshell.nodes.local.loader import Loader
+from aoshell.nodes.local.rows import Logged, ProcessRow
+from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.wire import Wire
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -26,9 +28,15 @@ class Computer:
     """Computes scheduled messages, each process's in order. Runs on the event loop."""
 
     def __init__(
-        self, node: Node, supervisor: Supervisor, store: Store, checkpoints: Checkpoints
+        self,
+        node: Node,
+        loader: Loader,
+        supervisor: Supervisor,
+        store: Store,
+        checkpoints: Checkpoints,
     ) -> None:
         self.node = node
+        self._loader = loader
         self.store = store
         self.checkpoints = checkpoints
         self.loop = asyncio.get_running_loop()
@@ -127,7 +135,7 @@ class Computer:
         queue = self._queues.setdefault(process, deque())
         dries = self._dries.setdefault(process, deque())
         try:
-            code = self.node.code(row)
+            code = self._loader.code(row)
             if code is not None:  # otherwise it is being made, and `resume` comes
                 self._live[process] = Live(self, self._supervisor, row, code, queue, dries)
         except AoError as error:

@@ -18,18 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Event, Limits, Module
+from aoshell.nodes.base import Event, Limits
 from aoshell.nodes.local import cron, wire
 from aoshell.nodes.local.checkpoint import Checkpoints
-from aoshell.nodes.local.code import Code, MachineCode
+from aoshell.nodes.local.code import MachineCode
 from aoshell.nodes.local.compute import Computer
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.jobs import Cost
+from aoshell.nodes.local.loader import Loader
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Batch, Computed, Damaged, Kept, Logged, ProcessRow, Store
+from aoshell.nodes.local.store import Damaged, Store
 from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
@@ -56,10 +58,10 @@ class Engine:
         self.scheduler = Scheduler(self.store, clock)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         self.events = Events()
-        self.machine_code = MachineCode(folder / "machine-code", supervisor, self.events.notice)
-        self._made: dict[int, asyncio.Task[None]] = {}
+        machine_code = MachineCode(folder / "machine-code", supervisor, self.events.notice)
+        self.loader = Loader(self, self.modules, machine_code)
         self.roots = Roots(self.store.id_of)
-        self.computer = Computer(self, supervisor, self.store, self.checkpoints)
+        self.computer = Computer(self, self.loader, supervisor, self.store, self.checkpoints)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
         self._rows: dict[int, ProcessRow] = {}
         self._numbers: dict[str, int] = {}
@@ -152,42 +154,6 @@ class Engine:
     def definition(self, process: ProcessRow) -> list[Any]:
         """Slot 0 in the order of `LuaRuntime.boot`."""
         return self.modules.definition(process)
-
-    def code(self, process: ProcessRow) -> Code | None:
-        """What its worker loads; None while that is being made, `computer.resume` follows."""
-        if not self.modules.is_wasm(process.module):
-            return Code("lua", self.modules.environment_of(process))
-        gas = self.limits.gas
-        data = self.machine_code.get(process.module, gas > 0)
-        if data is None:
-            self._made[process.number] = asyncio.create_task(self._make_code(process))
-            return None
-        return Code("wasm", data, gas)
-
-    async def ready_code(self, process: ProcessRow) -> Code:
-        """What its worker loads, made if need be. Raises AoError."""
-        code = self.code(process)
-        while code is None:
-            await self._made[process.number]
-            code = self.code(process)
-        return code
-
-    async def _make_code(self, process: ProcessRow) -> None:
-        try:
-            source = self.modules.resolve(process.module).data
-            await self.machine_code.make(process.module, source, self.limits.gas > 0)
-        except AoError as error:
-            self.computer.give_up(process, error.what)
-        else:
-            self.computer.resume(process.number)
-
-    async def upload(self, data: bytes, name: str) -> Module:
-        """Keep a module; a WASM one is compiled first, so that a bad one is never kept."""
-        module = self.modules.check(data, name)
-        if module.kind == "wasm":
-            await self.machine_code.make(module.id, data, self.limits.gas > 0)
-        self.modules.keep(module)
-        return module
 
     def set_limits(self, limits: Limits) -> None:
         """Change limits for every message from now on."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.store import Logged
+from aoshell.nodes.local.rows import Logged
 from aoshell.nodes.local.wire import TAGS, Wire
 
 MAX_DEATHS = 3  # times a worker may be killed from outside under one message

@@ -21,8 +21,9 @@ from aoshell.nodes.base import Limits
 from aoshell.nodes.local.checkpoint import Checkpoint, Checkpoints
 from aoshell.nodes.local.code import Code
 from aoshell.nodes.local.jobs import MAX_DEATHS, Cost, Dry, Job, died, message_frame
+from aoshell.nodes.local.rows import Logged, ProcessRow
 from aoshell.nodes.local.sealed import Damaged
-from aoshell.nodes.local.store import Logged, ProcessRow, Store
+from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.wire import Wire, check_result, load
 from aoshell.sandbox.frames import Frame, Unbelievable
 from aoshell.sandbox.supervisor import Supervisor, Worker
@@ -43,7 +44,6 @@ class Node(Protocol):
     limits: Limits
 
     def definition(self, process: ProcessRow) -> list[Any]: ...
-    def code(self, process: ProcessRow) -> Code | None: ...
     def row(self, number: int) -> ProcessRow: ...
     def flush(self) -> None: ...
     def stuck(self, process: ProcessRow, text: str) -> None: ...

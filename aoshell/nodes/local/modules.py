@@ -9,7 +9,8 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
 from aoshell.nodes.local import wire
-from aoshell.nodes.local.store import ProcessRow, Store
+from aoshell.nodes.local.rows import ProcessRow
+from aoshell.nodes.local.store import Store
 from aoshell.sandbox import environment
 
 ENVIRONMENT = "aos"  # the name under which the built-in environment is published

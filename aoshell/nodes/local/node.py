@@ -20,7 +20,7 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
 from aoshell.nodes.local.jobs import message_frame
 from aoshell.nodes.local.peek import process_info
-from aoshell.nodes.local.store import Computed, Logged, ProcessRow
+from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result
 from aoshell.sandbox.supervisor import Supervisor
@@ -179,7 +179,7 @@ class LocalNode:
         return self._info(rows[0])
 
     async def upload(self, data: bytes, name: str = "") -> Module:
-        return await self._engine.upload(data, name)
+        return await self._engine.loader.take_in(data, name)
 
     async def fetch(self, reference: str) -> Module:
         return self._engine.modules.resolve(reference)

@@ -14,7 +14,8 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import ProcessInfo
 from aoshell.nodes.local import wire
 from aoshell.nodes.local.checkpoint import Checkpoints
-from aoshell.nodes.local.store import ProcessRow, Store
+from aoshell.nodes.local.rows import ProcessRow
+from aoshell.nodes.local.store import Store
 
 
 def process_info(

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Limits
+from aoshell.nodes.local.rows import Batch, Kept, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Batch, Kept, Logged, ProcessRow, Store
+from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.wire import ID, TAGS, TARGET, Outbox, Wire, b64url, dump, load, tag
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 

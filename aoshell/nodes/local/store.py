@@ -10,89 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import schema
+from aoshell.nodes.local.lock import take
+from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
 
 
 class Damaged(AoError):
     """The database is broken; trying again is of no use."""
-
-
-class Logged(NamedTuple):
-    """A scheduled message. Fields are the columns of `log`; `body` is a wire list as bytes."""
-
-    seq: int
-    process: int
-    slot: int
-    tick: int
-    id: str
-    cause: int | None
-    idx: int | None
-    root: int
-    ordinal: int
-    timestamp: int
-    height: int
-    chain: str
-    signed: bytes | None
-    body: bytes
-
-
-class Computed(NamedTuple):
-    """A result. Fields are the columns of `results`."""
-
-    seq: int
-    outcome: str
-    milliseconds: float
-    memory: int
-    gas: int
-    waits: int
-    body: bytes
-
-
-class Kept(NamedTuple):
-    """An outbox message that was not delivered. Fields are the columns of `kept`."""
-
-    cause: int
-    idx: int
-    reason: str
-    held: bool
-    target: str
-    id: str
-    body: bytes
-
-
-class ProcessRow(NamedTuple):
-    """A process. Fields are the columns of `processes`."""
-
-    number: int
-    id: str
-    name: str
-    owner: str
-    module: str
-    environment: str
-    created: int
-    cron: str
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one transaction writes."""
-
-    processes: list[ProcessRow] = field(default_factory=list)
-    log: list[Logged] = field(default_factory=list)
-    results: list[Computed] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
-    freed: list[tuple[int, int]] = field(default_factory=list)  # (cause, idx) no longer kept
-    cron: list[tuple[str, int]] = field(default_factory=list)  # (cron, process number)
-    computed_to: int | None = None  # every seq up to here has its result
 
 
 _LOG = ", ".join(Logged._fields)
@@ -114,7 +45,7 @@ class Store:
         self.path = folder / "node.db"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _lock(folder / "node.lock")
+            self._lock: IO[str] | None = take(folder / "node.lock")
         except OSError as error:
             raise AoError(
                 f"{folder} cannot be used: {error.strerror}",
@@ -124,7 +55,8 @@ class Store:
         try:
             self._db = self._open()
         except BaseException:
-            self._lock.close()
+            if self._lock is not None:
+                self._lock.close()
             raise
 
     @classmethod
@@ -473,27 +405,3 @@ def _pair(row: Any) -> tuple[Logged, Computed | None]:
 
 def _prefixed(columns: str) -> str:
     return ", ".join(f"l.{name.strip()}" for name in columns.split(","))
-
-
-def _lock(path: Path) -> Any:
-    """An exclusive lock that the kernel drops when this process ends.
-
-    Raises AoError when another process has it.
-    """
-    handle = path.open("a+")
-    path.chmod(0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.seek(0)
-        pid = handle.read().strip() or "unknown"
-        handle.close()
-        raise AoError(
-            f"another aoshell (pid {pid}) is working in {path.parent}",
-            stage="store",
-            hint="use that one, or give this one a home of its own: AOSHELL_HOME=DIR aoshell",
-        ) from error
-    handle.truncate(0)
-    handle.write(str(os.getpid()))
-    handle.flush()
-    return handle

@@ -17,7 +17,8 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron, wire
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.store import Batch, Computed, Logged, ProcessRow, Store
+from aoshell.nodes.local.rows import Batch, Computed, Logged, ProcessRow
+from aoshell.nodes.local.store import Store
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
 

@@ -10,7 +10,7 @@ from aoshell.nodes.local.code import Code
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.jobs import message_frame
 from aoshell.nodes.local.live import send_code
-from aoshell.nodes.local.store import Computed, Logged, ProcessRow
+from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
 from aoshell.sandbox.frames import Frame
 
 ROOM = 4  # times the limits that the first computation had
@@ -22,7 +22,7 @@ async def verify(engine: Engine, row: ProcessRow) -> list[str]:
     Messages that were stopped (time, memory, crash) are taken as recorded: where exactly they
     stopped differs from run to run.
     """
-    replay = _Replay(engine, row, await engine.ready_code(row))
+    replay = _Replay(engine, row, await engine.loader.ready(row))
     differences: list[str] = []
     try:
         for logged, computed in engine.store.entries(row.number):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aoshell.nodes.base import Entry
-from aoshell.nodes.local.store import Computed, Logged
+from aoshell.nodes.local.rows import Computed, Logged
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
 from aoshell.sandbox.frames import Unbelievable, is_count, is_text, pack
 

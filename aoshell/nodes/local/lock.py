@@ -1,0 +1,34 @@
+"""One node a home: a lock that the kernel drops when its holder ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from aoshell.errors import AoError
+
+
+def take(path: Path) -> IO[str]:
+    """An exclusive lock that the kernel drops when this process ends.
+
+    Raises AoError when another process has it.
+    """
+    handle = path.open("a+")
+    path.chmod(0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.seek(0)
+        pid = handle.read().strip() or "unknown"
+        handle.close()
+        raise AoError(
+            f"another aoshell (pid {pid}) is working in {path.parent}",
+            stage="store",
+            hint="use that one, or give this one a home of its own: AOSHELL_HOME=DIR aoshell",
+        ) from error
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle

@@ -1,0 +1,75 @@
+"""Rows of the database, and what one transaction writes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Logged(NamedTuple):
+    """A scheduled message. Fields are the columns of `log`; `body` is a wire list as bytes."""
+
+    seq: int
+    process: int
+    slot: int
+    tick: int
+    id: str
+    cause: int | None
+    idx: int | None
+    root: int
+    ordinal: int
+    timestamp: int
+    height: int
+    chain: str
+    signed: bytes | None
+    body: bytes
+
+
+class Computed(NamedTuple):
+    """A result. Fields are the columns of `results`."""
+
+    seq: int
+    outcome: str
+    milliseconds: float
+    memory: int
+    gas: int
+    waits: int
+    body: bytes
+
+
+class Kept(NamedTuple):
+    """An outbox message that was not delivered. Fields are the columns of `kept`."""
+
+    cause: int
+    idx: int
+    reason: str
+    held: bool
+    target: str
+    id: str
+    body: bytes
+
+
+class ProcessRow(NamedTuple):
+    """A process. Fields are the columns of `processes`."""
+
+    number: int
+    id: str
+    name: str
+    owner: str
+    module: str
+    environment: str
+    created: int
+    cron: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes."""
+
+    processes: list[ProcessRow] = field(default_factory=list)
+    log: list[Logged] = field(default_factory=list)
+    results: list[Computed] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    freed: list[tuple[int, int]] = field(default_factory=list)  # (cause, idx) no longer kept
+    cron: list[tuple[str, int]] = field(default_factory=list)  # (cron, process number)
+    computed_to: int | None = None  # every seq up to here has its result
