@@ -54,8 +54,8 @@ class Bench:
         pairs = [("Data-Protocol", "ao"), *((k.replace("_", "-"), v) for k, v in tags.items())]
         return DataItem.sign(self.wallet, target=target, tags=tags_of(pairs), data=data.encode())
 
-    async def spawn(self, name: str) -> str:
-        item = self._sign("", "", Type="Process", Module="aos", Authority=self.address, Name=name)
+    async def spawn(self, name: str, module: str = "aos") -> str:
+        item = self._sign("", "", Type="Process", Module=module, Authority=self.address, Name=name)
         receipt = await self.node.spawn(item, name)
         await self.node.result(receipt.process, 0)
         return receipt.process
@@ -223,6 +223,13 @@ async def reopening(bench: Bench) -> dict[str, Any]:
     return summary(times) | {"slots": info.slots, "checkpoint_at": info.checkpoint}
 
 
+async def wasm(bench: Bench) -> dict[str, Any]:
+    """Modules that are in use; see `bench_wasm`."""
+    import bench_wasm
+
+    return await bench_wasm.wasm(bench, summary)
+
+
 class Terminal:
     """The shell in a pseudo-terminal, as a user starts it."""
 
@@ -306,7 +313,7 @@ def temporary() -> Iterator[Path]:
 
 
 async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any]) -> None:
-    sections = {"throughput": throughput, "state": state, "reopening": reopening}
+    sections = {"throughput": throughput, "state": state, "reopening": reopening, "wasm": wasm}
     for name, section in sections.items():
         if name in names:
             with temporary() as folder:
@@ -317,7 +324,7 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
 
 
 def main() -> None:
-    names = sys.argv[1:] or ["throughput", "state", "reopening", "terminal"]
+    names = sys.argv[1:] or ["throughput", "state", "reopening", "wasm", "terminal"]
     wallet = Wallet.generate()
     report: dict[str, Any] = {"note": "medians of a noisy machine; compare within one run"}
     with temporary() as folder:

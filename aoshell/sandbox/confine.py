@@ -11,12 +11,16 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 import struct
 import sys
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 SOCKETS = 2  # descriptors that a worker is given
 
@@ -35,14 +39,23 @@ def confine(control: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
         for option, value in (
             (_PR_SET_NO_NEW_PRIVS, 1),
             (_PR_SET_CHILD_SUBREAPER, 1),  # orphaned forks come back to the zygote
             (_PR_SET_DUMPABLE, 0),
         ):
-            libc.prctl(option, value, 0, 0, 0)
-        filter_system_calls(libc)
+            _libc.prctl(option, value, 0, 0, 0)
+        filter_system_calls(_libc)
+
+
+def die_with_parent(bound: bool) -> None:
+    """Whether the kernel kills this process when its parent ends. Linux only; not inherited.
+
+    So nothing goes on computing for a shell that was killed: the zygote ends with the shell's
+    socket, its workers with it, and their forks with them.
+    """
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if bound else 0, 0, 0, 0)
 
 
 # System calls -------------------------------------------------------------------------------------

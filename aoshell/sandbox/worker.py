@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from aoshell.sandbox.confine import confine
+from aoshell.sandbox.confine import confine, die_with_parent
 from aoshell.sandbox.frames import HEADER, WITH_BYTES, encode
 from aoshell.sandbox.runtime import Host, OutOfMemory, Runtime
 
@@ -95,6 +95,7 @@ class Zygote:
             if not data:
                 os._exit(0)
             if len(fds) == 2 and os.fork() == 0:
+                die_with_parent(True)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.setpgid(0, 0)
                 os.dup2(0, self._control.fileno())  # closed, but its number is not free
@@ -275,14 +276,23 @@ class Worker:
         start = time.perf_counter()
         child = os.fork()
         if child == 0:
+            die_with_parent(True)
             self._fork_cost = max(time.perf_counter() - start, 0.0005)
             self._parked, self._spent = own, 0.0
             self._send(["parked", self._seq, os.getpid()])
             return False
-        if self._parked and os.getppid() == self._parked:  # and not whoever adopted this one
-            os.kill(self._parked, signal.SIGKILL)  # an older state, of no use from now on
+        self._end_older()
         self._watch(child)
         return True
+
+    def _end_older(self) -> None:
+        """End the fork that was parked before: an older state, of no use from now on."""
+        if self._parked and os.getppid() == self._parked:  # and not whoever adopted this one
+            die_with_parent(False)
+            os.kill(self._parked, signal.SIGKILL)
+            while os.getppid() == self._parked:
+                time.sleep(0.0001)
+            die_with_parent(True)
 
     def _watch(self, child: int) -> None:
         """Sleep until the computing fork ends; return only when this one is to take over."""

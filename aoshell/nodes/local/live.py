@@ -60,6 +60,8 @@ class Computer(Protocol):
     loop: asyncio.AbstractEventLoop
 
     def began(self, process: int) -> None: ...
+    def drop(self, process: int) -> None: ...
+    def give_up(self, row: ProcessRow, why: str) -> None: ...
     def crowded(self) -> bool: ...
     def idled(self) -> None: ...
     def left(self, live: Live, *, died: bool = False) -> None: ...
@@ -211,6 +213,10 @@ class Live:
             getattr(self, f"_on_{frame[0]}")(*frame[1:])
         except Unbelievable:
             self._worker.give_up()
+        except Exception as error:  # whoever waits is told, and the message is kept
+            self._computer.drop(self.row.number)
+            defect = f"a defect of the node itself: {type(error).__name__}: {error}"
+            self._computer.give_up(self.row, defect)
 
     def _on_ready(self, _pid: int) -> None:
         pass  # the replay is still to come

@@ -140,18 +140,24 @@ class _Run:
                 wanted = tag(request, "Module")
                 reason = f"no module {wanted!r} is on this node: .publish it first"
         if reason:
-            self._keep(wire, reason)
+            self._refuse_spawn(wire, anchor, request, reason)
             return
         # On the network too, a child belongs to the process that spawned it.
         try:
             row = self._pusher.node.create(wire[0], module, owner=self._sender.id, tags=request)
         except UsageError as error:  # a Cron-Interval that is none
-            self._keep(wire, error.what)
+            self._refuse_spawn(wire, anchor, request, error.what)
             return
         self.pushed.spawned.append(row)
         wire[TARGET] = wire[ID]
         self._schedule(row, wire)
         answer = [*request, "Process", wire[0], "Action", "Spawned"]
+        self._schedule(self._sender, self._wire(self._sender.id, "", anchor, answer))
+
+    def _refuse_spawn(self, wire: Wire, anchor: str, request: list[str], reason: str) -> None:
+        """Keep a spawn that cannot be, and tell who asked for it: somebody may wait."""
+        self._keep(wire, reason)
+        answer = [*request, "Error", reason, "Action", "Spawn-Error"]
         self._schedule(self._sender, self._wire(self._sender.id, "", anchor, answer))
 
     def assignment(self, message_id: str, processes: list[str]) -> None:

@@ -61,7 +61,9 @@ class _Replay:
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
         send_code(self._worker, code)
-        self._worker.send(["boot", 0, ROOM * engine.limits.memory, *engine.definition(row)])
+        # A WASM guest can tell how far its memory grows: with more room it answers otherwise.
+        room = 1 if code.device == "wasm" else ROOM
+        self._worker.send(["boot", 0, room * engine.limits.memory, *engine.definition(row)])
 
     def tell_failure(self, seq: int, error: str) -> None:
         """A message that had failed: only its error is told."""

@@ -1,5 +1,5 @@
 -- What scripts call to act on other processes: Send, Spawn, spawn, Receive, Assign.
-local pairs, select, type, concat = pairs, select, type, table.concat
+local pairs, select, type, tostring, concat = pairs, select, type, tostring, table.concat
 local ao = require(".ao")
 local handlers = require(".handlers")
 local output = require(".output")
@@ -18,7 +18,8 @@ local function tagged(tags, name)
   return false
 end
 
--- Spawn a process that trusts those whom this one trusts, wait for it and return its id.
+-- Spawn a process that trusts those whom this one trusts, wait for it and return its id, or nil
+-- and why there is none.
 -- tags: what Spawn takes, or a list of {name=, value=}.
 function verbs.spawn(module, tags)
   local handling = waiting.active()
@@ -32,7 +33,15 @@ function verbs.spawn(module, tags)
   if #ao.authorities > 0 and not tagged(msg, "Authority") and not tagged(msg.Tags, "Authority") then
     msg.Authority = concat(ao.authorities, ",")
   end
-  return ao.spawn(module, msg).receive().Process
+  ao.spawn(module, msg)
+  local answer = handlers.receive({
+    From = ao.id, Reference = tostring(ao.reference),
+    Action = function(action) return action == "Spawned" or action == "Spawn-Error" end,
+  })
+  if answer.Action == "Spawned" then return answer.Process end
+  -- Not raised: a failed message is undone, and the wait that it ends would be there again.
+  output.print("spawn failed: " .. tostring(answer.Error))
+  return nil, answer.Error
 end
 
 -- {Target="AOS", Action="Spawn"} asks the environment itself for a process.

@@ -42,14 +42,19 @@ local function unpark(handling)
   return at
 end
 
+-- A handling that had been parked has come to its end, its own or not.
+local function over(handling)
+  unpark(handling)
+  ended = ended or {}
+  ended[#ended + 1] = handling.id
+end
+
 -- The whole life of a handling's coroutine.
 local function conduct(handling, work)
   local ok, raised = xpcall(work, failure.caught, handling)
   if not ok then handling.failure = failure.new(raised) end
   if handling ~= current then
-    unpark(handling)
-    ended = ended or {}
-    ended[#ended + 1] = handling.id
+    over(handling)
     failed = handling.failure or failed
   end
 end
@@ -150,7 +155,7 @@ function waiting.drop(id)
   end
   for i = #parked, 1, -1 do
     if parked[i].id == id then
-      unpark(parked[i])
+      over(parked[i])
       found = true
     end
   end

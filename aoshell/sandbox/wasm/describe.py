@@ -115,6 +115,8 @@ def _pointer(module: Module) -> str:
 
 
 def _kind(module: Module) -> str:
+    if _is_shortened(module):
+        return ""
     functions = _functions(module)
     pointer = _pointer(module)
     memory = any(e.name == "memory" and e.kind == "memory" for e in module.exports)
@@ -129,11 +131,18 @@ def _kind(module: Module) -> str:
     return "plain" if functions.keys() - {"_start"} else ""
 
 
+def _is_shortened(module: Module) -> bool:
+    """Whether its names are minified, by a table that is not the first format's."""
+    return any(item.module == "a" and len(item.name) == 1 for item in module.imports)
+
+
 def _functions(module: Module) -> dict[str, str]:
     return {e.name: module.describe(e) for e in module.exports if e.kind == "function"}
 
 
 def _problem(module: Module) -> str:
+    if _is_shortened(module):
+        return "its names are minified in a way that is not that of wasm32-unknown-emscripten"
     p = _pointer(module)
     exports = ", ".join(f"{e.name} ({e.kind})" for e in module.exports[:8]) or "nothing"
     foreign = sorted({i.module for i in module.imports} - {WASI})

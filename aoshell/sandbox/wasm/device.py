@@ -13,7 +13,9 @@ Three kinds of module, told apart by their exports (`binary.describe`):
 from __future__ import annotations
 
 import json
+import os
 import struct
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -21,11 +23,12 @@ import wasmtime
 
 from aoshell.sandbox.wasm import emscripten
 from aoshell.sandbox.wasm.binary import ModuleError
+from aoshell.sandbox.wasm.describe import MAX_ENTRIES
 from aoshell.sandbox.wasm.engine import Compiled, compile_module, engine
 from aoshell.sandbox.wasm.functions import Functions
 from aoshell.sandbox.wasm.guest import PAGE, Guest, GuestFault
 from aoshell.sandbox.wasm.interface import JsonInterface
-from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply
+from aoshell.sandbox.wasm.messages import MAX_TEXT, Definition, Delivered, Reply, exact
 from aoshell.sandbox.wasm.programs import Programs
 
 _ZEROS = bytes(PAGE)
@@ -38,7 +41,7 @@ class Kind(Protocol):
         """Once, before the first message."""
 
     def deliver(self, message: Delivered) -> Reply:
-        """Run a message. Raises GuestFault, emscripten.Exit or what wasmtime raises."""
+        """Run a message. Any exception is a failure of the message."""
 
 
 class WasmHost:
@@ -48,6 +51,9 @@ class WasmHost:
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
+        # strftime knows no zone but this one, wherever the node is.
+        os.environ["TZ"] = "UTC"
+        time.tzset()
         self._engines = {metered: engine(fuel=metered) for metered in (False, True)}
 
     def load(self, code: bytes, gas: int) -> WasmRuntime:
@@ -80,18 +86,19 @@ class WasmRuntime:
         self._engine = on
         self._compiled = compiled
         self._emit = emit
+        self._printed = ""  # by the running message, for the one that fails
         self._gas = gas
         self._limit = 0
-        self._guest: Guest | None = None
+        self._about: Definition
+        self._guest: Guest | None = None  # made with the first message
         self._kind: Kind
-        self._dead = ""  # why it does not start
         self.gas_used = 0
 
     def limit_memory(self, size: int) -> None:
         """Let the guest's memory grow to `size` bytes."""
         self._limit = size
         if self._guest is not None:
-            self._guest.store.set_limits(memory_size=size)
+            self._bound(self._guest.store)
 
     @property
     def memory(self) -> int:
@@ -99,28 +106,47 @@ class WasmRuntime:
         return self._guest.size if self._guest and self._guest.has_memory else 0
 
     def boot(self, definition: Sequence[Any]) -> None:
-        """Make the instance. Where it does not start, each message says so."""
-        about = Definition.of(definition)
-        try:
-            self._load(self._new_store(), about)
-            self._kind.start()
-        except (GuestFault, emscripten.Exit, wasmtime.WasmtimeError, wasmtime.Trap) as error:
-            self._dead = f"the module does not start: {reason(error)}"
+        """Note which process it is.
+
+        The instance is made under the first message: code of the guest's runs at its start, within
+        that message's limits.
+        """
+        self._about = Definition.of(definition)
+
+    def _started(self) -> Guest:
+        """The instance, made if need be. Raises GuestFault where it does not start."""
+        if self._guest is None:
+            try:
+                self._load(self._new_store())
+                self._kind.start()
+            except Exception as error:
+                self._guest = None
+                raise GuestFault(f"the module does not start: {reason(error)}") from error
+        assert self._guest is not None
+        return self._guest
+
+    def _print(self, text: str) -> None:
+        self._emit(text)
+        if len(self._printed) < MAX_TEXT:
+            self._printed += text
+
+    def _bound(self, store: wasmtime.Store) -> None:
+        store.set_limits(memory_size=self._limit, table_elements=MAX_ENTRIES)
 
     def _new_store(self) -> wasmtime.Store:
         store = wasmtime.Store(self._engine)
-        store.set_limits(memory_size=self._limit)
+        self._bound(store)
         if self._gas:
             store.set_fuel(self._gas)
         return store
 
-    def _load(self, store: wasmtime.Store, about: Definition) -> None:
-        code = self._compiled
+    def _load(self, store: wasmtime.Store) -> None:
+        code, about = self._compiled, self._about
         module = wasmtime.Module.deserialize(self._engine, code.module)
         exports = {item.name: item.type for item in module.exports}
         memory = exports.get("memory")
         wide = isinstance(memory, wasmtime.MemoryType) and memory.is_64
-        guest = self._guest = Guest(store, wide, self._emit)
+        guest = self._guest = Guest(store, wide, self._print, code.hidden)
         adapter = None
         if code.bridge:
             adapter = emscripten.Adapter(
@@ -136,19 +162,20 @@ class WasmRuntime:
 
     def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
         """Run one message, flat in and flat out; see `sandbox.lua`."""
-        if self._dead or self._guest is None:
-            return Reply(error=self._dead).flat()
         delivered = Delivered.of(message)
-        self._guest.begin(delivered.timestamp, delivered.identity)
-        if self._gas:
-            self._guest.store.set_fuel(self._gas)
+        self._printed = ""
+        # Whatever a guest brings about, in here too, costs its message and not its worker.
         try:
-            reply = self._kind.deliver(delivered)
-        except (GuestFault, emscripten.Exit, wasmtime.WasmtimeError, wasmtime.Trap) as error:
-            reply = Reply(error=reason(error))
-        if self._gas:
+            guest = self._started()
+            guest.begin(delivered.timestamp, delivered.identity)
+            if self._gas:
+                guest.store.set_fuel(self._gas)
+            flat = self._kind.deliver(delivered).flat()
+        except Exception as error:
+            flat = Reply(error=reason(error), output=exact(self._printed)).flat()
+        if self._gas and self._guest is not None:
             self.gas_used = self._gas - int(self._guest.store.get_fuel())
-        return reply.flat()
+        return flat
 
     def failed(self, text: str) -> None:
         """A message had failed. A WASM process keeps no record of that itself."""
@@ -157,11 +184,14 @@ class WasmRuntime:
 
     def image(self) -> bytes:
         """The whole state: globals, and the pages of memory that are not empty."""
-        assert self._guest is not None
+        if self._guest is None:
+            raise ValueError("it has not started")
+        if self._compiled.unsaved:
+            raise ValueError("it keeps state in globals of references or vectors")
         if isinstance(self._kind, Programs):
             return self._kind.image()
         guest = self._guest
-        values = [guest.global_value(name) for name in self._compiled.saved]
+        values = [_bits(guest.global_value(name)) for name in self._compiled.saved]
         pages = guest.size // PAGE if guest.has_memory else 0
         head = json.dumps({"globals": values, "pages": pages}).encode() + b"\n"
         parts = [head]
@@ -173,7 +203,10 @@ class WasmRuntime:
 
     def restore(self, image: bytes) -> None:
         """Become what `image` says. Raises ValueError; discard the runtime then."""
-        assert self._guest is not None
+        try:
+            self._started()
+        except GuestFault as error:
+            raise ValueError(str(error)) from error
         if isinstance(self._kind, Programs):
             self._kind.restore(image)
             return
@@ -198,16 +231,24 @@ class WasmRuntime:
             (number,) = struct.unpack_from("<Q", rest, at)
             guest.write(number * PAGE, rest[at + 8 : at + 8 + PAGE])
         for name, value in zip(self._compiled.saved, values, strict=True):
+            if isinstance(value, str):
+                (value,) = struct.unpack("<d", bytes.fromhex(value))
             guest.set_global(name, value)
+
+
+def _bits(value: float) -> int | str:
+    """A global's value for an image: of a float its bits, or a NaN would lose some."""
+    return struct.pack("<d", value).hex() if isinstance(value, float) else value
 
 
 def reason(error: Exception) -> str:
     """Why a call ended, in a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, wasmtime.Trap):
-        said = error.message.splitlines()
-        causes = [line.strip() for line in said if line.strip()]
-        text = causes[-1] if causes else "it trapped"
-        if "fuel" in text:
+        if error.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
             return "out of gas: it used all that a message may (.limits gas)"
-        return text.removeprefix("wasm trap: ")
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return lines[-1].removeprefix("wasm trap: ") if lines else "it trapped"
+    text = lines[0] if lines else type(error).__name__
+    if isinstance(error, (GuestFault, emscripten.Exit, wasmtime.WasmtimeError)):
+        return text
+    return f"the host cannot do what it asks for: {text}"

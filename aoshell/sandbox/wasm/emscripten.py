@@ -9,6 +9,7 @@ it in WASM with an exception, and is linked to the module's function table.
 from __future__ import annotations
 
 import calendar
+import re
 import struct
 import time
 from collections.abc import Callable
@@ -21,7 +22,19 @@ from aoshell.sandbox.wasm.guest import Guest, GuestFault
 
 THROW = "_emscripten_throw_longjmp"
 ENOSYS, ENOENT = -52, -44
+EBADF = 8  # as WASI numbers it
+_INVOKE = re.compile(r"invoke_\w+", re.ASCII)  # it becomes part of a module's text
 _TM = struct.Struct("<9i")  # struct tm, as far as both widths agree
+_COPIES = frozenset({"emscripten_memcpy_js", "emscripten_memcpy_big"})
+_COPIED = frozenset(f"(param {p})(param {p})(param {p})" for p in ("i32", "i64"))
+# Called too often for Python: signature and body by import. The old formats keep the second word of
+# an answer with the host, always set right before it is read, so it is no state; the metered ones
+# report their own count of instructions, which nothing here needs.
+_SMALL = {
+    "env.setTempRet0": ("(param i32)", "(global.set $second (local.get 0))"),
+    "env.getTempRet0": ("(result i32)", "(global.get $second)"),
+    "metering.usegas": ("(param i32)", ""),
+}
 
 
 class Exit(Exception):
@@ -53,10 +66,19 @@ def _names(exports: dict[str, Any]) -> _Names:
 
 def missing(module: wasmtime.Module) -> list[str]:
     """Exports that the adapter needs and the module lacks."""
+    if not throws(module):
+        return []
     exports = _exports(module)
     names = _names(exports)
-    wanted = ["__indirect_function_table", "memory", names.save, names.restore, names.threw]
-    return [name for name in wanted if name not in exports]
+    wanted: dict[str, type] = {
+        "__indirect_function_table": wasmtime.TableType,
+        "memory": wasmtime.MemoryType,
+        **dict.fromkeys((names.save, names.restore, names.threw), wasmtime.FuncType),
+    }
+    lacks = [name for name, kind in wanted.items() if not isinstance(exports.get(name), kind)]
+    if names.threw not in lacks and len(exports[names.threw].params) != 2:
+        lacks.append(f"{names.threw} of two parameters")
+    return lacks
 
 
 def _signature(kind: Any) -> str:
@@ -67,20 +89,57 @@ def _signature(kind: Any) -> str:
 def is_invoke(item: wasmtime.ImportType) -> bool:
     """Whether an import is emscripten's way to call a function that may throw."""
     name = item.name or ""
-    return name.startswith("invoke_") and isinstance(item.type, wasmtime.FuncType)
+    return bool(_INVOKE.fullmatch(name)) and isinstance(item.type, wasmtime.FuncType)
+
+
+def is_thrower(item: wasmtime.ImportType) -> bool:
+    """Whether an import throws or may have to catch."""
+    return is_invoke(item) or item.name == THROW
+
+
+def is_copy(item: wasmtime.ImportType) -> bool:
+    """Whether an import copies memory."""
+    name = (item.name or "").lstrip("_")
+    of_function = isinstance(item.type, wasmtime.FuncType)
+    return name in _COPIES and of_function and _signature(item.type) in _COPIED
+
+
+def in_adapter(item: wasmtime.ImportType, throwing: bool) -> bool:
+    """Whether an import is the adapter's to give, in a module with or without calls that throw."""
+    if is_thrower(item) or (throwing and is_copy(item)):
+        return True
+    known = _SMALL.get(f"{item.module}.{item.name}")
+    of_function = isinstance(item.type, wasmtime.FuncType)
+    return known is not None and of_function and known[0] == _signature(item.type)
+
+
+def throws(module: wasmtime.Module) -> bool:
+    """Whether a module has calls that may throw."""
+    return any(is_thrower(item) for item in module.imports)
 
 
 def adapter(module: wasmtime.Module) -> str:
-    """The adapter's text: its exports are the module's `invoke_*` imports and the throwing one."""
+    """The adapter's text: its exports are the imports that `in_adapter` tells."""
+    small = [
+        f'(func (export "{name.partition(".")[2]}") {signature} {body})'
+        for name, (signature, body) in _SMALL.items()
+    ]
+    parts = _catching(module) if throws(module) else []
+    return "\n".join(["(module (global $second (mut i32) (i32.const 0))", *small, *parts, ")"])
+
+
+def _catching(module: wasmtime.Module) -> list[str]:
+    """The throwing import, and the `invoke_*` ones that catch."""
     exports = _exports(module)
     names = _names(exports)
     table = exports["__indirect_function_table"].limits
     width = "i64" if exports["memory"].is_64 else "i32"
     one, two = exports[names.threw].params
     parts = [
-        "(module (tag $thrown)",
+        "(tag $thrown)",
         f'(table $functions (export "functions") {table.min} funcref)',
-        '(table $helpers (export "helpers") 3 funcref)',
+        '(table $helpers (export "helpers") 4 funcref)',
+        f"(type $copy (func (param {width} {width} {width})))",
         *(
             f"(type ${name} (func {_signature(exports[export])}))"
             for name, export in (
@@ -94,7 +153,11 @@ def adapter(module: wasmtime.Module) -> str:
     for item in module.imports:
         if is_invoke(item):
             parts += _invoke(item, width, f"({one}.const 1) ({two}.const 0)")
-    return "\n".join([*parts, ")"])
+        elif is_copy(item):
+            passed = " ".join(f"(local.get {i})" for i in range(3))
+            call = f"(call_indirect $helpers (type $copy) {passed} (i32.const 3))"
+            parts.append(f'(func (export "{item.name}") (type $copy) {call})')
+    return parts
 
 
 def _invoke(item: wasmtime.ImportType, width: str, threw: str) -> list[str]:
@@ -118,7 +181,12 @@ def _invoke(item: wasmtime.ImportType, width: str, threw: str) -> list[str]:
 
 
 def linker(module: wasmtime.Module) -> str:
-    """The text of a module that copies the module's function table into the adapter's, once."""
+    """The text of a module that copies the module's function table into the adapter's, once.
+
+    It also has what the adapter needs of the module's memory.
+    """
+    if not throws(module):
+        return "(module)"
     exports = _exports(module)
     names = _names(exports)
     limits = exports["__indirect_function_table"].limits
@@ -128,19 +196,42 @@ def linker(module: wasmtime.Module) -> str:
     )
     return f"""(module
       (import "adapter" "functions" (table $to {limits.min} funcref))
-      (import "adapter" "helpers" (table $helpers 3 funcref))
+      (import "adapter" "helpers" (table $helpers 4 funcref))
       (import "module" "__indirect_function_table"
         (table $from {limits.min} {"" if limits.max is None else limits.max} funcref))
       {imports}
-      (elem (table $helpers) (i32.const 0) func ${names.save} ${names.restore} ${names.threw})
+      {_clamped_copy(exports["memory"].is_64)}
+      (elem (table $helpers) (i32.const 0)
+        func ${names.save} ${names.restore} ${names.threw} $memcpy)
       (func $copy
         (table.copy $to $from (i32.const 0) (i32.const 0) (i32.const {limits.min})))
       (start $copy))"""
 
 
+def _clamped_copy(wide: bool) -> str:
+    """`Guest.copy` in WASM: what lies beyond the end of memory is left out."""
+    pointer, narrow = ("i64", "") if wide else ("i32", "i32.wrap_i64")
+    to, start, count = (
+        f"(local.get {i})" if wide else f"(i64.extend_i32_{sign} (local.get {i}))"
+        for i, sign in enumerate("uus")
+    )
+    size = f"({narrow} (local.get $size))" if narrow else "(local.get $size)"
+    pages = "(memory.size)" if wide else "(i64.extend_i32_u (memory.size))"
+    return f"""
+      (import "module" "memory" (memory {"i64" if wide else ""} 0))
+      (func $memcpy (param {pointer} {pointer} {pointer}) (local $size i64) (local $room i64)
+        (local.set $room (i64.sub (i64.shl {pages} (i64.const 16))
+          (select {to} {start} (i64.gt_u {to} {start}))))
+        (local.set $size {count})
+        (if (i64.gt_s (local.get $size) (local.get $room))
+          (then (local.set $size (local.get $room))))
+        (if (i64.gt_s (local.get $size) (i64.const 0))
+          (then (memory.copy (local.get 0) (local.get 1) {size}))))"""
+
+
 def needs_adapter(module: wasmtime.Module) -> bool:
-    """Whether a module has calls that may throw."""
-    return any(is_invoke(item) or item.name == THROW for item in module.imports)
+    """Whether the adapter gives something to a module."""
+    return any(in_adapter(item, throws(module)) for item in module.imports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,21 +253,21 @@ def instantiate(
     Args:
         imports: gives what is not the adapter's.
     """
-    store = guest.store
+    store, throwing = guest.store, throws(module)
     mine: Any = wasmtime.Instance(store, adapter.bridge, []).exports(store) if adapter else {}
 
     def given(item: wasmtime.ImportType) -> Any:
-        if adapter and (is_invoke(item) or item.name == THROW):
+        if adapter and in_adapter(item, throwing):
             return mine[item.name or ""]
         return imports(item)
 
     instance = wasmtime.Instance(store, module, [given(item) for item in module.imports])
-    if adapter:
+    if adapter and throwing:
         exports = instance.exports(store)
         names = _names(_exports(module))
         helpers = [exports[name] for name in (names.save, names.restore, names.threw)]
         tables = [mine["functions"], mine["helpers"], exports["__indirect_function_table"]]
-        wasmtime.Instance(store, adapter.linker, [*tables, *helpers])
+        wasmtime.Instance(store, adapter.linker, [*tables, *helpers, exports["memory"]])
     return instance
 
 
@@ -199,6 +290,10 @@ def answers(guest: Guest) -> dict[str, Host]:
         "abort_js": host.abort,
         "abort": host.abort,
         "exit": host.exit,
+        "proc_exit": host.exit,
+        "clock_time_get": host.clock,
+        "random_get": host.random,
+        "fd_prestat_get": lambda *_args: EBADF,
         "assert_fail": host.assertion,
         "system": host.no_system,
         "emscripten_system": host.no_system,
@@ -236,6 +331,14 @@ class _Host:
     def now(self) -> float:
         return float(self._guest.now)
 
+    def clock(self, _clock: int, _precision: int, target: int) -> int:
+        self._guest.put(target, self._guest.now * 1_000_000, 8)
+        return 0
+
+    def random(self, target: int, size: int) -> int:
+        self._guest.write(target, self._guest.random(min(size, self._guest.size)))
+        return 0
+
     def abort(self, *_what: int) -> None:
         raise GuestFault("it called abort()")
 
@@ -253,8 +356,22 @@ class _Host:
     def no_entry(self, *_args: int) -> int:
         return ENOENT
 
-    def utc(self, seconds: int, target: int) -> None:
-        """`gmtime` and `localtime`: a process knows no time zone."""
+    def utc(self, *given: int) -> None:
+        """`gmtime` and `localtime`: a process knows no time zone.
+
+        Given are seconds and a struct tm; on wasm32 the seconds are two words, low and high, or in
+        the formats before the third a pointer to one word.
+        """
+        *time_t, target = given
+        if self._guest.wide:
+            (seconds,) = time_t
+        else:
+            words = time_t if len(time_t) == 2 else self._guest.words(time_t[0], 1)
+            raw = b"".join((word & 0xFFFF_FFFF).to_bytes(4, "little") for word in words)
+            seconds = int.from_bytes(raw, "little", signed=True)
+        self._break_down(seconds, target)
+
+    def _break_down(self, seconds: int, target: int) -> None:
         try:
             moment = time.gmtime(seconds)
         except (OverflowError, ValueError, OSError):
@@ -274,10 +391,17 @@ class _Host:
     def since_epoch(self, source: int) -> int:
         sec, minute, hour, day, month, year, *_rest = self._tm(source)
         carry, month = divmod(month, 12)
-        seconds = calendar.timegm((year + 1900 + carry, month + 1, 1, 0, 0, 0))
+        try:
+            seconds = calendar.timegm((year + 1900 + carry, month + 1, 1, 0, 0, 0))
+        except (ValueError, OverflowError):
+            return -1
         seconds += (day - 1) * 86400 + hour * 3600 + minute * 60 + sec
-        self.utc(seconds, source)
-        return seconds
+        self._break_down(seconds, source)
+        if self._guest.wide:
+            return seconds
+        if self._guest.has("_emscripten_tempret_set"):  # where the caller finds the high word
+            self._guest.call("_emscripten_tempret_set", seconds >> 32)
+        return (seconds & 0xFFFF_FFFF) - ((seconds & 0x8000_0000) << 1)
 
     def strftime(self, target: int, room: int, form: int, source: int, *_locale: int) -> int:
         sec, minute, hour, day, month, year, weekday, yearday, _dst = self._tm(source)

@@ -8,12 +8,15 @@ only what this program has compiled itself may be loaded: see `nodes.local.code`
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 import wasmtime
 
 from aoshell.sandbox.wasm import emscripten
 from aoshell.sandbox.wasm.binary import ModuleError, describe, prepare
+from aoshell.sandbox.wasm.describe import Extern
+from aoshell.sandbox.wasm.expose import SAVED_TYPES
 
 
 def engine(*, fuel: bool) -> wasmtime.Engine:
@@ -44,13 +47,14 @@ class Compiled:
     linker: bytes
     saved: tuple[str, ...]  # exports that hold its mutable globals
     kind: str  # "json", "plain" or "wasi"
+    unsaved: tuple[int, ...]  # indices of mutable globals that cannot be saved
+    hidden: tuple[str, ...]  # exported functions that take or give what is no number
 
     def dump(self) -> bytes:
         """As one string of bytes."""
         parts = (self.module, self.bridge, self.linker)
-        head = json.dumps(
-            {"parts": [len(part) for part in parts], "saved": self.saved, "kind": self.kind}
-        )
+        facts = (self.saved, self.kind, self.unsaved, self.hidden)
+        head = json.dumps({"facts": facts, "parts": [len(part) for part in parts]})
         return head.encode() + b"\n" + b"".join(parts)
 
     @classmethod
@@ -63,7 +67,8 @@ class Compiled:
             parts.append(rest[:size])
             rest = rest[size:]
         module, bridge, linker = parts
-        return cls(module, bridge, linker, tuple(head["saved"]), head["kind"])
+        saved, kind, unsaved, hidden = head["facts"]
+        return cls(module, bridge, linker, tuple(saved), kind, tuple(unsaved), tuple(hidden))
 
 
 def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
@@ -72,12 +77,18 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
     Raises:
         ModuleError: it is malformed, or wants what no process may have.
     """
-    kind = describe(data).kind
+    about = describe(data)
+    for item in about.imports:
+        if _is_opaque(item):
+            what = f"it imports {item.module}.{item.name} {item.signature}"
+            raise ModuleError(what, 0, "only functions on numbers can be imported")
     exposed, saved = prepare(data)
+    hidden = tuple(item.name for item in about.exports if _is_opaque(item))
+    facts = (saved, about.kind, about.unsaved, hidden)
     try:
         module = wasmtime.Module(on, exposed)
         if not emscripten.needs_adapter(module):
-            return Compiled(bytes(module.serialize()), b"", b"", saved, kind)
+            return Compiled(bytes(module.serialize()), b"", b"", *facts)
         if lacks := emscripten.missing(module):
             what = f"its calls that may throw need the exports {', '.join(lacks)}"
             raise ModuleError(
@@ -88,7 +99,13 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
     except wasmtime.WasmtimeError as error:
         raise ModuleError(_reason(error), 0) from error
     code = [bytes(part.serialize()) for part in (module, bridge, linker)]
-    return Compiled(code[0], code[1], code[2], saved, kind)
+    return Compiled(code[0], code[1], code[2], *facts)
+
+
+def _is_opaque(item: Extern) -> bool:
+    """Whether it is a function on vectors or references: to ask wasmtime about one is to die."""
+    words = set(re.findall(r"\w+", item.signature))
+    return item.kind == "function" and not words <= SAVED_TYPES
 
 
 def _reason(error: Exception) -> str:

@@ -39,9 +39,17 @@ class Files:
 
     def create(self, path: str) -> None:
         """An empty file. Raises Full."""
+        self._make_room()
+        self.contents[path] = bytearray()
+
+    def create_folder(self, path: str) -> None:
+        """An empty directory. Raises Full."""
+        self._make_room()
+        self.folders.add(path)
+
+    def _make_room(self) -> None:
         if len(self.contents) + len(self.folders) >= MAX_NAMES:
             raise Full
-        self.contents[path] = bytearray()
 
     def resize(self, path: str, size: int) -> None:
         """Cut a file, or fill it up with zeros. Raises Full."""

@@ -81,11 +81,11 @@ class Functions:
             return [text.encode() if text is not None else data]
         try:
             values = json.loads(given)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise GuestFault(f"Parameters is no JSON: {error}") from error
         if not isinstance(values, list):
             raise GuestFault('Parameters is no list, as in [1, 2.5, "text"]')
-        return [value.encode() if isinstance(value, str) else value for value in values]
+        return [v.encode("utf-8", "replace") if isinstance(v, str) else v for v in values]
 
     def _call(self, name: str, values: list[Any]) -> str:
         takes, gives = self._guest.signature(name)
@@ -108,9 +108,15 @@ class Functions:
         if isinstance(value, bytes):
             return self._string(name, value, takes)
         if takes[0] in ("f32", "f64"):
-            return [float(value)]
+            try:
+                return [float(value)]
+            except OverflowError as error:
+                raise GuestFault(f"a parameter of {name} is too large for {takes[0]}") from error
+        if takes[0] not in ("i32", "i64"):
+            raise GuestFault(f"{name} takes {takes[0]}, which no message can give")
         bits = int(takes[0][1:])
-        if value != int(value) or not -(1 << bits - 1) <= value < 1 << bits:
+        whole_number = isinstance(value, int) or value.is_integer()
+        if not whole_number or not -(1 << bits - 1) <= value < 1 << bits:
             raise GuestFault(f"{value} is no {takes[0]}, which {name} takes")
         whole = int(value)
         return [whole - (1 << bits) if whole >> (bits - 1) > 0 else whole]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import wasmtime
@@ -27,10 +27,20 @@ class Guest:
         wide: whether its pointers have 64 bits.
         now: time of the message, milliseconds since the Unix epoch.
         emit: takes what the guest writes to its standard output or error.
+
+    Args:
+        hidden: exports that are not called; see `engine.Compiled`.
     """
 
-    def __init__(self, store: wasmtime.Store, wide: bool, emit: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: wasmtime.Store,
+        wide: bool,
+        emit: Callable[[str], None],
+        hidden: Collection[str] = (),
+    ) -> None:
         self.store = store
+        self._hidden = hidden
         self.wide = wide
         self.word = 8 if wide else 4
         self.now = 0
@@ -39,6 +49,10 @@ class Guest:
         self._drawn = 0
         self._exports: Any = None
         self._memory: wasmtime.Memory | None = None
+
+    def begin_instance(self, store: wasmtime.Store) -> None:
+        """An instance is to be made in another store; nothing of the last one may be used in it."""
+        self.store, self._exports, self._memory = store, None, None
 
     def attach(self, exports: Any) -> None:
         """The instance exists now."""
@@ -78,8 +92,12 @@ class Guest:
         """Bytes of memory."""
         return int(self.memory.data_len(self.store))
 
+    def unsigned(self, number: int) -> int:
+        """A pointer or size as the guest means it; wasmtime gives numbers with a sign."""
+        return number & (0xFFFF_FFFF_FFFF_FFFF if self.wide else 0xFFFF_FFFF)
+
     def _span(self, pointer: int, length: int) -> int:
-        start = pointer & (0xFFFF_FFFF_FFFF_FFFF if self.wide else 0xFFFF_FFFF)
+        start = self.unsigned(pointer)
         if length < 0 or start + length > self.size:
             raise GuestFault(f"a pointer is wild: {length} bytes at {start:#x}, beyond its memory")
         return start
@@ -101,9 +119,9 @@ class Guest:
 
     def copy(self, target: int, source: int, length: int) -> None:
         """Move bytes within its memory, what lies beyond its end left out (as copyWithin does)."""
-        length = max(0, min(length, self.size - max(target, source)))
-        target, source = self._span(target, length), self._span(source, length)
-        if length:
+        target, source, length = map(self.unsigned, (target, source, length))
+        length = min(length, self.size - max(target, source))
+        if length > 0:
             ctypes.memmove(self._address(target), self._address(source), length)
 
     def text(self, pointer: int, limit: int = 64 << 20) -> bytes:
@@ -131,7 +149,7 @@ class Guest:
 
     def put_word(self, pointer: int, value: int) -> None:
         """Write a pointer-sized number."""
-        self.write(pointer, value.to_bytes(self.word, "little"))
+        self.put(pointer, value, self.word)
 
     def put(self, pointer: int, value: int, size: int) -> None:
         """Write a number of `size` bytes."""
@@ -143,7 +161,7 @@ class Guest:
 
     def grow(self, size: int) -> bool:
         """Let its memory have at least `size` bytes. False where its limit forbids that."""
-        missing = -(-(size - self.size) // PAGE)
+        missing = -(-(self.unsigned(size) - self.size) // PAGE)
         if missing <= 0:
             return True
         try:
@@ -167,6 +185,8 @@ class Guest:
 
     def has(self, name: str) -> bool:
         """Whether it exports a function of that name."""
+        if name in self._hidden:
+            return False
         try:
             return isinstance(self._exports[name], wasmtime.Func)
         except KeyError:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 
+from aoshell.sandbox.wasm.emscripten import Exit
 from aoshell.sandbox.wasm.guest import Guest, GuestFault
-from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply
+from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply, shown
 
 
 class JsonInterface:
@@ -24,14 +25,12 @@ class JsonInterface:
 
     def deliver(self, message: Delivered) -> Reply:
         guest = self._guest
-        pointers = [
-            c_string(guest, text)
-            for text in (message.as_json(self._module).encode(), self._environment)
-        ]
-        answer = guest.text(guest.call("handle", *pointers))
-        for pointer in pointers:
-            if guest.has("free"):
-                guest.call("free", pointer)
+        text = message.as_json(self._module).encode()
+        # One block for both strings: a call into the guest costs as much as all that is done here.
+        block = c_string(guest, text + b"\0" + self._environment)
+        answer = guest.text(guest.call("handle", block, block + len(text) + 1))
+        if guest.has("free"):
+            guest.call("free", block)
         try:
             said = json.loads(answer.decode("utf-8", "surrogateescape"), strict=False)
         except (ValueError, RecursionError) as error:
@@ -39,15 +38,26 @@ class JsonInterface:
         if not isinstance(said, dict) or "response" not in said:
             raise GuestFault("handle answered no {ok, response}")
         if said.get("ok") is False:
-            return Reply(error=str(said["response"]))
+            return Reply(error=shown(said["response"]) or "handle answered ok = false")
         return Reply.of(said["response"])
 
 
 def start(guest: Guest) -> None:
-    """What a module's own C or C++ run-time does before its first function."""
-    for name in ("emscripten_stack_init", "__wasm_call_ctors", "_initialize"):
+    """What a module's own run-time does before its first function.
+
+    A module that was linked as a program has it in `_start`, which runs `main` too and may end with
+    exit(0); its functions can be called afterwards. Raises emscripten.Exit for any other code.
+    """
+    if guest.has("emscripten_stack_init"):
+        guest.call("emscripten_stack_init")
+    for name in ("_initialize", "__wasm_call_ctors", "_start"):
         if guest.has(name):
-            guest.call(name)
+            try:
+                guest.call(name)
+            except Exit as ended:
+                if ended.code:
+                    raise
+            return
 
 
 def c_string(guest: Guest, text: bytes) -> int:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aoshell.sandbox.wasm.guest import GuestFault
+
+# As for Lua (host/bridge.lua): bytes of one text and of a whole result, and its fields.
+MAX_TEXT, MAX_RESULT, MAX_FIELDS = 10 << 20, 32 << 20, 200_000
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def widen(text: str) -> str:
@@ -15,9 +20,17 @@ def widen(text: str) -> str:
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 
+def exact(text: str) -> str:
+    """One character a byte → text, the inverse of `narrow`."""
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
 def narrow(text: str) -> str:
     """Text → one character a byte."""
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+    if text.isascii():
+        return text
+    # JSON can name halves of surrogate pairs, which no text has.
+    return _HALVES.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _pairs(flat: Sequence[str]) -> list[dict[str, str]]:
@@ -121,21 +134,25 @@ class Reply:
     assignments: list[tuple[str, list[str]]] = field(default_factory=list)
 
     def flat(self) -> tuple[Any, ...]:
-        """The worker's list."""
-        head = (narrow(self.error) or False, narrow(self.output), narrow(self.prompt), False, 0)
+        """The worker's list. Raises GuestFault where it is too large."""
         if self.error:
-            return head
-        flat: list[Any] = [*head, len(self.messages)]
+            # Its end says why.
+            error, output = narrow(self.error)[-MAX_TEXT:], narrow(self.output)[-MAX_TEXT:]
+            return error, output, "", False, 0
+        flat = _Bounded()
+        flat.values.append(False)
+        flat.text(self.output, "the output")
+        flat.text(self.prompt, "the prompt")
+        flat.values += [False, 0, len(self.messages)]
         for spawn, message in self.messages:
-            tags = [(_text(tag["name"]), _text(tag["value"])) for tag in message["Tags"]]
-            target = message.get("Target")
-            flat += [spawn, _text(target) if target else False]
-            flat += [_text(message.get("Data")), _text(message.get("Anchor")), len(tags)]
-            flat += [text for pair in tags for text in pair]
-        flat.append(len(self.assignments))
+            _flatten(flat, spawn, message)
+        flat.values.append(len(self.assignments))
         for message_id, processes in self.assignments:
-            flat += [narrow(message_id), len(processes), *map(narrow, processes)]
-        return tuple(flat)
+            flat.text(message_id, "Message of an assignment")
+            flat.values.append(len(processes))
+            for process in processes:
+                flat.text(process, "process of an assignment")
+        return tuple(flat.values)
 
     @classmethod
     def of(cls, response: Any) -> Reply:
@@ -143,15 +160,51 @@ class Reply:
         if not isinstance(response, dict):
             raise GuestFault("its answer is no result: an object with Output or Error")
         if response.get("Error"):
-            return cls(error=_shown(response["Error"]))
+            return cls(error=shown(response["Error"]))
         output, prompt = _output(response.get("Output"))
         reply = cls(output=output, prompt=prompt)
         for spawn, name in ((False, "Messages"), (True, "Spawns")):
             reply.messages += [(spawn, _checked(entry)) for entry in _list(response.get(name))]
         for entry in _list(response.get("Assignments")):
-            processes = [str(process) for process in _list(entry.get("Processes"))]
-            reply.assignments.append((str(entry.get("Message", "")), processes))
+            if not isinstance(entry, dict):
+                raise GuestFault("an assignment is malformed")
+            processes = [shown(process) for process in _list(entry.get("Processes"))]
+            reply.assignments.append((shown(entry.get("Message")), processes))
         return reply
+
+
+class _Bounded:
+    """A worker's list in the making, held to what a result may be."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._size = 0
+
+    def text(self, value: Any, what: str) -> None:
+        """Append a text. Raises GuestFault."""
+        said = narrow(shown(value))
+        self._size += len(said)
+        if len(said) > MAX_TEXT:
+            raise GuestFault(f"{what} is larger than {MAX_TEXT >> 20} MB")
+        if self._size > MAX_RESULT:
+            raise GuestFault(f"the result is larger than {MAX_RESULT >> 20} MB")
+        if len(self.values) >= MAX_FIELDS:
+            raise GuestFault("the result is too long")
+        self.values.append(said)
+
+
+def _flatten(flat: _Bounded, spawn: bool, message: dict[str, Any]) -> None:
+    flat.values.append(spawn)
+    if message.get("Target"):
+        flat.text(message["Target"], "Target")
+    else:
+        flat.values.append(False)
+    flat.text(message.get("Data"), "Data")
+    flat.text(message.get("Anchor"), "Anchor")
+    flat.values.append(len(message["Tags"]))
+    for tag in message["Tags"]:
+        flat.text(tag["name"], "a tag's name")
+        flat.text(tag["value"], "a tag's value")
 
 
 def _list(value: Any) -> list[Any]:
@@ -173,19 +226,16 @@ def _checked(entry: Any) -> dict[str, Any]:
 def _output(output: Any) -> tuple[str, str]:
     """Text and prompt of an Output in any of the shapes that aos has given it."""
     if not isinstance(output, dict):
-        return _shown(output), ""
+        return shown(output), ""
     data, prompt = output.get("data"), output.get("prompt")
     if isinstance(data, dict):  # aos 0.2
         prompt = data.get("prompt", prompt)
         data = data.get("output", data)
-    return _shown(data), _shown(prompt)
+    return shown(data), shown(prompt)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A JSON value as text: a string is itself."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _text(value: Any) -> str:
-    return narrow(_shown(value))

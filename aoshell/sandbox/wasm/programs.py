@@ -64,7 +64,8 @@ class Programs:
     def _run(self, stdin: str) -> bytes:
         # An instance lives as long as its store: a new one each time, or memory would pile up.
         guest = self._guest
-        store = guest.store = self._new_store()
+        store = self._new_store()
+        guest.begin_instance(store)
         system = System(guest, self._files, stdin.encode())
         imports = [system.give(item) for item in self._module.imports]
         guest.attach(wasmtime.Instance(store, self._module, imports).exports(store))

