@@ -1,7 +1,7 @@
 -- A process that the node wakes by itself: it says so each second, while a shell is open.
 --
--- Run it (three seconds, then the end of the input closes the shell):
---   sleep 3.5 | scripts/aoshell clock --cron 1-second --load examples/cron.lua
+-- Run it (six seconds, then the end of the input closes the shell):
+--   sleep 6 | scripts/aoshell clock --cron 1-second --load examples/cron.lua
 -- Says on its way:
 --   tick 2
 Ticks = Ticks or 0

@@ -37,6 +37,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
 
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
+MOMENT = 0.5  # seconds that closing waits for messages under way
 RETRY = 2.0  # seconds before a disk that could not be written is tried again
 
 
@@ -94,9 +95,13 @@ class Engine:
 
     async def close(self) -> None:
         """Leave everything on disk."""
-        for timer in self._timers.values():
-            timer.cancel()
+        cron = self._timers.pop("cron", None)
+        if cron is not None:
+            cron.cancel()
         try:
+            await self._finish()
+            for timer in self._timers.values():
+                timer.cancel()
             self.flush()
             await self.computer.close()
             self._sync()
@@ -104,6 +109,12 @@ class Engine:
             self.supervisor.close()
             self.events.close()
             self.store.close()
+
+    async def _finish(self) -> None:
+        """Let what is being computed come to its end, if that is a matter of moments."""
+        end = self.loop.time() + MOMENT
+        while self.roots.anything_open and self.loop.time() < end:
+            await asyncio.sleep(0.005)
 
     # Processes --------------------------------------------------------------------------------
 

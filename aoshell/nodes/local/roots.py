@@ -47,6 +47,11 @@ class Roots:
             known = self._ids[root] = self._lookup(root)
         return known
 
+    @property
+    def anything_open(self) -> bool:
+        """Whether any scheduled message has no result."""
+        return bool(self._open)
+
     def computed_to(self, last_seq: int) -> int:
         """Everything up to this seq has its result."""
         first = next(iter(self._open), None)
