@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Protocol
 
 from aoshell.errors import AoError, UsageError
@@ -72,26 +73,60 @@ class LocalBackend:
 
 def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> int:
     """Entry point. Returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments == ["--version"]:
-        from aoshell import __version__
-
-        print(f"aoshell {__version__}")
-        return 0
+    _open_streams()
     try:
-        return _start(_parsed(arguments), backend or LocalBackend())
+        return _run(list(sys.argv[1:] if argv is None else argv), backend)
     except AoError as error:
         return _failed(error)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads any more. What Python still has in its buffers must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return FAILED
+        return FAILED  # nobody reads any more
     except Exception as error:
         what = f"a defect of the shell itself: {type(error).__name__}: {error}"
         hint = "what was acknowledged is on disk; please report this line"
         return _failed(AoError(what, stage="shell", hint=hint))
+
+
+def _open_streams() -> None:
+    """Open what the parent process closed, before a file of ours takes its number.
+
+    Nothing is to be read, notes are lost, and answers fail as the closed stream would have.
+    """
+    streams = (
+        ("stdin", os.O_RDONLY, "r"),
+        ("stdout", os.O_RDONLY, "w"),
+        ("stderr", os.O_WRONLY, "w"),
+    )
+    for number, (name, flags, mode) in enumerate(streams):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, flags)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+
+
+def _run(arguments: list[str], backend: Backend | None) -> int:
+    if arguments == ["--version"]:
+        from aoshell import __version__
+
+        return _told(f"aoshell {__version__}\n")
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            options = _parsed(arguments)
+    except SystemExit as leaving:  # argparse, which has said what there is to say
+        _told(said.getvalue())
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    return _start(options, backend or LocalBackend())
+
+
+def _told(said: str) -> int:
+    from aoshell.shell.render import writer
+
+    writer(sys.stdout, needed=True)(said)
+    return 0
 
 
 def _start(options: Options, backend: Backend) -> int:
@@ -160,7 +195,7 @@ def _renderer(options: Options) -> Renderer:
     from aoshell.shell.render import Renderer, writer
 
     colour = _colour(sys.stdout.isatty() and sys.stderr.isatty())
-    out, err = writer(sys.stdout), writer(sys.stderr)
+    out, err = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
     return Renderer(out, err, colour=colour, as_json=options.json, columns=_columns)
 
 
@@ -205,9 +240,9 @@ def _parsed(arguments: list[str]) -> Options:
 
 
 def _failed(error: AoError) -> int:
-    from aoshell.shell.render import clean
+    from aoshell.shell.render import clean, writer
 
-    print(clean(str(error), colour=False), file=sys.stderr)
+    writer(sys.stderr, needed=False)(clean(str(error), colour=False) + "\n")
     return MISUSED if isinstance(error, UsageError) else FAILED
 
 

@@ -230,6 +230,9 @@ class Prompt(Target):
             self._finish_drawing()
             self._leave()
 
+    def suspend(self) -> None:
+        self._app.suspend_to_background()
+
     def _reply(self, text: str) -> None:
         """Answer the question that `confirm()` asked."""
         self._buffer.reset()
@@ -275,7 +278,8 @@ class Prompt(Target):
 
     def _shown(self) -> str:
         """What the drawing depends on, "" when there is nothing to see but the answer to come."""
-        return self._prefix_text() + self._buffer.text
+        searching = self._app.layout.is_searching
+        return self._prefix_text() + self._buffer.text + ("\n" if searching else "")
 
     # --- drawing
 
@@ -303,6 +307,7 @@ class Prompt(Target):
             self._buffer,
             lexer=DynamicLexer(lambda: self._lexer),
             search_buffer_control=search.control,
+            preview_search=True,
         )
         self._window = window = Window(
             control, wrap_lines=True, dont_extend_height=True, get_line_prefix=self._line_prefix

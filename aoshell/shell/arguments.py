@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aoshell import __version__
 from aoshell.errors import UsageError
+from aoshell.shell.limits import RANGES
 from aoshell.shell.options import Options
 
 _EPILOGUE = """\
@@ -44,9 +44,14 @@ def parse(arguments: Sequence[str]) -> Options:
             f"{len(names)} --tag-name and {len(values)} --tag-value",
             hint="they come in pairs: --tag-name N --tag-value V",
         )
+    reference = given.process or ""
+    if given.list and reference:
+        raise UsageError(f"--list takes no name, but got {reference}", hint="aoshell --list")
+    if any("\ud800" <= character <= "\udfff" for character in reference):
+        raise UsageError("the name of a process is UTF-8 text, and this one is not")
     script = given.script or []
     return Options(
-        reference=given.process or "",
+        reference=reference,
         script=[f".load {text}" if flag == "--load" else text for flag, text in script],
         runs=any(flag == "--run" for flag, _ in script),
         module=given.module or "",
@@ -80,8 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     flag("--tag-value", action="append", metavar="VALUE", help="its value")
     flag("--cron", metavar="N-UNIT", help="let a new process tick, e.g. 5-minutes")
     flag("--wallet", metavar="FILE", help="an Arweave key (JWK) instead of the home's own")
-    flag("--timeout", type=_positive, metavar="S", help="seconds that a message may compute")
-    flag("--memory", type=_positive, metavar="MB", help="heap of a process")
+    flag(
+        "--timeout", type=_within("seconds"), metavar="S", help="seconds that a message may compute"
+    )
+    flag("--memory", type=_within("memory"), metavar="MB", help="heap of a process")
     flag("--list", action="store_true", help="list the processes and leave")
     flag("--json", action="store_true", help="one object a line (docs/json.md)")
     flag("--no-wait", action="store_true", help="wait for a line's own result only")
@@ -89,8 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+def _within(name: str) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            return RANGES[name].number(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(f"{error.what}: {error.hint}") from None
+
     return number

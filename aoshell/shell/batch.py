@@ -6,7 +6,10 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 
+from aoshell.errors import AoError
 from aoshell.protocol.message import Result, text
 from aoshell.settings import Settings
 from aoshell.shell.multiline import Assembler
@@ -16,6 +19,7 @@ from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 
 _BLOCK = 65536
+_STOPPING = 5.0  # seconds
 
 
 class BatchFront:
@@ -53,6 +57,11 @@ async def run_batch(
     session = await open_session(start, settings, open_node, BatchFront(renderer), patience)
     try:
         return await run_lines(session, _all(script, read_stdin), renderer)
+    except asyncio.CancelledError:
+        # Ctrl-C: else the next start would compute again what was waited for.
+        with suppress(AoError, TimeoutError):
+            await asyncio.wait_for(_stopped(session), _STOPPING)
+        raise
     finally:
         await close_session(session)
 
@@ -69,6 +78,12 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
             break
         await session.settle()
     return code
+
+
+async def _stopped(session: Session) -> None:
+    """Stop the line that was waited for, and wait until that is its recorded result."""
+    if session.sent and await session.stop():
+        await session.node.result(session.sent.process, session.sent.slot)
 
 
 async def _all(script: Sequence[str], read_stdin: bool) -> AsyncIterator[str]:
@@ -108,9 +123,11 @@ async def _blocks(fd: int) -> AsyncIterator[bytes]:
                 block = os.read(fd, _BLOCK)
             except OSError:
                 block = b""
+            put = blocks.put(block)
             try:
-                asyncio.run_coroutine_threadsafe(blocks.put(block), loop).result()
-            except (RuntimeError, asyncio.CancelledError):
+                asyncio.run_coroutine_threadsafe(put, loop).result()
+            except (RuntimeError, CancelledError):
+                put.close()  # the loop has ended
                 return
 
     threading.Thread(target=read, name="stdin", daemon=True).start()

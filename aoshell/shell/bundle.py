@@ -13,6 +13,7 @@ beside the main file is taken as already there, in the process.
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,8 @@ from aoshell.shell.lua import required, syntax_error
 
 # `require` of Lua: what the file returns, else what it put into package.loaded itself, else true.
 _LOADER = b"""local function file(name, chunk, source)
-  local run = assert(load(source, chunk, "t"))
+  local run, problem = load(source, chunk, "t")
+  if not run then error(problem, 0) end
   if not name then return run() end
   package.loaded[name] = nil
   local value = run(name)
@@ -31,6 +33,9 @@ _LOADER = b"""local function file(name, chunk, source)
   elseif package.loaded[name] == nil then package.loaded[name] = true end
 end
 """
+
+
+_LARGEST = 64 * 1024 * 1024  # bytes of a file that is read whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +124,22 @@ def lines_of(tree: Node) -> Iterator[str]:
     yield from _branches(tree.children, "")
 
 
-def read(path: Path) -> bytes:
-    """A file's bytes.
+def read(path: Path, largest: int = _LARGEST) -> bytes:
+    """The bytes of a regular file: a device or a pipe might never end.
 
     Raises:
-        AoError: stage "load".
+        AoError: stage "load"; also where it is larger than `largest` bytes.
     """
     try:
-        return path.read_bytes()
-    except IsADirectoryError:
-        what = f"{path} is a folder"
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                data = file.read(largest + 1)
+            if len(data) <= largest:
+                return data
+            what = f"{path} is larger than {largest >> 20} MB"
+        else:
+            what = f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}"
     except FileNotFoundError:
         what = f"there is no file {path}"
     except (OSError, ValueError) as error:

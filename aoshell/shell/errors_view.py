@@ -13,9 +13,25 @@ TYPED = '[string "aos"]'
 _PLACE = re.compile(
     r'(?P<chunk>\[string "[^"\n]*"\]|[^\s:\[\]"\'][^:\n\[\]"]*):(?P<line>\d+): (?P<what>[^\n]*)'
 )
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
+_HEADING = re.compile(r"(?:^|\n)error:\n")  # what an environment sets above the reason
 _NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
-_VARIABLE = re.compile(r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)")
+_VARIABLE = re.compile(
+    r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)|^bad argument #\d+ to '([^']+)'"
+)
+_RAISING = frozenset({"error", "assert"})
 _WIDEST = 160
+
+
+def plain(said: str) -> str:
+    """Text without its colours."""
+    return _SGR.sub("", said)
+
+
+def split_error(error: str) -> tuple[str, str]:
+    """What was printed before a message failed, and Lua's message itself, both without colours."""
+    *before, reason = _HEADING.split(plain(error))
+    return "\n".join(before).strip("\n"), reason.strip("\n")
 
 
 def view(error: str, sources: Mapping[str, str]) -> str:
@@ -25,6 +41,7 @@ def view(error: str, sources: Mapping[str, str]) -> str:
         error: the message of Lua, perhaps with a traceback.
         sources: text by chunk name: `TYPED`, and files by the path that messages use.
     """
+    error = plain(error)
     for place in _PLACE.finditer(error):
         source = _source(place["chunk"], sources)
         if source is None:
@@ -52,16 +69,24 @@ def _source(chunk: str, sources: Mapping[str, str]) -> str | None:
 
 
 def _column(what: str, lines: list[str], number: int) -> int | None:
-    """Index into the line, or None where the message names something that is not in it."""
+    """Index into the line, -1 where the place in it is not known.
+
+    None where the message names something that is not in it.
+    """
     line, message = lines[number - 1], what.split("\n", 1)[0]
     if message.endswith("near <eof>"):
         return len(line.rstrip())
     if near := _NEAR.search(message) or _NEAR.search(what):
         return _stop(lines, number, near["token"])
     if variable := _VARIABLE.search(message):
-        found = re.search(rf"(?<!\w){re.escape(variable[1])}(?!\w)", line)
+        name = variable[1] or variable[2]
+        found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line)
         return found.start() if found else None
-    return len(line) - len(line.lstrip())
+    names = [token for token in lua.tokens(line) if token.kind == "name"]
+    raising = [token.start for token in names if token.text in _RAISING]
+    said = set(re.findall(r"\w+", message))
+    places = raising or [token.start for token in names if token.text in said]
+    return places[0] if len(places) == 1 else -1
 
 
 def _stop(lines: list[str], number: int, token: str) -> int:
@@ -78,8 +103,11 @@ def _stop(lines: list[str], number: int, token: str) -> int:
 
 
 def _drawn(number: int, line: str, column: int) -> str:
+    """The line, and a caret where the column is known."""
     start = max(0, column - _WIDEST // 2) if len(line) > _WIDEST else 0
     shown = line[start : start + _WIDEST]
+    if column < 0:
+        return f"  {number} │ {_even(shown)}"
     gutter, blank = f"  {number} │ ", " " * len(f"  {number} ") + "│ "
     width = len(_even(shown[: column - start]))
     return f"{gutter}{_even(shown)}\n{blank}{' ' * width}^"

@@ -91,7 +91,8 @@ class Feed:
         if event.process == self.attached and result.prompt:
             self.prompt = result.prompt
         if not self._answers_a_line(message.id, result) and self._concerns(event):
-            await self._tell_result(event.process, result)
+            late = message.tag("Action") == "Eval" or bool(result.resumed)
+            await self._tell_result(event.process, result, late=late)
 
     def _answers_a_line(self, message: str, result: Result) -> bool:
         if message in self._answered:
@@ -111,7 +112,8 @@ class Feed:
     def _concerns(self, event: Event) -> bool:
         return event.process == self.attached or event.root in self._roots
 
-    async def _tell_result(self, process: str, result: Result) -> None:
+    async def _tell_result(self, process: str, result: Result, *, late: bool) -> None:
+        """Tell a result; the answer to a line that nobody waits for any more says which one."""
         said = [result.output] if result.output.strip() else []
         if not result.ok:
             said.append(f"slot {result.slot} failed: {failure_text(result, self.sources)}")
@@ -120,7 +122,9 @@ class Feed:
         lines = "\n".join(said)
         if process != self.attached:
             name = await self._name(process)
-            lines = "\n".join(f"{name} │ {line}" for line in lines.rstrip("\n").split("\n"))
+            lines = _under(name, lines)
+        elif late and result.ok:
+            lines = _under(f"slot {result.slot}", lines)
         self._tell(lines)
 
     def _tell(self, said: str) -> None:
@@ -137,6 +141,10 @@ class Feed:
             except AoError:
                 self._names[process] = short(process)
         return self._names[process]
+
+
+def _under(name: str, lines: str) -> str:
+    return "\n".join(f"{name} │ {line}" for line in lines.rstrip("\n").split("\n"))
 
 
 def short(id: str) -> str:

@@ -27,6 +27,10 @@ class Target(ABC):
     def end(self) -> None:
         """The end of the input."""
 
+    @abstractmethod
+    def suspend(self) -> None:
+        """Give the terminal back to the shell that this one was started from."""
+
     @property
     @abstractmethod
     def empty(self) -> bool:
@@ -34,7 +38,7 @@ class Target(ABC):
 
 
 def bindings(target: Target, buffer: Buffer) -> KeyBindings:
-    """Enter, Ctrl-C, Ctrl-D and Tab in the line's buffer; a search keeps its own."""
+    """Enter, Ctrl-C, Ctrl-D, Ctrl-Z and Tab in the line's buffer; a search keeps its own."""
     keys = KeyBindings()
     here = has_focus(buffer)
 
@@ -49,6 +53,10 @@ def bindings(target: Target, buffer: Buffer) -> KeyBindings:
     @keys.add("c-d", filter=here & Condition(lambda: target.empty))
     def _end(_: KeyPressEvent) -> None:
         target.end()
+
+    @keys.add("c-z")
+    def _suspend(_: KeyPressEvent) -> None:
+        target.suspend()
 
     @keys.add("tab", filter=here)
     def _complete(event: KeyPressEvent) -> None:

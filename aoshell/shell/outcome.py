@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Receipt
 from aoshell.protocol.message import Result
+
+# How aos announces, in colours, a message that no handler took: what it does with an Eval that is
+# not its Owner's. A result says nothing else of it.
+_SGR = r"(?:\x1b\[[0-9;]*m)+"
+_ARRIVED = re.compile(
+    rf"(?:^|\n){_SGR}New Message From {_SGR}\S+{_SGR}: (?:{_SGR})?Action = {_SGR}Eval{_SGR}\s*\Z"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +56,13 @@ class Answer:
         return self.later or self.own
 
     @property
+    def evaluated(self) -> bool:
+        """Whether the process took the line as Lua, and not as a message like any other."""
+        return not _ARRIVED.search(self.own.output)
+
+    @property
     def ok(self) -> bool:
-        return self.last.ok and not self.waiting
+        return self.last.ok and self.evaluated and not self.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,7 @@ class Reply:
         text: the answer for a person; where there is none, `table`.
         note: said beside the answer: above it on a screen, on stderr in a pipe.
         answer: of the Lua that the command evaluated.
-        ok: False when it found what makes a script stop.
+        ok: False when it found what makes a script fail, or its Lua failed.
         leave: the shell ends here.
     """
 

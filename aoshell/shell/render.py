@@ -6,6 +6,7 @@ else there is to say goes to stderr. With `--json` stdout has one object a line 
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +15,7 @@ from typing import IO
 from aoshell.errors import AoError
 from aoshell.nodes.base import ProcessInfo
 from aoshell.protocol.message import Outgoing, Result, text
-from aoshell.shell.errors_view import view
+from aoshell.shell.errors_view import split_error, view
 from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome, Reply, Table
 
 Write = Callable[[str], None]
@@ -25,6 +26,10 @@ _RESET = "\x1b[0m"
 # break lines unseen (Unicode UAX #9; U+2028, U+2029).
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+UNEVALUATED = (
+    "this process did not evaluate the line: its Owner is not who made it any more, or its Eval"
+    " handler did not take it"
 )
 _LONGEST_PROMPT = 200
 _GAP = 2  # columns between two cells of a table
@@ -182,6 +187,8 @@ class Renderer:
             self._untrusted(self._out, answer.last.output)
         if not answer.last.ok:
             self._untrusted(self._err, failure_text(answer.last, answer.sources))
+        if not answer.evaluated:
+            self.note(UNEVALUATED)
         if answer.waiting:
             self.note(
                 f"slot {answer.own.slot} still waits for a message, and none is on its way"
@@ -230,7 +237,7 @@ def outcome_value(outcome: Outcome) -> dict[str, object]:
         case Answer():
             return _answer_value(outcome)
         case Reply(answer=Answer() as answer):
-            return _answer_value(answer) | {"ok": outcome.ok and answer.ok, "value": outcome.value}
+            return _answer_value(answer) | {"ok": outcome.ok, "value": outcome.value}
         case Reply():
             return {"ok": outcome.ok, "value": outcome.value}
         case Failure(error):
@@ -244,16 +251,27 @@ def _answer_value(answer: Answer) -> dict[str, object]:
     results = (answer.own, answer.later) if answer.later else (answer.own,)
     return {
         "ok": answer.ok,
-        "outcome": "waiting" if answer.waiting else answer.last.outcome,
+        "outcome": _outcome_word(answer),
         "process": answer.own.process,
         "slot": answer.own.slot if answer.receipt else None,
         "resumed": answer.later.slot if answer.later else None,
-        "output": "\n".join(result.output for result in results if result.output),
-        "error": answer.last.error,
+        "output": "\n".join(said for result in results if (said := _said(result))),
+        "error": split_error(answer.last.error)[1] if answer.evaluated else UNEVALUATED,
         "messages": [_message_value(message) for r in results for message in r.messages],
         "ms": round(sum(result.milliseconds for result in results), 3),
         "gas": sum(result.gas for result in results),
     }
+
+
+def _outcome_word(answer: Answer) -> str:
+    if not answer.evaluated:
+        return "unevaluated"
+    return "waiting" if answer.waiting else answer.last.outcome
+
+
+def _said(result: Result) -> str:
+    """All that a message printed; of one that failed it stands above the reason."""
+    return result.output or split_error(result.error)[0]
 
 
 def _message_value(message: Outgoing) -> dict[str, object]:
@@ -299,11 +317,35 @@ def _cut(value: str, width: int) -> str:
     return value + "…"
 
 
-def writer(stream: IO[str]) -> Write:
-    """Writing to a stream at once, so that a reader at the other end sees each answer."""
+def writer(stream: IO[str], *, needed: bool) -> Write:
+    """Writing to a stream at once, so that a reader at the other end sees each answer.
+
+    Args:
+        needed: whether it is a failure that the stream takes no more: BrokenPipeError where nobody
+            reads, else AoError, stage "output". What is beside the answers may be lost.
+    """
 
     def write(said: str) -> None:
-        stream.write(said)
-        stream.flush()
+        try:
+            stream.write(said)
+            stream.flush()
+        except OSError as error:
+            to_nowhere(stream)
+            if needed:
+                raise broken(error) from None
 
     return write
+
+
+def broken(error: OSError) -> Exception:
+    """What a failure to write an answer is told as."""
+    if isinstance(error, BrokenPipeError):
+        return error
+    return AoError(f"answers cannot be written: {error.strerror or error}", stage="output")
+
+
+def to_nowhere(stream: IO[str]) -> None:
+    """What Python still has in a stream's buffers must not fail at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

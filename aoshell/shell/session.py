@@ -214,6 +214,17 @@ class Session:
         # Not in a thread: handing it over and back costs more than the screen would gain.
         return DataItem.sign(await self.wallet(), target, tags, data)
 
+    async def way_in(self, process: ProcessInfo) -> str:
+        """How to evaluate in a process that is not this wallet's."""
+        try:
+            owner = await self.node.find(process.owner)
+        except AoError:
+            return "start with --wallet of its owner, or choose another NAME"
+        return (
+            f".attach {owner.id[:12]} and let the owner send it: "
+            f'Send({{Target = "{process.id}", Action = "Eval", Data = "…"}})'
+        )
+
     async def close(self) -> None:
         """End the subscription. The node stays open: who opened it closes it."""
         self._following.cancel()
@@ -223,8 +234,16 @@ class Session:
     async def _signed(self, code: str) -> DataItem:
         process, wallet = self.attached, await self.wallet()
         if process.owner != wallet.address:
-            raise _not_owner(process)
+            raise await self._not_owner(process)
         return await self.sign(process.id, EVAL_TAGS, raw(code))
+
+    async def _not_owner(self, process: ProcessInfo) -> AoError:
+        name, owner = process.name or short(process.id), short(process.owner)
+        return AoError(
+            f"{name} belongs to {owner}, so it does not evaluate what this wallet sends",
+            stage="session",
+            hint=await self.way_in(process),
+        )
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
         """The result that ends a suspended handling; None when nothing is left to end it."""
@@ -252,23 +271,6 @@ async def _events_read() -> None:
     """Let the feed read the events that the node has put out already."""
     for _ in range(8):
         await asyncio.sleep(0)
-
-
-def _not_owner(process: ProcessInfo) -> AoError:
-    name = process.name or short(process.id)
-    return AoError(
-        f"{name} belongs to {short(process.owner)}, so it does not evaluate what this wallet sends",
-        stage="session",
-        hint=through_owner(process),
-    )
-
-
-def through_owner(process: ProcessInfo) -> str:
-    """How to evaluate in a process that another process owns."""
-    return (
-        f".attach {process.owner[:12]} and let the owner send it: "
-        f'Send({{Target = "{process.id}", Action = "Eval", Data = "…"}})'
-    )
 
 
 def _internal(error: Exception) -> AoError:

@@ -13,6 +13,8 @@ from aoshell.nodes.base import Limits, Node, ProcessInfo
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings, ensure_wallet, load_wallet
+from aoshell.shell.errors_view import split_error
+from aoshell.shell.render import failure_text
 from aoshell.shell.session import Front, Patience, Session
 
 OpenNode = Callable[[Settings, Limits], Awaitable[Node]]
@@ -152,7 +154,14 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
     data = _file(start.data) if start.data else b""
     item = await session.sign("", (*tags_of(tags), *start.tags), data)
     receipt = await node.spawn(item, start.reference)
-    await node.result(receipt.process, receipt.slot)
+    made = await node.result(receipt.process, receipt.slot)
+    if not made.ok:
+        raise AoError(
+            f"{start.reference} ({receipt.process}) was made, but its first message failed: "
+            f"{split_error(failure_text(made, {}))[1]}",
+            stage="spawn",
+            hint=f"choose another NAME; .delete {receipt.process[:12]} forgets this one",
+        )
     info = await node.find(receipt.process)
     session.front.feed(f"New process {start.reference}: {info.id}")
     return info
@@ -166,10 +175,14 @@ async def _module(node: Node, reference: str) -> str:
 
 def _program(path: Path) -> bytes:
     """A module's bytes: WASM as it is, Lua with what it requires."""
-    from aoshell.shell.bundle import bundle, read
+    from aoshell.shell.bundle import bundle, read, refuse_bad_syntax
 
     data = read(path)
-    return data if data.startswith(b"\0asm") else bundle(path).source
+    if data.startswith(b"\0asm"):
+        return data
+    program = bundle(path)
+    refuse_bad_syntax(program)
+    return program.source
 
 
 def _file(name: str) -> bytes:

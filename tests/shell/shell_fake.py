@@ -2,8 +2,8 @@
 
 It evaluates a few lines that look like Lua: sums, `print("x")`, `error("x")`, `sleep(0.2)`,
 `receive()` (suspends until a message whose data is "wake"), `send(NAME, TEXT)` (NAME prints it),
-`lose()` (cannot be delivered), `slow` (never ends until cancelled). Globals that commands ask for
-through JSON are canned too.
+`lose()` (cannot be delivered), `slow` (never ends until cancelled), `lost_owner` (is put into the
+Inbox instead). Globals that commands ask for through JSON are canned too.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class FakeNode:
         self.suspended: dict[str, list[str]] = {}
         self.codes: list[str] = []
         self.closed = False
+        self.birth: dict[str, object] = {}
         self._queues: list[asyncio.Queue[Event | None]] = []
         self._done: dict[tuple[str, int], asyncio.Future[Result]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,7 +57,7 @@ class FakeNode:
     async def spawn(self, item: DataItem, name: str = "") -> Receipt:
         tags = {tag.name: tag.value for tag in item.tags}
         self.make(item.id, name, item.owner_address, tags["Module"])
-        self._schedule(item.id, _message(item, item.id), item.id, answer="")
+        self._schedule(item.id, _message(item, item.id), item.id, **self.birth)
         return Receipt(item.id, item.id, 0)
 
     async def send(self, process: str, item: DataItem) -> Receipt:
@@ -82,7 +83,8 @@ class FakeNode:
             return self._result(process, -1, output=json.dumps({"count": 3, "rows": rows}))
         if "waits" in code:
             row = {"id": "7", "action": "Eval", "pattern": "Action = Spawned"}
-            return self._result(process, -1, output=json.dumps([row]))
+            rows = [row, row | {"id": 'a"b'}, row | {"id": "abc"}]
+            return self._result(process, -1, output=json.dumps(rows))
         return self._result(process, -1, **_evaluate(code))
 
     async def slots(self, process: str) -> int:
@@ -112,6 +114,7 @@ class FakeNode:
         return [replace(info, slots=len(self.log[info.id])) for info in self.infos.values()]
 
     async def find(self, reference: str) -> ProcessInfo:
+        reference.encode()  # the store takes UTF-8 only
         found = [
             info
             for info in await self.processes()
@@ -198,7 +201,6 @@ class FakeNode:
         self.log[process].append(Entry(replace(message, assignment=placed), None))
         self._done[process, slot] = asyncio.get_running_loop().create_future()
         if code is None:
-            given.pop("answer", None)
             self._finish(process, slot, self._result(process, slot, **given), root)
         else:
             self._pending[root] = self._pending.get(root, 0) + 1
@@ -262,7 +264,12 @@ def _message(item: DataItem, target: str) -> Message:
     return Message(item.id, owner, owner, target, item.tags, item.data)
 
 
+ARRIVED = "\x1b[90mNew Message From \x1b[32mqh2...g_g\x1b[90m: \x1b[90mAction = \x1b[34mEval\x1b[0m"
+
+
 def _evaluate(code: str) -> dict[str, object]:
+    if code == "lost_owner":
+        return {"output": ARRIVED}
     if failed := re.search(r'error\("([^"]*)"', code):
         line = code[: failed.start()].count("\n") + 1
         printed = "\n".join(re.findall(r'print\("([^"]*)"\)', code))

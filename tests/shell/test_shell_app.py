@@ -41,7 +41,7 @@ class Keyboard:
 
     async def see(self, text: str) -> None:
         """Wait until `text` is printed, behind what was seen before."""
-        for _ in range(400):
+        for _ in range(3000):
             at = self.output.text.find(text, self._seen)
             if at >= 0:
                 self._seen = at + len(text)
@@ -67,10 +67,10 @@ def play(node: FakeNode, home: Settings, script: Script, *first: str, slow: floa
             opening = asyncio.create_task(open_session(Start(), home, opened, app, Patience.ANSWER))
             running = asyncio.create_task(app.run(opening))
             typing = asyncio.create_task(script(Keyboard(keys, output, app)))
-            await asyncio.wait({running, typing}, timeout=10, return_when="FIRST_COMPLETED")
+            await asyncio.wait({running, typing}, timeout=60, return_when="FIRST_COMPLETED")
             if typing.done():
                 await typing
-            assert await asyncio.wait_for(running, 3) == 0
+            assert await asyncio.wait_for(running, 30) == 0
             await typing
             await close_session(await opening)
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lupa.lua53 import LuaRuntime
+from lupa.lua53 import LuaError, LuaRuntime
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import bundle, lines_of, literal, quote
+from aoshell.shell.bundle import bundle, lines_of, literal, quote, read
 
 
 def run(source: bytes) -> Any:
@@ -117,3 +117,20 @@ def test_loading_again_runs_again(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(AoError, match="load:"):
         bundle(tmp_path / name)
+
+
+def test_a_syntax_error_names_the_file_alone(tmp_path: Path) -> None:
+    main = write(tmp_path, main="require('part')", part="\nx = = 1")
+    with pytest.raises(LuaError, match=r"^part\.lua:2: unexpected symbol near '='"):
+        run(bundle(main).source)
+
+
+@pytest.mark.parametrize("size, fits", [(8, True), (9, False)])
+def test_what_is_too_large_is_not_read(tmp_path: Path, size: int, fits: bool) -> None:
+    file = tmp_path / "x"
+    file.write_bytes(b"x" * size)
+    if fits:
+        assert read(file, 8) == b"x" * 8
+    else:
+        with pytest.raises(AoError, match="larger than"):
+            read(file, 8)

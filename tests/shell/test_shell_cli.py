@@ -96,7 +96,11 @@ def test_json_objects(home: Settings) -> None:
     [
         (["--nonsense"], "unrecognized"),
         (["--tag-name", "a"], "pairs"),
-        (["--timeout", "-1"], "above zero"),
+        (["--timeout", "-1"], "0.001 to 86400"),
+        (["--timeout", "nan"], "0.001 to 86400"),
+        (["--memory", "65537"], "1 to 65536"),
+        (["--list", "a"], "--list takes no name"),
+        (["na\udcff", "--run", "1"], "UTF-8"),
         (["--memory", "x"], "--memory"),
         (["x", "--cron", "soon", "--run", "1"], "no interval"),
     ],
@@ -144,7 +148,7 @@ def test_ctrl_c_in_a_pipe_is_130(home: Settings) -> None:
         assert process.stderr and "New process" in process.stderr.readline()
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in said
 
 
@@ -175,7 +179,7 @@ class Terminal:
     def lines(self) -> list[str]:
         return [line.rstrip() for line in self._screen.display if line.strip()]
 
-    def see(self, *expected: str, timeout: float = 10) -> None:
+    def see(self, *expected: str, timeout: float = 30) -> None:
         """Wait until the last lines are these."""
         end = time.monotonic() + timeout
         while self.lines[-len(expected) :] != list(expected):
@@ -195,7 +199,7 @@ def terminal(home: Settings, *arguments: str, **more: str) -> Iterator[Terminal]
         env=environment(home, **more),
         encoding="utf-8",
         dimensions=(24, 80),
-        timeout=10,
+        timeout=30,
     )
     child.delaybeforesend = None
     try:
@@ -241,9 +245,9 @@ def test_the_terminal_is_given_back_as_it_was(home: Settings) -> None:
         "sh", ["-c", command], env=environment(home), cwd=str(home.home), encoding="utf-8"
     )
     try:
-        child.expect("New process", timeout=10)
+        child.expect("New process", timeout=30)
         child.send("\x04")
-        child.expect("DONE", timeout=10)
+        child.expect("DONE", timeout=30)
     finally:
         child.close(force=True)
     assert (home.home / "before").read_text() == (home.home / "after").read_text()
@@ -275,3 +279,94 @@ def test_no_color(home: Settings) -> None:
         screen.child.send('print("\\27[31mred")\r')
         screen.child.expect("red\r\n")
         assert "\x1b[31m" not in screen.child.before
+
+
+def redirected(home: Settings, how: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {how}', sys.executable, str(ENTRY), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment(home),
+        check=False,
+    )
+    for noise in ("Traceback", "defect", "Exception ignored", "Warning"):
+        assert noise not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("arguments", [["--run", "1+1"], ["--version"], ["--help"]])
+@pytest.mark.parametrize("how", [">&-", ">/dev/full"])
+def test_answers_that_cannot_be_written(home: Settings, how: str, arguments: list[str]) -> None:
+    done = redirected(home, how, *arguments)
+    assert done.returncode == 1 and "output: answers cannot be written: " in done.stderr
+
+
+@pytest.mark.parametrize("how", ["<&-", "2>&-", "2>/dev/full", "<&- 2>&-"])
+def test_streams_that_answers_do_not_need(home: Settings, how: str) -> None:
+    assert redirected(home, how, "--run", "1+1").stdout == "2\n"
+    assert redirected(home, how, "--run", 'error("no")').returncode == 1
+    assert redirected(home, f"</dev/null {how}").returncode == 0
+
+
+def test_ctrl_c_while_lines_come_through_a_pipe(home: Settings) -> None:
+    with subprocess.Popen(
+        [sys.executable, str(ENTRY)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home),
+        text=True,
+    ) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write("1+1\nsleep(20)\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "2\n"
+        for _ in range(3):  # the first of them is taken, the others wait for that
+            process.stdin.write("2+2\n")
+            process.stdin.flush()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr and process.stderr.read()
+        assert process.wait(30) == 130
+    new, failed = str(said).splitlines()
+    assert new.startswith("New process") and failed.startswith("slot 2 failed: ")
+
+
+def test_a_line_that_was_not_evaluated_fails(home: Settings) -> None:
+    done = shell(home, "--run", "lost_owner")
+    assert done.returncode == 1 and "did not evaluate the line" in done.stderr
+    value = json.loads(shell(home, "--json", "--run", "lost_owner").stdout)
+    assert (value["ok"], value["outcome"]) == (False, "unevaluated")
+    assert "did not evaluate the line" in value["error"]
+
+
+def test_the_search_is_seen_while_it_is_typed(home: Settings) -> None:
+    with terminal(home) as screen:
+        screen.see(PROMPT.format(1))
+        screen.child.send("1+1\r")
+        screen.see("2", PROMPT.format(2))
+        screen.child.send("5*5\r")
+        screen.see("25", PROMPT.format(3))
+        screen.child.send("\x121+")
+        screen.see(f"{PROMPT.format(3)} 1+1", "I-search backward: 1+")
+        screen.child.send("\r\r")
+        screen.see(f"{PROMPT.format(3)} 1+1", "2", PROMPT.format(4))
+
+
+def test_ctrl_z_gives_the_terminal_back(home: Settings) -> None:
+    child = pexpect.spawn(
+        "sh", ["-i"], env=environment(home, PS1="$ "), encoding="utf-8", dimensions=(24, 80)
+    )
+    try:
+        child.send(f'"{sys.executable}" "{ENTRY}"\r')
+        child.expect("New process", timeout=30)
+        child.send("1+1\r")
+        child.expect("Inbox:2", timeout=30)
+        child.send("\x1a")
+        child.expect("Stopped", timeout=30)
+        child.send("fg\r2+3\r")
+        child.expect("5\r\n", timeout=30)
+        child.send("\x04")
+    finally:
+        child.close(force=True)

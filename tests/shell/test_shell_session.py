@@ -15,6 +15,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Event, Limits
 from aoshell.protocol.message import Result, Tag
 from aoshell.settings import Settings
+from aoshell.shell.batch import run_batch
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
 from aoshell.shell.render import Renderer, outcome_value
 from aoshell.shell.session import Patience, Session
@@ -61,7 +62,7 @@ def use(
         shown = screen or Screen()
         session = await open_session(start or Start(), home, opened, shown, patience)
         try:
-            await asyncio.wait_for(body(session, shown), 10)
+            await asyncio.wait_for(body(session, shown), 30)
         finally:
             await close_session(session)
         assert node.closed
@@ -153,7 +154,7 @@ def test_an_error_is_shown_with_its_line(node: FakeNode, home: Settings) -> None
             "before",
             '[string "aos"]:2: no',
             '  2 │ print("before") error("no")',
-            "    │ ^",
+            "    │                 ^",
         ]
 
     use(node, home, body)
@@ -219,7 +220,7 @@ def test_a_given_up_line_is_told_when_it_comes(node: FakeNode, home: Settings) -
         await asyncio.wait({line})
         assert line.cancelled() and session.sent and session.sent.slot == 1
         await asyncio.sleep(0.1)
-        assert screen.said[1:] == ["late"]
+        assert screen.said[1:] == ["slot 1 │ late"]
 
     use(node, home, body, patience=Patience.ANSWER)
 
@@ -241,9 +242,12 @@ def test_only_the_owner_evaluates(node: FakeNode, home: Settings) -> None:
 
     async def body(session: Session, _: Screen) -> None:
         attached = replied(await session.run(".attach child1"))
-        assert "to look at" in attached.note and 'Action = "Eval"' in attached.note
+        assert "to look at" in attached.note and "--wallet" in attached.note
         error = failed(await session.run("1+1"))
-        assert "belongs to" in error.what and ".attach parentPPPPPP" in error.hint
+        assert "belongs to" in error.what and "start with --wallet of its owner" in error.hint
+        node.make("parent" + "P" * 37, "parent", "O" * 43)
+        error = failed(await session.run("1+1"))
+        assert ".attach parentPPPPPP" in error.hint
         assert node.codes == []
         assert printed(await session.run(".dryrun 1+1")) == "2\n"
 
@@ -258,7 +262,15 @@ def test_only_the_owner_evaluates(node: FakeNode, home: Settings) -> None:
         (".zzz", ".help lists the commands"),
         (".load", ".help load"),
         (".help nothing", ".help lists the commands"),
-        (".limits seconds -1", ""),
+        (".limits seconds -1", "a number from 0.001 to 86400"),
+        (".limits memory 65537", "a number from 1 to 65536"),
+        (".limits pushes 0", "a whole number from 1 to 1000000000"),
+        (".limits pushes 2.5", "a whole number from 1 to 1000000000"),
+        (".limits gas 1000000000000001", "a whole number from 0 to 1000000000000000"),
+        (".limits network maybe", "on or off"),
+        (".publish x.lua as", ".help publish"),
+        (".exit a b", ".help exit"),
+        (".attach \udcff", ""),
         (".limits nothing 1", ".help limits"),
         (".inbox x", ".help inbox"),
         (".delete default", ".attach another process first"),
@@ -365,8 +377,13 @@ def test_a_log_that_differs_fails(node: FakeNode, home: Settings) -> None:
 
 def test_waits_are_dropped_by_an_eval(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        await session.run('.waits drop a"b')
-        assert node.codes == ['return require(".process").drop("a\\034b")']
+        for begin in ("7", "ab", 'a"b'):
+            await session.run(f".waits drop {begin}")
+        drops = [code for code in node.codes if "drop" in code]
+        ids = ("7", "abc", "a\\034b")
+        assert drops == [f'return require(".process").drop("{id}")' for id in ids]
+        assert failed(await session.run(".waits drop a")).what == "2 of them begin with a"
+        assert failed(await session.run(".waits drop x")).what == "nothing waits as x"
 
     use(node, home, body)
 
@@ -426,5 +443,92 @@ def test_a_defect_is_no_traceback(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         node.send = broken  # type: ignore[assignment]
         assert "defect" in failed(await session.run("1+1")).what
+
+    use(node, home, body)
+
+
+def test_an_error_is_lua_s_message_in_json(node: FakeNode, home: Settings) -> None:
+    async def body(session: Session, _: Screen) -> None:
+        error = "before\n\n\x1b[31merror:\n\x1b[0mx.lua:1: no"
+        node.arrive(session.attached.id, "", outcome="error", error=error, output="")
+        node.arrive(session.attached.id, "", output="\x1b[31mred\x1b[0m")
+        _, first, second = replied(await session.run(".messages")).value["slots"]  # type: ignore[index]
+        assert (first["error"], first["output"]) == ("x.lua:1: no", "before")
+        assert second["output"] == "red"
+        own = node.log[session.attached.id][1].result
+        assert own
+        value = outcome_value(Answer(None, own))
+        assert (value["error"], value["output"]) == ("x.lua:1: no", "before")
+
+    use(node, home, body)
+
+
+def test_a_process_that_fails_at_birth_is_told(node: FakeNode, home: Settings) -> None:
+    node.birth = {"outcome": "error", "error": "\x1b[31merror:\n\x1b[0mx.lua:1: no"}
+
+    async def body(_: Session, __: Screen) -> None:
+        raise AssertionError("opened")
+
+    with pytest.raises(AoError, match=r"its first message failed: x\.lua:1: no\n"):
+        use(node, home, body, Start("new"))
+
+
+def test_no_process_is_made_of_what_is_no_lua(
+    node: FakeNode, home: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "users").write_text("root:x:0:0")
+
+    async def body(_: Session, __: Screen) -> None:
+        raise AssertionError("opened")
+
+    with pytest.raises(AoError, match="users:1: "):
+        use(node, home, body, Start("new", module=str(tmp_path / "users")))
+    assert not node.infos
+
+
+def test_a_failed_load_binds_nothing(node: FakeNode, home: Settings, tmp_path: Path) -> None:
+    (tmp_path / "bad.lua").write_text('error("no")')
+
+    async def body(session: Session, _: Screen) -> None:
+        reply = replied(await session.run(f".load {tmp_path / 'bad.lua'}"))
+        assert (
+            not reply.ok
+            and "MyModule = " not in reply.note
+            and "MyModule is not bound" in reply.note
+        )
+
+        assert not (await session.run('.dryrun error("no")')).ok
+
+    use(node, home, body)
+
+
+def test_ctrl_c_in_a_pipe_stops_the_line(node: FakeNode, home: Settings) -> None:
+    async def run() -> None:
+        async def opened(_: Settings, __: Limits) -> FakeNode:
+            return node
+
+        renderer = Renderer(lambda _: None, lambda _: None, colour=False)
+        running = asyncio.create_task(
+            run_batch(
+                *(Start(), home, opened, renderer, ["slow"]),
+                read_stdin=False,
+                patience=Patience.SETTLED,
+            )
+        )
+        while not node.codes:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait({running})
+        assert running.cancelled() and node.closed
+
+    asyncio.run(run())
+    (log,) = node.log.values()
+    assert log[1].result and log[1].result.outcome == "time"
+
+
+@pytest.mark.parametrize("command", [".load", ".import", ".publish"])
+def test_only_regular_files_are_read(node: FakeNode, home: Settings, command: str) -> None:
+    async def body(session: Session, _: Screen) -> None:
+        assert failed(await session.run(f"{command} /dev/zero")).what.endswith("no regular file")
 
     use(node, home, body)

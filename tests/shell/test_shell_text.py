@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.shell import lua
-from aoshell.shell.errors_view import TYPED, view
+from aoshell.shell.errors_view import TYPED, split_error, view
 from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
 from aoshell.shell.render import cell, clean, prompt_text, size, table_lines
@@ -202,7 +202,7 @@ def test_sizes() -> None:
     assert [size(n) for n in (0, 12, 2048, 5 << 20)] == ["-", "12 B", "2.0 kB", "5.0 MB"]
 
 
-TYPED_CODE = "local a = 1\n\tfoo.bar(1) x = = 2\nreturn"
+TYPED_CODE = 'local a = 1\n\tfoo.bar(1) x = = 2\nreturn\nx = 2 error("no")'
 
 
 @pytest.mark.parametrize(
@@ -211,8 +211,10 @@ TYPED_CODE = "local a = 1\n\tfoo.bar(1) x = = 2\nreturn"
         (f"{TYPED}:2: unexpected symbol near '='", 2, "= 2"),
         (f"{TYPED}:2: attempt to index a nil value (global 'foo')", 2, "foo"),
         (f"{TYPED}:2: attempt to call a nil value (field 'bar')", 2, "bar"),
-        (f"{TYPED}:2: went wrong", 2, "foo"),
-        (f"{TYPED}:3: unexpected symbol near <eof>", 3, ""),
+        (f"{TYPED}:2: bad argument #1 to 'bar' (table expected)", 2, "bar"),
+        ("\x1b[31merror:\n\x1b[0mlib/x.lua:1: boom", 1, "boom()"),
+        (f"{TYPED}:4: no", 4, 'error("no")'),
+        (f"{TYPED}:4: unexpected symbol near <eof>", 4, ""),
         ("lib/x.lua:1: boom\nstack traceback:\n\t...", 1, "boom()"),
         ("...b/x.lua:1: boom", 1, "boom()"),
     ],
@@ -241,3 +243,12 @@ def test_the_caret_stands_in_long_and_hostile_lines() -> None:
     code = "x = '\x1b[2J' " + "y() " * 100 + "= 1"
     source, caret = view(f"{TYPED}:1: unexpected symbol near '='", {TYPED: code}).split("\n")
     assert source[len(caret) - 1] == "=" and len(source) < 200 and "\x1b" not in source
+
+
+def test_a_line_without_a_known_place_has_no_caret() -> None:
+    assert view(f"{TYPED}:2: went wrong", {TYPED: TYPED_CODE}) == "  2 │   foo.bar(1) x = = 2"
+
+
+def test_the_message_of_an_error_is_told_from_what_was_printed() -> None:
+    assert split_error("a\nb\n\n\x1b[31merror:\n\x1b[0mx:1: no") == ("a\nb", "x:1: no")
+    assert split_error("x:1: error: no") == ("", "x:1: error: no")

@@ -319,7 +319,7 @@ class Engine:
             self.events.put(Event("spawned", row.id, root))
         for item in kept:
             kind = "held" if item.held else "undelivered"
-            self.events.put(Event(kind, process, root, item.reason))
+            self.events.put(Event(kind, process, root, _told(item)))
 
     async def wait_for(self, process: int, slot: int) -> None:
         """Wait until a slot has its result on disk."""
@@ -458,3 +458,13 @@ def _tag_list(item: DataItem) -> list[str]:
 def _rest(item: DataItem) -> list[str]:
     """Data, anchor and Pushed-For of a signed message."""
     return [item.data.decode("latin-1"), item.anchor.decode("latin-1"), ""]
+
+
+def _told(kept: Kept) -> str:
+    """What was not delivered, to whom, and why, in a line."""
+    message = wire.to_message(wire.load(kept.body), None)
+    if message.tag("Type") == "Process":
+        return f"a spawn failed: {kept.reason}"
+    target = f"to {message.target[:8]}…" if message.target else "without Target"
+    state = "held" if kept.held else "not delivered"
+    return f"{message.tag('Action') or 'a message'} {target}: {state}: {kept.reason}"

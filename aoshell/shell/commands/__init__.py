@@ -74,7 +74,10 @@ async def run(session: Session, line: str) -> Reply:
     found = registry().get(name)
     if found is None:
         raise UsageError(f"there is no command .{name}", hint=_nearest(name))
-    return await found.run(session, rest.strip())
+    try:
+        return await found.run(session, rest.strip())
+    except UnicodeEncodeError:
+        raise UsageError(f"what stands behind .{name} is no UTF-8 text") from None
 
 
 def find(name: str) -> Command:
@@ -92,7 +95,7 @@ def find(name: str) -> Command:
 def usage(name: str) -> UsageError:
     """The error for arguments that a command does not understand."""
     known = registry()[name]
-    return UsageError(f"usage: .{known.name} {known.usage}".rstrip(), hint=f".help {name}")
+    return UsageError(f".{known.name} {known.usage}".rstrip(), hint=f".help {name}")
 
 
 def _nearest(name: str) -> str:

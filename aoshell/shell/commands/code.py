@@ -7,7 +7,7 @@ from pathlib import Path
 from aoshell.protocol.message import raw, text
 from aoshell.shell.bundle import Bundle, bundle, lines_of, literal, refuse_bad_syntax
 from aoshell.shell.commands import command, usage
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import Answer, Reply
 from aoshell.shell.session import Session
 
 
@@ -27,10 +27,18 @@ async def load(session: Session, rest: str) -> Reply:
     if "local" in session.node.capabilities:
         module = await session.node.upload(program.source, "")
         code = b"MyModule = %s\n%s" % (literal(module.id), code)
-        note = f"{note}\nMyModule = {module.id}".strip()
         value["module"] = module.id
     answer = await session.evaluate(text(code), program.files, shown="")
-    return Reply(value, note=note, answer=answer)
+    if "module" in value:
+        note = f"{note}\n{_stored(str(value['module']), answer)}".strip()
+    return Reply(value, note=note, answer=answer, ok=answer.ok)
+
+
+def _stored(module: str, answer: Answer) -> str:
+    """A line that failed is undone, and the name that it gave with it."""
+    if answer.last.ok and answer.evaluated:
+        return f"MyModule = {module}"
+    return f"the module is stored as {module}, but MyModule is not bound"
 
 
 @command("publish", "FILE [as NAME]", file=True)
@@ -43,7 +51,7 @@ async def publish(session: Session, rest: str) -> Reply:
     file, separator, name = rest.rpartition(" as ")
     if not separator:
         file, name = rest, ""
-    if not file:
+    if not file or rest.split()[-1] == "as":
         raise usage("publish")
     path = _path(file.strip())
     program = _program(path)
@@ -61,7 +69,8 @@ async def dryrun(session: Session, rest: str) -> Reply:
     """Evaluate Lua read-only: the process answers, and nothing changes."""
     if not rest:
         raise usage("dryrun")
-    return Reply(answer=await session.dryrun(rest))
+    answer = await session.dryrun(rest)
+    return Reply(answer=answer, ok=answer.ok)
 
 
 def _program(path: Path) -> Bundle | bytes:

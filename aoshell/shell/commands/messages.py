@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aoshell.errors import UsageError
+from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Entry, ProcessInfo, Undelivered
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.bundle import literal
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
+from aoshell.shell.errors_view import plain, split_error
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply, Table
 from aoshell.shell.session import Session
@@ -107,16 +108,16 @@ async def messages(session: Session, rest: str) -> Reply:
 async def waits(session: Session, rest: str) -> Reply:
     """List what waits for a message (receive, spawn).
 
-    `.waits drop ID` gives one up."""
+    `.waits drop ID` gives one up; the beginning of an id suffices."""
     words = rest.split()
     if words[:1] == ["drop"] and len(words) == 2:
-        dropped = f'return require(".process").drop({literal(words[1]).decode()})'
-        return Reply(answer=await session.evaluate(dropped))
+        name = literal(_resolved(words[1], await _waiting(session))).decode()
+        dropped = f'return require(".process").drop({name})'
+        answer = await session.evaluate(dropped)
+        return Reply(answer=answer, ok=answer.ok)
     if words:
         raise usage("waits")
-    code = 'return require("json").encode(require(".process").waits())'
-    found = await session.query(code)
-    rows = list(found) if isinstance(found, list) else []
+    rows = await _waiting(session)
     table = Table(
         ("ID", "ACTION", "WAITS FOR"),
         tuple(
@@ -125,6 +126,25 @@ async def waits(session: Session, rest: str) -> Reply:
         ),
     )
     return Reply(rows, table=table) if rows else Reply([], text="nothing waits")
+
+
+async def _waiting(session: Session) -> list[dict[str, object]]:
+    found = await session.query('return require("json").encode(require(".process").waits())')
+    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+
+def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
+    """The one id that is this, or begins so.
+
+    Raises:
+        AoError: stage "waits".
+    """
+    ids = [str(row.get("id", "")) for row in rows]
+    found = [begin] if begin in ids else [id for id in ids if id.startswith(begin)]
+    if len(found) != 1:
+        what = f"{len(found)} of them begin with {begin}" if found else f"nothing waits as {begin}"
+        raise AoError(what, stage="waits", hint=".waits lists what waits")
+    return found[0]
 
 
 async def _entries(
@@ -160,7 +180,7 @@ def _row(message: Message, result: Result | None) -> tuple[str, ...]:
     if result and result.suspended:
         outcome = "waits"
     elif result and result.error:
-        outcome = f"{result.outcome}: {_preview(_sentence(result.error))}"
+        outcome = f"{result.outcome}: {_preview(split_error(result.error)[1])}"
     return (
         _slot(message),
         message.tag("Action", "-"),
@@ -193,8 +213,8 @@ def _value(message: Message, result: Result | None) -> dict[str, object]:
         "action": message.tag("Action"),
         "from": message.from_,
         "outcome": result.outcome if result else None,
-        "error": result.error if result else "",
-        "output": result.output if result else "",
+        "error": split_error(result.error)[1] if result else "",
+        "output": _printed(result) if result else "",
         "suspended": result.suspended if result else False,
         "ms": result.milliseconds if result else None,
         "gas": result.gas if result else 0,
@@ -212,10 +232,9 @@ def _kept_value(kept: Undelivered) -> dict[str, object]:
     }
 
 
-def _sentence(error: str) -> str:
-    """The line of an error that says what it is: a traceback's title does not."""
-    lines = [line.strip() for line in error.split("\n")]
-    return next((line for line in lines if line and not line.endswith("error:")), "")
+def _printed(result: Result) -> str:
+    """All that a message printed; of one that failed it stands above the reason."""
+    return plain(result.output) or split_error(result.error)[0]
 
 
 def _preview(said: str) -> str:

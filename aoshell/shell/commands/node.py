@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, replace
 
 from aoshell.errors import UsageError
@@ -10,10 +9,9 @@ from aoshell.nodes.base import Limits
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.feed import short
+from aoshell.shell.limits import MEGABYTE, RANGES
 from aoshell.shell.outcome import Reply, Table
 from aoshell.shell.session import Session
-
-MEGABYTE = 1024 * 1024
 
 
 @command("limits", "[NAME VALUE]")
@@ -62,29 +60,17 @@ def changed(limits: Limits, name: str, value: str) -> Limits:
     Raises:
         UsageError: no such limit, or no such value of it.
     """
-    if name == "network" and value in ("on", "off"):
+    if name == "network":
+        if value not in ("on", "off"):
+            raise UsageError(f"network cannot be {value}", hint="on or off")
         return replace(limits, network=value == "on")
+    if name not in RANGES:
+        raise UsageError(f"there is no limit {name}", hint=".help limits")
+    number = RANGES[name].number(value)
     if name == "seconds":
-        return replace(limits, seconds=positive(value, name))
+        return replace(limits, seconds=number)
     if name == "memory":
-        return replace(limits, memory=int(positive(value, name) * MEGABYTE))
-    if name == "pushes" and value.isdecimal() and int(value) > 0:
-        return replace(limits, pushes=int(value))
-    if name == "gas" and value.isdecimal():
-        return replace(limits, gas=int(value))
-    raise UsageError(f"there is no limit {name} {value}", hint=".help limits")
-
-
-def positive(value: str, name: str) -> float:
-    """A number above zero.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < math.inf:
-        raise UsageError(f"{value} is no number of {name} above zero")
-    return number
+        return replace(limits, memory=int(number * MEGABYTE))
+    if name == "pushes":
+        return replace(limits, pushes=int(number))
+    return replace(limits, gas=int(number))

@@ -12,7 +12,9 @@ from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply
 from aoshell.shell.render import process_table, process_value, size
-from aoshell.shell.session import Session, through_owner
+from aoshell.shell.session import Session
+
+_LARGEST = 1 << 30  # bytes of an exported process
 
 
 def local(session: Session) -> LocalVerbs:
@@ -54,7 +56,7 @@ async def attach(session: Session, rest: str) -> Reply:
     return Reply(
         value,
         note=f"attached to {info.name or short(info.id)} ({info.id}) to look at: its owner is "
-        f"{info.owner}, and only its owner evaluates in it.\n  → {through_owner(info)}",
+        f"{info.owner}, and only its owner evaluates in it.\n  → {await session.way_in(info)}",
     )
 
 
@@ -86,7 +88,7 @@ async def import_(session: Session, rest: str) -> Reply:
     """Take in a process that .export wrote."""
     if not rest:
         raise usage("import")
-    info = await local(session).restore(read(Path(rest).expanduser()))
+    info = await local(session).restore(read(Path(rest).expanduser(), _LARGEST))
     return Reply(process_value(info), text=info.id, note=f".attach {info.name or info.id[:8]}")
 
 

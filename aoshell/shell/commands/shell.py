@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aoshell.shell.commands import Command, command, find, registry
+from aoshell.shell.commands import Command, command, find, registry, usage
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
 
@@ -23,8 +23,10 @@ async def help_(_: Session, rest: str) -> Reply:
 
 
 @command("exit")
-async def exit_(_: Session, __: str) -> Reply:
+async def exit_(_: Session, rest: str) -> Reply:
     """Leave; the processes stay where they are."""
+    if rest:
+        raise usage("exit")
     return Reply(leave=True)
 
 

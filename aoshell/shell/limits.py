@@ -1,0 +1,50 @@
+"""What limits may be set to, for `.limits` and for flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aoshell.errors import UsageError
+
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers that a limit may be, both ends included; `whole` ones only, or any."""
+
+    name: str
+    least: float
+    most: float
+    whole: bool = False
+
+    def number(self, value: str) -> float:
+        """The number that a text gives.
+
+        Raises:
+            UsageError: it gives none, or one outside; the hint names the range.
+        """
+        try:
+            number = float(int(value)) if self.whole else float(value)
+        except (ValueError, OverflowError):
+            pass
+        else:
+            if self.least <= number <= self.most:
+                return number
+        raise UsageError(f"{self.name} cannot be {value}", hint=str(self))
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        return f"{kind} from {self.least:.15g} to {self.most:.16g}"
+
+
+RANGES = {
+    one.name: one
+    for one in (
+        Range("seconds", 0.001, 86_400),
+        Range("memory", 1, 65_536),
+        Range("pushes", 1, 10**9, whole=True),
+        Range("gas", 0, 10**15, whole=True),
+    )
+}
+"""By name; `memory` in megabytes."""
