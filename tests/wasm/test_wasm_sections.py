@@ -228,3 +228,21 @@ def test_endless_jump_tables_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not describe(module_of(b"\0" + b"\x41\0\x0e\0\0" * 10 + b"\x0b", 10)).legacy
     with pytest.raises(ModuleError, match="too many jump tables"):
         describe(module_of(b"\0" + b"\x41\0\x0e\0\0" * 10 + b"\x0b", 11))
+
+
+@pytest.mark.parametrize(
+    ("code", "moves"),
+    [
+        ("(table.set (i32.const 0) (ref.func $f))", True),
+        ("(drop (table.grow (ref.func $f) (i32.const 1)))", True),
+        ("(table.fill (i32.const 0) (ref.func $f) (i32.const 1))", True),
+        ("(table.copy (i32.const 0) (i32.const 1) (i32.const 1))", True),
+        ("(drop (table.get (i32.const 0)))", False),
+        ("(drop (table.size))", False),
+        ("(memory.fill (i32.const 0) (i32.const 0) (i32.const 0))", False),
+    ],
+)
+def test_code_that_moves_tables_is_told(code: str, moves: bool) -> None:
+    text = f"""(module (memory 1) (table 2 9 funcref) (elem declare func $f) (func $f)
+      (func (export "go") (block (block (br_table 0 1 (i32.const 1)))) {code}))"""
+    assert describe(bytes(wasmtime.wat2wasm(text))).moves_tables is moves

@@ -30,20 +30,27 @@ _MEMARG = (  # bit 6 of the alignment says that a memory's index follows
     rb"(?:(?:[\x00-\x3f]|[\x80-\xbf]" + _LEB + rb")" + _LEB + rb"|"
     rb"(?:[\x40-\x7f]|[\xc0-\xff]" + _LEB + rb")" + _LEB + _LEB + rb")"
 )
-_PLAIN = (
-    rb"[\x08\x10\x12\x14\x15\x20-\x26\x3f-\x42\xd2]" + _LEB,
+_TABLE_SET, _BULK = 0x26, 0xFC
+# What changes a table: table.set, and of the bulk instructions init, copy, grow and fill.
+_TABLES = (
+    rb"\x26" + _LEB,
+    rb"\xfc(?:[\x0f\x11]" + _LEB + rb"|[\x0c\x0e]" + _LEB + _LEB + rb")",
+)
+_KEEPING = (
+    rb"[\x08\x10\x12\x14\x15\x20-\x25\x3f-\x42\xd2]" + _LEB,
     rb"[\x00\x01\x0a\x0f\x1a\x1b\x45-\xc4\xd1\xd3\xd4]",
     rb"[\x28-\x3e]" + _MEMARG,
     rb"[\x11\x13]" + _LEB + _LEB,
     rb"\x43.{4}",
     rb"\x44.{8}",
     rb"\xd0" + _HEAP,
-    rb"\xfc(?:[\x00-\x07\x13-\x16]|[\x09\x0b\x0d\x0f-\x11]" + _LEB + rb"|"
-    rb"[\x08\x0a\x0c\x0e]" + _LEB + _LEB + rb")",
+    rb"\xfc(?:[\x00-\x07\x13-\x16]|[\x09\x0b\x0d\x10]" + _LEB + rb"|"
+    rb"[\x08\x0a]" + _LEB + _LEB + rb")",
     rb"\xfd(?:[\x00-\x0b\x5c\x5d]" + _MEMARG + rb"|[\x0c\x0d].{16}|[\x15-\x22].|"
     rb"[\x54-\x5b]" + _MEMARG + rb".|[\x0e-\x14\x23-\x53\x5e-\x7f]|[\x80-\xff][\x01\x02])",
     rb"\xfe(?:\x03.|[\x00-\x02\x10-\x4e]" + _MEMARG + rb")",
 )
+_PLAIN = _KEEPING + _TABLES
 _CONTROL = (
     rb"[\x0c\x0d\xd5\xd6]" + _LEB,
     rb"[\x02-\x04]" + _HEAP,
@@ -51,6 +58,7 @@ _CONTROL = (
 )
 _STRAIGHT = re.compile(rb"(?:" + rb"|".join(_PLAIN) + rb")*+", re.DOTALL)
 _MODERN = re.compile(rb"(?:" + rb"|".join(_PLAIN + _CONTROL) + rb")*+", re.DOTALL)
+_STILL = re.compile(rb"(?:" + rb"|".join(_KEEPING + _CONTROL) + rb")*+", re.DOTALL)
 
 
 def after_locals(module: Module, body: tuple[int, int]) -> tuple[int, int]:
@@ -84,12 +92,26 @@ def legacy_bodies(module: Module) -> list[int]:
     return found
 
 
-def _stops(module: Module, body: tuple[int, int]) -> Iterator[int]:
+def changes_tables(module: Module) -> bool:
+    """Whether any function may change a table. True where a body cannot be read."""
+    for body in module.bodies:
+        try:
+            for opcode in _stops(module, body, _STILL):
+                if opcode in (_TABLE_SET, _BULK):
+                    return True
+        except ModuleError:
+            return True
+    return False
+
+
+def _stops(
+    module: Module, body: tuple[int, int], pattern: re.Pattern[bytes] = _MODERN
+) -> Iterator[int]:
     """Opcodes that a regular expression cannot walk over: those with a count, and legacy ones."""
     try:
         reader = Reader(module.data, after_locals(module, body)[0], body[1])
         while True:
-            reader.at = _end(_MODERN, reader)
+            reader.at = _end(pattern, reader)
             if reader.at >= reader.end:
                 return
             yield reader.data[reader.at]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aoshell.sandbox.wasm.code import legacy_bodies
+from aoshell.sandbox.wasm.code import changes_tables, legacy_bodies
 from aoshell.sandbox.wasm.expose import SAVED_TYPES
 from aoshell.sandbox.wasm.names import unminify
 from aoshell.sandbox.wasm.reader import Memory, ModuleError, Table
@@ -38,6 +38,7 @@ class Description:
         imports, exports: in order; full names also where the file has minified ones.
         globals: how many it defines or imports.
         unsaved: indices of mutable globals that cannot be saved (references and vectors).
+        moves_tables: whether its code may change its function tables, which cannot be saved.
         size: of the file, in bytes.
         start: the index of the function that runs on instantiation, or None.
         legacy: whether it must pass `modernize()` before it compiles.
@@ -54,6 +55,7 @@ class Description:
     tables: tuple[Table, ...]
     globals: int
     unsaved: tuple[int, ...]
+    moves_tables: bool
     size: int
     start: int | None
     legacy: bool
@@ -86,6 +88,7 @@ def describe(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
             for index, item in enumerate(module.globals)
             if item.mutable and not item.imported and item.type not in SAVED_TYPES
         ),
+        moves_tables=changes_tables(module),
         size=len(data),
         start=module.start,
         legacy=bool(legacy_bodies(module)),

@@ -186,10 +186,10 @@ class WasmRuntime:
         """The whole state: globals, and the pages of memory that are not empty."""
         if self._guest is None:
             raise ValueError("it has not started")
-        if self._compiled.unsaved:
-            raise ValueError("it keeps state in globals of references or vectors")
         if isinstance(self._kind, Programs):
             return self._kind.image()
+        if self._compiled.unsaved:
+            raise ValueError(self._compiled.unsaved)
         guest = self._guest
         values = [_bits(guest.global_value(name)) for name in self._compiled.saved]
         pages = guest.size // PAGE if guest.has_memory else 0

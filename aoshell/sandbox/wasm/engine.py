@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import wasmtime
 
 from aoshell.sandbox.wasm import emscripten
-from aoshell.sandbox.wasm.binary import ModuleError, describe, prepare
+from aoshell.sandbox.wasm.binary import Description, ModuleError, describe, prepare
 from aoshell.sandbox.wasm.describe import Extern
 from aoshell.sandbox.wasm.expose import SAVED_TYPES
 
@@ -47,7 +47,7 @@ class Compiled:
     linker: bytes
     saved: tuple[str, ...]  # exports that hold its mutable globals
     kind: str  # "json", "plain" or "wasi"
-    unsaved: tuple[int, ...]  # indices of mutable globals that cannot be saved
+    unsaved: str  # why its state cannot be saved, "" where it can
     hidden: tuple[str, ...]  # exported functions that take or give what is no number
 
     def dump(self) -> bytes:
@@ -68,7 +68,7 @@ class Compiled:
             rest = rest[size:]
         module, bridge, linker = parts
         saved, kind, unsaved, hidden = head["facts"]
-        return cls(module, bridge, linker, tuple(saved), kind, tuple(unsaved), tuple(hidden))
+        return cls(module, bridge, linker, tuple(saved), kind, unsaved, tuple(hidden))
 
 
 def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
@@ -84,7 +84,7 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
             raise ModuleError(what, 0, "only functions on numbers can be imported")
     exposed, saved = prepare(data)
     hidden = tuple(item.name for item in about.exports if _is_opaque(item))
-    facts = (saved, about.kind, about.unsaved, hidden)
+    facts = (saved, about.kind, _unsaved(about), hidden)
     try:
         module = wasmtime.Module(on, exposed)
         if not emscripten.needs_adapter(module):
@@ -106,6 +106,12 @@ def _is_opaque(item: Extern) -> bool:
     """Whether it is a function on vectors or references: to ask wasmtime about one is to die."""
     words = set(re.findall(r"\w+", item.signature))
     return item.kind == "function" and not words <= SAVED_TYPES
+
+
+def _unsaved(about: Description) -> str:
+    if about.unsaved:
+        return "it keeps state in globals of references or vectors"
+    return "its code may change its function tables" if about.moves_tables else ""
 
 
 def _reason(error: Exception) -> str:

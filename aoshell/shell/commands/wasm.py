@@ -71,6 +71,6 @@ def _memory(about: Description) -> str:
 
 
 def _state(about: Description) -> str:
-    if about.unsaved:
+    if about.unsaved or about.moves_tables:
         return "not all of it can be saved: its log is replayed instead"
     return f"memory and {about.globals} globals"
