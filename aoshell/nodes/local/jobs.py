@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
+from aoshell.nodes.base import Limits
 from aoshell.nodes.local.rows import Logged
 from aoshell.nodes.local.wire import TAGS, Wire
 
@@ -60,3 +61,13 @@ class Dry:
 def died(job: Job | Dry, how: str) -> str:
     """Why a message is given up."""
     return f"its worker died {job.deaths} times under this message ({how})"
+
+
+def out_of_memory(limits: Limits) -> str:
+    """Why a message ended that went over its memory."""
+    return f"not enough memory: this process may use {limits.memory >> 20} MB"
+
+
+def out_of_time(limits: Limits) -> str:
+    """Why a message ended that went over its time."""
+    return f"stopped after {limits.seconds:g} s of computing, its limit"

@@ -20,7 +20,16 @@ from typing import Any, Protocol
 from aoshell.nodes.base import Limits
 from aoshell.nodes.local.checkpoint import Checkpoint, Checkpoints
 from aoshell.nodes.local.code import Code
-from aoshell.nodes.local.jobs import MAX_DEATHS, Cost, Dry, Job, died, message_frame
+from aoshell.nodes.local.jobs import (
+    MAX_DEATHS,
+    Cost,
+    Dry,
+    Job,
+    died,
+    message_frame,
+    out_of_memory,
+    out_of_time,
+)
 from aoshell.nodes.local.rows import Logged, ProcessRow
 from aoshell.nodes.local.sealed import Damaged
 from aoshell.nodes.local.store import Store
@@ -236,8 +245,7 @@ class Live:
             raise Unbelievable(f"an answer to {seq} out of turn")
         cost, wire = Cost(*rest[:3]), list(rest[3:])
         if outcome == "memory" and wire:
-            limit = self._computer.node.limits.memory >> 20
-            wire[0] = f"not enough memory: this process may use {limit} MB"
+            wire[0] = out_of_memory(self._computer.node.limits)
         if outcome not in ("ok", "error", "memory"):
             raise Unbelievable(f"no message ends with {outcome}")
         check_result(outcome != "ok", wire)
@@ -249,7 +257,9 @@ class Live:
         job = self._sent.popleft()
         again = ("replay", job.message) if outcome == "ok" else ("failed", [result[0]])
         self._tail.append((job.logged.seq, *again))
-        self._jobs_done(job, cost.milliseconds)
+        self.used = self._since = time.monotonic()
+        self._last = job.logged
+        self._spent += cost.milliseconds / 1000
         self._computer.node.computed(job.logged, outcome, cost, result)
 
     def _proceed(self) -> None:
@@ -260,11 +270,6 @@ class Live:
         self.pump()
         if self.idle or (self._turn >= TURN and not self._sent and self._computer.crowded()):
             self._rest()
-
-    def _jobs_done(self, job: Job, milliseconds: float) -> None:
-        self.used = self._since = time.monotonic()
-        self._last = job.logged
-        self._spent += milliseconds / 1000
 
     def _rest(self) -> None:
         if self.leaving:
@@ -314,7 +319,7 @@ class Live:
         if self._cancelled == job.logged.seq:
             outcome, error = "time", "stopped by the user"
         elif why == "time":
-            outcome, error = "time", f"stopped after {seconds:g} s of computing, its limit"
+            outcome, error = "time", out_of_time(self._computer.node.limits)
         elif job.deaths >= MAX_DEATHS:
             outcome, error = "crash", died(job, why)
         else:

@@ -18,7 +18,7 @@ from aoshell.nodes.base import (
 from aoshell.nodes.local import transfer, verify, wire
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
-from aoshell.nodes.local.jobs import message_frame
+from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
 from aoshell.protocol.ans104 import DataItem
@@ -125,9 +125,9 @@ class LocalNode:
         message = message_frame(placed, body, read_only=True)
         outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
         if outcome == "memory":
-            result[0] = f"not enough memory: this process may use {self.limits.memory >> 20} MB"
+            result[0] = out_of_memory(self.limits)
         elif outcome != "ok" and result[0] is None:
-            result[0] = f"stopped after {self.limits.seconds:g} s of computing, its limit"
+            result[0] = out_of_time(self.limits)
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
         return wire.to_result(process, placed, computed, result)
 

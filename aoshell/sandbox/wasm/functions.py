@@ -39,9 +39,8 @@ _STRING_ID = 2  # AssemblyScript's class id of String
 class Functions:
     """See `device.Kind`."""
 
-    def __init__(self, guest: Guest, definition: Definition) -> None:
+    def __init__(self, guest: Guest, _definition: Definition) -> None:
         self._guest = guest
-        self._owner = definition.owner
 
     def start(self) -> None:
         start(self._guest)

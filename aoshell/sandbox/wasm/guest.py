@@ -138,12 +138,8 @@ class Guest:
                 raise GuestFault(f"the text at {start:#x} has no end")
             size *= 16
 
-    def word_at(self, pointer: int) -> int:
-        """A pointer-sized number of its memory."""
-        return int.from_bytes(self.read(pointer, self.word), "little")
-
     def words(self, pointer: int, count: int) -> list[int]:
-        """Several of them, one behind the other."""
+        """Pointer-sized numbers of its memory, one behind the other."""
         raw, size = self.read(pointer, count * self.word), self.word
         return [int.from_bytes(raw[i : i + size], "little") for i in range(0, len(raw), size)]
 
