@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from aoshell.errors import AoError
+from aoshell.protocol.encoding import ProtocolError, b64url, brief, unb64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS, Tag, raw, text
-from aoshell.protocol.wallet import Wallet, address_of, b64url, unb64url, verify
+from aoshell.protocol.wallet import Wallet, address_of, verify
 
 ARWEAVE = 1
 SIGNATURE_LENGTH = 512
@@ -43,19 +44,6 @@ _FOREIGN = {
 }
 
 DeepHashable: TypeAlias = "bytes | Sequence[DeepHashable]"
-
-
-class ProtocolError(AoError):
-    """Bytes that are not what they should be.
-
-    Args:
-        what: what is wrong, one sentence without a full stop at its end.
-        position: where, in bytes from the beginning of the input.
-    """
-
-    def __init__(self, what: str, position: int) -> None:
-        super().__init__(f"{what} (at byte {position})", stage="parse")
-        self.position = position
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +275,7 @@ def _raw(string: str) -> bytes:
         return raw(string)
     except UnicodeEncodeError:
         raise AoError(
-            f"a tag holds half a surrogate pair, which has no bytes: {_brief(string)}",
+            f"a tag holds half a surrogate pair, which has no bytes: {brief(string)}",
             stage="message",
         ) from None
 
@@ -301,7 +289,7 @@ def _check_limits(tags: Sequence[Tag]) -> None:
             ("value", tag.value, MAX_TAG_VALUE),
         ):
             if (length := len(_raw(string))) > most:
-                what = f"tag {_brief(tag.name)} has a {part} of {length:,} bytes"
+                what = f"tag {brief(tag.name)} has a {part} of {length:,} bytes"
                 raise _too_much(what, f"{most:,} bytes")
 
 
@@ -313,10 +301,6 @@ def _too_much(what: str, limit: str) -> AoError:
     )
 
 
-def _brief(string: str) -> str:
-    return repr(string if len(string) <= 40 else string[:39] + "…")
-
-
 def _address(target: str) -> bytes:
     try:
         address = unb64url(target)
@@ -324,7 +308,7 @@ def _address(target: str) -> bytes:
         address = b"?"
     if len(address) not in (0, ADDRESS_LENGTH):
         raise AoError(
-            f"the target {_brief(target)} is no address",
+            f"the target {brief(target)} is no address",
             stage="message",
             hint="an address has 43 characters of A-Z, a-z, 0-9, - and _",
         )

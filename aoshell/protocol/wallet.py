@@ -9,7 +9,6 @@ RSA-PSS with SHA-256 (RFC 8017 section 8.1).
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from math import lcm
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
+from aoshell.protocol.encoding import b64url, unb64url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -29,23 +29,6 @@ LARGEST_BITS = 8192
 SALT_LENGTH = 32
 
 _NUMBERS = ("n", "e", "d", "p", "q", "dp", "dq", "qi")
-
-
-def b64url(raw: bytes) -> str:
-    """Bytes as base64url without padding (RFC 4648 section 5)."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-
-
-def unb64url(text: str) -> bytes:
-    """The inverse of `b64url()`.
-
-    Raises:
-        ValueError: for anything that `b64url()` does not write, so that each value has one text.
-    """
-    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if b64url(raw) != text:
-        raise ValueError("not unpadded base64url")
-    return raw
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from local_home import NOBODY, in_loop, next_event, plain, tags
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Limits
-from aoshell.protocol.wallet import b64url
+from aoshell.protocol.encoding import b64url
 
 ECHO = """
 Handlers.add("Echo", "Echo", function(msg)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError
 from aoshell.protocol.ans104 import (
     DataItem,
-    ProtocolError,
     _encode_tags,
     deep_hash,
 )
+from aoshell.protocol.encoding import ProtocolError, b64url
 from aoshell.protocol.message import Tag, tags_of, text
-from aoshell.protocol.wallet import Wallet, b64url
+from aoshell.protocol.wallet import Wallet
 
 VECTORS = (
     *("ao-message", "big-header", "body", "bool-atom", "content-type", "data-newlines", "flat"),

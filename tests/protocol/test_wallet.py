@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
-from aoshell.protocol.wallet import Wallet, address_of, b64url, unb64url, verify
+from aoshell.protocol.encoding import b64url, unb64url
+from aoshell.protocol.wallet import Wallet, address_of, verify
 
 
 def jwk_of(key: rsa.RSAPrivateKey) -> dict[str, str]:

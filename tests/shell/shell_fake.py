@@ -27,8 +27,8 @@ from aoshell.nodes.base import (
     Undelivered,
 )
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, tags_of, text
-from aoshell.protocol.wallet import b64url
 from aoshell.settings import Settings
 
 ADDRESS = "N" * 43

@@ -11,6 +11,7 @@ from aoshell.nodes.base import Module
 from aoshell.nodes.local import wire
 from aoshell.nodes.local.rows import ProcessRow
 from aoshell.nodes.local.store import Store
+from aoshell.protocol.encoding import b64url
 from aoshell.sandbox import environment
 
 ENVIRONMENT = "aos"  # the name under which the built-in environment is published
@@ -43,7 +44,7 @@ class Modules:
             key = private.public_key().public_bytes_raw()
             self._store.set_meta("node_private_key", private.private_bytes_raw())
             self._store.set_meta("node_public_key", key)
-        return wire.b64url(hashlib.sha256(key).digest())
+        return b64url(hashlib.sha256(key).digest())
 
     def check(self, data: bytes, name: str) -> Module:
         """Bytes as a module, not kept yet.

@@ -16,7 +16,8 @@ from aoshell.nodes.base import Limits
 from aoshell.nodes.local.rows import Batch, Kept, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
-from aoshell.nodes.local.wire import ID, TAGS, TARGET, Outbox, Wire, b64url, dump, load, tag
+from aoshell.nodes.local.wire import ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
+from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
 # What a sender cannot say about itself.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from aoshell.nodes.local.rows import Logged
 from aoshell.nodes.local.store import Store
-from aoshell.nodes.local.wire import b64url
+from aoshell.protocol.encoding import b64url
 
 # Arweave's first block, and about what a block has taken since: a height of the right size without
 # asking the network.

@@ -9,7 +9,6 @@ dataclasses of `aoshell.protocol.message`.
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -51,11 +50,6 @@ def widen(text: str) -> str:
 def printable(text: str) -> str:
     """Text for the eye and the database: bytes that are no UTF-8 become U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def b64url(digest: bytes) -> str:
-    """A 32-byte digest as an id, 43 characters."""
-    return urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
 
 def from_message(message: Message) -> Wire:

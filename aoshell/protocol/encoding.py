@@ -1,0 +1,50 @@
+"""What every codec here shares: the one error, and base64url as AO writes it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from aoshell.errors import AoError
+
+
+class ProtocolError(AoError):
+    """Bytes that are not what they should be.
+
+    Args:
+        what: what is wrong, one sentence without a full stop at its end.
+        position: where, in bytes from the beginning of the input.
+        place: the part of the input that `position` counts in, where it is not the whole input
+            ("header ao-types", "part key").
+    """
+
+    def __init__(self, what: str, position: int, place: str = "") -> None:
+        where = f" of {place}" if place else ""
+        super().__init__(f"{what} (at byte {position}{where})", stage="parse")
+        self.position = position
+        self.place = place
+
+
+def b64url(raw: bytes) -> str:
+    """Bytes as base64url without padding (RFC 4648 section 5)."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def unb64url(text: str) -> bytes:
+    """The inverse of `b64url()`.
+
+    Raises:
+        ValueError: for anything that `b64url()` does not write, so that each value has one text.
+    """
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error as error:
+        raise ValueError("not unpadded base64url") from error
+    if b64url(raw) != text:
+        raise ValueError("not unpadded base64url")
+    return raw
+
+
+def brief(string: str) -> str:
+    """A string as an error quotes it: in quotes, control characters escaped, at most 40 long."""
+    return repr(string if len(string) <= 40 else string[:39] + "…")
