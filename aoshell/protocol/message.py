@@ -92,8 +92,8 @@ class Result:
 
     Attributes:
         process, slot, tick: of the message.
-        outcome: "ok"; "error" (the handler raised), "time", "memory" (limits) or "crash" (the
-            worker died): whatever is not "ok" left the process as it was.
+        outcome: "ok"; "error" (the handler raised), "time", "memory", "gas" (limits) or "crash"
+            (the worker died): whatever is not "ok" left the process as it was.
         output: what the process printed or answered, untrusted text with SGR colours.
         prompt: the process's own prompt after it, "" where it gave none.
         error: the error text when outcome is not "ok".

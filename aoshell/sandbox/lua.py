@@ -71,6 +71,7 @@ class LuaRuntime:
     """
 
     gas_used = 0
+    failure = "error"
     headroom = 2  # the collector's pace differs from run to run
 
     def __init__(self, sources: Mapping[str, str], emit: Callable[[str], None]) -> None:

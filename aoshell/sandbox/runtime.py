@@ -14,6 +14,7 @@ class Runtime(Protocol):
     """The state of one process. What the lists hold is told in `sandbox.lua`."""
 
     gas_used: int  # by the last message, 0 where gas is not counted
+    failure: str  # how the last message ended if it failed: "error", or "gas" where that ran out
     headroom: int  # times the limit that memory may be at a replay: 1 where the guest can tell
 
     @property

@@ -30,6 +30,7 @@ from aoshell.sandbox.runtime import Host, OutOfMemory, Runtime
 
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
 PARK_SHARE = 10  # a fork may cost one part in this many of the computing time
+COPYING = 2  # what a fork costs in all, of its own time: pages are copied when written to later
 IMAGE_SECONDS = 60.0  # of computing, that an image may take; nobody waits longer for it
 PRINTED_LIMIT = 1 << 20  # bytes of prints kept for a message that is killed
 
@@ -121,7 +122,7 @@ class Worker:
         self._seq = 0  # the last message whose effects the state holds
         self._parked = 0  # pid of the parked fork that waits for this one, 0: none
         self._spent = 0.0  # seconds computed since parking
-        self._fork_cost = 0.001  # seconds, of the last fork
+        self._fork_cost = 0.001  # seconds, of the last fork with what is copied behind it
         self._commands: dict[str, Callable[..., None]] = {
             "code": self._code,
             "compile": self._compile,
@@ -243,7 +244,7 @@ class Worker:
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             result = list(self._runtime.deliver(message))
-            outcome = "error" if result[0] else "ok"
+            outcome = self._runtime.failure if result[0] else "ok"
         except OutOfMemory:
             outcome, result = "memory", [None, self._printed.text(), "", False, 0]
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -277,7 +278,7 @@ class Worker:
         child = os.fork()
         if child == 0:
             die_with_parent(True)
-            self._fork_cost = max(time.perf_counter() - start, 0.0005)
+            self._fork_cost = max(COPYING * (time.perf_counter() - start), 0.001)
             self._parked, self._spent = own, 0.0
             self._send(["parked", self._seq, os.getpid()])
             return False

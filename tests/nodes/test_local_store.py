@@ -16,7 +16,7 @@ from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
 from aoshell.protocol.message import Assignment, Message, Tag, raw, text
 
-ROW = ProcessRow(1, "p" * 43, "name", "owner", "module", "environment", 0, "[]")
+ROW = ProcessRow(1, "p" * 43, "name", "owner", "module", "environment", 0, "[]", 1 << 29)
 
 
 @pytest.fixture

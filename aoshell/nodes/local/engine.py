@@ -159,6 +159,7 @@ class Engine:
             environment=self.modules.environment,
             created=now,
             cron=cron.dump(cron.schedules(tags, now)),
+            memory=self.limits.memory,
         )
         return self._know(row)
 

@@ -133,7 +133,9 @@ class Live:
     def _boot(self, code: Code) -> None:
         node, row = self._computer.node, self.row
         send_code(self._worker, code)
-        self._worker.send(["boot", 0, node.limits.memory, *node.definition(row)])
+        # A WASM guest can tell how far its memory grows, so that never changes; a Lua guest cannot.
+        memory = row.memory if code.device == "wasm" else node.limits.memory
+        self._worker.send(["boot", 0, memory, *node.definition(row)])
         try:
             self._from_checkpoint()
         except Damaged as error:
@@ -246,7 +248,7 @@ class Live:
         cost, wire = Cost(*rest[:3]), list(rest[3:])
         if outcome == "memory" and wire:
             wire[0] = out_of_memory(self._computer.node.limits)
-        if outcome not in ("ok", "error", "memory"):
+        if outcome not in ("ok", "error", "gas", "memory"):
             raise Unbelievable(f"no message ends with {outcome}")
         check_result(outcome != "ok", wire)
         self._promotions = 0

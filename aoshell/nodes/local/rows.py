@@ -25,6 +25,10 @@ class Logged(NamedTuple):
     body: bytes
 
 
+# Outcomes that depend on limits or the machine, not on the log alone.
+STOPPED = ("time", "memory", "gas", "crash")
+
+
 class Computed(NamedTuple):
     """A result. Fields are the columns of `results`."""
 
@@ -60,6 +64,7 @@ class ProcessRow(NamedTuple):
     environment: str
     created: int
     cron: str
+    memory: int
 
 
 @dataclass(slots=True)

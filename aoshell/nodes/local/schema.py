@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 1
+VERSION = 2
+
+MEMORY_BEFORE_2 = 512 * 1024 * 1024  # the limit of processes that did not keep theirs
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -29,7 +31,8 @@ CREATE TABLE processes (
   module TEXT NOT NULL,
   environment TEXT NOT NULL,  -- module id of the aos environment it was born with
   created INTEGER NOT NULL,
-  cron TEXT NOT NULL          -- JSON: [[interval in ms, next due in ms, [[name, value]…]]…]
+  cron TEXT NOT NULL,         -- JSON: [[interval in ms, next due in ms, [[name, value]…]]…]
+  memory INTEGER NOT NULL     -- bytes that a WASM instance may grow to, which it can tell
 );
 
 CREATE TABLE log (
@@ -75,7 +78,9 @@ CREATE TABLE kept (           -- outbox messages that could not be delivered
 """
 
 # _MIGRATIONS[n] brings a database of version n to n + 1.
-_MIGRATIONS: dict[int, str] = {}
+_MIGRATIONS = {
+    1: f"ALTER TABLE processes ADD COLUMN memory INTEGER NOT NULL DEFAULT {MEMORY_BEFORE_2};",
+}
 
 
 def prepare(connection: sqlite3.Connection) -> None:

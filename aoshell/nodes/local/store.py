@@ -144,7 +144,7 @@ class Store:
         db = self._db
         if batch.processes:
             db.executemany(
-                f"INSERT INTO processes ({_ROW}) VALUES (?,?,?,?,?,?,?,?)",
+                f"INSERT INTO processes ({_ROW}) VALUES (?,?,?,?,?,?,?,?,?)",
                 batch.processes,
             )
         if batch.log:

@@ -17,14 +17,15 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron, wire
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.rows import Batch, Computed, Logged, ProcessRow
+from aoshell.nodes.local.rows import STOPPED, Batch, Computed, Logged, ProcessRow
+from aoshell.nodes.local.schema import MEMORY_BEFORE_2
 from aoshell.nodes.local.store import Store
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
 
 MAGIC = b"aoshell process 1\n"
 ID = re.compile(r"[A-Za-z0-9_-]{43}")
-OUTCOMES = ("ok", "error", "time", "memory", "crash")
+OUTCOMES = ("ok", "error", *STOPPED)
 
 
 def export(store: Store, row: ProcessRow) -> bytes:
@@ -64,7 +65,7 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
     try:
         lines = zlib.decompress(data[len(MAGIC) :]).splitlines()
         records = [json.loads(line) for line in lines]
-        row = ProcessRow(**records[0]["process"])
+        row = ProcessRow(**{"memory": MEMORY_BEFORE_2} | records[0]["process"])
         modules = [_module(*record["module"]) for record in records if "module" in record]
         entries = [_entry(record) for record in records if "message" in record]
         _check(row, entries)
@@ -102,7 +103,7 @@ def _demand(condition: bool, what: str) -> None:
 def _module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
     data = b64decode(content, validate=True)
     _demand(environment.module_id(data) == module_id, "a module is not what its id says")
-    _demand(kind in ("lua", "environment"), "a module is of an unknown kind")
+    _demand(kind in ("lua", "wasm", "environment"), "a module is of an unknown kind")
     if kind == "environment":
         environment.unpack(data)
     return module_id, kind, data
@@ -135,6 +136,7 @@ def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> No
     texts = (row.name, row.owner, row.module, row.environment)
     _demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
     _demand(is_count(row.created), "the time of its creation is none")
+    _demand(is_count(row.memory) and row.memory > 0, "its memory limit is none")
     for item in cron.load(row.cron):
         _demand(is_count(item.due) and item.interval >= cron.MINIMUM, "its cron is none")
         _demand(len(item.tags) % 2 == 0 and all(map(is_text, item.tags)), "a cron tag is no text")

@@ -10,7 +10,7 @@ from aoshell.nodes.local.code import Code
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.jobs import message_frame
 from aoshell.nodes.local.live import send_code
-from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.rows import STOPPED, Computed, Logged, ProcessRow
 from aoshell.sandbox.frames import Frame
 
 ROOM = 4  # times the limits that the first computation had
@@ -19,8 +19,8 @@ ROOM = 4  # times the limits that the first computation had
 async def verify(engine: Engine, row: ProcessRow) -> list[str]:
     """Differences between a process's results and a fresh computation, a line each.
 
-    Messages that were stopped (time, memory, crash) are taken as recorded: where exactly they
-    stopped differs from run to run.
+    Messages that were stopped (`STOPPED`) are taken as recorded: where exactly that was differs
+    from run to run, or with limits that are not what they were.
     """
     replay = _Replay(engine, row, await engine.loader.ready(row))
     differences: list[str] = []
@@ -29,7 +29,7 @@ async def verify(engine: Engine, row: ProcessRow) -> list[str]:
             if computed is None:
                 break
             stored = wire.load(computed.body)
-            if computed.outcome in ("time", "memory", "crash"):
+            if computed.outcome in STOPPED:
                 replay.tell_failure(logged.seq, stored[0])
                 continue
             outcome, result = await replay.compute(logged)
@@ -61,9 +61,8 @@ class _Replay:
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
         send_code(self._worker, code)
-        # A WASM guest can tell how far its memory grows: with more room it answers otherwise.
-        room = 1 if code.device == "wasm" else ROOM
-        self._worker.send(["boot", 0, room * engine.limits.memory, *engine.definition(row)])
+        memory = row.memory if code.device == "wasm" else ROOM * engine.limits.memory
+        self._worker.send(["boot", 0, memory, *engine.definition(row)])
 
     def tell_failure(self, seq: int, error: str) -> None:
         """A message that had failed: only its error is told."""

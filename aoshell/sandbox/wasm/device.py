@@ -93,6 +93,7 @@ class WasmRuntime:
         self._guest: Guest | None = None  # made with the first message
         self._kind: Kind
         self.gas_used = 0
+        self.failure = "error"
 
     def limit_memory(self, size: int) -> None:
         """Let the guest's memory grow to `size` bytes."""
@@ -163,7 +164,7 @@ class WasmRuntime:
     def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
         """Run one message, flat in and flat out; see `sandbox.lua`."""
         delivered = Delivered.of(message)
-        self._printed = ""
+        self._printed, self.failure = "", "error"
         # Whatever a guest brings about, in here too, costs its message and not its worker.
         try:
             guest = self._started()
@@ -173,6 +174,7 @@ class WasmRuntime:
             flat = self._kind.deliver(delivered).flat()
         except Exception as error:
             flat = Reply(error=reason(error), output=exact(self._printed)).flat()
+            self.failure = "gas" if _is_out_of_gas(error) else "error"
         if self._gas and self._guest is not None:
             self.gas_used = self._gas - int(self._guest.store.get_fuel())
         return flat
@@ -241,11 +243,20 @@ def _bits(value: float) -> int | str:
     return struct.pack("<d", value).hex() if isinstance(value, float) else value
 
 
+def _is_out_of_gas(error: BaseException | None) -> bool:
+    """Whether that is what it, or what it was raised from, was about."""
+    while error is not None:
+        if isinstance(error, wasmtime.Trap):
+            return error.trap_code is wasmtime.TrapCode.OUT_OF_FUEL
+        error = error.__cause__
+    return False
+
+
 def reason(error: Exception) -> str:
     """Why a call ended, in a line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, wasmtime.Trap):
-        if error.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
+        if _is_out_of_gas(error):
             return "out of gas: it used all that a message may (.limits gas)"
         return lines[-1].removeprefix("wasm trap: ") if lines else "it trapped"
     text = lines[0] if lines else type(error).__name__
