@@ -9,10 +9,38 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, Result
+from aoshell.protocol.message import Message, Result, Tag, tags_of
+from aoshell.protocol.wallet import Wallet
+
+SDK = "aoshell"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpMessage:
+    """A signed message as HyperBEAM's httpsig writes it: what is posted, and its id.
+
+    Attributes:
+        id: 43 characters base64url, of the wallet's signature.
+        headers: names and values, in order.
+        body: the bytes behind them.
+    """
+
+    id: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+
+# A message that a wallet has signed, in the form that its node takes.
+Signed: TypeAlias = DataItem | HttpMessage
+
+
+def envelope(kind: str, variant: str = "ao.TN.1") -> tuple[Tag, ...]:
+    """The tags that make an item a message of AO: kind "Message" or "Process"."""
+    pairs = (("Data-Protocol", "ao"), ("Variant", variant), ("Type", kind), ("SDK", SDK))
+    return tags_of(pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +50,32 @@ class Receipt:
     Attributes:
         id: of the message (for a spawn: of the process).
         process: where it was scheduled.
-        slot: its slot there.
+        slot: its slot there, None where the node does not tell at once.
     """
 
     id: str
     process: str
-    slot: int
+    slot: int | None
+
+    @property
+    def place(self) -> int | str:
+        """What `Node.result` finds the result by."""
+        return self.id if self.slot is None else self.slot
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a remote node is being waited for.
+
+    Attributes:
+        name: "resolve", "connect", "TLS", "sign", "schedule", "compute" and so on.
+        where: the endpoint.
+        note: why it takes so long, "" where nothing is known ("busy (429), third try").
+    """
+
+    name: str
+    where: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +207,28 @@ class Node(Protocol):
     def capabilities(self) -> frozenset[str]:
         """Names of the verbs that this node carries out."""
 
-    async def spawn(self, item: DataItem, name: str = "") -> Receipt:
+    @property
+    def stage(self) -> Stage | None:
+        """What it waits for now; None where there is nothing to tell."""
+
+    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+        """A message to `target`, or with no target a process's definition, in this node's form.
+
+        The node adds what its network wants of every message (`envelope`), and to a definition who
+        schedules it and whom it trusts, where the tags do not say so.
+        """
+
+    async def spawn(self, item: Signed, name: str = "") -> Receipt:
         """Schedule a signed process definition; its id becomes the process's."""
 
-    async def send(self, process: str, item: DataItem) -> Receipt:
+    async def send(self, process: str, item: Signed) -> Receipt:
         """Schedule a signed message. When this returns, the message is durable."""
 
-    async def result(self, process: str, slot: int) -> Result:
-        """The result of a slot, waiting until it is computed. Cancelling cancels the wait only."""
+    async def result(self, process: str, place: int | str) -> Result:
+        """The result of a slot, or of a message by its id, waiting until it is computed.
+
+        Cancelling cancels the wait only.
+        """
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
         """Computed entries behind slot `after`, oldest first."""
@@ -201,6 +263,9 @@ class Node(Protocol):
     def subscribe(self) -> AsyncIterator[Event]:
         """Events from now on, in order. Closing the iterator ends the subscription."""
 
+    async def watch(self, process: str) -> None:
+        """Let events of a process come, too. The built-in node tells of all without being asked."""
+
     async def settled(self, root: str) -> None:
         """Return once nothing that message `root` caused is left to compute, and it is on disk."""
 
@@ -233,3 +298,61 @@ class LocalVerbs(Protocol):
 
     async def delete(self, process: str) -> None:
         """Forget a process and its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Code about to be made public, for good; nothing is sent yet.
+
+    Attributes:
+        item: signed; its id becomes the module's.
+        destination: endpoint that it goes to.
+        size: bytes on the wire.
+        cost: what the destination asks for it, as a person reads it; "" where it does not say.
+    """
+
+    item: DataItem
+    destination: str
+    size: int
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What `.doctor` found out of one endpoint.
+
+    Attributes:
+        name: what the endpoint is ("node", "MU", "gateway"…).
+        endpoint: its URL.
+        ok: whether it can be used.
+        detail: what was seen: version, time taken; or what is wrong.
+        hint: what to do about it, "" where all is well.
+    """
+
+    name: str
+    endpoint: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+class RemoteVerbs(Protocol):
+    """What a node somewhere else can do besides (capability "remote").
+
+    Attributes:
+        verify: answers that no key has signed are refused (`.verify on`).
+    """
+
+    verify: bool
+
+    async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
+        """Sign code as a module (Lua source or WASM, told apart by content)."""
+
+    async def publish(self, publication: Publication) -> Module:
+        """Upload it. Public, and permanent where the destination is Arweave."""
+
+    async def doctor(self) -> Sequence[Finding]:
+        """Look at each endpoint."""
+
+    async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
+        """Have the network run a process's cron messages, or stop (capability "monitor")."""

@@ -83,7 +83,7 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
 async def _stopped(session: Session) -> None:
     """Stop the line that was waited for, and wait until that is its recorded result."""
     if session.sent and await session.stop():
-        await session.node.result(session.sent.process, session.sent.slot)
+        await session.node.result(session.sent.process, session.sent.place)
 
 
 async def _all(script: Sequence[str], read_stdin: bool) -> AsyncIterator[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import ProcessInfo
+from aoshell.nodes.base import ProcessInfo, Receipt
 from aoshell.protocol.message import Outgoing, Result, text
 from aoshell.shell.errors_view import split_error, view
 from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome, Reply, Table
@@ -156,7 +156,7 @@ class Renderer:
             case Failure(error):
                 self.error(error)
             case Interrupted(receipt):
-                self.note(_interrupted(receipt.slot if receipt else None))
+                self.note(_interrupted(receipt))
 
     def partial(self, result: Result) -> None:
         """What a line printed that now waits for another message."""
@@ -284,12 +284,14 @@ def _message_value(message: Outgoing) -> dict[str, object]:
     }
 
 
-def _interrupted(slot: int | None) -> str:
-    if slot is None:
+def _interrupted(receipt: Receipt | None) -> str:
+    if receipt is None:
         return "Given up before it was sent; .messages shows what was."
+    if receipt.slot is None:
+        return f"No longer waiting; it goes on. .result {receipt.id} shows what became of it."
     return (
-        f"No longer waiting for slot {slot}; it goes on. .messages shows its result, .waits what"
-        " waits; Ctrl-C again stops it."
+        f"No longer waiting for slot {receipt.slot}; it goes on. .result {receipt.slot} shows its"
+        " result, .waits what waits; Ctrl-C again stops it."
     )
 
 

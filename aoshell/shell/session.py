@@ -15,24 +15,16 @@ from enum import Enum
 from typing import Any, Protocol
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Node, ProcessInfo, Receipt
-from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, Result, Tag, raw, tags_of
+from aoshell.nodes.base import Node, ProcessInfo, Receipt, Signed, envelope
+from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.errors_view import TYPED
 from aoshell.shell.feed import Feed, Line, short
 from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Answer, Failure, Outcome
 
-EVAL_TAGS = tags_of(
-    (
-        ("Data-Protocol", "ao"),
-        ("Variant", "ao.TN.1"),
-        ("Type", "Message"),
-        ("SDK", "aoshell"),
-        ("Action", "Eval"),
-    )
-)
+EVAL = Tag("Action", "Eval")
+UNKNOWN = ""  # the owner of a process that its node tells nothing of
 
 
 class Patience(Enum):
@@ -135,7 +127,7 @@ class Session:
         try:
             # Awaited as it is: a task of its own would cost what a process takes to answer.
             receipt = self.sent = await self.node.send(self.attached.id, item)
-            own = await self.node.result(receipt.process, receipt.slot)
+            own = await self.node.result(receipt.process, receipt.place)
             self._keep_prompt(own)
             answered = True
             if not own.suspended or self.patience is Patience.OWN:
@@ -149,13 +141,21 @@ class Session:
 
     async def settle(self) -> None:
         """Wait until all that the last line caused is done, where that is asked for."""
-        if self.sent and self.patience is Patience.SETTLED:
+        if self.sent and self.patience is Patience.SETTLED and self._settles:
             await self.node.settled(self.sent.id)
             await _events_read()
 
+    @property
+    def _settles(self) -> bool:
+        """Whether the node knows when all that a line caused is done."""
+        return "settled" in self.node.capabilities
+
     async def stop(self) -> bool:
         """Stop computing the line that was given up last; False if it was done already."""
-        return self.sent is not None and await self.node.cancel(self.sent.process, self.sent.slot)
+        sent = self.sent
+        if sent is None or sent.slot is None or "cancel" not in self.node.capabilities:
+            return False
+        return await self.node.cancel(sent.process, sent.slot)
 
     async def dryrun(self, code: str) -> Answer:
         """Evaluate Lua read-only, in the name of the process's owner; nothing changes.
@@ -169,7 +169,7 @@ class Session:
             process.owner,
             process.owner,
             process.id,
-            (*EVAL_TAGS, Tag("Read-Only", "true")),
+            (*envelope("Message"), EVAL, Tag("Read-Only", "true")),
             raw(code),
         )
         return Answer(None, await self.node.dryrun(process.id, item), sources={TYPED: code})
@@ -197,6 +197,7 @@ class Session:
         name = info.name or short(info.id)
         self.feed.attach(info.id, name)
         self.feed.prompt = info.prompt or f"{name}> "
+        await self.node.watch(info.id)
 
     async def wallet(self) -> Wallet:
         """The wallet, once there is one.
@@ -209,10 +210,10 @@ class Session:
             self.wallet_note = ""
         return await asyncio.shield(self._wallet)
 
-    async def sign(self, target: str, tags: tuple[Tag, ...], data: bytes) -> DataItem:
+    async def sign(self, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
         """A message or definition signed by the wallet."""
         # Not in a thread: handing it over and back costs more than the screen would gain.
-        return DataItem.sign(await self.wallet(), target, tags, data)
+        return await self.node.sign(await self.wallet(), target, tags, data)
 
     async def way_in(self, process: ProcessInfo) -> str:
         """How to evaluate in a process that is not this wallet's."""
@@ -231,11 +232,11 @@ class Session:
         with suppress(asyncio.CancelledError, AoError):
             await self._following
 
-    async def _signed(self, code: str) -> DataItem:
+    async def _signed(self, code: str) -> Signed:
         process, wallet = self.attached, await self.wallet()
-        if process.owner != wallet.address:
+        if process.owner not in (wallet.address, UNKNOWN):
             raise await self._not_owner(process)
-        return await self.sign(process.id, EVAL_TAGS, raw(code))
+        return await self.sign(process.id, (EVAL,), raw(code))
 
     async def _not_owner(self, process: ProcessInfo) -> AoError:
         name, owner = process.name or short(process.id), short(process.owner)
@@ -247,7 +248,7 @@ class Session:
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
         """The result that ends a suspended handling; None when nothing is left to end it."""
-        if self.patience is Patience.SETTLED:
+        if self.patience is Patience.SETTLED and self._settles:
             settled = asyncio.ensure_future(self.node.settled(receipt.id))
             either: set[asyncio.Future[Any]] = {line.resumed, settled}
             try:

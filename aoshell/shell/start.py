@@ -137,24 +137,13 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
     if start.cron and not _CRON.match(start.cron):
         raise UsageError(f"--cron {start.cron} is no interval", hint="--cron 5-minutes")
     node = session.node
-    module = await _module(node, start.module)
-    address = (await node.info()).address
-    tags = [
-        ("Data-Protocol", "ao"),
-        ("Variant", "ao.TN.1"),
-        ("Type", "Process"),
-        ("SDK", "aoshell"),
-        ("Module", module),
-        ("Scheduler", address),
-        ("Authority", address),
-        ("Name", start.reference),
-    ]
+    tags = [("Module", await _module(node, start.module)), ("Name", start.reference)]
     if start.cron:
         tags += [("Cron-Interval", start.cron), ("Cron-Tag-Action", "Cron")]
     data = _file(start.data) if start.data else b""
     item = await session.sign("", (*tags_of(tags), *start.tags), data)
     receipt = await node.spawn(item, start.reference)
-    made = await node.result(receipt.process, receipt.slot)
+    made = await node.result(receipt.process, receipt.place)
     if not made.ok:
         raise AoError(
             f"{start.reference} ({receipt.process}) was made, but its first message failed: "

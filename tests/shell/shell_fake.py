@@ -25,6 +25,7 @@ from aoshell.nodes.base import (
     ProcessInfo,
     Receipt,
     Undelivered,
+    envelope,
 )
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
@@ -35,7 +36,8 @@ ADDRESS = "N" * 43
 
 
 class FakeNode:
-    capabilities = frozenset({"local"})
+    capabilities = frozenset({"local", "settled", "cancel"})
+    stage = None
 
     def __init__(self) -> None:
         self.limits = Limits()
@@ -67,8 +69,20 @@ class FakeNode:
         slot = self._schedule(process, _message(item, process), item.id, code=code)
         return Receipt(item.id, process, slot)
 
-    async def result(self, process: str, slot: int) -> Result:
-        return await asyncio.shield(self._done[process, slot])
+    async def result(self, process: str, place: int | str) -> Result:
+        slots = {entry.message.id: slot for slot, entry in enumerate(self.log[process])}
+        if place not in slots and (process, place) not in self._done:
+            raise AoError(f"no message {place} is in its log", stage="node")
+        return await asyncio.shield(self._done[process, slots.get(place, place)])
+
+    async def sign(self, wallet, target, tags, data) -> DataItem:
+        own = envelope("Message") if target else envelope("Process")
+        if not target:
+            own += tags_of((("Scheduler", ADDRESS), ("Authority", ADDRESS)))
+        return DataItem.sign(wallet, target, (*own, *tags), data)
+
+    async def watch(self, process: str) -> None:
+        del process
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
         done = [entry for entry in self.log[process] if entry.result]

@@ -13,7 +13,9 @@ from aoshell.nodes.base import (
     NodeInfo,
     ProcessInfo,
     Receipt,
+    Signed,
     Undelivered,
+    envelope,
 )
 from aoshell.nodes.local import transfer, verify, wire
 from aoshell.nodes.local.engine import Engine
@@ -22,7 +24,8 @@ from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, Result
+from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
 
 CAPABILITIES = frozenset(
@@ -79,6 +82,10 @@ class LocalNode:
         return CAPABILITIES
 
     @property
+    def stage(self) -> None:
+        return None
+
+    @property
     def limits(self) -> Limits:
         return self._engine.limits
 
@@ -87,16 +94,25 @@ class LocalNode:
 
     # Messages ---------------------------------------------------------------------------------
 
-    async def spawn(self, item: DataItem, name: str = "") -> Receipt:
-        logged = self._engine.spawn(item, name)
+    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+        if target:
+            return DataItem.sign(wallet, target, (*envelope("Message"), *tags), data)
+        named = {tag.name for tag in tags}
+        own = [Tag(name, self._engine.address) for name in ("Scheduler", "Authority")]
+        missing = (tag for tag in own if tag.name not in named)
+        return DataItem.sign(wallet, "", (*envelope("Process"), *missing, *tags), data)
+
+    async def spawn(self, item: Signed, name: str = "") -> Receipt:
+        logged = self._engine.spawn(_item(item), name)
         return Receipt(item.id, item.id, logged.slot)
 
-    async def send(self, process: str, item: DataItem) -> Receipt:
-        logged = self._engine.send(self._row(process), item)
+    async def send(self, process: str, item: Signed) -> Receipt:
+        logged = self._engine.send(self._row(process), _item(item))
         return Receipt(item.id, process, logged.slot)
 
-    async def result(self, process: str, slot: int) -> Result:
+    async def result(self, process: str, place: int | str) -> Result:
         row = self._row(process)
+        slot = self._slot(row, place)
         if not 0 <= slot <= self._engine.scheduler.head(row.number).slot:
             raise AoError(f"process {process} has no slot {slot} yet", stage="compute")
         await self._engine.wait_for(row.number, slot)
@@ -145,7 +161,18 @@ class LocalNode:
     def subscribe(self) -> Subscription:
         return self._engine.events.subscribe()
 
+    async def watch(self, process: str) -> None:
+        del process  # the subscription tells of all
+
     # Processes and modules ------------------------------------------------------------------------
+
+    def _slot(self, row: ProcessRow, place: int | str) -> int:
+        if isinstance(place, int):
+            return place
+        slot = self._engine.store.slot_of(row.number, place)
+        if slot is None:
+            raise AoError(f"no message {place} is in the log of {row.name or row.id}", stage="node")
+        return slot
 
     def _row(self, process: str) -> ProcessRow:
         row = self._engine.process(process)
@@ -235,6 +262,12 @@ class LocalNode:
 
     async def delete(self, process: str) -> None:
         self._engine.delete(self._row(process))
+
+
+def _item(item: Signed) -> DataItem:
+    if isinstance(item, DataItem):
+        return item
+    raise Unsupported("the built-in node takes ANS-104 items only", hint="sign it as one")
 
 
 def _entry(process: str, logged: Logged, computed: Computed | None) -> Entry:

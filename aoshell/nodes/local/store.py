@@ -368,6 +368,12 @@ class Store:
         row = self._one(f"SELECT {_LOG} FROM log WHERE id = ? ORDER BY seq LIMIT 1", message_id)
         return Logged(*row) if row else None
 
+    def slot_of(self, process: int, message_id: str) -> int | None:
+        """Where a message of a process's log stands."""
+        query = "SELECT slot FROM log WHERE id = ? AND process = ?"
+        row = self._one(query, message_id, process)
+        return row and int(row[0])
+
     def kept(self, process: int | None = None) -> list[tuple[int, int, Kept]]:
         """Undelivered outbox messages with their sender's process number and slot."""
         rows = self._all(

@@ -1,18 +1,18 @@
-"""Messages: .inbox, .messages, .waits."""
+"""Messages: .inbox, .messages, .result, .waits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Entry, ProcessInfo, Undelivered
+from aoshell.nodes.base import Entry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.bundle import literal
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.errors_view import plain, split_error
 from aoshell.shell.feed import short
-from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.outcome import Answer, Reply, Table
 from aoshell.shell.session import Session
 
 _SHOWN = 10
@@ -102,6 +102,19 @@ async def messages(session: Session, rest: str) -> Reply:
         table = table.without("GAS")
     value = [_value(message, result) for message, result in entries]
     return Reply({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
+
+
+@command("result", "ID|SLOT")
+async def result(session: Session, rest: str) -> Reply:
+    """Show what became of a message of the attached process, waiting until it is computed."""
+    if not rest or len(rest.split()) > 1:
+        raise usage("result")
+    process = session.attached.id
+    found = await session.node.result(process, int(rest) if rest.isdecimal() else rest)
+    slot = None if found.slot < 0 else found.slot
+    receipt = Receipt("" if rest.isdecimal() else rest, process, slot)
+    answer = Answer(receipt, found, sources=session.sources)
+    return Reply(answer=answer, ok=answer.ok)
 
 
 @command("waits", "[drop ID]")

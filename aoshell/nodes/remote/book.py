@@ -1,0 +1,70 @@
+"""What is remembered of remote nodes: which process lives where, how far each was followed, and
+which forms of a path a node answers to.
+
+One small SQLite file beside the local node's. Several shells may have it open at once: each fact is
+one row, written whole. Losing it loses comfort, never a message.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from aoshell.errors import AoError
+
+_TABLE = """CREATE TABLE IF NOT EXISTS facts (
+  endpoint TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (endpoint, kind, key)
+) WITHOUT ROWID"""
+
+
+class Book:
+    """Facts by endpoint, kind and key; each value is what JSON can say.
+
+    Args:
+        path: the file; its folder exists.
+
+    Raises:
+        AoError: stage "home", the file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(_TABLE)
+        except (sqlite3.Error, OSError) as error:
+            raise AoError(
+                f"{path} cannot be used: {error}",
+                stage="home",
+                hint="move it away: it only remembers where remote processes live",
+            ) from error
+
+    def get(self, endpoint: str, kind: str, key: str) -> Any:
+        """A fact, None where there is none."""
+        query = "SELECT value FROM facts WHERE endpoint = ? AND kind = ? AND key = ?"
+        row = self._db.execute(query, (endpoint, kind, key)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def put(self, endpoint: str, kind: str, key: str, value: Any) -> None:
+        """Remember a fact."""
+        row = (endpoint, kind, key, json.dumps(value))
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", row)
+
+    def all(self, endpoint: str, kind: str) -> dict[str, Any]:
+        """All facts of a kind, by key."""
+        query = "SELECT key, value FROM facts WHERE endpoint = ? AND kind = ?"
+        rows = self._db.execute(query, (endpoint, kind))
+        return {key: json.loads(value) for key, value in rows}
+
+    def endpoints(self, kind: str, key: str) -> list[str]:
+        """Endpoints of which such a fact is known."""
+        query = "SELECT endpoint FROM facts WHERE kind = ? AND key = ?"
+        return [row[0] for row in self._db.execute(query, (kind, key))]
+
+    def close(self) -> None:
+        self._db.close()

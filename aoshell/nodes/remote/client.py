@@ -1,0 +1,438 @@
+"""One HTTP exchange with a remote node, and what may go wrong at each stage of it.
+
+A `Client` belongs to one endpoint. Whatever fails comes out as an `AoError` that names stage and
+endpoint: resolve, connect, TLS, then the stage of the caller ("schedule", "compute"…) once the
+request is on its way. Answers are bounded in size and time, redirects stay on their host, and a
+request is sent again only where that can do nothing twice: a read, or the same signed item.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.base import Stage
+from aoshell.protocol.encoding import brief
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT = 10.0  # seconds for name, connection and TLS together
+ANSWER = 60.0  # seconds for a whole answer, unless the caller knows better
+LARGEST = 64 << 20  # bytes of an answer
+TRIES = 5
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between tries, doubled each time
+BUSY = frozenset({429, 502, 503, 504})
+REDIRECTS = 5
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer.
+
+    Attributes:
+        url: where it came from.
+        headers: names in lower case, in order, repeated ones too.
+    """
+
+    url: str
+    status: int
+    headers: Headers
+    body: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def header(self, name: str) -> str:
+        """The first header of that name, "" where there is none."""
+        return next((value for known, value in self.headers if known == name), "")
+
+    def json(self, stage: str) -> Any:
+        """The body as JSON. Raises AoError, which says what it is instead."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            what = f"{self.url} answered {self._kind()} where JSON is due"
+            raise AoError(what, stage=stage, hint=_look_at(self.url)) from None
+
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def said(self) -> str:
+        """What an error's body tells a person, in a line."""
+        if self._is_html():
+            title = re.search(rb"<title>([^<]{1,120})", self.body)
+            return title[1].decode("utf-8", "replace").strip() if title else "a page of HTML"
+        line = " ".join(self.text()[:400].split())
+        return line if len(line) <= 160 else line[:159] + "…"
+
+    def _is_html(self) -> bool:
+        return self.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
+
+    def _kind(self) -> str:
+        if self._is_html():
+            return "HTML"
+        if not self.body:
+            return "nothing"
+        return f"{self.header('content-type') or 'something'} ({brief(self.said())})"
+
+
+class Waiting:
+    """What a node is waiting for now; the shell looks at it while a line runs."""
+
+    def __init__(self) -> None:
+        self.stage: Stage | None = None
+
+    @asynccontextmanager
+    async def during(self, name: str, where: str) -> AsyncIterator[Callable[[str], None]]:
+        """A stage, for as long as the block runs; call what it gives to add a note."""
+        before, self.stage = self.stage, Stage(name, where)
+
+        def note(text: str) -> None:
+            self.stage = Stage(name, where, text)
+
+        try:
+            yield note
+        finally:
+            self.stage = before
+
+    def pass_through(self, name: str, where: str) -> None:
+        """Name another stage within the block that runs."""
+        if self.stage is not None:
+            self.stage = Stage(name, where, self.stage.note)
+
+
+class Client:
+    """Requests to one endpoint.
+
+    Args:
+        endpoint: "http(s)://host[:port][/path]", without query.
+        waiting: told which stage is under way.
+        transport: stands in for the network, in tests.
+
+    Raises:
+        UsageError: the endpoint is no such URL.
+    """
+
+    def __init__(
+        self, endpoint: str, waiting: Waiting, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self.endpoint = checked(endpoint)
+        self._waiting = waiting
+        self._transport = transport
+        self._made: httpx.AsyncClient | None = None
+        self._resolved = False
+
+    async def get(
+        self,
+        stage: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = ANSWER,
+        largest: int = LARGEST,
+    ) -> Answer:
+        """Read; tried again while the endpoint is busy or cannot be reached for a moment."""
+        whole = tuple((headers or {}).items())
+        return await self.ask(
+            stage, "GET", path, headers=whole, seconds=seconds, largest=largest, again=True
+        )
+
+    async def ask(
+        self,
+        stage: str,
+        method: str,
+        path: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        again: bool = False,
+        seconds: float = ANSWER,
+        largest: int = LARGEST,
+    ) -> Answer:
+        """One request, and its answer whatever the status.
+
+        Args:
+            path: behind the endpoint, with its query.
+            again: it does nothing twice, however often it arrives: it may be sent again.
+            seconds: for each try.
+
+        Raises:
+            AoError: with the stage that failed.
+        """
+        url = self.endpoint + path
+        async with self._waiting.during(stage, self.endpoint) as note:
+            for attempt in range(1, TRIES + 1):
+                last = attempt == TRIES or not again
+                try:
+                    answer = await self._once(stage, method, url, headers, body, seconds, largest)
+                except _Passing as error:
+                    # What was never sent may be sent again, whatever it is.
+                    if attempt == TRIES or not (again or error.unsent):
+                        raise error.told from error
+                    why, pause = error.told.what, _pause(attempt)
+                else:
+                    if answer.status not in BUSY or last:
+                        return answer
+                    why = f"busy ({answer.status})"
+                    pause = _asked_pause(answer) or _pause(attempt)
+                note(f"{why}; try {attempt + 1} of {TRIES} in {pause:.1f} s")
+                await asyncio.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        if self._made is not None:
+            await self._made.aclose()
+
+    # One try ----------------------------------------------------------------------------------
+
+    async def _once(
+        self,
+        stage: str,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        seconds: float,
+        largest: int,
+    ) -> Answer:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._resolve()
+                for _ in range(REDIRECTS):
+                    answer = await self._exchange(stage, method, url, headers, body, largest)
+                    onward = self._redirect(answer, stage, method)
+                    if not onward:
+                        return answer
+                    url = onward
+        except TimeoutError as error:
+            at = self._waiting.stage
+            raise _Passing(
+                AoError(
+                    f"{self.endpoint} did not answer within {seconds:g} s",
+                    stage=at.name if at else stage,
+                    hint=f".doctor looks at what is wrong with {_host(self.endpoint)}",
+                ),
+                unsent=False,
+            ) from error
+        raise AoError(f"{self.endpoint} redirects in a circle", stage=stage)
+
+    async def _resolve(self) -> None:
+        """Look the name up once, so that a wrong one is told as such and at once."""
+        host = urlsplit(self.endpoint).hostname or ""
+        if self._resolved or self._transport is not None or _through_proxy(self.endpoint):
+            return
+        self._waiting.pass_through("resolve", self.endpoint)
+        try:
+            await asyncio.get_running_loop().getaddrinfo(host, None)
+        except OSError as error:
+            raise _Passing(
+                AoError(
+                    f"the name {host} is not known ({error.strerror or error})",
+                    stage="resolve",
+                    hint="look at the spelling of the URL, and at this machine's network",
+                ),
+                unsent=True,
+            ) from error
+        self._resolved = True
+
+    async def _exchange(
+        self,
+        stage: str,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        largest: int,
+    ) -> Answer:
+        import httpx
+
+        trace = self._tracer(stage)
+        self._waiting.pass_through(stage, self.endpoint)
+        raw = [(name.encode("utf-8"), _octets(value)) for name, value in headers]
+        try:
+            request = self._client().build_request(
+                method, url, headers=raw, content=body, extensions={"trace": trace}
+            )
+            answer = await self._client().send(request, stream=True)
+            try:
+                content = await _bounded(answer, largest, stage, url)
+            finally:
+                await answer.aclose()
+        except httpx.HTTPError as error:
+            raise self._told(error, stage) from error
+        except (httpx.InvalidURL, ValueError) as error:
+            raise UsageError(f"{brief(url)} cannot be asked for: {error}") from error
+        read = tuple(
+            (name.decode("latin-1").lower(), _characters(value))
+            for name, value in answer.headers.raw
+        )
+        return Answer(url, answer.status_code, read, content)
+
+    def _tracer(self, stage: str) -> Callable[[str, object], Any]:
+        names = {
+            "connect_tcp.started": "connect",
+            "start_tls.started": "TLS",
+            "send_request_headers.started": stage,
+        }
+
+        async def trace(event: str, _info: object) -> None:
+            name = names.get(event.partition(".")[2])
+            if name:
+                self._waiting.pass_through(name, self.endpoint)
+
+        return trace
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._made is None:
+            import httpx
+
+            self._made = httpx.AsyncClient(
+                transport=self._transport,
+                timeout=httpx.Timeout(None, connect=CONNECT),
+                follow_redirects=False,
+                headers={"user-agent": "aoshell", "accept": "*/*"},
+            )
+        return self._made
+
+    def _told(self, error: httpx.HTTPError, stage: str) -> _Passing:
+        """An error of the library as the stage that failed."""
+        import httpx
+
+        host, cause = _host(self.endpoint), _root(error)
+        unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError))
+        if isinstance(cause, ssl.SSLError):
+            what, at = f"{host} is not who it says it is: {_tls(cause)}", "TLS"
+            hint = "the certificate does not match; aoshell never goes on without one that does"
+            raise AoError(what, stage=at, hint=hint) from error
+        if isinstance(error, httpx.ConnectTimeout):
+            what, at = f"{host} does not take connections (none within {CONNECT:g} s)", "connect"
+        elif isinstance(error, httpx.ProxyError):
+            what, at = f"the proxy before {host} refuses: {error}", "connect"
+        elif isinstance(error, httpx.ConnectError):
+            why = getattr(cause, "strerror", None) or str(cause) or "no answer"
+            what, at = f"{host} does not take connections: {why}", "connect"
+        elif isinstance(error, httpx.RemoteProtocolError):
+            what, at = f"{host} broke its answer off: {error}", stage
+        else:
+            what, at = f"{host} was lost: {error or type(error).__name__}", stage
+        hint = f"is it running, and is the URL right? .doctor looks at {self.endpoint}"
+        return _Passing(AoError(what, stage=at, hint=hint), unsent=unsent)
+
+    def _redirect(self, answer: Answer, stage: str, method: str) -> str:
+        """Where an answer redirects to, "" where it does not."""
+        location = answer.header("location")
+        if answer.status not in (301, 302, 303, 307, 308) or not location:
+            return ""
+        import httpx
+
+        try:
+            onward = str(httpx.URL(answer.url).join(location))
+        except httpx.InvalidURL:
+            onward = ""
+        here, there = urlsplit(answer.url), urlsplit(onward)
+        own, other = here.hostname or "", there.hostname or ""
+        # Gateways serve each transaction from a host of its own below theirs.
+        near = other == own or other.endswith("." + own)
+        if method != "GET" or not near or (here.scheme, there.scheme) == ("https", "http"):
+            raise AoError(
+                f"{_host(self.endpoint)} redirects to {brief(onward or location)}",
+                stage=stage,
+                hint="that is another host; name it yourself if you trust it",
+            )
+        return onward
+
+
+class _Passing(Exception):
+    """A failure that may pass: worth another try where one does no harm."""
+
+    def __init__(self, told: AoError, *, unsent: bool) -> None:
+        super().__init__(told.what)
+        self.told = told
+        self.unsent = unsent
+
+
+def checked(endpoint: str) -> str:
+    """An endpoint without its last slash. Raises UsageError where it is no URL of http or https."""
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UsageError(
+            f"{brief(endpoint)} is no URL of a node", hint="like https://router.example:8734"
+        )
+    return endpoint.rstrip("/")
+
+
+async def _bounded(answer: httpx.Response, largest: int, stage: str, url: str) -> bytes:
+    content = bytearray()
+    async for block in answer.aiter_bytes():
+        content += block
+        if len(content) > largest:
+            raise AoError(
+                f"{url} answers with more than {largest >> 20} MB",
+                stage=stage,
+                hint="that is more than this kind of answer may have; nothing of it was used",
+            )
+    return bytes(content)
+
+
+def _pause(attempt: int) -> float:
+    pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
+    return pause * random.uniform(0.8, 1.2)
+
+
+def _asked_pause(answer: Answer) -> float:
+    """Seconds that a busy node asks for, bounded; 0 where it does not say."""
+    asked = answer.header("retry-after")
+    return min(LONGEST_PAUSE, float(asked)) if asked.isdecimal() and len(asked) < 6 else 0.0
+
+
+def _octets(value: str) -> bytes:
+    """A header's value as it is sent: AO puts any bytes there but the ends of lines."""
+    return value.encode("utf-8", "surrogateescape")
+
+
+def _characters(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first cause of an error."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
+
+
+def _tls(error: ssl.SSLError) -> str:
+    said = getattr(error, "verify_message", "") or error.reason or "TLS failed"
+    return str(said).replace("_", " ").lower()
+
+
+def _host(endpoint: str) -> str:
+    return urlsplit(endpoint).netloc.rpartition("@")[2]
+
+
+def _look_at(url: str) -> str:
+    return f"is {_host(url)} such a node? .doctor looks"
+
+
+def _through_proxy(url: str) -> bool:
+    """Whether the environment names a proxy for this URL; names are then its to look up."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    proxies = getproxies()
+    named = parts.scheme in proxies or "all" in proxies
+    return named and not proxy_bypass(parts.hostname or "")
