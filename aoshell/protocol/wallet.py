@@ -2,7 +2,7 @@
 
 A wallet is an RSA key in a JSON Web Key (RFC 7517, RFC 7518 section 6.3) with e = 65537. Arweave
 generates 4096 bits; its owner field is the modulus, its address SHA-256 of that. Signatures are
-RSA-PSS with SHA-256 (RFC 8017 section 8.1).
+RSA-PSS (RFC 8017 section 8.1) with SHA-256, in HTTP messages with SHA-512 (RFC 9421).
 
 `cryptography` costs tens of milliseconds to import, so it is imported where it is used first.
 """
@@ -14,19 +14,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import lcm
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url, unb64url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
 EXPONENT = 65537
 GENERATED_BITS = 4096
 SMALLEST_BITS = 2048
 LARGEST_BITS = 8192
-SALT_LENGTH = 32
+
+Digest: TypeAlias = Literal["sha256", "sha512"]
 
 _NUMBERS = ("n", "e", "d", "p", "q", "dp", "dq", "qi")
 
@@ -36,9 +38,11 @@ class Wallet:
     """An RSA private key. Make one with `generate()` or `from_jwk()`.
 
     Attributes:
+        type: the kind of key it is among those that sign data items (`protocol.keys`).
         numbers: the JWK's members n, e, d, p, q, dp, dq, qi. Secret, hence never in a repr.
     """
 
+    type: ClassVar[int] = 1
     numbers: Mapping[str, int] = field(repr=False)
 
     @classmethod
@@ -83,13 +87,13 @@ class Wallet:
         """b64url(SHA-256(modulus)), 43 characters."""
         return address_of(self.owner)
 
-    def sign(self, message: bytes) -> bytes:
-        """An RSA-PSS SHA-256 signature with 32 bytes of salt, as long as the modulus."""
-        from cryptography.hazmat.primitives import hashes
+    def sign(self, message: bytes, digest: Digest = "sha256") -> bytes:
+        """An RSA-PSS signature as long as the modulus, its salt as long as the digest."""
         from cryptography.hazmat.primitives.asymmetric import padding
 
-        pss = padding.PSS(padding.MGF1(hashes.SHA256()), SALT_LENGTH)
-        return self._key.sign(message, pss, hashes.SHA256())
+        algorithm = _algorithm(digest)
+        pss = padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
+        return self._key.sign(message, pss, algorithm)
 
     @cached_property
     def _key(self) -> RSAPrivateKey:
@@ -107,26 +111,32 @@ def address_of(owner: bytes) -> str:
     return b64url(hashlib.sha256(owner).digest())
 
 
-def verify(owner: bytes, message: bytes, signature: bytes) -> bool:
+def verify(owner: bytes, message: bytes, signature: bytes, digest: Digest = "sha256") -> bool:
     """Whether `signature` over `message` was made by the key with modulus `owner`.
 
-    RSA-PSS SHA-256 with a salt of any length: Arweave's clients have written several, and its nodes
+    RSA-PSS with a salt of any length: Arweave's clients have written several, and its nodes
     accept all. An owner that is no usable modulus verifies nothing; nothing is raised.
     """
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
     modulus = int.from_bytes(owner, "big")
     if not SMALLEST_BITS <= modulus.bit_length() <= LARGEST_BITS:
         return False
-    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.AUTO)
+    algorithm = _algorithm(digest)
+    pss = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
     try:
         key = rsa.RSAPublicNumbers(EXPONENT, modulus).public_key()
-        key.verify(signature, message, pss, hashes.SHA256())
+        key.verify(signature, message, pss, algorithm)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _algorithm(digest: Digest) -> HashAlgorithm:
+    from cryptography.hazmat.primitives import hashes
+
+    return hashes.SHA256() if digest == "sha256" else hashes.SHA512()
 
 
 def _octets(number: int) -> bytes:

@@ -1,22 +1,23 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from test_keys import Ed25519, Ethereum, Solana
 
 from aoshell.errors import AoError
-from aoshell.protocol.ans104 import (
-    DataItem,
-    _encode_tags,
-    deep_hash,
-)
+from aoshell.protocol.ans104 import RELAYED_TAGS, DataItem, check_relayed, deep_hash
+from aoshell.protocol.avro import decode_tags, encode_tags
 from aoshell.protocol.encoding import ProtocolError, b64url
+from aoshell.protocol.keys import KINDS, Signer
 from aoshell.protocol.message import Tag, tags_of, text
 from aoshell.protocol.wallet import Wallet
 
@@ -41,6 +42,12 @@ def frame(
 
 
 @pytest.fixture(scope="module")
+def signers(wallet: Wallet) -> dict[int, Signer]:
+    """One of each kind of key."""
+    return {signer.type: signer for signer in (wallet, Ed25519(), Ethereum(), Solana())}
+
+
+@pytest.fixture(scope="module")
 def item(wallet: Wallet) -> DataItem:
     return DataItem.sign(wallet, TARGET, TAGS, b"\0data\xff", b"a" * 32)
 
@@ -54,16 +61,68 @@ def test_items_of_hyperbeam(shared: Path, name: str) -> None:
     assert item.id == vector["ans104"]["ids"]["signed"]
     assert item.owner_address == vector["committer"]
     assert item.raw == raw
-    assert _encode_tags(item.tags) == item.encoded_tags
+    assert encode_tags(item.tags) == item.encoded_tags
 
 
-def test_an_item_of_aoconnect(shared: Path) -> None:
-    path = shared / "vectors/hyperbeam/aoconnect-spawn-ans104.json"
-    raw = base64.b64decode(json.loads(path.read_text())["request"]["body_b64"])
-    item = DataItem.parse(raw)
-    assert item.verify()
-    assert item.raw == raw
-    assert Tag("Type", "Process") in item.tags
+def strings_in(value: object) -> Iterator[str]:
+    """Each string in a decoded JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from strings_in(member)
+
+
+def items_in(path: Path) -> Iterator[bytes]:
+    """Each whole Arweave item that a recording holds in base64."""
+    for string in strings_in(json.loads(path.read_text())):
+        try:
+            raw = base64.b64decode(string, validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        if raw[:2] == b"\1\0" and len(raw) >= 2 + 512 + 512 + 2 + 16:
+            yield raw
+
+
+def test_items_of_real_clients(shared: Path) -> None:
+    folders = (shared / "vectors/clients", shared / "vectors/hyperbeam")
+    raws = [raw for f in folders for path in sorted(f.glob("*.json")) for raw in items_in(path)]
+    assert raws
+    for raw in raws:
+        item = DataItem.parse(raw)
+        assert item.verify()
+        assert item.raw == raw
+        assert Tag("Data-Protocol", "ao") in item.tags
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_round_trip_of_every_kind(signers: dict[int, Signer], data: st.DataObject) -> None:
+    signer = signers[data.draw(st.sampled_from(sorted(KINDS)))]
+    target = data.draw(st.just("") | st.binary(min_size=32, max_size=32).map(b64url))
+    anchor = data.draw(st.just(b"") | st.binary(min_size=32, max_size=32))
+    tags, body = data.draw(tag_lists), data.draw(st.binary(max_size=200))
+    item = DataItem.sign(signer, target, tags, body, anchor)
+    again = DataItem.parse(item.raw)
+    assert again == item
+    assert again.verify()
+    assert (again.type, again.owner, again.target) == (signer.type, signer.owner, target)
+    assert (again.anchor, again.tags, again.data) == (anchor, tags, body)
+    at = data.draw(st.integers(2, len(item.raw) - 1))
+    changed = bytearray(item.raw)
+    changed[at] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        assert not DataItem.parse(bytes(changed)).verify()
+    except ProtocolError as error:
+        assert 0 <= error.position <= len(changed)
+
+
+@pytest.mark.parametrize("type", KINDS)
+def test_the_type_is_signed(signers: dict[int, Signer], type: int) -> None:
+    raw = DataItem.sign(signers[type]).raw
+    same = [n for n, k in KINDS.items() if n != type and k.owner == KINDS[type].owner]
+    for other in same:
+        assert not DataItem.parse(other.to_bytes(2, "little") + raw[2:]).verify()
 
 
 def test_signed_item_round_trip(item: DataItem, wallet: Wallet) -> None:
@@ -101,7 +160,7 @@ def test_any_changed_byte_is_noticed(item: DataItem, field: str, at: int) -> Non
 
 @given(tag_lists)
 def test_tags_round_trip(tags: tuple[Tag, ...]) -> None:
-    raw = frame(_encode_tags(tags), len(tags))
+    raw = frame(encode_tags(tags), len(tags))
     item = DataItem.parse(raw)
     assert item.tags == tags
     assert item.raw == raw
@@ -128,8 +187,15 @@ def test_other_encodings_are_kept_as_they_were_signed(encoded: bytes, count: int
     [
         (b"", "signature type: 2 bytes expected", 0),
         (b"\x01\0abc", "signature: 512 bytes expected, 3 left", 2),
-        (frame(b"", 0, kind=2), r"type 2 \(ed25519\) is not supported", 0),
-        (frame(b"", 0, kind=999), "type 999 is not supported", 0),
+        (frame(b"", 0, kind=5), r"type 5 \(Aptos\) is not supported", 0),
+        (frame(b"", 0, kind=6), r"type 6 \(Aptos multi-signature\) is not supported", 0),
+        (frame(b"", 0, kind=7), r"type 7 \(typed Ethereum\) is not supported", 0),
+        (frame(b"", 0, kind=101), r"type 101 \(Kyve\) is not supported", 0),
+        (frame(b"", 0, kind=0), "type 0 is not supported", 0),
+        (frame(b"", 0, kind=999), r"type 999 is not supported, only 1 \(Arweave\), 2 \(ed", 0),
+        (b"\2\0" + bytes(63), "signature: 64 bytes expected, 63 left", 2),
+        (b"\3\0" + bytes(65 + 64), "owner: 65 bytes expected, 64 left", 67),
+        (b"\4\0" + bytes(64 + 32) + b"\7", "target: presence byte 7", 98),
         (frame(b"", 0, flags=b"\2\0"), "target: presence byte 2", 1026),
         (frame(b"", 0, flags=b"\0\xff"), "anchor: presence byte 255", 1027),
         (frame(b"", 1), "1 tags announced, 0 found", 1028),
@@ -168,14 +234,34 @@ def test_any_bytes_parse_or_raise_one_error(tags: bytes, count: int, flags: byte
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_mutated_item_parses_or_raises_one_error(item: DataItem, data: st.DataObject) -> None:
-    raw = bytearray(item.raw)
+def test_a_mutated_item_parses_or_raises_one_error(
+    signers: dict[int, Signer], data: st.DataObject
+) -> None:
+    type = data.draw(st.sampled_from(sorted(KINDS)))
+    raw = bytearray(DataItem.sign(signers[type], TARGET, TAGS, b"data").raw)
     # Signature and owner are opaque: change what has structure.
-    places = st.integers(1026, len(raw) - 1) | st.integers(0, 1)
+    opaque = 2 + KINDS[type].signature + KINDS[type].owner
+    places = st.integers(opaque, len(raw) - 1) | st.integers(0, 1)
     for at in data.draw(st.lists(places, max_size=4)):
         raw[at] = data.draw(st.integers(0, 255))
     cut = data.draw(st.none() | st.integers(0, len(raw)))
     parse_or_protocol_error(bytes(raw[:cut]))
+
+
+@given(st.binary(max_size=300), st.integers(0, 2**16 - 1) | st.integers(0, 8))
+def test_random_bytes_parse_or_raise_one_error(raw: bytes, type: int) -> None:
+    parse_or_protocol_error(raw)
+    parse_or_protocol_error(type.to_bytes(2, "little") + raw)
+
+
+@given(st.binary(max_size=80), st.integers(0, 1000))
+def test_random_avro_decodes_or_raises_one_error(encoded: bytes, base: int) -> None:
+    try:
+        tags = decode_tags(encoded, base)
+    except ProtocolError as error:
+        assert base <= error.position <= base + len(encoded)
+    else:
+        assert decode_tags(encode_tags(tags)) == tags
 
 
 def test_every_truncation_of_the_header_is_an_error(item: DataItem) -> None:
@@ -203,6 +289,16 @@ def test_limits(wallet: Wallet, tags: list[tuple[str, str]], what: str) -> None:
 def test_what_the_limits_allow(wallet: Wallet) -> None:
     tags = tags_of([("n" * 1024, "v" * 3072)] * 128)
     assert DataItem.parse(DataItem.sign(wallet, tags=tags).raw).verify()
+
+
+def test_what_relays_take(wallet: Wallet) -> None:
+    fits = DataItem.sign(wallet, tags=tags_of([("n" * 1000, "v" * 3000), ("n", "v" * 86)]))
+    assert len(fits.encoded_tags) == RELAYED_TAGS
+    check_relayed(fits)
+    above = DataItem.sign(wallet, tags=tags_of([("n" * 1000, "v" * 3000), ("n", "v" * 87)]))
+    with pytest.raises(AoError, match=r"4,097 bytes of tags in all, .* limit is 4,096") as caught:
+        check_relayed(above)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("target", ["x", "A" * 42, "A" * 44, "A" * 42 + "B", "a b", "é" * 43, "é"])

@@ -1,0 +1,168 @@
+"""The kinds of keys that sign data items: how long their parts are, how each is checked and named.
+
+    type  kind      signature  owner                       what it signs of a message
+    1     Arweave   512        RSA-4096 modulus            the message: RSA-PSS, SHA-256
+    2     ed25519   64         public key, 32              the message
+    3     Ethereum  65         secp256k1 point, 04 x y     its EIP-191 form, by Keccak-256: r s v
+    4     Solana    64         ed25519 public key, 32      its bytes in lower-case hexadecimal
+
+An owner's address is SHA-256 of the owner, but for Ethereum, which has addresses of its own
+(EIP-55). Sources: ANS-104, RFC 8032 for ed25519, SEC 1 for ECDSA; what Ethereum and Solana keys
+sign, and these addresses, as AO's units and the clients of the network have them.
+
+Whether a signature is right is asked of `verify` with the bytes as they came: no owner and no
+signature makes it raise. As an item's id is the digest of its signature, each kind takes one form
+of a signature only; otherwise anyone could send an item again under another id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from aoshell.protocol import wallet
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+# The field and the order of the group of secp256k1 (SEC 2), and the field of Curve25519 (RFC 7748).
+_P = 2**256 - 2**32 - 977
+_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_P25519 = 2**255 - 19
+
+
+class Signer(Protocol):
+    """Whatever can sign data items; `Wallet` is one.
+
+    Attributes:
+        type: number of its kind of key, one of `KINDS`.
+        owner: the public key, as long as the kind wants it.
+    """
+
+    @property
+    def type(self) -> int: ...
+
+    @property
+    def owner(self) -> bytes: ...
+
+    def sign(self, message: bytes) -> bytes:
+        """A signature that the kind's `verify` accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of key.
+
+    Attributes:
+        name: as people call it.
+        signature, owner: lengths in bytes.
+        address: from an owner of that length to its address.
+        verify: whether (owner, message, signature) belong together; never raises.
+    """
+
+    name: str
+    signature: int
+    owner: int
+    address: Callable[[bytes], str]
+    verify: Callable[[bytes, bytes, bytes], bool]
+
+
+def ethereum_address(owner: bytes) -> str:
+    """The address of an uncompressed secp256k1 key: "0x" and 40 digits, checksummed by EIP-55."""
+    digits = _keccak(owner[1:])[-20:].hex()
+    checks = _keccak(digits.encode()).hex()
+    cased = (d.upper() if check >= "8" else d for d, check in zip(digits, checks, strict=False))
+    return "0x" + "".join(cased)
+
+
+def _ed25519(owner: bytes, message: bytes, signature: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        _refuse_small_order(owner)
+        Ed25519PublicKey.from_public_bytes(owner).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _refuse_small_order(owner: bytes) -> None:
+    """Raises ValueError for the few keys under which fixed signatures fit many messages.
+
+    32 zero bytes are one of them, and would "sign" every fourth item. X25519 refuses the same
+    points in its coordinates, u = (1 + y) / (1 - y); any private key tells (RFC 7748, section 6.1).
+    """
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+    y = int.from_bytes(owner, "little") % 2**255
+    u = (1 + y) * pow(1 - y, -1, _P25519) % _P25519
+    point = X25519PublicKey.from_public_bytes(u.to_bytes(32, "little"))
+    X25519PrivateKey.from_private_bytes(bytes(32)).exchange(point)
+
+
+def _solana(owner: bytes, message: bytes, signature: bytes) -> bool:
+    return _ed25519(owner, message.hex().encode(), signature)
+
+
+def _ethereum(owner: bytes, message: bytes, signature: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+    digest = _keccak(b"\x19Ethereum Signed Message:\n%d%b" % (len(message), message))
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    v = int.from_bytes(signature[64:], "big")
+    # With (r, s) also (r, -s) verifies: EIP-2 takes the lower s only. v is 27 or 28.
+    if len(owner) != 65 or owner[0] != 4 or len(signature) != 65 or 2 * s > _N or v not in (27, 28):
+        return False
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), owner)
+        scheme = ec.ECDSA(utils.Prehashed(hashes.SHA256()))  # any digest of 32 bytes
+        key.verify(utils.encode_dss_signature(r, s), digest, scheme)
+        return _recovers(key, int.from_bytes(digest, "big"), r, s, odd=v == 28)
+    except (InvalidSignature, ValueError):
+        return False
+
+
+def _recovers(key: EllipticCurvePublicKey, digest: int, r: int, s: int, odd: bool) -> bool:
+    """Whether a valid (r, s) came of the point R with abscissa r whose ordinate is `odd`.
+
+    R = A + B with A = digest/s · G and B = r/s · key. Key exchange gives B's abscissa, which R - A
+    must have; were R the other point of that abscissa, it would not.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    inverse, curve = pow(s, -1, _N), ec.SECP256K1()
+    a = ec.derive_private_key(digest * inverse % _N, curve).public_key().public_numbers()
+    b = ec.derive_private_key(r * inverse % _N, curve).exchange(ec.ECDH(), key)
+    y = pow(r**3 + 7, (_P + 1) // 4, _P)
+    if y % 2 != odd:
+        y = _P - y
+    slope = (y + a.y) * pow(r - a.x, -1, _P)
+    return (slope**2 - r - a.x) % _P == int.from_bytes(b, "big")
+
+
+def _keccak(value: bytes) -> bytes:
+    """Keccak-256 as Ethereum has it: SHA-3 before its padding was changed."""
+    from Crypto.Hash import keccak
+
+    return keccak.new(digest_bits=256, data=value).digest()
+
+
+KINDS = {
+    1: Kind("Arweave", 512, 512, wallet.address_of, wallet.verify),
+    2: Kind("ed25519", 64, 32, wallet.address_of, _ed25519),
+    3: Kind("Ethereum", 65, 65, ethereum_address, _ethereum),
+    4: Kind("Solana", 64, 32, wallet.address_of, _solana),
+}
+"""Those that are verified, by the number of their type."""
+
+REFUSED = {
+    5: "Aptos",
+    6: "Aptos multi-signature",
+    7: "typed Ethereum",
+    101: "Kyve",
+}
+"""Those that exist elsewhere and are refused here by name."""
