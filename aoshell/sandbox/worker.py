@@ -53,7 +53,7 @@ def _host(device: str, printed: Printed) -> Host:
         return WasmHost(printed.add)
     from aoshell.sandbox.lua import LuaHost
 
-    return LuaHost(printed.add)
+    return LuaHost(printed.line)
 
 
 class Printed:
@@ -67,8 +67,11 @@ class Printed:
         self._used = 8
         self._page[:8] = bytes(8)
 
+    def line(self, text: str) -> None:
+        self.add(text + "\n")
+
     def add(self, text: str) -> None:
-        data = text.encode("latin-1") + b"\n"
+        data = text.encode("latin-1")
         room = PRINTED_LIMIT + 8 - self._used
         data = data[:room]
         self._page[self._used : self._used + len(data)] = data

@@ -77,10 +77,16 @@ class Shell:
         self.wallet = wallet
         self.address = address
 
-    async def spawn(self, module: str, name: str = "test") -> tuple[str, Result]:
-        """A process; its id and what it answered to its definition."""
+    async def spawn(
+        self, module: str, name: str = "test", data: str = "", **more: str
+    ) -> tuple[str, Result]:
+        """A process; its id and what it answered to its definition.
+
+        `more` are tags; a `_` stands for `-`.
+        """
         tags = {"Type": "Process", "Module": module, "Authority": self.address, "Name": name}
-        item = self._signed("", "", tags)
+        tags |= {tag.replace("_", "-"): value for tag, value in more.items()}
+        item = self._signed("", data, tags)
         receipt = await self.node.spawn(item, name)
         result = await self.node.result(receipt.process, 0)
         await self.node.settled(item.id)
@@ -155,6 +161,7 @@ def session(
 
 
 every_module = pytest.mark.parametrize("session", MODULES, indirect=True)
+since_2 = pytest.mark.parametrize("session", MODULES[1:], indirect=True)
 
 
 @every_module
@@ -248,6 +255,38 @@ def test_time_and_randomness_are_of_the_message(session: Session) -> None:
     session(test)
 
 
+@every_module
+def test_a_message_that_nothing_handles_lands_in_the_inbox(session: Session) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        process, _ = await shell.spawn(module)
+        await shell.eval(process, "1")
+        before = int(await shell.value(process, "return #Inbox"))
+        send = f"ao.send({{Target = '{process}', Action = 'Unheard', Data = 'kept'}})"
+        result = await shell.eval(process, send)
+        assert result.ok, result.error
+        assert await shell.value(process, "return #Inbox") == str(before + 1)
+        read = "return Inbox[#Inbox].Tags.Action .. Inbox[#Inbox].Data .. Inbox[#Inbox].From"
+        assert await shell.value(process, read) == f"Unheardkept{process}"
+        shown = plain((await shell.eval(process, "#Inbox")).prompt)
+        assert f"[Inbox:{before + 1}]" in shown
+
+    session(test)
+
+
+@since_2
+def test_a_boot_message_runs_the_code_that_it_carries(session: Session) -> None:
+    async def test(shell: Shell, module: str) -> None:
+        code = "Booted = (Booted or 0) + 1 print('booting ' .. ao.id)"
+        process, boot = await shell.spawn(module, data=code, On_Boot="Data")
+        assert boot.ok, boot.error
+        assert f"booting {process}" in plain(boot.output)
+        assert await shell.value(process, "return Booted") == "1"
+        assert await shell.node.verify_log(process) == []
+
+    session(test)
+
+
+@since_2
 def test_receive_waits_for_a_later_message(session: Session) -> None:
     async def test(shell: Shell, module: str) -> None:
         waiting, _ = await shell.spawn(module, "waiting")
@@ -341,14 +380,34 @@ def test_a_database_in_memory(session: Session) -> None:
     session(test)
 
 
-def test_the_program_takes_a_module_file(tmp_path: Path, modules: Path) -> None:
+@pytest.fixture
+def program(tmp_path: Path, modules: Path) -> Callable[..., list[str]]:
+    """Runs lines at a process of a module's, with the program itself; what it prints."""
     environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     environment |= {"HOME": str(tmp_path), "AOSHELL_HOME": str(tmp_path / "home")}
     environment |= {"PYTHONPATH": str(REPO)}
-    module = str(modules / f"{NEWEST}.wasm")
-    lines = ["--run", "x = 20", "--run", "x + 22"]
-    done = subprocess.run(
-        [sys.executable, "-c", ENTRY, "--module", module, *lines],
-        capture_output=True, text=True, timeout=60, env=environment, cwd=REPO, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["42"]), done.stderr
+
+    def run(module: str, *lines: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", ENTRY, "--module", str(modules / f"{module}.wasm")]
+            + [part for line in lines for part in ("--run", line)],
+            capture_output=True, text=True, timeout=60, env=environment, cwd=REPO, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return plain(done.stdout).splitlines()
+
+    return run
+
+
+def test_the_program_takes_a_module_file(program: Callable[..., list[str]]) -> None:
+    assert program(NEWEST, "x = 20", "x + 22")[-1:] == ["42"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_load_brings_a_file_and_what_it_requires(
+    program: Callable[..., list[str]], tmp_path: Path, module: str
+) -> None:
+    (tmp_path / "main.lua").write_text("local part = require('part')\nLoaded = part.double(21)\n")
+    (tmp_path / "part.lua").write_text("return { double = function(n) return 2 * n end }\n")
+    lines = program(module, f".load {tmp_path / 'main.lua'}", "Loaded")
+    assert lines[-1:] == ["42"], lines

@@ -52,6 +52,7 @@ def echo(parameter: int) -> str:
         ({"data": {"output": "hi", "prompt": "p> "}}, "hi", "p> "),
         ({"data": {"output": {"a": 1}}}, '{"a": 1}', ""),
         ({"data": {"json": "x"}}, '{"json": "x"}', ""),
+        ({"data": {"json": "undefined", "prompt": "p> "}}, "", "p> "),
         ({"data": 3.5, "prompt": 7}, "3.5", "7"),
         ({}, "", ""),
         ("grüße \x00 ✓", "grüße \x00 ✓".encode().decode("latin-1"), ""),
@@ -327,22 +328,66 @@ C_STRINGS = """(module (memory (export "memory") 2)
       (i64.extend_i32_u (i32.sub (local.get 1) (i32.const 1)))))
   (func (export "wild") (param i32 i32) (result i64) (i64.const -1))
   (func (export "second") (param i32 i32) (result i32) (local.get 1))
-  (func (export "three") (param i32 i32 i32) (result i32) (local.get 2)))"""
+  (func (export "three") (param i32 i32 i32) (result i32) (local.get 2))
+  (func (export "million") (param i32) (result i64) (i64.const 4000000000000))
+  (func (export "half") (param f64) (result f64) (local.get 0))
+  (func (export "none"))
+  (data (i32.const 900) "low") (data (i32.const 80000) "\\01\\02"))"""
 
 
 def test_strings_by_malloc() -> None:
     device = Device(C_STRINGS)
     assert device.call("same", "grüße").good == "grÃ¼Ã\x9fe"
-    assert device.call("same", "").good == ""
-    assert device.call("tail", "hello").good == "ello"
-    assert device.call("three", "ab", 1024).good == "grÃ¼Ã\x9fe"
-    assert "a pointer is wild" in device.call("wild", "x").error
     assert device.call("same", "\ud800").good == "?"
+    assert device.call("tail", "hello").good == "ello"
+    assert device.call("tail", "h").good == ""
+    assert device.call("tail", "\x01\x02").good == "\x02"
+    assert device.call("three", "ab", 1024).good == "grÃ¼Ã\x9fe"
+    assert device.call("second", "ab", 1024).good == "grÃ¼Ã\x9fe"  # as many as it takes
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters", "number"),
+    [
+        ("length", ["hello"], "5"),
+        ("second", ["ab", 5000], "5000"),  # nothing is there
+        ("second", ["ab", 1 << 30], "1073741824"),
+        ("second", ["ab", -1], "-1"),
+        ("second", ["ab", 900], "900"),  # text, but below all data
+        ("second", ["ab", 80000], "80000"),  # no text
+        ("second", [1, 1024], "1024"),  # no string was given
+        ("wild", ["x"], "-1"),
+        ("million", ["x"], "4000000000000"),
+    ],
+)
+def test_answers_that_are_numbers(function: str, parameters: list[Any], number: str) -> None:
+    device = Device(C_STRINGS)
+    device.call("same", "text at 1024")
+    assert device.call(function, *parameters).good == number
+
+
+def test_an_answer_is_of_the_type_that_is_asked_for() -> None:
+    device = Device(C_STRINGS)
+
+    def ask(kind: str, function: str, *parameters: Any) -> Any:
+        given = json.dumps(parameters)
+        return device.send(Function=function, Parameters=given, Result_Type=kind)
+
+    assert ask("text", "same", "").good == ""
+    assert ask("number", "same", "text").good == "1025"
+    assert ask("text", "second", 0, 900).good == "low"
+    assert "a pointer is wild" in ask("text", "wild", "x").error
+    assert "an answer of nothing is no string" in ask("text", "none").error
+    assert "Result-Type is text or number, not 'json'" in ask("json", "same", "x").error
+
+
+def test_a_string_is_no_float() -> None:
+    assert "no string is f64" in Device(C_STRINGS).send("5", Function="half").error
 
 
 ASSEMBLY_SCRIPT = """(module (memory (export "memory") 1)
   (global $free (mut i32) (i32.const 1024))
-  (func (export "__new") (param $size i32) (param $id i32) (result i32)
+  (func $new (export "__new") (param $size i32) (param $id i32) (result i32)
     (global.set $free (i32.add (global.get $free) (i32.const 256)))
     (i32.store (i32.sub (global.get $free) (i32.const 8)) (local.get $id))
     (i32.store (i32.sub (global.get $free) (i32.const 4)) (local.get $size))
@@ -350,13 +395,77 @@ ASSEMBLY_SCRIPT = """(module (memory (export "memory") 1)
   (func (export "__pin") (param i32) (result i32) (local.get 0))
   (func (export "__unpin") (param i32))
   (func (export "__collect"))
-  (func (export "same") (param i32) (result i32) (local.get 0)))"""
+  (func (export "same") (param i32) (result i32) (local.get 0))
+  (func (export "none") (result i32) (call $new (i32.const 0) (i32.const 2)))
+  (func (export "other") (result i32) (call $new (i32.const 4) (i32.const 5)))
+  (func (export "size") (param i32) (result i32)
+    (i32.load (i32.sub (local.get 0) (i32.const 4))))
+  (func (export "big") (param i32) (result i64) (i64.const 0x40000000004)))"""
 
 
 def test_strings_of_assembly_script() -> None:
     device = Device(ASSEMBLY_SCRIPT)
-    assert device.send("hi").good == "hi"
+    assert device.send("hi", Function="same").good == "hi"
     assert device.call("same", "ü𝄞").good == "ü𝄞".encode().decode("latin-1")
+    assert device.call("none").good == ""
+    assert device.call("size", "four").good == "8"
+    assert device.call("big", "").good == str(0x40000000004)
+    assert device.call("other").good.isdecimal()
+    for given in (0, -1, 5, 65536):
+        assert device.call("same", given).good == str(given)
+    tags = {"Parameters": "[5]", "Result_Type": "text"}
+    assert "a pointer is wild" in device.send(Function="same", **tags).error
+    tags["Parameters"] = "[]"
+    assert "points to no String" in device.send(Function="other", **tags).error
+
+
+# What is printed -----------------------------------------------------------------
+
+PRINTING = """(module
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\\10\\00\\00\\00\\08\\00\\00\\00") (data (i32.const 16) "gr\\c3\\bcezi\\0a")
+  (func $say (export "say")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12))))
+  (func (export "answer") (result i32) (call $say) (call $say) (i32.const 7))
+  (func (export "flood") (loop (call $say) (br 0)))
+  (func (export "fail") (call $say) unreachable))"""
+
+
+def test_what_is_printed_stands_in_front_of_the_output() -> None:
+    device = Device(PRINTING)
+    printed = "grüezi".encode().decode("latin-1")
+    assert device.call("say").good == printed
+    answer = device.call("answer")
+    assert answer.good == f"{printed}\n{printed}\n7"
+    assert answer.messages[0][2] == "7"
+    failed = device.call("fail")
+    assert (failed.error, failed.output) == (
+        "wasm `unreachable` instruction executed",
+        f"{printed}\n",
+    )
+    assert device.printed == [f"{printed}\n"] * 4
+
+
+def test_what_a_json_module_prints_is_shown_too() -> None:
+    text = (
+        responding({"Output": "answer"})
+        .replace(
+            "(module",
+            """(module (import "wasi_snapshot_preview1" "fd_write"
+          (func $write (param i32 i32 i32 i32) (result i32)))""",
+            1,
+        )
+        .replace(
+            "(result i32)\n        (i32.const 64)",
+            """(result i32)
+        (i32.store (i32.const 0) (i32.const 71)) (i32.store (i32.const 4) (i32.const 2))
+        (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 12)))
+        (i32.const 64)""",
+        )
+    )
+    assert Device(text).send().good == "tr\nanswer"
 
 
 # State -----------------------------------------------------------------
@@ -540,6 +649,8 @@ def test_what_the_host_answers(text: str, output: str) -> None:
     ("text", "error"),
     [
         (imports("abort", "", "(call $f) (i32.const 0)"), "abort()"),
+        (imports("exit", "(result i32)", "(call $f)").replace('"env"', '"my_lib"'),
+         "it calls my_lib.exit, which this node has not"),
         (imports("exit", "(param i32)", "(call $f (i32.const 3)) (i32.const 0)"), "exit(3)"),
         (imports("emscripten_memcpy_js", "", "(call $f) (i32.const 0)"), "the host cannot"),
         (imports("fd_write", "(param i32 i32 i32 i32) (result i32)",
@@ -573,7 +684,8 @@ LONGJMP = '(module (import "env" "invoke_v" (func (param i32))) {} (func (export
     [
         (wat(COUNTER)[:-7], ""),
         (wat(COUNTER)[:40], ""),
-        (b"\0asm\1\0\0\0", ""),
+        (b"\0asm\1\0\0\0", "This one exports nothing"),
+        (wat('(module (memory (export "memory") 1))'), "This one exports memory (memory)"),
         (wat('(module (memory i64 0x10000000000) (func (export "f")))'), "pages"),
         (wat('(module (table 4000000000 funcref) (func (export "f")))'), "tables"),
         (wat('(module (memory 1) (memory 1) (func (export "f")))'), "2 memories"),
@@ -582,12 +694,9 @@ LONGJMP = '(module (import "env" "invoke_v" (func (param i32))) {} (func (export
     ],
 )
 def test_modules_that_are_refused(data: bytes, error: str) -> None:
-    try:
+    with pytest.raises(ModuleError) as refused:
         compile_module(data, engine(fuel=False))
-    except ModuleError as refused:
-        assert error in refused.what
-    else:
-        assert data == b"\0asm\1\0\0\0"  # it is its kind that does not fit
+    assert error in refused.value.what
 
 
 def test_an_import_name_is_no_text_of_the_adapter() -> None:

@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import wraps
@@ -166,6 +165,18 @@ async def test_a_dry_run_changes_nothing(opening: Open) -> None:
         assert (await home.call(process, "count")).output == "2"
 
 
+@in_loop
+async def test_an_exported_process_goes_on_elsewhere(opening: Open, tmp_path: Path) -> None:
+    async with opening() as home:
+        process = await home.spawn(MISCHIEF)
+        assert (await home.call(process, "count")).output == "1"
+        data = await home.node.export(process)
+    async with opening(tmp_path / "elsewhere") as home:
+        assert (await home.node.restore(data)).id == process
+        assert (await home.call(process, "count")).output == "2"
+        assert await home.node.verify_log(process) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
 @in_loop
 async def test_a_crash_of_the_engine_costs_its_message_only(opening: Open, number: int) -> None:
@@ -189,6 +200,25 @@ async def test_a_crash_of_the_engine_costs_its_message_only(opening: Open, numbe
 
 # Limits ------------------------------------------------------------
 
+
+def children_seconds(pid: int) -> float:
+    """Processor time of the children that a process has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
+
+
+@in_loop
+async def test_a_runaway_dies_within_50_ms_of_its_limit(opening: Open) -> None:
+    limit, runs = 0.3, 3
+    async with opening(seconds=limit) as home:
+        process = await home.spawn(MISCHIEF)
+        for _ in range(runs):
+            assert (await home.call(process, "loop")).outcome == "time"
+        # Of processor time: how long that takes on the clock is up to who else computes.
+        spent = children_seconds(home.worker().pid)
+    assert runs * (limit - 0.05) < spent < runs * (limit + 0.05)
+
+
 START = '(module (memory 1) {} (func (export "f") (result i32) (i32.const 1)))'
 LOOP_IN_MALLOC = answering('{"ok":true,"response":{}}').replace(
     "(global.get $free)\n", "(loop (br 0)) (global.get $free)\n", 1
@@ -208,18 +238,6 @@ async def test_endless_loops_wherever_they_are(opening: Open, text: str) -> None
 
 
 @in_loop
-async def test_a_runaway_dies_at_its_limit(opening: Open) -> None:
-    async with opening(seconds=0.3) as home:
-        process = await home.spawn(MISCHIEF)
-        assert (await home.call(process, "count")).ok
-        start = time.perf_counter()
-        result = await home.call(process, "loop")
-        spent = time.perf_counter() - start
-        assert result.outcome == "time"
-        assert 0.25 < spent < 5  # 0.31 s where nobody else computes
-
-
-@in_loop
 async def test_memory_ends_at_its_limit_and_the_process_lives(opening: Open) -> None:
     async with opening(memory=64 << 20) as home:
         process = await home.spawn(MISCHIEF)
@@ -233,13 +251,13 @@ async def test_memory_ends_at_its_limit_and_the_process_lives(opening: Open) -> 
 
 
 @in_loop
-async def test_gas_is_shown_exact_and_its_end_an_error(opening: Open, tmp_path: Path) -> None:
+async def test_gas_is_shown_exact_and_its_end_an_outcome(opening: Open, tmp_path: Path) -> None:
     used = []
     for name in ("a", "b"):
         async with opening(tmp_path / name, gas=1_000_000) as home:
             process = await home.spawn(MISCHIEF)
             results = [await home.call(process, "spin", 1000 * n) for n in (1, 2, 10_000, 1)]
-            assert [r.outcome for r in results] == ["ok", "ok", "error", "ok"]
+            assert [r.outcome for r in results] == ["ok", "ok", "gas", "ok"]
             assert "gas" in results[2].error
             assert results[1].gas > results[0].gas > 1000
             assert results[3].gas == results[0].gas

@@ -304,6 +304,25 @@ def test_files_are_bounded_in_bytes_and_names() -> None:
     assert device.send(Action="Run").good == "00 51 "
 
 
+def test_files_count_and_are_bounded_as_memory_is() -> None:
+    room = 2 << 20
+    device = Device(
+        Script().open("f", CREATE).do("fd_filestat_set_size", 4, room).text, memory=room
+    )
+    assert device.send(Action="Run").good == "00 00 "
+    assert device.runtime.memory == room + (16 << 16)
+    image = device.runtime.image()
+    more = Script().open("g", CREATE).write(4, "x").open("f").do("fd_filestat_set_size", 5, 9)
+    other = Device(more.do("fd_filestat_set_size", 4, 6).text, memory=room)
+    other.runtime.restore(image)
+    assert other.send(Action="Run").good == "00 51 00 00 00 "
+    assert other.runtime.memory == 15 + (16 << 16)
+    lowered = Device(Script().open("f").do("fd_filestat_set_size", 4, room - 1).text)
+    lowered.runtime.restore(image)
+    lowered.runtime.limit_memory(room // 2)
+    assert lowered.send(Action="Run").good == "00 00 "  # less than it was is well
+
+
 @pytest.mark.parametrize("what", ["path_open", "path_create_directory"])
 def test_names_are_bounded(what: str) -> None:
     script = Script()

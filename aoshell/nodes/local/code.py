@@ -19,7 +19,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.sealed import Damaged, Sealed
 from aoshell.sandbox.supervisor import Supervisor
 
-FORMAT = 3  # raised when what is made of the same module changes
+FORMAT = 4  # raised when what is made of the same module changes
 SECONDS = 300.0  # that compiling may take
 MEGABYTE = 1 << 20
 

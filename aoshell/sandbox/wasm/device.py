@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import wasmtime
 
-from aoshell.sandbox.wasm import emscripten
+from aoshell.sandbox.wasm import answers, emscripten
 from aoshell.sandbox.wasm.binary import ModuleError
 from aoshell.sandbox.wasm.describe import MAX_ENTRIES
 from aoshell.sandbox.wasm.engine import Compiled, compile_module, engine
@@ -100,11 +100,16 @@ class WasmRuntime:
         self._limit = size
         if self._guest is not None:
             self._bound(self._guest.store)
+            if isinstance(self._kind, Programs):
+                self._kind.limit(size)
 
     @property
     def memory(self) -> int:
-        """Bytes of its memory."""
-        return self._guest.size if self._guest and self._guest.has_memory else 0
+        """Bytes of its memory, and of its files."""
+        if self._guest is None:
+            return 0
+        files = self._kind.size if isinstance(self._kind, Programs) else 0
+        return files + (self._guest.size if self._guest.has_memory else 0)
 
     def boot(self, definition: Sequence[Any]) -> None:
         """Note which process it is.
@@ -156,8 +161,9 @@ class WasmRuntime:
             )
         if self._compiled.kind == "wasi":
             self._kind = Programs(guest, module, about, self._new_store)
+            self._kind.limit(self._limit)
             return
-        instance = emscripten.instantiate(guest, module, adapter, emscripten.imports(guest))
+        instance = emscripten.instantiate(guest, module, adapter, answers.imports(guest))
         guest.attach(instance.exports(store))
         self._kind = (JsonInterface if self._compiled.kind == "json" else Functions)(guest, about)
 
@@ -171,7 +177,10 @@ class WasmRuntime:
             guest.begin(delivered.timestamp, delivered.identity)
             if self._gas:
                 guest.store.set_fuel(self._gas)
-            flat = self._kind.deliver(delivered).flat()
+            reply = self._kind.deliver(delivered)
+            if not isinstance(self._kind, Programs):  # whose standard output is the answer
+                reply.show(exact(self._printed))
+            flat = reply.flat()
         except Exception as error:
             flat = Reply(error=reason(error), output=exact(self._printed)).flat()
             self.failure = "gas" if _is_out_of_gas(error) else "error"
@@ -260,6 +269,6 @@ def reason(error: Exception) -> str:
             return "out of gas: it used all that a message may (.limits gas)"
         return lines[-1].removeprefix("wasm trap: ") if lines else "it trapped"
     text = lines[0] if lines else type(error).__name__
-    if isinstance(error, (GuestFault, emscripten.Exit, wasmtime.WasmtimeError)):
+    if isinstance(error, (GuestFault, answers.Exit, wasmtime.WasmtimeError)):
         return text
     return f"the host cannot do what it asks for: {text}"

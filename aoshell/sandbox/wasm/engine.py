@@ -75,9 +75,11 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
     """Machine code for a module's bytes.
 
     Raises:
-        ModuleError: it is malformed, or wants what no process may have.
+        ModuleError: it is malformed, of no known kind, or wants what no process may have.
     """
     about = describe(data)
+    if about.problem:
+        raise ModuleError(about.problem, 0)
     for item in about.imports:
         if _is_opaque(item):
             what = f"it imports {item.module}.{item.name} {item.signature}"

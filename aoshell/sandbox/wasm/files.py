@@ -6,7 +6,7 @@ import json
 import posixpath
 from base64 import b64decode, b64encode
 
-MAX_BYTES = 256 << 20  # of all files of a process
+MAX_BYTES = 256 << 20  # of all files of a process, whatever its limit
 MAX_NAMES = 10_000
 
 
@@ -15,11 +15,21 @@ class Full(Exception):
 
 
 class Files:
-    """Paths are absolute and normal, "/" the root; a directory is a name in `folders`."""
+    """Paths are absolute and normal, "/" the root; a directory is a name in `folders`.
+
+    Attributes:
+        limit: bytes that all files together may have.
+    """
 
     def __init__(self) -> None:
+        self.limit = MAX_BYTES
         self.contents: dict[str, bytearray] = {}
         self.folders: set[str] = {"/"}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(map(len, self.contents.values()))
 
     @staticmethod
     def resolve(base: str, path: str) -> str:
@@ -54,7 +64,8 @@ class Files:
     def resize(self, path: str, size: int) -> None:
         """Cut a file, or fill it up with zeros. Raises Full."""
         content = self.contents[path]
-        if size - len(content) + sum(map(len, self.contents.values())) > MAX_BYTES:
+        more = size - len(content)
+        if more > 0 and self.size + more > min(self.limit, MAX_BYTES):
             raise Full
         if size < len(content):
             del content[size:]

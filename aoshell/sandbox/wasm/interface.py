@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from aoshell.sandbox.wasm.emscripten import Exit
+from aoshell.sandbox.wasm.answers import Exit
 from aoshell.sandbox.wasm.guest import Guest, GuestFault
 from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply, shown
 

@@ -133,6 +133,11 @@ class Reply:
     messages: list[tuple[bool, dict[str, Any]]] = field(default_factory=list)
     assignments: list[tuple[str, list[str]]] = field(default_factory=list)
 
+    def show(self, printed: str) -> None:
+        """Put what was printed in front of the output."""
+        lines = (printed.removesuffix("\n"), self.output)
+        self.output = "\n".join(line for line in lines if line)
+
     def flat(self) -> tuple[Any, ...]:
         """The worker's list. Raises GuestFault where it is too large."""
         if self.error:
@@ -228,9 +233,9 @@ def _output(output: Any) -> tuple[str, str]:
     if not isinstance(output, dict):
         return shown(output), ""
     data, prompt = output.get("data"), output.get("prompt")
-    if isinstance(data, dict):  # aos 0.2
+    if isinstance(data, dict) and data.keys() & {"output", "prompt"}:  # aos 0.2
         prompt = data.get("prompt", prompt)
-        data = data.get("output", data)
+        data = data.get("output")
     return shown(data), shown(prompt)
 
 

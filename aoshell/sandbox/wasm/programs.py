@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import wasmtime
 
-from aoshell.sandbox.wasm.emscripten import Exit
+from aoshell.sandbox.wasm.answers import Exit
 from aoshell.sandbox.wasm.files import Files
 from aoshell.sandbox.wasm.functions import EXECUTE, RESULT
 from aoshell.sandbox.wasm.guest import Guest
@@ -40,6 +40,15 @@ class Programs:
         self._new_store = new_store
         self._definition = definition
         self._files = Files()
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return self._files.size
+
+    def limit(self, size: int) -> None:
+        """Let its files have `size` bytes together."""
+        self._files.limit = size
 
     def start(self) -> None:
         """Nothing runs before the first message."""
@@ -82,4 +91,6 @@ class Programs:
 
     def restore(self, image: bytes) -> None:
         """The inverse of `image`. Raises ValueError."""
+        limit = self._files.limit
         self._files = Files.load(image)
+        self._files.limit = limit

@@ -15,7 +15,7 @@ from typing import Any
 
 import wasmtime
 
-from aoshell.sandbox.wasm.emscripten import Exit
+from aoshell.sandbox.wasm.answers import Exit
 from aoshell.sandbox.wasm.files import Files, Full
 from aoshell.sandbox.wasm.guest import Guest, GuestFault
 
