@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from aoshell.errors import AoError
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -61,6 +62,11 @@ class Receipt:
     def place(self) -> int | str:
         """What `Node.result` finds the result by."""
         return self.id if self.slot is None else self.slot
+
+
+class NotFound(AoError):
+    """There surely is no such process: asked for by name, it may be made. Any other error of a
+    look-up leaves that open, and nothing may be made."""
 
 
 @dataclass(frozen=True, slots=True)

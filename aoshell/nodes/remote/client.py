@@ -15,6 +15,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,10 +32,15 @@ ANSWER = 60.0  # seconds for a whole answer, unless the caller knows better
 LARGEST = 64 << 20  # bytes of an answer
 TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between tries, doubled each time
-BUSY = frozenset({429, 502, 503, 504})
+REFUSED = frozenset({429, 503})  # not taken, come again
+BUSY = REFUSED | {502, 504}  # or what stood between did not hear of it in time
 REDIRECTS = 5
 
 Headers = tuple[tuple[str, str], ...]
+
+
+class Lost(AoError):
+    """No answer to a request that may have arrived: what became of it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,14 @@ class Answer:
         return f"{self.header('content-type') or 'something'} ({brief(self.said())})"
 
 
+_silent = ContextVar("silent", default=False)
+
+
+def silently() -> None:
+    """What this task waits for from now on is not for the user to see."""
+    _silent.set(True)
+
+
 class Waiting:
     """What a node is waiting for now; the shell looks at it while a line runs."""
 
@@ -98,19 +112,22 @@ class Waiting:
     @asynccontextmanager
     async def during(self, name: str, where: str) -> AsyncIterator[Callable[[str], None]]:
         """A stage, for as long as the block runs; call what it gives to add a note."""
-        before, self.stage = self.stage, Stage(name, where)
+        before = self.stage
 
         def note(text: str) -> None:
-            self.stage = Stage(name, where, text)
+            if not _silent.get():
+                self.stage = Stage(name, where, text)
 
+        note("")
         try:
             yield note
         finally:
-            self.stage = before
+            if not _silent.get():
+                self.stage = before
 
     def pass_through(self, name: str, where: str) -> None:
         """Name another stage within the block that runs."""
-        if self.stage is not None:
+        if self.stage is not None and not _silent.get():
             self.stage = Stage(name, where, self.stage.note)
 
 
@@ -159,6 +176,7 @@ class Client:
         headers: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
         again: bool = False,
+        busy: frozenset[int] | None = None,
         seconds: float = ANSWER,
         largest: int = LARGEST,
     ) -> Answer:
@@ -167,15 +185,17 @@ class Client:
         Args:
             path: behind the endpoint, with its query.
             again: it does nothing twice, however often it arrives: it may be sent again.
+            busy: statuses that mean "not now, and nothing was done"; by default those that do.
             seconds: for each try.
 
         Raises:
+            Lost: it may have arrived, and there was no answer.
             AoError: with the stage that failed.
         """
         url = self.endpoint + path
+        busy = (BUSY if again else REFUSED) if busy is None else busy
         async with self._waiting.during(stage, self.endpoint) as note:
             for attempt in range(1, TRIES + 1):
-                last = attempt == TRIES or not again
                 try:
                     answer = await self._once(stage, method, url, headers, body, seconds, largest)
                 except _Passing as error:
@@ -184,7 +204,7 @@ class Client:
                         raise error.told from error
                     why, pause = error.told.what, _pause(attempt)
                 else:
-                    if answer.status not in BUSY or last:
+                    if answer.status not in busy or attempt == TRIES:
                         return answer
                     why = f"busy ({answer.status})"
                     pause = _asked_pause(answer) or _pause(attempt)
@@ -221,7 +241,7 @@ class Client:
         except TimeoutError as error:
             at = self._waiting.stage
             raise _Passing(
-                AoError(
+                Lost(
                     f"{self.endpoint} did not answer within {seconds:g} s",
                     stage=at.name if at else stage,
                     hint=f".doctor looks at what is wrong with {_host(self.endpoint)}",
@@ -330,7 +350,8 @@ class Client:
         else:
             what, at = f"{host} was lost: {error or type(error).__name__}", stage
         hint = f"is it running, and is the URL right? .doctor looks at {self.endpoint}"
-        return _Passing(AoError(what, stage=at, hint=hint), unsent=unsent)
+        told = AoError if unsent else Lost
+        return _Passing(told(what, stage=at, hint=hint), unsent=unsent)
 
     def _redirect(self, answer: Answer, stage: str, method: str) -> str:
         """Where an answer redirects to, "" where it does not."""

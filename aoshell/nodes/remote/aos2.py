@@ -1,0 +1,72 @@
+"""Schedules as JSON: what HyperBEAM calls `application/aos-2`, and the legacy SU its pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.protocol.message import Assignment, Message, Tag
+
+_ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+
+
+def is_id(text: str) -> bool:
+    """Whether that is an id or an address."""
+    return _ID.match(text) is not None
+
+
+def messages(page: Any, where: str) -> list[Message]:
+    """The messages of a page, by slot.
+
+    Raises:
+        AoError: stage "schedule", it is no such page.
+    """
+    try:
+        found = [
+            _message(edge["node"]["message"], edge["node"]["assignment"]) for edge in page["edges"]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AoError(
+            f"{where} answers with something that is no schedule ({error})",
+            stage="schedule",
+            hint="is it a node of another kind?",
+        ) from error
+    return sorted(found, key=lambda one: one.assignment.slot if one.assignment else -1)
+
+
+def _message(said: Mapping[str, Any], placed: Mapping[str, Any]) -> Message:
+    place = {tag.name.lower(): tag.value for tag in _tags(_get(placed, "tags"))}
+    tags = _tags(_get(said, "tags"))
+    named = {tag.name.lower(): tag.value for tag in tags}
+    owner = _get(said, "owner")
+    owner = owner.get("address", "") if isinstance(owner, Mapping) else owner
+    assignment = Assignment(
+        place["process"],
+        int(place.get("slot", place.get("nonce", -1))),
+        0,
+        int(place.get("timestamp", 0)),
+        int(place.get("block-height", 0)),
+        place.get("hash-chain", ""),
+    )
+    return Message(
+        str(_get(said, "id") or ""),
+        str(owner or ""),
+        named.get("from-process") or str(owner or ""),
+        str(_get(said, "target") or ""),
+        tags,
+        str(_get(said, "data") or "").encode("utf-8", "surrogateescape"),
+        str(_get(said, "anchor") or ""),
+        named.get("pushed-for", ""),
+        assignment,
+    )
+
+
+def _get(value: Mapping[str, Any], name: str) -> Any:
+    """A member, whose name nodes write with a capital or without."""
+    return value.get(name, value.get(name.capitalize()))
+
+
+def _tags(listed: Iterable[Mapping[str, Any]] | None) -> tuple[Tag, ...]:
+    return tuple(Tag(str(tag["name"]), str(tag["value"])) for tag in listed or ())

@@ -1,0 +1,367 @@
+"""A HyperBEAM node (ao.N.1) over HTTP: `nodes.base.Node` and `RemoteVerbs`.
+
+A process takes messages as ANS-104 items or as httpsig, by the device that executes it: Lua finds
+owners in httpsig only, what goes through legacy compute in items only. Messages to Lua are
+scheduled, their result is asked for, and pushing what they send is left to go on; items are posted
+to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `dev_push`; aoconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from aoshell.errors import AoError, Unsupported
+from aoshell.nodes.base import (
+    Finding,
+    Module,
+    NodeInfo,
+    NotFound,
+    ProcessInfo,
+    Publication,
+    Receipt,
+    Signed,
+    envelope,
+)
+from aoshell.nodes.remote import aos2, doctor, hypersign
+from aoshell.nodes.remote.book import Book
+from aoshell.nodes.remote.client import REFUSED, Answer, Client, Lost, Waiting, silently
+from aoshell.nodes.remote.elsewhere import Elsewhere
+from aoshell.nodes.remote.hyperforms import to_result
+from aoshell.nodes.remote.hyperread import BUNDLED, COMPUTE, Reading
+from aoshell.nodes.remote.hypersign import LEGACY, LUA, TAKES_ITEMS, VARIANT
+from aoshell.protocol import httpsig
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.wallet import Wallet
+
+if TYPE_CHECKING:
+    from aoshell.nodes.remote.gateway import Gateway
+
+CAPABILITIES = frozenset(
+    [
+        "remote",
+        "spawn",
+        "send",
+        "result",
+        "results",
+        "dryrun",
+        "slots",
+        "schedule",
+        "fetch",
+        "info",
+        "processes",
+        "subscribe",
+        "watch",
+        "now",
+        "evidence",
+    ]
+)
+YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
+LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
+
+
+class HyperBeamNode(Reading, Elsewhere):
+    """One node.
+
+    Args:
+        url: its endpoint.
+        book: what is remembered of it.
+        gateway: where names and code are looked up that the node does not have.
+        wallet: who sits here; for what nodes answer to signed requests only.
+        waiting: shared with the gateway's client, so that one place says what is waited for.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        book: Book,
+        gateway: Gateway,
+        wallet: Callable[[], Awaitable[Wallet]],
+        waiting: Waiting,
+        client: Client | None = None,
+    ) -> None:
+        Elsewhere.__init__(self, waiting)
+        Reading.__init__(self, client or Client(url, waiting), book)
+        self._gateway = gateway
+        self._wallet = wallet
+        self._born: dict[str, float] = {}
+        self._pushes: set[asyncio.Task[None]] = set()
+
+    # What it is -------------------------------------------------------------------------------
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return CAPABILITIES
+
+    @property
+    def verify(self) -> bool:
+        return self._trust.required
+
+    @verify.setter
+    def verify(self, required: bool) -> None:
+        self._trust.required = required
+
+    @property
+    def last_failure(self) -> str:
+        return self._trust.last_failure
+
+    async def info(self) -> NodeInfo:
+        address = await self._address()
+        return NodeInfo("hyperbeam", address, self.endpoint, {"answers": self._trust.state})
+
+    async def doctor(self) -> Sequence[Finding]:
+        self._trust.address = ""
+        found = [await doctor.look("node", self.endpoint, self._address)]
+        return [*found, *await self._gateway.doctor()]
+
+    # Signing and sending ----------------------------------------------------------------------
+
+    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+        if target:
+            return hypersign.message(
+                wallet, (await self._known(target))["device"], target, tags, data
+            )
+        device = self._device(tags)
+        tags = hypersign.definition(tags, device, await self._address())
+        return hypersign.message(wallet, device, "", tags, data)
+
+    def _device(self, tags: Iterable[Tag]) -> str:
+        given = {tag.name.lower(): tag.value for tag in tags}
+        if "execution-device" in given:
+            return given["execution-device"]
+        module = self._book.get(self.endpoint, "module", given.get("module", "")) or {}
+        return LUA if module.get("kind") == "lua" else LEGACY
+
+    async def spawn(self, item: Signed, name: str = "") -> Receipt:
+        path = "/push" if isinstance(item, DataItem) else "/~scheduler@1.0/schedule"
+        try:
+            answer = await self._post("spawn", path, item, item.id)
+        except Lost as error:
+            if await self._look_for(item.id, item.id, 0) is None:
+                raise _unknown(error, f"aoshell {item.id} attaches to it if it was") from error
+        else:
+            self._expect(answer, "spawn", "does not make the process")
+            process = answer.header("process") or item.id
+            if process != item.id:
+                raise AoError(
+                    f"{self.endpoint} calls the process {process}, its definition is {item.id}",
+                    stage="spawn",
+                    hint="the node answers for something else; nothing was attached",
+                )
+        self._born[item.id] = time.monotonic()
+        self._remember(item.id, name, item, await self._wallet())
+        return Receipt(item.id, item.id, 0)
+
+    def _remember(self, process: str, name: str, item: Signed, wallet: Wallet) -> None:
+        device = LEGACY if isinstance(item, DataItem) else LUA
+        tags = item.tags if isinstance(item, DataItem) else ()
+        given = {tag.name.lower(): tag.value for tag in tags}
+        fact = {
+            "name": name,
+            "owner": wallet.address,
+            "device": given.get("execution-device", device),
+            "module": given.get("module", ""),
+            "created": time.time_ns() // 1_000_000,
+        }
+        self._book.put(self.endpoint, "process", process, fact)
+
+    async def send(self, process: str, item: Signed) -> Receipt:
+        pushed = isinstance(item, DataItem)
+        path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"
+        before = int(self._book.get(self.endpoint, "slot", process) or 0)
+        try:
+            answer = await self._post("schedule", path, item, process)
+        except Lost as error:
+            slot = await self._look_for(process, item.id, before)
+            if slot is None:
+                raise _unknown(error, f".result {item.id} finds it if it did") from error
+            pushed = False
+        else:
+            self._expect(answer, "schedule", "does not take the message")
+            slot = self._assigned(answer)
+        if not pushed:
+            self._push(process, slot)
+        self._book.put(self.endpoint, "slot", process, slot)
+        self._feed.wake(process)
+        return Receipt(item.id, process, slot)
+
+    async def _post(self, stage: str, path: str, item: Signed, process: str) -> Answer:
+        young = time.monotonic() - self._born.get(process, -YOUNG) < YOUNG
+        # A node may not find a process in the moment after it was made.
+        busy = REFUSED | {500} if young else REFUSED
+        headers, body = (
+            (TAKES_ITEMS, item.raw) if isinstance(item, DataItem) else (item.headers, item.body)
+        )
+        return await self._client.ask(
+            stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
+        )
+
+    def _assigned(self, answer: Answer) -> int:
+        slot = str(self._said(answer, signed=True).get("slot", ""))
+        if not slot.isdecimal():
+            raise AoError(
+                f"{self.endpoint} took the message and does not say its slot",
+                stage="schedule",
+                hint=".messages shows what arrived",
+            )
+        return int(slot)
+
+    async def _look_for(self, process: str, message: str, after: int) -> int | None:
+        """The slot of a message whose answer was lost, None where it is not there."""
+        for pause in LOOKS:
+            await asyncio.sleep(pause)
+            try:
+                found = await self._slot_of(process, message, after)
+            except AoError:
+                continue
+            if found is not None:
+                return found
+        return None
+
+    def _push(self, process: str, slot: int) -> None:
+        """Have the node deliver what a message sends, while the user goes on."""
+        task = asyncio.create_task(self._pushed(process, slot))
+        self._pushes.add(task)
+        task.add_done_callback(self._pushes.discard)
+
+    async def _pushed(self, process: str, slot: int) -> None:
+        path = f"/{process}~process@1.0/push&slot={slot}"
+        silently()
+        try:
+            answer = await self._client.ask("push", "POST", path, headers=BUNDLED.items())
+            said = httpsig.decode(answer.headers, answer.body)
+        except AoError as error:
+            self._notice(f"slot {slot}: what it sends was not pushed: {error.what}")
+            return
+        for failed in said.values():
+            if isinstance(failed, Mapping) and failed.get("response") == "error":
+                where, why = failed.get("target", "?"), failed.get("reason", "no reason given")
+                self._notice(f"slot {slot}: not delivered to {where}: {why}", "undelivered")
+
+    async def dryrun(self, process: str, item: Message) -> Result:
+        keys = "".join(f"&{quote(tag.name)}={quote(tag.value)}" for tag in item.tags)
+        path = f"/{process}~process@1.0/as=execution/compute{keys}"
+        tags = (*envelope("Message", VARIANT), Tag("require-codec", "application/json"))
+        asked = DataItem.sign(await self._wallet(), process, tags, item.data)
+        answer = await self._client.ask(
+            "dryrun", "POST", path, headers=TAKES_ITEMS, body=asked.raw, again=True
+        )
+        self._expect(answer, "dryrun", "does not evaluate it")
+        said = self._said(answer, signed=True)
+        return to_result(process, -1, said, self.endpoint)
+
+    # Processes and code -----------------------------------------------------------------------
+
+    async def _known(self, process: str) -> dict[str, Any]:
+        """What is remembered of a process, looked up where nothing is."""
+        known = self._book.get(self.endpoint, "process", process)
+        if isinstance(known, dict) and known.get("device"):
+            return known
+        (definition,) = await self.schedule(process, 0, 0) or (None,)
+        if definition is None:
+            raise NotFound(f"{self.endpoint} knows no process {process}", stage="find")
+        given = {tag.name.lower(): tag.value for tag in definition.tags}
+        fact = {
+            "name": given.get("name", ""),
+            "owner": definition.owner,
+            "device": given.get("execution-device", LEGACY),
+            "module": given.get("module", ""),
+            "created": definition.assignment.timestamp if definition.assignment else 0,
+        }
+        self._book.put(self.endpoint, "process", process, fact)
+        return fact
+
+    async def find(self, reference: str) -> ProcessInfo:
+        known = self._book.all(self.endpoint, "process")
+        begins = len(reference) >= 6
+        ids = [
+            one
+            for one, fact in known.items()
+            if reference in (one, fact.get("name")) or (begins and one.startswith(reference))
+        ]
+        if len(ids) > 1:
+            raise AoError(
+                f"{len(ids)} processes here answer to {reference!r}",
+                stage="find",
+                hint="give more of the id; .ps lists them",
+            )
+        process = ids[0] if ids else reference
+        if not aos2.is_id(process):
+            owner = (await self._wallet()).address
+            process = await self._gateway.find(reference, owner, VARIANT)
+        fact = await self._known(process)
+        return _info(process, fact, await self.slots(process))
+
+    async def processes(self) -> Sequence[ProcessInfo]:
+        known = self._book.all(self.endpoint, "process")
+        listed = [_info(process, fact, 0) for process, fact in known.items()]
+        return sorted(listed, key=lambda info: -info.created)
+
+    async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
+        return await self._gateway.publication(wallet, data, name)
+
+    async def publish(self, publication: Publication) -> Module:
+        module = await self._gateway.publish(publication)
+        fact = {"kind": module.kind, "name": module.name}
+        self._book.put(self.endpoint, "module", module.id, fact)
+        return module
+
+    async def fetch(self, reference: str) -> Module:
+        module = await self._gateway.module(reference)
+        fact = {"kind": module.kind, "name": module.name}
+        self._book.put(self.endpoint, "module", module.id, fact)
+        return module
+
+    # Events and the end -----------------------------------------------------------------------
+
+    def subscribe(self) -> Any:
+        return self._feed.subscribe()
+
+    async def watch(self, process: str) -> None:
+        await self._feed.watch(process)
+
+    async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
+        del wallet, process, on
+        raise Unsupported("HyperBEAM runs cron messages by itself", hint="see its cron@1.0")
+
+    async def evidence(self, nonce: bytes) -> bytes:
+        del nonce  # the device takes none
+        answer = await self._client.get("evidence", "/~snp@1.0/generate", headers=BUNDLED)
+        self._expect(answer, "evidence", "offers no evidence (~snp@1.0)")
+        return answer.body
+
+    async def close(self) -> None:
+        for task in self._pushes:
+            task.cancel()
+        await self._feed.close()
+        await self._client.close()
+        await self._gateway.close()
+        self._book.close()
+
+
+def _unknown(error: Lost, hint: str) -> AoError:
+    """A message that may have arrived: it must not be sent once more."""
+    what = f"{error.what}; whether the message arrived is not known"
+    return AoError(what, stage=error.stage, hint=f"{hint}; it is not sent twice")
+
+
+def _info(process: str, fact: Mapping[str, Any], slots: int) -> ProcessInfo:
+    return ProcessInfo(
+        process,
+        str(fact.get("name", "")),
+        str(fact.get("owner", "")),
+        str(fact.get("module", "")),
+        slots,
+        slots,
+        False,
+        None,
+        0,
+        0,
+        0,
+        "",
+        int(fact.get("created", 0)),
+    )

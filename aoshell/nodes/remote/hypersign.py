@@ -1,0 +1,60 @@
+"""Messages to HyperBEAM processes, signed as the device that runs each of them wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aoshell.nodes.base import HttpMessage, Signed, envelope
+from aoshell.protocol import httpsig
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Tag, text
+from aoshell.protocol.wallet import Wallet
+
+VARIANT = "ao.N.1"
+LUA, LEGACY = "lua@5.3a", "genesis-wasm@1.0"
+TAKES_ITEMS = (
+    ("content-type", "application/ans104"),
+    ("codec-device", "ans104@1.0"),
+    ("accept-bundle", "true"),
+)
+
+# What a node needs to know of a new process besides its module and where that is executed.
+_DEVICES = {
+    "device": "process@1.0",
+    "scheduler-device": "scheduler@1.0",
+    "push-device": "push@1.0",
+}
+
+
+def definition(tags: tuple[Tag, ...], device: str, node: str) -> tuple[Tag, ...]:
+    """Tags of a new process: what they lack is what a node's own process has.
+
+    Args:
+        node: address of the node, which schedules it and whose pushes it trusts.
+    """
+    named = {tag.name.lower() for tag in tags}
+    wanted = _DEVICES | {"execution-device": device, "Scheduler": node, "Authority": node}
+    if device == LUA:
+        wanted["scheduler-location"] = node
+    added = (Tag(name, value) for name, value in wanted.items() if name.lower() not in named)
+    return (*added, *tags)
+
+
+def message(wallet: Wallet, device: str, target: str, tags: Iterable[Tag], data: bytes) -> Signed:
+    """A message, or with no target a definition."""
+    whole = (*envelope("Message" if target else "Process", VARIANT), *tags)
+    if device == LUA:
+        return _httpsig(wallet, target, whole, data)
+    own = [Tag("signing-format", "ans104"), Tag("accept-bundle", "true")]
+    if target:
+        own.append(Tag("require-codec", "application/json"))
+    return DataItem.sign(wallet, target, (*whole, *own), data)
+
+
+def _httpsig(wallet: Wallet, target: str, tags: Iterable[Tag], data: bytes) -> HttpMessage:
+    keys = {tag.name.lower(): tag.value for tag in tags}
+    keys |= {"target": target} if target else {}
+    keys |= {"data": text(data)} if data else {}
+    path = f"/{target}~process@1.0/schedule" if target else "/~scheduler@1.0/schedule"
+    made = httpsig.request(wallet, path, keys)
+    return HttpMessage(made.id, tuple(made.headers), made.body)

@@ -1,0 +1,152 @@
+"""What an evaluation gave, as the units of both networks write it in JSON.
+
+`{Output: {data, prompt}, Messages, Spawns, Assignments, GasUsed}`, or `{Error}` where it failed.
+What is missing is empty; numbers where text is due are written out, as modules in Lua leave them.
+Anything else of a wrong shape is refused. Source: the compute unit's answers, `ao` legacy network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from aoshell.errors import AoError
+from aoshell.protocol.encoding import brief
+from aoshell.protocol.message import Outgoing, Result, Tag
+
+_T = TypeVar("_T")
+
+
+def from_json(
+    process: str, slot: int, value: object, milliseconds: float, where: str = "", *, tick: int = 0
+) -> Result:
+    """A result from decoded JSON.
+
+    Args:
+        slot: -1 where it is not known.
+        milliseconds: that the answer took.
+        where: the endpoint that gave it, for errors.
+
+    Raises:
+        AoError: stage "compute", the value is no result.
+    """
+    try:
+        return _result(process, slot, tick, _map(value, "the result"), milliseconds)
+    except _Shape as error:
+        raise AoError(
+            f"{where or 'the node'} gave a result of {process} that is none: {error}",
+            stage="compute",
+            hint="is that the right endpoint? .doctor looks",
+        ) from None
+
+
+def words(value: object) -> str:
+    """A JSON value as the text that AO means by it; null is "".
+
+    Half a surrogate pair, which no bytes stand for, becomes U+FFFD.
+    """
+    if value is None:
+        return ""
+    string = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        string.encode("utf-8")
+    except UnicodeEncodeError:
+        string = string.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return string
+
+
+class _Shape(Exception):
+    """What is wrong with a value."""
+
+
+def _result(
+    process: str, slot: int, tick: int, value: Mapping[str, Any], milliseconds: float
+) -> Result:
+    error = _error(value.get("Error"))
+    output, prompt = _output(value.get("Output"))
+    messages = _list(value.get("Messages"), "Messages", _outgoing)
+    spawns = _list(value.get("Spawns"), "Spawns", lambda each: _outgoing(each, spawn=True))
+    return Result(
+        process=process,
+        slot=slot,
+        tick=tick,
+        outcome="error" if error else "ok",
+        output=output,
+        prompt=prompt,
+        error=error,
+        messages=(*messages, *spawns),
+        assignments=_list(value.get("Assignments"), "Assignments", _assignment),
+        suspended=False,
+        resumed=(),
+        milliseconds=milliseconds,
+        memory=0,
+        gas=_gas(value.get("GasUsed")),
+    )
+
+
+def _error(value: object) -> str:
+    """The error's text; what Lua leaves of no error (false, an empty table) is none."""
+    return words(value) if value else ""
+
+
+def _output(value: object) -> tuple[str, str]:
+    """What was printed, and the prompt. Older modules nest both once more, in `data`."""
+    if not isinstance(value, Mapping):
+        return ("" if value == [] else words(value)), ""
+    data, prompt = value.get("data"), value.get("prompt")
+    if isinstance(data, Mapping) and "output" in data:
+        data, prompt = data["output"], prompt or data.get("prompt")
+    return words(data), words(prompt)
+
+
+def _outgoing(value: object, spawn: bool = False) -> Outgoing:
+    each = _map(value, "a message")
+    return Outgoing(
+        target=words(each.get("Target")),
+        tags=_tags(each.get("Tags")),
+        data=words(each.get("Data")).encode("utf-8"),
+        anchor=words(each.get("Anchor")),
+        spawn=spawn,
+    )
+
+
+def _tags(value: object) -> tuple[Tag, ...]:
+    """Tags, as a list of {name, value} or as a map."""
+    if isinstance(value, Mapping):
+        return tuple(Tag(words(name), words(each)) for name, each in value.items())
+    return _list(value, "Tags", _tag)
+
+
+def _tag(value: object) -> Tag:
+    each = _map(value, "a tag")
+    if not isinstance(each.get("name"), str):
+        raise _Shape(f"a tag has no name: {brief(words(value))}")
+    return Tag(words(each["name"]), words(each.get("value")))
+
+
+def _assignment(value: object) -> tuple[str, tuple[str, ...]]:
+    each = _map(value, "an assignment")
+    return words(each.get("Message")), _list(each.get("Processes"), "Processes", words)
+
+
+def _gas(value: object) -> int:
+    try:
+        return max(0, int(value or 0))  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _map(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _Shape(f"{what} is {brief(words(value))}, no map")
+    return value
+
+
+def _list(value: object, what: str, each: Callable[[Any], _T]) -> tuple[_T, ...]:
+    """A list; Lua writes an empty one as an empty map now and then."""
+    if value is None or value == {}:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise _Shape(f"{what} is {brief(words(value))}, no list")
+    return tuple(map(each, value))

@@ -1,0 +1,287 @@
+"""A HyperBEAM node over real HTTP on loopback, with real signatures and faults on switches.
+
+It schedules and "executes" a few lines (sums, `Count`, what a test puts into `evaluations`), signs
+assignments as the real one does, and gives results in the form that `form` names. What a recorded
+node answered is replayed elsewhere; this one is for what cannot be recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from aoshell.protocol import httpsig, wire
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.wallet import Wallet
+
+HTML = b"<!DOCTYPE html><html><title>Not Found</title></html>"
+
+
+@dataclass
+class Scheduled:
+    """A message in a process's log."""
+
+    id: str
+    owner: str
+    keys: dict[str, Any]
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+
+Reply = tuple[int, list[tuple[str, str]], bytes]
+Fault = Callable[[Request, Reply], Reply]
+
+
+@dataclass
+class HyperServer:
+    """The node. `faults` are tried on each reply, by a pattern of "METHOD path"."""
+
+    wallet: Wallet
+    form: str = "compute&slot"
+    sign_all: bool = False
+    signer: Wallet | None = None  # signs answers instead of the node itself
+    logs: dict[str, list[Scheduled]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    drop_after_scheduling: int = 0  # answers lost after the message was scheduled
+    refuse_first: int = 0  # answers of 500 before a message is taken
+    url: str = ""
+
+    # Over HTTP ----------------------------------------------------------------------------------
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while (request := await _read(reader)) is not None:
+                self.asked.append(f"{request.method} {request.path}")
+                reply = self.answer(request)
+                if reply is None:
+                    break
+                writer.write(_written(*reply))
+                await writer.drain()
+        writer.close()
+
+    def answer(self, request: Request) -> Reply | None:
+        reply = self.route(request)
+        for pattern, fault in self.faults.items():
+            if reply is not None and re.search(pattern, f"{request.method} {request.path}"):
+                reply = fault(request, reply)
+        return reply
+
+    def route(self, request: Request) -> Reply | None:
+        path = urlsplit(request.path).path
+        if path == "/~meta@1.0/info/address":
+            return self.plain(self.wallet.address)
+        if request.method == "POST" and path in ("/push", "/~scheduler@1.0/schedule"):
+            return self.take(request, "")
+        found = re.match(r"/([\w-]{43})~process@1\.0/(.*)", path)
+        if not found or found[1] not in self.logs:
+            return 404, [("content-type", "text/html")], HTML
+        return self.of_process(request, *found.groups())
+
+    def of_process(self, request: Request, process: str, rest: str) -> Reply | None:
+        log = self.logs[process]
+        if rest == "slot/current":
+            return self.plain(len(log) - 1)
+        if request.method == "POST" and rest in ("push", "schedule"):
+            return self.take(request, process)
+        if rest.startswith("push&slot="):
+            return self.signed_or_not({"status": 200, "slot": int(rest.split("=")[1])})
+        if rest == "schedule":
+            query = parse_qs(urlsplit(request.path).query)
+            return self.listing(process, int(query["from"][0]), int(query["to"][0]))
+        if rest.startswith("as=execution/compute"):
+            item = DataItem.parse(request.body)
+            assert item.verify()
+            return _json({"raw": _raw(self.evaluate(item.data.decode()))})
+        if rest.startswith("now/"):
+            return self.plain(rest.removeprefix("now/"))
+        return self.result(process, rest)
+
+    # Scheduling ---------------------------------------------------------------------------------
+
+    def take(self, request: Request, process: str) -> Reply | None:
+        if self.refuse_first and process:
+            self.refuse_first -= 1
+            return 500, [("content-type", "text/plain")], b"necessary_message_not_found"
+        message = self.message_of(request)
+        process = process or message.id
+        log = self.logs.setdefault(process, [])
+        log.append(message)
+        if self.drop_after_scheduling:
+            self.drop_after_scheduling -= 1
+            return None
+        slot = len(log) - 1
+        if "application/json" in str(message.keys.get("require-codec", "")):
+            return _json({"slot": slot, "process": process})
+        return self.signed(
+            {
+                "process": process,
+                "slot": slot,
+                "epoch": 0,
+                "timestamp": 1_700_000_000_000 + slot,
+                "variant": "ao.N.1",
+                "path": "compute",
+            }
+        )
+
+    def message_of(self, request: Request) -> Scheduled:
+        if request.header("content-type") == "application/ans104":
+            item = DataItem.parse(request.body)
+            assert item.verify()
+            keys = {tag.name.lower(): tag.value for tag in item.tags}
+            keys |= {"target": item.target, "data": item.data.decode("utf-8", "surrogateescape")}
+            return Scheduled(item.id, item.owner_address, keys)
+        checked = httpsig.check(request.headers, request.body)
+        assert checked.outcome is httpsig.Outcome.VERIFIED, checked.failure
+        # The signatures inside are no part of what the message says.
+        inner = wire.decode(wire.join(request.headers), request.body)[0]["body"]
+        assert isinstance(inner, dict)
+        commitments = inner["commitments"]
+        assert isinstance(commitments, dict)
+        ((id_, committer),) = [
+            (key, one["committer"])
+            for key, one in commitments.items()
+            if isinstance(one, dict) and one.get("committer")
+        ]
+        return Scheduled(id_, str(committer), dict(checked.message["body"]))  # type: ignore
+
+    def listing(self, process: str, first: int, last: int) -> Reply:
+        edges = [
+            {"cursor": slot, "node": _node(self, process, slot)}
+            for slot in range(first, min(last, len(self.logs[process]) - 1) + 1)
+        ]
+        return _json({"edges": edges, "page_info": {"has_next_page": False}})
+
+    # Results ------------------------------------------------------------------------------------
+
+    def result(self, process: str, rest: str) -> Reply:
+        forms = {
+            "compute&slot": r"compute&slot=(\d+)/results\Z",
+            "compute/results=": r"compute/results=(\d+)\Z",
+            "compute=": r"compute=(\d+)\Z",
+        }
+        asked = re.match(forms[self.form], rest)
+        if asked is None:
+            return 404, [("content-type", "text/html")], HTML
+        slot = int(asked[1])
+        if slot >= len(self.logs[process]):
+            return 404, [], b"not_found"
+        said = self.evaluate(str(self.logs[process][slot].keys.get("data", "")), process, slot)
+        if self.form == "compute&slot":
+            return self.signed_or_not({"status": 200, **said})
+        return _json(
+            {"raw": _raw(said)} if "results" in self.form else {"results": {"raw": _raw(said)}}
+        )
+
+    def evaluate(self, code: str, process: str = "", slot: int = 0) -> dict[str, Any]:
+        if code in self.evaluations:
+            return self.evaluations[code]
+        if code == "Count":
+            counted = [
+                one for one in self.logs[process][: slot + 1] if one.keys.get("data") == code
+            ]
+            code = str(len(counted))
+        elif re.fullmatch(r"[\d+* ]+", code):
+            code = str(eval(code))
+        else:
+            code = ""
+        return {"outbox": {}, "output": {"data": code, "prompt": "sim> "}}
+
+    # Answers ------------------------------------------------------------------------------------
+
+    def signed_or_not(self, message: dict[str, Any]) -> Reply:
+        return self.signed(message) if self.sign_all else self.unsigned(message)
+
+    def signed(self, message: dict[str, Any]) -> Reply:
+        headers, body = httpsig.sign(self.signer or self.wallet, message)
+        return 200, headers, body
+
+    def unsigned(self, message: dict[str, Any]) -> Reply:
+        _, headers, body = self.signed(message)
+        return 200, [pair for pair in headers if not pair[0].startswith("signature")], body
+
+    def plain(self, value: str | int) -> Reply:
+        return self.signed_or_not({"body": value})
+
+
+def _raw(said: dict[str, Any]) -> dict[str, Any]:
+    if "error" in said:
+        return {"Error": said["error"]}
+    return {"Output": said["output"], "Messages": [], "Spawns": [], "Assignments": []}
+
+
+def _node(server: HyperServer, process: str, slot: int) -> dict[str, Any]:
+    message = server.logs[process][slot]
+    own = ("data", "target")
+    tags = [
+        {"name": key.title(), "value": str(value)}
+        for key, value in message.keys.items()
+        if key not in own
+    ]
+    placed = {"Process": process, "Slot": slot, "Timestamp": 1_700_000_000_000 + slot}
+    return {
+        "message": {
+            "Id": message.id,
+            "Owner": message.owner,
+            "Target": message.keys.get("target", ""),
+            "Data": message.keys.get("data", ""),
+            "Anchor": "",
+            "Tags": tags,
+        },
+        "assignment": {
+            "Tags": [{"name": name, "value": str(value)} for name, value in placed.items()]
+        },
+    }
+
+
+def _json(value: Any) -> Reply:
+    return 200, [("content-type", "application/json")], json.dumps(value).encode()
+
+
+async def _read(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")[:-2]
+    method, path, _ = first.split(" ")
+    pairs = [line.partition(":") for line in lines]
+    headers = [(name.lower(), value.strip(" ")) for name, _, value in pairs]
+    length = int(next((value for name, value in headers if name == "content-length"), "0"))
+    return Request(method, path, headers, await reader.readexactly(length))
+
+
+def _written(status: int, headers: list[tuple[str, str]], body: bytes) -> bytes:
+    lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in headers)]
+    if not any(name == "content-length" for name, _ in headers):
+        lines.append(f"content-length: {len(body)}")
+    head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+    return head + body
+
+
+@contextlib.asynccontextmanager
+async def serving(server: HyperServer) -> AsyncIterator[HyperServer]:
+    """The node up on a port of its own."""
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=1 << 22)
+    port = listening.sockets[0].getsockname()[1]
+    server.url = f"http://127.0.0.1:{port}"
+    try:
+        yield server
+    finally:
+        listening.close()

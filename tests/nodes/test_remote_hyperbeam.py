@@ -1,0 +1,425 @@
+"""`HyperBeamNode` against a node over loopback: real HTTP, real signatures, faults on switches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hyper_server import HTML, HyperServer, serving
+
+from aoshell.errors import AoError, Unsupported
+from aoshell.nodes.base import Event, HttpMessage, NotFound
+from aoshell.nodes.remote.book import Book
+from aoshell.nodes.remote.client import Waiting
+from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, tags_of
+from aoshell.protocol.wallet import Wallet
+
+LUA_MODULE, WASM_MODULE = "L" * 43, "W" * 43
+EVAL = tags_of([("Action", "Eval")])
+
+
+class NoGateway:
+    async def find(self, name: str, *_: str) -> str:
+        raise NotFound(f"no process {name}", stage="find")
+
+    async def doctor(self) -> list[Any]:
+        return []
+
+    async def close(self) -> None: ...
+
+
+class Home:
+    """A shell's end: the node, its wallet, its book."""
+
+    def __init__(self, server: HyperServer, wallet: Wallet, folder: Path) -> None:
+        self.server, self.wallet, self.folder = server, wallet, folder
+        self.waiting = Waiting()
+
+    def open(self) -> HyperBeamNode:
+        async def wallet() -> Wallet:
+            return self.wallet
+
+        book = Book(self.folder / "remote.db")
+        book.put(self.server.url, "module", LUA_MODULE, {"kind": "lua", "name": ""})
+        gateway: Any = NoGateway()
+        return HyperBeamNode(self.server.url, book, gateway, wallet, self.waiting)
+
+
+def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 60))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def node_wallet() -> Wallet:
+    return Wallet.generate()
+
+
+@pytest.fixture
+def server(node_wallet: Wallet) -> HyperServer:
+    return HyperServer(node_wallet)
+
+
+@pytest.fixture
+def home(server: HyperServer, wallet: Wallet, tmp_path: Path) -> Home:
+    return Home(server, wallet, tmp_path)
+
+
+@asynccontextmanager
+async def up(home: Home) -> AsyncIterator[HyperBeamNode]:
+    async with serving(home.server):
+        node = home.open()
+        try:
+            yield node
+        finally:
+            await node.close()
+
+
+async def spawn(node: HyperBeamNode, home: Home, module: str = LUA_MODULE) -> str:
+    tags = tags_of([("Module", module), ("Name", "first")])
+    return (await node.spawn(await node.sign(home.wallet, "", tags, b""), "first")).process
+
+
+async def evaluate(node: HyperBeamNode, home: Home, process: str, code: str) -> Any:
+    item = await node.sign(home.wallet, process, EVAL, code.encode())
+    receipt = await node.send(process, item)
+    assert receipt.id == item.id and receipt.slot is not None
+    return await node.result(process, receipt.slot)
+
+
+# The way of a line ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [LUA_MODULE, WASM_MODULE])
+@pytest.mark.parametrize("form", ["compute&slot", "compute/results=", "compute="])
+@in_loop
+async def test_spawn_send_result(home: Home, module: str, form: str) -> None:
+    home.server.form = form
+    async with up(home) as node:
+        process = await spawn(node, home, module)
+        definition = home.server.logs[process][0].keys
+        assert definition["device"] == "process@1.0"
+        assert definition["scheduler"] == definition["authority"] == home.server.wallet.address
+        expected = "lua@5.3a" if module == LUA_MODULE else "genesis-wasm@1.0"
+        assert definition["execution-device"] == expected
+        for code, answer in (("1+1", "2"), ("6*7", "42")):
+            result = await evaluate(node, home, process, code)
+            assert (result.ok, result.output, result.prompt) == (True, answer, "sim> ")
+        assert await node.slots(process) == 3
+        assert [one.data for one in await node.schedule(process, 1, 2)] == [b"1+1", b"6*7"]
+        info = await node.find("first")
+        assert (info.id, info.owner, info.slots) == (process, home.wallet.address, 3)
+
+
+@in_loop
+async def test_each_kind_of_process_gets_its_kind_of_signature(home: Home) -> None:
+    async with up(home) as node:
+        for module, kind in ((LUA_MODULE, HttpMessage), (WASM_MODULE, DataItem)):
+            process = await spawn(node, home, module)
+            assert isinstance(await node.sign(home.wallet, process, EVAL, b"1"), kind)
+
+
+@in_loop
+async def test_what_a_process_wants_is_found_out_by_its_definition(home: Home) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home)
+        node._book.put(node.endpoint, "process", process, None)
+        assert isinstance(await node.sign(home.wallet, process, EVAL, b"1"), HttpMessage)
+        assert (await node.find(process)).owner == home.wallet.address
+
+
+@in_loop
+async def test_the_form_of_results_is_probed_once(home: Home) -> None:
+    home.server.form = "compute="
+    async with up(home) as node:
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "1+1")
+        home.server.asked.clear()
+        await evaluate(node, home, process, "1+1")
+        (path,) = [path for path in home.server.asked if "/compute" in path]
+        assert path.startswith(f"GET /{process}~process@1.0/compute=2?")
+
+
+@in_loop
+async def test_a_result_by_the_id_of_its_message(home: Home) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home)
+        item = await node.sign(home.wallet, process, EVAL, b"5*5")
+        await node.send(process, item)
+        assert (await node.result(process, item.id)).output == "25"
+        with pytest.raises(AoError, match="no message"):
+            await node.result(process, "x" * 43)
+
+
+@in_loop
+async def test_errors_and_outboxes_come_out_of_each_form(home: Home) -> None:
+    home.server.evaluations = {
+        "boom": {"error": "[string]:1: boom", "output": {"data": ""}, "outbox": {}},
+        "send": {
+            "output": {"data": "sent"},
+            "outbox": {"1": {"target": "T" * 43, "action": "Ping", "data": "hé"}},
+        },
+    }
+    async with up(home) as node:
+        process = await spawn(node, home)
+        failed = await evaluate(node, home, process, "boom")
+        assert (failed.outcome, failed.error) == ("error", "[string]:1: boom")
+        (sent,) = (await evaluate(node, home, process, "send")).messages
+        assert (sent.target, sent.data.decode()) == ("T" * 43, "hé")
+        assert ("action", "Ping") in [(tag.name, tag.value) for tag in sent.tags]
+
+
+@in_loop
+async def test_dry_runs(home: Home) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home)
+        asked = Message("", "", "", process, EVAL, b"2+3")
+        assert (await node.dryrun(process, asked)).output == "5"
+        assert await node.slots(process) == 1
+        assert f"POST /{process}~process@1.0/as=execution/compute&Action=Eval" in home.server.asked
+
+
+@in_loop
+async def test_state_is_read_by_key(home: Home) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home)
+        assert await node.now(process, "cache/total") == "cache/total"
+
+
+@in_loop
+async def test_what_it_cannot_do_says_what_to_use(home: Home) -> None:
+    async with up(home) as node:
+        for verb in (node.settled("x"), node.cancel("x", 1), node.upload(b"")):
+            with pytest.raises(Unsupported) as raised:
+                await verb
+            assert raised.value.hint
+
+
+# Nothing twice, nothing lost --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [LUA_MODULE, WASM_MODULE])
+@in_loop
+async def test_an_answer_that_is_lost_is_looked_for(
+    home: Home, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.LOOKS", (0.01, 0.01))
+    async with up(home) as node:
+        process = await spawn(node, home, module)
+        home.server.drop_after_scheduling = 1
+        assert (await evaluate(node, home, process, "1+1")).output == "2"
+        assert len(home.server.logs[process]) == 2
+        home.server.drop_after_scheduling = 1
+        assert await spawn(node, home, module) in home.server.logs
+
+
+@in_loop
+async def test_a_message_whose_fate_is_unknown_is_not_sent_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.LOOKS", (0.01,))
+    async with up(home) as node:
+        process = await spawn(node, home)
+        item = await node.sign(home.wallet, process, EVAL, b"1")
+        home.server.faults["POST .*schedule"] = lambda _request, _reply: None  # type: ignore
+        home.server.faults["GET .*schedule"] = lambda _request, _reply: (404, [], b"gone")
+        with pytest.raises(AoError, match="not known") as raised:
+            await node.send(process, item)
+        assert f".result {item.id}" in raised.value.hint
+        posts = [path for path in home.server.asked if path.startswith("POST /" + process)]
+        assert len(posts) == 1
+
+
+@in_loop
+async def test_the_first_message_to_a_new_process_is_tried_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.nodes.remote.client.FIRST_PAUSE", 0.01)
+    async with up(home) as node:
+        process = await spawn(node, home)
+        home.server.refuse_first = 2
+        assert (await evaluate(node, home, process, "1+1")).output == "2"
+        assert len(home.server.logs[process]) == 2
+
+
+# Whom to believe --------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_unsigned_answers_are_said_to_be_so_once(home: Home) -> None:
+    async with up(home) as node:
+        events = node.subscribe()
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "1+1")
+        await evaluate(node, home, process, "1+1")
+        event = await asyncio.wait_for(anext(events), 5)
+        assert event.kind == "notice" and "does not sign" in event.detail
+        assert (await node.info()).details["answers"] == "unsigned"
+        node.verify = True
+        with pytest.raises(AoError, match="does not sign") as raised:
+            await node.result(process, 1)
+        assert raised.value.stage == "verify"
+
+
+@in_loop
+async def test_signed_answers_are_verified(home: Home) -> None:
+    home.server.sign_all = True
+    async with up(home) as node:
+        node.verify = True
+        process = await spawn(node, home)
+        assert (await evaluate(node, home, process, "1+1")).output == "2"
+        assert (await node.info()).details["answers"] == "verified"
+
+
+@in_loop
+async def test_a_changed_body_is_refused_and_the_base_can_be_shown(home: Home) -> None:
+    home.server.sign_all = True
+
+    def changed(_request: Any, reply: Any) -> Any:
+        status, headers, body = reply
+        return status, headers, body.replace(b"sim> ", b"sin> ")
+
+    async with up(home) as node:
+        process = await spawn(node, home)
+        home.server.faults["compute"] = changed
+        with pytest.raises(AoError) as raised:
+            await evaluate(node, home, process, "1+1")
+        assert raised.value.stage == "verify"
+
+
+@in_loop
+async def test_a_changed_header_shows_the_signature_base(home: Home) -> None:
+    home.server.sign_all = True
+
+    def changed(_request: Any, reply: Any) -> Any:
+        status, headers, body = reply
+        return status, [(key, "500" if key == "status" else value) for key, value in headers], body
+
+    async with up(home) as node:
+        process = await spawn(node, home)
+        home.server.faults["compute"] = changed
+        with pytest.raises(AoError, match="refused"):
+            await evaluate(node, home, process, "1+1")
+        assert '"status": 500' in node.last_failure
+
+
+@in_loop
+async def test_another_key_is_not_the_node(home: Home, wallet: Wallet) -> None:
+    home.server.sign_all = True
+    async with up(home) as node:
+        process = await spawn(node, home)
+        home.server.signer = wallet
+        with pytest.raises(AoError, match="its own address") as raised:
+            await node.slots(process)
+        assert raised.value.stage == "verify"
+
+
+# Bad answers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ((200, [("content-type", "application/json")], HTML), "HTML where JSON is due"),
+        ((200, [("content-type", "application/json")], b'{"edges": [{}]}'), "no schedule"),
+        ((200, [("content-type", "application/json")], b"[" * 100_000), "where JSON is due"),
+        ((200, [], b""), "nothing where JSON is due"),
+        ((500, [], b"\xff\x00broken"), "500"),
+    ],
+)
+@in_loop
+async def test_schedules_that_are_none(home: Home, answer: Any, what: str) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home)
+        home.server.faults["GET .*schedule"] = lambda _request, _reply: answer
+        with pytest.raises(AoError, match=what) as raised:
+            await node.schedule(process, 0, 1)
+        assert raised.value.stage == "schedule" and node.endpoint in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, [("content-type", "application/json")], b"[]"),
+        (200, [("content-type", "text/html")], HTML),
+        (200, [("content-type", "multipart/form-data; boundary=x")], b"--x\r\nbroken"),
+        (200, [("ao-types", "(((")], b""),
+        (404, [("content-type", "text/html")], HTML),
+    ],
+)
+@in_loop
+async def test_results_that_are_none(home: Home, answer: Any) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home)
+        home.server.faults["GET .*compute"] = lambda _request, _reply: answer
+        with pytest.raises(AoError):
+            await node.result(process, 0)
+
+
+@in_loop
+async def test_a_node_of_another_kind_is_told(home: Home) -> None:
+    home.server.faults["meta"] = lambda _request, _reply: (200, [], HTML)
+    async with up(home) as node:
+        with pytest.raises(AoError, match="for its address"):
+            await node.info()
+        (found,) = await node.doctor()
+        assert not found.ok and "address" in found.detail
+
+
+@in_loop
+async def test_an_unknown_process_is_unknown(home: Home) -> None:
+    async with up(home) as node:
+        with pytest.raises(NotFound):
+            await node.find("nobody")
+        with pytest.raises(AoError, match="knows no process"):
+            await node.find("x" * 43)
+
+
+# The feed ---------------------------------------------------------------------------------------
+
+
+async def until(events: Any, count: int) -> list[Event]:
+    found: list[Event] = []
+    while len(found) < count:
+        event = await asyncio.wait_for(anext(events), 20)
+        if event.kind == "result":
+            found.append(event)
+    return found
+
+
+@in_loop
+async def test_every_slot_in_order_across_restarts(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.nodes.remote.feed.SHORTEST", 0.02)
+    async with serving(home.server):
+        node = home.open()
+        process = await spawn(node, home)
+        events = node.subscribe()
+        await node.watch(process)
+        for number in range(3):
+            await evaluate(node, home, process, f"{number}+1")
+        entries = [event.entry for event in await until(events, 3)]
+        told = [(one.message.data, one.result.output) for one in entries if one and one.result]
+        assert told == [(b"0+1", "1"), (b"1+1", "2"), (b"2+1", "3")]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events), 0.1)
+        await node.close()
+        # Meanwhile, without us.
+        again = home.open()
+        await evaluate(again, home, process, "7*7")
+        events = again.subscribe()
+        await again.watch(process)
+        (event,) = await until(events, 1)
+        assert event.entry is not None and event.entry.message.data == b"7*7"
+        await again.close()
