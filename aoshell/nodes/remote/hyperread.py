@@ -147,8 +147,8 @@ class Reading:
         answer = await self._client.get("now", path, headers=BUNDLED, seconds=COMPUTE)
         self._expect(answer, "now", f"has no {key or 'state'} of {process}")
         said = dict(self._trust.read(answer, "now"))
-        value = plain(said)
-        return value if value and set(said) <= {"body", "data", "status"} else said
+        said.pop("status", None)
+        return plain(said) if said.keys() <= {"body", "data"} else said
 
     def _expect(self, answer: Answer, stage: str, what: str) -> None:
         if answer.ok:

@@ -1,0 +1,118 @@
+"""`HyperBeamNode` against what a real node answered: a server that replays recorded exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hyper_server import HyperServer, Reply, Request, serving
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import HttpMessage
+from aoshell.nodes.remote.book import Book
+from aoshell.nodes.remote.client import Answer, Waiting
+from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+from aoshell.nodes.remote.trust import Trust
+from aoshell.protocol.message import tags_of
+from aoshell.protocol.wallet import Wallet
+
+# What HTTP itself makes of an answer; the body is whole here.
+TRANSPORT = ("transfer-encoding", "connection", "content-length", "date", "server")
+
+
+class Replay(HyperServer):
+    """Answers what was recorded for a method and path, and 404 for the rest."""
+
+    def __init__(self, folder: Path, wallet: Wallet) -> None:
+        super().__init__(wallet)
+        self.recorded: dict[str, Any] = {}
+        for path in sorted(folder.glob("*.json")):
+            exchange = json.loads(path.read_text())
+            line = exchange["request"]["line"].removesuffix(" HTTP/1.1")
+            self.recorded[line] = exchange
+
+    def route(self, request: Request) -> Reply:
+        exchange = self.recorded.get(f"{request.method} {request.path}")
+        return replied(exchange) if exchange else (404, [("content-type", "text/html")], b"<html>")
+
+
+def replied(exchange: Any) -> Reply:
+    said = exchange["response"]
+    raw = said.get("body_b64")
+    body = base64.b64decode(raw) if raw else said.get("body_text", "").encode()
+    headers = [(name, value) for name, value in said["headers"] if name not in TRANSPORT]
+    return int(said["line"].split()[1]), headers, body
+
+
+@pytest.fixture
+def replay(shared: Path, wallet: Wallet) -> Replay:
+    return Replay(shared / "vectors/hyperbeam", wallet)
+
+
+@asynccontextmanager
+async def up(replay: Replay, folder: Path, wallet: Wallet) -> AsyncIterator[HyperBeamNode]:
+    async def who() -> Wallet:
+        return wallet
+
+    class Nothing:
+        async def close(self) -> None: ...
+
+    async with serving(replay):
+        gateway: Any = Nothing()
+        node = HyperBeamNode(replay.url, Book(folder / "b"), gateway, who, Waiting())
+        try:
+            yield node
+        finally:
+            await node.close()
+
+
+def process_of(replay: Replay, label: str) -> str:
+    return next(line.split("/")[1][:43] for line in replay.recorded if label in line)
+
+
+def test_reads(replay: Replay, wallet: Wallet, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with up(replay, tmp_path, wallet) as node:
+            assert (await node.info()).address == "pH0bzhB45TmbnN2NsVqjbjPYT6KS_N3JFtswz0ElmKc"
+            process = process_of(replay, "schedule?from=0")
+            assert await node.slots(process) == 3
+            listed = await node.schedule(process, 0, 3)
+            assert [one.data for one in listed][:2] == [b"", b"return 1 + 1"]
+            first = await node.result(process, 1)
+            assert (first.output, first.prompt, first.ok) == ("2", "aos> ", True)
+            output = await node.now(process, "results/output")
+            assert output == {"data": "1", "prompt": "aos> "}
+            tags = tags_of([("Action", "Eval")])
+            assert isinstance(await node.sign(wallet, process, tags, b"1"), HttpMessage)
+            with pytest.raises(AoError):
+                await node.result(process, 99)
+
+    asyncio.run(asyncio.wait_for(body(), 30))
+
+
+def test_results_of_wasm(replay: Replay, wallet: Wallet, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with up(replay, tmp_path, wallet) as node:
+            lines = [line for line in replay.recorded if line.endswith("compute&slot=1/results")]
+            outputs = [(await node.result(line.split("/")[1][:43], 1)).output for line in lines]
+            assert sorted(outputs) == ["11", "2"]
+
+    asyncio.run(asyncio.wait_for(body(), 30))
+
+
+def test_assignments_that_a_real_node_signed_are_verified(replay: Replay) -> None:
+    node = "pH0bzhB45TmbnN2NsVqjbjPYT6KS_N3JFtswz0ElmKc"
+    signed = 0
+    for exchange in replay.recorded.values():
+        status, headers, body = replied(exchange)
+        trust = Trust("recorded", lambda _: None)
+        trust.address = node
+        trust.read(Answer("", status, tuple(headers), body), "test")
+        signed += trust.state == "verified"
+    assert signed >= 4
