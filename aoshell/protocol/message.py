@@ -91,7 +91,7 @@ class Result:
     """What one message did.
 
     Attributes:
-        process, slot, tick: of the message.
+        process, slot, tick: of the message; slot -1 where its node does not tell.
         outcome: "ok"; "error" (the handler raised), "time", "memory", "gas" (limits) or "crash"
             (the worker died): whatever is not "ok" left the process as it was.
         output: what the process printed or answered, untrusted text with SGR colours.

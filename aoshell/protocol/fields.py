@@ -1,0 +1,96 @@
+"""Structured fields (RFC 9651) as text, read and written by http-sf.
+
+http-sf is imported where it is used first: a shell that never meets a field does not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aoshell.errors import AoError
+from aoshell.protocol.encoding import ProtocolError, brief
+from aoshell.protocol.message import raw
+
+if TYPE_CHECKING:
+    from http_sf.types import BareItemType
+
+Bare: TypeAlias = "BareItemType"
+Item: TypeAlias = "tuple[Bare, Mapping[str, Bare]]"
+
+LONGEST_FIELD = 1 << 20
+
+
+def parse_item(value: str, place: str) -> Item:
+    """An item with its parameters.
+
+    Raises:
+        ProtocolError: `value` is no item; `place` names it in the message ("header slot").
+    """
+    found = _parse(value, place, "item")
+    return found if isinstance(found, tuple) else (found, {})
+
+
+def parse_dictionary(value: str, place: str) -> dict[str, Any]:
+    """A dictionary: (value, parameters) by key, where an inner list is a list of such pairs.
+
+    Raises:
+        ProtocolError: `value` is no dictionary, or names a key twice.
+    """
+    found: dict[str, Any] = _parse(value, place, "dictionary")
+    return found
+
+
+def parse_list(value: str, place: str) -> list[Any]:
+    """A list of (value, parameters) pairs.
+
+    Raises:
+        ProtocolError: `value` is no list.
+    """
+    found: list[Any] = _parse(value, place, "list")
+    return found
+
+
+def quoted(string: str) -> str:
+    """A string as RFC 9651 writes it.
+
+    Raises:
+        AoError: stage "message", for what it cannot carry: only printable ASCII.
+    """
+    if not string.isascii() or not string.isprintable():
+        raise AoError(
+            f"{brief(string)} cannot be a string of a structured field: only printable ASCII can",
+            stage="message",
+        )
+    return escaped(string)
+
+
+def escaped(string: str) -> str:
+    """As `quoted()` whatever the string holds, for what is hashed and never sent."""
+    return '"' + string.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def parameters(pairs: Iterable[tuple[str, str | int]]) -> str:
+    """Parameters as RFC 9651 writes them, in the order given."""
+    return "".join(
+        f";{name}={value if isinstance(value, int) else quoted(value)}" for name, value in pairs
+    )
+
+
+def _parse(value: str, place: str, kind: str) -> Any:
+    from http_sf import StructuredFieldError, parse
+
+    data = raw(value)
+    if len(data) > LONGEST_FIELD:
+        raise ProtocolError(f"more than {LONGEST_FIELD} bytes", LONGEST_FIELD, place)
+
+    def refuse(key: str, _kind: str) -> None:
+        raise ProtocolError(f"the key {brief(key)} occurs twice", 0, place)
+
+    try:
+        return parse(data, tltype=kind, on_duplicate_key=refuse)
+    except StructuredFieldError as error:
+        what = str(error.args[0] if error.args else "malformed").rstrip(".")
+        raise ProtocolError(f"no structured {kind}: {what}", error.position or 0, place) from None
+    except (ValueError, RecursionError, OverflowError):
+        raise ProtocolError(f"no structured {kind}", 0, place) from None

@@ -1,0 +1,96 @@
+"""Commitments of messages that came as ANS-104 data items: the item is rebuilt and verified.
+
+HyperBEAM keeps of such an item the signature, the modulus and, where the keys of the message do not
+tell them, the tags as they were (`original-tags`). In an item of its own making the data may be the
+value at `body`, which the tag `ao-data-key` then says. What it puts into an item within the item
+(values too long for tags) is not rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aoshell.errors import AoError
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.avro import encode_tags
+from aoshell.protocol.commitment import Commitment
+from aoshell.protocol.encoding import unb64url
+from aoshell.protocol.message import Tag, raw
+from aoshell.protocol.tabm import Tabm, normal_key
+
+DEVICE = "ans104@1.0"
+
+_ARWEAVE = 1
+_ANCHOR_LENGTH = 32
+_FIELDS = ("owner", "signature", "last_tx", "target", "data")
+_DATA_KEY = "ao-data-key"
+
+
+def signs_item(commitment: Commitment, source: Tabm, message: Tabm) -> Tabm | None:
+    """What of a message its data item covers; None where no item fits.
+
+    Args:
+        source: the commitment as it came, for its `original-tags`.
+    """
+    tags = _tags(commitment, source, message)
+    names = {normal_key(tag.name) for tag in tags or ()}
+    data_key = "body" if _DATA_KEY in names else "data"
+    target, data = ("" if n in names else message.get(n, "") for n in ("target", data_key))
+    if tags is None or not isinstance(target, str) or not isinstance(data, str):
+        return None
+    for anchor in _anchors(message):
+        item = DataItem(
+            *(_ARWEAVE, commitment.signature, commitment.owner, target, anchor, tags),
+            *(encode_tags(tags), raw(data)),
+        )
+        if _verifies(item):
+            covered = names | {"target", data_key, "anchor", "last_tx"}
+            return {key: value for key, value in message.items() if key in covered}
+    return None
+
+
+def _verifies(item: DataItem) -> bool:
+    try:
+        return item.verify()
+    except (AoError, ValueError):  # a target that is no address
+        return False
+
+
+def _anchors(message: Tabm) -> Iterator[bytes]:
+    """What the anchor may have been: it is kept under either name, raw or as base64url."""
+    kept = message.get("anchor", message.get("last_tx", ""))
+    if isinstance(kept, str):
+        yield raw(kept)
+        try:
+            decoded = unb64url(kept)
+        except ValueError:
+            return
+        if len(decoded) == _ANCHOR_LENGTH:
+            yield decoded
+
+
+def _tags(commitment: Commitment, source: Tabm, message: Tabm) -> tuple[Tag, ...] | None:
+    given = source.get("original-tags")
+    if isinstance(given, dict):
+        return _given(given, message)
+    named = _DATA_KEY in commitment.committed
+    keys = [key for key in commitment.committed if key not in (*_FIELDS, *["body"] * named)]
+    values = ["body" if key == _DATA_KEY else message.get(key) for key in keys]
+    if not all(isinstance(value, str) for value in values):
+        return None
+    return tuple(Tag(key, str(value)) for key, value in zip(keys, values, strict=True))
+
+
+def _given(given: Tabm, message: Tabm) -> tuple[Tag, ...] | None:
+    tags: list[Tag] = []
+    for number in range(1, len(given) + 1):
+        tag = given.get(str(number))
+        if not isinstance(tag, dict):
+            return None
+        name, value = tag.get("name"), tag.get("value")
+        if not isinstance(name, str) or not isinstance(value, str):
+            return None
+        if message.get(normal_key(name)) != value:
+            return None
+        tags.append(Tag(name, value))
+    return tuple(tags)

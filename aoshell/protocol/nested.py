@@ -1,0 +1,109 @@
+"""Commitments inside messages: maps under `commitments`, by id.
+
+HyperBEAM keeps, and writes as JSON,
+
+    commitment-device, committed (a numbered map), committer, keyid, signature (base64url), type
+
+and `tag`, `bundle`… where they are. In a part of a body the signature stands as in the header
+fields instead, the list of its components left empty: they follow from `committed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from aoshell.protocol.commitment import (
+    CURRENT,
+    DEVICE,
+    EDGE,
+    INPUT,
+    MOST,
+    PARAMETERS,
+    Commitment,
+    make_commitment,
+    read_commitments,
+    read_parameters,
+    write_commitments,
+)
+from aoshell.protocol.encoding import ProtocolError, b64url, unb64url
+from aoshell.protocol.tabm import COMMITMENTS, TYPES, Tabm
+
+
+def to_map(commitment: Commitment) -> Tabm:
+    """A commitment as HyperBEAM keeps it."""
+    kept: Tabm = {
+        "commitment-device": commitment.device,
+        "committed": _numbered(commitment.committed),
+        "signature": b64url(commitment.signature),
+        "type": commitment.alg,
+    }
+    kept |= {name: str(value) for name, value in commitment.parameters() if name != "alg"}
+    return kept | ({"committer": commitment.committer} if commitment.committer else {})
+
+
+def _numbered(keys: Iterable[str]) -> Tabm:
+    return {str(number): key for number, key in enumerate(keys, 1)}
+
+
+def carry(message: Tabm, commitments: Iterable[Commitment], id_of: Callable[[Tabm], str]) -> Tabm:
+    """A message with commitments in it, as parts of a body carry them.
+
+    Args:
+        id_of: the id of a map without commitments: HyperBEAM links to the list of keys as well.
+    """
+    kept: Tabm = {}
+    for one in commitments:
+        link: Tabm = {"committed+link": id_of(_numbered(one.committed))}
+        kept[one.id] = to_map(one) | link | write_commitments([replace(one, components=None)])
+    return message | {COMMITMENTS: kept}
+
+
+def nested_commitments(message: Tabm, path: str = "") -> list[tuple[Commitment, Tabm]]:
+    """The commitments in a map, signers first, each with the map it was read from. Nothing is
+    checked.
+
+    Raises:
+        ProtocolError: one that cannot be read, or is kept under an id that is not its own.
+    """
+    kept = message.get(COMMITMENTS, {})
+    if not isinstance(kept, dict) or len(kept) > MOST:
+        raise ProtocolError("commitments that are none, or too many", 0, f"part {path}")
+    found: list[tuple[Commitment, Tabm]] = []
+    for id_, source in kept.items():
+        if isinstance(source, str):
+            raise ProtocolError("a commitment that is none", 0, f"part {path}")
+        found.append((_nested(id_, source, f"{path}/{COMMITMENTS}/{id_}"), source))
+    return sorted(found, key=lambda pair: not pair[0].committer)
+
+
+def _nested(id_: str, source: Tabm, path: str) -> Commitment:
+    place = f"part {path}"
+    flat = {key: value for key, value in source.items() if isinstance(value, str)}
+    fields = read_commitments(flat, path) if INPUT in flat else (_from_map(flat, place),)
+    device = flat.get("commitment-device", DEVICE)
+    committed = _committed(source.get("committed"), place)
+    commitment = replace(fields[0], components=None, committed=committed, device=device)
+    if len(fields) > 1 or commitment.id != id_:
+        raise ProtocolError("a commitment under an id that is not its own", 0, place)
+    return commitment
+
+
+def _from_map(flat: Mapping[str, str], place: str) -> Commitment:
+    try:
+        signature = unb64url(flat["signature"])
+        given = {name: flat[name] for name in PARAMETERS if name in flat} | {"alg": flat["type"]}
+    except (KeyError, ValueError):
+        raise ProtocolError("a commitment without its signature or its type", 0, place) from None
+    profile = CURRENT if ":" in given.get("keyid", "") else EDGE
+    return make_commitment(signature, profile, **read_parameters(given, place))
+
+
+def _committed(keys: str | Tabm | None, place: str) -> tuple[str, ...]:
+    if not isinstance(keys, dict):
+        raise ProtocolError("the keys that it covers are not said", 0, place)
+    numbers = [key for key in keys if key != TYPES]
+    listed = [keys.get(str(number)) for number in range(1, len(numbers) + 1)]
+    if not all(isinstance(key, str) for key in listed):
+        raise ProtocolError("the keys that it covers are no list", 0, place)
+    return tuple(str(key) for key in listed)

@@ -1,0 +1,274 @@
+"""What was signed, rebuilt from a message: the fields of its keys, and the ids of maps in it.
+
+A commitment covers some keys. To check it, HyperBEAM takes these keys alone, encodes them anew and
+looks at the fields that come out, and so does this. A map among them stands there as `key+link`
+with its id, unless the commitment is bundled. The id of a map is
+
+- that of the commitments it carries: the signed ones if there are any, several being added up
+  modulo 2^256. What the map holds is then bound by these commitments only, so they are checked;
+- else the HMAC over all its keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from aoshell.errors import AoError
+from aoshell.protocol import multipart, wire
+from aoshell.protocol.commitment import (
+    EDGE,
+    HMAC,
+    RSA,
+    Commitment,
+    Profile,
+    signature_base,
+)
+from aoshell.protocol.digest import HEADER as DIGEST
+from aoshell.protocol.encoding import ProtocolError, b64url, brief, unb64url
+from aoshell.protocol.itemcommitment import DEVICE as ITEM
+from aoshell.protocol.itemcommitment import signs_item
+from aoshell.protocol.message import raw
+from aoshell.protocol.multipart import BODY_KEY
+from aoshell.protocol.nested import nested_commitments
+from aoshell.protocol.structured import read_types, write_types
+from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, LINK, TYPES, Tabm, in_order, is_id
+from aoshell.protocol.wallet import verify
+
+
+class SignatureError(ProtocolError):
+    """A signature that does not fit the message.
+
+    Attributes:
+        commitment: the one that failed.
+        base: the signature base as rebuilt from the message, to compare with the signer's.
+    """
+
+    def __init__(self, commitment: Commitment, base: bytes, path: str) -> None:
+        where = f"part {path}" if path else "header signature"
+        made = f"of {commitment.committer}" if commitment.committer else "without a signer"
+        super().__init__(f"the {commitment.alg} signature {made} is not of this message", 0, where)
+        self.commitment = commitment
+        self.base = base
+        if not path:
+            self.hint = (
+                "HTTP strips spaces at the edges of headers: if one ends in a space, "
+                "ask for the map around it"
+            )
+
+
+class Uncheckable(ProtocolError):
+    """A signature of a kind that is not checked here, or over what did not come along."""
+
+
+@dataclass(slots=True)
+class Rebuilder:
+    """Rebuilds and checks one message. Each map in it is checked once, whoever refers to it.
+
+    Attributes:
+        profile: whose HMAC makes the ids of maps without commitments.
+    """
+
+    profile: Profile = EDGE
+    _sealed: dict[int, tuple[str, Tabm]] = field(default_factory=dict)
+
+    def check(
+        self,
+        commitment: Commitment,
+        message: Tabm,
+        path: str = "",
+        fields: Mapping[str, str] | None = None,
+    ) -> Tabm:
+        """The part of a message that a commitment covers, maps in it cut down in the same way.
+
+        Args:
+            path: of the message in the one around it, "" for that one itself.
+            fields: what was signed, where it is known and not to be rebuilt.
+
+        Raises:
+            SignatureError: it does not fit; also for a map in the message.
+            Uncheckable: whether it fits cannot be told.
+            ProtocolError: a key is not there, or there twice.
+        """
+        if fields is None:
+            part, fields = self.rebuild(commitment, message, path)
+            meaning = set(fields)
+        else:
+            part = _covered(message, commitment.committed, path, (LINK, ""))
+            meaning = _meaning(fields)
+        components = commitment.components
+        if components is None:
+            components = tuple(in_order(fields))
+        unsigned = min(meaning - {name.removeprefix("@") for name in components}, default=None)
+        if unsigned is not None and DIGEST in components:
+            raise ProtocolError(
+                f"{brief(unsigned)} gives the body its meaning unsigned", 0, _place(path)
+            )
+        base = signature_base(replace(commitment, components=components), fields)
+        if not _fits(commitment, base):
+            raise SignatureError(commitment, base, path)
+        return part
+
+    def rebuild(
+        self, commitment: Commitment, message: Tabm, path: str = ""
+    ) -> tuple[Tabm, dict[str, str]]:
+        """The keys that a commitment covers, and the fields they make; raises as `check()`."""
+        part = _covered(message, commitment.committed, path)
+        linked, part = (part, part) if commitment.bundle else self.link(part, path)
+        try:
+            return part, wire.encode(linked, commitment.profile)[0]
+        except AoError as error:
+            raise ProtocolError(f"not signed by any codec: {error.what}", 0, _place(path)) from None
+
+    def link(self, message: Tabm, path: str = "") -> tuple[Tabm, Tabm]:
+        """A message with links for its maps, and with these cut down; raises as `check()`."""
+        linked: Tabm = {}
+        cut: Tabm = {}
+        for key, value in message.items():
+            if key == COMMITMENTS:
+                continue
+            if isinstance(value, str):
+                linked[key] = cut[key] = value
+                continue
+            if key + LINK in message:
+                raise ProtocolError(f"{brief(key)} is there and linked to", 0, _place(path))
+            id_, cut[key] = self.seal(value, f"{path}/{key}" if path else key)
+            linked[key + LINK] = id_
+        return linked, cut
+
+    def seal(self, message: Tabm, path: str = "") -> tuple[str, Tabm]:
+        """The id of a map, and of its keys those that this id stands for.
+
+        Raises:
+            SignatureError, Uncheckable, ProtocolError: as `check()`.
+        """
+        if id(message) not in self._sealed:
+            if path.count("/") > DEEPEST:
+                raise ProtocolError("nested too deep", 0, _place(path))
+            self._sealed[id(message)] = self._seal(message, path)
+        return self._sealed[id(message)]
+
+    def _seal(self, message: Tabm, path: str) -> tuple[str, Tabm]:
+        commitments = nested_commitments(message, path)
+        if not commitments:
+            linked, cut = self.link(message, path)
+            return unsigned(linked, self.profile).id, cut
+        parts = [
+            (one, self._check_nested(one, source, message, path)) for one, source in commitments
+        ]
+        chosen = [(one, part) for one, part in parts if one.committer] or parts
+        merged: Tabm = {}
+        for _, part in chosen:
+            merged |= part
+        return add_ids([one.id for one, _ in chosen]), merged
+
+    def _check_nested(self, commitment: Commitment, source: Tabm, message: Tabm, path: str) -> Tabm:
+        if commitment.device != ITEM:
+            return self.check(commitment, message, path)
+        part = signs_item(commitment, source, message)
+        if part is None:
+            raise Uncheckable(
+                "the data item it came as cannot be rebuilt, or is another", 0, _place(path)
+            )
+        return part
+
+
+def unsigned(linked: Tabm, profile: Profile = EDGE, *, bundle: bool = False) -> Commitment:
+    """The HMAC over all of a message, whose id is the unsigned id of it.
+
+    Args:
+        linked: its maps replaced by links already, unless `bundle`.
+    """
+    fields, _ = wire.encode(linked, profile)
+    bare = Commitment(
+        "",
+        HMAC,
+        "",
+        (),
+        profile.constant,
+        b"",
+        tuple(in_order(fields)),
+        bundle=bundle,
+        profile=profile,
+    )
+    mac = hmac.digest(raw(bare.keyid), signature_base(bare, fields), "sha256")
+    committed = covered_keys(bare, linked, frozenset(linked) - fields.keys())
+    return replace(bare, id=b64url(mac), signature=mac, committed=committed)
+
+
+def covered_keys(
+    commitment: Commitment, message: Mapping[str, str | Tabm], in_body: frozenset[str]
+) -> tuple[str, ...]:
+    """The keys of a message that the signed fields stand for, in their order.
+
+    Args:
+        in_body: the keys that came in the body. A content-digest covers these: of an unbundled
+            commitment the binaries, as it links to the maps.
+    """
+    keys: list[str] = []
+    for name in (component.removeprefix("@") for component in commitment.components or ()):
+        if name == DIGEST:
+            keys += (
+                k
+                for k in in_order(in_body)
+                if commitment.bundle or commitment.profile.literal or isinstance(message[k], str)
+            )
+        elif name == wire.IDS:
+            keys += (k for k in in_order(message) if is_id(k) and isinstance(message[k], str))
+        elif name not in (BODY_KEY, wire.TYPE) or name in message:
+            keys.append(wire.key_of(name).removesuffix(LINK))
+    return tuple(dict.fromkeys(keys))
+
+
+def add_ids(ids: Sequence[str]) -> str:
+    """One id for several, whatever their order."""
+    total = sum(int.from_bytes(unb64url(id_), "big") for id_ in ids)
+    return b64url((total % (1 << 256)).to_bytes(32, "big"))
+
+
+def _meaning(fields: Mapping[str, str]) -> set[str]:
+    """Which of the fields as sent say how to read the body."""
+    parts = multipart.boundary_of(fields.get(wire.TYPE, ""))
+    return {
+        name for name in (BODY_KEY, wire.TYPE) if name in fields and (parts or name == BODY_KEY)
+    }
+
+
+def _covered(
+    message: Tabm, keys: Iterable[str], path: str, ends: Sequence[str] = ("", LINK)
+) -> Tabm:
+    part: Tabm = {}
+    for key in keys:
+        name = next((key + end for end in ends if key + end in message), None)
+        if name is None:
+            raise ProtocolError(f"it covers {brief(key)}, which is not there", 0, _place(path))
+        part[name] = message[name]
+    if isinstance(part.get(TYPES), str) and "status" not in part:
+        _forget_status(part)
+    return part
+
+
+def _forget_status(part: Tabm) -> None:
+    """Nodes answer a message signed before with the status of the answer, and its type, added."""
+    types = read_types(part)
+    if types.pop("status", None):
+        part[TYPES] = write_types(types)
+
+
+def _fits(commitment: Commitment, base: bytes) -> bool:
+    if commitment.alg == HMAC and not commitment.keyid.startswith("secret:"):
+        mac = hmac.digest(raw(commitment.keyid), base, hashlib.sha256)
+        return hmac.compare_digest(mac, commitment.signature)
+    if commitment.alg == RSA and commitment.owner:
+        return verify(commitment.owner, base, commitment.signature, "sha512")
+    raise Uncheckable(
+        f"signatures of the kind {brief(commitment.alg)} are not checked here",
+        0,
+        "header signature-input",
+    )
+
+
+def _place(path: str) -> str:
+    return f"part {path}" if path else "the message"

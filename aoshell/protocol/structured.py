@@ -1,0 +1,295 @@
+"""AO's structured types: rich values to TABM and back (HyperBEAM's `structured@1.0`).
+
+| Python            | TABM                                 | type in `ao-types` beside it  |
+|-------------------|--------------------------------------|-------------------------------|
+| str, bytes        | itself                               | none                          |
+| int               | decimal digits                       | integer                       |
+| float             | 1.50000000000000000000e+00           | float                         |
+| True, False, None | true, false, null                    | atom                          |
+| Atom              | its name                             | atom                          |
+| dict              | a map                                | none                          |
+| list, tuple       | a map from "1", "2"…                 | `.="list"` in the map itself  |
+
+Values come back as str (UTF-8 with `surrogateescape`, as everywhere), int, float, bool, None, Atom,
+dict and list. Empty strings, lists and maps come back as such. Also read, never written, is what
+other versions wrote: `empty-binary`, `empty-list`, `empty-message`, atoms as quoted strings, and
+lists as one field of items like `"(ao-type-integer) 1"`.
+
+`ao-types` is a dictionary of RFC 9651 but for its keys: these are keys of the message,
+percent-encoded, and so begin with what they like, "." standing for the map itself. Types are those
+of RFC 9651, hence integers of at most 15 digits.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from aoshell.errors import AoError
+from aoshell.protocol.encoding import ProtocolError, brief
+from aoshell.protocol.fields import parse_item, parse_list
+from aoshell.protocol.message import raw, text
+from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, LINK, TYPES, Tabm, in_order, normal_key
+
+
+class Atom(str):
+    """A name that is not text. HyperBEAM's true, false and null are bool and None here."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Atom({str(self)!r})"
+
+
+Value: TypeAlias = "str | bytes | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
+
+LARGEST_INTEGER = 10**15 - 1
+ITSELF = "."
+
+_NAMED: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+_NAMES = {value: name for name, value in _NAMED.items()}
+_ATOM = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*", re.ASCII)
+_TYPE = re.compile(r'[ \t]*([A-Za-z0-9_.*%+&?/-]+)=(?:"([^"\\]*)"|([A-Za-z-]+))[ \t]*')
+_FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,40}(?:e[+-]?[0-9]{1,3})?", re.ASCII)
+_PLAIN = re.compile(rb"[^a-z0-9._/?&+-]")
+
+
+def to_tabm(message: Mapping[str, Value]) -> Tabm:
+    """A message of rich values as TABM, nested maps in place ("bundled").
+
+    Raises:
+        AoError: stage "message", for what has no TABM: a key that differs from another in case
+            only, a number out of range, a value of another kind, nesting deeper than 64.
+    """
+    return _map(message, 0)
+
+
+def _map(message: Mapping[str, Value], depth: int) -> Tabm:
+    if depth >= DEEPEST:
+        raise AoError(f"the message is nested deeper than {DEEPEST}", stage="message")
+    tabm: Tabm = {}
+    types: dict[str, str] = {}
+    for key, value in message.items():
+        name = _key(key)
+        if name in tabm:
+            raise AoError(f"the key {brief(name)} occurs twice, but for case", stage="message")
+        tabm[name], kind = _encoded(value, depth, name)
+        if kind:
+            types[name] = kind
+    if types:
+        tabm[TYPES] = write_types(types)
+    return tabm
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str) or not key:
+        raise AoError(f"{brief(str(key))} is no key: it takes text", stage="message")
+    if key.lower() == TYPES:
+        raise AoError(f"{TYPES} is written by the codec, not by hand", stage="message")
+    return normal_key(_whole(key, key))
+
+
+def _encoded(value: Value, depth: int, key: str) -> tuple[str | Tabm, str]:
+    match value:
+        case bool() | None:
+            return _NAMES[value], "atom"
+        case Atom():
+            return _atom(value), "atom"
+        case str():
+            return _whole(value, key), ""
+        case bytes():
+            return text(value), ""
+        case int():
+            return _integer(value, key), "integer"
+        case float():
+            return _float(value, key), "float"
+        case Mapping():
+            return _map(value, depth + 1), ""
+        case Sequence():
+            return _list(value, depth + 1), ""
+    kind = type(value).__name__
+    raise AoError(f"a {kind} at the key {brief(key)} cannot be sent", stage="message")
+
+
+def _whole(value: str, key: str) -> str:
+    try:
+        raw(value)
+    except UnicodeEncodeError:
+        raise AoError(f"half a surrogate pair at the key {brief(key)}", stage="message") from None
+    return value
+
+
+def _atom(value: Atom) -> str:
+    if not _ATOM.fullmatch(value) or value in _NAMED:
+        raise AoError(f"{brief(value)} cannot be an atom", stage="message")
+    return str(value)
+
+
+def _integer(value: int, key: str) -> str:
+    if abs(value) > LARGEST_INTEGER:
+        raise AoError(
+            f"the integer at the key {brief(key)} has more than 15 digits",
+            stage="message",
+            hint="send it as text, as AO does with quantities",
+        )
+    return str(value)
+
+
+def _float(value: float, key: str) -> str:
+    if not math.isfinite(value):
+        raise AoError(f"{value} at the key {brief(key)} is no number to send", stage="message")
+    return f"{value:.20e}"
+
+
+def _list(values: Sequence[Value], depth: int) -> Tabm:
+    tabm = _map({str(number): value for number, value in enumerate(values, 1)}, depth)
+    types = {ITSELF: "list"} | (read_types(tabm) if TYPES in tabm else {})
+    return tabm | {TYPES: write_types(types)}
+
+
+def write_types(types: Mapping[str, str]) -> str:
+    """`ao-types` for types by key, in the order of the keys."""
+    return ", ".join(f'{_escape(key)}="{types[key]}"' for key in in_order(types))
+
+
+def read_types(tabm: Mapping[str, str | Tabm], place: str = f"header {TYPES}") -> dict[str, str]:
+    """Types by key, {} where there is no `ao-types`.
+
+    Raises:
+        ProtocolError: it is no such dictionary, or names a key twice.
+    """
+    field = tabm.get(TYPES, "")
+    if not isinstance(field, str):
+        raise ProtocolError("a map where types are due", 0, place)
+    types: dict[str, str] = {}
+    at = 0
+    while at < len(field):
+        member = _TYPE.match(field, at)
+        if member is None or field[member.end() : member.end() + 1] not in ("", ","):
+            if field == "empty-message":  # how HyperBEAM marks the part of an empty map
+                return {ITSELF: field}
+            raise ProtocolError('no dictionary of key="type"', len(raw(field[:at])), place)
+        key = _unescape(member[1])
+        if key in types:
+            raise ProtocolError(f"the key {brief(key)} occurs twice", len(raw(field[:at])), place)
+        types[key] = (member[2] or member[3] or "").lower()
+        at = member.end() + 1
+    return types
+
+
+def _escape(key: str) -> str:
+    return _PLAIN.sub(lambda byte: b"%%%02x" % byte[0][0], raw(key)).decode("ascii")
+
+
+def _unescape(key: str) -> str:
+    from urllib.parse import unquote_to_bytes
+
+    return text(unquote_to_bytes(key))
+
+
+def from_tabm(tabm: Mapping[str, str | Tabm]) -> dict[str, Value]:
+    """The rich values of a message. Links stay as they are, commitments are left out.
+
+    Raises:
+        ProtocolError: `place` is the key whose value is not of its type.
+    """
+    value = _decoded(tabm, "", 0)
+    return value if isinstance(value, dict) else dict(_numbered(value))
+
+
+def _numbered(value: Value) -> list[tuple[str, Value]]:
+    items = value if isinstance(value, list) else []
+    return [(str(number), item) for number, item in enumerate(items, 1)]
+
+
+def _decoded(tabm: Mapping[str, str | Tabm], path: str, depth: int) -> Value:
+    if depth > DEEPEST:
+        raise ProtocolError(f"nested deeper than {DEEPEST}", 0, f"key {brief(path)}")
+    types = read_types(tabm, f"{TYPES} of {brief(path)}" if path else f"header {TYPES}")
+    message: dict[str, Value] = {
+        key: _EMPTY[kind]() for key, kind in types.items() if kind in _EMPTY and key != ITSELF
+    }
+    for key, value in tabm.items():
+        if key in (TYPES, COMMITMENTS):
+            continue
+        where = f"{path}/{key}" if path else key
+        if isinstance(value, str):
+            message[key] = _typed(types.get(key, ""), value, f"key {brief(where)}")
+        else:
+            message[key] = _decoded(value, where, depth + 1)
+            if types.get(key) == "list" and isinstance(message[key], dict):
+                message[key] = _in_line(message[key], where)
+    return _in_line(message, path) if types.get(ITSELF) == "list" else message
+
+
+_EMPTY: dict[str, Callable[[], Value]] = {
+    "empty-binary": str,
+    "empty-list": list,
+    "empty-message": dict,
+}
+
+
+def _in_line(message: Value, path: str) -> list[Value]:
+    """The list whose items a map has under "1", "2"…; links among them stand for their items."""
+    assert isinstance(message, dict)
+    items = {key.removesuffix(LINK): value for key, value in message.items()}
+    try:
+        return [items[str(number)] for number in range(1, len(message) + 1)]
+    except KeyError as missing:
+        place = f"key {brief(path)}"
+        raise ProtocolError(f"a list without its item {missing.args[0]}", 0, place) from None
+
+
+def _typed(kind: str, value: str, place: str) -> Value:
+    match kind:
+        case "" | "binary" | "empty-binary":
+            return value
+        case "integer":
+            number, _ = parse_item(value, place)
+            if type(number) is not int:
+                raise ProtocolError("no integer", 0, place)
+            return number
+        case "float":
+            if not _FLOAT.fullmatch(value):
+                raise ProtocolError("no float", 0, place)
+            return _finite(float(value), place)
+        case "atom":
+            return _named(value, place)
+        case "list":
+            return _old_list(value, place)
+    raise ProtocolError(f"the type {brief(kind)} is not known here", 0, place)
+
+
+def _finite(number: float, place: str) -> float:
+    if not math.isfinite(number):
+        raise ProtocolError("a float out of range", 0, place)
+    return number
+
+
+def _named(value: str, place: str) -> Value:
+    name = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    if name in _NAMED:
+        return _NAMED[name]
+    if not _ATOM.fullmatch(name):
+        raise ProtocolError("no atom", 0, place)
+    return Atom(name)
+
+
+_OLD_ITEM = re.compile(r"\(ao-type-([a-z-]+)\) (.*)", re.DOTALL)
+
+
+def _old_list(value: str, place: str) -> Value:
+    items: list[Value] = []
+    for item, _ in parse_list(value, place) if value else ():
+        typed = _OLD_ITEM.fullmatch(item) if isinstance(item, str) else None
+        if typed and typed[1] == "list":
+            raise ProtocolError("a list in a list, as no version writes it", 0, place)
+        if typed:
+            items.append(_typed(typed[1], typed[2], place))
+        elif isinstance(item, (str, int)):
+            items.append(item)
+        else:
+            raise ProtocolError("a list of other things than AO's types", 0, place)
+    return items

@@ -1,0 +1,214 @@
+"""AO's structured types: rich values to TABM and back, and what has no place there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aoshell.errors import AoError
+from aoshell.protocol.encoding import ProtocolError
+from aoshell.protocol.message import text
+from aoshell.protocol.structured import (
+    LARGEST_INTEGER,
+    Atom,
+    from_tabm,
+    read_types,
+    to_tabm,
+    write_types,
+)
+from aoshell.protocol.tabm import Tabm
+
+TEXT = st.text(max_size=20) | st.binary(max_size=20).map(text)
+KEYS = st.text(min_size=1, max_size=12).filter(
+    lambda key: key.isascii() and key == key.lower() and key not in ("ao-types", "commitments")
+) | st.sampled_from(["1", "2", "é", "a b", "a/b", "100%", ".a", "\udcff", "x" * 43, "A" * 43])
+LEAVES = (
+    TEXT
+    | st.booleans()
+    | st.none()
+    | st.integers(-LARGEST_INTEGER, LARGEST_INTEGER)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.from_regex(r"[a-z_]{1,10}", fullmatch=True)
+    .filter(lambda name: name not in ("true", "false", "null") and name[0] != "_")
+    .map(Atom)
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+MESSAGES = st.dictionaries(KEYS, VALUES, max_size=6)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality that tells 1 from 1.0 and True, and text from atoms."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+@given(MESSAGES)
+def test_values_come_back(message: dict[str, Any]) -> None:
+    assert same(from_tabm(to_tabm(message)), message)
+
+
+@pytest.mark.parametrize(
+    ("value", "binary", "kind"),
+    [
+        (42, "42", "integer"),
+        (-7, "-7", "integer"),
+        (1.5, "1.50000000000000000000e+00", "float"),
+        (-0.1, "-1.00000000000000005551e-01", "float"),
+        (True, "true", "atom"),
+        (None, "null", "atom"),
+        (Atom("some_atom"), "some_atom", "atom"),
+    ],
+)
+def test_types_are_noted(value: Any, binary: str, kind: str) -> None:
+    assert to_tabm({"K": value}) == {"k": binary, "ao-types": f'k="{kind}"'}
+
+
+def test_lists_and_empty_values() -> None:
+    assert to_tabm({"l": ("a", 2), "e": [], "m": {}, "s": "", "b": b"\xff"}) == {
+        "l": {"1": "a", "2": "2", "ao-types": '.="list", 2="integer"'},
+        "e": {"ao-types": '.="list"'},
+        "m": {},
+        "s": "",
+        "b": "\udcff",
+    }
+
+
+def test_what_other_versions_wrote_is_read() -> None:
+    tabm: Tabm = {
+        "ao-types": 'a="atom", b="empty-binary", l="list", el="empty-list", em="empty-message", '
+        'n=integer, m="list"',
+        "a": '"ok"',
+        "n": "5",
+        "l": r'"x, y", "(ao-type-integer) 1", "(ao-type-atom) \"yes\""',
+        "m": {"1": "x"},
+    }
+    assert from_tabm(tabm) == {
+        "a": Atom("ok"),
+        "b": "",
+        "el": [],
+        "em": {},
+        "n": 5,
+        "l": ["x, y", 1, Atom("yes")],
+        "m": ["x"],
+    }
+
+
+def test_links_stay_and_may_be_items() -> None:
+    assert from_tabm({"a+link": "id"}) == {"a+link": "id"}
+    assert from_tabm({"l": {"1+link": "id", "2": "x", "ao-types": '.="list"'}}) == {
+        "l": ["id", "x"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        ({"n": 10**15}, "more than 15 digits"),
+        ({"f": float("inf")}, "no number"),
+        ({"f": float("nan")}, "no number"),
+        ({"A": 1, "a": 2}, "occurs twice"),
+        ({"x": {1, 2}}, "a set"),
+        ({"x": object()}, "a object"),
+        ({"ao-types": "x"}, "written by the codec"),
+        ({"": "x"}, "no key"),
+        ({1: "x"}, "no key"),
+        ({"x": "\ud800"}, "surrogate"),
+        ({"x\ud800": "y"}, "surrogate"),
+        ({"x": Atom("a b")}, "cannot be an atom"),
+        ({"x": Atom("true")}, "cannot be an atom"),
+    ],
+)
+def test_values_without_a_form_are_refused(message: Any, what: str) -> None:
+    with pytest.raises(AoError, match=what) as caught:
+        to_tabm(message)
+    assert caught.value.stage == "message"
+
+
+@pytest.mark.parametrize(
+    ("tabm", "what"),
+    [
+        ({"n": "x", "ao-types": 'n="integer"'}, "no integer"),
+        ({"n": "1" * 16, "ao-types": 'n="integer"'}, "no structured item"),
+        ({"n": "1" * 1_000_000, "ao-types": 'n="integer"'}, "no structured item"),
+        ({"n": "1.5", "ao-types": 'n="integer"'}, "no integer"),
+        ({"n": "1e5", "ao-types": 'n="float"'}, "no float"),
+        ({"n": "nan", "ao-types": 'n="float"'}, "no float"),
+        ({"n": "1.0e999", "ao-types": 'n="float"'}, "out of range"),
+        ({"n": "a b", "ao-types": 'n="atom"'}, "no atom"),
+        ({"n": "x", "ao-types": 'n="map"'}, "not known"),
+        ({"n": "((", "ao-types": 'n="list"'}, "no structured list"),
+        ({"n": '"(ao-type-list) x"', "ao-types": 'n="list"'}, "list in a list"),
+        ({"n": "(1 2)", "ao-types": 'n="list"'}, "other things"),
+        ({"l": {"1": "a", "3": "b", "ao-types": '.="list"'}}, "without its item 2"),
+        ({"ao-types": "x"}, "no dictionary"),
+        ({"ao-types": 'x="integer" y'}, "no dictionary"),
+        ({"ao-types": 'x="integer", x="atom"'}, "twice"),
+        ({"ao-types": {"x": "integer"}}, "a map where types are due"),
+    ],
+)
+def test_binaries_that_are_not_of_their_type(tabm: Tabm, what: str) -> None:
+    with pytest.raises(ProtocolError, match=what):
+        from_tabm(tabm)
+
+
+def test_nesting_is_bounded() -> None:
+    deep: Any = {}
+    for _ in range(1000):
+        deep = {"d": deep}
+    with pytest.raises(AoError, match="nested deeper than 64"):
+        to_tabm(deep)
+    with pytest.raises(ProtocolError, match="nested deeper than 64"):
+        from_tabm(deep)
+
+
+def test_errors_say_where() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        from_tabm({"a": {"b": {"n": "x", "ao-types": 'n="integer"'}}})
+    assert caught.value.place == "key 'a/b/n'"
+    with pytest.raises(ProtocolError) as caught:
+        read_types({"ao-types": 'a="b", ?'})
+    assert (caught.value.place, caught.value.position) == ("header ao-types", 6)
+
+
+def test_many_types_take_linear_time() -> None:
+    types = {f"key-{number}": "integer" for number in range(50_000)}
+    assert read_types({"ao-types": write_types(types)}) == types
+
+
+@given(st.dictionaries(KEYS, st.sampled_from(["integer", "atom", "list"])))
+def test_any_key_may_have_a_type(types: dict[str, str]) -> None:
+    written = write_types(types)
+    assert written.isascii()
+    assert read_types({"ao-types": written} if types else {}) == types
+
+
+TABMS = st.recursive(
+    TEXT, lambda inner: st.dictionaries(KEYS | st.just("ao-types"), inner, max_size=4)
+).filter(lambda tabm: isinstance(tabm, dict))
+TYPED = st.lists(
+    st.tuples(
+        st.sampled_from("abc."),
+        st.sampled_from(["integer", "float", "atom", "list", "empty-list", "map"]),
+    )
+).map(lambda pairs: ", ".join(f'{key}="{kind}"' for key, kind in pairs))
+
+
+@given(TABMS, TYPED)
+def test_no_tabm_raises_anything_else(tabm: Tabm, types: str) -> None:
+    for candidate in (tabm, tabm | {"ao-types": types}):
+        try:
+            from_tabm(candidate)
+        except ProtocolError as error:
+            assert error.position >= 0
