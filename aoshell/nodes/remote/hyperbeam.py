@@ -201,7 +201,7 @@ class HyperBeamNode(Reading, Elsewhere):
         )
 
     def _assigned(self, answer: Answer) -> int:
-        slot = str(self._said(answer, signed=True).get("slot", ""))
+        slot = str(self._said(answer, "schedule").get("slot", ""))
         if not slot.isdecimal():
             raise AoError(
                 f"{self.endpoint} took the message and does not say its slot",
@@ -251,7 +251,7 @@ class HyperBeamNode(Reading, Elsewhere):
             "dryrun", "POST", path, headers=TAKES_ITEMS, body=asked.raw, again=True
         )
         self._expect(answer, "dryrun", "does not evaluate it")
-        said = self._said(answer, signed=True)
+        said = self._said(answer, "dryrun")
         return to_result(process, -1, said, self.endpoint)
 
     # Processes and code -----------------------------------------------------------------------

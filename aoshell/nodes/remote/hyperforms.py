@@ -1,8 +1,8 @@
 """Results of a HyperBEAM process: the forms in which nodes give them, and what they mean.
 
 Versions differ in the path and in the shape: nodes of 2025 answer `compute&slot=N/results`, what
-aoconnect asks for is `compute/results=N`, and before that `compute=N`. The first form comes as a
-message that can be verified; it is asked for first. Source: HyperBEAM `dev_process`, aoconnect.
+aoconnect asks for is `compute/results=N`, and before that `compute=N`. Source: HyperBEAM
+`dev_process`, aoconnect.
 """
 
 from __future__ import annotations
@@ -27,19 +27,17 @@ class Form:
     Attributes:
         name: what the book remembers.
         path: behind the process, with {slot}.
-        signed: the answer is a message of httpsig, whose signature can be checked.
     """
 
     name: str
     path: str
-    signed: bool
 
 
 _JSON = "require-codec=application/json&accept-bundle=true"
 FORMS = (
-    Form("compute&slot", "/compute&slot={slot}/results", True),
-    Form("compute/results=", "/compute/results={slot}?" + _JSON, False),
-    Form("compute=", "/compute={slot}?" + _JSON, False),
+    Form("compute&slot", "/compute&slot={slot}/results"),
+    Form("compute/results=", "/compute/results={slot}?" + _JSON),
+    Form("compute=", "/compute={slot}?" + _JSON),
 )
 
 

@@ -79,19 +79,18 @@ class Reading:
             if answer.status in (404, 400) and form is not forms[-1]:
                 continue
             self._expect(answer, "compute", f"does not compute slot {slot}")
-            said = self._said(answer, signed=form.signed)
+            said = self._said(answer, "compute")
             result = to_result(process, slot, said, self.endpoint)
             if form.name != known:
                 self._book.put(self.endpoint, "form", "result", form.name)
             return replace(result, milliseconds=1000 * (time.monotonic() - start))
         raise AssertionError("the last form returns or raises")
 
-    def _said(self, answer: Answer, *, signed: bool) -> Mapping[str, Any]:
-        """What an answer says; JSON cannot be signed."""
-        if signed and not answer.header("content-type").startswith("application/json"):
-            return self._trust.read(answer, "compute")
-        self._trust.unsigned()
-        value = answer.json("compute")
+    def _said(self, answer: Answer, stage: str) -> Mapping[str, Any]:
+        """What an answer says, as a message or as JSON."""
+        if not answer.header("content-type").startswith("application/json"):
+            return self._trust.read(answer, stage)
+        value = self._trust.json(answer, stage)
         return value if isinstance(value, dict) else {}
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
@@ -124,7 +123,7 @@ class Reading:
             path = f"/{process}~process@1.0/schedule?{query}"
             answer = await self._client.get("schedule", path)
             self._expect(answer, "schedule", f"knows no process {process}")
-            page = aos2.messages(answer.json("schedule"), self.endpoint)
+            page = aos2.messages(self._trust.json(answer, "schedule"), self.endpoint)
             wanted = [one for one in page if first <= slot_of(one) <= last]
             if not wanted:
                 break

@@ -7,7 +7,7 @@ unless the user wants signatures (`.verify on`), and then said to be so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.client import Answer
@@ -68,6 +68,19 @@ class Trust:
             )
         self.state = "verified"
         return checked.verified
+
+    def json(self, answer: Answer, stage: str) -> Any:
+        """The JSON of an answer, whose signature is over the bytes of its body.
+
+        Raises:
+            AoError: stage "verify", or it is no JSON.
+        """
+        covered = self.read(answer, stage)
+        if self.state == "verified":
+            values = (value for value in covered.values() if isinstance(value, str))
+            if answer.body not in (value.encode("utf-8", "surrogateescape") for value in values):
+                self.unsigned()
+        return answer.json(stage)
 
     def unsigned(self) -> None:
         """An answer came that nobody signed. Raises AoError where that is not enough."""
