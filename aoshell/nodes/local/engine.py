@@ -24,12 +24,13 @@ from aoshell.nodes.local.checkpoint import Checkpoints
 from aoshell.nodes.local.code import MachineCode
 from aoshell.nodes.local.compute import Computer
 from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.jobs import Cost
 from aoshell.nodes.local.loader import Loader
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.rows import FETCHING, HELD, Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Damaged, Store
 from aoshell.nodes.local.wire import Wire
@@ -49,7 +50,9 @@ def clock() -> int:
 class Engine:
     """Owner of the store, the workers and the order of things. Runs on one event loop."""
 
-    def __init__(self, folder: Path, limits: Limits, supervisor: Supervisor) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, supervisor: Supervisor, fetch: Fetch | None = None
+    ) -> None:
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
@@ -63,6 +66,7 @@ class Engine:
         self.loader = Loader(self, self.modules, machine_code)
         self.roots = Roots(self.store.id_of)
         self.computer = Computer(self, self.loader, supervisor, self.store, self.checkpoints)
+        self.fetching = Fetching(self, fetch)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
         self._rows: dict[int, ProcessRow] = {}
         self._numbers: dict[str, int] = {}
@@ -90,6 +94,7 @@ class Engine:
         pending = self.store.pending()
         self.roots.forget_all()
         self._go_on([(logged, wire.load(logged.body)) for logged in pending], begin=True)
+        self.fetching.resume()
         self.roots.settle_empty()
         return len(pending)
 
@@ -98,6 +103,7 @@ class Engine:
         cron = self._timers.pop("cron", None)
         if cron is not None:
             cron.cancel()
+        await self.fetching.close()
         try:
             await self._finish()
             for timer in self._timers.values():
@@ -177,6 +183,10 @@ class Engine:
             self._recover()
         if raised:
             self.release_held()
+
+    def can_fetch(self, module: str) -> bool:
+        """Whether a module that is not here may be brought."""
+        return self.fetching.can(module)
 
     def is_wallet(self, address: str) -> bool:
         """Whether somebody known here signs with that address."""
@@ -261,9 +271,12 @@ class Engine:
         self._ready += pushed.scheduled
         for entry, _body in pushed.scheduled:
             self.roots.begin(entry)
-        self.roots.done(logged)
         spawned, kept = pushed.spawned, pushed.kept
+        fetched = [item for item in kept if item.held == FETCHING]
+        if not fetched:  # else its root stays open until that has come
+            self.roots.done(logged)
         self._after.append(lambda: self._announce(root, logged, computed, result, spawned, kept))
+        self._after += [partial(self.fetching.begin, item) for item in fetched]
         if "flush" not in self._timers:
             self._timers["flush"] = self.loop.call_soon(self.flush)
 
@@ -319,8 +332,9 @@ class Engine:
         for row in spawned:
             self.events.put(Event("spawned", row.id, root))
         for item in kept:
-            kind = "held" if item.held else "undelivered"
-            self.events.put(Event(kind, process, root, _told(item)))
+            if item.held != FETCHING:
+                kind = "held" if item.held else "undelivered"
+                self.events.put(Event(kind, process, root, _told(item)))
 
     async def wait_for(self, process: int, slot: int) -> None:
         """Wait until a slot has its result on disk."""
@@ -427,15 +441,17 @@ class Engine:
 
     def release_held(self) -> None:
         """Deliver what a lower bound on pushes had held."""
+        self.release([item for item in self.store.kept() if item[2].held == HELD])
+
+    def release(self, items: list[tuple[int, int, Kept]]) -> None:
+        """Send kept messages (sender, slot, message) their way, if it is free now."""
         self.flush()
         batch, ready = Batch(), []
-        for sender, _slot, kept in self.store.kept():
-            if not kept.held:
-                continue
+        for sender, _slot, kept in items:
             cause = self.store.at_seq(kept.cause)
             root = self.roots.id_of(cause.root)
             pushed = self._pusher.release(self.row(sender), cause, root, kept)
-            if not pushed.kept:
+            if not any(item.held == kept.held for item in pushed.kept):
                 batch.freed.append((kept.cause, kept.idx))
                 add_to(batch, pushed)
                 ready += pushed.scheduled

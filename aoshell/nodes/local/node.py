@@ -20,6 +20,7 @@ from aoshell.nodes.base import (
 from aoshell.nodes.local import transfer, verify, wire
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
+from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
@@ -57,12 +58,17 @@ class LocalNode:
 
     @classmethod
     async def open(
-        cls, folder: Path, limits: Limits | None = None, supervisor: Supervisor | None = None
+        cls,
+        folder: Path,
+        limits: Limits | None = None,
+        supervisor: Supervisor | None = None,
+        fetch: Fetch | None = None,
     ) -> LocalNode:
         """Open or make the node whose state is in `folder`, and go on where it stopped.
 
         Args:
             supervisor: one whose zygote has been started already, to save time.
+            fetch: gives the module of an Arweave transaction, verified; None stays offline.
 
         Raises:
             AoError: another shell holds the folder, or it cannot be used.
@@ -70,7 +76,7 @@ class LocalNode:
         supervisor = supervisor or Supervisor()
         supervisor.start()
         try:
-            engine = Engine(folder, limits or Limits(), supervisor)
+            engine = Engine(folder, limits or Limits(), supervisor, fetch)
         except BaseException:
             supervisor.close()
             raise
@@ -209,7 +215,12 @@ class LocalNode:
         return await self._engine.loader.take_in(data, name)
 
     async def fetch(self, reference: str) -> Module:
-        return self._engine.modules.resolve(reference)
+        try:
+            return self._engine.modules.resolve(reference)
+        except AoError:
+            if not self._engine.fetching.can(reference):
+                raise
+        return await self._engine.fetching.module(reference)
 
     async def info(self) -> NodeInfo:
         engine = self._engine

@@ -13,10 +13,10 @@ from typing import Protocol
 
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local.rows import Batch, Kept, Logged, ProcessRow
+from aoshell.nodes.local.rows import FETCHING, HELD, LOST, Batch, Kept, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
-from aoshell.nodes.local.wire import ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
+from aoshell.nodes.local.wire import ANCHOR, ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
@@ -49,6 +49,7 @@ class Node(Protocol):
         self, process_id: str, module: str, *, owner: str, tags: list[str]
     ) -> ProcessRow: ...
     def is_wallet(self, address: str) -> bool: ...
+    def can_fetch(self, module: str) -> bool: ...
 
 
 class Pusher:
@@ -84,9 +85,12 @@ class Pusher:
         return run.pushed
 
     def release(self, sender: ProcessRow, cause: Logged, root: str, kept: Kept) -> Pushed:
-        """Deliver a message that was held."""
+        """Deliver a message that was held, or spawn what waited for its module."""
         run = _Run(self, sender, cause, root, Pushed(), start=kept.idx)
-        run.deliver(kept.target, load(kept.body))
+        if kept.held == FETCHING:
+            run.make(load(kept.body), fetched=True)
+        else:
+            run.deliver(kept.target, load(kept.body))
         return run.pushed
 
 
@@ -131,35 +135,48 @@ class _Run:
             self._idx += 1
 
     def spawn(self, data: str, anchor: str, tags: list[str]) -> None:
-        request = self._truthful(tags, "Process")
-        wire = self._wire("", data, anchor, request)
-        module = tag(request, "Module")
-        reason = self._refusal("spawn", request)
-        if not reason and self._pusher.store.module(module) is None:
-            module = self._pusher.store.module_named(module) or ""
-            if not module:
-                wanted = tag(request, "Module")
-                reason = f"no module {wanted!r} is on this node: .publish it first"
+        self.make(self._wire("", data, anchor, self._truthful(tags, "Process")))
+
+    def make(self, wire: Wire, *, fetched: bool = False) -> None:
+        """Spawn a process from its definition.
+
+        Args:
+            fetched: its module has been asked for; where it still lacks, it cannot be had.
+        """
+        request, wanted = wire[TAGS:], tag(wire[TAGS:], "Module")
+        store, reason = self._pusher.store, self._refusal("spawn", request)
+        known = store.module(wanted) is not None
+        module = wanted if known else store.module_named(wanted) or ""
+        if not reason and not module:
+            if not fetched and self._pusher.node.can_fetch(wanted):
+                self._keep(wire, f"module {wanted} is being fetched", FETCHING)
+                self._idx += 1  # the place of the answer
+                return
+            reason = f"no module {wanted!r} is on this node: .publish it first"
         if reason:
-            self._refuse_spawn(wire, anchor, request, reason)
+            self._refuse_spawn(wire, reason)
             return
         # On the network too, a child belongs to the process that spawned it.
         try:
-            row = self._pusher.node.create(wire[0], module, owner=self._sender.id, tags=request)
+            row = self._pusher.node.create(wire[ID], module, owner=self._sender.id, tags=request)
         except UsageError as error:  # a Cron-Interval that is none
-            self._refuse_spawn(wire, anchor, request, error.what)
+            self._refuse_spawn(wire, error.what)
             return
         self.pushed.spawned.append(row)
         wire[TARGET] = wire[ID]
         self._schedule(row, wire)
-        answer = [*request, "Process", wire[0], "Action", "Spawned"]
-        self._schedule(self._sender, self._wire(self._sender.id, "", anchor, answer))
+        self._answer(wire, ["Process", wire[ID], "Action", "Spawned"])
 
-    def _refuse_spawn(self, wire: Wire, anchor: str, request: list[str], reason: str) -> None:
+    def _refuse_spawn(self, wire: Wire, reason: str) -> None:
         """Keep a spawn that cannot be, and tell who asked for it: somebody may wait."""
         self._keep(wire, reason)
-        answer = [*request, "Error", reason, "Action", "Spawn-Error"]
-        self._schedule(self._sender, self._wire(self._sender.id, "", anchor, answer))
+        self._answer(wire, ["Error", reason, "Action", "Spawn-Error"])
+
+    def _answer(self, request: Wire, tags: list[str]) -> None:
+        """Tell the sender what became of its spawn."""
+        whole = [*request[TAGS:], *tags]
+        answer = self._wire(self._sender.id, "", request[ANCHOR], whole)
+        self._schedule(self._sender, answer)
 
     def assignment(self, message_id: str, processes: list[str]) -> None:
         found = self._pusher.store.by_id(message_id) if message_id else None
@@ -214,7 +231,7 @@ class _Run:
         bound = self._pusher.node.limits.pushes
         if count >= bound:
             reason = f"one message has caused {count} others, the bound is {bound}"
-            self._keep(wire, reason, held_for=process.id)
+            self._keep(wire, reason, HELD, process.id)
             return
         counts[root] = count + 1
         logged = self._pusher.scheduler.assign(
@@ -223,9 +240,9 @@ class _Run:
         self._idx += 1
         self.pushed.scheduled.append((logged, wire))
 
-    def _keep(self, wire: Wire, reason: str, held_for: str = "") -> None:
+    def _keep(self, wire: Wire, reason: str, held: int = LOST, target: str = "") -> None:
         # An assigned message is held for another process than its Target.
-        held, target = bool(held_for), held_for or wire[TARGET]
+        target = target or wire[TARGET]
         kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump(wire))
         self._idx += 1
         self.pushed.kept.append(kept)

@@ -41,13 +41,17 @@ class Computed(NamedTuple):
     body: bytes
 
 
+# Why a message is kept: for good, until a bound is raised, until its module has come.
+LOST, HELD, FETCHING = range(3)
+
+
 class Kept(NamedTuple):
     """An outbox message that was not delivered. Fields are the columns of `kept`."""
 
     cause: int
     idx: int
     reason: str
-    held: bool
+    held: int  # LOST, HELD or FETCHING
     target: str
     id: str
     body: bytes

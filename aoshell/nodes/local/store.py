@@ -154,10 +154,10 @@ class Store:
             )
         if batch.results:
             db.executemany("INSERT INTO results VALUES (?,?,?,?,?,?,?)", batch.results)
-        if batch.kept:
-            db.executemany("INSERT INTO kept VALUES (?,?,?,?,?,?,?)", batch.kept)
         if batch.freed:
             db.executemany("DELETE FROM kept WHERE cause = ? AND idx = ?", batch.freed)
+        if batch.kept:
+            db.executemany("INSERT INTO kept VALUES (?,?,?,?,?,?,?)", batch.kept)
         if batch.cron:
             db.executemany("UPDATE processes SET cron = ? WHERE number = ?", batch.cron)
         if batch.computed_to is not None:

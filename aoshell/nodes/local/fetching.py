@@ -1,0 +1,116 @@
+"""Modules that this node does not have, brought from where they are public.
+
+A spawn of such a module is kept, marked, in the transaction of the message that asked for it. When
+the module has come, or surely will not, the spawn goes its usual way. What is marked when the node
+starts is asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Module
+from aoshell.nodes.local import wire
+from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.rows import FETCHING, Kept
+from aoshell.nodes.local.store import Store
+
+Fetch = Callable[[str], Awaitable[Module]]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+
+
+class Node(Protocol):
+    """What fetching needs of the node."""
+
+    store: Store
+    modules: Modules
+    roots: Roots
+    events: Events
+
+    def release(self, items: list[tuple[int, int, Kept]]) -> None: ...
+
+
+class Fetching:
+    """Asks for each module once, however many spawns wait for it.
+
+    Args:
+        fetch: gives the module of a transaction, verified; None where there is no network to ask.
+    """
+
+    def __init__(self, node: Node, fetch: Fetch | None) -> None:
+        self._node = node
+        self._fetch = fetch
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def can(self, module: str) -> bool:
+        """Whether a module of that name may be found elsewhere."""
+        return self._fetch is not None and _ID.match(module) is not None
+
+    async def module(self, module: str) -> Module:
+        """A module by its transaction, kept here from now on under that name.
+
+        Raises:
+            AoError: it cannot be had, or what came is no module.
+        """
+        if self._fetch is None:
+            raise AoError("this node asks no network", stage="module", hint=".publish it here")
+        found = await self._fetch(module)
+        checked = self._node.modules.check(found.data, module)
+        self._node.modules.keep(checked)
+        return replace(checked, id=module)
+
+    def begin(self, kept: Kept) -> None:
+        """Bring what a spawn waits for, in the background."""
+        module = _module_of(kept)
+        if module not in self._tasks:
+            self._node.events.notice(f"module {module} is not here; it is fetched")
+            self._tasks[module] = asyncio.create_task(self._bring(module))
+
+    def resume(self) -> None:
+        """Ask for what was wanted when the node stopped; what asked counts as not done."""
+        waiting = [kept for _, _, kept in self._waiting()]
+        for seq in sorted({kept.cause for kept in waiting}):
+            self._node.roots.begin(self._node.store.at_seq(seq))
+        for kept in waiting:
+            self.begin(kept)
+
+    async def _bring(self, module: str) -> None:
+        try:
+            await self.module(module)
+        except AoError as error:
+            self._node.events.notice(f"module {module} cannot be had: {error.what}")
+        del self._tasks[module]
+        self._spawn(module)
+
+    def _spawn(self, module: str) -> None:
+        """Spawn what waited for a module, or say that it cannot be."""
+        waiting = self._waiting()
+        mine = [item for item in waiting if _module_of(item[2]) == module]
+        self._node.release(mine)
+        others = {kept.cause for _, _, kept in waiting if _module_of(kept) != module}
+        for seq in sorted({kept.cause for _, _, kept in mine} - others):
+            self._node.roots.done(self._node.store.at_seq(seq))
+        for root in self._node.roots.take_settled():
+            self._node.roots.settle(root)
+
+    def _waiting(self) -> list[tuple[int, int, Kept]]:
+        return [item for item in self._node.store.kept() if item[2].held == FETCHING]
+
+    async def close(self) -> None:
+        """Give up what is under way; it is asked for again at the next start."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _module_of(kept: Kept) -> str:
+    return wire.tag(wire.load(kept.body)[wire.TAGS :], "Module")

@@ -1,0 +1,120 @@
+"""Modules that are somewhere else, spawned by the id of their transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from local_home import Local, in_loop
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Module
+from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.wallet import Wallet
+
+FAR, NOWHERE = "F" * 43, "N" * 43
+SOURCE = b"Far = 42"
+SPAWN = (
+    'Ask = Spawn("{}", {{}}) Handlers.add("answers", function(m) return m.Action == "Spawned" or '
+    'm.Action == "Spawn-Error" end, function(m) Got = m.Action .. (m.Tags.Error or "") end)'
+)
+
+
+class Network:
+    """Where modules come from: `gate` holds them back, `asked` counts."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def fetch(self, module: str) -> Module:
+        self.asked.append(module)
+        await self.gate.wait()
+        if module != FAR:
+            raise AoError(f"the gateway has no {module}", stage="fetch")
+        return Module(module, "lua", "", SOURCE)
+
+
+async def opened(folder: Path, wallet: Wallet, network: Network | None) -> Local:
+    node = await LocalNode.open(folder, fetch=network and network.fetch)
+    return Local(node, wallet, (await node.info()).address)
+
+
+@in_loop
+async def test_a_process_spawns_what_the_node_lacks(folder: Path, wallet: Wallet) -> None:
+    network = Network()
+    local = await opened(folder, wallet, network)
+    parent = await local.spawn()
+    await local.eval(parent, SPAWN.format(FAR))
+    # The line has settled only when the child is there.
+    assert await local.value(parent, "return Got") == "Spawned"
+    children = [info for info in await local.node.processes() if info.owner == parent]
+    assert len(children) == 1 and network.asked == [FAR]
+    await local.eval(parent, f'Spawn("{FAR}", {{}})')
+    assert network.asked == [FAR]
+    assert await local.node.verify_log(parent) == []
+    assert not await local.node.undelivered()
+    await local.node.close()
+
+
+@in_loop
+async def test_two_modules_of_one_line(folder: Path, wallet: Wallet) -> None:
+    network = Network()
+    local = await opened(folder, wallet, network)
+    parent = await local.spawn()
+    await local.eval(
+        parent,
+        'All = {} Handlers.add("all", function(m) return m.Action == "Spawned" or m.Action == '
+        '"Spawn-Error" end, function(m) table.insert(All, m.Action) end) '
+        f'Spawn("{NOWHERE}", {{}}) Spawn("{FAR}", {{}}) Spawn("{FAR}", {{}})',
+    )
+    got = await local.value(parent, 'table.sort(All) return table.concat(All, " ")')
+    assert got == "Spawn-Error Spawned Spawned"
+    (reason,) = await local.reasons()
+    assert NOWHERE in reason
+    assert sorted(network.asked) == [FAR, NOWHERE]
+    await local.node.close()
+
+
+@in_loop
+async def test_what_was_being_fetched_is_asked_for_again(folder: Path, wallet: Wallet) -> None:
+    network = Network()
+    network.gate.clear()
+    local = await opened(folder, wallet, network)
+    parent = await local.spawn()
+    receipt = await local.post(parent, SPAWN.format(FAR), Action="Eval")
+    await local.node.result(parent, receipt.slot)
+    while not network.asked:
+        await asyncio.sleep(0.01)
+    await local.node.close()
+    network.gate.set()
+    local = await opened(folder, wallet, network)
+    await local.node.settled(receipt.id)
+    assert await local.value(parent, "return Got") == "Spawned"
+    assert network.asked == [FAR, FAR]
+    await local.node.close()
+
+
+@in_loop
+async def test_a_typed_spawn_fetches_too(folder: Path, wallet: Wallet) -> None:
+    local = await opened(folder, wallet, Network())
+    assert (await local.node.fetch(FAR)).id == FAR
+    receipt = await local.node.spawn(local.definition(FAR))
+    assert (await local.node.result(receipt.process, 0)).ok
+    assert await local.value(receipt.process, "return Far") == "42"
+    with pytest.raises(AoError, match="no module"):
+        await local.node.fetch("name")
+    await local.node.close()
+
+
+@in_loop
+async def test_without_a_network_it_is_refused_at_once(folder: Path, wallet: Wallet) -> None:
+    local = await opened(folder, wallet, None)
+    parent = await local.spawn()
+    await local.eval(parent, SPAWN.format(FAR))
+    assert (await local.value(parent, "return Got")).startswith("Spawn-Error")
+    with pytest.raises(AoError, match="no module"):
+        await local.node.fetch(FAR)
+    await local.node.close()
