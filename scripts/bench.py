@@ -230,6 +230,13 @@ async def wasm(bench: Bench) -> dict[str, Any]:
     return await bench_wasm.wasm(bench, summary)
 
 
+async def protocol(bench: Bench) -> dict[str, Any]:
+    """What is signed and sent; see `bench_protocol`."""
+    import bench_protocol
+
+    return await bench_protocol.protocol(bench.wallet, bench.folder, summary)
+
+
 class Terminal:
     """The shell in a pseudo-terminal, as a user starts it."""
 
@@ -313,7 +320,13 @@ def temporary() -> Iterator[Path]:
 
 
 async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any]) -> None:
-    sections = {"throughput": throughput, "state": state, "reopening": reopening, "wasm": wasm}
+    sections = {
+        "throughput": throughput,
+        "state": state,
+        "reopening": reopening,
+        "wasm": wasm,
+        "protocol": protocol,
+    }
     for name, section in sections.items():
         if name in names:
             with temporary() as folder:
@@ -324,7 +337,8 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
 
 
 def main() -> None:
-    names = sys.argv[1:] or ["throughput", "state", "reopening", "wasm", "terminal"]
+    everything = ["throughput", "state", "reopening", "wasm", "protocol", "terminal"]
+    names = sys.argv[1:] or everything
     wallet = Wallet.generate()
     report: dict[str, Any] = {"note": "medians of a noisy machine; compare within one run"}
     with temporary() as folder:
