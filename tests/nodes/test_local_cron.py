@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from local_home import in_loop, next_event
 
 from aoshell.errors import UsageError
-from aoshell.nodes.local import cron, engine
+from aoshell.nodes.local import cron
+from aoshell.nodes.local import ticking as node_time
 
 START = 1_800_000_000_000
 TICK = 'Ticks = 0 Handlers.add("Tick", "Tick", function(msg) Ticks = Ticks + 1 Last = msg end)'
@@ -29,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(engine, "clock", clock)
+    monkeypatch.setattr(node_time, "wall", clock)
     return clock
 
 
@@ -37,7 +38,7 @@ async def pass_time(local, clock, milliseconds):
     """Let time pass and wait for what that causes."""
     clock.now += milliseconds
     events = local.node.subscribe()
-    local.engine._tick()
+    local.engine.ticking.begin()
     pending = len(local.engine.store.pending())
     for _ in range(pending):
         await next_event(events, "result")
@@ -177,7 +178,7 @@ async def test_settled_does_not_wait_for_cron(opening, clock):
         )
         other = await local.spawn()
         clock.now += 1000
-        local.engine._tick()
+        local.engine.ticking.begin()
         assert await local.value(other, "1 + 1") == "2"
         assert [m.assignment.tick for m in await local.messages(pid)] == [0, 1]
 

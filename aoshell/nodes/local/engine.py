@@ -11,7 +11,6 @@ told that a line has settled, and a moment after things have become quiet.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.rows import FETCHING, HELD, Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Damaged, Store
+from aoshell.nodes.local.ticking import Clock, Ticking
 from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
@@ -40,11 +40,6 @@ from aoshell.sandbox.supervisor import Supervisor
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
 MOMENT = 0.5  # seconds that closing waits for messages under way
 RETRY = 2.0  # seconds before a disk that could not be written is tried again
-
-
-def clock() -> int:
-    """Milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000
 
 
 class Engine:
@@ -57,9 +52,10 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
         self.store = Store(folder)
-        self.modules = Modules(self.store, clock)
+        self.clock = Clock(self.store)
+        self.modules = Modules(self.store, self.clock)
         self.address = self.modules.node_address()
-        self.scheduler = Scheduler(self.store, clock)
+        self.scheduler = Scheduler(self.store, self.clock)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         self.events = Events()
         machine_code = MachineCode(folder / "machine-code", supervisor, self.events.notice)
@@ -67,6 +63,7 @@ class Engine:
         self.roots = Roots(self.store.id_of)
         self.computer = Computer(self, self.loader, supervisor, self.store, self.checkpoints)
         self.fetching = Fetching(self, fetch)
+        self.ticking = Ticking(self, self.clock)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
         self._rows: dict[int, ProcessRow] = {}
         self._numbers: dict[str, int] = {}
@@ -85,7 +82,7 @@ class Engine:
         if pending:
             what = "message was" if pending == 1 else "messages were"
             self.events.notice(f"{pending} {what} left to compute when the node stopped")
-        self._tick()
+        self.ticking.begin()
 
     def _recover(self) -> int:
         retry = self._timers.pop("retry", None)
@@ -100,9 +97,7 @@ class Engine:
 
     async def close(self) -> None:
         """Leave everything on disk."""
-        cron = self._timers.pop("cron", None)
-        if cron is not None:
-            cron.cancel()
+        self.ticking.stop()
         await self.fetching.close()
         try:
             await self._finish()
@@ -130,13 +125,14 @@ class Engine:
         if number is not None:
             return self._rows[number]
         row = self.store.process(process_id)
-        return self._know(row) if row is not None else None
+        return self.know(row) if row is not None else None
 
     def row(self, number: int) -> ProcessRow:
         """A process by number."""
-        return self._rows.get(number) or self._know(self.store.process_numbered(number))
+        return self._rows.get(number) or self.know(self.store.process_numbered(number))
 
-    def _know(self, row: ProcessRow) -> ProcessRow:
+    def know(self, row: ProcessRow) -> ProcessRow:
+        """Keep a process's row at hand."""
         self._rows[row.number] = row
         self._numbers[row.id] = row.number
         return row
@@ -155,7 +151,7 @@ class Engine:
         self, process_id: str, module: str, *, owner: str, tags: list[str], name: str = ""
     ) -> ProcessRow:
         """A row for a new process, not yet written. Raises UsageError for a bad Cron-Interval."""
-        now = clock()
+        now = self.clock()
         row = ProcessRow(
             number=self.scheduler.new_process(),
             id=process_id,
@@ -167,7 +163,7 @@ class Engine:
             cron=cron.dump(cron.schedules(tags, now)),
             memory=self.limits.memory,
         )
-        return self._know(row)
+        return self.know(row)
 
     def definition(self, process: ProcessRow) -> list[Any]:
         """Slot 0 in the order of `LuaRuntime.boot`."""
@@ -220,7 +216,7 @@ class Engine:
         self._commit_now(batch)
         self._begin([(logged, body)])
         if batch.processes:
-            self._tick()
+            self.ticking.begin()
         return logged
 
     def take_in(self, batch: Batch) -> None:
@@ -228,7 +224,7 @@ class Engine:
         self._commit_now(batch)
         self._undo()
         self._recover()
-        self._tick()
+        self.ticking.begin()
 
     def _commit_now(self, batch: Batch) -> None:
         """Write what came from outside, and everything before it, with fsync."""
@@ -240,6 +236,11 @@ class Engine:
             self._later("retry", RETRY, self._recover)
             raise
         self._unsynced = False
+
+    def admit(self, batch: Batch, ready: list[tuple[Logged, Wire]]) -> None:
+        """Write messages from outside, with fsync, and compute them."""
+        self._commit_now(batch)
+        self._begin(ready)
 
     def _begin(self, scheduled: list[tuple[Logged, Wire]]) -> None:
         """Compute messages from outside, behind what a full disk may have left undone."""
@@ -308,7 +309,7 @@ class Engine:
         if self._unsynced:
             self._later("sync", QUIET, self._sync)
         if batch.processes:
-            self._tick()
+            self.ticking.begin()
 
     def _announce(
         self,
@@ -377,14 +378,20 @@ class Engine:
         self.notice(process, text)
         self._fail_waiting(process, _stuck(text))
 
-    def _failed(self, error: AoError, name: str, call: Callable[[], Any]) -> None:
-        """The database could not be used: `call` again later, if that can help."""
+    def trouble(self, error: AoError) -> float | None:
+        """The database could not be used. Seconds until another try, None where none helps."""
         self.events.notice(str(error))
         if isinstance(error, Damaged):
             self._fail_waiting(None, error)
             self.roots.fail(error)
-        else:
-            self._later(name, RETRY, call)
+            return None
+        return RETRY
+
+    def _failed(self, error: AoError, name: str, call: Callable[[], Any]) -> None:
+        """Call again later, if that can help."""
+        seconds = self.trouble(error)
+        if seconds is not None:
+            self._later(name, seconds, call)
 
     def _fail_waiting(self, process: ProcessRow | None, error: AoError) -> None:
         """Tell those who wait for results of a process (None: of any)."""
@@ -407,38 +414,6 @@ class Engine:
         except AoError as error:
             self._failed(error, name, call)
 
-    def _tick(self) -> None:
-        """Send the cron messages that are due and sleep until the next."""
-        timer = self._timers.get("cron")
-        if timer is not None:
-            timer.cancel()
-        self._fire("cron", self._send_due)
-
-    def _send_due(self) -> None:
-        now = clock()
-        due = [self._cron(row, now) for row in self.store.processes_with_cron()]
-        if due:
-            self._later("cron", max(0.001, (min(due) - now) / 1000), self._tick)
-
-    def _cron(self, row: ProcessRow, now: int) -> int:
-        """Send what is due to one process. Returns when it is due next, ms since the epoch."""
-        moved = [cron.advance(item, now) for item in cron.load(row.cron)]
-        schedules = [item for item, _missed in moved]
-        if any(missed for _item, missed in moved):
-            batch, ready = Batch(cron=[(cron.dump(schedules), row.number)]), []
-            for item, missed in moved:
-                if missed > 1:
-                    self.notice(row, f"{missed} cron times had passed; one message stands for all")
-                if missed:
-                    body = ["", row.owner, row.owner, row.id, "", "", "", *item.tags]
-                    encoded = wire.dump(body)
-                    ready.append((self.scheduler.assign(row.number, "", encoded, tick=True), body))
-            batch.log += [logged for logged, _body in ready]
-            self._commit_now(batch)
-            self._know(row._replace(cron=batch.cron[0][0]))
-            self._begin(ready)
-        return min(item.due for item in schedules)
-
     def release_held(self) -> None:
         """Deliver what a lower bound on pushes had held."""
         self.release([item for item in self.store.kept() if item[2].held == HELD])
@@ -456,8 +431,7 @@ class Engine:
                 add_to(batch, pushed)
                 ready += pushed.scheduled
         if batch.freed:
-            self._commit_now(batch)
-            self._begin(ready)
+            self.admit(batch, ready)
 
 
 def _stuck(text: str) -> AoError:

@@ -1,0 +1,122 @@
+"""The node's time: its clock, which can be set forward, and the cron messages that are due.
+
+After downtime, and after a jump of the clock, one message stands for all the times of a schedule
+that have passed; that is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.local import cron, wire
+from aoshell.nodes.local.rows import Batch, Logged, ProcessRow
+from aoshell.nodes.local.scheduler import Scheduler
+from aoshell.nodes.local.store import Store
+from aoshell.nodes.local.wire import Wire
+
+_AHEAD = "clock_ahead"  # in the table of facts, milliseconds
+
+
+def wall() -> int:
+    """The machine's clock, milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Clock:
+    """Milliseconds since the Unix epoch, as this node has it.
+
+    Attributes:
+        ahead: milliseconds before the machine's own clock.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.ahead = int(store.meta(_AHEAD) or 0)
+
+    def __call__(self) -> int:
+        return wall() + self.ahead
+
+    def warp(self, milliseconds: int) -> None:
+        """Go forward; never back, for time in a log does not."""
+        if milliseconds < 0:
+            raise UsageError("time only goes forward", hint=".warp 1h")
+        self.ahead += milliseconds
+        self._store.set_meta(_AHEAD, self.ahead)
+
+
+class Node(Protocol):
+    """What ticking needs of the node."""
+
+    store: Store
+    scheduler: Scheduler
+    loop: asyncio.AbstractEventLoop
+
+    def know(self, row: ProcessRow) -> ProcessRow: ...
+    def notice(self, process: ProcessRow, text: str) -> None: ...
+    def admit(self, batch: Batch, ready: list[tuple[Logged, Wire]]) -> None: ...
+    def trouble(self, error: AoError) -> float | None: ...
+
+
+class Ticking:
+    """Sends cron messages when they are due."""
+
+    def __init__(self, node: Node, clock: Clock) -> None:
+        self._node = node
+        self._clock = clock
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Send what is due and sleep until the next; called whenever that may have changed."""
+        self.stop()
+        try:
+            due = [self._send(row) for row in self._node.store.processes_with_cron()]
+            wait = (min(due) - self._clock()) / 1000 if due else None
+        except AoError as error:
+            wait = self._node.trouble(error)
+        if wait is not None:
+            self._timer = self._node.loop.call_later(max(0.001, wait), self.begin)
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def tick(self, row: ProcessRow) -> int:
+        """Send one message of each of a process's schedules now, due or not; how many.
+
+        Raises:
+            UsageError: it has none.
+        """
+        schedules = cron.load(row.cron)
+        if not schedules:
+            raise UsageError(
+                f"{row.name or row.id} has no cron", hint="spawn it with --cron 5-minutes"
+            )
+        self._admit(row, Batch(), [item.tags for item in schedules])
+        return len(schedules)
+
+    def _send(self, row: ProcessRow) -> int:
+        """Send what is due to one process. Returns when it is due next, ms since the epoch."""
+        moved = [cron.advance(item, self._clock()) for item in cron.load(row.cron)]
+        schedules = [item for item, _missed in moved]
+        for missed in [missed for _item, missed in moved if missed > 1]:
+            self._node.notice(row, f"{missed} cron times had passed; one message stands for all")
+        ready = [item.tags for item, missed in moved if missed]
+        if ready:
+            batch = Batch(cron=[(cron.dump(schedules), row.number)])
+            self._admit(row, batch, ready)
+            self._node.know(row._replace(cron=batch.cron[0][0]))
+        return min(item.due for item in schedules)
+
+    def _admit(self, row: ProcessRow, batch: Batch, messages: list[tuple[str, ...]]) -> None:
+        ready: list[tuple[Logged, Wire]] = []
+        for tags in messages:
+            body = ["", row.owner, row.owner, row.id, "", "", "", *tags]
+            logged = self._node.scheduler.assign(row.number, "", wire.dump(body), tick=True)
+            ready.append((logged, body))
+        batch.log += [logged for logged, _body in ready]
+        self._node.admit(batch, ready)
