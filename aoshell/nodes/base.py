@@ -287,6 +287,10 @@ class LocalVerbs(Protocol):
 
     limits: Limits
 
+    @property
+    def workbench(self) -> Workbench:
+        """What is done to processes to try things out."""
+
     async def set_limits(self, limits: Limits) -> None:
         """Change limits for every message from now on; raising `pushes` frees what was held."""
 
@@ -362,3 +366,62 @@ class RemoteVerbs(Protocol):
 
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
         """Have the network run a process's cron messages, or stop (capability "monitor")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One message of a trace.
+
+    Attributes:
+        entry: the message and its result, None for one that was not delivered.
+        cause: index of the hop that sent it, -1 for the root.
+        kept: what was not delivered, and why; None for one that was.
+    """
+
+    process: str
+    entry: Entry | None
+    cause: int
+    kept: Undelivered | None = None
+
+
+class Workbench(Protocol):
+    """Trying things out on a node of one's own (`LocalVerbs.workbench`)."""
+
+    async def fork(self, process: str, slot: int | None, name: str) -> ProcessInfo:
+        """A new process with the state that another has behind a slot (None: now)."""
+
+    async def undo(self, process: str, slot: int) -> str:
+        """Take back slot `slot` and what follows it; the file that keeps what was there.
+
+        What these messages sent to others stays there.
+        """
+
+    async def at(self, process: str, slot: int, message: Message) -> Result:
+        """Evaluate a message read-only in the state behind a slot."""
+
+    async def mark(self, process: str, name: str) -> int:
+        """Remember the last slot under a name."""
+
+    async def marks(self, process: str) -> Mapping[str, int]:
+        """Slots by the names they were remembered under."""
+
+    async def warp(self, milliseconds: int) -> int:
+        """Set the node's clock forward; milliseconds that it is ahead now."""
+
+    async def tick(self, process: str) -> int:
+        """Send a process's cron messages now, due or not; how many."""
+
+    async def pause(self, process: str, on: bool) -> None:
+        """Queue what other processes send to a process; lines of the wallet still run."""
+
+    async def queued(self, process: str) -> Sequence[Undelivered]:
+        """What waits in its queue, oldest first."""
+
+    async def step(self, process: str, index: int = 0) -> None:
+        """Deliver one message of the queue, by its place."""
+
+    async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
+        """A process under an address that is somebody else's, with a script of one's own."""
+
+    async def trace(self, message: str) -> Sequence[Hop]:
+        """All that goes back to the same root as a message, causes first."""

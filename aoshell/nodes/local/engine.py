@@ -11,6 +11,7 @@ told that a line has settled, and a moment after things have become quiet.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from aoshell.nodes.local.loader import Loader
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.rows import FETCHING, HELD, Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.rows import FETCHING, HELD, LOST, Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Damaged, Store
 from aoshell.nodes.local.ticking import Clock, Ticking
@@ -37,6 +38,7 @@ from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
 
+PAUSED = "paused"  # in the table of facts: ids of processes with a queue
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
 MOMENT = 0.5  # seconds that closing waits for messages under way
 RETRY = 2.0  # seconds before a disk that could not be written is tried again
@@ -65,6 +67,7 @@ class Engine:
         self.fetching = Fetching(self, fetch)
         self.ticking = Ticking(self, self.clock)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
+        self.paused: frozenset[str] = frozenset(json.loads(self.store.meta(PAUSED) or "[]"))
         self._rows: dict[int, ProcessRow] = {}
         self._numbers: dict[str, int] = {}
         self._wallets: set[str] = set()
@@ -183,6 +186,10 @@ class Engine:
     def can_fetch(self, module: str) -> bool:
         """Whether a module that is not here may be brought."""
         return self.fetching.can(module)
+
+    def is_paused(self, process: ProcessRow) -> bool:
+        """Whether what others send to a process waits in a queue."""
+        return process.id in self.paused
 
     def is_wallet(self, address: str) -> bool:
         """Whether somebody known here signs with that address."""
@@ -333,9 +340,25 @@ class Engine:
         for row in spawned:
             self.events.put(Event("spawned", row.id, root))
         for item in kept:
-            if item.held != FETCHING:
+            if item.held in (LOST, HELD):
                 kind = "held" if item.held else "undelivered"
                 self.events.put(Event(kind, process, root, _told(item)))
+
+    def pause(self, process: ProcessRow, on: bool) -> None:
+        """Queue what others send to a process, or no longer."""
+        self.flush()
+        self.paused = self.paused | {process.id} if on else self.paused - {process.id}
+        self.store.set_meta(PAUSED, json.dumps(sorted(self.paused)))
+
+    def forget_from(self, process: ProcessRow, seq: int) -> None:
+        """Take back the messages of a process from that number on."""
+        self.flush()
+        self.computer.drop(process.number)
+        self.checkpoints.remove(process.id)
+        self.store.forget_from(process.number, seq)
+        self._fail_waiting(process, AoError("the message was taken back", stage="node"))
+        self._undo()
+        self._recover()
 
     async def wait_for(self, process: int, slot: int) -> None:
         """Wait until a slot has its result on disk."""

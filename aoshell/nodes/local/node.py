@@ -24,6 +24,7 @@ from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
@@ -53,8 +54,9 @@ CAPABILITIES = frozenset(
 class LocalNode:
     """A node in this process, its state in one folder. Make one with `LocalNode.open`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, folder: Path) -> None:
         self._engine = engine
+        self.workbench = LocalWorkbench(engine, folder)
 
     @classmethod
     async def open(
@@ -81,7 +83,7 @@ class LocalNode:
             supervisor.close()
             raise
         engine.start()
-        return cls(engine)
+        return cls(engine, folder)
 
     @property
     def capabilities(self) -> frozenset[str]:

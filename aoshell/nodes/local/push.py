@@ -13,7 +13,16 @@ from typing import Protocol
 
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local.rows import FETCHING, HELD, LOST, Batch, Kept, Logged, ProcessRow
+from aoshell.nodes.local.rows import (
+    FETCHING,
+    HELD,
+    LOST,
+    QUEUED,
+    Batch,
+    Kept,
+    Logged,
+    ProcessRow,
+)
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.wire import ANCHOR, ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
@@ -50,6 +59,7 @@ class Node(Protocol):
     ) -> ProcessRow: ...
     def is_wallet(self, address: str) -> bool: ...
     def can_fetch(self, module: str) -> bool: ...
+    def is_paused(self, process: ProcessRow) -> bool: ...
 
 
 class Pusher:
@@ -90,7 +100,7 @@ class Pusher:
         if kept.held == FETCHING:
             run.make(load(kept.body), fetched=True)
         else:
-            run.deliver(kept.target, load(kept.body))
+            run.deliver(kept.target, load(kept.body), queued=kept.held == QUEUED)
         return run.pushed
 
 
@@ -117,10 +127,17 @@ class _Run:
         tags = self._truthful(tags, "Message")
         self.deliver(target or "", self._wire(target or "", data, anchor, tags))
 
-    def deliver(self, target: str, wire: Wire) -> None:
+    def deliver(self, target: str, wire: Wire, *, queued: bool = False) -> None:
+        """Schedule a message on its target, or keep it.
+
+        Args:
+            queued: it has waited in the queue of a paused process.
+        """
         reason = self._refusal(target, wire[TAGS:])
         process = None if reason else self._pusher.node.process(target)
-        if process is not None:
+        if process is not None and not queued and self._pusher.node.is_paused(process):
+            self._keep(wire, "it waits in the queue", QUEUED, process.id)
+        elif process is not None:
             self._schedule(process, wire)
         elif reason:
             self._keep(wire, reason)

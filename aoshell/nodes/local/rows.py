@@ -41,8 +41,9 @@ class Computed(NamedTuple):
     body: bytes
 
 
-# Why a message is kept: for good, until a bound is raised, until its module has come.
-LOST, HELD, FETCHING = range(3)
+# Why a message is kept: for good; until a bound is raised; until its module has come; until the
+# user lets it through.
+LOST, HELD, FETCHING, QUEUED = range(4)
 
 
 class Kept(NamedTuple):
@@ -51,7 +52,7 @@ class Kept(NamedTuple):
     cause: int
     idx: int
     reason: str
-    held: int  # LOST, HELD or FETCHING
+    held: int  # LOST, HELD, FETCHING or QUEUED
     target: str
     id: str
     body: bytes

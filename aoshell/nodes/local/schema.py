@@ -69,7 +69,7 @@ CREATE TABLE kept (           -- outbox messages that could not be delivered
   cause INTEGER NOT NULL,
   idx INTEGER NOT NULL,
   reason TEXT NOT NULL,
-  held INTEGER NOT NULL,      -- 1: a reply loop reached its bound; 2: its module is fetched
+  held INTEGER NOT NULL,      -- why: see aoshell.nodes.local.rows
   target TEXT NOT NULL,
   id TEXT NOT NULL,
   body BLOB NOT NULL,

@@ -181,6 +181,27 @@ class Store:
             if name:
                 self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, module_id))
 
+    def forget_from(self, number: int, seq: int) -> None:
+        """Delete a process's messages from that number on, their results and what they left."""
+        with self._told(), self._db:
+            db = self._db
+            db.execute("BEGIN IMMEDIATE")
+            mine = "(SELECT seq FROM log WHERE process = ? AND seq >= ?)"
+            db.execute(f"DELETE FROM kept WHERE cause IN {mine}", (number, seq))
+            db.execute(f"DELETE FROM results WHERE seq IN {mine}", (number, seq))
+            db.execute("DELETE FROM log WHERE process = ? AND seq >= ?", (number, seq))
+
+    def tree(self, root: int, limit: int) -> list[tuple[Logged, Computed | None]]:
+        """A message and all that it caused, with results where there are any, in order."""
+        rows = self._all(
+            "WITH RECURSIVE tree (seq) AS (SELECT ? UNION SELECT log.seq FROM log JOIN tree "
+            f"ON log.cause = tree.seq) SELECT {_prefixed(_LOG)}, r.* FROM tree JOIN log l "
+            "USING (seq) LEFT JOIN results r USING (seq) ORDER BY l.seq LIMIT ?",
+            root,
+            limit,
+        )
+        return [_pair(row) for row in rows]
+
     def delete_process(self, number: int) -> None:
         """Forget a process: its log, results and what was kept of its outbox."""
         with self._told(), self._db:

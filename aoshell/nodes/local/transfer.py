@@ -87,9 +87,9 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
     for module_id, kind, content in modules:
         engine.store.add_module(module_id, kind, content, "", row.created)
-    batch = _batch(engine, row, entries)
-    engine.take_in(batch)
-    return batch.processes[0]
+    taken = batch(engine, row, entries)
+    engine.take_in(taken)
+    return taken.processes[0]
 
 
 # A file may come from anybody: what is not as `export` writes it must not get into the database.
@@ -150,13 +150,13 @@ def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> No
     _demand(bool(entries) and entries[0][0].tick == 0, "its log has no beginning")
 
 
-def _batch(engine: Engine, row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> Batch:
-    """The entries under numbers of this node."""
+def batch(engine: Engine, row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> Batch:
+    """What writes a process and its entries under numbers of this node."""
     number = engine.scheduler.new_process()
-    batch = Batch(processes=[row._replace(number=number)])
+    made = Batch(processes=[row._replace(number=number)])
     for logged, computed in entries:
         seq = engine.scheduler.new_seq()
-        batch.log.append(logged._replace(seq=seq, process=number, cause=None, idx=None, root=seq))
+        made.log.append(logged._replace(seq=seq, process=number, cause=None, idx=None, root=seq))
         if computed is not None:
-            batch.results.append(computed._replace(seq=seq))
-    return batch
+            made.results.append(computed._replace(seq=seq))
+    return made

@@ -1,0 +1,103 @@
+"""A worker of its own that computes a log again, apart from the one that is live."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.local import wire
+from aoshell.nodes.local.code import Code
+from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.jobs import message_frame
+from aoshell.nodes.local.live import BACKLOG, send_code
+from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
+from aoshell.sandbox.frames import Frame
+
+ROOM = 4  # times the limits that the first computation had
+
+
+class Replay:
+    """A worker of its own, from the process's definition on."""
+
+    def __init__(self, engine: Engine, row: ProcessRow, code: Code) -> None:
+        self._answers: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._worker = engine.supervisor.worker(
+            engine.loop,
+            self._answers.put_nowait,
+            _no_image,
+            lambda: self._answers.put_nowait(None),
+            code.device,
+        )
+        self._seconds = ROOM * engine.limits.seconds
+        self._epoch = 0
+        self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
+        send_code(self._worker, code)
+        memory = row.memory if code.device == "wasm" else ROOM * engine.limits.memory
+        self._worker.send(["boot", 0, memory, *engine.definition(row)])
+
+    def tell_failure(self, seq: int, error: str) -> None:
+        """A message that had failed: only its error is told."""
+        self._worker.send(["failed", self._epoch, seq, error])
+        self._tail.append((seq, "failed", [error]))
+
+    async def compute(self, logged: Logged) -> tuple[str, wire.Wire]:
+        """Outcome and result of a message."""
+        message = message_frame(logged, wire.load(logged.body))
+        self._worker.send(["run", self._epoch, logged.seq, self._seconds, *message])
+        outcome, result = "", []
+        while True:
+            frame = await self._answers.get()
+            if frame is None:
+                return "crash", []
+            if frame[0] == "parked":
+                self._tail = [entry for entry in self._tail if entry[0] > frame[1]]
+            elif frame[0] == "done":
+                outcome, result = frame[3], frame[7:]
+                if outcome == "ok":
+                    self._tail.append((logged.seq, "replay", message))
+                    return outcome, result
+            elif frame[0] == "promoted":
+                self._roll_back(frame[1])
+                if not outcome:
+                    return "time", []
+                self.tell_failure(logged.seq, result[0])
+                return outcome, result
+
+    async def past(self, logged: Logged, computed: Computed) -> None:
+        """Take in a message as it was computed before, without waiting for it."""
+        while self._worker.backlog > BACKLOG:
+            await asyncio.sleep(0.002)
+        if computed.outcome == "ok":
+            message = message_frame(logged, wire.load(logged.body))
+            self._worker.send(["replay", 0, logged.seq, *message])
+        else:
+            self._worker.send(["failed", 0, logged.seq, wire.load(computed.body)[0]])
+
+    async def dry(self, message: list[Any]) -> tuple[str, list[Any]]:
+        """Outcome, and cost and result, of a message that changes nothing.
+
+        Raises:
+            AoError: stage "compute", the past could not be computed again.
+        """
+        self._worker.send(["dry", 0, 1, self._seconds, *message])
+        while (frame := await self._answers.get()) is not None:
+            if frame[0] == "dried":
+                return frame[2], frame[3:]
+            if frame[0] == "broken":
+                break
+        raise AoError("its log cannot be computed again", stage="compute", hint=".verify-log")
+
+    def _roll_back(self, seq: int) -> None:
+        self._epoch += 1
+        for done, command, rest in self._tail:
+            if done > seq:
+                self._worker.send([command, self._epoch, done, *rest])
+
+    def close(self) -> None:
+        self._worker.kill()
+        self._worker.close()
+
+
+def _no_image(_seq: int, _image: bytes, _reason: str) -> None:
+    raise AssertionError("no image was asked for")

@@ -1,0 +1,223 @@
+"""Trying things out: forks, steps back, a clock to set, queues, stand-ins, traces.
+
+What is done here is done to the log, by the user's own hand, and said so; a process sees nothing
+that messages could not have brought about.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.base import Hop, ProcessInfo, Undelivered
+from aoshell.nodes.local import transfer, wire
+from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.jobs import message_frame
+from aoshell.nodes.local.peek import process_info
+from aoshell.nodes.local.replay import Replay
+from aoshell.nodes.local.rows import QUEUED, Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.protocol.encoding import b64url
+from aoshell.protocol.message import Message, Result
+
+HOPS = 2000  # messages that one trace shows
+UNDONE = "undone"  # folder of what was taken back
+
+
+class LocalWorkbench:
+    """See `nodes.base.Workbench`."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self._engine = engine
+        self._folder = folder
+
+    # Other times ------------------------------------------------------------------------------
+
+    async def fork(self, process: str, slot: int | None, name: str) -> ProcessInfo:
+        row = self._row(process)
+        self._engine.flush()
+        last = self._slot(row, slot)
+        entries = self._engine.store.behind_slot(row.number, -1, -1, last)
+        twin = b64url(os.urandom(32))
+        batch = transfer.batch(
+            self._engine,
+            row._replace(id=twin, name=wire.printable(name), created=self._engine.clock()),
+            [_renamed(logged, computed, row.id, twin) for logged, computed in entries],
+        )
+        self._engine.take_in(batch)
+        return self._info(batch.processes[0])
+
+    async def undo(self, process: str, slot: int) -> str:
+        row = self._row(process)
+        self._engine.flush()
+        if slot < 1:
+            raise UsageError("a process keeps its definition", hint=".delete forgets all of it")
+        found = self._engine.store.at_slot(row.number, self._slot(row, slot))
+        assert found is not None
+        path = self._kept_copy(row)
+        self._engine.forget_from(row, found[0].seq)
+        return str(path)
+
+    def _kept_copy(self, row: ProcessRow) -> Path:
+        """The process as it is, in a file of its own."""
+        folder = self._folder / UNDONE
+        folder.mkdir(mode=0o700, exist_ok=True)
+        head = self._engine.scheduler.head(row.number)
+        path = folder / f"{row.id}-{head.slot}.process"
+        partial = path.with_suffix(".new")
+        partial.touch(mode=0o600)
+        partial.write_bytes(transfer.export(self._engine.store, row))
+        partial.replace(path)
+        return path
+
+    async def at(self, process: str, slot: int, message: Message) -> Result:
+        row = self._row(process)
+        await self._engine.wait_for(row.number, self._slot(row, slot))
+        replay = Replay(self._engine, row, await self._engine.loader.ready(row))
+        try:
+            last: tuple[Logged, Computed] | None = None
+            for logged, computed in self._engine.store.behind_slot(row.number, -1, -1, slot):
+                if computed is not None:
+                    last = logged, computed
+                    await replay.past(logged, computed)
+            assert last is not None
+            placed = last[0]._replace(tick=0, id="")
+            body = wire.from_message(message)
+            body[wire.TARGET] = body[wire.TARGET] or process
+            outcome, said = await replay.dry(message_frame(placed, body, read_only=True))
+        finally:
+            replay.close()
+        dried = Computed(placed.seq, outcome, said[0], said[1], said[2], 0, b"")
+        return wire.to_result(process, placed, dried, list(said[3:]))
+
+    async def mark(self, process: str, name: str) -> int:
+        row = self._row(process)
+        slot = self._engine.scheduler.head(row.number).slot
+        marks = {**await self.marks(process), name: slot}
+        self._engine.store.set_meta(f"marks {row.id}", json.dumps(marks))
+        return slot
+
+    async def marks(self, process: str) -> Mapping[str, int]:
+        row = self._row(process)
+        last = self._engine.scheduler.head(row.number).slot
+        found = json.loads(self._engine.store.meta(f"marks {row.id}") or "{}")
+        # A mark behind what was taken back means another slot of that number.
+        return {name: slot for name, slot in found.items() if slot <= last}
+
+    async def warp(self, milliseconds: int) -> int:
+        self._engine.clock.warp(milliseconds)
+        self._engine.ticking.begin()
+        return self._engine.clock.ahead
+
+    async def tick(self, process: str) -> int:
+        return self._engine.ticking.tick(self._row(process))
+
+    # Queues -----------------------------------------------------------------------------------
+
+    async def pause(self, process: str, on: bool) -> None:
+        row = self._row(process)
+        self._engine.pause(row, on)
+        if not on:
+            self._engine.release(self._queue(row))
+
+    async def queued(self, process: str) -> Sequence[Undelivered]:
+        found = self._queue(self._row(process))
+        return [self._undelivered(*item) for item in found]
+
+    async def step(self, process: str, index: int = 0) -> None:
+        queue = self._queue(self._row(process))
+        if not 0 <= index < len(queue):
+            raise UsageError(
+                f"{len(queue)} messages wait, and none is number {index + 1}"
+                if queue
+                else "nothing waits in its queue",
+                hint=".queue lists what waits",
+            )
+        self._engine.release([queue[index]])
+
+    def _queue(self, row: ProcessRow) -> list[tuple[int, int, Kept]]:
+        self._engine.flush()
+        kept = self._engine.store.kept()
+        return [item for item in kept if item[2].held == QUEUED and item[2].target == row.id]
+
+    def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
+        message = wire.to_message(wire.load(kept.body), None)
+        return Undelivered(self._engine.row(sender).id, slot, kept.idx, kept.reason, message)
+
+    # Others -----------------------------------------------------------------------------------
+
+    async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
+        engine = self._engine
+        if not transfer.ID.fullmatch(id):
+            raise UsageError(f"{id} is no address", hint="43 characters of A-Z a-z 0-9 - and _")
+        if engine.process(id) is not None:
+            raise UsageError(f"{id} is a process of this node already", hint=".delete it first")
+        module = engine.modules.check(source, "")
+        engine.modules.keep(module)
+        tags = ["Data-Protocol", "ao", "Type", "Process", "Module", module.id, "Name", name]
+        tags += ["Authority", engine.address, "Mock", "true"]
+        row = engine.create(id, module.id, owner=engine.address, tags=tags, name=name)
+        body = [id, engine.address, engine.address, id, "", "", "", *tags]
+        logged = engine.scheduler.assign(row.number, id, wire.dump(body))
+        engine.admit(Batch(processes=[row], log=[logged]), [(logged, body)])
+        await engine.wait_for(row.number, 0)
+        return self._info(row)
+
+    async def trace(self, message: str) -> Sequence[Hop]:
+        engine = self._engine
+        engine.flush()
+        found = engine.store.by_id(message)
+        if found is None:
+            raise AoError(
+                f"no message {message} is on this node", stage="trace", hint=".messages lists ids"
+            )
+        hops: list[Hop] = []
+        places: dict[int, int] = {}
+        for logged, computed in engine.store.tree(found.root, HOPS):
+            row = engine.row(logged.process)
+            result = wire.load(computed.body) if computed else None
+            entry = wire.to_entry(row.id, logged, computed, result)
+            places[logged.seq] = len(hops)
+            hops.append(Hop(row.id, entry, places.get(logged.cause or 0, -1)))
+        for sender, slot, kept in engine.store.kept():
+            if kept.cause in places:
+                lost = self._undelivered(sender, slot, kept)
+                hops.append(Hop(lost.process, None, places[kept.cause], lost))
+        return hops
+
+    # ------------------------------------------------------------------------------------------
+
+    def _info(self, row: ProcessRow) -> ProcessInfo:
+        engine = self._engine
+        return process_info(engine.store, engine.checkpoints, row, engine.computer.is_live)
+
+    def _row(self, process: str) -> ProcessRow:
+        row = self._engine.process(process)
+        if row is None:
+            raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
+        return row
+
+    def _slot(self, row: ProcessRow, slot: int | None) -> int:
+        last = self._engine.scheduler.head(row.number).slot
+        if slot is None:
+            return last
+        if not 0 <= slot <= last:
+            raise UsageError(
+                f"{row.name or row.id} has no slot {slot}", hint=f"it has slots 0 to {last}"
+            )
+        return slot
+
+
+def _renamed(
+    logged: Logged, computed: Computed | None, old: str, new: str
+) -> tuple[Logged, Computed | None]:
+    """A message and its result as of a process of another id; a signature fits no more."""
+    before, after = old.encode(), new.encode()
+    message = logged._replace(
+        id=logged.id.replace(old, new), body=logged.body.replace(before, after), signed=None
+    )
+    if computed is None:
+        return message, None
+    return message, computed._replace(body=computed.body.replace(before, after))
