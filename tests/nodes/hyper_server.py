@@ -87,6 +87,8 @@ class HyperServer:
         path = urlsplit(request.path).path
         if path == "/~meta@1.0/info/address":
             return self.plain(self.wallet.address)
+        if path == "/graphql":  # it is its own gateway, and that knows nothing
+            return _json({"data": {"transactions": {"edges": []}}})
         if request.method == "POST" and path in ("/push", "/~scheduler@1.0/schedule"):
             return self.take(request, "")
         found = re.match(r"/([\w-]{43})~process@1\.0/(.*)", path)

@@ -89,6 +89,7 @@ class HyperBeamNode(Reading, Elsewhere):
         self._gateway = gateway
         self._wallet = wallet
         self._born: dict[str, float] = {}
+        self._definitions: dict[str, dict[str, Any]] = {}  # signed and not sent yet, by id
         self._pushes: set[asyncio.Task[None]] = set()
 
     # What it is -------------------------------------------------------------------------------
@@ -127,7 +128,15 @@ class HyperBeamNode(Reading, Elsewhere):
             )
         device = self._device(tags)
         tags = hypersign.definition(tags, device, await self._address())
-        return hypersign.message(wallet, device, "", tags, data)
+        made = hypersign.message(wallet, device, "", tags, data)
+        given = {tag.name.lower(): tag.value for tag in tags}
+        self._definitions[made.id] = {
+            "owner": wallet.address,
+            "device": device,
+            "module": given.get("module", ""),
+            "created": time.time_ns() // 1_000_000,
+        }
+        return made
 
     def _device(self, tags: Iterable[Tag]) -> str:
         given = {tag.name.lower(): tag.value for tag in tags}
@@ -153,21 +162,9 @@ class HyperBeamNode(Reading, Elsewhere):
                     hint="the node answers for something else; nothing was attached",
                 )
         self._born[item.id] = time.monotonic()
-        self._remember(item.id, name, item, await self._wallet())
+        fact = self._definitions.pop(item.id, {}) | {"name": name}
+        self._book.put(self.endpoint, "process", item.id, fact)
         return Receipt(item.id, item.id, 0)
-
-    def _remember(self, process: str, name: str, item: Signed, wallet: Wallet) -> None:
-        device = LEGACY if isinstance(item, DataItem) else LUA
-        tags = item.tags if isinstance(item, DataItem) else ()
-        given = {tag.name.lower(): tag.value for tag in tags}
-        fact = {
-            "name": name,
-            "owner": wallet.address,
-            "device": given.get("execution-device", device),
-            "module": given.get("module", ""),
-            "created": time.time_ns() // 1_000_000,
-        }
-        self._book.put(self.endpoint, "process", process, fact)
 
     async def send(self, process: str, item: Signed) -> Receipt:
         pushed = isinstance(item, DataItem)
