@@ -230,6 +230,13 @@ async def wasm(bench: Bench) -> dict[str, Any]:
     return await bench_wasm.wasm(bench, summary)
 
 
+async def lua(_bench: Bench) -> dict[str, Any]:
+    """Lua in a process beside plain Lua; see `bench_lua`."""
+    import bench_lua
+
+    return bench_lua.lua()
+
+
 async def protocol(bench: Bench) -> dict[str, Any]:
     """What is signed and sent; see `bench_protocol`."""
     import bench_protocol
@@ -325,6 +332,7 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
         "state": state,
         "reopening": reopening,
         "wasm": wasm,
+        "lua": lua,
         "protocol": protocol,
     }
     for name, section in sections.items():
@@ -337,7 +345,7 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
 
 
 def main() -> None:
-    everything = ["throughput", "state", "reopening", "wasm", "protocol", "terminal"]
+    everything = ["throughput", "state", "reopening", "wasm", "lua", "protocol", "terminal"]
     names = sys.argv[1:] or everything
     wallet = Wallet.generate()
     report: dict[str, Any] = {"note": "medians of a noisy machine; compare within one run"}

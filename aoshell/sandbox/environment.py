@@ -11,10 +11,17 @@ FOLDER = Path(__file__).with_name("aos")
 
 
 def sources() -> dict[str, str]:
-    """Module name → Lua source (latin-1 text): `aos/handlers.lua` is the module `.handlers`."""
+    """Module name → Lua source (latin-1 text).
+
+    `aos/handlers.lua` is the module `.handlers`, `aos/crypto/util/hex.lua` is `.crypto.util.hex`.
+    """
     return {
-        f".{path.stem}": path.read_text(encoding="latin-1") for path in sorted(FOLDER.glob("*.lua"))
+        _name(path): path.read_text(encoding="latin-1") for path in sorted(FOLDER.rglob("*.lua"))
     }
+
+
+def _name(path: Path) -> str:
+    return "".join(f".{part}" for part in path.relative_to(FOLDER).with_suffix("").parts)
 
 
 def pack(modules: dict[str, str]) -> bytes:

@@ -25,6 +25,7 @@ from typing import Any
 from lupa import lua53
 
 from aoshell.sandbox import environment
+from aoshell.sandbox.digests import Digests, pbkdf2
 from aoshell.sandbox.runtime import OutOfMemory
 
 # Read at import: a worker opens no files.
@@ -86,6 +87,11 @@ class LuaRuntime:
         )
         self._host = self._lua.table()
         self._host.sizes = _table_sizes
+        digests = Digests()
+        self._host.digests = self._lua.table_from(
+            {"begin": digests.begin, "add": digests.add, "end": digests.end}
+        )
+        self._host.pbkdf2 = pbkdf2
         load = self._lua.globals().load
         for source in CHUNKS:
             load(source, "=host")(self._host, emit)

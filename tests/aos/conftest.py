@@ -8,22 +8,45 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from lupa import lua53
 
-SOURCES = Path(__file__).parents[2] / "aoshell" / "sandbox" / "aos"
+from aoshell.sandbox import environment
+from aoshell.sandbox.digests import Digests, pbkdf2
 
 # What the host leaves to the environment, without its guards: those have tests of their own.
 HOST = """
-local sources = ...
+local sources, host = ...
 local emitted = {}
 print, io, dofile, loadfile = nil, nil, nil, nil
+local getinfo = debug.getinfo
+local function keys_of(t)
+  local meta = getmetatable(t)
+  if meta and meta.__pairs then return nil end
+  local keys, list = {}, true
+  for key in next, t do
+    keys[#keys + 1] = key
+    list = list and key == #keys
+  end
+  if list then return false, #keys end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  return keys
+end
 debug = { traceback = debug.traceback }
 local raw_load = load
-local loaded = { [".host"] = { emit = function(text) emitted[#emitted + 1] = text end } }
+local loaded = {
+  [".host"] = {
+    emit = function(text) emitted[#emitted + 1] = text end,
+    digest = function(name, text, size, key)
+      return host.digest(name, text, size or 0, key or "")
+    end,
+    pbkdf2 = function(...) return host.pbkdf2(...) end,
+    parameters = function(f) return getinfo(f, "u").nparams end,
+    keys = keys_of,
+  },
+}
 for _, name in ipairs { "string", "table", "math", "os", "coroutine", "utf8", "debug", "_G" } do
   loaded[name] = _G[name]
 end
@@ -45,6 +68,13 @@ OWNER = "OWNER-ADDRESS-of-43-characters-0123456789ab"
 PROCESS = "PROCESS-ID-of-43-characters-0123456789abcde"
 
 Tags = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+def digest(name: str, text: str, size: int, key: str) -> str:
+    digests = Digests()
+    digests.begin(name, size, key)
+    digests.add(text)
+    return digests.end()
 
 
 def plain(value: Any) -> Any:
@@ -79,9 +109,10 @@ class Process:
             max_memory=256 << 20,
         )
         sources = self.lua.table()
-        for path in SOURCES.glob("*.lua"):
-            sources["." + path.stem] = path.read_text(encoding="latin-1")
-        self.host, self._emitted = self.lua.execute(HOST, sources)
+        for name, source in environment.sources().items():
+            sources[name] = source
+        host = self.lua.table_from({"digest": digest, "pbkdf2": pbkdf2})
+        self.host, self._emitted = self.lua.execute(HOST, sources, host)
         self._tags = list(tags.items()) if isinstance(tags, Mapping) else list(tags)
         self.owner = owner
         self._ids = itertools.count(1)

@@ -245,3 +245,9 @@ def test_the_same_log_gives_the_same_results(new):
         return [process.send("A") for _ in range(5)] + [process.send("B")]
 
     assert run() == run()
+
+
+def test_the_owner_may_hand_the_process_over(process):
+    process.run('Owner = "JANE"')
+    assert "New Message" in process.send("Eval", "1 + 1", from_=process.owner)["Output"]["data"]
+    assert process.send("Eval", "1 + 1", from_="JANE")["Output"]["data"] == "2"

@@ -28,6 +28,8 @@ import pytest
             "nilnil",
         ),
         ("Utils.curry(function(a, b) return a + b end)(1, 2)", 3),
+        ("Utils.curry(function(a, b) return a + b end)(1)(2)", 3),
+        ("Utils.curry(function(...) return select('#', ...) end)(1, 2)", 2),
         ('Utils.normalize("x_reference-ID")', "X-Reference-Id"),
         ("Utils.normalize(5)", 5),
         ('Utils.capitalize("foo-bar")', "Foo-bar"),

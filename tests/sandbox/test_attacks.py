@@ -37,7 +37,7 @@ REQUIRE: tuple[Cut, ...] = (
      "if not source then return plain(name) end"),
     PACKAGE,
 )  # fmt: skip
-WRAPPED: Cut = ("{ emit = told }", "{ emit = emit }")
+WRAPPED: Cut = ("emit = told,", "emit = emit,")
 CAUGHT: Cut = ("raw_pcall(emit, text)", "emit(text)")
 OUT_OF_MEMORY: Cut = ("if not ok and ran_out((...)) then", "if false then")
 
@@ -205,7 +205,7 @@ def test_the_world_of_a_guest_is_this_and_no_more() -> None:
     )
     aos = (
         "Bell Colors Dump Errors Handlers Inbox Name Owner Prompt Receive Seeded Send Spawn Tab "
-        "Utils Version ao base64 json spawn Assign"
+        "Utils Version ao apm base64 bit32 json spawn Assign"
     )
     assert names <= {*lua.split(), *aos.split()}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from aoshell.nodes.local.sealed import Sealed
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

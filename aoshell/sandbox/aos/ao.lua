@@ -2,6 +2,7 @@
 local getmetatable, pairs, select, setmetatable, tostring, type =
   getmetatable, pairs, select, setmetatable, tostring, type
 local format, gmatch, match = string.format, string.gmatch, string.match
+local exposed = require(".exposed")
 local handlers = require(".handlers")
 local json = require(".json")
 local failure = require(".failure")
@@ -183,8 +184,16 @@ local function reply_methods(sent, reference)
   return sent
 end
 
+-- A patch changes what the process exposes and goes nowhere.
+local function patch(msg)
+  local reference, anchor = next_reference()
+  exposed.patch(exposed.state, msg)
+  return reply_methods({ Anchor = anchor, Tags = {} }, reference)
+end
+
 function ao.send(msg)
   check(type(msg) == "table", "msg should be a table")
+  if exposed.is_patch(msg) then return patch(msg) end
   local target = target_text(msg.Target)
   local data, is_json = data_text(msg.Data)
   local reference, anchor = next_reference()

@@ -37,7 +37,7 @@ Failure.__tostring = failure.text
 
 -- Lines of the stack that are not a script's: below its functions are the environment's, whose
 -- chunks are named ".name", and the host's.
-local OWN = { "^%s*%.[%w-]+:%d+:", "^%s*host:%d+:", "^%s*%[C%]", "^%s*%(%.%.%.tail calls" }
+local OWN = { "^%s*%.[%w.-]+:%d+:", "^%s*host:%d+:", "^%s*%[C%]", "^%s*%(%.%.%.tail calls" }
 
 local function is_own(line)
   for i = 1, #OWN do
@@ -64,14 +64,15 @@ function failure.check(condition, text)
   if not condition then failure.raise(text) end
 end
 
--- The stack as lines, down to the script's outermost function; "" where no script is on it.
+-- The stack as lines, from the script's innermost function to its outermost; "" where no script
+-- is on it.
 function failure.frames(raised)
-  local lines, last = {}, 0
+  local lines, first, last = {}, nil, 0
   for line in gmatch(raised.trace or "", "[^\n]+") do
     lines[#lines + 1] = line
-    if #lines > 1 and not is_own(line) then last = #lines end
+    if #lines > 1 and not is_own(line) then first, last = first or #lines, #lines end
   end
-  return last > 0 and concat(lines, "\n", 1, last) or ""
+  return first and lines[1] .. "\n" .. concat(lines, "\n", first, last) or ""
 end
 
 local MARK = "\27[31merror:\n\27[0m"

@@ -1,6 +1,6 @@
 -- The list of handlers, and which of them a message goes to.
 local error, pairs, select, tostring, type = error, pairs, select, tostring, type
-local insert, remove, pcall = table.insert, table.remove, pcall
+local insert, move, remove, pcall = table.insert, table.move, table.remove, pcall
 local matches_spec = require(".utils").matchesSpec
 local waiting = require(".waiting")
 local output = require(".output")
@@ -165,20 +165,25 @@ end
 -- Count a run off. A handler that has had its runs leaves the list before its last one: that one
 -- may wait long, or put up a handler of the same name.
 local function spent(record, index)
-  if type(record.maxRuns) ~= "number" then return false end
+  if type(record.maxRuns) ~= "number" then return end
   record.maxRuns = record.maxRuns - 1
-  if record.maxRuns ~= 0 then return false end
-  remove(handlers.list, index)
-  return true
+  if record.maxRuns == 0 then remove(handlers.list, index) end
 end
 
--- Run a handler; returns where to go on in the list, which it may have changed.
+-- Run a handler that others come behind; returns where to go on in the list, which it may have
+-- changed: at the first of those that came behind it and are still there.
 local function run(record, index, msg)
-  local following = handlers.list[spent(record, index) and index or index + 1]
+  local list = handlers.list
+  local behind = move(list, index + 1, #list, 1, {})
+  spent(record, index)
   record.handle(msg)
   local at = handlers.list[index] == record and index or position(record)
   if at then return at + 1 end
-  return following and position(following) or #handlers.list + 1
+  for i = 1, #behind do
+    at = position(behind[i])
+    if at then return at end
+  end
+  return #handlers.list + 1
 end
 
 -- Run the handlers that a message goes to, in the order of the list; the default where none of
@@ -194,12 +199,12 @@ function handlers.evaluate(msg, env)
       index = index + 1
     else
       local way = judged(msg, record)
-      if way == 0 then
-        index = index + 1
-      else
-        index = run(record, index, msg)
-        if way < 0 then return true end
+      if way < 0 then
+        spent(record, index)
+        record.handle(msg)
+        return true
       end
+      index = way == 0 and index + 1 or run(record, index, msg)
     end
     record = handlers.list[index]
   end

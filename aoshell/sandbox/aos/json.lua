@@ -4,6 +4,7 @@ local concat, format, byte, char, sub = table.concat, string.format, string.byte
 local find, match, gsub = string.find, string.match, string.gsub
 local utf8_char, huge, math_type = utf8.char, math.huge, math.type
 local pairs, rawget, tonumber, tostring, type = pairs, rawget, tonumber, tostring, type
+local keys_of = require(".host").keys
 local raise = require(".failure").raise
 
 local json = { _version = "0.2.0" }
@@ -46,6 +47,13 @@ local function encode_value(value, open, depth)
   raise("unexpected type '" .. kind .. "'")
 end
 
+local function encode_list(list, count, open, depth)
+  local parts = {}
+  for i = 1, count do parts[i] = encode_value(list[i], open, depth) end
+  return "[" .. concat(parts, ",") .. "]"
+end
+
+-- With an element 1, but no list 1, 2, 3… as it stands.
 local function encode_array(list, open, depth)
   local parts, count = {}, 0
   for key, value in pairs(list) do
@@ -57,14 +65,23 @@ local function encode_array(list, open, depth)
   return "[" .. concat(parts, ",") .. "]"
 end
 
-local function encode_object(object, open, depth)
-  local parts, count, empty = {}, 0, true
-  for key, value in pairs(object) do
-    if type(key) ~= "string" then raise("invalid table: mixed or invalid key types") end
-    empty = false
-    if type(value) ~= "function" then
-      count = count + 1
-      parts[count] = quoted(key) .. ":" .. encode_value(value, open, depth)
+local function put_field(parts, key, value, open, depth)
+  if type(key) ~= "string" then raise("invalid table: mixed or invalid key types") end
+  if type(value) ~= "function" then
+    parts[#parts + 1] = quoted(key) .. ":" .. encode_value(value, open, depth)
+  end
+end
+
+-- keys: nil where pairs has to be asked.
+local function encode_object(object, keys, open, depth)
+  local parts, empty = {}, true
+  if keys then
+    for i = 1, #keys do put_field(parts, keys[i], object[keys[i]], open, depth) end
+    empty = #keys == 0
+  else
+    for key, value in pairs(object) do
+      put_field(parts, key, value, open, depth)
+      empty = false
     end
   end
   return empty and "[]" or "{" .. concat(parts, ",") .. "}"
@@ -74,8 +91,11 @@ function encode_table(value, open, depth)
   if open[value] then raise("circular reference") end
   if depth >= MAX_DEPTH then raise("nested deeper than " .. MAX_DEPTH .. " levels") end
   open[value] = true
-  local encode = rawget(value, 1) ~= nil and encode_array or encode_object
-  local text = encode(value, open, depth + 1)
+  local keys, count = keys_of(value)
+  local text
+  if count then text = count == 0 and "[]" or encode_list(value, count, open, depth + 1)
+  elseif rawget(value, 1) ~= nil then text = encode_array(value, open, depth + 1)
+  else text = encode_object(value, keys, open, depth + 1) end
   open[value] = nil
   return text
 end

@@ -12,10 +12,12 @@ local output = require(".output")
 local ao = require(".ao")
 local assignment = require(".assignment")
 local chance = require(".chance")
+local exposed = require(".exposed")
 local failure = require(".failure")
 local handlers = require(".handlers")
 local message = require(".message")
 local run_module = require(".module")
+local utils = require(".utils")
 local verbs = require(".verbs")
 local waiting = require(".waiting")
 local color, print, reason_of = output.color, output.print, failure.reason
@@ -28,13 +30,15 @@ assignment.init(ao)
 
 -- Globals ----------------------------------------------------------------------------------------
 
-_G.ao, _G.Handlers, _G.Utils, _G.Dump = ao, handlers, require(".utils"), require(".dump")
+_G.ao, _G.Handlers, _G.Utils, _G.Dump = ao, handlers, utils, require(".dump")
 _G.json, _G.base64 = require(".json"), require(".base64")
 _G.Colors, _G.Bell, _G.print = output.colors, "\7", print
 _G.Inbox, _G.Errors, _G.Seeded = {}, {}, false
 _G.Tab = message.tab
 for name, verb in pairs(verbs) do _G[name] = verb end
+_G.apm, _G.bit32 = require(".apm"), require(".crypto.util.bit")
 package.loaded.ao, package.loaded.json = ao, _G.json
+package.loaded.apm, package.loaded.bit32 = _G.apm, _G.bit32
 
 -- Says something whatever scripts put into the globals that it shows.
 local function prompt()
@@ -237,6 +241,8 @@ local function begin(msg, env)
 end
 
 local function handle(msg, env)
+  local path = msg["Read-Only"] == "true" and exposed.asked(msg.Tags)
+  if path then return { Output = { data = exposed.text(exposed.at(exposed.state, path)) } } end
   local handling = begin(msg, env)
   local raised, suspended, resumed = waiting.run(handling, work)
   local result = result_of(handling, raised)
@@ -247,9 +253,22 @@ local function handle(msg, env)
   return result
 end
 
+-- What handles this process's messages, as its definition says.
+local machine
+
+local function machine_of(env)
+  local tags = env.Process.Tags
+  for i = 1, #tags do
+    local is_device = utils.normalize(tags[i].name) == "Execution-Device"
+    if is_device and tags[i].value == "lua@5.3a" and env.Module.Code then return require(".hyper") end
+  end
+  return handle
+end
+
 -- Handle one message; the shapes of msg, env and the result are those of the bridge to the host.
 function process.handle(msg, env)
-  local ok, result = pcall(handle, msg, env)
+  if not machine then machine = machine_of(env) end
+  local ok, result = pcall(machine, msg, env)
   if ok then return result end
   return { Error = failure.layout(output.text(), failure.text(result)) }
 end

@@ -5,6 +5,7 @@ local find, gsub, lower, match, sub, upper = string.find, string.gsub, string.lo
   string.sub, string.upper
 local floor, pack, unpack, move = math.floor, table.pack, table.unpack, table.move
 local check = require(".failure").check
+local parameters = require(".host").parameters
 
 local utils = { _version = "0.0.5" }
 
@@ -90,10 +91,11 @@ end
 
 local is_array = utils.isArray
 
--- Without an arity there is nothing to wait for: Lua does not tell how many arguments f takes.
+-- Without an arity, f's named parameters are waited for.
 function utils.curry(f, arity)
   check(type(f) == "function", "function is required as first argument")
-  if not arity or arity < 2 then return f end
+  arity = arity or parameters(f)
+  if arity < 2 then return f end
   return function(...)
     local first = pack(...)
     if first.n >= arity then return f(...) end

@@ -7,16 +7,78 @@ local rawget, rawlen, raw_pcall = raw.rawget, raw.rawlen, raw.pcall
 local pcall = pcall  -- the guarded one: running out of memory passes through
 local unpack, sub = raw.table.unpack, raw.string.sub
 
--- The only Python function that the environment can call, behind a Lua function so that no Python
--- object is ever a value of the guest's; an exception would be one too. What is cut off here only
--- misses from the prints of a message that is killed.
+-- Python functions that the environment can call stand behind Lua functions, so that no Python
+-- object is ever a value of the guest's; an exception would be one too.
+
+-- What is cut off here only misses from the prints of a message that is killed.
 local MAX_PRINT = 1 << 20
 local function told(text)
   if type(text) ~= "string" then return end
   if #text > MAX_PRINT then text = sub(text, 1, MAX_PRINT) end
   raw_pcall(emit, text)
 end
-package.loaded[".host"] = { emit = told }
+
+-- Digests by the host, at the speed of C. What comes in is checked here, so that only texts and
+-- integers cross; what a Python function raises is about memory, and stays a Lua error.
+local PIECE = 1 << 20
+local MAX_KEY = 1 << 20  -- bytes that pbkdf2 derives: they are made outside of the guest's memory
+local math_type = raw.math.type
+
+local function called(f, ...)
+  local ok, result = raw_pcall(f, ...)
+  if ok then return result end
+  H.out_of_memory = true
+  error("not enough memory", 0)
+end
+
+local function check(value, kind, what)
+  local given = math_type(value) or type(value)
+  if given ~= kind then error(what .. " must be " .. kind .. ", got " .. given, 0) end
+end
+
+local DIGESTS = {
+  md5 = true, sha1 = true, sha256 = true, sha512 = true, sha3_256 = true, sha3_512 = true,
+}
+
+-- The digest of a text. blake2b has a size (1 to 64) and a key (up to 64 bytes).
+local function digest(name, text, size, key)
+  check(text, "string", "the text")
+  if name == "blake2b" then
+    check(size, "integer", "the size")
+    check(key, "string", "the key")
+    if size < 1 or size > 64 or #key > 64 then error("illegal parameters", 0) end
+  elseif not DIGESTS[name] then
+    error("no such digest", 0)
+  end
+  called(H.digests.begin, name, size or 0, key or "")
+  for at = 1, #text, PIECE do called(H.digests.add, sub(text, at, at + PIECE - 1)) end
+  return called(H.digests["end"])
+end
+
+local function pbkdf2(name, password, salt, iterations, length)
+  check(password, "string", "the password")
+  check(salt, "string", "the salt")
+  check(iterations, "integer", "the number of iterations")
+  check(length, "integer", "the length of the key")
+  if name ~= "sha1" and name ~= "sha256" then error("no such digest", 0) end
+  if iterations < 1 or iterations > 0x7FFFFFFF then
+    error("the number of iterations is out of range", 0)
+  end
+  if length < 1 or length > MAX_KEY then error("the length of the key is out of range", 0) end
+  if #password > PIECE or #salt > PIECE then error("the password or the salt is too long", 0) end
+  return called(H.pbkdf2, name, password, salt, iterations, length)
+end
+
+-- How many named parameters a function has.
+local getinfo = raw.debug.getinfo
+local function parameters(f)
+  check(f, "function", "the argument")
+  return getinfo(f, "u").nparams
+end
+
+package.loaded[".host"] = {
+  emit = told, digest = digest, pbkdf2 = pbkdf2, parameters = parameters, keys = H.keys,
+}
 
 local process, failed, env
 

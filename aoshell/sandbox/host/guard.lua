@@ -82,7 +82,9 @@ local function disarm(meta)
 end
 
 function _G.setmetatable(t, meta)
-  if type(meta) == "table" then
+  if in_use[meta] then
+    if rawget(meta, "__gc") ~= nil then rawset(meta, "__gc", nil) end
+  elseif type(meta) == "table" then
     disarm(meta)
     in_use[meta] = true
   end

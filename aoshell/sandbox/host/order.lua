@@ -66,11 +66,20 @@ local function sorted(t, keys)
 end
 
 local function all_keys(t)
-  local keys, n = {}, 0
+  local keys, n, texts = {}, 0, true
   for key in rawnext, t do
     n = n + 1
     keys[n] = key
+    texts = texts and type(key) == "string"
   end
+  return keys, texts
+end
+
+-- Keys of t, sorted; most tables have texts only.
+local function sorted_keys(t)
+  local keys, texts = all_keys(t)
+  if not texts then return sorted(t, keys) end
+  rawsort(keys)
   return keys
 end
 
@@ -123,12 +132,23 @@ local function keys_of(t)
   for key in rawnext, t do
     n = n + 1
     if key ~= n then
-      local keys = sorted(t, all_keys(t))
+      local keys = sorted_keys(t)
       if #keys >= CACHED_FROM then cache[t] = { keys = keys, at = positions(keys) } end
       return keys
     end
   end
   return nil, n
+end
+
+-- The same for the environment, with false where t is 1..n; nil where a script says itself what its
+-- table holds, or it is none.
+function H.keys(t)
+  local meta = getmetatable(t)
+  if type(t) ~= "table" or meta and rawget(meta, "__pairs") ~= nil then return nil end
+  local keys, n = keys_of(t)
+  if not keys then return false, n end
+  -- What is remembered must not get into other hands.
+  return #keys < CACHED_FROM and keys or move(keys, 1, #keys, 1, {})
 end
 
 -- Traversal ------------------------------------------------------------------------------------
@@ -138,7 +158,7 @@ end
 local function position(t, keys, n, key)
   if not keys then
     if math_type(key) and key >= 1 and key <= n and key % 1 == 0 then return key // 1 | 0 end
-    keys = sorted(t, all_keys(t))
+    keys = sorted_keys(t)
   elseif cache[t] and cache[t].at[key] then
     return cache[t].at[key]
   end

@@ -1,0 +1,1 @@
+return require(".crypto.cipher.rijndael")(24)
