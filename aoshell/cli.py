@@ -11,64 +11,20 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
 from aoshell.shell.options import Options
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import Limits, Node, ProcessInfo
-    from aoshell.sandbox.supervisor import Supervisor
+    from aoshell.profiles import Endpoints
     from aoshell.settings import Settings
     from aoshell.shell.render import Renderer
     from aoshell.shell.start import Start
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 FIRST_PROMPT = "aos> "
-
-
-class Backend(Protocol):
-    """The node behind the shell; what is read only works while another shell holds it."""
-
-    def warm(self) -> None:
-        """Begin what takes time and needs neither settings nor an event loop."""
-
-    async def open(self, settings: Settings, limits: Limits) -> Node:
-        """Open the node."""
-
-    def processes(self, settings: Settings) -> Sequence[ProcessInfo]:
-        """All processes, newest first."""
-
-    def last_prompt(self, settings: Settings, name: str) -> str:
-        """The prompt that a process gave last, "" where there is none."""
-
-
-class LocalBackend:
-    """The built-in node."""
-
-    def __init__(self) -> None:
-        self._supervisor: Supervisor | None = None
-
-    def warm(self) -> None:
-        from aoshell.sandbox.supervisor import Supervisor
-
-        self._supervisor = Supervisor()
-        self._supervisor.start()
-
-    async def open(self, settings: Settings, limits: Limits) -> Node:
-        from aoshell.nodes.local.node import LocalNode
-
-        return await LocalNode.open(settings.state, limits, self._supervisor)
-
-    def processes(self, settings: Settings) -> Sequence[ProcessInfo]:
-        from aoshell.nodes.local.peek import processes
-
-        return processes(settings.node_db)
-
-    def last_prompt(self, settings: Settings, name: str) -> str:
-        from aoshell.nodes.local.peek import last_prompt
-
-        return last_prompt(settings.node_db, name)
 
 
 def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> int:
@@ -119,7 +75,7 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
     except SystemExit as leaving:  # argparse, which has said what there is to say
         _told(said.getvalue())
         return leaving.code if isinstance(leaving.code, int) else MISUSED
-    return _start(options, backend or LocalBackend())
+    return _start(options, backend)
 
 
 def _told(said: str) -> int:
@@ -129,7 +85,7 @@ def _told(said: str) -> int:
     return 0
 
 
-def _start(options: Options, backend: Backend) -> int:
+def _start(options: Options, given: Backend | None) -> int:
     from aoshell.settings import Settings
 
     for stream in (sys.stdout, sys.stderr):
@@ -137,13 +93,40 @@ def _start(options: Options, backend: Backend) -> int:
             # What the terminal's encoding lacks is shown escaped.
             stream.reconfigure(errors="backslashreplace")
     settings = Settings.find()
+    backend = given or _backend(options, settings)
     if options.list:
-        _renderer(options).processes(backend.processes(settings))
+        remote = isinstance(backend, RemoteBackend)
+        renderer = _renderer(options)
+        renderer.processes(backend.processes(settings, renderer.note), remote=remote)
         return 0
+    if options.watch:
+        return _watch(options, settings, backend)
     interactive = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if interactive and not options.runs and not options.json:
         return _prompt(options, settings, backend)
     return _batch(options, settings, backend)
+
+
+def _backend(options: Options, settings: Settings) -> Backend:
+    """The node that flags, environment and config file name."""
+    file, said = settings.config / "config.toml", False
+
+    def resolved() -> Endpoints:
+        from aoshell.profiles import resolve
+
+        return resolve(options.network, os.environ, file)
+
+    # Where nothing could name another node, a start does not pay for looking.
+    if options.network or "AO_URL" in os.environ or file.exists():
+        endpoints = resolved()
+        if endpoints.remote:
+            return RemoteBackend(endpoints, options.wallet, options.verify)
+        said = "kind" in endpoints.sources
+    if options.verify is not None:
+        raise UsageError(
+            "the built-in node's answers need no signature", hint="--verify goes with --node URL"
+        )
+    return LocalBackend(said, resolved)
 
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
@@ -161,7 +144,7 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 
         return asyncio.run(
             interact(
-                _start_of(options),
+                backend.prepared(_start_of(options), settings),
                 settings,
                 backend.open,
                 prompt,
@@ -180,7 +163,7 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
 
     return asyncio.run(
         run_batch(
-            _start_of(options),
+            backend.prepared(_start_of(options), settings),
             settings,
             backend.open,
             _renderer(options),
@@ -189,6 +172,16 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
             patience=Patience.OWN if options.no_wait else Patience.SETTLED,
         )
     )
+
+
+def _watch(options: Options, settings: Settings, backend: Backend) -> int:
+    backend.warm()
+    import asyncio
+
+    from aoshell.shell.batch import run_watch
+
+    start = backend.prepared(_start_of(options), settings)
+    return asyncio.run(run_watch(start, settings, backend.open, _renderer(options)))
 
 
 def _renderer(options: Options) -> Renderer:
@@ -221,13 +214,15 @@ def _start_of(options: Options) -> Start:
     if options.megabytes is not None:
         limits = replace(limits, memory=int(options.megabytes * 1024 * 1024))
     return Start(
-        options.reference or DEFAULT_NAME,
+        options.watch or options.reference or DEFAULT_NAME,
         options.module,
         options.data,
         tags_of(options.pairs),
         options.cron,
         options.wallet,
         limits,
+        named=bool(options.reference),
+        existing=bool(options.watch),
     )
 
 

@@ -1,4 +1,4 @@
-"""Imports run one way: protocol ← attest, sandbox ← nodes ← shell ← cli."""
+"""Imports run one way: protocol ← attest, sandbox ← nodes ← shell ← backends ← cli."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ BELOW: dict[str, set[str]] = {
     "errors": set(),
     "protocol": {"errors"},
     "settings": {"errors", "protocol"},
+    "profiles": {"errors"},
     "attest": {"errors", "protocol"},
     "sandbox": {"errors", "protocol"},
     "nodes": {"errors", "protocol", "attest", "sandbox"},
     "shell": {"errors", "protocol", "attest", "sandbox", "settings", "nodes"},
-    "cli": {"errors", "protocol", "attest", "sandbox", "settings", "nodes", "shell"},
+    "backends": {"errors", "protocol", "sandbox", "settings", "profiles", "nodes", "shell"},
+    "cli": {"errors", "protocol", "settings", "profiles", "nodes", "shell", "backends"},
     "__main__": {"cli"},
 }
 
@@ -41,7 +43,7 @@ def broken_rule(importer: str, imported: str) -> str:
         allowed = ", ".join(sorted(BELOW[here])) or "nothing of ours"
         return f"imports run one way: {here} may import {allowed}, never {there}"
     if (here, there) == ("shell", "nodes") and imported != "aoshell.nodes.base":
-        return "the shell knows aoshell.nodes.base only; cli hands it a node"
+        return "the shell knows aoshell.nodes.base only; backends hands it a node"
     return ""
 
 
@@ -110,7 +112,7 @@ def test_imports_run_one_way(path: Path) -> None:
         ("aoshell.shell.session", "from aoshell.nodes.base import Node", ""),
         ("aoshell.shell.session", "from aoshell.nodes import base", ""),
         ("aoshell.nodes.local.x", "from . import store\nfrom .store import Store", ""),
-        ("aoshell.cli", "from aoshell.nodes.local import node", ""),
+        ("aoshell.backends", "from aoshell.nodes.local import node", ""),
         ("aoshell.protocol.x", "from aoshell import __version__\nimport json", ""),
     ],
 )

@@ -18,23 +18,32 @@ from pathlib import Path
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import Completer
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
 from prompt_toolkit.formatted_text.utils import fragment_list_width
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input
-from prompt_toolkit.layout import BufferControl, HSplit, Layout, Window
+from prompt_toolkit.layout import (
+    BufferControl,
+    ConditionalContainer,
+    FormattedTextControl,
+    HSplit,
+    Layout,
+    Window,
+)
 from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output import Output
 from prompt_toolkit.styles import BaseStyle
 from prompt_toolkit.widgets import SearchToolbar
 
 from aoshell.errors import AoError
+from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
 from aoshell.shell.drawing import LeanRenderer, terminal_output
 from aoshell.shell.keys import Target, bindings
 from aoshell.shell.multiline import chunks
-from aoshell.shell.outcome import Interrupted, Outcome, Reply
-from aoshell.shell.render import Renderer, clean, prompt_text, width_of
+from aoshell.shell.outcome import Outcome, Reply
+from aoshell.shell.render import Renderer, cell, clean, prompt_text, width_of
 from aoshell.shell.session import Session
 
 _PRIVATE = 0o600
@@ -68,6 +77,8 @@ class Prompt(Target):
         self._running: Task[object] | None = None
         self._interrupted = False
         self._busy = bool(first)
+        self._watching: Task[None] | None = None
+        self._stage = ""
         self._question: tuple[str, asyncio.Future[str]] | None = None
         self._lexer: Lexer | None = None
         self._buffer = Buffer(history=_history(history), multiline=True)
@@ -80,6 +91,14 @@ class Prompt(Target):
 
     def feed(self, said: str) -> None:
         self.renderer.feed(said)
+
+    asks = True
+
+    def opened(self, node: Node) -> None:
+        if "remote" in node.capabilities:
+            from aoshell.shell.waiting import show
+
+            self._watching = asyncio.create_task(show(node, self._show_stage))
 
     async def confirm(self, question: str) -> bool:
         self._question = (question, asyncio.get_running_loop().create_future())
@@ -110,6 +129,7 @@ class Prompt(Target):
             await self._app.run_async(handle_sigint=False, set_exception_handler=False)
         finally:
             background.cancel()
+            self._stop_watching()
             if not work.done():
                 work.cancel()
             # Not awaited bare: a failure to open the session is what the caller must hear of.
@@ -137,6 +157,7 @@ class Prompt(Target):
 
     async def _work(self, opening: Task[Session]) -> None:
         session = self._session = await asyncio.shield(opening)
+        self._stop_watching()
         self._app.invalidate()
         while True:
             while not self._queue:
@@ -148,11 +169,31 @@ class Prompt(Target):
             if not drawn:
                 self.write(self._echo(line))
             self._busy = True
-            outcome = await self._outcome(session, line)
+            outcome = await self._watched(session, line)
             self.renderer.outcome(line, outcome)
             session.feed.release()
             if isinstance(outcome, Reply) and outcome.leave:
                 return
+
+    async def _watched(self, session: Session, line: str) -> Outcome:
+        """Run a line, and show what a remote node is waited for."""
+        self.opened(session.node)
+        try:
+            return await self._outcome(session, line)
+        finally:
+            self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        if self._watching:
+            self._watching.cancel()
+            self._watching = None
+            self._show_stage("")
+
+    def _show_stage(self, said: str) -> None:
+        shown = cell(said)
+        if shown != self._stage:
+            self._stage = shown
+            self._app.invalidate()
 
     async def _outcome(self, session: Session, line: str) -> Outcome:
         """Run a line in the worker's own task: Ctrl-C cancels what it awaits, not the worker."""
@@ -163,7 +204,7 @@ class Prompt(Target):
             if not self._interrupted or self._running is None:
                 raise
             self._running.uncancel()
-            return Interrupted(session.sent)
+            return session.given_up
         finally:
             self._running, self._interrupted = None, False
 
@@ -274,12 +315,13 @@ class Prompt(Target):
 
     def _finish_drawing(self) -> None:
         """Leave the line standing as it is and go on below it."""
+        self._stage = ""
         self._renderer.finish(self._app, self._window)
 
     def _shown(self) -> str:
         """What the drawing depends on, "" when there is nothing to see but the answer to come."""
         searching = self._app.layout.is_searching
-        return self._prefix_text() + self._buffer.text + ("\n" if searching else "")
+        return self._stage + self._prefix_text() + self._buffer.text + ("\n" if searching else "")
 
     # --- drawing
 
@@ -312,8 +354,13 @@ class Prompt(Target):
         self._window = window = Window(
             control, wrap_lines=True, dont_extend_height=True, get_line_prefix=self._line_prefix
         )
+        waits = FormattedTextControl(lambda: self._stage, focusable=False)
+        above = ConditionalContainer(
+            Window(waits, height=1, dont_extend_height=True),
+            Condition(lambda: bool(self._stage) and not self._question),
+        )
         app: Application[None] = Application(
-            Layout(HSplit([window, search]), focused_element=window),
+            Layout(HSplit([above, window, search]), focused_element=window),
             key_bindings=bindings(self, self._buffer),
             erase_when_done=True,
             include_default_pygments_style=False,

@@ -12,7 +12,12 @@ from aoshell.shell.options import Options
 
 _EPILOGUE = """\
 Without a terminal, or with --run or --json, each line waits until all that it caused is done:
-answers go to stdout, everything else to stderr, and the exit code is 1 if any line failed."""
+answers go to stdout, everything else to stderr, and the exit code is 1 if any line failed.
+A new NAME makes a process. More of the network: --mu-url, --cu-url, --su-url, --gateway-url URL."""
+
+
+# What says where; each is the flag's name without dashes, or with -url behind it.
+_NETWORK = ("node", "profile", "mu", "cu", "su", "gateway", "scheduler", "authority")
 
 
 class _Script(argparse.Action):
@@ -45,8 +50,7 @@ def parse(arguments: Sequence[str]) -> Options:
             hint="they come in pairs: --tag-name N --tag-value V",
         )
     reference = given.process or ""
-    if given.list and reference:
-        raise UsageError(f"--list takes no name, but got {reference}", hint="aoshell --list")
+    _refuse_contradictions(given, reference)
     if any("\ud800" <= character <= "\udfff" for character in reference):
         raise UsageError("the name of a process is UTF-8 text, and this one is not")
     script = given.script or []
@@ -61,39 +65,94 @@ def parse(arguments: Sequence[str]) -> Options:
         wallet=given.wallet or "",
         seconds=given.timeout,
         megabytes=given.memory,
+        network=_network(given),
+        verify=given.verify and given.verify == "on",
+        watch=given.watch or "",
         list=given.list,
         json=given.json,
         no_wait=given.no_wait,
     )
 
 
+def _refuse_contradictions(given: argparse.Namespace, reference: str) -> None:
+    if given.list and reference:
+        raise UsageError(f"--list takes no name, but got {reference}", hint="aoshell --list")
+    if given.watch is None:
+        return
+    besides = {reference: reference, "--list": given.list, "--json": given.json}
+    besides |= {"--run or --load": given.script}
+    for flag, value in besides.items():
+        if value:
+            raise UsageError(f"--watch only follows, and {flag} does not go with it")
+
+
+def _network(given: argparse.Namespace) -> dict[str, str]:
+    """What was said of the node, by the names that profiles know."""
+    said = {key: value for key in _NETWORK if (value := getattr(given, key)) is not None}
+    return said | ({"legacy": "--legacy"} if given.legacy else {})
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "aoshell",
+        usage="aoshell [NAME|ID] [flags]",
         description="An interactive shell for AO processes, with a node built in.",
         epilog=_EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
+        add_help=False,
     )
-    flag = parser.add_argument
-    flag("process", nargs="?", metavar="NAME|ID", help="the process; a new name makes one")
+    parser.add_argument("process", nargs="?", metavar="NAME|ID", help=argparse.SUPPRESS)
+    _what_to_do(parser.add_argument_group("what to do").add_argument)
+    _new_process(parser.add_argument_group("a new process").add_argument)
+    _which_node(parser.add_argument_group("another node than the built-in one").add_argument)
+    return parser
+
+
+def _what_to_do(flag: Callable[..., object]) -> None:
     flag("--run", action=_Script, dest="script", metavar="CODE", help="evaluate and leave")
     flag("--load", action=_Script, dest="script", metavar="FILE", help="as .load, first")
-    flag("--module", metavar="ID|FILE", help="what a new process is made of")
-    flag("--data", metavar="FILE", help="data of a new process")
-    flag("--tag-name", action="append", metavar="NAME", help="tag of a new process")
-    flag("--tag-value", action="append", metavar="VALUE", help="its value")
-    flag("--cron", metavar="N-UNIT", help="let a new process tick, e.g. 5-minutes")
+    flag("--watch", type=_named, metavar="NAME|ID", help="only follow a process; Ctrl-C leaves")
+    flag("--list", action="store_true", help="list the processes and leave")
+    flag("--json", action="store_true", help="one object a line (docs/json.md)")
+    flag("--no-wait", action="store_true", help="wait for a line's own result only")
     flag("--wallet", metavar="FILE", help="an Arweave key (JWK) instead of the home's own")
     flag(
         "--timeout", type=_within("seconds"), metavar="S", help="seconds that a message may compute"
     )
     flag("--memory", type=_within("memory"), metavar="MB", help="heap of a process")
-    flag("--list", action="store_true", help="list the processes and leave")
-    flag("--json", action="store_true", help="one object a line (docs/json.md)")
-    flag("--no-wait", action="store_true", help="wait for a line's own result only")
-    flag("--version", action="version", version=f"aoshell {__version__}")
-    return parser
+    flag("--help", "-h", action="help", help="show this")
+    flag("--version", action="version", version=f"aoshell {__version__}", help="show it")
+
+
+def _new_process(flag: Callable[..., object]) -> None:
+    flag("--module", metavar="ID|FILE", help="what it is made of")
+    flag("--data", metavar="FILE", help="its data")
+    flag("--tag-name", action="append", metavar="NAME", help="a tag…")
+    flag("--tag-value", action="append", metavar="VALUE", help="…and its value")
+    flag("--cron", metavar="N-UNIT", help="let it tick, e.g. 5-minutes")
+
+
+def _which_node(flag: Callable[..., object]) -> None:
+    flag("--node", type=_named, metavar="URL|PROFILE", help="a HyperBEAM node, or as --profile")
+    flag("--profile", type=_named, metavar="NAME", help="of the config file (docs/remote.md)")
+    flag("--legacy", action="store_true", help="the legacy network: MU, SU and CU")
+    for key in ("mu", "cu", "su", "gateway"):
+        flag(f"--{key}-url", type=_named, dest=key, metavar="URL", help=argparse.SUPPRESS)
+    for key in ("scheduler", "authority"):
+        flag(f"--{key}", type=_named, metavar="ADDRESS", help=f"{key} of a new process there")
+    flag("--verify", choices=("on", "off"), help="refuse answers that the node does not sign")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=100)
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def _within(name: str) -> Callable[[str], float]:

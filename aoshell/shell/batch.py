@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 
 from aoshell.errors import AoError
+from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
 from aoshell.settings import Settings
 from aoshell.shell.multiline import Assembler
-from aoshell.shell.outcome import Reply
-from aoshell.shell.render import Renderer
+from aoshell.shell.outcome import Failure, Reply
+from aoshell.shell.render import Renderer, interrupted
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 
@@ -23,16 +24,35 @@ _STOPPING = 5.0  # seconds
 
 
 class BatchFront:
-    """A session's front where nobody can be asked: answers to stdout, the rest to stderr."""
+    """A session's front where nobody can be asked: answers to stdout, the rest to stderr.
 
-    def __init__(self, renderer: Renderer) -> None:
+    Args:
+        show: takes what arrives besides answers; the renderer's feed by default.
+    """
+
+    asks = False
+
+    def __init__(self, renderer: Renderer, show: Callable[[str], None] | None = None) -> None:
         self._renderer = renderer
+        self._show = show or renderer.feed
+        self._reporting: asyncio.Task[None] | None = None
+
+    def opened(self, node: Node) -> None:
+        if "remote" in node.capabilities:
+            from aoshell.shell.waiting import report
+
+            self._reporting = asyncio.create_task(report(node, self._renderer.note))
 
     def partial(self, result: Result) -> None:
         self._renderer.partial(result)
 
     def feed(self, said: str) -> None:
-        self._renderer.feed(said)
+        self._show(said)
+
+    def close(self) -> None:
+        """Report nothing any more."""
+        if self._reporting:
+            self._reporting.cancel()
 
     async def confirm(self, question: str) -> bool:
         del question
@@ -54,16 +74,41 @@ async def run_batch(
     Raises:
         AoError: the session could not be opened.
     """
-    session = await open_session(start, settings, open_node, BatchFront(renderer), patience)
+    front = BatchFront(renderer)
     try:
-        return await run_lines(session, _all(script, read_stdin), renderer)
-    except asyncio.CancelledError:
-        # Ctrl-C: else the next start would compute again what was waited for.
-        with suppress(AoError, TimeoutError):
-            await asyncio.wait_for(_stopped(session), _STOPPING)
-        raise
+        session = await open_session(start, settings, open_node, front, patience)
+        try:
+            return await run_lines(session, _all(script, read_stdin), renderer)
+        except asyncio.CancelledError:
+            await _give_up(session, renderer)
+            raise
+        finally:
+            await close_session(session)
     finally:
-        await close_session(session)
+        front.close()
+
+
+async def run_watch(
+    start: Start, settings: Settings, open_node: OpenNode, renderer: Renderer
+) -> int:
+    """Follow a process and evaluate nothing, until Ctrl-C. Returns the exit code.
+
+    Raises:
+        AoError: there is no such process, or its node cannot be asked.
+    """
+    front = BatchFront(renderer, renderer.followed)
+    try:
+        session = await open_session(start, settings, open_node, front, Patience.OWN)
+        try:
+            renderer.note(f"following {session.attached.id}; Ctrl-C leaves")
+            await session.followed()
+        except asyncio.CancelledError:
+            return 0
+        finally:
+            await close_session(session)
+    finally:
+        front.close()
+    return 1
 
 
 async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Renderer) -> int:
@@ -76,8 +121,19 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
         code = code if outcome.ok else 1
         if isinstance(outcome, Reply) and outcome.leave:
             break
+        if isinstance(outcome, Failure) and outcome.error is session.lacking:
+            break  # nothing that follows has a process to run in
         await session.settle()
     return code
+
+
+async def _give_up(session: Session, renderer: Renderer) -> None:
+    """Ctrl-C: a line is stopped, else the next start would compute it again; or left to go on."""
+    if "cancel" in session.node.capabilities:
+        with suppress(AoError, TimeoutError):
+            await asyncio.wait_for(_stopped(session), _STOPPING)
+    elif session.sending:
+        renderer.note(interrupted(session.given_up))
 
 
 async def _stopped(session: Session) -> None:

@@ -50,6 +50,8 @@ class Feed:
         try:
             async for event in events:
                 await self._take(event)
+        except AoError as error:
+            self._tell(f"what arrives is not shown any more: {error}")
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
 from aoshell.settings import Settings
 from aoshell.shell.session import Front, Patience, Session
@@ -20,11 +21,22 @@ class _Later:
     def __init__(self) -> None:
         self._front: asyncio.Future[Front] = asyncio.get_running_loop().create_future()
         self._said: list[str] = []
+        self._node: Node | None = None
 
     def become(self, front: Front) -> None:
         self._front.set_result(front)
         for said in self._said:
             front.feed(said)
+        if self._node:
+            front.opened(self._node)
+
+    asks = True
+
+    def opened(self, node: Node) -> None:
+        if self._front.done():
+            self._front.result().opened(node)
+        else:
+            self._node = node
 
     def feed(self, said: str) -> None:
         if self._front.done():

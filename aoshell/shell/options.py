@@ -15,6 +15,9 @@ class Options:
         runs: whether --run was among them: then nothing is read from standard input.
         pairs: the names and values of --tag-name and --tag-value.
         seconds, megabytes: limits, None for the node's own.
+        network: which node, by the names that `profiles.resolve` takes.
+        verify: whether answers must be signed, None for the node's own way.
+        watch: the process to follow only, "" for none.
     """
 
     reference: str = ""
@@ -27,6 +30,9 @@ class Options:
     wallet: str = ""
     seconds: float | None = None
     megabytes: float | None = None
+    network: dict[str, str] = field(default_factory=dict)
+    verify: bool | None = None
+    watch: str = ""
     list: bool = False
     json: bool = False
     no_wait: bool = False

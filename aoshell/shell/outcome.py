@@ -16,6 +16,9 @@ _SGR = r"(?:\x1b\[[0-9;]*m)+"
 _ARRIVED = re.compile(
     rf"(?:^|\n){_SGR}New Message From {_SGR}\S+{_SGR}: (?:{_SGR})?Action = {_SGR}Eval{_SGR}\s*\Z"
 )
+# What the built-in environment has and the published ones lack.
+_SPAWN = re.compile(r"attempt to call a nil value \(global 'spawn'\)")
+_NO_SPAWN = "this process has no spawn: use Spawn(…), or .spawn MODULE [as NAME]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ class Answer:
         return not _ARRIVED.search(self.own.output)
 
     @property
+    def hint(self) -> str:
+        """What to use instead of what this process lacks, "" where nothing is known."""
+        return _NO_SPAWN if _SPAWN.search(self.last.error) else ""
+
+    @property
     def ok(self) -> bool:
         return self.last.ok and self.evaluated and not self.waiting
 
@@ -97,9 +105,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A line that nobody waits for any more; `receipt` is None when it was not sent yet."""
+    """A line that nobody waits for any more.
+
+    Attributes:
+        receipt: None where the node has not said that it took the message.
+        sending: id of the message where nobody knows whether a remote node took it, or "".
+        stops: whether the node can be told to stop computing.
+    """
 
     receipt: Receipt | None
+    sending: str = ""
+    stops: bool = True
     ok: bool = False
 
 

@@ -10,10 +10,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import IO
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import ProcessInfo, Receipt
+from aoshell.nodes.base import ProcessInfo
 from aoshell.protocol.message import Outgoing, Result, text
 from aoshell.shell.errors_view import split_error, view
 from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome, Reply, Table
@@ -101,6 +102,25 @@ def process_table(processes: Iterable[ProcessInfo]) -> Table:
     return Table(columns, rows, frozenset({"SLOTS", "TAIL", "MEMORY", "DISK", "WAITING"}))
 
 
+def remote_table(processes: Iterable[ProcessInfo]) -> Table:
+    """`.ps` and `--list` of a node somewhere else, which tells less."""
+    rows = tuple(
+        (info.name or "-", info.id, info.module or "-", moment(info.created)) for info in processes
+    )
+    return Table(("NAME", "ID", "MODULE", "MADE"), rows)
+
+
+def moment(milliseconds: int) -> str:
+    """A point in time in the user's zone, "-" where it is not known."""
+    if milliseconds <= 0:
+        return "-"
+    import time
+
+    with suppress(ValueError, OverflowError, OSError):
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(milliseconds / 1000))
+    return "-"
+
+
 def process_value(info: ProcessInfo) -> dict[str, object]:
     """One process for `--json`."""
     from dataclasses import asdict
@@ -155,8 +175,8 @@ class Renderer:
                 self._reply(outcome)
             case Failure(error):
                 self.error(error)
-            case Interrupted(receipt):
-                self.note(_interrupted(receipt))
+            case Interrupted():
+                self.note(interrupted(outcome))
 
     def partial(self, result: Result) -> None:
         """What a line printed that now waits for another message."""
@@ -167,6 +187,10 @@ class Renderer:
         """What arrived besides."""
         self._untrusted(self._err, said)
 
+    def followed(self, said: str) -> None:
+        """What arrived, where it is all that was asked for."""
+        self._untrusted(self._out, said)
+
     def note(self, said: str) -> None:
         """A sentence of the shell's own."""
         self._untrusted(self._err, said)
@@ -174,10 +198,10 @@ class Renderer:
     def error(self, error: AoError) -> None:
         self._untrusted(self._err, str(error))
 
-    def processes(self, processes: Iterable[ProcessInfo]) -> None:
+    def processes(self, processes: Iterable[ProcessInfo], *, remote: bool = False) -> None:
         """`--list`."""
         if not self._json:
-            self._table(process_table(processes))
+            self._table((remote_table if remote else process_table)(processes))
             return
         for info in processes:
             self._object(process_value(info))
@@ -187,6 +211,8 @@ class Renderer:
             self._untrusted(self._out, answer.last.output)
         if not answer.last.ok:
             self._untrusted(self._err, failure_text(answer.last, answer.sources))
+            if answer.hint:
+                self.note(f"  → {answer.hint}")
         if not answer.evaluated:
             self.note(UNEVALUATED)
         if answer.waiting:
@@ -253,7 +279,7 @@ def _answer_value(answer: Answer) -> dict[str, object]:
         "ok": answer.ok,
         "outcome": _outcome_word(answer),
         "process": answer.own.process,
-        "slot": answer.own.slot if answer.receipt else None,
+        "slot": answer.own.slot if answer.receipt and answer.own.slot >= 0 else None,
         "resumed": answer.later.slot if answer.later else None,
         "output": "\n".join(said for result in results if (said := _said(result))),
         "error": split_error(answer.last.error)[1] if answer.evaluated else UNEVALUATED,
@@ -284,14 +310,22 @@ def _message_value(message: Outgoing) -> dict[str, object]:
     }
 
 
-def _interrupted(receipt: Receipt | None) -> str:
+def interrupted(given_up: Interrupted) -> str:
+    """How what was given up is picked up again."""
+    receipt = given_up.receipt
     if receipt is None:
+        if given_up.sending:
+            return (
+                "Given up while it was sent: whether it arrived is not known."
+                f" .result {given_up.sending} shows what became of it, if it did."
+            )
         return "Given up before it was sent; .messages shows what was."
     if receipt.slot is None:
         return f"No longer waiting; it goes on. .result {receipt.id} shows what became of it."
+    again = ", .waits what waits; Ctrl-C again stops it" if given_up.stops else ""
     return (
         f"No longer waiting for slot {receipt.slot}; it goes on. .result {receipt.slot} shows its"
-        " result, .waits what waits; Ctrl-C again stops it."
+        f" result{again}."
     )
 
 

@@ -21,7 +21,7 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.shell.errors_view import TYPED
 from aoshell.shell.feed import Feed, Line, short
 from aoshell.shell.multiline import is_command
-from aoshell.shell.outcome import Answer, Failure, Outcome
+from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome
 
 EVAL = Tag("Action", "Eval")
 UNKNOWN = ""  # the owner of a process that its node tells nothing of
@@ -36,7 +36,16 @@ class Patience(Enum):
 
 
 class Front(Protocol):
-    """What a session needs of the screen, or of the pipe."""
+    """What a session needs of the screen, or of the pipe.
+
+    Attributes:
+        asks: whether somebody is there to answer `confirm`.
+    """
+
+    asks: bool
+
+    def opened(self, node: Node) -> None:
+        """From now on this node is what is waited for."""
 
     def partial(self, result: Result) -> None:
         """Show what a line printed that now waits for another message."""
@@ -55,21 +64,33 @@ class Session:
         wallet: done when the key is loaded; until then lines wait for it.
         front: see `Front`.
         patience: how long lines are waited for.
+        network: tags of every process made here, on a remote node.
 
     Attributes:
         sent: what the last line scheduled; None while it has not.
+        sending: id of the message that the last line made, "" while it has not.
+        lacking: why no process is attached, where one should be.
         wallet_note: said once to whoever waits for the wallet; "" says nothing.
     """
 
     def __init__(
-        self, node: Node, wallet: asyncio.Future[Wallet], front: Front, patience: Patience
+        self,
+        node: Node,
+        wallet: asyncio.Future[Wallet],
+        front: Front,
+        patience: Patience,
+        network: tuple[Tag, ...] = (),
     ) -> None:
         self.node = node
         self.front = front
         self.patience = patience
         self.feed = Feed(node, front.feed)
         self.process: ProcessInfo | None = None
+        self.network = network
         self.sent: Receipt | None = None
+        self.last_line = ""  # id of the newest Eval
+        self.sending = ""
+        self.lacking: AoError | None = None
         self.sources: dict[str, str] = {}
         self.wallet_note = ""
         self._wallet = wallet
@@ -83,19 +104,28 @@ class Session:
 
     async def run(self, line: str) -> Outcome:
         """What a complete line comes to. Cancelling gives the wait up, never what was sent."""
-        self.sent = None
+        self.sent, self.sending = None, ""
+        outcome: Outcome
         try:
             if is_command(line):
                 from aoshell.shell.commands import run
 
-                return await run(self, line)
-            return await self.evaluate(line)
+                outcome = await run(self, line)
+            else:
+                outcome = await self.evaluate(line)
         except AoError as error:
-            return Failure(error)
+            outcome = Failure(error)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            return Failure(_internal(error))
+            outcome = Failure(_internal(error))
+        self.sending = ""
+        return outcome
+
+    @property
+    def remote(self) -> bool:
+        """Whether the node is somewhere else."""
+        return "remote" in self.node.capabilities
 
     @property
     def attached(self) -> ProcessInfo:
@@ -105,7 +135,9 @@ class Session:
             AoError: stage "usage", when there is none.
         """
         if self.process is None:
-            raise AoError("no process is attached", stage="usage", hint=".ps, then .attach NAME")
+            raise self.lacking or AoError(
+                "no process is attached", stage="usage", hint=".ps, then .attach NAME"
+            )
         return self.process
 
     async def evaluate(
@@ -123,10 +155,12 @@ class Session:
         self.sources.update(sources or {})
         known = self.sources | {TYPED: code if shown is None else shown}
         item = await self._signed(code)
+        self.sending = item.id
         line, answered = self.feed.expect(item.id), False
         try:
             # Awaited as it is: a task of its own would cost what a process takes to answer.
             receipt = self.sent = await self.node.send(self.attached.id, item)
+            self.last_line = receipt.id
             own = await self.node.result(receipt.process, receipt.place)
             self._keep_prompt(own)
             answered = True
@@ -150,10 +184,19 @@ class Session:
         """Whether the node knows when all that a line caused is done."""
         return "settled" in self.node.capabilities
 
+    @property
+    def given_up(self) -> Interrupted:
+        """What a line comes to that nobody waits for any more."""
+        return Interrupted(self.sent, self.sending if self.remote else "", self._stops)
+
+    @property
+    def _stops(self) -> bool:
+        return "cancel" in self.node.capabilities
+
     async def stop(self) -> bool:
         """Stop computing the line that was given up last; False if it was done already."""
         sent = self.sent
-        if sent is None or sent.slot is None or "cancel" not in self.node.capabilities:
+        if sent is None or sent.slot is None or not self._stops:
             return False
         return await self.node.cancel(sent.process, sent.slot)
 
@@ -197,7 +240,10 @@ class Session:
         name = info.name or short(info.id)
         self.feed.attach(info.id, name)
         self.feed.prompt = info.prompt or f"{name}> "
-        await self.node.watch(info.id)
+        try:
+            await self.node.watch(info.id)
+        except AoError as error:
+            self.front.feed(f"what arrives there is not shown: {error}")
 
     async def wallet(self) -> Wallet:
         """The wallet, once there is one.
@@ -225,6 +271,10 @@ class Session:
             f".attach {owner.id[:12]} and let the owner send it: "
             f'Send({{Target = "{process.id}", Action = "Eval", Data = "…"}})'
         )
+
+    async def followed(self) -> None:
+        """Wait until the node's events end."""
+        await self._following
 
     async def close(self) -> None:
         """End the subscription. The node stays open: who opened it closes it."""

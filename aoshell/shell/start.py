@@ -9,22 +9,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Limits, Node, ProcessInfo
+from aoshell.nodes.base import Limits, Node, NotFound, ProcessInfo
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings, ensure_wallet, load_wallet
-from aoshell.shell.errors_view import split_error
-from aoshell.shell.render import failure_text
 from aoshell.shell.session import Front, Patience, Session
+from aoshell.shell.spawning import ID, Definition, born, spawn
 
-OpenNode = Callable[[Settings, Limits], Awaitable[Node]]
+Key = Callable[[], Awaitable[Wallet]]
+OpenNode = Callable[[Settings, Limits, Key], Awaitable[Node]]
 
 DEFAULT_NAME = "default"
 DEFAULT_MODULE = "aos"
 
-_ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _SHORTEST_ID = 6
+_OURS = ("wallet", "home")  # stages that no node is to blame for
 _CRON = re.compile(r"\d+-(second|minute|hour|day|week|month|year)s?\Z")
+
+
+def _nowhere(_: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,13 @@ class Start:
         cron: "N-unit" for a new process, or "".
         wallet: a wallet's file, or "" for the home's own.
         limits: what processes may use.
+        default_module: for a new process where `module` says nothing; "" for none.
+        network: tags of every new process there: who schedules it, whom it trusts.
+        place: the remote node and what chose it, as a person reads it; "" for the built-in one.
+        named: the user has named the process.
+        existing: never make one.
+        elsewhere: the remote node on which a name or id is known to live, and the flags that lead
+            there; None where nothing is known.
     """
 
     reference: str = DEFAULT_NAME
@@ -48,6 +59,12 @@ class Start:
     cron: str = ""
     wallet: str = ""
     limits: Limits = field(default_factory=Limits)
+    default_module: str = DEFAULT_MODULE
+    network: tuple[Tag, ...] = ()
+    place: str = ""
+    named: bool = False
+    existing: bool = False
+    elsewhere: Callable[[str], tuple[str, str] | None] = _nowhere
 
     @property
     def only_new(self) -> str:
@@ -66,6 +83,9 @@ async def open_session(
 ) -> Session:
     """A session with a process attached; `close_session()` ends it.
 
+    On a remote node that cannot be reached the session opens without a process: there is much to
+    look at still.
+
     Raises:
         AoError: a stage on the way failed; nothing is left open.
     """
@@ -77,20 +97,38 @@ async def open_session(
         None, _ready_wallet, wallet_file, not start.wallet
     )
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
-    node = await open_node(settings, start.limits)
+    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet))
     try:
-        session = Session(node, wallet, front, patience)
+        front.opened(node)
+        session = Session(node, wallet, front, patience, start.network)
         if new:
             session.wallet_note = (
                 f"Making your wallet, once: {wallet_file}. The first answer waits for it."
             )
         # The subscription begins with the first step of its task.
         await asyncio.sleep(0)
-        await session.attach(await _find_or_spawn(session, start))
+        await (_attach_there if session.remote else _attach)(session, start)
     except BaseException:
         await node.close()
         raise
     return session
+
+
+async def _attach(session: Session, start: Start) -> None:
+    await session.attach(await _find_or_spawn(session, start))
+
+
+async def _attach_there(session: Session, start: Start) -> None:
+    if start.place:
+        session.front.feed(start.place)
+    try:
+        await _attach(session, start)
+    except AoError as error:
+        if start.existing or isinstance(error, UsageError) or error.stage in _OURS:
+            raise
+        session.lacking = error
+        if session.front.asks:
+            session.front.feed(str(error))
 
 
 def _ready_wallet(path: Path, make: bool) -> Wallet:
@@ -107,8 +145,13 @@ async def close_session(session: Session) -> None:
 
 
 async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
-    found = await _find(session.node, start.reference)
+    try:
+        found = await _find(session.node, start.reference)
+    except AoError:
+        _refuse_elsewhere(session, start)
+        raise
     if found is None:
+        _refuse_elsewhere(session, start)
         return await _spawn(session, start)
     if start.only_new:
         raise UsageError(
@@ -122,8 +165,12 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
     """The process, or None where the reference is a name that is free."""
     try:
         return await node.find(reference)
+    except NotFound:
+        if ID.match(reference):
+            raise
+        return None
     except AoError:
-        if _ID.match(reference):
+        if "remote" in node.capabilities or ID.match(reference):
             raise
         # Not free, but ambiguous: a failed look-up must never make a new process of that name.
         for info in await node.processes():
@@ -133,45 +180,42 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
         return None
 
 
+def _refuse_elsewhere(session: Session, start: Start) -> None:
+    """Raises AoError where what this node lacks is known to live on another."""
+    known = None if session.remote else start.elsewhere(start.reference)
+    if known:
+        where, flags = known
+        raise AoError(
+            f"{start.reference} lives on {where}",
+            stage="find",
+            hint=f"aoshell {start.reference} {flags} (--node local: look here only)",
+        )
+
+
 async def _spawn(session: Session, start: Start) -> ProcessInfo:
+    if start.existing:
+        raise AoError(
+            f"there is no process {start.reference} to follow",
+            stage="find",
+            hint="look at the spelling, or give its id; --list shows those known",
+        )
     if start.cron and not _CRON.match(start.cron):
         raise UsageError(f"--cron {start.cron} is no interval", hint="--cron 5-minutes")
-    node = session.node
-    tags = [("Module", await _module(node, start.module)), ("Name", start.reference)]
-    if start.cron:
-        tags += [("Cron-Interval", start.cron), ("Cron-Tag-Action", "Cron")]
-    data = _file(start.data) if start.data else b""
-    item = await session.sign("", (*tags_of(tags), *start.tags), data)
-    receipt = await node.spawn(item, start.reference)
-    made = await node.result(receipt.process, receipt.place)
-    if not made.ok:
+    if session.remote and not start.named and not session.front.asks:
         raise AoError(
-            f"{start.reference} ({receipt.process}) was made, but its first message failed: "
-            f"{split_error(failure_text(made, {}))[1]}",
-            stage="spawn",
-            hint=f"choose another NAME; .delete {receipt.process[:12]} forgets this one",
+            f"no process {start.reference} is there, and a script must name what it makes",
+            stage="find",
+            hint="aoshell NAME --node URL --run …",
         )
-    info = await node.find(receipt.process)
-    session.front.feed(f"New process {start.reference}: {info.id}")
+    tags = start.tags
+    if start.cron:
+        cron = [("Cron-Interval", start.cron), ("Cron-Tag-Action", "Cron")]
+        tags = (*tags_of(cron), *tags)
+    data = _file(start.data) if start.data else b""
+    module = start.module or start.default_module
+    info = await spawn(session, Definition(start.reference, module, data, tags))
+    session.front.feed(born(info))
     return info
-
-
-async def _module(node: Node, reference: str) -> str:
-    if reference and Path(reference).expanduser().is_file():
-        return (await node.upload(_program(Path(reference).expanduser()), "")).id
-    return (await node.fetch(reference or DEFAULT_MODULE)).id
-
-
-def _program(path: Path) -> bytes:
-    """A module's bytes: WASM as it is, Lua with what it requires."""
-    from aoshell.shell.bundle import bundle, read, refuse_bad_syntax
-
-    data = read(path)
-    if data.startswith(b"\0asm"):
-        return data
-    program = bundle(path)
-    refuse_bad_syntax(program)
-    return program.source
 
 
 def _file(name: str) -> bytes:

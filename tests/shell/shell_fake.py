@@ -31,6 +31,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, tags_of, text
 from aoshell.settings import Settings
+from aoshell.shell.start import Key, Start
 
 ADDRESS = "N" * 43
 
@@ -312,13 +313,17 @@ class FakeBackend:
     def warm(self) -> None:
         pass
 
-    async def open(self, settings: Settings, limits: Limits) -> FakeNode:
+    def prepared(self, start: Start, settings: Settings) -> Start:
         del settings
+        return start
+
+    async def open(self, settings: Settings, limits: Limits, key: Key) -> FakeNode:
+        del settings, key
         self.node.limits = limits
         return self.node
 
-    def processes(self, settings: Settings) -> Sequence[ProcessInfo]:
-        del settings
+    def processes(self, settings: Settings, tell: object) -> Sequence[ProcessInfo]:
+        del settings, tell
         return list(self.node.infos.values())
 
     def last_prompt(self, settings: Settings, name: str) -> str:

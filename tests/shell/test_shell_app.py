@@ -16,7 +16,7 @@ from aoshell.nodes.base import Limits
 from aoshell.settings import Settings
 from aoshell.shell.app import Prompt
 from aoshell.shell.session import Patience
-from aoshell.shell.start import Start, close_session, open_session
+from aoshell.shell.start import Key, Start, close_session, open_session
 
 
 class Output(DummyOutput):
@@ -57,7 +57,7 @@ def play(node: FakeNode, home: Settings, script: Script, *first: str, slow: floa
     """Run the prompt; `script` types. Returns what was printed."""
     output = Output()
 
-    async def opened(_: Settings, __: Limits) -> FakeNode:
+    async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
         await asyncio.sleep(slow)
         return node
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pexpect
@@ -185,17 +185,21 @@ class Terminal:
         while self.lines[-len(expected) :] != list(expected):
             if time.monotonic() > end:
                 raise AssertionError("\n".join(["not what was expected:", *self.lines]))
-            try:
-                self._stream.feed(self.child.read_nonblocking(65536, 0.05))
-            except pexpect.TIMEOUT:
-                continue
+            self.look()
+
+    def look(self) -> None:
+        """Take in what is printed within a moment."""
+        with suppress(pexpect.TIMEOUT):
+            self._stream.feed(self.child.read_nonblocking(65536, 0.05))
 
 
 @contextmanager
-def terminal(home: Settings, *arguments: str, **more: str) -> Iterator[Terminal]:
+def terminal(
+    home: Settings, *arguments: str, entry: Path = ENTRY, **more: str
+) -> Iterator[Terminal]:
     child = pexpect.spawn(
         sys.executable,
-        [str(ENTRY), *arguments],
+        [str(entry), *arguments],
         env=environment(home, **more),
         encoding="utf-8",
         dimensions=(24, 80),

@@ -12,23 +12,27 @@ import pytest
 from shell_fake import ADDRESS, FakeNode
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Event, Limits
+from aoshell.nodes.base import Event, Limits, Node
 from aoshell.protocol.message import Result, Tag
 from aoshell.settings import Settings
 from aoshell.shell.batch import run_batch
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
 from aoshell.shell.render import Renderer, outcome_value
 from aoshell.shell.session import Patience, Session
-from aoshell.shell.start import Start, close_session, open_session
+from aoshell.shell.start import Key, Start, close_session, open_session
 
 
 class Screen:
     """A front that keeps what it is shown."""
 
-    def __init__(self, sure: bool = False) -> None:
+    def __init__(self, sure: bool = False, asks: bool = True) -> None:
+        self.asks = asks
         self.said: list[str] = []
         self.partials: list[str] = []
         self.sure = sure
+
+    def opened(self, node: Node) -> None:
+        pass
 
     def partial(self, result: Result) -> None:
         self.partials.append(result.output)
@@ -55,7 +59,7 @@ def use(
     """Run `body` on an open session."""
 
     async def run() -> None:
-        async def opened(_: Settings, limits: Limits) -> FakeNode:
+        async def opened(_: Settings, limits: Limits, __: Key) -> FakeNode:
             node.limits = limits
             return node
 
@@ -504,7 +508,7 @@ def test_a_failed_load_binds_nothing(node: FakeNode, home: Settings, tmp_path: P
 
 def test_ctrl_c_in_a_pipe_stops_the_line(node: FakeNode, home: Settings) -> None:
     async def run() -> None:
-        async def opened(_: Settings, __: Limits) -> FakeNode:
+        async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
             return node
 
         renderer = Renderer(lambda _: None, lambda _: None, colour=False)

@@ -252,3 +252,9 @@ def test_a_line_without_a_known_place_has_no_caret() -> None:
 def test_the_message_of_an_error_is_told_from_what_was_printed() -> None:
     assert split_error("a\nb\n\n\x1b[31merror:\n\x1b[0mx:1: no") == ("a\nb", "x:1: no")
     assert split_error("x:1: error: no") == ("", "x:1: error: no")
+
+
+def test_a_place_behind_another_is_found() -> None:
+    """What is rethrown names the place that rethrew it first."""
+    error = f'[string ".handlers"]:723: {TYPED}:1: went wrong'
+    assert view(error, {TYPED: "foo() bar()"}) == "  1 │ foo() bar()"

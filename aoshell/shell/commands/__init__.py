@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Run = Callable[["Session", str], Awaitable[Reply]]
 
-_GROUPS = ("code", "processes", "messages", "node", "shell", "wasm")
+_GROUPS = (
+    *("code", "processes", "messages", "node", "remote", "shell", "traces", "wasm"),
+    "workbench",
+)
 
 
 @dataclass(frozen=True, slots=True)

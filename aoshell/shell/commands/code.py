@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aoshell.errors import AoError
+from aoshell.nodes.base import Module
 from aoshell.protocol.message import raw, text
 from aoshell.shell.bundle import Bundle, bundle, lines_of, literal, refuse_bad_syntax
 from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.remote import remote
 from aoshell.shell.outcome import Answer, Reply
+from aoshell.shell.render import size
 from aoshell.shell.session import Session
 
 
@@ -30,24 +34,28 @@ async def load(session: Session, rest: str) -> Reply:
         value["module"] = module.id
     answer = await session.evaluate(text(code), program.files, shown="")
     if "module" in value:
-        note = f"{note}\n{_stored(str(value['module']), answer)}".strip()
+        note = f"{note}\n{_bound(str(value['module']), answer)}".strip()
     return Reply(value, note=note, answer=answer, ok=answer.ok)
 
 
-def _stored(module: str, answer: Answer) -> str:
+def _bound(module: str, answer: Answer) -> str:
     """A line that failed is undone, and the name that it gave with it."""
     if answer.last.ok and answer.evaluated:
         return f"MyModule = {module}"
     return f"the module is stored as {module}, but MyModule is not bound"
 
 
-@command("publish", "FILE [as NAME]", file=True)
+@command("publish", "FILE [as NAME] [--yes]", file=True)
 async def publish(session: Session, rest: str) -> Reply:
     """Store a file as a module and say its id; evaluate nothing.
 
     Lua is bundled with the local files that it requires; WASM is taken as it is. A module that has
     a name can be spawned by it: spawn("NAME").
+    On a remote node that makes it public, for good: size, cost and destination are shown, and it
+    asks. A script says --yes.
     """
+    sure = rest.endswith(" --yes")
+    rest = rest.removesuffix(" --yes").rstrip()
     file, separator, name = rest.rpartition(" as ")
     if not separator:
         file, name = rest, ""
@@ -58,10 +66,31 @@ async def publish(session: Session, rest: str) -> Reply:
     if isinstance(program, Bundle):
         refuse_bad_syntax(program)
     data = program.source if isinstance(program, Bundle) else program
-    module = await session.node.upload(data, name.strip())
+    store = _made_public if session.remote else _stored_here
+    module = await store(session, data, name.strip(), sure)
     value = {"id": module.id, "kind": module.kind, "name": module.name}
     tree = lines_of(program.tree) if isinstance(program, Bundle) and program.tree.children else ()
     return Reply(value, text=module.id, note="\n".join(tree))
+
+
+async def _stored_here(session: Session, data: bytes, name: str, _: bool) -> Module:
+    return await session.node.upload(data, name)
+
+
+async def _made_public(session: Session, data: bytes, name: str, sure: bool) -> Module:
+    node = remote(session)
+    publication = await node.publication(await session.wallet(), data, name)
+    session.front.feed(
+        f"{publication.item.id}, public and permanent:\n"
+        f"  size         {size(publication.size)}\n"
+        f"  destination  {publication.destination}\n"
+        f"  cost         {publication.cost or 'the destination does not say'}"
+    )
+    if not sure and not await session.front.confirm("Publish it? [y/N] "):
+        raise AoError(
+            "nothing was published", stage="publish", hint="--yes publishes without asking"
+        )
+    return await node.publish(publication)
 
 
 @command("dryrun", "CODE")

@@ -100,7 +100,7 @@ async def messages(session: Session, rest: str) -> Reply:
     )
     if not any(result and result.gas for _, result in entries):
         table = table.without("GAS")
-    value = [_value(message, result) for message, result in entries]
+    value = [message_value(message, result) for message, result in entries]
     return Reply({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
 
 
@@ -217,7 +217,8 @@ def _kept_row(kept: Undelivered) -> tuple[str, ...]:
     )
 
 
-def _value(message: Message, result: Result | None) -> dict[str, object]:
+def message_value(message: Message, result: Result | None) -> dict[str, object]:
+    """A message and what it did, as docs/json.md says."""
     slot, tick = _place(message)
     return {
         "slot": slot,

@@ -1,4 +1,4 @@
-"""The node: .limits, .verify-log."""
+"""The node: .node, .limits, .verify-log."""
 
 from __future__ import annotations
 
@@ -8,10 +8,30 @@ from aoshell.errors import UsageError
 from aoshell.nodes.base import Limits
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
+from aoshell.shell.commands.remote import remote
 from aoshell.shell.feed import short
 from aoshell.shell.limits import MEGABYTE, RANGES
 from aoshell.shell.outcome import Reply, Table
 from aoshell.shell.session import Session
+
+
+@command("node")
+async def node(session: Session, rest: str) -> Reply:
+    """Say which node this is: its kind, address, endpoint, and what its answers are worth."""
+    if rest:
+        raise usage("node")
+    info = await session.node.info()
+    said = {"kind": info.kind, "address": info.address, "endpoint": info.endpoint}
+    said |= {name: value for name, value in info.details.items() if value}
+    said["unsigned answers"] = _unsigned(session)
+    rows = tuple((name, value) for name, value in said.items() if value)
+    return Reply(said, table=Table(("NODE", ""), rows))
+
+
+def _unsigned(session: Session) -> str:
+    if not session.remote:
+        return ""
+    return "refused (.verify on)" if remote(session).verify else "taken (.verify off)"
 
 
 @command("limits", "[NAME VALUE]")

@@ -1,4 +1,4 @@
-"""Processes: .ps, .attach, .export, .import, .delete."""
+"""Processes: .ps, .attach, .spawn, .export, .import, .delete."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import cast
 
 from aoshell.errors import AoError, Unsupported, UsageError
-from aoshell.nodes.base import LocalVerbs
+from aoshell.nodes.base import LocalVerbs, NotFound
 from aoshell.shell.bundle import read
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply
-from aoshell.shell.render import process_table, process_value, size
+from aoshell.shell.render import process_table, process_value, remote_table, size
 from aoshell.shell.session import Session
+from aoshell.shell.spawning import Definition
+from aoshell.shell.spawning import spawn as make
 
 _LARGEST = 1 << 30  # bytes of an exported process
 
@@ -24,7 +26,9 @@ def local(session: Session) -> LocalVerbs:
         Unsupported: the node is not one.
     """
     if "local" not in session.node.capabilities:
-        raise Unsupported("only the built-in node does that", hint="aoshell NAME opens it")
+        raise Unsupported(
+            "only the built-in node does that", hint="aoshell NAME --node local opens it"
+        )
     return cast(LocalVerbs, session.node)
 
 
@@ -33,11 +37,13 @@ async def ps(session: Session, rest: str) -> Reply:
     """List the processes of this node, newest first.
 
     TAIL is the number of slots behind the newest checkpoint: what a restart computes again.
+    On a remote node these are the processes that are known there.
     """
     if rest:
         raise usage("ps")
     processes = await session.node.processes()
-    return Reply([process_value(info) for info in processes], table=process_table(processes))
+    table = (remote_table if session.remote else process_table)(processes)
+    return Reply([process_value(info) for info in processes], table=table)
 
 
 @command("attach", "NAME|ID")
@@ -58,6 +64,37 @@ async def attach(session: Session, rest: str) -> Reply:
         note=f"attached to {info.name or short(info.id)} ({info.id}) to look at: its owner is "
         f"{info.owner}, and only its owner evaluates in it.\n  → {await session.way_in(info)}",
     )
+
+
+@command("spawn", "MODULE|ID [as NAME] [--yes]")
+async def spawn(session: Session, rest: str) -> Reply:
+    """Make a process of a module, and say its id; it is not attached.
+
+    MODULE is an id, or a name that a module was published under; on the built-in node it may be a
+    file, too. On a remote node a process is public and permanent: it asks first.
+    """
+    words = rest.split()
+    sure = words[-1:] == ["--yes"]
+    words = words[: len(words) - sure]
+    name = words[2] if len(words) == 3 and words[1] == "as" else ""
+    if len(words) != (3 if name else 1):
+        raise usage("spawn")
+    if name and await _taken(session, name):
+        raise UsageError(f"{name} exists already", hint="choose a new name")
+    info = await make(session, Definition(name, words[0], sure=sure))
+    value = {"id": info.id, "name": info.name, "module": info.module}
+    return Reply(value, text=info.id, note=f".attach {info.name or info.id[:12]}")
+
+
+async def _taken(session: Session, name: str) -> bool:
+    """Whether a process has this name. Raises AoError where that is not known."""
+    if not session.remote:
+        return any(info.name == name for info in await session.node.processes())
+    try:
+        await session.node.find(name)
+    except NotFound:
+        return False
+    return True
 
 
 @command("export", "FILE", file=True)

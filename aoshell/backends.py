@@ -1,0 +1,230 @@
+"""The node behind the shell: the built-in one, or one somewhere else.
+
+Here, and nowhere else, the shell is given its node: it knows `nodes.base` only. What is heavy is
+imported where it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import Limits, Module, Node, ProcessInfo
+    from aoshell.nodes.remote.client import Waiting
+    from aoshell.nodes.remote.gateway import Gateway
+    from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+    from aoshell.nodes.remote.legacy import LegacyNode
+    from aoshell.profiles import Endpoints
+    from aoshell.protocol.wallet import Wallet
+    from aoshell.sandbox.supervisor import Supervisor
+    from aoshell.settings import Settings
+    from aoshell.shell.start import Key, Start
+
+BOOK = "remote.db"  # what is remembered of remote nodes, in the state folder
+
+
+class Backend(Protocol):
+    """The node behind the shell; what is read only works while another shell holds it."""
+
+    def warm(self) -> None:
+        """Begin what takes time and needs neither settings nor an event loop."""
+
+    def prepared(self, start: Start, settings: Settings) -> Start:
+        """A start with what this node adds to it."""
+
+    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
+        """Open the node. `key` gives the wallet, once it is loaded."""
+
+    def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
+        """All processes, newest first. `tell` hears what takes long."""
+
+    def last_prompt(self, settings: Settings, name: str) -> str:
+        """The prompt that a process gave last, "" where there is none."""
+
+
+class LocalBackend:
+    """The built-in node.
+
+    Args:
+        said: the user asks for it by name; else a process that is known to live on a remote node
+            is not made again here.
+        endpoints: gives the gateway that code comes from which this node lacks.
+    """
+
+    def __init__(
+        self, said: bool = False, endpoints: Callable[[], Endpoints] | None = None
+    ) -> None:
+        self._supervisor: Supervisor | None = None
+        self._said = said
+        self._endpoints = endpoints
+
+    def warm(self) -> None:
+        from aoshell.sandbox.supervisor import Supervisor
+
+        self._supervisor = Supervisor()
+        self._supervisor.start()
+
+    def prepared(self, start: Start, settings: Settings) -> Start:
+        if self._said:
+            return start
+        from dataclasses import replace
+
+        return replace(start, elsewhere=lambda reference: _elsewhere(settings, reference))
+
+    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
+        del key
+        from aoshell.nodes.local.node import LocalNode
+
+        fetch = self._endpoints and partial(_fetched, self._endpoints, settings)
+        return await LocalNode.open(settings.state, limits, self._supervisor, fetch)
+
+    def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
+        del tell
+        from aoshell.nodes.local.peek import processes
+
+        return processes(settings.node_db)
+
+    def last_prompt(self, settings: Settings, name: str) -> str:
+        from aoshell.nodes.local.peek import last_prompt
+
+        return last_prompt(settings.node_db, name)
+
+
+class RemoteBackend:
+    """A node somewhere else."""
+
+    def __init__(self, endpoints: Endpoints, wallet: str, verify: bool | None) -> None:
+        self._endpoints = endpoints
+        self._wallet = wallet
+        self._verify = verify
+
+    def warm(self) -> None:
+        pass
+
+    def prepared(self, start: Start, settings: Settings) -> Start:
+        del settings
+        from dataclasses import replace
+
+        from aoshell.protocol.message import tags_of
+
+        where, wanted = self._endpoints, ("Scheduler", "Authority")
+        pairs = ((name, getattr(where, name.lower())) for name in wanted)
+        return replace(
+            start,
+            default_module=where.module,
+            network=tags_of((name, value) for name, value in pairs if value),
+            place=_place(where),
+        )
+
+    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
+        del limits  # they are its own
+        return remote_node(self._endpoints, settings, key, self._verify)
+
+    def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
+        import asyncio
+
+        return asyncio.run(self._processes(settings, tell))
+
+    async def _processes(
+        self, settings: Settings, tell: Callable[[str], None]
+    ) -> Sequence[ProcessInfo]:
+        import asyncio
+        from pathlib import Path
+
+        from aoshell.settings import load_wallet
+        from aoshell.shell.waiting import report
+
+        async def key() -> Wallet:
+            return load_wallet(Path(self._wallet).expanduser() if self._wallet else settings.wallet)
+
+        settings.make_folders()
+        node = remote_node(self._endpoints, settings, key, self._verify)
+        reporting = asyncio.create_task(report(node, tell))
+        try:
+            return await node.processes()
+        finally:
+            reporting.cancel()
+            await node.close()
+
+    def last_prompt(self, settings: Settings, name: str) -> str:
+        del settings, name
+        return ""
+
+
+def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: bool | None) -> Node:
+    """The one place where a remote node is made."""
+    from aoshell.nodes.remote.book import Book
+    from aoshell.nodes.remote.client import Waiting
+
+    waiting = Waiting()
+    gateway = _gateway(endpoints, settings, waiting)
+    book = Book(settings.state / BOOK)
+    node: HyperBeamNode | LegacyNode
+    if endpoints.kind == "legacynet":
+        from aoshell.nodes.remote.legacy import LegacyNode, LegacyUrls
+
+        names = ("mu", "cu", "su", "scheduler", "authority", "module")
+        urls = LegacyUrls(**{name: getattr(endpoints, name) for name in names})
+        node = LegacyNode(urls, book, gateway, key, waiting)
+    else:
+        from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+
+        node = HyperBeamNode(endpoints.node, book, gateway, key, waiting)
+    if verify is not None:
+        node.verify = verify
+    return node
+
+
+def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gateway:
+    from aoshell.nodes.remote.client import Client
+    from aoshell.nodes.remote.gateway import Gateway
+
+    bundler = Client(endpoints.bundler, waiting) if endpoints.bundler else None
+    return Gateway(Client(endpoints.gateway, waiting), settings.cache / "modules", bundler)
+
+
+async def _fetched(endpoints: Callable[[], Endpoints], settings: Settings, module: str) -> Module:
+    """Code by its transaction, for the built-in node."""
+    from aoshell.nodes.remote.client import Waiting
+
+    gateway = _gateway(endpoints(), settings, Waiting())
+    try:
+        return await gateway.module(module)
+    finally:
+        await gateway.close()
+
+
+def _place(endpoints: Endpoints) -> str:
+    """The remote node, and what chose it."""
+    where = endpoints.node or f"MU {endpoints.mu}, CU {endpoints.cu}, SU {endpoints.su}"
+    chosen = endpoints.sources.get("kind", "")
+    return f"on {where} ({endpoints.kind}, by {chosen})"
+
+
+def _elsewhere(settings: Settings, reference: str) -> tuple[str, str] | None:
+    """The remote node on which a name or id is known to live, and the flags that lead there."""
+    file = settings.state / BOOK
+    if not file.exists():
+        return None
+    import sqlite3
+    from contextlib import closing
+
+    query = (
+        "SELECT endpoint, json_extract(value, '$.device') FROM facts WHERE kind = 'process'"
+        " AND ? IN (key, json_extract(value, '$.name')) LIMIT 1"
+    )
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as book:
+            row = book.execute(query, (reference,)).fetchone()
+    except sqlite3.Error:
+        return None  # it is a comfort: what is remembered of other nodes stops nobody
+    if row is None:
+        return None
+    from aoshell.profiles import PUBLIC
+
+    url, device = row
+    if device:  # only HyperBEAM's processes have one
+        return url, f"--node {url}"
+    return url, "--legacy" if url == PUBLIC["mu"] else "--profile of that network"

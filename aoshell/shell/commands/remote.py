@@ -1,0 +1,116 @@
+"""Remote nodes: .doctor, .verify, .signature, .monitor, .unmonitor, .now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Protocol, cast
+
+from aoshell.errors import Unsupported, UsageError
+from aoshell.nodes.base import RemoteVerbs
+from aoshell.shell.commands import command, usage
+from aoshell.shell.feed import short
+from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.session import Session
+
+
+class _States(Protocol):
+    """What a node with capability "now" can do."""
+
+    async def now(self, process: str, key: str) -> object:
+        """The newest state of a process, or what is below a key of it."""
+
+
+def remote(session: Session, hint: str = "aoshell NAME --node URL opens one") -> RemoteVerbs:
+    """The verbs of a node somewhere else.
+
+    Args:
+        hint: what to use instead on the built-in node.
+
+    Raises:
+        Unsupported: the node is not one.
+    """
+    if not session.remote:
+        raise Unsupported("only a remote node does that", hint=hint)
+    return cast(RemoteVerbs, session.node)
+
+
+@command("doctor")
+async def doctor(session: Session, rest: str) -> Reply:
+    """Look at each endpoint, and say what is wrong and what to do about it."""
+    if rest:
+        raise usage("doctor")
+    found = await remote(session, ".verify-log checks a log of this one").doctor()
+    table = Table(
+        ("WHAT", "ENDPOINT", "", "FOUND"),
+        tuple((one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found),
+    )
+    hints = (f"{one.name}: {one.hint}" for one in found if one.hint)
+    value = [asdict(one) for one in found]
+    return Reply(value, table=table, note="\n".join(hints), ok=all(one.ok for one in found))
+
+
+@command("verify", "[on|off]")
+async def verify(session: Session, rest: str) -> Reply:
+    """Refuse answers that the node does not sign, or take them again.
+
+    An answer whose signature is bad is refused always.
+    """
+    node = remote(session, ".verify-log checks a log of this one")
+    if rest not in ("", "on", "off"):
+        raise UsageError(f"verify cannot be {rest}", hint="on or off")
+    if rest:
+        node.verify = rest == "on"
+    said = "refused" if node.verify else "taken, and said to be so"
+    return Reply({"verify": node.verify}, text=f"answers without a signature are {said}")
+
+
+@command("signature")
+async def signature(session: Session, rest: str) -> Reply:
+    """Show what the last answer with a bad signature should have signed, as it was rebuilt."""
+    if rest:
+        raise usage("signature")
+    remote(session)
+    base = str(getattr(session.node, "last_failure", ""))  # a legacy network signs nothing
+    return Reply({"base": base}, text=base or "no answer had a bad signature so far")
+
+
+@command("monitor", "[PROCESS]")
+async def monitor(session: Session, rest: str) -> Reply:
+    """Have the network run the cron messages of a process."""
+    return await _monitor(session, rest, True)
+
+
+@command("unmonitor", "[PROCESS]")
+async def unmonitor(session: Session, rest: str) -> Reply:
+    """Have the network run the cron messages of a process no more."""
+    return await _monitor(session, rest, False)
+
+
+async def _monitor(session: Session, rest: str, on: bool) -> Reply:
+    if "monitor" not in session.node.capabilities:
+        raise Unsupported(
+            "this node runs cron messages by itself",
+            hint="--cron 5-minutes makes a process that ticks; aoshell --legacy has monitors",
+        )
+    process = await session.node.find(rest) if rest else session.attached
+    await remote(session).monitor(await session.wallet(), process.id, on)
+    said = "is monitored" if on else "is not monitored any more"
+    value = {"process": process.id, "monitored": on}
+    return Reply(value, text=f"{process.name or short(process.id)} {said}")
+
+
+@command("now", "[KEY]")
+async def now(session: Session, rest: str) -> Reply:
+    """Read the state of the attached process, or one key of it; nothing changes.
+
+    KEY may lead further down: balances/ADDRESS."""
+    if "now" not in session.node.capabilities:
+        raise Unsupported(
+            "only HyperBEAM tells the state of a process", hint=".dryrun CODE reads it by Lua"
+        )
+    found = await cast(_States, session.node).now(session.attached.id, rest)
+    if isinstance(found, str):
+        return Reply(found, text=found)
+    shown = json.dumps(found, indent=2, default=str, ensure_ascii=False)
+    return Reply(json.loads(shown), text=shown)

@@ -1,0 +1,199 @@
+"""Trying things: .fork, .undo, .at, .snapshot, .restore, .warp, .tick, .queue, .step, .mock."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from aoshell.errors import UsageError
+from aoshell.nodes.base import ProcessInfo, Workbench, envelope
+from aoshell.protocol.message import Message, Tag, raw
+from aoshell.shell.bundle import bundle, refuse_bad_syntax
+from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.processes import local
+from aoshell.shell.errors_view import TYPED
+from aoshell.shell.feed import short
+from aoshell.shell.outcome import Answer, Reply, Table
+from aoshell.shell.render import process_value
+from aoshell.shell.session import EVAL, Session
+
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+def bench(session: Session) -> Workbench:
+    """The workbench of the built-in node. Raises Unsupported on another."""
+    return local(session).workbench
+
+
+@command("fork", "[PROCESS[@SLOT]] as NAME")
+async def fork(session: Session, rest: str) -> Reply:
+    """Make a process with the state that another has, now or behind a slot.
+
+    It has an id of its own, and goes on by itself: what it sends is from it.
+    """
+    head, separator, name = f" {rest}".rpartition(" as ")
+    if not separator or not name.strip() or len(head.split()) > 1:
+        raise usage("fork")
+    reference, _, slot = head.strip().partition("@")
+    process = await session.node.find(reference) if reference else session.attached
+    info = await bench(session).fork(process.id, _slot(slot) if slot else None, name.strip())
+    return Reply(process_value(info), text=info.id, note=f".attach {info.name}")
+
+
+@command("undo", "[SLOT]")
+async def undo(session: Session, rest: str) -> Reply:
+    """Take back the last slot of the attached process, or SLOT and all behind it.
+
+    What these messages sent to others stays there. A copy of the process as it was is kept.
+    """
+    process = session.attached
+    slot = _slot(rest) if rest else await session.node.slots(process.id) - 1
+    return await _undone(session, process, slot)
+
+
+async def _undone(session: Session, process: ProcessInfo, slot: int) -> Reply:
+    before = await session.node.slots(process.id)
+    path = await bench(session).undo(process.id, slot)
+    await session.attach(await session.node.find(process.id))
+    said = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
+    value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
+    return Reply(value, text=f"{said} taken back", note=f"as it was: {path} (.import brings it)")
+
+
+@command("at", "SLOT CODE")
+async def at(session: Session, rest: str) -> Reply:
+    """Evaluate Lua read-only in the state behind a slot."""
+    slot, _, code = rest.partition(" ")
+    if not code.strip():
+        raise usage("at")
+    process = session.attached
+    tags = (*envelope("Message"), EVAL, Tag("Read-Only", "true"))
+    asked = Message("", process.owner, process.owner, process.id, tags, raw(code))
+    found = await bench(session).at(process.id, _slot(slot), asked)
+    answer = Answer(None, found, sources={TYPED: code})
+    return Reply(answer=answer, ok=answer.ok)
+
+
+@command("snapshot", "[NAME]")
+async def snapshot(session: Session, rest: str) -> Reply:
+    """Remember the state of the attached process under a name, or list those remembered."""
+    process, on = session.attached, bench(session)
+    if len(rest.split()) > 1:
+        raise usage("snapshot")
+    if rest:
+        slot = await on.mark(process.id, rest)
+        return Reply({"name": rest, "slot": slot}, text=f"{rest} is slot {slot}")
+    marks = await on.marks(process.id)
+    rows = tuple((name, str(slot)) for name, slot in marks.items())
+    table = Table(("NAME", "SLOT"), rows, frozenset({"SLOT"}))
+    return Reply(dict(marks), table=table) if rows else Reply({}, text="nothing is remembered")
+
+
+@command("restore", "NAME")
+async def restore(session: Session, rest: str) -> Reply:
+    """Go back to what .snapshot remembered; what came behind it is taken back, as by .undo."""
+    process = session.attached
+    marks = await bench(session).marks(process.id)
+    if rest not in marks:
+        known = ", ".join(marks) or "none yet"
+        raise UsageError(f"there is no snapshot {rest}".rstrip(), hint=f".snapshot: {known}")
+    slot = marks[rest]
+    if slot == await session.node.slots(process.id) - 1:
+        return Reply({"process": process.id, "slot": slot}, text=f"it is at slot {slot} already")
+    return await _undone(session, process, slot + 1)
+
+
+@command("warp", "DURATION")
+async def warp(session: Session, rest: str) -> Reply:
+    """Set the clock of this node forward: .warp 1h30m. Cron messages that are then due are sent.
+
+    Time does not go back, so it stays ahead from then on, also after a restart.
+    """
+    ahead = await bench(session).warp(span(rest))
+    return Reply({"ahead_ms": ahead}, text=f"the clock is {told(ahead)} ahead")
+
+
+@command("tick", "[PROCESS]")
+async def tick(session: Session, rest: str) -> Reply:
+    """Send the cron messages of a process now, whether due or not."""
+    process = await session.node.find(rest) if rest else session.attached
+    count = await bench(session).tick(process.id)
+    sent = "1 cron message was sent" if count == 1 else f"{count} cron messages were sent"
+    return Reply({"process": process.id, "ticks": count}, text=sent)
+
+
+@command("queue", "[on|off]")
+async def queue(session: Session, rest: str) -> Reply:
+    """Hold what other processes send to the attached one, and list it; lines still run.
+
+    .step delivers the messages one by one, in any order; .queue off delivers all of them.
+    """
+    process, on = session.attached, bench(session)
+    if rest not in ("", "on", "off"):
+        raise usage("queue")
+    if rest:
+        await on.pause(process.id, rest == "on")
+    waiting = await on.queued(process.id)
+    rows = tuple(
+        (
+            str(number),
+            one.message.tag("Action", "-"),
+            short(one.process),
+            str(one.slot),
+            str(len(one.message.data)),
+        )
+        for number, one in enumerate(waiting, 1)
+    )
+    right = frozenset({"#", "SLOT", "BYTES"})
+    table = Table(("#", "ACTION", "FROM", "SLOT", "BYTES"), rows, right)
+    value = [
+        {"n": n, "action": one.message.tag("Action"), "from": one.process, "id": one.message.id}
+        for n, one in enumerate(waiting, 1)
+    ]
+    return Reply(value, table=table) if rows else Reply(value, text="nothing waits in its queue")
+
+
+@command("step", "[N]")
+async def step(session: Session, rest: str) -> Reply:
+    """Deliver the first message of the queue, or the N-th."""
+    number = 1 if not rest else _slot(rest)
+    await bench(session).step(session.attached.id, number - 1)
+    left = len(await bench(session).queued(session.attached.id))
+    return Reply({"left": left}, text=f"delivered; {left} left")
+
+
+@command("mock", "ID FILE [as NAME]", file=True)
+async def mock(session: Session, rest: str) -> Reply:
+    """Put a stand-in at an address that is not on this node: a process that FILE scripts."""
+    words = rest.split()
+    name = words[3] if len(words) == 4 and words[2] == "as" else ""
+    if len(words) != (4 if name else 2):
+        raise usage("mock")
+    program = bundle(Path(words[1]).expanduser())
+    refuse_bad_syntax(program)
+    info = await bench(session).mock(words[0], program.source, name or f"mock {words[0][:8]}")
+    return Reply(process_value(info), text=f"{info.name} stands in for {info.id}")
+
+
+def span(text: str) -> int:
+    """Milliseconds of a duration like 90s, 1h30m or 2d. Raises UsageError."""
+    parts = _SPAN.findall(text.replace(" ", ""))
+    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+        raise UsageError(f"{text or 'nothing'} is no duration", hint="like 90s, 1h30m or 2d")
+    return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def told(milliseconds: int) -> str:
+    """A duration as `span` reads it."""
+    parts, left = [], milliseconds
+    for unit in ("w", "d", "h", "m", "s", "ms"):
+        count, left = divmod(left, _UNITS[unit])
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts[:2]) or "0s"
+
+
+def _slot(word: str) -> int:
+    if not word.isdecimal():
+        raise UsageError(f"{word} is no number", hint=".messages lists slots")
+    return int(word)
