@@ -16,11 +16,16 @@ BELOW: dict[str, set[str]] = {
     "settings": {"errors", "protocol"},
     "profiles": {"errors"},
     "attest": {"errors", "protocol"},
+    "check": {"errors", "protocol"},
     "sandbox": {"errors", "protocol"},
     "nodes": {"errors", "protocol", "attest", "sandbox"},
-    "shell": {"errors", "protocol", "attest", "sandbox", "settings", "nodes"},
+    "shell": {"errors", "protocol", "attest", "check", "sandbox", "settings", "nodes"},
+    "testing": {"errors", "protocol", "sandbox", "settings", "nodes", "shell"},
     "backends": {"errors", "protocol", "sandbox", "settings", "profiles", "nodes", "shell"},
-    "cli": {"errors", "protocol", "settings", "profiles", "nodes", "shell", "backends"},
+    "cli": {
+        *("errors", "protocol", "attest", "check", "settings", "profiles", "nodes", "shell"),
+        *("testing", "backends"),
+    },
     "__main__": {"cli"},
 }
 
