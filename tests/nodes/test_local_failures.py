@@ -352,3 +352,24 @@ async def test_a_process_that_cannot_be_replayed_says_so_and_goes_on_when_it_can
         assert await local.value(pid, "N = N + 1 return N") == "2"
         assert await local.value(pid, "#Big") == str(64 << 20)
         assert [e.result.outcome for e in await local.entries(pid)] == ["ok"] * 5
+
+
+@in_loop
+async def test_nobody_waits_for_a_process_that_cannot_be_computed(opening, monkeypatch):
+    async with opening() as local:
+        pid = await local.spawn()
+    async with opening() as local:
+
+        def no_code(_row):
+            raise AoError("its code is gone", stage="store")
+
+        monkeypatch.setattr(local.engine.loader, "code", no_code)
+        early = await local.post(pid, "1", Action="Eval")
+        for _ in range(2):  # while it is given up, and behind that
+            with pytest.raises(AoError, match="its code is gone"):
+                await local.node.result(pid, early.slot)
+            with pytest.raises(AoError, match="its code is gone"):
+                await local.node.settled(early.id)
+        monkeypatch.undo()
+        assert await local.value(pid, "return 2") == "2"
+        await local.node.settled(early.id)

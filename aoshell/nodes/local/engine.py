@@ -372,6 +372,10 @@ class Engine:
 
     async def settled(self, message_id: str) -> None:
         """Wait until nothing that a message caused is left, and all of it is on disk."""
+        for logged in self.store.pending() if self.computer.given_up else ():
+            why = self.computer.given_up.get(logged.process)
+            if why and self.roots.id_of(logged.root) == message_id:
+                raise _stuck(why)
         await self.roots.wait(message_id)
         self._sync()
 
@@ -400,6 +404,9 @@ class Engine:
         """A process cannot be computed at all."""
         self.notice(process, text)
         self._fail_waiting(process, _stuck(text))
+        pending = self.store.pending()
+        mine = {logged.root for logged in pending if logged.process == process.number}
+        self.roots.fail(_stuck(text), mine)
 
     def trouble(self, error: AoError) -> float | None:
         """The database could not be used. Seconds until another try, None where none helps."""

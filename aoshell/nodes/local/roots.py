@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aoshell.nodes.local.rows import Logged
 
@@ -89,13 +89,12 @@ class Roots:
         for root in [root for root in self._waiting if not self._left.get(root)]:
             self.settle(root)
 
-    def fail(self, error: Exception) -> None:
-        """Tell all who wait that it will not come to that."""
-        for futures in self._waiting.values():
-            for future in futures:
+    def fail(self, error: Exception, roots: Collection[int] | None = None) -> None:
+        """Tell those who wait for these roots, or all, that it will not come to that."""
+        for root in list(self._waiting if roots is None else roots):
+            for future in self._waiting.pop(root, ()):
                 if not future.done():
                     future.set_exception(error)
-        self._waiting.clear()
 
     def forget_all(self) -> None:
         """Start anew from the store; those who wait go on waiting."""
