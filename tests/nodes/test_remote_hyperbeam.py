@@ -29,8 +29,7 @@ class NoGateway:
     async def find(self, name: str, *_: str) -> str:
         raise NotFound(f"no process {name}", stage="find")
 
-    async def doctor(self) -> list[Any]:
-        return []
+    patients: tuple[Any, ...] = ()
 
     async def close(self) -> None: ...
 
@@ -415,9 +414,10 @@ async def test_every_slot_in_order_across_restarts(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(events), 0.1)
         await node.close()
-        # Meanwhile, without us.
+        # Meanwhile: an answered line, and one that nobody waited for.
         again = home.open()
-        await evaluate(again, home, process, "7*7")
+        await evaluate(again, home, process, "5*5")
+        await again.send(process, await again.sign(home.wallet, process, EVAL, b"7*7"))
         events = again.subscribe()
         await again.watch(process)
         (event,) = await until(events, 1)

@@ -36,8 +36,10 @@ def messages(page: Any, where: str) -> list[Message]:
     return sorted(found, key=lambda one: one.assignment.slot if one.assignment else -1)
 
 
-def _message(said: Mapping[str, Any], placed: Mapping[str, Any]) -> Message:
+def _message(said: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Message:
     place = {tag.name.lower(): tag.value for tag in _tags(_get(placed, "tags"))}
+    # Without a message, what was assigned is a transaction from elsewhere.
+    said = said or {"id": place.get("message", "")}
     tags = _tags(_get(said, "tags"))
     named = {tag.name.lower(): tag.value for tag in tags}
     owner = _get(said, "owner")

@@ -78,17 +78,17 @@ class Answer:
 
     def said(self) -> str:
         """What an error's body tells a person, in a line."""
-        if self._is_html():
+        if self.is_html():
             title = re.search(rb"<title>([^<]{1,120})", self.body)
             return title[1].decode("utf-8", "replace").strip() if title else "a page of HTML"
         line = " ".join(self.text()[:400].split())
         return line if len(line) <= 160 else line[:159] + "…"
 
-    def _is_html(self) -> bool:
+    def is_html(self) -> bool:
         return self.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
     def _kind(self) -> str:
-        if self._is_html():
+        if self.is_html():
             return "HTML"
         if not self.body:
             return "nothing"
@@ -96,6 +96,12 @@ class Answer:
 
 
 _silent = ContextVar("silent", default=False)
+_tries = ContextVar("tries", default=TRIES)
+
+
+def impatiently() -> None:
+    """What this task asks from now on it asks once."""
+    _tries.set(1)
 
 
 def silently() -> None:
@@ -125,6 +131,12 @@ class Waiting:
             if not _silent.get():
                 self.stage = before
 
+    def progress(self, done: int, whole: str) -> None:
+        """Note how much of a large answer is there; `whole` as its length was announced."""
+        if self.stage is not None and done >= 1 << 20 and not _silent.get():
+            of = f" of {int(whole) >> 20}" if whole.isdecimal() and len(whole) < 12 else ""
+            self.stage = Stage(self.stage.name, self.stage.where, f"{done >> 20}{of} MB")
+
     def pass_through(self, name: str, where: str) -> None:
         """Name another stage within the block that runs."""
         if self.stage is not None and not _silent.get():
@@ -138,17 +150,25 @@ class Client:
         endpoint: "http(s)://host[:port][/path]", without query.
         waiting: told which stage is under way.
         transport: stands in for the network, in tests.
+        siblings: redirects may lead to hosts beside this one, as routers do that stand before
+            several (router.example.net before one.example.net).
 
     Raises:
         UsageError: the endpoint is no such URL.
     """
 
     def __init__(
-        self, endpoint: str, waiting: Waiting, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        endpoint: str,
+        waiting: Waiting,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        siblings: bool = False,
     ) -> None:
         self.endpoint = checked(endpoint)
         self._waiting = waiting
         self._transport = transport
+        self._siblings = siblings
         self._made: httpx.AsyncClient | None = None
         self._resolved = False
 
@@ -195,20 +215,21 @@ class Client:
         url = self.endpoint + path
         busy = (BUSY if again else REFUSED) if busy is None else busy
         async with self._waiting.during(stage, self.endpoint) as note:
-            for attempt in range(1, TRIES + 1):
+            tries = _tries.get()
+            for attempt in range(1, tries + 1):
                 try:
                     answer = await self._once(stage, method, url, headers, body, seconds, largest)
                 except _Passing as error:
                     # What was never sent may be sent again, whatever it is.
-                    if attempt == TRIES or not (again or error.unsent):
+                    if attempt == tries or not (again or error.unsent):
                         raise error.told from error
                     why, pause = error.told.what, _pause(attempt)
                 else:
-                    if answer.status not in busy or attempt == TRIES:
+                    if answer.status not in busy or attempt == tries:
                         return answer
                     why = f"busy ({answer.status})"
                     pause = _asked_pause(answer) or _pause(attempt)
-                note(f"{why}; try {attempt + 1} of {TRIES} in {pause:.1f} s")
+                note(f"{why}; try {attempt + 1} of {tries} in {pause:.1f} s")
                 await asyncio.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
@@ -289,7 +310,7 @@ class Client:
             )
             answer = await self._client().send(request, stream=True)
             try:
-                content = await _bounded(answer, largest, stage, url)
+                content = await _bounded(answer, largest, stage, url, self._waiting.progress)
             finally:
                 await answer.aclose()
         except httpx.HTTPError as error:
@@ -334,10 +355,13 @@ class Client:
 
         host, cause = _host(self.endpoint), _root(error)
         unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError))
-        if isinstance(cause, ssl.SSLError):
-            what, at = f"{host} is not who it says it is: {_tls(cause)}", "TLS"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            what = f"{host} is not who it says it is: {_tls(cause)}"
             hint = "the certificate does not match; aoshell never goes on without one that does"
-            raise AoError(what, stage=at, hint=hint) from error
+            raise AoError(what, stage="TLS", hint=hint) from error
+        if isinstance(cause, ssl.SSLError):
+            what = f"{host} does not speak TLS as it should: {_tls(cause)}"
+            raise AoError(what, stage="TLS", hint="is it https that it speaks?") from error
         if isinstance(error, httpx.ConnectTimeout):
             what, at = f"{host} does not take connections (none within {CONNECT:g} s)", "connect"
         elif isinstance(error, httpx.ProxyError):
@@ -367,7 +391,9 @@ class Client:
         here, there = urlsplit(answer.url), urlsplit(onward)
         own, other = here.hostname or "", there.hostname or ""
         # Gateways serve each transaction from a host of its own below theirs.
+        above = own.partition(".")[2]
         near = other == own or other.endswith("." + own)
+        near = near or (self._siblings and "." in above and other.endswith("." + above))
         if method != "GET" or not near or (here.scheme, there.scheme) == ("https", "http"):
             raise AoError(
                 f"{_host(self.endpoint)} redirects to {brief(onward or location)}",
@@ -396,10 +422,17 @@ def checked(endpoint: str) -> str:
     return endpoint.rstrip("/")
 
 
-async def _bounded(answer: httpx.Response, largest: int, stage: str, url: str) -> bytes:
+async def _bounded(
+    answer: httpx.Response,
+    largest: int,
+    stage: str,
+    url: str,
+    progress: Callable[[int, str], None],
+) -> bytes:
     content = bytearray()
     async for block in answer.aiter_bytes():
         content += block
+        progress(len(content), answer.headers.get("content-length", ""))
         if len(content) > largest:
             raise AoError(
                 f"{url} answers with more than {largest >> 20} MB",

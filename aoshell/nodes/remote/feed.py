@@ -9,6 +9,7 @@ seen and leaves out nothing that was not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -21,7 +22,8 @@ from aoshell.nodes.remote.client import silently
 SHORTEST, LONGEST = 1.0, 15.0  # seconds between two looks
 SLOWER = 1.5
 UNREAD = 500  # events that wait for their reader before the node is asked for more
-CURSOR = "cursor"  # kind of fact in the book
+CURSOR, ANSWERED = "cursor", "answered"  # kinds of facts in the book
+REMEMBERED = 200  # answers of a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Feed:
         self._pauses = shortest, longest
         self._subscriptions: list[Subscription] = []
         self._followed: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
+        self._old: dict[str, frozenset[int | str]] = {}
         self._heard = asyncio.Event()
 
     def subscribe(self) -> Subscription:
@@ -126,6 +129,8 @@ class Feed:
             cursor = first.cursor
             self.keep(process, cursor)
         if process not in self._followed:
+            old = self._book.get(self._endpoint, ANSWERED, process) or ()
+            self._old[process] = frozenset(old)
             wake = asyncio.Event()
             task = asyncio.create_task(self._follow(process, cursor, wake))
             self._followed[process] = task, wake
@@ -138,6 +143,16 @@ class Feed:
         """Look at once: something is about to happen there."""
         if process in self._followed:
             self._followed[process][1].set()
+
+    def answered(self, process: str, place: int | str) -> None:
+        """Remember that the result of a slot, or of a message by its id, was asked for and given.
+
+        The feed brings it none the less, as whoever asked may wait for it there; but not once more
+        after a restart.
+        """
+        known = self._book.get(self._endpoint, ANSWERED, process) or []
+        if place not in known:
+            self._book.put(self._endpoint, ANSWERED, process, [*known, place][-REMEMBERED:])
 
     def keep(self, process: str, cursor: Any) -> None:
         """Remember that all up to here was seen."""
@@ -192,7 +207,7 @@ class Feed:
         if step.notice:
             self._put(Event("notice", process, "", step.notice))
         entry = step.entry
-        if entry is None:
+        if entry is None or self._is_old(process, entry):
             if not any(each.unread for each in self._subscriptions):
                 self.keep(process, step.cursor)
             return
@@ -202,6 +217,11 @@ class Feed:
         told = Event("result", process, root, quiet=quiet, load=lambda: entry)
         self._put(told, step.cursor)
 
+    def _is_old(self, process: str, entry: Entry) -> bool:
+        """Whether an earlier session was given this result."""
+        slot, old = entry.message.assignment, self._old[process]
+        return entry.message.id in old or (slot is not None and not slot.tick and slot.slot in old)
+
     def _put(self, event: Event, cursor: Any = None) -> None:
         for subscription in self._subscriptions:
             subscription.put(event, cursor)
@@ -209,7 +229,5 @@ class Feed:
 
 async def _nap(seconds: float, wake: asyncio.Event) -> None:
     """Sleep until it is time, or `wake` is set."""
-    try:
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(wake.wait(), seconds)
-    except TimeoutError:
-        pass

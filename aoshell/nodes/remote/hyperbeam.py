@@ -116,8 +116,8 @@ class HyperBeamNode(Reading, Elsewhere):
 
     async def doctor(self) -> Sequence[Finding]:
         self._trust.address = ""
-        found = [await doctor.look("node", self.endpoint, self._address)]
-        return [*found, *await self._gateway.doctor()]
+        node = ("node", self.endpoint, self._address)
+        return await doctor.examine([node, *self._gateway.patients])
 
     # Signing and sending ----------------------------------------------------------------------
 

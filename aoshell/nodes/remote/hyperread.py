@@ -67,7 +67,9 @@ class Reading:
                     hint="it has not arrived; .messages shows what has",
                 )
             place = found
-        return await self._result(process, place)
+        result = await self._result(process, place)
+        self._feed.answered(process, place)
+        return result
 
     async def _result(self, process: str, slot: int) -> Result:
         start = time.monotonic()

@@ -1,0 +1,157 @@
+"""Whether a transaction of Arweave's base layer is what its id stands for.
+
+The id is SHA-256 of the signature. Format 1 signs the fields and the data one behind the other;
+format 2 signs a deep hash of the fields, among them `data_root`: the root of a Merkle tree over
+chunks of the data, 256 KiB each, the last two balanced where the last would be below 32 KiB.
+Source: the Arweave protocol as its JavaScript library writes it (transaction, merkle).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aoshell.protocol.deephash import deep_hash
+from aoshell.protocol.encoding import b64url, unb64url
+from aoshell.protocol.wallet import verify
+
+LARGEST_CHUNK, SMALLEST_CHUNK = 256 * 1024, 32 * 1024
+NOTE = 32  # bytes of an offset in the tree
+
+
+class NotVerified(Exception):
+    """Why a transaction is not what its id stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    id: bytes
+    end: int
+
+
+def check(id: str, header: Mapping[str, Any], data: bytes) -> None:
+    """Whether `header` and `data` are the transaction with this id.
+
+    Args:
+        header: as `GET /tx/<id>` gives it; binary members in base64url.
+
+    Raises:
+        NotVerified: they are not, or that cannot be found out.
+    """
+    signature, owner = _bytes(header, "signature"), _bytes(header, "owner")
+    if b64url(hashlib.sha256(signature).digest()) != id:
+        raise NotVerified("its signature belongs to another id")
+    if not owner:
+        raise NotVerified("it names no owner (an ECDSA account); only RSA is verified")
+    kind = header.get("format", 1)
+    if kind == 1:
+        signed = _format_1(header, owner, data)
+    elif kind == 2:
+        _check_root(header, data)
+        signed = _format_2(header, owner)
+    else:
+        raise NotVerified(f"format {str(kind)[:20]} is not known")
+    if not verify(owner, signed, signature):
+        raise NotVerified("its owner has not signed this")
+
+
+def data_root(data: bytes, *, closing: bool = True) -> bytes:
+    """The root of the tree over the chunks of some data, 32 bytes.
+
+    Args:
+        closing: whether an empty chunk ends data that fills its last one. Writers differ.
+    """
+    layer = [_leaf(chunk, end) for chunk, end in _chunks(data, closing)]
+    while len(layer) > 1:
+        pairs = [_branch(*layer[at : at + 2]) for at in range(0, len(layer) - 1, 2)]
+        layer = pairs + layer[len(layer) - len(layer) % 2 :]
+    return layer[0].id
+
+
+def _check_root(header: Mapping[str, Any], data: bytes) -> None:
+    if header.get("data_size") != str(len(data)):
+        size = str(header.get("data_size"))[:20]
+        raise NotVerified(f"it has {size} bytes of data, {len(data)} came")
+    root = _bytes(header, "data_root")
+    if not data and not root:
+        return
+    if root not in (data_root(data), data_root(data, closing=not data)):
+        raise NotVerified("its data does not make its data_root")
+
+
+def _format_1(header: Mapping[str, Any], owner: bytes, data: bytes) -> bytes:
+    target, last = _bytes(header, "target"), _bytes(header, "last_tx")
+    quantity, reward = _number(header, "quantity"), _number(header, "reward")
+    tags = b"".join(part for tag in _tags(header) for part in tag)
+    return b"".join((owner, target, data, quantity, reward, last, tags))
+
+
+def _format_2(header: Mapping[str, Any], owner: bytes) -> bytes:
+    return deep_hash(
+        (
+            b"2",
+            owner,
+            _bytes(header, "target"),
+            _number(header, "quantity"),
+            _number(header, "reward"),
+            _bytes(header, "last_tx"),
+            _tags(header),
+            _number(header, "data_size"),
+            _bytes(header, "data_root"),
+        )
+    )
+
+
+def _chunks(data: bytes, closing: bool) -> list[tuple[bytes, int]]:
+    """Chunks, each with the offset of its end."""
+    chunks, start = list[tuple[bytes, int]](), 0
+    while (left := len(data) - start) >= LARGEST_CHUNK:
+        size = LARGEST_CHUNK
+        if 0 < left - size < SMALLEST_CHUNK:
+            size = (left + 1) // 2
+        chunks.append((data[start : start + size], start + size))
+        start += size
+    if start < len(data) or closing or not chunks:
+        chunks.append((data[start:], len(data)))
+    return chunks
+
+
+def _leaf(chunk: bytes, end: int) -> _Node:
+    return _Node(_hash(_hash(_hash(chunk)) + _hash(_note(end))), end)
+
+
+def _branch(left: _Node, right: _Node) -> _Node:
+    return _Node(_hash(_hash(left.id) + _hash(right.id) + _hash(_note(left.end))), right.end)
+
+
+def _note(offset: int) -> bytes:
+    return offset.to_bytes(NOTE, "big")
+
+
+def _hash(value: bytes) -> bytes:
+    return hashlib.sha256(value).digest()
+
+
+def _tags(header: Mapping[str, Any]) -> Sequence[tuple[bytes, bytes]]:
+    tags = header.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, Mapping) for tag in tags):
+        raise NotVerified("its tags are no list of names and values")
+    return [(_bytes(tag, "name"), _bytes(tag, "value")) for tag in tags]
+
+
+def _bytes(header: Mapping[str, Any], name: str) -> bytes:
+    value = header.get(name) or ""
+    try:
+        return unb64url(value)
+    except (ValueError, TypeError):
+        raise NotVerified(f"its {name} is no base64url") from None
+
+
+def _number(header: Mapping[str, Any], name: str) -> bytes:
+    """A number as it is signed: its decimal digits."""
+    value = header.get(name, "0")
+    if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
+        raise NotVerified(f"its {name} is no number")
+    return value.encode()
