@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import Limits, Module, Node, ProcessInfo
-    from aoshell.nodes.remote.client import Waiting
     from aoshell.nodes.remote.gateway import Gateway
     from aoshell.nodes.remote.hyperbeam import HyperBeamNode
     from aoshell.nodes.remote.legacy import LegacyNode
+    from aoshell.nodes.remote.waiting import Waiting
     from aoshell.profiles import Endpoints
     from aoshell.protocol.wallet import Wallet
     from aoshell.sandbox.supervisor import Supervisor
@@ -156,7 +156,7 @@ class RemoteBackend:
 def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: bool | None) -> Node:
     """The one place where a remote node is made."""
     from aoshell.nodes.remote.book import Book
-    from aoshell.nodes.remote.client import Waiting
+    from aoshell.nodes.remote.waiting import Waiting
 
     waiting = Waiting()
     gateway = _gateway(endpoints, settings, waiting)
@@ -187,7 +187,7 @@ def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gate
 
 async def _fetched(endpoints: Callable[[], Endpoints], settings: Settings, module: str) -> Module:
     """Code by its transaction, for the built-in node."""
-    from aoshell.nodes.remote.client import Waiting
+    from aoshell.nodes.remote.waiting import Waiting
 
     gateway = _gateway(endpoints(), settings, Waiting())
     try:
@@ -208,23 +208,14 @@ def _elsewhere(settings: Settings, reference: str) -> tuple[str, str] | None:
     file = settings.state / BOOK
     if not file.exists():
         return None
-    import sqlite3
-    from contextlib import closing
+    from aoshell.nodes.remote.book import home_of
 
-    query = (
-        "SELECT endpoint, json_extract(value, '$.device') FROM facts WHERE kind = 'process'"
-        " AND ? IN (key, json_extract(value, '$.name')) LIMIT 1"
-    )
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as book:
-            row = book.execute(query, (reference,)).fetchone()
-    except sqlite3.Error:
-        return None  # it is a comfort: what is remembered of other nodes stops nobody
-    if row is None:
+    found = home_of(file, reference)
+    if found is None:
         return None
     from aoshell.profiles import PUBLIC
 
-    url, device = row
-    if device:  # only HyperBEAM's processes have one
+    url, hyperbeam = found
+    if hyperbeam:
         return url, f"--node {url}"
     return url, "--legacy" if url == PUBLIC["mu"] else "--profile of that network"

@@ -11,8 +11,8 @@ from typing import Any
 
 from aoshell.nodes.base import envelope
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Waiting
 from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of

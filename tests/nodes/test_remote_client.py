@@ -18,7 +18,9 @@ import pytest
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.remote import client as http
-from aoshell.nodes.remote.client import Answer, Client, Lost, Waiting
+from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.client import Client, Lost
+from aoshell.nodes.remote.waiting import Waiting
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

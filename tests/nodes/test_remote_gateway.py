@@ -17,8 +17,9 @@ from aoshell.errors import AoError, Unsupported
 from aoshell.nodes.remote import arweave, gateway
 from aoshell.nodes.remote import client as http
 from aoshell.nodes.remote.arweave import data_root
-from aoshell.nodes.remote.client import Client, Waiting
+from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.gateway import Gateway
+from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.deephash import deep_hash
 from aoshell.protocol.encoding import b64url

@@ -15,8 +15,8 @@ from hyper_server import HTML, HyperServer, serving
 from aoshell.errors import AoError, Unsupported
 from aoshell.nodes.base import Event, HttpMessage, NotFound
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Waiting
 from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet

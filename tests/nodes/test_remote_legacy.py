@@ -19,10 +19,11 @@ from aoshell.nodes.base import Event, NotFound, Receipt
 from aoshell.nodes.remote import client as http
 from aoshell.nodes.remote import doctor, legacy, units
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Client, Lost, Waiting
+from aoshell.nodes.remote.client import Client, Lost
 from aoshell.nodes.remote.gateway import Gateway
 from aoshell.nodes.remote.legacy import LegacyNode, LegacyUrls
 from aoshell.nodes.remote.results import from_json
+from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -550,8 +551,7 @@ def test_a_cursor_of_the_other_kind(opened: Opened, network: Network, to_ids: bo
 def test_one_that_fails_does_not_hold_up_those_before(run: Any, network: Network) -> None:
     async def test(session: Session) -> None:
         process = await session.spawn()
-        subscription = session.node.subscribe()
-        await session.node.watch(process)
+        await session.node.watch(process)  # nobody listens yet, so nothing else asks the units
         slow = told({"message": "in progress"}, 202)
         for line in ("a", "b"):
             session.from_elsewhere(process, line)
@@ -559,6 +559,7 @@ def test_one_that_fails_does_not_hold_up_those_before(run: Any, network: Network
         network.fail("cu", None, slow, None, told({"error": "broken"}, 500))
         with pytest.raises(AoError, match="500 broken"):
             await session.node.results(process, after=0)
+        subscription = session.node.subscribe()
         network.fail("cu", None, None, told({"error": "broken"}, 500))
         found = [await anext(subscription) for _ in range(2)]
         assert outputs(found)[0] == "a"

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote import arweave, verified
+from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.arweave import NotVerified
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Answer, Client, Waiting
+from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.following import Log
 from aoshell.nodes.remote.gateway import Gateway
 from aoshell.nodes.remote.known import Known
 from aoshell.nodes.remote.results import from_json
 from aoshell.nodes.remote.units import Computer, Scheduler
+from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.message import Message, Result, raw
 
 ID = "A" * 43

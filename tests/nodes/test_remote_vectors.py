@@ -15,10 +15,11 @@ from hyper_server import HyperServer, Reply, Request, serving
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import HttpMessage
+from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Answer, Waiting
 from aoshell.nodes.remote.hyperbeam import HyperBeamNode
 from aoshell.nodes.remote.trust import Trust
+from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,21 @@ class Book:
         rows = self._db.execute(query, (endpoint, kind))
         return {key: json.loads(value) for key, value in rows}
 
-    def endpoints(self, kind: str, key: str) -> list[str]:
-        """Endpoints of which such a fact is known."""
-        query = "SELECT endpoint FROM facts WHERE kind = ? AND key = ?"
-        return [row[0] for row in self._db.execute(query, (kind, key))]
-
     def close(self) -> None:
         self._db.close()
+
+
+def home_of(path: Path, reference: str) -> tuple[str, bool] | None:
+    """The endpoint at which a process of that name or id is known to live, and whether that is
+    HyperBEAM. None where nothing is known; nothing is made, and nothing waited for.
+    """
+    query = (
+        "SELECT endpoint, json_extract(value, '$.device') FROM facts WHERE kind = 'process'"
+        " AND ? IN (key, json_extract(value, '$.name')) LIMIT 1"
+    )
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as book:
+            row = book.execute(query, (reference,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return row and (str(row[0]), bool(row[1]))

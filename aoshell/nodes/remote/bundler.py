@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module, Publication, envelope
-from aoshell.nodes.remote.client import Answer, Client
+from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.client import Client
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet

@@ -9,19 +9,15 @@ request is sent again only where that can do nothing twice: a read, or the same 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Stage
+from aoshell.nodes.remote.answer import Answer, host_of
+from aoshell.nodes.remote.waiting import Waiting, tries_left
 from aoshell.protocol.encoding import brief
 
 if TYPE_CHECKING:
@@ -36,111 +32,9 @@ REFUSED = frozenset({429, 503})  # not taken, come again
 BUSY = REFUSED | {502, 504}  # or what stood between did not hear of it in time
 REDIRECTS = 5
 
-Headers = tuple[tuple[str, str], ...]
-
 
 class Lost(AoError):
     """No answer to a request that may have arrived: what became of it is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer.
-
-    Attributes:
-        url: where it came from.
-        headers: names in lower case, in order, repeated ones too.
-    """
-
-    url: str
-    status: int
-    headers: Headers
-    body: bytes = field(repr=False)
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-    def header(self, name: str) -> str:
-        """The first header of that name, "" where there is none."""
-        return next((value for known, value in self.headers if known == name), "")
-
-    def json(self, stage: str) -> Any:
-        """The body as JSON. Raises AoError, which says what it is instead."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            what = f"{self.url} answered {self._kind()} where JSON is due"
-            raise AoError(what, stage=stage, hint=_look_at(self.url)) from None
-
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-    def said(self) -> str:
-        """What an error's body tells a person, in a line."""
-        if self.is_html():
-            title = re.search(rb"<title>([^<]{1,120})", self.body)
-            return title[1].decode("utf-8", "replace").strip() if title else "a page of HTML"
-        line = " ".join(self.text()[:400].split())
-        return line if len(line) <= 160 else line[:159] + "…"
-
-    def is_html(self) -> bool:
-        return self.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
-
-    def _kind(self) -> str:
-        if self.is_html():
-            return "HTML"
-        if not self.body:
-            return "nothing"
-        return f"{self.header('content-type') or 'something'} ({brief(self.said())})"
-
-
-_silent = ContextVar("silent", default=False)
-_tries = ContextVar("tries", default=TRIES)
-
-
-def impatiently() -> None:
-    """What this task asks from now on it asks once."""
-    _tries.set(1)
-
-
-def silently() -> None:
-    """What this task waits for from now on is not for the user to see."""
-    _silent.set(True)
-
-
-class Waiting:
-    """What a node is waiting for now; the shell looks at it while a line runs."""
-
-    def __init__(self) -> None:
-        self.stage: Stage | None = None
-
-    @asynccontextmanager
-    async def during(self, name: str, where: str) -> AsyncIterator[Callable[[str], None]]:
-        """A stage, for as long as the block runs; call what it gives to add a note."""
-        before = self.stage
-
-        def note(text: str) -> None:
-            if not _silent.get():
-                self.stage = Stage(name, where, text)
-
-        note("")
-        try:
-            yield note
-        finally:
-            if not _silent.get():
-                self.stage = before
-
-    def progress(self, done: int, whole: str) -> None:
-        """Note how much of a large answer is there; `whole` as its length was announced."""
-        if self.stage is not None and done >= 1 << 20 and not _silent.get():
-            of = f" of {int(whole) >> 20}" if whole.isdecimal() and len(whole) < 12 else ""
-            self.stage = Stage(self.stage.name, self.stage.where, f"{done >> 20}{of} MB")
-
-    def pass_through(self, name: str, where: str) -> None:
-        """Name another stage within the block that runs."""
-        if self.stage is not None and not _silent.get():
-            self.stage = Stage(name, where, self.stage.note)
 
 
 class Client:
@@ -215,7 +109,7 @@ class Client:
         url = self.endpoint + path
         busy = (BUSY if again else REFUSED) if busy is None else busy
         async with self._waiting.during(stage, self.endpoint) as note:
-            tries = _tries.get()
+            tries = tries_left(TRIES)
             for attempt in range(1, tries + 1):
                 try:
                     answer = await self._once(stage, method, url, headers, body, seconds, largest)
@@ -265,7 +159,7 @@ class Client:
                 Lost(
                     f"{self.endpoint} did not answer within {seconds:g} s",
                     stage=at.name if at else stage,
-                    hint=f".doctor looks at what is wrong with {_host(self.endpoint)}",
+                    hint=f".doctor looks at what is wrong with {host_of(self.endpoint)}",
                 ),
                 unsent=False,
             ) from error
@@ -280,13 +174,10 @@ class Client:
         try:
             await asyncio.get_running_loop().getaddrinfo(host, None)
         except OSError as error:
-            raise _Passing(
-                AoError(
-                    f"the name {host} is not known ({error.strerror or error})",
-                    stage="resolve",
-                    hint="look at the spelling of the URL, and at this machine's network",
-                ),
-                unsent=True,
+            raise AoError(
+                f"the name {host} is not known ({error.strerror or error})",
+                stage="resolve",
+                hint="look at the spelling of the URL, and at this machine's network",
             ) from error
         self._resolved = True
 
@@ -353,7 +244,7 @@ class Client:
         """An error of the library as the stage that failed."""
         import httpx
 
-        host, cause = _host(self.endpoint), _root(error)
+        host, cause = host_of(self.endpoint), _root(error)
         unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError))
         if isinstance(cause, ssl.SSLCertVerificationError):
             what = f"{host} is not who it says it is: {_tls(cause)}"
@@ -396,7 +287,7 @@ class Client:
         near = near or (self._siblings and "." in above and other.endswith("." + above))
         if method != "GET" or not near or (here.scheme, there.scheme) == ("https", "http"):
             raise AoError(
-                f"{_host(self.endpoint)} redirects to {brief(onward or location)}",
+                f"{host_of(self.endpoint)} redirects to {brief(onward or location)}",
                 stage=stage,
                 hint="that is another host; name it yourself if you trust it",
             )
@@ -472,14 +363,6 @@ def _root(error: BaseException) -> BaseException:
 def _tls(error: ssl.SSLError) -> str:
     said = getattr(error, "verify_message", "") or error.reason or "TLS failed"
     return str(said).replace("_", " ").lower()
-
-
-def _host(endpoint: str) -> str:
-    return urlsplit(endpoint).netloc.rpartition("@")[2]
-
-
-def _look_at(url: str) -> str:
-    return f"is {_host(url)} such a node? .doctor looks"
 
 
 def _through_proxy(url: str) -> bool:

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Finding
-from aoshell.nodes.remote.client import Answer, impatiently
+from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.waiting import impatiently
 
 SKEW = 300.0  # seconds that two clocks may be apart
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aoshell.errors import Unsupported
 from aoshell.nodes.base import Module, Stage
-from aoshell.nodes.remote.client import Waiting
+from aoshell.nodes.remote.waiting import Waiting
 
 
 class Elsewhere:

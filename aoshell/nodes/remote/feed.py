@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Event
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import silently
+from aoshell.nodes.remote.waiting import silently
 
 SHORTEST, LONGEST = 1.0, 15.0  # seconds between two looks
 SLOWER = 1.5

@@ -27,12 +27,14 @@ from aoshell.nodes.base import (
     envelope,
 )
 from aoshell.nodes.remote import aos2, doctor, hypersign
+from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import REFUSED, Answer, Client, Lost, Waiting, silently
+from aoshell.nodes.remote.client import REFUSED, Client, Lost
 from aoshell.nodes.remote.elsewhere import Elsewhere
 from aoshell.nodes.remote.hyperforms import to_result
 from aoshell.nodes.remote.hyperread import BUNDLED, COMPUTE, Reading
 from aoshell.nodes.remote.hypersign import LEGACY, LUA, TAKES_ITEMS, VARIANT
+from aoshell.nodes.remote.waiting import Waiting, silently
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
@@ -111,8 +113,14 @@ class HyperBeamNode(Reading, Elsewhere):
         return self._trust.last_failure
 
     async def info(self) -> NodeInfo:
-        address = await self._address()
-        return NodeInfo("hyperbeam", address, self.endpoint, {"answers": self._trust.state})
+        try:
+            address, trouble = await self._address(), ""
+        except AoError as error:
+            if error.stage == "info":  # it is no such node
+                raise
+            address, trouble = "", f"{error.stage}: {error.what}"
+        details = {"answers": self._trust.state, "trouble": trouble}
+        return NodeInfo("hyperbeam", address, self.endpoint, details)
 
     async def doctor(self) -> Sequence[Finding]:
         self._trust.address = ""

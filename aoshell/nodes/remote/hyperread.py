@@ -11,8 +11,9 @@ from urllib.parse import quote
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Event
 from aoshell.nodes.remote import aos2
+from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Answer, Client
+from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.feed import Feed, Step
 from aoshell.nodes.remote.hyperforms import FORMS, to_result
 from aoshell.nodes.remote.trust import Trust

@@ -27,8 +27,9 @@ from aoshell.nodes.base import (
     envelope,
 )
 from aoshell.nodes.remote import doctor
+from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Answer, Client, Lost, Waiting
+from aoshell.nodes.remote.client import Client, Lost
 from aoshell.nodes.remote.elsewhere import Elsewhere
 from aoshell.nodes.remote.feed import Feed, Subscription
 from aoshell.nodes.remote.following import Log
@@ -36,6 +37,7 @@ from aoshell.nodes.remote.gateway import Gateway, is_id
 from aoshell.nodes.remote.known import VARIANT, Known
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.remote.units import PAGE, Computer, NotListed, Scheduler, place
+from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.ans104 import DataItem, check_relayed
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import Message, Result, Tag

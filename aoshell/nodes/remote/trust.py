@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.client import Answer
+from aoshell.nodes.remote.answer import Answer
 from aoshell.protocol import httpsig
 from aoshell.protocol.structured import Value
 

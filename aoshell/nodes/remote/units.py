@@ -21,8 +21,10 @@ from urllib.parse import urlencode
 from aoshell.errors import AoError
 from aoshell.nodes.base import NotFound
 from aoshell.nodes.remote import aos2
-from aoshell.nodes.remote.client import Answer, Client, Waiting
+from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.results import from_json, words
+from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.message import Message, Result
 
 PAGE = 100  # of the log
