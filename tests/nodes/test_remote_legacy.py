@@ -561,8 +561,7 @@ def test_one_that_fails_does_not_hold_up_those_before(run: Any, network: Network
             await session.node.results(process, after=0)
         subscription = session.node.subscribe()
         network.fail("cu", None, None, told({"error": "broken"}, 500))
-        found = [await anext(subscription) for _ in range(2)]
-        assert outputs(found)[0] == "a"
+        found: list[Event] = []
         while len(found) < 8 and outputs(found) != ["a", "b"]:
             found.append(await anext(subscription))
         assert outputs(found) == ["a", "b"]
