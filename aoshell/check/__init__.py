@@ -1,0 +1,10 @@
+"""What works in this shell and would fail elsewhere: a static check of Lua for a network.
+
+`check` looks at one source, `check_bundle` at several that run in one process. Nothing is run. The
+rules are listed in docs/check.md; they say only what is certain from the text.
+"""
+
+from aoshell.check.checker import check, check_bundle
+from aoshell.check.finding import TARGETS, Finding, Severity
+
+__all__ = ["TARGETS", "Finding", "Severity", "check", "check_bundle"]

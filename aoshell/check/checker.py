@@ -1,0 +1,99 @@
+"""All rules, over one source or several."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from aoshell.check import chunk, handlers, messages, names
+from aoshell.check.facts import Facts, Text, facts, shown
+from aoshell.check.finding import TARGETS, Finding
+from aoshell.check.hyper import hyper
+from aoshell.check.lexer import LuaSyntaxError
+from aoshell.check.names import World
+
+
+def check(
+    source: bytes, name: str, target: str, known_modules: Collection[str] = ()
+) -> list[Finding]:
+    """What of a source will not work on a network.
+
+    Args:
+        source: Lua text, as a file holds it.
+        name: what findings call it.
+        target: one of TARGETS: "legacy" is aos 2.0 on the legacy network, "hyperbeam" is
+            hyper-aos on HyperBEAM's device lua@5.3a.
+        known_modules: names for require that are there, beside those of aos.
+
+    Returns:
+        The findings in the order of the text. Text that is no Lua 5.3 has one, of the rule
+        "syntax", with the parser's words.
+    """
+    return check_bundle({name: source}, target, known_modules)
+
+
+def check_bundle(
+    sources: Mapping[str, bytes],
+    target: str,
+    known_modules: Collection[str] = (),
+    known_names: Collection[str] = (),
+) -> list[Finding]:
+    """The same for sources that share one process: a file and what it requires, or a log of Evals.
+
+    Args:
+        sources: text by name, in the order in which they run, the main file last.
+        target: one of TARGETS.
+        known_modules: names under which these sources, and what the process has, are required.
+        known_names: globals that the process has already.
+
+    Returns:
+        The findings of each source in the order of the text, sources in the order given.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"target {target!r} is none of {TARGETS}")
+    found: list[Finding] = []
+    read: list[Facts] = []
+    for name, source in sources.items():
+        text = Text(name, source)
+        try:
+            read.append(facts(text))
+        except LuaSyntaxError as error:
+            found.append(_syntax(text, error))
+    world = World(
+        target,
+        frozenset(path for one in read for path in one.writes),
+        any(one.is_dynamic for one in read),
+        frozenset(known_modules) | frozenset(name for one in read for name in _loaded(one)),
+        frozenset(known_names),
+    )
+    main = [*sources][-1:]
+    for one in read:
+        found += _of_one(one, world, is_main=one.text.name in main)
+    found += handlers.replaced(read)
+    order = {name: index for index, name in enumerate(sources)}
+    return sorted(set(found), key=lambda f: (order[f.file], f.line, f.column, f.rule, f.message))
+
+
+def _of_one(one: Facts, world: World, is_main: bool) -> Iterator[Finding]:
+    yield from names.names(one, world)
+    yield from names.own_calls(one, world)
+    yield from names.modules(one, world)
+    yield from messages.messages(one, world)
+    yield from handlers.handlers(one, world)
+    yield from hyper(one, world)
+    yield from chunk.answers(one, world, is_main)
+    yield from chunk.calls(one, world)
+
+
+def _loaded(one: Facts) -> Iterator[str]:
+    """Modules that a source puts into package.loaded itself."""
+    for path in one.writes:
+        if path[:2] in (("package", "loaded"), ("package", "preload")) and len(path) == 3:
+            yield path[2]
+
+
+def _syntax(text: Text, error: LuaSyntaxError) -> Finding:
+    line, column = text.place(error.at)
+    return Finding(
+        "syntax", text.name, error.line, column if line == error.line else 1, "error",
+        shown(error.message), "no network takes it: it is no Lua 5.3",
+    )  # fmt: skip

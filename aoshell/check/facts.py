@@ -1,0 +1,251 @@
+"""A source text with what the rules ask about it: names read and written, calls, places."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from aoshell.check import syntax as tree
+from aoshell.check.finding import Finding, Severity
+from aoshell.check.known import Path
+from aoshell.check.lexer import Lexer
+from aoshell.check.parser import parse
+
+_BREAK = re.compile(r"\r\n|\n\r|\n|\r")
+_BYTES = re.compile(r"[\x80-\xff]+")
+_SKIPPED = re.compile(r"(?:\xef\xbb\xbf)?(#[^\r\n]*|)")
+# What a required module is known as.
+_MODULES: dict[str, Path] = {
+    "ao": ("ao",), ".ao": ("ao",), ".handlers": ("Handlers",), ".utils": ("Utils",),
+    ".handlers-utils": ("Handlers", "utils"), ".process": ("require .process",),
+}  # fmt: skip
+# Functions that take what may be nil.
+_CAREFUL = frozenset(("assert", "rawequal", "tostring", "type"))
+
+
+class Text:
+    """A source as the parser takes it: latin-1, without what Lua skips when it reads a file."""
+
+    def __init__(self, name: str, source: bytes) -> None:
+        self.name = name
+        text = source.decode("latin-1")
+        skipped = len(_SKIPPED.match(text).group())  # type: ignore[union-attr]
+        text = " " * skipped + text[skipped:]
+        self.source = text
+        self._lines = [0, *(found.end() for found in _BREAK.finditer(text))]
+
+    def place(self, at: int) -> tuple[int, int]:
+        """Line and column of an offset, both from 1; columns count characters."""
+        line = bisect_right(self._lines, at)
+        before = self.source[self._lines[line - 1] : at].encode("latin-1")
+        return line, len(before.decode("utf-8", "surrogateescape")) + 1
+
+    def finding(self, rule: str, severity: Severity, at: int, message: str, advice: str) -> Finding:
+        line, column = self.place(at)
+        return Finding(rule, self.name, line, column, severity, shown(message), shown(advice))
+
+
+def shown(text: str) -> str:
+    """A message in which the bytes of the source's names and strings are characters again."""
+    return _BYTES.sub(
+        lambda found: found.group().encode("latin-1").decode("utf-8", "replace"), text
+    )
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a source does.
+
+    Attributes:
+        reads: (path, node) of each global variable that is read, as far as its keys are constant:
+            `ao.env.Process` is ("ao", "env", "Process"). `_G.x` is ("x",).
+        writes: paths that are assigned.
+        tested: paths that are compared with nil or used as a condition: the script knows that
+            they may be missing.
+        values: the expression that a local is set to, where it is set once only.
+        calls: (path, call); path is None where the function is no global name or alias of one.
+        is_dynamic: globals may come from anywhere (`_G[name] = …`, a metatable of `_G`, `_ENV`).
+    """
+
+    text: Text
+    main: tree.Function
+    lexer: Lexer
+    reads: list[tuple[Path, tree.Node]] = field(default_factory=list)
+    writes: set[Path] = field(default_factory=set)
+    tested: set[Path] = field(default_factory=set)
+    values: dict[tree.Local, tree.Expression] = field(default_factory=dict)
+    calls: list[tuple[Path | None, tree.Call]] = field(default_factory=list)
+    is_dynamic: bool = False
+
+    def path(self, expression: tree.Expression) -> Path | None:
+        """The global that an expression names, locals that stand for one included."""
+        keys: list[str] = []
+        while True:
+            match bare(expression):
+                case tree.Name(local=None, name=name):
+                    return _rooted(name, keys)
+                case tree.Name(local=local) if local in self.values:
+                    expression = self.values[local]
+                case tree.Index(object=inner, key=tree.Constant(value=str(key))):
+                    keys.append(key)
+                    expression = inner
+                case found:
+                    module = required_as(found)
+                    return module and (*module, *reversed(keys))
+
+    def function(self, expression: tree.Expression) -> tree.Function | None:
+        """The function that an expression is, as far as can be seen."""
+        found = bare(expression)
+        if isinstance(found, tree.Name) and found.local in self.values:
+            found = self.values[found.local]
+        return found if isinstance(found, tree.Function) else None
+
+    def origin(self, expression: tree.Expression) -> tree.Expression:
+        """An expression, or what the local that it names is set to."""
+        found = bare(expression)
+        if isinstance(found, tree.Name) and found.local in self.values:
+            return bare(self.values[found.local])
+        return found
+
+    def required(self) -> Iterator[tuple[str, tree.Call]]:
+        """Modules that are required by a literal name."""
+        for path, call in self.calls:
+            if path == ("require",) and call.arguments:
+                name = bare(call.arguments[0])
+                if isinstance(name, tree.Constant) and isinstance(name.value, str):
+                    yield name.value, call
+
+
+def facts(text: Text) -> Facts:
+    """What a source does.
+
+    Raises:
+        LuaSyntaxError: it is no Lua 5.3.
+    """
+    main, lexer = parse(text.source)
+    found = Facts(text, main, lexer)
+    nodes = list(tree.walk(main))
+    _locals(found, nodes)
+    inner: set[int] = set()  # parts of paths that are recorded as a whole
+    for node in nodes:
+        _note(found, node, inner)
+    return found
+
+
+def bare(expression: tree.Expression) -> tree.Expression:
+    """An expression without the parentheses around it."""
+    while isinstance(expression, tree.Parenthesis):
+        expression = expression.inner
+    return expression
+
+
+def required_as(expression: tree.Expression) -> Path | None:
+    match expression:
+        case tree.Call(
+            function=tree.Name(name="require", local=None),
+            arguments=(tree.Constant(value=str(name)),),
+        ):
+            return _MODULES.get(name)
+    return None
+
+
+def global_path(expression: tree.Node) -> Path | None:
+    """The global that an expression names itself."""
+    keys: list[str] = []
+    while isinstance(expression, tree.Index):
+        if not isinstance(expression.key, tree.Constant) or not isinstance(
+            key := expression.key.value, str
+        ):
+            return None
+        keys.append(key)
+        expression = expression.object
+    if isinstance(expression, tree.Name) and expression.local is None:
+        return _rooted(expression.name, keys)
+    return None
+
+
+def _rooted(name: str, keys: list[str]) -> Path:
+    """A path of a global's name and the keys behind it, the last key first."""
+    path = (name, *reversed(keys))
+    return path[1:] if keys and name in ("_G", "_ENV") else path
+
+
+def _locals(found: Facts, nodes: list[tree.Node]) -> None:
+    changed: set[tree.Local] = set()
+    for node in nodes:
+        match node:
+            case tree.LocalAssign(locals=locals_, values=values):
+                found.values.update(zip(locals_, values, strict=False))
+                found.is_dynamic |= any(local.name == "_ENV" for local in locals_)
+            case tree.LocalFunction(local=local, function=function):
+                found.values[local] = function
+            case tree.Assign(targets=targets):
+                for target in targets:
+                    if isinstance(target, tree.Name) and target.local:
+                        changed.add(target.local)
+    for local in changed:
+        found.values.pop(local, None)
+
+
+def _note(found: Facts, node: tree.Node, inner: set[int]) -> None:
+    match node:
+        case tree.Assign(targets=targets):
+            for target in targets:
+                _written(found, target)
+                inner.add(id(target))
+        case tree.Name() | tree.Index() if id(node) not in inner:
+            path = global_path(node)
+            if path:
+                found.reads.append((path, node))
+                while isinstance(node, tree.Index):
+                    node = node.object
+                    inner.add(id(node))
+        case tree.Call():
+            path = found.path(node.function)
+            found.calls.append((path, node))
+            _called(found, path, node)
+        case tree.Binary(operator="and" | "or", left=left, right=right):
+            _tested(found, left, right)
+        case tree.Binary(operator="==" | "~=", left=left, right=right):
+            if any(
+                isinstance(side, tree.Constant) and side.value is None for side in (left, right)
+            ):
+                _tested(found, left, right)
+        case tree.Unary(operator="not", operand=operand):
+            _tested(found, operand)
+        case tree.While(condition=condition) | tree.Repeat(condition=condition):
+            _tested(found, condition)
+        case tree.Branch(condition=condition) if condition:
+            _tested(found, condition)
+
+
+def _tested(found: Facts, *expressions: tree.Expression) -> None:
+    for expression in expressions:
+        path = found.path(expression)
+        if path:
+            found.tested.add(path)
+
+
+def _written(found: Facts, target: tree.Expression) -> None:
+    path = global_path(target)
+    if path:
+        found.writes.add(path)
+        found.is_dynamic |= path == ("_ENV",)
+    elif isinstance(target, tree.Index) and global_path(target.object) in (("_G",), ("_ENV",)):
+        found.is_dynamic = True
+
+
+def _called(found: Facts, path: Path | None, call: tree.Call) -> None:
+    if path is None:
+        return
+    if path[0] in _CAREFUL:
+        _tested(found, *call.arguments)
+    first = call.arguments[0] if call.arguments else None
+    if path in (("setmetatable",), ("rawset",)) and first and global_path(first) == ("_G",):
+        match call.arguments:
+            case (_, tree.Constant(value=str(key)), _) if path == ("rawset",):
+                found.writes.add((key,))
+            case _:
+                found.is_dynamic = True

@@ -1,0 +1,270 @@
+"""Rules about handlers: how they are put up, and what they read of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aoshell.check import syntax as tree
+from aoshell.check.facts import Facts
+from aoshell.check.finding import Finding
+from aoshell.check.messages import folded, kind_of
+from aoshell.check.names import World
+
+_VERBS = frozenset(("add", "append", "prepend", "once"))
+_BUILT_IN = frozenset(("_eval", "_default", "_boot"))
+_HOLDS = {
+    "name": ("string",),
+    "pattern": ("string", "table", "function"),
+    "handle": ("table", "function"),
+}
+# Keys as they are on HyperBEAM.
+_SMALL_KEYS = frozenset(("action", "body", "data", "from", "id", "owner", "tags", "target"))
+# Keys of a message that are not made of tags.
+_OWN_KEYS = frozenset(("TagArray", "reply", "forward"))
+_TAG_PATTERNS = frozenset(
+    (("Handlers", "utils", "hasMatchingTag"), ("Handlers", "utils", "hasMatchingTagOf"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A call that puts up a handler; what it does not give, or may give, is None.
+
+    Attributes:
+        replaces: whether it takes the place of a handler of the same name.
+        is_whole: whether all arguments are known, `f(...)` at the end may give more.
+    """
+
+    call: tree.Call
+    name: tree.Expression | None
+    pattern: tree.Expression | None
+    handle: tree.Expression | None
+    replaces: bool
+    is_whole: bool
+
+
+def handler_of(call: tree.Expression, facts: Facts) -> Handler | None:
+    """The handler that a call puts up."""
+    if not isinstance(call, tree.Call):
+        return None
+    path = facts.path(call.function)
+    is_beside = _is_beside(call, facts)
+    if not is_beside and not (path and path[0] == "Handlers" and path[1:2] and path[1] in _VERBS):
+        return None
+    if not is_beside and path and len(path) != 2:
+        return None
+    given = call.arguments
+    is_whole = not given or not isinstance(given[-1], tree.Call | tree.MethodCall | tree.Vararg)
+    if len(given) == 2 and not is_beside and is_whole:
+        first = None if path and path[1] == "once" else given[0]
+        return Handler(call, first, given[0], given[1], first is not None, True)
+    name, pattern, handle = (*given[:3], None, None, None)[:3]
+    return Handler(call, name, pattern, handle, not is_beside, is_whole)
+
+
+def _is_beside(call: tree.Call, facts: Facts) -> bool:
+    """Whether it is `Handlers.before(…).add(…)`, or after."""
+    match call.function:
+        case tree.Index(object=tree.Call(function=function), key=tree.Constant(value="add")):
+            return facts.path(function) in (("Handlers", "before"), ("Handlers", "after"))
+    return False
+
+
+def all_handlers(facts: Facts) -> Iterator[Handler]:
+    for _, call in facts.calls:
+        handler = handler_of(call, facts)
+        if handler:
+            yield handler
+
+
+def handlers(facts: Facts, world: World) -> Iterator[Finding]:
+    """Handlers that cannot be put up, that fail, or that no message reaches."""
+    for handler in all_handlers(facts):
+        wrong = list(_arguments(handler, facts))
+        yield from wrong
+        if wrong:
+            continue
+        name = folded(handler.name)
+        if name in _BUILT_IN and handler.replaces:
+            yield facts.text.finding(
+                "handler-reserved", "warning", handler.call.at,
+                f"{world.aos} puts up its own handler '{name}' with each message, in place of "
+                "this one",
+                "give it another name",
+            )  # fmt: skip
+        yield from _pattern_answers(handler, facts)
+        yield from _pattern_keys(handler.pattern, facts, world)
+        for part in (handler.pattern, handler.handle):
+            function = part and facts.function(part)
+            if function and function.parameters and world.is_legacy:
+                yield from _message(function, facts)
+    for path, call in facts.calls:
+        if path in (("Receive",), ("Handlers", "receive")) and call.arguments and world.is_legacy:
+            yield from _pattern_keys(call.arguments[0], facts, world)
+        if path in _TAG_PATTERNS and call.arguments and world.is_legacy:
+            name = folded(call.arguments[0])
+            if isinstance(name, str) and normal(name) != name:
+                yield _never(name, call.arguments[0].at, facts)
+
+
+def _arguments(handler: Handler, facts: Facts) -> Iterator[Finding]:
+    parts = {"name": handler.name, "pattern": handler.pattern, "handle": handler.handle}
+    if handler.name is None and handler.pattern is not None:
+        del parts["name"]
+    for what, part in parts.items():
+        kind = kind_of(part) if part else ("" if not handler.is_whole else "nothing")
+        if kind and kind not in _HOLDS[what]:
+            allowed = " or a ".join(_HOLDS[what])
+            yield facts.text.finding(
+                "handler-arguments", "error", (part or handler.call).at,
+                f"the {what} of a handler is {_a(kind)}, it has to be a {allowed}",
+                "write Handlers.add(name, pattern, function(msg) … end)",
+            )  # fmt: skip
+            return
+
+
+def _a(kind: str) -> str:
+    return kind if kind in ("nil", "nothing") else f"a {kind}"
+
+
+def _pattern_answers(handler: Handler, facts: Facts) -> Iterator[Finding]:
+    function = handler.pattern and facts.function(handler.pattern)
+    if not function or handler.pattern is handler.name:
+        return
+    returns = [node for node in _own(function) if isinstance(node, tree.Return)]
+    if any(node.values and kind_of(node.values[0]) != "nil" for node in returns):
+        return
+    if any(_always_raises(statement) for statement in function.body.statements):
+        return
+    yield facts.text.finding(
+        "pattern-result", "error", function.at,
+        "the pattern returns nothing: each message that it is asked about fails",
+        'return true, false, "continue" or "break"',
+    )  # fmt: skip
+
+
+def _always_raises(statement: tree.Statement) -> bool:
+    match statement:
+        case tree.CallStatement(call=tree.Call(function=tree.Name(name="error"))):
+            return True
+    return False
+
+
+def _own(function: tree.Function) -> Iterator[tree.Node]:
+    """The nodes of a function without those of functions inside it."""
+    pending: list[tree.Node] = [function.body]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(n for n in tree.children(node) if not isinstance(n, tree.Function))
+
+
+def _pattern_keys(pattern: tree.Expression | None, facts: Facts, world: World) -> Iterator[Finding]:
+    table = facts.origin(pattern) if pattern else None
+    if not isinstance(table, tree.Table):
+        return
+    for part in table.fields:
+        key = folded(part.key)
+        if not isinstance(key, str) or key in _OWN_KEYS:
+            continue
+        if world.is_legacy and normal(key) != key:
+            yield _never(key, part.at, facts)
+        elif not world.is_legacy and lower(key) != key:
+            yield facts.text.finding(
+                "message-key", "error", part.at,
+                f"no message has '{key}': on HyperBEAM keys are in lower case",
+                f"match {lower(key)}",
+            )  # fmt: skip
+
+
+def _never(name: str, at: int, facts: Facts) -> Finding:
+    return facts.text.finding(
+        "tag-case", "warning", at,
+        f"no message has '{name}': aos writes the names of tags as '{normal(name)}'",
+        f'use "{normal(name)}"',
+    )  # fmt: skip
+
+
+def reads_of(
+    function: tree.Function, name_of: Callable[[tree.Node, tree.Local], str]
+) -> Iterator[tuple[str, int]]:
+    """What a handler reads of its message: each name with its first place, unless it sets it.
+
+    `name_of` says the name that a node reads of a message in a variable, or "".
+    """
+    message, set_here, found = function.parameters[0], set[str](), dict[str, int]()
+    for node in tree.walk(function.body):
+        if isinstance(node, tree.Assign):
+            set_here.update(name_of(target, message) for target in node.targets)
+            if any(isinstance(t, tree.Name) and t.local is message for t in node.targets):
+                return
+        elif name := name_of(node, message):
+            found.setdefault(name, node.at)
+    yield from ((name, at) for name, at in found.items() if name not in set_here)
+
+
+def key_of(node: tree.Node, message: tree.Local) -> str:
+    """X of `msg.X`, else ""."""
+    match node:
+        case tree.Index(object=tree.Name(local=local), key=tree.Constant(value=str(key))):
+            return key if local is message else ""
+    return ""
+
+
+def _tag_of(node: tree.Node, message: tree.Local) -> str:
+    """X of `msg.Tags.X`, else ""."""
+    match node:
+        case tree.Index(object=inner, key=tree.Constant(value=str(name))):
+            return name if key_of(inner, message) == "Tags" else ""
+    return ""
+
+
+def _message(function: tree.Function, facts: Facts) -> Iterator[Finding]:
+    """What a handler reads by names that aos never gives."""
+    for name, at in reads_of(function, _tag_of):
+        if normal(name) != name:
+            yield _never(name, at, facts)
+    for key, at in reads_of(function, key_of):
+        if key in _SMALL_KEYS:
+            name = function.parameters[0].name
+            yield facts.text.finding(
+                "message-key", "warning", at,
+                f"{name}.{key} is nil: aos writes the keys of messages in Title-Case",
+                f"read {name}.{normal(key)}" if key != "body" else f"read {name}.X for the tag X",
+            )  # fmt: skip
+
+
+def normal(name: str) -> str:
+    """A tag's name as aos gives it to handlers: `my_tag` is `My-Tag`."""
+    return "-".join(
+        part[:1].upper() + part[1:] for part in lower(name.replace("_", "-")).split("-")
+    )
+
+
+def lower(name: str) -> str:
+    """In lower case as C has it: bytes beyond ASCII stay."""
+    return name.encode("latin-1").lower().decode("latin-1")
+
+
+def replaced(all_facts: list[Facts]) -> Iterator[Finding]:
+    """Handlers that another of the same name replaces, in the order in which the files run."""
+    seen: dict[str, tuple[Facts, int]] = {}
+    for facts in all_facts:
+        removes = any(path == ("Handlers", "remove") for path, _ in facts.calls)
+        for statement in facts.main.body.statements:
+            call = statement.call if isinstance(statement, tree.CallStatement) else None
+            handler = handler_of(call, facts) if call else None
+            name = folded(handler.name) if handler and handler.replaces else None
+            if not isinstance(name, str) or not handler or removes:
+                continue
+            if name in seen and name not in _BUILT_IN:
+                other, at = seen[name]
+                line = other.text.place(at)[0]
+                where = f"line {line}" if other is facts else f"{other.text.name}, line {line}"
+                yield facts.text.finding(
+                    "handler-replaced", "warning", handler.call.at,
+                    f"this replaces the handler '{name}' of {where}",
+                    "give one of them another name",
+                )  # fmt: skip
+            seen[name] = (facts, handler.call.at)

@@ -1,0 +1,179 @@
+"""Rules about HyperBEAM alone: hyper-aos drops some of what a process does, and runs on Luerl."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from aoshell.check import syntax as tree
+from aoshell.check.facts import Facts
+from aoshell.check.finding import Finding, Severity
+from aoshell.check.handlers import all_handlers, key_of, lower, reads_of
+from aoshell.check.known import Path
+from aoshell.check.messages import folded
+from aoshell.check.names import World
+
+_DROPPED: dict[Path, str] = {("Spawn",): "Spawn", ("ao", "spawn"): "ao.spawn"}
+_SENDS = frozenset((("Send",), ("ao", "send"), ("Spawn",), ("ao", "spawn")))
+_TAG_PATTERNS = frozenset(("hasMatchingTag", "hasMatchingTagOf", "hasMatchingData"))
+_IN_BODY = frozenset(("action", "data", "from", "owner", "tags", "target"))
+_MAX_QUANTIFIERS = 5
+
+
+def hyper(facts: Facts, world: World) -> Iterator[Finding]:
+    """What hyper-aos and its Lua do not do."""
+    if world.is_legacy:
+        return
+    yield from _syntax(facts)
+    yield from _calls(facts, world)
+    yield from _once_a_file(facts, world)
+    for handler in all_handlers(facts):
+        for part in (handler.pattern, handler.handle):
+            function = part and facts.function(part)
+            if function and function.parameters:
+                yield from _message(function, facts)
+
+
+def _syntax(facts: Facts) -> Iterator[Finding]:
+    """What Luerl cannot compile."""
+
+    def refused(at: int, what: str, advice: str) -> Finding:
+        return facts.text.finding(
+            "luerl-syntax", "error", at, f"the Lua of HyperBEAM cannot compile {what}", advice
+        )
+
+    for node in tree.walk(facts.main):
+        if isinstance(node, tree.Goto | tree.Label):
+            yield refused(node.at, "goto and labels", "use if, or a function with return")
+    for at, level, is_comment in facts.lexer.long_brackets:
+        if is_comment and level > 0:
+            yield refused(at, f"a comment in --[{'=' * level}[", "use --[[ or -- on each line")
+        elif level > 3:
+            yield refused(at, f"a string in [{'=' * level}[", "use three equals signs at most")
+    for at, char in facts.lexer.escapes:
+        if char == "u":
+            yield refused(at, "\\u{…}", "write the character itself")
+        elif char in "\r\n":
+            yield refused(at, "a backslash at the end of a line", "use \\n\\z, or [[…]]")
+
+
+def _calls(facts: Facts, world: World) -> Iterator[Finding]:
+    for path, call in facts.calls:
+        if path in world.writes:
+            continue
+        if path in _DROPPED:
+            yield facts.text.finding(
+                "dropped", "error", call.at,
+                f"hyper-aos drops what {_DROPPED[path]} asks for: there will be no process",
+                "spawn from outside, and tell the process the new id",
+            )  # fmt: skip
+        elif path == ("Handlers", "receive") and path not in facts.tested:
+            yield _waits(call, facts)
+        elif path and path[:2] == ("Handlers", "utils") and path[2:] and path[2] in _TAG_PATTERNS:
+            yield facts.text.finding(
+                "message-key", "error", call.at,
+                f"Handlers.utils.{path[2]} looks for tags and data where hyper-aos has none",
+                'match a table instead: { action = "…" }',
+            )  # fmt: skip
+        elif path == ("load",) and _loads_more(call, facts):
+            yield facts.text.finding(
+                "luerl-load", "error", call.at,
+                "load of HyperBEAM's Lua takes text only, and gives it no environment of its own",
+                "give values as arguments of the function that load returns",
+            )  # fmt: skip
+        elif _is_receive(call, facts):
+            yield _waits(call, facts)
+        elif path == ("string", "gmatch") and len(call.arguments) > 1:
+            yield from _gmatch(call, facts)
+
+
+def _waits(call: tree.Call, facts: Facts) -> Finding:
+    return facts.text.finding(
+        "no-coroutines", "error", call.at,
+        "nothing can wait for a message: the Lua of HyperBEAM has no coroutines",
+        "use onReply or Handlers.once with a function for the answer",
+    )  # fmt: skip
+
+
+def _is_receive(call: tree.Call, facts: Facts) -> bool:
+    """Whether it is `Send(…).receive()`, or the same of a reply or a variable that holds them."""
+    match call.function:
+        case tree.Index(object=inner, key=tree.Constant(value="receive")):
+            sent = facts.origin(inner)
+            if not isinstance(sent, tree.Call):
+                return False
+            if facts.path(sent.function) in _SENDS:
+                return True
+            match sent.function:
+                case tree.Index(object=tree.Name(local=tree.Local()), key=key):
+                    return folded(key) == "reply"
+    return False
+
+
+def _loads_more(call: tree.Call, facts: Facts) -> bool:
+    """Whether load is given a function to read from, or an environment other than _G."""
+    is_reader = bool(call.arguments) and facts.function(call.arguments[0]) is not None
+    return is_reader or (len(call.arguments) > 3 and facts.path(call.arguments[3]) != ("_G",))
+
+
+def _gmatch(call: tree.Call, facts: Facts) -> Iterator[Finding]:
+    pattern = folded(call.arguments[1])
+    if not isinstance(pattern, str):
+        return
+    count = len(re.findall(r"[*+?]", pattern))
+    if count > _MAX_QUANTIFIERS or ".*.*" in pattern or ".+.+" in pattern:
+        yield facts.text.finding(
+            "gmatch-limit", "error", call.at,
+            f"string.gmatch of hyper-aos refuses this pattern: it takes {_MAX_QUANTIFIERS} of "
+            "* + ? at most, and no .*.* or .+.+",
+            "use string.find in a loop",
+        )  # fmt: skip
+
+
+_ONCE: dict[Path, tuple[str, Severity, str, str]] = {
+    ("math", "random"): (
+        "unseeded-random", "warning",
+        "math.random is not seeded by messages on HyperBEAM: nodes get different states",
+        'use require(".chance") with a seed from the message',
+    ),
+    ("os", "time"): (
+        "block-time", "note",
+        "os.time() is the time of the block there, not the message's timestamp in milliseconds",
+        "read req.timestamp where milliseconds count",
+    ),
+    ("error",): (
+        "unseen-errors", "note",
+        "what a handler raises shows in its output only: there is no Error, and what it changed "
+        "stays changed",
+        "check first, change the state last, and reply with the reason",
+    ),
+}  # fmt: skip
+
+
+def _once_a_file(facts: Facts, world: World) -> Iterator[Finding]:
+    """What is worth knowing once, however often it is there."""
+    said: set[Path] = set()
+    for path, call in facts.calls:
+        if path in _ONCE and path not in said and path not in world.writes:
+            said.add(path)
+            rule, severity, message, advice = _ONCE[path]
+            yield facts.text.finding(rule, severity, call.at, message, advice)
+
+
+def _message(function: tree.Function, facts: Facts) -> Iterator[Finding]:
+    """What a handler reads of a message as aos has it: there it is a request with a body."""
+    name = function.parameters[0].name
+    for key, at in reads_of(function, key_of):
+        if key == "forward":
+            what, advice = f"{name}.forward is not there", "use Send with the fields of req.body"
+        elif lower(key) != key or key in _IN_BODY:
+            small = "<name>" if key in ("Tags", "TagArray", "tags") else lower(key)
+            what = f"{name}.{key} is nil: a handler gets a request, with keys in lower case"
+            advice = f"read {name}.body{_access(small)}"
+        else:
+            continue
+        yield facts.text.finding("message-key", "error", at, what, advice)
+
+
+def _access(key: str) -> str:
+    return f".{key}" if re.fullmatch(r"[a-z_][a-z0-9_]*|<name>", key) else f'["{key}"]'

@@ -1,0 +1,254 @@
+"""Rules about messages that a script sends: their tags, limits, and what a Spawn needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aoshell.check import syntax as tree
+from aoshell.check.facts import Facts, bare
+from aoshell.check.finding import Finding
+from aoshell.check.names import World
+from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
+
+# Fields of a message that are no tags.
+_FIELDS = frozenset(("Target", "Data", "Anchor", "Tags", "From"))
+# What the network says about a sender itself, whatever the sender writes.
+_REMOVED = frozenset(
+    (
+        "Data-Protocol",
+        "Variant",
+        "Type",
+        "From",
+        "From-Process",
+        "From-Module",
+        "Owner",
+        "Pushed-For",
+    )
+)
+_ASSIGNS = "Assignments"  # a list of processes, which the network takes out and acts on
+_ADDED = 7  # Data-Protocol, Variant, Type, Reference, From-Process, From-Module, Pushed-For
+_SENDS = frozenset((("Send",), ("ao", "send")))
+_SPAWNS = frozenset((("Spawn",), ("ao", "spawn")))
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    name: str
+    value: tree.Expression
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that is written out in the text.
+
+    Attributes:
+        tags: those with constant names.
+        is_whole: whether these are all.
+        fields: its other fields by name.
+    """
+
+    at: int
+    is_spawn: bool
+    tags: tuple[Tag, ...]
+    is_whole: bool
+    fields: dict[str, tree.Expression]
+
+    def text(self, name: str) -> str:
+        """A tag or field that is a constant string, else ""."""
+        found = [tag.value for tag in self.tags if tag.name == name]
+        value = folded(found[0] if found else self.fields.get(name))
+        return value if isinstance(value, str) else ""
+
+
+def sent(facts: Facts) -> Iterator[Sent]:
+    """The messages that a source sends or spawns with."""
+    for path, call in facts.calls:
+        is_spawn = path in _SPAWNS
+        if not (path in _SENDS or is_spawn or _is_reply(call)) or not call.arguments:
+            continue
+        table = bare(call.arguments[-1])
+        if isinstance(table, tree.Table) and (not is_spawn or len(call.arguments) <= 2):
+            yield _message(call.at, is_spawn, table)
+
+
+def _is_reply(call: tree.Call) -> bool:
+    """`msg.reply(…)` of a message that a variable of the script's holds."""
+    match call.function:
+        case tree.Index(object=tree.Name(local=tree.Local()), key=tree.Constant(value="reply")):
+            return True
+    return False
+
+
+def _message(at: int, is_spawn: bool, table: tree.Table) -> Sent:
+    fields: dict[str, tree.Expression] = {}
+    tags, is_whole = _pairs(table)
+    own = [tag for tag in tags if tag.name not in _FIELDS]
+    fields.update({tag.name: tag.value for tag in tags if tag.name in _FIELDS})
+    more = bare(fields["Tags"]) if "Tags" in fields else None
+    if isinstance(more, tree.Table):
+        is_list = bool(more.fields) and all(field.key is None for field in more.fields)
+        listed, is_known = _listed(more) if is_list else _pairs(more)
+        own += listed
+        is_whole = is_whole and is_known
+    elif more:
+        is_whole = False
+    return Sent(at, is_spawn, tuple(own), is_whole, fields)
+
+
+def _pairs(table: tree.Table) -> tuple[list[Tag], bool]:
+    """The tags of a map, and whether all names are constant."""
+    found = [
+        Tag(name, field.value, field.at)
+        for field in table.fields
+        if field.key and isinstance(name := folded(field.key), str)
+    ]
+    return found, len(found) == len(table.fields)
+
+
+def _listed(table: tree.Table) -> tuple[list[Tag], bool]:
+    """The tags of a list of {name=, value=}, and whether all names are constant."""
+    found = []
+    for item in table.fields:
+        entry = bare(item.value)
+        if not isinstance(entry, tree.Table):
+            continue
+        parts = {tag.name: tag.value for tag in _pairs(entry)[0]}
+        name = folded(parts.get("name"))
+        if isinstance(name, str) and "value" in parts:
+            found.append(Tag(name, parts["value"], item.at))
+    return found, len(found) == len(table.fields)
+
+
+def folded(expression: tree.Expression | None) -> object:
+    """The value of an expression of constants; None where it is none, or nil."""
+    match expression and bare(expression):
+        case tree.Constant(value=value):
+            return value
+        case tree.Binary(operator="..", left=left, right=right):
+            parts = folded(left), folded(right)
+            if all(isinstance(part, str) for part in parts):
+                return "".join(map(str, parts))
+    return None
+
+
+def messages(facts: Facts, world: World) -> Iterator[Finding]:
+    """What the legacy network makes of messages."""
+    if not world.is_legacy:
+        return
+    has_patch = False
+    for message in sent(facts):
+        if message.text("device") == "patch@1.0" or message.text("method") == "PATCH":
+            if not has_patch:
+                yield _patch(message, facts)
+            has_patch = True
+            continue
+        yield from _asked_of_aos(message, facts)
+        yield from _authority(message, facts)
+        yield from _limits(message, facts)
+        for tag in message.tags:
+            if tag.name != _ASSIGNS:
+                yield from _tag(tag, facts)
+
+
+def _patch(message: Sent, facts: Facts) -> Finding:
+    return facts.text.finding(
+        "patch", "note", message.at,
+        "the legacy network has no patch device: patches go out like any message, to nobody",
+        "answer a dry run instead, or run the process on HyperBEAM",
+    )  # fmt: skip
+
+
+def _asked_of_aos(message: Sent, facts: Facts) -> Iterator[Finding]:
+    if message.text("Target") == "AOS" and message.text("Action") == "Spawn":
+        yield facts.text.finding(
+            "only-here", "error", message.at,
+            "only this shell's environment spawns for a message to 'AOS'",
+            "use Spawn(module, tags)",
+        )  # fmt: skip
+
+
+def _authority(message: Sent, facts: Facts) -> Iterator[Finding]:
+    if (
+        message.is_spawn
+        and message.is_whole
+        and not any(t.name == "Authority" for t in message.tags)
+    ):
+        yield facts.text.finding(
+            "authority", "warning", message.at,
+            "the new process gets no Authority: it refuses what processes send it, this one's "
+            "messages too",
+            "add Authority = ao.authorities[1]",
+        )  # fmt: skip
+
+
+def _limits(message: Sent, facts: Facts) -> Iterator[Finding]:
+    count = sum(tag.name not in _REMOVED for tag in message.tags)
+    if count + _ADDED > MAX_TAGS:
+        yield facts.text.finding(
+            "tag-limit", "error", message.at,
+            f"{count} tags and the {_ADDED} that aos and the network add are more than {MAX_TAGS}",
+            "put the values into Data, as JSON",
+        )  # fmt: skip
+    for tag in message.tags:
+        value = folded(tag.value)
+        for what, text, limit in (
+            ("name", tag.name, MAX_TAG_NAME),
+            ("value", value if isinstance(value, str) else "", MAX_TAG_VALUE),
+        ):
+            if len(text) > limit:
+                yield facts.text.finding(
+                    "tag-limit", "error", tag.at,
+                    f"the {what} of a tag is {len(text)} bytes long, the limit is {limit}",
+                    "put it into Data",
+                )  # fmt: skip
+
+
+def _tag(tag: Tag, facts: Facts) -> Iterator[Finding]:
+    if tag.name in _REMOVED:
+        yield facts.text.finding(
+            "tag-reserved", "warning", tag.at,
+            f"the network removes the tag '{tag.name}' that a process writes",
+            "give it another name",
+        )  # fmt: skip
+        return
+    kind = kind_of(tag.value)
+    if kind in ("number", "boolean"):
+        yield facts.text.finding(
+            "tag-value", "error", tag.at,
+            f"the tag '{tag.name}' is a {kind}: the legacy network takes strings only and drops "
+            "the message",
+            "wrap it in tostring()",
+        )  # fmt: skip
+    elif kind in ("table", "function"):
+        yield facts.text.finding(
+            "tag-value", "error", tag.at,
+            f"the tag '{tag.name}' is a {kind}, which no tag can be",
+            "put it into Data, as JSON" if kind == "table" else "leave it out",
+        )  # fmt: skip
+
+
+_COMPARE = frozenset(("==", "~=", "<", ">", "<=", ">="))
+
+
+def kind_of(expression: tree.Expression | None) -> str:
+    """Lua's type of what an expression surely gives, else ""."""
+    match expression and bare(expression):
+        case tree.Constant(value=value):
+            if value is None:
+                return "nil"
+            if isinstance(value, bool):
+                return "boolean"
+            return "string" if isinstance(value, str) else "number"
+        case tree.Table():
+            return "table"
+        case tree.Function():
+            return "function"
+        case tree.Unary(operator="not"):
+            return "boolean"
+        case tree.Unary(operator="#"):
+            return "number"
+        case tree.Binary(operator=operator) if operator in _COMPARE:
+            return "boolean"
+    return ""

@@ -1,0 +1,213 @@
+"""Rules about names: globals, members of libraries, modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from aoshell.check import known
+from aoshell.check import syntax as tree
+from aoshell.check.facts import Facts
+from aoshell.check.finding import Finding, Severity
+from aoshell.check.known import Members, Path
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where the checked files run.
+
+    Attributes:
+        target: "legacy" or "hyperbeam".
+        writes: paths that any of the files assigns.
+        is_dynamic: globals may come from anywhere.
+        modules: modules that the files bring along or that the process has.
+        names: globals that the process has.
+    """
+
+    target: str
+    writes: frozenset[Path]
+    is_dynamic: bool
+    modules: frozenset[str]
+    names: frozenset[str]
+
+    @property
+    def is_legacy(self) -> bool:
+        return self.target == "legacy"
+
+    @property
+    def globals(self) -> frozenset[str]:
+        return known.AOS_GLOBALS if self.is_legacy else known.HYPER_AOS_GLOBALS
+
+    @property
+    def members(self) -> Members:
+        return known.AOS if self.is_legacy else known.HYPER_AOS
+
+    @property
+    def loadable(self) -> frozenset[str]:
+        return known.AOS_MODULES if self.is_legacy else known.HYPER_AOS_MODULES
+
+    @property
+    def aos(self) -> str:
+        return "aos" if self.is_legacy else "hyper-aos"
+
+
+_DEPTH = 3  # of the longest name that is known: Handlers.utils.reply
+
+
+def names(facts: Facts, world: World) -> Iterator[Finding]:
+    """Globals and members that the target lacks."""
+    said: set[str] = set()
+    for path, node in facts.reads:
+        depth = min(len(path), _DEPTH)
+        if any(_is_open(path[:length], facts, world) for length in range(1, depth + 1)):
+            continue
+        finding = _global(path, node, facts, world) or _member(path, node, facts, world)
+        # Of an unknown name one is told once a file; of what fails, each place.
+        if finding and (finding.severity == "error" or finding.message not in said):
+            said.add(finding.message)
+            yield finding
+
+
+def _is_open(path: Path, facts: Facts, world: World) -> bool:
+    """Whether the script provides for it, or expects that it may be missing."""
+    return path in world.writes or path in facts.tested or path[0] in world.names
+
+
+def _global(path: Path, node: tree.Node, facts: Facts, world: World) -> Finding | None:
+    name = path[0]
+    if name in world.globals:
+        return None
+    if name in known.OWN_GLOBALS:
+        return facts.text.finding(
+            "only-here", "error", node.at,
+            f"'{name}' is there in this shell only: {world.aos} has no such name",
+            _INSTEAD_OF_OWN[name, world.target],
+        )  # fmt: skip
+    if name == "coroutine":
+        return facts.text.finding(
+            "no-coroutines", "error", node.at,
+            "there are no coroutines: the Lua of HyperBEAM has no coroutine library",
+            "split the work over handlers, with Handlers.once for the answer",
+        )  # fmt: skip
+    if name in known.AOS_GLOBALS:
+        return facts.text.finding(
+            "missing-name", "error", node.at,
+            f"hyper-aos has no global '{name}'", _INSTEAD.get(name, "bring it along"),
+        )  # fmt: skip
+    if world.is_dynamic:
+        return None
+    return _undefined(name, node, facts, world)
+
+
+_INSTEAD_OF_OWN = {
+    ("spawn", "legacy"): "use Spawn(module, tags).receive().Process",
+    ("spawn", "hyperbeam"): "spawn from outside: hyper-aos drops spawns",
+    ("MyModule", "legacy"): "publish the module and use its id",
+    ("MyModule", "hyperbeam"): "publish the module and use its id",
+}
+_INSTEAD = {
+    "Receive": "use Handlers.once with a function for the answer",
+    "Assign": "assignments are dropped there; send the message instead",
+    "Tab": "read req.body, or use Utils.Tab",
+    "json": 'use local json = require(".json")',
+    "base64": 'use local base64 = require(".base64")',
+    "apm": "bundle the package with your files",
+    "xpcall": "use pcall",
+}
+
+
+def _undefined(name: str, node: tree.Node, facts: Facts, world: World) -> Finding:
+    severity: Severity = "note"
+    advice = f"assign {name} before it is read, or make sure that the process has it"
+    similar = _similar(name, world.globals | {path[0] for path in world.writes if len(path) == 1})
+    if name in known.OLD_NAMES:
+        severity, advice = "warning", known.OLD_NAMES[name]
+    elif similar:
+        severity, advice = "warning", f"is {similar} meant?"
+    return facts.text.finding(
+        "undefined-global", severity, node.at,
+        f"'{name}' is assigned in none of the files and is no name of {world.aos}", advice,
+    )  # fmt: skip
+
+
+def _similar(name: str, others: frozenset[str]) -> str:
+    """A name that differs in case, or in a letter or two of a longer one."""
+    for other in sorted(others):
+        if other.lower() == name.lower():
+            return other
+    close = get_close_matches(name, sorted(others), 1, 0.88) if len(name) > 5 else []
+    return close[0] if close else ""
+
+
+def _member(path: Path, node: tree.Node, facts: Facts, world: World) -> Finding | None:
+    for length in (1, 2):
+        library, key = ".".join(path[:length]), path[length : length + 1]
+        members = world.members.get(library)
+        if members is not None and key and key[0] not in members:
+            break
+    else:
+        return None
+    name = f"{library}.{key[0]}"
+    if name == "Handlers.receive" or (library == "Utils" and world.is_dynamic):
+        return None
+    is_aos = library[0].isupper() or library == "ao"
+    similar = _similar(key[0], members)
+    severity: Severity = "note" if is_aos and not similar else "warning"
+    if key[0] in known.AOS.get(library, ()) or library in ("debug", "io"):
+        severity = "error"
+    where = world.aos if is_aos else "Lua" if world.is_legacy else "the Lua of HyperBEAM"
+    advice = (
+        known.OLD_NAMES.get(name)
+        or (f"is {library}.{similar} meant?" if similar else "")
+        or _INSTEAD_OF_MEMBER.get(name, "bring it along, or do without")
+    )
+    return facts.text.finding(
+        "missing-member", severity, node.at,
+        f"{where} has no {name}", advice,
+    )  # fmt: skip
+
+
+_INSTEAD_OF_MEMBER = {
+    "ao.assign": "assignments are dropped there; send the message instead",
+    "ao.isTrusted": "hyper-aos checks trust itself, before handlers",
+    "table.move": "copy in a loop",
+    "math.ult": "compare with an offset of math.mininteger",
+    "debug.traceback": "leave it out: there are no stack traces",
+}
+
+
+def own_calls(facts: Facts, world: World) -> Iterator[Finding]:
+    """Functions of aos's modules that only this shell's have."""
+    for path, call in facts.calls:
+        if path in known.OWN_CALLS:
+            yield facts.text.finding(
+                "only-here", "error", call.at,
+                f"{path[-1]} of the module '.process' is there in this shell only",
+                f"leave it out: {world.aos} cannot tell what waits",
+            )  # fmt: skip
+
+
+def modules(facts: Facts, world: World) -> Iterator[Finding]:
+    """Modules that nothing brings along."""
+    for name, call in facts.required():
+        if name in world.loadable or name in world.modules:
+            if name == "lsqlite3" and world.is_legacy and name not in world.modules:
+                yield facts.text.finding(
+                    "module", "note", call.at,
+                    "lsqlite3 is there only in processes of aos's module with SQLite",
+                    "spawn the process from that module",
+                )  # fmt: skip
+            continue
+        if name in known.AOS_MODULES and name not in known.HYPER_AOS_MODULES:
+            similar = f".{name}" if f".{name}" in world.loadable else ""
+            message = f"hyper-aos has no module '{name}'"
+            advice = f"require '{similar}'" if similar else "bundle a Lua file that does it"
+            severity: Severity = "warning" if name in known.HYPER_AOS_SPARE else "error"
+            yield facts.text.finding("module", severity, call.at, message, advice)
+            continue
+        yield facts.text.finding(
+            "module", "warning", call.at,
+            f"module '{name}' is no file beside this one and no part of {world.aos}",
+            "put its file there, so that it is bundled, or install it in the process first",
+        )  # fmt: skip

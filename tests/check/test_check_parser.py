@@ -1,0 +1,221 @@
+"""The parser against Lua's own: it takes what Lua compiles, and refuses the rest in its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aoshell.check import syntax as tree
+from aoshell.check.lexer import LuaSyntaxError, number
+from aoshell.check.parser import parse
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "aoshell" / "sandbox").rglob("*.lua")) + sorted(
+    (ROOT / "examples").rglob("*.lua")
+)
+
+
+def _loader() -> Callable[[bytes, bytes, bytes], object]:
+    from lupa.lua53 import LuaRuntime
+
+    runtime = LuaRuntime(encoding=None, register_eval=False)
+    load: Callable[[bytes, bytes, bytes], object] = runtime.globals()[b"load"]
+    return load
+
+
+LOAD = _loader()
+
+
+def lua_says(source: bytes) -> str:
+    """Lua's message with its line, "" where it compiles."""
+    answer = LOAD(source, b"=x", b"t")
+    return answer[1].decode("latin-1") if isinstance(answer, tuple) else ""
+
+
+def we_say(source: bytes) -> str:
+    try:
+        parse(source.decode("latin-1"))
+    except LuaSyntaxError as error:
+        return f"x:{error.line}: {error.message}"
+    return ""
+
+
+# Programs -----------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(["a", "b", "msg", "_x9"])
+LITERALS = st.sampled_from(
+    [
+        "nil", "true", "1", "0x7fffffffffffffffff", "3.5e-2", ".5", "0x.8p1", "1e400", "{}", "...",
+        "'a\\n\\065'", '"\\x41\\u{20AC}\\z \n b"', '"\\\n"', "'é'", "[[\nlong]]", "[==[ ]] ]==]",
+    ]
+)  # fmt: skip
+BINARY = st.sampled_from(
+    ["+", "-", "*", "/", "//", "%", "^", "..", "==", "~=", "<", ">=", "and", "or", "&", "|", "~",
+     "<<", ">>"]
+)  # fmt: skip
+
+
+def _expressions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.tuples(inner, BINARY, inner).map(" ".join),
+        inner.map("({})".format),
+        st.tuples(st.sampled_from(["not ", "- ", "#", "~ "]), inner).map("".join),
+        st.tuples(NAMES, NAMES).map("{0[0]}.{0[1]}".format),
+        st.tuples(NAMES, inner).map("{0[0]}[{0[1]}]".format),
+        st.tuples(NAMES, NAMES, inner).map("{0[0]}:{0[1]}({0[2]})".format),
+        st.tuples(NAMES, inner, inner).map("{{{0[0]} = {0[1]}, [{0[2]}] = 1; 2, }}".format),
+        st.tuples(NAMES, inner).map("function({0[0]}, ...) return {0[1]} end".format),
+    )
+
+
+EXPRESSIONS = st.recursive(st.one_of(LITERALS, NAMES), _expressions, max_leaves=6)
+
+
+def _statements(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    block = st.lists(inner, max_size=3).map("\n".join)
+    return st.one_of(
+        st.tuples(EXPRESSIONS, block, block).map("if {0[0]} then {0[1]} else {0[2]} end".format),
+        st.tuples(EXPRESSIONS, block).map("while {0[0]} do {0[1]} break end".format),
+        st.tuples(block, EXPRESSIONS).map("repeat {0[0]} until {0[1]}".format),
+        st.tuples(NAMES, EXPRESSIONS, block).map("for {0[0]} = 1, {0[1]} do {0[2]} end".format),
+        st.tuples(NAMES, EXPRESSIONS, block).map("for k, {0[0]} in {0[1]} do {0[2]} end".format),
+        st.tuples(NAMES, block).map("local function {0[0]}(...) {0[1]} end".format),
+        st.tuples(NAMES, NAMES, block).map("function {0[0]}.{0[1]}:m(a, ...) {0[2]} end".format),
+        block.map("do {} end".format),
+        block.map("while a do {} goto on ::on:: end".format),
+    )
+
+
+SIMPLE = st.one_of(
+    st.tuples(NAMES, EXPRESSIONS).map("{0[0]} = {0[1]};".format),
+    st.tuples(NAMES, NAMES, EXPRESSIONS).map("local {0[0]}, {0[1]} = {0[2]};".format),
+    st.tuples(NAMES, EXPRESSIONS).map("{0[0]}({0[1]});".format),
+    st.sampled_from([";", "-- note\n", "--[=[ ]] ]=]", "goto up", "::up::", "break", "f{}"]),
+)
+PROGRAMS = st.lists(st.recursive(SIMPLE, _statements, max_leaves=8), max_size=6).map("\n".join)
+
+_PIECES = """and break do else elseif end false for function goto if in local nil not or repeat
+    return then true until while + - * / // % ^ # & ~ | << >> == ~= <= >= < > = ( ) { } [ ] :: ; : ,
+    . .. ... a b 1 0x 3..2 1e 0x1p .0x 08 'a' " ' [[ ]] [= [=[ ]=] --[[ -- \\ \\x4 \\u{ \\400 é $"""
+PIECES = st.sampled_from([*_PIECES.split(), "\n", "\r\n", "\0"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(PROGRAMS)
+def test_it_agrees_with_lua_on_programs(program: str) -> None:
+    source = program.encode()
+    assert we_say(source) == lua_says(source)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=12), st.sampled_from(["", " "]))
+def test_it_agrees_with_lua_on_rubbish(pieces: list[str], between: str) -> None:
+    source = between.join(pieces).encode()
+    assert we_say(source) == lua_says(source)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(FILES), st.integers(0, 10**6), st.integers(0, 300), st.integers(0, 300), PIECES
+)
+def test_it_agrees_with_lua_on_torn_files(
+    path: Path, start: int, length: int, cut: int, piece: str
+) -> None:
+    whole = path.read_bytes()
+    part = whole[start % len(whole) :][:length]
+    source = part[:cut] + piece.encode() + part[cut:]
+    assert we_say(source) == lua_says(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "local a, b <const> = 1, 2", "x = 08a", "x = 9223372036854775808", "goto on local a ::on::",
+        "do goto on; local a; ::on:: end", "do goto on; local a; ::on:: a = 1 end",
+        "repeat goto on; local a; ::on:: until a", "::a:: ::a::", "::a:: do ::a:: goto a end",
+        "break", "while true do local function f() break end end", "return 1 return 2", "return;;",
+        "function f() return ... end", "(a) = 1", "f() = 1", "a.b:c = 1", "f\n(g)()", "x = 1 .. 2",
+        "if a\nthen\n", "f(\n1\n2", 'x = "\\u{110000}"', 'x = "\\300"', 'x = "\\', "x = 'a\n'",
+        "x = [==[ ]=]", "--[[ never", "x = \0", "goto", "::", "x =", "\xff",
+        "local " + ",".join(f"a{i}" for i in range(200)), "local " + ",".join("a" * 201),
+        "x = " + "(" * 197 + "1" + ")" * 197, "x = " + "(" * 198 + "1" + ")" * 198,
+        "do " * 199 + "end " * 199, "do " * 200 + "end " * 200,
+        "x = " + "function() return " * 98 + "1 " + "end " * 98, "x = " + "{" * 300,
+    ],
+)  # fmt: skip
+def test_it_agrees_with_lua_on_corners(source: str) -> None:
+    raw = source.encode("latin-1")
+    assert we_say(raw) == lua_says(raw)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.from_regex(r"(0x)?[0-9a-f]{0,20}\.?[0-9a-f]{0,4}([ep][+-]?[0-9]{1,4})?", fullmatch=True))
+def test_numerals_have_lua_s_value(numeral: str) -> None:
+    from lupa.lua53 import LuaRuntime
+
+    value = number(numeral)
+    assert value == LuaRuntime(encoding=None, register_eval=False).globals()[b"tonumber"](
+        numeral.encode()
+    )
+
+
+# Trees --------------------------------------------------------------------------------------------
+
+
+def test_variables_are_resolved() -> None:
+    main, _ = parse("local a = a; function f(b) return a + b + c end; do local c end; return c")
+    names = {
+        (node.name, node.local is None) for node in tree.walk(main) if isinstance(node, tree.Name)
+    }
+    assert names == {("a", True), ("f", True), ("a", False), ("b", False), ("c", True)}
+
+
+def test_a_repeat_condition_sees_the_block() -> None:
+    main, _ = parse("repeat local a until a")
+    (name,) = [node for node in tree.walk(main) if isinstance(node, tree.Name)]
+    assert name.local is not None
+
+
+def test_operators_hold_as_in_lua() -> None:
+    main, _ = parse("return not a == b .. c .. d ^ -e ^ f")
+    (statement,) = main.body.statements
+    assert isinstance(statement, tree.Return)
+    match statement.values[0]:
+        case tree.Binary(
+            operator="==",
+            left=tree.Unary(operator="not"),
+            right=tree.Binary(
+                operator="..",
+                left=tree.Name(name="b"),
+                right=tree.Binary(
+                    operator="..",
+                    right=tree.Binary(
+                        operator="^",
+                        right=tree.Unary(operand=tree.Binary(operator="^")),
+                    ),
+                ),
+            ),
+        ):
+            return
+    pytest.fail("another tree")
+
+
+def test_strings_are_their_bytes() -> None:
+    main, _ = parse('return "\\x41\\u{20AC}\\z  \n b\\065", [[\r\nx\r\ny]]')
+    (statement,) = main.body.statements
+    assert isinstance(statement, tree.Return)
+    values = [node.value for node in statement.values if isinstance(node, tree.Constant)]
+    assert values == ["A\xe2\x82\xacbA", "x\ny"]
+
+
+def test_the_recursion_limit_is_as_before() -> None:
+    import sys
+
+    before = sys.getrecursionlimit()
+    with pytest.raises(LuaSyntaxError, match="C levels"):
+        parse("x = " + "(" * 5000)
+    assert sys.getrecursionlimit() == before
