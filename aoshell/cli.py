@@ -68,6 +68,10 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell import __version__
 
         return _told(f"aoshell {__version__}\n")
+    if arguments[:1] == ["test"]:
+        from aoshell.testing.command import main as test
+
+        return test(arguments[1:])
     said = io.StringIO()
     try:
         with redirect_stdout(said):

@@ -14,14 +14,20 @@ BELOW: dict[str, set[str]] = {
     "errors": set(),
     "protocol": {"errors"},
     "settings": {"errors", "protocol"},
-    "profiles": {"errors"},
+    "configfile": {"errors"},
+    "profiles": {"errors", "configfile"},
     "attest": {"errors", "protocol"},
     "check": {"errors", "protocol"},
     "sandbox": {"errors", "protocol"},
     "nodes": {"errors", "protocol", "attest", "sandbox"},
-    "shell": {"errors", "protocol", "attest", "check", "sandbox", "settings", "nodes"},
+    "shell": {
+        *("errors", "protocol", "attest", "check", "sandbox", "settings", "configfile", "nodes"),
+    },
     "testing": {"errors", "protocol", "sandbox", "settings", "nodes", "shell"},
     "backends": {"errors", "protocol", "sandbox", "settings", "profiles", "nodes", "shell"},
+    "api": {
+        *("errors", "protocol", "settings", "profiles", "nodes", "shell", "testing", "backends"),
+    },
     "cli": {
         *("errors", "protocol", "attest", "check", "settings", "profiles", "nodes", "shell"),
         *("testing", "backends"),

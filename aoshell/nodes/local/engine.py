@@ -40,6 +40,7 @@ from aoshell.sandbox.supervisor import Supervisor
 
 PAUSED = "paused"  # in the table of facts: ids of processes with a queue
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
+IDLE = 0.0005  # seconds between two looks whether nothing is left
 MOMENT = 0.5  # seconds that closing waits for messages under way
 RETRY = 2.0  # seconds before a disk that could not be written is tried again
 
@@ -377,6 +378,15 @@ class Engine:
             if why and self.roots.id_of(logged.root) == message_id:
                 raise _stuck(why)
         await self.roots.wait(message_id)
+        self._sync()
+
+    async def idle(self) -> None:
+        """Wait until nothing that was scheduled is left, and all of it is on disk."""
+        self.flush()
+        while self.roots.anything_open:
+            for why in self.computer.given_up.values():
+                raise _stuck(why)
+            await asyncio.sleep(IDLE)
         self._sync()
 
     def _sync(self) -> None:

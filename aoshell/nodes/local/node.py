@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.nodes.base import (
@@ -29,6 +30,9 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from aoshell.attest.evidence import Evidence
 
 CAPABILITIES = frozenset(
     [
@@ -161,6 +165,10 @@ class LocalNode:
     async def settled(self, root: str) -> None:
         await self._engine.settled(root)
 
+    async def idle(self) -> None:
+        """Return once nothing is left to compute, cron messages included, and it is on disk."""
+        await self._engine.idle()
+
     async def cancel(self, process: str, slot: int) -> bool:
         row = self._row(process)
         found = self._engine.store.at_slot(row.number, slot)
@@ -228,11 +236,14 @@ class LocalNode:
         engine = self._engine
         return NodeInfo("local", engine.address, str(engine.store.folder))
 
-    async def evidence(self, nonce: bytes) -> bytes:
-        del nonce
+    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+        if endpoint:
+            from aoshell.nodes.remote.attested import ask
+
+            return await ask(endpoint, challenge)
         raise Unsupported(
             "the local node has no attestation evidence: it is this computer",
-            hint="attach to a remote node whose machine is to be checked",
+            hint=".attest URL asks a remote node, .attest FILE checks what was kept of one",
         )
 
     # Under the user's own hands ------------------------------------------------------------------

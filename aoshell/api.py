@@ -1,0 +1,209 @@
+"""A session for programs: `async with aoshell.open("bank") as session`.
+
+What the prompt does with lines, this does with calls, on the same homes and nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from aoshell.backends import Backend, LocalBackend, RemoteBackend
+from aoshell.nodes.base import Limits, Node, ProcessInfo
+from aoshell.protocol.message import Result, raw, tags_of
+from aoshell.settings import Settings
+from aoshell.shell.outcome import Outcome
+from aoshell.shell.session import Patience, Session
+from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
+from aoshell.testing import values
+from aoshell.testing.answers import Answer, EvalFailed, answer, tag_text, tags_from
+from aoshell.testing.recording import record
+
+
+class AoSession:
+    """An attached process. Made by `open`."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @property
+    def process(self) -> ProcessInfo:
+        """The process that `eval` goes to. Raises AoError where there is none."""
+        return self.session.attached
+
+    @property
+    def node(self) -> Node:
+        """The node that it is on."""
+        return self.session.node
+
+    async def eval(self, code: str) -> Answer:
+        """Evaluate Lua in the process; what it came to, once all that it caused is done.
+
+        Raises:
+            EvalFailed: it raised an error, or overran a limit.
+            AoError: the message could not be made or sent.
+        """
+        async with self.session.turn:
+            came_to = await self.session.evaluate(code)
+            await self.session.settle()
+        assert came_to.receipt is not None
+        later = came_to.later
+        told = answer(came_to.receipt.id, await self._address(), came_to.own, later, {})
+        if not told.ok:
+            raise EvalFailed(told.error or told.outcome)
+        return told
+
+    async def send(
+        self,
+        action: str = "",
+        data: str | bytes = b"",
+        /,
+        *,
+        target: str = "",
+        tags: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Answer:
+        """Send a message signed by the wallet; what it came to.
+
+        Args:
+            target: id of a process, the attached one by default.
+            tags, named: its tags besides Action; in keywords `_` stands for `-`.
+
+        Raises:
+            AoError: it could not be made or sent.
+        """
+        node, process = self.node, target or self.process.id
+        given = {name: tag_text(value) for name, value in (tags or {}).items()}
+        given |= tags_from(({"Action": action} if action else {}) | named)
+        body = raw(data) if isinstance(data, str) else data
+        item = await self.session.sign(process, tags_of(given.items()), body)
+        receipt = await node.send(process, item)
+        own = await node.result(process, receipt.place)
+        if "settled" in node.capabilities:
+            await node.settled(receipt.id)
+        return answer(receipt.id, await self._address(), own, None, {})
+
+    async def value(self, expression: str) -> Any:
+        """The value of a Lua expression in the process, which does not change by it.
+
+        Tables 1…n, and empty ones, are lists, other tables dicts; functions and the like are text.
+
+        Raises:
+            EvalFailed: the expression raised an error.
+        """
+        told = await self._dry(values.reading(expression))
+        return values.value(told.result.output)
+
+    async def dryrun(self, code: str) -> Answer:
+        """Evaluate Lua without changing anything. Raises EvalFailed."""
+        return await self._dry(code)
+
+    async def run(self, line: str) -> Outcome:
+        """What a line of the shell comes to, dot commands as well (`shell.outcome`)."""
+        outcome = await self.session.run(line)
+        await self.session.settle()
+        return outcome
+
+    async def _dry(self, code: str) -> Answer:
+        came_to = await self.session.dryrun(code)
+        told = answer("", came_to.own.process, came_to.own, None, {})
+        if not told.ok:
+            raise EvalFailed(told.error or told.outcome)
+        return told
+
+    async def _address(self) -> str:
+        return (await self.session.wallet()).address
+
+
+class _Front:
+    """Nobody is there to be asked; what arrives goes to a function."""
+
+    asks = False
+
+    def __init__(self, said: Callable[[str], None]) -> None:
+        self.feed = said
+
+    def opened(self, node: Node) -> None:
+        del node
+
+    def partial(self, result: Result) -> None:
+        del result
+
+    async def confirm(self, question: str) -> bool:
+        del question
+        return False
+
+
+class Opening:
+    """What `open` gives, for `async with`."""
+
+    def __init__(self, start: Start, settings: Settings, backend: Backend, front: _Front) -> None:
+        self._start = start
+        self._settings = settings
+        self._backend = backend
+        self._front = front
+        self._session: Session | None = None
+
+    async def __aenter__(self) -> AoSession:
+        self._backend.warm()
+        start = self._backend.prepared(self._start, self._settings)
+        self._session = await open_session(
+            start, self._settings, self._backend.open, self._front, Patience.SETTLED
+        )
+        return AoSession(self._session)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._session is not None
+        await close_session(self._session)
+
+
+def open(
+    process: str = DEFAULT_NAME,
+    *,
+    node: str = "",
+    home: Path | str | None = None,
+    wallet: Path | str = "",
+    module: str = "",
+    limits: Limits | None = None,
+    said: Callable[[str], None] = lambda _text: None,
+) -> Opening:
+    """Attach to a process, which is made where its name is free: `async with open("bank") as s`.
+
+    Args:
+        process: name, id or beginning of an id.
+        node: URL or profile of a remote node; the built-in one by default.
+        home: a folder to keep everything in, instead of the user's own.
+        wallet: a key's file, instead of the home's own.
+        module: id, published name or file that a new process is made of.
+        limits: what processes of the built-in node may use.
+        said: takes what arrives besides answers, as the prompt's feed shows it.
+
+    Raises:
+        AoError: the node is none that is known; on entering, whatever stands in the way.
+    """
+    settings = Settings.find() if home is None else _settings(Path(home).absolute())
+    start = Start(process, module, wallet=str(wallet), named=True, record=record)
+    if limits is not None:
+        start = replace(start, limits=limits)
+    return Opening(start, settings, _backend(node, settings, str(wallet)), _Front(said))
+
+
+def _settings(home: Path) -> Settings:
+    return Settings(home, home / "state", home / "config", home / "cache")
+
+
+def _backend(node: str, settings: Settings, wallet: str) -> Backend:
+    if not node:
+        return LocalBackend(said=True)
+    from aoshell.profiles import resolve
+
+    endpoints = resolve({"node": node}, {}, settings.config / "config.toml")
+    return RemoteBackend(endpoints, wallet, None) if endpoints.remote else LocalBackend(said=True)

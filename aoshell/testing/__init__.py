@@ -1,0 +1,55 @@
+"""Tests of AO processes: a node of the test's own, processes, identities, a clock. No network.
+
+    with open_node() as node:
+        token = node.spawn("token.lua")
+        alice = Identity("alice")
+        paid = token.send("Transfer", Recipient=alice, Quantity=5)
+        assert paid.ok and token.value("Balances")[alice.address] == 5
+
+`async with open_node()` gives the same with verbs to await. `aoshell.testing.plugin` has fixtures
+for pytest, `aoshell test` runs tests written in Lua. docs/testing.md tells all of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aoshell.testing.answers import Answer, EvalFailed, Mail
+    from aoshell.testing.identity import Identity
+    from aoshell.testing.opening import open_node
+    from aoshell.testing.recording import record
+    from aoshell.testing.sync import Clock, Node, Process
+
+# What is where. Imported when it is asked for: pytest imports this package with its plugin, also
+# where no test wants it.
+_HOMES = {
+    "Answer": "answers",
+    "Clock": "sync",
+    "EvalFailed": "answers",
+    "Identity": "identity",
+    "Mail": "answers",
+    "Node": "sync",
+    "Process": "sync",
+    "open_node": "opening",
+    "record": "recording",
+}
+__all__ = [
+    "Answer",
+    "Clock",
+    "EvalFailed",
+    "Identity",
+    "Mail",
+    "Node",
+    "Process",
+    "open_node",
+    "record",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

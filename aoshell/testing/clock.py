@@ -1,0 +1,80 @@
+"""Virtual time: spans as people write them, and the way there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+
+from aoshell.errors import UsageError
+
+Span = str | int | float | timedelta
+"""A time span: text ("1h", "90 minutes", "1d 12h"), seconds, or a timedelta."""
+
+STOPS = 10_000  # cron messages that one step forward may stop for
+
+_UNITS = {
+    "ms": 1,
+    "s": 1000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 7 * 86_400_000,
+    "y": 365 * 86_400_000,
+}
+_NAMES = {
+    "millisecond": "ms",
+    "second": "s",
+    "sec": "s",
+    "minute": "m",
+    "min": "m",
+    "hour": "h",
+    "day": "d",
+    "week": "w",
+    "year": "y",
+}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)[\s-]*([a-z]+)[\s,]*")
+_LONGEST = 100 * _UNITS["y"]
+
+
+def milliseconds(span: Span) -> int:
+    """A time span in milliseconds. Raises UsageError."""
+    if isinstance(span, timedelta):
+        span = span.total_seconds()
+    length = _parsed(span.strip().lower()) if isinstance(span, str) else float(span) * 1000
+    if not 0 <= length <= _LONGEST:
+        raise UsageError(f"{span!r} is no time to go forward", hint="at most 100 years, as 1h")
+    return round(length)
+
+
+def _parsed(text: str) -> float:
+    total, at = 0.0, 0
+    while part := _PART.match(text, at):
+        unit = part[2] if part[2] in _UNITS else _NAMES.get(part[2].removesuffix("s"), "")
+        if not unit:
+            break
+        total, at = total + float(part[1]) * _UNITS[unit], part.end()
+    if not text or at < len(text):
+        raise UsageError(f"{text!r} is no time span", hint="write it as 90s, 5m, 1h or 1d 12h")
+    return total
+
+
+def stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> list[int]:
+    """The moments behind `now` and up to `end` at which cron messages are due.
+
+    Args:
+        schedules: (first time, interval) of each, milliseconds.
+
+    Raises:
+        UsageError: they are more than `STOPS`.
+    """
+    moments: set[int] = set()
+    for first, interval in schedules:
+        begin = max(first, first + ((now - first) // interval + 1) * interval)
+        if (end - begin) // interval >= STOPS - len(moments):
+            raise UsageError(
+                f"cron is due more than {STOPS:,} times until then",
+                hint="go forward in smaller steps",
+            )
+        moments.update(range(begin, end + 1, interval))
+    return sorted(moments)

@@ -1,0 +1,203 @@
+"""`aoshell test`: its flags, and what it shows. Exit codes: 0, 1 a test failed, 2 misused."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aoshell.errors import UsageError
+from aoshell.shell.render import clean, writer
+from aoshell.testing.running import SECONDS, Failure, Outcome, Runner, find
+
+FAILED, MISUSED = 1, 2
+_MARKS = {"passed": "✓", "failed": "✗", "error": "✗", "skipped": "-"}
+_COLOURS = {"passed": "\x1b[32m", "failed": "\x1b[31m", "error": "\x1b[31m", "skipped": "\x1b[33m"}
+_RESET = "\x1b[0m"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run tests as a command line asks for it; the exit code.
+
+    Raises:
+        UsageError: there is no such file, or no test.
+    """
+    try:
+        given = _parser().parse_args(arguments)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks is shown escaped.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    files = find(given.files, Path.cwd())
+    say = writer(sys.stdout, needed=True)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    report = JsonReport(say) if given.json else TextReport(say, colour=colour)
+    try:
+        return asyncio.run(_run(files, given.k, given.timeout, report))
+    except KeyboardInterrupt:
+        return 130
+
+
+async def _run(files: list[Path], name: str, seconds: float, report: Report) -> int:
+    runner, begin = Runner(name, seconds, (Path.cwd(),)), time.perf_counter()
+    try:
+        for file in files:
+            async for outcome in runner.run(file):
+                report.test(outcome)
+    finally:
+        runner.close()
+    report.end(time.perf_counter() - begin)
+    if not report.counts:
+        why = f"no test has {name!r} in its name" if name else "these files declare no tests"
+        raise UsageError(why, hint='test("name", function(t) … end) declares one')
+    return FAILED if report.counts["failed"] + report.counts["error"] else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "aoshell test",
+        description="Run tests of handlers, written in Lua (docs/testing.md). No network.",
+        epilog="Without FILE: *_test.lua and test_*.lua below the current folder.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="test files, or folders of them")
+    parser.add_argument("-k", default="", metavar="NAME", help="only tests with NAME in their name")
+    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=SECONDS,
+        metavar="S",
+        help=f"seconds that a test may take ({SECONDS:g})",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError("0.1 to 3600 seconds")
+    return value
+
+
+class Report:
+    """Where outcomes go.
+
+    Attributes:
+        counts: outcome → how many so far.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.counts: Counter[str] = Counter()
+
+    def test(self, outcome: Outcome) -> None:
+        """One more test is done."""
+        self.counts[outcome.outcome] += 1
+        self.show(outcome)
+
+    def show(self, outcome: Outcome) -> None:
+        """Tell of a test."""
+
+    def end(self, seconds: float) -> None:
+        """All are done."""
+
+
+class JsonReport(Report):
+    """One object for each test, and one at the end; docs/testing.md says what is in them."""
+
+    def show(self, outcome: Outcome) -> None:
+        failure = outcome.failure
+        self._put(
+            file=outcome.file,
+            name=outcome.name,
+            outcome=outcome.outcome,
+            ms=round(outcome.seconds * 1000, 1),
+            failure=None if failure is None else _failure(failure),
+            prints=list(outcome.prints),
+        )
+
+    def end(self, seconds: float) -> None:
+        names = ("passed", "failed", "error", "skipped")
+        self._put(**{name: self.counts[name] for name in names}, ms=round(seconds * 1000, 1))
+
+    def _put(self, **fields: object) -> None:
+        self.say(json.dumps(fields) + "\n")
+
+
+def _failure(failure: Failure) -> dict[str, object]:
+    return {
+        "text": failure.text,
+        "file": failure.file,
+        "line": failure.line,
+        "differences": [
+            {"path": item.path, "expected": item.expected, "actual": item.actual}
+            for item in failure.differences
+        ],
+    }
+
+
+class TextReport(Report):
+    """For people: files, their tests, and below a test why it failed."""
+
+    def __init__(self, say: Callable[[str], None], *, colour: bool) -> None:
+        super().__init__(say)
+        self._colour = colour
+        self._file = ""
+
+    def show(self, outcome: Outcome) -> None:
+        if outcome.file != self._file:
+            self._file = outcome.file
+            self._line(_safe(outcome.file))
+        mark = self._painted(_MARKS[outcome.outcome], outcome.outcome)
+        took = f"  {outcome.seconds * 1000:.0f} ms" if outcome.outcome != "skipped" else "  skipped"
+        name = " ".join(_safe(outcome.name).split())
+        self._line(f"  {mark} {name or 'the file'}{took}")
+        if outcome.failure:
+            for line in _lines(outcome.failure):
+                self._line(f"      {line}")
+            for text in outcome.prints:
+                for line in text.splitlines():
+                    self._line(f"      │ {_safe(line)}")
+
+    def end(self, seconds: float) -> None:
+        counted = [
+            self._painted(f"{self.counts[name]} {word}", name)
+            for name, word in (
+                ("passed", "passed"),
+                ("failed", "failed"),
+                ("error", "stopped or not loaded"),
+                ("skipped", "skipped"),
+            )
+            if self.counts[name]
+        ]
+        self._line(f"{', '.join(counted) or 'no tests'} in {seconds:.2f} s")
+
+    def _line(self, text: str) -> None:
+        self.say(text + "\n")
+
+    def _painted(self, text: str, outcome: str) -> str:
+        return f"{_COLOURS[outcome]}{text}{_RESET}" if self._colour else text
+
+
+def _lines(failure: Failure) -> list[str]:
+    place = f"{failure.file}:{failure.line}: " if failure.line else ""
+    lines = [*(f"{place}{failure.text}").splitlines(), *failure.source.splitlines()]
+    for item in failure.differences:
+        path = f"{item.path}: " if item.path else ""
+        lines.append(f"  {path}expected {item.expected}")
+        lines.append(f"  {' ' * len(path)}got      {item.actual}")
+    return [_safe(line) for line in lines]
+
+
+def _safe(text: str) -> str:
+    """Text of somebody's code, without what a terminal would obey."""
+    return clean(text, colour=False)

@@ -1,0 +1,138 @@
+"""A test file in a sandbox: a worker like those of processes, whose code is `lua/process.lua`.
+
+The same walls stand around it: no files, no network, processor time and memory held from outside.
+It is told one step, does it and says what it asks for; what it says is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aoshell.nodes.local.wire import narrow, widen
+from aoshell.sandbox import environment
+from aoshell.sandbox.frames import Frame
+from aoshell.sandbox.supervisor import Supervisor
+
+MEMORY = 256 << 20  # bytes of a test's own heap
+_LAST = 1.0  # seconds that a sandbox has to say what a stopped step printed
+_FOLDER = Path(__file__).with_name("lua")
+_REQUIRED = re.compile(r'require\("(\.[\w.-]+)"\)')
+_OUTCOME, _RESULT = 3, 7  # of a `done` frame: see `sandbox.frames`
+
+
+class Stopped(Exception):
+    """The sandbox has ended; the text says why."""
+
+
+class Guest:
+    """One test file in a sandbox of its own.
+
+    Args:
+        seconds: processor time that one step may take.
+    """
+
+    def __init__(self, supervisor: Supervisor, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._answer: asyncio.Future[str] = loop.create_future()
+        self._ended = ""  # why
+        self._steps = 0
+        self._printed = ""
+        self._worker = supervisor.worker(loop, self._said, self._image, self._gone)
+        code = _code()
+        self._worker.send(["code", 0, 0, len(code)], code)
+        self._worker.send(["boot", 0, MEMORY, "tests", "", "", None, None, None])
+
+    async def step(self, name: str, now: int, **values: Any) -> dict[str, Any]:
+        """What it answers to a step; `lua/process.lua` says what steps there are.
+
+        Args:
+            now: what its clock shows, milliseconds.
+
+        Raises:
+            Stopped: it overran a limit, or answered what it never would by itself.
+        """
+        if self._ended:
+            raise Stopped(self._ended)
+        self._answer = asyncio.get_running_loop().create_future()
+        self._steps += 1
+        data = narrow(json.dumps({"step": name, **values}, ensure_ascii=False))
+        message = ["", "", "", "", data, "", now, 0, 0, "", False, False]
+        self._worker.send(["run", 0, self._steps, self._seconds, *message])
+        try:
+            said = json.loads(widen(await self._answer), strict=False)
+        except (ValueError, RecursionError) as error:
+            raise Stopped("what the test asks for is no JSON") from error
+        if not isinstance(said, dict):
+            raise Stopped("what the test asks for is no request")
+        return said
+
+    async def last_words(self) -> str:
+        """Stop the step that runs; what it had printed."""
+        if self._answer.cancelled():
+            self._answer = asyncio.get_running_loop().create_future()
+            self._worker.stop_computing()
+            with contextlib.suppress(Stopped, TimeoutError):
+                await asyncio.wait_for(self._answer, _LAST)
+        return self._printed
+
+    def close(self) -> None:
+        """End it at once."""
+        self._worker.kill()
+        self._worker.close()
+
+    # What the worker says -----------------------------------------------------------------------
+
+    def _said(self, frame: Frame) -> None:
+        if frame[0] == "done":
+            self._done(frame)
+        elif frame[0] == "promoted":
+            why = f"the test computed for more than {self._seconds:g} s at a stretch"
+            self._printed = widen(frame[3])
+            self._stop(why if frame[2] == "time" else "the test's sandbox has died")
+        elif frame[0] == "broken":
+            self._stop(frame[1])
+
+    def _done(self, frame: Frame) -> None:
+        outcome, result = frame[_OUTCOME], frame[_RESULT:]
+        if outcome == "memory":
+            self._stop(f"the test needs more than {MEMORY >> 20} MB")
+        elif len(result) < 2 or not isinstance(result[1], str):
+            self._stop("the test's sandbox is not to be believed")
+        elif outcome != "ok":
+            self._stop(str(result[0]))
+        elif not self._answer.done():
+            self._answer.set_result(result[1])
+
+    def _image(self, seq: int, data: bytes, reason: str) -> None:
+        del seq, data, reason  # nobody asks for one
+        self._stop("the test's sandbox is not to be believed")
+
+    def _gone(self) -> None:
+        self._stop("the test's sandbox has died")
+
+    def _stop(self, why: str) -> None:
+        self._ended = self._ended or widen(why)
+        if not self._answer.done():
+            self._answer.set_exception(Stopped(self._ended))
+            self._answer.exception()  # perhaps nobody waits
+
+
+@cache
+def _code() -> bytes:
+    """The code of a guest, as a worker takes it: ours, and what that needs of aos's modules."""
+    aos = environment.sources()
+    found = {f".{path.stem}": path.read_text(encoding="latin-1") for path in _FOLDER.glob("*.lua")}
+    left = list(found.values())
+    while left:
+        for name in _REQUIRED.findall(left.pop()):
+            if name in aos and name not in found:
+                found[name] = aos[name]
+                left.append(aos[name])
+    return environment.pack(found)

@@ -1,0 +1,117 @@
+-- Processes and identities of a test, and what a message came to.
+local getmetatable, ipairs, setmetatable, tostring, type = getmetatable, ipairs, setmetatable, tostring, type
+local math_type = math.type
+local ask = require(".asking").ask
+local decode = require(".json").decode
+local mail = require(".mail")
+local raise = require(".failed").raise
+local know = require(".show").know
+
+local Process, Identity, Result = {}, {}, {}
+Process.__index, Identity.__index = Process, Identity
+Process.__tostring = function(process) return process.id end
+Identity.__tostring = function(identity) return identity.address end
+
+local actors = { Process = Process, Identity = Identity, Result = Result }
+
+function actors.is(value, class)
+  return getmetatable(value) == class
+end
+local is = actors.is
+
+function actors.need(condition, usage)
+  if not condition then raise("usage: " .. usage) end
+end
+local need = actors.need
+
+local identities = {}
+
+function actors.identity(name)
+  if not identities[name] then
+    local made = { name = name, address = ask("identity", { by = name }) }
+    identities[name] = setmetatable(made, Identity)
+    know(name, made.address)
+  end
+  return identities[name]
+end
+
+function actors.process(made)
+  return setmetatable({ id = made.id, owner = actors.identity(made.owner) }, Process)
+end
+
+-- What a process is to be made of: the name of a file, or {file= or source=, name=, tags=, data=}.
+function actors.source(what, usage)
+  if type(what) == "string" then what = { file = what } end
+  need(type(what) == "table" and what[1] == nil, usage)
+  return {
+    file = what.file, source = what.source, tags = mail.tags(what.tags),
+    name = what.name and tostring(what.name), data = what.data and tostring(what.data),
+  }
+end
+
+-- Messages ----------------------------------------------------------------------------------------
+
+local function result(answer, sender)
+  answer.messages = mail.all(answer.messages)
+  for _, msg in ipairs(answer.messages) do
+    if msg.Target == sender and not answer.reply then answer.reply = msg end
+  end
+  return setmetatable(answer, Result)
+end
+
+local function carry(verb, process, msg, by)
+  if by == nil then by = process.owner end
+  need(type(msg) == "table" and is(by, Identity),
+    "process:" .. verb .. '({ Action = ..., Data = ..., TAG = ... }, t:as("alice"))')
+  local sent = mail.outgoing(msg)
+  sent.process, sent.by = process.id, by.name
+  return result(ask(verb, sent), by.address)
+end
+
+function Process:send(msg, by) return carry("send", self, msg, by) end
+function Process:dryrun(msg, by) return carry("dryrun", self, msg, by) end
+
+function Process:eval(code, by)
+  need(type(code) == "string", 'process:eval("code")')
+  local came = self:send({ Action = "Eval", Data = code }, by)
+  if not came.ok then raise("the process says: " .. came.error) end
+  return came.output
+end
+
+function Process:get(expression)
+  need(type(expression) == "string", 'process:get("Balances")')
+  return mail.value(decode(ask("get", { process = self.id, expression = expression })))
+end
+
+for _, name in ipairs { "inbox", "outbox", "queued" } do
+  Process[name] = function(self) return mail.all(ask(name, { process = self.id })) end
+end
+
+for _, name in ipairs { "prints", "errors", "pause", "resume", "tick" } do
+  Process[name] = function(self) return ask(name, { process = self.id }) end
+end
+
+function Process:step(place)
+  need(place == nil or math_type(place) == "integer", "process:step(1)")
+  ask("step", { process = self.id, place = place or 1 })
+end
+
+function Identity:send(process, msg)
+  need(is(process, Process), "alice:send(process, { Action = ... })")
+  return process:send(msg, self)
+end
+
+function Identity:eval(process, code)
+  need(is(process, Process), 'alice:eval(process, "code")')
+  return process:eval(code, self)
+end
+
+function Identity:spawn(what)
+  local asked = actors.source(what, 'alice:spawn("file.lua")')
+  asked.by = self.name
+  return actors.process(ask("spawn", asked))
+end
+
+function Identity:inbox() return mail.all(ask("letters", { by = self.name })) end
+
+return actors

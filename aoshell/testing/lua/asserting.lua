@@ -1,0 +1,76 @@
+-- What tests claim. Each of these ends the test where it does not hold.
+local ipairs, pcall, tostring, type = ipairs, pcall, tostring, type
+local find, format = string.find, string.format
+local actors = require(".actors")
+local compare = require(".compare")
+local raise = require(".failed").raise
+local show = require(".show")
+local is, need, Result = actors.is, actors.need, actors.Result
+
+local asserting = {}
+
+local function differ(found, note, what)
+  local count = found.count
+  if count == 0 then return end
+  local text = note and tostring(note) .. ": " .. what or what
+  if count > #found then text = text .. format(" (the first %d of %d places)", #found, count) end
+  found.count = nil
+  raise(text, found)
+end
+
+-- Tables are equal when all that they hold is.
+function asserting:equal(actual, expected, note)
+  differ(compare(expected, actual), note, "not equal")
+end
+
+-- What is expected is there; there may be more. A function is asked about its value.
+function asserting:has(actual, expected, note)
+  differ(compare(expected, actual, true), note, "something lacks")
+end
+
+-- A result that went well, or any value but false and nil; returns it.
+function asserting:ok(value, note)
+  local reason = not value and "it is " .. tostring(value)
+  if is(value, Result) and not value.ok then reason = "the message failed: " .. value.error end
+  if not reason then return value end
+  raise(note and tostring(note) .. ": " .. reason or reason)
+end
+
+function asserting:matches(text, pattern, note)
+  need(type(pattern) == "string", "t:matches(TEXT, PATTERN)")
+  if type(text) == "string" and find(text, pattern) then return end
+  local expected = "a match of " .. show.value(pattern)
+  raise(note and tostring(note) or "no match", { { path = "", expected = expected, actual = show.value(text) } })
+end
+
+-- A result that failed, or a function that raises; returns the error.
+function asserting:fails(value, pattern)
+  local reason
+  if type(value) == "function" then
+    local ok, raised = pcall(value)
+    reason = not ok and tostring(raised)
+  else
+    need(is(value, Result), "t:fails(result, PATTERN)")
+    reason = not value.ok and value.error
+  end
+  if not reason then raise("it did not fail") end
+  if pattern then self:matches(reason, pattern, "it failed otherwise") end
+  return reason
+end
+
+-- A result, or a list of messages, has one that fits; returns the first.
+function asserting:sent(of, expected)
+  local mails = is(of, Result) and of.messages or of
+  need(type(mails) == "table" and type(expected) == "table", "t:sent(result, { Action = ... })")
+  local nearest
+  for _, msg in ipairs(mails) do
+    local found = compare(expected, msg, true)
+    if found.count == 0 then return msg end
+    if not nearest or found.count < nearest.count then nearest = found end
+  end
+  if is(of, Result) and not of.ok then raise("the message failed: " .. of.error) end
+  if not nearest then raise("nothing was sent") end
+  differ(nearest, nil, format("none of %d messages fits; the nearest differs", #mails))
+end
+
+return asserting

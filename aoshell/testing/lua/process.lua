@@ -1,0 +1,115 @@
+-- Tests of one file, in a sandbox of their own. Nothing here reaches a process: what a test asks
+-- for goes out as a request, and the one who has started this sandbox carries it out.
+--
+-- One message is one step: the file, then which of its tests to run, then the answer to each
+-- request. Requests and answers are JSON.
+local load, select, tostring, type, xpcall, _G = load, select, tostring, type, xpcall, _G
+local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
+local concat = table.concat
+local asking = require(".asking")
+local chance = require(".chance")
+local host = require(".host")
+local json = require(".json")
+local failed = require(".failed")
+local tester = require(".tester")
+
+local tests, befores = {}, {}
+local loading = false
+local prints = {}
+local now = 0  -- of the step, milliseconds
+local run  -- the coroutine of the test
+
+-- What a test file sees ---------------------------------------------------------------------------
+
+local function declare(name, body, skipped)
+  if not loading then failed.raise("tests are declared when the file is loaded, not later") end
+  if type(name) ~= "string" or type(body) ~= "function" then
+    failed.raise('usage: test("name", function(t) ... end)')
+  end
+  for i = 1, #tests do
+    if tests[i].name == name then failed.raise("there is a test of this name already: " .. name) end
+  end
+  tests[#tests + 1] = { name = name, body = body, skipped = skipped or false }
+end
+
+function _G.test(name, body) declare(name, body) end
+function _G.skip(name, body) declare(name, body, true) end
+
+function _G.before(body)
+  if not loading or type(body) ~= "function" then failed.raise("usage: before(function(t) ... end)") end
+  befores[#befores + 1] = body
+end
+
+function _G.print(...)
+  local texts = {}
+  for i = 1, select("#", ...) do texts[i] = tostring((select(i, ...))) end
+  local text = concat(texts, "\t")
+  prints[#prints + 1] = text
+  host.emit(text)
+end
+
+_G.json = json
+package.loaded.json = json
+
+os.time = function() return now end
+
+-- The same numbers in each run.
+math.randomseed = chance.seed
+math.random = function(...)
+  local count = select("#", ...)
+  if count == 0 then return chance.random() end
+  if count == 1 then return chance.integer(1, (...)) end
+  return chance.integer(...)
+end
+
+-- Steps -------------------------------------------------------------------------------------------
+
+local steps = {}
+
+function steps.load(step)
+  loading = true
+  local f, problem = load(step.source, "=tests", "t", _G)
+  local ok, raised = f ~= nil, problem
+  if f then ok, raised = xpcall(f, failed.caught) end
+  loading = false
+  if not ok then return { failure = failed.told(raised) } end
+  local names = {}
+  for i = 1, #tests do names[i] = { name = tests[i].name, skipped = tests[i].skipped } end
+  return { tests = names }
+end
+
+local function go_on(...)
+  local ok, asked = resume(run, ...)
+  if status(run) ~= "dead" then return asked end
+  return { finished = true, failure = ok and asked or not ok and failed.told(asked) or nil }
+end
+
+function steps.run(step)
+  local body = tests[step.index].body
+  run = create(function()
+    local t = tester()
+    local ok, raised = xpcall(function()
+      for i = 1, #befores do befores[i](t) end
+      body(t)
+    end, failed.caught)
+    if not ok then return failed.told(raised) end
+  end)
+  asking.begin(run)
+  return go_on()
+end
+
+function steps.answer(step) return go_on(step) end
+
+local process = {}
+
+function process.handle(msg)
+  now = msg.Timestamp
+  local step = json.decode(msg.Data)
+  local said = steps[step.step](step)
+  said.prints, prints = prints, {}
+  return { Output = { data = json.encode(said) } }
+end
+
+function process.failed() end
+
+return process

@@ -1,0 +1,385 @@
+"""A node of a test's own, its processes, and time on it; every verb is to be awaited.
+
+`aoshell.testing.sync` has the same without `await`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Entry, Undelivered, envelope
+from aoshell.nodes.local import cron
+from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result, Tag, raw, tags_of
+from aoshell.shell.errors_view import split_error
+from aoshell.testing import values
+from aoshell.testing.answers import Answer, EvalFailed, Mail, answer, tag_text, tags_from
+from aoshell.testing.clock import Span, milliseconds, stops
+from aoshell.testing.identity import Identity
+from aoshell.testing.sources import Source, code
+
+OWNER = "owner"  # the identity that processes belong to where nobody else is named
+_ALL = 1 << 40
+_ENTRIES = 100_000  # of a process that are looked at
+_EVAL = Tag("Action", "Eval")
+
+
+class Node:
+    """A local node in a folder of its own. Made by `open_node`.
+
+    Attributes:
+        address: 43 characters base64url; processes trust it to deliver messages.
+        owner: the identity that processes belong to by default.
+        clock: the node's time.
+        local: the node itself (`nodes.local.node.LocalNode`), for what is not offered here.
+        folder: where names of files start from.
+    """
+
+    def __init__(self, local: LocalNode, address: str, folder: Path | None = None) -> None:
+        self.local = local
+        self.address = address
+        self.folder = folder
+        self.owner = Identity(OWNER)
+        self.clock = Clock(self)
+        self.sources: dict[str, str] = {}
+        self._known: set[str] = set()
+
+    # Processes --------------------------------------------------------------------------------
+
+    async def spawn(
+        self,
+        /,
+        source: Source = b"",
+        *,
+        name: str = "",
+        as_: Identity | None = None,
+        data: str | bytes = b"",
+        tags: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Process:
+        """A new process whose handlers are in `source`; without one it has aos alone.
+
+        Args:
+            source: a file ("token.lua", "counter.wasm", a Path) or Lua source.
+            as_: whom it belongs to, `owner` by default.
+            data: its Data.
+            tags, named: its tags; in keywords `_` stands for `-`: `Cron_Interval="5-minutes"`.
+
+        Raises:
+            AoError: the source cannot be read, or raised an error when it was loaded.
+        """
+        program = code(source, self.folder)
+        self.sources.update(program.files)
+        module = (await self.local.upload(program.data)).id if program.data else "aos"
+        owner = as_ or self.owner
+        head = [
+            ("Module", module),
+            ("Authority", self.address),
+            *([("Name", name)] if name else []),
+        ]
+        given = _tags(tags, named)
+        item = self._signed(owner, "", "Process", (*tags_of(head), *given), data)
+        await self.local.spawn(item, name)
+        made = await self.local.result(item.id, 0)
+        await self.idle()
+        if not made.ok:
+            what = split_error(made.error)[1] or made.outcome
+            raise AoError(f"the process could not be made: {what}", stage="spawn")
+        return Process(self, item.id, owner)
+
+    def process(self, id: str, owner: Identity | None = None) -> Process:
+        """A process by its id, such as one that another process has spawned."""
+        return Process(self, id, owner or self.owner)
+
+    async def mock(self, address: str | Identity, source: Source, name: str = "mock") -> Process:
+        """A stand-in for a process that lives elsewhere: whatever is sent there, `source` handles.
+
+        Raises:
+            AoError: the address is none, or is taken already; or the source cannot be read.
+        """
+        program = code(source, self.folder)
+        self.sources.update(program.files)
+        info = await self.local.workbench.mock(str(address), program.data, name)
+        await self.idle()
+        return Process(self, info.id, self.owner)
+
+    async def processes(self) -> list[Process]:
+        """All processes, oldest first, those that processes have spawned included."""
+        return [self.process(info.id) for info in reversed(await self.local.processes())]
+
+    # Messages ---------------------------------------------------------------------------------
+
+    async def inbox(self, identity: Identity) -> list[Mail]:
+        """What processes have sent to an identity, oldest first."""
+        found: list[tuple[int, Mail]] = []
+        for process in await self.processes():
+            for entry in await process.entries():
+                sent = entry.result.messages if entry.result and entry.result.ok else ()
+                assigned = entry.message.assignment
+                at = assigned.timestamp if assigned else 0
+                mails = (Mail.posted(process.id, item) for item in sent)
+                found += [(at, mail) for mail in mails if mail.target == identity.address]
+        return [mail for _at, mail in sorted(found, key=lambda pair: pair[0])]
+
+    async def undelivered(self) -> list[Undelivered]:
+        """What was sent to nobody: neither to a process nor to an identity of this test."""
+        kept = await self.local.undelivered()
+        return [item for item in kept if item.message.target not in self._known]
+
+    async def idle(self) -> None:
+        """Return once nothing is left to compute."""
+        await self.local.idle()
+
+    def knows(self, identity: Identity) -> None:
+        """What is sent to this identity counts as delivered from now on."""
+        self._known.add(identity.address)
+
+    async def close(self) -> None:
+        """End its workers and let go of its folder."""
+        await self.local.close()
+
+    def _signed(
+        self,
+        identity: Identity,
+        target: str,
+        kind: str,
+        tags: Sequence[Tag],
+        data: str | bytes,
+    ) -> DataItem:
+        self.knows(identity)
+        body = raw(data) if isinstance(data, str) else data
+        # The anchor makes each one's id its own: signatures of the same text are the same.
+        limits = self.local.limits.network
+        named = (*envelope(kind), *tags)
+        return DataItem.sign(identity, target, named, body, os.urandom(32), limits=limits)
+
+
+class Process:
+    """A process on a test's node.
+
+    Attributes:
+        id: 43 characters base64url; `str()` of a process is its id.
+        owner: the identity that may evaluate in it.
+    """
+
+    def __init__(self, node: Node, id: str, owner: Identity) -> None:
+        self.node = node
+        self.id = id
+        self.owner = owner
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"Process({self.id!r})"
+
+    async def send(
+        self,
+        /,
+        action: str = "",
+        data: str | bytes = b"",
+        *,
+        as_: Identity | None = None,
+        tags: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Answer:
+        """Send a message; what it came to, once all that it caused is done.
+
+        Args:
+            as_: who sends it, the process's owner by default.
+            tags, named: its tags besides Action; in keywords `_` stands for `-`.
+        """
+        sender = as_ or self.owner
+        given = _tags(tags, ({"Action": action} if action else {}) | named)
+        item = self.node._signed(sender, self.id, "Message", given, data)
+        receipt = await self.node.local.send(self.id, item)
+        own = await self.node.local.result(self.id, receipt.place)
+        await self.node.idle()
+        later = await self._end_of(item.id, own.slot) if own.suspended else None
+        return answer(item.id, sender.address, own, later, self.node.sources)
+
+    async def eval(self, code: str, *, as_: Identity | None = None) -> Answer:
+        """Evaluate Lua in the process.
+
+        Raises:
+            EvalFailed: it raised an error, or overran a limit.
+        """
+        came_to = await self.send("Eval", code, as_=as_)
+        if not came_to.ok:
+            raise EvalFailed(came_to.error or came_to.outcome)
+        return came_to
+
+    async def dryrun(
+        self,
+        /,
+        action: str = "",
+        data: str | bytes = b"",
+        *,
+        as_: Identity | None = None,
+        tags: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Answer:
+        """As `send`, but nothing changes, and what the process sends goes nowhere."""
+        sender = (as_ or self.owner).address
+        given = _tags(tags, ({"Action": action} if action else {}) | named)
+        result = await self._dry(sender, given, raw(data) if isinstance(data, str) else data)
+        return answer("", sender, result, None, self.node.sources)
+
+    async def value(self, expression: str) -> Any:
+        """The value of a Lua expression in the process, which does not change by it.
+
+        Tables 1…n, and empty ones, are lists, other tables dicts; functions and the like are text.
+
+        Raises:
+            EvalFailed: the expression raised an error.
+        """
+        return values.value(await self.written(expression))
+
+    async def written(self, expression: str) -> str:
+        """As `value`, as `lua/value.lua` writes it."""
+        owner = (await self.node.local.find(self.id)).owner
+        result = await self._dry(owner, (_EVAL,), raw(values.reading(expression)))
+        if not result.ok:
+            raise EvalFailed(split_error(result.error)[1] or result.outcome)
+        return result.output
+
+    # What became of it ------------------------------------------------------------------------
+
+    async def entries(self) -> Sequence[Entry]:
+        """Its log: messages with their results, cron messages between them."""
+        return await self.node.local.results(self.id, limit=_ENTRIES)
+
+    async def inbox(self) -> list[Mail]:
+        """What came and no handler took, as its Inbox has it, without its own definition."""
+        found = await self.value(_INBOX)
+        assert isinstance(found, list)
+        return [_unhandled(item) for item in found]
+
+    async def outbox(self) -> list[Mail]:
+        """All that it has sent, oldest first."""
+        results = [entry.result for entry in await self.entries()]
+        return [
+            Mail.posted(self.id, item)
+            for result in results
+            if result and result.ok
+            for item in result.messages
+        ]
+
+    async def prints(self) -> list[str]:
+        """What its messages printed or answered, one text for each that did, without colours."""
+        results = [entry.result for entry in await self.entries() if entry.result]
+        answers = (answer("", "", result, None, {}) for result in results)
+        return [item.output for item in answers if item.output]
+
+    async def errors(self) -> list[str]:
+        """Why its messages failed, one text for each that did."""
+        results = [entry.result for entry in await self.entries() if entry.result]
+        answers = (answer("", "", result, None, {}) for result in results if not result.ok)
+        return [item.error or item.outcome for item in answers]
+
+    # Its queue --------------------------------------------------------------------------------
+
+    async def pause(self) -> None:
+        """Let what other processes send to it wait in a queue."""
+        await self.node.local.workbench.pause(self.id, True)
+
+    async def resume(self) -> None:
+        """Deliver the queue, and let nothing wait any more."""
+        await self.node.local.workbench.pause(self.id, False)
+        await self.node.idle()
+
+    async def queued(self) -> list[Mail]:
+        """What waits in its queue, oldest first."""
+        waiting = await self.node.local.workbench.queued(self.id)
+        return [Mail.received(item.message) for item in waiting]
+
+    async def step(self, index: int = 0) -> None:
+        """Deliver one message of the queue. Raises UsageError where there is no such one."""
+        await self.node.local.workbench.step(self.id, index)
+        await self.node.idle()
+
+    async def tick(self) -> int:
+        """Send its cron messages now, due or not; how many. Raises UsageError: it has no cron."""
+        count = await self.node.local.workbench.tick(self.id)
+        await self.node.idle()
+        return count
+
+    # ------------------------------------------------------------------------------------------
+
+    async def _dry(self, sender: str, tags: Sequence[Tag], data: bytes) -> Result:
+        named = (*envelope("Message"), *tags, Tag("Read-Only", "true"))
+        return await self.node.local.dryrun(
+            self.id, Message("", sender, sender, self.id, named, data)
+        )
+
+    async def _end_of(self, message_id: str, slot: int) -> Result | None:
+        for entry in await self.node.local.results(self.id, slot, _ENTRIES):
+            if entry.result and message_id in entry.result.resumed:
+                return entry.result
+        return None
+
+
+class Clock:
+    """The time on a test's node. It begins as the machine's, and goes on with it."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def now(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return time.time_ns() // 1_000_000 + await self._node.local.workbench.warp(0)
+
+    async def advance(self, span: Span) -> None:
+        """Go forward, from one cron message that is due to the next, so that none is left out.
+
+        Raises:
+            UsageError: that is no span, or cron is due more than 10,000 times until then.
+        """
+        begin = await self.now()
+        end = begin + milliseconds(span)
+        for moment in stops(await self._schedules(), begin, end):
+            await self._to(moment)
+        await self._to(end)
+
+    async def _to(self, moment: int) -> None:
+        await self._node.local.workbench.warp(max(0, moment - await self.now()))
+        await self._node.idle()
+
+    async def _schedules(self) -> list[tuple[int, int]]:
+        """When each cron schedule of the node began, and its interval."""
+        found = []
+        for info in await self._node.local.processes():
+            definition = (await self._node.local.schedule(info.id, 0, 0))[0]
+            flat = [text for tag in definition.tags for text in (tag.name, tag.value)]
+            found += [(item.due, item.interval) for item in cron.schedules(flat, info.created)]
+        return found
+
+
+_INBOX = """(function()
+  local found = {}
+  for _, msg in ipairs(Inbox) do
+    if not (msg.Tags and msg.Tags.Type == "Process" and msg.Id == ao.id) then
+      local tags = {}
+      for _, tag in ipairs(msg.TagArray or {}) do tags[#tags + 1] = {tag.name, tag.value} end
+      found[#found + 1] = {msg.From, msg.Target, tags, tostring(msg.Data or ""), msg.Id or ""}
+    end
+  end
+  return found
+end)()"""
+
+
+def _unhandled(item: object) -> Mail:
+    assert isinstance(item, list)
+    sender, target, tags, data, id = item
+    return Mail(str(sender), str(target), dict(tags), str(data), id=str(id))
+
+
+def _tags(tags: Mapping[str, object] | None, named: Mapping[str, object]) -> tuple[Tag, ...]:
+    given = {name: tag_text(value) for name, value in (tags or {}).items()} | tags_from(named)
+    return tags_of(given.items())

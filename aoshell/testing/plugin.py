@@ -1,0 +1,65 @@
+"""Fixtures for pytest: a node without a network, processes on it, identities, a clock.
+
+pytest finds this plugin by itself where aoshell is installed. Each test has a node of its own, so
+tests may run in any order, and beside each other (pytest-xdist).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from aoshell.testing.identity import Identity
+    from aoshell.testing.opening import Zygotes
+    from aoshell.testing.sync import Clock, Node, Process
+
+
+@pytest.fixture(scope="session")
+def _ao_zygotes() -> Iterator[Zygotes]:
+    """What forks workers: it takes a moment to start, so one serves all tests."""
+    from aoshell.testing.opening import Zygotes
+
+    zygotes = Zygotes()
+    zygotes.start()
+    yield zygotes
+    zygotes.end()
+
+
+@pytest.fixture
+def ao_node(request: pytest.FixtureRequest, _ao_zygotes: Zygotes) -> Iterator[Node]:
+    """A local node of the test's own (`aoshell.testing.Node`).
+
+    Names of Lua files start from the folder that the test's file is in.
+    """
+    from aoshell.testing.opening import open_node
+
+    with open_node(files=request.path.parent, supervisor=_ao_zygotes) as node:
+        yield node
+
+
+@pytest.fixture
+def ao_process(ao_node: Node) -> Callable[..., Process]:
+    """Makes a process: `ao_process("token.lua")`; all that `Node.spawn` takes."""
+    return ao_node.spawn
+
+
+@pytest.fixture
+def identity(ao_node: Node) -> Callable[[str], Identity]:
+    """Gives an identity by name: `identity("alice")`; the same name is the same address."""
+    from aoshell.testing.identity import Identity
+
+    def known(name: str) -> Identity:
+        found = Identity(name)
+        ao_node.knows(found)
+        return found
+
+    return known
+
+
+@pytest.fixture
+def clock(ao_node: Node) -> Clock:
+    """The node's clock: `clock.advance("1h")`."""
+    return ao_node.clock

@@ -1,0 +1,261 @@
+"""Lua tests, found and run: each in a sandbox of its own, on a node of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.base import Limits
+from aoshell.shell.bundle import Bundle, bundle
+from aoshell.shell.errors_view import view
+from aoshell.testing.calls import Calls
+from aoshell.testing.guest import Guest, Stopped
+from aoshell.testing.opening import Zygotes, open_node
+
+SECONDS = 10.0  # that a test may take
+_PATTERNS = ("*_test.lua", "test_*.lua")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place in which two values differ, all as Lua writes it; "" is the value itself."""
+
+    path: str
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a test failed.
+
+    Attributes:
+        text: one or more lines.
+        file, line: where in the user's files; "" and 0 where that is not known.
+        source: the line with its number, drawn, or "".
+    """
+
+    text: str
+    file: str = ""
+    line: int = 0
+    source: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a test.
+
+    Attributes:
+        name: "" for a file that could not be loaded.
+        outcome: "passed", "failed", "skipped", or "error": stopped by a limit, or not loaded.
+        seconds: how long it took.
+        prints: what the test itself printed.
+    """
+
+    file: str
+    name: str
+    outcome: str
+    seconds: float
+    failure: Failure | None = None
+    prints: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Run:
+    """One test under way."""
+
+    file: Path
+    shown: str
+    program: Bundle
+    prints: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def failure(self, told: Any) -> Failure:
+        """A failure as the sandbox tells it."""
+        found = told if isinstance(told, dict) else {}
+        name, _, number = str(found.get("place", "")).rpartition(":")
+        place, said = f"{name}:{number}: ", str(found.get("text", ""))
+        text = _below(said.removeprefix(place), self)
+        differences = found.get("differences")
+        return Failure(
+            text,
+            self.path_of(name) if name else "",
+            int(number[:9]) if number.isdecimal() else 0,
+            # Lua's own message names what is wrong in the line; what an assertion says does not.
+            view(said if said.startswith(place) else place, self.program.files),
+            tuple(_difference(item) for item in differences or () if isinstance(item, dict)),
+        )
+
+    def path_of(self, name: str) -> str:
+        """A file that Lua names, as it was named to us."""
+        folder = Path(self.shown).parent
+        return str(folder / name) if name in self.program.files else name
+
+
+def find(given: Iterable[str], folder: Path) -> list[Path]:
+    """The test files that are meant: files, those below folders, by default below `folder`.
+
+    Raises:
+        UsageError: there is no such file or folder, or nothing in it.
+    """
+    found: dict[Path, None] = {}
+    for path in [Path(name) for name in given] or [folder]:
+        if not path.exists():
+            raise UsageError(f"there is no file {path}", hint="aoshell test [FILE|FOLDER…]")
+        found.update(dict.fromkeys(_below_folder(path) if path.is_dir() else [path]))
+    if not found:
+        raise UsageError("there are no test files", hint=f"they are named {' or '.join(_PATTERNS)}")
+    return list(found)
+
+
+def _below_folder(folder: Path) -> Iterator[Path]:
+    """Test files, in order; hidden folders are left out."""
+    matches = {path for pattern in _PATTERNS for path in folder.rglob(pattern)}
+    for path in sorted(matches):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
+class Runner:
+    """Runs tests, one after another.
+
+    Args:
+        name: only tests whose names contain it, whatever the case.
+        seconds: that a test may take.
+        roots: folders that tests may read code from, besides their own.
+    """
+
+    def __init__(
+        self, name: str = "", seconds: float = SECONDS, roots: tuple[Path, ...] = ()
+    ) -> None:
+        self._name = name.lower()
+        self._seconds = seconds
+        self._roots = roots
+        self._zygotes = Zygotes()
+        self._zygotes.start()
+
+    def close(self) -> None:
+        """Let its sandboxes end."""
+        self._zygotes.end()
+
+    async def run(self, file: Path) -> AsyncIterator[Outcome]:
+        """The outcomes of a file's tests, each as soon as there is one."""
+        begin, shown = time.perf_counter(), str(file)
+        try:
+            program = bundle(file)
+        except AoError as error:
+            yield Outcome(shown, "", "error", 0.0, Failure(f"{error.what}", shown))
+            return
+        run = _Run(file, shown, program)
+        guest, tests, failure = await self._loaded(run)
+        if failure is not None:
+            spent = time.perf_counter() - begin
+            yield Outcome(shown, "", "error", spent, failure, tuple(run.prints))
+        try:
+            for index, test in enumerate(tests, 1):
+                if self._name not in str(test["name"]).lower():
+                    continue
+                if test["skipped"]:
+                    yield Outcome(shown, str(test["name"]), "skipped", 0.0)
+                    continue
+                run = _Run(file, shown, program)
+                if guest is None:
+                    guest, _tests, failure = await self._loaded(run)
+                yield await self._test(run, guest, index, str(test["name"]), failure)
+                if guest is not None:
+                    guest.close()
+                guest = None
+        finally:
+            if guest is not None:
+                guest.close()
+
+    async def _loaded(self, run: _Run) -> tuple[Guest | None, list[Any], Failure | None]:
+        """A sandbox with the file, and its tests; or why there is none."""
+        guest = Guest(self._zygotes, self._seconds)
+        source = run.program.source.decode("utf-8", "surrogateescape")
+        try:
+            async with asyncio.timeout(2 * self._seconds):
+                said = await guest.step("load", _now(), source=source)
+            run.prints += _prints(said)
+            if "failure" in said:
+                failure = run.failure(said["failure"])
+            else:
+                return guest, _tests(said), None
+        except (Stopped, TimeoutError) as error:
+            failure = Failure(str(error) or f"it loads for more than {2 * self._seconds:g} s")
+        guest.close()
+        return None, [], failure
+
+    async def _test(
+        self, run: _Run, guest: Guest | None, index: int, name: str, failure: Failure | None
+    ) -> Outcome:
+        begin, outcome = time.perf_counter(), "error"
+        if guest is not None:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    failure = await self._steps(run, guest, index)
+                outcome = "failed" if failure else "passed"
+            except TimeoutError:
+                failure = Failure(f"it took more than {self._seconds:g} s")
+            except (Stopped, AoError) as error:
+                failure = Failure(str(error))
+            if outcome == "error":
+                run.prints += (await guest.last_words()).splitlines()
+        spent = time.perf_counter() - begin
+        return Outcome(run.shown, name, outcome, spent, failure, tuple(run.prints))
+
+    async def _steps(self, run: _Run, guest: Guest, index: int) -> Failure | None:
+        """A test from beginning to end: each step, and what it asks for."""
+        limits = Limits(seconds=max(0.5, self._seconds / 2))
+        async with open_node(limits=limits, supervisor=self._zygotes) as node:
+            calls = Calls(node, run.file, self._roots)
+            run.sources = node.sources
+            said = await guest.step("run", await node.clock.now(), index=index)
+            while not said.get("finished"):
+                run.prints += _prints(said)
+                answer: dict[str, Any] = {}
+                try:
+                    what, asked = said.get("what"), said.get("arguments")
+                    answer["value"] = await calls.carry_out(what, asked)
+                except AoError as error:
+                    answer["refused"] = _refusal(error)
+                said = await guest.step("answer", await node.clock.now(), **answer)
+            run.prints += _prints(said)
+            return run.failure(said["failure"]) if "failure" in said else None
+
+
+def _refusal(error: AoError) -> str:
+    return f"{error.what} ({error.hint})" if error.hint else error.what
+
+
+def _below(text: str, run: _Run) -> str:
+    """An error's text, and below it the line of a handler's file that it names."""
+    drawn = view(text, {**run.sources, **run.program.files})
+    return f"{text}\n{drawn}" if drawn else text
+
+
+def _difference(item: dict[str, Any]) -> Difference:
+    return Difference(*(str(item.get(name, "")) for name in ("path", "expected", "actual")))
+
+
+def _prints(said: dict[str, Any]) -> list[str]:
+    found = said.get("prints")
+    return [str(text) for text in found] if isinstance(found, list) else []
+
+
+def _tests(said: dict[str, Any]) -> list[Any]:
+    found = said.get("tests")
+    tests = found if isinstance(found, list) else []
+    if not all(isinstance(test, dict) and {"name", "skipped"} <= test.keys() for test in tests):
+        raise Stopped("what the file declares is no list of tests")
+    return tests
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

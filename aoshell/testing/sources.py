@@ -1,0 +1,59 @@
+"""What processes of tests are made of: files, or text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aoshell.protocol.message import raw
+from aoshell.shell.bundle import bundle, quote, read, refuse_bad_syntax
+
+INLINE = "inline.lua"  # what errors call source that is in no file
+WASM = b"\0asm"
+
+Source = Path | str | bytes
+"""A file (a Path, or its name where that ends in .lua or .wasm), or else the source itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The bytes of a module, and the texts of the files in it by the name that errors use."""
+
+    data: bytes
+    files: dict[str, str]
+
+
+def file_of(source: Source) -> Path | None:
+    """The file that a source names, None where it is the code itself."""
+    if isinstance(source, Path):
+        return source
+    named = isinstance(source, str) and "\n" not in source and source.endswith((".lua", ".wasm"))
+    return Path(str(source)) if named else None
+
+
+def code(source: Source, folder: Path | None = None) -> Code:
+    """The code that a source stands for.
+
+    Args:
+        folder: where names of files start from, the current one by default.
+
+    Raises:
+        AoError: stage "load".
+    """
+    path = file_of(source)
+    if path is not None:
+        return _file((folder or Path()) / path.expanduser())
+    data = source if isinstance(source, bytes) else raw(str(source))
+    if data.startswith(WASM) or not data:
+        return Code(data, {})
+    wrapped = b'local f, why = load(%s, "@%s", "t")\nif not f then error(why, 0) end\nreturn f()\n'
+    text = data.decode("utf-8", "surrogateescape")
+    return Code(wrapped % (quote(data), INLINE.encode()), {INLINE: text})
+
+
+def _file(path: Path) -> Code:
+    if path.suffix == ".wasm":
+        return Code(read(path), {})
+    program = bundle(path)
+    refuse_bad_syntax(program)
+    return Code(program.source, program.files)

@@ -1,0 +1,159 @@
+"""The verbs of `aoshell.testing.node` for tests that are no coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from aoshell.errors import UsageError
+from aoshell.testing import node as awaited
+from aoshell.testing.identity import Identity
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Inner = TypeVar("_Inner", covariant=True)
+
+
+class Loop:
+    """The event loop of one node. It turns only while a verb is under way."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What a coroutine comes to. Raises UsageError inside of another one."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._runner.run(work)
+        work.close()
+        raise UsageError(
+            "these verbs wait, and a coroutine must not", hint="use: async with open_node() as node"
+        )
+
+    def close(self) -> None:
+        """Nothing runs any more."""
+        self._runner.close()
+
+
+class _Face(Protocol[_Inner]):
+    """What a verb of this module needs of its object."""
+
+    loop: Loop
+
+    @property
+    def inner(self) -> _Inner: ...
+
+
+def _waits(
+    verb: Callable[Concatenate[_Inner, _P], Coroutine[Any, Any, _T]],
+) -> Callable[Concatenate[_Face[_Inner], _P], _T]:
+    """A verb that is to be awaited, as one that waits."""
+
+    @functools.wraps(verb)
+    def wait(face: _Face[_Inner], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return face.loop.run(verb(face.inner, *args, **kwargs))
+
+    return wait
+
+
+class Process:
+    """A process on a test's node; see `aoshell.testing.node.Process`."""
+
+    def __init__(self, loop: Loop, inner: awaited.Process) -> None:
+        self.loop = loop
+        self.inner = inner
+
+    @property
+    def id(self) -> str:
+        """43 characters base64url."""
+        return self.inner.id
+
+    @property
+    def owner(self) -> Identity:
+        """The identity that may evaluate in it."""
+        return self.inner.owner
+
+    def __str__(self) -> str:
+        return self.inner.id
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+    send = _waits(awaited.Process.send)
+    eval = _waits(awaited.Process.eval)
+    dryrun = _waits(awaited.Process.dryrun)
+    value = _waits(awaited.Process.value)
+    entries = _waits(awaited.Process.entries)
+    outbox = _waits(awaited.Process.outbox)
+    prints = _waits(awaited.Process.prints)
+    errors = _waits(awaited.Process.errors)
+    pause = _waits(awaited.Process.pause)
+    resume = _waits(awaited.Process.resume)
+    step = _waits(awaited.Process.step)
+    tick = _waits(awaited.Process.tick)
+    inbox = _waits(awaited.Process.inbox)
+    queued = _waits(awaited.Process.queued)
+
+
+class Clock:
+    """The time on a test's node; see `aoshell.testing.node.Clock`."""
+
+    def __init__(self, loop: Loop, inner: awaited.Clock) -> None:
+        self.loop = loop
+        self.inner = inner
+
+    now = _waits(awaited.Clock.now)
+    advance = _waits(awaited.Clock.advance)
+
+
+def _makes(
+    verb: Callable[Concatenate[awaited.Node, _P], Coroutine[Any, Any, awaited.Process]],
+) -> Callable[Concatenate[Node, _P], Process]:
+    """A verb that gives a process."""
+
+    @functools.wraps(verb)
+    def make(node: Node, /, *args: _P.args, **kwargs: _P.kwargs) -> Process:
+        return Process(node.loop, node.loop.run(verb(node.inner, *args, **kwargs)))
+
+    return make
+
+
+class Node:
+    """A node of a test's own; see `aoshell.testing.node.Node`."""
+
+    def __init__(self, loop: Loop, inner: awaited.Node) -> None:
+        self.loop = loop
+        self.inner = inner
+        self.clock = Clock(loop, inner.clock)
+
+    @property
+    def address(self) -> str:
+        """43 characters base64url."""
+        return self.inner.address
+
+    @property
+    def owner(self) -> Identity:
+        """The identity that processes belong to by default."""
+        return self.inner.owner
+
+    def process(self, id: str, owner: Identity | None = None) -> Process:
+        """A process by its id, such as one that another process has spawned."""
+        return Process(self.loop, self.inner.process(id, owner))
+
+    def knows(self, identity: Identity) -> None:
+        """What is sent to this identity counts as delivered from now on."""
+        self.inner.knows(identity)
+
+    def processes(self) -> list[Process]:
+        """All processes, oldest first."""
+        found = self.loop.run(self.inner.processes())
+        return [Process(self.loop, process) for process in found]
+
+    spawn = _makes(awaited.Node.spawn)
+    mock = _makes(awaited.Node.mock)
+    inbox = _waits(awaited.Node.inbox)
+    undelivered = _waits(awaited.Node.undelivered)
+    idle = _waits(awaited.Node.idle)

@@ -1,0 +1,60 @@
+"""Values of Lua inside a process, read without changing anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.protocol.message import raw, text
+from aoshell.shell.bundle import literal
+
+_WRITER = Path(__file__).with_name("lua").joinpath("value.lua")
+
+
+def reading(expression: str) -> str:
+    """Lua whose last line of output says the value of an expression."""
+    writer = _WRITER.read_text(encoding="utf-8")
+    return f"{writer}\nreturn write({text(literal(expression))})"
+
+
+def encoded(output: str) -> str:
+    """The value as JSON, out of what `reading` has put out."""
+    return output.rpartition("\n")[2]
+
+
+def value(output: str) -> object:
+    """The value as Python has it.
+
+    A table 1…n is a list, as is an empty one; any other a dict. Functions and the like are text.
+
+    Raises:
+        AoError: stage "eval": that is no answer of `reading`.
+    """
+    try:
+        return _decoded(json.loads(encoded(output), strict=False))
+    except (ValueError, RecursionError, TypeError, LookupError) as error:
+        raise AoError(
+            f"the process cannot be asked: it answers {output[:200]!r}",
+            stage="eval",
+            hint="does it run the aos environment?",
+        ) from error
+
+
+def _decoded(found: object) -> object:
+    if isinstance(found, list):
+        return [_decoded(item) for item in found]
+    if not isinstance(found, dict):
+        return found
+    ((kind, inside),) = found.items()
+    if kind == "float":
+        return float(inside)
+    if kind == "other":
+        return str(inside)
+    pairs = [_decoded(item) for item in inside]
+    return {_key(key): item for key, item in zip(pairs[::2], pairs[1::2], strict=True)}
+
+
+def _key(key: object) -> object:
+    """A key that Python can hash; tables as keys become their text."""
+    return key if isinstance(key, str | int | float | bool) else text(raw(str(key)))

@@ -1,0 +1,58 @@
+-- scripts/aoshell test examples/testing
+before(function(t)
+  t.coin = t:spawn({
+    file = "coin.lua",
+    tags = { ["Cron-Interval"] = "1-hour", ["Cron-Tag-Action"] = "Interest" },
+  })
+end)
+
+test("the owner mints, and nobody else", function(t)
+  local alice = t:as("alice")
+  t:ok(t.coin:send({ Action = "Mint", Recipient = alice, Quantity = 5 }))
+  t:equal(t.coin:get("Balances"), { [alice.address] = 5 })
+  t:fails(alice:send(t.coin, { Action = "Mint", Quantity = 5 }), "only the owner mints")
+  t:equal(t.coin:get("Balances"), { [alice.address] = 5 })
+  t:equal(t.coin:prints(), { "minted 5" })
+end)
+
+test("a transfer tells both sides", function(t)
+  local alice, bob = t:as("alice"), t:as("bob")
+  t.coin:send({ Action = "Mint", Recipient = alice, Quantity = 5 })
+  local paid = alice:send(t.coin, { Action = "Transfer", Recipient = bob, Quantity = 3 })
+  t:sent(paid, { Target = alice, Action = "Debit-Notice", Quantity = "3" })
+  t:sent(paid, { Target = bob, Action = "Credit-Notice", Sender = alice })
+  t:equal(#bob:inbox(), 1)
+  t:equal(t.coin:get("Balances"), { [alice.address] = 2, [bob.address] = 3 })
+end)
+
+test("nobody spends what they have not", function(t)
+  local alice = t:as("alice")
+  local refused = alice:send(t.coin, { Action = "Transfer", Recipient = t.owner, Quantity = 1 })
+  t:equal(refused.reply.Error, "Insufficient Balance")
+  t:fails(alice:send(t.coin, { Action = "Transfer", Quantity = "many" }), "whole number")
+  t:equal(#t.coin:errors(), 1)
+end)
+
+test("what a balance is worth, the oracle says", function(t)
+  local oracle = t:mock(t.coin:get("Oracle"), "oracle.lua")
+  t.coin:send({ Action = "Mint", Quantity = 6 })
+  t:equal(t.coin:send({ Action = "Worth" }).reply.Worth, "42")
+  t:sent(oracle:outbox(), { Target = t.coin, Price = "7" })
+end)
+
+test("an oracle that is late is waited for", function(t)
+  local oracle = t:mock(t.coin:get("Oracle"), "oracle.lua")
+  oracle:pause()
+  local asked = t.coin:send({ Action = "Worth" })
+  t:ok(asked.suspended)
+  t:has(oracle:queued(), { { Action = "Price", From = t.coin } })
+  oracle:step()
+  t:equal(t.owner:inbox()[1].Worth, "0")
+end)
+
+test("each hour pays interest", function(t)
+  t.coin:send({ Action = "Mint", Quantity = 1000 })
+  t:advance("2h")
+  t:equal(t.coin:get("Balances")[t.owner.address], 1020)
+  t:fails(t.coin:send({ Action = "Interest" }), "time alone")
+end)

@@ -1,0 +1,57 @@
+"""`aoshell.api`: a session for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from aoshell import api
+from aoshell.errors import AoError
+from aoshell.testing import EvalFailed
+
+
+@pytest.fixture
+def home(tmp_path: Path, wallet) -> Path:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "wallet.json").write_text(json.dumps(wallet.jwk()))
+    return tmp_path
+
+
+def test_a_session(home: Path, wallet) -> None:
+    async def run() -> None:
+        async with api.open("bank", home=home) as session:
+            assert session.process.name == "bank"
+            assert (await session.eval("N = 1 return N + 1")).output == "2"
+            assert await session.value("{N, Owner}") == [1, wallet.address]
+            assert (await session.dryrun("N = 2 return N")).output == "2"
+            assert await session.value("N") == 1
+            with pytest.raises(EvalFailed, match="nil value"):
+                await session.eval("x.y = 1")
+            answer = await session.send("Hello", "you", Some_Tag=1)
+            assert answer.ok and await session.value('Inbox[#Inbox].Tags["Some-Tag"]') == "1"
+            waited = await session.eval(
+                'return Send({Target = ao.id, Action = "Eval", Data = "1"}) and spawn("aos")'
+            )
+            child = waited.output
+            assert (await session.send("Hello", target=child)).result.process == child
+            assert (await session.run(".limits")).ok
+            assert not (await session.run("error('x')")).ok
+        async with api.open("bank", home=home) as session:
+            assert await session.value("N") == 1
+
+    asyncio.run(run())
+
+
+def test_what_stands_in_the_way_is_told(home: Path) -> None:
+    async def run() -> None:
+        async with api.open(home=home):
+            with pytest.raises(AoError, match="another aoshell"):
+                async with api.open(home=home):
+                    pass
+
+    asyncio.run(run())
+    with pytest.raises(AoError):
+        api.open(node="no such profile", home=home)

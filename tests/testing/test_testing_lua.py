@@ -1,0 +1,466 @@
+"""`aoshell test`: tests in Lua, and what hostile ones cannot do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aoshell.errors import UsageError
+from aoshell.testing.command import main
+
+REPO = Path(__file__).resolve().parents[2]
+ECHO = """
+Handlers.add("Echo", "Echo", function(msg)
+  msg.reply({ Action = "Echoed", Data = msg.Data, Colour = msg.Colour })
+end)
+Handlers.add("Fail", "Fail", function(msg)
+  error("no way")
+end)
+"""
+Run = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Run:
+    """Runs a Lua test file, whose body stands in a test; the objects of --json."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "echo.lua").write_text(ECHO)
+
+    def run(*bodies: str, source: str = "", flags: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+        tests = [f'test("t{n}", function(t)\n{body}\nend)\n' for n, body in enumerate(bodies)]
+        (tmp_path / "a_test.lua").write_text(source or "".join(tests))
+        code = main(["--json", *flags, "a_test.lua"])
+        *outcomes, end = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        bad = sum(outcome["outcome"] in ("failed", "error") for outcome in outcomes)
+        assert code == bool(bad) and end["failed"] + end["error"] == bad
+        return outcomes
+
+    return run
+
+
+def passes(run: Run, body: str) -> None:
+    (outcome,) = run(body)
+    assert outcome["outcome"] == "passed", outcome["failure"]
+
+
+def failure(run: Run, body: str) -> dict[str, Any]:
+    (outcome,) = run(body)
+    assert outcome["outcome"] == "failed", outcome
+    return outcome["failure"]
+
+
+def test_messages_and_identities(run: Run) -> None:
+    passes(
+        run,
+        """
+        local p, alice = t:spawn("echo.lua"), t:as("alice")
+        local r = alice:send(p, { Action = "Echo", Data = "hé", Colour = 5.0, Tags = { X = true } })
+        t:ok(r)
+        t:equal({ r.reply.Data, r.reply.Colour, r.reply.Target }, { "hé", "5", alice.address })
+        t:equal(t:sent(r, { Action = "Echoed", Target = alice }), r.reply)
+        t:equal(alice:inbox()[1].Data, "hé")
+        t:has(alice:inbox(), { { From = p } })
+        t:equal(t:as("alice"), alice)
+        t:equal(p.owner, t.owner)
+        t:ok(p.owner.address ~= alice.address)
+        local data = p:send { Action = "Echo", Data = { a = { 1 } } }
+        t:equal(data.reply.Data, '{"a":[1]}')
+        """,
+    )
+
+
+def test_values_prints_errors_and_inboxes(run: Run) -> None:
+    passes(
+        run,
+        """
+        local code = "N = {1, {a = 1.5}, f = print}"
+        local p = t:spawn { source = code, name = "n", tags = { A = "b" } }
+        local n = p:get("N")
+        t:equal({ n[1], n[2].a, n.f }, { 1, 1.5, n.f })
+        t:matches(n.f, "^function")
+        t:equal(p:get("nil"), nil)
+        t:equal(p:get("1/0"), 1/0)
+        t:equal({ p:get("Name"), p:get("ao.env.Process.Tags.A") }, { "n", "b" })
+        t:equal(p:eval("print('a') return 1"), "a\\n1")
+        t:fails(function() p:eval("error('x')") end, "the process says: .*: x")
+        t:fails(p:send { Action = "Eval", Data = "x.y = 1" }, "nil value")
+        t:equal(#p:errors(), 2)
+        t:equal(p:prints(), { "a\\n1" })
+        p:send { Action = "Hello", Data = "you" }
+        t:has(p:inbox(), { { Action = "Hello", Data = "you", From = t.owner } })
+        local dry = p:dryrun { Action = "Eval", Data = "N = 1 print('dry')" }
+        t:equal({ dry.ok, dry.output, type(p:get("N")) }, { true, "dry", "table" })
+        """,
+    )
+
+
+def test_time_cron_mocks_and_queues(run: Run) -> None:
+    passes(
+        run,
+        """
+        local ticks = 'T = 0 Handlers.add("T", "T", function() T = T + 1 end)'
+        local hourly = { ["Cron-Interval"] = "1-hour", ["Cron-Tag-Action"] = "T" }
+        local p = t:spawn { source = ticks, tags = hourly }
+        local begin = t:now()
+        t:advance("3h")
+        t:equal(p:get("T"), 3)
+        t:ok(t:now() - begin >= 3 * 3600 * 1000)
+        t:ok(math.abs(os.time() - t:now()) < 5000)
+        t:advance(1)
+        t:equal({ p:tick(), p:get("T") }, { 1, 4 })
+        t:fails(function() t:advance("soon") end, "no time span")
+
+        local id = string.rep("m", 43)
+        local mock = t:mock(id, "echo.lua")
+        t:equal(mock.id, id)
+        t:fails(function() t:mock(id, "echo.lua") end, "already")
+        mock:pause()
+        local msg = "{Target = '" .. id .. "', Action = 'Echo', Data = 'x'}"
+        local code = "return Send(" .. msg .. ").receive().Data"
+        local asked = p:send { Action = "Eval", Data = code }
+        t:ok(asked.suspended)
+        t:has(mock:queued(), { { Action = "Echo" } })
+        mock:step(1)
+        t:equal(p:prints(), { "x" })
+        mock:resume()
+        t:fails(function() mock:step() end, "nothing waits")
+
+        p:eval("Send({Target = '" .. string.rep("z", 43) .. "', Action = 'Lost'})")
+        t:has(t:lost(), { { Action = "Lost" } })
+        local child = t:process(p:eval("return spawn('aos')"))
+        t:equal(child:get("Owner"), p.id)
+        """,
+    )
+
+
+def test_differences_are_told_by_path(run: Run) -> None:
+    found = failure(
+        run,
+        """
+        local got = { a = 1, list = { 1, 2 }, ["odd key"] = true, deep = { x = { y = "1" } } }
+        t:equal(got, { a = 1, list = { 1, 3 }, b = { 1 }, deep = { x = { y = 1 } } }, "state")
+        """,
+    )
+    assert (found["text"], found["file"], found["line"]) == ("state: not equal", "a_test.lua", 4)
+    assert [tuple(item.values()) for item in found["differences"]] == [
+        (".b", "{ 1 }", "nothing"),
+        (".deep.x.y", "1", '"1"'),
+        (".list[2]", "3", "2"),
+        ('["odd key"]', "nothing", "true"),
+    ]
+
+
+def test_values_that_hold_themselves_are_compared(run: Run) -> None:
+    passes(
+        run,
+        """
+        local a, b = { n = 1 }, { n = 1 }
+        a.a, b.a = a, b
+        t:equal(a, b)
+        t:equal(0/0, 0/0)
+        """,
+    )
+    found = failure(run, "local a = {} a.a = a t:equal(a, 1)")
+    assert found["differences"][0]["actual"] == "{ a = {circular} }"
+
+
+def test_many_differences_are_counted(run: Run) -> None:
+    found = failure(run, "local a = {} for i = 1, 100 do a[i] = i end t:equal(a, {})")
+    assert found["text"] == "not equal (the first 20 of 100 places)"
+    assert len(found["differences"]) == 20
+
+
+def test_addresses_are_shown_as_the_test_writes_them(run: Run) -> None:
+    body = """
+    local alice, other = t:as("alice"), t:as("the other")
+    t:equal({ [alice.address] = 1, who = other.address }, { who = alice.address })
+    """
+    assert [tuple(item.values()) for item in failure(run, body)["differences"]] == [
+        (".who", "alice.address", 't:as("the other").address'),
+        ("[alice.address]", "nothing", "1"),
+    ]
+
+
+def test_the_nearest_message_is_told(run: Run) -> None:
+    body = 'local r = t:spawn("echo.lua"):send { Action = "Echo", Colour = "red" }\n'
+    found = failure(run, body + 't:sent(r, { Action = "Echoed", Colour = "blue" })')
+    assert found["text"] == "none of 1 messages fits; the nearest differs"
+    assert [item["path"] for item in found["differences"]] == [".Colour"]
+    found = failure(run, body + 't:sent(t:spawn():send { Action = "X" }, { Action = "Echoed" })')
+    assert found["text"] == "nothing was sent"
+
+
+def test_a_handlers_error_shows_its_line(run: Run) -> None:
+    found = failure(run, 't:ok(t:spawn("echo.lua"):send { Action = "Fail" })')
+    assert found["text"].splitlines()[:2] == [
+        "the message failed: echo.lua:6: no way",
+        '  6 │   error("no way")',
+    ]
+    assert found["line"] == 2
+
+
+def test_an_error_in_the_test_itself(run: Run) -> None:
+    found = failure(run, 'print("seen", 1)\nlocal x\nx.y = 1')
+    assert (found["line"], found["text"]) == (4, "attempt to index a nil value (local 'x')")
+    assert failure(run, "error({ a = 1 })")["text"].startswith("{")
+    assert failure(run, "error()")["text"] == "nil"
+    far = "a_test.lua:" + "9" * 5000 + ": far"
+    assert failure(run, f'error("{far}", 0)')["text"] == far
+    (outcome,) = run('print("seen", 1) error("x", 0)')
+    assert outcome["prints"] == ["seen\t1"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("t:spawn(5)", "usage: alice:spawn"),
+        ('t:spawn("missing.lua")', "there is no file"),
+        ('t:spawn { source = "x =" }', "inline.lua:1: unexpected symbol"),
+        ('t:spawn():send("Action")', "usage: process:send"),
+        ("t:spawn():eval()", "usage: process:eval"),
+        ("t:as()", "usage: t:as"),
+        ('t:mock("short", "echo.lua")', "no address"),
+        ('t:fails(t:spawn("echo.lua"):send { Action = "Echo" })', "it did not fail"),
+        ("t:fails(5)", "usage: t:fails"),
+        ('t:matches("abc", "^b")', "no match"),
+        ("t:ok(nil)", "it is nil"),
+        ('t:process("A"):get("x")', "no process"),
+        ("test('inner', function() end)", "tests are declared when"),
+        ("coroutine.wrap(function() t:now() end)()", "coroutine of its own"),
+        ("t:spawn():step('x')", "usage: process:step"),
+        ("t:spawn():step(1.5)", "usage: process:step"),
+    ],
+)
+def test_misuse_is_told(run: Run, body: str, text: str) -> None:
+    found = failure(run, f"\n{body}")
+    assert text in found["text"]
+    assert found["line"] == 3
+
+
+# Hostile tests ------------------------------------------------------------------------------------
+
+
+def test_a_test_reaches_nothing_but_its_node(run: Run) -> None:
+    passes(
+        run,
+        """
+        for _, name in ipairs { "io", "dofile", "loadfile", "python", "aoshell" } do
+          t:equal(_G[name], nil)
+        end
+        t:equal({ os.execute, os.getenv, os.exit, debug.sethook, string.dump }, {})
+        t:fails(function() require("lfs") end, "not found")
+        t:equal(load("\\27Lua"), nil)
+        """,
+    )
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../secret.lua", "link.lua", "a\\0.lua", "sub"])
+def test_files_elsewhere_are_not_read(run: Run, tmp_path: Path, name: str) -> None:
+    secret = tmp_path.parent / "secret.lua"
+    secret.write_text("SECRET")
+    (tmp_path / "link.lua").symlink_to(secret)
+    (tmp_path / "sub").mkdir(exist_ok=True)
+    try:
+        text = failure(run, f't:spawn("{name}")')["text"]
+    finally:
+        secret.unlink()
+    assert "SECRET" not in text
+    assert "outside of the folder" in text or "is no" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ('print("before") while true do end', "took more than 1 s"),
+        ("while true do t:now() end", "took more than 1 s"),
+        ("pcall(function() while true do end end) t:ok(true)", "took more than 1 s"),
+        ('("a"):rep(30):find(("a*"):rep(15) .. "b")', "took more than 1 s"),
+        ('local s = "x" while true do s = s .. s end', "more than 256 MB"),
+        ("local a = {} for i = 1, 1e9 do a[i] = {} end", "more than 256 MB"),
+    ],
+)
+def test_a_test_without_end_is_stopped(run: Run, body: str, text: str) -> None:
+    begin = time.monotonic()
+    source = f'test("bad", function(t) {body} end) test("good", function(t) end)'
+    seconds = "20" if "MB" in text else "1"
+    bad, good = run(source=source, flags=("--timeout", seconds))
+    assert bad["outcome"] == "error" and text in bad["failure"]["text"]
+    assert good["outcome"] == "passed"
+    assert time.monotonic() - begin < 30
+    assert bad["prints"] == (["before"] if "before" in body else [])
+
+
+def test_a_process_without_end_is_stopped_with_its_test(run: Run) -> None:
+    code = "while true do end"
+    loop = f'local p = t:spawn() while true do p:send {{ Action = "Eval", Data = "{code}" }} end'
+    (outcome,) = run(loop, flags=("--timeout", "1"))
+    assert outcome["outcome"] == "error" and outcome["ms"] < 10_000
+
+
+def test_a_file_without_end_is_stopped(run: Run) -> None:
+    (outcome,) = run(source="while true do end", flags=("--timeout", "0.3"))
+    assert (outcome["name"], outcome["outcome"]) == ("", "error")
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("test('a', function(t)\nx = = 1\nend)", "a_test.lua:2: unexpected symbol"),
+        ("\nerror('at once')", "at once"),
+        ("test('a', function() end) test('a', function() end)", "this name already"),
+        ("test('a')", "usage: test"),
+        ("\xff\xfe", "a_test.lua:1: unexpected symbol"),
+        ("return require('missing')", "not found"),
+    ],
+)
+def test_a_file_that_does_not_load(run: Run, source: str, text: str) -> None:
+    (outcome,) = run(source=source)
+    assert (outcome["name"], outcome["outcome"]) == ("", "error")
+    assert text in outcome["failure"]["text"]
+
+
+def test_a_spoilt_world_fails_its_own_test_only(run: Run) -> None:
+    spoilt = "tostring = nil string.format = nil table.concat = nil json.encode = nil pairs = nil"
+    first, second = run(f"{spoilt} t:equal({{1}}, {{2}})", "t:equal({1}, {1})")
+    assert first["outcome"] == "failed" or first["outcome"] == "error"
+    assert second["outcome"] == "passed"
+
+
+def test_forged_requests_are_refused(run: Run) -> None:
+    """Whoever takes over the sandbox still has no more than the verbs."""
+    forged = """
+    local json = require(".json")
+    local encode = json.encode
+    json.encode = function(said)
+      said.what, said.arguments = "{what}", json.decode('{arguments}')
+      json.encode = encode
+      return encode(said)
+    end
+    t:now()
+    """
+    cases = [("carry_out", "{}"), ("send", '{"process":5}'), ("spawn", '{"tags":[[1]]}')]
+    cases += [("step", "[]"), ("advance", '{"span":[]}'), ("spawn", '{"file":"/etc/shadow"}')]
+    bodies = [forged.replace("{what}", what).replace("{arguments}", given) for what, given in cases]
+    assert {outcome["outcome"] for outcome in run(*bodies)} <= {"failed", "error"}
+
+
+def test_each_test_is_alone(run: Run) -> None:
+    source = """
+    Seen = 0
+    before(function(t) t.p = t:spawn("echo.lua") Seen = Seen + 1 end)
+    for i = 1, 3 do
+      test("t" .. i, function(t)
+        t:equal(Seen, 1)
+        t:equal(t.p:get("N"), nil)
+        t.p:eval("N = 1")
+        t:mock(string.rep("m", 43), "echo.lua")
+        t:advance("1h")
+      end)
+    end
+    """
+    assert [outcome["outcome"] for outcome in run(source=source)] == ["passed"] * 3
+
+
+def test_random_numbers_are_the_same_each_time(run: Run) -> None:
+    first, second = run("print(math.random(1000000))", "print(math.random(1000000))")
+    assert first["prints"] == second["prints"] != []
+
+
+def test_helpers_are_required_from_beside_the_test(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "helpers.lua").write_text("return { check = function(t) t:equal(1, 2) end }")
+    found = failure(run, 'require("helpers").check(t)')
+    assert (found["file"], found["line"]) == ("helpers.lua", 1)
+
+
+# The command --------------------------------------------------------------------------------------
+
+
+def test_tests_are_chosen_by_name_and_skipped(run: Run) -> None:
+    source = """
+    test("Minting", function() end) test("burning", function() error("x") end)
+    skip("minting later", function() end)
+    """
+    found = run(source=source, flags=("-k", "MINT"))
+    assert [(item["name"], item["outcome"]) for item in found] == [
+        ("Minting", "passed"),
+        ("minting later", "skipped"),
+    ]
+
+
+def test_files_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a_test.lua", "sub/test_b.lua", "sub/c.lua", ".hidden/d_test.lua"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f'test("{name}", function() end)')
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert re.findall(r"✓ (\S+)", said) == ["a_test.lua", "sub/test_b.lua"]
+    assert main(["sub/c.lua"]) == 0
+    with pytest.raises(UsageError, match="no file missing"):
+        main(["missing.lua"])
+    assert main(["--nonsense"]) == 2
+    assert main(["--timeout", "x"]) == 2
+    assert main(["--help"]) == 0
+    with pytest.raises(UsageError, match="no test has 'nothing'"):
+        main(["-k", "nothing"])
+    (tmp_path / "sub" / "c.lua").write_text("")
+    with pytest.raises(UsageError, match="declare no tests"):
+        main(["sub/c.lua"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no test files"):
+        main(["empty"])
+
+
+def test_what_a_person_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a_test.lua").write_text(
+        'test("good", function() end)\n'
+        'test("bad \\27[2J", function(t)\n'
+        '  print("p\\27[31m")\n'
+        "  t:equal({ a = 1 }, { a = 2 })\nend)\n"
+    )
+    assert main(["a_test.lua"]) == 1
+    said = re.sub(r"\d+ ms|\d\.\d+ s", "TIME", capsys.readouterr().out)
+    assert "\x1b" not in said
+    assert said.splitlines() == [
+        "a_test.lua",
+        "  ✓ good  TIME",
+        "  ✗ bad \\x1b[2J  TIME",
+        "      a_test.lua:4: not equal",
+        "        4 │   t:equal({ a = 1 }, { a = 2 })",
+        "        .a: expected 2",
+        "            got      1",
+        "      │ p",
+        "1 passed, 1 failed in TIME",
+    ]
+
+
+def test_the_command_as_a_process_of_its_own(tmp_path: Path) -> None:
+    """Nothing is left behind, and the network is not asked for."""
+    (tmp_path / "echo.lua").write_text(ECHO)
+    body = 't:ok(t:spawn("echo.lua"):send { Action = "Echo" }) t:advance("1h")'
+    (tmp_path / "a_test.lua").write_text(f'test("é", function(t) {body} end)')
+    script = "import sys; from aoshell.testing.command import main; sys.exit(main(sys.argv[1:]))"
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    environment = {"PYTHONPATH": os.pathsep.join([str(REPO), *sys.path]), "TMPDIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**environment, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"1 passed" in done.stdout and done.stderr == b""
+    assert list(folder.iterdir()) == []
