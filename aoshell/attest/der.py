@@ -1,0 +1,158 @@
+"""DER (X.690), the strict subset that certificates of a closed profile need.
+
+Why not a library: every certificate of an SEV-SNP chip has serial number 0, which the general
+libraries refuse or have announced to refuse, and this room must see what they tidy away (lengths
+that are not minimal, octets behind the end). Only primitives of cryptography come from a library.
+
+A reader never goes deeper than the profile asks it to, so no nesting can exhaust it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from aoshell.attest.errors import EvidenceError
+
+BOOLEAN, INTEGER, BITS, OCTETS, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+UTF8, PRINTABLE, IA5, UTC_TIME, TIME = 0x0C, 0x13, 0x16, 0x17, 0x18
+SEQUENCE, SET = 0x30, 0x31
+
+_TEXT = {UTF8: "utf-8", PRINTABLE: "ascii", IA5: "ascii"}
+
+
+class Reader:
+    """Reads the elements of one DER value in order; every refusal is a CERT_PARSE.
+
+    Args:
+        data: the content octets to read, all of them.
+        what: what they are, for errors.
+    """
+
+    def __init__(self, data: bytes, what: str) -> None:
+        self._data = data
+        self._what = what
+        self._at = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything is left."""
+        return self._at < len(self._data)
+
+    def refuse(self, why: str) -> EvidenceError:
+        """The error for what was just read."""
+        return EvidenceError("CERT_PARSE", f"{self._what}: {why} at byte {self._at}")
+
+    def peek(self) -> int:
+        """The tag that comes next, -1 at the end."""
+        return self._data[self._at] if self else -1
+
+    def take(self, tag: int) -> bytes:
+        """The content of the next element, which must have this tag."""
+        return self.element(tag)[1]
+
+    def element(self, tag: int) -> tuple[bytes, bytes]:
+        """(the whole element, its content)."""
+        start = self._at
+        if self.peek() != tag:
+            found = f"{self.peek():#04x}" if self else "nothing"
+            raise self.refuse(f"{found} where {tag:#04x} is due")
+        length = self._length()
+        begin, end = self._at, self._at + length
+        if end > len(self._data):
+            raise self.refuse("a length that goes beyond the end")
+        self._at = end
+        return self._data[start:end], self._data[begin:end]
+
+    def _length(self) -> int:
+        self._at += 2
+        if self._at > len(self._data):
+            raise self.refuse("no length")
+        first = self._data[self._at - 1]
+        if first < 0x80:
+            return first
+        count = first & 0x7F
+        octets = self._data[self._at : self._at + count]
+        length = int.from_bytes(octets, "big")
+        if not 1 <= count <= 4 or len(octets) != count or length < 0x80 or octets[0] == 0:
+            raise self.refuse("a length that is indefinite, or not the shortest")
+        self._at += count
+        return length
+
+    def inside(self, tag: int, what: str = "") -> Reader:
+        """A reader of the next element's content."""
+        return Reader(self.take(tag), what or self._what)
+
+    def end(self) -> None:
+        """That nothing is left."""
+        if self:
+            raise self.refuse("something behind the end")
+
+    def each(self, tag: int) -> Iterator[Reader]:
+        """Readers of all elements that are left."""
+        while self:
+            yield self.inside(tag)
+
+    def integer(self) -> int:
+        """A non-negative INTEGER in its shortest form."""
+        octets = self.take(INTEGER)
+        padded = len(octets) > 1 and octets[0] == 0 and octets[1] < 0x80
+        if not octets or octets[0] >= 0x80 or padded:
+            raise self.refuse("an integer that is negative, or not the shortest")
+        return int.from_bytes(octets, "big")
+
+    def bits(self) -> bytes:
+        """A BIT STRING of whole octets."""
+        octets = self.take(BITS)
+        if octets[:1] != b"\0":
+            raise self.refuse("a bit string of odd bits")
+        return octets[1:]
+
+    def boolean(self, default: bool = False) -> bool:
+        """A BOOLEAN where one is next; DER leaves out what is the default."""
+        if self.peek() != BOOLEAN:
+            return default
+        if self.take(BOOLEAN) != b"\xff":
+            raise self.refuse("a boolean that is not the short true")
+        return True
+
+    def oid(self) -> str:
+        """An OBJECT IDENTIFIER in dotted form."""
+        octets = self.take(OID)
+        if not 0 < len(octets) <= 32 or octets[-1] & 0x80:
+            raise self.refuse("no object identifier")
+        numbers, number, fresh = [], 0, True
+        for octet in octets:
+            if fresh and octet == 0x80:
+                raise self.refuse("an object identifier that is not the shortest")
+            number, fresh = number << 7 | octet & 0x7F, octet < 0x80
+            if fresh:
+                numbers.append(number)
+                number = 0
+        first = min(numbers[0] // 40, 2)
+        return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
+
+    def text(self) -> str:
+        """A string of one of the kinds that names have."""
+        tag = self.peek()
+        octets = self.take(tag if tag in _TEXT else UTF8)
+        try:
+            return octets.decode(_TEXT[tag])
+        except UnicodeDecodeError:
+            raise self.refuse("a string with other characters than its kind has") from None
+
+    def time(self) -> int:
+        """Seconds since the Unix epoch."""
+        tag = self.peek()
+        octets = self.take(tag if tag == TIME else UTC_TIME)
+        digits, length = octets[:-1], 14 if tag == TIME else 12
+        if octets[-1:] != b"Z" or not digits.isdigit() or len(digits) != length:
+            raise self.refuse("a time in another form than certificates have")
+        text = digits.decode()
+        if tag == UTC_TIME:  # RFC 5280 section 4.1.2.5.1
+            text = ("19" if text >= "50" else "20") + text
+        parts = [int(text[:4]), *(int(text[at : at + 2]) for at in range(4, 14, 2))]
+        try:
+            moment = datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+        except ValueError:
+            raise self.refuse("a time that there is not") from None
+        return int(moment.timestamp())

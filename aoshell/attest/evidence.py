@@ -1,0 +1,215 @@
+"""Evidence as it comes and as it is kept: a raw report, a report as JSON, or a node's answer.
+
+A kept answer is a JSON file with everything that a later check needs, as it came:
+
+    {"aoshell-evidence": 1, "origin": URL, "taken": seconds since the epoch,
+     "headers": [[name, value], …], "body": base64,
+     "challenge": {"value": …, "headers": …, "body": …} or null,
+     "vek": base64, "chain": base64, "crl": base64}
+
+A challenge without headers of its own was answered together with the report. Whatever is wrong with
+evidence is for the checks to say: `load()` takes any bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from aoshell.attest import tables
+from aoshell.attest.errors import EvidenceError
+from aoshell.attest.jsonreport import read_object
+from aoshell.attest.report import SIZE
+
+FORMAT = "aoshell-evidence"
+LARGEST = 8 << 20  # bytes of a kept answer
+LARGEST_BODY = 4 << 20
+
+_KEPT = re.compile(rb'\{\s*"%s"' % FORMAT.encode())
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer over HTTP, as it came.
+
+    Attributes:
+        headers: in order, several of one name included.
+    """
+
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A random value that a node was asked to sign.
+
+    Attributes:
+        answer: to the question; None where it is the answer with the report.
+        fresh: whether the value was made by who checks it now, rather than kept in a file.
+        unanswered: why there is no answer at all ("the node did not answer"), "" where there is.
+    """
+
+    value: str
+    answer: Answer | None = None
+    fresh: bool = True
+    unanswered: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Collateral:
+    """What a report is checked against, as files: DER or PEM, b"" where it is not at hand.
+
+    Attributes:
+        vek: the certificate of the key that signed the report.
+        chain: two certificates, ASK (or ASVK) and ARK.
+        crl: AMD's list of revoked certificates.
+    """
+
+    vek: bytes = b""
+    chain: bytes = b""
+    crl: bytes = b""
+
+    def filled(self, other: Collateral) -> Collateral:
+        """This, with what is missing taken from another."""
+        return Collateral(self.vek or other.vek, self.chain or other.chain, self.crl or other.crl)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is to be checked; exactly one of `raw`, `text`, `answer` and `fault` is there.
+
+    Attributes:
+        raw: a report as bytes.
+        text: a report as JSON.
+        answer: of a node, with a report in it.
+        fault: why a file that holds an answer cannot be read.
+        table: the certificate table behind a raw report, b"" without.
+        challenge: None where the node was not challenged.
+        collateral: that came along. It proves nothing by coming along.
+        origin: of an answer, where it came from; taken: when, in seconds since the epoch.
+    """
+
+    raw: bytes | None = None
+    text: bytes | None = None
+    answer: Answer | None = None
+    fault: EvidenceError | None = None
+    table: bytes = b""
+    challenge: Challenge | None = None
+    collateral: Collateral = field(default_factory=Collateral)
+    origin: str = ""
+    taken: int = 0
+
+    @property
+    def profile(self) -> str:
+        """ "node" for an answer, "report" for a report alone."""
+        return "node" if self.answer else "report"
+
+
+def load(data: bytes) -> Evidence:
+    """The evidence in a file. Raises nothing."""
+    beginning = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if _KEPT.match(beginning) and len(data) <= LARGEST:
+        try:
+            return _kept(read_object(data, LARGEST))
+        except EvidenceError as fault:
+            return Evidence(fault=fault)
+    if beginning[:1] in (b"{", b"[", b'"') and b"\0" not in data[:64]:
+        return Evidence(text=data)
+    if len(data) > SIZE and tables.looks_like(data[SIZE : SIZE + 24]):
+        return Evidence(raw=data[:SIZE], table=data[SIZE:])
+    return Evidence(raw=data)
+
+
+def save(evidence: Evidence, collateral: Collateral) -> bytes:
+    """A file of a node's answer and what it was checked against, for `load()`."""
+    assert evidence.answer is not None
+    challenge = evidence.challenge
+    members = {
+        FORMAT: 1,
+        "origin": evidence.origin,
+        "taken": evidence.taken,
+        **_written(evidence.answer),
+        "challenge": challenge
+        and {"value": challenge.value, **(_written(challenge.answer) if challenge.answer else {})},
+        "vek": _base64(collateral.vek),
+        "chain": _base64(collateral.chain),
+        "crl": _base64(collateral.crl),
+    }
+    return json.dumps(members, indent=1).encode() + b"\n"
+
+
+def _written(answer: Answer) -> dict[str, object]:
+    return {"headers": [list(pair) for pair in answer.headers], "body": _base64(answer.body)}
+
+
+def _base64(octets: bytes) -> str:
+    return base64.b64encode(octets).decode("ascii")
+
+
+_MEMBERS = {FORMAT, "origin", "taken", "headers", "body", "challenge", "vek", "chain", "crl"}
+
+
+def _kept(members: Mapping[str, object]) -> Evidence:
+    _check_keys(members, _MEMBERS)
+    if members[FORMAT] != 1:
+        what = f"kept by another version: {FORMAT} {members[FORMAT]!r}"
+        raise EvidenceError("JSON_RANGE", what)
+    origin, taken = members["origin"], members["taken"]
+    if not isinstance(origin, str) or type(taken) is not int:
+        raise EvidenceError("JSON_TYPE", "origin is text and taken is a number")
+    return Evidence(
+        answer=_answer(members),
+        challenge=_challenge(members["challenge"]),
+        collateral=Collateral(*(_octets(members, name) for name in ("vek", "chain", "crl"))),
+        origin=origin,
+        taken=taken,
+    )
+
+
+def _check_keys(members: Mapping[str, object], known: set[str]) -> None:
+    if unknown := sorted(members.keys() - known):
+        raise EvidenceError("JSON_UNKNOWN_KEY", f"{unknown[0]!r} is not known here")
+    if missing := sorted(known - members.keys()):
+        raise EvidenceError("JSON_MISSING_KEY", f"{', '.join(missing)}: missing")
+
+
+def _challenge(value: object) -> Challenge | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("value"), str):
+        raise EvidenceError("JSON_TYPE", "a challenge is an object with a value")
+    with_answer = "headers" in value
+    _check_keys(value, {"value", "headers", "body"} if with_answer else {"value"})
+    return Challenge(value["value"], _answer(value) if with_answer else None, fresh=False)
+
+
+def _answer(members: Mapping[str, object]) -> Answer:
+    headers = members["headers"]
+    if not isinstance(headers, list):
+        raise EvidenceError("JSON_TYPE", "headers are an array")
+    pairs = []
+    for pair in headers:
+        match pair:
+            case [str() as name, str() as value]:
+                pairs.append((name, value))
+            case _:
+                raise EvidenceError("JSON_TYPE", "a header is a name and a value")
+    return Answer(tuple(pairs), _octets(members, "body"))
+
+
+def _octets(members: Mapping[str, object], name: str) -> bytes:
+    value = members[name]
+    try:
+        if isinstance(value, str):
+            return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise EvidenceError("JSON_TYPE", f"{name} is base64")

@@ -1,0 +1,314 @@
+"""AMD's Key Distribution Service: what a report is checked against, fetched once and kept.
+
+The only part of this room that touches the network, through a function given from outside, and the
+disk, in a folder given from outside. The service limits how often it may be asked: one request at a
+time, with pauses, and as long as it says after a refusal. What is kept is checked again each time
+it is used, as what has just come is: nothing becomes true by lying on a disk.
+
+    <folder>/Milan/vcek/<chip>-<TCB>.der    for each chip and reported TCB
+    <folder>/Milan/vcek-chain.pem
+    <folder>/Milan/vcek.crl
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from aoshell.attest import certificates, crl, profile, urls
+from aoshell.attest.answer import raw_report
+from aoshell.attest.check import Result, Status
+from aoshell.attest.errors import EvidenceError
+from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.kept import Folder
+from aoshell.attest.policy import Policy
+from aoshell.attest.products import PINNED_ROOTS, Product
+from aoshell.attest.report import VLEK, Report
+from aoshell.attest.verify import verify
+
+PAUSE = 1.0  # seconds between two requests
+REFUSED_PAUSE = 10.0  # after a refusal that does not say for how long
+LONGEST_PAUSE = 60.0
+ATTEMPTS = 3
+CRL_AGE = 24 * 3600  # seconds after which a newer CRL is asked for
+TIMEOUT = 20.0
+
+# What a certificate must pass before it is kept. Whether it has expired, or has signed this very
+# report, is left to who asked: a bad report must not look like a missing certificate.
+_ABOUT_VEK = (
+    "product",
+    "leaf-signature",
+    "certificate-profile",
+    "leaf-key",
+    "certificate-extensions",
+    "certificate-tcb",
+    "chip-id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of the service.
+
+    Attributes:
+        headers: names in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Fetch: TypeAlias = Callable[[str, int], Awaitable[Reply]]
+"""Gets (URL, at most so many bytes), follows no redirects; OSError where nothing answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What could be had.
+
+    Attributes:
+        problems: why something is missing, for people.
+    """
+
+    collateral: Collateral
+    problems: tuple[str, ...]
+
+
+class Unavailable(Exception):
+    """Something could not be had; the text says why."""
+
+
+class Kds:
+    """Gathers what reports are checked against.
+
+    Args:
+        folder: where to keep it; made when needed. None keeps nothing.
+        fetch: None to stay offline.
+        roots: as in `verify()`, for tests only.
+        clock, sleep: seconds on a clock that never steps, and waiting for some.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        fetch: Fetch | None,
+        *,
+        test_roots: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.kept = Folder(folder)
+        self._fetch = fetch
+        self._roots = PINNED_ROOTS if test_roots is None else test_roots
+        self._clock = clock
+        self._sleep = sleep
+        self._turn = asyncio.Lock()
+        self._next = 0.0
+
+    async def gather(self, evidence: Evidence, have: Collateral, at: int) -> Gathered:
+        """What it takes to check evidence at a time (seconds since the Unix epoch): what the user
+        has, what came along, and the rest from the service. Raises nothing."""
+        have = have.filled(evidence.collateral)
+        try:
+            parsed = Report.parse(raw_report(evidence))
+        except EvidenceError as error:
+            return Gathered(have, (error.what,))
+        problems: list[str] = []
+        products = _products(parsed, have)
+        for product in products:
+            found, missing = await _Task(self, parsed, product, at).gather(have)
+            if found.vek or len(products) == 1:
+                return Gathered(found, tuple(missing))
+            problems += missing
+        return Gathered(have, tuple(problems))
+
+    async def obtain(
+        self, name: str, url: str, most: int, refuse: Callable[[bytes], str], fresh: bool = True
+    ) -> bytes:
+        """A file that was kept, or from the service.
+
+        Args:
+            name: of the kept file, in the folder.
+            refuse: says why content will not do, "" where it will.
+            fresh: whether a kept file will do; else it does where the service does not answer.
+
+        Raises:
+            Unavailable: neither has it.
+        """
+        kept = self.kept.read(name, most)
+        if kept and refuse(kept):
+            kept = b""
+        if kept and fresh:
+            return kept
+        try:
+            body = await self._get(url, most)
+            if why := refuse(body):
+                raise Unavailable(f"{url}: {why}")
+        except Unavailable:
+            if kept:
+                return kept
+            raise
+        self.kept.write(name, body)
+        return body
+
+    async def _get(self, url: str, most: int) -> bytes:
+        if self._fetch is None:
+            raise Unavailable(f"offline: {url}")
+        async with self._turn:
+            for _ in range(ATTEMPTS):
+                reply = await self._ask(url, most)
+                if reply.status not in (429, 503):
+                    break
+                self._next = self._clock() + _pause(reply)
+        if reply.status != 200 or not reply.body:
+            raise Unavailable(f"{url} answers {reply.status}{'' if reply.body else ', empty'}")
+        return reply.body
+
+    async def _ask(self, url: str, most: int) -> Reply:
+        assert self._fetch
+        await self._sleep(max(0.0, self._next - self._clock()))
+        try:
+            return await self._fetch(url, most)
+        except OSError as error:
+            raise Unavailable(f"{url}: {error}") from None
+        finally:
+            self._next = self._clock() + PAUSE
+
+    def judge(
+        self, report: Report, collateral: Collateral, at: int, names: tuple[str, ...]
+    ) -> Result | None:
+        """The first check of these that a report with this collateral does not pass."""
+        lenient = Policy(vlek=True, masked_chip=True)
+        evidence = Evidence(raw=report.raw)
+        verdict = verify(evidence, collateral, lenient, at, test_roots=self._roots)
+        checks = (verdict.check(name) for name in names)
+        return next((one for one in checks if one.status is not Status.PASS), None)
+
+    def judge_chain(self, data: bytes, product: Product) -> str:
+        """Why these are not the certificates above a product's chips; "" where they are."""
+        try:
+            ask, ark = certificates.load(data, "certificate chain", 2)
+            certificates.check_signature(ask.signed, ask.algorithm, ark, "")
+        except EvidenceError as error:
+            return error.what
+        pinned = ark.fingerprint == self._roots.get(product.name)
+        return "" if pinned else f"this is not AMD's root for {product.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Gathering for one report, supposing that it is of this product."""
+
+    kds: Kds
+    report: Report
+    product: Product
+    at: int
+
+    async def gather(self, have: Collateral) -> tuple[Collateral, list[str]]:
+        problems: list[str] = []
+        steps = {"chain": self._chain, "vek": self._vek, "crl": self._crl}
+        for name, step in steps.items():
+            if not getattr(have, name):
+                try:
+                    have = replace(have, **{name: await step(have)})
+                except Unavailable as why:
+                    problems.append(str(why))
+        return have, problems
+
+    @property
+    def _kind(self) -> str:
+        return "vlek" if self.report.signing_key == VLEK else "vcek"
+
+    async def _chain(self, _have: Collateral) -> bytes:
+        return await self.kds.obtain(
+            f"{self.product.name}/{self._kind}-chain.pem",
+            urls.chain_url(self.product, self._kind == "vlek"),
+            certificates.LARGEST_FILE,
+            lambda data: self.kds.judge_chain(data, self.product),
+        )
+
+    async def _vek(self, have: Collateral) -> bytes:
+        if self._kind == "vlek" or not any(self.report.chip_id):
+            raise Unavailable(urls.vek_hint(self.report))
+        if not have.chain:
+            raise Unavailable("a chip's certificate is not asked for while those above are missing")
+        parts = self.report.tcb["reported"].parts.values()
+        chip = self.report.chip_id[: self.product.chip_id].hex()
+
+        def refuse(data: bytes) -> str:
+            tried = replace(have, vek=data, crl=b"")
+            why = self.kds.judge(self.report, tried, self.at, _ABOUT_VEK)
+            return why.detail if why else ""
+
+        return await self.kds.obtain(
+            f"{self.product.name}/vcek/{chip}-{bytes(parts).hex()}.der",
+            urls.vcek_url(self.report, self.product),
+            certificates.LARGEST,
+            refuse,
+        )
+
+    async def _crl(self, have: Collateral) -> bytes:
+        if not have.vek:
+            raise Unavailable("no CRL is asked for without the certificate it is about")
+        name = f"{self.product.name}/{self._kind}.crl"
+
+        def refuse(data: bytes) -> str:
+            tried = replace(have, crl=data)
+            why = self.kds.judge(self.report, tried, self.at, ("revocation",))
+            return why.detail if why and why.error != "CERT_REVOKED" else ""
+
+        return await self.kds.obtain(
+            name,
+            urls.crl_url(self.product, self._kind == "vlek"),
+            crl.LARGEST,
+            refuse,
+            fresh=self.kds.kept.age(name, self.at) < CRL_AGE,
+        )
+
+
+def _products(report: Report, have: Collateral) -> tuple[Product, ...]:
+    """Products that the report may be from, the certificate at hand being asked first."""
+    if report.version == 2 and have.vek:
+        try:
+            vek = certificates.load(have.vek, "VEK certificate", 1)[0]
+        except EvidenceError:
+            return ()
+        named = profile.product_of(certificates.common_name(vek.issuer))
+        return (named,) if named else ()
+    return urls.candidates(report)
+
+
+def _pause(reply: Reply) -> float:
+    asked = reply.headers.get("retry-after", "")
+    return (
+        min(float(asked), LONGEST_PAUSE) if asked.isascii() and asked.isdigit() else REFUSED_PAUSE
+    )
+
+
+async def fetch(url: str, most: int) -> Reply:
+    """`Fetch` over httpx.
+
+    Raises:
+        OSError: no answer, or one longer than `most` bytes.
+    """
+    import httpx
+
+    body = bytearray()
+    try:
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client,
+            asyncio.timeout(3 * TIMEOUT),
+            client.stream("GET", url) as reply,
+        ):
+            async for chunk in reply.aiter_bytes():
+                body += chunk
+                if len(body) > most:
+                    raise OSError(f"more than {most} bytes")
+            return Reply(reply.status_code, dict(reply.headers), bytes(body))
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        raise OSError(str(error) or type(error).__name__) from None

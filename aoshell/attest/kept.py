@@ -1,0 +1,54 @@
+"""A folder of files that could be fetched again: a cache, which nobody may rely on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+class Folder:
+    """Files by name. A folder that cannot be read or written is like an empty one.
+
+    Args:
+        path: made when needed; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def read(self, name: str, most: int) -> bytes:
+        """A file of at most so many bytes, b"" where there is none."""
+        if self._path is None:
+            return b""
+        try:
+            with (self._path / name).open("rb") as file:
+                data = file.read(most + 1)
+        except OSError:
+            return b""
+        return data if len(data) <= most else b""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keeps a file, whole or not at all."""
+        if self._path is None:
+            return
+        path = self._path / name
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                Path(temporary).replace(path)
+            except OSError:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+
+    def age(self, name: str, at: int) -> float:
+        """Seconds from when a file was kept to a time (since the Unix epoch); without end where it
+        was not."""
+        try:
+            return at - (self._path / name).stat().st_mtime if self._path else float("inf")
+        except OSError:
+            return float("inf")

@@ -1,0 +1,293 @@
+"""What a user asks of a node beyond genuine hardware: the policy file (TOML) and its defaults.
+
+The defaults are for HyperBEAM nodes as they are: their reports come from VMPL 1 and allow SMT; the
+floor for Milan is the one that HyperBEAM's own operating system is configured with. docs/attest.md
+has each key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeAlias
+
+from aoshell.attest.products import PRODUCTS
+from aoshell.attest.report import GUEST_BITS, PLATFORM_BITS, Version
+from aoshell.errors import AoError
+
+Floors: TypeAlias = Mapping[str, Mapping[str, int]]
+"""Least versions by product and component."""
+
+LARGEST = 1 << 20  # bytes
+
+MILAN_FLOOR = {"bootloader": 4, "tee": 0, "snp": 22, "microcode": 213}
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """Names of bits that must be set, and of those that must not be."""
+
+    required: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Software that a user trusts.
+
+    Attributes:
+        name: the user's word for it.
+        measurement: launch measurement; b"" where `hashes` tell it.
+        hashes: members of a node's local-hashes that must have these values.
+        exclusive_key: whether a review has shown that its keys are made in it and never leave it.
+    """
+
+    name: str
+    measurement: bytes = b""
+    hashes: Mapping[str, str | int] = field(default_factory=dict)
+    exclusive_key: bool = False
+
+    def matches(self, measurement: bytes, hashes: Mapping[str, str | int]) -> bool:
+        """Whether a guest is this image.
+
+        Args:
+            hashes: the node's local-hashes where they were shown to make the measurement, else {}.
+        """
+        if self.measurement:
+            return self.measurement == measurement
+        return bool(hashes) and all(hashes[name] == value for name, value in self.hashes.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is asked of evidence. The defaults are those of an empty file.
+
+    Attributes:
+        debug, migration: guests that their host may look into, or move with an agent.
+        vlek: reports signed by a key of a cloud provider.
+        masked_chip: reports that do not say which chip made them.
+        provisional_firmware: firmware that can still be rolled back.
+        revocation: whether AMD's CRL must be there.
+        vmpl: the highest privilege level (the lowest privilege) of a report.
+        minimum_tcb: floors of the reported TCB, and of that at launch unless `minimum_launch_tcb`.
+        minimum_firmware, minimum_abi: (major, minor[, build]).
+        mitigations: bits that both mitigation vectors must have; 0 asks for none.
+        guest, platform: bits of the guest policy and of the platform.
+        host_data, family_id, image_id, report_id: their one value; b"" asks for none.
+        id_keys, author_keys: digests of which one must have signed the guest's id block.
+        exclusive_key: whether the node's key must be known to exist in this guest only.
+        trusted: images; () where the user has named none.
+    """
+
+    debug: bool = False
+    migration: bool = False
+    vlek: bool = False
+    masked_chip: bool = False
+    provisional_firmware: bool = False
+    revocation: bool = True
+    vmpl: int = 1
+    minimum_tcb: Floors = field(default_factory=lambda: {"Milan": MILAN_FLOOR})
+    minimum_launch_tcb: Floors = field(default_factory=dict)
+    minimum_firmware: Version | None = None
+    minimum_abi: tuple[int, int] | None = None
+    minimum_guest_svn: int = 0
+    mitigations: int = 0
+    guest: Bits = field(default_factory=lambda: Bits(refused=("cxl",)))
+    platform: Bits = field(default_factory=Bits)
+    host_data: bytes = b""
+    family_id: bytes = b""
+    image_id: bytes = b""
+    report_id: bytes = b""
+    id_keys: tuple[bytes, ...] = ()
+    author_keys: tuple[bytes, ...] = ()
+    exclusive_key: bool = False
+    trusted: tuple[Image, ...] = ()
+
+    def trusting(self, image: Image) -> Policy:
+        """This policy, and an image besides; it takes the place of another of that name."""
+        others = tuple(one for one in self.trusted if one.name != image.name)
+        return replace(self, trusted=(*others, image))
+
+
+def load(data: bytes, name: str = "policy file") -> Policy:
+    """A policy from TOML. What it does not say keeps its default.
+
+    Raises:
+        AoError: stage "policy": no TOML, an unknown key, a value of another kind.
+    """
+    import tomllib
+
+    if len(data) > LARGEST:
+        raise _refuse(name, f"{len(data)} bytes, at most {LARGEST} are read")
+    try:
+        table = tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refuse(name, f"no TOML: {error}") from None
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        read = _READERS.get(key)
+        if read is None:
+            known = ", ".join(one.name for one in fields(Policy))
+            raise _refuse(name, f"{key!r} is not known here", f"known are {known}")
+        try:
+            values[key] = read(value)
+        except ValueError as error:
+            raise _refuse(name, f"{key}: {error}") from None
+    return Policy(**values)
+
+
+def _refuse(name: str, why: str, hint: str = "docs/attest.md has each key") -> AoError:
+    return AoError(f"{name}: {why}", stage="policy", hint=hint)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false is due")
+    return value
+
+
+def _number(most: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if type(value) is not int or not 0 <= value <= most:
+            raise ValueError(f"a number from 0 to {most} is due")
+        return value
+
+    return read
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("text is due")
+    return value
+
+
+def _octets(size: int) -> Callable[[object], bytes]:
+    def read(value: object) -> bytes:
+        if not isinstance(value, str) or not re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", value):
+            raise ValueError(f"{2 * size} hexadecimal digits are due")
+        return bytes.fromhex(value)
+
+    return read
+
+
+def _each(read: Callable[[object], Any]) -> Callable[[object], tuple[Any, ...]]:
+    def read_all(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list) or not value:
+            raise ValueError("a list is due, with something in it")
+        return tuple(map(read, value))
+
+    return read_all
+
+
+def _dotted(count: int) -> Callable[[object], tuple[int, ...]]:
+    def read(value: object) -> tuple[int, ...]:
+        parts = _text(value).split(".")
+        if len(parts) != count or not all(re.fullmatch("[0-9]{1,3}", part) for part in parts):
+            raise ValueError(f"{count} numbers with dots between them are due")
+        return tuple(map(int, parts))
+
+    return read
+
+
+def _version(value: object) -> Version:
+    return Version(*_dotted(3)(value))
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError("a table is due")
+    return value
+
+
+def _floors(value: object) -> Floors:
+    floors = {}
+    for name, floor in _table(value).items():
+        product = PRODUCTS.get(name)
+        if product is None:
+            raise ValueError(f"{name!r} is no product; there are {', '.join(PRODUCTS)}")
+        if _table(floor).keys() != product.tcb.keys():
+            raise ValueError(f"{name} has the components {', '.join(product.tcb)}")
+        floors[name] = {part: _number(255)(least) for part, least in _table(floor).items()}
+    return floors
+
+
+def _bits(names: Mapping[str, int]) -> Callable[[object], Bits]:
+    def read(value: object) -> Bits:
+        lists: dict[str, tuple[str, ...]] = {}
+        for key, chosen in _table(value).items():
+            is_list = key in ("required", "refused") and isinstance(chosen, list)
+            lists[key] = tuple(str(one) for one in chosen) if isinstance(chosen, list) else ()
+            if not is_list or not names.keys() >= {*lists[key]}:
+                raise ValueError(f"lists named required and refused are due, of {', '.join(names)}")
+        return Bits(**lists)
+
+    return read
+
+
+_HASHES: Mapping[str, Callable[[object], str | int]] = {
+    **dict.fromkeys(("kernel", "initrd", "append"), lambda value: _octets(32)(value).hex()),
+    "firmware": lambda value: _octets(48)(value).hex(),
+    **dict.fromkeys(("vcpus", "vcpu_type", "vmm_type", "guest_features"), _number((1 << 63) - 1)),
+}
+IDENTIFYING = ("firmware", "kernel", "initrd", "append")
+
+
+def _hashes(value: object) -> Mapping[str, str | int]:
+    table = _table(value)
+    if unknown := table.keys() - _HASHES.keys():
+        raise ValueError(f"{min(unknown)!r} is none of {', '.join(_HASHES)}")
+    if missing := [name for name in IDENTIFYING if name not in table]:
+        raise ValueError(f"without {', '.join(missing)} this could be anything")
+    return {name: _HASHES[name](one) for name, one in table.items()}
+
+
+_IMAGE: Mapping[str, Callable[[object], Any]] = {
+    "name": _text,
+    "measurement": _octets(48),
+    "hashes": _hashes,
+    "exclusive_key": _flag,
+}
+
+
+def _image(value: object) -> Image:
+    table = _table(value)
+    if unknown := table.keys() - _IMAGE.keys():
+        raise ValueError(f"{min(unknown)!r} is none of {', '.join(_IMAGE)}")
+    if "name" not in table or ("measurement" in table) == ("hashes" in table):
+        raise ValueError("an image has a name, and either a measurement or hashes")
+    return Image(**{key: _IMAGE[key](one) for key, one in table.items()})
+
+
+_READERS: Mapping[str, Callable[[object], object]] = {
+    **dict.fromkeys(
+        (
+            "debug",
+            "migration",
+            "vlek",
+            "masked_chip",
+            "provisional_firmware",
+            "revocation",
+            "exclusive_key",
+        ),
+        _flag,
+    ),
+    "vmpl": _number(3),
+    "minimum_tcb": _floors,
+    "minimum_launch_tcb": _floors,
+    "minimum_firmware": _version,
+    "minimum_abi": _dotted(2),
+    "minimum_guest_svn": _number((1 << 32) - 1),
+    "mitigations": _number((1 << 63) - 1),
+    "guest": _bits(
+        {name: bit for name, bit in GUEST_BITS.items() if name not in ("debug", "migration")}
+    ),
+    "platform": _bits(PLATFORM_BITS),
+    "host_data": _octets(32),
+    "family_id": _octets(16),
+    "image_id": _octets(16),
+    "report_id": _octets(32),
+    "id_keys": _each(_octets(48)),
+    "author_keys": _each(_octets(48)),
+    "trusted": _each(_image),
+}

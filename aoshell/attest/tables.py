@@ -1,0 +1,73 @@
+"""Certificate tables: what a host may hand its guest along with a report.
+
+Entries of 24 bytes (GUID, offset, length, the latter two little-endian) up to an entry of zeros,
+then the certificates that they point at. Source: AMD 56421 (GHCB), section 4.1.8.1.
+"""
+
+from __future__ import annotations
+
+import struct
+from uuid import UUID
+
+from aoshell.attest.errors import EvidenceError
+
+LARGEST = 256 << 10  # bytes
+MOST_ENTRIES = 16
+
+_ENTRY = struct.Struct("<16sII")
+_NAMES = {
+    UUID("63da758d-e664-4564-adc5-f4b93be8accd"): "VCEK",
+    UUID("a8074bc2-a25a-483e-aae6-39c045a0b8a1"): "VLEK",
+    UUID("4ab7b379-bbac-4fe4-a02f-05aef327c782"): "ASK",
+    UUID("c0b406a4-a803-4952-9743-3fb6014cd0ae"): "ARK",
+    UUID("92f81bc3-5811-4d3d-97ff-d19f88dc67ea"): "CRL",
+}
+
+
+def looks_like(data: bytes) -> bool:
+    """Whether a table seems to begin here."""
+    return len(data) >= _ENTRY.size and UUID(bytes=bytes(data[:16])) in _NAMES
+
+
+def parse(data: bytes) -> dict[str, bytes]:
+    """Certificates by "VCEK", "VLEK", "ASK", "ARK" and "CRL"; others are left out.
+
+    Raises:
+        EvidenceError: CERT_TABLE.
+    """
+    if len(data) > LARGEST:
+        raise _refuse(f"{len(data)} bytes, at most {LARGEST} are read")
+    entries = _entries(data)
+    begin = _ENTRY.size * (len(entries) + 1)
+    found: dict[str, bytes] = {}
+    taken: list[tuple[int, int]] = []
+    for guid, offset, length in entries:
+        end = offset + length
+        if not begin <= offset < end <= len(data):
+            raise _refuse("an entry points at nothing, or beyond the end")
+        if any(offset < other_end and other < end for other, other_end in taken):
+            raise _refuse("two entries overlap")
+        taken.append((offset, end))
+        name = _NAMES.get(guid)
+        if name in found:
+            raise _refuse(f"{name} is there twice")
+        if name:
+            found[name] = bytes(data[offset:end])
+    return found
+
+
+def _entries(data: bytes) -> list[tuple[UUID, int, int]]:
+    entries: list[tuple[UUID, int, int]] = []
+    while len(entries) <= MOST_ENTRIES:
+        octets = data[_ENTRY.size * len(entries) :][: _ENTRY.size]
+        if len(octets) < _ENTRY.size:
+            raise _refuse("it has no end")
+        if not any(octets):
+            return entries
+        guid, offset, length = _ENTRY.unpack(octets)
+        entries.append((UUID(bytes=guid), offset, length))
+    raise _refuse(f"it has more than {MOST_ENTRIES} entries")
+
+
+def _refuse(why: str) -> EvidenceError:
+    return EvidenceError("CERT_TABLE", f"the certificate table: {why}")

@@ -1,0 +1,70 @@
+"""Where AMD's Key Distribution Service (KDS) has which certificate. Source: AMD 57230, chapter 4.
+
+VLEKs are not there: the cloud provider that loads one hands out its certificate.
+"""
+
+from __future__ import annotations
+
+from aoshell.attest.products import GENOA, MILAN, Product
+from aoshell.attest.report import VLEK, Report
+
+HOST = "kdsintf.amd.com"
+_BASE = f"https://{HOST}"
+_SPL = {
+    "fmc": "fmcSPL",
+    "bootloader": "blSPL",
+    "tee": "teeSPL",
+    "snp": "snpSPL",
+    "microcode": "ucodeSPL",
+}
+
+
+def candidates(report: Report) -> tuple[Product, ...]:
+    """Products that a report may be from: reports of version 2 do not say."""
+    if report.version > 2:
+        return (report.product,) if report.product else ()
+    return (MILAN, GENOA)
+
+
+def vcek_url(report: Report, product: Product) -> str:
+    """Of the certificate for the chip and the reported TCB."""
+    parts = report.tcb["reported"].parts
+    query = "&".join(f"{_SPL[name]}={parts[name]:02}" for name in _SPL if name in parts)
+    return f"{_BASE}/vcek/v1/{product.name}/{report.chip_id[: product.chip_id].hex()}?{query}"
+
+
+def chain_url(product: Product, vlek: bool) -> str:
+    """Of ASK (or ASVK) and ARK, in PEM."""
+    return f"{_BASE}/{_kind(vlek)}/v1/{product.name}/cert_chain"
+
+
+def crl_url(product: Product, vlek: bool = False) -> str:
+    """Of the CRL, in DER."""
+    return f"{_BASE}/{_kind(vlek)}/v1/{product.name}/crl"
+
+
+def _kind(vlek: bool) -> str:
+    return "vlek" if vlek else "vcek"
+
+
+def vek_hint(report: Report) -> str:
+    """How to come by the certificate of the key that signed a report."""
+    if report.signing_key == VLEK:
+        return "the cloud provider hands it out: --vek FILE"
+    if not any(report.chip_id):
+        return "the host hides which chip it is, so only the host can hand it out: --vek FILE"
+    found = candidates(report)
+    urls = " or ".join(vcek_url(report, product) for product in found)
+    return f"attest without --offline, or fetch {urls} and give it with --vek FILE"
+
+
+def chain_hint(product: Product | None, vlek: bool) -> str:
+    """How to come by the chain."""
+    url = chain_url(product, vlek) if product else f"{_BASE}/…/cert_chain"
+    return f"attest without --offline, or fetch {url} and give it with --chain FILE"
+
+
+def crl_hint(product: Product | None) -> str:
+    """How to come by the CRL."""
+    url = crl_url(product) if product else f"{_BASE}/…/crl"
+    return f"attest without --offline, or fetch {url} and give it with --crl FILE"

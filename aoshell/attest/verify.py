@@ -1,0 +1,204 @@
+"""Evidence in, verdict out: all checks in their order, from raw bytes to AMD's pinned root.
+
+    verdict = verify(evidence.load(data), Collateral(vek, chain, crl), Policy(), at)
+    verdict.verdict        "PASS", "FAIL" or "INCONCLUSIVE"
+
+PASS takes every check that applies; INCONCLUSIVE says what is missing. No clock, no network, no
+files, and nothing is raised, whatever the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aoshell.attest import checks_chain, checks_node, checks_policy, checks_report
+from aoshell.attest.check import Case, Check, Result, Status
+from aoshell.attest.custody import Custody, State, custody
+from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped
+from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.policy import Policy
+from aoshell.attest.products import PINNED_ROOTS
+from aoshell.attest.report import Report
+
+
+def _all_checks() -> tuple[Check, ...]:
+    rooms = (checks_report, checks_chain, checks_policy, checks_node)
+    found = [one for room in rooms for one in vars(room).values() if isinstance(one, Check)]
+    first = {39: -4, 37: -3, 38: -2, 41: -1}  # the envelope before its content
+    return tuple(sorted(found, key=lambda one: first.get(one.number, one.number)))
+
+
+CHECKS = _all_checks()
+"""In the order in which they run; the first that fails names the error of a verdict."""
+
+# Of a node also these: without them a report says nothing about who answers.
+_NODE_CORE = (
+    "report-json",
+    "outer-signature",
+    "signer",
+    "report-data",
+    "node-message",
+    "trusted-software",
+)
+CUSTODY = "key-custody"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of evidence.
+
+    Attributes:
+        verdict: "PASS", "FAIL" or "INCONCLUSIVE".
+        checks: in the order in which they ran.
+        report: None where it could not be read; unproven unless the verdict is PASS.
+        product: name, "" where it is not known.
+        address: of the node's key, "" for a report alone; attested only with PASS.
+        image: the user's name for the software, "" where it has none.
+        custody: where else the node's key may be; None for a report alone.
+        evidence_id: SHA-256 of the signed bytes of the report, in hexadecimal, or "".
+    """
+
+    verdict: str
+    checks: tuple[Result, ...]
+    report: Report | None
+    product: str
+    address: str
+    image: str
+    custody: Custody | None
+    evidence_id: str
+
+    @property
+    def primary(self) -> Result | None:
+        """The check that decided: the first that failed, else the first that could not tell."""
+        for status in (Status.FAIL, Status.INCONCLUSIVE):
+            for result in self.checks:
+                if result.status is status:
+                    return result
+        return None
+
+    @property
+    def error(self) -> str:
+        """The name of the primary error, "" with PASS."""
+        return self.primary.error if self.primary else ""
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Names of all errors, in order."""
+        return tuple(result.error for result in self.checks if result.error)
+
+    def check(self, name: str) -> Result:
+        """The result of one check. Raises KeyError."""
+        return {result.name: result for result in self.checks}[name]
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        report = self.report.as_json() | {"product": self.product or None} if self.report else {}
+        members: dict[str, object] = {
+            "verdict": self.verdict,
+            "checks": [result.as_json() for result in self.checks],
+            "report": report,
+            "evidence_id": self.evidence_id,
+        }
+        if self.custody:
+            members["address"] = self.address
+            members["key_custody"] = self.custody.state.value
+        return members
+
+
+def verify(
+    evidence: Evidence,
+    collateral: Collateral,
+    policy: Policy,
+    at: int,
+    *,
+    report_data: bytes = b"",
+    measurement: bytes = b"",
+    test_roots: Mapping[str, str] | None = None,
+) -> Verdict:
+    """Runs all checks. Raises nothing.
+
+    Args:
+        collateral: what is missing in it is taken from the evidence.
+        at: the time of evaluation, seconds since the Unix epoch.
+        report_data, measurement: what the report must hold (64 and 48 bytes); b"" for no wish.
+        test_roots: fingerprints of roots by product instead of AMD's, for tests only: nothing that
+            a user can write leads here.
+    """
+    case = Case(
+        evidence,
+        collateral.filled(evidence.collateral),
+        policy,
+        at,
+        PINNED_ROOTS if test_roots is None else test_roots,
+        report_data,
+        measurement,
+    )
+    results: dict[str, Result] = {}
+    blocked: set[str] = set()
+    for one in CHECKS:
+        result = _run(one, case, blocked)
+        results[one.name] = result
+        if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
+            blocked.add(one.name)
+    kept = custody(case, bound=results["node-message"].status is Status.PASS)
+    if kept and policy.exclusive_key:
+        results[CUSTODY] = _custody_result(kept)
+    known = results["report-size"].status is Status.PASS
+    return Verdict(
+        _overall(results, case.is_node),
+        tuple(results.values()),
+        case.report if known else None,
+        case.product.name if case.product else "",
+        case.signed.commitment.committer if case.signed else "",
+        case.image.name if case.image else "",
+        kept,
+        case.report.id if known else "",
+    )
+
+
+def _run(one: Check, case: Case, blocked: set[str]) -> Result:
+    if unmet := [name for name in one.needs if name in blocked]:
+        return Result(one.name, Status.SKIPPED, detail=f"not reached: it needs {unmet[0]}")
+    try:
+        return Result(one.name, Status.PASS, detail=one.run(case))
+    except Skipped as skipped:
+        return Result(one.name, Status.SKIPPED, detail=str(skipped))
+    except Inconclusive as missing:
+        return Result(one.name, Status.INCONCLUSIVE, missing.error, missing.what, missing.hint)
+    except EvidenceError as error:
+        return Result(one.name, Status.FAIL, error.error, error.what, error.hint)
+
+
+def _custody_result(kept: Custody) -> Result:
+    if kept.state is State.EXCLUSIVE:
+        return Result(CUSTODY, Status.PASS, detail=kept.detail)
+    return Result(CUSTODY, Status.FAIL, "KEY_NOT_EXCLUSIVE", kept.detail)
+
+
+def _overall(results: Mapping[str, Result], is_node: bool) -> str:
+    statuses = {result.status for result in results.values()}
+    if Status.FAIL in statuses:
+        return "FAIL"
+    core = [one.name for one in CHECKS if one.core]
+    if is_node:
+        core += _NODE_CORE
+    passed = all(results[name].status is Status.PASS for name in core)
+    return "PASS" if passed and Status.INCONCLUSIVE not in statuses else "INCONCLUSIVE"
+
+
+def explain(name: str) -> str:
+    """What a check does and why, or which checks end with an error of that name; for people.
+
+    Raises:
+        KeyError: neither a check nor an error is called so.
+    """
+    found = [
+        one for one in CHECKS if name in (one.name, str(one.number)) or name.upper() in one.errors
+    ]
+    if not found:
+        raise KeyError(name)
+    return "\n\n".join(
+        f"{one.number} {one.name}\n{one.explanation}\nErrors: {', '.join(one.errors)}"
+        for one in found
+    )

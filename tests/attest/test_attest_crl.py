@@ -1,0 +1,77 @@
+"""AMD's list of revoked certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from amd import Amd, Line, Sample
+from cryptography import x509
+from der_writer import DAY, NOW, extension, integer, pem, tlv
+
+from aoshell.attest.crl import Crl
+from aoshell.attest.policy import Policy
+
+FAULTS: dict[str, tuple[Callable[[Amd], bytes], str]] = {
+    "expired": (lambda a: a.milan.crl(next_update=NOW - 1), "CRL_EXPIRED"),
+    "not yet valid": (lambda a: a.milan.crl(this_update=NOW + 1), "CRL_EXPIRED"),
+    "without an end": (lambda a: a.milan.crl(next_update=None), "CRL_EXPIRED"),
+    "by ASK": (lambda a: a.milan.crl(signer=a.milan.ask_key), "CRL_SIGNATURE"),
+    "by a stranger": (lambda a: a.milan.crl(signer=a.stranger), "CRL_SIGNATURE"),
+    "Genoa's": (lambda a: a.genoa.crl(), "CRL_SIGNATURE"),
+    "of an unknown kind": (
+        lambda a: a.milan.crl(extensions=(extension("2.5.29.27", integer(1), critical=True),)),
+        "CRL_SIGNATURE",
+    ),
+    "ASK revoked": (lambda a: a.milan.crl([7, 0x10001]), "CERT_REVOKED"),
+    "ARK revoked": (lambda a: a.milan.crl([0x10000]), "CERT_REVOKED"),
+    "serial 0": (lambda a: a.milan.crl([0]), "CERT_REVOKED"),
+    "garbage": (lambda _a: b"\x30\x03\x02\x01\x01", "CRL_SIGNATURE"),
+    "HTML": (lambda _a: b"<html>", "CRL_SIGNATURE"),
+    "truncated": (lambda a: a.milan.crl()[:-1], "CRL_SIGNATURE"),
+    "two": (lambda a: a.milan.crl() * 2, "CRL_SIGNATURE"),
+    "2 MB": (lambda _a: tlv(0x30, bytes(2 << 20)), "CRL_SIGNATURE"),
+    "1.2 MB, though signed": (lambda a: a.milan.crl(range(1, 60_000)), "CRL_SIGNATURE"),
+    "version 3": (lambda a: a.milan.crl(version=2), "CRL_SIGNATURE"),
+    "a certificate": (lambda a: a.milan.ark, "CRL_SIGNATURE"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults(amd: Amd, good: Sample, fault: str) -> None:
+    make, error = FAULTS[fault]
+    verdict = good.but(crl=make(amd)).verify()
+    assert (verdict.verdict, verdict.error) == ("FAIL", error)
+
+
+def test_serial_0_is_explained(milan: Line, good: Sample) -> None:
+    result = good.but(crl=milan.crl([0])).verify().check("revocation")
+    assert "which all chips' certificates have" in result.detail
+
+
+def test_none_is_inconclusive_and_says_where_it_is(good: Sample) -> None:
+    verdict = good.but(crl=b"").verify()
+    assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "CRL_UNAVAILABLE")
+    assert "vcek/v1/Milan/crl" in verdict.check("revocation").hint
+
+
+def test_left_out_by_policy(good: Sample) -> None:
+    verdict = good.but(crl=b"").verify(Policy(revocation=False))
+    assert verdict.verdict == "PASS"
+    assert "left out" in verdict.check("revocation").detail
+
+
+@pytest.mark.parametrize("serials", [(), (1, 5, 0x20001)])
+def test_accepted(milan: Line, good: Sample, serials: tuple[int, ...]) -> None:
+    crl = milan.crl(serials, extensions=(extension("2.5.29.20", integer(4)),))
+    assert good.but(crl=crl).verify().verdict == "PASS"
+    assert good.but(crl=pem(crl, kind="X509 CRL")).verify().verdict == "PASS"
+
+
+def test_what_is_written_here_is_what_x509_reads(milan: Line) -> None:
+    der = milan.crl([5, 7])
+    theirs, ours = x509.load_der_x509_crl(der), Crl.load(der)
+    assert {one.serial_number for one in theirs} == ours.serials == {5, 7}
+    next_update = theirs.next_update_utc
+    assert next_update and int(next_update.timestamp()) == ours.next_update == NOW + DAY
+    assert theirs.tbs_certlist_bytes == ours.signed.content

@@ -1,0 +1,260 @@
+"""A node's answer: bound to its key, its configuration, its software, and to now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from amd import Amd, Line
+from attest_node import HASHES, IMAGE, POLICY, SimulatedNode, fetch
+from faults import ACCEPTED, FAULTS, INCONCLUSIVE
+
+from aoshell.attest import results
+from aoshell.attest.custody import State
+from aoshell.attest.errors import EvidenceError
+from aoshell.attest.evidence import Answer, Challenge, Collateral, Evidence, load, save
+from aoshell.attest.policy import Image, Policy
+from aoshell.attest.results import CHALLENGE, HASHPATH, IDS, Asked
+from aoshell.protocol import httpsig
+from aoshell.protocol.commitment import CURRENT
+from aoshell.protocol.encoding import b64url, unb64url
+from aoshell.protocol.wallet import Wallet
+
+NONCE = b64url(bytes(range(32)))
+
+
+@pytest.fixture(scope="module")
+def node(wallet: Wallet, milan: Line) -> SimulatedNode:
+    return SimulatedNode(wallet, milan)
+
+
+@pytest.mark.parametrize("product", ["Milan", "Genoa", "Turin"])
+@pytest.mark.parametrize("together", [True, False])
+def test_over_http(amd: Amd, wallet: Wallet, product: str, together: bool) -> None:
+    """End to end: fetch, verify, keep, verify what was kept."""
+    node = SimulatedNode(wallet, amd.lines[product], version=2 if product == "Milan" else 3)
+    with node.served() as url:
+        if together:
+            answer = fetch(f"{url}/~snp@1.0/generate/set&challenge={NONCE}")
+            challenge = Challenge(NONCE)
+        else:
+            answer = fetch(f"{url}/~snp@1.0/generate")
+            challenge = Challenge(
+                NONCE, fetch(f"{url}/~message@1.0/set&challenge={NONCE}/challenge")
+            )
+        info = fetch(f"{url}/~meta@1.0/info")
+    evidence = Evidence(answer=answer, challenge=challenge, origin=url, taken=1)
+    verdict = node.sample.verify(POLICY, evidence=evidence)
+    assert (verdict.verdict, verdict.errors) == ("PASS", ())
+    assert (verdict.address, verdict.image) == (wallet.address, "the image")
+    assert verdict.check("challenge").detail.startswith("signed now")
+    assert verdict.as_json()["key_custody"] == "UNKNOWN"
+    kept = load(save(evidence, node.sample.collateral))
+    assert (kept.origin, kept.taken) == (url, 1)
+    again = node.sample.but(vek=b"", chain=b"", crl=b"").verify(POLICY, evidence=kept)
+    assert again.verdict == "PASS"
+    assert again.evidence_id == verdict.evidence_id
+    assert "as its keeper says" in again.check("challenge").detail
+    assert results.read(info, wallet.address, Asked()).message["port"] == 8734
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults(node: SimulatedNode, attacker: Wallet, fault: str) -> None:
+    change, error = FAULTS[fault]
+    verdict = change(node, attacker).verify()
+    assert verdict.error == error, verdict.primary
+    assert verdict.verdict == ("INCONCLUSIVE" if error in INCONCLUSIVE else "FAIL")
+
+
+@pytest.mark.parametrize("form", ACCEPTED)
+def test_accepted(node: SimulatedNode, attacker: Wallet, form: str) -> None:
+    verdict = ACCEPTED[form](node, attacker).verify()
+    assert (verdict.verdict, verdict.errors) == ("PASS", ())
+
+
+def test_a_link_is_called_one(node: SimulatedNode, attacker: Wallet) -> None:
+    verdict = FAULTS["linked configuration"][0](node, attacker).verify()
+    assert "came as a link" in verdict.check("outer-signature").detail
+
+
+def test_what_is_not_signed_is_named(node: SimulatedNode, attacker: Wallet) -> None:
+    verdict = ACCEPTED["something unsigned besides"](node, attacker).verify()
+    assert "left aside: x-cache" in verdict.check("outer-signature").detail
+
+
+def test_the_newer_form_of_signatures(wallet: Wallet, node: SimulatedNode) -> None:
+    identity = unb64url(httpsig.unsigned_id(node.node_message, CURRENT))
+    data = node.report_data[:32] + identity
+    newer = node.but(
+        report_values={"report_data": data},
+        message=lambda m, _n: m | {"nonce": b64url(data)},
+    )
+    headers, body = httpsig.sign(wallet, newer.generated, profile=CURRENT)
+    evidence = Evidence(answer=Answer(tuple(headers), body))
+    assert newer.sample.verify(POLICY, evidence=evidence).errors == ()
+
+
+class TestSoftware:
+    def test_no_allow_list(self, node: SimulatedNode) -> None:
+        verdict = node.verify(Policy())
+        assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "SOFTWARE_UNKNOWN")
+        assert ".trust" in verdict.check("trusted-software").hint
+
+    def test_another_one(self, node: SimulatedNode) -> None:
+        other = Image("other", hashes=dict(IMAGE.hashes) | {"kernel": "ab" * 32})
+        for image in (other, Image("other", b"m" * 48)):
+            verdict = node.verify(Policy(trusted=(image,)))
+            assert (verdict.verdict, verdict.error) == ("FAIL", "SOFTWARE_UNTRUSTED")
+
+    def test_by_measurement(self, node: SimulatedNode) -> None:
+        measured = node.sample.report[0x90:0xC0]
+        assert node.verify(Policy(trusted=(Image("m", measured),))).image == "m"
+        assert node.verify(Policy(), measurement=measured).verdict == "PASS"
+        assert node.verify(POLICY, measurement=bytes(48)).error == "MEASUREMENT_MISMATCH"
+
+    def test_a_measurement_that_cannot_be_computed_can_be_trusted_itself(
+        self, node: SimulatedNode, attacker: Wallet
+    ) -> None:
+        unknown = FAULTS["other firmware"][0](node, attacker)
+        measured = node.sample.report[0x90:0xC0]
+        verdict = unknown.verify(Policy(trusted=(Image("m", measured),)))
+        assert (verdict.verdict, verdict.image) == ("PASS", "m")
+        # The hashes were not shown to be those of this guest, so nothing can be told by them.
+        by_hashes = Image(
+            "h",
+            hashes={"firmware": "ab" * 48}
+            | {name: HASHES[name] for name in ("kernel", "initrd", "append")},
+        )
+        assert unknown.verify(Policy(trusted=(by_hashes,))).error == "SOFTWARE_UNKNOWN"
+
+
+class TestChallenge:
+    def test_signed(self, node: SimulatedNode) -> None:
+        assert node.verify(challenge=NONCE).verdict == "PASS"
+
+    @pytest.mark.parametrize(
+        "fault", ["old answer", "another key", "unsigned", "not signed", "garbage", "HMAC"]
+    )
+    def test_faults(self, node: SimulatedNode, attacker: Wallet, fault: str) -> None:
+        def proof(own: SimulatedNode, challenge: str) -> Any:
+            message = {"body": challenge, "status": 200}
+            match fault:
+                case "old answer":
+                    return own.sign(message | {"body": "x" * 43})
+                case "another key":
+                    return own.but(signer=attacker).sign(message)
+                case "unsigned":
+                    return [("status", "200")], challenge.encode()
+                case "not signed":
+                    headers, _ = own.sign({"status": 200})
+                    return headers, challenge.encode()
+                case "HMAC":
+                    headers, body = own.sign(message)
+                    return list(FAULTS_HMAC(dict(headers)).items()), body
+            return [("signature", "?")], b"\xff"
+
+        verdict = node.but(proof=proof).verify(challenge=NONCE)
+        assert (verdict.verdict, verdict.error) == ("FAIL", "CHALLENGE_FAILED")
+
+    def test_a_recording_of_the_whole_answer(self, node: SimulatedNode) -> None:
+        headers, body = node.generate("y" * 43)
+        evidence = Evidence(answer=Answer(tuple(headers), body), challenge=Challenge(NONCE))
+        assert node.sample.verify(POLICY, evidence=evidence).error == "CHALLENGE_FAILED"
+
+    def test_no_answer_is_inconclusive(self, node: SimulatedNode) -> None:
+        challenge = Challenge(NONCE, unanswered="the node did not answer in time")
+        evidence = Evidence(answer=node.evidence().answer, challenge=challenge)
+        verdict = node.sample.verify(POLICY, evidence=evidence)
+        assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "CHALLENGE_FAILED")
+
+    def test_none_is_said(self, node: SimulatedNode) -> None:
+        assert "nothing about now" in node.verify().check("challenge").detail
+
+    def test_a_short_value_proves_nothing(self, node: SimulatedNode) -> None:
+        assert node.verify(challenge="200").error == "CHALLENGE_FAILED"
+
+
+def FAULTS_HMAC(fields: dict[str, str]) -> dict[str, str]:
+    from faults import only_hmac
+
+    return only_hmac(fields, None)
+
+
+class TestCustody:
+    def custody(self, node: SimulatedNode, policy: Policy = POLICY) -> tuple[Any, str]:
+        verdict = node.verify(policy)
+        assert verdict.custody
+        return verdict.custody.state, verdict.verdict
+
+    def test_unknown_by_default(self, node: SimulatedNode) -> None:
+        assert self.custody(node) == (State.UNKNOWN, "PASS")
+
+    @pytest.mark.parametrize(
+        "configuration",
+        [
+            {"green_zone_initialized": True},
+            {"trusted_nodes": {"a": "b"}},
+            {"identities": {"green-zone": {"x": "y"}}},
+            {"green_zone_peer_location": "x"},
+        ],
+    )
+    def test_shared(self, wallet: Wallet, milan: Line, configuration: Any) -> None:
+        node = SimulatedNode(wallet, milan, configuration=configuration)
+        assert self.custody(node) == (State.SHARED, "PASS")
+        reviewed = Policy(trusted=(Image("i", hashes=IMAGE.hashes, exclusive_key=True),))
+        assert self.custody(node, reviewed) == (State.SHARED, "PASS")
+
+    def test_exclusive_by_review(self, node: SimulatedNode) -> None:
+        reviewed = Image("i", hashes=IMAGE.hashes, exclusive_key=True)
+        assert self.custody(node, Policy(trusted=(reviewed,))) == (State.EXCLUSIVE, "PASS")
+        policy = Policy(trusted=(reviewed,), exclusive_key=True)
+        assert node.verify(policy).check("key-custody").status.value == "PASS"
+
+    def test_asked_for(self, node: SimulatedNode) -> None:
+        verdict = node.verify(Policy(trusted=(IMAGE,), exclusive_key=True))
+        assert (verdict.verdict, verdict.error) == ("FAIL", "KEY_NOT_EXCLUSIVE")
+
+
+class TestResults:
+    def read(self, node: SimulatedNode, message: Any, asked: Asked, shown: str = "") -> Any:
+        headers, body = node.sign(message)
+        return results.read(Answer(tuple(headers), body), node.wallet.address, asked, shown)
+
+    def test_binding(self, node: SimulatedNode) -> None:
+        message = {"body": NONCE, "slot": 4, "process": "p", "status": 200}
+        asked = Asked(fields={"slot": 4, "process": "p"}, challenge=NONCE)
+        assert self.read(node, message, asked, "body").binding == (IDS, CHALLENGE)
+        assert self.read(node, message, Asked(fields={"slot": 5})).binding == ()
+        assert self.read(node, message, Asked(challenge="x")).binding == ()
+        assert self.read(node, message, Asked(hashpath="x/y")).binding == ()
+        assert HASHPATH == "hashpath"
+
+    def test_another_signer(self, node: SimulatedNode, attacker: Wallet) -> None:
+        with pytest.raises(EvidenceError) as raised:
+            headers, body = node.but(signer=attacker).sign({"body": "x", "status": 200})
+            results.read(Answer(tuple(headers), body), node.wallet.address, Asked())
+        assert raised.value.error == "ADDRESS_MISMATCH"
+
+    def test_an_unsigned_index_is_no_result(self, node: SimulatedNode) -> None:
+        headers, _ = node.sign({"slot": 4, "status": 200})
+        answer = Answer((*headers, ("content-type", "text/html")), b"<html>4</html>")
+        read = results.read(answer, node.wallet.address, Asked())
+        assert read.message["slot"] == 4
+        assert {"body", "content-type"} <= {*read.unsigned}
+        with pytest.raises(EvidenceError) as raised:
+            results.read(answer, node.wallet.address, Asked(), shown="body")
+        assert raised.value.error == "UNSIGNED_CONTENT"
+
+
+def test_collateral_of_the_user_comes_first(node: SimulatedNode) -> None:
+    evidence = Evidence(answer=node.evidence().answer, collateral=Collateral(vek=b"?"))
+    assert node.sample.verify(POLICY, evidence=evidence).verdict == "PASS"
+
+
+@pytest.mark.parametrize("bit", range(0, 8 * 700, 97))
+def test_a_flipped_bit_of_the_body_is_seen(node: SimulatedNode, bit: int) -> None:
+    headers, body = node.generate()
+    flipped = bytearray(body)
+    flipped[bit // 8 % len(body)] ^= 1 << bit % 8
+    evidence = Evidence(answer=Answer(tuple(headers), bytes(flipped)))
+    assert node.sample.verify(POLICY, evidence=evidence).verdict == "FAIL"

@@ -1,0 +1,220 @@
+"""What a policy asks, and how it is written down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from amd import TCBS, Amd, Line, tcb_bytes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aoshell.attest.policy import MILAN_FLOOR, Bits, Image, Policy, load
+from aoshell.attest.report import Version
+from aoshell.errors import AoError
+
+
+def milan_tcb(**parts: int) -> bytes:
+    return tcb_bytes("Milan", TCBS["Milan"] | parts)
+
+
+REPORTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"policy": 0xB0000}, {}, "POLICY_DEBUG_ENABLED"),
+    ({"policy": 0x70000}, {}, "POLICY_MIGRATE_MA"),
+    ({"report_id_ma": bytes(32)}, {}, "POLICY_MIGRATE_MA"),
+    ({"policy": 0x230000}, {}, "POLICY_CXL"),
+    ({}, {"guest": Bits(refused=("smt",))}, "POLICY_SMT"),
+    ({}, {"guest": Bits(("single-socket",))}, "POLICY_SINGLE_SOCKET"),
+    ({}, {"guest": Bits(("aes-256",))}, "POLICY_AES_256"),
+    ({}, {"guest": Bits(("rapl-disabled",))}, "POLICY_RAPL_DISABLED"),
+    ({}, {"guest": Bits(("ciphertext-hiding",))}, "POLICY_CIPHERTEXT_HIDING"),
+    ({}, {"guest": Bits(("page-swap-disabled",))}, "POLICY_PAGE_SWAP_DISABLED"),
+    ({"policy": 0x30113}, {"minimum_abi": (1, 20)}, "POLICY_ABI"),
+    ({"policy": 0x30114}, {"minimum_abi": (1, 20)}, ""),
+    ({"vmpl": 2}, {}, "VMPL"),
+    ({"vmpl": 3}, {}, "VMPL"),
+    ({"vmpl": 1}, {"vmpl": 0}, "VMPL"),
+    ({"vmpl": 0}, {}, ""),
+    ({}, {"platform": Bits(refused=("smt",))}, "PLATFORM_INFO"),
+    ({}, {"platform": Bits(("alias-check",))}, "PLATFORM_INFO"),
+    ({"platform": 0x41}, {}, ""),
+    ({"current_tcb": milan_tcb(snp=23)}, {}, "TCB_ORDER"),
+    ({"committed_tcb": milan_tcb(snp=25)}, {}, "TCB_ORDER"),
+    ({"launch_tcb": milan_tcb(microcode=220)}, {}, "TCB_ORDER"),
+    ({"committed_tcb": milan_tcb(snp=23)}, {}, "PROVISIONAL_FIRMWARE"),
+    ({"committed": bytes((28, 55, 1))}, {}, "PROVISIONAL_FIRMWARE"),
+    ({"committed": bytes((28, 55, 1))}, {"provisional_firmware": True}, ""),
+    ({"launch_tcb": milan_tcb(microcode=212)}, {}, "LAUNCH_TCB_BELOW_MINIMUM"),
+    (
+        {"launch_tcb": milan_tcb(microcode=212)},
+        {"minimum_launch_tcb": {"Milan": MILAN_FLOOR | {"microcode": 212}}},
+        "",
+    ),
+    ({}, {"minimum_firmware": Version(1, 55, 30)}, "FIRMWARE_BELOW_MINIMUM"),
+    ({}, {"minimum_firmware": Version(1, 56, 0)}, "FIRMWARE_BELOW_MINIMUM"),
+    ({}, {"minimum_firmware": Version(1, 55, 29)}, ""),
+    ({}, {"mitigations": 1}, "MITIGATION_MISSING"),
+    ({"chip_id": bytes(64)}, {}, "CHIP_ID_MASKED"),
+    ({"chip_id": bytes(64)}, {"masked_chip": True}, ""),
+    ({}, {"host_data": b"h" * 32}, "HOST_DATA_MISMATCH"),
+    ({"host_data": b"h" * 32}, {"host_data": b"h" * 32}, ""),
+    ({}, {"family_id": b"f" * 16}, "FAMILY_ID_MISMATCH"),
+    ({}, {"image_id": b"i" * 16}, "IMAGE_ID_MISMATCH"),
+    ({}, {"report_id": b"r" * 32}, "REPORT_ID_MISMATCH"),
+    ({}, {"minimum_guest_svn": 1}, "GUEST_SVN_BELOW_MINIMUM"),
+    ({"guest_svn": 2}, {"minimum_guest_svn": 1}, ""),
+    ({}, {"id_keys": (b"k" * 48,)}, "ID_KEY_UNTRUSTED"),
+    ({"id_key_digest": b"k" * 48}, {"id_keys": (b"k" * 48,)}, ""),
+    ({"author_key_digest": b"k" * 48}, {"author_keys": (b"k" * 48,)}, "ID_KEY_UNTRUSTED"),
+    ({"author_key_digest": b"k" * 48, "key_info": 1}, {"author_keys": (b"k" * 48,)}, ""),
+    ({}, {"trusted": (Image("other", b"m" * 48),)}, "SOFTWARE_UNTRUSTED"),
+    ({"measurement": b"m" * 48}, {"trusted": (Image("this", b"m" * 48),)}, ""),
+    ({}, {"trusted": (Image("h", hashes={"kernel": "ab"}),)}, "SOFTWARE_UNKNOWN"),
+    ({"policy": 0xB0000}, {"debug": True}, ""),
+    ({"policy": 0x70000}, {"migration": True}, ""),
+]
+
+
+@pytest.mark.parametrize(("values", "asked", "error"), REPORTS)
+def test_reports(milan: Line, values: dict[str, Any], asked: dict[str, Any], error: str) -> None:
+    verdict = milan.sample(**values).verify(replace(Policy(), **asked))
+    assert verdict.error == error
+    missing = error == "SOFTWARE_UNKNOWN"
+    assert verdict.verdict == ("INCONCLUSIVE" if missing else "FAIL" if error else "PASS")
+
+
+def test_mitigations_of_version_5(milan: Line) -> None:
+    sample = milan.sample(5)
+    assert sample.verify(Policy(mitigations=3)).verdict == "PASS"
+    assert sample.verify(Policy(mitigations=7)).error == "MITIGATION_MISSING"
+    at_launch = milan.sample(5, launch_mitigations=1)
+    assert at_launch.verify(Policy(mitigations=3)).error == "MITIGATION_MISSING"
+
+
+@pytest.mark.parametrize("product", TCBS)
+def test_each_component_has_a_floor(amd: Amd, product: str) -> None:
+    sample, tcb = amd.lines[product].sample(), TCBS[product]
+    assert sample.verify(Policy(minimum_tcb={product: tcb})).verdict == "PASS"
+    for part in tcb:
+        floor = tcb | {part: tcb[part] + 1}
+        verdict = sample.verify(Policy(minimum_tcb={product: floor}))
+        assert verdict.error == "TCB_BELOW_MINIMUM"
+        assert f"{part} {tcb[part]} < {tcb[part] + 1}" in verdict.check("minimum-tcb").detail
+
+
+def test_no_floor_is_said(amd: Amd) -> None:
+    assert amd.genoa.sample().verify().check("minimum-tcb").detail == "no floor is set for Genoa"
+
+
+def test_unknown_platform_bits_are_shown(milan: Line) -> None:
+    detail = milan.sample(platform=0x65).verify().check("platform").detail
+    assert detail == "smt, ecc, alias-check; unknown bits 6"
+
+
+FILE = b"""
+debug = true
+vlek = true
+vmpl = 0
+revocation = false
+minimum_firmware = "1.55.16"
+minimum_abi = "1.51"
+minimum_guest_svn = 3
+mitigations = 0xb
+host_data = "%s"
+id_keys = ["%s"]
+exclusive_key = true
+minimum_tcb.Genoa = {bootloader = 1, tee = 2, snp = 3, microcode = 4}
+guest = {required = ["single-socket"], refused = ["smt", "cxl"]}
+platform.required = ["alias-check"]
+
+[[trusted]]
+name = "by measurement"
+measurement = "%s"
+exclusive_key = true
+
+[[trusted]]
+name = "by hashes"
+hashes = {firmware = "%s", kernel = "%s", initrd = "%s", append = "%s", vcpus = 2}
+""" % tuple(b"ab" * size for size in (32, 48, 48, 48, 32, 32, 32))
+
+
+def test_a_whole_file() -> None:
+    policy = load(FILE)
+    assert (policy.debug, policy.migration, policy.vlek) == (True, False, True)
+    assert policy.minimum_firmware == Version(1, 55, 16)
+    assert policy.minimum_abi == (1, 51)
+    assert policy.mitigations == 0xB
+    assert policy.host_data == b"\xab" * 32
+    assert policy.id_keys == (b"\xab" * 48,)
+    assert policy.minimum_tcb["Genoa"]["microcode"] == 4
+    assert policy.guest == Bits(("single-socket",), ("smt", "cxl"))
+    assert policy.platform == Bits(("alias-check",))
+    first, second = policy.trusted
+    assert first == Image("by measurement", b"\xab" * 48, exclusive_key=True)
+    assert second.hashes["vcpus"] == 2
+
+
+def test_an_empty_file_is_the_default() -> None:
+    assert load(b"") == Policy()
+
+
+BAD = [
+    b"debug = 1",
+    b"debug = 'yes'",
+    b"unknown = 1",
+    b"test_roots = {Milan = 'ab'}",
+    b"vmpl = 4",
+    b"vmpl = -1",
+    b"vmpl = true",
+    b"minimum_firmware = '1.55'",
+    b"minimum_firmware = '1.55.x'",
+    b"minimum_tcb = {Rome = {snp = 1}}",
+    b"minimum_tcb = {Milan = {snp = 1}}",
+    b"minimum_tcb = {Milan = {bootloader = 1, tee = 0, snp = 1, microcode = 256}}",
+    b"minimum_tcb = 5",
+    b"guest = {required = ['debug']}",
+    b"guest = {wanted = ['smt']}",
+    b"guest = {required = 'smt'}",
+    b"guest = {required = [1]}",
+    b"platform = {refused = ['cxl']}",
+    b"host_data = 'ab'",
+    b"host_data = 'zz'",
+    b"id_keys = []",
+    b"trusted = []",
+    b"[[trusted]]\nname = 'x'",
+    b"[[trusted]]\nname = ''\nmeasurement = '" + b"ab" * 48 + b"'",
+    b"[[trusted]]\nname = 'x'\nmeasurement = 'ab'",
+    b"[[trusted]]\nname = 'x'\nhashes = {vcpus = 1}",
+    b"[[trusted]]\nname = 'x'\nhashes = {}",
+    b"[[trusted]]\nname = 'x'\nhashes = {root = 'ab'}",
+    b"[[trusted]]\nname = 'x'\nother = 1\nmeasurement = '" + b"ab" * 48 + b"'",
+    b"debug = true\ndebug = false",
+    b"\xff",
+    b"[",
+    b"a = " + b"[" * 5000,
+    b"#" * ((1 << 20) + 1),
+]
+
+
+@pytest.mark.parametrize("data", BAD, ids=lambda data: repr(data[:40]))
+def test_bad_files(data: bytes) -> None:
+    with pytest.raises(AoError) as raised:
+        load(data, "p.toml")
+    assert raised.value.stage == "policy"
+    assert raised.value.what.startswith("p.toml: ")
+    assert raised.value.hint
+
+
+@given(st.text(max_size=80) | st.sampled_from([one.decode("latin-1") for one in BAD]))
+@settings(max_examples=60, deadline=None)
+def test_any_text(text: str) -> None:
+    try:
+        load(text.encode("utf-8", "surrogatepass"))
+    except AoError as error:
+        assert error.stage == "policy"
+
+
+def test_trusting_replaces_an_image_of_that_name() -> None:
+    policy = Policy().trusting(Image("x", b"1" * 48)).trusting(Image("x", b"2" * 48))
+    assert policy.trusted == (Image("x", b"2" * 48),)
