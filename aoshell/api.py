@@ -206,4 +206,4 @@ def _backend(node: str, settings: Settings, wallet: str) -> Backend:
     from aoshell.profiles import resolve
 
     endpoints = resolve({"node": node}, {}, settings.config / "config.toml")
-    return RemoteBackend(endpoints, wallet, None) if endpoints.remote else LocalBackend(said=True)
+    return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(said=True)

@@ -95,7 +95,7 @@ class LocalBackend:
 class RemoteBackend:
     """A node somewhere else."""
 
-    def __init__(self, endpoints: Endpoints, wallet: str, verify: bool | None) -> None:
+    def __init__(self, endpoints: Endpoints, wallet: str, verify: str) -> None:
         self._endpoints = endpoints
         self._wallet = wallet
         self._verify = verify
@@ -153,7 +153,7 @@ class RemoteBackend:
         return ""
 
 
-def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: bool | None) -> Node:
+def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str) -> Node:
     """The one place where a remote node is made."""
     from aoshell.nodes.remote.book import Book
     from aoshell.nodes.remote.waiting import Waiting
@@ -172,8 +172,12 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: bool
         from aoshell.nodes.remote.hyperbeam import HyperBeamNode
 
         node = HyperBeamNode(endpoints.node, book, gateway, key, waiting)
-    if verify is not None:
-        node.verify = verify
+    if verify:
+        from aoshell.nodes.base import Verify
+        from aoshell.shell.pins import Pins
+
+        node.verify = Verify(verify)
+        node.pin = Pins(settings).pin(node.endpoint)
     return node
 
 

@@ -1,7 +1,7 @@
 """The command `aoshell`: flags and arguments, each to one function.
 
 Exit codes: 0; 1 when a line failed; 2 for a command line that cannot be understood; 130 after
-Ctrl-C without a terminal.
+Ctrl-C without a terminal. `aoshell attest` has those of its verdicts.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.shell.options import Options
 
 if TYPE_CHECKING:
+    from aoshell.nodes.base import Entry
     from aoshell.profiles import Endpoints
     from aoshell.settings import Settings
     from aoshell.shell.render import Renderer
@@ -72,6 +73,11 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.testing.command import main as test
 
         return test(arguments[1:])
+    if arguments[:1] == ["attest"]:
+        from aoshell.nodes.remote.attested import ask
+        from aoshell.shell.attest_command import main as attest
+
+        return attest(arguments[1:], ask)
     said = io.StringIO()
     try:
         with redirect_stdout(said):
@@ -126,7 +132,7 @@ def _backend(options: Options, settings: Settings) -> Backend:
         if endpoints.remote:
             return RemoteBackend(endpoints, options.wallet, options.verify)
         said = "kind" in endpoints.sources
-    if options.verify is not None:
+    if options.verify:
         raise UsageError(
             "the built-in node's answers need no signature", hint="--verify goes with --node URL"
         )
@@ -227,7 +233,15 @@ def _start_of(options: Options) -> Start:
         limits,
         named=bool(options.reference),
         existing=bool(options.watch),
+        record=_recorded,
     )
+
+
+def _recorded(entries: Sequence[Entry]) -> str:
+    """A session as a test; the room that writes those is imported when it is asked for."""
+    from aoshell.testing.recording import record
+
+    return record(entries)
 
 
 def _parsed(arguments: list[str]) -> Options:

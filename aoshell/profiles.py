@@ -20,8 +20,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from aoshell.configfile import KEYS as KEYS_OF_FILE
+from aoshell.configfile import parsed
 from aoshell.errors import AoError, UsageError
 
 LOCAL, HYPERBEAM, LEGACY = "local", "hyperbeam", "legacynet"
@@ -268,8 +270,8 @@ def _wrong(what: str, stage: str, hint: str) -> AoError:
 
 
 def _read(path: Path) -> _Config:
-    content = _parsed(path)
-    _only(path, "", content, ("profile", "profiles"))
+    content = parsed(path)
+    _only(path, "", content, KEYS_OF_FILE)
     tables = content.get("profiles", {})
     if not isinstance(tables, dict):
         raise _bad(path, "profiles", "is no table", "[profiles.NAME]")
@@ -281,29 +283,6 @@ def _read(path: Path) -> _Config:
         known = ", ".join((*profiles, LOCAL))
         raise _bad(path, "profile", f"there is no profile {default!r}", f"it may be: {known}")
     return _Config(path, default, profiles)
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        content = path.read_bytes() if path.is_file() else b""
-    except OSError as error:
-        what = f"{path} cannot be read: {error.strerror or error}"
-        raise AoError(what, stage="config", hint="look at who may read it") from error
-    if not content:
-        return {}
-    import tomllib
-
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        what = f"is no UTF-8 text (at line {line})"
-    except tomllib.TOMLDecodeError as error:
-        last = len(content.splitlines())
-        what = str(error).replace("end of document", f"line {last}, the end")
-    except RecursionError:
-        what = "is nested too deeply"
-    raise AoError(f"{path}: {what}", stage="config", hint="it is TOML: docs/remote.md shows one")
 
 
 def _profile(path: Path, name: str, table: object) -> _Choice:

@@ -69,6 +69,14 @@ class Settings:
         return self.state / "wallet.json"
 
     @property
+    def identities(self) -> Path:
+        return self.state / "identities"
+
+    @property
+    def hints(self) -> Path:
+        return self.state / "hints"
+
+    @property
     def history(self) -> Path:
         return self.state / "history"
 

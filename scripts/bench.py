@@ -244,6 +244,13 @@ async def protocol(bench: Bench) -> dict[str, Any]:
     return await bench_protocol.protocol(bench.wallet, bench.folder, summary)
 
 
+async def attest(bench: Bench) -> dict[str, Any]:
+    """Evidence checked, warm and cold; see `bench_attest`."""
+    import bench_attest
+
+    return bench_attest.attest(bench.wallet, bench.folder, summary)
+
+
 class Terminal:
     """The shell in a pseudo-terminal, as a user starts it."""
 
@@ -334,6 +341,7 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
         "wasm": wasm,
         "lua": lua,
         "protocol": protocol,
+        "attest": attest,
     }
     for name, section in sections.items():
         if name in names:
@@ -345,7 +353,8 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
 
 
 def main() -> None:
-    everything = ["throughput", "state", "reopening", "wasm", "lua", "protocol", "terminal"]
+    everything = ["throughput", "state", "reopening", "wasm", "lua", "protocol"]
+    everything += ["attest", "terminal"]
     names = sys.argv[1:] or everything
     wallet = Wallet.generate()
     report: dict[str, Any] = {"note": "medians of a noisy machine; compare within one run"}

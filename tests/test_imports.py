@@ -18,10 +18,12 @@ BELOW: dict[str, set[str]] = {
     "profiles": {"errors", "configfile"},
     "attest": {"errors", "protocol"},
     "check": {"errors", "protocol"},
+    "blueprints": {"errors", "protocol"},
     "sandbox": {"errors", "protocol"},
     "nodes": {"errors", "protocol", "attest", "sandbox"},
     "shell": {
-        *("errors", "protocol", "attest", "check", "sandbox", "settings", "configfile", "nodes"),
+        *("errors", "protocol", "attest", "check", "blueprints", "sandbox", "settings"),
+        *("configfile", "nodes"),
     },
     "testing": {"errors", "protocol", "sandbox", "settings", "nodes", "shell"},
     "backends": {"errors", "protocol", "sandbox", "settings", "profiles", "nodes", "shell"},

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
+
+if TYPE_CHECKING:
+    from aoshell.attest.evidence import Evidence
 
 SDK = "aoshell"
 
@@ -257,8 +261,13 @@ class Node(Protocol):
     async def info(self) -> NodeInfo:
         """Who the node is."""
 
-    async def evidence(self, nonce: bytes) -> bytes:
-        """Attestation evidence of the machine it runs on."""
+    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+        """What it says of the machine it runs on, unchecked.
+
+        Args:
+            challenge: a random value for it to sign, "" for none.
+            endpoint: URL of another node to ask instead, which any node can do.
+        """
 
     async def processes(self) -> Sequence[ProcessInfo]:
         """All processes, newest first."""
@@ -346,14 +355,39 @@ class Finding:
     hint: str = ""
 
 
+class Verify(Enum):
+    """Which answers of a remote node are taken: all but badly signed ones, signed ones, or those of
+    the key that an attestation vouches for."""
+
+    OFF = "off"
+    ON = "on"
+    ATTESTED = "attested"
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The key that an attestation vouches for.
+
+    Attributes:
+        until: when it must be attested again, seconds since the Unix epoch.
+    """
+
+    address: str
+    until: int
+
+
 class RemoteVerbs(Protocol):
     """What a node somewhere else can do besides (capability "remote").
 
     Attributes:
-        verify: answers that no key has signed are refused (`.verify on`).
+        endpoint: its URL.
+        verify: which answers are taken (`.verify`).
+        pin: for `Verify.ATTESTED`; None where the node is not attested: then none is.
     """
 
-    verify: bool
+    endpoint: str
+    verify: Verify
+    pin: Pin | None
 
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
         """Sign code as a module (Lua source or WASM, told apart by content)."""

@@ -10,14 +10,54 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("aos")
 
 
+VERSION = ".environment"  # the module whose value tells one environment from another
+# What an update leaves as it is: scripts hold values of its types, or there are no handlers.
+_FIXED = (".bint", ".crypto", ".hyper")
+
+
 def sources() -> dict[str, str]:
     """Module name → Lua source (latin-1 text).
 
-    `aos/handlers.lua` is the module `.handlers`, `aos/crypto/util/hex.lua` is `.crypto.util.hex`.
+    `aos/handlers.lua` is the module `.handlers`, `aos/crypto/util/hex.lua` is `.crypto.util.hex`;
+    `.environment` is made here.
     """
-    return {
+    found = {
         _name(path): path.read_text(encoding="latin-1") for path in sorted(FOLDER.rglob("*.lua"))
     }
+    return with_version(found)
+
+
+def with_version(modules: dict[str, str]) -> dict[str, str]:
+    """Sources with the module that names them: base64url SHA-256 of the others."""
+    others = {name: source for name, source in modules.items() if name != VERSION}
+    named = "\0".join(f"{name}\0{source}" for name, source in others.items())
+    return others | {VERSION: f'return "{module_id(named.encode("latin-1"))}"\n'}
+
+
+def version(modules: dict[str, str]) -> str:
+    """What sources are named by, 43 characters."""
+    return modules[VERSION].split('"')[1]
+
+
+def update(modules: dict[str, str]) -> bytes:
+    """Lua that moves the process in which its owner evaluates it to these sources.
+
+    See `aos/update.lua`. Modules of `_FIXED` stay those that the process was made with.
+    """
+    parts = [b"local sources = {}\n"]
+    for name, source in modules.items():
+        if not name.startswith(_FIXED):
+            parts.append(b'sources["%s"] = %s\n' % (name.encode(), _quoted(source)))
+    parts.append(b'return load(sources[".update"], "@.update", "t", _G)()(sources)\n')
+    return b"".join(parts)
+
+
+def _quoted(source: str) -> bytes:
+    """A Lua long string; Lua drops the newline right behind its bracket."""
+    level = ""
+    while f"]{level}]" in f"{source}]{level}":
+        level += "="
+    return f"[{level}[\n{source}]{level}]".encode("latin-1")
 
 
 def _name(path: Path) -> str:

@@ -14,48 +14,45 @@ from asyncio import Task
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.completion import Completer
-from prompt_toolkit.filters import Condition
-from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
-from prompt_toolkit.formatted_text.utils import fragment_list_width
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input
-from prompt_toolkit.layout import (
-    BufferControl,
-    ConditionalContainer,
-    FormattedTextControl,
-    HSplit,
-    Layout,
-    Window,
-)
-from prompt_toolkit.lexers import DynamicLexer, Lexer
+from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.output import Output
 from prompt_toolkit.styles import BaseStyle
-from prompt_toolkit.widgets import SearchToolbar
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
-from aoshell.shell.drawing import LeanRenderer, terminal_output
-from aoshell.shell.keys import Target, bindings
-from aoshell.shell.multiline import chunks
+from aoshell.shell.config import Preferences
+from aoshell.shell.entry import Entry
+from aoshell.shell.history import LineHistory
+from aoshell.shell.keys import bindings
 from aoshell.shell.outcome import Outcome, Reply
-from aoshell.shell.render import Renderer, cell, clean, prompt_text, width_of
+from aoshell.shell.picker import Picker
+from aoshell.shell.render import Renderer, Write, cell, clean, prompt_text, width_of
+from aoshell.shell.screen import Screen
 from aoshell.shell.session import Session
 
-_PRIVATE = 0o600
+if TYPE_CHECKING:
+    from aoshell.shell.helpers import Helpers
+
+LOWEST = 10  # rows of a screen that has room for a line below the prompt
+_ECHOED = 8_000  # characters of a line that are shown again
 
 
-class Prompt(Target):
+class Prompt:
     """The application, and the front of its session.
 
     Args:
         prompt: shown until the process gives its own.
         history: file of the lines entered, None for none.
         first: lines to run before the first typed one (`--load`).
+
+    Attributes:
+        stage: what a remote node is waited for, "" for nothing.
+        lexer: colours what is typed, once it is loaded.
     """
 
     def __init__(
@@ -65,10 +62,11 @@ class Prompt(Target):
         *,
         first: tuple[str, ...] = (),
         colour: bool = True,
+        preferences: Preferences | None = None,
         input: Input | None = None,
         output: Output | None = None,
     ) -> None:
-        self.renderer = Renderer(self.write, self.write, colour=colour, columns=self._columns)
+        self._preferences = preferences or Preferences()
         self._prompt = prompt
         self._session: Session | None = None
         # Lines to run, and whether the screen shows them already.
@@ -78,21 +76,31 @@ class Prompt(Target):
         self._interrupted = False
         self._busy = bool(first)
         self._watching: Task[None] | None = None
-        self._stage = ""
-        self._question: tuple[str, asyncio.Future[str]] | None = None
-        self._lexer: Lexer | None = None
-        self._buffer = Buffer(history=_history(history), multiline=True)
-        self._app = self._application(input, output)
+        self._padded = ""
+        self._helpers: Helpers | None = None
+        self._unlearned: list[tuple[Session, str, Outcome]] = []
+        self.stage = ""
+        self.lexer: Lexer | None = None
+        self._history = LineHistory(history)
+        self._buffer = buffer = Buffer(history=self._history, multiline=True)
+        buffer.on_text_changed += lambda _: self._suggest()
+        self._entry = Entry(buffer, self)
+        picker = Picker(self._history, buffer, lambda: self._screen.rows)
+        keys = bindings(self._entry, buffer, picker)
+        vi = self._preferences.editing == "vi"
+        self._screen = Screen(self, buffer, picker, keys, vi=vi, input=input, output=output)
+        self._app = self._screen.app
+        self.renderer = self._renderer(self.write, colour)
 
     # --- what a session needs
+
+    asks = True
 
     def partial(self, result: Result) -> None:
         self.renderer.partial(result)
 
     def feed(self, said: str) -> None:
         self.renderer.feed(said)
-
-    asks = True
 
     def opened(self, node: Node) -> None:
         if "remote" in node.capabilities:
@@ -101,12 +109,43 @@ class Prompt(Target):
             self._watching = asyncio.create_task(show(node, self._show_stage))
 
     async def confirm(self, question: str) -> bool:
-        self._question = (question, asyncio.get_running_loop().create_future())
         self._app.invalidate()
-        try:
-            return (await self._question[1]).strip().lower() in ("y", "yes")
-        finally:
-            self._question = None
+        return (await self._entry.ask(question)).strip().lower() in ("y", "yes")
+
+    # --- what commands of a terminal need
+
+    async def compose(self) -> str:
+        """What is typed until `.done`; "" where it is given up."""
+        pasted: list[str] = []
+        # A transcript that was pasted has its lines in the queue by now.
+        while self._queue:
+            line = self._queue.popleft()[0]
+            if line.strip() in (".done", ".cancel"):
+                return self._remembered("\n".join(pasted) if line.strip() == ".done" else "")
+            pasted.append(line)
+        self._app.invalidate()
+        return self._remembered(await self._entry.compose("\n".join(pasted)))
+
+    async def pad(self) -> str:
+        """What the user wrote in $EDITOR; "" where it is nothing new."""
+        from aoshell.shell.programs import edit
+
+        with self._screen.lent():
+            said = await edit(self._padded)
+        if said == self._padded:
+            return ""
+        self._padded = said
+        return self._remembered(said.rstrip("\n"))
+
+    async def learn_names(self) -> int:
+        """Read the names of the attached process; how many globals it has."""
+        if self._helpers is None or self._session is None:
+            return 0
+        return await self._helpers.read(self._session)
+
+    def _remembered(self, code: str) -> str:
+        self._history.append_string(code)
+        return code
 
     # --- running
 
@@ -117,19 +156,25 @@ class Prompt(Target):
             AoError: the session could not be opened.
         """
         work = asyncio.create_task(self._work(opening))
-        work.add_done_callback(lambda _: self._leave())
+        work.add_done_callback(lambda _: self.leave())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.add_signal_handler(number, self._leave)
+                loop.add_signal_handler(number, self.leave)
         loop.set_exception_handler(self._defect)
         background = asyncio.create_task(self._load_rest())
-        self._clear_line()
+        self._screen.clear_line()
+        for problem in self._preferences.problems:
+            self.renderer.note(problem)
         try:
-            await self._app.run_async(handle_sigint=False, set_exception_handler=False)
+            # EOFError: the terminal is gone.
+            with suppress(EOFError):
+                await self._app.run_async(handle_sigint=False, set_exception_handler=False)
         finally:
             background.cancel()
             self._stop_watching()
+            if self._helpers:
+                self._helpers.stop()
             if not work.done():
                 work.cancel()
             # Not awaited bare: a failure to open the session is what the caller must hear of.
@@ -138,27 +183,11 @@ class Prompt(Target):
             raise error
         return 0
 
-    def write(self, said: str) -> None:
-        """Print above the prompt."""
-        app = self._app
-        if app.is_running:
-            app.renderer.erase()
-        else:
-            self._clear_line()
-        app.output.write_raw(said)
-        app.output.flush()
-        if app.is_running:
-            app.invalidate()
-
-    def _clear_line(self) -> None:
-        """Go to the beginning of a line on which the early prompt may stand."""
-        self._app.output.write_raw("\r")
-        self._app.output.erase_down()
-
     async def _work(self, opening: Task[Session]) -> None:
         session = self._session = await asyncio.shield(opening)
+        session.front = self
         self._stop_watching()
-        self._app.invalidate()
+        self._rest()
         while True:
             while not self._queue:
                 self._busy = False
@@ -169,11 +198,32 @@ class Prompt(Target):
             if not drawn:
                 self.write(self._echo(line))
             self._busy = True
+            if self._helpers:
+                self._helpers.stop()
             outcome = await self._watched(session, line)
-            self.renderer.outcome(line, outcome)
+            await self._show(line, outcome)
             session.feed.release()
             if isinstance(outcome, Reply) and outcome.leave:
                 return
+            self._learn(session, line, outcome)
+            self._rest()
+
+    async def _show(self, line: str, outcome: Outcome) -> None:
+        if not self._preferences.pager:
+            self.renderer.outcome(line, outcome)
+            return
+        parts: list[str] = []
+        self._renderer(parts.append, self.renderer.colour).outcome(line, outcome)
+        said = "".join(parts)
+        if said.count("\n") < self._screen.rows:
+            self.write(said)
+            return
+        from aoshell.shell.programs import page
+
+        with self._screen.lent():
+            shown = await page(said)
+        if not shown:
+            self.write(said)
 
     async def _watched(self, session: Session, line: str) -> Outcome:
         """Run a line, and show what a remote node is waited for."""
@@ -191,8 +241,8 @@ class Prompt(Target):
 
     def _show_stage(self, said: str) -> None:
         shown = cell(said)
-        if shown != self._stage:
-            self._stage = shown
+        if shown != self.stage:
+            self.stage = shown
             self._app.invalidate()
 
     async def _outcome(self, session: Session, line: str) -> Outcome:
@@ -211,13 +261,33 @@ class Prompt(Target):
     async def _load_rest(self) -> None:
         """What the first line does not need, imported while it is typed."""
 
-        def load() -> tuple[Lexer, Completer, BaseStyle]:
-            from aoshell.shell.completion import LineCompleter
-            from aoshell.shell.highlight import STYLE, LineLexer
+        def load() -> tuple[Lexer, type[Helpers], BaseStyle]:
+            from aoshell.shell.helpers import Helpers
+            from aoshell.shell.highlight import LineLexer
+            from aoshell.shell.themes import style
 
-            return LineLexer(), LineCompleter(), STYLE
+            theme = self._preferences.theme if self.renderer.colour else "plain"
+            changes = self._preferences.colours if self.renderer.colour else {}
+            return LineLexer(), Helpers, style(theme, changes)
 
-        self._lexer, self._buffer.completer, self._app.style = await asyncio.to_thread(load)
+        self.lexer, helpers, self._app.style = await asyncio.to_thread(load)
+        self._helpers = helpers(self._buffer, self._app.invalidate, lambda: not self._busy)
+        for passed in self._unlearned:
+            self._helpers.learn(*passed)
+        self._unlearned.clear()
+        self._rest()
+
+    def _learn(self, session: Session, line: str, outcome: Outcome) -> None:
+        """Have the helpers take over what a line tells, once they are there."""
+        if self._helpers:
+            self._helpers.learn(session, line, outcome)
+        else:
+            self._unlearned.append((session, line, outcome))
+
+    def _rest(self) -> None:
+        """Nothing runs, as far as is known: time to look around."""
+        if self._session and self._helpers and not self._queue:
+            self._helpers.look(self._session)
         self._app.invalidate()
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -225,30 +295,25 @@ class Prompt(Target):
         cause = context.get("exception") or context.get("message")
         self.write(f"shell: a defect of the shell itself: {cause!r}\n")
 
-    def _leave(self) -> None:
-        if self._app.is_running and not self._app.is_done:
-            self._app.exit()
+    # --- what is entered
 
-    # --- keys
+    def accept(self, lines: list[str]) -> None:
+        """Queue lines. One that runs at once is left standing as it was typed, if it fits."""
+        now = len(lines) <= 1 and not self._busy and self._screen.whole
+        self._queue.extend((line, now) for line in lines)
+        self._wake.set()
+        if now:
+            self.finish()
+        self._busy = self._busy or bool(lines)
+        for line in lines:
+            self._history.append_string(line)
+        self._buffer.reset()
+        # Now, for while the line runs nothing is drawn, and drawing is what would load it.
+        self._buffer.load_history_if_not_yet_loaded()
 
-    def enter(self) -> None:
-        buffer = self._buffer
-        text = buffer.text
-        if self._question:
-            self._finish_drawing()
-            self._reply(text)
-            return
-        lines, is_open = chunks(text)
-        if is_open or not buffer.document.on_last_line:
-            buffer.insert_text("\n")
-        else:
-            self._accept(lines)
-
-    def interrupt(self) -> None:
-        if self._question:
-            self._finish_drawing()
-            self._reply("")
-        elif self._busy:
+    def interrupted(self) -> None:
+        """Ctrl-C: give up what runs, else what is typed, else what was given up and computes."""
+        if self._busy:
             self._queue.clear()
             if self._running:
                 self._interrupted = True
@@ -258,34 +323,12 @@ class Prompt(Target):
                 self._busy = False
         elif self._buffer.text:
             self._buffer.cursor_position = len(self._buffer.text)
-            self._finish_drawing()
+            self.finish()
             self._buffer.reset()
         else:
             self._app.create_background_task(self._stop())
 
-    def end(self) -> None:
-        if self._question:
-            self._finish_drawing()
-            self._reply("")
-        else:
-            self._finish_drawing()
-            self._leave()
-
-    def suspend(self) -> None:
-        self._app.suspend_to_background()
-
-    def _reply(self, text: str) -> None:
-        """Answer the question that `confirm()` asked."""
-        self._buffer.reset()
-        if self._question and not self._question[1].done():
-            self._question[1].set_result(text)
-
-    @property
-    def empty(self) -> bool:
-        return not self._buffer.text
-
     async def _stop(self) -> None:
-        """Ctrl-C on an empty line: stop what was given up, if it still computes."""
         try:
             if self._session and await self._session.stop():
                 self.write("Stopped.\n")
@@ -295,87 +338,62 @@ class Prompt(Target):
             return
         self.write("Ctrl-D or .exit leaves.\n")
 
-    def _accept(self, lines: list[str]) -> None:
-        """Queue the lines. One that runs at once is left standing as it was typed."""
-        now = len(lines) <= 1 and not self._busy
-        self._queue.extend((line, now) for line in lines)
-        self._wake.set()
-        if now:
-            self._finish_drawing()
-        self._busy = self._busy or bool(lines)
-        self._buffer.reset()
-        for line in lines:
-            self._buffer.history.append_string(line)
+    def tab(self) -> None:
+        """Complete, as far as that is loaded."""
+        if self._helpers:
+            self._helpers.tab(self._session)
 
-    def _echo(self, line: str) -> str:
-        """A line that was entered earlier, as if it were typed now."""
-        prompt, typed = self._shown_prompt(), clean(line, colour=False)
-        indent = " " * width_of(clean(prompt, colour=False))
-        return prompt + typed.replace("\n", f"\n{indent}") + "\n"
+    def suspend(self) -> None:
+        """Give the terminal back to the shell that this one was started from."""
+        self._app.suspend_to_background()
 
-    def _finish_drawing(self) -> None:
+    def leave(self) -> None:
+        """End the application."""
+        if self._app.is_running and not self._app.is_done:
+            self._app.exit()
+
+    # --- the screen
+
+    def write(self, said: str) -> None:
+        """Print above the prompt."""
+        self._screen.write(said)
+
+    def finish(self) -> None:
         """Leave the line standing as it is and go on below it."""
-        self._stage = ""
-        self._renderer.finish(self._app, self._window)
+        self.stage = ""
+        self._screen.finish()
 
-    def _shown(self) -> str:
-        """What the drawing depends on, "" when there is nothing to see but the answer to come."""
-        searching = self._app.layout.is_searching
-        return self._stage + self._prefix_text() + self._buffer.text + ("\n" if searching else "")
+    def prefix(self) -> str:
+        """What stands before the line that is typed."""
+        asked = self._entry.prefix
+        if asked is not None:
+            return asked
+        return "" if self._busy else self._shown_prompt()
 
-    # --- drawing
+    def below(self) -> tuple[str, str]:
+        """The line below: its class and text."""
+        helpers, asked = self._helpers, self._entry.prefix
+        if asked is not None or helpers is None or self._screen.rows < LOWEST:
+            return "", ""
+        if not self._preferences.toolbar:
+            return helpers.signature(self._session, self._screen.columns)
+        return helpers.below(self._session, self._shown_prompt(), self._screen.columns)
 
-    def _columns(self) -> int:
-        return self._app.output.get_size().columns
+    def _suggest(self) -> None:
+        if self._entry.prefix is None:
+            self._buffer.suggestion = self._history.suggestion(self._buffer.text)
+
+    def _renderer(self, write: Write, colour: bool) -> Renderer:
+        return Renderer(write, write, colour=colour, columns=lambda: self._screen.columns)
 
     def _shown_prompt(self) -> str:
         session = self._session
         said = session.prompt if session and session.process else self._prompt
         return prompt_text(said, colour=self.renderer.colour)
 
-    def _prefix_text(self) -> str:
-        if self._question:
-            return self._question[0]
-        return "" if self._busy else self._shown_prompt()
-
-    def _line_prefix(self, line: int, wrapped: int) -> StyleAndTextTuples:
-        """The prompt; below it spaces, which paste back as nothing."""
-        prompt = to_formatted_text(ANSI(self._prefix_text()))
-        return prompt if not line and not wrapped else [("", " " * fragment_list_width(prompt))]
-
-    def _application(self, input: Input | None, output: Output | None) -> Application[None]:
-        search = SearchToolbar()
-        control = BufferControl(
-            self._buffer,
-            lexer=DynamicLexer(lambda: self._lexer),
-            search_buffer_control=search.control,
-            preview_search=True,
-        )
-        self._window = window = Window(
-            control, wrap_lines=True, dont_extend_height=True, get_line_prefix=self._line_prefix
-        )
-        waits = FormattedTextControl(lambda: self._stage, focusable=False)
-        above = ConditionalContainer(
-            Window(waits, height=1, dont_extend_height=True),
-            Condition(lambda: bool(self._stage) and not self._question),
-        )
-        app: Application[None] = Application(
-            Layout(HSplit([above, window, search]), focused_element=window),
-            key_bindings=bindings(self, self._buffer),
-            erase_when_done=True,
-            include_default_pygments_style=False,
-            input=input,
-            output=output or terminal_output(),
-        )
-        self._renderer = app.renderer = LeanRenderer(app.renderer.style, app.output, self._shown)
-        return app
-
-
-def _history(path: Path | None) -> History:
-    if path is None:
-        return InMemoryHistory()
-    try:
-        path.touch(mode=_PRIVATE)
-    except OSError:
-        return InMemoryHistory()
-    return FileHistory(str(path))
+    def _echo(self, line: str) -> str:
+        """A line that was entered earlier, as if it were typed now."""
+        prompt, typed = self._shown_prompt(), clean(line[:_ECHOED], colour=False)
+        indent = " " * width_of(clean(prompt, colour=False))
+        rest = f" … {len(line) - _ECHOED} more characters" if len(line) > _ECHOED else ""
+        return prompt + typed.replace("\n", f"\n{indent}") + rest + "\n"

@@ -13,7 +13,8 @@ from aoshell.shell.options import Options
 _EPILOGUE = """\
 Without a terminal, or with --run or --json, each line waits until all that it caused is done:
 answers go to stdout, everything else to stderr, and the exit code is 1 if any line failed.
-A new NAME makes a process. More of the network: --mu-url, --cu-url, --su-url, --gateway-url URL."""
+A new NAME makes a process. More of the network: --mu-url, --cu-url, --su-url, --gateway-url URL.
+aoshell attest NODE|FILE says whether a node is what it says it is; attest --help has its flags."""
 
 
 # What says where; each is the flag's name without dashes, or with -url behind it.
@@ -66,7 +67,7 @@ def parse(arguments: Sequence[str]) -> Options:
         seconds=given.timeout,
         megabytes=given.memory,
         network=_network(given),
-        verify=given.verify and given.verify == "on",
+        verify=given.verify or "",
         watch=given.watch or "",
         list=given.list,
         json=given.json,
@@ -141,7 +142,8 @@ def _which_node(flag: Callable[..., object]) -> None:
         flag(f"--{key}-url", type=_named, dest=key, metavar="URL", help=argparse.SUPPRESS)
     for key in ("scheduler", "authority"):
         flag(f"--{key}", type=_named, metavar="ADDRESS", help=f"{key} of a new process there")
-    flag("--verify", choices=("on", "off"), help="refuse answers that the node does not sign")
+    levels = ("off", "on", "attested")
+    flag("--verify", choices=levels, help="refuse answers that the (attested) node does not sign")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

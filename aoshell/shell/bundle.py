@@ -35,6 +35,12 @@ end
 """
 
 
+_CALL = re.compile(
+    rb"""^(?:return\ )?file\((?:nil|"(?P<name>[^"]*)"),
+    \ \[(?P<one>=*)\[\n@(?P<file>.*?)\](?P=one)\],
+    \ \[(?P<two>=*)\[\n(?P<source>.*?)\](?P=two)\]\)$""",
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
 _LARGEST = 64 * 1024 * 1024  # bytes of a file that is read whole
 
 
@@ -104,6 +110,17 @@ def bundle(path: Path) -> Bundle:
     walk.take(path.name, source, b"nil")
     *modules, main = walk.parts
     return Bundle(b"".join((_LOADER, *modules, b"return ", main)), tree, walk.files)
+
+
+def unbundle(source: bytes) -> list[tuple[str, str, bytes]]:
+    """What a chunk that `bundle` made has, in order: module ("" for the main file), file, text."""
+    _, loader, calls = source.partition(_LOADER)
+    if not loader:
+        return []
+    return [
+        (text(found["name"] or b""), text(found["file"]), found["source"])
+        for found in _CALL.finditer(calls)
+    ]
 
 
 def refuse_bad_syntax(program: Bundle) -> None:

@@ -38,15 +38,21 @@ class LeanRenderer(Renderer):
         self._drawn = shown
         super().render(app, layout, is_done)
 
-    def finish(self, app: Application[Any], window: Window) -> None:
-        """Leave what is drawn standing, and go on in the line below it."""
-        screen = self.last_rendered_screen
-        if screen is None or self._drawn != self._shown():
+    def finish(self, app: Application[Any], window: Window, *, again: bool = False) -> None:
+        """Leave what the window shows standing, and go on in the line below it.
+
+        Args:
+            again: something is drawn there that must not stay.
+        """
+        screen, info = self.last_rendered_screen, window.render_info
+        if again or screen is None or info is None or self._drawn != self._shown():
             super().render(app, app.layout, is_done=True)
             return
-        down = screen.height - 1 - screen.get_cursor_position(window).y
+        down = info.window_height - 1 - info.cursor_position.y
         self.output.cursor_down(down)
         self.output.write_raw("\r\n")
+        if screen.height > screen.get_cursor_position(window).y + down + 1:
+            self.output.erase_down()
         self.reset()
 
     def erase(self, leave_alternate_screen: bool = True) -> None:

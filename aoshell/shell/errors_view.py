@@ -11,7 +11,8 @@ TYPED = '[string "aos"]'
 """The name under which a process compiles what was typed."""
 
 _PLACE = re.compile(
-    r'(?P<chunk>\[string "[^"\n]*"\]|[^\s:\[\]"\'][^:\n\[\]"]*):(?P<line>\d+): (?=(?P<what>[^\n]*))'
+    r'(?P<chunk>\[string "[^"\n]*"\]|[^\s:\[\]"\'][^:\n\[\]"]*):(?P<line>\d{1,9}): '
+    r"(?=(?P<what>[^\n]*))"
 )
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADING = re.compile(r"(?:^|\n)error:\n")  # what an environment sets above the reason

@@ -3,17 +3,28 @@
 A line's own answer never comes through here twice: the feed knows the ids of the lines that are
 waited for. From the moment an own result passes by until its answer is shown (`release()`), the
 feed holds back what follows, so that consequences are told after their cause.
+
+A node tells of a process's slots in their order; what it tells twice is told once. However fast
+events come, the keyboard gets its turn between them, and the screen a few times a second.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Event, Node
-from aoshell.protocol.message import Result
+from aoshell.protocol.message import Message, Result
 from aoshell.shell.render import failure_text
+
+_PACE = 0.03  # seconds between two changes of the screen
+_TURN = 0.008  # seconds of events until the keyboard gets its turn
+_MISSED = 1000  # notes that are kept while the feed pauses
+_SEEN = 4096  # results that are known to have passed
 
 
 class Line:
@@ -25,11 +36,39 @@ class Line:
         self.resumed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which messages are told: those with all of these tags. In values `*` stands for anything.
+
+    `From`, `Owner` and `Id` are a message's own, where no tag has the name.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def __call__(self, message: Message) -> bool:
+        return all(self._has(message, name.lower(), value) for name, value in self.pairs)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} = {value}" for name, value in self.pairs)
+
+    @staticmethod
+    def _has(message: Message, name: str, pattern: str) -> bool:
+        values = [tag.value for tag in message.tags if tag.name.lower() == name]
+        own = {"from": message.from_, "owner": message.owner, "id": message.id}
+        if not values and name in own:
+            values = [own[name]]
+        return any(fnmatchcase(value, pattern) for value in values)
+
+
 class Feed:
     """Follows one subscription.
 
     Args:
         show: takes text, untrusted, of one or more lines.
+
+    Attributes:
+        where: which messages are told, also those of which there is nothing to tell but that they
+            came; None for whatever printed something or failed.
     """
 
     def __init__(self, node: Node, show: Callable[[str], None]) -> None:
@@ -39,7 +78,14 @@ class Feed:
         self._answered: set[str] = set()
         self._roots: set[str] = set()
         self._names: dict[str, str] = {}
-        self._held: list[str] | None = None
+        self._seen: dict[tuple[str, str, int], None] = {}
+        self._ready: list[str] = []
+        self._missed: deque[str] | None = None
+        self._missing = 0
+        self._holding = self._behind = False
+        self._shown = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.where: Where | None = None
         self.attached = ""
         self.prompt = ""
         self.sources: Mapping[str, str] = {}
@@ -47,14 +93,29 @@ class Feed:
     async def follow(self) -> None:
         """Run until cancelled or the node closes."""
         events = self._node.subscribe()
+        loop = asyncio.get_running_loop()
+        since = loop.time()
         try:
             async for event in events:
                 await self._take(event)
+                if loop.time() - since > _TURN:
+                    self._behind = True
+                    await asyncio.sleep(0)
+                    self._behind, since = False, loop.time()
         except AoError as error:
             self._tell(f"what arrives is not shown any more: {error}")
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
+
+    async def caught_up(self) -> None:
+        """Wait until the events are read that the node has put out already."""
+        for _ in range(8):
+            await asyncio.sleep(0)
+        while self._behind:
+            await asyncio.sleep(0)
+
+    # Lines ----------------------------------------------------------------------------------------
 
     def expect(self, message: str) -> Line:
         """From now on the line that sends this message is waited for."""
@@ -68,33 +129,96 @@ class Feed:
             self._answered.add(line.message)
         line.resumed.cancel()
 
-    def release(self) -> None:
-        """The answer is on the screen: tell what was held back."""
-        held, self._held = self._held, None
-        for said in held or ():
-            self._show(said)
-
     def attach(self, process: str, name: str) -> None:
         """The process whose output is told without its name."""
         self.attached = process
         self._names[process] = name
+
+    # What is shown, and when ----------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        return self._missed is not None
+
+    def pause(self) -> None:
+        """Show nothing; the newest of what comes is kept."""
+        if self._missed is None:
+            self._missed, self._missing = deque(maxlen=_MISSED), 0
+
+    def resume(self) -> int:
+        """Show again, and first what was kept; the number of notes that came meanwhile."""
+        missed, self._missed = self._missed, None
+        if not missed:
+            return 0
+        lost = self._missing - len(missed)
+        self._ready += [f"{lost} older notes are not shown: .messages"] if lost else []
+        self._ready += missed
+        return self._missing
+
+    def release(self) -> None:
+        """The answer is on the screen: tell what was held back."""
+        self._holding = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Show now what is ready to be."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        ready, self._ready = self._ready, []
+        if ready:
+            self._shown = asyncio.get_running_loop().time()
+            self._show("\n".join(said.removesuffix("\n") for said in ready))
+
+    def _tell(self, said: str) -> None:
+        if self._missed is not None:
+            self._missed.append(said)
+            self._missing += 1
+            return
+        self._ready.append(said)
+        if self._holding or self._timer:
+            return
+        loop = asyncio.get_running_loop()
+        if (left := self._shown + _PACE - loop.time()) <= 0:
+            self.flush()
+        else:
+            self._timer = loop.call_later(left, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        if not self._holding:
+            self.flush()
+
+    # Events ---------------------------------------------------------------------------------------
 
     async def _take(self, event: Event) -> None:
         if event.kind != "result":
             if event.kind != "spawned" and event.detail:
                 self._tell(event.detail)
             return
-        if event.quiet and event.process != self.attached:
+        if event.quiet and event.process != self.attached and not self.where:
             return  # nothing to tell, and no line of ours
         entry = event.entry
         if entry is None or entry.result is None:
             return
         message, result = entry.message, entry.result
+        if self._is_known(event.process, message, result):
+            return
         if event.process == self.attached and result.prompt:
             self.prompt = result.prompt
         if not self._answers_a_line(message.id, result) and self._concerns(event):
-            late = message.tag("Action") == "Eval" or bool(result.resumed)
-            await self._tell_result(event.process, result, late=late)
+            await self._tell_result(event.process, message, result)
+
+    def _is_known(self, process: str, message: Message, result: Result) -> bool:
+        """Whether this result came by already. A cron message has no id, but a time."""
+        at = message.assignment.timestamp if message.assignment else 0
+        key = (process, message.id or f"{result.slot}+{result.tick}", 0 if message.id else at)
+        if key in self._seen:
+            return True
+        self._seen[key] = None
+        if len(self._seen) > _SEEN:
+            del self._seen[next(iter(self._seen))]
+        return False
 
     def _answers_a_line(self, message: str, result: Result) -> bool:
         if message in self._answered:
@@ -107,33 +231,34 @@ class Feed:
         if own := self._lines.get(message):
             own.seen = True
             answered.append(own)
-        if answered and self._held is None:
-            self._held = []
+        if answered and not self._holding:
+            self.flush()
+            self._holding = True
         return bool(answered)
 
     def _concerns(self, event: Event) -> bool:
         return event.process == self.attached or event.root in self._roots
 
-    async def _tell_result(self, process: str, result: Result, *, late: bool) -> None:
+    async def _tell_result(self, process: str, message: Message, result: Result) -> None:
         """Tell a result; the answer to a line that nobody waits for any more says which one."""
         said = [result.output] if result.output.strip() else []
         if not result.ok:
             said.append(f"slot {result.slot} failed: {failure_text(result, self.sources)}")
+        if self.where:
+            if not self.where(message):
+                return
+            what = message.tag("Action") or message.tag("Type") or "a message"
+            said.insert(0, f"{what} from {short(message.from_)}")
         if not said:
             return
         lines = "\n".join(said)
+        late = message.tag("Action") == "Eval" or bool(result.resumed)
         if process != self.attached:
             name = await self._name(process)
             lines = _under(name, lines)
-        elif late and result.ok:
+        elif self.where or (late and result.ok):
             lines = _under(f"slot {result.slot}", lines)
         self._tell(lines)
-
-    def _tell(self, said: str) -> None:
-        if self._held is None:
-            self._show(said)
-        else:
-            self._held.append(said)
 
     async def _name(self, process: str) -> str:
         if process not in self._names:

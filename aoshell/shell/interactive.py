@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.nodes.base import Node
@@ -13,6 +14,9 @@ from aoshell.shell.start import OpenNode, Start, close_session, open_session
 
 if TYPE_CHECKING:
     from aoshell.shell.app import Prompt
+    from aoshell.shell.config import Preferences
+
+CONFIG = "config.toml"
 
 
 class _Later:
@@ -70,18 +74,19 @@ async def interact(
     try:
         # The node's workers start now, and get ready while the import goes on.
         await asyncio.sleep(0)
-        app = await asyncio.to_thread(_prompt_class)
-        screen = app(prompt, settings.history, first=first, colour=colour)
+        app, preferences = await asyncio.to_thread(_prompt_class, settings.config / CONFIG)
+        screen = app(prompt, settings.history, first=first, colour=colour, preferences=preferences)
         front.become(screen)
         return await screen.run(opening)
     finally:
         await _put_away(opening)
 
 
-def _prompt_class() -> type[Prompt]:
+def _prompt_class(file: Path) -> tuple[type[Prompt], Preferences]:
     from aoshell.shell.app import Prompt
+    from aoshell.shell.config import load
 
-    return Prompt
+    return Prompt, load(file)
 
 
 async def _put_away(opening: asyncio.Task[Session]) -> None:

@@ -1,23 +1,44 @@
-"""The keys that mean something here; all others are prompt_toolkit's Emacs bindings."""
+"""The keys that mean something here; all others are prompt_toolkit's, those of Emacs or of vi."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.filters import Condition, has_completions, has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.key_binding.bindings.completion import display_completions_like_readline
+from prompt_toolkit.key_binding.bindings.auto_suggest import load_auto_suggest_bindings
+from prompt_toolkit.key_binding.key_bindings import KeyBindingsBase, merge_key_bindings
+from prompt_toolkit.keys import Keys
 
-_INDENT = "  "
+from aoshell.shell.picker import Picker
+from aoshell.shell.picker import bindings as picker_bindings
+from aoshell.shell.structure import INDENT
 
 
 class Target(ABC):
     """Who the keys act on."""
 
     @abstractmethod
-    def enter(self) -> None:
-        """Send the line, or go on in the next one."""
+    def enter(self, *, ahead: bool) -> None:
+        """Send the line, or go on in the next one.
+
+        Args:
+            ahead: more keys are there already: they were pasted, with their own indentation.
+        """
+
+    @abstractmethod
+    def newline(self, *, ahead: bool) -> None:
+        """Go on in the next line."""
+
+    @abstractmethod
+    def complete(self) -> None:
+        """Complete what stands before the cursor."""
+
+    @abstractmethod
+    def paste(self, text: str) -> None:
+        """Take in what was pasted."""
 
     @abstractmethod
     def interrupt(self) -> None:
@@ -37,14 +58,29 @@ class Target(ABC):
         """Whether nothing is typed."""
 
 
-def bindings(target: Target, buffer: Buffer) -> KeyBindings:
-    """Enter, Ctrl-C, Ctrl-D, Ctrl-Z and Tab in the line's buffer; a search keeps its own."""
+def bindings(target: Target, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
+    """The keys of the prompt, of its menu, and of the list that Ctrl-R opens."""
+    return merge_key_bindings(
+        [
+            load_auto_suggest_bindings(),
+            _line(target, buffer),
+            _menu(buffer),
+            picker_bindings(picker, lambda: get_app().layout),
+        ]
+    )
+
+
+def _line(target: Target, buffer: Buffer) -> KeyBindings:
     keys = KeyBindings()
     here = has_focus(buffer)
 
     @keys.add("enter", filter=here)
-    def _enter(_: KeyPressEvent) -> None:
-        target.enter()
+    def _enter(event: KeyPressEvent) -> None:
+        target.enter(ahead=bool(event.key_processor.input_queue))
+
+    @keys.add("escape", "enter", filter=here)
+    def _newline(event: KeyPressEvent) -> None:
+        target.newline(ahead=bool(event.key_processor.input_queue))
 
     @keys.add("c-c", filter=here)
     def _interrupt(_: KeyPressEvent) -> None:
@@ -59,10 +95,29 @@ def bindings(target: Target, buffer: Buffer) -> KeyBindings:
         target.suspend()
 
     @keys.add("tab", filter=here)
-    def _complete(event: KeyPressEvent) -> None:
+    def _complete(_: KeyPressEvent) -> None:
         if buffer.document.current_line_before_cursor.strip():
-            display_completions_like_readline(event)
+            target.complete()
         else:
-            buffer.insert_text(_INDENT)
+            buffer.insert_text(INDENT)
+
+    @keys.add(Keys.BracketedPaste, filter=here)
+    def _paste(event: KeyPressEvent) -> None:
+        target.paste(event.data)
+
+    return keys
+
+
+def _menu(buffer: Buffer) -> KeyBindings:
+    keys = KeyBindings()
+    here = has_focus(buffer) & has_completions
+
+    @keys.add("s-tab", filter=here)
+    def _back(_: KeyPressEvent) -> None:
+        buffer.complete_previous()
+
+    @keys.add("escape", filter=here, eager=True)
+    def _close(_: KeyPressEvent) -> None:
+        buffer.cancel_completion()
 
     return keys

@@ -27,6 +27,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
+# Which group matched last: the ones inside of another stand for it.
+_KINDS = {"c": "comment", "s": "string", "body": "string", "long": "string"}
 _MODULE_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\Z")
 
 
@@ -55,11 +57,17 @@ class Verdict:
 def tokens(source: str) -> Iterator[Token]:
     """The tokens of a text, valid or not; long strings have the kind "string" as well."""
     for match in _TOKEN.finditer(source):
-        kind = match.lastgroup or "other"
-        if kind in ("comment", "c", "space"):
-            continue
-        kind = "string" if kind in ("long", "s", "body") else kind
-        yield Token(kind, match.group(), match.start())
+        kind = _KINDS.get(match.lastgroup or "other", match.lastgroup or "other")
+        if kind not in ("comment", "space"):
+            yield Token(kind, match.group(), match.start())
+
+
+def pieces(source: str) -> Iterator[tuple[str, str]]:
+    """Kind and text of the tokens and comments of a text, without the space between them."""
+    for match in _TOKEN.finditer(source):
+        kind = _KINDS.get(match.lastgroup or "other", match.lastgroup or "other")
+        if kind != "space":
+            yield kind, match.group()
 
 
 def required(source: str) -> list[str]:

@@ -9,6 +9,13 @@ from aoshell.shell import lua
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
 _PROMPT = re.compile(r"\s*(?:aos|\[aos\]|[^\s@]*@aos-[\w.-]+(?:\[Inbox:\d+\])?)> ?")
+_CHECKED = 64  # lines of a chunk up to which each is looked at by Lua's own parser
+_LONG = re.compile(r"(?:--)?\[(=*)\[")
+_OPENS = {
+    **dict.fromkeys(("(", "{", "[", "function", "if", "do", "repeat"), 1),
+    **dict.fromkeys((")", "}", "]", "end", "until"), -1),
+}
+_GOES_ON = frozenset((*"+-*/%^#&~|<>=,", "..", "and", "or", "not"))  # nothing ends in these
 _COMMAND = re.compile(r"\s*\.[A-Za-z]")
 
 
@@ -29,6 +36,36 @@ def without_prompt(line: str) -> str:
     return plain[prompt.end() :] if prompt else line
 
 
+class Depth:
+    """How many brackets and blocks lines leave open, roughly: an error in them may mislead it."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._closer = ""  # of the long string or comment that is open
+        self._last = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether a chunk of these lines cannot be complete."""
+        return self._depth > 0 or bool(self._closer) or self._last in _GOES_ON
+
+    def add(self, line: str) -> None:
+        """Take the next line in."""
+        if self._closer:
+            _, found, line = line.partition(self._closer)
+            if not found:
+                return
+            self._closer = ""
+        for kind, word in lua.pieces(line):
+            if kind in ("comment", "string") and (long := _LONG.match(word)):
+                closer = f"]{long[1]}]"
+                self._closer = "" if word.endswith(closer) and word != long[0] else closer
+            elif kind in ("name", "other"):
+                self._depth += _OPENS.get(word, 0)
+            if kind != "comment":
+                self._last = word
+
+
 class Assembler:
     """Puts lines together until they are complete, as a person at the prompt would.
 
@@ -37,13 +74,19 @@ class Assembler:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._depth = Depth()
 
     def add(self, line: str) -> str | None:
         """Take one line without its newline; the chunk that it completes, or None.
 
         Blank lines and comments between chunks complete nothing.
         """
+        if not self._lines:
+            self._depth = Depth()
         self._lines.append(line if self._lines else without_prompt(line))
+        self._depth.add(self._lines[-1])
+        if len(self._lines) > _CHECKED and self._depth.open:
+            return None
         chunk = "\n".join(self._lines)
         if not chunk.strip():
             self._lines.clear()
@@ -61,12 +104,30 @@ class Assembler:
 
 
 def chunks(text: str) -> tuple[list[str], bool]:
-    """The chunks of a text of several lines, and whether the last one is left open."""
+    """The chunks of a text of several lines, and whether the last one is left open.
+
+    What is one Lua program as a whole is one chunk: its `local`s count to its end.
+    """
+    lines = re.split(r"\r\n|\r|\n", text)
+    if len(lines) > 1 and _is_program(lines):
+        return ["\n".join(lines)], False
     assembler = Assembler()
-    found = [
-        chunk
-        for line in re.split(r"\r\n|\r|\n", text)
-        if (chunk := assembler.add(line)) is not None
-    ]
+    found = [chunk for line in lines if (chunk := assembler.add(line)) is not None]
     last = assembler.rest()
     return (found, False) if last is None else ([*found, last], True)
+
+
+def _is_program(lines: list[str]) -> bool:
+    """Whether lines are one valid Lua program, and no transcript of a session."""
+    if any(is_command(line) and _is_known(line) for line in lines) or _PROMPT.match(lines[0]):
+        return False
+    text = "\n".join(lines)
+    verdict = lua.check(text)
+    return verdict.complete and not verdict.error and any(lua.tokens(text))
+
+
+def _is_known(line: str) -> bool:
+    """Whether a line names a dot command; in Lua, a line may begin with a field, too."""
+    from aoshell.shell.commands import registry
+
+    return line.strip()[1:].partition(" ")[0] in registry()

@@ -16,7 +16,7 @@ class Options:
         pairs: the names and values of --tag-name and --tag-value.
         seconds, megabytes: limits, None for the node's own.
         network: which node, by the names that `profiles.resolve` takes.
-        verify: whether answers must be signed, None for the node's own way.
+        verify: which answers are taken, a value of `nodes.base.Verify`, "" for the node's own way.
         watch: the process to follow only, "" for none.
     """
 
@@ -31,7 +31,7 @@ class Options:
     seconds: float | None = None
     megabytes: float | None = None
     network: dict[str, str] = field(default_factory=dict)
-    verify: bool | None = None
+    verify: str = ""
     watch: str = ""
     list: bool = False
     json: bool = False

@@ -46,6 +46,7 @@ class Answer:
         later: result of the slot that ended the handling, where the own one was suspended.
         waiting: it is suspended still, and nothing is on its way that could end it.
         sources: texts that error messages may name, by chunk name.
+        author: the identity that sent it, "" for the wallet that the shell was started with.
     """
 
     receipt: Receipt | None
@@ -53,6 +54,7 @@ class Answer:
     later: Result | None = None
     waiting: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
+    author: str = ""
 
     @property
     def last(self) -> Result:
@@ -81,7 +83,7 @@ class Reply:
         value: the answer as JSON knows it.
         text: the answer for a person; where there is none, `table`.
         note: said beside the answer: above it on a screen, on stderr in a pipe.
-        answer: of the Lua that the command evaluated.
+        answer: of the message that the command sent; shown above the text.
         ok: False when it found what makes a script fail, or its Lua failed.
         leave: the shell ends here.
     """

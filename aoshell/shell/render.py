@@ -32,6 +32,10 @@ UNEVALUATED = (
     "this process did not evaluate the line: its Owner is not who made it any more, or its Eval"
     " handler did not take it"
 )
+NOT_OWNER = (
+    "{} is not the owner, so the line arrived as a message like any other"
+    " (.send sends other messages; .as me: the own wallet)"
+)
 _LONGEST_PROMPT = 200
 _GAP = 2  # columns between two cells of a table
 
@@ -214,7 +218,7 @@ class Renderer:
             if answer.hint:
                 self.note(f"  → {answer.hint}")
         if not answer.evaluated:
-            self.note(UNEVALUATED)
+            self.note(NOT_OWNER.format(answer.author) if answer.author else UNEVALUATED)
         if answer.waiting:
             self.note(
                 f"slot {answer.own.slot} still waits for a message, and none is on its way"
@@ -224,12 +228,12 @@ class Renderer:
     def _reply(self, reply: Reply) -> None:
         if reply.note:
             self.note(reply.note)
+        if reply.answer:
+            self._answer(reply.answer)
         if reply.text:
             self._untrusted(self._out, reply.text)
         elif reply.table:
             self._table(reply.table)
-        if reply.answer:
-            self._answer(reply.answer)
 
     def _table(self, table: Table) -> None:
         self._out("\n".join(table_lines(table, self._columns())) + "\n")

@@ -9,22 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Node, ProcessInfo, Receipt, Signed, envelope
+from aoshell.nodes.base import Entry, Node, ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.errors_view import TYPED
 from aoshell.shell.feed import Feed, Line, short
+from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome
 
+if TYPE_CHECKING:
+    from aoshell.shell.attesting import Trial
+
 EVAL = Tag("Action", "Eval")
+LAST_VALUE = Tag("Last-Value", "_")  # the global that keeps what a line came to
 UNKNOWN = ""  # the owner of a process that its node tells nothing of
+
+Recorder: TypeAlias = Callable[[Sequence[Entry]], str]
+"""Writes what happened, in order, as a test (`.record`)."""
 
 
 class Patience(Enum):
@@ -65,8 +75,16 @@ class Session:
         front: see `Front`.
         patience: how long lines are waited for.
         network: tags of every process made here, on a remote node.
+        wallets: folder of the wallets that `.as` makes; None for none.
+        record: what `.record` writes with; None for nothing.
 
     Attributes:
+        identities: who signs lines now, and who could.
+        turn: held by the line that runs; what runs behind the prompt waits for it.
+        behind: what runs behind the prompt (`.watch`).
+        visited: ids of the processes that lines and messages went to, in order.
+        attested: what `.attest` found of a node last; None before the first.
+        attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
         sent: what the last line scheduled; None while it has not.
         sending: id of the message that the last line made, "" while it has not.
         lacking: why no process is attached, where one should be.
@@ -80,6 +98,8 @@ class Session:
         front: Front,
         patience: Patience,
         network: tuple[Tag, ...] = (),
+        wallets: Path | None = None,
+        record: Recorder | None = None,
     ) -> None:
         self.node = node
         self.front = front
@@ -93,34 +113,47 @@ class Session:
         self.lacking: AoError | None = None
         self.sources: dict[str, str] = {}
         self.wallet_note = ""
-        self._wallet = wallet
+        self.identities = Identities(wallet, wallets)
+        self.record = record
+        self.turn = asyncio.Lock()
+        self.behind: asyncio.Task[None] | None = None
+        self.visited: dict[str, None] = {}
+        self.attested: Trial | None = None
+        self.attestation = ""
         self._following = asyncio.create_task(self.feed.follow())
         self.feed.sources = self.sources
 
     @property
     def prompt(self) -> str:
-        """The attached process's own prompt, untrusted."""
-        return self.feed.prompt or "aos> "
+        """The attached process's own prompt, untrusted, behind who else signs the lines."""
+        own = self.feed.prompt or "aos> "
+        return f"[{self.identity}]{own}" if self.identity else own
+
+    @property
+    def identity(self) -> str:
+        """Who signs the lines, "" where it is the wallet that the shell was started with."""
+        return "" if self.identities.current == OWN else self.identities.current
 
     async def run(self, line: str) -> Outcome:
         """What a complete line comes to. Cancelling gives the wait up, never what was sent."""
-        self.sent, self.sending = None, ""
-        outcome: Outcome
-        try:
-            if is_command(line):
-                from aoshell.shell.commands import run
+        async with self.turn:
+            self.sent, self.sending = None, ""
+            outcome: Outcome
+            try:
+                if is_command(line):
+                    from aoshell.shell.commands import run
 
-                outcome = await run(self, line)
-            else:
-                outcome = await self.evaluate(line)
-        except AoError as error:
-            outcome = Failure(error)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            outcome = Failure(_internal(error))
-        self.sending = ""
-        return outcome
+                    outcome = await run(self, line)
+                else:
+                    outcome = await self.evaluate(line)
+            except AoError as error:
+                outcome = Failure(error)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                outcome = Failure(_internal(error))
+            self.sending = ""
+            return outcome
 
     @property
     def remote(self) -> bool:
@@ -155,21 +188,38 @@ class Session:
         self.sources.update(sources or {})
         known = self.sources | {TYPED: code if shown is None else shown}
         item = await self._signed(code)
+        return await self._exchange(self.attached.id, item, known)
+
+    async def post(self, process: str, tags: tuple[Tag, ...], data: bytes) -> Answer:
+        """Send a message of whoever signs now to a process, attached or not.
+
+        Raises:
+            AoError: the message could not be made or sent.
+        """
+        item = await self.sign(process, tags, data)
+        if self.remote:
+            with suppress(AoError):  # then what it does later is not seen
+                await self.node.watch(process)
+        return await self._exchange(process, item, self.sources)
+
+    async def _exchange(self, process: str, item: Signed, sources: Mapping[str, str]) -> Answer:
         self.sending = item.id
         line, answered = self.feed.expect(item.id), False
         try:
             # Awaited as it is: a task of its own would cost what a process takes to answer.
-            receipt = self.sent = await self.node.send(self.attached.id, item)
+            receipt = self.sent = await self.node.send(process, item)
             self.last_line = receipt.id
+            self.visited.setdefault(process)
             own = await self.node.result(receipt.process, receipt.place)
             self._keep_prompt(own)
             answered = True
-            if not own.suspended or self.patience is Patience.OWN:
-                return Answer(receipt, own, sources=known)
-            self.front.partial(own)
-            self.feed.release()
-            later = await self._end_of(line, receipt)
-            return Answer(receipt, own, later, later is None, known)
+            answer = Answer(receipt, own, sources=sources, author=self.identity)
+            if own.suspended and self.patience is not Patience.OWN:
+                self.front.partial(own)
+                self.feed.release()
+                later = await self._end_of(line, receipt)
+                answer = replace(answer, later=later, waiting=later is None)
+            return answer
         finally:
             self.feed.forget(line, answered=answered)
 
@@ -177,7 +227,7 @@ class Session:
         """Wait until all that the last line caused is done, where that is asked for."""
         if self.sent and self.patience is Patience.SETTLED and self._settles:
             await self.node.settled(self.sent.id)
-            await _events_read()
+            await self.feed.caught_up()
 
     @property
     def _settles(self) -> bool:
@@ -194,11 +244,27 @@ class Session:
         return "cancel" in self.node.capabilities
 
     async def stop(self) -> bool:
-        """Stop computing the line that was given up last; False if it was done already."""
+        """Stop computing the line that was given up last, else what runs behind the prompt.
+
+        Returns:
+            False where neither is there any more.
+        """
+        return await self._stop_line() or await self.end_behind()
+
+    async def _stop_line(self) -> bool:
         sent = self.sent
         if sent is None or sent.slot is None or not self._stops:
             return False
         return await self.node.cancel(sent.process, sent.slot)
+
+    async def end_behind(self) -> bool:
+        """End what runs behind the prompt; False where nothing does."""
+        task, self.behind = self.behind, None
+        if task is None or task.done():
+            return False
+        task.cancel()
+        await asyncio.wait({task})
+        return True
 
     async def dryrun(self, code: str) -> Answer:
         """Evaluate Lua read-only, in the name of the process's owner; nothing changes.
@@ -246,15 +312,15 @@ class Session:
             self.front.feed(f"what arrives there is not shown: {error}")
 
     async def wallet(self) -> Wallet:
-        """The wallet, once there is one.
+        """The wallet of whoever signs now, once there is one.
 
         Raises:
             AoError: stage "wallet".
         """
-        if self.wallet_note and not self._wallet.done():
+        if self.wallet_note and not self.identities.ready:
             self.front.feed(self.wallet_note)
             self.wallet_note = ""
-        return await asyncio.shield(self._wallet)
+        return await self.identities.wallet()
 
     async def sign(self, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
         """A message or definition signed by the wallet."""
@@ -263,6 +329,8 @@ class Session:
 
     async def way_in(self, process: ProcessInfo) -> str:
         """How to evaluate in a process that is not this wallet's."""
+        if name := (await self.identities.addresses()).get(process.owner):
+            return f".as {name} signs as its owner"
         try:
             owner = await self.node.find(process.owner)
         except AoError:
@@ -278,15 +346,20 @@ class Session:
 
     async def close(self) -> None:
         """End the subscription. The node stays open: who opened it closes it."""
+        await self.end_behind()
+        self.feed.flush()
         self._following.cancel()
         with suppress(asyncio.CancelledError, AoError):
             await self._following
 
     async def _signed(self, code: str) -> Signed:
         process, wallet = self.attached, await self.wallet()
-        if process.owner not in (wallet.address, UNKNOWN):
+        # Another identity was chosen on purpose: what the process does then is the answer.
+        if process.owner not in (wallet.address, UNKNOWN) and not self.identity:
             raise await self._not_owner(process)
-        return await self.sign(process.id, (EVAL,), raw(code))
+        # Published environments know nothing of it.
+        tags = (EVAL,) if self.remote else (EVAL, LAST_VALUE)
+        return await self.sign(process.id, tags, raw(code))
 
     async def _not_owner(self, process: ProcessInfo) -> AoError:
         name, owner = process.name or short(process.id), short(process.owner)
@@ -307,7 +380,7 @@ class Session:
                 settled.cancel()
         else:
             await asyncio.wait({line.resumed})
-        await _events_read()
+        await self.feed.caught_up()
         if not line.resumed.done():
             return None
         self._keep_prompt(line.resumed.result())
@@ -316,12 +389,6 @@ class Session:
     def _keep_prompt(self, result: Result) -> None:
         if result.prompt and result.process == self.feed.attached:
             self.feed.prompt = result.prompt
-
-
-async def _events_read() -> None:
-    """Let the feed read the events that the node has put out already."""
-    for _ in range(8):
-        await asyncio.sleep(0)
 
 
 def _internal(error: Exception) -> AoError:

@@ -13,7 +13,8 @@ from aoshell.nodes.base import Limits, Node, NotFound, ProcessInfo
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings, ensure_wallet, load_wallet
-from aoshell.shell.session import Front, Patience, Session
+from aoshell.shell.hints import hint
+from aoshell.shell.session import Front, Patience, Recorder, Session
 from aoshell.shell.spawning import ID, Definition, born, spawn
 
 Key = Callable[[], Awaitable[Wallet]]
@@ -48,6 +49,7 @@ class Start:
         place: the remote node and what chose it, as a person reads it; "" for the built-in one.
         named: the user has named the process.
         existing: never make one.
+        record: what `.record` writes with; None where there is nothing to.
         elsewhere: the remote node on which a name or id is known to live, and the flags that lead
             there; None where nothing is known.
     """
@@ -64,6 +66,7 @@ class Start:
     place: str = ""
     named: bool = False
     existing: bool = False
+    record: Recorder | None = None
     elsewhere: Callable[[str], tuple[str, str] | None] = _nowhere
 
     @property
@@ -100,7 +103,9 @@ async def open_session(
     node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet))
     try:
         front.opened(node)
-        session = Session(node, wallet, front, patience, start.network)
+        session = Session(
+            node, wallet, front, patience, start.network, settings.identities, start.record
+        )
         if new:
             session.wallet_note = (
                 f"Making your wallet, once: {wallet_file}. The first answer waits for it."
@@ -108,6 +113,8 @@ async def open_session(
         # The subscription begins with the first step of its task.
         await asyncio.sleep(0)
         await (_attach_there if session.remote else _attach)(session, start)
+        if front.asks and (said := hint(settings)):
+            front.feed(said)
     except BaseException:
         await node.close()
         raise

@@ -210,7 +210,7 @@ class Process:
         Raises:
             EvalFailed: it raised an error, or overran a limit.
         """
-        came_to = await self.send("Eval", code, as_=as_)
+        came_to = await self.send("Eval", code, as_=as_, tags={"Last-Value": "_"})
         if not came_to.ok:
             raise EvalFailed(came_to.error or came_to.outcome)
         return came_to

@@ -323,9 +323,11 @@ def test_a_checkpoint_that_has_changed_is_refused(tmp_path: Path) -> None:
 def test_an_image_of_another_environment_is_refused() -> None:
     image = Guest().runtime.image()
     sources = environment.sources()
-    sources[".process"] = sources[".process"].replace(
-        "local process = {", "local process = { more = function() end,", 1
+    again = sources[".process"].replace(
+        'kept.module(".process", {', 'kept.module(".process", { more = function() end,', 1
     )
+    assert again != sources[".process"]
+    sources[".process"] = again
     runtime = LuaRuntime(sources, lambda _text: None)
     runtime.boot(DEFINITION)
     with pytest.raises(ValueError, match="another environment"):

@@ -88,8 +88,8 @@ class Killer:
     """Kills at a moment that is counted, so that a seed finds it again.
 
     Plans: [commit, n, before|within|behind], [enqueue, n], [frame, n], [time, ms] end this process;
-    [workers, [[n, fork|parked|group|zygote]…]] ends, at the n-th frame from a worker, a part of the
-    sandbox while everything else goes on.
+    [workers, [[n, fork|parked|group|zygote]…]] ends a part of the sandbox, at the n-th frame from a
+    worker or at the next one where there is such a part, while everything else goes on.
     """
 
     def __init__(self, kind: str, *details: Any) -> None:
@@ -146,20 +146,25 @@ class Killer:
         # SIGALRM ends a process as SIGKILL does, without Python noticing.
 
     def _on_workers(self, kills: list[tuple[int, str]]) -> None:
-        wanted = dict(kills)
+        # A message under which its worker dies three times is given up. Here that may happen to any
+        # message, the more so where the machine is slow: it is not what is tested.
+        live.MAX_DEATHS = compute.MAX_DEATHS = len(kills) + 1  # type: ignore[misc]
+        to_come = sorted(kills)
         frame = Live._frame
 
         def killing(live: Live, said: Any) -> None:
-            worker = live._worker
             self._counts["frame"] += 1
-            part = wanted.get(self._counts["frame"])
-            if part:
-                self._end(part, live, worker)
+            due = (kill for kill in to_come if kill[0] <= self._counts["frame"])
+            done = next((kill for kill in due if self._end(kill[1], live, live._worker)), None)
+            if done:
+                to_come.remove(done)
+                self.killed += 1
             frame(live, said)
 
         Live._frame = killing  # type: ignore[method-assign]
 
-    def _end(self, part: str, live: Live, worker: Any) -> None:
+    def _end(self, part: str, live: Live, worker: Any) -> bool:
+        """End a part of the sandbox; whether it was there."""
         group = worker.group
         if part == "zygote":
             victim = live._computer._supervisor._zygotes["lua"].pid
@@ -168,15 +173,15 @@ class Killer:
         else:
             victim = worker.pid
         if not group or not victim:
-            return  # it has not said who it is
+            return False  # it has not said who it is
         try:
             if part == "group":
                 os.killpg(group, signal.SIGKILL)
             else:
                 os.kill(victim, signal.SIGKILL)
-            self.killed += 1
         except ProcessLookupError:
-            pass
+            return False
+        return True
 
 
 def parent_in(group: int, pid: int) -> int:

@@ -156,5 +156,5 @@ def test_workers_killed_under_way_change_nothing(course, tmp_path, seed):
     parts = ["zygote", "zygote", *chance.choices(["fork", "parked", "group"], k=10)]
     kills = list(zip(chance.sample(range(3, 160), 12), parts, strict=True))
     found = course.run(tmp_path, ["workers", kills], **settings)
-    assert found is not None and found["killed"] >= 6
+    assert found is not None and found["killed"] >= 6, "too few kills to say anything"
     course.check(found)

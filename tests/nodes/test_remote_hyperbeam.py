@@ -13,7 +13,7 @@ import pytest
 from hyper_server import HTML, HyperServer, serving
 
 from aoshell.errors import AoError, Unsupported
-from aoshell.nodes.base import Event, HttpMessage, NotFound
+from aoshell.nodes.base import Event, HttpMessage, NotFound, Verify
 from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.hyperbeam import HyperBeamNode
 from aoshell.nodes.remote.waiting import Waiting
@@ -264,7 +264,7 @@ async def test_unsigned_answers_are_said_to_be_so_once(home: Home) -> None:
         event = await asyncio.wait_for(anext(events), 5)
         assert event.kind == "notice" and "does not sign" in event.detail
         assert (await node.info()).details["answers"] == "unsigned"
-        node.verify = True
+        node.verify = Verify.ON
         with pytest.raises(AoError, match="does not sign") as raised:
             await node.result(process, 1)
         assert raised.value.stage == "verify"
@@ -274,7 +274,7 @@ async def test_unsigned_answers_are_said_to_be_so_once(home: Home) -> None:
 async def test_signed_answers_are_verified(home: Home) -> None:
     home.server.sign_all = True
     async with up(home) as node:
-        node.verify = True
+        node.verify = Verify.ON
         process = await spawn(node, home)
         assert (await evaluate(node, home, process, "1+1")).output == "2"
         assert (await node.info()).details["answers"] == "verified"

@@ -15,7 +15,7 @@ import pytest
 from legacy_server import START, Network, Reply, printed, served, told
 
 from aoshell.errors import AoError, Unsupported, UsageError
-from aoshell.nodes.base import Event, NotFound, Receipt
+from aoshell.nodes.base import Event, NotFound, Receipt, Verify
 from aoshell.nodes.remote import client as http
 from aoshell.nodes.remote import doctor, legacy, units
 from aoshell.nodes.remote.book import Book
@@ -708,13 +708,13 @@ def test_what_it_is_and_what_it_is_not(run: Any, network: Network) -> None:
             network.unit("mu"),
         )
         assert {"remote", "monitor"} <= node.capabilities
-        for missing in (node.settled(""), node.cancel("", 0), node.evidence(b""), node.upload(b"")):
+        for missing in (node.settled(""), node.cancel("", 0), node.evidence(""), node.upload(b"")):
             with pytest.raises(Unsupported) as caught:
                 await missing
             assert caught.value.hint
         with pytest.raises(Unsupported):
-            node.verify = True
-        assert node.verify is False
+            node.verify = Verify.ON
+        assert node.verify is Verify.OFF
         assert not {"settled", "cancel", "evidence", "upload", "local"} & node.capabilities
 
     run(test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +38,22 @@ def status(pid: int) -> dict[str, str]:
 
 def descriptors(pid: int) -> dict[int, str]:
     folder = Path(f"/proc/{pid}/fd")
+    found = {}
     try:
-        return {int(entry.name): str(entry.readlink()) for entry in folder.iterdir()}
+        for entry in folder.iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile: a program loads its libraries
+                found[int(entry.name)] = str(entry.readlink())
     except PermissionError:
         pytest.skip("the process hides its descriptors from this user, as it should")
+    return found
 
 
 @pytest.fixture
 def inherited(tmp_path: Path) -> Iterator[int]:
     """A descriptor that children inherit, as a shell's redirection makes one."""
     fd = os.open(tmp_path / "secret", os.O_CREAT | os.O_RDWR)
-    high = 60
-    os.dup2(fd, high, inheritable=True)
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD, 60)  # one that nobody has: others' stay open
+    os.set_inheritable(high, True)
     yield high
     os.close(fd)
     os.close(high)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from shell_fake import FakeNode
+from shell_typing import Body, Use, typed
 
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings
+from aoshell.shell.hints import all_given
 
 
 @pytest.fixture
@@ -17,9 +20,26 @@ def node() -> FakeNode:
 
 @pytest.fixture
 def home(aoshell_home: Path, wallet: Wallet) -> Settings:
-    """A home whose wallet exists already."""
+    """A home whose wallet exists already, and in which nothing needs a hint."""
     settings = Settings.find()
     assert settings.home == aoshell_home
     settings.make_folders()
     settings.wallet.write_text(json.dumps(wallet.jwk()))
+    all_given(settings)
     return settings
+
+
+@pytest.fixture
+def typing(tmp_path: Path, wallet: Wallet) -> Use:
+    """Type into a session at a real node: `typing(body)`."""
+
+    def use(body: Body) -> None:
+        asyncio.run(asyncio.wait_for(typed(tmp_path, wallet, body), 60))
+
+    return use
+
+
+@pytest.fixture(scope="session")
+def other_wallet() -> Wallet:
+    """A second wallet."""
+    return Wallet.generate()

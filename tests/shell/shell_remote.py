@@ -16,10 +16,12 @@ from aoshell.nodes.base import (
     Module,
     NodeInfo,
     NotFound,
+    Pin,
     ProcessInfo,
     Publication,
     Receipt,
     Stage,
+    Verify,
 )
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
@@ -37,7 +39,9 @@ class FakeRemote(FakeNode):
 
     def __init__(self, *known: str) -> None:
         super().__init__()
-        self.verify = False
+        self.verify = Verify.OFF
+        self.pin: Pin | None = None
+        self.endpoint = URL
         self.last_failure = ""
         self.stage: Stage | None = None
         self.trouble: AoError | None = None

@@ -15,6 +15,7 @@ from shell_fake import FakeNode
 from aoshell.nodes.base import Limits
 from aoshell.settings import Settings
 from aoshell.shell.app import Prompt
+from aoshell.shell.config import Preferences
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 
@@ -53,7 +54,14 @@ class Keyboard:
 Script = Callable[[Keyboard], Awaitable[None]]
 
 
-def play(node: FakeNode, home: Settings, script: Script, *first: str, slow: float = 0) -> str:
+def play(
+    node: FakeNode,
+    home: Settings,
+    script: Script,
+    *first: str,
+    slow: float = 0,
+    preferences: Preferences | None = None,
+) -> str:
     """Run the prompt; `script` types. Returns what was printed."""
     output = Output()
 
@@ -63,7 +71,13 @@ def play(node: FakeNode, home: Settings, script: Script, *first: str, slow: floa
 
     async def run() -> None:
         with create_pipe_input() as keys:
-            app = Prompt("aos> ", home.history, first=first, input=keys, output=output)
+            app = Prompt(
+                *("aos> ", home.history),
+                first=first,
+                preferences=preferences,
+                input=keys,
+                output=output,
+            )
             opening = asyncio.create_task(open_session(Start(), home, opened, app, Patience.ANSWER))
             running = asyncio.create_task(app.run(opening))
             typing = asyncio.create_task(script(Keyboard(keys, output, app)))
@@ -204,7 +218,7 @@ def test_tab_and_history(node: FakeNode, home: Settings, tmp_path: Path) -> None
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
         await asyncio.sleep(0.3)  # completion is loaded behind the prompt
-        keyboard.type(f".loa\t{tmp_path}/only\t\r")
+        keyboard.type(f".loa\t {tmp_path}/only\t\r")
         await keyboard.see("loaded\n")
         keyboard.type("\x12" + "1+\r\r")
         await keyboard.see("2\n")
@@ -239,3 +253,193 @@ def test_a_failed_start_is_an_error(node: FakeNode, home: Settings) -> None:
 
     with pytest.raises(Exception, match="wallet"):
         play(node, home, script)
+
+
+# Typing more than a line ------------------------------------------------------------------------
+
+
+def test_a_pasted_program_is_one_line(node: FakeNode, home: Settings) -> None:
+    program = "local x = 1\nlocal y = 2\nprint(x + y)"
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type(f"\x1b[200~{program}\x1b[201~")
+        await asyncio.sleep(0.05)
+        keyboard.type("\r")
+        await keyboard.see("\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == [program]
+
+
+def test_lines_are_indented_and_closed(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        for line in ("if a then", "while b do", "c()", "end", "else", "d = {", "1", "}", "end"):
+            keyboard.type(line)
+            await asyncio.sleep(0.05)  # what is typed ahead keeps the indentation it has
+            keyboard.type("\r")
+            await asyncio.sleep(0.05)
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["if a then\n  while b do\n    c()\n  end\nelse\n  d = {\n    1\n  }\nend"]
+
+
+def test_the_inline_editor(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type(".editor\r")
+        await asyncio.sleep(0.2)
+        keyboard.type('print("a")\rprint("b")\r3\r.delete\r')
+        await asyncio.sleep(0.1)
+        keyboard.type(".print\r")
+        await keyboard.see('   1  print("a")\n   2  print("b")\n')
+        keyboard.type(".done\r")
+        await keyboard.see("a\nb\n")
+        for way_out in (".cancel\r", "\x03", "x\x03", "\x04"):
+            keyboard.type(".editor\r")
+            await asyncio.sleep(0.2)
+            keyboard.type(way_out)
+            await keyboard.see("nothing was evaluated")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ['print("a")\nprint("b")']
+    assert '+print("a")\n+print("b")\n' in home.history.read_text()
+
+
+def test_a_pasted_editor_session(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("\x1b[200~.editor\nx = 1\n4+4\n.done\n5+5\x1b[201~")
+        await asyncio.sleep(0.05)
+        keyboard.type("\r")
+        await keyboard.see("10\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["x = 1\n4+4", "5+5"]
+
+
+def test_an_editor_that_is_not_there(
+    node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    async def script(keyboard: Keyboard) -> None:
+        for editor, said in (
+            ("no-such-editor-here", "no-such-editor-here cannot be run"),
+            ("false", "false failed with 1"),
+            ("'", "cannot be run"),
+            ("true", "nothing was evaluated"),
+        ):
+            monkeypatch.setenv("EDITOR", editor)
+            keyboard.type(".pad\r")
+            await keyboard.see(said)
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == []
+
+
+# What helps -------------------------------------------------------------------------------------
+
+
+def test_tab_knows_the_process(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        await asyncio.sleep(0.8)  # it is read behind the line
+        keyboard.type("Bala\t\r")
+        await asyncio.sleep(0.2)
+        keyboard.type("Hand\t.\t")
+        await asyncio.sleep(0.2)
+        keyboard.type("\t")  # goes into the menu
+        await asyncio.sleep(0.05)
+        keyboard.type("\r")  # takes what is chosen,
+        await asyncio.sleep(0.05)
+        keyboard.type("\r")  # and sends it
+        await asyncio.sleep(0.2)
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["1+1", "Balance", "Handlers.add"]
+
+
+def test_commands_complete_what_only_the_node_knows(node: FakeNode, home: Settings) -> None:
+    node.make("D" * 43, "delta", "O" * 43)
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        await asyncio.sleep(0.4)
+        keyboard.type(".attach del\t")
+        await asyncio.sleep(0.3)
+        keyboard.type("\r")
+        await keyboard.see("attached to delta")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+
+
+def test_a_suggestion_is_taken(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("6*7\r")
+        await keyboard.see("42\n")
+        keyboard.type("6\x05\r")
+        await keyboard.see("42\n")
+        keyboard.type("\x12zzz\x07\x12zzz\x1b")
+        await asyncio.sleep(0.3)
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["6*7", "6*7", "1+1"]
+
+
+def test_names_are_read_when_told(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        await asyncio.sleep(0.5)
+        keyboard.type(".names\r")
+        await keyboard.see("2 names")
+        keyboard.type(".names x\r")
+        await keyboard.see("usage: .names")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+
+
+def test_long_answers_are_paged_where_asked_for(
+    node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    pager = tmp_path / "pager"
+    pager.write_text(f'#!/bin/sh\ncat > "{seen}"\n')
+    pager.chmod(0o755)
+    monkeypatch.setenv("PAGER", str(pager))
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        keyboard.type(".help\r")
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            if seen.exists() and ".help" in seen.read_text():
+                break
+        monkeypatch.setenv("PAGER", "no-such-pager-here")
+        keyboard.type(".help\r")
+        await keyboard.see(".help")
+        keyboard.type("\x04")
+
+    said = play(node, home, script, preferences=Preferences(pager=True))
+    assert ".inspect" in seen.read_text()
+    assert said.count(".inspect") >= 1
+
+
+def test_problems_of_the_config_are_told(node: FakeNode, home: Settings) -> None:
+    async def script(keyboard: Keyboard) -> None:
+        await keyboard.see("config: line 2")
+        keyboard.type("\x04")
+
+    play(node, home, script, preferences=Preferences(problems=("config: line 2",)))

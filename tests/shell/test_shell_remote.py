@@ -20,7 +20,7 @@ from test_shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends, cli
 from aoshell.errors import AoError, Unsupported, UsageError
-from aoshell.nodes.base import Finding, Limits, Stage
+from aoshell.nodes.base import Finding, Limits, Stage, Verify
 from aoshell.profiles import Endpoints
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
@@ -208,11 +208,15 @@ def test_doctor(there: FakeRemote, home: Settings) -> None:
 
 def test_verify_and_signature(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        assert "are refused" in printed(await session.run(".verify on")) and there.verify
+        assert (
+            "are refused" in printed(await session.run(".verify on")) and there.verify is Verify.ON
+        )
         assert "refused (.verify on)" in printed(await session.run(".node"))
-        assert "are taken" in printed(await session.run(".verify off")) and not there.verify
+        assert (
+            "are taken" in printed(await session.run(".verify off")) and there.verify is Verify.OFF
+        )
         assert "are taken" in printed(await session.run(".verify"))
-        assert failed(await session.run(".verify maybe")).hint == "on or off"
+        assert failed(await session.run(".verify maybe")).hint == "off, on or attested"
         assert "no answer had" in printed(await session.run(".signature"))
         there.last_failure = '"slot": 7\n"@signature-params": \x1b[1m'
         assert printed(await session.run(".signature")).startswith('"slot": 7\n"@signature')
@@ -486,14 +490,14 @@ def test_the_prompt_shows_what_is_waited_for(there: FakeRemote, home: Settings) 
     async def script(keyboard: Keyboard) -> None:
         keyboard.type('sleep(1) print("done")\r')
         await asyncio.sleep(0.15)
-        seen.append(keyboard.app._shown())
+        seen.append(keyboard.app._screen.shown().split("\0")[0])
         await asyncio.sleep(0.6)
         keyboard.type("typed")
         await asyncio.sleep(0.1)
-        seen.append(keyboard.app._shown())
+        seen.append(keyboard.app._screen.shown().split("\0")[0])
         await keyboard.see("done\n")
         await asyncio.sleep(0.05)
-        seen.append(keyboard.app._shown())
+        seen.append(keyboard.app._screen.shown().split("\0")[0])
         keyboard.type("\x03\x04")
 
     play(there, home, script)
@@ -599,11 +603,11 @@ def test_a_feed_that_ends_says_why(there: FakeRemote, home: Settings) -> None:
 
 
 @pytest.fixture
-def dialled(monkeypatch: pytest.MonkeyPatch, wallet: Wallet) -> list[tuple[Endpoints, bool | None]]:
+def dialled(monkeypatch: pytest.MonkeyPatch, wallet: Wallet) -> list[tuple[Endpoints, str]]:
     """Endpoints that the command line has opened; a node in memory answers there."""
-    seen: list[tuple[Endpoints, bool | None]] = []
+    seen: list[tuple[Endpoints, str]] = []
 
-    def made(endpoints: Endpoints, _: Settings, __: Key, verify: bool | None) -> FakeRemote:
+    def made(endpoints: Endpoints, _: Settings, __: Key, verify: str) -> FakeRemote:
         seen.append((endpoints, verify))
         node = FakeRemote("default", "NAME")
         node.own(wallet.address)
@@ -616,13 +620,13 @@ def dialled(monkeypatch: pytest.MonkeyPatch, wallet: Wallet) -> list[tuple[Endpo
     return seen
 
 
-Dialled = list[tuple[Endpoints, bool | None]]
+Dialled = list[tuple[Endpoints, str]]
 
 
 @pytest.mark.usefixtures("home")
 def test_the_node_of_the_flags(dialled: Dialled, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--node", f"{URL}/", "--verify", "on", "--run", "1+1"]) == 0
-    assert (dialled[0][0].node, dialled[0][1]) == (URL, True)
+    assert (dialled[0][0].node, dialled[0][1]) == (URL, "on")
     said = capsys.readouterr()
     assert said.out == "2\n" and f"on {URL} (hyperbeam, by --node)" in said.err
 

@@ -205,13 +205,14 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
         said = screen.said[1:]
         assert said == []  # held until the answer is shown
         session.feed.release()
-        assert screen.said[1:] == ["pong │ New Message: one", "New Message: two"]
+        assert screen.said[1:] == ["pong │ New Message: one\nNew Message: two"]
         node.arrive("Q" * 43, "nobody here caused this")
         node.arrive(session.attached.id, "mine")
         node.arrive(session.attached.id, "bad", outcome="error", error="oops", output="")
         node.tell(Event("notice", "", "", detail="recovered"))
-        await asyncio.sleep(0.02)
-        assert screen.said[3:] == ["New Message: mine", "slot 4 failed: oops", "recovered"]
+        await asyncio.sleep(0.1)
+        said = "\n".join(screen.said[2:])
+        assert said == "New Message: mine\nslot 4 failed: oops\nrecovered"
 
     use(node, home, body)
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from shell_typing import Typing, Use
 
 from aoshell.errors import UsageError
-from aoshell.nodes.local.node import LocalNode
-from aoshell.protocol.message import Result
-from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.workbench import span, told
-from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
-from aoshell.shell.session import Patience, Session
-from aoshell.shell.spawning import Definition
-from aoshell.shell.spawning import spawn as make
 
 PEER = """
 Heard = {}
@@ -26,69 +17,7 @@ Handlers.add("Note", "Note", function(msg) table.insert(Heard, msg.Data) end)
 """
 
 
-class Front:
-    def partial(self, result: Result) -> None: ...
-    def feed(self, said: str) -> None: ...
-    async def confirm(self, question: str) -> bool:
-        del question
-        return True
-
-
-class Typing:
-    """A session, typed into."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-    async def __call__(self, line: str) -> Outcome:
-        outcome = await self.session.run(line)
-        self.session.feed.release()
-        await self.session.settle()
-        return outcome
-
-    async def value(self, line: str) -> Any:
-        outcome = await self(line)
-        if isinstance(outcome, Answer):
-            assert outcome.ok, outcome.last.error
-            return outcome.last.output
-        assert isinstance(outcome, Reply), outcome
-        return outcome.value if outcome.answer is None else outcome.answer.last.output
-
-    async def text(self, line: str) -> str:
-        outcome = await self(line)
-        assert isinstance(outcome, Reply), outcome
-        return outcome.text
-
-    async def error(self, line: str) -> str:
-        outcome = await self(line)
-        assert isinstance(outcome, Failure), outcome
-        return str(outcome.error)
-
-
-Body = Callable[[Typing], Awaitable[None]]
-
-
-@pytest.fixture
-def typing(tmp_path: Path, wallet: Wallet) -> Callable[[Body], None]:
-    async def run(body: Body) -> None:
-        node = await LocalNode.open(tmp_path / "state")
-        loop = asyncio.get_running_loop()
-        known: asyncio.Future[Wallet] = loop.create_future()
-        known.set_result(wallet)
-        front: Any = Front()
-        session = Session(node, known, front, Patience.SETTLED)
-        await asyncio.sleep(0)
-        await session.attach(await make(session, Definition("desk", "aos", sure=True)))
-        try:
-            await body(Typing(session))
-        finally:
-            await session.close()
-            await node.close()
-
-    return lambda body: asyncio.run(asyncio.wait_for(run(body), 60))
-
-
-def test_forks_and_other_times(typing: Callable[[Body], None]) -> None:
+def test_forks_and_other_times(typing: Use) -> None:
     async def body(typed: Typing) -> None:
         for number in (1, 2, 3):
             await typed(f"X = {number}")
@@ -105,7 +34,7 @@ def test_forks_and_other_times(typing: Callable[[Body], None]) -> None:
     typing(body)
 
 
-def test_taking_back(typing: Callable[[Body], None]) -> None:
+def test_taking_back(typing: Use) -> None:
     async def body(typed: Typing) -> None:
         await typed("X = 1")
         assert (await typed.value(".snapshot one"))["slot"] == 1
@@ -124,7 +53,7 @@ def test_taking_back(typing: Callable[[Body], None]) -> None:
     typing(body)
 
 
-def test_time(typing: Callable[[Body], None]) -> None:
+def test_time(typing: Use) -> None:
     async def body(typed: Typing) -> None:
         before = int(await typed.value("os.time()"))
         assert "1h30m" in await typed.text(".warp 1h30m")
@@ -135,7 +64,7 @@ def test_time(typing: Callable[[Body], None]) -> None:
     typing(body)
 
 
-def test_queues_and_stand_ins(typing: Callable[[Body], None], tmp_path: Path) -> None:
+def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
     script = tmp_path / "peer.lua"
     script.write_text(PEER)
 
@@ -160,7 +89,7 @@ def test_queues_and_stand_ins(typing: Callable[[Body], None], tmp_path: Path) ->
     typing(body)
 
 
-def test_traces_and_logs(typing: Callable[[Body], None], tmp_path: Path) -> None:
+def test_traces_and_logs(typing: Use, tmp_path: Path) -> None:
     script = tmp_path / "peer.lua"
     script.write_text(PEER)
 
@@ -200,3 +129,13 @@ def test_durations(text: str, milliseconds: int) -> None:
 def test_no_durations(text: str) -> None:
     with pytest.raises(UsageError):
         span(text)
+
+
+def test_the_last_value(typing: Use) -> None:
+    async def body(typed: Typing) -> None:
+        assert await typed.value("6*7") == "42"
+        assert await typed.value("_ + 1") == "43"
+        await typed("X = 5")  # comes to nothing
+        assert await typed.value("_") == "43"
+
+    typing(body)

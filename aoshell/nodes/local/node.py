@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,7 @@ CAPABILITIES = frozenset(
         "subscribe",
         "settled",
         "cancel",
+        "now",
     ]
 )
 
@@ -158,6 +161,29 @@ class LocalNode:
             result[0] = out_of_time(self.limits)
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
         return wire.to_result(process, placed, computed, result)
+
+    async def now(self, process: str, key: str) -> object:
+        """What a process exposes through `patch@1.0`: all of it, or what is at a path of keys.
+
+        Text is text, a table what its JSON says; "" where there is nothing.
+
+        Raises:
+            Unsupported: its module is WASM.
+            AoError: stage "now", its environment does not answer.
+        """
+        if self._engine.modules.is_wasm(self._row(process).module):
+            raise Unsupported(
+                "a WASM module tells its state only itself", hint=".dryrun CODE asks it by Lua"
+            )
+        path = Tag("Exposed-Path", key)
+        asked = Message("", "", "", process, (*envelope("Message"), path), b"")
+        result = await self.dryrun(process, asked)
+        if not result.ok:
+            raise AoError(result.error, stage="now")
+        if result.output.startswith(("{", "[")):
+            with suppress(ValueError, RecursionError):
+                return json.loads(result.output, strict=False)
+        return result.output
 
     async def slots(self, process: str) -> int:
         return self._engine.scheduler.head(self._row(process).number).slot + 1

@@ -20,13 +20,15 @@ from aoshell.nodes.base import (
     Module,
     NodeInfo,
     NotFound,
+    Pin,
     ProcessInfo,
     Publication,
     Receipt,
     Signed,
+    Verify,
     envelope,
 )
-from aoshell.nodes.remote import aos2, doctor, hypersign
+from aoshell.nodes.remote import aos2, attested, doctor, hypersign
 from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.client import REFUSED, Client, Lost
@@ -41,6 +43,7 @@ from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
 
 if TYPE_CHECKING:
+    from aoshell.attest.evidence import Evidence
     from aoshell.nodes.remote.gateway import Gateway
 
 CAPABILITIES = frozenset(
@@ -101,12 +104,20 @@ class HyperBeamNode(Reading, Elsewhere):
         return CAPABILITIES
 
     @property
-    def verify(self) -> bool:
-        return self._trust.required
+    def verify(self) -> Verify:
+        return self._trust.level
 
     @verify.setter
-    def verify(self, required: bool) -> None:
-        self._trust.required = required
+    def verify(self, level: Verify) -> None:
+        self._trust.level = level
+
+    @property
+    def pin(self) -> Pin | None:
+        return self._trust.pin
+
+    @pin.setter
+    def pin(self, pin: Pin | None) -> None:
+        self._trust.pin = pin
 
     @property
     def last_failure(self) -> str:
@@ -162,6 +173,8 @@ class HyperBeamNode(Reading, Elsewhere):
                 raise _unknown(error, f"aoshell {item.id} attaches to it if it was") from error
         else:
             self._expect(answer, "spawn", "does not make the process")
+            if self._trust.pinned():
+                self._said(answer, "spawn", {"process": item.id})
             process = answer.header("process") or item.id
             if process != item.id:
                 raise AoError(
@@ -187,7 +200,7 @@ class HyperBeamNode(Reading, Elsewhere):
             pushed = False
         else:
             self._expect(answer, "schedule", "does not take the message")
-            slot = self._assigned(answer)
+            slot = self._assigned(answer, process)
         if not pushed:
             self._push(process, slot)
         self._book.put(self.endpoint, "slot", process, slot)
@@ -195,6 +208,7 @@ class HyperBeamNode(Reading, Elsewhere):
         return Receipt(item.id, process, slot)
 
     async def _post(self, stage: str, path: str, item: Signed, process: str) -> Answer:
+        self._trust.pinned()  # where its answer would be refused, nothing is sent
         young = time.monotonic() - self._born.get(process, -YOUNG) < YOUNG
         # A node may not find a process in the moment after it was made.
         busy = REFUSED | {500} if young else REFUSED
@@ -205,8 +219,8 @@ class HyperBeamNode(Reading, Elsewhere):
             stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
         )
 
-    def _assigned(self, answer: Answer) -> int:
-        slot = str(self._said(answer, "schedule").get("slot", ""))
+    def _assigned(self, answer: Answer, process: str) -> int:
+        slot = str(self._said(answer, "schedule", {"process": process}).get("slot", ""))
         if not slot.isdecimal():
             raise AoError(
                 f"{self.endpoint} took the message and does not say its slot",
@@ -238,7 +252,9 @@ class HyperBeamNode(Reading, Elsewhere):
         silently()
         try:
             answer = await self._client.ask("push", "POST", path, headers=BUNDLED.items())
-            said = httpsig.decode(answer.headers, answer.body)
+            said: Mapping[str, Any] = httpsig.decode(answer.headers, answer.body)
+            if self._trust.pinned():
+                said = self._said(answer, "push")
         except AoError as error:
             self._notice(f"slot {slot}: what it sends was not pushed: {error.what}")
             return
@@ -333,11 +349,10 @@ class HyperBeamNode(Reading, Elsewhere):
         del wallet, process, on
         raise Unsupported("HyperBEAM runs cron messages by itself", hint="see its cron@1.0")
 
-    async def evidence(self, nonce: bytes) -> bytes:
-        del nonce  # the device takes none
-        answer = await self._client.get("evidence", "/~snp@1.0/generate", headers=BUNDLED)
-        self._expect(answer, "evidence", "offers no evidence (~snp@1.0)")
-        return answer.body
+    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+        if endpoint not in ("", self.endpoint):
+            return await attested.ask(endpoint, challenge, self._waiting)
+        return await attested.evidence(self._client, challenge)
 
     async def close(self) -> None:
         for task in self._pushes:

@@ -82,18 +82,20 @@ class Reading:
             if answer.status in (404, 400) and form is not forms[-1]:
                 continue
             self._expect(answer, "compute", f"does not compute slot {slot}")
-            said = self._said(answer, "compute")
+            said = self._said(answer, "compute", {"process": process, "slot": slot})
             result = to_result(process, slot, said, self.endpoint)
             if form.name != known:
                 self._book.put(self.endpoint, "form", "result", form.name)
             return replace(result, milliseconds=1000 * (time.monotonic() - start))
         raise AssertionError("the last form returns or raises")
 
-    def _said(self, answer: Answer, stage: str) -> Mapping[str, Any]:
+    def _said(
+        self, answer: Answer, stage: str, expected: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         """What an answer says, as a message or as JSON."""
         if not answer.header("content-type").startswith("application/json"):
-            return self._trust.read(answer, stage)
-        value = self._trust.json(answer, stage)
+            return self._trust.read(answer, stage, expected)
+        value = self._trust.json(answer, stage, expected)
         return value if isinstance(value, dict) else {}
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
@@ -155,8 +157,10 @@ class Reading:
     def _expect(self, answer: Answer, stage: str, what: str) -> None:
         if answer.ok:
             return
+        # Of an attested node only what its key has signed is shown.
+        said = "" if self._trust.pinned() else answer.said()
         raise AoError(
-            f"{self.endpoint} {what}: {answer.status} {answer.said()}".rstrip(),
+            f"{self.endpoint} {what}: {answer.status} {said}".rstrip(),
             stage=stage,
             hint=".doctor looks at the node" if answer.status >= 500 else "",
         )

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.nodes.base import (
@@ -20,13 +20,15 @@ from aoshell.nodes.base import (
     Finding,
     Module,
     NodeInfo,
+    Pin,
     ProcessInfo,
     Publication,
     Receipt,
     Signed,
+    Verify,
     envelope,
 )
-from aoshell.nodes.remote import doctor
+from aoshell.nodes.remote import attested, doctor
 from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.client import Client, Lost
@@ -42,6 +44,9 @@ from aoshell.protocol.ans104 import DataItem, check_relayed
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
+
+if TYPE_CHECKING:
+    from aoshell.attest.evidence import Evidence
 
 CAPABILITIES = frozenset(
     [
@@ -112,7 +117,7 @@ class LegacyNode(Elsewhere):
         self._log = Log(self._scheduler, self._computer)
         self._book = book
         self._gateway = gateway
-        self._verify = False
+        self.pin: Pin | None = None  # nothing here is ever attested
         self.endpoint = self._mu.endpoint
         self._known = Known(book, self.endpoint, self._scheduler, gateway, wallet)
         self._feed = Feed(self._log.steps, book, self.endpoint)
@@ -124,17 +129,16 @@ class LegacyNode(Elsewhere):
         return CAPABILITIES
 
     @property
-    def verify(self) -> bool:
-        return self._verify
+    def verify(self) -> Verify:
+        return Verify.OFF
 
     @verify.setter
-    def verify(self, required: bool) -> None:
-        if required:
+    def verify(self, level: Verify) -> None:
+        if level is not Verify.OFF:
             raise Unsupported(
                 "the units of the legacy network sign no answer",
                 hint="a HyperBEAM node does (--node URL); .verify off goes on here",
             )
-        self._verify = required
 
     async def info(self) -> NodeInfo:
         answer = await self._computer.look()
@@ -352,8 +356,9 @@ class LegacyNode(Elsewhere):
     async def watch(self, process: str) -> None:
         await self._feed.watch(process)
 
-    async def evidence(self, nonce: bytes) -> bytes:
-        del nonce
+    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+        if endpoint:
+            return await attested.ask(endpoint, challenge, self._waiting)
         raise Unsupported(
             "the legacy network has no attestation evidence",
             hint="HyperBEAM nodes can have it: --node URL",

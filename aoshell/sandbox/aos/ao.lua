@@ -9,7 +9,7 @@ local failure = require(".failure")
 local utils = require(".utils")
 local check, raise = failure.check, failure.raise
 
-local ao = {
+local ao = require(".kept").module(".ao", {
   _version = "0.0.6",
   id = "",
   _module = "",
@@ -25,7 +25,7 @@ local ao = {
     "Target", "Tags", "TagArray", "Hash-Chain", "Timestamp", "Nonce", "Epoch", "Signature",
     "Forwarded-By", "Pushed-For", "Read-Only", "Cron", "Block-Height", "Reference", "Id", "Reply-To",
   },
-}
+})
 
 local function set_of(list)
   local set = {}

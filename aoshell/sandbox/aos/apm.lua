@@ -10,14 +10,16 @@ local handlers = require(".handlers")
 local json = require(".json")
 local output = require(".output")
 local failure = require(".failure")
+local kept = require(".kept")
 local check = failure.check
 local package = package
 
-local apm = {
+local own = kept.state(".apm")  -- listening: whether the handlers are up
+local apm = kept.module(".apm", {
   ID = "DKF8oXtPvh3q8s0fJFIeHFyHNM6oKrwMCUrPxEMroak",
   _version = "2.0.6",
   installed = {},  -- @vendor/name → version
-}
+})
 
 -- Names ------------------------------------------------------------------------------------------
 
@@ -122,21 +124,20 @@ local function answered(action)
   end
 end
 
-local listening = false
-
 local function listen()
-  if listening then return end
-  listening = true
+  own.listening = true
   for action in pairs(answers) do
     handlers.add(action, function(msg) return msg.Action == action and msg.From == apm.ID end,
       answered(action))
   end
 end
 
+if own.listening then listen() end  -- the handlers of older code
+
 -- Requests ---------------------------------------------------------------------------------------
 
 local function request(action, data)
-  listen()
+  if not own.listening then listen() end
   ao.send({ Target = apm.ID, Action = action, Data = data })
 end
 

@@ -1,6 +1,7 @@
 -- Which messages for other processes this one takes when they are assigned to it.
 local pairs, select, type, remove = pairs, select, type, table.remove
 local check = require(".failure").check
+local kept = require(".kept")
 local utils = require(".utils")
 
 local assignment = { _version = "0.1.0" }
@@ -11,8 +12,7 @@ local function index_of(assignables, name)
   end
 end
 
--- Adds assignables, addAssignable, removeAssignable, isAssignment and isAssignable to ao, where
--- they are missing.
+-- Adds assignables, addAssignable, removeAssignable, isAssignment and isAssignable to ao.
 function assignment.init(ao)
   local own = {}
 
@@ -49,7 +49,7 @@ function assignment.init(ao)
   end
 
   ao.assignables = ao.assignables or {}
-  for name, f in pairs(own) do ao[name] = ao[name] or f end
+  for name, f in pairs(own) do kept.put("ao", ao, name, f) end
 end
 
 return assignment

@@ -3,11 +3,12 @@
 local floor = math.floor
 
 local check = require(".failure").check
+local own = require(".kept").state(".chance", { words = {} })  -- words, position
 
 local SIZE, MIDDLE = 624, 397
 local DEFAULT_SEED = 5489
 
-local state, position = {}, nil
+local state = own.words
 
 local chance = {}
 
@@ -18,7 +19,7 @@ function chance.seed(seed)
     word = (1812433253 * (word ~ word >> 30) + i) & 0xFFFFFFFF
     state[i] = word
   end
-  position = SIZE
+  own.position = SIZE
 end
 
 local function twist()
@@ -26,14 +27,14 @@ local function twist()
     local y = state[i] & 0x80000000 | state[(i + 1) % SIZE] & 0x7FFFFFFF
     state[i] = state[(i + MIDDLE) % SIZE] ~ y >> 1 ~ (y & 1) * 0x9908B0DF
   end
-  position = 0
+  own.position = 0
 end
 
 local function next_word()
-  if not position then chance.seed(DEFAULT_SEED) end
-  if position >= SIZE then twist() end
-  local y = state[position]
-  position = position + 1
+  if not own.position then chance.seed(DEFAULT_SEED) end
+  if own.position >= SIZE then twist() end
+  local y = state[own.position]
+  own.position = own.position + 1
   y = y ~ y >> 11
   y = y ~ y << 7 & 0x9D2C5680
   y = y ~ y << 15 & 0xEFC60000

@@ -1,5 +1,5 @@
 -- Lua text from a message, run in the process.
-local error, load, tostring, type, _G = error, load, tostring, type, _G
+local error, load, rawset, tostring, type, _G = error, load, rawset, tostring, type, _G
 local output = require(".output")
 local stringify = require(".stringify")
 
@@ -20,6 +20,8 @@ return function(ao)
       return
     end
     local value = f()
+    -- A line of a shell asks for it by name: other messages change no global but their own.
+    if value ~= nil and msg["Last-Value"] == "_" then rawset(_G, "_", value) end
     if value then output.add(type(value) == "table" and stringify.format(value) or tostring(value)) end
   end
 end

@@ -5,10 +5,8 @@ local gmatch, lower, math_type, pcall, tonumber, tostring, type =
 local pairs, rawget = pairs, rawget
 local json = require(".json")
 
-local exposed = {}
-
--- What patches of a process with handlers are laid over.
-exposed.state = {}
+-- state: what patches of a process with handlers are laid over.
+local exposed = require(".kept").module(".exposed", { state = {} })
 
 -- Fields that say how a patch travels, not what it holds.
 local ENVELOPE = {

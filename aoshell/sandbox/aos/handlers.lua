@@ -5,15 +5,17 @@ local matches_spec = require(".utils").matchesSpec
 local waiting = require(".waiting")
 local output = require(".output")
 local failure = require(".failure")
+local why = require(".why")
+local hits, told = why.hits, why.told
 local check = failure.check
 
-local handlers = {
+local handlers = require(".kept").module(".handlers", {
   _version = "0.0.5",
   utils = require(".handlers-utils"),
   list = {},
   coroutines = waiting.coroutines,
   onceNonce = 0,
-}
+})
 
 local function index_of(name)
   local list = handlers.list
@@ -27,6 +29,10 @@ local function position(record)
   for i = 1, #list do
     if list[i] == record then return i end
   end
+end
+
+local function take_out(index)
+  hits[remove(handlers.list, index)] = nil
 end
 
 -- Adding and removing ----------------------------------------------------------------------------
@@ -122,7 +128,7 @@ handlers.after = beside(1)
 function handlers.remove(name)
   check(type(name) == "string", "name MUST be string")
   local index = index_of(name)
-  if index then remove(handlers.list, index) end
+  if index then take_out(index) end
 end
 
 -- Suspend the running coroutine until a message fits; returns that message.
@@ -131,7 +137,7 @@ function handlers.receive(pattern)
     local record = prepend_once(pattern, answered)
     return function()
       local index = position(record)
-      if index then remove(handlers.list, index) end
+      if index then take_out(index) end
     end
   end)
 end
@@ -154,20 +160,30 @@ local function judge(msg, record)
   return verdict(matches_spec(msg, record.pattern))
 end
 
+local function judge_aloud(msg, record)
+  local asked = told(msg, record)
+  local answer = matches_spec(msg, record.pattern)
+  asked.answer = why.shown(answer)
+  asked.verdict = verdict(answer)
+  if asked.verdict == 0 then asked.misfit = why.misfit(msg, record.pattern) end
+  return asked.verdict
+end
+
 -- An Eval is how its owner repairs a process: a pattern that fails must not stand in its way.
 local function judge_eval(msg, record)
-  local ok, answer = pcall(judge, msg, record)
+  local ok, answer = pcall(why.trace and judge_aloud or judge, msg, record)
   if ok then return answer end
   output.print("WARN: Pattern of handler " .. record.name .. " failed: " .. failure.text(answer))
   return 0
 end
 
--- Count a run off. A handler that has had its runs leaves the list before its last one: that one
--- may wait long, or put up a handler of the same name.
-local function spent(record, index)
+-- Count a run. A handler that has had its runs leaves the list before its last one: that one may
+-- wait long, or put up a handler of the same name.
+local function count(record, index)
+  hits[record] = (hits[record] or 0) + 1
   if type(record.maxRuns) ~= "number" then return end
   record.maxRuns = record.maxRuns - 1
-  if record.maxRuns == 0 then remove(handlers.list, index) end
+  if record.maxRuns == 0 then take_out(index) end
 end
 
 -- Run a handler that others come behind; returns where to go on in the list, which it may have
@@ -175,7 +191,7 @@ end
 local function run(record, index, msg)
   local list = handlers.list
   local behind = move(list, index + 1, #list, 1, {})
-  spent(record, index)
+  count(record, index)
   record.handle(msg)
   local at = handlers.list[index] == record and index or position(record)
   if at then return at + 1 end
@@ -191,7 +207,8 @@ end
 function handlers.evaluate(msg, env)
   check(type(msg) == "table", "msg is not valid")
   check(type(env) == "table", "env is not valid")
-  local judged = msg.Action == "Eval" and Owner == msg.From and judge_eval or judge
+  local judged = why.trace and judge_aloud or judge
+  if msg.Action == "Eval" and Owner == msg.From then judged = judge_eval end
   local index = 1
   local record = handlers.list[1]
   while record do
@@ -200,7 +217,7 @@ function handlers.evaluate(msg, env)
     else
       local way = judged(msg, record)
       if way < 0 then
-        spent(record, index)
+        count(record, index)
         record.handle(msg)
         return true
       end
@@ -209,7 +226,11 @@ function handlers.evaluate(msg, env)
     record = handlers.list[index]
   end
   local default = index_of("_default")
-  if default then handlers.list[default].handle(msg) end
+  if not default then return end
+  local record = handlers.list[default]
+  if why.trace then told(msg, record).verdict = -1 end
+  hits[record] = (hits[record] or 0) + 1
+  record.handle(msg)
 end
 
 -- Make sure that a handler of the environment's own is there, as it was made.

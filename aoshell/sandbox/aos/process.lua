@@ -15,30 +15,37 @@ local chance = require(".chance")
 local exposed = require(".exposed")
 local failure = require(".failure")
 local handlers = require(".handlers")
+local kept = require(".kept")
 local message = require(".message")
 local run_module = require(".module")
 local utils = require(".utils")
 local verbs = require(".verbs")
 local waiting = require(".waiting")
+local why = require(".why")
 local color, print, reason_of = output.color, output.print, failure.reason
 local clear_outbox, install, evaluate = ao.clearOutbox, handlers.install, handlers.evaluate
 handlers.install = nil
 
-local process = { _version = "2.0.4" }
+local process = kept.module(".process", { _version = "2.0.4" })
 
 assignment.init(ao)
 
 -- Globals ----------------------------------------------------------------------------------------
 
-_G.ao, _G.Handlers, _G.Utils, _G.Dump = ao, handlers, utils, require(".dump")
-_G.json, _G.base64 = require(".json"), require(".base64")
-_G.Colors, _G.Bell, _G.print = output.colors, "\7", print
-_G.Inbox, _G.Errors, _G.Seeded = {}, {}, false
-_G.Tab = message.tab
-for name, verb in pairs(verbs) do _G[name] = verb end
-_G.apm, _G.bit32 = require(".apm"), require(".crypto.util.bit")
-package.loaded.ao, package.loaded.json = ao, _G.json
-package.loaded.apm, package.loaded.bit32 = _G.apm, _G.bit32
+local function publish(name, value)
+  kept.put("_G", _G, name, value)
+end
+
+for name, value in pairs {
+  ao = ao, Handlers = handlers, Utils = utils, Dump = require(".dump"), json = require(".json"),
+  base64 = require(".base64"), apm = require(".apm"), bit32 = require(".crypto.util.bit"),
+  Colors = output.colors, Bell = "\7", print = print, Tab = message.tab,
+} do publish(name, value) end
+for name, verb in pairs(verbs) do publish(name, verb) end
+for name, value in pairs { ao = ao, json = json, apm = apm, bit32 = bit32 } do
+  package.loaded[name] = value
+end
+if Seeded == nil then _G.Inbox, _G.Errors, _G.Seeded = {}, {}, false end
 
 -- Says something whatever scripts put into the globals that it shows.
 local function prompt()
@@ -49,11 +56,8 @@ local function prompt()
     .. "[Inbox:" .. color("red") .. count .. gray .. "]" .. color("reset") .. "> "
 end
 
-_G.Prompt = prompt
-
-function _G.Version()
-  print("version: " .. process._version)
-end
+publish("Prompt", prompt)
+publish("Version", function() print("version: " .. process._version) end)
 
 -- Scripts may break their own Prompt; the process must answer all the same.
 local function prompt_text()
@@ -99,8 +103,9 @@ local default = {
 
 -- State ------------------------------------------------------------------------------------------
 
--- What the process is, as the host told it first; ao.env is open to scripts.
-local definition  -- {id=, authorities=, name=, parent=}
+-- definition: what the process is, as the host told it first, since ao.env is open to scripts:
+-- {id=, authorities=, name=, parent=}
+local own = kept.state(".process")
 
 local function find_tag(tags, wanted)
   for i = 1, #tags do
@@ -112,7 +117,7 @@ local function define(env)
   local tags = env.Process.Tags
   ao.init(env)
   if ao._module == "" and env.Module then ao._module = env.Module.Id or "" end
-  definition = {
+  own.definition = {
     id = env.Process.Id,
     authorities = move(ao.authorities, 1, #ao.authorities, 1, {}),
     name = find_tag(tags, "Name"),
@@ -131,6 +136,7 @@ end
 
 -- What holds at the start of each message, whatever scripts did to it.
 local function restore(env)
+  local definition = own.definition
   ao.id, ao.env = definition.id, env
   clear_outbox()
   if type(ao.authorities) ~= "table" then ao.authorities = {} end
@@ -169,7 +175,7 @@ local function trusted(msg)
   if msg.From == msg.Owner then return true end
   if ao.isTrusted(msg) then return true end
   print("Message is not trusted! From: " .. msg.From .. " - Owner: " .. msg.Owner)
-  return false
+  return false, "trust"
 end
 
 local function assignable(msg)
@@ -178,22 +184,26 @@ local function assignable(msg)
     ao.send({ Target = msg.From, Data = "Assignment is not trusted by this process!" })
   end
   print("Assignment is not trusted! From: " .. msg.From .. " - Owner: " .. msg.Owner)
-  return false
+  return false, "assignment"
 end
 
 -- The work of a message, in its coroutine.
 local function work(handling)
   local msg = handling.msg
   handling.msg = nil
-  handling.refused = not (trusted(msg) and assignable(msg))
-  if not handling.refused then
+  local taken, reason = trusted(msg)
+  if taken then taken, reason = assignable(msg) end
+  handling.refused = not taken
+  if why.trace then why.judged(reason, ao.authorities) end
+  if taken then
     install(eval, 1)
     if handling.first then handlers.once(boot.name, boot.pattern, boot.handle) end
     install(default)
     -- Scripts may put their own in its place.
-    local own = handlers.evaluate
-    if type(own) ~= "function" then own = evaluate end
-    own(msg, ao.env)
+    local theirs = handlers.evaluate
+    if type(theirs) ~= "function" then theirs = evaluate end
+    if why.trace and theirs ~= evaluate then why.trace.evaluate = "replaced" end
+    theirs(msg, ao.env)
   end
   if handling.first then run_module(ao.env) end
 end
@@ -224,7 +234,8 @@ local function result_of(handling, raised)
 end
 
 local function begin(msg, env)
-  if not definition then define(env) end
+  if not own.definition then define(env) end
+  local definition = own.definition
   restore(env)
   output.clear()
   -- A sender's tags may hide fields of the message; what the host gave is read before.
@@ -241,8 +252,6 @@ local function begin(msg, env)
 end
 
 local function handle(msg, env)
-  local path = msg["Read-Only"] == "true" and exposed.asked(msg.Tags)
-  if path then return { Output = { data = exposed.text(exposed.at(exposed.state, path)) } } end
   local handling = begin(msg, env)
   local raised, suspended, resumed = waiting.run(handling, work)
   local result = result_of(handling, raised)
@@ -253,16 +262,29 @@ local function handle(msg, env)
   return result
 end
 
+-- What a dry run asks of the environment itself, answered past the scripts; nil where nothing.
+local function answer(msg, env)
+  local path = exposed.asked(msg.Tags)
+  if path then return exposed.text(exposed.at(exposed.state, path)) end
+  local at = why.asked(msg)
+  if at then return why.explain(msg, at, function(asked) return handle(asked, env) end) end
+end
+
+local function handle_or_answer(msg, env)
+  local said = msg["Read-Only"] == "true" and answer(msg, env)
+  return said and { Output = { data = said } } or handle(msg, env)
+end
+
 -- What handles this process's messages, as its definition says.
 local machine
 
 local function machine_of(env)
-  local tags = env.Process.Tags
+  local tags = env.Process.TagArray or env.Process.Tags
   for i = 1, #tags do
     local is_device = utils.normalize(tags[i].name) == "Execution-Device"
     if is_device and tags[i].value == "lua@5.3a" and env.Module.Code then return require(".hyper") end
   end
-  return handle
+  return handle_or_answer
 end
 
 -- Handle one message; the shapes of msg, env and the result are those of the bridge to the host.

@@ -7,22 +7,22 @@
 -- told there.
 local create, resume, running, status, yield = coroutine.create, coroutine.resume, coroutine.running,
   coroutine.status, coroutine.yield
-local xpcall, error, pairs, tostring, type = xpcall, error, pairs, tostring, type
-local concat, remove, sort = table.concat, table.remove, table.sort
+local error, remove, xpcall = error, table.remove, xpcall
 local traceback = debug.traceback
 local failure = require(".failure")
+local kept = require(".kept")
+local described = require(".why").described
 
-local waiting = {
-  -- Coroutines of parked handlings, oldest first (Handlers.coroutines).
-  coroutines = {},
-}
+-- coroutines: of parked handlings, oldest first (Handlers.coroutines).
+local waiting = kept.module(".waiting", { coroutines = {} })
 
-local coroutines = waiting.coroutines
-local parked = {}     -- handlings, in step with `coroutines`
-local waits = {}      -- calls of receive that no message has answered yet, oldest first
-local current         -- the handling of the message that the host gave last
-local active          -- the handling on whose behalf code runs
-local ended, failed   -- ids of earlier handlings that ended meanwhile; what the last one raised
+-- parked: handlings, in step with `coroutines`
+-- waits: calls of receive that no message has answered yet, oldest first
+-- current: the handling of the message that the host gave last
+-- active: the handling on whose behalf code runs
+-- ended, failed: ids of earlier handlings that ended meanwhile; what the last one raised
+local own = kept.state(".waiting", { parked = {}, waits = {} })
+local coroutines, parked, waits = waiting.coroutines, own.parked, own.waits
 
 local function position(list, item)
   for i = 1, #list do
@@ -45,17 +45,17 @@ end
 -- A handling that had been parked has come to its end, its own or not.
 local function over(handling)
   unpark(handling)
-  ended = ended or {}
-  ended[#ended + 1] = handling.id
+  own.ended = own.ended or {}
+  own.ended[#own.ended + 1] = handling.id
 end
 
 -- The whole life of a handling's coroutine.
 local function conduct(handling, work)
   local ok, raised = xpcall(work, failure.caught, handling)
   if not ok then handling.failure = failure.new(raised) end
-  if handling ~= current then
+  if handling ~= own.current then
     over(handling)
-    failed = handling.failure or failed
+    own.failed = handling.failure or own.failed
   end
 end
 
@@ -63,7 +63,7 @@ end
 -- Returns what was raised (a failure) or nil, whether the handling waits, and the ids of earlier
 -- handlings that ended meanwhile or nil.
 function waiting.run(handling, work)
-  current, active, ended, failed = handling, handling, nil, nil
+  own.current, own.active, own.ended, own.failed = handling, handling, nil, nil
   local co = create(conduct)
   handling.coroutine = co
   local ok, raised = resume(co, handling, work)
@@ -72,26 +72,26 @@ function waiting.run(handling, work)
     parked[#parked + 1] = handling
     coroutines[#coroutines + 1] = co
   end
-  local resumed = ended
-  raised = not ok and failure.new(raised) or handling.failure or failed
-  current, active, ended, failed = nil, nil, nil, nil
+  local resumed = own.ended
+  raised = not ok and failure.new(raised) or handling.failure or own.failed
+  own.current, own.active, own.ended, own.failed = nil, nil, nil, nil
   return raised, suspended, resumed
 end
 
 local function owner(co)
   local at = position(coroutines, co)
-  return at and parked[at] or active
+  return at and parked[at] or own.active
 end
 
 -- What goes on when a message answers: the coroutine runs until it ends or waits again, and what
 -- it raises is raised here.
 local function answer(wait, msg)
   take_out(waits, wait)
-  local co, outer = wait.coroutine, active
+  local co, outer = wait.coroutine, own.active
   if status(co) ~= "suspended" then return end
-  active = wait.handling
+  own.active = wait.handling
   local ok, raised = resume(co, msg)
-  active = outer
+  own.active = outer
   if not ok then error(failure.new(raised, traceback(co, "")), 0) end
   if wait.handling.coroutine == co and wait.handling.failure then error(wait.handling.failure, 0) end
 end
@@ -111,19 +111,6 @@ function waiting.receive(pattern, subscribe)
   wait.withdraw = subscribe(function(msg) answer(wait, msg) end)
   waits[#waits + 1] = wait
   return resumed(wait, yield(pattern))
-end
-
-local function described(pattern, depth)
-  if type(pattern) == "string" then return pattern end
-  if type(pattern) ~= "table" then return type(pattern) end
-  if depth == 0 then return "{…}" end
-  local parts = {}
-  for key, value in pairs(pattern) do
-    local name = type(key) == "number" and "" or tostring(key) .. " = "
-    parts[#parts + 1] = name .. described(value, depth - 1)
-  end
-  sort(parts)
-  return #parts == 0 and "{}" or "{ " .. concat(parts, ", ") .. " }"
 end
 
 local function entry(handling, pattern)
@@ -164,7 +151,7 @@ end
 
 -- The handling on whose behalf code runs, nil between messages.
 function waiting.active()
-  return active
+  return own.active
 end
 
 return waiting

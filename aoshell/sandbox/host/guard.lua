@@ -134,10 +134,24 @@ getmetatable("").__metatable = false
 
 -- Without the host's own frames: their line numbers change with versions of the host.
 local traceback, gsub = debug.traceback, string.gsub
+local getinfo = debug.getinfo
 _G.debug = {
   traceback = function(...)
     local text = traceback(...)
     return type(text) == "string" and (gsub(text, "\n\thost:[^\n]*", "")) or text
+  end,
+  -- Where a script's function was written. Nothing else is told: places in the host and the
+  -- environment change with their versions, and a log must give the same wherever it is replayed.
+  getinfo = function(f)
+    if type(f) ~= "function" then error("getinfo takes a function here", 2) end
+    local info = getinfo(f, "S")
+    if info.what == "C" or info.source == "=host" or find(info.source, "^@%.") then
+      return { what = "C", source = "=[C]", short_src = "[C]", linedefined = -1, lastlinedefined = -1 }
+    end
+    return {
+      what = info.what, source = info.source, short_src = info.short_src,
+      linedefined = info.linedefined, lastlinedefined = info.lastlinedefined,
+    }
   end,
 }
 for _, name in ipairs { "python", "io", "dofile", "loadfile", "print" } do _G[name] = nil end

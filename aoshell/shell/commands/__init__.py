@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Run = Callable[["Session", str], Awaitable[Reply]]
 
 _GROUPS = (
-    *("code", "processes", "messages", "node", "remote", "shell", "traces", "wasm"),
+    *("attest", "blueprints", "checks", "code", "editor", "identities", "inspect", "messages"),
+    *("node", "processes", "record", "remote", "shell", "traces", "wasm", "watching", "why"),
     "workbench",
 )
 
@@ -35,6 +36,8 @@ class Command:
         usage: its arguments, as help writes them.
         help: the first line is the summary.
         file: whether its argument is a file's name, for completion.
+        complete: its arguments for completion, where that needs another name for them than
+            `usage` has: kinds that `shell.words` knows, or the words themselves.
     """
 
     name: str
@@ -42,17 +45,20 @@ class Command:
     help: str
     run: Run
     file: bool = False
+    complete: str = ""
 
 
 _REGISTRY: dict[str, Command] = {}
 
 
-def command(name: str, usage: str = "", *, file: bool = False) -> Callable[[Run], Run]:
+def command(
+    name: str, usage: str = "", *, file: bool = False, complete: str = ""
+) -> Callable[[Run], Run]:
     """Register a coroutine function; its docstring is its help."""
 
     def register(run: Run) -> Run:
         paragraph = re.sub(r"\n[ ]+", "\n", run.__doc__ or "").strip()
-        _REGISTRY[name] = Command(name, usage, paragraph, run, file)
+        _REGISTRY[name] = Command(name, usage, paragraph, run, file, complete)
         return run
 
     return register
@@ -76,23 +82,11 @@ async def run(session: Session, line: str) -> Reply:
     name, _, rest = line.strip()[1:].partition(" ")
     found = registry().get(name)
     if found is None:
-        raise UsageError(f"there is no command .{name}", hint=_nearest(name))
+        raise unknown(name)
     try:
         return await found.run(session, rest.strip())
     except UnicodeEncodeError:
         raise UsageError(f"what stands behind .{name} is no UTF-8 text") from None
-
-
-def find(name: str) -> Command:
-    """A command by its name, with or without the dot.
-
-    Raises:
-        UsageError: there is none.
-    """
-    name = name.removeprefix(".")
-    if name not in registry():
-        raise UsageError(f"there is no command .{name}", hint=_nearest(name))
-    return registry()[name]
 
 
 def usage(name: str) -> UsageError:
@@ -101,8 +95,10 @@ def usage(name: str) -> UsageError:
     return UsageError(f".{known.name} {known.usage}".rstrip(), hint=f".help {name}")
 
 
-def _nearest(name: str) -> str:
+def unknown(name: str) -> UsageError:
+    """The error for a command that is none; the hint names the nearest."""
     from difflib import get_close_matches
 
     close = get_close_matches(name.lower(), registry(), 1, 0.5)
-    return f"did you mean .{close[0]}?" if close else ".help lists the commands"
+    hint = f"did you mean .{close[0]}?" if close else ".help lists the commands"
+    return UsageError(f"there is no command .{name}", hint=hint)

@@ -24,7 +24,16 @@ async def load(session: Session, rest: str) -> Reply:
     """
     if not rest:
         raise usage("load")
-    program = bundle(_path(rest))
+    return await load_file(session, path_of(rest))
+
+
+async def load_file(session: Session, path: Path) -> Reply:
+    """What `.load` of a file comes to.
+
+    Raises:
+        AoError: it cannot be read, or not be sent.
+    """
+    program = bundle(path)
     note = "\n".join(lines_of(program.tree)) if program.tree.children else ""
     value: dict[str, object] = {"file": program.tree.path, "files": list(program.files)}
     code = program.source
@@ -61,7 +70,7 @@ async def publish(session: Session, rest: str) -> Reply:
         file, name = rest, ""
     if not file or rest.split()[-1] == "as":
         raise usage("publish")
-    path = _path(file.strip())
+    path = path_of(file.strip())
     program = _program(path)
     if isinstance(program, Bundle):
         refuse_bad_syntax(program)
@@ -109,7 +118,8 @@ def _program(path: Path) -> Bundle | bytes:
     return data if data.startswith(b"\0asm") else bundle(path)
 
 
-def _path(rest: str) -> Path:
+def path_of(rest: str) -> Path:
+    """The file that an argument names, in quotes or without."""
     quoted = len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "\"'"
     name = rest[1:-1] if quoted else rest
     return Path(_decoded(name)).expanduser()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Entry, ProcessInfo, Receipt, Undelivered
@@ -13,6 +13,7 @@ from aoshell.shell.commands.processes import local
 from aoshell.shell.errors_view import plain, split_error
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Answer, Reply, Table
+from aoshell.shell.render import size
 from aoshell.shell.session import Session
 
 _SHOWN = 10
@@ -55,13 +56,13 @@ async def inbox(session: Session, rest: str) -> Reply:
     count = _number(rest, "inbox") if rest else _SHOWN
     answer = await session.query(_INBOX % (count, _PREVIEW * 4))
     found = answer if isinstance(answer, dict) else {}
-    rows = found.get("rows") or []
+    rows, names = found.get("rows") or [], await session.identities.addresses()
     table = Table(
         ("#", "FROM", "ACTION", "BYTES", "DATA"),
         tuple(
             (
                 str(row["n"]),
-                short(row["from"]),
+                names.get(row["from"]) or short(row["from"]),
                 row["action"] or "-",
                 str(row["size"]),
                 _preview(row["data"]),
@@ -77,9 +78,10 @@ async def inbox(session: Session, rest: str) -> Reply:
 
 @command("messages", "[PROCESS] [--last N]")
 async def messages(session: Session, rest: str) -> Reply:
-    """Show the last slots of a process (20 by default).
+    """Show the last slots of a process (20 by default), and what each cost.
 
-    Below them stands what could not be delivered, and why."""
+    MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Below them stands what
+    could not be delivered, and why."""
     words, last = rest.split(), _LAST
     if "--last" in words:
         at = words.index("--last")
@@ -92,14 +94,16 @@ async def messages(session: Session, rest: str) -> Reply:
     kept: tuple[Undelivered, ...] = ()
     if "local" in session.node.capabilities:
         kept = tuple(await local(session).undelivered(process.id))[-last:]
-    rows = tuple(_row(message, result) for message, result in entries)
+    names = await session.identities.addresses()
+    rows = tuple(_row(message, result, names) for message, result in entries)
     table = Table(
-        ("SLOT", "ACTION", "FROM", "OUTCOME", "MS", "GAS", "ID"),
+        ("SLOT", "ACTION", "FROM", "OUTCOME", "MS", "MEMORY", "GAS", "ID"),
         (*rows, *(_kept_row(one) for one in kept)),
-        frozenset({"SLOT", "MS", "GAS"}),
+        frozenset({"SLOT", "MS", "MEMORY", "GAS"}),
     )
-    if not any(result and result.gas for _, result in entries):
-        table = table.without("GAS")
+    for column, used in (("MEMORY", "memory"), ("GAS", "gas")):
+        if not any(getattr(result, used) for _, result in entries if result):
+            table = table.without(column)
     value = [message_value(message, result) for message, result in entries]
     return Reply({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
 
@@ -166,16 +170,25 @@ async def _entries(
     total = await session.node.slots(process.id)
     first = max(0, total - last)
     scheduled = await session.node.schedule(process.id, first, total - 1) if total else ()
-    computed: dict[tuple[int, int], Result] = {}
-    after = first - 1
-    while after < total - 1:
-        page: Sequence[Entry] = await session.node.results(process.id, after, _PAGE)
-        results = [entry.result for entry in page if entry.result]
-        computed |= {(result.slot, result.tick): result for result in results}
-        if not results or results[-1].slot <= after:
-            break
-        after = results[-1].slot
+    computed = {
+        (entry.result.slot, entry.result.tick): entry.result
+        async for entry in computed_of(session, process.id, first - 1)
+        if entry.result
+    }
     return [(message, computed.get(_place(message))) for message in scheduled]
+
+
+async def computed_of(session: Session, process: str, after: int = -1) -> AsyncIterator[Entry]:
+    """All that is computed of a process behind a slot."""
+    last = await session.node.slots(process) - 1
+    while after < last:
+        page = await session.node.results(process, after, _PAGE)
+        for entry in page:
+            yield entry
+        slots = [entry.result.slot for entry in page if entry.result]
+        if not slots or slots[-1] <= after:
+            return
+        after = slots[-1]
 
 
 def _place(message: Message) -> tuple[int, int]:
@@ -188,7 +201,7 @@ def _slot(message: Message) -> str:
     return f"{slot}+{tick}" if tick else str(slot)
 
 
-def _row(message: Message, result: Result | None) -> tuple[str, ...]:
+def _row(message: Message, result: Result | None, names: dict[str, str]) -> tuple[str, ...]:
     outcome = "pending" if result is None else result.outcome
     if result and result.suspended:
         outcome = "waits"
@@ -197,9 +210,10 @@ def _row(message: Message, result: Result | None) -> tuple[str, ...]:
     return (
         _slot(message),
         message.tag("Action", "-"),
-        short(message.from_),
+        names.get(message.from_) or short(message.from_),
         outcome,
         f"{result.milliseconds:.1f}" if result else "-",
+        size(result.memory) if result else "-",
         str(result.gas or "-") if result else "-",
         short(message.id) or "cron",
     )
@@ -211,6 +225,7 @@ def _kept_row(kept: Undelivered) -> tuple[str, ...]:
         kept.message.tag("Action", "-"),
         short(kept.message.from_),
         f"not delivered to {short(kept.message.target)}: {kept.reason}",
+        "-",
         "-",
         "-",
         short(kept.message.id),
@@ -231,6 +246,7 @@ def message_value(message: Message, result: Result | None) -> dict[str, object]:
         "output": _printed(result) if result else "",
         "suspended": result.suspended if result else False,
         "ms": result.milliseconds if result else None,
+        "memory": result.memory if result else 0,
         "gas": result.gas if result else 0,
     }
 

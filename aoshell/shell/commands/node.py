@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from aoshell.errors import UsageError
-from aoshell.nodes.base import Limits
+from aoshell.nodes.base import Limits, Verify
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.commands.remote import remote
@@ -31,10 +31,11 @@ async def node(session: Session, rest: str) -> Reply:
 def _unsigned(session: Session) -> str:
     if not session.remote:
         return ""
-    return "refused (.verify on)" if remote(session).verify else "taken (.verify off)"
+    level = remote(session).verify
+    return f"{'taken' if level is Verify.OFF else 'refused'} (.verify {level.value})"
 
 
-@command("limits", "[NAME VALUE]")
+@command("limits", "[NAME VALUE]", complete="seconds|memory|pushes|gas|network on|off")
 async def limits(session: Session, rest: str) -> Reply:
     """Show what a process may use, or change it from now on.
 

@@ -46,7 +46,7 @@ async def ps(session: Session, rest: str) -> Reply:
     return Reply([process_value(info) for info in processes], table=table)
 
 
-@command("attach", "NAME|ID")
+@command("attach", "NAME|ID", complete="PROCESS")
 async def attach(session: Session, rest: str) -> Reply:
     """Send the lines that follow to another process.
 
@@ -129,7 +129,7 @@ async def import_(session: Session, rest: str) -> Reply:
     return Reply(process_value(info), text=info.id, note=f".attach {info.name or info.id[:8]}")
 
 
-@command("delete", "NAME|ID [--yes]")
+@command("delete", "NAME|ID [--yes]", complete="PROCESS [--yes]")
 async def delete(session: Session, rest: str) -> Reply:
     """Forget a process and its log, for good.
 

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Protocol, cast
 
 from aoshell.errors import Unsupported, UsageError
-from aoshell.nodes.base import RemoteVerbs
+from aoshell.nodes.base import RemoteVerbs, Verify
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.pins import use_pin
 from aoshell.shell.session import Session
 
 
@@ -50,19 +51,28 @@ async def doctor(session: Session, rest: str) -> Reply:
     return Reply(value, table=table, note="\n".join(hints), ok=all(one.ok for one in found))
 
 
-@command("verify", "[on|off]")
+_TAKEN = {
+    Verify.OFF: "answers without a signature are taken, and said to be so",
+    Verify.ON: "answers without a signature are refused",
+    Verify.ATTESTED: "answers of any other key than the attested one are refused",
+}
+
+
+@command("verify", "[on|off|attested]")
 async def verify(session: Session, rest: str) -> Reply:
     """Refuse answers that the node does not sign, or take them again.
 
-    An answer whose signature is bad is refused always.
+    An answer whose signature is bad is refused always. With attested, each must be signed by the
+    key that .attest has found in a report, and nothing that it does not cover is shown.
     """
     node = remote(session, ".verify-log checks a log of this one")
-    if rest not in ("", "on", "off"):
-        raise UsageError(f"verify cannot be {rest}", hint="on or off")
+    if rest and rest not in [level.value for level in Verify]:
+        raise UsageError(f"verify cannot be {rest}", hint="off, on or attested")
+    if rest == Verify.ATTESTED.value:
+        use_pin(session, node)
     if rest:
-        node.verify = rest == "on"
-    said = "refused" if node.verify else "taken, and said to be so"
-    return Reply({"verify": node.verify}, text=f"answers without a signature are {said}")
+        node.verify = Verify(rest)
+    return Reply({"verify": node.verify.value}, text=_TAKEN[node.verify])
 
 
 @command("signature")
@@ -107,7 +117,7 @@ async def now(session: Session, rest: str) -> Reply:
     KEY may lead further down: balances/ADDRESS."""
     if "now" not in session.node.capabilities:
         raise Unsupported(
-            "only HyperBEAM tells the state of a process", hint=".dryrun CODE reads it by Lua"
+            "this node does not tell the state of a process", hint=".dryrun CODE reads it by Lua"
         )
     found = await cast(_States, session.node).now(session.attached.id, rest)
     if isinstance(found, str):

@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
-from aoshell.shell.commands import Command, command, find, registry, usage
+from difflib import get_close_matches
+from textwrap import fill
+
+from aoshell.errors import UsageError
+from aoshell.shell import reference
+from aoshell.shell.commands import Command, command, registry, unknown, usage
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
 
+_WIDEST = 44  # columns of the commands' forms, in the list of all
+_WIDTH = 96
 
-@command("help", "[COMMAND]")
+
+@command("help", "[COMMAND|FUNCTION]")
 async def help_(_: Session, rest: str) -> Reply:
-    """Say what the commands do."""
+    """Say what the commands do, or a function of a process: .help send, .help ao.send, .help ao."""
     if rest:
-        known = find(rest)
-        return Reply(_value(known), text=f"{_form(known)}\n\n{known.help}")
+        return _told(rest)
     forms = {name: _form(known) for name, known in registry().items()}
-    width = max(map(len, forms.values()))
+    width = min(_WIDEST, max(map(len, forms.values())))
     lines = [
         f"{forms[name]:{width}}  {known.help.splitlines()[0]}" for name, known in registry().items()
     ]
     lines += ["", "Whatever else is typed is Lua, evaluated in the attached process."]
     return Reply([_value(known) for known in registry().values()], text="\n".join(lines))
+
+
+def _told(name: str) -> Reply:
+    """Help on all that has this name: a command may be called like a function."""
+    known = registry().get(name.removeprefix("."))
+    entry = None if name.startswith(".") else reference.find(name)
+    inside = [f"{name}.{one}" for one in sorted(reference.below(name))]
+    if not known and not entry and not inside:
+        raise _unknown(name)
+    parts = [f"{_form(known)}\n\n{known.help}"] if known else []
+    parts += [f"{entry.signature}\n\n{fill(entry.help, _WIDTH)}"] if entry else []
+    parts += ["\n".join(map(_summary, inside))] if inside else []
+    value: dict[str, object] = {"name": name}
+    value |= _value(known) if known else {}
+    value |= {"function": {"signature": entry.signature, "help": entry.help}} if entry else {}
+    value |= {"functions": inside} if inside else {}
+    return Reply(value, text="\n\n".join(parts))
+
+
+def _summary(name: str) -> str:
+    entry = reference.find(name)
+    return f"{entry.signature}\n    {entry.summary}" if entry else name
+
+
+def _unknown(name: str) -> UsageError:
+    if name.startswith("."):
+        return unknown(name.removeprefix("."))
+    close = get_close_matches(name, [*reference.entries(), *registry()], 1, 0.6)
+    hint = f"did you mean .help {close[0]}?" if close else ".help lists the commands"
+    return UsageError(f"there is no help on {name}", hint=hint)
 
 
 @command("exit")

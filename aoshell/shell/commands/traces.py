@@ -13,6 +13,7 @@ from aoshell.shell.commands.workbench import bench
 from aoshell.shell.errors_view import plain, split_error
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply
+from aoshell.shell.render import size
 from aoshell.shell.session import Session
 
 _WIDTH = 60
@@ -100,7 +101,7 @@ def _value(hop: Hop) -> dict[str, object]:
 
 @command("log", "SLOT")
 async def log(session: Session, rest: str) -> Reply:
-    """Show a slot of the attached process whole: the message, and what it did."""
+    """Show a slot of the attached process whole: the message, what it did, and what that cost."""
     if not rest.isdecimal():
         raise usage("log")
     process, slot = session.attached.id, int(rest)
@@ -123,7 +124,10 @@ def _shown(message: Message, result: Result) -> list[str]:
         )
     lines += [f"  caused by {message.pushed_for}"] if message.pushed_for else []
     lines += _tags(message.tags) + _data(message.data)
-    lines.append(f"result {result.outcome}, {result.milliseconds:.1f} ms, {result.memory} bytes")
+    cost = [f"{result.milliseconds:.1f} ms"]
+    cost += [f"{size(result.memory)} of memory"] if result.memory else []
+    cost += [f"{result.gas} gas"] if result.gas else []
+    lines.append(f"result {result.outcome}, {', '.join(cost)}")
     lines += [
         f"  {line}" for line in (result.output or result.error).rstrip("\n").split("\n") if line
     ]

@@ -90,7 +90,7 @@ async def snapshot(session: Session, rest: str) -> Reply:
     return Reply(dict(marks), table=table) if rows else Reply({}, text="nothing is remembered")
 
 
-@command("restore", "NAME")
+@command("restore", "NAME", complete="SNAPSHOT")
 async def restore(session: Session, rest: str) -> Reply:
     """Go back to what .snapshot remembered; what came behind it is taken back, as by .undo."""
     process = session.attached

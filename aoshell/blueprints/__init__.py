@@ -1,0 +1,136 @@
+"""Blueprints: ready handlers to load into a process, and which of them were loaded before.
+
+A name stands for a file NAME.lua of the user's own folder or, where there is none, one that comes
+with aoshell. Their hashes are remembered, so that a name does not come to mean another program
+unnoticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.protocol.encoding import b64url
+
+SHIPPED = Path(__file__).parent
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+_ADDED = re.compile(
+    rb"""\bHandlers\s*\.\s*(?:add|append|prepend|once)\s*\(\s*(["'])((?:(?!\1)[^\\\n])+)\1"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is remembered of a blueprint.
+
+    Attributes:
+        hash: base64url SHA-256 of what is evaluated, 43 characters.
+        size: bytes of that.
+        handlers: names of the handlers that its text adds, in order.
+    """
+
+    hash: str
+    size: int
+    handlers: tuple[str, ...]
+
+    @classmethod
+    def of(cls, source: bytes) -> Facts:
+        found = (name.decode("utf-8", "replace") for _quote, name in _ADDED.findall(source))
+        digest = b64url(hashlib.sha256(source).digest())
+        return cls(digest, len(source), tuple(dict.fromkeys(found)))
+
+
+def path_of(name: str, folder: Path) -> Path:
+    """The file of a name, the user's own first.
+
+    Raises:
+        AoError: stage "blueprint", there is none.
+    """
+    if NAME.fullmatch(name):
+        for place in (folder, SHIPPED):
+            path = place / f"{name}.lua"
+            if path.is_file():
+                return path
+    known = ", ".join(sorted(names(folder)))
+    raise AoError(
+        f"there is no blueprint {name}",
+        stage="blueprint",
+        hint=f"there are {known}; {folder} is for your own",
+    )
+
+
+def names(folder: Path) -> set[str]:
+    """All names there are."""
+    return {name for place in (folder, SHIPPED) for name in _named(place)}
+
+
+def _named(folder: Path) -> Iterator[str]:
+    for path in folder.glob("*.lua"):
+        if NAME.fullmatch(path.stem):
+            yield path.stem
+
+
+def differences(before: Facts, now: Facts) -> list[str]:
+    """What a blueprint is that has changed, line by line."""
+    lines = [f"before  {before.hash}, {before.size} bytes", f"now     {now.hash}, {now.size} bytes"]
+    for said, these, others in (
+        ("new handlers", now.handlers, before.handlers),
+        ("handlers that are gone", before.handlers, now.handlers),
+    ):
+        missing = [name for name in these if name not in others]
+        lines += [f"{said}: {', '.join(missing)}"] if missing else []
+    return lines
+
+
+class Pins:
+    """Which blueprint each name stood for when it was loaded last, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def get(self, name: str) -> Facts | None:
+        """What a name stood for; None where it was not loaded yet. Raises AoError."""
+        found = self._read().get(name)
+        if found is None:
+            return None
+        match found:
+            case {"hash": str(digest), "size": int(size), "handlers": list(added)}:
+                return Facts(digest, size, tuple(str(name) for name in added))
+        raise self._damaged()
+
+    def put(self, name: str, facts: Facts) -> None:
+        """Remember what a name stands for. Raises AoError."""
+        content = json.dumps({**self._read(), name: asdict(facts)}, indent=1)
+        partial = self._path.with_suffix(".new")
+        try:
+            partial.write_text(content, encoding="ascii")
+            partial.replace(self._path)
+        except OSError as error:
+            what = f"{self._path} cannot be written: {error.strerror or error}"
+            raise AoError(what, stage="blueprint") from error
+
+    def _read(self) -> Mapping[str, Mapping[str, object]]:
+        try:
+            found = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            what = f"{self._path} cannot be read: {error.strerror or error}"
+            raise AoError(what, stage="blueprint") from error
+        except ValueError as error:
+            raise self._damaged() from error
+        if not isinstance(found, dict):
+            raise self._damaged()
+        return found
+
+    def _damaged(self) -> AoError:
+        return AoError(
+            f"{self._path} does not say which blueprints were loaded",
+            stage="blueprint",
+            hint="move it away: then each counts as loaded for the first time",
+        )

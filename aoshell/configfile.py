@@ -1,0 +1,62 @@
+"""The config file, `config.toml`: read once by whoever needs a part of it, and never written.
+
+`profile` and `[profiles]` say which node (`profiles`); `[shell]` is about the prompt.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from aoshell.errors import AoError
+
+KEYS = ("profile", "profiles", "shell")  # what may stand at its top
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """What the file says, {} where there is none.
+
+    Raises:
+        AoError: stage "config"; it names file and line.
+    """
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        what = f"{path} cannot be read: {error.strerror or error}"
+        raise AoError(what, stage="config", hint="look at who may read it") from error
+    if not content:
+        return {}
+    import tomllib
+
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        what = f"is no UTF-8 text (at line {line})"
+    except tomllib.TOMLDecodeError as error:
+        last = len(content.splitlines())
+        what = str(error).replace("end of document", f"line {last}, the end")
+    except RecursionError:
+        what = "is nested too deeply"
+    raise AoError(f"{path}: {what}", stage="config", hint="it is TOML: docs/remote.md shows one")
+
+
+def line_of(path: Path, table: str, key: str) -> int:
+    """The line on which a key of a table stands, 0 where it is not found.
+
+    TOML's reader keeps no places, and a file may spell a key in ways that are not looked for here.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return 0
+    now, wanted = "", f"{table}.{key}".strip(".")
+    for number, line in enumerate(lines, 1):
+        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+            now = header[1]
+            continue
+        found = re.match(r"""\s*["']?([\w.-]+)["']?\s*=""", line)
+        if found and f"{now}.{found[1]}".strip(".") == wanted:
+            return number
+    return 0

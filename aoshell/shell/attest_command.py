@@ -1,0 +1,207 @@
+"""`aoshell attest`: its flags, and what it shows.
+
+Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE (no evidence included), 2 misused. It needs no home and
+takes no lock: a shell may be running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from aoshell.attest.evidence import Collateral, Evidence, load
+from aoshell.attest.verify import CHECKS, explain
+from aoshell.errors import AoError, UsageError
+from aoshell.settings import Settings
+from aoshell.shell import attesting
+from aoshell.shell.attest_view import open_to_others, view
+from aoshell.shell.attesting import Trial, Wishes
+from aoshell.shell.pins import Pins
+from aoshell.shell.render import clean, writer
+
+CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
+MISUSED = 2
+NO_EVIDENCE = "EVIDENCE_UNAVAILABLE"
+
+Ask: TypeAlias = Callable[[str, str], Awaitable[Evidence]]
+"""Asks a node, by its URL, for evidence with a challenge."""
+
+
+def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | None = None) -> int:
+    """Check evidence as a command line asks for it; the exit code.
+
+    Args:
+        test_roots: as in `attest.verify.verify()`, for tests only.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks is shown escaped.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    say, note = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
+    try:
+        given = _parser().parse_args(arguments)
+        if given.explain:
+            say(_explained(given.explain) + "\n")
+            return 0
+        target = _target(given.target)
+        trial = asyncio.run(_tried(target, given, ask, test_roots))
+        if isinstance(trial, AoError):
+            say(_nothing(trial, given.json) + "\n")
+            return CODES["INCONCLUSIVE"]
+        for warning in _warnings(target, trial):
+            note(clean(warning, colour=False) + "\n")
+        whole = json.dumps(trial.verdict.as_json()) if given.json else ""
+        say((whole or view(trial, _trust(trial, target))) + "\n")
+        if given.save:
+            attesting.keep(given.save, trial)
+    except SystemExit as leaving:  # argparse, which has said what there is to say
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    except AoError as error:
+        note(clean(str(error), colour=False) + "\n")
+        return MISUSED
+    return CODES[trial.verdict.verdict]
+
+
+async def _tried(
+    target: str, given: argparse.Namespace, ask: Ask, test_roots: Mapping[str, str] | None
+) -> Trial | AoError:
+    """A verdict, or why a node gave no evidence."""
+    wishes = _wishes(given)
+    settings = _settings()
+    attesting.policy_of(settings, wishes.policy)  # a bad one is told before anybody is asked
+    if attesting.is_url(target):
+        try:
+            evidence = await ask(target, attesting.new_challenge())
+        except UsageError:
+            raise
+        except AoError as error:
+            return error
+    else:
+        evidence = load(attesting.content(target))
+    return await attesting.judge(evidence, settings, wishes, test_roots=test_roots)
+
+
+def _target(target: str | None) -> str:
+    if not target:
+        raise UsageError(
+            "what is to be attested is missing",
+            hint="aoshell attest URL|FILE, or --explain CHECK",
+        )
+    return target
+
+
+def _settings() -> Settings | None:
+    try:
+        return Settings.find()
+    except AoError:
+        return None
+
+
+def _wishes(given: argparse.Namespace) -> Wishes:
+    files = (given.vek, given.chain, given.crl)
+    contents = (
+        attesting.content(name, attesting.LARGEST_COLLATERAL) if name else b"" for name in files
+    )
+    return Wishes(
+        Collateral(*contents),
+        given.at,
+        given.policy,
+        given.report_data,
+        given.measurement,
+        given.offline,
+    )
+
+
+def _explained(name: str) -> str:
+    try:
+        return explain(name)
+    except KeyError:
+        known = ", ".join(one.name for one in CHECKS)
+        raise UsageError(f"there is no check {name}", hint=f"there are {known}") from None
+
+
+def _nothing(why: AoError, as_json: bool) -> str:
+    """The answer where a node gave no evidence at all."""
+    if not as_json:
+        return clean(f"INCONCLUSIVE: there is no evidence\n{why}", colour=False)
+    detail = f"{why.what} → {why.hint}" if why.hint else why.what
+    check = {"name": "evidence", "status": "INCONCLUSIVE", "error": NO_EVIDENCE, "detail": detail}
+    return json.dumps(
+        {"verdict": "INCONCLUSIVE", "checks": [check], "report": {}, "evidence_id": ""}
+    )
+
+
+def _warnings(target: str, trial: Trial) -> list[str]:
+    """What is to be said besides the verdict: loud, and in JSON's way nowhere."""
+    said = []
+    if attesting.is_url(target) and (warning := open_to_others(target)):
+        said.append(warning)
+    settings = _settings()
+    if settings and attesting.is_url(target):
+        try:
+            known = Pins(settings).get(trial.evidence.origin)
+        except AoError as error:
+            return [*said, str(error)]
+        found = (trial.verdict.address, trial.measurement.hex())
+        said += [f"CHANGED: {change}" for change in (known.changes(*found) if known else ())]
+    return said
+
+
+def _trust(trial: Trial, target: str) -> str:
+    """What to do about software without a name."""
+    found = trial.measurement.hex()
+    return f"once you know what that is: aoshell attest {target} --measurement {found}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "aoshell attest",
+        usage="aoshell attest NODE|FILE [flags]",
+        description="Is this node, or this report, what it says it is? (docs/attest.md)",
+        epilog="Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 for a command line that is none.",
+        allow_abbrev=False,
+    )
+    flag = parser.add_argument
+    what = "a URL, a report (raw or JSON), or a kept answer"
+    flag("target", nargs="?", metavar="NODE|FILE", help=what)
+    flag("--vek", metavar="FILE", help="certificate of the signing key (VCEK or VLEK)")
+    flag("--chain", metavar="FILE", help="the two certificates above it")
+    flag("--crl", metavar="FILE", help="AMD's list of revoked certificates")
+    flag("--at", type=moment, metavar="TIME", help="as of then: 2026-03-01[T12:00], or seconds")
+    flag("--policy", default="", metavar="FILE", help="instead of attest.toml and .trust")
+    flag("--report-data", type=octets(64), default=b"", metavar="HEX", help="what it must hold")
+    flag("--measurement", type=octets(48), default=b"", metavar="HEX", help="what it must be")
+    flag("--offline", action="store_true", help="ask nobody but the node")
+    flag("--json", action="store_true", help="one object (docs/json.md)")
+    flag("--save", metavar="FILE", help="keep the node's answer, for others to check")
+    flag("--explain", metavar="CHECK", help="what a check or an error is about")
+    return parser
+
+
+def moment(said: str) -> int:
+    """Seconds since the Unix epoch of a time; without a zone it is UTC."""
+    if re.fullmatch("[0-9]{1,12}", said):
+        return int(said)
+    try:
+        when = datetime.fromisoformat(said)
+        zoned = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return int(zoned.timestamp())
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{said!r} is no time, like 2026-03-01T12:00") from None
+
+
+def octets(size: int) -> Callable[[str], bytes]:
+    """Reads so many bytes in hexadecimal."""
+
+    def read(said: str) -> bytes:
+        if not re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", said):
+            raise argparse.ArgumentTypeError(f"{2 * size} hexadecimal digits are due")
+        return bytes.fromhex(said)
+
+    return read

@@ -1,0 +1,188 @@
+"""Attestation for the shell and for `aoshell attest`: from evidence, and files that a user names,
+to a verdict.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from aoshell.attest import evidence as kept
+from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.kds import Fetch, Kds, fetch
+from aoshell.attest.policy import LARGEST as LARGEST_POLICY
+from aoshell.attest.policy import Policy, load
+from aoshell.attest.verify import Verdict, verify
+from aoshell.errors import UsageError
+from aoshell.protocol.encoding import b64url
+from aoshell.settings import Settings
+from aoshell.shell.pins import Trusted
+
+LARGEST_COLLATERAL = 2 << 20  # bytes of a file; what is in it has closer bounds of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a user asks for besides.
+
+    Attributes:
+        have: collateral of the user's own, which comes before any other.
+        at: time of evaluation, seconds since the Unix epoch; None for now.
+        policy: a file; "" for that of the config folder and what `.trust` named.
+        report_data, measurement: what the report must hold, b"" for no wish.
+        offline: ask nobody but the node.
+    """
+
+    have: Collateral = field(default_factory=Collateral)
+    at: int | None = None
+    policy: str = ""
+    report_data: bytes = b""
+    measurement: bytes = b""
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A verdict, and what it was reached with.
+
+    Attributes:
+        problems: why collateral could not be had, for people; () where nobody was asked.
+        at: time of evaluation, seconds since the Unix epoch.
+    """
+
+    verdict: Verdict
+    evidence: Evidence
+    collateral: Collateral
+    problems: tuple[str, ...]
+    at: int
+
+    @property
+    def measurement(self) -> bytes:
+        """Of the software, b"" where the report cannot be read."""
+        return self.verdict.report.measurement if self.verdict.report else b""
+
+
+async def judge(
+    evidence: Evidence,
+    settings: Settings | None,
+    wishes: Wishes,
+    *,
+    test_roots: Mapping[str, str] | None = None,
+    asking: Fetch = fetch,
+) -> Trial:
+    """What is to be thought of evidence.
+
+    Args:
+        settings: None where there is no home: then nothing is kept, and the defaults count.
+        test_roots: as in `attest.verify.verify()`, for tests only.
+        asking: how AMD's service is asked.
+
+    Raises:
+        UsageError: a file that was named cannot be read.
+        AoError: stage "policy", a policy file cannot be used.
+    """
+    at = int(time.time()) if wishes.at is None else wishes.at
+    policy = policy_of(settings, wishes.policy)
+    folder = settings.cache / "attest" if settings else None
+    kds = Kds(folder, None if wishes.offline else asking, test_roots=test_roots)
+    gathered = await kds.gather(evidence, wishes.have, at)
+    verdict = verify(
+        evidence,
+        gathered.collateral,
+        policy,
+        at,
+        report_data=wishes.report_data,
+        measurement=wishes.measurement,
+        test_roots=test_roots,
+    )
+    problems = () if wishes.offline else gathered.problems
+    return Trial(verdict, evidence, gathered.collateral, problems, at)
+
+
+def policy_of(settings: Settings | None, name: str) -> Policy:
+    """The policy in a file; without a name that of the config folder, if there is one, and what
+    `.trust` named besides.
+
+    Raises:
+        UsageError: it cannot be read.
+        AoError: stage "policy", it is no policy.
+    """
+    if name:
+        return load(content(name, LARGEST_POLICY), name)
+    if settings is None:
+        return Policy()
+    path = policy_file(settings)
+    policy = load(content(str(path), LARGEST_POLICY), str(path)) if exists(path) else Policy()
+    named = {image.name for image in policy.trusted}
+    more = [image for image in Trusted(settings).images() if image.name not in named]
+    return replace(policy, trusted=(*policy.trusted, *more))
+
+
+def policy_file(settings: Settings) -> Path:
+    """The user's own policy."""
+    return settings.config / "attest.toml"
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file. What cannot be looked at is not taken for missing.
+
+    Raises:
+        UsageError: that is so.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise _unreadable(str(path), error) from None
+    return True
+
+
+def content(name: str, most: int = kept.LARGEST) -> bytes:
+    """A file that was named, cut off one byte behind the most that anybody takes.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        with Path(name).expanduser().open("rb") as file:
+            return file.read(most + 1)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: Exception) -> UsageError:
+    why = (isinstance(error, OSError) and error.strerror) or str(error)
+    return UsageError(f"{name} cannot be read: {why}", hint="look at its name, and who may read it")
+
+
+def is_url(target: str) -> bool:
+    """Whether a node is meant rather than a file."""
+    return target.lower().startswith(("http://", "https://"))
+
+
+def new_challenge() -> str:
+    """32 random bytes in base64url, for a node to sign."""
+    return b64url(secrets.token_bytes(32))
+
+
+def keep(name: str, trial: Trial) -> None:
+    """Write a node's answer, and what it was checked against, to a new file.
+
+    Raises:
+        UsageError: there is no answer to keep, or it cannot be written.
+    """
+    if trial.evidence.answer is None:
+        raise UsageError("only a node's answer is kept", hint="this evidence is a file already")
+    path = Path(name).expanduser()
+    try:
+        with path.open("xb") as file:
+            file.write(kept.save(trial.evidence, trial.collateral))
+    except FileExistsError:
+        raise UsageError(f"{path} exists already", hint="name a file that does not") from None
+    except (OSError, ValueError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise UsageError(f"{path} cannot be written: {why}", hint="name another file") from None

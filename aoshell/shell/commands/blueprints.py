@@ -1,0 +1,144 @@
+"""What a process is given ready-made: .load-blueprint, .update."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from aoshell.blueprints import SHIPPED, Facts, Pins, differences, names, path_of
+from aoshell.errors import AoError, Unsupported
+from aoshell.protocol.message import text
+from aoshell.shell.bundle import bundle, refuse_bad_syntax
+from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.processes import local
+from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.render import size
+from aoshell.shell.session import Session
+
+_VERSION = """
+local known, environment = pcall(require, ".environment")
+return require("json").encode({ environment = known and tostring(environment) or "" })
+"""
+
+
+def _folders() -> tuple[Path, Pins]:
+    """The user's own blueprints, and what was loaded before."""
+    from aoshell.settings import Settings
+
+    settings = Settings.find()
+    return settings.config / "blueprints", Pins(settings.state / "blueprints.json")
+
+
+@command("load-blueprint", "[NAME|FILE] [--show] [--yes]", file=True)
+async def load_blueprint(session: Session, rest: str) -> Reply:
+    """Load ready handlers into the attached process; without a name, list those there are.
+
+    Names are files in blueprints/ of the config folder, and token, chatroom, voting, staking. What
+    it adds is shown first; --show shows all of it and loads nothing. Which program a name stands
+    for is remembered: for another one under the same name it asks, and a script says --yes.
+    """
+    given, flags = _arguments(rest)
+    if flags and not given:
+        raise usage("load-blueprint")
+    folder, pins = _folders()
+    if not given:
+        return _listed(folder, pins)
+    name, path = _found(given, folder)
+    program = bundle(path)
+    refuse_bad_syntax(program)
+    facts = Facts.of(program.source)
+    origin = "comes with aoshell" if path.parent == SHIPPED else str(path)
+    value = {"name": name, "origin": origin, **asdict(facts)}
+    if "--show" in flags:
+        return Reply(value, text="\n".join(program.files.values()).rstrip("\n"))
+    session.front.feed(_summary(name, origin, facts))
+    await _agree(session, name, pins.get(name), facts, "--yes" in flags)
+    answer = await session.evaluate(text(program.source), program.files, shown="")
+    if answer.ok:
+        pins.put(name, facts)
+    return Reply(value, answer=answer, ok=answer.ok)
+
+
+def _arguments(rest: str) -> tuple[str, set[str]]:
+    """A name or file, which may hold blanks, and the flags behind it."""
+    flags: set[str] = set()
+    while (last := rest.rpartition(" ")[2]) in ("--show", "--yes"):
+        flags.add(last)
+        rest = rest.removesuffix(last).rstrip()
+    return rest, flags
+
+
+def _found(reference: str, folder: Path) -> tuple[str, Path]:
+    """What it is remembered by, and its file."""
+    if "/" in reference or reference.endswith(".lua"):
+        path = Path(reference).expanduser().absolute()
+        return str(path), path
+    return reference, path_of(reference, folder)
+
+
+def _summary(name: str, origin: str, facts: Facts) -> str:
+    return (
+        f"{name}: {size(facts.size)}, {origin}\n"
+        f"  hash      {facts.hash}\n"
+        f"  handlers  {', '.join(facts.handlers) or 'none that its text names'}"
+    )
+
+
+async def _agree(session: Session, name: str, before: Facts | None, now: Facts, sure: bool) -> None:
+    """Raises AoError where a name stands for another program than before and nobody agrees."""
+    if before is None or before.hash == now.hash:
+        return
+    changed = [f"{name} is not what was loaded before:", *differences(before, now)]
+    session.front.feed("\n  ".join(changed))
+    if not sure and not await session.front.confirm("Load it all the same? [y/N] "):
+        raise AoError(
+            f"{name} has changed since it was loaded ({before.hash} is now {now.hash});"
+            " nothing was loaded",
+            stage="blueprint",
+            hint=f".load-blueprint {name} --show shows it, --yes loads it",
+        )
+
+
+def _listed(folder: Path, pins: Pins) -> Reply:
+    rows, value = [], []
+    for name in sorted(names(folder)):
+        path = path_of(name, folder)
+        facts = Facts.of(bundle(path).source)
+        before = pins.get(name)
+        state = "-" if before is None else "loaded" if before.hash == facts.hash else "changed"
+        origin = "aoshell" if path.parent == SHIPPED else "yours"
+        rows.append((name, origin, state, ", ".join(facts.handlers)))
+        value.append({"name": name, "origin": origin, "state": state, **asdict(facts)})
+    return Reply(value, table=Table(("NAME", "FROM", "STATE", "HANDLERS"), tuple(rows)))
+
+
+@command("update")
+async def update(session: Session, rest: str) -> Reply:
+    """Move the attached process to the newest environment, by a message in its log.
+
+    Its state stays, and its handlers. What scripts took out of the environment before (functions,
+    .bint, .crypto) stays as it was.
+    """
+    if rest:
+        raise usage("update")
+    local(session)
+    from aoshell.sandbox import environment
+
+    sources = environment.sources()
+    newest, before = environment.version(sources), await _version(session)
+    value = {"before": before, "environment": newest}
+    if before == newest:
+        return Reply(value, text=f"it has the newest environment already, {newest}")
+    answer = await session.evaluate(text(environment.update(sources)), shown="")
+    return Reply(value, answer=answer, ok=answer.ok)
+
+
+async def _version(session: Session) -> str:
+    found = await session.query(_VERSION)
+    if isinstance(found, dict) and found.get("environment"):
+        return str(found["environment"])
+    raise Unsupported(
+        "this process cannot be moved: its module brings an environment of its own, or it was made"
+        " before there was .update",
+        hint="spawn a new one, and load its files there",
+    )

@@ -1,0 +1,114 @@
+"""What would fail on a network: .check."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+
+from aoshell.check.checker import check_bundle
+from aoshell.check.finding import TARGETS, Finding
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.base import ProcessInfo
+from aoshell.protocol.message import raw, text
+from aoshell.shell.bundle import Node, bundle, unbundle
+from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.code import path_of
+from aoshell.shell.commands.messages import computed_of
+from aoshell.shell.lua import syntax_error
+from aoshell.shell.outcome import Reply
+from aoshell.shell.session import Session
+
+_TARGET = re.compile(r"(?:^|\s)--target(?:[ =]+(\S+))?(?=\s|\Z)")
+
+
+@command("check", "[--target legacy|hyperbeam] FILE|PROCESS", file=True)
+async def check(session: Session, rest: str) -> Reply:
+    """Say what works here and would fail on a network, with file and line; run nothing.
+
+    A FILE is looked at with the local files that it requires, a PROCESS with the files that were
+    loaded into it and all other lines that went well. legacy is aos on the legacy network,
+    hyperbeam is hyper-aos; without --target it is both. Errors make a script fail, warnings and
+    notes do not.
+    """
+    targets, name = _wanted(rest)
+    sources, modules = await _sources(session, name)
+    found: dict[Finding, list[str]] = {}
+    for target in targets:
+        for one in check_bundle(sources, target, modules):
+            found.setdefault(one, []).append(target)
+    lines = [line for one, where in found.items() for line in _told(one, where, sources, targets)]
+    count = Counter(one.severity for one in found)
+    said = ", ".join(f"{count[kind]} {kind}{'s' * (count[kind] != 1)}" for kind in count)
+    value = [asdict(one) | {"targets": where} for one, where in found.items()]
+    summary = said or f"nothing found for {' or '.join(targets)}"
+    return Reply(value, text="\n".join([*lines, summary]), ok=not count["error"])
+
+
+def _wanted(rest: str) -> tuple[tuple[str, ...], str]:
+    """The targets and what is to be checked."""
+    given = [found[1] for found in _TARGET.finditer(rest)]
+    name = _TARGET.sub(" ", rest).strip()
+    if not name or len(given) > 1:
+        raise usage("check")
+    if given and given[0] not in TARGETS:
+        raise UsageError(
+            f"there is no target {given[0] or 'without a name'}", hint=f"{' or '.join(TARGETS)}"
+        )
+    return (given[0],) if given else TARGETS, name
+
+
+async def _sources(session: Session, name: str) -> tuple[Mapping[str, bytes], list[str]]:
+    """The texts to check by name, in the order in which they run, and the modules among them."""
+    path = path_of(name)
+    if path.is_file() or path.suffix == ".lua":
+        program = bundle(path)
+        sources = {file: raw(source) for file, source in program.files.items()}
+        return sources, [module.name for module in _modules(program.tree) if module.path]
+    try:
+        process = await session.node.find(name)
+    except AoError:
+        raise UsageError(
+            f"{name} is neither a file nor a process here", hint="give a .lua file; .ps lists"
+        ) from None
+    return await _lines(session, process)
+
+
+def _modules(tree: Node) -> Iterator[Node]:
+    for child in tree.children:
+        yield child
+        yield from _modules(child)
+
+
+async def _lines(session: Session, process: ProcessInfo) -> tuple[dict[str, bytes], list[str]]:
+    """What a process is made of: the files that were loaded, and other lines by their slots."""
+    found: dict[str, bytes] = {}
+    modules: list[str] = []
+    async for entry in computed_of(session, process.id):
+        result, code = entry.result, entry.message.data
+        if entry.message.tag("Action") != "Eval" or not result or not result.ok:
+            continue
+        for module, name, source in unbundle(code) or [("", f"slot {result.slot}", _chunk(code))]:
+            found.pop(name, None)  # a file that was loaded again counts as it was last
+            found[name] = source
+            modules += [module] if module else []
+    return found, modules
+
+
+def _chunk(code: bytes) -> bytes:
+    """A line as a chunk: an expression is one behind `return`."""
+    return b"return " + code if syntax_error(text(code)) else code
+
+
+def _told(
+    one: Finding, where: list[str], sources: Mapping[str, bytes], targets: tuple[str, ...]
+) -> Iterator[str]:
+    """A finding, the line it is in, and what to do."""
+    only = f" ({where[0]} only)" if len(where) < len(targets) else ""
+    yield f"{one}{only}"
+    lines = re.split(r"\r\n|\n\r|\r|\n", text(sources.get(one.file, b"")))
+    if 0 < one.line <= len(lines) and (line := lines[one.line - 1].strip()):
+        yield f"  {one.line} │ {line[:160]}"
+    if one.advice:
+        yield f"  → {one.advice}"

@@ -1,0 +1,76 @@
+"""Longer code: .editor and .pad; and .names, which completion lives on."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+from aoshell.errors import Unsupported
+from aoshell.shell.commands import command, usage
+from aoshell.shell.outcome import Reply
+from aoshell.shell.session import Session
+
+
+class _Screen(Protocol):
+    """What a front at a terminal can do besides."""
+
+    async def compose(self) -> str:
+        """Lines until `.done`; "" where they were given up."""
+
+    async def pad(self) -> str:
+        """What the user wrote in an editor; "" where that is nothing new."""
+
+    async def learn_names(self) -> int:
+        """Read the names of the attached process; how many it has."""
+
+
+def _screen(session: Session) -> _Screen:
+    """Raises Unsupported where there is no terminal."""
+    if not hasattr(session.front, "compose"):
+        raise Unsupported(
+            "that needs a terminal", hint="in a pipe, code may have several lines as it is"
+        )
+    return cast(_Screen, session.front)
+
+
+@command("editor")
+async def editor(session: Session, rest: str) -> Reply:
+    """Write code of several lines, evaluated when it is done.
+
+    Enter goes on in the next line, whatever stands there. .done evaluates, .cancel forgets,
+    .delete takes the line above back, .print shows what there is so far.
+    """
+    if rest:
+        raise usage("editor")
+    return await _evaluated(session, await _screen(session).compose())
+
+
+@command("pad")
+async def pad(session: Session, rest: str) -> Reply:
+    """Write code in $EDITOR; it is evaluated when the editor is left.
+
+    It begins with what was written there last in this session. What is left as it was, or is
+    empty, is not evaluated.
+    """
+    if rest:
+        raise usage("pad")
+    return await _evaluated(session, await _screen(session).pad())
+
+
+async def _evaluated(session: Session, code: str) -> Reply:
+    if not code.strip():
+        return Reply({"evaluated": False}, note="nothing was evaluated")
+    answer = await session.evaluate(code)
+    return Reply(answer=answer, ok=answer.ok)
+
+
+@command("names")
+async def names(session: Session, rest: str) -> Reply:
+    """Read the names of the attached process, for completion.
+
+    Processes of the built-in node are read behind each line by themselves, without a trace. One
+    somewhere else is asked only when this says so: by a dry run, which changes nothing.
+    """
+    if rest:
+        raise usage("names")
+    count = await _screen(session).learn_names()
+    return Reply({"names": count}, text=f"{count} names")

@@ -1,0 +1,48 @@
+"""Looking at values: .inspect and .json."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+
+from aoshell.shell.commands import command, usage
+from aoshell.shell.outcome import Reply
+from aoshell.shell.session import Session
+from aoshell.shell.trees import DEEPEST, drawn, look, value
+
+_DEPTH = 2
+_WANTED = re.compile(r"(?P<value>.*?)(?:\s+depth\s+(?P<depth>\d+))?", re.DOTALL)
+
+
+@command("inspect", "VALUE [depth N]")
+async def inspect(session: Session, rest: str) -> Reply:
+    """Show the value of a Lua expression as a tree, folded below two levels.
+
+    `…` marks what is folded: .inspect VALUE depth 4 unfolds more, .inspect VALUE.field goes there.
+    Functions say where they were written. It only reads: no metamethod of a table that is shown
+    runs, and nothing changes.
+    """
+    found = _WANTED.fullmatch(rest)
+    depth = int(found["depth"] or _DEPTH) if found else 0
+    if not found or not found["value"] or not 1 <= depth <= DEEPEST:
+        raise usage("inspect")
+    tree = await look(session, found["value"], depth, whole=False)
+    return Reply(asdict(tree), text="\n".join(drawn(tree, found["value"])))
+
+
+@command("json", "VALUE")
+async def json_(session: Session, rest: str) -> Reply:
+    """Show the value of a Lua expression as JSON, whole.
+
+    What JSON lacks (functions, circles, numbers that are infinite) is null, and told. It only
+    reads: no metamethod of a table that is shown runs, and nothing changes.
+    """
+    if not rest:
+        raise usage("json")
+    lost: list[str] = []
+    found = value(await look(session, rest, whole=True), rest, lost)
+    shown = json.dumps(found, indent=2, ensure_ascii=False)
+    more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+    note = f"null instead: {'; '.join(lost[:5])}{more}" if lost else ""
+    return Reply(found, text=shown, note=note)

@@ -1,0 +1,94 @@
+"""What happens beside the prompt: .live, .pause and .watch."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from contextlib import nullcontext
+from pathlib import Path
+
+from aoshell.errors import UsageError
+from aoshell.shell.bundle import read
+from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.code import path_of
+from aoshell.shell.feed import Where
+from aoshell.shell.outcome import Reply
+from aoshell.shell.reloading import Reloader
+from aoshell.shell.session import Session
+
+
+@command("live", "[--where NAME=VALUE …]")
+async def live(session: Session, rest: str) -> Reply:
+    """Show what arrives at the attached process and what your lines cause elsewhere, as it comes.
+
+    That is how a session begins. After .pause, what came meanwhile is shown first. --where shows
+    the messages that have all of these tags, and no others, whatever they print; * in a VALUE
+    stands for anything: .live --where Action=*-Notice. Without --where all are shown again.
+    """
+    where = _where(rest)
+    feed = session.feed
+    missed = feed.resume()
+    feed.where = where
+    value = {"where": dict(where.pairs) if where else None, "missed": missed}
+    said = f"messages with {where} are shown" if where else "what arrives is shown"
+    return Reply(value, note=f"{said}; .pause stops that")
+
+
+@command("pause")
+async def pause(session: Session, rest: str) -> Reply:
+    """Show only answers; .live shows what came meanwhile, the newest 1,000 of it."""
+    if rest:
+        raise usage("pause")
+    session.feed.pause()
+    return Reply({"paused": True}, note="what arrives is kept for .live")
+
+
+def _where(rest: str) -> Where | None:
+    try:
+        words = shlex.split(rest)
+    except ValueError:
+        raise usage("live") from None
+    pairs = [word.partition("=") for word in words if word != "--where"]
+    if words and (words[0] != "--where" or not pairs):
+        raise usage("live")
+    for name, equals, value in pairs:
+        if not name or not equals:
+            wrong = f"{name}{equals}{value}"
+            raise UsageError(f"{wrong} is no NAME=VALUE", hint=".live --where Action=Transfer")
+    return Where(tuple((name, value) for name, _, value in pairs)) if pairs else None
+
+
+@command("watch", "FILE… | off", file=True, complete="FILE…")
+async def watch(session: Session, rest: str) -> Reply:
+    """Load files as .load does, now and whenever they or what they require is saved.
+
+    What that changes in Handlers is told. At a terminal it goes on behind the prompt, until .watch
+    off or Ctrl-C on an empty line; in a script until Ctrl-C.
+    """
+    if rest == "off":
+        ended = await session.end_behind()
+        return Reply({"watching": []}, text="nothing is watched" + " any more" * ended)
+    files = _files(rest)
+    if not files:
+        raise usage("watch")
+    value = {"process": session.attached.id, "watching": [str(file) for file in files]}
+    for file in files:
+        read(file)
+    reloader = Reloader(session)
+    for file in files:
+        session.front.feed(await reloader.load(file))
+    await session.end_behind()
+    if not session.front.asks:
+        await reloader.follow(nullcontext())  # the turn is this line's already
+    session.behind = asyncio.create_task(reloader.follow(session.turn))
+    return Reply(value, note=f"watching {', '.join(map(str, files))}; .watch off ends it")
+
+
+def _files(rest: str) -> list[Path]:
+    """The files that are named; names with spaces stand in quotes."""
+    if path_of(rest).is_file():
+        return [path_of(rest)]
+    try:
+        return [path_of(word) for word in shlex.split(rest)]
+    except ValueError:
+        raise usage("watch") from None

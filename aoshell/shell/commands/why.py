@@ -1,0 +1,187 @@
+"""Which handlers a process has, and what they did with a message: .handlers, .why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from aoshell.errors import AoError, UsageError
+from aoshell.protocol.message import Message, Result, Tag
+from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.workbench import bench
+from aoshell.shell.errors_view import split_error
+from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.render import table_lines
+from aoshell.shell.session import Session
+
+ASKED = "Asked-Why"  # see aos/why.lua
+
+# Only what every aos has; who ran how often is known where `.why` is.
+_HANDLERS = """
+local known, why = pcall(require, ".why")
+known = known and type(why) == "table" and why.hits
+local function text(pattern, depth)
+  if type(pattern) == "string" then return pattern end
+  if type(pattern) == "function" then
+    local place = debug and debug.getinfo and debug.getinfo(pattern)
+    if not place or place.linedefined < 0 then return "function" end
+    return "function " .. place.short_src .. ":" .. place.linedefined
+  end
+  if type(pattern) ~= "table" then return type(pattern) end
+  if depth == 0 then return "{…}" end
+  local parts = {}
+  for key, value in pairs(pattern) do
+    local name = type(key) == "number" and "" or tostring(key) .. " = "
+    parts[#parts + 1] = name .. text(value, depth - 1)
+  end
+  table.sort(parts)
+  return "{ " .. table.concat(parts, ", ") .. " }"
+end
+local list = {}
+for i, handler in ipairs(Handlers.list) do
+  list[i] = { name = tostring(handler.name), pattern = text(handler.pattern, 3),
+    maxRuns = handler.maxRuns and tostring(handler.maxRuns),
+    hits = known and (known[handler] or 0) or nil }
+end
+return require("json").encode(list)
+"""
+
+
+@command("handlers")
+async def handlers(session: Session, rest: str) -> Reply:
+    """List the handlers of the attached process in the order in which they are asked.
+
+    HITS is how often each ran since it was put up; a run whose message failed is undone and does
+    not count. LEFT is how many runs it still has, where it has not got all.
+    """
+    if rest:
+        raise usage("handlers")
+    found = await session.query(_HANDLERS)
+    assert isinstance(found, list)
+    rows = tuple(
+        (
+            str(one.get("name", "")),
+            str(one.get("pattern", "")),
+            str(one.get("hits", "-")),
+            str(one.get("maxRuns") or "-"),
+        )
+        for one in found
+        if isinstance(one, dict)
+    )
+    table = Table(("NAME", "PATTERN", "HITS", "LEFT"), rows, frozenset({"HITS", "LEFT"}))
+    return Reply(found, table=table) if rows else Reply([], text="it has no handlers")
+
+
+@command("why", "SLOT|MESSAGE")
+async def why(session: Session, rest: str) -> Reply:
+    """Tell what became of a message, and why: which handlers were asked, and what they answered.
+
+    The message is handled once more in the state before it, and that is thrown away again. It says
+    who was not trusted for which reason, which pattern did not fit where, and what the Inbox got.
+    """
+    if not rest or len(rest.split()) > 1:
+        raise usage("why")
+    process = session.attached.id
+    recorded = await session.node.result(process, int(rest) if rest.isdecimal() else rest)
+    if recorded.slot < 1:
+        raise UsageError(
+            "slot 0 is the process's own definition: no handler was there before it",
+            hint=".log 0 shows it",
+        )
+    message = (await session.node.schedule(process, recorded.slot, recorded.slot))[0]
+    found = await bench(session).at(process, recorded.slot - 1, _asked(message))
+    facts = _facts(found)
+    return Reply(facts, text="\n".join(_told(message, facts, recorded)))
+
+
+def _asked(message: Message) -> Message:
+    placed = message.assignment
+    assert placed is not None
+    at = Tag(ASKED, f"{placed.timestamp} {placed.block_height} {placed.slot}")
+    return replace(message, tags=(*message.tags, at))
+
+
+def _facts(found: Result) -> dict[str, Any]:
+    """What the environment says of a message. Raises AoError where it says nothing."""
+    with suppress(ValueError, RecursionError):
+        facts = json.loads(found.output, strict=False)
+        if found.ok and isinstance(facts, dict) and "asked" in facts:
+            return facts
+    raise AoError(
+        "this process's environment does not tell which handlers were asked"
+        + (f" ({found.outcome})" if not found.ok else ""),
+        stage="why",
+        hint=".log SLOT shows the message, .handlers the handlers",
+    )
+
+
+def _told(message: Message, facts: Mapping[str, Any], recorded: Result) -> list[str]:
+    action = message.tag("Action") or "a message without Action"
+    lines = [f"slot {recorded.slot}: {action} from {facts['from']}"]
+    if facts.get("refused"):
+        return lines + _refusal(facts)
+    asked = facts.get("asked") or []
+    if asked:
+        rows = tuple((one["name"], one["pattern"], _answer(one)) for one in asked)
+        lines += table_lines(Table(("HANDLER", "PATTERN", "ANSWER"), rows))
+    lines += _end(asked, facts)
+    if not recorded.ok and not facts.get("error"):
+        lines.append(f"on record: {recorded.outcome}, {split_error(recorded.error)[1]}")
+    return lines
+
+
+def _refusal(facts: Mapping[str, Any]) -> list[str]:
+    sender, owner, own = facts["from"], facts["owner"], facts.get("authorities") or []
+    if facts["refused"] == "assignment":
+        return [
+            f"refused: it is for {facts['target'] or 'nobody'}, was assigned to this process,"
+            " and no pattern of ao.assignables takes it",
+            '  → ao.addAssignable("NAME", function(msg) return … end)',
+        ]
+    known = ", ".join(own) or "it has none"
+    return [
+        "refused: it is not trusted, so no handler was asked",
+        f"  From   {sender}",
+        f"  Owner  {owner}: who signed it is not who it is from",
+        f"  neither is among ao.authorities: {known}",
+        f'  → table.insert(ao.authorities, "{owner}"), if what it signs is to be trusted',
+    ]
+
+
+def _answer(one: Mapping[str, Any]) -> str:
+    """What a pattern answered, and what followed from it."""
+    verdict, answer = one.get("verdict"), str(one.get("answer", ""))
+    if verdict is None:
+        return f"{answer}: no answer that a pattern may give" if answer else "it raised an error"
+    if verdict:
+        shown = "" if answer in ("", "true") else f"{answer}: "
+        return f"{shown}ran" + ("" if verdict < 0 else ", and others after it")
+    misfit = one.get("misfit")
+    if not misfit:
+        return answer
+    found = misfit.get("found")
+    is_what = "is missing" if found is None else f"is {found}"
+    return f"{answer}: {misfit['key']} {is_what}, not {misfit['wanted']}"
+
+
+def _end(asked: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> list[str]:
+    last = asked[-1] if asked else {}
+    lines = []
+    if facts.get("evaluate"):
+        lines.append("Handlers.evaluate is the script's own: only what it asked itself is known")
+    if facts.get("error"):
+        who = "the pattern of " if "verdict" not in last else ""
+        raised = f"{who}{last['name']} failed" if last else "it failed"
+        lines.append(f"{raised}: {split_error(facts['error'])[1]}")
+    elif facts.get("suspended"):
+        lines.append(f"{last.get('name', 'its handling')} waits for another message")
+    elif facts.get("inbox"):
+        lines.append("no handler stopped it: it is in the Inbox")
+    elif last.get("verdict", 0) == 0:
+        lines.append("no handler took it")
+    if facts.get("sent"):
+        lines.append(f"messages sent: {facts['sent']}")
+    return lines

@@ -1,0 +1,98 @@
+"""What `[shell]` of the config file says of the prompt.
+
+    [shell]
+    editing = "vi"          # or "emacs"
+    theme = "light"         # or "dark", "plain"
+    toolbar = false
+    pager = true            # what is longer than the screen goes through $PAGER
+    colours = { keyword = "ansiblue bold" }
+
+What is wrong there is told, and the default holds: a prompt opens whatever its file says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from aoshell.configfile import line_of, parsed
+from aoshell.errors import AoError
+from aoshell.shell.themes import COLOURS, THEMES, colour_problem
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "editing": ("emacs", "vi"),
+    "theme": tuple(THEMES),
+    "toolbar": (True, False),
+    "pager": (True, False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """How the prompt is to be.
+
+    Attributes:
+        colours: changes to the theme, by the names of `themes.COLOURS`.
+        problems: what of the file does not count, and why, as a person reads it.
+    """
+
+    editing: str = "emacs"
+    theme: str = "dark"
+    toolbar: bool = True
+    pager: bool = False
+    colours: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def load(path: Path) -> Preferences:
+    """What the file says; without it, and where it cannot be used, the defaults."""
+    try:
+        table = parsed(path).get("shell", {})
+    except AoError as error:
+        return Preferences(problems=(str(error),))
+    if not isinstance(table, dict):
+        return Preferences(problems=(_told(path, "", "shell", "is no table", "[shell]"),))
+    problems: list[str] = []
+    found: dict[str, object] = {}
+    for key, value in table.items():
+        allowed = _CHOICES.get(key)
+        if key == "colours":
+            found[key] = _colours(path, value, problems)
+        elif allowed is None:
+            known = ", ".join((*_CHOICES, "colours"))
+            problems.append(_told(path, "shell", key, "has no meaning there", known))
+        elif not any(value is one or (isinstance(one, str) and value == one) for one in allowed):
+            shown = " or ".join(_toml(one) for one in allowed)
+            problems.append(_told(path, "shell", key, f"it cannot be {_toml(value)}", shown))
+        else:
+            found[key] = value
+    return replace(Preferences(problems=tuple(problems)), **found)  # type: ignore[arg-type]
+
+
+def _colours(path: Path, value: object, problems: list[str]) -> dict[str, str]:
+    if not isinstance(value, dict):
+        problems.append(_told(path, "shell", "colours", "is no table", "[shell.colours]"))
+        return {}
+    good: dict[str, str] = {}
+    for name, colour in value.items():
+        wrong = colour_problem(colour)
+        if name not in COLOURS:
+            known = ", ".join(COLOURS)
+            problems.append(_told(path, "shell.colours", name, "colours nothing", known))
+        elif wrong:
+            problems.append(_told(path, "shell.colours", name, wrong, '"#ff8800 bold", "ansiblue"'))
+        else:
+            good[name] = colour
+    return good
+
+
+def _told(path: Path, table: str, key: str, what: str, allowed: str) -> str:
+    line = line_of(path, table, key)
+    place = f"{path}, line {line}" if line else str(path)
+    name = f"[{table}] {key}" if table else key
+    return f"config: {place}: {name}: {what}; the default holds\n  → allowed: {allowed}"
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')

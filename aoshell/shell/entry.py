@@ -1,0 +1,161 @@
+"""The line that is typed, until it is sent: Enter, pastes, questions, and `.editor`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+
+from aoshell.shell.keys import Target
+from aoshell.shell.multiline import chunks
+from aoshell.shell.pastes import Pastes
+from aoshell.shell.structure import dedented, next_indent
+
+_VERBS = (".done", ".cancel", ".delete", ".print")
+_COMPOSING = "… "
+
+
+class Owner(Protocol):
+    """Who runs what is entered."""
+
+    def accept(self, lines: list[str]) -> None:
+        """Run lines, one after the other. What is typed stands on the screen still."""
+
+    def interrupted(self) -> None:
+        """Ctrl-C where no question is open."""
+
+    def leave(self) -> None:
+        """The end of the input."""
+
+    def tab(self) -> None:
+        """Complete what stands before the cursor."""
+
+    def write(self, said: str) -> None:
+        """Print above the prompt."""
+
+    def finish(self) -> None:
+        """Leave the line standing, and go on below it."""
+
+    def suspend(self) -> None:
+        """Give the terminal back for a while."""
+
+
+class Entry(Target):
+    """What is typed, and what it is typed for: a line, the answer to a question, or code."""
+
+    def __init__(self, buffer: Buffer, owner: Owner) -> None:
+        self._buffer, self._owner = buffer, owner
+        self._pastes = Pastes()
+        self._waiting: asyncio.Future[str] | None = None
+        self._question = ""
+
+    @property
+    def prefix(self) -> str | None:
+        """What stands before the answer that is waited for, None where it is a line for Lua."""
+        if self._waiting is None:
+            return None
+        return self._question or _COMPOSING
+
+    async def ask(self, question: str) -> str:
+        """The next line, as the answer to a question; "" where it is given up."""
+        return await self._next(question)
+
+    async def compose(self, begun: str = "") -> str:
+        """Lines until `.done`; "" where they are given up."""
+        self._buffer.document = Document(begun)
+        return await self._next("")
+
+    async def _next(self, question: str) -> str:
+        self._question = question
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            return await self._waiting
+        finally:
+            self._waiting = None
+
+    # --- keys
+
+    def enter(self, *, ahead: bool) -> None:
+        buffer = self._buffer
+        state, buffer.complete_state = buffer.complete_state, None
+        if state and state.current_completion and not ahead:
+            return  # it is taken, and looked at
+        if self._waiting and self._question:
+            self._answer(buffer.text)
+        elif self._waiting:
+            self._composed(ahead=ahead)
+        else:
+            self._dedent(ahead=ahead)
+            lines, is_open = chunks(self._pastes.unfold(buffer.text))
+            if is_open or not buffer.document.on_last_line:
+                self.newline(ahead=ahead)
+            else:
+                self._owner.accept(lines)
+                self._pastes.clear()
+
+    def newline(self, *, ahead: bool) -> None:
+        self._dedent(ahead=ahead)
+        indent = "" if ahead else next_indent(self._buffer.document.text_before_cursor)
+        self._buffer.insert_text(f"\n{indent}")
+
+    def complete(self) -> None:
+        self._owner.tab()
+
+    def paste(self, text: str) -> None:
+        self._buffer.insert_text(self._pastes.fold(text))
+
+    def interrupt(self) -> None:
+        if self._waiting:
+            self._answer("")
+        else:
+            self._owner.interrupted()
+
+    def end(self) -> None:
+        if self._waiting:
+            self._answer("")
+        else:
+            self._owner.finish()
+            self._owner.leave()
+
+    def suspend(self) -> None:
+        self._owner.suspend()
+
+    @property
+    def empty(self) -> bool:
+        return not self._buffer.text
+
+    # --- answers
+
+    def _answer(self, text: str) -> None:
+        self._owner.finish()
+        self._buffer.reset()
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(self._pastes.unfold(text))
+        self._pastes.clear()
+
+    def _composed(self, *, ahead: bool) -> None:
+        """Enter in `.editor`: the next line, or what the last one orders."""
+        code, _, last = self._buffer.text.rpartition("\n")
+        verb = last.strip()
+        if verb not in _VERBS:
+            self.newline(ahead=ahead)
+        elif verb in (".done", ".cancel"):
+            self._answer(code if verb == ".done" else "")
+        elif verb == ".delete":
+            left, newline, _ = code.rpartition("\n")
+            self._buffer.document = Document(left + newline)
+        else:
+            lines = code.split("\n")
+            self._owner.write("".join(f"{n:4}  {line}\n" for n, line in enumerate(lines, 1)))
+            self._buffer.document = Document(f"{code}\n")
+
+    def _dedent(self, *, ahead: bool) -> None:
+        """Move a line that closes what stands above it under what it closes."""
+        document = self._buffer.document
+        indent = None if ahead else dedented(document.text_before_cursor)
+        if indent is not None:
+            line = document.current_line_before_cursor
+            self._buffer.delete_before_cursor(len(line))
+            self._buffer.insert_text(indent + line.lstrip())

@@ -1,0 +1,131 @@
+"""Helps while a line is typed: completion, signatures, toolbar. Loaded behind the prompt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from prompt_toolkit.application import get_app
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.key_binding.vi_state import InputMode
+
+from aoshell.errors import AoError
+from aoshell.shell import toolbar
+from aoshell.shell.feed import short
+from aoshell.shell.multiline import is_command
+from aoshell.shell.names import Keeper, read
+from aoshell.shell.offering import Offering
+from aoshell.shell.outcome import Outcome
+from aoshell.shell.session import Session
+
+_MODES = {
+    InputMode.INSERT: "INSERT",
+    InputMode.NAVIGATION: "NORMAL",
+    InputMode.REPLACE: "REPLACE",
+    InputMode.REPLACE_SINGLE: "REPLACE",
+    InputMode.INSERT_MULTIPLE: "INSERT",
+}
+
+
+class Helpers:
+    """Knows the session as far as it was told of it, and asks for the rest behind its back.
+
+    Args:
+        invalidate: has the screen drawn again.
+        idle: whether no line runs.
+    """
+
+    def __init__(
+        self, buffer: Buffer, invalidate: Callable[[], None], idle: Callable[[], bool]
+    ) -> None:
+        self._buffer, self._invalidate = buffer, invalidate
+        self._names = Keeper(idle)
+        self._offering = Offering(buffer, self._names)
+        self._facts = toolbar.Facts()
+        self._asking: asyncio.Task[None] | None = None
+        self._typed: tuple[str, int, int] | None = None
+        self._signature = ""
+
+    def tab(self, session: Session | None) -> None:
+        """Complete what stands before the cursor."""
+        self._offering.tab(session)
+
+    def look(self, session: Session) -> None:
+        """Nothing runs: read what has changed."""
+        self._names.later(session)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(session))
+
+    def stop(self) -> None:
+        """A line runs, or the shell ends."""
+        self._offering.close()
+        self._names.stop()
+        if self._asking:
+            self._asking.cancel()
+            self._asking = None
+
+    def learn(self, session: Session, line: str, outcome: Outcome) -> None:
+        """Take over what a line and its outcome tell."""
+        self._facts.learn(outcome)
+        if outcome.ok and not is_command(line):
+            self._names.of(session).learn(line)
+
+    async def read(self, session: Session) -> int:
+        """Read the names of the attached process; how many globals it has.
+
+        Raises:
+            AoError: it cannot be asked.
+        """
+        names = self._names.of(session)
+        await read(session, names)
+        return len(names.at(()))
+
+    def below(self, session: Session | None, prompt: str, columns: int) -> tuple[str, str]:
+        """The class and text of the line below the prompt: a signature, else the toolbar."""
+        kind, said = self.signature(session, columns)
+        if said:
+            return kind, said
+        if session and session.process:
+            self._facts.process = session.process.name or short(session.process.id)
+            self._facts.identity = session.identity
+        return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())
+
+    def signature(self, session: Session | None, columns: int) -> tuple[str, str]:
+        """How the call that is being typed is written."""
+        typed = (self._buffer.text, self._buffer.cursor_position, columns)
+        if typed != self._typed:
+            self._typed = typed
+            before = self._buffer.document.text_before_cursor
+            self._signature = toolbar.signature(before, self._names.of(session), columns)
+        return "signature", self._signature
+
+    async def _ask(self, session: Session) -> None:
+        before = (self._facts.node, self._facts.wallet)
+        facts = self._facts
+        # The wallet that is being made is waited for by lines, not by the toolbar.
+        if session.identities.ready:
+            facts.wallet = await _or_empty(_address(session))
+        if facts.node is None:
+            with suppress(AoError):
+                facts.node = await session.node.info()
+        if before != (facts.node, facts.wallet):
+            self._invalidate()
+
+
+async def _address(session: Session) -> str:
+    return (await session.wallet()).address
+
+
+async def _or_empty(asked: Coroutine[Any, Any, str]) -> str:
+    try:
+        return await asked
+    except AoError:
+        return ""
+
+
+def _mode() -> str:
+    app = get_app()
+    return _MODES.get(app.vi_state.input_mode, "") if app.editing_mode == EditingMode.VI else ""

@@ -1,0 +1,54 @@
+"""What the first starts at a terminal say below the prompt's beginning: one hint each, then none.
+
+A hint whose command was typed before it came, as the history tells, is never said. What was said is
+a word in a file of the home; without that file, all come again.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from aoshell.settings import Settings
+
+_HINTS = {
+    "help": "what you type is Lua, run in the process; .help lists the commands.",
+    "load": ".load FILE evaluates a Lua file, .watch FILE does so on every save.",
+    "inspect": ".inspect Handlers shows a value as a tree, .json one as JSON.",
+    "as": ".as alice signs as somebody else; .send NAME Action=Hi sends a message.",
+    "trace": ".trace shows what your last line caused, .undo takes it back.",
+    "record": ".record my_test.lua writes the session as a test for aoshell test.",
+}
+_MOST = 1 << 20  # bytes of a file that are looked at
+
+
+def hint(settings: Settings) -> str:
+    """The hint of this start, "" where all were given."""
+    gone = set(_text(settings.hints).split())
+    if gone.issuperset(_HINTS):
+        return ""
+    typed = _text(settings.history)
+    gone |= {word for word in _HINTS if f"\n+.{word}" in typed}
+    word = next((word for word in _HINTS if word not in gone), "")
+    _keep(settings, gone | {word})
+    return f"Hint: {_HINTS[word]}" if word else ""
+
+
+def all_given(settings: Settings) -> None:
+    """Give no hints in this home."""
+    _keep(settings, set(_HINTS))
+
+
+def _text(file: Path) -> str:
+    """The end of a file, "" where there is none to be read."""
+    with suppress(OSError), file.open("rb") as opened:
+        opened.seek(-min(_MOST, os.fstat(opened.fileno()).st_size), os.SEEK_END)
+        return opened.read(_MOST).decode("utf-8", "replace")
+    return ""
+
+
+def _keep(settings: Settings, words: set[str]) -> None:
+    # A comfort: a home that cannot be written to stops nobody here.
+    with suppress(OSError):
+        settings.hints.write_text("\n".join(sorted(words)) + "\n", encoding="utf-8")

@@ -1,0 +1,146 @@
+"""The lines entered, over all sessions: kept in a file, suggested, and searched.
+
+The file is written in prompt_toolkit's format. Each entry is one write to its end, so that two
+shells on one home do not mix theirs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from prompt_toolkit.auto_suggest import Suggestion
+from prompt_toolkit.history import History
+
+from aoshell.protocol.message import raw, text
+
+KEPT = 10_000  # newest entries that a session knows
+_READ = 16 << 20  # bytes of the file's end that are looked at
+LONGEST = 1 << 16  # characters of an entry; what is longer was pasted, and is a file somewhere
+_PRIVATE = 0o600
+_FUZZY = 3  # letters from which on their order alone may find an entry
+
+
+class LineHistory(History):
+    """Entries, newest first.
+
+    Args:
+        path: of the file, None for a session that leaves nothing behind.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self._path = path
+        self._begun = self._suggested = ""
+
+    @property
+    def entries(self) -> list[str]:
+        """All entries, the newest first; not to be changed."""
+        return self._loaded_strings
+
+    def load_history_strings(self) -> Iterable[str]:
+        if self._path is None:
+            return []
+        try:
+            self._path.touch(mode=_PRIVATE)
+            with self._path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _READ))
+                content = file.read()
+        except OSError:
+            return []
+        return _entries(content)
+
+    def append_string(self, string: str) -> None:
+        """Take an entry in; what repeats the one before it, or was pasted whole, is none."""
+        if len(string) <= LONGEST and string.strip() and self._loaded_strings[:1] != [string]:
+            super().append_string(string)
+
+    def store_string(self, string: str) -> None:
+        if self._path is None:
+            return
+        import time
+
+        lines = "".join(f"+{line}\n" for line in string.split("\n"))
+        entry = f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n{lines}"
+        # A full disk must not cost the line, nor text that no file can hold: it still runs.
+        with suppress(OSError, UnicodeEncodeError):
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _PRIVATE)
+            try:
+                os.write(file, raw(entry))
+            finally:
+                os.close(file)
+
+    def suggestion(self, typed: str) -> Suggestion | None:
+        """What the newest entry that begins so goes on with."""
+        if not typed.strip() or "\n" in typed:
+            return None
+        # While a line that was suggested is typed on, it stays the newest that fits.
+        begun, fits = self._begun, self._suggested.startswith(typed)
+        self._begun = typed
+        if not (begun and typed.startswith(begun) and fits and len(self._suggested) > len(typed)):
+            self._suggested = next(
+                (
+                    entry
+                    for entry in self._loaded_strings
+                    if entry.startswith(typed) and len(entry) > len(typed)
+                ),
+                "",
+            )
+        rest = self._suggested[len(typed) :]
+        return Suggestion(rest) if rest else None
+
+    def search(self, words: str, most: int) -> list[str]:
+        """Entries with all words in them, the newest first; else those with their letters in order.
+
+        Each entry comes once. Capital letters count where the words have some.
+        """
+        folded = words == words.lower()
+        found = _found(self._loaded_strings, most, _has_all(words), folded=folded)
+        if found or len(words.strip()) < _FUZZY:
+            return found
+        return _found(self._loaded_strings, most, _in_order(words), folded=folded)
+
+
+def _has_all(words: str) -> Callable[[str], bool]:
+    parts = words.split()
+    return lambda entry: all(part in entry for part in parts)
+
+
+def _in_order(words: str) -> Callable[[str], bool]:
+    letters = words.replace(" ", "")
+
+    def fits(entry: str) -> bool:
+        at = 0
+        for letter in letters:
+            at = entry.find(letter, at) + 1
+            if not at:
+                return False
+        return True
+
+    return fits
+
+
+def _found(
+    entries: list[str], most: int, fits: Callable[[str], bool], *, folded: bool
+) -> list[str]:
+    found: dict[str, None] = {}
+    for entry in entries:
+        if entry not in found and fits(entry.lower() if folded else entry):
+            found[entry] = None
+            if len(found) == most:
+                break
+    return list(found)
+
+
+def _entries(content: bytes) -> list[str]:
+    """The entries of a file, newest first. What is cut or damaged is no entry."""
+    found = []
+    for part in reversed(text(content).split("\n# ")):
+        _, _, lines = part.partition("\n")
+        if lines[:1] == "+":
+            found.append(lines[1:].rstrip("\n").replace("\n+", "\n"))
+            if len(found) == KEPT:
+                break
+    return found

@@ -1,0 +1,95 @@
+"""Who signs: the wallet that the shell was started with, and others that were made to try things.
+
+The others are wallets like it, in a folder of the home: what is tried as somebody once can be tried
+as the same one later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from aoshell.errors import AoError, UsageError
+from aoshell.protocol.wallet import Wallet
+from aoshell.settings import ensure_wallet, load_wallet
+
+OWN = "me"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
+
+
+class Identities:
+    """The identities of a home.
+
+    Args:
+        own: the wallet that the shell was started with, once it is loaded; its name is `OWN`.
+        folder: has a file for each of the others; None for none.
+
+    Attributes:
+        current: the name of who signs.
+    """
+
+    def __init__(self, own: asyncio.Future[Wallet], folder: Path | None) -> None:
+        self._own = own
+        self._folder = folder
+        self._known: dict[str, Wallet] = {}
+        self.current = OWN
+
+    @property
+    def ready(self) -> bool:
+        """Whether who signs can sign at once."""
+        return self.current != OWN or self._own.done()
+
+    async def wallet(self) -> Wallet:
+        """The wallet of who signs.
+
+        Raises:
+            AoError: stage "wallet".
+        """
+        return await self.named(self.current)
+
+    def names(self) -> list[str]:
+        """All of them, the own one first."""
+        found = self._folder.glob("*.json") if self._folder else ()
+        return [OWN, *sorted(file.stem for file in found if _NAME.match(file.stem))]
+
+    def is_known(self, name: str) -> bool:
+        """Whether there is such an identity."""
+        return name == OWN or self._file(name).is_file()
+
+    async def named(self, name: str) -> Wallet:
+        """The wallet of an identity; one that is new is made, which takes a second.
+
+        Raises:
+            UsageError: this can be no name.
+            AoError: stage "wallet" or "home".
+        """
+        if name == OWN:
+            return await asyncio.shield(self._own)
+        if name not in self._known:
+            file = self._file(name)
+            take = load_wallet if file.is_file() else ensure_wallet
+            self._known[name] = await asyncio.to_thread(take, file)
+        return self._known[name]
+
+    async def addresses(self) -> dict[str, str]:
+        """The names by their addresses, of those whose wallets are there and can be read."""
+        found = {}
+        for name in self.names():
+            if name == OWN and not self._own.done():
+                continue
+            try:
+                found[(await self.named(name)).address] = name
+            except AoError:
+                continue
+        return found
+
+    def _file(self, name: str) -> Path:
+        if not _NAME.match(name):
+            raise UsageError(
+                f"{name or 'nothing'} is no name for an identity",
+                hint="up to 32 letters, digits, - and _, as in .as alice",
+            )
+        if self._folder is None:
+            raise AoError("this session has no home for identities", stage="wallet")
+        return self._folder / f"{name}.json"

@@ -1,0 +1,258 @@
+"""Which names a process has: read from outside, and kept for completion.
+
+They are read by a dry run, which sees a copy of the process and leaves no trace, and raw: no
+metamethod is asked. Only a process of the built-in node is read by itself, behind each line and
+while nothing else runs there; of one somewhere else `.names` reads when it is told to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aoshell.errors import AoError
+from aoshell.shell import lua
+from aoshell.shell.structure import KEYWORDS
+
+if TYPE_CHECKING:
+    from aoshell.shell.session import Session
+
+MOST = 20_000  # names that are read at once
+PAUSE = 0.15  # seconds of silence behind a line before the process is read
+_CALM = 20  # a process that takes long to read is read that much more seldom
+_PROCESSES = 50  # of how many processes names are kept
+
+# The kinds that it writes are the first letters of Lua's types.
+_READ = r"""local from, most, out, left = {%s}, %d, {}, %d
+local find, sub, concat = string.find, string.sub, table.concat
+local function fine(key)
+  return type(key) == "string" and #key <= 64 and not find(key, '[%%c"\\\128-\255]')
+end
+local queue, seen = {}, {}
+local function note(names, table, path, depth)
+  local count = 0
+  for key, value in next, table do
+    if left <= 0 or count >= most then break end
+    if fine(key) then
+      left, count = left - 1, count + 1
+      names[#names + 1] = '"' .. key .. '":"' .. sub(type(value), 1, 1) .. '"'
+      local plain = type(value) == "table" and not seen[value] and find(key, "^[%%a_][%%w_]*$")
+      if plain and depth > 0 then
+        seen[value] = true
+        queue[#queue + 1] = {path == "" and key or path .. "." .. key, value, depth - 1}
+      end
+    end
+  end
+end
+local function list(path, table, depth)
+  local names = {}
+  note(names, table, path, depth)
+  local meta = getmetatable(table)
+  local index = type(meta) == "table" and rawget(meta, "__index")
+  if type(index) == "table" then note(names, index, path, 0) end
+  local first = rawget(table, 1)
+  if type(first) == "table" then queue[#queue + 1] = {path .. "[]", first, 0} end
+  out[#out + 1] = '"' .. path .. '":{' .. concat(names, ",") .. "}"
+end
+local at = _ENV
+for i = 1, #from do
+  at = type(at) == "table" and rawget(at, from[i] == "[]" and 1 or from[i])
+end
+seen[_ENV], seen[package or 0] = true, true
+if type(at) == "table" then
+  list(concat(from, "."), at, #from == 0 and 2 or 1)
+  most = 500
+  local done = 0
+  while done < #queue and left > 0 do
+    done = done + 1
+    list(queue[done][1], queue[done][2], queue[done][3])
+  end
+end
+local tags, actions, messages = {}, {}, rawget(_ENV, "Inbox")
+local last = type(messages) == "table" and rawlen(messages) or 0
+for i = math.max(1, last - 49), last do
+  local m = rawget(messages, i)
+  local t = type(m) == "table" and rawget(m, "Tags")
+  if type(t) == "table" then
+    for key, value in next, t do
+      if fine(key) then tags[key] = true end
+      if key == "Action" and fine(value) then actions[value] = true end
+    end
+  end
+end
+local handlers = rawget(_ENV, "Handlers")
+local records = type(handlers) == "table" and rawget(handlers, "list")
+for i = 1, type(records) == "table" and rawlen(records) or 0 do
+  local record = rawget(records, i)
+  local pattern = type(record) == "table" and rawget(record, "pattern")
+  if type(pattern) == "table" then pattern = rawget(pattern, "Action") end
+  if fine(pattern) then actions[pattern] = true end
+end
+local function keys(set)
+  local found = {}
+  for key in next, set do found[#found + 1] = '"' .. key .. '"' end
+  return concat(found, ",")
+end
+return '{"at":{' .. concat(out, ",") .. '},"tags":[' .. keys(tags) .. '],"actions":['
+  .. keys(actions) .. "]}"
+"""
+
+_LONGEST = 65_536  # characters of a line that is looked through for definitions
+
+
+@dataclass(slots=True)
+class Names:
+    """What is known of one process.
+
+    Attributes:
+        fields: first letters of types by name, by the path of their table ("" for globals).
+        tags, actions: of messages seen.
+        calls: arguments of functions defined in lines typed here, by name.
+        read: whether the process was read, and told.
+        deaf: it could not be read: it runs another environment, or broke its own. It is not asked
+            again, but for `.names`.
+    """
+
+    fields: dict[str, dict[str, str]] = field(default_factory=dict)
+    tags: set[str] = field(default_factory=set)
+    actions: set[str] = field(default_factory=set)
+    calls: dict[str, str] = field(default_factory=dict)
+    read: bool = False
+    deaf: bool = False
+
+    def at(self, path: Iterable[str]) -> dict[str, str]:
+        """The fields of a table, empty where none are known."""
+        return self.fields.get(joined(path), {})
+
+    def learn(self, line: str) -> None:
+        """Take over what a line of Lua defines, for processes that cannot be read."""
+        for name, arguments in definitions(line[:_LONGEST]):
+            if arguments is not None:
+                self.calls[name] = f"({arguments})"
+            path, _, last = name.rpartition(".")
+            if not self.read:
+                kind = "v" if arguments is None else "f"
+                self.fields.setdefault(path, {}).setdefault(last, kind)
+
+    def take(self, answer: object, *, whole: bool = True) -> None:
+        """Take over what `query` answered."""
+        if not isinstance(answer, dict):
+            return
+        fields = answer.get("at")
+        if isinstance(fields, dict):
+            found = {joined([str(path)]): dict(names) for path, names in fields.items()}
+            self.fields = found if whole else self.fields | found
+        self.tags |= {str(tag) for tag in answer.get("tags") or ()}
+        self.actions |= {str(action) for action in answer.get("actions") or ()}
+        self.read = True
+
+
+def definitions(code: str) -> Iterator[tuple[str, str | None]]:
+    """Names that Lua code sets and that are not local, and the arguments of those of functions."""
+    found = list(lua.tokens(code))
+    for at, token in enumerate(found):
+        before = found[at - 1].text if at else ""
+        if token.kind != "name" or token.text in KEYWORDS or before in (".", ":", "local", "for"):
+            continue
+        name, end = token.text, at + 1
+        while end + 1 < len(found) and found[end].text in ".:" and found[end + 1].kind == "name":
+            name, end = f"{name}.{found[end + 1].text}", end + 2
+        if before == "function" and at > 1 and found[at - 2].text == "local":
+            continue
+        ahead = [found[end + i].text if end + i < len(found) else "" for i in range(3)]
+        if before == "function" and ahead[0] == "(":
+            yield name, _arguments(found, end + 1)
+        elif ahead[0] == "=" and ahead[1] != "=" and before not in ("{", ","):
+            is_function = ahead[1:] == ["function", "("]
+            yield name, _arguments(found, end + 3) if is_function else None
+
+
+def _arguments(found: list[lua.Token], at: int) -> str:
+    parts = []
+    while at < len(found) and found[at].text != ")":
+        parts.append(found[at].text)
+        at += 1
+    return "".join(parts).replace(",", ", ")
+
+
+def joined(path: Iterable[str]) -> str:
+    """A path as the process writes it: `Handlers.list[]`."""
+    return ".".join(path).replace(".[]", "[]")
+
+
+def query(path: tuple[str, ...] = ()) -> str:
+    """Lua that tells the names below a path, for `Session.query`."""
+    return _READ % (", ".join(f'"{name}"' for name in path), MOST, MOST)
+
+
+class Keeper:
+    """Keeps the names of the processes that are attached.
+
+    Args:
+        idle: whether nothing runs, so that the process may be read.
+    """
+
+    def __init__(self, idle: Callable[[], bool]) -> None:
+        self._idle = idle
+        self._known: dict[str, Names] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._quiet_until = 0.0
+
+    def of(self, session: Session | None) -> Names:
+        """What is known of the attached process."""
+        id = session.process.id if session and session.process else ""
+        if id not in self._known:
+            while len(self._known) >= _PROCESSES:
+                del self._known[next(iter(self._known))]
+            self._known[id] = Names()
+        return self._known[id]
+
+    def later(self, session: Session) -> None:
+        """Read the attached process once nothing has happened for a while."""
+        self.stop()
+        if _readable(session) and not self.of(session).deaf:
+            self._task = asyncio.create_task(self._soon(session))
+
+    def stop(self) -> None:
+        """A line is about to run: whoever waits to read waits no more."""
+        if self._task:
+            self._task.cancel()
+            self._task = None
+
+    async def below(self, session: Session, path: tuple[str, ...]) -> None:
+        """Read the fields of one table that is not known yet."""
+        if not path or not _readable(session) or not self._idle():
+            return
+        names = self.of(session)
+        with suppress(AoError):
+            names.take(await session.query(query(path)), whole=False)
+
+    async def _soon(self, session: Session) -> None:
+        await asyncio.sleep(max(PAUSE, self._quiet_until - time.monotonic()))
+        if not self._idle():
+            return
+        begun, names = time.monotonic(), self.of(session)
+        try:
+            await read(session, names)
+        except AoError:
+            names.deaf = True
+        end = time.monotonic()
+        self._quiet_until = end + _CALM * (end - begun)
+
+
+async def read(session: Session, names: Names) -> None:
+    """Read all names of the attached process.
+
+    Raises:
+        AoError: it cannot be asked.
+    """
+    names.take(await session.query(query()))
+    names.deaf = False
+
+
+def _readable(session: Session) -> bool:
+    return session.process is not None and "local" in session.node.capabilities

@@ -1,0 +1,113 @@
+"""What Tab does: complete as far as it is clear, then offer what there is in a menu.
+
+What is known is offered at once. What has to be read first may take `PATIENCE`; a node that takes
+longer has told it by the next Tab. Nobody who types waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from prompt_toolkit.buffer import Buffer, CompletionState
+from prompt_toolkit.completion import (
+    CompleteEvent,
+    Completer,
+    Completion,
+    get_common_complete_suffix,
+)
+from prompt_toolkit.document import Document
+
+from aoshell.shell.completion import LineCompleter, Lists, unknown, wanted_kinds
+from aoshell.shell.names import Keeper
+from aoshell.shell.session import Session
+from aoshell.shell.words import load
+
+PATIENCE = 0.05  # seconds
+
+
+class Offering:
+    """Completes what is typed in a buffer.
+
+    Args:
+        names: of the processes.
+    """
+
+    def __init__(self, buffer: Buffer, names: Keeper) -> None:
+        self._buffer, self._names = buffer, names
+        self._lists = Lists()
+        self._session: Session | None = None
+        self._completer: Completer = LineCompleter(lambda: names.of(self._session), self._lists)
+        self._reading: set[asyncio.Task[None]] = set()
+        self._follows = False
+        buffer.on_text_insert += lambda _: self._typed()
+
+    def tab(self, session: Session | None) -> None:
+        """Complete, open the menu, or go on in it."""
+        self._session = session
+        buffer = self._buffer
+        if buffer.complete_state:
+            self._follows = False
+            buffer.complete_next()
+            return
+        offered = self._offer()
+        if session and (reading := self._to_read(session, buffer.document.text_before_cursor)):
+            self._keep(reading)
+            if not offered:
+                self._keep(asyncio.create_task(self._once(reading, buffer.document)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+    def close(self) -> None:
+        """The line is over."""
+        self._follows = False
+
+    def _offer(self) -> bool:
+        """Complete what is clear, and open the menu for the rest; whether there was any."""
+        buffer = self._buffer
+        found = self._found()
+        if len(found) == 1:
+            buffer.apply_completion(found[0])
+        elif found:
+            common = get_common_complete_suffix(buffer.document, found)
+            if common:
+                buffer.insert_text(common, fire_event=False)
+                found = self._found()
+            buffer.complete_state = CompletionState(buffer.document, found)
+            self._follows = True
+        return bool(found)
+
+    def _found(self) -> list[Completion]:
+        asked = CompleteEvent(completion_requested=True)
+        return list(self._completer.get_completions(self._buffer.document, asked))
+
+    def _typed(self) -> None:
+        """The menu stays open while its words are typed on."""
+        if not self._follows:
+            return
+        before = self._buffer.document.char_before_cursor
+        found = self._found() if before.isalnum() or before in "_-" else []
+        self._follows = bool(found)
+        self._buffer.complete_state = (
+            CompletionState(self._buffer.document, found) if found else None
+        )
+
+    def _to_read(self, session: Session, before: str) -> asyncio.Task[None] | None:
+        path = unknown(before, self._names.of(session))
+        if path:
+            return asyncio.create_task(self._names.below(session, path))
+        if wanted_kinds(before):
+            return asyncio.create_task(load(session, before, self._lists))
+        return None
+
+    async def _once(self, reading: asyncio.Task[None], document: Document) -> None:
+        """Offer what was read, if it came in time and nothing was typed since."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(reading), PATIENCE)
+            if self._buffer.document == document and not self._buffer.complete_state:
+                self._offer()
+                from prompt_toolkit.application import get_app
+
+                get_app().invalidate()

@@ -1,0 +1,92 @@
+"""Other programs that take over the terminal for a while: the editor and the pager.
+
+While one runs, the prompt writes nothing, and Ctrl-C is that program's alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prompt_toolkit.application.run_in_terminal import in_terminal
+
+from aoshell.errors import AoError
+from aoshell.protocol.message import raw, text
+
+
+async def edit(said: str) -> str:
+    """A text as the user leaves it in $VISUAL, $EDITOR or vi.
+
+    Raises:
+        AoError: stage "editor", when it cannot be run, or failed.
+    """
+    command = _words(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    # A file that the user alone can read: there may be keys in it.
+    handle, name = tempfile.mkstemp(prefix="aoshell-", suffix=".lua")
+    path = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw(said))
+        code = await _run([*command, name])
+        if code:
+            raise AoError(
+                f"{command[0]} " + (f"failed with {code}" if code > 0 else "was interrupted"),
+                stage="editor",
+                hint="nothing was evaluated; $EDITOR names another one",
+            )
+        return text(path.read_bytes())
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def page(said: str) -> bool:
+    """Show a text in $PAGER, or less. Returns whether it could be run."""
+    try:
+        await _run(_words(os.environ.get("PAGER") or "less -R"), said)
+    except AoError:
+        return False
+    return True
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise _cannot(command, str(error)) from None
+
+
+def _cannot(name: str, why: str) -> AoError:
+    return AoError(
+        f"{name} cannot be run: {why}",
+        stage="editor",
+        hint="set EDITOR to the name of your editor",
+    )
+
+
+async def _run(command: list[str], fed: str | None = None) -> int:
+    async with in_terminal():
+        with _our_signals_off():
+            try:
+                program = await asyncio.create_subprocess_exec(
+                    *command, stdin=None if fed is None else asyncio.subprocess.PIPE
+                )
+            except OSError as error:
+                raise _cannot(command[0], error.strerror or str(error)) from None
+            await program.communicate(None if fed is None else raw(fed))
+            return program.returncode or 0
+
+
+@contextmanager
+def _our_signals_off() -> Iterator[None]:
+    """Ctrl-C reaches all programs of a terminal. A handler, unlike SIG_IGN, is not inherited."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,269 @@
+"""What the environment of a process offers: how each function is called, and what it does.
+
+One table, read by `.help NAME`, by the line below the prompt while a call is typed, and by
+completion. Signatures write optional arguments in brackets; `→` stands before what comes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A function, or a table where `call` is "".
+
+    Attributes:
+        name: as it is written: `ao.send`, `string.format`.
+        call: its arguments and what it returns.
+        help: the first sentence is the summary.
+    """
+
+    name: str
+    call: str
+    help: str
+
+    @property
+    def signature(self) -> str:
+        return self.name + self.call
+
+    @property
+    def summary(self) -> str:
+        return self.help.split(". ")[0].rstrip(".")
+
+
+_MESSAGE = "{Target, Action, Data, Tags, …}"
+_HANDLER = "(name, pattern, function(msg), [runs])"
+
+_TEXTS: dict[str, tuple[str, str]] = {
+    # Messages
+    "Send": (
+        f"({_MESSAGE}) → sent",
+        "Put a message into the outbox. It leaves when the message being handled has gone well."
+        " Fields other than Target, Data, Tags become tags. `.receive()` of what it returns waits"
+        " for the answer; `.onReply(function(msg))` handles it.",
+    ),
+    "ao.send": (
+        f"({_MESSAGE}) → message",
+        "Put a message into the outbox, as Send does. It returns the message itself, with"
+        " `.receive([target])` to wait for the answer and `.onReply(function(msg))` to handle it.",
+    ),
+    "Spawn": (
+        "([module], {Data, Tags, …}) → spawned",
+        "Ask the network for a new process. `.receive().Process` of what it returns waits for its"
+        " id. Without a module the process gets this one's own.",
+    ),
+    "ao.spawn": (
+        "(module, {Data, Tags, …}) → spawned",
+        "Ask the network for a new process, as Spawn does.",
+    ),
+    "spawn": (
+        "(module, [tags]) → id",
+        "Make a process and wait for its id. Only processes of the built-in node have it; elsewhere"
+        " Spawn(…).receive().Process is the same.",
+    ),
+    "Receive": (
+        "(pattern) → msg",
+        "Wait for a message that fits, and return it. Other messages are handled meanwhile;"
+        " .waits lists what waits.",
+    ),
+    "Assign": (
+        "({Processes, Message}) → text",
+        "Have messages that are for others assigned to processes, too.",
+    ),
+    "ao.assign": (
+        "({Processes, Message})",
+        "Have messages that are for others assigned to processes, too.",
+    ),
+    "ao.log": ("(text)", "Add a text to the output of the message being handled."),
+    "ao.isTrusted": (
+        "(msg) → boolean",
+        "Whether a message comes from a wallet, or from an authority that this process trusts."
+        " `ao.authorities` lists them.",
+    ),
+    "ao.clone": ("(table) → table", "A copy of a table, and of the tables in it."),
+    "ao.normalize": ("(msg) → msg", "Set a message's tags as fields of it, too."),
+    "ao.sanitize": ("(msg) → msg", "A copy of a message without what only the network may set."),
+    "ao.result": ("([fields]) → table", "The outbox as it is now; of the environment's own."),
+    "ao.clearOutbox": ("()", "Forget all that was put into the outbox."),
+    "ao.addAssignable": (
+        "([name], pattern)",
+        "Take messages that fit when they are assigned here, though they are for others.",
+    ),
+    "ao.removeAssignable": ("(name | index)", "Take such messages no more."),
+    "ao.isAssignment": ("(msg) → boolean", "Whether a message was for another process."),
+    "ao.isAssignable": ("(msg) → boolean", "Whether an assigned message would be taken."),
+    "ao.id": ("", "The id of this process."),
+    "ao.env": ("", "The definition of this process and its module."),
+    "ao.authorities": ("", "The addresses whose pushed messages this process trusts."),
+    "ao": ("", "What a process and the network know of each other."),
+    # Handlers
+    "Handlers": ("", "What this process does with messages. `.list` holds them in order."),
+    "Handlers.add": (
+        _HANDLER,
+        "Add a handler behind the others, or replace the one of this name. A pattern is an Action,"
+        ' a table of tags ({Action = "Buy", Quantity = "%d+"}, "_" for any value), or a function'
+        " of the message. With two arguments the name is the Action. A handler whose pattern fits"
+        ' ends the search; a pattern function returning "continue" does not.',
+    ),
+    "Handlers.append": (_HANDLER, "Add a handler behind the others, as Handlers.add does."),
+    "Handlers.prepend": (_HANDLER, "Add a handler before the others."),
+    "Handlers.once": (
+        "([name], pattern, function(msg))",
+        "Add a handler before the others that runs once.",
+    ),
+    "Handlers.before": ("(name).add" + _HANDLER, "Add a handler before another."),
+    "Handlers.after": ("(name).add" + _HANDLER, "Add a handler behind another."),
+    "Handlers.remove": ("(name)", "Remove a handler."),
+    "Handlers.receive": ("(pattern) → msg", "Wait for a message that fits, as Receive does."),
+    "Handlers.evaluate": ("(msg, env)", "Run the handlers that a message goes to."),
+    "Handlers.list": ("", "The handlers, in the order in which they are asked."),
+    "Handlers.utils": ("", "Patterns and answers that are often needed."),
+    "Handlers.utils.hasMatchingTag": (
+        "(name, value) → pattern",
+        "A pattern for messages whose tag has this value.",
+    ),
+    "Handlers.utils.hasMatchingTagOf": (
+        "(name, values) → pattern",
+        "A pattern for messages whose tag has one of these values.",
+    ),
+    "Handlers.utils.hasMatchingData": (
+        "(data) → pattern",
+        "A pattern for messages with this Data.",
+    ),
+    "Handlers.utils.reply": ("(data | fields) → function", "A handler that answers so."),
+    "Handlers.utils.continue": (
+        "(pattern) → pattern",
+        "A pattern behind which the next handlers are asked, too.",
+    ),
+    # A message in a handler
+    "msg.reply": (
+        "({Data, Action, Tags, …}) → message",
+        "Answer a message: to its sender, or whom its Reply-To names.",
+    ),
+    "msg.forward": (
+        "(target, [changes]) → nothing",
+        "Send a message on; its answer goes to who sent it first.",
+    ),
+    # What came
+    "Inbox": ("", "The messages that no handler took, the newest last. .inbox lists them."),
+    "Owner": ("", "The address whose lines are evaluated here."),
+    "Name": ("", "The name of this process."),
+    "Errors": ("", "Why messages failed."),
+    "Prompt": ("() → text", "What stands before the line; define it anew to change it."),
+    "print": ("(…)", "Print values into the output of the message being handled."),
+    "require": ("(name) → module", 'Load a module of this process, like require("json").'),
+    "Dump": ("(value) → text", "A value as Lua text."),
+    "Tab": ("(msg) → table", "The tags of a message by name."),
+    # Utils
+    "Utils": ("", "Functions on lists and messages."),
+    "Utils.map": ("(function(value, key), list) → list", "A list of what the function returns."),
+    "Utils.filter": ("(function(value), list) → list", "The values for which it returns true."),
+    "Utils.reduce": (
+        "(function(sum, value, key), start, list) → value",
+        "All values of a list put together.",
+    ),
+    "Utils.find": ("(function(value), list) → value", "The first value for which it is true."),
+    "Utils.includes": ("(value, list) → boolean", "Whether a list holds a value."),
+    "Utils.concat": ("(list, list) → list", "Two lists, one behind the other."),
+    "Utils.reverse": ("(list) → list", "A list from its end."),
+    "Utils.keys": ("(table) → list", "The keys of a table."),
+    "Utils.values": ("(table) → list", "The values of a table."),
+    "Utils.prop": ("(name, table) → value", "A field of a table."),
+    "Utils.propEq": ("(name, value, table) → boolean", "Whether a field has a value."),
+    "Utils.compose": ("(function, …) → function", "Functions behind each other, the last first."),
+    "Utils.curry": (
+        "(function, [count]) → function",
+        "A function that takes arguments one by one.",
+    ),
+    "Utils.matchesSpec": ("(msg, pattern) → boolean | text", "Whether a message fits."),
+    "Utils.isArray": ("(value) → boolean", "Whether it is a list."),
+    # Modules
+    "json": ("", "JSON texts."),
+    "json.encode": ("(value) → text", "A value as JSON."),
+    "json.decode": ("(text) → value", "The value of a JSON text."),
+    "base64": ("", "Base64 texts."),
+    "base64.encode": ("(text, [encoder]) → text", "Bytes as base64."),
+    "base64.decode": ("(text, [decoder]) → text", "The bytes of a base64 text."),
+    # Lua
+    "assert": ("(value, [message]) → value", "Raise an error where the value is false."),
+    "error": ("(message, [level])", "Fail; the message being handled is undone."),
+    "ipairs": ("(list)", "Index and value of each element, in a for."),
+    "pairs": ("(table)", "Key and value of each entry, in a for."),
+    "next": ("(table, [key]) → key, value", "The entry behind a key."),
+    "pcall": ("(function, …) → ok, …", "Call a function; an error is returned."),
+    "select": ("(n | '#', …)", "The arguments from the n-th on, or how many."),
+    "setmetatable": ("(table, metatable) → table", "Set the metatable of a table."),
+    "getmetatable": ("(value) → table", "The metatable of a value."),
+    "rawget": ("(table, key) → value", "A field, past the metatable."),
+    "rawset": ("(table, key, value)", "Set a field, past the metatable."),
+    "tonumber": ("(value, [base]) → number", "A number of a text, or nil."),
+    "tostring": ("(value) → text", "A value as text."),
+    "type": ("(value) → text", "The type of a value."),
+    "load": ("(text, [name], [mode], [env]) → function", "Compile Lua."),
+    "string.byte": ("(s, [i], [j]) → …", "The bytes at places of a text."),
+    "string.char": ("(…) → text", "A text of bytes."),
+    "string.find": ("(s, pattern, [start], [plain]) → first, last, …", "Where a pattern fits."),
+    "string.format": ("(form, …) → text", "Values in the form of %s, %d, %q and so on."),
+    "string.gmatch": ("(s, pattern)", "Each place where a pattern fits, in a for."),
+    "string.gsub": ("(s, pattern, by, [n]) → text, count", "Replace what fits a pattern."),
+    "string.len": ("(s) → number", "The bytes of a text."),
+    "string.lower": ("(s) → text", "In lower case."),
+    "string.match": ("(s, pattern, [start]) → …", "What a pattern's parentheses took."),
+    "string.rep": ("(s, n, [separator]) → text", "A text n times."),
+    "string.reverse": ("(s) → text", "From its end."),
+    "string.sub": ("(s, i, [j]) → text", "From byte i to j; -1 is the last one."),
+    "string.upper": ("(s) → text", "In upper case."),
+    "string.pack": ("(form, …) → text", "Values as bytes."),
+    "string.unpack": ("(form, s, [start]) → …", "Values of bytes."),
+    "table.concat": ("(list, [separator], [i], [j]) → text", "A list as one text."),
+    "table.insert": ("(list, [place], value)", "Put a value into a list."),
+    "table.move": ("(from, first, last, at, [to]) → to", "Copy elements."),
+    "table.pack": ("(…) → list", "Arguments as a list, `.n` of them."),
+    "table.remove": ("(list, [place]) → value", "Take a value out of a list."),
+    "table.sort": ("(list, [less])", "Put a list into order."),
+    "table.unpack": ("(list, [i], [j]) → …", "The elements of a list."),
+    "math.abs": ("(x) → number", "Without its sign."),
+    "math.ceil": ("(x) → integer", "Rounded up."),
+    "math.floor": ("(x) → integer", "Rounded down."),
+    "math.fmod": ("(x, y) → number", "What a division leaves."),
+    "math.max": ("(x, …) → number", "The greatest."),
+    "math.min": ("(x, …) → number", "The least."),
+    "math.random": ("([m], [n]) → number", "From m to n; the same wherever the log is replayed."),
+    "math.sqrt": ("(x) → number", "The square root."),
+    "math.tointeger": ("(x) → integer", "As an integer, or nil."),
+    "math.type": ("(x) → text", '"integer" or "float".'),
+    "os.time": ("([table]) → integer", "The time of the message being handled, in milliseconds."),
+    "os.date": ("([form], [time])", "A time as text."),
+    "utf8.char": ("(…) → text", "A text of code points."),
+    "utf8.len": ("(s, [i], [j]) → number", "The characters of a text."),
+    "utf8.codes": ("(s)", "Place and code point of each character, in a for."),
+    "coroutine.create": ("(function) → thread", "A coroutine."),
+    "coroutine.resume": ("(thread, …) → ok, …", "Go on in a coroutine."),
+    "coroutine.wrap": ("(function) → function", "A coroutine as a function."),
+    "coroutine.yield": ("(…) → …", "Leave a coroutine until it is resumed."),
+}
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """All entries by name."""
+    return {name: Entry(name, *texts) for name, texts in _TEXTS.items()}
+
+
+def find(name: str) -> Entry | None:
+    """The entry of a name, however `:` and `()` are written; None where there is none."""
+    return entries().get(name.strip().removesuffix("()").replace(":", "."))
+
+
+def below(path: str) -> list[str]:
+    """Names that the table has behind `path.`, without it; those of the top for ""."""
+    begin = f"{path}." if path else ""
+    found = (name[len(begin) :] for name in entries() if name.startswith(begin))
+    return [name for name in found if "." not in name and name != "msg"] + _roots(path)
+
+
+def _roots(path: str) -> list[str]:
+    """Tables that stand in the table only as the beginning of others."""
+    return [] if path else ["string", "table", "math", "os", "utf8", "coroutine"]

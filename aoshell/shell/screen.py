@@ -1,0 +1,258 @@
+"""What is on the screen, from top to bottom: what is waited for, the prompt with what is typed, the
+list that Ctrl-R opens, and one line below. All but the prompt come and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
+from prompt_toolkit.formatted_text.utils import fragment_list_width
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindingsBase
+from prompt_toolkit.layout import (
+    BufferControl,
+    CompletionsMenu,
+    ConditionalContainer,
+    Dimension,
+    Float,
+    FloatContainer,
+    FormattedTextControl,
+    HSplit,
+    Layout,
+    Window,
+)
+from prompt_toolkit.layout.processors import (
+    AppendAutoSuggestion,
+    ConditionalProcessor,
+    HighlightMatchingBracketProcessor,
+    Processor,
+    Transformation,
+    TransformationInput,
+)
+from prompt_toolkit.lexers import DynamicLexer, Lexer
+from prompt_toolkit.output import Output
+
+from aoshell.shell.drawing import LeanRenderer, terminal_output
+from aoshell.shell.picker import Picker
+
+_MENU = 8  # rows of the menu
+_ESCAPE = 0.1  # seconds after which Escape is a key of its own
+
+
+class View(Protocol):
+    """What the screen shows.
+
+    Attributes:
+        stage: what is waited for, "" for nothing.
+        lexer: colours what is typed.
+    """
+
+    stage: str
+    lexer: Lexer | None
+
+    def prefix(self) -> str:
+        """What stands before the line that is typed, with colours; "" while a line runs."""
+
+    def below(self) -> tuple[str, str]:
+        """The class and text of the line below, "" for none."""
+
+
+class Screen:
+    """The application of prompt_toolkit, and writing above what it has drawn."""
+
+    def __init__(
+        self,
+        view: View,
+        buffer: Buffer,
+        picker: Picker,
+        keys: KeyBindingsBase,
+        *,
+        vi: bool,
+        input: Input | None,
+        output: Output | None,
+    ) -> None:
+        self._view, self._buffer, self._picker = view, buffer, picker
+        self._held: list[str] | None = None
+        self._finishing = False
+        self._below = ("", "")
+        self._window = self._input_window()
+        self.app: Application[None] = Application(
+            self._layout(),
+            key_bindings=keys,
+            editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
+            erase_when_done=True,
+            include_default_pygments_style=False,
+            input=input,
+            output=output or terminal_output(),
+        )
+        self.app.ttimeoutlen = _ESCAPE
+        self._renderer = LeanRenderer(self.app.renderer.style, self.app.output, self.shown)
+        self.app.renderer = self._renderer
+
+    @property
+    def columns(self) -> int:
+        return self.app.output.get_size().columns
+
+    @property
+    def rows(self) -> int:
+        return self.app.output.get_size().rows
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is room for all that is typed."""
+        info = self._window.render_info
+        return info is None or (info.top_visible and info.bottom_visible)
+
+    def write(self, said: str) -> None:
+        """Print above the prompt."""
+        app = self.app
+        if self._held is not None:
+            self._held.append(said)
+            return
+        if app.is_running:
+            app.renderer.erase()
+        else:
+            self.clear_line()
+        app.output.write_raw(said)
+        app.output.flush()
+        if app.is_running:
+            app.invalidate()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Another program has the terminal; what is written meanwhile comes behind it."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for said in held:
+                self.write(said)
+
+    def clear_line(self) -> None:
+        """Go to the beginning of a line on which the early prompt may stand."""
+        self.app.output.write_raw("\r")
+        self.app.output.erase_down()
+
+    def finish(self) -> None:
+        """Leave the line standing as it is, without what comes and goes, and go on below it."""
+        brackets = _has_brackets_marked(self._buffer)
+        self._buffer.complete_state = None
+        self._buffer.suggestion = None
+        self._finishing = True
+        try:
+            self._renderer.finish(self.app, self._window, again=brackets)
+        finally:
+            self._finishing = False
+
+    # --- drawing
+
+    def shown(self) -> str:
+        """What the drawing depends on, "" when there is nothing to see but the answer to come."""
+        said = self._view.stage + self._view.prefix() + self._buffer.text + self._picker.state
+        if not said:
+            return ""
+        suggested = self._buffer.suggestion.text if self._buffer.suggestion else ""
+        state = self._buffer.complete_state
+        menu = f"{len(state.completions)} {state.complete_index}" if state else ""
+        return "\0".join((said, suggested, menu, *self._line_below()))
+
+    def _line_below(self) -> tuple[str, str]:
+        if not self._finishing:
+            self._below = self._view.below()
+        return self._below
+
+    def _layout(self) -> Layout:
+        stage = FormattedTextControl(lambda: self._view.stage, focusable=False)
+        above = ConditionalContainer(
+            Window(stage, height=1, dont_extend_height=True),
+            Condition(lambda: bool(self._view.stage)),
+        )
+        below = ConditionalContainer(
+            Window(
+                FormattedTextControl(self._below_fragments, focusable=False),
+                height=1,
+                dont_extend_height=True,
+            ),
+            Condition(lambda: not self._finishing and bool(self._below[1])),
+        )
+        menu = Float(CompletionsMenu(max_height=_MENU, scroll_offset=1), xcursor=True, ycursor=True)
+        rows = HSplit([above, self._window, self._picker.container(), below])
+        return Layout(FloatContainer(rows, [menu]), focused_element=self._window)
+
+    def _input_window(self) -> Window:
+        typed = has_focus(self._buffer)
+        control = BufferControl(
+            self._buffer,
+            lexer=DynamicLexer(lambda: self._view.lexer),
+            input_processors=[
+                ConditionalProcessor(
+                    HighlightMatchingBracketProcessor(), Condition(lambda: not self._finishing)
+                ),
+                ConditionalProcessor(AppendAutoSuggestion("class:auto-suggestion"), typed),
+                ShowHidden(),
+            ],
+        )
+        return Window(
+            control,
+            height=self._height,
+            wrap_lines=True,
+            dont_extend_height=True,
+            get_line_prefix=self._line_prefix,
+        )
+
+    def _height(self) -> Dimension:
+        """As high as its text; with room below the cursor while a menu is open."""
+        info = self._window.render_info
+        if self._buffer.complete_state is None or self._finishing or info is None:
+            return Dimension()
+        above = info.cursor_position.y + 1
+        return Dimension(min=max(1, min(above + _MENU, self.rows - 1 - bool(self._below[1]))))
+
+    def _line_prefix(self, line: int, wrapped: int) -> StyleAndTextTuples:
+        """The prompt; below it spaces, which paste back as nothing."""
+        prompt = to_formatted_text(ANSI(self._view.prefix()))
+        width = fragment_list_width(prompt)
+        if width > self.columns // 2:
+            # A prompt that leaves no room for lines below it is not indented under.
+            width = 0
+        return prompt if not line and not wrapped else [("", " " * width)]
+
+    def _below_fragments(self) -> StyleAndTextTuples:
+        kind, said = self._below
+        return [(f"class:{kind}", said)]
+
+
+def _has_brackets_marked(buffer: Buffer) -> bool:
+    document = buffer.document
+    return document.current_char in tuple("()[]{}") or document.char_before_cursor in tuple(")]}")
+
+
+class ShowHidden(Processor):
+    """Shows the characters that turn the direction of text or break lines unseen.
+
+    They would let a line look like another one (Unicode UAX #9).
+    """
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        fragments = transformation_input.fragments
+        if all(item[1].isascii() for item in fragments):
+            return Transformation(fragments)
+        shown: StyleAndTextTuples = []
+        for style, said, *_ in fragments:
+            for character in said:
+                hidden = character in _HIDDEN
+                shown.append(("class:hidden", "?") if hidden else (style, character))
+        return Transformation(shown)
+
+
+_HIDDEN = frozenset(
+    "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)

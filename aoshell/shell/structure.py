@@ -1,0 +1,237 @@
+"""Where the cursor stands in a text of Lua that is being typed: in which call, behind which dot.
+
+Read from its tokens, however unfinished the text is. Only the end of a long text is looked at, for
+this is done with every key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aoshell.shell import lua
+
+LOOKED_AT = 4_000  # characters before the cursor
+INDENT = "  "
+
+_OPENERS = {"(": ")", "{": "}", "[": "]"}
+_CLOSERS = frozenset(_OPENERS.values())
+_BLOCKS = frozenset({"function", "if", "do", "repeat"})
+_ENDS = frozenset({"end", "until"})
+_DEDENTS = re.compile(r"\s*(?:end|else|elseif|until)\b|\s*[)}\]]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+KEYWORDS = frozenset(
+    (
+        *("and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if"),
+        *("in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"),
+    )
+)
+
+
+@dataclass(slots=True)
+class Frame:
+    """A bracket or a block that is open at the cursor.
+
+    Attributes:
+        opener: a bracket, or the keyword.
+        start: where it stands.
+        name: what is called, for `name(`, `name{` and for the braces right inside of such a call.
+        argument: number of commas behind it.
+        key: in braces, the key whose value is being written, or "".
+    """
+
+    opener: str
+    start: int
+    name: str = ""
+    argument: int = 0
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where the cursor stands.
+
+    Attributes:
+        word: what of a name, or of a text in quotes, is typed already.
+        path: names before it, `("Handlers", "list", "[]")` for `Handlers.list[1].`; "" as the
+            first one where what stands there is no name.
+        separator: "." or ":" before the word, "" where it stands alone.
+        quote: the quotes that are open, "" outside of texts.
+        comment: whether it stands in a comment, or in a number, where nothing is to be completed.
+        frames: what is open, outermost first.
+    """
+
+    word: str
+    path: tuple[str, ...]
+    separator: str
+    quote: str
+    comment: bool
+    frames: tuple[Frame, ...]
+
+    @property
+    def call(self) -> Frame | None:
+        """The innermost call whose arguments are being written, None elsewhere."""
+        for frame in reversed(self.frames):
+            if frame.opener in _BLOCKS:
+                return None
+            if frame.name:
+                return frame
+        return None
+
+
+def context(before: str) -> Context:
+    """What surrounds the end of a text."""
+    text = _end_of(before)
+    found = _tokens(text)
+    quote, comment, word = "", _in_comment(text, found), ""
+    if found and found[-1].kind == "string" and _open(found[-1].text):
+        token = found.pop()
+        quote = "[[" if token.text[0] == "[" else token.text[0]
+        word = token.text[1:]
+    elif found and found[-1].start + len(found[-1].text) == len(text):
+        if found[-1].kind == "name":
+            word = found.pop().text
+        elif found[-1].kind == "number":
+            comment = True
+    path, separator = ((), "") if quote else _path(found)
+    return Context(word, path, separator, quote, comment, tuple(frames(found)))
+
+
+def frames(found: list[lua.Token]) -> list[Frame]:
+    """The brackets and blocks that tokens leave open."""
+    stack: list[Frame] = []
+    for at, token in enumerate(found):
+        word = token.text
+        if token.kind == "string":
+            continue
+        if word in _OPENERS:
+            stack.append(Frame(word, token.start, _called(found, at, stack)))
+        elif word in _BLOCKS:
+            stack.append(Frame(word, token.start))
+        elif word in _CLOSERS or word in _ENDS:
+            _close(stack, word)
+        elif stack and word in (",", ";"):
+            stack[-1].argument += 1
+            stack[-1].key = ""
+        elif stack and word == "=" and stack[-1].opener == "{" and found[at - 1].kind == "name":
+            stack[-1].key = found[at - 1].text
+    return stack
+
+
+def next_indent(before: str) -> str:
+    """The spaces with which the line below a text begins."""
+    text = _end_of(before)
+    found = _tokens(text)
+    if found and found[-1].kind == "string" and _open(found[-1].text):
+        return ""  # they would belong to the text
+    stack = frames(found)
+    return _indent_at(text, stack[-1].start) + INDENT if stack else ""
+
+
+def dedented(before: str) -> str | None:
+    """How the last line of a text is to begin if it closes what is open above; None as it does."""
+    head, newline, line = before.rpartition("\n")
+    if not newline or not _DEDENTS.match(line):
+        return None
+    text = _end_of(head)
+    found = _tokens(text)
+    stack = frames(found)
+    if not stack or (found[-1].kind == "string" and _open(found[-1].text)):
+        return None
+    indent = _indent_at(text, stack[-1].start)
+    return (
+        None if line.startswith(indent) and line[len(indent) : len(indent) + 1] != " " else indent
+    )
+
+
+def _end_of(before: str) -> str:
+    if len(before) <= LOOKED_AT:
+        return before
+    cut = before[-LOOKED_AT:]
+    return cut[cut.find("\n") + 1 :]
+
+
+def _tokens(text: str) -> list[lua.Token]:
+    return list(lua.tokens(text))
+
+
+def _in_comment(text: str, found: list[lua.Token]) -> bool:
+    """Whether a comment is open: it is what stands behind the last token, and no token itself."""
+    end = found[-1].start + len(found[-1].text) if found else 0
+    rest = text[end:]
+    last = rest.rsplit("\n", 1)[-1].lstrip()
+    return last.startswith("--") or (rest.lstrip().startswith("--[[") and "]]" not in rest)
+
+
+def _open(token: str) -> bool:
+    """Whether a text in quotes lacks its end."""
+    if token[0] == "[":
+        opening = re.match(r"\[=*\[", token)
+        return opening is not None and not token.endswith("]" + opening.group()[1:-1] + "]")
+    escaped = re.search(r"(\\*).\Z", token, re.DOTALL)
+    odd = escaped is not None and len(escaped[1]) % 2 == 1
+    return len(token) < 2 or token[-1] != token[0] or odd
+
+
+def _path(found: list[lua.Token]) -> tuple[tuple[str, ...], str]:
+    """The names before a word, read backwards from the dot that stands before it."""
+    at = len(found) - 1
+    if at < 0 or found[at].text not in (".", ":"):
+        return (), ""
+    separator, names = found[at].text, []
+    while at >= 0 and found[at].text in (".", ":"):
+        at -= 1
+        while at >= 0 and found[at].text == "]":
+            at = _opening(found, at) - 1
+            names.append("[]")
+        if at < 0 or found[at].kind != "name" or found[at].text in KEYWORDS:
+            return ("",), separator
+        names.append(found[at].text)
+        at -= 1
+    return tuple(reversed(names)), separator
+
+
+def _opening(found: list[lua.Token], at: int) -> int:
+    depth = 0
+    while at >= 0:
+        depth += {"]": 1, "[": -1}.get(found[at].text, 0)
+        if not depth:
+            return at
+        at -= 1
+    return 0
+
+
+def _called(found: list[lua.Token], at: int, stack: list[Frame]) -> str:
+    """The name that stands before a bracket and calls what it names, "" where none does."""
+    bracket = found[at].text
+    if bracket == "[" or not at:
+        return ""
+    before = found[at - 1]
+    if bracket == "{" and before.text == "(" and stack:
+        return stack[-1].name  # `Send({` is written as `Send{` may be
+    if before.kind != "name" or before.text in KEYWORDS:
+        return ""
+    path, separator = _path([*found[: at - 1]])
+    if at > 1 and not separator and found[at - 2].text == "function":
+        return ""  # its definition
+    return ".".join((*path, before.text))
+
+
+def _close(stack: list[Frame], closer: str) -> None:
+    """Close the innermost frame that this closes, and what was left open inside of it."""
+    for at in range(len(stack) - 1, -1, -1):
+        opener = stack[at].opener
+        closes = closer == _OPENERS.get(opener) or (closer in _ENDS and opener in _BLOCKS)
+        if closes:
+            del stack[at:]
+            return
+
+
+def _indent_at(text: str, start: int) -> str:
+    line = text[text.rfind("\n", 0, start) + 1 :]
+    return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can stand behind a dot."""
+    return _NAME.match(text) is not None and text not in KEYWORDS

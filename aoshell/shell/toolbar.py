@@ -1,0 +1,103 @@
+"""The line below the prompt: where one is and what the last line cost, or how a call is written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aoshell.nodes.base import NodeInfo
+from aoshell.shell import reference
+from aoshell.shell.feed import short
+from aoshell.shell.multiline import is_command
+from aoshell.shell.names import Names
+from aoshell.shell.outcome import Answer, Outcome, Reply
+from aoshell.shell.render import cell, clean, width_of
+from aoshell.shell.structure import LOOKED_AT, context
+
+_INBOX = re.compile(r"\[Inbox:(\d+)\]")
+_DOT = " · "
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the toolbar tells; "" and None are not known, and left out.
+
+    Attributes:
+        wallet: its address.
+        identity: the name it was chosen by.
+        milliseconds, gas: of the last line.
+    """
+
+    node: NodeInfo | None = None
+    process: str = ""
+    wallet: str = ""
+    identity: str = ""
+    slot: int | None = None
+    milliseconds: float | None = None
+    gas: int = 0
+
+    def learn(self, outcome: Outcome) -> None:
+        """Take over what a line came to."""
+        answer = outcome.answer if isinstance(outcome, Reply) else outcome
+        if not isinstance(answer, Answer):
+            return
+        results = (answer.own, answer.later) if answer.later else (answer.own,)
+        self.milliseconds = sum(result.milliseconds for result in results)
+        self.gas = sum(result.gas for result in results)
+        if answer.receipt and answer.last.slot >= 0:
+            self.slot = answer.last.slot
+
+
+def line(facts: Facts, prompt: str, columns: int, mode: str = "") -> str:
+    """The toolbar's text, as wide as the screen at most.
+
+    Args:
+        prompt: of the process; a count of its Inbox is read from it.
+        mode: of vi's keys, "" where there is none.
+    """
+    words = [mode, _node(facts.node), facts.process]
+    if facts.wallet:
+        words.append(f"{facts.identity or 'wallet'} {short(facts.wallet)}")
+    if facts.slot is not None:
+        words.append(f"slot {facts.slot}")
+    if inbox := _INBOX.search(clean(prompt, colour=False)):
+        words.append(f"inbox {inbox[1]}")
+    if facts.milliseconds is not None:
+        words.append(f"{facts.milliseconds:.1f} ms")
+    if facts.gas:
+        words.append(f"{facts.gas} gas")
+    return cut(cell(_DOT.join(word for word in words if word)), columns - 1)
+
+
+def cut(said: str, columns: int) -> str:
+    """A line that is no wider than the screen."""
+    said = said[: max(columns, 0)]  # no character is narrower than a column, but for combining ones
+    while width_of(said) > columns:
+        said = said[:-1]
+    return said
+
+
+def _node(node: NodeInfo | None) -> str:
+    if node is None:
+        return ""
+    return node.kind if node.kind == "local" else f"{node.kind} {node.endpoint}"
+
+
+def signature(before: str, names: Names, columns: int) -> str:
+    """How the call that is being typed is written, "" outside of known calls."""
+    if is_command(before):
+        return ""
+    where = context(before[-LOOKED_AT:])
+    call = where.call
+    if call is None or where.comment:
+        return ""
+    entry = reference.find(call.name)
+    if entry is None and call.name.split(".")[0] in ("m", "message"):
+        entry = reference.find("msg." + call.name.partition(".")[2])
+    if call.name in names.calls:
+        said = call.name + names.calls[call.name]
+    elif entry and entry.call:
+        said = f"{entry.signature}  {entry.summary}"
+    else:
+        return ""
+    return cut(cell(said), columns - 1)

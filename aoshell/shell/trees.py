@@ -1,0 +1,193 @@
+"""A value of a process as a tree, looked at raw: no metamethod runs, and nothing changes."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aoshell.errors import AoError, UsageError
+from aoshell.protocol.message import text
+from aoshell.shell.bundle import literal
+from aoshell.shell.errors_view import split_error
+from aoshell.shell.lua import syntax_error
+from aoshell.shell.session import Session
+
+DEEPEST = 60  # levels: what is deeper is hardly data
+_WALKER = Path(__file__).with_name("tree.lua")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')  # a colour in a value is a value here
+_NAMED = {"\n": "\\n", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_CUT = 120  # bytes of a string in a tree
+_WIDE = 200  # entries of a table in a tree
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A value.
+
+    Attributes:
+        kind: Lua's type, "list" for a table 1…n, "seen" for a table that stands elsewhere as well.
+        said: a string, or its beginning; a number's digits, "true" or "false"; file and line of a
+            function, "" for the environment's own; of one that is seen, the way to it.
+        size: bytes of a string that is cut, entries of a table.
+        entries: keys and values, in order; None where the table is folded. There may be fewer
+            than `size`.
+        meta: the metatable, where it has one.
+    """
+
+    kind: str
+    said: str = ""
+    size: int = 0
+    entries: tuple[tuple[Tree, Tree], ...] | None = ()
+    meta: Tree | None = None
+
+
+async def look(session: Session, expression: str, depth: int = DEEPEST, *, whole: bool) -> Tree:
+    """The value of a Lua expression of the attached process, which does not change by it.
+
+    Args:
+        depth: levels of tables that are looked into.
+        whole: no string and no table is cut.
+
+    Raises:
+        UsageError: it is no expression.
+        AoError: stage "query": it fails, or the process cannot be asked.
+    """
+    if problem := syntax_error(f"return {expression}\n"):
+        raise UsageError(
+            re.sub(r"^\S*?:\d+: ", "", problem), hint="give one Lua expression: Inbox[1].Tags"
+        )
+    width, wide = (0, 1 << 30) if whole else (_CUT, _WIDE)
+    walker = _WALKER.read_text(encoding="utf-8")
+    call = f"{depth}, {width}, {wide}, {_lua(expression)}"
+    result = (await session.dryrun(f"{walker}\nreturn walk({call})")).own
+    if not result.ok:
+        raise AoError(
+            split_error(result.error)[1] or f"the look ended in {result.outcome}", stage="query"
+        )
+    with suppress(ValueError, RecursionError, LookupError, TypeError):
+        return _tree(json.loads(result.output.rpartition("\n")[2], strict=False))
+    raise AoError(
+        f"the process cannot be asked: it answers {result.output[:60]!r}",
+        stage="query",
+        hint="does it run the aos environment?",
+    )
+
+
+def _lua(said: str) -> str:
+    return text(literal(said))
+
+
+def _tree(node: list[Any]) -> Tree:
+    kind, said, size, entries, meta = [*node, *[None] * 4][:5]
+    members: tuple[tuple[Tree, Tree], ...] | None = None
+    if isinstance(entries, list):
+        members = tuple((_tree(key), _tree(value)) for key, value in entries)
+    elif not size or kind not in ("table", "list"):
+        members = ()
+    return Tree(str(kind), str(said or ""), int(size or 0), members, _tree(meta) if meta else None)
+
+
+# For people -----------------------------------------------------------------------------------
+
+
+def drawn(tree: Tree, name: str) -> list[str]:
+    """The tree, a line for each value; `…` stands for what is folded."""
+    return [f"{name}  {_summary(tree)}", *_below(tree, "")]
+
+
+def _below(tree: Tree, lead: str) -> Iterator[str]:
+    members = [(_key(key), value) for key, value in tree.entries or ()]
+    if tree.meta:
+        members.append(("(metatable)", tree.meta))
+    missing = tree.size - len(tree.entries or ()) if tree.entries else 0
+    for number, (name, value) in enumerate(members, 1):
+        last = number == len(members) and missing <= 0
+        yield f"{lead}{'└─ ' if last else '├─ '}{name}  {_summary(value)}"
+        yield from _below(value, lead + ("   " if last else "│  "))
+    if missing > 0 and tree.kind in ("table", "list"):
+        yield f"{lead}└─ … {missing} more"
+
+
+def _key(key: Tree) -> str:
+    if key.kind == "string":
+        return key.said if _NAME.match(key.said) and not key.size else f"[{_quoted(key)}]"
+    return f"[{key.said or key.kind}]"
+
+
+def _summary(tree: Tree) -> str:
+    match tree.kind:
+        case "string":
+            return _quoted(tree)
+        case "number" | "boolean":
+            return tree.said
+        case "function":
+            return f"function {tree.said}" if tree.said else "function (built in)"
+        case "list" | "table":
+            what = "item" if tree.kind == "list" else "field"
+            if not tree.size:
+                return "{}"
+            folded = " …" if tree.entries is None else ""
+            return f"{{{tree.size} {what}{'s' * (tree.size != 1)}}}{folded}"
+        case "seen":
+            return f"→ {tree.said}"
+    return tree.kind
+
+
+def _quoted(tree: Tree) -> str:
+    shown = _ESCAPED.sub(_escape, tree.said)
+    return f'"{shown}…" ({tree.size} bytes)' if tree.size else f'"{shown}"'
+
+
+def _escape(found: re.Match[str]) -> str:
+    """As Lua writes it."""
+    return _NAMED.get(found[0]) or f"\\{ord(found[0])}"
+
+
+# For machines ---------------------------------------------------------------------------------
+
+
+def value(tree: Tree, place: str, lost: list[str]) -> object:
+    """A value as JSON has it. What JSON lacks becomes null, and `lost` says where and what.
+
+    Args:
+        place: the way to it.
+    """
+    match tree.kind:
+        case "string":
+            return tree.said
+        case "boolean":
+            return tree.said == "true"
+        case "number":
+            number = int(tree.said) if tree.said.lstrip("-").isdigit() else float(tree.said)
+            if math.isfinite(number):
+                return number
+            lost.append(f"{place} is {number}")
+            return None
+        case "nil":
+            return None
+        case "list":
+            members = enumerate(tree.entries or (), 1)
+            return [value(item, f"{place}[{n}]", lost) for n, (_, item) in members]
+        case "table" if not tree.size:
+            return []
+        case "table" if tree.entries is not None:
+            pairs = [(_json_key(key), item) for key, item in tree.entries]
+            return {name: value(item, f"{place}.{name}", lost) for name, item in pairs}
+        case "table":
+            lost.append(f"{place} is too deep")
+        case "seen":
+            lost.append(f"{place} is {tree.said} again")
+        case _:
+            lost.append(f"{place} is a {tree.kind}")
+    return None
+
+
+def _json_key(key: Tree) -> str:
+    return key.said or key.kind

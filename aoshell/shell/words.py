@@ -1,0 +1,51 @@
+"""Words that dot commands take and only a node knows: processes, snapshots, identities."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from aoshell.errors import AoError
+from aoshell.shell.completion import Lists, wanted_kinds
+from aoshell.shell.feed import short
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import LocalVerbs
+    from aoshell.shell.session import Session
+
+Words = list[tuple[str, str]]
+
+
+async def load(session: Session, before: str, lists: Lists) -> None:
+    """Bring the lists up to date that completing a line needs."""
+    for kind in wanted_kinds(before):
+        with suppress(AoError):
+            lists.known[kind] = await _LOADERS[kind](session)
+
+
+async def _processes(session: Session) -> Words:
+    return [(info.name or info.id[:12], short(info.id)) for info in await session.node.processes()]
+
+
+async def _targets(session: Session) -> Words:
+    return [(info.id, info.name) for info in await session.node.processes()]
+
+
+async def _snapshots(session: Session) -> Words:
+    if "local" not in session.node.capabilities:
+        return []
+    marks = await cast("LocalVerbs", session.node).workbench.marks(session.attached.id)
+    return [(name, f"slot {slot}") for name, slot in marks.items()]
+
+
+async def _identities(session: Session) -> Words:
+    return [(name, "") for name in session.identities.names()]
+
+
+_LOADERS: dict[str, Callable[[Session], Awaitable[Words]]] = {
+    "PROCESS": _processes,
+    "TARGET": _targets,
+    "SNAPSHOT": _snapshots,
+    "IDENTITY": _identities,
+}

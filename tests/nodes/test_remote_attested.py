@@ -1,0 +1,118 @@
+"""Answers of a node whose key was attested: what is taken of them, and how they are bound."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from test_remote_vectors import Replay, replay, replied
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Pin, Verify
+from aoshell.nodes.remote import trust as room
+from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.trust import Trust
+from aoshell.protocol import httpsig
+from aoshell.protocol.wallet import Wallet
+
+__all__ = ["replay"]  # a fixture
+
+NODE = "pH0bzhB45TmbnN2NsVqjbjPYT6KS_N3JFtswz0ElmKc"
+LATER = int(time.time()) + 3600
+
+
+@dataclass
+class Told:
+    said: list[str] = field(default_factory=list)
+
+    def trust(self, address: str, until: int = LATER) -> Trust:
+        trust = Trust("node", self.said.append)
+        trust.level, trust.pin = Verify.ATTESTED, Pin(address, until)
+        return trust
+
+
+def signed(wallet: Wallet, message: dict[str, Any]) -> Answer:
+    headers, body = httpsig.sign(wallet, message)
+    return Answer("", 200, tuple(headers), body)
+
+
+def test_what_a_real_node_signed_is_taken(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, those answers included whose headers lost a space on their way."""
+    spaces = []
+    found_again = room._with_space
+
+    def noted(answer: Answer) -> Any:
+        spaces.append(answer)
+        return found_again(answer)
+
+    monkeypatch.setattr(room, "_with_space", noted)
+    taken = 0
+    for exchange in replay.recorded.values():
+        status, headers, body = replied(exchange)
+        answer = Answer("", status, tuple(headers), body)
+        trust = Told().trust(NODE)
+        assert trust.read(answer, "test")
+        assert trust.state == "attested (bound to requests by nothing)"
+        with pytest.raises(AoError, match="not by the attested key"):
+            Told().trust("A" * 43).read(answer, "test")
+        taken += 1
+    assert taken > 15 and spaces
+
+
+def test_binding_is_named_once_for_each_kind(wallet: Wallet) -> None:
+    told = Told()
+    trust = told.trust(wallet.address)
+    answer = signed(wallet, {"process": "p", "slot": 4, "status": 200})
+    for expected in ({"process": "p", "slot": 4}, {"process": "p"}, {"slot": 5}, {}, {}):
+        assert trust.read(answer, "compute", expected)["slot"] == 4
+    assert len(told.said) == 2
+    assert "it names what was asked for" in told.said[0]
+    assert "nothing in it names the request" in told.said[1]
+
+
+@pytest.mark.parametrize("level", Verify)
+def test_what_is_not_signed_is_not_used(wallet: Wallet, level: Verify) -> None:
+    headers = (*signed(wallet, {"a": "1"}).headers, ("output", "unsigned"))
+    answer = Answer("", 200, headers, b"")
+    trust = Told().trust(wallet.address)
+    trust.level = level
+    assert trust.read(answer, "compute") == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda h: [one for one in h if "signature" not in one[0]], "nobody has signed"),
+        (lambda h: [(n, "2" if n == "a" else v) for n, v in h], "is refused"),
+        (lambda h: [(n, v) for n, v in h if n != "signature"], "is refused"),
+    ],
+)
+def test_what_is_refused(wallet: Wallet, change: Any, why: str) -> None:
+    headers = tuple(change(signed(wallet, {"a": "1"}).headers))
+    with pytest.raises(AoError, match=why) as raised:
+        Told().trust(wallet.address).read(Answer("", 200, headers, b""), "compute")
+    assert raised.value.stage == "verify" and raised.value.hint
+
+
+def test_json_counts_where_its_bytes_are_signed(wallet: Wallet) -> None:
+    text = '{"slot": 4}'
+    whole = signed(wallet, {"body": text, "content-type": "application/json"})
+    assert Told().trust(wallet.address).json(whole, "schedule") == {"slot": 4}
+    beside = Answer("", 200, signed(wallet, {"a": "1"}).headers, text.encode())
+    with pytest.raises(AoError, match="does not sign this answer"):
+        Told().trust(wallet.address).json(beside, "schedule")
+
+
+@pytest.mark.parametrize("until", [0, int(time.time()) - 1])
+def test_a_pin_ends(wallet: Wallet, until: int) -> None:
+    trust = Told().trust(wallet.address, until)
+    with pytest.raises(AoError, match="too long ago") as raised:
+        trust.read(signed(wallet, {"a": "1"}), "compute")
+    assert ".attest" in raised.value.hint
+    trust.pin = None
+    with pytest.raises(AoError, match="is not attested"):
+        trust.pinned()
+    trust.level = Verify.ON
+    assert trust.pinned() is None

@@ -1,0 +1,478 @@
+"""`.attest`, `.trust`, `.nodes` and attested results on a simulated node over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+sys.path.extend(str(Path(__file__).parents[1] / room) for room in ("attest", "nodes"))
+
+from amd import Line
+from attest_node import HASHES, SimulatedNode, Wire
+from der_writer import NOW
+from hyper_server import HTML, HyperServer, Reply, Request, serving
+from shell_fake import FakeNode
+from test_shell_session import Screen, failed, printed, replied, use
+
+from aoshell import backends
+from aoshell.attest.kds import Reply as KdsReply
+from aoshell.nodes.base import Pin, Verify
+from aoshell.nodes.remote.book import Book
+from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+from aoshell.nodes.remote.waiting import Waiting
+from aoshell.profiles import Endpoints
+from aoshell.protocol.message import tags_of
+from aoshell.protocol.wallet import Wallet
+from aoshell.settings import Settings
+from aoshell.shell import attesting
+from aoshell.shell.attesting import Wishes, judge
+from aoshell.shell.commands.attest import conduct
+from aoshell.shell.outcome import Reply as Outcome
+from aoshell.shell.pins import LIFETIME, Passed, Pins, Trusted
+from aoshell.shell.session import Patience, Session
+from aoshell.shell.start import Start, close_session, open_session
+
+MODULE = "L" * 43
+
+
+class Guest(HyperServer):
+    """A node that runs processes, in a guest that has evidence."""
+
+    guest: SimulatedNode
+
+    def answer(self, request: Request) -> Reply | None:
+        reply = super().answer(request)
+        if reply and self.sign_all and ("content-type", "application/json") in reply[1]:
+            json = {"content-type": "application/json", "body": reply[2].decode()}
+            return self.signed(json)
+        return reply
+
+    def route(self, request: Request) -> Reply | None:
+        if "/~snp@1.0" in request.path or "/~message@1.0" in request.path:
+            found = self.guest.respond(unquote(request.path))
+            return (200, *found) if found else (404, [], HTML)
+        return super().route(request)
+
+    def become(self, guest: SimulatedNode) -> None:
+        self.guest, self.wallet = guest, guest.wallet
+
+
+@pytest.fixture(scope="module")
+def milan() -> Line:
+    ark, ask = (rsa.generate_private_key(public_exponent=65537, key_size=4096) for _ in range(2))
+    return Line("Milan", ark, ask, ask)
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Wallet:
+    return Wallet.generate()
+
+
+@pytest.fixture
+def server(wallet: Wallet, milan: Line) -> Guest:
+    server = Guest(wallet, sign_all=True)
+    server.guest = SimulatedNode(wallet, milan)
+    return server
+
+
+class NoGateway:
+    patients: tuple[Any, ...] = ()
+
+    async def find(self, name: str, *_: str) -> str:
+        from aoshell.nodes.base import NotFound
+
+        raise NotFound(f"no process {name}", stage="find")
+
+    async def close(self) -> None: ...
+
+
+class There:
+    """A session on the node."""
+
+    def __init__(self, server: Guest, session: Session, screen: Screen) -> None:
+        self.server, self.session, self.screen = server, session, screen
+
+    @property
+    def node(self) -> Any:
+        return self.session.node
+
+    async def attest(self, rest: str = "--offline") -> Outcome:
+        roots = self.server.guest.sample.roots
+        return await conduct(self.session, rest, test_roots=roots, at=NOW)
+
+    async def pass_(self) -> Outcome:
+        await self.attest()
+        replied(await self.session.run(".trust mine"))
+        found = await self.attest()
+        assert found.ok, found.text
+        return found
+
+    async def told(self, beginning: str) -> None:
+        """Wait until the screen has a line that begins so."""
+        for _ in range(500):
+            lines = "\n".join(self.screen.said).splitlines()
+            if any(line.startswith(beginning) for line in lines):
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(self.screen.said)
+
+    async def attach(self) -> None:
+        """A process of this wallet's."""
+        wallet = await self.session.wallet()
+        tags = tags_of([("Module", MODULE), ("Name", "first")])
+        made = await self.node.spawn(await self.node.sign(wallet, "", tags, b""), "first")
+        await self.session.attach(await self.node.find(made.process))
+
+
+Body = Callable[[There], Awaitable[None]]
+
+
+@pytest.fixture
+def there(server: Guest, home: Settings) -> Callable[[Body], None]:
+    """Runs a body in a session on the node, with AMD's files in the cache."""
+
+    async def run(body: Body) -> None:
+        await fill(server.guest, home)
+        async with serving(server):
+            await opened(body)
+
+    async def opened(body: Body) -> None:
+        async def node(_: Settings, __: Any, key: Any) -> Any:
+            book, gateway = Book(home.state / "remote.db"), NoGateway()
+            book.put(server.url, "module", MODULE, {"kind": "lua", "name": ""})
+            return HyperBeamNode(server.url, book, gateway, key, Waiting())  # type: ignore
+
+        screen = Screen(asks=False)
+        session = await open_session(Start(), home, node, screen, Patience.OWN)
+        try:
+            await asyncio.wait_for(body(There(server, session, screen)), 60)
+        finally:
+            await close_session(session)
+
+    return lambda body: asyncio.run(run(body))
+
+
+async def fill(guest: SimulatedNode, home: Settings) -> None:
+    async def asking(url: str, _: int) -> KdsReply:
+        sample = guest.sample
+        kinds = {"cert_chain": sample.chain, "crl": sample.crl}
+        return KdsReply(200, {}, kinds.get(url.rpartition("/")[2], sample.vek))
+
+    roots, wishes = guest.sample.roots, Wishes(at=NOW)
+    await judge(guest.evidence(), home, wishes, test_roots=roots, asking=asking)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aoshell.attest.kds.PAUSE", 0.0)
+
+
+# --- attesting
+
+
+def test_from_unknown_software_to_attested(there: Any) -> None:
+    async def body(at: There) -> None:
+        session = at.session
+        assert session.attestation == ""
+        missing = failed(await session.run(".verify attested"))
+        assert "is not attested" in missing.what and ".attest" in missing.hint
+        found = await at.attest()
+        assert not found.ok and "(SOFTWARE_UNKNOWN)" in found.text
+        assert (
+            found.text.splitlines()[-1] == "→ once you know what that is: .trust NAME, then .attest"
+        )
+        assert session.attestation == "" and at.node.pin is None
+        said = printed(await session.run(".trust my build"))
+        measured = at.server.guest.sample.report[144:192].hex()
+        assert said.startswith(f"my build is trusted: {measured}")
+        found = await at.attest()
+        assert found.ok and found.text.startswith("PASS: ") and "my build" in found.text
+        value: Any = found.value
+        assert value["verdict"] == "PASS" and value["changed"] == []
+        assert value["origin"] == at.server.url
+        assert session.attestation == f"attested {time.strftime('%H:%M')}"
+        assert at.node.pin.address == at.server.guest.wallet.address
+        assert at.node.pin.until == pytest.approx(time.time() + LIFETIME, abs=60)
+        assert "any other key than the attested one" in printed(
+            await session.run(".verify attested")
+        )
+        assert "refused (.verify attested)" in printed(await session.run(".node"))
+
+    there(body)
+
+
+def test_the_command_itself_trusts_amd_only(there: Any) -> None:
+    async def body(at: There) -> None:
+        found = replied(await at.session.run(".attest --offline"))
+        assert not found.ok and "VCEK_UNAVAILABLE" in found.text
+        assert at.session.attestation == ""
+
+    there(body)
+
+
+def test_a_failed_attestation_ends_the_one_before(there: Any, stranger: Wallet) -> None:
+    async def body(at: There) -> None:
+        await at.pass_()
+        replied(await at.session.run(".verify attested"))
+        at.server.guest = at.server.guest.but(signer=stranger)
+        found = await at.attest()
+        assert not found.ok and "(ADDRESS_MISMATCH)" in found.text
+        assert at.session.attestation == "FAIL" and at.node.pin is None
+        assert "is not attested" in failed(await at.session.run(".verify attested")).what
+        with pytest.raises(Exception, match="is not attested, so nothing of it is taken"):
+            await at.node.slots("A" * 43)
+
+    there(body)
+
+
+def test_what_could_not_be_had_ends_nothing(there: Any, home: Settings) -> None:
+    async def body(at: There) -> None:
+        await at.pass_()
+        (home.cache / "attest" / "Milan" / "vcek.crl").unlink()
+        found = await at.attest()
+        assert not found.ok and "(CRL_UNAVAILABLE)" in found.text
+        assert at.session.attestation.startswith("attested ") and at.node.pin is not None
+
+    there(body)
+
+
+def test_a_new_key_is_loud(there: Any, stranger: Wallet, milan: Line) -> None:
+    async def body(at: There) -> None:
+        before = at.server.guest.wallet.address
+        await at.pass_()
+        at.server.become(SimulatedNode(stranger, milan))
+        found = await at.attest()
+        assert found.ok
+        change = f"the key was {before} and is {stranger.address}"
+        assert found.note == f"CHANGED SINCE IT WAS ATTESTED LAST: {change}"
+        assert found.value["changed"] == [change]  # type: ignore[index]
+        assert at.node.pin.address == stranger.address
+        assert (await at.attest()).note == ""
+
+    there(body)
+
+
+def test_new_software_is_loud(there: Any, milan: Line) -> None:
+    async def body(at: There) -> None:
+        await at.pass_()
+        other = dict(HASHES) | {"kernel": "ab" * 32}
+        at.server.guest = SimulatedNode(at.server.guest.wallet, milan, hashes=other)
+        found = await at.attest()
+        assert not found.ok and "(SOFTWARE_UNTRUSTED)" in found.text
+        assert found.note.startswith("CHANGED SINCE IT WAS ATTESTED LAST: the measurement was")
+        assert at.session.attestation == "FAIL" and at.node.pin is None
+        replied(await at.session.run(".trust the next"))
+        found = await at.attest()
+        assert found.ok and "the next" in found.text and found.note
+
+    there(body)
+
+
+def test_files_and_other_nodes(there: Any, tmp_path: Path, stranger: Wallet, milan: Line) -> None:
+    async def body(at: There) -> None:
+        kept = tmp_path / "my evidence.json"
+        await at.pass_()
+        found = await at.attest(f"--save '{kept}' --offline")
+        assert found.ok and f"kept in {kept}" in found.note
+        session = at.session
+        found = await at.attest(f"'{kept}' --offline")
+        assert found.ok and "as its keeper says" in found.text
+        assert "origin" not in found.value  # type: ignore[operator]
+        pin, said = at.node.pin, session.attestation
+        with SimulatedNode(stranger, milan, configuration={"trusted_nodes": 1}).served() as url:
+            found = await asyncio.wait_for(at.attest(f"{url}/ --offline"), 20)
+            assert found.ok and found.value["origin"] == url  # type: ignore[index]
+        assert (at.node.pin, session.attestation) == (pin, said)
+        for words in ("a b", "--save", "--online", "'"):
+            assert ".help attest" in failed(await session.run(f".attest {words}")).hint
+        assert "cannot be read" in failed(await session.run(".attest missing")).what
+
+    there(body)
+
+
+def test_no_evidence(there: Any) -> None:
+    class Bare(SimulatedNode):
+        def respond(self, path: str) -> Wire | None:
+            return None if "snp" in path else super().respond(path)
+
+    async def body(at: There) -> None:
+        at.server.guest = Bare(at.server.guest.wallet, at.server.guest.line)
+        error = failed(await at.session.run(".attest"))
+        assert "offers no evidence (~snp@1.0): 404 Not Found" in error.what
+        assert ".nodes --tee" in error.hint
+
+    there(body)
+
+
+# --- trust
+
+
+def test_trust(there: Any, home: Settings) -> None:
+    async def body(at: There) -> None:
+        session = at.session
+        assert printed(await session.run(".trust")) == "no software is trusted yet\n"
+        assert "no node was attested yet" in failed(await session.run(".trust mine")).what
+        await at.attest()
+        replied(await session.run('.trust a "quoted" \\ name'))
+        replied(await session.run(f".trust another {'ab' * 48}"))
+        replied(await session.run(f".trust another {'cd' * 48}"))
+        (first, second) = Trusted(home).images()
+        assert first.name == 'a "quoted" \\ name' and second.measurement == b"\xcd" * 48
+        listed = printed(await session.run(".trust"))
+        assert "another" in listed and "cd" * 48 in listed
+        home.config.mkdir()
+        named = f'[[trusted]]\nname = "written"\nmeasurement = "{"00" * 48}"\n'
+        attesting.policy_file(home).write_text(named)
+        assert "has a written already" in failed(await session.run(".trust written")).what
+        assert {one.name for one in attesting.policy_of(home, "").trusted} == {
+            "written",
+            first.name,
+            "another",
+        }
+        Trusted(home).path.write_text("?")
+        assert failed(await session.run(".trust")).stage == "policy"
+
+    there(body)
+
+
+def test_what_is_not_certain_gets_no_name(there: Any, stranger: Wallet) -> None:
+    async def body(at: There) -> None:
+        at.server.guest = at.server.guest.but(signer=stranger)
+        await at.attest()
+        error = failed(await at.session.run(".trust mine"))
+        assert "is not certain: ADDRESS_MISMATCH" in error.what
+
+    there(body)
+
+
+# --- which nodes have evidence
+
+
+def test_nodes(there: Any) -> None:
+    async def body(at: There) -> None:
+        nowhere = "http://127.0.0.1:1"
+        with SimulatedNode(at.server.wallet, at.server.guest.line).served() as url:
+            found = replied(await at.session.run(f".nodes --tee {url} {nowhere} {at.server.url}"))
+        rows: Any = found.value
+        assert [row["offered"] for row in rows] == [True, False, True]
+        assert "version 2, product not told, measurement" in rows[0]["what"]
+        assert "does not take connections" in rows[1]["what"]
+        assert ".attest URL" in found.note
+        for words in ("", "--tee", "x", "--tee '"):
+            assert ".help nodes" in failed(await at.session.run(f".nodes {words}")).hint
+        assert "no URL" in failed(await at.session.run(".nodes --tee file")).what
+
+    there(body)
+
+
+def test_the_built_in_node_checks_files(node: FakeNode, home: Settings, server: Guest) -> None:
+    file = home.state / "report"
+    file.write_bytes(server.guest.sample.report)
+
+    async def body(session: Session, _: Screen) -> None:
+        found = replied(await session.run(f".attest {file} --offline"))
+        assert not found.ok and "VCEK_UNAVAILABLE" in found.text
+
+    use(node, home, body)
+
+
+# --- attested results
+
+
+def test_attested_results(there: Any, stranger: Wallet) -> None:
+    async def body(at: There) -> None:
+        session, server = at.session, at.server
+        await at.attach()
+        await at.pass_()
+        replied(await session.run(".verify attested"))
+        assert printed(await session.run("1+1")) == "2\n"
+        await at.told("compute: signed by the attested key; nothing in it names the request")
+        assert "attested (bound to requests by nothing)" in printed(await session.run(".node"))
+        # Another key, and none.
+        assert "schedule: signed" not in str(at.screen.said)
+        server.signer = stranger
+        error = failed(await session.run("1+1"))
+        assert error.stage == "verify" and "not by the attested key" in error.what
+        server.signer, server.sign_all = None, False
+        error = failed(await session.run("1+1"))
+        assert "nobody has signed the answer" in error.what
+        replied(await session.run(".verify off"))
+        assert printed(await session.run("1+1")) == "2\n"
+
+    there(body)
+
+
+def test_only_covered_bytes_are_shown(there: Any) -> None:
+    async def body(at: There) -> None:
+        await at.attach()
+        await at.pass_()
+        replied(await at.session.run(".verify attested"))
+
+        def besides(_: Request, reply: Reply) -> Reply:
+            status, headers, content = reply
+            return status, [*headers, ("error", "unsigned")], content
+
+        at.server.faults["results"] = besides
+        assert printed(await at.session.run("1+1")) == "2\n"
+        at.server.faults = {"now": lambda *_: (500, [], b"unsigned")}
+        error = failed(await at.session.run(".now x"))
+        assert "unsigned" not in error.what and error.what.endswith(": 500")
+
+    there(body)
+
+
+def test_an_expired_pin_refuses_before_anything_is_sent(there: Any, home: Settings) -> None:
+    async def body(at: There) -> None:
+        await at.attach()
+        await at.pass_()
+        replied(await at.session.run(".verify attested"))
+        at.node.pin = Pin(at.node.pin.address, int(time.time()))
+        (log,) = at.server.logs.values()
+        length = len(log)
+        error = failed(await at.session.run("1+1"))
+        assert "was attested too long ago" in error.what and ".attest does it" in error.hint
+        assert len(log) == length
+        known = Pins(home).get(at.server.url)
+        assert known is not None
+        Pins(home).put(replace(known, until=int(time.time())))
+        assert "too long ago" in failed(await at.session.run(".verify attested")).what
+        await at.attest()
+        assert printed(await at.session.run("1+1")) == "2\n"
+
+    there(body)
+
+
+def test_the_toolbar_says_when_it_is_over(there: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aoshell.shell.commands.attest.LIFETIME", 1)
+
+    async def body(at: There) -> None:
+        await at.pass_()
+        assert at.session.attestation.startswith("attested")
+        await asyncio.sleep(1.1)
+        assert at.session.attestation == "attest again"
+
+    there(body)
+
+
+def test_from_the_start(home: Settings) -> None:
+    """`--verify attested` holds to the pin that is kept."""
+    url, until = "https://node.example", int(time.time()) + 60
+    endpoints = Endpoints("hyperbeam", url)
+
+    async def body() -> None:
+        for expected in (None, Pin("A" * 43, until)):
+            node: Any = backends.remote_node(endpoints, home, None, "attested")  # type: ignore
+            assert (node.verify, node.pin) == (Verify.ATTESTED, expected)
+            await node.close()
+            Pins(home).put(Passed(url, "A" * 43, "", "", "", 0, until))
+
+    asyncio.run(body())

@@ -1,0 +1,124 @@
+"""`[shell]` of the config file, themes, the toolbar's text, and folded pastes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aoshell.configfile import line_of
+from aoshell.errors import AoError
+from aoshell.nodes.base import NodeInfo
+from aoshell.profiles import resolve
+from aoshell.shell.config import Preferences, load
+from aoshell.shell.pastes import FOLDED, Pastes
+from aoshell.shell.render import width_of
+from aoshell.shell.themes import COLOURS, THEMES, style
+from aoshell.shell.toolbar import Facts, cut, line
+
+
+def written(folder: Path, content: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(content)
+    return path
+
+
+def test_no_file_and_no_table_are_the_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path / "none.toml") == Preferences()
+    assert load(written(tmp_path, 'profile = "local"\n')) == Preferences()
+
+
+def test_all_of_it(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        '[shell]\nediting = "vi"\ntheme = "light"\ntoolbar = false\npager = true\n'
+        'colours = { keyword = "ansired bold" }\n',
+    )
+    assert load(path) == Preferences("vi", "light", False, True, {"keyword": "ansired bold"})
+    assert resolve({}, {}, path).kind == "local"  # one file, two readers
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "what"),
+    [
+        ('\n[shell]\nediting = "vim"', "line 3: [shell] editing", 'cannot be "vim"'),
+        ("[shell]\ntoolbar = 1", "line 2: [shell] toolbar", "cannot be 1"),
+        ("[shell]\npager = 'yes'", "line 2: [shell] pager", 'cannot be "yes"'),
+        ("[shell]\nthems = 'dark'", "line 2: [shell] thems", "no meaning"),
+        ("[shell.colours]\nkeyword = 'pinkish'", "line 2: [shell.colours] keyword", "pinkish"),
+        ("[shell.colours]\nkeyword = 7", "line 2: [shell.colours] keyword", "no text"),
+        ("[shell.colours]\nframe = 'ansired'", "line 2: [shell.colours] frame", "nothing"),
+        ("[shell]\ncolours = 7", "line 2: [shell] colours", "no table"),
+        ("shell = 7", "line 1: shell", "no table"),
+        ("[shell\n", "line 1", "config.toml"),
+        ("[shell]\nx = \xff".encode("latin-1"), "line 2", "UTF-8"),
+    ],
+)
+def test_errors_name_their_line_and_the_default_holds(
+    tmp_path: Path, content: str | bytes, place: str, what: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = load(path)
+    assert found.problems and str(path) in found.problems[0]
+    assert place in found.problems[0] and what in found.problems[0]
+    assert (found.editing, found.theme, found.toolbar, found.pager) == (
+        "emacs",
+        "dark",
+        True,
+        False,
+    )
+
+
+def test_what_is_good_counts_beside_what_is_not(tmp_path: Path) -> None:
+    found = load(written(tmp_path, '[shell]\nediting = "vi"\ntheme = "neon"\n'))
+    assert (found.editing, found.theme, len(found.problems)) == ("vi", "dark", 1)
+
+
+def test_other_keys_at_the_top_are_still_refused(tmp_path: Path) -> None:
+    with pytest.raises(AoError, match="profil"):
+        resolve({}, {}, written(tmp_path, 'profil = "x"\n[shell]\n'))
+
+
+def test_lines_are_found_by_table(tmp_path: Path) -> None:
+    path = written(tmp_path, "a = 1\n[x]\na = 2\n[y]\n'a' = 3\n")
+    assert [line_of(path, table, "a") for table in ("", "x", "y", "z")] == [1, 3, 5, 0]
+
+
+def test_themes_colour_everything() -> None:
+    for name, colours in THEMES.items():
+        assert colours.keys() == COLOURS.keys()
+        style(name, {"keyword": "#ff8800 bold", "toolbar": "bg:ansiblue"})
+
+
+def test_the_toolbar_tells_what_is_known() -> None:
+    assert line(Facts(), "aos> ", 80) == ""
+    node = NodeInfo("hyperbeam", "", "https://node.example")
+    facts = Facts(node, "desk", "w" * 43, "alice", 7, 1.25, 99)
+    said = line(facts, "me@aos-2.0.4[Inbox:\x1b[31m3\x1b[0m]> ", 120, "INSERT")
+    assert said == (
+        "INSERT · hyperbeam https://node.example · desk · alice wwwwwwww… · slot 7 · inbox 3"
+        " · 1.2 ms · 99 gas"
+    )
+    assert line(Facts(process="a\x1b]0;x\x07b\n"), "> ", 80) == "a\\x1b]0;x\\x07b\\n"
+
+
+@given(st.text(), st.integers(0, 40))
+def test_cut_fits(said: str, columns: int) -> None:
+    assert width_of(cut(said, columns)) <= max(columns, 0)
+    assert said.startswith(cut(said, columns))
+
+
+def test_large_pastes_are_folded() -> None:
+    pastes = Pastes()
+    assert pastes.fold("a\r\nb\rc") == "a\nb\nc"
+    first, second = pastes.fold("x" * FOLDED), pastes.fold("y\n" * 300)
+    assert "8000 characters" in first and "301 lines" in second
+    whole = "f(" + "x" * FOLDED + ", " + "y\n" * 300 + ")"
+    assert pastes.unfold(f"f({first}, {second})") == whole
+    foreign = "⟦paste 9: 1 lines, 1 characters⟧"
+    assert pastes.unfold(foreign) == foreign
+    pastes.clear()
+    assert pastes.unfold(first) == first

@@ -1,0 +1,108 @@
+"""A session at a real node that tests type into."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.message import Result
+from aoshell.protocol.wallet import Wallet
+from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
+from aoshell.shell.session import Patience, Session
+from aoshell.shell.spawning import Definition
+from aoshell.shell.spawning import spawn as make
+
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Front:
+    """Nobody sits there.
+
+    Attributes:
+        said: what was shown besides answers.
+        asked: the questions; each is answered with `answer`.
+    """
+
+    asks = False
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.answer = False
+
+    def opened(self, node: object) -> None: ...
+    def partial(self, result: Result) -> None: ...
+
+    def feed(self, said: str) -> None:
+        self.said.append(said)
+
+    async def confirm(self, question: str) -> bool:
+        self.asked.append(question)
+        return self.answer
+
+
+class Typed:
+    """A session, and what comes of the lines typed into it."""
+
+    def __init__(self, session: Session, front: Front, node: LocalNode) -> None:
+        self.session, self.front, self.node = session, front, node
+
+    async def __call__(self, line: str) -> Outcome:
+        outcome = await self.session.run(line)
+        self.session.feed.release()
+        await self.session.settle()
+        return outcome
+
+    async def reply(self, line: str) -> Reply:
+        outcome = await self(line)
+        assert isinstance(outcome, Reply), outcome
+        return outcome
+
+    async def value(self, line: str) -> str:
+        """What a line of Lua that must succeed answers, without colours."""
+        outcome = await self(line)
+        assert isinstance(outcome, Answer), outcome
+        assert outcome.ok, outcome.last.error
+        return SGR.sub("", outcome.last.output)
+
+    async def error(self, line: str) -> str:
+        outcome = await self(line)
+        assert isinstance(outcome, Failure), outcome
+        return str(outcome.error)
+
+    async def checkpoint(self) -> None:
+        """Write images of all processes that live."""
+        for live in self.node._engine.computer._live.values():
+            await live.checkpoint()
+
+
+Body = Callable[[Typed], Awaitable[None]]
+
+
+def run(folder: Path, wallet: Wallet, body: Body, *, module: str = "aos") -> None:
+    """Open the node in `folder`, attach its process `desk` (made on first use), and run `body`."""
+
+    async def opened() -> None:
+        node = await LocalNode.open(folder)
+        known: asyncio.Future[Wallet] = asyncio.get_running_loop().create_future()
+        known.set_result(wallet)
+        front: Any = Front()
+        session = Session(node, known, front, Patience.SETTLED)
+        await asyncio.sleep(0)
+        try:
+            try:
+                info = await node.find("desk")
+            except AoError:
+                info = await make(session, Definition("desk", module, sure=True))
+            await session.attach(info)
+            await body(Typed(session, front, node))
+        finally:
+            await session.close()
+            await node.close()
+
+    asyncio.run(asyncio.wait_for(opened(), 60))

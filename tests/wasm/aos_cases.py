@@ -1,0 +1,415 @@
+"""Lines and messages that every aos answers, and which answers of ours are different on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aoshell.blueprints import SHIPPED
+
+Step = str | dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Steps in one process: a line of its owner, or a message of its owner (tags, and Data).
+
+    Later cases find the state that earlier ones left.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+def case(name: str, *steps: Step) -> Case:
+    return Case(name, steps)
+
+
+def message(action: str, data: str = "", **tags: str) -> dict[str, str]:
+    """A message; a `_` in a tag's name stands for `-`."""
+    named = {name.replace("_", "-"): value for name, value in tags.items()}
+    return {"Action": action, "Data": data, **named}
+
+
+VALUES = (
+    "1 + 1",
+    "1 / 2",
+    "10 // 3",
+    "2^53",
+    "1e100",
+    "-0.0",
+    "0x7fffffffffffffff + 1",
+    "'text'",
+    "true",
+    "false",
+    "nil",
+    "",
+    "-- nothing",
+    "return 7",
+    "x = 5",
+    "x",
+    "local y = 2 return y * x",
+    "{1, 2, 3}",
+    "{a = 1}",
+    "{a = {b = {1}}}",
+    "{}",
+    "{{}}",
+    "{'a', nil, 'c'}",
+    "{[1] = true}",
+    "#'héllo'",
+    "type(print)",
+    "tostring(nil) .. tostring(1.0)",
+    "string.format('%5.2f|%d', 1/3, 7)",
+    "table.concat({1, 2, 3}, ', ')",
+    "select('#', 1, nil, 3)",
+    "math.type(1) .. math.type(1.0)",
+    "math.maxinteger",
+    "math.huge",
+    "-math.huge",
+    "string.rep('ab', 3, '-')",
+    "('x'):rep(3)",
+    "tostring(1e15)",
+    "7 // 0.0",
+    "3 % -2",
+    "utf8.char(228, 8364)",
+    "#utf8.char(8364)",
+    "string.pack('<i4', 7):byte(1)",
+    "next({})",
+    "pcall(error, 'no')",
+    "(pcall(error))",
+)
+
+MODULES = (
+    "require('json').encode({1, 2, {3}})",
+    "require('json').encode({a = 1})",
+    "require('json').encode('a\"b\\n')",
+    "require('json').encode(1.5)",
+    "require('json').encode({})",
+    "require('json').decode('[1,2,{\"a\":null}]')[2]",
+    "require('json').decode('{\"a\":[true,false]}').a[2]",
+    "require('json').decode('\"\\\\u00e4\"')",
+    "require('json').decode('1e3')",
+    "require('.base64').encode('hello')",
+    "require('.base64').decode('aGVsbG8=')",
+    "require('.pretty').tprint({a = 1, 2})",
+    "require('.utils').includes(2, {1, 2})",
+    "Utils.map(function(v) return v * 2 end, {1, 2})[2]",
+    "Utils.filter(function(v) return v > 1 end, {1, 2, 3})",
+    "Utils.reduce(function(a, b) return a + b end, 0, {1, 2, 3})",
+    "Utils.keys({a = 1})[1]",
+    "Utils.values({a = 7})[1]",
+    "Utils.find(function(v) return v > 1 end, {1, 2})",
+    "Utils.compose(function(v) return v + 1 end)(1)",
+    "Utils.concat({1})({2})[2]",
+    "Utils.reverse({1, 2})[1]",
+    "Utils.prop('a', {a = 3})",
+    "Utils.propEq('a', 'b', {a = 'b'})",
+    "Utils.matchesSpec({Action = 'x', From = 'me'}, {Action = 'x'})",
+    "Utils.matchesSpec({Action = 'x'}, 'x')",
+    "Utils.matchesSpec({Action = 'x'}, {Action = {'y', 'x'}})",
+    "Utils.matchesSpec({Data = 'a1'}, {Data = '%a%d'})",
+    "Utils.matchesSpec({A = '1'}, {A = '_', B = '_'})",
+    "tostring(require('.bint')(256)('123456789012345678901234567890') * 10)",
+    "tostring(require('.bint')(256)(7) // 2)",
+    "tostring(require('.bint')(256)(-7) % 3)",
+    "tostring((require('.bint')(256).fromstring('x')))",
+    "require('.bint')(64)(5) < require('.bint')(64)(6)",
+    "require('.crypto').digest.sha2_256(require('.crypto').utils.stream.fromString('abc')).asHex()",
+    "require('.crypto').digest.md5(require('.crypto').utils.stream.fromString('abc')).asHex()",
+    "require('.crypto').digest.sha1(require('.crypto').utils.stream.fromString('abc')).asHex()",
+    "require('.crypto').digest.keccak256('abc').asHex()",
+    "require('.crypto').digest.sha3_256('abc').asHex()",
+    "require('.crypto').digest.blake2b('abc').asHex()",
+    "type(require('.crypto').mac.createHmac)",
+    "require('.crypto').utils.hex.stringToHex('abc')",
+    "require('.chance').seed(7) return require('.chance').integer(1, 1000)",
+    "require('.chance').random()",
+    "require('.stringify').format({1, 'a', x = {true}})",
+    "Dump({1, a = 2})",
+    "ao._version ~= nil",
+    "type(ao.authorities)",
+    "#ao.assignables",
+    "Handlers.utils.hasMatchingTag('a', 'b')({Tags = {a = 'b'}})",
+    "Handlers.utils.hasMatchingTagOf('a', {'b', 'c'})({Tags = {a = 'c'}})",
+    "Handlers.utils.hasMatchingData('x')({Data = 'x'})",
+    "Handlers.utils.hasMatchingTag('a')",
+    "Utils.includes(1)",
+    "require('nothing')",
+)
+
+ERRORS = (
+    "error('on purpose')",
+    "error('on purpose', 0)",
+    "local function f() error('deep') end f()",
+    "nil + 1",
+    "undefined.field",
+    "undefined()",
+    "('x').y.z",
+    "#5",
+    "{} < {}",
+    "1 < 'a'",
+    "if",
+    "x = = 1",
+    "assert(false)",
+    "assert(nil, 'said')",
+    "string.rep()",
+    "Handlers.add('only a name')",
+    "Handlers.remove(7)",
+    "ao.send('no table')",
+    "ao.spawn()",
+    "ao.spawn(nil, {})",
+    "ao.spawn('M')",
+    "require('json').decode('{')",
+    "Send({Target = 'T', Data = print})",
+)
+
+CASES = [
+    *(case(f"value: {line}", line) for line in VALUES),
+    *(case(f"module: {line}", line) for line in MODULES),
+    *(case(f"error: {line}", line) for line in ERRORS),
+    case("print: several", "print('a') print('b') return 'c'"),
+    case("print: values", "print(1)", "print(true)", "print({1})", "print(nil)", "print('a', 'b')"),
+    case("print: before an error", "print('seen') error('then')"),
+    case("two values", "return 1, 2"),
+    case("error: a table", "error({code = 7})"),
+    case("error: nothing", "error()"),
+    case(
+        "handlers: their order",
+        """Handlers.add('one', 'Go', function() print('one') end)
+        Handlers.prepend('two', 'Go', function() print('two') end)
+        Handlers.append('three', function(m) return m.Action == 'Go' and 'continue' or 'skip' end,
+          function() print('three') end)
+        local names = {} for i, h in ipairs(Handlers.list) do names[i] = h.name end
+        return table.concat(names, ' ')""",
+        message("Go"),
+        "Handlers.remove('two')",
+        message("Go"),
+        "Handlers.remove('one')",
+        message("Go"),
+        "Handlers.remove('three')",
+    ),
+    case(
+        "handlers: once and maxRuns",
+        "Handlers.once('rare', 'Rare', function() print('rare') end)",
+        message("Rare"),
+        message("Rare"),
+        "Handlers.add('twice', 'Twice', function() print('twice') end, 2)",
+        message("Twice"),
+        message("Twice"),
+        message("Twice"),
+    ),
+    case(
+        "handlers: tables",
+        """Handlers.add('spec', { Action = 'Spec', N = '%d+' }, {
+          [{ N = '1' }] = function() print('first') end,
+          [{ N = '2' }] = function() print('second') end })""",
+        message("Spec", N="1"),
+        message("Spec", N="2"),
+        message("Spec", N="x"),
+        "Handlers.remove('spec')",
+    ),
+    case(
+        "handlers: before and after",
+        """Handlers.add('mid', 'Mid', print)
+        Handlers.before('mid').add('pre', 'Mid', print)
+        Handlers.after('mid').add('post', 'Mid', print)
+        local names = {} for i, h in ipairs(Handlers.list) do names[i] = h.name end
+        Handlers.remove('mid') Handlers.remove('pre') Handlers.remove('post')
+        return table.concat(names, ' ')""",
+    ),
+    case(
+        "handlers: one that raises",
+        "Handlers.add('bad', 'Bad', function() Half = 1 error('in a handler') end)",
+        message("Bad"),
+        "Handlers.remove('bad')",
+        "tostring(Half)",
+    ),
+    case(
+        "messages: fields and tags",
+        """Handlers.add('show', 'Show', function(m)
+          print(table.concat({ m.Action, m.Data, m.From, m.Owner, m.Target, m.Tags.Action,
+            m.Lower_case or '-', m['Lower-Case'] or '-', m['X-Y'] or '-' }, '|')) end)""",
+        message("Show", "body", **{"lower-case": "v", "x-y": "w"}),
+        "Handlers.remove('show')",
+    ),
+    case(
+        "handlers: what patterns answer",
+        """Kinds = { run = -1, go = 1, skip = 0, yes = true, no = false, stop = 'break',
+          on = 'continue', other = 'word', off = 'skip' }
+        Handlers.add('kinds', function(m) return Kinds[m.Kind or ''] or 0 end,
+          function(m) print('kinds ' .. m.Kind) end)""",
+        *(
+            message("Kinds", Kind=kind)
+            for kind in ("run", "go", "skip", "yes", "no", "stop", "on", "other", "off")
+        ),
+        "Handlers.remove('kinds')",
+        "#Inbox",
+    ),
+    case(
+        "handlers: a pattern that answers nothing",
+        """Handlers.add('nothing', function(m) if m.Action ~= 'Odd' then return false end end,
+          print)""",
+        message("Odd"),
+        "Handlers.remove('nothing')",
+        "Handlers.list[1].name",
+    ),
+    case(
+        "handlers: a pattern that raises",
+        """Handlers.add('raises', function(m) return m.Action == 'Odd' and error('odd') end,
+          print)""",
+        message("Odd"),
+        "Handlers.remove('raises')",
+    ),
+    case(
+        "handlers: in place of one another",
+        """Handlers.add('same', 'Same', function() print('old') end)
+        Handlers.add('same', 'Same', function() print('new') end)""",
+        message("Same"),
+        "Handlers.remove('same')",
+    ),
+    case(
+        "trust: a sender who is not who signed",
+        {"Action": "Forged", "From-Process": "F" * 43, "Data": "x"},
+        "#Inbox",
+    ),
+    case("messages: into the Inbox", message("Unheard", "kept"), "Inbox[#Inbox].Data"),
+    case("messages: without Action", {"Data": "plain text"}, "Inbox[#Inbox].Data"),
+    case(
+        "messages: JSON",
+        {"Action": "Json", "Content-Type": "application/json", "Data": '{"a":[1,2]}'},
+        "type(Inbox[#Inbox].Data)",
+    ),
+    case("messages: an Eval that fails", message("Eval", "error('in eval')")),
+    case(
+        "send: its tags",
+        "#ao.send({Target = 'T', Action = 'A', N = 7, Tags = {B = 'c'}, Data = 'd'}).Tags",
+    ),
+    case("send: Send", "Send({Target = 'T', Data = 'd'}).output"),
+    case("send: without Target", "Send({Data = 'd'}).output"),
+    case("send: a table as Data", "Send({Target = 'T', Data = {1, 2}}).output"),
+    case("spawn: its tags", "ao.spawn('MODULE', {Tags = {Name = 'child'}, Data = 'code'}).Data"),
+    case("assign", "Assign({Message = 'M', Processes = {'P'}})"),
+    case(
+        "reply and forward",
+        """Handlers.add('ask', 'Ask', function(m) m.reply({Data = 'answer', N = m.N})
+          m.forward('ELSE', {Added = 'yes'}) end)""",
+        message("Ask", "question", N="3", X_Note="kept"),
+        "Handlers.remove('ask')",
+    ),
+    case(
+        "receive",
+        """Handlers.add('waits', 'Waits', function(m) local got = Receive({Action = 'Now'})
+          print('got ' .. got.Data) end)""",
+        message("Waits"),
+        message("Now", "it"),
+        "Handlers.remove('waits')",
+    ),
+    case("randomness", "math.random(1000000)", "math.random() < 1", "type(math.random(5, 6))"),
+    case("time", "type(os.time())", "os.date('!%Y', 0)"),
+    case("send: what it returns", "type(ao.send({Target = 'T', N = 7}).Tags[5].value)"),
+    case(
+        "globals: which there are",
+        """local found = {}
+        local names = 'ao Handlers Utils Dump json base64 bit32 apm Colors Bell Tab Inbox Errors'
+          .. ' Seeded Send Spawn Receive Assign Prompt Version Owner Name Members'
+        for name in string.gmatch(names, '%w+') do
+          if _G[name] ~= nil then found[#found + 1] = name end
+        end
+        return table.concat(found, ' ')""",
+    ),
+    case("globals: Errors", "#Errors"),
+    case("globals", "Name", "Owner", "type(Colors.red)", "Version()", "type(Tab)", "Bell"),
+    case(
+        "self", "ao.id", "ao.env.Process.Id", "ao.env.Process.Tags.Name", "type(ao.outbox.Messages)"
+    ),
+    case("prompt", "Prompt()"),
+]
+
+
+def _loaded(name: str) -> str:
+    return (SHIPPED / f"{name}.lua").read_text(encoding="utf-8")
+
+
+BLUEPRINTS = [
+    case(
+        "token",
+        _loaded("token"),
+        message("Mint", Quantity="1000"),
+        message("Balances"),
+        message("Transfer", Quantity="10", Recipient="R" * 43, X_Memo="rent"),
+        message("Transfer", Quantity="10.5", Recipient="R" * 43),
+        message("Info"),
+        message("Balance"),
+        message("Total-Supply"),
+        "TotalSupply",
+    ),
+    case(
+        "staking",
+        _loaded("staking"),
+        "UnstakeDelay = 0",
+        message("Stake", Quantity="100"),
+        message("Unstake", Quantity="40"),
+        message("Withdraw"),
+        message("Stakes"),
+    ),
+    case(
+        "voting",
+        _loaded("voting"),
+        message("Propose", Title="first", Duration="100000000"),
+        message("Vote", Proposal="1", Side="yay"),
+        message("Tally", Proposal="1"),
+        "Proposals[1].title",
+    ),
+    case(
+        "chatroom",
+        _loaded("chatroom"),
+        message("Register", Nickname="ann"),
+        message("Broadcast", "hello"),
+        message("Members"),
+        message("Unregister"),
+    ),
+]
+
+# Case → the row of a table in docs/environment.md that says how ours differs.
+DIFFERENT = {
+    "value: {'a', nil, 'c'}": "mixed tables, when printed",
+    "module: require('.stringify').format({1, 'a', x = {true}})": "mixed tables, when printed",
+    "value: pcall(error, 'no')": "`return a, b` in an Eval",
+    "two values": "`return a, b` in an Eval",
+    "error: a table": "`error({…})` and `error()`",
+    "error: nothing": "`error({…})` and `error()`",
+    "error: ao.spawn()": "`ao.spawn` with too few arguments",
+    "error: ao.spawn('M')": "`ao.spawn` with too few arguments",
+    "error: Send({Target = 'T', Data = print})": "a function as Data",
+    "send: what it returns": "numbers in the tags of what `ao.send` returns",
+    "globals: which there are": "`json`, `base64` and `apm` as globals",
+    "globals: Errors": "a handler's error",
+}
+
+# Case → such a row, and the versions of aos that differ from the newest one there.
+_BOOT = ("`_boot` in the list of handlers", ("aos2_0_1",))
+_VERSION = ("the version that it names", ("aos2_0_1", "aos2_0_3"))
+OLDER = {
+    "handlers: their order": _BOOT,
+    "handlers: once and maxRuns": _BOOT,
+    "handlers: tables": _BOOT,
+    "handlers: before and after": _BOOT,
+    "handlers: one that raises": _BOOT,
+    "handlers: a pattern that answers nothing": _BOOT,
+    "handlers: a pattern that raises": _BOOT,
+    "trust: a sender who is not who signed": (
+        "a sender who is not trusted",
+        ("aos2_0_1", "aos2_0_3", "aos2_0_4_32"),
+    ),
+    "reply and forward": _BOOT,
+    "receive": _BOOT,
+    "globals": _VERSION,
+    "prompt": _VERSION,
+    "messages: fields and tags": (
+        "tags whose names are not in Their-Form",
+        ("aos2_0_1", "aos2_0_3", "aos2_0_4_32"),
+    ),
+    "module: Utils.matchesSpec({Data = 'a1'}, {Data = '%a%d'})": (
+        "a Lua pattern for a field of a message that has no Action",
+        ("aos2_0_3", "aos2_0_4_32"),
+    ),
+}
