@@ -17,6 +17,7 @@ Where nothing names a node, it is the built-in one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from aoshell.errors import AoError, UsageError
 LOCAL, HYPERBEAM, LEGACY = "local", "hyperbeam", "legacynet"
 
 UNITS = ("mu", "cu", "su")
+_ADDRESS = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _COMMON = ("gateway", "bundler", "scheduler", "authority", "module")
 KEYS = ("node", *UNITS, *_COMMON)
 _URLS = frozenset(("node", *UNITS, "gateway", "bundler"))
@@ -243,7 +245,13 @@ def _is_public(found: dict[str, _Value]) -> bool:
 
 
 def _checked(key: str, value: _Value) -> _Value:
-    """A value without the slash at its end. Raises where a URL is due and it is none."""
+    """A value without the slash at its end. Raises where a URL or an address is due."""
+    if key in ("scheduler", "authority"):
+        # An authority may be several, as in the tag.
+        parts_of = value.text.split(",") if key == "authority" else [value.text]
+        if not all(_ADDRESS.match(part.strip()) for part in parts_of):
+            hint = "an address has 43 characters of A-Z, a-z, 0-9, - and _"
+            raise _wrong(f"{value.source}: {value.text!r} is no address", value.stage, hint)
     if key not in _URLS:
         return value
     from urllib.parse import urlsplit

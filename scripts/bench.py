@@ -354,7 +354,7 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
 
 def main() -> None:
     everything = ["throughput", "state", "reopening", "wasm", "lua", "protocol"]
-    everything += ["attest", "terminal"]
+    everything += ["attest", "terminal", "prompt"]
     names = sys.argv[1:] or everything
     wallet = Wallet.generate()
     report: dict[str, Any] = {"note": "medians of a noisy machine; compare within one run"}
@@ -363,6 +363,10 @@ def main() -> None:
         asyncio.run(run_sections(wallet, names, report))
         if "terminal" in names:
             report["terminal"] = terminal(folder, report["floor"]["total_ms"])
+        if "prompt" in names:
+            import bench_prompt
+
+            report["prompt"] = bench_prompt.prompt(folder, Terminal, summary)
     print(json.dumps(report, indent=2))
 
 

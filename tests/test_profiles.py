@@ -17,7 +17,7 @@ profile = "work"
 
 [profiles.work]
 node = "{A}/"
-scheduler = "work's"
+scheduler = "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"
 gateway = "{D}"
 
 [profiles.other]
@@ -25,13 +25,16 @@ node = "{B}"
 
 [profiles.old]
 kind = "legacynet"
-scheduler = "old's"
+scheduler = "OOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOOO"
 
 [profiles.own]
 mu = "{A}"
 cu = "{B}"
 su = "{C}"
 """
+
+
+WORKS, OLDS, AROUND, GIVEN, OTHER = (letter * 43 for letter in "WOEFX")
 
 
 @pytest.fixture
@@ -49,31 +52,64 @@ def test_nothing_named_is_the_built_in_node(tmp_path: Path) -> None:
     none = tmp_path / "none.toml"
     nowhere = found(none)
     assert (nowhere.kind, nowhere.remote, dict(nowhere.sources)) == ("local", False, {})
-    env = {"CU_URL": A, "MU_URL": B, "SCHEDULER": "x", "AO_URL": "undefined"}
+    env = {
+        "CU_URL": A,
+        "MU_URL": B,
+        "SCHEDULER": OTHER,
+        "AO_URL": "undefined",
+    }
     assert not found(none, env=env).remote  # they say how, not where
 
 
 def test_the_file_chooses_last(file: Path) -> None:
     chosen = found(file)
-    assert (chosen.kind, chosen.node, chosen.scheduler) == ("hyperbeam", A, "work's")
+    assert (chosen.kind, chosen.node, chosen.scheduler) == (
+        "hyperbeam",
+        A,
+        WORKS,
+    )
     assert chosen.sources["kind"] == "the profile work"
     assert chosen.sources["node"] == f"{file}: [profiles.work] node"
     assert chosen.sources["bundler"] == "default"
-    around = found(file, env={"AO_URL": B, "SCHEDULER": "env's", "AOS_MODULE": "m"})
-    assert (around.node, around.scheduler, around.module) == (B, "env's", "m")
+    around = found(
+        file,
+        env={
+            "AO_URL": B,
+            "SCHEDULER": AROUND,
+            "AOS_MODULE": "m",
+        },
+    )
+    assert (around.node, around.scheduler, around.module) == (
+        B,
+        AROUND,
+        "m",
+    )
     assert around.gateway == Endpoints().gateway  # of the profile that was not chosen
     assert (around.sources["kind"], around.sources["scheduler"]) == ("AO_URL", "SCHEDULER")
-    flag = found(file, env={"AO_URL": B, "SCHEDULER": "env's"}, node=C, scheduler="flag's")
-    assert (flag.node, flag.scheduler, flag.sources["node"]) == (C, "flag's", "--node")
+    flag = found(
+        file,
+        env={"AO_URL": B, "SCHEDULER": AROUND},
+        node=C,
+        scheduler=GIVEN,
+    )
+    assert (flag.node, flag.scheduler, flag.sources["node"]) == (
+        C,
+        GIVEN,
+        "--node",
+    )
 
 
 def test_a_profile_that_a_flag_names_outranks_the_environment(file: Path) -> None:
-    env = {"AO_URL": C, "SCHEDULER": "env's"}
+    env = {"AO_URL": C, "SCHEDULER": AROUND}
     for flags in ({"node": "work"}, {"profile": "work"}):
         named = found(file, env=env, **flags)
-        assert (named.node, named.scheduler) == (A, "work's")
+        assert (named.node, named.scheduler) == (A, WORKS)
     other = found(file, env=env, profile="other", gateway=D)
-    assert (other.node, other.scheduler, other.gateway) == (B, "env's", D)
+    assert (other.node, other.scheduler, other.gateway) == (
+        B,
+        AROUND,
+        D,
+    )
 
 
 @pytest.mark.parametrize("flags", [{"node": "local"}, {"profile": "local"}])
@@ -88,7 +124,7 @@ def test_the_legacy_network(file: Path) -> None:
     public = found(file, env={"AO_URL": C, "CU_URL": B}, legacy="--legacy")
     assert public.kind == "legacynet" and public.mu.startswith("https://mu.") and public.cu == B
     assert public.scheduler and public.authority and public.sources["mu"] == "default"
-    assert found(file, profile="old").scheduler == "old's"
+    assert found(file, profile="old").scheduler == OLDS
     own = found(file, node="own")
     assert (own.mu, own.cu, own.su, own.scheduler, own.bundler) == (A, B, C, "", "")
     assert found(file, mu=D, cu=D, su=D).kind == "legacynet"
@@ -179,7 +215,13 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_every_combination_resolves_or_is_an_error(file: Path) -> None:
-    flags = {"node": A, "profile": "own", "legacy": "", "mu": B, "scheduler": "x"}
+    flags = {
+        "node": A,
+        "profile": "own",
+        "legacy": "",
+        "mu": B,
+        "scheduler": OTHER,
+    }
     env = {"AO_URL": C, "CU_URL": D}
     for count in range(len(flags) + 1):
         for chosen in itertools.combinations(flags, count):
@@ -195,3 +237,20 @@ def test_every_combination_resolves_or_is_an_error(file: Path) -> None:
 def test_every_value_has_its_names() -> None:
     assert set(ENVIRONMENT) | {"bundler"} == set(KEYS)
     assert set(FLAGS) | {"bundler", "module"} == set(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fine"),
+    [
+        ("scheduler", "short", False),
+        ("scheduler", "S" * 43, True),
+        ("authority", f"{'A' * 43}, {'B' * 43}", True),
+        ("authority", f"{'A' * 43},x", False),
+    ],
+)
+def test_addresses_are_addresses(file: Path, key: str, value: str, fine: bool) -> None:
+    if fine:
+        assert getattr(found(file, node=A, **{key: value}), key) == value
+    else:
+        with pytest.raises(UsageError, match="is no address"):
+            found(file, node=A, **{key: value})

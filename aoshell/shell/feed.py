@@ -32,7 +32,7 @@ class Line:
 
     def __init__(self, message: str) -> None:
         self.message = message
-        self.seen = False
+        self.own: tuple[str, Message, Result] | None = None  # its own result, once that came by
         self.resumed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
 
@@ -123,10 +123,13 @@ class Feed:
         return self._lines.setdefault(message, Line(message))
 
     def forget(self, line: Line, *, answered: bool) -> None:
-        """Nobody waits any more. Without an answer, a result that comes later is told."""
+        """Nobody waits any more. Without an answer, the result is told, whenever it comes."""
         self._lines.pop(line.message, None)
-        if answered and not line.seen:
+        if answered and line.own is None:
             self._answered.add(line.message)
+        elif line.own and not answered:
+            process, message, result = line.own
+            self._tell_result(process, self._names.get(process, short(process)), message, result)
         line.resumed.cancel()
 
     def attach(self, process: str, name: str) -> None:
@@ -206,8 +209,9 @@ class Feed:
             return
         if event.process == self.attached and result.prompt:
             self.prompt = result.prompt
-        if not self._answers_a_line(message.id, result) and self._concerns(event):
-            await self._tell_result(event.process, message, result)
+        if not self._answers_a_line(event.process, message, result) and self._concerns(event):
+            name = "" if event.process == self.attached else await self._name(event.process)
+            self._tell_result(event.process, name, message, result)
 
     def _is_known(self, process: str, message: Message, result: Result) -> bool:
         """Whether this result came by already. A cron message has no id, but a time."""
@@ -220,16 +224,16 @@ class Feed:
             del self._seen[next(iter(self._seen))]
         return False
 
-    def _answers_a_line(self, message: str, result: Result) -> bool:
-        if message in self._answered:
-            self._answered.remove(message)
+    def _answers_a_line(self, process: str, message: Message, result: Result) -> bool:
+        if message.id in self._answered:
+            self._answered.remove(message.id)
             return True
         answered = [self._lines[id] for id in result.resumed if id in self._lines]
         for line in answered:
             if not line.resumed.done():
                 line.resumed.set_result(result)
-        if own := self._lines.get(message):
-            own.seen = True
+        if own := self._lines.get(message.id):
+            own.own = process, message, result
             answered.append(own)
         if answered and not self._holding:
             self.flush()
@@ -239,7 +243,7 @@ class Feed:
     def _concerns(self, event: Event) -> bool:
         return event.process == self.attached or event.root in self._roots
 
-    async def _tell_result(self, process: str, message: Message, result: Result) -> None:
+    def _tell_result(self, process: str, name: str, message: Message, result: Result) -> None:
         """Tell a result; the answer to a line that nobody waits for any more says which one."""
         said = [result.output] if result.output.strip() else []
         if not result.ok:
@@ -254,7 +258,6 @@ class Feed:
         lines = "\n".join(said)
         late = message.tag("Action") == "Eval" or bool(result.resumed)
         if process != self.attached:
-            name = await self._name(process)
             lines = _under(name, lines)
         elif self.where or (late and result.ok):
             lines = _under(f"slot {result.slot}", lines)

@@ -91,6 +91,7 @@ class Helpers:
         if session and session.process:
             self._facts.process = session.process.name or short(session.process.id)
             self._facts.identity = session.identity
+            self._facts.attestation = session.attestation
         return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())
 
     def signature(self, session: Session | None, columns: int) -> tuple[str, str]:

@@ -210,7 +210,7 @@ class Session:
             receipt = self.sent = await self.node.send(process, item)
             self.last_line = receipt.id
             self.visited.setdefault(process)
-            own = await self.node.result(receipt.process, receipt.place)
+            own = await self._own(receipt)
             self._keep_prompt(own)
             answered = True
             answer = Answer(receipt, own, sources=sources, author=self.identity)
@@ -222,6 +222,15 @@ class Session:
             return answer
         finally:
             self.feed.forget(line, answered=answered)
+
+    async def _own(self, receipt: Receipt) -> Result:
+        """The result of a line's own message, which has surely arrived."""
+        try:
+            return await self.node.result(receipt.process, receipt.place)
+        except AoError as error:
+            again = f".result {receipt.place} asks again for what this line came to"
+            hint = f"{error.hint}; {again}" if error.hint else again
+            raise AoError(error.what, stage=error.stage, hint=hint) from error
 
     async def settle(self) -> None:
         """Wait until all that the last line caused is done, where that is asked for."""

@@ -26,6 +26,7 @@ class Facts:
         wallet: its address.
         identity: the name it was chosen by.
         milliseconds, gas: of the last line.
+        attestation: of a remote node ("attested 12:03", "FAIL").
     """
 
     node: NodeInfo | None = None
@@ -35,6 +36,7 @@ class Facts:
     slot: int | None = None
     milliseconds: float | None = None
     gas: int = 0
+    attestation: str = ""
 
     def learn(self, outcome: Outcome) -> None:
         """Take over what a line came to."""
@@ -55,7 +57,7 @@ def line(facts: Facts, prompt: str, columns: int, mode: str = "") -> str:
         prompt: of the process; a count of its Inbox is read from it.
         mode: of vi's keys, "" where there is none.
     """
-    words = [mode, _node(facts.node), facts.process]
+    words = [mode, _node(facts.node), facts.attestation, facts.process]
     if facts.wallet:
         words.append(f"{facts.identity or 'wallet'} {short(facts.wallet)}")
     if facts.slot is not None:

@@ -648,12 +648,12 @@ def test_the_file_and_the_environment(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     home.config.mkdir()
-    (home.config / "config.toml").write_text(
-        f'profile = "x"\n[profiles.x]\nnode = "{URL}"\nmodule = "{MODULE}"\nscheduler = "S"'
-    )
+    scheduler = "S" * 43
+    keys = f'node = "{URL}"\nmodule = "{MODULE}"\nscheduler = "{scheduler}"'
+    (home.config / "config.toml").write_text(f'profile = "x"\n[profiles.x]\n{keys}')
     assert cli.main(["fresh", "--run", "1+1"]) == 0
     said = capsys.readouterr().err
-    assert "by the profile x" in said and MODULE in said and "scheduler  S" in said
+    assert "by the profile x" in said and MODULE in said and f"scheduler  {scheduler}" in said
     monkeypatch.setenv("AO_URL", "http://other")
     assert cli.main(["--run", "1+1"]) == 0
     assert [endpoints.node for endpoints, _ in dialled] == [URL, "http://other"]

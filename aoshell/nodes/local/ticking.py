@@ -17,6 +17,7 @@ from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.wire import Wire
 
+FARTHEST = 10 * 365 * 86_400_000  # milliseconds that the clock may be ahead
 _AHEAD = "clock_ahead"  # in the table of facts, milliseconds
 
 
@@ -43,6 +44,11 @@ class Clock:
         """Go forward; never back, for time in a log does not."""
         if milliseconds < 0:
             raise UsageError("time only goes forward", hint=".warp 1h")
+        if self.ahead + milliseconds > FARTHEST:
+            raise UsageError(
+                "the clock would be more than ten years ahead, and it does not go back",
+                hint="AOSHELL_HOME=/tmp/other aoshell has a clock of its own",
+            )
         self.ahead += milliseconds
         self._store.set_meta(_AHEAD, self.ahead)
 

@@ -37,6 +37,7 @@ class LocalWorkbench:
 
     async def fork(self, process: str, slot: int | None, name: str) -> ProcessInfo:
         row = self._row(process)
+        self._free(name)
         self._engine.flush()
         last = self._slot(row, slot)
         entries = self._engine.store.behind_slot(row.number, -1, -1, last)
@@ -154,6 +155,7 @@ class LocalWorkbench:
             raise UsageError(f"{id} is no address", hint="43 characters of A-Z a-z 0-9 - and _")
         if engine.process(id) is not None:
             raise UsageError(f"{id} is a process of this node already", hint=".delete it first")
+        self._free(name)
         module = engine.modules.check(source, "")
         engine.modules.keep(module)
         tags = ["Data-Protocol", "ao", "Type", "Process", "Module", module.id, "Name", name]
@@ -188,6 +190,11 @@ class LocalWorkbench:
         return hops
 
     # ------------------------------------------------------------------------------------------
+
+    def _free(self, name: str) -> None:
+        """Raise UsageError where a process has that name: each is found by it."""
+        if any(row.name == name for row in self._engine.store.find_processes(name)):
+            raise UsageError(f"{name} exists already", hint="choose a new name")
 
     def _info(self, row: ProcessRow) -> ProcessInfo:
         engine = self._engine

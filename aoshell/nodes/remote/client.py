@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import httpx
 
 CONNECT = 10.0  # seconds for name, connection and TLS together
-ANSWER = 60.0  # seconds for a whole answer, unless the caller knows better
+ANSWER = 30.0  # seconds for a whole answer, unless the caller knows better
 LARGEST = 64 << 20  # bytes of an answer
 TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between tries, doubled each time
@@ -114,8 +114,10 @@ class Client:
                 try:
                     answer = await self._once(stage, method, url, headers, body, seconds, largest)
                 except _Passing as error:
-                    # What was never sent may be sent again, whatever it is.
-                    if attempt == tries or not (again or error.unsent):
+                    # What was never sent may be sent again, whatever it is. Who lets two requests
+                    # stand will let the third.
+                    last = attempt == (min(2, tries) if error.stalled else tries)
+                    if last or not (again or error.unsent):
                         raise error.told from error
                     why, pause = error.told.what, _pause(attempt)
                 else:
@@ -162,6 +164,7 @@ class Client:
                     hint=f".doctor looks at what is wrong with {host_of(self.endpoint)}",
                 ),
                 unsent=False,
+                stalled=True,
             ) from error
         raise AoError(f"{self.endpoint} redirects in a circle", stage=stage)
 
@@ -297,10 +300,11 @@ class Client:
 class _Passing(Exception):
     """A failure that may pass: worth another try where one does no harm."""
 
-    def __init__(self, told: AoError, *, unsent: bool) -> None:
+    def __init__(self, told: AoError, *, unsent: bool, stalled: bool = False) -> None:
         super().__init__(told.what)
         self.told = told
         self.unsent = unsent
+        self.stalled = stalled
 
 
 def checked(endpoint: str) -> str:

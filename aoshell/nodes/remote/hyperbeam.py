@@ -200,7 +200,7 @@ class HyperBeamNode(Reading, Elsewhere):
             pushed = False
         else:
             self._expect(answer, "schedule", "does not take the message")
-            slot = self._assigned(answer, process)
+            slot = self._taken(answer, process, item.id)
         if not pushed:
             self._push(process, slot)
         self._book.put(self.endpoint, "slot", process, slot)
@@ -218,6 +218,17 @@ class HyperBeamNode(Reading, Elsewhere):
         return await self._client.ask(
             stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
         )
+
+    def _taken(self, answer: Answer, process: str, message: str) -> int:
+        """The slot of a message. Whatever is wrong with the answer, the message is there."""
+        try:
+            return self._assigned(answer, process)
+        except AoError as error:
+            raise AoError(
+                f"{error.what}; the message is there all the same",
+                stage=error.stage,
+                hint=f".result {message} shows what became of it; {error.hint}",
+            ) from error
 
     def _assigned(self, answer: Answer, process: str) -> int:
         slot = str(self._said(answer, "schedule", {"process": process}).get("slot", ""))
@@ -312,6 +323,7 @@ class HyperBeamNode(Reading, Elsewhere):
             )
         process = ids[0] if ids else reference
         if not aos2.is_id(process):
+            await self._address()  # where the node is not there, that is what to say
             owner = (await self._wallet()).address
             process = await self._gateway.find(reference, owner, VARIANT)
         fact = await self._known(process)

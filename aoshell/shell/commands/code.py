@@ -115,7 +115,15 @@ def _program(path: Path) -> Bundle | bytes:
     from aoshell.shell.bundle import read
 
     data = read(path)
-    return data if data.startswith(b"\0asm") else bundle(path)
+    if data.startswith(b"\0asm"):
+        return data
+    if path.suffix == ".wasm":
+        raise AoError(
+            f"{path} is no WASM module: it does not begin like one",
+            stage="module",
+            hint="build it again; a file of Lua has another name",
+        )
+    return bundle(path)
 
 
 def path_of(rest: str) -> Path:
