@@ -134,7 +134,7 @@ class RemoteBackend:
         from pathlib import Path
 
         from aoshell.settings import load_wallet
-        from aoshell.shell.waiting import report
+        from aoshell.shell.prompt.waiting import report
 
         async def key() -> Wallet:
             return load_wallet(Path(self._wallet).expanduser() if self._wallet else settings.wallet)
@@ -174,7 +174,7 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
         node = HyperBeamNode(endpoints.node, book, gateway, key, waiting)
     if verify:
         from aoshell.nodes.base import Verify
-        from aoshell.shell.pins import Pins
+        from aoshell.shell.attestation.pins import Pins
 
         node.verify = Verify(verify)
         node.pin = Pins(settings).pin(node.endpoint)

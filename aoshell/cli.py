@@ -75,7 +75,7 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         return test(arguments[1:])
     if arguments[:1] == ["attest"]:
         from aoshell.nodes.remote.attested import ask
-        from aoshell.shell.attest_command import main as attest
+        from aoshell.shell.attestation.command import main as attest
 
         return attest(arguments[1:], ask)
     said = io.StringIO()
@@ -141,8 +141,8 @@ def _backend(options: Options, settings: Settings) -> Backend:
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     """The prompt is on the screen first, and keys count from then on; the rest comes behind it."""
+    from aoshell.shell.prompt.terminal import Terminal
     from aoshell.shell.render import prompt_text
-    from aoshell.shell.terminal import Terminal
 
     known = backend.last_prompt(settings, options.reference or "default")
     prompt = prompt_text(known or FIRST_PROMPT, colour=_colour(sys.stdout.isatty()))
@@ -150,7 +150,7 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
         backend.warm()
         import asyncio
 
-        from aoshell.shell.interactive import interact
+        from aoshell.shell.prompt.interactive import interact
 
         return asyncio.run(
             interact(

@@ -39,7 +39,7 @@ class BatchFront:
 
     def opened(self, node: Node) -> None:
         if "remote" in node.capabilities:
-            from aoshell.shell.waiting import report
+            from aoshell.shell.prompt.waiting import report
 
             self._reporting = asyncio.create_task(report(node, self._renderer.note))
 

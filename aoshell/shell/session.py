@@ -27,7 +27,7 @@ from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome
 
 if TYPE_CHECKING:
-    from aoshell.shell.attesting import Trial
+    from aoshell.shell.attestation.judging import Trial
 
 EVAL = Tag("Action", "Eval")
 LAST_VALUE = Tag("Last-Value", "_")  # the global that keeps what a line came to

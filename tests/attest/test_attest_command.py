@@ -27,10 +27,10 @@ from aoshell.attest.kds import Reply
 from aoshell.nodes.remote.attested import ask
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings
-from aoshell.shell import attest_command
-from aoshell.shell.attest_view import open_to_others
-from aoshell.shell.attesting import Wishes, judge
-from aoshell.shell.pins import LIFETIME, Passed, Pins
+from aoshell.shell.attestation import command as attest_command
+from aoshell.shell.attestation.judging import Wishes, judge
+from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins
+from aoshell.shell.attestation.view import open_to_others
 
 REPO = Path(__file__).parents[2]
 HTML = b"<!DOCTYPE html><html><title>Not Found</title></html>"

@@ -14,8 +14,8 @@ from shell_fake import FakeNode
 
 from aoshell.nodes.base import Limits
 from aoshell.settings import Settings
-from aoshell.shell.app import Prompt
-from aoshell.shell.config import Preferences
+from aoshell.shell.prompt.app import Prompt
+from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 
@@ -49,6 +49,11 @@ class Keyboard:
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(f"{text!r} not in {self.output.text[self._seen :]!r}")
+
+    async def composing(self) -> None:
+        """Wait until `.editor` takes what is typed."""
+        while self.app._entry._waiting is None:
+            await asyncio.sleep(0.01)
 
 
 Script = Callable[[Keyboard], Awaitable[None]]
@@ -288,7 +293,7 @@ def test_lines_are_indented_and_closed(node: FakeNode, home: Settings) -> None:
 def test_the_inline_editor(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type(".editor\r")
-        await asyncio.sleep(0.2)
+        await keyboard.composing()
         keyboard.type('print("a")\rprint("b")\r3\r.delete\r')
         await asyncio.sleep(0.1)
         keyboard.type(".print\r")
@@ -297,7 +302,7 @@ def test_the_inline_editor(node: FakeNode, home: Settings) -> None:
         await keyboard.see("a\nb\n")
         for way_out in (".cancel\r", "\x03", "x\x03", "\x04"):
             keyboard.type(".editor\r")
-            await asyncio.sleep(0.2)
+            await keyboard.composing()
             keyboard.type(way_out)
             await keyboard.see("nothing was evaluated")
         keyboard.type("\x04")

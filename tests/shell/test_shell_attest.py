@@ -33,11 +33,11 @@ from aoshell.profiles import Endpoints
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings
-from aoshell.shell import attesting
-from aoshell.shell.attesting import Wishes, judge
+from aoshell.shell.attestation import judging as attesting
+from aoshell.shell.attestation.judging import Wishes, judge
+from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted
 from aoshell.shell.commands.attest import conduct
 from aoshell.shell.outcome import Reply as Outcome
-from aoshell.shell.pins import LIFETIME, Passed, Pins, Trusted
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Start, close_session, open_session
 

@@ -12,10 +12,17 @@ from shell_typing import Typing, Use
 
 from aoshell.shell import reference
 from aoshell.shell.commands import registry
-from aoshell.shell.completion import LineCompleter, Lists, expected, matching, unknown, wanted_kinds
-from aoshell.shell.names import Keeper, Names, query, read
-from aoshell.shell.toolbar import signature
-from aoshell.shell.words import load
+from aoshell.shell.prompt.completion import (
+    LineCompleter,
+    Lists,
+    expected,
+    matching,
+    unknown,
+    wanted_kinds,
+)
+from aoshell.shell.prompt.names import Keeper, Names, query, read
+from aoshell.shell.prompt.toolbar import signature
+from aoshell.shell.prompt.words import load
 
 LIVE = {
     "at": {

@@ -12,11 +12,11 @@ from aoshell.configfile import line_of
 from aoshell.errors import AoError
 from aoshell.nodes.base import NodeInfo
 from aoshell.profiles import resolve
-from aoshell.shell.config import Preferences, load
-from aoshell.shell.pastes import FOLDED, Pastes
+from aoshell.shell.prompt.config import Preferences, load
+from aoshell.shell.prompt.pastes import FOLDED, Pastes
+from aoshell.shell.prompt.themes import COLOURS, THEMES, style
+from aoshell.shell.prompt.toolbar import Facts, cut, line
 from aoshell.shell.render import width_of
-from aoshell.shell.themes import COLOURS, THEMES, style
-from aoshell.shell.toolbar import Facts, cut, line
 
 
 def written(folder: Path, content: str) -> Path:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.history import FileHistory
 
-from aoshell.shell.history import KEPT, LONGEST, LineHistory
+from aoshell.shell.prompt.history import KEPT, LONGEST, LineHistory
 
 
 def opened(path: Path | None) -> LineHistory:

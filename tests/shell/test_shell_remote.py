@@ -25,8 +25,9 @@ from aoshell.profiles import Endpoints
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings
-from aoshell.shell import batch, waiting
+from aoshell.shell import batch
 from aoshell.shell.outcome import Interrupted
+from aoshell.shell.prompt import waiting
 from aoshell.shell.render import Renderer
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Key, Start
@@ -727,7 +728,7 @@ def test_real_nodes_are_made_of_endpoints(home: Settings, wallet: Wallet, kind: 
 def test_a_local_start_pays_for_no_network(home: Settings) -> None:
     code = (
         "import sys; from aoshell.cli import main; main(['--run', '1+1']);"
-        "print([m for m in ('httpx', 'tomllib', 'aoshell.profiles', 'aoshell.shell.waiting')"
+        "print([m for m in ('httpx', 'tomllib', 'aoshell.profiles', 'aoshell.shell.prompt.waiting')"
         " if m in sys.modules])"
     )
     done = subprocess.run(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.shell.multiline import chunks
-from aoshell.shell.names import Names, definitions
-from aoshell.shell.structure import context, dedented, next_indent
+from aoshell.shell.prompt.names import Names, definitions
+from aoshell.shell.prompt.structure import context, dedented, next_indent
 
 
 @pytest.mark.parametrize(

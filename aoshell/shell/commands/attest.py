@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Pin, RemoteVerbs
+from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted, clock, hold
 from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import Reply, Table
-from aoshell.shell.pins import LIFETIME, Passed, Pins, Trusted, clock, hold
 from aoshell.shell.session import Session
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
-    from aoshell.shell.attesting import Trial
+    from aoshell.shell.attestation.judging import Trial
 
 AT_ONCE = 8  # nodes that `.nodes` asks at the same time
 _TRUST = "once you know what that is: .trust NAME, then .attest"
@@ -47,8 +47,8 @@ async def conduct(
         test_roots, at: as in `attesting.judge()`, for tests only.
     """
     from aoshell.settings import Settings
-    from aoshell.shell import attesting
-    from aoshell.shell.attest_view import open_to_others, view
+    from aoshell.shell.attestation import judging as attesting
+    from aoshell.shell.attestation.view import open_to_others, view
 
     target, save, offline = _arguments(rest)
     settings = Settings.find()
@@ -100,7 +100,7 @@ def _words(name: str, rest: str) -> list[str]:
 
 async def _evidence(session: Session, target: str) -> Evidence:
     from aoshell.attest.evidence import load
-    from aoshell.shell import attesting
+    from aoshell.shell.attestation import judging as attesting
 
     if target and not attesting.is_url(target):
         return load(attesting.content(target))
@@ -143,7 +143,7 @@ async def trust(session: Session, rest: str) -> Reply:
     """
     from aoshell.attest.policy import Image
     from aoshell.settings import Settings
-    from aoshell.shell.attesting import policy_of
+    from aoshell.shell.attestation.judging import policy_of
 
     settings = Settings.find()
     trusted = policy_of(settings, "").trusted

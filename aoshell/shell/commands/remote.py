@@ -8,10 +8,10 @@ from typing import Protocol, cast
 
 from aoshell.errors import Unsupported, UsageError
 from aoshell.nodes.base import RemoteVerbs, Verify
+from aoshell.shell.attestation.pins import use_pin
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply, Table
-from aoshell.shell.pins import use_pin
 from aoshell.shell.session import Session
 
 

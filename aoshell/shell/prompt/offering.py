@@ -18,10 +18,10 @@ from prompt_toolkit.completion import (
 )
 from prompt_toolkit.document import Document
 
-from aoshell.shell.completion import LineCompleter, Lists, unknown, wanted_kinds
-from aoshell.shell.names import Keeper
+from aoshell.shell.prompt.completion import LineCompleter, Lists, unknown, wanted_kinds
+from aoshell.shell.prompt.names import Keeper
+from aoshell.shell.prompt.words import load
 from aoshell.shell.session import Session
-from aoshell.shell.words import load
 
 PATIENCE = 0.05  # seconds
 

@@ -8,10 +8,10 @@ from typing import Protocol
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
-from aoshell.shell.keys import Target
 from aoshell.shell.multiline import chunks
-from aoshell.shell.pastes import Pastes
-from aoshell.shell.structure import dedented, next_indent
+from aoshell.shell.prompt.keys import Target
+from aoshell.shell.prompt.pastes import Pastes
+from aoshell.shell.prompt.structure import dedented, next_indent
 
 _VERBS = (".done", ".cancel", ".delete", ".print")
 _COMPOSING = "… "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.shell import lua
-from aoshell.shell.structure import KEYWORDS
+from aoshell.shell.prompt.structure import KEYWORDS
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session

@@ -25,18 +25,18 @@ from prompt_toolkit.styles import BaseStyle
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
-from aoshell.shell.config import Preferences
-from aoshell.shell.entry import Entry
-from aoshell.shell.history import LineHistory
-from aoshell.shell.keys import bindings
 from aoshell.shell.outcome import Outcome, Reply
-from aoshell.shell.picker import Picker
+from aoshell.shell.prompt.config import Preferences
+from aoshell.shell.prompt.entry import Entry
+from aoshell.shell.prompt.history import LineHistory
+from aoshell.shell.prompt.keys import bindings
+from aoshell.shell.prompt.picker import Picker
+from aoshell.shell.prompt.screen import Screen
 from aoshell.shell.render import Renderer, Write, cell, clean, prompt_text, width_of
-from aoshell.shell.screen import Screen
 from aoshell.shell.session import Session
 
 if TYPE_CHECKING:
-    from aoshell.shell.helpers import Helpers
+    from aoshell.shell.prompt.helpers import Helpers
 
 LOWEST = 10  # rows of a screen that has room for a line below the prompt
 _ECHOED = 8_000  # characters of a line that are shown again
@@ -104,7 +104,7 @@ class Prompt:
 
     def opened(self, node: Node) -> None:
         if "remote" in node.capabilities:
-            from aoshell.shell.waiting import show
+            from aoshell.shell.prompt.waiting import show
 
             self._watching = asyncio.create_task(show(node, self._show_stage))
 
@@ -128,7 +128,7 @@ class Prompt:
 
     async def pad(self) -> str:
         """What the user wrote in $EDITOR; "" where it is nothing new."""
-        from aoshell.shell.programs import edit
+        from aoshell.shell.prompt.programs import edit
 
         with self._screen.lent():
             said = await edit(self._padded)
@@ -218,7 +218,7 @@ class Prompt:
         if said.count("\n") < self._screen.rows:
             self.write(said)
             return
-        from aoshell.shell.programs import page
+        from aoshell.shell.prompt.programs import page
 
         with self._screen.lent():
             shown = await page(said)
@@ -262,9 +262,9 @@ class Prompt:
         """What the first line does not need, imported while it is typed."""
 
         def load() -> tuple[Lexer, type[Helpers], BaseStyle]:
-            from aoshell.shell.helpers import Helpers
-            from aoshell.shell.highlight import LineLexer
-            from aoshell.shell.themes import style
+            from aoshell.shell.prompt.helpers import Helpers
+            from aoshell.shell.prompt.highlight import LineLexer
+            from aoshell.shell.prompt.themes import style
 
             theme = self._preferences.theme if self.renderer.colour else "plain"
             changes = self._preferences.colours if self.renderer.colour else {}

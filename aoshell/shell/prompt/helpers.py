@@ -13,12 +13,12 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
-from aoshell.shell import toolbar
 from aoshell.shell.feed import short
 from aoshell.shell.multiline import is_command
-from aoshell.shell.names import Keeper, read
-from aoshell.shell.offering import Offering
 from aoshell.shell.outcome import Outcome
+from aoshell.shell.prompt import toolbar
+from aoshell.shell.prompt.names import Keeper, read
+from aoshell.shell.prompt.offering import Offering
 from aoshell.shell.session import Session
 
 _MODES = {

@@ -9,10 +9,10 @@ from aoshell.nodes.base import NodeInfo
 from aoshell.shell import reference
 from aoshell.shell.feed import short
 from aoshell.shell.multiline import is_command
-from aoshell.shell.names import Names
 from aoshell.shell.outcome import Answer, Outcome, Reply
+from aoshell.shell.prompt.names import Names
+from aoshell.shell.prompt.structure import LOOKED_AT, context
 from aoshell.shell.render import cell, clean, width_of
-from aoshell.shell.structure import LOOKED_AT, context
 
 _INBOX = re.compile(r"\[Inbox:(\d+)\]")
 _DOT = " · "

@@ -13,8 +13,8 @@ from aoshell.shell.session import Front, Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 
 if TYPE_CHECKING:
-    from aoshell.shell.app import Prompt
-    from aoshell.shell.config import Preferences
+    from aoshell.shell.prompt.app import Prompt
+    from aoshell.shell.prompt.config import Preferences
 
 CONFIG = "config.toml"
 
@@ -83,8 +83,8 @@ async def interact(
 
 
 def _prompt_class(file: Path) -> tuple[type[Prompt], Preferences]:
-    from aoshell.shell.app import Prompt
-    from aoshell.shell.config import load
+    from aoshell.shell.prompt.app import Prompt
+    from aoshell.shell.prompt.config import load
 
     return Prompt, load(file)
 

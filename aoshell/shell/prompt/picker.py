@@ -19,7 +19,7 @@ from prompt_toolkit.layout import (
 )
 from prompt_toolkit.layout.processors import BeforeInput
 
-from aoshell.shell.history import LineHistory
+from aoshell.shell.prompt.history import LineHistory
 
 ROWS = 8
 _MOST = 200

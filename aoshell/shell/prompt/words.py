@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from aoshell.errors import AoError
-from aoshell.shell.completion import Lists, wanted_kinds
 from aoshell.shell.feed import short
+from aoshell.shell.prompt.completion import Lists, wanted_kinds
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import LocalVerbs

@@ -20,10 +20,10 @@ from aoshell.attest.evidence import Collateral, Evidence, load
 from aoshell.attest.verify import CHECKS, explain
 from aoshell.errors import AoError, UsageError
 from aoshell.settings import Settings
-from aoshell.shell import attesting
-from aoshell.shell.attest_view import open_to_others, view
-from aoshell.shell.attesting import Trial, Wishes
-from aoshell.shell.pins import Pins
+from aoshell.shell.attestation import judging as attesting
+from aoshell.shell.attestation.judging import Trial, Wishes
+from aoshell.shell.attestation.pins import Pins
+from aoshell.shell.attestation.view import open_to_others, view
 from aoshell.shell.render import clean, writer
 
 CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}

@@ -6,7 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from aoshell.attest.check import Result, Status
-from aoshell.shell.attesting import Trial
+from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
 from aoshell.shell.render import cell, table_lines
 

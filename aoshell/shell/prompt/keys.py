@@ -12,9 +12,9 @@ from prompt_toolkit.key_binding.bindings.auto_suggest import load_auto_suggest_b
 from prompt_toolkit.key_binding.key_bindings import KeyBindingsBase, merge_key_bindings
 from prompt_toolkit.keys import Keys
 
-from aoshell.shell.picker import Picker
-from aoshell.shell.picker import bindings as picker_bindings
-from aoshell.shell.structure import INDENT
+from aoshell.shell.prompt.picker import Picker
+from aoshell.shell.prompt.picker import bindings as picker_bindings
+from aoshell.shell.prompt.structure import INDENT
 
 
 class Target(ABC):

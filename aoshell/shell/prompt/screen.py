@@ -39,8 +39,8 @@ from prompt_toolkit.layout.processors import (
 from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output import Output
 
-from aoshell.shell.drawing import LeanRenderer, terminal_output
-from aoshell.shell.picker import Picker
+from aoshell.shell.prompt.drawing import LeanRenderer, terminal_output
+from aoshell.shell.prompt.picker import Picker
 
 _MENU = 8  # rows of the menu
 _ESCAPE = 0.1  # seconds after which Escape is a key of its own

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from aoshell.configfile import line_of, parsed
 from aoshell.errors import AoError
-from aoshell.shell.themes import COLOURS, THEMES, colour_problem
+from aoshell.shell.prompt.themes import COLOURS, THEMES, colour_problem
 
 _CHOICES: dict[str, tuple[object, ...]] = {
     "editing": ("emacs", "vi"),

@@ -19,7 +19,7 @@ from aoshell.attest.verify import Verdict, verify
 from aoshell.errors import UsageError
 from aoshell.protocol.encoding import b64url
 from aoshell.settings import Settings
-from aoshell.shell.pins import Trusted
+from aoshell.shell.attestation.pins import Trusted
 
 LARGEST_COLLATERAL = 2 << 20  # bytes of a file; what is in it has closer bounds of its own
 
