@@ -44,6 +44,9 @@ _BY_TAGS = (
 )
 
 
+_NO_ID = "an id stands for 32 bytes: 43 characters of A-Z a-z 0-9 - _, the last of AEIMQUYcgkosw048"
+
+
 class Gateway:
     """One gateway, with a folder for code, and the bundler that code goes to.
 
@@ -144,7 +147,7 @@ class Gateway:
         """
         if not is_id(id):
             what = f"{brief(id)} is no transaction id"
-            raise AoError(what, stage="fetch", hint="an id has 43 characters of A-Z a-z 0-9 - _")
+            raise AoError(what, stage="fetch", hint=_NO_ID)
         code = self._kept(id)
         if code is None:
             code = await self._fetch(id)
