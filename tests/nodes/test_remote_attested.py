@@ -105,8 +105,9 @@ def test_json_counts_where_its_bytes_are_signed(wallet: Wallet) -> None:
         Told().trust(wallet.address).json(beside, "schedule")
 
 
-@pytest.mark.parametrize("until", [0, int(time.time()) - 1])
-def test_a_pin_ends(wallet: Wallet, until: int) -> None:
+@pytest.mark.parametrize("ago", [1, 1_000_000])
+def test_a_pin_ends(wallet: Wallet, ago: int) -> None:
+    until = int(time.time()) - ago
     trust = Told().trust(wallet.address, until)
     with pytest.raises(AoError, match="too long ago") as raised:
         trust.read(signed(wallet, {"a": "1"}), "compute")
