@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -131,6 +132,19 @@ class Feed:
             process, message, result = line.own
             self._tell_result(process, self._names.get(process, short(process)), message, result)
         line.resumed.cancel()
+
+    @contextmanager
+    def shown_by(self, message: str) -> Iterator[None]:
+        """The block shows the result of a line that was given up: it is not told as well."""
+        if not message:
+            yield
+            return
+        self._answered.add(message)
+        try:
+            yield
+        except BaseException:
+            self._answered.discard(message)
+            raise
 
     def attach(self, process: str, name: str) -> None:
         """The process whose output is told without its name."""

@@ -109,6 +109,7 @@ class Session:
         self.network = network
         self.sent: Receipt | None = None
         self.last_line = ""  # id of the newest Eval
+        self.unanswered: dict[str, str] = {}  # ids of lines given up, by what `.result` takes
         self.sending = ""
         self.lacking: AoError | None = None
         self.sources: dict[str, str] = {}
@@ -222,6 +223,8 @@ class Session:
             return answer
         finally:
             self.feed.forget(line, answered=answered)
+            if self.sent and not answered:
+                self.unanswered |= {str(self.sent.place): item.id, item.id: item.id}
 
     async def _own(self, receipt: Receipt) -> Result:
         """The result of a line's own message, which has surely arrived."""

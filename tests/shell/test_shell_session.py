@@ -230,6 +230,20 @@ def test_a_given_up_line_is_told_when_it_comes(node: FakeNode, home: Settings) -
     use(node, home, body, patience=Patience.ANSWER)
 
 
+def test_a_result_that_was_asked_for_is_not_told_besides(node: FakeNode, home: Settings) -> None:
+    async def body(session: Session, screen: Screen) -> None:
+        line = asyncio.create_task(session.run('sleep(0.05) print("late")'))
+        await asyncio.sleep(0.02)
+        line.cancel()
+        await asyncio.wait({line})
+        reply = await session.run(".result 1")
+        assert isinstance(reply, Reply) and reply.answer and reply.answer.own.output == "late"
+        await asyncio.sleep(0.1)
+        assert screen.said[1:] == []
+
+    use(node, home, body, patience=Patience.ANSWER)
+
+
 def test_a_given_up_line_can_be_stopped(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         line = asyncio.create_task(session.run("slow"))

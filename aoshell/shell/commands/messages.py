@@ -114,7 +114,9 @@ async def result(session: Session, rest: str) -> Reply:
     if not rest or len(rest.split()) > 1:
         raise usage("result")
     process = session.attached.id
-    found = await session.node.result(process, int(rest) if rest.isdecimal() else rest)
+    place = int(rest) if rest.isdecimal() else rest
+    with session.feed.shown_by(session.unanswered.get(rest, "")):
+        found = await session.node.result(process, place)
     slot = None if found.slot < 0 else found.slot
     receipt = Receipt("" if rest.isdecimal() else rest, process, slot)
     answer = Answer(receipt, found, sources=session.sources)
