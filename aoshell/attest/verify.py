@@ -41,7 +41,11 @@ _NODE_CORE = (
     "node-message",
     "trusted-software",
 )
-CUSTODY = "key-custody"
+CUSTODY, NOT_EXCLUSIVE = "key-custody", "KEY_NOT_EXCLUSIVE"
+_ABOUT_CUSTODY = (
+    f"{CUSTODY}\nOnly with `exclusive_key = true` in the policy: a review of the image must have "
+    f"found that its key exists in this guest alone.\nErrors: {NOT_EXCLUSIVE}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def verify(
         if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
             blocked.add(one.name)
     kept = custody(case, bound=results["node-message"].status is Status.PASS)
-    if kept and policy.exclusive_key:
+    if policy.exclusive_key:
         results[CUSTODY] = _custody_result(kept)
     known = results["report-size"].status is Status.PASS
     return Verdict(
@@ -170,10 +174,11 @@ def _run(one: Check, case: Case, blocked: set[str]) -> Result:
         return Result(one.name, Status.FAIL, error.error, error.what, error.hint)
 
 
-def _custody_result(kept: Custody) -> Result:
-    if kept.state is State.EXCLUSIVE:
+def _custody_result(kept: Custody | None) -> Result:
+    if kept and kept.state is State.EXCLUSIVE:
         return Result(CUSTODY, Status.PASS, detail=kept.detail)
-    return Result(CUSTODY, Status.FAIL, "KEY_NOT_EXCLUSIVE", kept.detail)
+    detail = kept.detail if kept else "a report alone says nothing of who answers with its key"
+    return Result(CUSTODY, Status.FAIL, NOT_EXCLUSIVE, detail)
 
 
 def _overall(results: Mapping[str, Result], is_node: bool) -> str:
@@ -193,6 +198,8 @@ def explain(name: str) -> str:
     Raises:
         KeyError: neither a check nor an error is called so.
     """
+    if name == CUSTODY or name.upper() == NOT_EXCLUSIVE:
+        return _ABOUT_CUSTODY
     found = [
         one for one in CHECKS if name in (one.name, str(one.number)) or name.upper() in one.errors
     ]

@@ -202,6 +202,9 @@ def sign(
 def _prepared(message: Mapping[str, Value]) -> Tabm:
     tabm = to_tabm(message)
     _refuse_reserved(tabm)
+    if "data" in tabm and isinstance(tabm.get("body"), dict):
+        what = "data is sent as the body, so `body` cannot be a map or a list beside it"
+        raise AoError(what, stage="message", hint="give one of them another name")
     return tabm
 
 

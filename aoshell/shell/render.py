@@ -323,7 +323,7 @@ def interrupted(given_up: Interrupted) -> str:
                 "Given up while it was sent: whether it arrived is not known."
                 f" .result {given_up.sending} shows what became of it, if it did."
             )
-        return "Given up before it was sent; .messages shows what was."
+        return "Given up; nothing of it was sent."
     if receipt.slot is None:
         return f"No longer waiting; it goes on. .result {receipt.id} shows what became of it."
     again = ", .waits what waits; Ctrl-C again stops it" if given_up.stops else ""

@@ -10,8 +10,11 @@ from amd import TCBS, Amd, Line, tcb_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aoshell.attest import evidence
+from aoshell.attest.evidence import Collateral
 from aoshell.attest.policy import MILAN_FLOOR, Bits, Image, Policy, load
 from aoshell.attest.report import Version
+from aoshell.attest.verify import explain, verify
 from aoshell.errors import AoError
 
 
@@ -218,3 +221,10 @@ def test_any_text(text: str) -> None:
 def test_trusting_replaces_an_image_of_that_name() -> None:
     policy = Policy().trusting(Image("x", b"1" * 48)).trusting(Image("x", b"2" * 48))
     assert policy.trusted == (Image("x", b"2" * 48),)
+
+
+def test_a_report_alone_has_no_exclusive_key() -> None:
+    policy = Policy(exclusive_key=True)
+    verdict = verify(evidence.load(b"\0" * 1184), Collateral(), policy, 0)
+    assert verdict.check("key-custody").error == "KEY_NOT_EXCLUSIVE"
+    assert "exclusive_key" in explain("key_not_exclusive") == explain("key-custody")

@@ -391,3 +391,9 @@ def test_importing_costs_little() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("body", [{}, [], {"a": "b"}])
+def test_data_beside_a_body_of_maps_is_refused(wallet: Wallet, body: object) -> None:
+    with pytest.raises(AoError, match="cannot be a map"):
+        httpsig.sign(wallet, {"data": "x", "body": body})  # type: ignore[dict-item]

@@ -309,8 +309,12 @@ class _Passing(Exception):
 
 def checked(endpoint: str) -> str:
     """An endpoint without its last slash. Raises UsageError where it is no URL of http or https."""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(endpoint)
+        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the brackets or the port
+        fine = False
+    if not fine or set("?#") & set(endpoint) or not endpoint.isprintable() or " " in endpoint:
         raise UsageError(
             f"{brief(endpoint)} is no URL of a node", hint="like https://router.example:8734"
         )
