@@ -81,6 +81,9 @@ def test_json(typing: Use) -> None:
             **{"inf": None, "nan": None, "bytes": "\udcff", "red": "\x1b[31m"},
         }
         assert await typed.value('.json "text"') == "text"
+        assert await typed.seen('.json "ü"') == '"ü"\n'
+        for text in ('"a\\xffb"', '"\\xc2\\x9b\\27"'):  # no UTF-8, and controls
+            assert json.loads(await typed.seen(f".json {text}"))
         assert "too deep" in await typed.seen(".json Deep")
         assert (await typed.json(".json 1 + 1")) == {"ok": True, "value": 2}
 

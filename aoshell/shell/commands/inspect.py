@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import Reply
+from aoshell.shell.render import clean
 from aoshell.shell.session import Session
 from aoshell.shell.trees import DEEPEST, drawn, look, value
 
@@ -43,6 +44,8 @@ async def json_(session: Session, rest: str) -> Reply:
     lost: list[str] = []
     found = value(await look(session, rest, whole=True), rest, lost)
     shown = json.dumps(found, indent=2, ensure_ascii=False)
+    if clean(shown, colour=False) != shown:  # the screen would write it in a way that is no JSON
+        shown = json.dumps(found, indent=2)
     more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
     note = f"null instead: {'; '.join(lost[:5])}{more}" if lost else ""
     return Reply(found, text=shown, note=note)
