@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 from aoshell.errors import AoError
+
+_ID_FORM = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class ProtocolError(AoError):
@@ -43,6 +46,14 @@ def unb64url(text: str) -> bytes:
     if b64url(raw) != text:
         raise ValueError("not unpadded base64url")
     return raw
+
+
+def has_id_form(string: str) -> bool:
+    """Whether a string looks like an id or an address: 43 characters of base64url.
+
+    The last one may have bits that no 32 bytes end in: nodes keep such keys and names as ids, too.
+    """
+    return _ID_FORM.fullmatch(string) is not None
 
 
 def brief(string: str) -> str:

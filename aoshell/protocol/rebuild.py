@@ -27,14 +27,14 @@ from aoshell.protocol.commitment import (
     signature_base,
 )
 from aoshell.protocol.digest import HEADER as DIGEST
-from aoshell.protocol.encoding import ProtocolError, b64url, brief, unb64url
+from aoshell.protocol.encoding import ProtocolError, b64url, brief, has_id_form, unb64url
 from aoshell.protocol.itemcommitment import DEVICE as ITEM
 from aoshell.protocol.itemcommitment import signs_item
 from aoshell.protocol.message import raw
 from aoshell.protocol.multipart import BODY_KEY
 from aoshell.protocol.nested import nested_commitments
 from aoshell.protocol.structured import read_types, write_types
-from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, LINK, TYPES, Tabm, in_order, is_id
+from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, LINK, TYPES, Tabm, in_order
 from aoshell.protocol.wallet import verify
 
 
@@ -216,7 +216,7 @@ def covered_keys(
                 if commitment.bundle or commitment.profile.literal or isinstance(message[k], str)
             )
         elif name == wire.IDS:
-            keys += (k for k in in_order(message) if is_id(k) and isinstance(message[k], str))
+            keys += (k for k in in_order(message) if has_id_form(k) and isinstance(message[k], str))
         elif name not in (BODY_KEY, wire.TYPE) or name in message:
             keys.append(wire.key_of(name).removesuffix(LINK))
     return tuple(dict.fromkeys(keys))

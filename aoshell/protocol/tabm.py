@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.protocol.encoding import ProtocolError, brief
+from aoshell.protocol.encoding import ProtocolError, brief, has_id_form
 from aoshell.protocol.message import raw, text
 
 Tabm: TypeAlias = "dict[str, str | Tabm]"
@@ -29,18 +29,12 @@ LINK = "+link"
 COMMITMENTS = "commitments"
 TYPES = "ao-types"
 
-_ID = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _UPPER = re.compile("[A-Z]")
-
-
-def is_id(key: str) -> bool:
-    """Whether a key has the form of an id, 43 characters base64url: these keep their case."""
-    return _ID.fullmatch(key) is not None
 
 
 def normal_key(key: str) -> str:
     """A key as HyperBEAM keeps it: ASCII in lower case, unless it is an id."""
-    if is_id(key):
+    if has_id_form(key):
         return key
     return _UPPER.sub(lambda letter: letter[0].lower(), key)
 

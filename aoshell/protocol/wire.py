@@ -19,11 +19,11 @@ from aoshell.protocol import multipart
 from aoshell.protocol.commitment import EDGE, INPUT, SIGNATURE, Profile
 from aoshell.protocol.digest import HEADER as DIGEST
 from aoshell.protocol.digest import check_digest, content_digest
-from aoshell.protocol.encoding import ProtocolError, brief
+from aoshell.protocol.encoding import ProtocolError, brief, has_id_form
 from aoshell.protocol.fields import quoted
 from aoshell.protocol.message import raw, text
 from aoshell.protocol.multipart import BODY_KEY, LONGEST_HEADER, inline_key
-from aoshell.protocol.tabm import COMMITMENTS, Tabm, in_order, is_id
+from aoshell.protocol.tabm import COMMITMENTS, Tabm, in_order
 
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 
@@ -59,7 +59,7 @@ def encode(tabm: Tabm, profile: Profile = EDGE) -> tuple[dict[str, str], bytes |
     for key, value in message.items():
         if isinstance(value, dict) or key in (inline, "body") or _long(value):
             tree[key] = value
-        elif is_id(key):
+        elif has_id_form(key):
             ids[key] = value
         else:
             fields[key] = value

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import NodeInfo, ProcessInfo
+from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.shell.errors_view import split_error
 from aoshell.shell.feed import short
 from aoshell.shell.render import failure_text, size
 from aoshell.shell.session import Session
-
-ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
     try:
         module = await session.node.fetch(reference)
     except AoError as error:
-        if not ID.match(reference) or error.stage == "verify":
+        if not has_id_form(reference) or error.stage == "verify":
             raise
         return reference, f"(not looked at: {error.what})"
     about = ", ".join(filter(None, (module.kind, size(len(module.data)), module.name)))

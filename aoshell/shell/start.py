@@ -10,12 +10,13 @@ from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Limits, Node, NotFound, ProcessInfo
+from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings, ensure_wallet, load_wallet
 from aoshell.shell.hints import hint
 from aoshell.shell.session import Front, Patience, Recorder, Session
-from aoshell.shell.spawning import ID, Definition, born, spawn
+from aoshell.shell.spawning import Definition, born, spawn
 
 Key = Callable[[], Awaitable[Wallet]]
 OpenNode = Callable[[Settings, Limits, Key], Awaitable[Node]]
@@ -173,11 +174,11 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
     try:
         return await node.find(reference)
     except NotFound:
-        if ID.match(reference):
+        if has_id_form(reference):
             raise
         return None
     except AoError:
-        if "remote" in node.capabilities or ID.match(reference):
+        if "remote" in node.capabilities or has_id_form(reference):
             raise
         # Not free, but ambiguous: a failed look-up must never make a new process of that name.
         for info in await node.processes():

@@ -8,7 +8,6 @@ starts is asked for again.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
@@ -21,10 +20,9 @@ from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.rows import FETCHING, Kept
 from aoshell.nodes.local.store import Store
+from aoshell.protocol.encoding import has_id_form
 
 Fetch = Callable[[str], Awaitable[Module]]
-
-_ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
 class Node(Protocol):
@@ -52,7 +50,7 @@ class Fetching:
 
     def can(self, module: str) -> bool:
         """Whether a module of that name may be found elsewhere."""
-        return self._fetch is not None and _ID.match(module) is not None
+        return self._fetch is not None and has_id_form(module)
 
     async def module(self, module: str) -> Module:
         """A module by its transaction, kept here from now on under that name.

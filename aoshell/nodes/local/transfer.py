@@ -8,7 +8,6 @@ change.
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
@@ -20,11 +19,11 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.rows import STOPPED, Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.schema import MEMORY_BEFORE_2
 from aoshell.nodes.local.store import Store
+from aoshell.protocol.encoding import has_id_form
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
 
 MAGIC = b"aoshell process 1\n"
-ID = re.compile(r"[A-Za-z0-9_-]{43}")
 OUTCOMES = ("ok", "error", *STOPPED)
 
 
@@ -132,7 +131,7 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
 
 def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> None:
     # The id becomes the name of a file.
-    _demand(ID.fullmatch(row.id) is not None, "the id of the process is none")
+    _demand(has_id_form(row.id), "the id of the process is none")
     texts = (row.name, row.owner, row.module, row.environment)
     _demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
     _demand(is_count(row.created), "the time of its creation is none")

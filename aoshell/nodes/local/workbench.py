@@ -19,7 +19,7 @@ from aoshell.nodes.local.jobs import message_frame
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.replay import Replay
 from aoshell.nodes.local.rows import QUEUED, Batch, Computed, Kept, Logged, ProcessRow
-from aoshell.protocol.encoding import b64url
+from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
 
 HOPS = 2000  # messages that one trace shows
@@ -151,7 +151,7 @@ class LocalWorkbench:
 
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
         engine = self._engine
-        if not transfer.ID.fullmatch(id):
+        if not has_id_form(id):
             raise UsageError(f"{id} is no address", hint="43 characters of A-Z a-z 0-9 - and _")
         if engine.process(id) is not None:
             raise UsageError(f"{id} is a process of this node already", hint=".delete it first")

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import Assignment, Message, Tag
-
-_ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
-
-
-def is_id(text: str) -> bool:
-    """Whether that is an id or an address."""
-    return _ID.match(text) is not None
 
 
 def messages(page: Any, where: str) -> list[Message]:

@@ -28,7 +28,7 @@ from aoshell.nodes.base import (
     Verify,
     envelope,
 )
-from aoshell.nodes.remote import aos2, attested, doctor, hypersign
+from aoshell.nodes.remote import attested, doctor, hypersign
 from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.client import REFUSED, Client, Lost
@@ -39,6 +39,7 @@ from aoshell.nodes.remote.hypersign import LEGACY, LUA, TAKES_ITEMS, VARIANT
 from aoshell.nodes.remote.waiting import Waiting, silently
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
 
@@ -322,7 +323,7 @@ class HyperBeamNode(Reading, Elsewhere):
                 hint="give more of the id; .ps lists them",
             )
         process = ids[0] if ids else reference
-        if not aos2.is_id(process):
+        if not has_id_form(process):
             await self._address()  # where the node is not there, that is what to say
             owner = (await self._wallet()).address
             process = await self._gateway.find(reference, owner, VARIANT)

@@ -17,6 +17,7 @@ from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.feed import Feed, Step
 from aoshell.nodes.remote.hyperforms import FORMS, to_result
 from aoshell.nodes.remote.trust import Trust
+from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
@@ -47,7 +48,7 @@ class Reading:
             answer = await self._client.get("info", "/~meta@1.0/info/address", headers=BUNDLED)
             self._expect(answer, "info", "does not say its address")
             address = plain(self._trust.read(answer, "info"))
-            if not aos2.is_id(address):
+            if not has_id_form(address):
                 raise AoError(
                     f"{self.endpoint} answers {answer.said()!r} for its address",
                     stage="info",
