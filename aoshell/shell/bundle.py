@@ -13,13 +13,13 @@ beside the main file is taken as already there, in the process.
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
+from aoshell.shell.files import read
 from aoshell.shell.lua import required, syntax_error
 
 # `require` of Lua: what the file returns, else what it put into package.loaded itself, else true.
@@ -41,7 +41,6 @@ _CALL = re.compile(
     \ \[(?P<two>=*)\[\n(?P<source>.*?)\](?P=two)\]\)$""",
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
-_LARGEST = 64 * 1024 * 1024  # bytes of a file that is read whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,29 +138,6 @@ def lines_of(tree: Node) -> Iterator[str]:
     """The tree of files, drawn, one line each."""
     yield tree.path
     yield from _branches(tree.children, "")
-
-
-def read(path: Path, largest: int = _LARGEST) -> bytes:
-    """The bytes of a regular file: a device or a pipe might never end.
-
-    Raises:
-        AoError: stage "load"; also where it is larger than `largest` bytes.
-    """
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
-            with path.open("rb") as file:
-                data = file.read(largest + 1)
-            if len(data) <= largest:
-                return data
-            what = f"{path} is larger than {largest >> 20} MB"
-        else:
-            what = f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}"
-    except FileNotFoundError:
-        what = f"there is no file {path}"
-    except (OSError, ValueError) as error:
-        what = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
-    raise AoError(what, stage="load", hint=f"paths start from {Path.cwd()}")
 
 
 def quote(source: bytes) -> bytes:

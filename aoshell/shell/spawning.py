@@ -134,7 +134,8 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
 
 def _program(path: Path) -> bytes:
     """A module's bytes: WASM as it is, Lua with what it requires."""
-    from aoshell.shell.bundle import bundle, read, refuse_bad_syntax
+    from aoshell.shell.bundle import bundle, refuse_bad_syntax
+    from aoshell.shell.files import read
 
     data = read(path)
     if data.startswith(b"\0asm"):

@@ -227,6 +227,6 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
 
 
 def _file(name: str) -> bytes:
-    from aoshell.shell.bundle import read
+    from aoshell.shell.files import read
 
     return read(Path(name).expanduser())

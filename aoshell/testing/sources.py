@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import bundle, quote, read, refuse_bad_syntax
+from aoshell.shell.bundle import bundle, quote, refuse_bad_syntax
+from aoshell.shell.files import read
 
 INLINE = "inline.lua"  # what errors call source that is in no file
 WASM = b"\0asm"

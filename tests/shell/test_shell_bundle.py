@@ -12,7 +12,8 @@ from lupa.lua53 import LuaError, LuaRuntime
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import bundle, lines_of, literal, quote, read
+from aoshell.shell.bundle import bundle, lines_of, literal, quote
+from aoshell.shell.files import read
 
 
 def run(source: bytes) -> Any:

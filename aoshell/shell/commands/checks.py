@@ -14,8 +14,8 @@ from aoshell.nodes.base import ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.bundle import Node, bundle, unbundle
 from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.code import path_of
 from aoshell.shell.commands.messages import computed_of
+from aoshell.shell.files import path_of
 from aoshell.shell.lua import syntax_error
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session

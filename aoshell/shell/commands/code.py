@@ -6,10 +6,11 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
-from aoshell.protocol.message import raw, text
+from aoshell.protocol.message import text
 from aoshell.shell.bundle import Bundle, bundle, lines_of, literal, refuse_bad_syntax
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.remote import remote
+from aoshell.shell.files import path_of, read
 from aoshell.shell.outcome import Answer, Reply
 from aoshell.shell.render import size
 from aoshell.shell.session import Session
@@ -112,8 +113,6 @@ async def dryrun(session: Session, rest: str) -> Reply:
 
 
 def _program(path: Path) -> Bundle | bytes:
-    from aoshell.shell.bundle import read
-
     data = read(path)
     if data.startswith(b"\0asm"):
         return data
@@ -124,17 +123,3 @@ def _program(path: Path) -> Bundle | bytes:
             hint="build it again; a file of Lua has another name",
         )
     return bundle(path)
-
-
-def path_of(rest: str) -> Path:
-    """The file that an argument names, in quotes or without."""
-    quoted = len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "\"'"
-    name = rest[1:-1] if quoted else rest
-    return Path(_decoded(name)).expanduser()
-
-
-def _decoded(name: str) -> str:
-    """A file name as the system spells it: what was read as UTF-8 is written back as bytes."""
-    import os
-
-    return os.fsdecode(raw(name))

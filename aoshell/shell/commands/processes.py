@@ -7,9 +7,9 @@ from typing import cast
 
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.nodes.base import LocalVerbs, NotFound
-from aoshell.shell.bundle import read
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
+from aoshell.shell.files import read, write_new
 from aoshell.shell.outcome import Reply
 from aoshell.shell.render import process_table, process_value, remote_table, size
 from aoshell.shell.session import Session
@@ -106,17 +106,7 @@ async def export(session: Session, rest: str) -> Reply:
         raise usage("export")
     data = await local(session).export(session.attached.id)
     path = Path(rest).expanduser()
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise AoError(
-            f"{path} exists already", stage="export", hint="name a file that does not"
-        ) from None
-    except OSError as error:
-        raise AoError(
-            f"{path} cannot be written: {error.strerror or error}", stage="export"
-        ) from error
+    write_new(path, data, "export")
     return Reply({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
 
 

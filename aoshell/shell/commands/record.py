@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
-from aoshell.errors import AoError, Unsupported
+from aoshell.errors import Unsupported
 from aoshell.nodes.base import Entry
 from aoshell.protocol.message import raw
 from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.code import path_of
 from aoshell.shell.commands.messages import computed_of
 from aoshell.shell.commands.processes import local
+from aoshell.shell.files import path_of, write_new
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
 
@@ -34,7 +33,7 @@ async def record(session: Session, rest: str) -> Reply:
     entries.sort(key=_moment)
     path = path_of(rest)
     source = await asyncio.to_thread(session.record, entries)
-    _write(path, raw(source))
+    write_new(path, raw(source), "record")
     value = {"file": str(path), "processes": processes, "messages": len(entries)}
     return Reply(value, text=f"{path}: {source.count(chr(10))} lines; aoshell test {path} runs it")
 
@@ -42,17 +41,3 @@ async def record(session: Session, rest: str) -> Reply:
 def _moment(entry: Entry) -> int:
     placed = entry.message.assignment
     return placed.timestamp if placed else 0
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise AoError(
-            f"{path} exists already", stage="record", hint="name a file that does not"
-        ) from None
-    except OSError as error:
-        raise AoError(
-            f"{path} cannot be written: {error.strerror or error}", stage="record"
-        ) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.shell.commands import command, usage
+from aoshell.shell.files import read
 from aoshell.shell.outcome import Reply
 from aoshell.shell.render import size
 from aoshell.shell.session import Session
@@ -51,8 +52,6 @@ async def wasm(session: Session, rest: str) -> Reply:
 async def _data(session: Session, rest: str) -> bytes:
     path = Path(rest.strip("\"'")).expanduser()
     if path.is_file():
-        from aoshell.shell.bundle import read
-
         return read(path)
     module = await session.node.fetch(rest)
     if module.kind != "wasm":

@@ -8,10 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from aoshell.errors import UsageError
-from aoshell.shell.bundle import read
 from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.code import path_of
 from aoshell.shell.feed import Where
+from aoshell.shell.files import path_of, read
 from aoshell.shell.outcome import Reply
 from aoshell.shell.reloading import Reloader
 from aoshell.shell.session import Session

@@ -1,0 +1,66 @@
+"""The user's files: the name of one, as a command's argument; reading it; writing a new one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.protocol.message import raw
+
+_LARGEST = 64 * 1024 * 1024  # bytes of a file that is read whole
+
+
+def path_of(rest: str) -> Path:
+    """The file that an argument names, in quotes or without."""
+    quoted = len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "\"'"
+    name = rest[1:-1] if quoted else rest
+    return Path(_decoded(name)).expanduser()
+
+
+def read(path: Path, largest: int = _LARGEST) -> bytes:
+    """The bytes of a regular file: a device or a pipe might never end.
+
+    Raises:
+        AoError: stage "load"; also where it is larger than `largest` bytes.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                data = file.read(largest + 1)
+            if len(data) <= largest:
+                return data
+            what = f"{path} is larger than {largest >> 20} MB"
+        else:
+            what = f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}"
+    except FileNotFoundError:
+        what = f"there is no file {path}"
+    except (OSError, ValueError) as error:
+        what = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise AoError(what, stage="load", hint=f"paths start from {Path.cwd()}")
+
+
+def write_new(path: Path, data: bytes, stage: str) -> None:
+    """Write a file that must not exist yet.
+
+    Raises:
+        AoError: of that stage; it does exist, or cannot be written.
+    """
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise AoError(
+            f"{path} exists already", stage=stage, hint="name a file that does not"
+        ) from None
+    except OSError as error:
+        raise AoError(
+            f"{path} cannot be written: {error.strerror or error}", stage=stage
+        ) from error
+
+
+def _decoded(name: str) -> str:
+    """A file name as the system spells it: what was read as UTF-8 is written back as bytes."""
+    return os.fsdecode(raw(name))
