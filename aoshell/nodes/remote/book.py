@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError
+from aoshell.nodes.base import ProcessInfo
+from aoshell.nodes.remote.results import words
 
 _TABLE = """CREATE TABLE IF NOT EXISTS facts (
   endpoint TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
@@ -80,3 +83,26 @@ def home_of(path: Path, reference: str) -> tuple[str, bool] | None:
     except sqlite3.Error:
         return None
     return row and (str(row[0]), bool(row[1]))
+
+
+def process_info(process: str, fact: Mapping[str, Any], slots: int = 0) -> ProcessInfo:
+    """A process by what is remembered of it: {"name", "owner", "module", "created"}.
+
+    Args:
+        slots: how many it has, where that is known: a remote node has computed them all.
+    """
+    return ProcessInfo(
+        id=process,
+        name=words(fact.get("name")),
+        owner=words(fact.get("owner")),
+        module=words(fact.get("module")),
+        slots=slots,
+        computed=slots,
+        live=False,
+        checkpoint=None,
+        disk=0,
+        memory=0,
+        waiting=0,
+        prompt="",
+        created=int(fact.get("created", 0)),
+    )

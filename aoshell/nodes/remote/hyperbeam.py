@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -30,7 +30,7 @@ from aoshell.nodes.base import (
 )
 from aoshell.nodes.remote import attested, doctor, hypersign
 from aoshell.nodes.remote.answer import Answer
-from aoshell.nodes.remote.book import Book
+from aoshell.nodes.remote.book import Book, process_info
 from aoshell.nodes.remote.client import REFUSED, Client, Lost
 from aoshell.nodes.remote.elsewhere import Elsewhere
 from aoshell.nodes.remote.hyperforms import to_result
@@ -146,10 +146,10 @@ class HyperBeamNode(Reading, Elsewhere):
             return hypersign.message(
                 wallet, (await self._known(target))["device"], target, tags, data
             )
-        device = self._device(tags)
+        given = {tag.name.lower(): tag.value for tag in tags}
+        device = given.get("execution-device", self._device(given.get("module", "")))
         tags = hypersign.definition(tags, device, await self._address())
         made = hypersign.message(wallet, device, "", tags, data)
-        given = {tag.name.lower(): tag.value for tag in tags}
         self._definitions[made.id] = {
             "owner": wallet.address,
             "device": device,
@@ -158,12 +158,10 @@ class HyperBeamNode(Reading, Elsewhere):
         }
         return made
 
-    def _device(self, tags: Iterable[Tag]) -> str:
-        given = {tag.name.lower(): tag.value for tag in tags}
-        if "execution-device" in given:
-            return given["execution-device"]
-        module = self._book.get(self.endpoint, "module", given.get("module", "")) or {}
-        return LUA if module.get("kind") == "lua" else LEGACY
+    def _device(self, module: str) -> str:
+        """What executes a module, by what is remembered of it."""
+        known = self._book.get(self.endpoint, "module", module) or {}
+        return LUA if known.get("kind") == "lua" else LEGACY
 
     async def spawn(self, item: Signed, name: str = "") -> Receipt:
         path = "/push" if isinstance(item, DataItem) else "/~scheduler@1.0/schedule"
@@ -328,24 +326,23 @@ class HyperBeamNode(Reading, Elsewhere):
             owner = (await self._wallet()).address
             process = await self._gateway.find(reference, owner, VARIANT)
         fact = await self._known(process)
-        return _info(process, fact, await self.slots(process))
+        return process_info(process, fact, await self.slots(process))
 
     async def processes(self) -> Sequence[ProcessInfo]:
         known = self._book.all(self.endpoint, "process")
-        listed = [_info(process, fact, 0) for process, fact in known.items()]
+        listed = [process_info(process, fact) for process, fact in known.items()]
         return sorted(listed, key=lambda info: -info.created)
 
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
         return await self._gateway.publication(wallet, data, name)
 
     async def publish(self, publication: Publication) -> Module:
-        module = await self._gateway.publish(publication)
-        fact = {"kind": module.kind, "name": module.name}
-        self._book.put(self.endpoint, "module", module.id, fact)
-        return module
+        return self._remembered(await self._gateway.publish(publication))
 
     async def fetch(self, reference: str) -> Module:
-        module = await self._gateway.module(reference)
+        return self._remembered(await self._gateway.module(reference))
+
+    def _remembered(self, module: Module) -> Module:
         fact = {"kind": module.kind, "name": module.name}
         self._book.put(self.endpoint, "module", module.id, fact)
         return module
@@ -380,21 +377,3 @@ def _unknown(error: Lost, hint: str) -> AoError:
     """A message that may have arrived: it must not be sent once more."""
     what = f"{error.what}; whether the message arrived is not known"
     return AoError(what, stage=error.stage, hint=f"{hint}; it is not sent twice")
-
-
-def _info(process: str, fact: Mapping[str, Any], slots: int) -> ProcessInfo:
-    return ProcessInfo(
-        process,
-        str(fact.get("name", "")),
-        str(fact.get("owner", "")),
-        str(fact.get("module", "")),
-        slots,
-        slots,
-        False,
-        None,
-        0,
-        0,
-        0,
-        "",
-        int(fact.get("created", 0)),
-    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import NotFound, ProcessInfo
-from aoshell.nodes.remote.book import Book
+from aoshell.nodes.remote.book import Book, process_info
 from aoshell.nodes.remote.gateway import Gateway, is_id
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.remote.units import NotListed, Scheduler, place
@@ -57,7 +57,7 @@ class Known:
         tags = {"Data-Protocol": "ao", "Type": "Process", "Variant": VARIANT}
         async for node in self._gateway.listed(owner, tags):
             known.setdefault(words(node.get("id")), _fact(node))
-        infos = [_info(process, fact) for process, fact in known.items()]
+        infos = [process_info(process, fact) for process, fact in known.items()]
         return sorted(infos, key=lambda info: -info.created)
 
     async def find(self, reference: str) -> ProcessInfo:
@@ -69,7 +69,7 @@ class Known:
         """
         known = self._book.all(self._endpoint, KIND)
         if is_id(reference):
-            return _info(reference, known.get(reference) or await self._look_up(reference))
+            return process_info(reference, known.get(reference) or await self._look_up(reference))
         owner = (await self._wallet()).address
         own = [
             process
@@ -84,10 +84,10 @@ class Known:
                 hint="say which by id: " + ", ".join(own[:4]),
             )
         if own:
-            return _info(own[0], known[own[0]])
+            return process_info(own[0], known[own[0]])
         process = await self._gateway.find(reference, owner, VARIANT)
         try:
-            return _info(process, await self._look_up(process))
+            return process_info(process, await self._look_up(process))
         except NotFound as error:  # by that name there is one
             raise AoError(error.what, stage=error.stage, hint=error.hint) from error
 
@@ -157,21 +157,3 @@ def _told(definition: Message) -> dict[str, Any]:
         "module": definition.tag("Module"),
         "created": place(definition)[1],
     }
-
-
-def _info(process: str, fact: Mapping[str, Any]) -> ProcessInfo:
-    return ProcessInfo(
-        id=process,
-        name=words(fact.get("name")),
-        owner=words(fact.get("owner")),
-        module=words(fact.get("module")),
-        slots=0,
-        computed=0,
-        live=False,
-        checkpoint=None,
-        disk=0,
-        memory=0,
-        waiting=0,
-        prompt="",
-        created=int(fact.get("created", 0)),
-    )
