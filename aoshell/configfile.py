@@ -9,8 +9,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from aoshell.bounded import files
 from aoshell.errors import AoError
 
+LARGEST = 1 << 20  # bytes
 KEYS = ("profile", "profiles", "shell")  # what may stand at its top
 
 
@@ -21,7 +23,9 @@ def parsed(path: Path) -> dict[str, Any]:
         AoError: stage "config"; it names file and line.
     """
     try:
-        content = path.read_bytes() if path.is_file() else b""
+        content = files.read(path, LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except OSError as error:
         what = f"{path} cannot be read: {error.strerror or error}"
         raise AoError(what, stage="config", hint="look at who may read it") from error
@@ -48,7 +52,7 @@ def line_of(path: Path, table: str, key: str) -> int:
     TOML's reader keeps no places, and a file may spell a key in ways that are not looked for here.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = files.read(path, LARGEST).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return 0
     now, wanted = "", f"{table}.{key}".strip(".")

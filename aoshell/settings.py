@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.protocol.wallet import Wallet
 
 APP = "aoshell"
-LARGEST_WALLET = 64 * 1024
+LARGEST_WALLET = 64 * 1024  # bytes
 
 _PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
@@ -117,12 +118,12 @@ def load_wallet(path: Path) -> Wallet:
     Raises:
         AoError: stage "wallet", when the file is missing or unreadable, or holds no Arweave JWK.
     """
-    import json
+    from aoshell.bounded import jsontext
 
     content = _read(path)
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
+        value = jsontext.parse(content)
+    except ValueError:
         raise AoError(
             f"the wallet {path} is not valid JSON",
             stage="wallet",
@@ -151,11 +152,12 @@ def ensure_wallet(path: Path) -> Wallet:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_WALLET + 1)
-    except IsADirectoryError:
+        return files.read(path, LARGEST_WALLET)
+    except files.Unfit as error:
         raise AoError(
-            f"the wallet {path} is a folder", stage="wallet", hint="name the JSON file in it"
+            f"the wallet {path} {error}",
+            stage="wallet",
+            hint="a wallet is an Arweave key as a JSON file of about 3 KB",
         ) from None
     except FileNotFoundError:
         raise AoError(
@@ -169,13 +171,6 @@ def _read(path: Path) -> bytes:
             stage="wallet",
             hint="look at who may read the file, and its folder",
         ) from error
-    if len(content) > LARGEST_WALLET:
-        raise AoError(
-            f"{path} is too large to be a wallet",
-            stage="wallet",
-            hint="a wallet is an Arweave key as a JSON file of about 3 KB",
-        )
-    return content
 
 
 def _write_once(path: Path, wallet: Wallet) -> None:

@@ -1,4 +1,4 @@
-"""Imports run one way: protocol ← attest, sandbox ← nodes ← shell ← backends ← cli."""
+"""Imports run one way: bounded ← protocol ← attest, sandbox ← nodes ← shell ← backends ← cli."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 
 BELOW: dict[str, set[str]] = {
     "errors": set(),
-    "protocol": {"errors"},
-    "settings": {"errors", "protocol"},
-    "configfile": {"errors"},
+    "bounded": set(),
+    "protocol": {"errors", "bounded"},
+    "settings": {"errors", "bounded", "protocol"},
+    "configfile": {"errors", "bounded"},
     "profiles": {"errors", "configfile"},
-    "attest": {"errors", "protocol"},
+    "attest": {"errors", "bounded", "protocol"},
     "check": {"errors", "protocol"},
-    "blueprints": {"errors", "protocol"},
-    "sandbox": {"errors", "protocol"},
-    "nodes": {"errors", "protocol", "attest", "sandbox"},
+    "blueprints": {"errors", "bounded", "protocol"},
+    "sandbox": {"errors", "bounded", "protocol"},
+    "nodes": {"errors", "bounded", "protocol", "attest", "sandbox"},
     "shell": {
-        *("errors", "protocol", "attest", "check", "blueprints", "sandbox", "settings"),
+        *("errors", "bounded", "protocol", "attest", "check", "blueprints", "sandbox", "settings"),
         *("configfile", "nodes"),
     },
-    "testing": {"errors", "protocol", "sandbox", "settings", "nodes", "shell"},
+    "testing": {"errors", "bounded", "protocol", "sandbox", "settings", "nodes", "shell"},
     "backends": {"errors", "protocol", "sandbox", "settings", "profiles", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "settings", "profiles", "nodes", "shell", "testing", "backends"),

@@ -202,7 +202,7 @@ def test_a_wallet_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, failin
         (b"\xff\xfe\x00", "not valid JSON"),
         (b"[" * 60_000, "not valid JSON"),
         (b'{"kty": "RSA", "n": ' + b"7" * 5000 + b"}", "not valid JSON"),
-        (b" " * 70_000, "too large"),
+        (b" " * 70_000, "larger than 64 KB"),
         (b'"text"', "no Arweave wallet"),
         (b'{"name": "package.json"}', "no Arweave wallet"),
         (b'{"kty": "RSA", "n": "AQAB", "e": "AQAB"}', "public key only"),

@@ -298,17 +298,20 @@ async def fetch(url: str, most: int) -> Reply:
     """
     import httpx
 
-    body = bytearray()
+    from aoshell.bounded import http
+
+    made = httpx.AsyncClient(
+        timeout=TIMEOUT, follow_redirects=False, headers={"accept-encoding": http.ACCEPTED}
+    )
     try:
-        async with (
-            httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client,
-            asyncio.timeout(3 * TIMEOUT),
-            client.stream("GET", url) as reply,
-        ):
-            async for chunk in reply.aiter_bytes():
-                body += chunk
-                if len(body) > most:
-                    raise OSError(f"more than {most} bytes")
-            return Reply(reply.status_code, dict(reply.headers), bytes(body))
+        async with http.guarded(made) as client, asyncio.timeout(3 * TIMEOUT):
+            reply = await http.send(client, client.build_request("GET", url))
+            try:
+                body = await http.body(reply, most)
+            finally:
+                await reply.aclose()
+            return Reply(reply.status_code, dict(reply.headers), body)
+    except http.Refused as error:
+        raise OSError(f"it {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise OSError(str(error) or type(error).__name__) from None

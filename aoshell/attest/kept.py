@@ -7,6 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from aoshell.bounded import files
+
 
 class Folder:
     """Files by name. A folder that cannot be read or written is like an empty one.
@@ -23,11 +25,9 @@ class Folder:
         if self._path is None:
             return b""
         try:
-            with (self._path / name).open("rb") as file:
-                data = file.read(most + 1)
+            return files.read(self._path / name, most)
         except OSError:
             return b""
-        return data if len(data) <= most else b""
 
     def write(self, name: str, data: bytes) -> None:
         """Keeps a file, whole or not at all."""

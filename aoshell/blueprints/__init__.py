@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from aoshell.bounded import files, jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url
 
+LARGEST_RECORD = 16 << 20  # bytes of the file in which they are remembered
 SHIPPED = Path(__file__).parent
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 _ADDED = re.compile(
@@ -116,7 +118,7 @@ class Pins:
 
     def _read(self) -> Mapping[str, Mapping[str, object]]:
         try:
-            found = json.loads(self._path.read_bytes())
+            found = jsontext.parse(files.read(self._path, LARGEST_RECORD))
         except FileNotFoundError:
             return {}
         except OSError as error:

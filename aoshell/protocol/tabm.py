@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
+from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import ProtocolError, brief, has_id_form
 from aoshell.protocol.message import raw, text
@@ -132,11 +133,13 @@ def from_json(data: bytes) -> Tabm:
         ProtocolError: not JSON, not an object of strings and objects, a key twice, too deep.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_once)
+        value = jsontext.parse(data, pairs=_once)
     except json.JSONDecodeError as error:
         raise ProtocolError(f"no JSON: {error.msg}", len(error.doc[: error.pos].encode())) from None
-    except (UnicodeDecodeError, RecursionError, ValueError):
+    except UnicodeDecodeError:
         raise ProtocolError("no JSON that can be read here", 0) from None
+    except jsontext.Exceeded as error:
+        raise ProtocolError(f"the JSON {error}", 0) from None
     return _checked(value, 0)
 
 

@@ -7,6 +7,8 @@ import json
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from aoshell.bounded import jsontext
+
 FOLDER = Path(__file__).with_name("aos")
 
 
@@ -71,7 +73,7 @@ def pack(modules: dict[str, str]) -> bytes:
 
 def unpack(data: bytes) -> dict[str, str]:
     """The inverse of `pack`."""
-    modules: dict[str, str] = json.loads(data)
+    modules: dict[str, str] = jsontext.parse(data)
     return modules
 
 

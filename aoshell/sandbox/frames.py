@@ -37,6 +37,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from aoshell.bounded import jsontext
+
 Frame = list[Any]
 
 
@@ -69,7 +71,9 @@ def encode(frame: Frame) -> bytes:
 def decode(body: bytes) -> Frame:
     """The list in a frame's body. Raises Unbelievable where it is none."""
     try:
-        frame = json.loads(body.decode("latin-1"))
+        text = body.decode("latin-1")
+        jsontext.check(text, LIMIT)
+        frame = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Unbelievable("a frame is JSON") from error
     if not isinstance(frame, list):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
+from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
 
@@ -26,15 +26,9 @@ def read(path: Path, largest: int = _LARGEST) -> bytes:
         AoError: stage "load"; also where it is larger than `largest` bytes.
     """
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
-            with path.open("rb") as file:
-                data = file.read(largest + 1)
-            if len(data) <= largest:
-                return data
-            what = f"{path} is larger than {largest >> 20} MB"
-        else:
-            what = f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}"
+        return files.read(path, largest)
+    except files.Unfit as error:
+        what = f"{path} {error}"
     except FileNotFoundError:
         what = f"there is no file {path}"
     except (OSError, ValueError) as error:

@@ -6,10 +6,10 @@ a word in a file of the home; without that file, all come again.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
+from aoshell.bounded.files import tail
 from aoshell.settings import Settings
 
 _HINTS = {
@@ -42,9 +42,8 @@ def all_given(settings: Settings) -> None:
 
 def _text(file: Path) -> str:
     """The end of a file, "" where there is none to be read."""
-    with suppress(OSError), file.open("rb") as opened:
-        opened.seek(-min(_MOST, os.fstat(opened.fileno()).st_size), os.SEEK_END)
-        return opened.read(_MOST).decode("utf-8", "replace")
+    with suppress(OSError):
+        return tail(file, _MOST).decode("utf-8", "replace")
     return ""
 
 

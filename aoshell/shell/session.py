@@ -8,7 +8,6 @@ the result of the later slot that ends it.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Node, ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
@@ -303,8 +303,8 @@ class Session:
         """
         result = (await self.dryrun(code)).own
         if result.ok:
-            with suppress(ValueError, RecursionError):
-                return json.loads(result.output, strict=False)
+            with suppress(ValueError):
+                return jsontext.parse(result.output, strict=False)
         raise AoError(
             f"{self.attached.name or short(self.attached.id)} cannot be asked: "
             f"{result.error or result.output or result.outcome}",

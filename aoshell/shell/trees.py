@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import text
 from aoshell.shell.bundle import literal
@@ -19,6 +19,7 @@ from aoshell.shell.lua import syntax_error
 from aoshell.shell.session import Session
 
 DEEPEST = 60  # levels: what is deeper is hardly data
+_BRACKETS = 4 * DEEPEST + 8  # that stand around the value at the deepest level
 _WALKER = Path(__file__).with_name("tree.lua")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')  # a colour in a value is a value here
@@ -72,7 +73,8 @@ async def look(session: Session, expression: str, depth: int = DEEPEST, *, whole
             split_error(result.error)[1] or f"the look ended in {result.outcome}", stage="query"
         )
     with suppress(ValueError, RecursionError, LookupError, TypeError):
-        return _tree(json.loads(result.output.rpartition("\n")[2], strict=False))
+        said = result.output.rpartition("\n")[2]
+        return _tree(jsontext.parse(said, deepest=_BRACKETS, strict=False))
     raise AoError(
         f"the process cannot be asked: it answers {result.output[:60]!r}",
         stage="query",

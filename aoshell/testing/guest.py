@@ -14,10 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aoshell.bounded import jsontext
 from aoshell.nodes.local.wire import narrow, widen
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import Frame
 from aoshell.sandbox.supervisor import Supervisor
+from aoshell.testing.values import DEEPEST
 
 MEMORY = 256 << 20  # bytes of a test's own heap
 _LAST = 1.0  # seconds that a sandbox has to say what a stopped step printed
@@ -66,8 +68,8 @@ class Guest:
         message = ["", "", "", "", data, "", now, 0, 0, "", False, False]
         self._worker.send(["run", 0, self._steps, self._seconds, *message])
         try:
-            said = json.loads(widen(await self._answer), strict=False)
-        except (ValueError, RecursionError) as error:
+            said = jsontext.parse(widen(await self._answer), deepest=DEEPEST, strict=False)
+        except ValueError as error:
             raise Stopped("what the test asks for is no JSON") from error
         if not isinstance(said, dict):
             raise Stopped("what the test asks for is no request")

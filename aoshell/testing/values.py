@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
 from aoshell.shell.bundle import literal
 
+DEEPEST = 256  # brackets around a value: `value.lua` writes 100 levels, two for each
 _WRITER = Path(__file__).with_name("lua").joinpath("value.lua")
 
 
@@ -32,7 +33,7 @@ def value(output: str) -> object:
         AoError: stage "eval": that is no answer of `reading`.
     """
     try:
-        return _decoded(json.loads(encoded(output), strict=False))
+        return _decoded(jsontext.parse(encoded(output), deepest=DEEPEST, strict=False))
     except (ValueError, RecursionError, TypeError, LookupError) as error:
         raise AoError(
             f"the process cannot be asked: it answers {output[:200]!r}",

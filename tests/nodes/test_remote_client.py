@@ -293,8 +293,8 @@ def seen(client: Client) -> list[httpx.Request]:
         (httpx.Response(200, text=""), "answered nothing where"),
         (httpx.Response(200, text="hello"), "answered text/plain; charset=utf-8 .'hello'."),
         (httpx.Response(200, content=b"\xff\xfe"), "answered something"),
-        (httpx.Response(200, content=b"[" * 100_000), "where JSON is due"),
-        (httpx.Response(200, content=b'{"a": ' + b"9" * 10_000 + b"}"), "where JSON is due"),
+        (httpx.Response(200, content=b"[" * 100_000), "JSON that is nested deeper than 128"),
+        (httpx.Response(200, content=b'{"a": ' + b"9" * 10_000 + b"}"), "of more than 100 digits"),
     ],
 )
 def test_what_is_no_json(response: httpx.Response, what: str) -> None:

@@ -6,13 +6,13 @@ wrote it, because an image of Lua holds bytecode.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.local.sealed import Sealed
+from aoshell.bounded import files, jsontext
+from aoshell.nodes.local.sealed import LONGEST_HEADER, Sealed
 
 FORMAT = 2
 
@@ -67,8 +67,8 @@ class Checkpoints:
         """Slot of the checkpoint and its size on disk, (None, 0) where there is none."""
         path = self._files.path(process)
         try:
-            with path.open("rb") as file:
-                header = json.loads(file.readline())
+            line, _, _ = files.head(path, LONGEST_HEADER).partition(b"\n")
+            header = jsontext.parse(line)
             return int(header["slot"]), path.stat().st_size
         except (OSError, ValueError, KeyError, TypeError):
             return None, 0

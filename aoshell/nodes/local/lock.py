@@ -21,7 +21,7 @@ def take(path: Path) -> IO[str]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         handle.seek(0)
-        pid = handle.read().strip() or "unknown"
+        pid = handle.read(20).strip() or "unknown"
         handle.close()
         raise AoError(
             f"another aoshell (pid {pid}) is working in {path.parent}",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aoshell.bounded import jsontext
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.nodes.base import (
     Entry,
@@ -181,8 +181,8 @@ class LocalNode:
         if not result.ok:
             raise AoError(result.error, stage="now")
         if result.output.startswith(("{", "[")):
-            with suppress(ValueError, RecursionError):
-                return json.loads(result.output, strict=False)
+            with suppress(ValueError):
+                return jsontext.parse(result.output, strict=False)
         return result.output
 
     async def slots(self, process: str) -> int:

@@ -13,6 +13,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from aoshell.bounded import files, jsontext
+from aoshell.sandbox.frames import IMAGE_LIMIT
+
+LONGEST_HEADER = 64 << 10  # bytes
+LARGEST = IMAGE_LIMIT + LONGEST_HEADER  # bytes of a file: nothing larger is handed over to be kept
+
 Header = dict[str, Any]
 
 
@@ -55,7 +61,7 @@ class Sealed:
             Damaged: it cannot be used. It has been removed.
         """
         try:
-            raw = self.path(name).read_bytes()
+            raw = files.read(self.path(name), LARGEST)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -75,7 +81,7 @@ class Sealed:
 def _opened(raw: bytes, expected: Header) -> tuple[Header, bytes]:
     line, _, data = raw.partition(b"\n")
     try:
-        header = json.loads(line)
+        header = jsontext.parse(line, largest=LONGEST_HEADER)
         digest = header.pop("sha256")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged("its header is no header") from error

@@ -13,6 +13,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any
 
+from aoshell.bounded import jsontext, zipped
+from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron, wire
 from aoshell.nodes.local.engine import Engine
@@ -25,6 +27,12 @@ from aoshell.sandbox.frames import is_count, is_text
 
 MAGIC = b"aoshell process 1\n"
 OUTCOMES = ("ok", "error", *STOPPED)
+
+LARGEST = 1 << 30  # bytes that the records of a file may take here, each `RECORD` besides its own
+LITTLE, RATIO = 128 << 20, 100  # and what a little file may unpack to: bytes, or times its own size
+LONGEST = 192 << 20  # bytes of one record
+RECORD = 1 << 10  # bytes that one takes besides
+PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
 def export(store: Store, row: ProcessRow) -> bytes:
@@ -62,13 +70,9 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
     if not data.startswith(MAGIC):
         raise AoError("this is no exported process", stage="import", hint="give a file of .export")
     try:
-        lines = zlib.decompress(data[len(MAGIC) :]).splitlines()
-        records = [json.loads(line) for line in lines]
-        row = ProcessRow(**{"memory": MEMORY_BEFORE_2} | records[0]["process"])
-        modules = [_module(*record["module"]) for record in records if "module" in record]
-        entries = [_entry(record) for record in records if "message" in record]
+        row, modules, entries = _read(data)
         _check(row, entries)
-    except (zlib.error, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise AoError(
             f"the exported process is damaged: {error}",
             stage="import",
@@ -89,6 +93,33 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
     taken = batch(engine, row, entries)
     engine.take_in(taken)
     return taken.processes[0]
+
+
+_Entries = list[tuple[Logged, Computed | None]]
+
+
+def _read(data: bytes) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries]:
+    """Process, modules and log, each record let go once it is read: a little file may unpack to
+    very much.
+    """
+    view = memoryview(data)[len(MAGIC) :]
+    pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
+    most = min(LARGEST, max(LITTLE, RATIO * len(view)))
+    row, modules, entries, taken = None, list[tuple[str, str, bytes]](), _Entries(), 0
+    for line in zipped.lines(pieces, most, LONGEST):
+        taken += len(line) + RECORD
+        _demand(taken <= most, f"its records take more than {size(most)}")
+        record = jsontext.parse(line, largest=LONGEST)
+        line = b""  # it may be large, and is not needed any more
+        if row is None:
+            row = ProcessRow(**{"memory": MEMORY_BEFORE_2} | record["process"])
+        elif "module" in record:
+            modules.append(_module(*record["module"]))
+        elif "message" in record:
+            entries.append(_entry(record))
+    if row is None:
+        raise ValueError("there is nothing in it")
+    return row, modules, entries
 
 
 # A file may come from anybody: what is not as `export` writes it must not get into the database.
@@ -115,7 +146,7 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     numbers = (logged.slot, logged.tick, logged.ordinal, logged.timestamp, logged.height)
     _demand(all(map(is_count, numbers)), "a number of a message is none")
     _demand(is_text(logged.id) and is_text(logged.chain), "an id or chain is no text")
-    body = wire.load(logged.body)
+    body = _wire(logged.body)
     pairs = len(body) - wire.TAGS
     _demand(type(body) is list and all(map(is_text, body)), "a message is no list of texts")
     _demand(pairs >= 0 and pairs % 2 == 0, "a message is too short")
@@ -125,8 +156,14 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     _demand(computed.outcome in OUTCOMES, "an outcome is none")
     _demand(type(computed.milliseconds) in (int, float), "a time is no number")
     _demand(is_count(computed.memory) and type(computed.waits) is int, "a result's number is none")
-    wire.check_result(computed.outcome != "ok", wire.load(computed.body))
+    wire.check_result(computed.outcome != "ok", _wire(computed.body))
     return logged, computed
+
+
+def _wire(body: bytes) -> wire.Wire:
+    """A list as `wire.dump` writes it, of which nothing is believed yet."""
+    found: wire.Wire = jsontext.parse(body.decode("latin-1"), largest=LONGEST)
+    return found
 
 
 def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> None:

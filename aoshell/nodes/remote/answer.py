@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import brief
 
@@ -39,8 +39,11 @@ class Answer:
     def json(self, stage: str) -> Any:
         """The body as JSON. Raises AoError, which says what it is instead."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return jsontext.parse(self.body)
+        except jsontext.Exceeded as error:
+            what = f"{self.url} answered JSON that {error}"
+            raise AoError(what, stage=stage, hint="nothing of it was used") from None
+        except ValueError:
             what = f"{self.url} answered {self._kind()} where JSON is due"
             raise AoError(
                 what, stage=stage, hint=f"is {host_of(self.url)} such a node? .doctor looks"

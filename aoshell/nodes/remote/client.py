@@ -195,6 +195,11 @@ class Client:
     ) -> Answer:
         import httpx
 
+        from aoshell.bounded import http
+
+        def progress(count: int) -> None:
+            self._waiting.progress(count, answer.headers.get("content-length", ""))
+
         trace = self._tracer(stage)
         self._waiting.pass_through(stage, self.endpoint)
         raw = [(name.encode("utf-8"), _octets(value)) for name, value in headers]
@@ -202,11 +207,15 @@ class Client:
             request = self._client().build_request(
                 method, url, headers=raw, content=body, extensions={"trace": trace}
             )
-            answer = await self._client().send(request, stream=True)
+            answer = await http.send(self._client(), request)
             try:
-                content = await _bounded(answer, largest, stage, url, self._waiting.progress)
+                content = await http.body(answer, largest, progress)
             finally:
                 await answer.aclose()
+        except http.Refused as error:
+            raise AoError(
+                f"{url} {error}", stage=stage, hint="nothing of it was used; .doctor looks at it"
+            ) from None
         except httpx.HTTPError as error:
             raise self._told(error, stage) from error
         except (httpx.InvalidURL, ValueError) as error:
@@ -235,11 +244,16 @@ class Client:
         if self._made is None:
             import httpx
 
-            self._made = httpx.AsyncClient(
-                transport=self._transport,
-                timeout=httpx.Timeout(None, connect=CONNECT),
-                follow_redirects=False,
-                headers={"user-agent": "aoshell", "accept": "*/*"},
+            from aoshell.bounded import http
+
+            headers = {"user-agent": "aoshell", "accept": "*/*", "accept-encoding": http.ACCEPTED}
+            self._made = http.guarded(
+                httpx.AsyncClient(
+                    transport=self._transport,
+                    timeout=httpx.Timeout(None, connect=CONNECT),
+                    follow_redirects=False,
+                    headers=headers,
+                )
             )
         return self._made
 
@@ -319,26 +333,6 @@ def checked(endpoint: str) -> str:
             f"{brief(endpoint)} is no URL of a node", hint="like https://router.example:8734"
         )
     return endpoint.rstrip("/")
-
-
-async def _bounded(
-    answer: httpx.Response,
-    largest: int,
-    stage: str,
-    url: str,
-    progress: Callable[[int, str], None],
-) -> bytes:
-    content = bytearray()
-    async for block in answer.aiter_bytes():
-        content += block
-        progress(len(content), answer.headers.get("content-length", ""))
-        if len(content) > largest:
-            raise AoError(
-                f"{url} answers with more than {largest >> 20} MB",
-                stage=stage,
-                hint="that is more than this kind of answer may have; nothing of it was used",
-            )
-    return bytes(content)
 
 
 def _pause(attempt: int) -> float:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aoshell.bounded import files
 from aoshell.errors import AoError, Unsupported
 from aoshell.nodes.base import Module, NotFound, Publication
 from aoshell.nodes.remote import verified
@@ -25,6 +26,7 @@ from aoshell.protocol.encoding import brief, unb64url
 from aoshell.protocol.wallet import Wallet
 
 LARGEST_CODE = 64 << 20  # bytes
+LARGEST_KEPT = LARGEST_CODE + (1 << 20)  # bytes of a file in the cache, what verifies it included
 FETCH = 600.0  # seconds
 PAGE, PAGES = 100, 10
 UNKNOWN = "as long as that is not known nothing is spawned; try again, or name it by its id"
@@ -206,7 +208,7 @@ class Gateway:
     def _kept(self, id: str) -> verified.Code | None:
         """Code from the cache; what is damaged there is as good as not there."""
         try:
-            return verified.unpack(id, (self._cache / id).read_bytes())
+            return verified.unpack(id, files.read(self._cache / id, LARGEST_KEPT))
         except (OSError, NotVerified):
             return None
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.base import NotFound
 from aoshell.nodes.remote import aos2
@@ -31,6 +32,7 @@ PAGE = 100  # of the log
 EDGES = 1000  # of the CU's results
 PATIENCE = 300.0  # seconds until a result is given up
 FIRST_LOOK, LAST_LOOK = 0.3, 5.0  # seconds between two looks for a result
+LONGEST_CURSOR = 4096  # bytes of one as a CU writes it
 UNHEARD = 8  # looks for what the CU does not know yet
 
 
@@ -248,18 +250,19 @@ def cursor(timestamp: int, slot: int, cron: str = "") -> str:
 def _edge(edge: Mapping[str, Any]) -> Edge:
     text = words(edge.get("cursor"))
     try:
-        parts = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
+        octets = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        parts = jsontext.parse(octets, largest=LONGEST_CURSOR)
         slot, when = int(parts["ordinate"]), int(parts["timestamp"])
         return Edge(text, slot, when, words(parts.get("cron")), edge.get("node"))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return Edge(text, -1, 0, "", edge.get("node"))
 
 
 def _error(answer: Answer) -> str:
     """What an error says: `{error}`, `{message}` or whatever it is."""
     try:
-        said = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        said = jsontext.parse(answer.body)
+    except ValueError:
         return answer.said()
     told = said.get("error") or said.get("message") if isinstance(said, dict) else None
     return " ".join(words(told).split())[:200] if told else answer.said()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aoshell.bounded import jsontext
 from aoshell.nodes.remote import arweave
 from aoshell.nodes.remote.arweave import NotVerified
 from aoshell.nodes.remote.results import words
@@ -83,8 +84,8 @@ def unpack(id: str, packed: bytes) -> Code:
     if packed.startswith(b"{"):
         head, _, data = packed.partition(b"\n")
         try:
-            header = json.loads(head)
-        except (ValueError, RecursionError):
+            header = jsontext.parse(head)
+        except ValueError:
             raise NotVerified("the file is damaged") from None
         return transaction(id, header, data)
     try:

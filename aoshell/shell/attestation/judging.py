@@ -16,6 +16,7 @@ from aoshell.attest.kds import Fetch, Kds, fetch
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load
 from aoshell.attest.verify import Verdict, verify
+from aoshell.bounded import files
 from aoshell.errors import UsageError
 from aoshell.protocol.encoding import b64url
 from aoshell.settings import Settings
@@ -148,8 +149,7 @@ def content(name: str, most: int = kept.LARGEST) -> bytes:
         UsageError: it cannot be read.
     """
     try:
-        with Path(name).expanduser().open("rb") as file:
-            return file.read(most + 1)
+        return files.head(Path(name).expanduser(), most + 1)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreadable(name, error) from None
 

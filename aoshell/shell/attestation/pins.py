@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aoshell.bounded import files, jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.base import Pin
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from aoshell.settings import Settings
     from aoshell.shell.session import Session
 
+LARGEST_PIN = 64 << 10  # bytes of the file of one attestation
 LIFETIME = 24 * 3600  # seconds until a node must be attested again
 _AGAIN = ".attest does it"
 
@@ -78,8 +80,7 @@ class Pins:
         """
         path = self._path(origin)
         try:
-            found = json.loads(path.read_bytes())
-            found = json.loads(path.read_bytes())
+            found = jsontext.parse(files.read(path, LARGEST_PIN))
             return Passed(
                 origin=str(found["origin"]),
                 address=str(found["address"]),
@@ -168,10 +169,10 @@ class Trusted:
 
     def images(self) -> tuple[Image, ...]:
         """All of it. Raises AoError, stage "policy": the file is damaged."""
-        from aoshell.attest.policy import load
+        from aoshell.attest.policy import LARGEST, load
 
         try:
-            return load(self.path.read_bytes(), str(self.path)).trusted
+            return load(files.read(self.path, LARGEST), str(self.path)).trusted
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.shell.commands import command, usage
@@ -106,8 +106,8 @@ def _asked(message: Message) -> Message:
 
 def _facts(found: Result) -> dict[str, Any]:
     """What the environment says of a message. Raises AoError where it says nothing."""
-    with suppress(ValueError, RecursionError):
-        facts = json.loads(found.output, strict=False)
+    with suppress(ValueError):
+        facts = jsontext.parse(found.output, strict=False)
         if found.ok and isinstance(facts, dict) and "asked" in facts:
             return facts
     raise AoError(

@@ -14,6 +14,7 @@ from pathlib import Path
 from prompt_toolkit.auto_suggest import Suggestion
 from prompt_toolkit.history import History
 
+from aoshell.bounded.files import tail
 from aoshell.protocol.message import raw, text
 
 KEPT = 10_000  # newest entries that a session knows
@@ -45,9 +46,7 @@ class LineHistory(History):
             return []
         try:
             self._path.touch(mode=_PRIVATE)
-            with self._path.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _READ))
-                content = file.read()
+            content = tail(self._path, _READ)
         except OSError:
             return []
         return _entries(content)

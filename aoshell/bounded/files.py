@@ -1,0 +1,81 @@
+"""Files that others may have written: regular ones, of a bounded size, and nothing that waits."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from aoshell.bounded.sizes import size
+
+# Opening a pipe that nobody writes to waits, and a terminal may become ours.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class Unfit(OSError):
+    """A file that is not read; `strerror` says why, as the end of "the file …"."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(None, why)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def read(path: Path, largest: int) -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        largest: bytes that it may have.
+
+    Raises:
+        Unfit: it is larger, or a folder, a pipe, a device.
+        OSError: it cannot be read.
+        ValueError: this can be no name.
+    """
+    with _opened(path) as file:
+        told = os.fstat(file.fileno()).st_size
+        if told > largest:
+            raise _too_large(largest)
+        data = file.read(told + 1)
+        if len(data) > told:  # it grows, or the system makes it up and tells no size
+            data += file.read(largest - told)
+    if len(data) > largest:
+        raise _too_large(largest)
+    return data
+
+
+def tail(path: Path, most: int) -> bytes:
+    """The last `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
+    with _opened(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+        return file.read(most)
+
+
+def head(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
+    with _opened(path) as file:
+        return file.read(most)
+
+
+def _opened(path: Path) -> BinaryIO:
+    number = os.open(path, _FLAGS)
+    try:
+        mode = os.fstat(number).st_mode
+        if not stat.S_ISREG(mode):
+            raise Unfit(f"is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}")
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def _too_large(largest: int) -> Unfit:
+    return Unfit(f"is larger than {size(largest)}")

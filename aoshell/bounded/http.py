@@ -1,0 +1,162 @@
+"""Answers over HTTP: heads, bodies and encodings under bounds, whatever the other end sends.
+
+httpx and what lies below it bound one head, not how many interim answers (1xx) come before it, and
+unpack a body without a bound. So the bytes of a head are counted where they are read, and a body is
+taken as it was sent and unpacked here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore
+import httpx
+
+from aoshell.bounded.sizes import size
+from aoshell.bounded.zipped import GZIP, Damaged, Unpacking
+
+ACCEPTED = "gzip"  # the one encoding that is asked for
+LARGEST_HEAD = 96 << 10  # bytes before a body, all interim answers among them
+MOST_HEADERS = 4096
+MOST_PIECES = 1 << 20  # chunks of a body: each costs time, however short it is
+_HEAD_PIECE = 16 << 10  # bytes read at once before a body; httpcore gives a head up at 100 KB
+_ENCODINGS = ("gzip", "x-gzip")
+
+_left: ContextVar[list[int] | None] = ContextVar("bytes that a head may still have", default=None)
+
+
+class Refused(Exception):
+    """An answer that goes beyond a bound; the text says which, as the end of "the node …"."""
+
+
+def guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The same client, which counts what it reads before a body."""
+    # httpx has no door through which its pools could be given this.
+    for transport in (client._transport, *client._mounts.values()):
+        pool = getattr(transport, "_pool", None)
+        if pool is not None:
+            pool._network_backend = _Backend(pool._network_backend)
+    return client
+
+
+async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """The head of an answer; `body` reads the rest.
+
+    Args:
+        client: a `guarded` one.
+
+    Raises:
+        Refused: it has too much before its body.
+        httpx.HTTPError: there is no answer.
+    """
+    token = _left.set([LARGEST_HEAD])
+    try:
+        answer = await client.send(request, stream=True)
+    finally:
+        _left.reset(token)
+    if len(answer.headers.raw) > MOST_HEADERS:
+        await answer.aclose()
+        raise Refused(f"answers with more than {MOST_HEADERS} headers")
+    return answer
+
+
+async def body(
+    answer: httpx.Response, largest: int, progress: Callable[[int], None] = lambda _: None
+) -> bytes:
+    """The body of an answer, unpacked, of at most `largest` bytes packed and unpacked.
+
+    Args:
+        progress: told how many bytes there are.
+
+    Raises:
+        Refused: it is longer, or encoded in another way than once by gzip.
+        httpx.HTTPError: it breaks off.
+    """
+    encoding = answer.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", *_ENCODINGS):
+        raise Refused(f"encodes its answer as {encoding[:40]!r}: only gzip is decoded, and once")
+    unpacking = Unpacking(GZIP) if encoding in _ENCODINGS else None
+    content, sent, pieces = bytearray(), 0, 0
+    assert isinstance(answer.stream, httpx.AsyncByteStream)
+    try:
+        async for piece in answer.stream:  # as it was sent
+            sent, pieces = sent + len(piece), pieces + 1
+            if pieces > MOST_PIECES:
+                raise Refused(f"sends its answer in more than {MOST_PIECES:,} pieces")
+            for block in unpacking.feed(piece) if unpacking else (piece,):
+                content += block
+                if max(len(content), sent) > largest:
+                    raise Refused(f"answers with more than {size(largest)}")
+                if unpacking:
+                    await asyncio.sleep(0)  # so that the time that it may take holds meanwhile
+            if sent > largest:
+                raise Refused(f"answers with more than {size(largest)}")
+            progress(len(content))
+        if unpacking and sent:
+            unpacking.end()
+    except Damaged as error:
+        raise Refused(f"answers with bytes that {error}") from None
+    return bytes(content)
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Connections that count what is read before a body."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
+        self._inner = inner
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(
+            await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(await self._inner.connect_unix_socket(path, timeout, socket_options))
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = _left.get()
+        if left is None:
+            return await self._inner.read(max_bytes, timeout)
+        if left[0] <= 0:
+            raise Refused(f"sends more than {size(LARGEST_HEAD)} before the body of its answer")
+        data = await self._inner.read(min(max_bytes, _HEAD_PIECE), timeout)
+        left[0] -= len(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

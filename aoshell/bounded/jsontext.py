@@ -1,0 +1,138 @@
+"""JSON that others wrote. Its bounds hold before the first object is made.
+
+A list of two characters takes 56 bytes once it is parsed, an object of six takes 240: what a text
+may come to is told by its brackets, commas and colons, not by its length. They are counted without
+parsing, at some 200 MB a second, and only where a text is long enough to hold too many.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aoshell.bounded.sizes import size
+
+LARGEST = 64 << 20  # bytes of UTF-8, or characters where it is text already
+MOST = 4_000_000  # brackets, commas and colons outside strings; some 350 MB as objects
+DEEPEST = 128  # levels of lists and objects
+LONGEST_NUMBER = 100  # digits
+
+_MARKS = b"[{,:"
+_NO_STRUCTURE = bytes(set(range(256)) - set(b'"[]{},:'))
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+_STRING = re.compile(rb'"[^"]*"')
+
+
+class Exceeded(ValueError):
+    """JSON that goes beyond a bound; the text says which, as the end of "the answer …"."""
+
+
+def parse(
+    data: bytes | str,
+    *,
+    largest: int = LARGEST,
+    deepest: int = DEEPEST,
+    strict: bool = True,
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """The value that a text of JSON stands for.
+
+    Args:
+        strict: control characters in strings are refused.
+        pairs: makes an object of its members; by default the last of one name counts.
+
+    Raises:
+        Exceeded: a bound does not hold, or a number is none that can be kept.
+        json.JSONDecodeError: it is no JSON (RFC 8259; NaN and Infinity are none).
+        UnicodeDecodeError: it is no text.
+        ValueError: what all of these are.
+    """
+    check(data, largest, deepest)
+    if isinstance(data, bytes):
+        data = data.decode(json.detect_encoding(data), "surrogatepass")
+    try:
+        if strict and pairs is None:
+            return _DECODER.decode(data)
+        return _decoder(strict, pairs).decode(data)
+    except RecursionError:  # brackets that do not match can be deeper than they nest
+        raise Exceeded(f"is nested deeper than {deepest} levels") from None
+
+
+def check(data: bytes | str, largest: int = LARGEST, deepest: int = DEEPEST) -> None:
+    """Raise Exceeded where a text is larger, of more values or deeper than it may be."""
+    if len(data) > largest:
+        raise Exceeded(f"has more than {size(largest)}")
+    if len(data) <= MOST and _openings(data) <= deepest:
+        return
+    structure = _structure(data)
+    if sum(structure.count(mark) for mark in _MARKS) > MOST:
+        raise Exceeded(f"has more than {MOST:,} brackets, commas and colons")
+    if _is_deeper(structure, deepest):
+        raise Exceeded(f"is nested deeper than {deepest} levels")
+
+
+def _openings(data: bytes | str) -> int:
+    if isinstance(data, bytes):
+        return data.count(b"[") + data.count(b"{")
+    return data.count("[") + data.count("{")
+
+
+def _structure(data: bytes | str) -> bytes:
+    """The brackets, commas and colons outside strings."""
+    if isinstance(data, str):
+        data = data.encode("utf-8", "surrogatepass")
+    # Two of a row of backslashes stand for one; then one before a quote does not end a string.
+    data = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NO_STRUCTURE)
+    if data.count(b'"') > 4 * MOST:  # each string is a key or a value, with a mark beside it
+        raise Exceeded(f"has more than {2 * MOST:,} strings")
+    return _STRING.sub(b"", data)
+
+
+def _is_deeper(structure: bytes, deepest: int) -> bool:
+    """Whether brackets nest deeper: each turn takes away the innermost ones."""
+    left = structure.translate(None, _NO_BRACKET)
+    for _ in range(deepest):
+        if not left:
+            return False
+        fewer = left.replace(b"[]", b"").replace(b"{}", b"")
+        if len(fewer) == len(left):
+            return False  # they do not match, which the parser tells
+        left = fewer
+    return bool(left)
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise Exceeded(f"has a number of more than {LONGEST_NUMBER} digits")
+    return int(digits)
+
+
+def _fraction(digits: str) -> float:
+    if len(digits) > LONGEST_NUMBER:
+        raise Exceeded(f"has a number of more than {LONGEST_NUMBER} digits")
+    number = float(digits)
+    if not math.isfinite(number):
+        raise Exceeded("has a number too large to be kept")
+    return number
+
+
+def _no_number(name: str) -> float:
+    raise json.JSONDecodeError(f"{name} is no JSON", name, 0)
+
+
+def _decoder(
+    strict: bool, pairs: Callable[[list[tuple[str, Any]]], Any] | None
+) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=pairs,
+        parse_int=_whole,
+        parse_float=_fraction,
+        parse_constant=_no_number,
+        strict=strict,
+    )
+
+
+_DECODER = _decoder(True, None)

@@ -1,0 +1,75 @@
+"""Compressed bytes, unpacked in steps: a thousandth of what comes out may be all that went in."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+from aoshell.bounded.sizes import size
+
+STEP = 1 << 20  # bytes that one step gives at most
+GZIP, ZLIB = zlib.MAX_WBITS | 16, zlib.MAX_WBITS
+
+
+class Damaged(ValueError):
+    """Bytes that are not as they were packed; the text says what is wrong, as of "they …"."""
+
+
+class Unpacking:
+    """One compressed stream (RFC 1950 or 1952), whose bytes come in pieces.
+
+    Args:
+        kind: `GZIP` or `ZLIB`.
+    """
+
+    def __init__(self, kind: int) -> None:
+        self._stream = zlib.decompressobj(kind)
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """What a piece unpacks to, at most `STEP` bytes a turn. Raises Damaged."""
+        if piece and self._stream.eof:
+            raise Damaged("go on behind the end of what was compressed")
+        full = True
+        while piece or full:
+            try:
+                unpacked = self._stream.decompress(piece, STEP)
+            except zlib.error as error:
+                raise Damaged("are not compressed as they say") from error
+            if self._stream.unused_data:
+                raise Damaged("go on behind the end of what was compressed")
+            piece, full = self._stream.unconsumed_tail, len(unpacked) == STEP
+            if unpacked:
+                yield unpacked
+
+    def end(self) -> None:
+        """Raise Damaged where the stream has not come to its end."""
+        if not self._stream.eof:
+            raise Damaged("break off")
+
+
+def lines(packed: Iterable[bytes], largest: int, longest: int) -> Iterator[bytes]:
+    """The lines of a ZLIB stream, without their ends.
+
+    Args:
+        largest: bytes of all lines together.
+        longest: bytes of one.
+
+    Raises:
+        Damaged: also where there are more; it says how many there may be.
+    """
+    unpacking, rest, total = Unpacking(ZLIB), bytearray(), 0
+    for piece in packed:
+        for block in unpacking.feed(piece):
+            total += len(block)
+            if total > largest:
+                raise Damaged(f"unpack to more than {size(largest)}")
+            first, *more = block.split(b"\n")
+            rest += first
+            if len(rest) > longest:
+                raise Damaged(f"have a line of more than {size(longest)}")
+            for line in more:
+                ready, rest = [bytes(rest)], bytearray(line)
+                yield ready.pop()  # so that whoever looks at it holds the only copy
+    unpacking.end()
+    if rest:
+        yield bytes(rest)
