@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
+from aoshell.scarcity import defect, refuse_too_little
 from aoshell.shell.options import Options
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
     """Entry point. Returns the exit code."""
     _open_streams()
     try:
+        refuse_too_little()
         return _run(list(sys.argv[1:] if argv is None else argv), backend)
     except AoError as error:
         return _failed(error)
@@ -40,9 +42,7 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
     except BrokenPipeError:
         return FAILED  # nobody reads any more
     except Exception as error:
-        what = f"a defect of the shell itself: {type(error).__name__}: {error}"
-        hint = "what was acknowledged is on disk; please report this line"
-        return _failed(AoError(what, stage="shell", hint=hint))
+        return _failed(defect(error))
 
 
 def _open_streams() -> None:

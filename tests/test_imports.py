@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "bounded": set(),
+    "scarcity": {"errors"},
     "protocol": {"errors", "bounded"},
     "settings": {"errors", "bounded", "protocol"},
     "configfile": {"errors", "bounded"},
@@ -23,7 +24,17 @@ BELOW: dict[str, set[str]] = {
     "sandbox": {"errors", "bounded", "protocol"},
     "nodes": {"errors", "bounded", "protocol", "attest", "sandbox"},
     "shell": {
-        *("errors", "bounded", "protocol", "attest", "check", "blueprints", "sandbox", "settings"),
+        *(
+            "errors",
+            "scarcity",
+            "bounded",
+            "protocol",
+            "attest",
+            "check",
+            "blueprints",
+            "sandbox",
+            "settings",
+        ),
         *("configfile", "nodes"),
     },
     "testing": {"errors", "bounded", "protocol", "sandbox", "settings", "nodes", "shell"},
@@ -32,8 +43,8 @@ BELOW: dict[str, set[str]] = {
         *("errors", "protocol", "settings", "profiles", "nodes", "shell", "testing", "backends"),
     },
     "cli": {
-        *("errors", "protocol", "attest", "check", "settings", "profiles", "nodes", "shell"),
-        *("testing", "backends"),
+        *("errors", "scarcity", "protocol", "attest", "check", "settings", "profiles", "nodes"),
+        *("shell", "testing", "backends"),
     },
     "__main__": {"cli"},
 }

@@ -80,8 +80,7 @@ class Supervisor:
         device: str = "lua",
     ) -> Worker:
         """A new worker, with the device's own code, if it has any, and no process yet."""
-        main, their_main = socket.socketpair()
-        side, their_side = socket.socketpair()
+        main, their_main, side, their_side = _pairs()
         try:
             for end in (main, their_main):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
@@ -109,13 +108,37 @@ class Supervisor:
         self._zygotes.clear()
 
 
+def _pairs() -> tuple[socket.socket, ...]:
+    """Two pairs of sockets. Raises AoError where there are not enough descriptors."""
+    made: list[socket.socket] = []
+    try:
+        for _ in range(2):
+            made += socket.socketpair()
+    except OSError as error:
+        for end in made:
+            end.close()
+        raise _no_worker(error) from error
+    return tuple(made)
+
+
+def _no_worker(error: OSError) -> AoError:
+    return AoError(
+        f"no worker can be started: {error.strerror}",
+        stage="sandbox",
+        hint="look at the limits on processes, descriptors and memory (`ulimit -a`), and try again",
+    )
+
+
 class Zygote:
     """A process that forks workers. Raises AoError where it cannot be started."""
 
     def __init__(self, device: str) -> None:
-        self._control, theirs = socket.socketpair()
+        try:
+            self._control, theirs = socket.socketpair()
+            null = os.open(os.devnull, os.O_RDWR)
+        except OSError as error:
+            raise _no_worker(error) from error
         target = 3 if theirs.fileno() != 3 else theirs.fileno()
-        null = os.open(os.devnull, os.O_RDWR)
         arguments = [device, str(target), *_import_paths(device)]
         # -I and an empty environment: nothing of the user's reaches the interpreter. A process
         # group of its own keeps the terminal's Ctrl-C away.
@@ -134,11 +157,7 @@ class Zygote:
             )
         except OSError as error:
             self._control.close()
-            raise AoError(
-                f"no worker can be started: {error.strerror}",
-                stage="sandbox",
-                hint="check the limits on processes (`ulimit -u`) and memory, then try again",
-            ) from error
+            raise _no_worker(error) from error
         finally:
             theirs.close()
             os.close(null)

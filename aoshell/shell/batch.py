@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
+from aoshell.scarcity import defect
 from aoshell.settings import Settings
 from aoshell.shell.multiline import Assembler
 from aoshell.shell.outcome import Failure, Reply
@@ -75,6 +77,7 @@ async def run_batch(
         AoError: the session could not be opened.
     """
     front = BatchFront(renderer)
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: renderer.error(_told(what)))
     try:
         session = await open_session(start, settings, open_node, front, patience)
         try:
@@ -121,10 +124,21 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
         code = code if outcome.ok else 1
         if isinstance(outcome, Reply) and outcome.leave:
             break
-        if isinstance(outcome, Failure) and outcome.error is session.lacking:
-            break  # nothing that follows has a process to run in
+        if isinstance(outcome, Failure) and _is_last(outcome.error, session):
+            break
         await session.settle()
     return code
+
+
+def _is_last(error: AoError, session: Session) -> bool:
+    """Whether nothing that follows can go better: no process is there, or the disk is full."""
+    return error is session.lacking or error.stage == "store"
+
+
+def _told(what: Mapping[str, Any]) -> AoError:
+    """What went wrong in a callback, where nobody waits for it."""
+    error = what.get("exception")
+    return defect(error if isinstance(error, BaseException) else Exception(what.get("message")))
 
 
 async def _give_up(session: Session, renderer: Renderer) -> None:

@@ -7,6 +7,7 @@ exist: the longest idle one is put away when another has work.
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections import deque
 from typing import Any
@@ -22,6 +23,8 @@ from aoshell.nodes.local.wire import Wire
 from aoshell.sandbox.supervisor import Supervisor
 
 MAX_LIVE = 64  # workers at a time
+DESCRIPTORS = 2  # that a worker takes
+SPARE = 20  # descriptors that the shell itself needs
 
 
 class Computer:
@@ -115,7 +118,7 @@ class Computer:
 
     def _fill(self) -> None:
         """Start those that wait. Where there is no room, the longest idle one begins to leave."""
-        while self._waiting and len(self._live) < MAX_LIVE:
+        while self._waiting and len(self._live) < _room():
             self._start(self._waiting.popleft())
         leaving = sum(live.leaving for live in self._live.values())
         if leaving >= len(self._waiting):
@@ -192,3 +195,11 @@ class Computer:
             live.watch(now)
         if self._tick:
             self._tick = self.loop.call_later(1, self._watch)
+
+
+def _room() -> int:
+    """How many workers there may be, as many descriptors as this process may have."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return MAX_LIVE
+    return max(1, min(MAX_LIVE, (allowed - SPARE) // DESCRIPTORS))

@@ -43,6 +43,7 @@ QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
 IDLE = 0.0005  # seconds between two looks whether nothing is left
 MOMENT = 0.5  # seconds that closing waits for messages under way
 RETRY = 2.0  # seconds before a disk that could not be written is tried again
+TRIES = 4  # in a row, before those who wait are told; it is tried on none the less
 
 
 class Engine:
@@ -77,6 +78,7 @@ class Engine:
         self._ready: list[tuple[Logged, Wire]] = []
         self._after: list[Callable[[], None]] = []
         self._unsynced = False
+        self._troubles = 0  # times in a row that the disk could not be written
         self._timers: dict[str, asyncio.Handle] = {}
         self._waiting: dict[tuple[int, int], list[asyncio.Future[None]]] = {}
 
@@ -109,7 +111,11 @@ class Engine:
                 timer.cancel()
             self.flush()
             await self.computer.close()
-            self._sync()
+            try:
+                self._sync()
+            except AoError:
+                if not self._troubles:  # else it has been told
+                    raise
         finally:
             self.supervisor.close()
             self.events.close()
@@ -243,7 +249,7 @@ class Engine:
             self._undo()
             self._later("retry", RETRY, self._recover)
             raise
-        self._unsynced = False
+        self._unsynced, self._troubles = False, 0
 
     def admit(self, batch: Batch, ready: list[tuple[Logged, Wire]]) -> None:
         """Write messages from outside, with fsync, and compute them."""
@@ -308,6 +314,7 @@ class Engine:
             self._undo()
             self._failed(error, "retry", self._recover)
             return
+        self._troubles = 0
         self._go_on(ready)
         for call in after:
             call()
@@ -419,13 +426,18 @@ class Engine:
         self.roots.fail(_stuck(text), mine)
 
     def trouble(self, error: AoError) -> float | None:
-        """The database could not be used. Seconds until another try, None where none helps."""
-        self.events.notice(str(error))
-        if isinstance(error, Damaged):
+        """The database could not be used. Seconds until another try, None where none helps.
+
+        Whoever waits is told once trying has not helped; else a notice tells it, once.
+        """
+        self._troubles += 1
+        helps = not isinstance(error, Damaged)
+        if not helps or (self._troubles == 1 and not self._waiting and not self.roots.awaited):
+            self.events.notice(str(error))
+        if not helps or self._troubles >= TRIES:
             self._fail_waiting(None, error)
             self.roots.fail(error)
-            return None
-        return RETRY
+        return RETRY if helps else None
 
     def _failed(self, error: AoError, name: str, call: Callable[[], Any]) -> None:
         """Call again later, if that can help."""

@@ -63,6 +63,11 @@ class Roots:
         self._touched.clear()
         return settled
 
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for any root."""
+        return bool(self._waiting)
+
     def is_awaited(self, root: int) -> bool:
         """Whether anybody waits for a root to settle."""
         return root in self._waiting

@@ -50,7 +50,7 @@ class Store:
             raise AoError(
                 f"{folder} cannot be used: {error.strerror}",
                 stage="store",
-                hint="make it writable, or name another place in AOSHELL_HOME",
+                hint="make it writable (`ulimit -f`, too), or name another place in AOSHELL_HOME",
             ) from error
         try:
             self._db = self._open()
