@@ -1,4 +1,4 @@
-"""AMD's certificates: ARK → ASK or ASVK → VCEK or VLEK, read from DER or PEM, and their signatures.
+"""AMD's certificates: ARK → ASK or ASVK → VCEK or VLEK, taken apart, and their signatures.
 
     ARK     signs itself and everything below it: one a product, pinned by its fingerprint
     ASK     signs VCEKs, one for each chip and TCB
@@ -11,10 +11,7 @@ Sources: RFC 5280, RFC 4055 for RSA-PSS; AMD 57230 for the profile. Parsing only
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 LARGEST = 16 << 10  # bytes of one certificate; AMD's have up to 1.7 KB
-LARGEST_FILE = 64 << 10
 
 Name: TypeAlias = tuple[tuple[str, str], ...]
 """A distinguished name: (attribute as OID, value) pairs in order."""
@@ -191,50 +187,6 @@ def read_extensions(reader: der.Reader) -> tuple[Extension, ...]:
         one.end()
     reader.end()
     return tuple(extensions)
-
-
-_BLOCK = re.compile(
-    rb"\s*-----BEGIN (CERTIFICATE|X509 CRL)-----\s([A-Za-z0-9+/=\s]*)-----END \1-----\s*"
-)
-
-
-def split(data: bytes, what: str = "certificate file") -> list[bytes]:
-    """The DER values in a file: blocks of PEM, or DER one after the other.
-
-    Raises:
-        EvidenceError: CERT_PARSE.
-    """
-    values: list[bytes] = []
-    if data[:1] == b"\x30":
-        reader = der.Reader(data, what)
-        while reader:
-            values.append(reader.element(der.SEQUENCE)[0])
-        return values
-    at = 0
-    while at < len(data) or not values:
-        block = _BLOCK.match(data, at)
-        if block is None:
-            raise EvidenceError("CERT_PARSE", f"{what}: neither DER nor PEM at byte {at}")
-        try:
-            values.append(base64.b64decode(b"".join(block[2].split()), validate=True))
-        except binascii.Error:
-            raise EvidenceError("CERT_PARSE", f"{what}: no base64 behind byte {at}") from None
-        at = block.end()
-    return values
-
-
-def load(data: bytes, what: str, count: int) -> tuple[Certificate, ...]:
-    """The certificates in a file, which must be so many.
-
-    Raises:
-        EvidenceError: CERT_PARSE.
-    """
-    if len(data) > LARGEST_FILE:
-        raise EvidenceError("CERT_PARSE", f"{what}: {len(data)} bytes, at most {LARGEST_FILE}")
-    found = split(data, what)
-    if len(found) != count:
-        raise EvidenceError("CERT_PARSE", f"{what}: {len(found)} certificates, {count} are due")
-    return tuple(Certificate.parse(octets, what) for octets in found)
 
 
 def _make(tag: int, *parts: bytes) -> bytes:

@@ -11,11 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from typing import NoReturn
 
+from aoshell.attest import path, profile
 from aoshell.attest.answer import Signed
-from aoshell.attest.certificates import Certificate, load
-from aoshell.attest.errors import Inconclusive
+from aoshell.attest.certificates import Certificate, common_name
+from aoshell.attest.errors import EvidenceError, Inconclusive, Unusable
 from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.path import Pool, came_along
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import Product
 from aoshell.attest.report import VLEK, Report
@@ -40,6 +43,7 @@ class Result:
         error: name of the error, "" unless FAIL or INCONCLUSIVE.
         detail: what was found, for people.
         hint: the command that helps, "" where there is none.
+        unusable: the part of the verifier's own `Collateral` that is of no use here, "" for none.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Result:
     error: str = ""
     detail: str = ""
     hint: str = ""
+    unusable: str = ""
 
     def as_json(self) -> dict[str, str | None]:
         detail = f"{self.detail} → {self.hint}" if self.hint else self.detail
@@ -59,6 +64,7 @@ class Case:
     """What is under examination. The later attributes are found by the checks, in their order.
 
     Attributes:
+        collateral: the verifier's: what the user or AMD's service gave.
         at: the time of evaluation, seconds since the Unix epoch.
         roots: fingerprints of the roots that are trusted, by product.
         expected_data, expected_measurement: what the user wants to see, b"" for no wish.
@@ -96,21 +102,65 @@ class Case:
         return self.report.signing_key == VLEK
 
     @cached_property
-    def vek(self) -> Certificate:
-        """Raises EvidenceError: CERT_PARSE; Inconclusive: VCEK_UNAVAILABLE."""
-        if not self.collateral.vek:
-            what = "the certificate of the key that signed the report is not at hand"
-            raise Inconclusive("VCEK_UNAVAILABLE", what, vek_hint(self.report))
-        return load(self.collateral.vek, "VEK certificate", 1)[0]
+    def ours(self) -> Pool:
+        """The certificates that the verifier has."""
+        return Pool.read(self.collateral, ours=True)
 
     @cached_property
-    def chain(self) -> tuple[Certificate, Certificate]:
-        """(ASK or ASVK, ARK). Raises EvidenceError: CERT_PARSE; Inconclusive: CHAIN_UNAVAILABLE."""
-        if not self.collateral.chain:
-            what = "AMD's certificates above that of the chip are not at hand"
-            raise Inconclusive("CHAIN_UNAVAILABLE", what, chain_hint(self.product, self.is_vlek))
-        ask, ark = load(self.collateral.chain, "certificate chain", 2)
-        return ask, ark
+    def theirs(self) -> Pool:
+        """The certificates that came with the evidence."""
+        return Pool.read(came_along(self.evidence), ours=False)
+
+    def is_theirs(self, certificate: Certificate) -> bool:
+        """Whether a certificate came with the evidence alone."""
+        return certificate not in self.ours.certificates
+
+    @cached_property
+    def vek(self) -> Certificate:
+        """Raises EvidenceError: CERT_PARSE; Inconclusive: VCEK_UNAVAILABLE, CERT_PARSE."""
+        for pool in (self.ours, self.theirs):
+            if found := path.leaf(pool, self.report, self.at):
+                return found
+        self.refuse_unreadable("vek")
+        what = "the certificate of the key that signed the report is not at hand"
+        raise Inconclusive("VCEK_UNAVAILABLE", what, vek_hint(self.report))
+
+    @cached_property
+    def ark(self) -> Certificate:
+        """Raises EvidenceError: CERT_PARSE; Inconclusive: CHAIN_UNAVAILABLE, CERT_PARSE, or
+        ROOT_NOT_PINNED where the verifier has other products' certificates."""
+        assert self.product
+        pinned = self.roots.get(self.product.name, "")
+        found = path.root((self.ours, self.theirs), self.product, pinned)
+        return found or self._without(profile.root_of(self.product))
+
+    @cached_property
+    def ask(self) -> Certificate:
+        """ASK or ASVK. Raises as `ark` does."""
+        found = path.intermediate((self.ours, self.theirs), self.vek, self.ark, self.at)
+        return found or self._without(common_name(self.vek.issuer))
+
+    def _without(self, name: str) -> NoReturn:
+        """Ends a check that needs a certificate which is not at hand."""
+        self.refuse_unreadable("chain")
+        hint = chain_hint(self.product, self.is_vlek)
+        if not (names := self.ours.names("chain")):
+            what = f"AMD's certificates above that of the chip are not at hand: {name} is missing"
+            raise Inconclusive("CHAIN_UNAVAILABLE", what, hint)
+        assert self.product
+        if self.ours.serves(self.product):
+            what = f"{name} is missing among AMD's certificates above that of the chip: {names}"
+            raise Inconclusive("CHAIN_UNAVAILABLE", what, hint)
+        what = f"the certificate chain has {names}, where AMD's for {self.product.name} are due"
+        raise Unusable("ROOT_NOT_PINNED", what, "chain", hint)
+
+    def refuse_unreadable(self, part: str, error: str = "CERT_PARSE") -> None:
+        """Ends a check that lacks something, where a file that should have it cannot be read."""
+        for pool in (self.ours, self.theirs):
+            if fault := pool.faults.get(part):
+                if pool.ours:
+                    raise Unusable(error, fault.what, part)
+                raise EvidenceError(error, fault.what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from aoshell.attest import profile
 from aoshell.attest.certificates import Certificate, check_signature, common_name, ec_key
 from aoshell.attest.check import Case, check
 from aoshell.attest.crl import Crl
-from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped
+from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped, Unusable
 from aoshell.attest.products import TURIN, Product
 from aoshell.attest.report import Report
 from aoshell.attest.urls import crl_hint
@@ -57,7 +57,7 @@ def root(case: Case) -> str:
     """The chain must end at the one root certificate (ARK) that AMD has for this product. Its
     fingerprint is part of this program, so neither a web server nor the evidence can replace it."""
     assert case.product
-    fingerprint = case.chain[1].fingerprint
+    fingerprint = case.ark.fingerprint
     if fingerprint != case.roots.get(case.product.name):
         what = f"this is not AMD's root for {case.product.name}: SHA-256 {fingerprint}"
         raise EvidenceError("ROOT_NOT_PINNED", what)
@@ -73,22 +73,21 @@ def root(case: Case) -> str:
 )
 def root_signature(case: Case) -> str:
     """The root has signed itself."""
-    ark = case.chain[1]
-    check_signature(ark.signed, ark.algorithm, ark, "CHAIN_ROOT_SIGNATURE")
+    check_signature(case.ark.signed, case.ark.algorithm, case.ark, "CHAIN_ROOT_SIGNATURE")
     return "RSA-PSS, SHA-384"
 
 
 @check(
     10,
     "intermediate-signature",
-    "CHAIN_INTERMEDIATE_SIGNATURE CERT_ALGORITHM CERT_PARSE",
+    "CHAIN_INTERMEDIATE_SIGNATURE CERT_ALGORITHM CERT_PARSE CHAIN_UNAVAILABLE",
     needs=("root-signature",),
     core=True,
 )
 def intermediate_signature(case: Case) -> str:
     """The root has signed the certificate (ASK, for provider's keys ASVK) below it."""
-    ask, ark = case.chain
-    check_signature(ask.signed, ask.algorithm, ark, "CHAIN_INTERMEDIATE_SIGNATURE")
+    ask = case.ask
+    check_signature(ask.signed, ask.algorithm, case.ark, "CHAIN_INTERMEDIATE_SIGNATURE")
     return "RSA-PSS, SHA-384"
 
 
@@ -101,8 +100,7 @@ def intermediate_signature(case: Case) -> str:
 )
 def leaf_signature(case: Case) -> str:
     """The intermediate has signed the certificate of the key that signs reports (VCEK or VLEK)."""
-    vek = case.vek
-    check_signature(vek.signed, vek.algorithm, case.chain[0], "CHAIN_LEAF_SIGNATURE")
+    check_signature(case.vek.signed, case.vek.algorithm, case.ask, "CHAIN_LEAF_SIGNATURE")
     return "RSA-PSS, SHA-384"
 
 
@@ -111,11 +109,10 @@ def certificate_profile(case: Case) -> str:
     """Each certificate has the name and the uses that AMD gives to one in its place: only root and
     intermediate may sign certificates, and the intermediate none that sign others."""
     assert case.product
-    ask, ark = case.chain
     top, middle = profile.root_of(case.product), profile.issuer_of(case.product, case.is_vlek)
     leaf = profile.VLEK_NAME if case.is_vlek else profile.VCEK_NAME
-    profile.check_authority(ark, top, top, last=False)
-    profile.check_authority(ask, middle, top, last=True)
+    profile.check_authority(case.ark, top, top, last=False)
+    profile.check_authority(case.ask, middle, top, last=True)
     profile.check_leaf(case.vek, leaf, middle)
     return f"{top}, {middle}, {leaf}"
 
@@ -129,16 +126,25 @@ def leaf_key(case: Case) -> str:
 
 @check(14, "validity", "CERT_NOT_YET_VALID CERT_EXPIRED", needs=_LEAF, core=True)
 def validity(case: Case) -> str:
-    """All three certificates are valid at the time of evaluation."""
-    ask, ark = case.chain
-    for one in (ark, ask, case.vek):
-        if case.at < one.not_before:
-            what = f"{one.common_name} is valid from {_day(one.not_before)} only"
-            raise EvidenceError("CERT_NOT_YET_VALID", what)
-        if case.at > one.not_after:
-            what = f"{one.common_name} was valid until {_day(one.not_after)}"
-            raise EvidenceError("CERT_EXPIRED", what)
+    """All three certificates are valid at the time of evaluation. One that came with the evidence
+    and is not speaks against it; of one that the verifier has nobody can tell, hence
+    INCONCLUSIVE: another may be had."""
+    faults = [fault for one in (case.ark, case.ask, case.vek) if (fault := _out_of_date(case, one))]
+    for fault in sorted(faults, key=lambda fault: isinstance(fault, Inconclusive)):
+        raise fault
     return f"all valid on {_day(case.at)}"
+
+
+def _out_of_date(case: Case, one: Certificate) -> EvidenceError | None:
+    if one.not_before <= case.at <= one.not_after:
+        return None
+    error, what = "CERT_EXPIRED", f"{one.common_name} was valid until {_day(one.not_after)}"
+    if case.at < one.not_before:
+        error = "CERT_NOT_YET_VALID"
+        what = f"{one.common_name} is valid from {_day(one.not_before)} only"
+    if case.is_theirs(one):
+        return EvidenceError(error, what)
+    return Inconclusive(error, what, "give one that is valid, or say with --at when the report was")
 
 
 def _day(at: int) -> str:
@@ -156,39 +162,63 @@ def _day(at: int) -> str:
 def revocation(case: Case) -> str:
     """AMD's list of revoked certificates is signed by the root, is current, and does not name those
     in use. It cannot revoke single chips: all their certificates have the serial number 0. Without
-    a list nobody can tell, hence INCONCLUSIVE."""
+    a list that is current nobody can tell, hence INCONCLUSIVE."""
     if not case.policy.revocation:
         raise Skipped("left out: revocation = false in the policy")
-    if not case.collateral.crl:
-        what = "AMD's list of revoked certificates is not at hand"
-        raise Inconclusive("CRL_UNAVAILABLE", what, crl_hint(case.product))
-    crl = Crl.load(case.collateral.crl)
-    ask, ark = case.chain
-    if crl.issuer != ark.subject or not profile.may_sign_crls(ark):
-        what = f"a CRL of {common_name(crl.issuer)!r}, not of {ark.common_name}"
-        raise EvidenceError("CRL_SIGNATURE", what)
-    try:
-        check_signature(crl.signed, crl.algorithm, ark, "CRL_SIGNATURE")
-    except EvidenceError as error:
-        raise EvidenceError("CRL_SIGNATURE", error.what) from None
-    if unknown := [one.oid for one in crl.extensions if one.critical]:
-        raise EvidenceError("CRL_SIGNATURE", f"a CRL of an unknown kind: {unknown[0]} is critical")
-    _check_dates(crl, case.at)
-    for one in (ark, ask, case.vek):
+    crl = _crl(case)
+    for one in (case.ark, case.ask, case.vek):
         if one.serial in crl.serials:
             what = f"AMD has revoked {one.common_name}, serial number {one.serial}"
             if one is case.vek:
                 what += ", which all chips' certificates have: something is wrong with this CRL"
             raise EvidenceError("CERT_REVOKED", what)
+    _check_dates(crl, case)
     return f"none of them is among {len(crl.serials)} revoked, as of {_day(crl.this_update)}"
 
 
-def _check_dates(crl: Crl, at: int) -> None:
-    if at < crl.this_update:
-        raise EvidenceError("CRL_EXPIRED", f"a CRL that begins on {_day(crl.this_update)}")
-    if crl.next_update is None or at > crl.next_update:
+def _crl(case: Case) -> Crl:
+    """The newest list at hand that the root has signed."""
+    pool = case.ours if case.ours.crls else case.theirs
+    if not pool.crls:
+        case.refuse_unreadable("crl", "CRL_SIGNATURE")
+        what = "AMD's list of revoked certificates is not at hand"
+        raise Inconclusive("CRL_UNAVAILABLE", what, crl_hint(case.product))
+    named = [one for one in pool.crls if one.issuer == case.ark.subject]
+    if not named:
+        what = f"a CRL of {common_name(pool.crls[0].issuer)!r}, not of {case.ark.common_name}"
+        if pool.ours:
+            raise Unusable("CRL_UNAVAILABLE", what, "crl", crl_hint(case.product))
+        raise EvidenceError("CRL_SIGNATURE", what)
+    faults = {one: fault for one in named if (fault := _fault(one, case.ark))}
+    signed = [one for one in named if one not in faults]
+    if not signed:
+        raise faults[named[0]]
+    return max(signed, key=lambda one: (one.this_update <= case.at, one.this_update))
+
+
+def _fault(crl: Crl, ark: Certificate) -> EvidenceError | None:
+    """Why a list is none that the root stands for."""
+    if not profile.may_sign_crls(ark):
+        return EvidenceError("CRL_SIGNATURE", f"the key of {ark.common_name} is not for CRLs")
+    if unknown := [one.oid for one in crl.extensions if one.critical]:
+        what = f"a CRL of an unknown kind: {unknown[0]} is critical"
+        return EvidenceError("CRL_SIGNATURE", what)
+    try:
+        check_signature(crl.signed, crl.algorithm, ark, "CRL_SIGNATURE")
+    except EvidenceError as error:
+        return EvidenceError("CRL_SIGNATURE", error.what)
+    return None
+
+
+def _check_dates(crl: Crl, case: Case) -> None:
+    """That a list is current. Whoever gave it: an old one says nothing of today, and nothing
+    against the evidence."""
+    hint = crl_hint(case.product)
+    if case.at < crl.this_update:
+        raise Inconclusive("CRL_EXPIRED", f"a CRL that begins on {_day(crl.this_update)}", hint)
+    if crl.next_update is None or case.at > crl.next_update:
         until = "no day that it names" if crl.next_update is None else _day(crl.next_update)
-        raise EvidenceError("CRL_EXPIRED", f"a CRL that is good until {until}")
+        raise Inconclusive("CRL_EXPIRED", f"a CRL that is good until {until}", hint)
 
 
 @check(16, "certificate-extensions", "CERT_EXTENSION", needs=_LEAF, core=True)

@@ -7,13 +7,11 @@ from aoshell.attest.answer import raw_report
 from aoshell.attest.certificates import ec_key
 from aoshell.attest.check import Case, check
 from aoshell.attest.errors import EvidenceError, Skipped
-from aoshell.attest.evidence import Collateral
 from aoshell.attest.profile import VCEK_NAME, VLEK_NAME
 from aoshell.attest.report import (
     ALWAYS_ONE,
     GUEST_BITS,
     NO_KEY,
-    SIGNED,
     SIZE,
     VCEK,
     VERSIONS,
@@ -34,16 +32,17 @@ _KINDS = {VCEK: VCEK_NAME, VLEK: VLEK_NAME}
     39,
     "report-json",
     "JSON_SYNTAX JSON_DUPLICATE_KEY JSON_MISSING_KEY JSON_UNKNOWN_KEY JSON_TYPE JSON_RANGE "
-    "JSON_LENGTH JSON_LIMIT HTTPSIG_INVALID CONTENT_DIGEST",
+    "JSON_LENGTH JSON_LIMIT REPORT_FORM HTTPSIG_INVALID CONTENT_DIGEST",
     needs=(),
 )
 def report_json(case: Case) -> str:
     """A report that comes as JSON must be one of the two known forms, each number and byte there,
     once and in range. It is made bytes again, and nothing but these bytes is looked at afterwards:
-    so a text cannot mean one thing here and another thing to someone else."""
+    so a text cannot mean one thing here and another thing to someone else. A file that is plainly
+    something else than a report is refused by the name of what it is."""
     case.raw = raw_report(case.evidence)
     if case.evidence.raw is not None:
-        raise Skipped("the report came as bytes")
+        raise Skipped(f"the report came as bytes {case.evidence.form}".rstrip())
     return f"a report of {SIZE} bytes in JSON"
 
 
@@ -54,16 +53,17 @@ def certificate_table(case: Case) -> str:
     if not case.evidence.table:
         raise Skipped("none came along")
     found = tables.parse(case.evidence.table)
-    chain = found["ASK"] + found["ARK"] if {"ASK", "ARK"} <= found.keys() else b""
-    vek = found.get("VLEK", b"") or found.get("VCEK", b"")
-    case.collateral = case.collateral.filled(Collateral(vek, chain, found.get("CRL", b"")))
     return f"holds {', '.join(sorted(found)) or 'nothing that is known here'}"
 
 
 @check(1, "report-size", "REPORT_SIZE", needs=("report-json",), core=True)
 def report_size(case: Case) -> str:
     """A report is exactly 1184 bytes, of which the first 672 are signed."""
-    return f"{len(case.report.raw)} bytes"
+    form = case.evidence.form
+    if len(case.raw) != SIZE and form:
+        what = f"a report has {SIZE} bytes, this has {len(case.raw)} {form}"
+        raise EvidenceError("REPORT_SIZE", what)
+    return f"{len(case.report.raw)} bytes {form}".rstrip()
 
 
 @check(2, "report-version", "REPORT_VERSION", needs=("report-size",), core=True)
@@ -123,13 +123,12 @@ def signing_key(case: Case) -> str:
     if case.is_vlek and not case.policy.vlek:
         what = "signed by a key that a cloud provider has loaded (VLEK)"
         raise EvidenceError("SIGNER_VLEK_NOT_ALLOWED", what, "vlek = true in the policy permits it")
-    if case.collateral.vek:
-        try:
-            name = case.vek.common_name
-        except EvidenceError:
-            return kind  # that it cannot be read, the check of the product says
-        if name in _KINDS.values() and name != kind:
-            raise EvidenceError("SIGNER_KIND", f"the report names {kind}, the certificate {name}")
+    try:
+        name = case.vek.common_name
+    except EvidenceError:
+        return kind  # that it is missing, or cannot be read, the check of the product says
+    if name in _KINDS.values() and name != kind:
+        raise EvidenceError("SIGNER_KIND", f"the report names {kind}, the certificate {name}")
     return kind
 
 
@@ -152,14 +151,7 @@ def signature_encoding(case: Case) -> str:
 def report_signature(case: Case) -> str:
     """The key in the chip's certificate has signed the first 672 bytes of the report, as they came.
     This is what makes the rest of the report worth reading."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, utils
-
-    signature = utils.encode_dss_signature(*case.report.signature)
-    try:
-        ec_key(case.vek).verify(signature, case.report.raw[:SIGNED], ec.ECDSA(hashes.SHA384()))
-    except InvalidSignature:
+    if not case.report.is_signed_by(ec_key(case.vek)):
         what = "the key of this certificate did not sign this report"
-        raise EvidenceError("REPORT_SIGNATURE", what) from None
+        raise EvidenceError("REPORT_SIGNATURE", what)
     return f"signed by the key of {case.vek.common_name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aoshell.attest import der
-from aoshell.attest.certificates import Extension, Name, Signed, read_extensions, read_name, split
+from aoshell.attest.certificates import Extension, Name, Signed, read_extensions, read_name
 from aoshell.attest.errors import EvidenceError
 
 LARGEST = 1 << 20  # bytes
@@ -34,21 +34,17 @@ class Crl:
     extensions: tuple[Extension, ...]
 
     @classmethod
-    def load(cls, data: bytes) -> Crl:
-        """Takes a CRL apart, in DER or PEM.
+    def parse(cls, octets: bytes) -> Crl:
+        """Takes a CRL in DER apart.
 
         Raises:
             EvidenceError: CRL_SIGNATURE, as what cannot be read is signed by nobody.
         """
-        if len(data) > LARGEST:
-            what = f"a CRL of {len(data)} bytes, at most {LARGEST} are read"
+        if len(octets) > LARGEST:
+            what = f"a CRL of {len(octets)} bytes, at most {LARGEST} are read"
             raise EvidenceError("CRL_SIGNATURE", what)
         try:
-            values = split(data, "CRL")
-            if len(values) != 1:
-                what = f"{len(values)} CRLs in one file"
-                raise EvidenceError("CERT_PARSE", what)
-            return cls._parse(values[0])
+            return cls._parse(octets)
         except EvidenceError as error:
             raise EvidenceError("CRL_SIGNATURE", error.what) from None
 

@@ -23,5 +23,17 @@ class Inconclusive(EvidenceError):
     """Nothing is wrong so far, but what would decide it is not at hand."""
 
 
+class Unusable(Inconclusive):
+    """A file of the verifier's own cannot be used: nothing is wrong with the evidence so far.
+
+    Args:
+        part: which, as in `Collateral`: "vek", "chain" or "crl".
+    """
+
+    def __init__(self, error: str, what: str, part: str, hint: str = "") -> None:
+        super().__init__(error, what, hint)
+        self.part = part
+
+
 class Skipped(Exception):
     """A check that does not apply here, or that the policy leaves out; the text says which."""

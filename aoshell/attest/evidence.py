@@ -21,10 +21,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from aoshell.attest import tables
+from aoshell.attest import frames
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.jsonreport import read_object
-from aoshell.attest.report import SIZE
 
 FORMAT = "aoshell-evidence"
 LARGEST = 8 << 20  # bytes of a kept answer
@@ -90,8 +89,9 @@ class Evidence:
         raw: a report as bytes.
         text: a report as JSON.
         answer: of a node, with a report in it.
-        fault: why a file that holds an answer cannot be read.
+        fault: why a file cannot be read, though it is plain what it is.
         table: the certificate table behind a raw report, b"" without.
+        form: how a raw report was written down in its file, for people; "" as bytes alone.
         challenge: None where the node was not challenged.
         collateral: that came along. It proves nothing by coming along.
         origin: of an answer, where it came from; taken: when, in seconds since the epoch.
@@ -102,6 +102,7 @@ class Evidence:
     answer: Answer | None = None
     fault: EvidenceError | None = None
     table: bytes = b""
+    form: str = ""
     challenge: Challenge | None = None
     collateral: Collateral = field(default_factory=Collateral)
     origin: str = ""
@@ -123,9 +124,13 @@ def load(data: bytes) -> Evidence:
             return Evidence(fault=fault)
     if beginning[:1] in (b"{", b"[", b'"') and b"\0" not in data[:64]:
         return Evidence(text=data)
-    if len(data) > SIZE and tables.looks_like(data[SIZE : SIZE + 24]):
-        return Evidence(raw=data[:SIZE], table=data[SIZE:])
-    return Evidence(raw=data)
+    try:
+        if text := frames.flat_report(data):
+            return Evidence(text=text)
+        found = frames.read(data)
+    except EvidenceError as fault:
+        return Evidence(fault=fault)
+    return Evidence(raw=found.raw, table=found.table, form=found.form)
 
 
 def save(evidence: Evidence, collateral: Collateral) -> bytes:

@@ -19,12 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from aoshell.attest import certificates, crl, profile, urls
+from aoshell.attest import certificates, crl, material, path, profile, urls
 from aoshell.attest.answer import raw_report
+from aoshell.attest.certificates import Certificate
 from aoshell.attest.check import Result, Status
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.kept import Folder
+from aoshell.attest.path import Pool, came_along
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS, Product
 from aoshell.attest.report import VLEK, Report
@@ -36,6 +38,7 @@ LONGEST_PAUSE = 60.0
 ATTEMPTS = 3
 CRL_AGE = 24 * 3600  # seconds after which a newer CRL is asked for
 TIMEOUT = 20.0
+LARGEST_CHAIN = 64 << 10  # bytes; AMD's have 5 KB
 
 # What a certificate must pass before it is kept. Whether it has expired, or has signed this very
 # report, is left to who asked: a bad report must not look like a missing certificate.
@@ -72,6 +75,7 @@ class Gathered:
     """What could be had.
 
     Attributes:
+        collateral: the verifier's: what the user has, and the rest from the service.
         problems: why something is missing, for people.
     """
 
@@ -112,17 +116,17 @@ class Kds:
 
     async def gather(self, evidence: Evidence, have: Collateral, at: int) -> Gathered:
         """What it takes to check evidence at a time (seconds since the Unix epoch): what the user
-        has, what came along, and the rest from the service. Raises nothing."""
-        have = have.filled(evidence.collateral)
+        has, and from the service what neither is there nor came along. Raises nothing."""
         try:
             parsed = Report.parse(raw_report(evidence))
         except EvidenceError as error:
             return Gathered(have, (error.what,))
         problems: list[str] = []
-        products = _products(parsed, have)
+        came = came_along(evidence)
+        products = _products(parsed, _leaf(parsed, have, came, at))
         for product in products:
-            found, missing = await _Task(self, parsed, product, at).gather(have)
-            if found.vek or len(products) == 1:
+            found, missing = await _Task(self, parsed, product, came, at).gather(have)
+            if len(products) == 1 or _leaf(parsed, found, came, at):
                 return Gathered(found, tuple(missing))
             problems += missing
         return Gathered(have, tuple(problems))
@@ -180,11 +184,14 @@ class Kds:
             self._next = self._clock() + PAUSE
 
     def judge(
-        self, report: Report, collateral: Collateral, at: int, names: tuple[str, ...]
+        self,
+        evidence: Evidence,
+        collateral: Collateral,
+        at: int,
+        names: tuple[str, ...],
     ) -> Result | None:
-        """The first check of these that a report with this collateral does not pass."""
+        """The first check of these that evidence with this collateral does not pass."""
         lenient = Policy(vlek=True, masked_chip=True)
-        evidence = Evidence(raw=report.raw)
         verdict = verify(evidence, collateral, lenient, at, test_roots=self._roots)
         checks = (verdict.check(name) for name in names)
         return next((one for one in checks if one.status is not Status.PASS), None)
@@ -192,12 +199,18 @@ class Kds:
     def judge_chain(self, data: bytes, product: Product) -> str:
         """Why these are not the certificates above a product's chips; "" where they are."""
         try:
-            ask, ark = certificates.load(data, "certificate chain", 2)
-            certificates.check_signature(ask.signed, ask.algorithm, ark, "")
+            found = material.read(data, "the answer").certificates
         except EvidenceError as error:
             return error.what
-        pinned = ark.fingerprint == self._roots.get(product.name)
-        return "" if pinned else f"this is not AMD's root for {product.name}"
+        ark = next((one for one in found if one.fingerprint == self.pinned(product)), None)
+        if ark is None:
+            return f"this is not AMD's root for {product.name}"
+        signed = any(path.has_signed(ark, one) for one in found if one is not ark)
+        return "" if signed else f"AMD's root for {product.name} has signed none of these"
+
+    def pinned(self, product: Product) -> str:
+        """The fingerprint of a product's root, "" where there is none."""
+        return self._roots.get(product.name, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,18 +220,45 @@ class _Task:
     kds: Kds
     report: Report
     product: Product
+    came: Collateral
     at: int
 
     async def gather(self, have: Collateral) -> tuple[Collateral, list[str]]:
         problems: list[str] = []
-        steps = {"chain": self._chain, "vek": self._vek, "crl": self._crl}
-        for name, step in steps.items():
-            if not getattr(have, name):
+        steps = {
+            "chain": (self._lacks_chain, self._chain),
+            "vek": (self._lacks_vek, self._vek),
+            "crl": (self._lacks_crl, self._crl),
+        }
+        for name, (lacks, step) in steps.items():
+            if lacks(have):
                 try:
-                    have = replace(have, **{name: await step(have)})
+                    have = _with(have, name, await step(have))
                 except Unavailable as why:
                     problems.append(str(why))
         return have, problems
+
+    def _lacks_chain(self, have: Collateral) -> bool:
+        """Whether the root or what is below it is missing; not where the user gave others."""
+        pools = _pools(have, self.came)
+        issuer = profile.issuer_of(self.product, self._kind == "vlek")
+        below = any(one.common_name == issuer for pool in pools for one in pool.certificates)
+        whole = below and path.root(pools, self.product, self.kds.pinned(self.product))
+        return not whole and (not have.chain or pools[0].serves(self.product))
+
+    def _lacks_vek(self, have: Collateral) -> bool:
+        return not have.vek and _leaf(self.report, have, self.came, self.at) is None
+
+    def _lacks_crl(self, have: Collateral) -> bool:
+        """Whether there is none, or one that came along and is outdated."""
+        ours, theirs = _pools(have, self.came)
+        if ours.crls or have.crl:
+            return False
+        if not theirs.crls:
+            return True
+        evidence = Evidence(raw=self.report.raw, collateral=self.came)
+        why = self.kds.judge(evidence, have, self.at, ("revocation",))
+        return why is not None and why.error == "CRL_EXPIRED"
 
     @property
     def _kind(self) -> str:
@@ -228,56 +268,63 @@ class _Task:
         return await self.kds.obtain(
             f"{self.product.name}/{self._kind}-chain.pem",
             urls.chain_url(self.product, self._kind == "vlek"),
-            certificates.LARGEST_FILE,
+            LARGEST_CHAIN,
             lambda data: self.kds.judge_chain(data, self.product),
         )
 
     async def _vek(self, have: Collateral) -> bytes:
         if self._kind == "vlek" or not any(self.report.chip_id):
             raise Unavailable(urls.vek_hint(self.report))
-        if not have.chain:
+        if self._lacks_chain(have):
             raise Unavailable("a chip's certificate is not asked for while those above are missing")
         parts = self.report.tcb["reported"].parts.values()
         chip = self.report.chip_id[: self.product.chip_id].hex()
-
-        def refuse(data: bytes) -> str:
-            tried = replace(have, vek=data, crl=b"")
-            why = self.kds.judge(self.report, tried, self.at, _ABOUT_VEK)
-            return why.detail if why else ""
 
         return await self.kds.obtain(
             f"{self.product.name}/vcek/{chip}-{bytes(parts).hex()}.der",
             urls.vcek_url(self.report, self.product),
             certificates.LARGEST,
-            refuse,
+            lambda data: self._refuse(have, "vek", data, _ABOUT_VEK),
         )
 
     async def _crl(self, have: Collateral) -> bytes:
-        if not have.vek:
+        if _leaf(self.report, have, self.came, self.at) is None:
             raise Unavailable("no CRL is asked for without the certificate it is about")
         name = f"{self.product.name}/{self._kind}.crl"
-
-        def refuse(data: bytes) -> str:
-            tried = replace(have, crl=data)
-            why = self.kds.judge(self.report, tried, self.at, ("revocation",))
-            return why.detail if why and why.error != "CERT_REVOKED" else ""
-
         return await self.kds.obtain(
             name,
             urls.crl_url(self.product, self._kind == "vlek"),
             crl.LARGEST,
-            refuse,
+            lambda data: self._refuse(have, "crl", data, ("revocation",)),
             fresh=self.kds.kept.age(name, self.at) < CRL_AGE,
         )
 
+    def _refuse(self, have: Collateral, name: str, data: bytes, checks: tuple[str, ...]) -> str:
+        """Why what the service gave will not do; that it revokes something is no reason."""
+        evidence = Evidence(raw=self.report.raw, collateral=self.came)
+        why = self.kds.judge(evidence, _with(have, name, data), self.at, checks)
+        return why.detail if why and why.error != "CERT_REVOKED" else ""
 
-def _products(report: Report, have: Collateral) -> tuple[Product, ...]:
+
+def _with(have: Collateral, name: str, data: bytes) -> Collateral:
+    """What is at hand and something more; what the user gave for it stays."""
+    given = getattr(have, name)
+    return replace(have, **{name: material.bundle((given, data)) if given else data})
+
+
+def _pools(have: Collateral, came: Collateral) -> tuple[Pool, Pool]:
+    return Pool.read(have, ours=True), Pool.read(came, ours=False)
+
+
+def _leaf(report: Report, have: Collateral, came: Collateral, at: int) -> Certificate | None:
+    """The VEK at hand."""
+    found = (path.leaf(pool, report, at) for pool in _pools(have, came))
+    return next(filter(None, found), None)
+
+
+def _products(report: Report, vek: Certificate | None) -> tuple[Product, ...]:
     """Products that the report may be from, the certificate at hand being asked first."""
-    if report.version == 2 and have.vek:
-        try:
-            vek = certificates.load(have.vek, "VEK certificate", 1)[0]
-        except EvidenceError:
-            return ()
+    if report.version == 2 and vek:
         named = profile.product_of(certificates.common_name(vek.issuer))
         return (named,) if named else ()
     return urls.candidates(report)

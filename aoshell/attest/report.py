@@ -10,9 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.products import LEGACY_TCB, TURIN_TCB, Product, by_cpuid
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 SIZE = 0x4A0
 SIGNED = 0x2A0
@@ -144,7 +148,7 @@ class Report:
         """
         if len(raw) != SIZE:
             what = f"a report has {SIZE} bytes, this has {len(raw)}"
-            raise EvidenceError("REPORT_SIZE", what)
+            raise EvidenceError("REPORT_SIZE", what, "docs/attest.md lists the forms that are read")
 
         def number(at: int, size: int) -> int:
             return int.from_bytes(raw[at : at + size], "little")
@@ -198,6 +202,19 @@ class Report:
         """(R, S), up to 576 bits each as they lie there."""
         r, s = self.raw[0x2A0:0x2E8], self.raw[0x2E8:0x330]
         return int.from_bytes(r, "little"), int.from_bytes(s, "little")
+
+    def is_signed_by(self, key: EllipticCurvePublicKey) -> bool:
+        """Whether a key has signed the first 672 bytes, as they came."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+        signature = utils.encode_dss_signature(*self.signature)
+        try:
+            key.verify(signature, self.raw[:SIGNED], ec.ECDSA(hashes.SHA384()))
+        except InvalidSignature:
+            return False
+        return True
 
     @property
     def has_short_chip(self) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from aoshell.attest import checks_chain, checks_node, checks_policy, checks_report
 from aoshell.attest.check import Case, Check, Result, Status
 from aoshell.attest.custody import Custody, State, custody
-from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped
+from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped, Unusable
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
@@ -123,7 +123,7 @@ def verify(
     """Runs all checks. Raises nothing.
 
     Args:
-        collateral: what is missing in it is taken from the evidence.
+        collateral: of the verifier; what is missing in it is taken from the evidence.
         at: the time of evaluation, seconds since the Unix epoch.
         report_data, measurement: what the report must hold (64 and 48 bytes); b"" for no wish.
         test_roots: fingerprints of roots by product instead of AMD's, for tests only: nothing that
@@ -131,7 +131,7 @@ def verify(
     """
     case = Case(
         evidence,
-        collateral.filled(evidence.collateral),
+        collateral,
         policy,
         at,
         PINNED_ROOTS if test_roots is None else test_roots,
@@ -169,7 +169,9 @@ def _run(one: Check, case: Case, blocked: set[str]) -> Result:
     except Skipped as skipped:
         return Result(one.name, Status.SKIPPED, detail=str(skipped))
     except Inconclusive as missing:
-        return Result(one.name, Status.INCONCLUSIVE, missing.error, missing.what, missing.hint)
+        unusable = missing.part if isinstance(missing, Unusable) else ""
+        found = (missing.error, missing.what, missing.hint, unusable)
+        return Result(one.name, Status.INCONCLUSIVE, *found)
     except EvidenceError as error:
         return Result(one.name, Status.FAIL, error.error, error.what, error.hint)
 

@@ -143,11 +143,16 @@ class Sample:
         policy: Policy | None = None,
         at: int = NOW,
         evidence: Evidence | None = None,
+        came: bool = False,
         **wishes: Any,
     ) -> Verdict:
+        """What the room says; `came` tells whether the collateral came with the evidence."""
+        evidence = evidence or Evidence(raw=self.report)
+        if came:
+            evidence = replace(evidence, collateral=self.collateral)
         verdict = verify(
-            evidence or Evidence(raw=self.report),
-            self.collateral,
+            evidence,
+            Collateral() if came else self.collateral,
             policy or Policy(),
             at,
             test_roots=self.roots,

@@ -173,7 +173,7 @@ def test_not_for_ever(milan: Line, good: Sample) -> None:
         (Reply(404, {}, b""), "answers 404"),
         (Reply(500, {}, b""), "answers 500"),
         (Reply(302, {"location": "https://elsewhere.example/"}, b""), "answers 302"),
-        (Reply(200, {}, b"<html>busy</html>"), "neither DER nor PEM"),
+        (Reply(200, {}, b"<html>busy</html>"), "is an HTML page"),
         (Reply(200, {}, b""), "answers 200, empty"),
         (OSError("timed out"), "timed out"),
     ],

@@ -153,7 +153,11 @@ def test_certificates_of_other_products(snp: Path) -> None:
     report = load((snp / "milan-v3-tav" / "report.bin").read_bytes())
     assert verify(report, genoa, NO_CRL, AT).error == "PRODUCT_MISMATCH"
     mixed = replace(collateral(snp, "milan-v3-tav"), chain=genoa.chain)
-    assert verify(report, mixed, NO_CRL, AT).error == "ROOT_NOT_PINNED"
+    verdict = verify(report, mixed, NO_CRL, AT)
+    assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "ROOT_NOT_PINNED")
+    assert verdict.check("root").unusable == "chain"
+    came = verify(replace(report, collateral=mixed), Collateral(), NO_CRL, AT)
+    assert (came.verdict, came.error) == ("FAIL", "ROOT_NOT_PINNED")
 
 
 @pytest.mark.parametrize("name", ["hb-admissible", "hb-snp-attestation"])

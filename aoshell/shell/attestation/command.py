@@ -16,11 +16,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from aoshell.attest.evidence import Collateral, Evidence, load
+from aoshell.attest.evidence import Evidence, load
 from aoshell.attest.verify import CHECKS, explain
 from aoshell.errors import AoError, UsageError
 from aoshell.settings import Settings
 from aoshell.shell.attestation import judging as attesting
+from aoshell.shell.attestation.files import collateral, content
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import Pins
 from aoshell.shell.attestation.view import open_to_others, view
@@ -83,7 +84,7 @@ async def _tried(
         except AoError as error:
             return error
     else:
-        evidence = load(attesting.content(target))
+        evidence = load(content(target))
     return await attesting.judge(evidence, settings, wishes, test_roots=test_roots)
 
 
@@ -104,12 +105,11 @@ def _settings() -> Settings | None:
 
 
 def _wishes(given: argparse.Namespace) -> Wishes:
-    files = (given.vek, given.chain, given.crl)
-    contents = (
-        attesting.content(name, attesting.LARGEST_COLLATERAL) if name else b"" for name in files
-    )
+    named = {"vek": given.vek, "chain": given.chain, "crl": given.crl}
+    files = {part: name for part, name in named.items() if name}
     return Wishes(
-        Collateral(*contents),
+        collateral(files),
+        files,
         given.at,
         given.policy,
         given.report_data,
@@ -168,10 +168,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     flag = parser.add_argument
-    what = "a URL, a report (raw or JSON), or a kept answer"
+    what = "a URL, a report (docs/attest.md has the forms), or a kept answer"
     flag("target", nargs="?", metavar="NODE|FILE", help=what)
-    flag("--vek", metavar="FILE", help="certificate of the signing key (VCEK or VLEK)")
-    flag("--chain", metavar="FILE", help="the two certificates above it")
+    flag("--vek", metavar="FILE", help="certificate of the signing key, or a folder that has it")
+    flag("--chain", metavar="FILE", help="the two certificates above it, in any order")
     flag("--crl", metavar="FILE", help="AMD's list of revoked certificates")
     flag("--at", type=moment, metavar="TIME", help="as of then: 2026-03-01[T12:00], or seconds")
     flag("--policy", default="", metavar="FILE", help="instead of attest.toml and .trust")

@@ -16,13 +16,11 @@ from aoshell.attest.kds import Fetch, Kds, fetch
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load
 from aoshell.attest.verify import Verdict, verify
-from aoshell.bounded import files
 from aoshell.errors import UsageError
 from aoshell.protocol.encoding import b64url
 from aoshell.settings import Settings
+from aoshell.shell.attestation.files import content, unreadable
 from aoshell.shell.attestation.pins import Trusted
-
-LARGEST_COLLATERAL = 2 << 20  # bytes of a file; what is in it has closer bounds of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,7 @@ class Wishes:
 
     Attributes:
         have: collateral of the user's own, which comes before any other.
+        files: where that came from, by part as in `Collateral`.
         at: time of evaluation, seconds since the Unix epoch; None for now.
         policy: a file; "" for that of the config folder and what `.trust` named.
         report_data, measurement: what the report must hold, b"" for no wish.
@@ -38,6 +37,7 @@ class Wishes:
     """
 
     have: Collateral = field(default_factory=Collateral)
+    files: Mapping[str, str] = field(default_factory=dict)
     at: int | None = None
     policy: str = ""
     report_data: bytes = b""
@@ -50,6 +50,7 @@ class Trial:
     """A verdict, and what it was reached with.
 
     Attributes:
+        collateral: the verifier's.
         problems: why collateral could not be had, for people; () where nobody was asked.
         at: time of evaluation, seconds since the Unix epoch.
     """
@@ -82,7 +83,7 @@ async def judge(
         asking: how AMD's service is asked.
 
     Raises:
-        UsageError: a file that was named cannot be read.
+        UsageError: a file that was named cannot be read, or is of no use for this evidence.
         AoError: stage "policy", a policy file cannot be used.
     """
     at = int(time.time()) if wishes.at is None else wishes.at
@@ -99,6 +100,9 @@ async def judge(
         measurement=wishes.measurement,
         test_roots=test_roots,
     )
+    for one in verdict.checks:
+        if name := wishes.files.get(one.unusable):
+            raise UsageError(f"{name} cannot be used: {one.detail}", hint=one.hint)
     problems = () if wishes.offline else gathered.problems
     return Trial(verdict, evidence, gathered.collateral, problems, at)
 
@@ -138,25 +142,8 @@ def exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:
-        raise _unreadable(str(path), error) from None
+        raise unreadable(str(path), error) from None
     return True
-
-
-def content(name: str, most: int = kept.LARGEST) -> bytes:
-    """A file that was named, cut off one byte behind the most that anybody takes.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    try:
-        return files.head(Path(name).expanduser(), most + 1)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unreadable(name, error) from None
-
-
-def _unreadable(name: str, error: Exception) -> UsageError:
-    why = (isinstance(error, OSError) and error.strerror) or str(error)
-    return UsageError(f"{name} cannot be read: {why}", hint="look at its name, and who may read it")
 
 
 def is_url(target: str) -> bool:
@@ -180,7 +167,9 @@ def keep(name: str, trial: Trial) -> None:
     path = Path(name).expanduser()
     try:
         with path.open("xb") as file:
-            file.write(kept.save(trial.evidence, trial.collateral))
+            file.write(
+                kept.save(trial.evidence, trial.collateral.filled(trial.evidence.collateral))
+            )
     except FileExistsError:
         raise UsageError(f"{path} exists already", hint="name a file that does not") from None
     except (OSError, ValueError) as error:

@@ -101,9 +101,10 @@ def _words(name: str, rest: str) -> list[str]:
 async def _evidence(session: Session, target: str) -> Evidence:
     from aoshell.attest.evidence import load
     from aoshell.shell.attestation import judging as attesting
+    from aoshell.shell.attestation.files import content
 
     if target and not attesting.is_url(target):
-        return load(attesting.content(target))
+        return load(content(target))
     endpoint = target.rstrip("/")
     return await session.node.evidence(attesting.new_challenge(), endpoint)
 

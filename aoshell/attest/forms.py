@@ -1,0 +1,126 @@
+"""What a file is, seen from its bytes: text in its encodings, bytes written as text, and a name for
+what cannot be used.
+
+Whoever cannot use a file says with `describe()` what it is instead; nothing is decided by that.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from aoshell.protocol.encoding import brief
+
+LARGEST_TEXT = 1 << 20  # bytes of text that are decoded from hexadecimal or base64
+UNKNOWN = "bytes of no form that is known here"
+_SHOWN = 160  # bytes of a text that are looked at to quote its beginning
+
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+
+_HEX = re.compile(rb"\s*(?:0[xX])?([0-9a-fA-F\s]+)")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*|[A-Za-z0-9_\-\s]+={0,2}\s*")
+_PROTO = re.compile(rb"\x0a[\x80-\xff]{1,2}[\x01-\x7f]\x08[\x01-\x7f]", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+_TEXTS = {
+    re.compile(rb"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE): "an HTML page",
+    re.compile(rb"\s*<"): "XML, or another text with tags",
+    re.compile(rb"\s*#\{\s*<<"): "an Erlang term",
+    re.compile(rb"\s*report\s*:?\s*\{\s*version:"): "a textproto of go-sev-guest",
+    re.compile(
+        rb"[0-9a-fA-F]{6,16}:?\s+(?:[0-9a-fA-F]{2,8}\s+){4}"
+    ): "a hex dump with offsets (`xxd -p` writes one that is read)",
+    re.compile(rb"\s*[\[{]"): "JSON",
+    re.compile(
+        rb"(?:#[^\n]*\n|\s)*[a-zA-Z0-9][!-9;-~]*: "
+    ): "text of keys and values, as HyperBEAM's flat codec writes it",
+}
+
+_BINARY = {
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a zip archive",
+    b"\x7fELF": "a program",
+    b"HCLA": "a report in Azure's HCL frame",
+}
+
+
+def plain(data: bytes) -> bytes:
+    """Text without a byte order mark; UTF-16, as a Windows prompt writes it, made UTF-8. Bytes that
+    are no such text stay as they are."""
+    if data.startswith(_UTF8_MARK):
+        return data[len(_UTF8_MARK) :]
+    if (encoding := _UTF16_MARKS.get(data[:2])) and len(data) <= 2 * LARGEST_TEXT:
+        try:
+            return data[2:].decode(encoding).encode()
+        except UnicodeError:
+            pass
+    return data
+
+
+def decoded(text: bytes) -> tuple[bytes, str]:
+    """(the bytes that a text writes down, "in hexadecimal" or "in base64"); (b"", "") where it is
+    neither from its beginning to its end."""
+    if len(text) > LARGEST_TEXT:
+        return b"", ""
+    if found := _HEX.fullmatch(text):
+        digits = b"".join(found[1].split())
+        whole = digits and len(digits) % 2 == 0
+        return (bytes.fromhex(digits.decode("ascii")), "in hexadecimal") if whole else (b"", "")
+    if _BASE64.fullmatch(text):
+        return _from_base64(b"".join(text.split())), "in base64"
+    return b"", ""
+
+
+def _from_base64(text: bytes) -> bytes:
+    """The bytes of base64 or base64url in its one form, padded or not; b"" where it is not."""
+    letters = text.rstrip(b"=")
+    altchars = b"-_" if re.search(rb"[-_]", letters) else b"+/"
+    try:
+        octets = base64.b64decode(letters + b"=" * (-len(letters) % 4), altchars, validate=True)
+    except binascii.Error:
+        return b""
+    same = base64.b64encode(octets, altchars)
+    return octets if text in (same, same.rstrip(b"=")) else b""
+
+
+def describe(data: bytes) -> str:
+    """What a file seems to be, as "an HTML page"; for people."""
+    text = plain(data)
+    if not text.strip():
+        return "empty"
+    if is_der(text):
+        return "DER, or what begins like it"
+    for beginning, name in _BINARY.items():
+        if text.startswith(beginning):
+            return name
+    if _PROTO.match(text):
+        return "a protobuf, perhaps of go-sev-guest"
+    return _describe_text(text) if _is_text(text[:_SHOWN]) else f"{len(text)} {UNKNOWN}"
+
+
+def _describe_text(text: bytes) -> str:
+    if found := _PEM.search(text):
+        kind = found[1].decode("ascii")
+        ended = b"-----END " + found[1] + b"-----" in text
+        return f"PEM ({kind})" if ended else f"PEM ({kind}) without its end"
+    for form, name in _TEXTS.items():
+        if form.match(text):
+            return name
+    return f"text: {brief(' '.join(text[:_SHOWN].decode('utf-8', 'ignore').split()))}"
+
+
+def _is_text(beginning: bytes) -> bool:
+    """Whether these are characters that a person can read; the last may be cut."""
+    try:
+        characters = beginning.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(beginning) - 3:
+            return False
+        characters = beginning[: error.start].decode("utf-8")
+    return all(one.isprintable() or one.isspace() for one in characters)
+
+
+def is_der(data: bytes) -> bool:
+    """Whether DER of more than 127 bytes seems to begin here, as all certificates are."""
+    return data[:1] == b"\x30" and data[1:2] >= b"\x80"
