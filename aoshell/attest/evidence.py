@@ -125,11 +125,11 @@ def load(data: bytes) -> Evidence:
     if beginning[:1] in (b"{", b"[", b'"') and b"\0" not in data[:64]:
         return Evidence(text=data)
     try:
-        if text := frames.flat_report(data):
-            return Evidence(text=text)
         found = frames.read(data)
     except EvidenceError as fault:
         return Evidence(fault=fault)
+    if found.text:
+        return Evidence(text=found.text)
     return Evidence(raw=found.raw, table=found.table, form=found.form)
 
 

@@ -46,11 +46,13 @@ class Framed:
 
     Attributes:
         raw: the report; where nothing was recognised all that there was.
+        text: the report as JSON, which is then to be read instead of `raw`.
         table: the certificate table behind it, b"" without.
         form: how it was written, as "in base64", for people; "" for bytes alone.
     """
 
-    raw: bytes
+    raw: bytes = b""
+    text: bytes = b""
     table: bytes = b""
     form: str = ""
 
@@ -64,10 +66,12 @@ def read(data: bytes) -> Framed:
     if framed := _frame(data):
         return framed
     text = forms.plain(data)
+    if report := _flat_report(text):
+        return Framed(text=report)
     octets, form = forms.decoded(text)
     if framed := _frame(octets):
         around = ", ".join(filter(None, (framed.form, form)))
-        return Framed(framed.raw, framed.table, around)
+        return Framed(framed.raw, table=framed.table, form=around)
     if len(octets) >= LEAST:
         return Framed(octets, form=form)
     what = forms.describe(data)
@@ -86,7 +90,7 @@ def _frame(data: bytes) -> Framed | None:
     if data.startswith(_HCL_MAGIC):
         return Framed(_from_hcl(data), form="in Azure's HCL frame")
     if len(data) > SIZE and tables.looks_like(data[SIZE : SIZE + 24]):
-        return Framed(data[:SIZE], data[SIZE:])
+        return Framed(data[:SIZE], table=data[SIZE:])
     if len(data) in (_HEADER.size + SIZE, _IOCTL):
         return _from_ioctl(data)
     return None
@@ -137,16 +141,16 @@ def _refuse_hcl(why: str) -> EvidenceError:
     return EvidenceError("REPORT_FORM", f"a report in Azure's HCL frame: {why}")
 
 
-def flat_report(data: bytes) -> bytes:
-    """The report's JSON in a dump of HyperBEAM's flat codec, b"" where a file is no such dump.
+def _flat_report(text: bytes) -> bytes:
+    """The report's JSON in a dump of HyperBEAM's flat codec, b"" where a text is no such dump.
     Whatever else stands there is nobody's word: the dump's signatures cannot be checked.
 
     Raises:
         EvidenceError: REPORT_FORM, there is more than one.
     """
-    if len(data) > forms.LARGEST_TEXT:
+    if len(text) > forms.LARGEST_TEXT:
         return b""
-    found = _FLAT_LINE.findall(forms.plain(data))
+    found = _FLAT_LINE.findall(text)
     if len(found) > 1:
         what = f"a flat dump of HyperBEAM with {len(found)} reports in it, one is due"
         raise EvidenceError("REPORT_FORM", what)
