@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from aoshell.check import chunk, handlers, messages, names
+from aoshell.check.circles import circles
 from aoshell.check.facts import Facts, Text, facts, shown
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.check.hyper import hyper
@@ -36,14 +38,16 @@ def check_bundle(
     target: str,
     known_modules: Collection[str] = (),
     known_names: Collection[str] = (),
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Finding]:
     """The same for sources that share one process: a file and what it requires, or a log of Evals.
 
     Args:
         sources: text by name, in the order in which they run, the main file last.
         target: one of TARGETS.
-        known_modules: names under which these sources, and what the process has, are required.
+        known_modules: names of modules that are there, beside these sources and those of aos.
         known_names: globals that the process has already.
+        files: which of the sources a module is, by each name that it is required by.
 
     Returns:
         The findings of each source in the order of the text, sources in the order given.
@@ -62,13 +66,14 @@ def check_bundle(
         target,
         frozenset(path for one in read for path in one.writes),
         any(one.is_dynamic for one in read),
-        frozenset(known_modules) | frozenset(name for one in read for name in _loaded(one)),
+        frozenset(known_modules) | files.keys() | {name for one in read for name in _loaded(one)},
         frozenset(known_names),
     )
     main = [*sources][-1:]
     for one in read:
         found += _of_one(one, world, is_main=one.text.name in main)
     found += handlers.replaced(read)
+    found += circles(read, files)
     order = {name: index for index, name in enumerate(sources)}
     return sorted(set(found), key=lambda f: (order[f.file], f.line, f.column, f.rule, f.message))
 

@@ -112,10 +112,26 @@ class Facts:
     def required(self) -> Iterator[tuple[str, tree.Call]]:
         """Modules that are required by a literal name."""
         for path, call in self.calls:
-            if path == ("require",) and call.arguments:
-                name = bare(call.arguments[0])
-                if isinstance(name, tree.Constant) and isinstance(name.value, str):
-                    yield name.value, call
+            name = _text(call.arguments[0]) if call.arguments else None
+            if path == ("require",) and name is not None:
+                yield name, call
+
+    def required_late(self) -> Iterator[tree.Call]:
+        """Calls that require a module whose name the text does not say."""
+        for path, call in self.calls:
+            arguments = call.arguments
+            if path == ("pcall",) and arguments and self.path(arguments[0]) == ("require",):
+                path, arguments = ("require",), arguments[1:]
+            if path == ("require",) and arguments and _text(arguments[0]) is None:
+                yield call
+
+
+def _text(expression: tree.Expression) -> str | None:
+    """A text that stands there."""
+    found = bare(expression)
+    return (
+        found.value if isinstance(found, tree.Constant) and isinstance(found.value, str) else None
+    )
 
 
 def facts(text: Text) -> Facts:

@@ -211,3 +211,9 @@ def modules(facts: Facts, world: World) -> Iterator[Finding]:
             f"module '{name}' is no file beside this one and no part of {world.aos}",
             "put its file there, so that it is bundled, or install it in the process first",
         )  # fmt: skip
+    for call in facts.required_late():
+        yield facts.text.finding(
+            "module", "note", call.at,
+            "which module this requires is known only when it runs: no file is bundled for it",
+            "require the file by its name in quotes somewhere, too",
+        )  # fmt: skip

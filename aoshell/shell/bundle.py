@@ -1,143 +1,116 @@
-"""A Lua file and the local modules that it requires, as one chunk of Lua.
+"""A Lua program as one chunk of Lua.
 
 The chunk is what `.load` evaluates and what a node keeps as a module. Each file keeps its name and
 its line numbers in error messages, because it is compiled on its own from a long string:
 
-    package.loaded["x.y"] = file("x.y", "@x/y.lua", [[...]])
-    return file(nil, "@main.lua", [[...]])
+    local file, main = load([[…]], "=.load", "t")()
+    file({"x.y", ".x.y"}, [[@x/y.lua]], [[@main.lua]], 1, [[…]])
+    return main({}, [[@main.lua]], false, [[…]])
 
-Files come in the order in which their requirements are met, depth first. A module that is not found
-beside the main file is taken as already there, in the process.
+The first line has bundle.lua. Before its text, `file` has the names of a module, its file, and the
+file and line that require it first; `main` whether files require each other in a circle.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.files import read
-from aoshell.shell.lua import required, syntax_error
+from aoshell.shell.lua import syntax_error
+from aoshell.shell.program import File, Program, program
 
-# `require` of Lua: what the file returns, else what it put into package.loaded itself, else true.
-_LOADER = b"""local function file(name, chunk, source)
-  local run, problem = load(source, chunk, "t")
-  if not run then error(problem, 0) end
-  if not name then return run() end
-  package.loaded[name] = nil
-  local value = run(name)
-  if value ~= nil then package.loaded[name] = value
-  elseif package.loaded[name] == nil then package.loaded[name] = true end
-end
-"""
-
-
+# The first line, and that of chunks in older logs: file("x.y", [[@x/y.lua]], [[…]]).
+_HEAD = re.compile(
+    rb"^local (?:file, main = load|function file\(name, chunk, source)", re.MULTILINE
+)
 _CALL = re.compile(
-    rb"""^(?:return\ )?file\((?:nil|"(?P<name>[^"]*)"),
+    rb"""^(?:return\ )?(?:file|main)\((?:nil|"(?P<name>[^"]*)"|\{(?P<names>(?:"[^"]*"(?:,\ )?)*)\}),
     \ \[(?P<one>=*)\[\n@(?P<file>.*?)\](?P=one)\],
+    (?:\ (?:true|false|\[(?P<by>=*)\[\n@.*?\](?P=by)\],\ \d+),)?
     \ \[(?P<two>=*)\[\n(?P<source>.*?)\](?P=two)\]\)$""",
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One line of the tree: a module, its file ("" when it is not local), what it requires."""
-
-    name: str
-    path: str
-    children: tuple[Node, ...] = ()
+_NAME = re.compile(rb'"([^"]*)"')
+_ESCAPE = re.compile(rb"\\(\d{3})")
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A program of one or more files.
+    """A program and its chunk.
 
     Attributes:
         source: the chunk, Lua source.
-        tree: the main file and below it what each file requires; a file that was seen before has
-            no children again.
-        files: text of each file by the name that Lua's messages use.
+        program: the files.
+        files: text of each file by the name that Lua's messages use, in the order of the program.
     """
 
     source: bytes
-    tree: Node
+    program: Program
     files: dict[str, str]
-
-
-@dataclass(slots=True)
-class _Walk:
-    root: Path
-    parts: list[bytes] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
-
-    def children(self, source: str) -> tuple[Node, ...]:
-        return tuple(self.module(name) for name in required(source))
-
-    def module(self, name: str) -> Node:
-        path = _find(self.root, name)
-        if path is None:
-            return Node(name, "")
-        shown = path.relative_to(self.root).as_posix()
-        if name in self.seen:
-            return Node(name, shown)
-        self.seen.add(name)
-        source = read(path)
-        node = Node(name, shown, self.children(text(source)))
-        self.take(shown, source, b'"%s"' % raw(name))
-        return node
-
-    def take(self, shown: str, source: bytes, name: bytes) -> None:
-        self.files[shown] = text(source)
-        chunk = quote(b"@" + raw(shown))
-        self.parts.append(b"file(%s, %s, %s)\n" % (name, chunk, quote(_plain(source))))
 
 
 def bundle(path: Path) -> Bundle:
     """The program whose main file is `path`.
 
     Raises:
-        AoError: stage "load", when a file cannot be read.
+        AoError: stage "load", when a file cannot be read or there is too much of them.
     """
-    walk = _Walk(path.parent)
-    source = read(path)
-    tree = Node(path.name, path.name, walk.children(text(source)))
-    walk.take(path.name, source, b"nil")
-    *modules, main = walk.parts
-    return Bundle(b"".join((_LOADER, *modules, b"return ", main)), tree, walk.files)
+    found = program(path)
+    calls = [_call(file, found) for file in found.files]
+    head = b'local file, main = load(%s, "=.load", "t")()\n' % quote(_loader())
+    files = {file.path: text(file.data) for file in found.files}
+    return Bundle(b"".join((head, *calls)), found, files)
 
 
-def unbundle(source: bytes) -> list[tuple[str, str, bytes]]:
-    """What a chunk that `bundle` made has, in order: module ("" for the main file), file, text."""
-    _, loader, calls = source.partition(_LOADER)
-    if not loader:
+def _call(file: File, whole: Program) -> bytes:
+    names = b"{%s}" % b", ".join(map(literal, file.names))
+    chunk, source = quote(b"@" + raw(file.path)), quote(file.source)
+    if file is whole.main:
+        circular = b"true" if whole.circular else b"false"
+        return b"return main(%s, %s, %s, %s)\n" % (names, chunk, circular, source)
+    by = quote(b"@" + raw(file.by))
+    return b"file(%s, %s, %s, %d, %s)\n" % (names, chunk, by, file.line, source)
+
+
+@cache
+def _loader() -> bytes:
+    """bundle.lua without its comments."""
+    source = Path(__file__).with_name("bundle.lua").read_bytes()
+    return re.sub(rb"^--.*\n|^\n", b"", source, flags=re.MULTILINE)
+
+
+def unbundle(source: bytes) -> list[tuple[list[str], str, bytes]]:
+    """What a chunk that `bundle` made has, in order: the names of a module, its file, its text."""
+    head = _HEAD.search(source)
+    if head is None:
         return []
     return [
-        (text(found["name"] or b""), text(found["file"]), found["source"])
-        for found in _CALL.finditer(calls)
+        (_names(found), text(found["file"]), found["source"])
+        for found in _CALL.finditer(source, head.end())
     ]
 
 
-def refuse_bad_syntax(program: Bundle) -> None:
+def _names(call: re.Match[bytes]) -> list[str]:
+    if call["name"]:
+        return [text(call["name"])]
+    escaped = _NAME.findall(call["names"] or b"")
+    return [text(_ESCAPE.sub(lambda code: bytes([int(code[1])]), name)) for name in escaped]
+
+
+def refuse_bad_syntax(bundled: Bundle) -> None:
     """Raises AoError, stage "load", where a file of the program is no Lua; it names the line."""
-    for name, source in program.files.items():
-        said = syntax_error(text(_plain(raw(source))))
+    for file in bundled.program.files:
+        said = syntax_error(text(file.source))
         if said:
             raise AoError(
-                re.sub(r"^\S*?:(?=\d+: )", f"{name}:", said),
+                f"{file.path}:{said.partition(':')[2]}",  # it begins with the chunk's name
                 stage="load",
                 hint="a module is Lua source or a WASM file",
             )
-
-
-def lines_of(tree: Node) -> Iterator[str]:
-    """The tree of files, drawn, one line each."""
-    yield tree.path
-    yield from _branches(tree.children, "")
 
 
 def quote(source: bytes) -> bytes:
@@ -150,26 +123,6 @@ def quote(source: bytes) -> bytes:
     while b"]" + level + b"]" in source + b"]" + level:
         level += b"="
     return b"[%s[\n%s]%s]" % (level, source, level)
-
-
-def _plain(source: bytes) -> bytes:
-    """As Lua reads files: without a byte order mark, a first line `#!…` a comment."""
-    source = source.removeprefix(b"\xef\xbb\xbf")
-    return b"--" + source if source.startswith(b"#") else source
-
-
-def _find(root: Path, name: str) -> Path | None:
-    below = root.joinpath(*name.split("."))
-    candidates = (below.with_name(below.name + ".lua"), below / "init.lua")
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _branches(nodes: tuple[Node, ...], indent: str) -> Iterator[str]:
-    for node in nodes:
-        last = node is nodes[-1]
-        where = node.path or f"{node.name} (not a local file)"
-        yield f"{indent}{'└─ ' if last else '├─ '}{where}"
-        yield from _branches(node.children, indent + ("   " if last else "│  "))
 
 
 def literal(string: str) -> bytes:

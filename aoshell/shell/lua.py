@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from aoshell.protocol.message import raw, text
 
@@ -29,7 +30,11 @@ _TOKEN = re.compile(
 )
 # Which group matched last: the ones inside of another stand for it.
 _KINDS = {"c": "comment", "s": "string", "body": "string", "long": "string"}
-_MODULE_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\Z")
+_TAIL = re.compile(r"\breturn\s+require\b")
+_BEHIND_RETURN = frozenset(("end", "else", "elseif", "until", ";"))
+_BREAK = re.compile(r"\r\n|\n\r|\n|\r")
+# A module's name: at most 255 printable characters, as many as file systems take for one file.
+_MODULE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,14 @@ class Token:
     kind: str
     text: str
     start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A module's name, as a text has it behind `require`, and the line from 1."""
+
+    name: str
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +83,59 @@ def pieces(source: str) -> Iterator[tuple[str, str]]:
             yield kind, match.group()
 
 
-def required(source: str) -> list[str]:
-    """Names of the modules that a text requires by a literal name, in order, each once."""
-    names: dict[str, None] = {}
-    previous, awaiting = "", False
+def required(source: str) -> Iterator[Requirement]:
+    """What a text requires by a literal name, in the order of the text, each time it does.
+
+    A name that is computed, or written with an escape, is known only when the code runs.
+    """
+    name: str | None = None
+    line, at, depth, previous = 1, 0, -1, ""  # depth: parentheses open behind `require`, or -1
     for token in tokens(source):
-        if awaiting and token.kind == "string":
-            name = _literal(token.text)
-            if _MODULE_NAME.match(name):
-                names[name] = None
-        awaiting = (token.text == "require" and previous not in (".", ":")) or (
-            awaiting and token.text == "("
-        )
+        if token.text == "require" and previous not in (".", ":"):
+            name, depth = None, 0
+            line, at = line + len(_BREAK.findall(source, at, token.start)), token.start
+        elif depth >= 0:
+            if name is None and token.text == "(":
+                depth += 1
+            elif name is None and token.kind == "string":
+                name = _literal(token.text)
+            elif name is not None and token.text == ")":
+                depth -= 1
+            else:
+                depth = -1
+            if depth == 0:
+                if name is not None and _MODULE_NAME.match(name):
+                    yield Requirement(name, line)
+                depth = -1
         previous = token.text
-    return list(names)
+
+
+def without_tail_requires(source: str) -> str:
+    """A text that means the same, in which no `return require(…)` is a tail call.
+
+    Such a call leaves nothing of the line that it stands in, for the error of a module that is not
+    there. In parentheses it is none.
+    """
+    if not _TAIL.search(source):
+        return source
+    places: list[int] = []
+    start, depth, end, previous = -1, 0, -1, ""  # of the call; depth: parentheses that are open
+    for token in tokens(source):
+        if end >= 0:
+            places += [start, end] if token.text in _BEHIND_RETURN else []
+            start = end = -1
+        if previous == "return" and token.text == "require":
+            start, depth = token.start, 0
+        elif start >= 0:
+            depth += (token.text == "(") - (token.text == ")")
+            if depth == 0 and (token.text == ")" or token.kind == "string"):
+                end = token.start + len(token.text)
+            elif depth == 0:
+                start = -1
+        previous = token.text
+    places += [start, end] if end >= 0 else []
+    parts = [source[one:other] for one, other in pairwise((0, *places, len(source)))]
+    return "".join(part + "()"[at % 2] for at, part in enumerate(parts[:-1])) + parts[-1]
 
 
 def check(source: str) -> Verdict:
@@ -109,10 +161,15 @@ def syntax_error(source: str) -> str:
     return _compile(raw(source))
 
 
-def _literal(token: str) -> str:
+def _literal(token: str) -> str | None:
+    """What a string stands for; None where it has an escape or no end."""
     long = re.match(r"\[(=*)\[", token)
-    width = len(long.group()) if long else 1
-    return token[width:-width]
+    if long:
+        closing = f"]{long[1]}]"
+        inner = token[len(long[0]) : -len(closing)]
+        return inner.removeprefix("\n") if token.endswith(closing) else None
+    closed = len(token) > 1 and token[-1] == token[0]
+    return token[1:-1] if closed and "\\" not in token else None
 
 
 def _compile(chunk: bytes) -> str:

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.shell.bundle import bundle
-from aoshell.shell.commands.code import load_file
+from aoshell.shell.commands.code import load_bundle
+from aoshell.shell.program import program
 from aoshell.shell.render import failure_text
 from aoshell.shell.session import Session
 
@@ -110,12 +111,14 @@ class Reloader:
 
     async def load(self, file: Path) -> str:
         """Load a file; what came of it, for a person."""
+        # Looked at before they are read: what is saved meanwhile is loaded once more.
         self._seen[file] = {path: _stamp(path) for path in _parts(file)}
         session = self._session
         old = dict(session.sources)
         before = await self._handlers(old)
         try:
-            reply = await load_file(session, file)
+            bundled = bundle(file)
+            reply = await load_bundle(session, bundled)
         except AoError as error:
             return f"{file.name}: {error}"
         answer = reply.answer
@@ -123,13 +126,15 @@ class Reloader:
         if not answer.ok:
             return f"{file.name} failed:\n{failure_text(answer.last, answer.sources)}"
         head = f"{file.name} loaded, slot {answer.last.slot}, {answer.last.milliseconds:.1f} ms"
+        notes = [f"  {note}" for note in bundled.program.notes]
         after = await self._handlers(session.sources)
         if before is None or after is None:
-            return head
-        names = bundle(file).files
-        was = {name: text for name, text in old.items() if name in names}
-        told = str(changes(before, after, was, names))
-        return f"{head}\n{told}" if told else f"{head}; no handler changed"
+            return "\n".join([head, *notes])
+        was = {name: text for name, text in old.items() if name in bundled.files}
+        told = str(changes(before, after, was, bundled.files))
+        return "\n".join(
+            [head if told else f"{head}; no handler changed", *notes, *filter(None, [told])]
+        )
 
     def saved(self) -> list[Path]:
         """The files that changed, they or what they require, since they were loaded."""
@@ -171,11 +176,12 @@ def _text(place: re.Match[str], sources: Mapping[str, str]) -> str:
 
 
 def _parts(file: Path) -> list[Path]:
-    """The file and what it requires, as far as that can be read."""
+    """The file, what it requires, and where what it requires may come to be."""
     try:
-        return [file.parent / name for name in bundle(file).files]
+        found = program(file)
     except AoError:
         return [file]
+    return [file.parent / name for name in (*(part.path for part in found.files), *found.absent)]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -106,7 +106,7 @@ async def _module(session: Session, reference: str) -> str:
     """The id of a module on the node that is built in."""
     file = Path(reference).expanduser()
     if file.is_file():
-        return (await session.node.upload(_program(file), "")).id
+        return (await session.node.upload(_program(session, file), "")).id
     return (await session.node.fetch(reference)).id
 
 
@@ -132,7 +132,7 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
     return module.id, f"({about})"
 
 
-def _program(path: Path) -> bytes:
+def _program(session: Session, path: Path) -> bytes:
     """A module's bytes: WASM as it is, Lua with what it requires."""
     from aoshell.shell.bundle import bundle, refuse_bad_syntax
     from aoshell.shell.files import read
@@ -142,6 +142,8 @@ def _program(path: Path) -> bytes:
         return data
     program = bundle(path)
     refuse_bad_syntax(program)
+    for note in program.program.notes:
+        session.front.feed(note)
     return program.source
 
 

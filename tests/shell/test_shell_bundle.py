@@ -12,8 +12,9 @@ from lupa.lua53 import LuaError, LuaRuntime
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import bundle, lines_of, literal, quote
+from aoshell.shell.bundle import bundle, literal, quote
 from aoshell.shell.files import read
+from aoshell.shell.program import lines_of
 
 
 def run(source: bytes) -> Any:
@@ -62,7 +63,7 @@ def test_modules_come_before_those_that_require_them(tmp_path: Path) -> None:
     program = bundle(main)
     assert run(program.source) == b"BAAtrue"
     assert list(program.files) == ["a.lua", "sub/b.lua", "c.lua", "main.lua"]
-    assert list(lines_of(program.tree)) == [
+    assert list(lines_of(program.program)) == [
         "main.lua",
         "├─ sub/b.lua",
         "│  └─ a.lua",
@@ -74,7 +75,7 @@ def test_modules_come_before_those_that_require_them(tmp_path: Path) -> None:
 def test_what_is_not_local_is_taken_as_there(tmp_path: Path) -> None:
     program = bundle(write(tmp_path, main='return type(require("string"))'))
     assert run(program.source) == b"table"
-    assert list(lines_of(program.tree))[1] == "└─ string (not a local file)"
+    assert list(lines_of(program.program))[1] == "└─ string (not a local file)"
 
 
 def test_cycles_end(tmp_path: Path) -> None:

@@ -69,7 +69,10 @@ def test_a_bundle_is_taken_apart(file: Path) -> None:
     (file.parent / "lib.lua").write_text("#!lua\nreturn [[ ]=] \n]] --[[\n]==]")
     program = bundle(file)
     parts = unbundle(b"MyModule = 1\n" + program.source)
-    assert [(module, name) for module, name, _ in parts] == [("lib", "lib.lua"), ("", "bad.lua")]
+    assert [(module, name) for module, name, _ in parts] == [
+        (["lib"], "lib.lua"),
+        ([], "bad.lua"),
+    ]
     assert parts[1][2] == BAD.encode()
     assert parts[0][2] == b"--" + (file.parent / "lib.lua").read_bytes()
     assert unbundle(b"return 1") == []

@@ -51,7 +51,7 @@ async def load_blueprint(session: Session, rest: str) -> Reply:
     value = {"name": name, "origin": origin, **asdict(facts)}
     if "--show" in flags:
         return Reply(value, text="\n".join(program.files.values()).rstrip("\n"))
-    session.front.feed(_summary(name, origin, facts))
+    session.front.feed("\n".join((_summary(name, origin, facts), *program.program.notes)))
     await _agree(session, name, pins.get(name), facts, "--yes" in flags)
     answer = await session.evaluate(text(program.source), program.files, shown="")
     if answer.ok:

@@ -12,7 +12,7 @@ from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import ProcessInfo
 from aoshell.protocol.message import raw, text
-from aoshell.shell.bundle import Node, bundle, unbundle
+from aoshell.shell.bundle import bundle, unbundle
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.messages import computed_of
 from aoshell.shell.files import path_of
@@ -33,17 +33,18 @@ async def check(session: Session, rest: str) -> Reply:
     notes do not.
     """
     targets, name = _wanted(rest)
-    sources, modules = await _sources(session, name)
+    sources, modules, notes = await _sources(session, name)
     found: dict[Finding, list[str]] = {}
     for target in targets:
-        for one in check_bundle(sources, target, modules):
+        for one in check_bundle(sources, target, files=modules):
             found.setdefault(one, []).append(target)
     lines = [line for one, where in found.items() for line in _told(one, where, sources, targets)]
     count = Counter(one.severity for one in found)
     said = ", ".join(f"{count[kind]} {kind}{'s' * (count[kind] != 1)}" for kind in count)
     value = [asdict(one) | {"targets": where} for one, where in found.items()]
     summary = said or f"nothing found for {' or '.join(targets)}"
-    return Reply(value, text="\n".join([*lines, summary]), ok=not count["error"])
+    said = "\n".join([*lines, summary])
+    return Reply(value, text=said, note="\n".join(notes), ok=not count["error"])
 
 
 def _wanted(rest: str) -> tuple[tuple[str, ...], str]:
@@ -59,13 +60,17 @@ def _wanted(rest: str) -> tuple[tuple[str, ...], str]:
     return (given[0],) if given else TARGETS, name
 
 
-async def _sources(session: Session, name: str) -> tuple[Mapping[str, bytes], list[str]]:
-    """The texts to check by name, in the order in which they run, and the modules among them."""
+_Sources = tuple[Mapping[str, bytes], Mapping[str, str], tuple[str, ...]]
+
+
+async def _sources(session: Session, name: str) -> _Sources:
+    """The texts to check by name, in the order in which they run; by the names of modules, which of
+    them they are; and what is to be known of them."""
     path = path_of(name)
     if path.is_file() or path.suffix == ".lua":
         program = bundle(path)
         sources = {file: raw(source) for file, source in program.files.items()}
-        return sources, [module.name for module in _modules(program.tree) if module.path]
+        return sources, program.program.modules, program.program.notes
     try:
         process = await session.node.find(name)
     except AoError:
@@ -75,25 +80,19 @@ async def _sources(session: Session, name: str) -> tuple[Mapping[str, bytes], li
     return await _lines(session, process)
 
 
-def _modules(tree: Node) -> Iterator[Node]:
-    for child in tree.children:
-        yield child
-        yield from _modules(child)
-
-
-async def _lines(session: Session, process: ProcessInfo) -> tuple[dict[str, bytes], list[str]]:
+async def _lines(session: Session, process: ProcessInfo) -> _Sources:
     """What a process is made of: the files that were loaded, and other lines by their slots."""
     found: dict[str, bytes] = {}
-    modules: list[str] = []
+    modules: dict[str, str] = {}
     async for entry in computed_of(session, process.id):
         result, code = entry.result, entry.message.data
         if entry.message.tag("Action") != "Eval" or not result or not result.ok:
             continue
-        for module, name, source in unbundle(code) or [("", f"slot {result.slot}", _chunk(code))]:
+        for names, name, source in unbundle(code) or [([], f"slot {result.slot}", _chunk(code))]:
             found.pop(name, None)  # a file that was loaded again counts as it was last
             found[name] = source
-            modules += [module] if module else []
-    return found, modules
+            modules |= dict.fromkeys(names, name)
+    return found, modules, ()
 
 
 def _chunk(code: bytes) -> bytes:

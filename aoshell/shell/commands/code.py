@@ -7,11 +7,12 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
 from aoshell.protocol.message import text
-from aoshell.shell.bundle import Bundle, bundle, lines_of, literal, refuse_bad_syntax
+from aoshell.shell.bundle import Bundle, bundle, literal, refuse_bad_syntax
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.remote import remote
 from aoshell.shell.files import path_of, read
 from aoshell.shell.outcome import Answer, Reply
+from aoshell.shell.program import lines_of
 from aoshell.shell.render import size
 from aoshell.shell.session import Session
 
@@ -34,9 +35,13 @@ async def load_file(session: Session, path: Path) -> Reply:
     Raises:
         AoError: it cannot be read, or not be sent.
     """
-    program = bundle(path)
-    note = "\n".join(lines_of(program.tree)) if program.tree.children else ""
-    value: dict[str, object] = {"file": program.tree.path, "files": list(program.files)}
+    return await load_bundle(session, bundle(path))
+
+
+async def load_bundle(session: Session, program: Bundle) -> Reply:
+    """What `.load` of files that were read comes to. Raises AoError: they cannot be sent."""
+    note = _said(program)
+    value: dict[str, object] = {"file": program.program.main.path, "files": list(program.files)}
     code = program.source
     if "local" in session.node.capabilities:
         module = await session.node.upload(program.source, "")
@@ -46,6 +51,12 @@ async def load_file(session: Session, path: Path) -> Reply:
     if "module" in value:
         note = f"{note}\n{_bound(str(value['module']), answer)}".strip()
     return Reply(value, note=note, answer=answer, ok=answer.ok)
+
+
+def _said(program: Bundle) -> str:
+    """The tree of files where there is more than one, and what is to be known of them."""
+    tree = lines_of(program.program) if program.program.main.needs else ()
+    return "\n".join((*tree, *program.program.notes))
 
 
 def _bound(module: str, answer: Answer) -> str:
@@ -79,8 +90,8 @@ async def publish(session: Session, rest: str) -> Reply:
     store = _made_public if session.remote else _stored_here
     module = await store(session, data, name.strip(), sure)
     value = {"id": module.id, "kind": module.kind, "name": module.name}
-    tree = lines_of(program.tree) if isinstance(program, Bundle) and program.tree.children else ()
-    return Reply(value, text=module.id, note="\n".join(tree))
+    note = _said(program) if isinstance(program, Bundle) else ""
+    return Reply(value, text=module.id, note=note)
 
 
 async def _stored_here(session: Session, data: bytes, name: str, _: bool) -> Module:

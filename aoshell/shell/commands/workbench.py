@@ -172,6 +172,8 @@ async def mock(session: Session, rest: str) -> Reply:
         raise usage("mock")
     program = bundle(Path(words[1]).expanduser())
     refuse_bad_syntax(program)
+    for note in program.program.notes:
+        session.front.feed(note)
     info = await bench(session).mock(words[0], program.source, name or f"mock {words[0][:8]}")
     return Reply(process_value(info), text=f"{info.name} stands in for {info.id}")
 

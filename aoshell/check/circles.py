@@ -1,0 +1,63 @@
+"""Files that require each other in a circle, each while it is loaded: none of them can be first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from aoshell.check import syntax as tree
+from aoshell.check.facts import Facts
+from aoshell.check.finding import Finding
+
+# What is not run for certain when a file is loaded, and only then.
+_PERHAPS = (tree.Function, tree.If, tree.While, tree.Repeat, tree.NumericFor, tree.GenericFor)
+
+_Edge = tuple[str, tree.Call]
+
+
+def circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding]:
+    """One finding for each circle, at the call that closes it.
+
+    Args:
+        files: the source that a module is, by name.
+    """
+    by_name = {one.text.name: one for one in sources}
+    edges = {name: _edges(one, files) for name, one in by_name.items()}
+    done: set[str] = set()
+    for first in edges:
+        way: list[tuple[str, Iterator[_Edge]]] = [] if first in done else [(first, edges[first])]
+        while way:
+            name, rest = way[-1]
+            target, call = next(rest, ("", None))
+            names = [step for step, _ in way]
+            if call is None:
+                done.add(name)
+                way.pop()
+            elif target in names:
+                circle = [*names[names.index(target) :], target]
+                yield by_name[name].text.finding(
+                    "circle", "error", call.at,
+                    f"files require each other in a circle: {' → '.join(circle)}",
+                    "require one of them inside the function that uses it",
+                )  # fmt: skip
+            elif target in edges and target not in done:
+                way.append((target, edges[target]))
+
+
+def _edges(source: Facts, files: Mapping[str, str]) -> Iterator[_Edge]:
+    """The files that a source requires for certain while it is loaded."""
+    sure = {id(node) for node in _run(source.main.body)}
+    for name, call in source.required():
+        if id(call) in sure and name in files:
+            yield files[name], call
+
+
+def _run(block: tree.Block) -> Iterator[tree.Node]:
+    pending: list[tree.Node] = [block]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, _PERHAPS) or (
+            isinstance(node, tree.Binary) and node.operator in ("and", "or")
+        ):
+            continue
+        yield node
+        pending.extend(tree.children(node))
