@@ -13,7 +13,6 @@ end
 local function compiled(one)
   local run, problem = load(one.source, one.chunk, "t")
   if not run then error(problem, 0) end
-  one.source = nil
   return run
 end
 
@@ -32,14 +31,14 @@ local function keep(names, before, value)
 end
 
 local function start(one)
-  local run, names, before, value = compiled(one), one.names, {}, nil
   one.state = "runs"
   running[#running + 1] = one
+  local run, names, before, value = compiled(one), one.names, {}, nil
   for i, name in ipairs(names) do before[i] = package.loaded[name] end
   if one.by then value = caller(one.by, one.line)(run, names[1]) else value = run(names[1]) end
   keep(names, before, value)
   running[#running] = nil
-  one.state, one.value = "done", value
+  one.state, one.value, one.source = "done", value, nil
 end
 
 -- The files from that one on, each of which requires the next.
@@ -52,11 +51,18 @@ local function circle(one)
   return "files require each other in a circle: " .. table.concat(steps, " → ")
 end
 
--- `require` while files run that require each other: one that waits for its turn runs at once.
+-- `require` while files run that require each other: one that waits for its turn runs at once. If
+-- it fails, and that is caught, it waits again.
 local function ask(name)
   local one = named[name]
   if one and one.state == "runs" then error(circle(one), 2) end
-  if one and not one.state then start(one) end
+  if one and not one.state then
+    local ok, problem = pcall(start, one)
+    if not ok then
+      running[#running], one.state = nil, nil
+      error(problem, 0)
+    end
+  end
   return theirs(name)
 end
 

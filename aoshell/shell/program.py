@@ -108,9 +108,7 @@ class Program:
         folders: dict[Path, dict[str, str]] = {}
         for name in sorted(absent - AOS_MODULES):
             if similar := _similar(self.root, name, folders):
-                notes.append(
-                    f"no file is the module '{name}': {similar} is spelt with other capitals"
-                )
+                notes.append(f"module '{name}' has no file: {similar} has other capitals")
         return tuple(notes)
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,10 +41,14 @@ def main(arguments: Sequence[str]) -> int:
     say = writer(sys.stdout, needed=True)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     report = JsonReport(say) if given.json else TextReport(say, colour=colour)
-    try:
-        return asyncio.run(_run(files, given.k, given.timeout, report))
-    except KeyboardInterrupt:
-        return 130
+    warn = writer(sys.stderr, needed=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda said, *_: warn(f"{said}\n")
+        try:
+            return asyncio.run(_run(files, given.k, given.timeout, report))
+        except KeyboardInterrupt:
+            return 130
 
 
 async def _run(files: list[Path], name: str, seconds: float, report: Report) -> int:

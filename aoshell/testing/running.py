@@ -11,11 +11,12 @@ from typing import Any
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Limits
-from aoshell.shell.bundle import Bundle, bundle
+from aoshell.shell.bundle import Bundle
 from aoshell.shell.errors_view import view
 from aoshell.testing.calls import Calls
 from aoshell.testing.guest import Guest, Stopped
 from aoshell.testing.opening import Zygotes, open_node
+from aoshell.testing.sources import bundled
 
 SECONDS = 10.0  # that a test may take
 _PATTERNS = ("*_test.lua", "test_*.lua")
@@ -148,7 +149,7 @@ class Runner:
         """The outcomes of a file's tests, each as soon as there is one."""
         begin, shown = time.perf_counter(), str(file)
         try:
-            program = bundle(file)
+            program = bundled(file)
         except AoError as error:
             yield Outcome(shown, "", "error", 0.0, Failure(f"{error.what}", shown))
             return

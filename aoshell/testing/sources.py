@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import bundle, quote, refuse_bad_syntax
+from aoshell.shell.bundle import Bundle, bundle, quote, refuse_bad_syntax
 from aoshell.shell.files import read
 
 INLINE = "inline.lua"  # what errors call source that is in no file
@@ -52,9 +53,21 @@ def code(source: Source, folder: Path | None = None) -> Code:
     return Code(wrapped % (quote(data), INLINE.encode()), {INLINE: text})
 
 
+def bundled(path: Path) -> Bundle:
+    """The program of a file; what its author may not expect of it is a UserWarning.
+
+    Raises:
+        AoError: stage "load".
+    """
+    program = bundle(path)
+    for note in program.program.notes:
+        warnings.warn(note, stacklevel=2)
+    return program
+
+
 def _file(path: Path) -> Code:
     if path.suffix == ".wasm":
         return Code(read(path), {})
-    program = bundle(path)
+    program = bundled(path)
     refuse_bad_syntax(program)
     return Code(program.source, program.files)

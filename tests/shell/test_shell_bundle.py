@@ -14,7 +14,8 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import raw
 from aoshell.shell.bundle import bundle, literal, quote
 from aoshell.shell.files import read
-from aoshell.shell.program import lines_of
+from aoshell.shell.lua import without_tail_requires
+from aoshell.shell.program import DRAWN_LEVELS, lines_of
 
 
 def run(source: bytes) -> Any:
@@ -78,15 +79,152 @@ def test_what_is_not_local_is_taken_as_there(tmp_path: Path) -> None:
     assert list(lines_of(program.program))[1] == "└─ string (not a local file)"
 
 
-def test_cycles_end(tmp_path: Path) -> None:
+SPELLINGS = 'return require(".a.b").n .. require("a.b").n .. require("a/b").n .. require("./a/b").n'
+
+
+def test_all_spellings_are_one_module_that_runs_once(tmp_path: Path) -> None:
+    keys = (
+        "local l = package.loaded return tostring(l['.a.b'] == l['a/b'] and l['./a/b'] == l['a.b'])"
+    )
+    main = write(
+        tmp_path,
+        main=f'X = (function() {SPELLINGS} end)() return X .. require("c")',
+        a__b="Runs = (Runs or 0) + 1 return { n = Runs, name = ... }",
+        c=f'assert(require(".a.b") == require("a.b")) {keys}',
+    )
+    assert run(bundle(main).source) == b"1111true"
+
+
+@pytest.mark.parametrize(
+    ("module", "value"),
+    [
+        ("", b"true"),
+        ("return nil", b"true"),
+        ("return false", b"false"),
+        ("return 7", b"7"),
+        ("package.loaded['.m'] = 8", b"8"),
+        ("package.loaded[...] = 9", b"9"),
+    ],
+)
+def test_what_a_module_is_worth(tmp_path: Path, module: str, value: bytes) -> None:
+    loaded = "return tostring(package.loaded['.m']) .. tostring(package.loaded.m)"
+    main = write(tmp_path, main=f"if false then require('.m') require('m') end {loaded}", m=module)
+    assert run(bundle(main).source) == value + value
+
+
+def test_a_module_is_told_its_name(tmp_path: Path) -> None:
+    main = write(tmp_path, main='return require("a.b")', a__b="return table.concat({...}, ' ')")
+    assert run(bundle(main).source) == b"a.b"
+
+
+def test_a_load_that_fails_leaves_the_modules_that_were_there(tmp_path: Path) -> None:
+    main = write(tmp_path, main="return require('m')", m="error('no')")
+    source = bundle(main).source
+    kept = b"package.loaded.m = 1 pcall(load(%s)) return package.loaded.m" % quote(source)
+    assert run(kept) == 1
+
+
+def test_circles_that_lua_runs_run(tmp_path: Path) -> None:
     late = "return {{get = function() return require('{}').name end, name = '{}'}}"
     main = write(
         tmp_path,
-        main='return require("a").get() .. require("b").get()',
+        main='return require("a").get() .. require("b").get() .. require("c").name',
         a=late.format("b", "A"),
-        b=late.format("a", "B"),
+        b=late.format("c", "B"),
+        c='local a = require(".a") return { name = a.name .. a.get() }',
     )
-    assert run(bundle(main).source) == b"BA"
+    assert run(bundle(main).source) == b"BCABAB".replace(b"BCABAB", b"B" + b"AB" + b"AB")
+
+
+def test_a_circle_may_lead_through_the_main_file(tmp_path: Path) -> None:
+    main = write(
+        tmp_path,
+        main="local part = require('part') Main = (Main or 0) + 1 return { part = part, n = Main }",
+        part="return { main = function() return require('.main').n end }",
+    )
+    whole = b"local main = load(%s)() return main.part.main() + Main" % quote(bundle(main).source)
+    assert run(whole) == 2
+
+
+def test_require_is_as_it_was_behind_a_circle(tmp_path: Path) -> None:
+    main = write(
+        tmp_path,
+        main="return require('a')",
+        a="if Fail then error('no') end return function() return require('b') end",
+        b="return require('a')",
+    )
+    source = quote(bundle(main).source)
+    for fail in (b"", b"Fail = true "):
+        kept = b"local before = require %s pcall(load(%s)) return require == before" % (
+            fail,
+            source,
+        )
+        assert run(kept) is True
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"main": "require('a')", "a": "\nrequire('.a')"}, "a.lua:2: {}: a.lua → a.lua"),
+        (
+            {"main": "require('a')", "a": "require('b')", "b": "\nlocal x = require('.a')"},
+            "a.lua:1: {}: b.lua → a.lua → b.lua",
+        ),
+        (
+            {"main": "require('a')", "a": "require('b')", "b": "require('c')", "c": "require 'a'"},
+            "b.lua:1: {}: c.lua → a.lua → b.lua → c.lua",
+        ),
+        ({"main": "require('a')", "a": "return require('main')"}, "main.lua:1: {}: {}"),
+    ],
+)
+def test_a_true_circle_is_named(tmp_path: Path, files: dict[str, str], said: str) -> None:
+    circle = "files require each other in a circle"
+    source = bundle(write(tmp_path, **files)).source
+    with pytest.raises(LuaError) as caught:
+        run(source)
+    expected = said.replace("{}", circle, 1).replace("{}", "a.lua → main.lua → a.lua")
+    # lupa reads the text of an error as latin-1.
+    first = str(caught.value).split("\n")[0]
+    assert first.encode("latin-1").decode() == expected
+
+
+def test_a_module_that_catches_the_circle_goes_on(tmp_path: Path) -> None:
+    main = write(
+        tmp_path,
+        main="return require('a')",
+        a="return require('b')",
+        b="local ok, why = pcall(function() return (require('a')) end) return tostring(ok) .. why",
+    )
+    said = run(bundle(main).source).decode()
+    assert said.startswith("falsea.lua:1: ") and said.endswith("circle: b.lua → a.lua → b.lua")
+
+
+def test_long_chains_load(tmp_path: Path) -> None:
+    count = 600
+    for n in range(count):
+        (tmp_path / f"m{n}.lua").write_text(f"return require('m{n + 1}') + 1")
+    (tmp_path / f"m{count}.lua").write_text("return 0")
+    program = bundle(write(tmp_path, main="return require('m0')"))
+    assert run(program.source) == count
+    assert len(list(lines_of(program.program))) == DRAWN_LEVELS + 2
+
+
+def test_places_are_those_of_the_files(tmp_path: Path) -> None:
+    """Of what a module says of its caller, and of calls that leave nothing of their line."""
+    main = write(
+        tmp_path,
+        main="\nlocal one = require('one')\nreturn one",
+        one="return select(2, pcall(function()\n  return require('two')\nend))",
+        two="error('two', 2)",
+    )
+    with pytest.raises(LuaError, match=r"^one\.lua:2: two"):
+        run(bundle(main).source)
+    write(tmp_path, two="error(debug.traceback(''), 0)")
+    with pytest.raises(LuaError) as caught:
+        run(bundle(main).source)
+    frames = str(caught.value).split("\n\t")[1:]
+    ours = [frame for frame in frames if ".lua:" in frame]
+    assert ours[:2] == ["two.lua:1: in main chunk", "one.lua:2: in main chunk"]
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -119,6 +257,40 @@ def test_loading_again_runs_again(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(AoError, match="load:"):
         bundle(tmp_path / name)
+
+
+def test_line_ends_marks_and_first_lines_change_no_line(tmp_path: Path) -> None:
+    files = {
+        "m": b"\xef\xbb\xbf#!/bin/lua require('x')\r\n\r\nreturn { at = function() error('x') end }"
+    }
+    main = write(tmp_path, main=b"#!lua\r\nlocal m = require('m')\r\nreturn m.at", **files)
+    assert [file.path for file in bundle(main).program.files] == ["m.lua", "main.lua"]
+    whole = b"return select(2, pcall(load(%s)()))" % quote(bundle(main).source)
+    assert run(whole) == b"m.lua:3: x"
+
+
+@pytest.mark.parametrize(
+    ("source", "same"),
+    [
+        ("return require('a')", "return (require('a'))"),
+        ("return require 'a' -- x", "return (require 'a') -- x"),
+        ("return\n  require((n)) ;", "return\n  (require((n))) ;"),
+        ("if x then return require'a' end", "if x then return (require'a') end"),
+        ("if x then return require[[a]] else return require(b) end", ""),
+        ("return require('a').b", "return require('a').b"),
+        ("return require('a'), 1", "return require('a'), 1"),
+        ("return require('a')()", "return require('a')()"),
+        ("return require('a') .. 'b'", "return require('a') .. 'b'"),
+        ("return require { 'a' }", "return require { 'a' }"),
+        ("return required('a')", "return required('a')"),
+        ("local x = require('a')", "local x = require('a')"),
+        ("-- return require('a')", "-- return require('a')"),
+        ("return require(", "return require("),
+    ],
+)
+def test_tail_calls_of_require(source: str, same: str) -> None:
+    both = "if x then return (require[[a]]) else return (require(b)) end"
+    assert without_tail_requires(source) == (same or both)
 
 
 def test_a_syntax_error_names_the_file_alone(tmp_path: Path) -> None:
