@@ -9,6 +9,9 @@ its line numbers in error messages, because it is compiled on its own from a lon
 
 The first line has bundle.lua. Before its text, `file` has the names of a module, its file, and the
 file and line that require it first; `main` whether files require each other in a circle.
+
+A program of one file has the loader that bundles had before there was bundle.lua: hashes that are
+kept of such programs, those of blueprints, stay what they are.
 """
 
 from __future__ import annotations
@@ -34,6 +37,17 @@ _CALL = re.compile(
     \ \[(?P<two>=*)\[\n(?P<source>.*?)\](?P=two)\]\)$""",
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
+_ALONE = b"""local function file(name, chunk, source)
+  local run, problem = load(source, chunk, "t")
+  if not run then error(problem, 0) end
+  if not name then return run() end
+  package.loaded[name] = nil
+  local value = run(name)
+  if value ~= nil then package.loaded[name] = value
+  elseif package.loaded[name] == nil then package.loaded[name] = true end
+end
+"""
+
 _NAME = re.compile(rb'"([^"]*)"')
 _ESCAPE = re.compile(rb"\\(\d{3})")
 
@@ -60,10 +74,16 @@ def bundle(path: Path) -> Bundle:
         AoError: stage "load", when a file cannot be read or there is too much of them.
     """
     found = program(path)
-    calls = [_call(file, found) for file in found.files]
-    head = b'local file, main = load(%s, "=.load", "t")()\n' % quote(_loader())
     files = {file.path: text(file.data) for file in found.files}
-    return Bundle(b"".join((head, *calls)), found, files)
+    return Bundle(_chunk(found), found, files)
+
+
+def _chunk(found: Program) -> bytes:
+    if len(found.files) == 1 and not found.circular:
+        chunk, source = quote(b"@" + raw(found.main.path)), quote(found.main.source)
+        return b"%sreturn file(nil, %s, %s)\n" % (_ALONE, chunk, source)
+    head = b'local file, main = load(%s, "=.load", "t")()\n' % quote(_loader())
+    return b"".join((head, *(_call(file, found) for file in found.files)))
 
 
 def _call(file: File, whole: Program) -> bytes:

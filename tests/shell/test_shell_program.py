@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -226,6 +227,14 @@ def test_names_come_back_out_of_a_bundle(tmp_path: Path) -> None:
     main = write(tmp_path, {"main.lua": "require('.a}b') require [[a}b]]", "a}b.lua": "return 1"})
     source = bundle(main).source
     assert unbundle(source)[0] == ([".a}b", "a}b"], "a}b.lua", b"return 1")
+
+
+def test_one_file_is_the_chunk_that_it_always_was(tmp_path: Path) -> None:
+    """Hashes of blueprints are kept in homes."""
+    main = write(tmp_path, {"main.lua": "require('json')"})
+    digest = hashlib.sha256(bundle(main).source).hexdigest()
+    assert digest == "0aabfdd78f936b3164c56ed169ec29a1d1a9be95aee00e61829c59ee18ad747f"
+    assert unbundle(bundle(main).source) == [([], "main.lua", b"require('json')")]
 
 
 def test_bundles_in_older_logs_are_taken_apart() -> None:
