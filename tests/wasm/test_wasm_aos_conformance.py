@@ -19,6 +19,7 @@ from test_conformance import NEWEST, Shell, modules, opened, plain
 
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.bundle import bundle
 from aoshell.shell.errors_view import split_error
 
 __all__ = ["modules"]  # the fixture
@@ -130,6 +131,63 @@ def test_blueprints_run_in_aos_as_in_ours(tmp_path: Path, wallet: Wallet, module
     for action in ("Debit-Notice", "Credit-Notice", "Staked", "Broadcasted", "Voted"):
         assert any(f"'Action={action}'" in line for line in said), action
     assert not any(line.startswith("failed") for line in said)
+
+
+PROGRAMS: dict[str, dict[str, str]] = {
+    "spellings": {
+        "main": "return require('.src.part').n + require('src/part').n",
+        "src/part": "N = (N or 0) + 1 return { n = N }",
+    },
+    "a circle": {
+        "main": "return require('one').hello()",
+        "one": "return { name = 'one', hello = function() return require('two')() end }",
+        "two": "local one = require('.one') return function() return one.name end",
+    },
+    "a true circle": {
+        "main": "return require('one')",
+        "one": "return require('two')",
+        "two": "return require('one')",
+    },
+    "a value of none": {"main": "return tostring(require('none'))", "none": ""},
+    "a module of its own name": {
+        "main": "return require('.utils').mine",
+        "utils": "return {mine=1}",
+    },
+    "nothing there": {"main": "return require('part')", "part": "return require('zzz.none')"},
+    "of a caller": {"main": "return require('part')", "part": "error('caller', 2)"},
+}
+
+
+def test_programs_of_files_run_in_aos_as_in_ours(
+    tmp_path: Path, wallet: Wallet, modules: Path
+) -> None:
+    cases = []
+    for name, files in PROGRAMS.items():
+        for file, source in files.items():
+            path = tmp_path / name / f"{file}.lua"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        chunk = bundle(tmp_path / name / "main.lua").source.decode()
+        again = "return tostring(require == Before)"
+        cases.append(Case(name, ("Before = require", chunk, chunk, again)))
+    module = (modules / f"{NEWEST}.wasm").read_bytes()
+    ours, theirs = both(tmp_path / "node", wallet, module, cases)
+    assert ours == theirs
+    circle = "files require each other in a circle"
+    said = {
+        name: [line for line in lines if line.startswith(("ok", "failed"))]
+        for name, lines in ours.items()
+    }
+    assert {name: lines[1] for name, lines in said.items()} == {
+        "spellings": "ok: 2",
+        "a circle": "ok: one",
+        "a true circle": f"failed: {circle}: two.lua → one.lua → two.lua",
+        "a value of none": "ok: true",
+        "a module of its own name": "ok: 1",
+        "nothing there": "failed: module 'zzz.none' not found",
+        "of a caller": "failed: caller",
+    }
+    assert {lines[3] for lines in said.values()} == {"ok: true"}
 
 
 def test_the_tables_have_what_is_different() -> None:
