@@ -78,6 +78,19 @@ def check_bundle(
     return sorted(set(found), key=lambda f: (order[f.file], f.line, f.column, f.rule, f.message))
 
 
+def circles_of(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterator[Finding]:
+    """Files that require each other in a circle whatever happens when they run.
+
+    Args:
+        sources: text by name; each is valid Lua.
+        files: which of the sources a module is, by each name that it is required by.
+
+    Raises:
+        LuaSyntaxError: one is no Lua 5.3.
+    """
+    return circles([facts(Text(name, source)) for name, source in sources.items()], files)
+
+
 def _of_one(one: Facts, world: World, is_main: bool) -> Iterator[Finding]:
     yield from names.names(one, world)
     yield from names.own_calls(one, world)

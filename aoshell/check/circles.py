@@ -20,7 +20,7 @@ def circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding]
     Args:
         files: the source that a module is, by name.
     """
-    by_name = {one.text.name: one for one in sources}
+    by_name = {one.text.name: one for one in sources if not _puts_itself(one)}
     edges = {name: _edges(one, files) for name, one in by_name.items()}
     done: set[str] = set()
     for first in edges:
@@ -49,6 +49,12 @@ def _edges(source: Facts, files: Mapping[str, str]) -> Iterator[_Edge]:
     for name, call in source.required():
         if id(call) in sure and name in files:
             yield files[name], call
+
+
+def _puts_itself(source: Facts) -> bool:
+    """Whether a file may put itself into package.loaded before it has run: then it is there."""
+    paths = (*source.writes, *(path for path, _ in source.reads))
+    return any(path[:2] == ("package", "loaded") for path in paths)
 
 
 def _run(block: tree.Block) -> Iterator[tree.Node]:

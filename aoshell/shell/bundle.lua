@@ -2,6 +2,7 @@
 -- Each file is compiled from its own text, so that errors name its lines. No frame of this chunk
 -- is left below the main file, and the environment hides frames of chunks whose names begin with ".".
 local files, named, running, theirs = {}, {}, {}, require
+local circular = false  -- whether files require each other in a circle
 
 -- A function of that line of a file, which calls another one: what the other says of its caller
 -- is where it is required.
@@ -31,14 +32,25 @@ local function keep(names, before, value)
 end
 
 local function start(one)
-  one.state = "runs"
+  local loaded, names, before, value = package.loaded, one.names, {}, nil
+  one.state, one.before = "runs", before
   running[#running + 1] = one
-  local run, names, before, value = compiled(one), one.names, {}, nil
-  for i, name in ipairs(names) do before[i] = package.loaded[name] end
+  for i, name in ipairs(names) do
+    before[i] = loaded[name]
+    if circular then loaded[name] = nil end
+  end
+  local run = compiled(one)
   if one.by then value = caller(one.by, one.line)(run, names[1]) else value = run(names[1]) end
   keep(names, before, value)
   running[#running] = nil
   one.state, one.value, one.source = "done", value, nil
+end
+
+-- A file that failed, the last that runs: all is as before it was started.
+local function give_up()
+  local one = running[#running]
+  for i, name in ipairs(one.names) do package.loaded[name] = one.before[i] end
+  running[#running], one.state = nil, nil
 end
 
 -- The files from that one on, each of which requires the next.
@@ -51,15 +63,15 @@ local function circle(one)
   return "files require each other in a circle: " .. table.concat(steps, " → ")
 end
 
--- `require` while files run that require each other: one that waits for its turn runs at once. If
--- it fails, and that is caught, it waits again.
+-- `require` while files run that require each other. One that waits for its turn runs at once; one
+-- that runs already is there if it has put itself into package.loaded.
 local function ask(name)
   local one = named[name]
-  if one and one.state == "runs" then error(circle(one), 2) end
+  if one and one.state == "runs" and package.loaded[name] == nil then error(circle(one), 2) end
   if one and not one.state then
     local ok, problem = pcall(start, one)
     if not ok then
-      running[#running], one.state = nil, nil
+      give_up()
       error(problem, 0)
     end
   end
@@ -75,8 +87,9 @@ end
 
 local function ended(ok, ...)
   if require == ask then require = theirs end
-  if not ok then error((...), 0) end
-  return ...
+  if ok then return ... end
+  while #running > 0 do give_up() end
+  error((...), 0)
 end
 
 local function file(names, chunk, by, line, source)
@@ -85,13 +98,13 @@ local function file(names, chunk, by, line, source)
   for _, name in ipairs(names) do named[name] = one end
 end
 
-local function main(names, chunk, circular, source)
-  if not circular then
+local function main(names, chunk, in_circles, source)
+  if not in_circles then
     for _, one in ipairs(files) do start(one) end
     return compiled({ chunk = chunk, source = source })()
   end
   file(names, chunk, nil, nil, source)
-  require = ask
+  circular, require = true, ask
   return ended(pcall(all))
 end
 

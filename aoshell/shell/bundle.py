@@ -121,8 +121,11 @@ def _names(call: re.Match[bytes]) -> list[str]:
     return [text(_ESCAPE.sub(lambda code: bytes([int(code[1])]), name)) for name in escaped]
 
 
-def refuse_bad_syntax(bundled: Bundle) -> None:
-    """Raises AoError, stage "load", where a file of the program is no Lua; it names the line."""
+def refuse_unloadable(bundled: Bundle) -> None:
+    """Raises AoError, stage "load", where no process can load a program; it names file and line.
+
+    A file is no Lua, or files require each other in a circle whatever happens when they run.
+    """
     for file in bundled.program.files:
         said = syntax_error(text(file.source))
         if said:
@@ -131,6 +134,13 @@ def refuse_bad_syntax(bundled: Bundle) -> None:
                 stage="load",
                 hint="a module is Lua source or a WASM file",
             )
+    if bundled.program.circular:
+        from aoshell.check.checker import circles_of
+
+        sources = {file.path: file.source for file in bundled.program.files}
+        for found in circles_of(sources, bundled.program.modules):
+            said = f"{found.file}:{found.line}: {found.message}"
+            raise AoError(said, stage="load", hint=found.advice)
 
 
 def quote(source: bytes) -> bytes:

@@ -6,8 +6,9 @@ none, a/b/init.lua is it, as for Lua itself. No name leads out of the folder, un
 there.
 
 Files stand in the order in which aos runs them: depth first, what is required before what requires
-it, by the order of the text. Only names that stand literally in the text count. A module that is no
-file is taken as already there, in the process.
+it, by the order of the text. Those of a circle, which aos cannot load, stand in the order in which
+they are met, as Lua would start them. Only names that stand literally in the text count. A module
+that is no file is taken as already there, in the process.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _LISTED = 10_000  # names in one folder among which a misspelt one is looked for
 _STEP = re.compile(r"[./]+")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class File:
     """A file of a program.
 
@@ -159,23 +160,29 @@ def lines_of(program: Program) -> Iterator[str]:
 
 
 class _Walk:
+    """The search for files, and their order: Tarjan's strongly connected components.
+
+    These come as a depth-first walk leaves them, so that without circles the order is that of aos.
+    """
+
     def __init__(self, root: Path) -> None:
         self._root = root
         self._files: dict[str, File] = {}
+        self._first: dict[str, int] = {}  # in the order in which they are met
+        self._lowest: dict[str, int] = {}  # the first file that it leads back to
+        self._pending: list[File] = []  # whose circle is not known yet
+        self._order: list[File] = []
+        self._circular = False
         self._bytes = self._names = 0
 
     def run(self, main: str) -> Program:
-        order: list[File] = []
-        circular = False
         open_ = [self._open(main)]  # from the main file down to the one that is looked at
-        running = {main}
         while open_:
             file, rest = open_[-1]
             wanted = next(rest, None)
             if wanted is None:
                 open_.pop()
-                running.discard(file.path)
-                order.append(file)
+                self._leave(file, open_[-1][0] if open_ else None)
                 continue
             self._names += 1
             if self._names > MOST_NAMES:
@@ -184,15 +191,31 @@ class _Walk:
             found = self._files.get(path) if path else None
             if path and found is None:
                 open_.append(self._open(path))
-                running.add(path)
                 found = open_[-1][0]
                 found.by, found.line = file.path, wanted.line
-            elif path in running:
-                circular = True
+            elif found is not None and found in self._pending:
+                self._circular = True
+                self._lower(file, self._first[found.path])
             if found is not None and wanted.name not in found.names:
                 found.names.append(wanted.name)
             file.needs.append(Need(wanted.name, found))
-        return Program(self._root, tuple(order), circular)
+        # The main file is the last of its circle, too: the others are there when it runs.
+        main_file = self._files[main]
+        files = [file for file in self._order if file is not main_file]
+        return Program(self._root, (*files, main_file), self._circular)
+
+    def _leave(self, file: File, above: File | None) -> None:
+        """All that a file requires is known. The files of a circle are met at its first one."""
+        lowest = self._lowest[file.path]
+        if above is not None:
+            self._lower(above, lowest)
+        if lowest == self._first[file.path]:
+            at = self._pending.index(file)
+            self._order += self._pending[at:]
+            del self._pending[at:]
+
+    def _lower(self, file: File, first: int) -> None:
+        self._lowest[file.path] = min(self._lowest[file.path], first)
 
     def _open(self, path: str) -> tuple[File, Iterator[Requirement]]:
         """A file, and what it requires, each name once."""
@@ -203,7 +226,9 @@ class _Walk:
         if self._bytes > MOST_BYTES:
             raise _too_much(f"the program's files have more than {MOST_BYTES >> 20} MB together")
         file = File(path, data, _source(data))
+        self._first[path] = self._lowest[path] = len(self._files)
         self._files[path] = file
+        self._pending.append(file)
         names: dict[str, Requirement] = {}
         for wanted in islice(required(text(file.source)), MOST_NAMES + 1):
             names.setdefault(wanted.name, wanted)

@@ -134,14 +134,14 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
 
 def _program(session: Session, path: Path) -> bytes:
     """A module's bytes: WASM as it is, Lua with what it requires."""
-    from aoshell.shell.bundle import bundle, refuse_bad_syntax
+    from aoshell.shell.bundle import bundle, refuse_unloadable
     from aoshell.shell.files import read
 
     data = read(path)
     if data.startswith(b"\0asm"):
         return data
     program = bundle(path)
-    refuse_bad_syntax(program)
+    refuse_unloadable(program)
     for note in program.program.notes:
         session.front.feed(note)
     return program.source

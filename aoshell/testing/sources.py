@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import Bundle, bundle, quote, refuse_bad_syntax
+from aoshell.shell.bundle import Bundle, bundle, quote, refuse_unloadable
 from aoshell.shell.files import read
 
 INLINE = "inline.lua"  # what errors call source that is in no file
@@ -69,5 +69,5 @@ def _file(path: Path) -> Code:
     if path.suffix == ".wasm":
         return Code(read(path), {})
     program = bundled(path)
-    refuse_bad_syntax(program)
+    refuse_unloadable(program)
     return Code(program.source, program.files)

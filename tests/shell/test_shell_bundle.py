@@ -12,7 +12,7 @@ from lupa.lua53 import LuaError, LuaRuntime
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import bundle, literal, quote
+from aoshell.shell.bundle import bundle, literal, quote, refuse_unloadable
 from aoshell.shell.files import read
 from aoshell.shell.lua import without_tail_requires
 from aoshell.shell.program import DRAWN_LEVELS, lines_of
@@ -168,11 +168,11 @@ def test_require_is_as_it_was_behind_a_circle(tmp_path: Path) -> None:
         ({"main": "require('a')", "a": "\nrequire('.a')"}, "a.lua:2: {}: a.lua → a.lua"),
         (
             {"main": "require('a')", "a": "require('b')", "b": "\nlocal x = require('.a')"},
-            "a.lua:1: {}: b.lua → a.lua → b.lua",
+            "b.lua:2: {}: a.lua → b.lua → a.lua",
         ),
         (
             {"main": "require('a')", "a": "require('b')", "b": "require('c')", "c": "require 'a'"},
-            "b.lua:1: {}: c.lua → a.lua → b.lua → c.lua",
+            "c.lua:1: {}: a.lua → b.lua → c.lua → a.lua",
         ),
         ({"main": "require('a')", "a": "return require('main')"}, "main.lua:1: {}: {}"),
     ],
@@ -196,7 +196,60 @@ def test_a_module_that_catches_the_circle_goes_on(tmp_path: Path) -> None:
         b="local ok, why = pcall(function() return (require('a')) end) return tostring(ok) .. why",
     )
     said = run(bundle(main).source).decode()
-    assert said.startswith("falsea.lua:1: ") and said.endswith("circle: b.lua → a.lua → b.lua")
+    assert said.startswith("falseb.lua:1: ") and said.endswith("circle: a.lua → b.lua → a.lua")
+
+
+@pytest.mark.parametrize("where", ["package.loaded['a']", "package.loaded[...]"])
+def test_a_module_that_puts_itself_in_place_first_ends_the_circle(
+    tmp_path: Path, where: str
+) -> None:
+    main = write(
+        tmp_path,
+        main="return require('a').name .. require('b')",
+        a=f"M = M or {{ name = 'A' }} {where} = M M.b = require('b') return M",
+        b="return require('a').name",
+    )
+    program = bundle(main)
+    refuse_unloadable(program)
+    source = quote(program.source)
+    assert run(b"load(%s)() return load(%s)()" % (source, source)) == b"AA"
+
+
+def test_a_circle_that_fails_leaves_the_modules_that_were_there(tmp_path: Path) -> None:
+    main = write(tmp_path, main="return require('a')", a="require('b')", b="require('a')")
+    source = quote(bundle(main).source)
+    kept = b"local l = package.loaded l.a, l.b = 1, 2 pcall(load(%s)) return l.a + l.b" % source
+    assert run(kept) == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"main": "require('a')", "a": "\nlocal a = require('.a')"}, "a.lua:2: .* a.lua → a.lua"),
+        (
+            {
+                "main": "do require('a') end",
+                "a": "return { b = (require('b')).x }",
+                "b": "require 'a'",
+            },
+            "b.lua:1: .* a.lua → b.lua → a.lua",
+        ),
+        ({"main": "require('a')", "a": "function f() require('a') end"}, ""),
+        ({"main": "require('a')", "a": "if x then require('a') end"}, ""),
+        ({"main": "require('a')", "a": "local x = y and require('a')"}, ""),
+        ({"main": "require('a')", "a": "local require = print require('a')"}, ""),
+        ({"main": "x = = 1"}, "main.lua:1: unexpected symbol"),
+    ],
+)
+def test_what_no_process_can_load_is_refused(
+    tmp_path: Path, files: dict[str, str], said: str
+) -> None:
+    program = bundle(write(tmp_path, **files))
+    if said:
+        with pytest.raises(AoError, match=said):
+            refuse_unloadable(program)
+    else:
+        refuse_unloadable(program)
 
 
 def test_long_chains_load(tmp_path: Path) -> None:

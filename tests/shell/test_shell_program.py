@@ -340,12 +340,12 @@ def test_circles(typing: Use, tmp_path: Path) -> None:
         assert "nothing found" in await typed.text(f".check {main}")
         await typed(f".spawn {main} as lazy")
         (tmp_path / "one.lua").write_text("\nlocal two = require('two')\nreturn {}")
-        circle = "files require each other in a circle: two.lua → one.lua → two.lua"
+        circle = "files require each other in a circle: one.lua → two.lua → one.lua"
         seen = await typed.seen(f".load {main}")
-        assert f"one.lua:2: {circle}" in seen and "2 │ local two" in seen
+        assert f"two.lua:1: {circle}" in seen and "1 │ local one" in seen
         assert circle in await typed.error(f".spawn {main} as true")
         (found,) = (await typed.json(f".check {main}"))["value"]
-        assert (found["rule"], found["file"], found["line"]) == ("circle", "one.lua", 2)
+        assert (found["rule"], found["file"], found["line"]) == ("circle", "two.lua", 1)
         assert found["message"] == circle
         assert found["targets"] == ["legacy", "hyperbeam"]
 

@@ -181,7 +181,7 @@ def test_programs_of_files_run_in_aos_as_in_ours(
     assert {name: lines[1] for name, lines in said.items()} == {
         "spellings": "ok: 2",
         "a circle": "ok: one",
-        "a true circle": f"failed: {circle}: two.lua → one.lua → two.lua",
+        "a true circle": f"failed: {circle}: one.lua → two.lua → one.lua",
         "a value of none": "ok: true",
         "a module of its own name": "ok: 1",
         "nothing there": "failed: module 'zzz.none' not found",

@@ -8,7 +8,7 @@ from pathlib import Path
 from aoshell.blueprints import SHIPPED, Facts, Pins, differences, names, path_of
 from aoshell.errors import AoError, Unsupported
 from aoshell.protocol.message import text
-from aoshell.shell.bundle import bundle, refuse_bad_syntax
+from aoshell.shell.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.outcome import Reply, Table
@@ -45,7 +45,7 @@ async def load_blueprint(session: Session, rest: str) -> Reply:
         return _listed(folder, pins)
     name, path = _found(given, folder)
     program = bundle(path)
-    refuse_bad_syntax(program)
+    refuse_unloadable(program)
     facts = Facts.of(program.source)
     origin = "comes with aoshell" if path.parent == SHIPPED else str(path)
     value = {"name": name, "origin": origin, **asdict(facts)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
 from aoshell.protocol.message import text
-from aoshell.shell.bundle import Bundle, bundle, literal, refuse_bad_syntax
+from aoshell.shell.bundle import Bundle, bundle, literal, refuse_unloadable
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.remote import remote
 from aoshell.shell.files import path_of, read
@@ -85,7 +85,7 @@ async def publish(session: Session, rest: str) -> Reply:
     path = path_of(file.strip())
     program = _program(path)
     if isinstance(program, Bundle):
-        refuse_bad_syntax(program)
+        refuse_unloadable(program)
     data = program.source if isinstance(program, Bundle) else program
     store = _made_public if session.remote else _stored_here
     module = await store(session, data, name.strip(), sure)

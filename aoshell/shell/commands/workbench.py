@@ -8,7 +8,7 @@ from pathlib import Path
 from aoshell.errors import UsageError
 from aoshell.nodes.base import ProcessInfo, Workbench, envelope
 from aoshell.protocol.message import Message, Tag, raw
-from aoshell.shell.bundle import bundle, refuse_bad_syntax
+from aoshell.shell.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.errors_view import TYPED
@@ -171,7 +171,7 @@ async def mock(session: Session, rest: str) -> Reply:
     if len(words) != (4 if name else 2):
         raise usage("mock")
     program = bundle(Path(words[1]).expanduser())
-    refuse_bad_syntax(program)
+    refuse_unloadable(program)
     for note in program.program.notes:
         session.front.feed(note)
     info = await bench(session).mock(words[0], program.source, name or f"mock {words[0][:8]}")
