@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from aoshell.check import syntax as tree
 from aoshell.check.facts import Facts
@@ -11,15 +12,22 @@ from aoshell.check.finding import Finding
 # What is not run for certain when a file is loaded, and only then.
 _PERHAPS = (tree.Function, tree.If, tree.While, tree.Repeat, tree.NumericFor, tree.GenericFor)
 
+MOST_CIRCLES = 20  # that are told
+_NAMED = 20  # files of a circle that its message names
+
 _Edge = tuple[str, tree.Call]
 
 
 def circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding]:
-    """One finding for each circle, at the call that closes it.
+    """One finding for each circle, at the call that closes it; not more than MOST_CIRCLES.
 
     Args:
         files: the source that a module is, by name.
     """
+    yield from islice(_circles(sources, files), MOST_CIRCLES)
+
+
+def _circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding]:
     by_name = {one.text.name: one for one in sources if not _puts_itself(one)}
     edges = {name: _edges(one, files) for name, one in by_name.items()}
     done: set[str] = set()
@@ -34,6 +42,8 @@ def circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding]
                 way.pop()
             elif target in names:
                 circle = [*names[names.index(target) :], target]
+                if len(circle) > _NAMED:
+                    circle[_NAMED // 2 : -_NAMED // 2] = ["…"]
                 yield by_name[name].text.finding(
                     "circle", "error", call.at,
                     f"files require each other in a circle: {' → '.join(circle)}",
@@ -58,12 +68,16 @@ def _puts_itself(source: Facts) -> bool:
 
 
 def _run(block: tree.Block) -> Iterator[tree.Node]:
-    pending: list[tree.Node] = [block]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, _PERHAPS) or (
-            isinstance(node, tree.Binary) and node.operator in ("and", "or")
-        ):
-            continue
-        yield node
-        pending.extend(tree.children(node))
+    """What runs for certain: up to where the file may end, or jump, before its last line."""
+    for statement in block.statements:
+        pending: list[tree.Node] = [statement]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, _PERHAPS) or (
+                isinstance(node, tree.Binary) and node.operator in ("and", "or")
+            ):
+                continue
+            yield node
+            pending.extend(tree.children(node))
+        if any(isinstance(node, tree.Return | tree.Goto) for node in tree.walk(statement)):
+            return

@@ -1,14 +1,16 @@
 -- Runs the files of a bundle: what `file` was told of in that order, then the main one.
 -- Each file is compiled from its own text, so that errors name its lines. No frame of this chunk
 -- is left below the main file, and the environment hides frames of chunks whose names begin with ".".
+-- What is called here is taken first: the files may put their own in the place of globals.
+local error, ipairs, load, pcall, rawequal = error, ipairs, load, pcall, rawequal
+local concat, rep, sub = table.concat, string.rep, string.sub
 local files, named, running, theirs = {}, {}, {}, require
 local circular = false  -- whether files require each other in a circle
 
 -- A function of that line of a file, which calls another one: what the other says of its caller
 -- is where it is required.
 local function caller(chunk, line)
-  local text = "local value = (...)(select(2, ...)) return value"
-  return load(("\n"):rep(line - 1) .. text, chunk, "t")
+  return load(rep("\n", line - 1) .. "local value = (...)() return value", chunk, "t")
 end
 
 local function compiled(one)
@@ -40,7 +42,8 @@ local function start(one)
     if circular then loaded[name] = nil end
   end
   local run = compiled(one)
-  if one.by then value = caller(one.by, one.line)(run, names[1]) else value = run(names[1]) end
+  local function call() return run(names[1]) end
+  if one.by then value = caller(one.by, one.line)(call) else value = call() end
   keep(names, before, value)
   running[#running] = nil
   one.state, one.value, one.source = "done", value, nil
@@ -57,17 +60,26 @@ end
 local function circle(one)
   local steps = {}
   for _, other in ipairs(running) do
-    if other == one or #steps > 0 then steps[#steps + 1] = other.chunk:sub(2) end
+    if other == one or #steps > 0 then steps[#steps + 1] = sub(other.chunk, 2) end
   end
-  steps[#steps + 1] = one.chunk:sub(2)
-  return "files require each other in a circle: " .. table.concat(steps, " → ")
+  steps[#steps + 1] = sub(one.chunk, 2)
+  return "files require each other in a circle: " .. concat(steps, " → ")
 end
 
--- `require` while files run that require each other. One that waits for its turn runs at once; one
--- that runs already is there if it has put itself into package.loaded.
+-- Whether a file that runs has put itself into package.loaded; then it is there by all its names.
+local function has_come(one)
+  local loaded, value = package.loaded, nil
+  for _, name in ipairs(one.names) do
+    if value == nil then value = loaded[name] end
+  end
+  for _, name in ipairs(one.names) do loaded[name] = value end
+  return value ~= nil
+end
+
+-- `require` while files run that require each other. One that waits for its turn runs at once.
 local function ask(name)
   local one = named[name]
-  if one and one.state == "runs" and package.loaded[name] == nil then error(circle(one), 2) end
+  if one and one.state == "runs" and not has_come(one) then error(circle(one), 2) end
   if one and not one.state then
     local ok, problem = pcall(start, one)
     if not ok then

@@ -149,8 +149,9 @@ def quote(source: bytes) -> bytes:
     Lua drops a newline right behind the opening bracket, so there is always one. It turns \\r\\n
     into \\n, which counts as one line either way.
     """
+    taken = set(re.findall(rb"\](=*)(?=\])", source + b"]"))
     level = b""
-    while b"]" + level + b"]" in source + b"]" + level:
+    while level in taken:
         level += b"="
     return b"[%s[\n%s]%s]" % (level, source, level)
 

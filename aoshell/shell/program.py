@@ -30,6 +30,7 @@ MOST_FILES = 1_000  # files of one program
 MOST_BYTES = 64 << 20  # bytes of all its files together
 MOST_NAMES = 10_000  # names that its files require, counted once a file
 DRAWN_LEVELS = 24  # levels of the tree that are shown
+_SIMILAR = 20  # names with other capitals that are told
 _LISTED = 10_000  # names in one folder among which a misspelt one is looked for
 
 _STEP = re.compile(r"[./]+")
@@ -107,9 +108,13 @@ class Program:
         ]
         absent = {need.name for file in self.files for need in file.needs if need.file is None}
         folders: dict[Path, dict[str, str]] = {}
-        for name in sorted(absent - AOS_MODULES):
-            if similar := _similar(self.root, name, folders):
-                notes.append(f"module '{name}' has no file: {similar} has other capitals")
+        similar = (
+            (name, _similar(self.root, name, folders)) for name in sorted(absent - AOS_MODULES)
+        )
+        notes += [
+            f"module '{name}' has no file: {file} has other capitals"
+            for name, file in islice((pair for pair in similar if pair[1]), _SIMILAR)
+        ]
         return tuple(notes)
 
 

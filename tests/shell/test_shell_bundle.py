@@ -207,12 +207,23 @@ def test_a_module_that_puts_itself_in_place_first_ends_the_circle(
         tmp_path,
         main="return require('a').name .. require('b')",
         a=f"M = M or {{ name = 'A' }} {where} = M M.b = require('b') return M",
-        b="return require('a').name",
+        b="return require('.a').name",
     )
     program = bundle(main)
     refuse_unloadable(program)
     source = quote(program.source)
     assert run(b"load(%s)() return load(%s)()" % (source, source)) == b"AA"
+
+
+def test_files_may_put_their_own_in_the_place_of_globals(tmp_path: Path) -> None:
+    lost = "load, error, pcall, ipairs, rawequal, select, table, string = nil"
+    main = write(
+        tmp_path,
+        main="require('a') return require('b')()",
+        a=f"{lost} return function() return require('b') end",
+        b="local a = require('a') return function() return 7 end",
+    )
+    assert run(bundle(main).source) == 7
 
 
 def test_a_circle_that_fails_leaves_the_modules_that_were_there(tmp_path: Path) -> None:
@@ -236,6 +247,9 @@ def test_a_circle_that_fails_leaves_the_modules_that_were_there(tmp_path: Path) 
         ),
         ({"main": "require('a')", "a": "function f() require('a') end"}, ""),
         ({"main": "require('a')", "a": "if x then require('a') end"}, ""),
+        ({"main": "require('a')", "a": "if x then return 1 end require('a')"}, ""),
+        ({"main": "require('a')", "a": "goto out do require('a') end ::out::"}, ""),
+        ({"main": "require('a')", "a": "package.loaded.a = 1 require('a')"}, ""),
         ({"main": "require('a')", "a": "local x = y and require('a')"}, ""),
         ({"main": "require('a')", "a": "local require = print require('a')"}, ""),
         ({"main": "x = = 1"}, "main.lua:1: unexpected symbol"),

@@ -94,23 +94,6 @@ def test_tokens_cover_all_but_space_and_comments(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "names"),
-    [
-        ('local x = require("a.b")', ["a.b"]),
-        ("require 'a' require[[b]] require [=[c]=]", ["a", "b", "c"]),
-        ('-- require("a")\n--[[ require("b") ]] x = "require(\'c\')"', []),
-        ("x.require('a') x:require('b') myrequire('c')", []),
-        ('require(name) require("a" .. x)', ["a"]),
-        ('require(".utils") require("../x") require("a/b")', []),
-        ('require("a") require("a")', ["a"]),
-        ('require(--[[x]] "a")', ["a"]),
-    ],
-)
-def test_required(source: str, names: list[str]) -> None:
-    assert lua.required(source) == names
-
-
-@pytest.mark.parametrize(
     ("line", "rest"),
     [
         ("aos> 1+1", "1+1"),
