@@ -59,7 +59,7 @@ def check_bundle(
     for name, source in sources.items():
         text = Text(name, source)
         try:
-            read.append(facts(text))
+            read.append(facts(text, files))
         except LuaSyntaxError as error:
             found.append(_syntax(text, error))
     world = World(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from aoshell.check import syntax as tree
@@ -67,11 +67,13 @@ class Facts:
         values: the expression that a local is set to, where it is set once only.
         calls: (path, call); path is None where the function is no global name or alias of one.
         is_dynamic: globals may come from anywhere (`_G[name] = …`, a metatable of `_G`, `_ENV`).
+        own: modules that are files beside the source, whatever aos has under these names.
     """
 
     text: Text
     main: tree.Function
     lexer: Lexer
+    own: Collection[str] = ()
     reads: list[tuple[Path, tree.Node]] = field(default_factory=list)
     writes: set[Path] = field(default_factory=set)
     tested: set[Path] = field(default_factory=set)
@@ -92,8 +94,18 @@ class Facts:
                     keys.append(key)
                     expression = inner
                 case found:
-                    module = required_as(found)
+                    module = self._required_as(found)
                     return module and (*module, *reversed(keys))
+
+    def _required_as(self, expression: tree.Expression) -> Path | None:
+        """What of aos's a call of `require` gives."""
+        match expression:
+            case tree.Call(
+                function=tree.Name(name="require", local=None),
+                arguments=(tree.Constant(value=str(name)),),
+            ):
+                return None if name in self.own else _MODULES.get(name)
+        return None
 
     def function(self, expression: tree.Expression) -> tree.Function | None:
         """The function that an expression is, as far as can be seen."""
@@ -134,14 +146,17 @@ def _text(expression: tree.Expression) -> str | None:
     )
 
 
-def facts(text: Text) -> Facts:
+def facts(text: Text, own: Collection[str] = ()) -> Facts:
     """What a source does.
+
+    Args:
+        own: modules that are files beside it.
 
     Raises:
         LuaSyntaxError: it is no Lua 5.3.
     """
     main, lexer = parse(text.source)
-    found = Facts(text, main, lexer)
+    found = Facts(text, main, lexer, own)
     nodes = list(tree.walk(main))
     _locals(found, nodes)
     inner: set[int] = set()  # parts of paths that are recorded as a whole
@@ -155,16 +170,6 @@ def bare(expression: tree.Expression) -> tree.Expression:
     while isinstance(expression, tree.Parenthesis):
         expression = expression.inner
     return expression
-
-
-def required_as(expression: tree.Expression) -> Path | None:
-    match expression:
-        case tree.Call(
-            function=tree.Name(name="require", local=None),
-            arguments=(tree.Constant(value=str(name)),),
-        ):
-            return _MODULES.get(name)
-    return None
 
 
 def global_path(expression: tree.Node) -> Path | None:

@@ -14,7 +14,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.testing.answers import Answer, Mail
 from aoshell.testing.identity import Identity
 from aoshell.testing.node import Node, Process
-from aoshell.testing.sources import Source
+from aoshell.testing.sources import Source, refuse_outside, refuse_parts_outside
 
 Asked = Mapping[str, Any]
 _CODE = (".lua", ".wasm")
@@ -154,12 +154,9 @@ class Calls:
             raise AoError(f"{name!r} is no file", stage="load") from error
         if path.suffix not in _CODE:
             raise AoError(f"{name} is no code", stage="load", hint="name a .lua or .wasm file")
-        if not any(path.is_relative_to(root) for root in self._roots):
-            raise AoError(
-                f"{name} is outside of the folder that tests may read",
-                stage="load",
-                hint="start aoshell test in a folder above it",
-            )
+        refuse_outside(name, path, self._roots)
+        if path.suffix == ".lua" and path.is_file():
+            refuse_parts_outside(path, self._roots)
         return path
 
 

@@ -16,7 +16,7 @@ from aoshell.shell.errors_view import view
 from aoshell.testing.calls import Calls
 from aoshell.testing.guest import Guest, Stopped
 from aoshell.testing.opening import Zygotes, open_node
-from aoshell.testing.sources import bundled
+from aoshell.testing.sources import bundled, refuse_parts_outside
 
 SECONDS = 10.0  # that a test may take
 _PATTERNS = ("*_test.lua", "test_*.lua")
@@ -150,6 +150,8 @@ class Runner:
         begin, shown = time.perf_counter(), str(file)
         try:
             program = bundled(file)
+            roots = (file.resolve().parent, *(root.resolve() for root in self._roots))
+            refuse_parts_outside(file, roots)
         except AoError as error:
             yield Outcome(shown, "", "error", 0.0, Failure(f"{error.what}", shown))
             return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aoshell.errors import AoError
 from aoshell.protocol.message import raw
 from aoshell.shell.bundle import Bundle, bundle, quote, refuse_unloadable
 from aoshell.shell.files import read
+from aoshell.shell.program import program
 
 INLINE = "inline.lua"  # what errors call source that is in no file
 WASM = b"\0asm"
@@ -53,21 +56,37 @@ def code(source: Source, folder: Path | None = None) -> Code:
     return Code(wrapped % (quote(data), INLINE.encode()), {INLINE: text})
 
 
+def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
+    """Raises AoError, stage "load", where a file, its links resolved, lies outside of all roots."""
+    if not any(path.resolve().is_relative_to(root) for root in roots):
+        raise AoError(
+            f"{name} is outside of the folder that tests may read",
+            stage="load",
+            hint="start aoshell test in a folder above it",
+        )
+
+
+def refuse_parts_outside(path: Path, roots: Sequence[Path]) -> None:
+    """The same for what a file of Lua requires: a repository may hold links that lead anywhere."""
+    for part in program(path).files[:-1]:
+        refuse_outside(part.path, path.parent / part.path, roots)
+
+
 def bundled(path: Path) -> Bundle:
     """The program of a file; what its author may not expect of it is a UserWarning.
 
     Raises:
         AoError: stage "load".
     """
-    program = bundle(path)
-    for note in program.program.notes:
+    found = bundle(path)
+    for note in found.program.notes:
         warnings.warn(note, stacklevel=2)
-    return program
+    return found
 
 
 def _file(path: Path) -> Code:
     if path.suffix == ".wasm":
         return Code(read(path), {})
-    program = bundled(path)
-    refuse_unloadable(program)
-    return Code(program.source, program.files)
+    found = bundled(path)
+    refuse_unloadable(found)
+    return Code(found.source, found.files)

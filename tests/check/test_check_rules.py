@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.check import TARGETS, Finding, check, check_bundle
+from aoshell.check.circles import MOST_CIRCLES
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = [
@@ -348,3 +349,41 @@ def test_torn_rules_never_break(data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, min(len(first), 300)))
     for target in TARGETS:
         check((first[:cut] + second).encode(), "x", target)
+
+
+def test_a_file_that_takes_the_place_of_aos_module_is_judged_by_itself() -> None:
+    main = b"""local ao, process = require("ao"), require(".process")
+    ao.send({ Target = "x", Amount = 1 }) process.drop("x") require(".process").waits()"""
+    rules = {found.rule for found in check_bundle({"main.lua": main}, "legacy")}
+    assert rules == {"tag-value", "only-here"}
+    sources = {"ao.lua": b"return {}", "process.lua": b"return {}", "main.lua": main}
+    assert not check_bundle(sources, "legacy", files={"ao": "ao.lua", ".process": "process.lua"})
+
+
+def test_circles_are_found_in_what_runs_for_certain() -> None:
+    sources = {
+        "a.lua": b"local b = require('b')",
+        "b.lua": b"\nreturn require('.a')",
+        "main.lua": b"",
+    }
+    files = {"a": "a.lua", ".a": "a.lua", "b": "b.lua"}
+    (found,) = check_bundle(sources, "hyperbeam", files=files)
+    assert (found.rule, found.severity, found.file, found.line) == ("circle", "error", "b.lua", 2)
+    assert found.message.endswith(": a.lua → b.lua → a.lua")
+    sources["a.lua"] = b"function f() return require('b') end"
+    assert not check_bundle(sources, "hyperbeam", files=files)
+
+
+def test_of_many_circles_few_are_told() -> None:
+    names = [f"m{n}" for n in range(60)]
+    text = " ".join(f"require('{name}')" for name in names).encode()
+    found = check_bundle(
+        {f"{name}.lua": text for name in names}, "legacy", files={n: f"{n}.lua" for n in names}
+    )
+    assert len(found) == MOST_CIRCLES and max(len(one.message) for one in found) < 300
+
+
+@pytest.mark.parametrize("source", ["require(name)", "pcall(require, 'x' .. y)", "require(f())"])
+def test_computed_names_are_told(source: str) -> None:
+    found = check_bundle({"main.lua": b"local name, y, f = ... " + source.encode()}, "legacy")
+    assert [(one.rule, one.severity) for one in found] == [("module", "note")]

@@ -277,6 +277,24 @@ def test_files_elsewhere_are_not_read(run: Run, tmp_path: Path, name: str) -> No
     assert "outside of the folder" in text or "is no" in text
 
 
+def test_links_that_lead_elsewhere_are_not_required(run: Run, tmp_path: Path) -> None:
+    """By a process's file, and by the test's own."""
+    secret = tmp_path.parent / "secret_part.lua"
+    secret.write_text("return SECRET = 1")
+    (tmp_path / "link.lua").symlink_to(secret)
+    (tmp_path / "near.lua").symlink_to(tmp_path / "echo.lua")
+    (tmp_path / "main.lua").write_text("require('link')")
+    try:
+        text = failure(run, 't:spawn("main.lua")')["text"]
+        (outcome,) = run(source="require('link')")
+    finally:
+        secret.unlink()
+    for said in (text, outcome["failure"]["text"]):
+        assert "link.lua is outside of the folder" in said and "SECRET" not in said
+    (tmp_path / "main.lua").write_text("require('near')")
+    passes(run, 't:spawn("main.lua")')
+
+
 @pytest.mark.parametrize(
     ("body", "text"),
     [
