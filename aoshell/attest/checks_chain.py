@@ -144,7 +144,9 @@ def _out_of_date(case: Case, one: Certificate) -> EvidenceError | None:
         what = f"{one.common_name} is valid from {_day(one.not_before)} only"
     if case.is_theirs(one):
         return EvidenceError(error, what)
-    return Inconclusive(error, what, "give one that is valid, or say with --at when the report was")
+    return Inconclusive(
+        error, what, "give one that is valid then, or say with --at which time counts"
+    )
 
 
 def _day(at: int) -> str:
