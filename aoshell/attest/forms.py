@@ -94,6 +94,8 @@ def describe(data: bytes) -> str:
     for beginning, name in _BINARY.items():
         if text.startswith(beginning):
             return name
+    if _is_old_sev(text):
+        return "a certificate in AMD's older SEV format, where X.509 is due"
     if _PROTO.match(text):
         return "a protobuf, perhaps of go-sev-guest"
     return _describe_text(text) if _is_text(text[:_SHOWN]) else f"{len(text)} {UNKNOWN}"
@@ -119,6 +121,12 @@ def _is_text(beginning: bytes) -> bool:
             return False
         characters = beginning[: error.start].decode("utf-8")
     return all(one.isprintable() or one.isspace() for one in characters)
+
+
+def _is_old_sev(data: bytes) -> bool:
+    """Whether this is an ASK or ARK as AMD hands them out for SEV before SNP (AMD 55766)."""
+    version, modulus = (int.from_bytes(data[at : at + 4], "little") for at in (0x00, 0x3C))
+    return version == 1 and modulus in (2048, 4096)
 
 
 def is_der(data: bytes) -> bool:

@@ -208,16 +208,22 @@ def _describe(data: bytes) -> str:
 def bundle(contents: Iterable[bytes]) -> bytes:
     """Files of any form in one, as PEM. What cannot be read becomes a block that cannot be read:
     it is for who uses the bundle to say so."""
-    blocks = []
+    found: list[bytes] = []
     for content in contents:
         try:
-            found = values(content, "")
+            found += values(content, "")
         except EvidenceError:
-            found = [content]
-        blocks += [base64.encodebytes(octets) for octets in found]
-    return b"".join(
-        b"-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n" % block for block in blocks
-    )
+            found.append(content)
+    return b"".join(map(_armoured, found))
+
+
+def _armoured(octets: bytes) -> bytes:
+    try:
+        kind = b"CERTIFICATE" if isinstance(_parse(octets, ""), Certificate) else b"X509 CRL"
+    except EvidenceError:
+        kind = b"CERTIFICATE"
+    body = base64.encodebytes(octets)
+    return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (kind, body, kind)
 
 
 def _refuse(what: str, why: str) -> EvidenceError:

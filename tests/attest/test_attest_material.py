@@ -253,6 +253,9 @@ NAMES: dict[str, Callable[[Sample], bytes]] = {
     "PEM (CERTIFICATE) without its end": lambda good: pem(good.vek)[:900],
     "cut off": lambda good: good.vek[:900],
     "a report": lambda good: good.report,
+    "AMD's older SEV format": lambda _: (
+        b"\1\0\0\0".ljust(0x38, b"\0") + b"\0\x10\0\0" * 2 + bytes(1536)
+    ),
     "a gzip archive": lambda _: b"\x1f\x8b\x08\0" + bytes(40),
     "an Erlang term": lambda _: b"#{\n<<'a'>> => 1}",
     "4 bytes of no form that is known here": lambda _: b"\0\1\2\3",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import calendar
 import json
 import re
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from aoshell.attest.check import Case
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Answer, Collateral, Evidence, load
 from aoshell.attest.jsonreport import to_bytes
+from aoshell.attest.material import bundle
 from aoshell.attest.measurement import LocalHashes, measure
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
@@ -110,6 +113,24 @@ def test_policy(snp: Path, name: str) -> None:
     if wanted.startswith("accept"):
         without = verdict_of(snp, name, replace(policy, revocation=True))
         assert (without.verdict, without.errors) == ("INCONCLUSIVE", ("CRL_UNAVAILABLE",))
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_forms_do_not_change_a_verdict(snp: Path, name: str) -> None:
+    """Genuine evidence in each order and company: all roots of all products in one file."""
+    known, report = collateral(snp, name), (snp / name / "report.bin").read_bytes()
+    roots = [path.read_bytes() for path in sorted((snp / "roots").glob("*.pem"))]
+    header = struct.pack("<II24x", 0, len(report)) + report
+    as_it_is = verdict_of(snp, name)
+    for chain in (bundle(roots), bundle(roots[::-1])):
+        for found in (Collateral(known.vek, chain), Collateral(bundle([chain, known.vek]))):
+            for written in (report, header, report.hex().encode(), base64.b64encode(header)):
+                verdict = verify(load(written), found, NO_CRL, AT)
+                assert (verdict.verdict, verdict.errors) == (as_it_is.verdict, as_it_is.errors)
+                assert verdict.evidence_id == as_it_is.evidence_id
+    kept = replace(load(report), collateral=Collateral(bundle([*roots, known.vek])))
+    verdict = verify(kept, Collateral(), NO_CRL, AT)
+    assert (verdict.verdict, verdict.errors) == (as_it_is.verdict, as_it_is.errors)
 
 
 def test_the_vlek_within_its_time(snp: Path) -> None:
