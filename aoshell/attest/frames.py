@@ -89,7 +89,7 @@ def _frame(data: bytes) -> Framed | None:
         return Framed(data)
     if data.startswith(_HCL_MAGIC):
         return Framed(_from_hcl(data), form="in Azure's HCL frame")
-    if len(data) > SIZE and tables.looks_like(data[SIZE : SIZE + 24]):
+    if len(data) > SIZE and tables.looks_like(data[SIZE:]):
         return Framed(data[:SIZE], table=data[SIZE:])
     if len(data) in (_HEADER.size + SIZE, _IOCTL):
         return _from_ioctl(data)

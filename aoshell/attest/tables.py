@@ -25,8 +25,13 @@ _NAMES = {
 
 
 def looks_like(data: bytes) -> bool:
-    """Whether a table seems to begin here."""
-    return len(data) >= _ENTRY.size and UUID(bytes=bytes(data[:16])) in _NAMES
+    """Whether a table seems to begin here: with an entry that is known, or with another one (a host
+    may say more than certificates) that points at something behind the table's end."""
+    if len(data) < _ENTRY.size:
+        return False
+    guid, offset, length = _ENTRY.unpack_from(data)
+    points = 2 * _ENTRY.size <= offset < offset + length <= len(data)
+    return UUID(bytes=guid) in _NAMES or (any(guid) and points)
 
 
 def parse(data: bytes) -> dict[str, bytes]:

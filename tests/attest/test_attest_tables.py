@@ -6,12 +6,13 @@ import struct
 from uuid import UUID
 
 import pytest
-from amd import Line, Sample
+from amd import Amd, Line, Sample
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import load
+from aoshell.attest.policy import Policy
 from aoshell.attest.tables import LARGEST, parse
 
 VCEK = UUID("63da758d-e664-4564-adc5-f4b93be8accd")
@@ -39,6 +40,29 @@ def test_a_report_with_all_that_it_takes(milan: Line, good: Sample) -> None:
     verdict = alone.verify(evidence=load(data))
     assert verdict.verdict == "PASS"
     assert verdict.check("certificate-table").detail == "holds ARK, ASK, CRL, VCEK"
+
+
+def test_a_host_may_say_more_than_certificates(milan: Line, good: Sample) -> None:
+    """Google's hosts tell of their platform, perhaps in the first entry."""
+    entries = ((OTHER, b"a platform"), (VCEK, good.vek), (ASK, milan.ask), (ARK, milan.ark))
+    alone = good.but(vek=b"", chain=b"")
+    assert alone.verify(evidence=load(good.report + table(*entries))).verdict == "PASS"
+    assert good.but(vek=table(*entries), chain=b"").verify().verdict == "PASS"
+
+
+def test_a_table_of_a_providers_key(amd: Amd) -> None:
+    """With the ASVK in the place of the ASK, and a chip's certificate besides."""
+    line, sample = amd.milan, amd.milan.sample(vlek=True)
+    entries = (
+        (VCEK, line.vek_draft().der()),
+        (VLEK, sample.vek),
+        (ASK, line.asvk),
+        (ARK, line.ark),
+    )
+    verdict = sample.but(vek=b"", chain=b"").verify(
+        Policy(vlek=True), evidence=load(sample.report + table(*entries))
+    )
+    assert verdict.verdict == "PASS"
 
 
 def test_what_the_user_gives_comes_first(milan: Line, good: Sample) -> None:
