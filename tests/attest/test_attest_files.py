@@ -153,6 +153,17 @@ def test_what_came_with_the_evidence_is_evidence(
     assert command(kept, *measured, own, command.files[part]).code == 0
 
 
+def test_a_kept_answer_can_be_kept_again(command: Command, milan: Line, wallet: Wallet) -> None:
+    """With what came along in it, and what the user gave in its place."""
+    node = SimulatedNode(wallet, milan)
+    came = Collateral(node.sample.vek, node.sample.chain, milan.crl(next_update=NOW - 1))
+    kept = command.file("kept", save(node.evidence("c" * 43), came))
+    again = str(command.folder / "again")
+    measured = ["--measurement", node.sample.report[144:192].hex()]
+    assert command(kept, *measured, "--crl", command.files["crl"], "--save", again).code == 0
+    assert command(again, *measured).code == 0
+
+
 # --- one file, or a folder
 
 
@@ -229,6 +240,15 @@ def test_what_a_file_lacks_is_asked_for(milan: Line, good: Sample) -> None:
         found = gathered(server, good, Collateral(good.vek, pem(one), good.crl))
         assert (found.problems, server.asked) == ((), [paths(milan)[0]])
         assert good.but(chain=found.collateral.chain).verify().verdict == "PASS"
+
+
+def test_what_is_asked_for_comes_to_what_the_user_gave(milan: Line, good: Sample) -> None:
+    """The chip's certificate stands in the file for the chain, and the root is missing there."""
+    server = fake(milan, good)
+    have = Collateral(chain=pem(good.vek, milan.ask), crl=good.crl)
+    found = gathered(server, good, have)
+    assert (found.problems, server.asked) == ((), [paths(milan)[0]])
+    assert good.but(vek=b"", chain=found.collateral.chain).verify().verdict == "PASS"
 
 
 def test_a_chain_for_another_product_is_not_replaced_silently(amd: Amd, good: Sample) -> None:
