@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from aoshell.attest import frames
+from aoshell.attest import forms, frames
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.jsonreport import read_object
 
@@ -116,13 +116,14 @@ class Evidence:
 
 def load(data: bytes) -> Evidence:
     """The evidence in a file. Raises nothing."""
-    beginning = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+    text = forms.plain(data)[:64]
+    beginning = text.lstrip(b" \t\r\n")
     if _KEPT.match(beginning) and len(data) <= LARGEST:
         try:
             return _kept(read_object(data, LARGEST))
         except EvidenceError as fault:
             return Evidence(fault=fault)
-    if beginning[:1] in (b"{", b"[", b'"') and b"\0" not in data[:64]:
+    if beginning[:1] in (b"{", b"[", b'"') and b"\0" not in text:
         return Evidence(text=data)
     try:
         found = frames.read(data)

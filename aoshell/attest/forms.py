@@ -14,26 +14,27 @@ from aoshell.protocol.encoding import brief
 
 LARGEST_TEXT = 1 << 20  # bytes of text that are decoded from hexadecimal or base64
 UNKNOWN = "bytes of no form that is known here"
-_SHOWN = 160  # bytes of a text that are looked at to quote its beginning
+_SHOWN = 160  # bytes of a text's beginning by which it is named
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
-_HEX = re.compile(rb"\s*(?:0[xX])?([0-9a-fA-F\s]+)")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*|[A-Za-z0-9_\-\s]+={0,2}\s*")
+# Of a text without blanks around it: what could be taken in two ways would take forever to refuse.
+_HEX = re.compile(rb"(?:0[xX])?([0-9a-fA-F\s]+)")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}|[A-Za-z0-9_\-\s]+={0,2}")
 _PROTO = re.compile(rb"\x0a[\x80-\xff]{1,2}[\x01-\x7f]\x08[\x01-\x7f]", re.DOTALL)
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _TEXTS = {
-    re.compile(rb"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE): "an HTML page",
-    re.compile(rb"\s*<"): "XML, or another text with tags",
-    re.compile(rb"\s*#\{\s*<<"): "an Erlang term",
-    re.compile(rb"\s*report\s*:?\s*\{\s*version:"): "a textproto of go-sev-guest",
+    re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE): "an HTML page",
+    re.compile(rb"<"): "XML, or another text with tags",
+    re.compile(rb"#\{\s*<<"): "an Erlang term",
+    re.compile(rb"report:? ?\{\s*version:"): "a textproto of go-sev-guest",
     re.compile(
         rb"[0-9a-fA-F]{6,16}:?\s+(?:[0-9a-fA-F]{2,8}\s+){4}"
     ): "a hex dump with offsets (`xxd -p` writes one that is read)",
-    re.compile(rb"\s*[\[{]"): "JSON",
+    re.compile(rb"[\[{]"): "JSON",
     re.compile(
-        rb"(?:#[^\n]*\n|\s)*[a-zA-Z0-9][!-9;-~]*: "
+        rb"(?:#[^\n]*\n)*[a-zA-Z0-9][!-9;-~]*: "
     ): "text of keys and values, as HyperBEAM's flat codec writes it",
 }
 
@@ -63,6 +64,7 @@ def decoded(text: bytes) -> tuple[bytes, str]:
     neither from its beginning to its end."""
     if len(text) > LARGEST_TEXT:
         return b"", ""
+    text = text.strip()
     if found := _HEX.fullmatch(text):
         digits = b"".join(found[1].split())
         whole = digits and len(digits) % 2 == 0
@@ -106,10 +108,11 @@ def _describe_text(text: bytes) -> str:
         kind = found[1].decode("ascii")
         ended = b"-----END " + found[1] + b"-----" in text
         return f"PEM ({kind})" if ended else f"PEM ({kind}) without its end"
+    beginning = text.lstrip()[:_SHOWN]
     for form, name in _TEXTS.items():
-        if form.match(text):
+        if form.match(beginning):
             return name
-    return f"text: {brief(' '.join(text[:_SHOWN].decode('utf-8', 'ignore').split()))}"
+    return f"text: {brief(' '.join(beginning.decode('utf-8', 'ignore').split()))}"
 
 
 def _is_text(beginning: bytes) -> bool:

@@ -26,11 +26,13 @@ from aoshell.attest.report import SIZE
 LARGEST_FRAME = 64 << 10  # bytes of a frame of Azure's; those seen have 2600
 LEAST = 64  # bytes that a text must write down to be taken for a report that was cut
 
+_HINT = "docs/attest.md lists the forms that are read"
+
 _HEADER = struct.Struct("<II24s")  # status, size of the report, reserved
-_IOCTL = 4000  # bytes of the answer in linux/sev-guest.h
+_ANSWERS = (_HEADER.size + SIZE, 4000)  # bytes: alone, and in linux/sev-guest.h
 
 _HCL_MAGIC = b"HCLA"
-_HCL_HEADER = 32  # bytes: signature, version, sizes, all but these two for the host alone
+_HCL_HEADER = 32  # bytes: magic, version, and what is for the host alone
 _HCL_VERSIONS = (1, 2)
 _HCL_DATA = struct.Struct("<IIIII")  # size, version, kind of report, hash, size of the runtime data
 _HCL_SNP = 2
@@ -80,9 +82,6 @@ def read(data: bytes) -> Framed:
     raise EvidenceError("REPORT_FORM", f"this is no report that can be read but {what}", _HINT)
 
 
-_HINT = "docs/attest.md lists the forms that are read"
-
-
 def _frame(data: bytes) -> Framed | None:
     """A report with what may be around it; None where it is none of these."""
     if len(data) == SIZE:
@@ -91,21 +90,31 @@ def _frame(data: bytes) -> Framed | None:
         return Framed(_from_hcl(data), form="in Azure's HCL frame")
     if len(data) > SIZE and tables.looks_like(data[SIZE:]):
         return Framed(data[:SIZE], table=data[SIZE:])
-    if len(data) in (_HEADER.size + SIZE, _IOCTL):
-        return _from_ioctl(data)
-    return None
+    return _from_firmware(data)
 
 
-def _from_ioctl(data: bytes) -> Framed | None:
-    """What the firmware answered. The size is 0 where a tool has left the header empty."""
-    status, size, reserved = _HEADER.unpack_from(data)
-    rest = data[_HEADER.size :]
-    if any(reserved) or any(rest[SIZE:]) or size not in (0, SIZE):
+def _from_firmware(data: bytes) -> Framed | None:
+    """What the firmware answered; None where the data do not begin like that. The size is 0 where a
+    tool has left the header empty: then only the length tells.
+
+    Raises:
+        EvidenceError: REPORT_FORM.
+    """
+    if len(data) < _HEADER.size:
         return None
+    status, size, reserved = _HEADER.unpack_from(data)
+    due = len(data) in _ANSWERS
+    if any(reserved) or not (size == SIZE or (size == 0 and due)):
+        return None
+    rest = data[_HEADER.size :]
     if status:
         what = f"the firmware gave no report but the status {status:#x}"
-        raise EvidenceError("REPORT_FORM", what)
-    return Framed(rest[:SIZE], form="behind the header of the firmware's answer")
+    elif not due or any(rest[SIZE:]):
+        what = f"an answer of the firmware in {len(data)} bytes, not {_ANSWERS[0]}, nor "
+        what += f"{_ANSWERS[1]} that are zero to the end"
+    else:
+        return Framed(rest[:SIZE], form="behind the header of the firmware's answer")
+    raise EvidenceError("REPORT_FORM", what, _HINT)
 
 
 def _from_hcl(data: bytes) -> bytes:

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from report_json import version_5
 from test_attest_tables import ARK, ASK, CRL, VCEK, table
 
+from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import load
 from aoshell.attest.frames import LARGEST_FRAME
+from aoshell.attest.material import read
 
 SIZE = 1184
 RUNTIME = json.dumps({"keys": [], "user-data": "00" * 64}).encode()
@@ -140,6 +142,14 @@ def test_a_report_that_holds_text_is_read_as_bytes(milan: Line, good: Sample, te
 
 REFUSED: dict[str, tuple[Callable[[Line], bytes], str]] = {
     "no report": (lambda m: header(0x16) + m.report(), "status 0x16"),
+    "an answer in a page": (
+        lambda m: (header() + m.report()).ljust(4096, b"\0"),
+        "4096 bytes, not",
+    ),
+    "an answer, more behind": (
+        lambda m: (header() + m.report()).ljust(3999, b"\0") + b"x",
+        "zero to the end",
+    ),
     "HCL of TDX": (lambda m: hcl(vouching(m), kind=4), "a report of kind 4"),
     "HCL, other data": (lambda m: hcl(m.report()), "not those that the report vouches for"),
     "HCL, version 3": (lambda m: hcl(vouching(m), version=3), "version 3"),
@@ -179,7 +189,7 @@ def test_other_forms_are_refused_by_name(milan: Line, good: Sample, kind: str) -
 
 
 def test_a_report_of_another_size_says_how_it_came(good: Sample) -> None:
-    for cut in (good.report[:-1], good.report + b"\0", header() + good.report + b"\1"):
+    for cut in (good.report[:-1], good.report + b"\0", good.report[100:]):
         for text, told in (("hexadecimal", "in hexadecimal"), ("base64url", "in base64")):
             result = good.verify(evidence=load(TEXTS[text](cut))).check("report-size")
             assert result.error == "REPORT_SIZE"
@@ -211,6 +221,19 @@ STRICT: dict[str, Callable[[bytes], bytes]] = {
 def test_forms_are_told_strictly(good: Sample, form: str) -> None:
     verdict = good.verify(evidence=load(STRICT[form](good.report)))
     assert verdict.verdict == "FAIL" and verdict.error in ("REPORT_SIZE", "REPORT_FORM")
+
+
+BLANKS = b" \n" * 100_000
+
+
+@pytest.mark.parametrize("begin", [b"", b"0x", b"report", b"a: ", b"#", b"{", b"-----BEGIN X-----"])
+@pytest.mark.parametrize("end", [b"", b"?", b"==\n=", b"/", b"}", b"\1"])
+def test_long_texts_are_refused_at_once(good: Sample, begin: bytes, end: bytes) -> None:
+    """None of them can be taken apart in so many ways that it would not end."""
+    for data in (begin + BLANKS + end, BLANKS + begin + BLANKS + end, begin + b"a/" * 99_999 + end):
+        assert good.verify(evidence=load(data)).verdict == "FAIL"
+        with pytest.raises(EvidenceError):
+            read(data, "it")
 
 
 EDITS = st.lists(

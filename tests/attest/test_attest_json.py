@@ -115,6 +115,7 @@ TEXTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "two": (lambda text: text + text, "JSON_SYNTAX"),
     "no UTF-8": (lambda text: text[:-1] + b',"\xff":1}', "JSON_SYNTAX"),
     "UTF-16": (lambda text: text.decode().encode("utf-16-le"), "REPORT_SIZE"),
+    "UTF-16 that says so": (lambda text: text.decode().encode("utf-16"), "JSON_SYNTAX"),
     "array": (lambda text: b"[" + text + b"]", "JSON_TYPE"),
     "string": (lambda text: b'"' + base64.b64encode(text) + b'"', "JSON_TYPE"),
     "deep arrays": (lambda _text: b"[" * 10_000, "JSON_LIMIT"),
