@@ -59,19 +59,20 @@ def read(data: bytes, what: str) -> Material:
     Raises:
         EvidenceError: CERT_PARSE, there are none that could be taken apart, or too many.
     """
-    found: list[Certificate] = []
-    crls: list[Crl] = []
+    found: list[Certificate | Crl] = []
     faults: list[EvidenceError] = []
     for octets in values(data, what):
         try:
-            one = _parse(octets, what)
+            found.append(_parse(octets, what))
         except EvidenceError as fault:
             faults.append(fault)
-        else:
-            found.append(one) if isinstance(one, Certificate) else crls.append(one)
-    if faults and not found and not crls:
+    if faults and not found:
         raise faults[0]
-    return Material(tuple(found), tuple(crls), tuple(faults))
+    return Material(
+        tuple(one for one in found if isinstance(one, Certificate)),
+        tuple(one for one in found if isinstance(one, Crl)),
+        tuple(faults),
+    )
 
 
 def _parse(octets: bytes, what: str) -> Certificate | Crl:
@@ -93,12 +94,14 @@ def values(data: bytes, what: str) -> list[bytes]:
     """
     if len(data) > LARGEST:
         raise _refuse(what, f"has more than {LARGEST} bytes")
-    found = list(dict.fromkeys(_values(forms.plain(data), what)))
+    found: dict[bytes, None] = {}
+    for octets in _values(forms.plain(data), what):
+        found[octets] = None
+        if len(found) > MOST:
+            raise _refuse(what, f"has more than {MOST} certificates and CRLs in it")
     if not found:
         raise _refuse(what, "has no certificate in it")
-    if len(found) > MOST:
-        raise _refuse(what, f"has {len(found)} certificates and CRLs, at most {MOST} are read")
-    return found
+    return [*found]
 
 
 def _values(data: bytes, what: str) -> Iterator[bytes]:

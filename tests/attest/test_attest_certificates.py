@@ -309,49 +309,6 @@ def test_chain(amd: Amd, good: Sample, fault: str, came: bool) -> None:
     assert judged(good.but(chain=pem(*make(amd))), came) == due(error, came)
 
 
-# Certificates of AMD's which are not those that are due, and what is said where the verifier has
-# them; and where they came with the evidence.
-OTHERS: dict[str, tuple[Callable[[Amd], tuple[bytes, ...]], str, str]] = {
-    "ASVK for ASK": (
-        lambda a: (a.milan.asvk, a.milan.ark),
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-    ),
-    "Genoa's ARK": (
-        lambda a: (a.milan.ask, a.genoa.ark),
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-        "FAIL ROOT_NOT_PINNED",
-    ),
-    "Genoa's ASK": (
-        lambda a: (a.genoa.ask, a.milan.ark),
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-    ),
-    "Genoa's": (
-        lambda a: (a.genoa.ask, a.genoa.ark),
-        "INCONCLUSIVE ROOT_NOT_PINNED",
-        "FAIL ROOT_NOT_PINNED",
-    ),
-    "the root alone": (
-        lambda a: (a.milan.ark, a.milan.ark),
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-    ),
-    "ASK alone": (
-        lambda a: (a.milan.ask,),
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-        "INCONCLUSIVE CHAIN_UNAVAILABLE",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", OTHERS)
-def test_a_chain_of_other_certificates(amd: Amd, good: Sample, kind: str) -> None:
-    make, ours, theirs = OTHERS[kind]
-    sample = good.but(chain=pem(*make(amd)))
-    assert [" ".join(judged(sample, came)) for came in (False, True)] == [ours, theirs]
-
-
 def pinned(sample: Sample, line: Line, ark: Draft, **parts: object) -> Sample:
     """A sample whose root is another, yet trusted."""
     der = ark.der()

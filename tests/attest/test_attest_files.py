@@ -13,10 +13,12 @@ from attest_node import SimulatedNode
 from der_writer import NOW, pem
 from test_attest_command import Command
 from test_attest_kds import FakeKds, fake, paths
+from test_attest_tables import VLEK, table
 
 from aoshell.attest.evidence import Collateral, Evidence, load, save
 from aoshell.attest.kds import Gathered
 from aoshell.attest.material import LARGEST, bundle
+from aoshell.attest.policy import Policy
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation.files import MOST_FILES
 
@@ -270,6 +272,17 @@ def test_a_list_that_came_along_and_is_old_is_asked_for_again(milan: Line, good:
     mine = Collateral(crl=old)
     server.asked.clear()
     assert gathered(server, good, mine, came) == Gathered(mine, ()) and server.asked == []
+
+
+def test_what_a_host_hands_out_is_not_asked_for_but_what_it_lacks(amd: Amd) -> None:
+    """A provider's certificate comes from its host alone: the rest is AMD's to give."""
+    sample = amd.milan.sample(vlek=True)
+    server = FakeKds({"/vlek/v1/Milan/cert_chain": sample.chain, "/vlek/v1/Milan/crl": sample.crl})
+    evidence = load(sample.report + table((VLEK, sample.vek)))
+    found = asyncio.run(server.kds(None, sample).gather(evidence, Collateral(), NOW))
+    assert found == Gathered(Collateral(chain=sample.chain, crl=sample.crl), ())
+    alone = sample.but(vek=b"")
+    assert alone.verify(Policy(vlek=True), evidence=evidence).verdict == "PASS"
 
 
 def test_the_service_may_answer_in_any_order(milan: Line, good: Sample) -> None:
