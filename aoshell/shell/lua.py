@@ -7,10 +7,10 @@ here executes; code runs in a node's worker only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from aoshell.protocol.message import raw, text
 
@@ -30,8 +30,20 @@ _TOKEN = re.compile(
 )
 # Which group matched last: the ones inside of another stand for it.
 _KINDS = {"c": "comment", "s": "string", "body": "string", "long": "string"}
-_TAIL = re.compile(r"\breturn\s+require\b")
-_BEHIND_RETURN = frozenset(("end", "else", "elseif", "until", ";"))
+# `require` where it is code: comments and strings are matched first, and passed over.
+_REQUIRE = re.compile(
+    r"""
+      --\[(?P<c>=*)\[ .*? (?:\](?P=c)\]|\Z) | --[^\n]*
+    | \[(?P<s>=*)\[ .*? (?:\](?P=s)\]|\Z)
+    | "(?:\\.|[^"\\\n])*(?:"|$|\Z) | '(?:\\.|[^'\\\n])*(?:'|$|\Z)
+    | (?P<require> (?<![A-Za-z0-9_]) require (?![A-Za-z0-9_]) )
+    """,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+_BEFORE = re.compile(r"(?:(?<![.:])(?P<index>[.:])|(?<![\w.:])return)\s*\Z")
+_LOOKED_BACK = 64  # characters before `require`
+_LONGEST_CALL = 64  # tokens; a longer one is computed
+_BEHIND_RETURN = frozenset(("end", "else", "elseif", "until", ";", ""))
 _BREAK = re.compile(r"\r\n|\n\r|\n|\r")
 # A module's name: at most 255 printable characters, as many as file systems take for one file.
 _MODULE_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}\Z")
@@ -48,10 +60,18 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A module's name, as a text has it behind `require`, and the line from 1."""
+    """A call of `require` in a text.
 
-    name: str
+    Attributes:
+        name: of the module, as the text has it; None where it is computed.
+        line: from 1.
+        start, end: offsets of a call in `return require(…)`; end is -1 for all others.
+    """
+
+    name: str | None
     line: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +87,12 @@ class Verdict:
     error: str
 
 
-def tokens(source: str) -> Iterator[Token]:
-    """The tokens of a text, valid or not; long strings have the kind "string" as well."""
-    for match in _TOKEN.finditer(source):
+_END = Token("end", "", 0)
+
+
+def tokens(source: str, start: int = 0) -> Iterator[Token]:
+    """The tokens of a text from a place on, valid or not; long strings are strings as well."""
+    for match in _TOKEN.finditer(source, start):
         kind = _KINDS.get(match.lastgroup or "other", match.lastgroup or "other")
         if kind not in ("comment", "space"):
             yield Token(kind, match.group(), match.start())
@@ -84,56 +107,45 @@ def pieces(source: str) -> Iterator[tuple[str, str]]:
 
 
 def required(source: str) -> Iterator[Requirement]:
-    """What a text requires by a literal name, in the order of the text, each time it does.
+    """The calls of `require` in a text, in its order.
 
     A name that is computed, or written with an escape, is known only when the code runs.
     """
-    name: str | None = None
-    line, at, depth, previous = 1, 0, -1, ""  # depth: parentheses open behind `require`, or -1
-    for token in tokens(source):
-        if token.text == "require" and previous not in (".", ":"):
-            name, depth = None, 0
-            line, at = line + len(_BREAK.findall(source, at, token.start)), token.start
-        elif depth >= 0:
-            if name is None and token.text == "(":
-                depth += 1
-            elif name is None and token.kind == "string":
-                name = _literal(token.text)
-            elif name is not None and token.text == ")":
-                depth -= 1
-            else:
-                depth = -1
-            if depth == 0:
-                if name is not None and _MODULE_NAME.match(name):
-                    yield Requirement(name, line)
-                depth = -1
-        previous = token.text
+    line, at = 1, 0
+    for found in _REQUIRE.finditer(source):
+        if found["require"] is None:
+            continue
+        start = found.start()
+        before = _BEFORE.search(source, max(0, start - _LOOKED_BACK), start)
+        if before is None or before["index"] is None:
+            line, at = line + len(_BREAK.findall(source, at, start)), start
+            yield _requirement(source, start, line, before is not None)
 
 
-def without_tail_requires(source: str) -> str:
-    """A text that means the same, in which no `return require(…)` is a tail call.
+def _requirement(source: str, start: int, line: int, returned: bool) -> Requirement:
+    following = islice(tokens(source, start + len("require")), _LONGEST_CALL)
+    first = next(following, _END)
+    given, depth, end = [first], int(first.text == "("), first.start + len(first.text)
+    while depth and (token := next(following, None)):
+        depth += (token.text == "(") - (token.text == ")")
+        end = token.start + len(token.text)
+        given += [token] if token.text not in ("(", ")") else []
+    given = given[1:] if first.text == "(" else given
+    name = _literal(given[0].text) if len(given) == 1 and given[0].kind == "string" else None
+    if name is not None and not _MODULE_NAME.match(name):
+        name = None
+    called = depth == 0 and (first.text == "(" or first.kind == "string")
+    is_tail = called and returned and next(following, _END).text in _BEHIND_RETURN
+    return Requirement(name if called else None, line, start, end if is_tail else -1)
+
+
+def without_tail_calls(source: str, calls: Iterable[Requirement]) -> str:
+    """A text that means the same, in which no call that is given is a tail call.
 
     Such a call leaves nothing of the line that it stands in, for the error of a module that is not
     there. In parentheses it is none.
     """
-    if not _TAIL.search(source):
-        return source
-    places: list[int] = []
-    start, depth, end, previous = -1, 0, -1, ""  # of the call; depth: parentheses that are open
-    for token in tokens(source):
-        if end >= 0:
-            places += [start, end] if token.text in _BEHIND_RETURN else []
-            start = end = -1
-        if previous == "return" and token.text == "require":
-            start, depth = token.start, 0
-        elif start >= 0:
-            depth += (token.text == "(") - (token.text == ")")
-            if depth == 0 and (token.text == ")" or token.kind == "string"):
-                end = token.start + len(token.text)
-            elif depth == 0:
-                start = -1
-        previous = token.text
-    places += [start, end] if end >= 0 else []
+    places = [place for call in calls if call.end >= 0 for place in (call.start, call.end)]
     parts = [source[one:other] for one, other in pairwise((0, *places, len(source)))]
     return "".join(part + "()"[at % 2] for at, part in enumerate(parts[:-1])) + parts[-1]
 

@@ -24,11 +24,11 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
 from aoshell.shell.files import read
-from aoshell.shell.lua import Requirement, required, without_tail_requires
+from aoshell.shell.lua import required, without_tail_calls
 
 MOST_FILES = 1_000  # files of one program
 MOST_BYTES = 64 << 20  # bytes of all its files together
-MOST_NAMES = 10_000  # names that its files require, counted once a file
+MOST_NAMES = 10_000  # names that its files require, counted once a file; calls of one file
 DRAWN_LEVELS = 24  # levels of the tree that are shown
 _SIMILAR = 20  # names with other capitals that are told
 _LISTED = 10_000  # names in one folder among which a misspelt one is looked for
@@ -192,18 +192,19 @@ class _Walk:
             self._names += 1
             if self._names > MOST_NAMES:
                 raise _too_much(f"the files require more than {MOST_NAMES:,} names")
-            path = find(self._root, wanted.name)
+            name, line = wanted
+            path = find(self._root, name)
             found = self._files.get(path) if path else None
             if path and found is None:
                 open_.append(self._open(path))
                 found = open_[-1][0]
-                found.by, found.line = file.path, wanted.line
+                found.by, found.line = file.path, line
             elif found is not None and found in self._pending:
                 self._circular = True
                 self._lower(file, self._first[found.path])
-            if found is not None and wanted.name not in found.names:
-                found.names.append(wanted.name)
-            file.needs.append(Need(wanted.name, found))
+            if found is not None and name not in found.names:
+                found.names.append(name)
+            file.needs.append(Need(name, found))
         # The main file is the last of its circle, too: the others are there when it runs.
         main_file = self._files[main]
         files = [file for file in self._order if file is not main_file]
@@ -222,28 +223,33 @@ class _Walk:
     def _lower(self, file: File, first: int) -> None:
         self._lowest[file.path] = min(self._lowest[file.path], first)
 
-    def _open(self, path: str) -> tuple[File, Iterator[Requirement]]:
-        """A file, and what it requires, each name once."""
+    def _open(self, path: str) -> tuple[File, Iterator[tuple[str, int]]]:
+        """A file, and what it requires: each name once, with its line."""
         if len(self._files) == MOST_FILES:
             raise _too_much(f"the program has more than {MOST_FILES:,} files")
         data = read(self._root / path)
         self._bytes += len(data)
         if self._bytes > MOST_BYTES:
             raise _too_much(f"the program's files have more than {MOST_BYTES >> 20} MB together")
-        file = File(path, data, _source(data))
+        source = text(_commented(data))
+        calls = list(islice(required(source), MOST_NAMES + 1))
+        if len(calls) > MOST_NAMES:
+            raise _too_much(f"{path} requires more than {MOST_NAMES:,} times")
+        file = File(path, data, raw(without_tail_calls(source, calls)))
         self._first[path] = self._lowest[path] = len(self._files)
         self._files[path] = file
         self._pending.append(file)
-        names: dict[str, Requirement] = {}
-        for wanted in islice(required(text(file.source)), MOST_NAMES + 1):
-            names.setdefault(wanted.name, wanted)
-        return file, iter(names.values())
+        names: dict[str, int] = {}
+        for call in calls:
+            if call.name is not None:
+                names.setdefault(call.name, call.line)
+        return file, iter(names.items())
 
 
-def _source(data: bytes) -> bytes:
+def _commented(data: bytes) -> bytes:
+    """As Lua reads files: without a byte order mark, a first line `#!…` a comment."""
     plain = data.removeprefix(b"\xef\xbb\xbf")
-    commented = b"--" + plain if plain.startswith(b"#") else plain
-    return raw(without_tail_requires(text(commented)))
+    return b"--" + plain if plain.startswith(b"#") else plain
 
 
 def _too_much(what: str) -> AoError:

@@ -14,7 +14,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import raw
 from aoshell.shell.bundle import bundle, literal, quote, refuse_unloadable
 from aoshell.shell.files import read
-from aoshell.shell.lua import without_tail_requires
+from aoshell.shell.lua import required, without_tail_calls
 from aoshell.shell.program import DRAWN_LEVELS, lines_of
 
 
@@ -357,7 +357,7 @@ def test_line_ends_marks_and_first_lines_change_no_line(tmp_path: Path) -> None:
 )
 def test_tail_calls_of_require(source: str, same: str) -> None:
     both = "if x then return (require[[a]]) else return (require(b)) end"
-    assert without_tail_requires(source) == (same or both)
+    assert without_tail_calls(source, required(source)) == (same or both)
 
 
 def test_a_syntax_error_names_the_file_alone(tmp_path: Path) -> None:
