@@ -265,7 +265,7 @@ async def test_unsigned_answers_are_said_to_be_so_once(home: Home) -> None:
         assert event.kind == "notice" and "does not sign" in event.detail
         assert (await node.info()).details["answers"] == "unsigned"
         node.verify = Verify.ON
-        with pytest.raises(AoError, match="does not sign") as raised:
+        with pytest.raises(AoError, match="nobody has signed it") as raised:
             await node.result(process, 1)
         assert raised.value.stage == "verify"
 
@@ -318,7 +318,7 @@ async def test_another_key_is_not_the_node(home: Home, wallet: Wallet) -> None:
     async with up(home) as node:
         process = await spawn(node, home)
         home.server.signer = wallet
-        with pytest.raises(AoError, match="its own address") as raised:
+        with pytest.raises(AoError, match="not by the node's own key") as raised:
             await node.slots(process)
         assert raised.value.stage == "verify"
 

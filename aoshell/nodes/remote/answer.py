@@ -6,12 +6,13 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from aoshell.errors import AoError
+from aoshell.nodes.remote.route import host_of
 from aoshell.protocol.encoding import brief
 
 Headers = tuple[tuple[str, str], ...]
+WITHHELD = "(what it says is not signed, so it is not shown)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,16 @@ class Answer:
     Attributes:
         url: where it came from.
         headers: names in lower case, in order, repeated ones too.
+        by: who gave it, as errors name it (`route.place`).
+        withheld: its words are not for people, as nobody vouches for them.
     """
 
     url: str
     status: int
     headers: Headers
     body: bytes = field(repr=False)
+    by: str = ""
+    withheld: bool = False
 
     @property
     def ok(self) -> bool:
@@ -41,7 +46,8 @@ class Answer:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
-            what = f"{self.url} answered {self._kind()} where JSON is due"
+            who = self.by if self.withheld else self.url
+            what = f"{who} answered {self._kind()} where JSON is due"
             raise AoError(
                 what, stage=stage, hint=f"is {host_of(self.url)} such a node? .doctor looks"
             ) from None
@@ -51,11 +57,12 @@ class Answer:
 
     def said(self) -> str:
         """What an error's body tells a person, in a line."""
+        if self.withheld:
+            return WITHHELD
         if self.is_html():
             title = re.search(rb"<title>([^<]{1,120})", self.body)
             return title[1].decode("utf-8", "replace").strip() if title else "a page of HTML"
-        line = " ".join(self.text()[:400].split())
-        return line if len(line) <= 160 else line[:159] + "…"
+        return in_a_line(self.text())
 
     def is_html(self) -> bool:
         return self.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
@@ -65,9 +72,12 @@ class Answer:
             return "HTML"
         if not self.body:
             return "nothing"
+        if self.withheld:
+            return "something"
         return f"{self.header('content-type') or 'something'} ({brief(self.said())})"
 
 
-def host_of(url: str) -> str:
-    """Host and port of a URL, without what identifies a user there."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+def in_a_line(text: str) -> str:
+    """The beginning of a text, of at most 160 characters."""
+    line = " ".join(text[:400].split())
+    return line if len(line) <= 160 else line[:159] + "…"

@@ -23,8 +23,13 @@ BUNDLED = (("accept-bundle", "true"),)
 SECONDS = 30.0  # for each answer
 
 
-async def ask(endpoint: str, challenge: str, waiting: Waiting | None = None) -> Evidence:
+async def ask(
+    endpoint: str, challenge: str, waiting: Waiting | None = None, *, withholds: bool = False
+) -> Evidence:
     """`evidence()` of a node by its URL, each question asked once.
+
+    Args:
+        withholds: leave the node's own words out of errors.
 
     Raises:
         UsageError: that is no URL of a node.
@@ -37,6 +42,7 @@ async def ask(endpoint: str, challenge: str, waiting: Waiting | None = None) -> 
     async def once() -> Evidence:
         impatiently()
         client = Client(endpoint, waiting or Waiting())
+        client.withholds = withholds
         try:
             return await evidence(client, challenge)
         finally:
@@ -106,8 +112,9 @@ async def _get(client: Client, path: str) -> Received:
         "evidence", "GET", path, headers=BUNDLED, seconds=SECONDS, largest=LARGEST_BODY
     )
     if answer.url != client.endpoint + path:
+        where = "elsewhere" if answer.withheld else f"to {answer.url}"
         raise AoError(
-            f"{client.endpoint} redirects to {answer.url}",
+            f"{client.endpoint} redirects {where}",
             stage="evidence",
             hint="evidence is asked of the node itself: name that one if it is the node",
         )

