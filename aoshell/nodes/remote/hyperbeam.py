@@ -331,8 +331,14 @@ class HyperBeamNode(Reading, Elsewhere):
         if isinstance(known, dict) and known.get("device") and self._counts(known):
             return known
         (definition,) = await self.schedule(process, 0, 0) or (None,)
-        if definition is None or (self._trust.verifies and definition.id != process):
+        if definition is None:
             raise NotFound(f"{self.endpoint} knows no process {process}", stage="find")
+        if self._trust.verifies and definition.id != process:
+            raise AoError(
+                f"the log of {process} begins with another definition, {definition.id}",
+                stage="verify",
+                hint="somebody may stand between; nothing of it was used",
+            )
         given = {tag.name.lower(): tag.value for tag in definition.tags}
         fact = {
             "name": given.get("name", ""),

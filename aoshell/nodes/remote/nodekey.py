@@ -20,7 +20,7 @@ from aoshell.protocol.httpsig import Outcome
 PATH = "/~meta@1.0/info/address"
 BUNDLED = {"accept-bundle": "true"}
 KEY = "key"  # the kind of fact in the book
-_TAKE = "if you know why it has changed: .verify on --new-key takes the new one"
+_TAKE = "if you know why it has changed: .verify --new-key takes the new one"
 
 
 class NodeKey:

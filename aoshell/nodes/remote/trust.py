@@ -134,7 +134,7 @@ class Trust:
             said = {}
         if said.get("status") != answer.status:
             self.state = REFUSED
-            return f"{self._who(answer)} answers {answer.status} ({stage}) {WITHHELD}"
+            return f"{self._who(answer)} answers {answer.status} {WITHHELD}"
         words = next((str(said[key]) for key in ("body", "reason") if key in said), "")
         return f"{self._who(answer)} {what}: {answer.status} {in_a_line(words)}".rstrip()
 
