@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.route import host_of
 from aoshell.protocol.encoding import brief
+from aoshell.protocol.url import host_of
 
 Headers = tuple[tuple[str, str], ...]
 WITHHELD = "(what it says is not signed, so it is not shown)"

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.remote.answer import Answer
-from aoshell.nodes.remote.route import host_of, is_loopback, place, proxy_of
+from aoshell.nodes.remote.route import place, proxy_of
 from aoshell.nodes.remote.waiting import Waiting, tries_left
 from aoshell.protocol.encoding import brief
+from aoshell.protocol.url import host_of, is_loopback
 
 if TYPE_CHECKING:
     import httpx
