@@ -59,7 +59,7 @@ _TAKEN = {
 }
 
 
-@command("verify", "[on|off|attested] [--new-key]", complete="on|off|attested|--new-key")
+@command("verify", "[on|off|attested] [--new-key]")
 async def verify(session: Session, rest: str) -> Reply:
     """Refuse answers that the node does not sign, or take them again.
 
