@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -282,8 +283,13 @@ async def test_a_message_is_found_where_its_answer_does_not_count(
         status, body = answer
         json = [("content-type", "application/json")]
         home.server.faults["POST .*/push$"] = lambda _request, _reply: (status, json, body)
+        events = node.subscribe()
         assert (await evaluate(node, home, process, "6*7")).output == "42"
         assert len(home.server.logs[process]) == 2
+        # It may have been pushed, and is not pushed twice.
+        assert not any("push&slot" in line for line in home.server.asked)
+        told = (await asyncio.wait_for(anext(events), 5)).detail
+        assert told == "slot 1: whether what it sends was delivered is not known"
         home.server.faults["GET .*schedule"] = lambda _request, _reply: (500, [], b"away")
         with pytest.raises(AoError, match="whether the message arrived is not known"):
             await send(node, home, process)

@@ -212,7 +212,7 @@ async def test_what_it_cannot_do_says_what_to_use(home: Home) -> None:
 async def test_an_answer_that_is_lost_is_looked_for(
     home: Home, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.LOOKS", (0.01, 0.01))
+    monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOKS", (0.01, 0.01))
     async with up(home) as node:
         process = await spawn(node, home, module)
         home.server.drop_after_scheduling = 1
@@ -226,7 +226,7 @@ async def test_an_answer_that_is_lost_is_looked_for(
 async def test_a_message_whose_fate_is_unknown_is_not_sent_again(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.LOOKS", (0.01,))
+    monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOKS", (0.01,))
     async with up(home) as node:
         process = await spawn(node, home)
         item = await node.sign(home.wallet, process, EVAL, b"1")

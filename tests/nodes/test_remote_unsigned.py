@@ -18,7 +18,7 @@ from test_remote_hyperbeam import EVAL, LUA_MODULE, WASM_MODULE, node_wallet, se
 
 from aoshell.backends import remote_node
 from aoshell.nodes.base import Verify
-from aoshell.nodes.remote import client, hyperbeam
+from aoshell.nodes.remote import client, hypersend
 from aoshell.nodes.remote.hyperbeam import HyperBeamNode
 from aoshell.profiles import Endpoints
 from aoshell.protocol import httpsig
@@ -157,7 +157,7 @@ UNSEEN: dict[str, Fault] = {
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(client, "TRIES", 1)
-    monkeypatch.setattr(hyperbeam, "LOOKS", (0.01,))
+    monkeypatch.setattr(hypersend, "LOOKS", (0.01,))
 
 
 def lines(url: str, process: str, folder: Path) -> list[str]:

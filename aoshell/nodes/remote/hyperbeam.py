@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -30,16 +29,15 @@ from aoshell.nodes.base import (
     envelope,
 )
 from aoshell.nodes.remote import attested, doctor, hypersign
-from aoshell.nodes.remote.answer import Answer
-from aoshell.nodes.remote.binding import MESSAGE, PROCESS, SLOT, Asked, Contradiction, named
+from aoshell.nodes.remote.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.book import Book, process_info
-from aoshell.nodes.remote.client import REFUSED, Client, Lost
+from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.elsewhere import Elsewhere
 from aoshell.nodes.remote.hyperforms import to_result
-from aoshell.nodes.remote.hyperread import COMPUTE, DIGITS, Reading
+from aoshell.nodes.remote.hypersend import Heard, Sending
 from aoshell.nodes.remote.hypersign import LEGACY, LUA, TAKES_ITEMS, VARIANT
 from aoshell.nodes.remote.nodekey import BUNDLED
-from aoshell.nodes.remote.waiting import Waiting, impatiently, silently
+from aoshell.nodes.remote.waiting import Waiting, silently
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result, Tag
@@ -68,11 +66,9 @@ CAPABILITIES = frozenset(
         "evidence",
     ]
 )
-YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
-LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
 
 
-class HyperBeamNode(Reading, Elsewhere):
+class HyperBeamNode(Sending, Elsewhere):
     """One node.
 
     Args:
@@ -93,10 +89,9 @@ class HyperBeamNode(Reading, Elsewhere):
         client: Client | None = None,
     ) -> None:
         Elsewhere.__init__(self, waiting)
-        Reading.__init__(self, client or Client(url, waiting), book)
+        Sending.__init__(self, client or Client(url, waiting), book)
         self._gateway = gateway
         self._wallet = wallet
-        self._born: dict[str, float] = {}
         self._definitions: dict[str, dict[str, Any]] = {}  # signed and not sent yet, by id
         self._pushes: set[asyncio.Task[None]] = set()
 
@@ -136,7 +131,7 @@ class HyperBeamNode(Reading, Elsewhere):
         except AoError as error:
             if error.stage == "info":  # it is no such node
                 raise
-            address, trouble = "", f"{error.stage}: {error.what}"
+            address, trouble = "", f"{error.stage}: {error.what}; {error.hint}"
         details = {"answers": self._trust.state, "trouble": trouble}
         return NodeInfo("hyperbeam", address, self.endpoint, details)
 
@@ -189,101 +184,13 @@ class HyperBeamNode(Reading, Elsewhere):
         path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"
         what = "does not take the message", f".result {item.id} finds it if it did"
         slot, heard = await self._scheduled("schedule", path, item, process, what)
-        if not pushed or not heard:
+        if not pushed or heard is Heard.NOTHING:
             self._push(process, slot)
+        elif heard is Heard.DOUBTFUL:  # it may be pushed: not once more
+            self._notice(f"slot {slot}: whether what it sends was delivered is not known")
         self._book.put(self.endpoint, "slot", process, slot)
         self._feed.wake(process)
         return Receipt(item.id, process, slot)
-
-    async def _scheduled(
-        self, stage: str, path: str, item: Signed, process: str, what: tuple[str, str]
-    ) -> tuple[int, bool]:
-        """Have a message scheduled: its slot, and whether the node's own answer told it.
-
-        Where that answer is lost, refuses, or is not to be believed, the message may be there all
-        the same, and the log of the process says so.
-
-        Args:
-            what: that the node does not do, and how to find out later.
-        """
-        before = int(self._book.get(self.endpoint, "slot", process) or 0)
-        try:
-            answer = await self._post(stage, path, item, process)
-        except Lost as error:
-            slot = await self._look_for(process, item.id, before)
-            if slot is None:
-                raise _unknown(error, what[1]) from error
-            return slot, False
-        try:
-            self._expect(answer, stage, what[0])
-            slot = self._assigned(answer, stage, process, item.id)
-        except AoError as error:
-            doubtful = answer.ok or self._trust.refused
-            found = None
-            if answer.status not in REFUSED:
-                look = self._look_once(process, item.id, before)
-                found = await asyncio.create_task(look)
-            if found is None:
-                raise (_unknown(error, what[1]) if doubtful else error) from error
-            return found, False
-        if self._trust.verifies and MESSAGE not in self._trust.named:
-            await self._check_place(process, slot, item.id)
-        self._reached(process, slot)
-        return slot, True
-
-    async def _post(self, stage: str, path: str, item: Signed, process: str) -> Answer:
-        await self._ready()  # where its answer would be refused, nothing is sent
-        young = time.monotonic() - self._born.get(process, -YOUNG) < YOUNG
-        # A node may not find a process in the moment after it was made.
-        busy = REFUSED | {500} if young else REFUSED
-        headers, body = (
-            (TAKES_ITEMS, item.raw) if isinstance(item, DataItem) else (item.headers, item.body)
-        )
-        return await self._client.ask(
-            stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
-        )
-
-    def _assigned(self, answer: Answer, stage: str, process: str, message: str) -> int:
-        """The slot that an answer gives a message."""
-        asked = Asked(message, {PROCESS: process, MESSAGE: message})
-        said = self._said(answer, stage, asked)
-        try:
-            named(said, {}, asked)
-        except Contradiction as error:
-            raise AoError(f"{answer.by} answers for something else: {error}", stage=stage) from None
-        slot = str(said.get("slot", 0 if process == message else ""))
-        if not slot.isdecimal() or len(slot) > DIGITS:
-            raise AoError(f"{answer.by} does not say the slot of the message", stage=stage)
-        return int(slot)
-
-    async def _check_place(self, process: str, slot: int, message: str) -> None:
-        """That the log has this very message there. Raises AoError, stage "verify"."""
-        held = await self.schedule(process, slot, slot)
-        if [one.id for one in held] != [message]:
-            raise AoError(
-                f"{self.endpoint} says slot {slot}, where the log of {process} has another message",
-                stage="verify",
-                hint=f"somebody may stand between; .result {message} finds it if it arrived",
-            )
-
-    async def _look_for(self, process: str, message: str, after: int) -> int | None:
-        """The slot of a message whose answer was lost, None where it is not there."""
-        for pause in LOOKS:
-            await asyncio.sleep(pause)
-            try:
-                found = await self._slot_of(process, message, after)
-            except AoError:
-                continue
-            if found is not None:
-                return found
-        return None
-
-    async def _look_once(self, process: str, message: str, after: int) -> int | None:
-        """The same, at once and without patience; in a task of its own."""
-        impatiently()
-        with suppress(AoError):
-            return await self._slot_of(process, message, after)
-        return None
 
     def _push(self, process: str, slot: int) -> None:
         """Have the node deliver what a message sends, while the user goes on."""
@@ -435,9 +342,3 @@ class HyperBeamNode(Reading, Elsewhere):
         await self._client.close()
         await self._gateway.close()
         self._book.close()
-
-
-def _unknown(error: AoError, hint: str) -> AoError:
-    """A message that may have arrived: it must not be sent once more."""
-    what = f"{error.what}; whether the message arrived is not known"
-    return AoError(what, stage=error.stage, hint=f"{hint}; it is not sent twice")
