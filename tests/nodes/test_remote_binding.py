@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,37 @@ async def test_a_refused_push_that_was_scheduled_is_no_refusal(home: Home) -> No
         home.server.take = lambda *_: (400, [], b"no")  # type: ignore[method-assign]
         with pytest.raises(AoError, match="does not take the message: 400 no"):
             await send(node, home, process)
+
+
+@in_loop
+async def test_looking_for_a_message_has_an_end(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the node says of the length of its log, and however long that is."""
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, Verify.ON)
+        home.server.faults["slot/current"] = lambda *_: home.server.plain("9" * 15)
+        home.server.faults["POST .*/schedule"] = lambda _request, _reply: (500, [], b"")
+        log = list(home.server.logs[process])
+        home.server.take = lambda *_: (500, [], b"")  # type: ignore[method-assign]
+        with pytest.raises(AoError, match="whether the message arrived is not known"):
+            await send(node, home, process)
+        assert sum("schedule?" in line for line in home.server.asked) < 5
+        monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOK", 0.2)
+
+        def endless(request: Request, _reply: Reply) -> Reply:
+            first = int(request.path.partition("from=")[2].partition("&")[0])
+            home.server.logs[process] = [*log, *log[1:] * 60]
+            listed = json.loads(home.server.listing(process, 1, 50)[2])
+            for number, edge in enumerate(listed["edges"]):
+                edge["node"]["assignment"]["Tags"][1]["value"] = str(first + number)
+            return home.server.json(listed)
+
+        home.server.faults["GET .*schedule"] = endless
+        with pytest.raises(AoError, match="whether the message arrived is not known"):
+            await send(node, home, process)
+        await node.close()
 
 
 @pytest.mark.parametrize("level", VERIFYING)

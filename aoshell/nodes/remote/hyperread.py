@@ -166,7 +166,10 @@ class Reading:
     async def _slot_of(self, process: str, message: str, after: int) -> int | None:
         last = await self.slots(process) - 1
         for first in range(max(0, after), last + 1, PAGE):
-            for entry in await self.schedule(process, first, min(last, first + PAGE - 1)):
+            page = await self.schedule(process, first, min(last, first + PAGE - 1))
+            if not page:  # the log is shorter than the node says
+                return None
+            for entry in page:
                 if entry.id == message and entry.assignment:
                     return entry.assignment.slot
         return None

@@ -20,6 +20,7 @@ from aoshell.protocol.ans104 import DataItem
 
 YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
 LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
+LOOK = 30.0  # seconds that one look may take, however long the log is
 
 
 class Heard(Enum):
@@ -118,10 +119,7 @@ class Sending(Reading):
         """The slot of a message whose answer was lost, None where it is not there."""
         for pause in LOOKS:
             await asyncio.sleep(pause)
-            try:
-                found = await self._slot_of(process, message, after)
-            except AoError:
-                continue
+            found = await self._look(process, message, after)
             if found is not None:
                 return found
         return None
@@ -129,8 +127,12 @@ class Sending(Reading):
     async def _look_once(self, process: str, message: str, after: int) -> int | None:
         """The same, at once and without patience; in a task of its own."""
         impatiently()
-        with suppress(AoError):
-            return await self._slot_of(process, message, after)
+        return await self._look(process, message, after)
+
+    async def _look(self, process: str, message: str, after: int) -> int | None:
+        with suppress(AoError, TimeoutError):
+            async with asyncio.timeout(LOOK):
+                return await self._slot_of(process, message, after)
         return None
 
 
