@@ -71,7 +71,7 @@ async def evidence(client: Client, challenge: str) -> Evidence:
     answer = await _get(client, GENERATE)
     if not answer.ok:
         raise AoError(
-            f"{origin} offers no evidence (~snp@1.0): {answer.status} {answer.said()}".rstrip(),
+            f"{answer.by} offers no evidence (~snp@1.0): {answer.status} {answer.said()}".rstrip(),
             stage="evidence",
             hint="HyperBEAM nodes in SEV-SNP guests do; .nodes --tee URL… asks several",
         )
@@ -88,7 +88,7 @@ async def _challenged(client: Client, value: str) -> Challenge:
         return Challenge(value, unanswered=f"the challenge was not answered: {error.what}")
     if not answer.ok:
         why = f"{answer.status} {answer.said()}".rstrip()
-        return Challenge(value, unanswered=f"{client.endpoint} does not take challenges: {why}")
+        return Challenge(value, unanswered=f"{answer.by} does not take challenges: {why}")
     return Challenge(value, _kept(answer))
 
 

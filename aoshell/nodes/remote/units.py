@@ -136,6 +136,7 @@ class Edge:
         timestamp: milliseconds.
         cron: names the cron interval, "" for a message.
         result: JSON, None as long as there is none.
+        by: who told it, for errors.
     """
 
     cursor: str
@@ -143,6 +144,7 @@ class Edge:
     timestamp: int
     cron: str
     result: Any
+    by: str
 
 
 class Computer:
@@ -192,7 +194,7 @@ class Computer:
         edges = said.get("edges") if isinstance(said, dict) else None
         if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
             raise self._refused(answer)
-        return [_edge(edge) for edge in edges]
+        return [_edge(edge, answer.by) for edge in edges]
 
     async def look(self) -> Answer:
         """Ask something harmless."""
@@ -245,14 +247,14 @@ def cursor(timestamp: int, slot: int, cron: str = "") -> str:
     return base64.b64encode(json.dumps(parts).encode()).decode()
 
 
-def _edge(edge: Mapping[str, Any]) -> Edge:
+def _edge(edge: Mapping[str, Any], by: str) -> Edge:
     text = words(edge.get("cursor"))
     try:
         parts = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
         slot, when = int(parts["ordinate"]), int(parts["timestamp"])
-        return Edge(text, slot, when, words(parts.get("cron")), edge.get("node"))
+        return Edge(text, slot, when, words(parts.get("cron")), edge.get("node"), by)
     except (ValueError, TypeError, KeyError, RecursionError):
-        return Edge(text, -1, 0, "", edge.get("node"))
+        return Edge(text, -1, 0, "", edge.get("node"), by)
 
 
 def _error(answer: Answer) -> str:
