@@ -96,6 +96,22 @@ def test_a_hashpath_stands_for_one_request(wallet: Wallet, level: Verify) -> Non
         trust.read(tagged(wallet, "2", "b" * 43), "compute", asked)
 
 
+@pytest.mark.parametrize("level", VERIFYING)
+@in_loop
+async def test_a_signed_refusal_of_something_else_is_refused(home: Home, level: Verify) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, level)
+        home.server.faults["now/a"] = lambda *_: refusal
+        refusal = home.server.refusal(404, "not_found")
+        with pytest.raises(AoError, match=r"has no a of .*: 404 not_found"):
+            await node.now(process, "a")
+        home.server.faults["now/b"] = lambda *_: refusal
+        with pytest.raises(AoError, match=r"it came before, .* \(status 404\)"):
+            await node.now(process, "b")
+        await node.close()
+
+
 @in_loop
 async def test_dry_runs_are_not_answered_twice_alike(home: Home) -> None:
     async with serving(home.server):

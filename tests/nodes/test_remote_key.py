@@ -174,6 +174,19 @@ async def test_a_changed_key_is_refused_until_it_is_taken(
         await node.close()
 
 
+@pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
+@in_loop
+async def test_meeting_a_node_tells_what_its_answers_are_worth(home: Home, level: Verify) -> None:
+    async with up(home) as node:
+        home.server.sign_all = level is Verify.ON
+        node.verify = level
+        events = node.subscribe()
+        worth = "verified" if home.server.sign_all else "unsigned"
+        assert (await node.info()).details["answers"] == worth
+        if level is Verify.OFF:
+            assert "does not sign its answers" in (await asyncio.wait_for(anext(events), 5)).detail
+
+
 @in_loop
 async def test_a_key_that_is_not_proven_is_not_taken(home: Home, wallet: Wallet) -> None:
     async with up(home) as node:

@@ -41,6 +41,9 @@ class Asked:
     fields: Mapping[str, str | int] = field(default_factory=dict)
 
 
+ANY = Asked()
+
+
 def named(said: Mapping[str, Value], ids: Mapping[str, str], asked: Asked) -> tuple[str, ...]:
     """What of a request the signed part of its answer names.
 

@@ -12,7 +12,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Event
 from aoshell.nodes.remote import aos2
 from aoshell.nodes.remote.answer import Answer
-from aoshell.nodes.remote.binding import PROCESS, SLOT, Asked
+from aoshell.nodes.remote.binding import ANY, PROCESS, SLOT, Asked
 from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.client import ANSWER, Client
 from aoshell.nodes.remote.feed import Feed, Step
@@ -49,6 +49,7 @@ class Reading:
     async def _address(self) -> str:
         await self._key.address(signed=self._trust.verifies)
         await self._ready()
+        self._trust.met(signed=self._key.signed)
         return self._trust.address
 
     async def _ready(self) -> None:
@@ -93,8 +94,8 @@ class Reading:
             answer = await self._get("compute", path, COMPUTE)
             if answer.status in (404, 400) and form is not forms[-1]:
                 continue
-            self._expect(answer, "compute", f"does not compute slot {slot}")
             asked = Asked(f"{process} compute {slot}", {PROCESS: process, SLOT: slot})
+            self._expect(answer, "compute", f"does not compute slot {slot}", asked)
             said = self._said(answer, "compute", asked)
             result = to_result(process, slot, said, answer.by)
             if form.name != known:
@@ -125,8 +126,9 @@ class Reading:
 
     async def slots(self, process: str) -> int:
         answer = await self._get("slot", f"/{process}~process@1.0/slot/current")
-        self._expect(answer, "slot", f"knows no process {process}")
-        said = plain(self._trust.read(answer, "slot", Asked(f"{process} slot")))
+        asked = Asked(f"{process} slot")
+        self._expect(answer, "slot", f"knows no process {process}", asked)
+        said = plain(self._trust.read(answer, "slot", asked))
         if not said.isdecimal() or len(said) > DIGITS:
             raise AoError(f"{answer.by} answers {answer.said()!r} for a slot", stage="slot")
         return self._reached(process, int(said)) + 1
@@ -147,8 +149,8 @@ class Reading:
             query = f"from={first}&to={last}&accept=application/aos-2"
             await self._ready()
             answer = await self._client.get("schedule", f"/{process}~process@1.0/schedule?{query}")
-            self._expect(answer, "schedule", f"knows no process {process}")
             asked = Asked(f"{process} schedule")  # its messages name their slots
+            self._expect(answer, "schedule", f"knows no process {process}", asked)
             page = aos2.messages(self._trust.json(answer, "schedule", asked), answer.by)
             if any(one.assignment and one.assignment.process != process for one in page):
                 raise AoError(
@@ -179,18 +181,19 @@ class Reading:
         inner = "".join(f"/{quote(part)}" for part in key.split("/") if part)
         path = f"/{process}~process@1.0/now{inner}"
         answer = await self._get("now", path, COMPUTE)
-        self._expect(answer, "now", f"has no {key or 'state'} of {process}")
         # Below the top, keys of these names are the process's own.
         fields = {} if inner else {PROCESS: process}
-        said = dict(self._trust.read(answer, "now", Asked(f"{process} now {inner}", fields)))
+        asked = Asked(f"{process} now {inner}", fields)
+        self._expect(answer, "now", f"has no {key or 'state'} of {process}", asked)
+        said = dict(self._trust.read(answer, "now", asked))
         said.pop("status", None)
         return plain(said) if said.keys() <= {"body", "data"} else said
 
-    def _expect(self, answer: Answer, stage: str, what: str) -> None:
+    def _expect(self, answer: Answer, stage: str, what: str, asked: Asked = ANY) -> None:
         if answer.ok:
             return
         raise AoError(
-            self._trust.failure(answer, stage, what),
+            self._trust.failure(answer, stage, what, asked),
             stage=stage,
             hint=".doctor looks at the node" if answer.status >= 500 else "",
         )

@@ -39,6 +39,11 @@ class NodeKey:
         self._signed = False
 
     @property
+    def signed(self) -> bool:
+        """Whether the address that was told last was signed by its key."""
+        return self._signed
+
+    @property
     def known(self) -> str:
         """Its address as far as it is known: from this run, or an earlier one; else ""."""
         return self._address or self._kept()

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from aoshell.errors import AoError
 from aoshell.nodes.base import Pin, Verify
 from aoshell.nodes.remote.answer import WITHHELD, Answer, in_a_line
-from aoshell.nodes.remote.binding import Asked, Contradiction, Seen, named, strength
+from aoshell.nodes.remote.binding import ANY, Asked, Contradiction, Seen, named, strength
 from aoshell.nodes.remote.signed import examine, why
 from aoshell.protocol import httpsig
 from aoshell.protocol.httpsig import Checked, Outcome
@@ -28,8 +28,12 @@ JSON = "application/json"
 UNSIGNED, REFUSED = "unsigned", "refused"
 _RESULTS = frozenset(("compute", "dryrun", "now"))  # stages whose answers a person is shown
 _SHOW = ".signature shows what should have been signed"
+_NOT_SIGNED = " does not sign its answers (.verify on refuses them)"
 _OTHER = "somebody stands between, or the node has a new key: .node asks it again"
-_ANY = Asked()
+
+
+class NotSigned(AoError):
+    """An answer that nobody has signed, where that is not enough."""
 
 
 class Trust:
@@ -88,7 +92,14 @@ class Trust:
             )
         return self.pin
 
-    def read(self, answer: Answer, stage: str, asked: Asked = _ANY) -> Fields:
+    def met(self, *, signed: bool) -> None:
+        """The node has told its address: what that was worth, where nothing else was read yet."""
+        if not self.state:
+            self.state = "verified" if signed else UNSIGNED
+            if not signed:
+                self._tell_once(self._endpoint + _NOT_SIGNED)
+
+    def read(self, answer: Answer, stage: str, asked: Asked = ANY) -> Fields:
         """What an answer says: of a signed one, no more than what was signed.
 
         Raises:
@@ -98,7 +109,7 @@ class Trust:
         self._judge(stage, asked)
         return said
 
-    def json(self, answer: Answer, stage: str, asked: Asked = _ANY) -> Any:
+    def json(self, answer: Answer, stage: str, asked: Asked = ANY) -> Any:
         """The JSON of an answer, whose signature is over the bytes of its body.
 
         Raises:
@@ -120,7 +131,7 @@ class Trust:
         self._judge(stage, asked)
         return said
 
-    def failure(self, answer: Answer, stage: str, what: str) -> str:
+    def failure(self, answer: Answer, stage: str, what: str, asked: Asked = ANY) -> str:
         """A sentence on an answer that is an error; of its words those that count.
 
         Args:
@@ -128,10 +139,14 @@ class Trust:
         """
         if not self.verifies:
             return f"{self._who(answer)} {what}: {answer.status} {answer.said()}".rstrip()
+        said: Fields = {}
         try:
-            said = self.read(answer, stage)
-        except AoError:
-            said = {}
+            said = self._read(answer, stage, asked)
+            self.state = "verified"
+        except NotSigned:
+            pass
+        except AoError as error:
+            return f"{error.what} (status {answer.status})"
         if said.get("status") != answer.status:
             self.state = REFUSED
             return f"{self._who(answer)} answers {answer.status} {WITHHELD}"
@@ -178,16 +193,16 @@ class Trust:
         raise self._refused(answer, stage, what, _OTHER)
 
     def _unsigned(self, answer: Answer, stage: str) -> None:
-        """An answer came that nobody signed. Raises AoError where that is not enough."""
+        """An answer came that nobody signed. Raises NotSigned where that is not enough."""
         if self.verifies:
             self.state = REFUSED
-            raise AoError(
+            raise NotSigned(
                 f"{self._who(answer)} does not sign this answer ({stage}, {answer.status})",
                 stage="verify",
                 hint=".verify off takes it as it is",
             )
         self.state = UNSIGNED
-        self._tell_once(f"{self._endpoint} does not sign its answers (.verify on refuses them)")
+        self._tell_once(self._endpoint + _NOT_SIGNED)
 
     def _tell_once(self, said: str) -> None:
         if said not in self._told:
