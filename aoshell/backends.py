@@ -51,14 +51,19 @@ class LocalBackend:
         said: the user asks for it by name; else a process that is known to live on a remote node
             is not made again here.
         endpoints: gives the gateway that code comes from which this node lacks.
+        gateway: its URL, where somebody has named one.
     """
 
     def __init__(
-        self, said: bool = False, endpoints: Callable[[], Endpoints] | None = None
+        self,
+        said: bool = False,
+        endpoints: Callable[[], Endpoints] | None = None,
+        gateway: str = "",
     ) -> None:
         self._supervisor: Supervisor | None = None
         self._said = said
         self._endpoints = endpoints
+        self._gateway = gateway
 
     def warm(self) -> None:
         from aoshell.sandbox.supervisor import Supervisor
@@ -67,10 +72,14 @@ class LocalBackend:
         self._supervisor.start()
 
     def prepared(self, start: Start, settings: Settings) -> Start:
-        if self._said:
-            return start
         from dataclasses import replace
 
+        if self._gateway.startswith("http:"):
+            from aoshell.protocol.url import unprotected
+
+            start = replace(start, place=unprotected([self._gateway]))
+        if self._said:
+            return start
         return replace(start, elsewhere=lambda reference: _elsewhere(settings, reference))
 
     async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
@@ -108,14 +117,16 @@ class RemoteBackend:
         from dataclasses import replace
 
         from aoshell.protocol.message import tags_of
+        from aoshell.protocol.url import unprotected
 
         where, wanted = self._endpoints, ("Scheduler", "Authority")
+        place = "\n".join(filter(None, (_place(where), unprotected(where.urls))))
         pairs = ((name, getattr(where, name.lower())) for name in wanted)
         return replace(
             start,
             default_module=where.module,
             network=tags_of((name, value) for name, value in pairs if value),
-            place=_place(where),
+            place=place,
         )
 
     async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
@@ -133,12 +144,15 @@ class RemoteBackend:
         import asyncio
         from pathlib import Path
 
+        from aoshell.protocol.url import unprotected
         from aoshell.settings import load_wallet
         from aoshell.shell.prompt.waiting import report
 
         async def key() -> Wallet:
             return load_wallet(Path(self._wallet).expanduser() if self._wallet else settings.wallet)
 
+        if warning := unprotected(self._endpoints.urls):
+            tell(warning)
         settings.make_folders()
         node = remote_node(self._endpoints, settings, key, self._verify)
         reporting = asyncio.create_task(report(node, tell))

@@ -119,7 +119,7 @@ def _start(options: Options, given: Backend | None) -> int:
 
 def _backend(options: Options, settings: Settings) -> Backend:
     """The node that flags, environment and config file name."""
-    file, said = settings.config / "config.toml", False
+    file, said, gateway = settings.config / "config.toml", False, ""
 
     def resolved() -> Endpoints:
         from aoshell.profiles import resolve
@@ -127,16 +127,17 @@ def _backend(options: Options, settings: Settings) -> Backend:
         return resolve(options.network, os.environ, file)
 
     # Where nothing could name another node, a start does not pay for looking.
-    if options.network or "AO_URL" in os.environ or file.exists():
+    open_gateway = os.environ.get("GATEWAY_URL", "").startswith("http:")  # warned of
+    if options.network or "AO_URL" in os.environ or open_gateway or file.exists():
         endpoints = resolved()
         if endpoints.remote:
             return RemoteBackend(endpoints, options.wallet, options.verify)
-        said = "kind" in endpoints.sources
+        said, gateway = "kind" in endpoints.sources, endpoints.gateway
     if options.verify:
         raise UsageError(
             "the built-in node's answers need no signature", hint="--verify goes with --node URL"
         )
-    return LocalBackend(said, resolved)
+    return LocalBackend(said, resolved, gateway)
 
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:

@@ -106,6 +106,12 @@ class Endpoints:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def urls(self) -> tuple[str, ...]:
+        """All that are asked."""
+        names = (self.node, self.mu, self.cu, self.su, self.gateway, self.bundler)
+        return tuple(filter(None, names))
+
+    @property
     def remote(self) -> bool:
         return self.kind != LOCAL
 

@@ -356,8 +356,8 @@ class Finding:
 
 
 class Verify(Enum):
-    """Which answers of a remote node are taken: all but badly signed ones, signed ones, or those of
-    the key that an attestation vouches for."""
+    """Which answers of a remote node are taken: all but badly signed ones, those that its own key
+    has signed, or those of the key that an attestation vouches for."""
 
     OFF = "off"
     ON = "on"
@@ -397,6 +397,9 @@ class RemoteVerbs(Protocol):
 
     async def doctor(self) -> Sequence[Finding]:
         """Look at each endpoint."""
+
+    async def new_key(self) -> str:
+        """Take the key that the node has now, whichever it was before; its address."""
 
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
         """Have the network run a process's cron messages, or stop (capability "monitor")."""

@@ -88,6 +88,8 @@ class Checked:
         commitments: all of them, where the outcome is VERIFIED or UNSIGNED.
         message: everything that came, believed or not; {} where it cannot be read.
         verified: the part of it that signers stand for; {} unless VERIFIED.
+        ids: of the maps in that part, by key, those that somebody has signed: the signature around
+            them names these ids, and theirs were checked.
         failure: why the outcome is BAD or UNCHECKABLE. A SignatureError shows what should have
             been signed.
     """
@@ -96,6 +98,7 @@ class Checked:
     commitments: tuple[Commitment, ...] = ()
     message: Mapping[str, Value] = field(default_factory=dict)
     verified: Mapping[str, Value] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
     failure: ProtocolError | None = None
 
     @property
@@ -110,10 +113,10 @@ def check(headers: Headers, body: bytes) -> Checked:
     try:
         fields, commitments, tabm, in_body = _read(headers, body)
         message = from_tabm(tabm)
-        checked, covered = _check(fields, commitments, tabm, in_body)
+        checked, covered, ids = _check(fields, commitments, tabm, in_body)
         signed = any(one.committer for one in checked)
         outcome = Outcome.VERIFIED if signed else Outcome.UNSIGNED
-        return Checked(outcome, checked, message, from_tabm(covered) if signed else {})
+        return Checked(outcome, checked, message, from_tabm(covered) if signed else {}, ids)
     except Uncheckable as failure:
         return Checked(Outcome.UNCHECKABLE, (), message, failure=failure)
     except ProtocolError as failure:
@@ -159,9 +162,10 @@ def _check(
     commitments: tuple[Commitment, ...],
     tabm: Tabm,
     in_body: frozenset[str],
-) -> tuple[tuple[Commitment, ...], Tabm]:
+) -> tuple[tuple[Commitment, ...], Tabm, dict[str, str]]:
     checked: list[Commitment] = []
     covered: Tabm = {}
+    ids: dict[str, str] = {}
     rebuilders: dict[str, Rebuilder] = {}
     for one in commitments:
         one = replace(one, committed=covered_keys(one, tabm, in_body))
@@ -172,7 +176,9 @@ def _check(
         checked.append(one)
         if one.committer:
             covered |= part
-    return tuple(checked), covered
+            if as_sent is None:  # else the bytes are signed, and nothing in them was looked at
+                ids |= rebuilder.signed_ids(tabm, part)
+    return tuple(checked), covered, ids
 
 
 RESERVED = frozenset((BODY_KEY, wire.IDS, DIGEST, SIGNATURE, INPUT, COMMITMENTS, "priv"))

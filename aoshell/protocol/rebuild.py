@@ -150,6 +150,15 @@ class Rebuilder:
             self._sealed[id(message)] = self._seal(message, path)
         return self._sealed[id(message)]
 
+    def signed_ids(self, message: Tabm, keys: Iterable[str]) -> dict[str, str]:
+        """Of those keys whose maps carry a signature: the ids of these maps; raises as `seal()`."""
+        maps = {key: value for key in keys if isinstance(value := message.get(key), dict)}
+        return {
+            key: self.seal(value, key)[0]
+            for key, value in maps.items()
+            if any(one.committer for one, _ in nested_commitments(value, key))
+        }
+
     def _seal(self, message: Tabm, path: str) -> tuple[str, Tabm]:
         commitments = nested_commitments(message, path)
         if not commitments:

@@ -47,7 +47,8 @@ class Start:
         limits: what processes may use.
         default_module: for a new process where `module` says nothing; "" for none.
         network: tags of every new process there: who schedules it, whom it trusts.
-        place: the remote node and what chose it, as a person reads it; "" for the built-in one.
+        place: the remote node and what chose it, as a person reads it, and a warning where the way
+            there is not encrypted; "" where there is nothing to say.
         named: the user has named the process.
         existing: never make one.
         record: what `.record` writes with; None where there is nothing to.
@@ -113,6 +114,8 @@ async def open_session(
             )
         # The subscription begins with the first step of its task.
         await asyncio.sleep(0)
+        if start.place:
+            session.front.feed(start.place)
         await (_attach_there if session.remote else _attach)(session, start)
         if front.asks and (said := hint(settings)):
             front.feed(said)
@@ -127,8 +130,6 @@ async def _attach(session: Session, start: Start) -> None:
 
 
 async def _attach_there(session: Session, start: Start) -> None:
-    if start.place:
-        session.front.feed(start.place)
     try:
         await _attach(session, start)
     except AoError as error:

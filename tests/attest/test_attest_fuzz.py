@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_json import version_5
 
-from aoshell.attest import results
+from aoshell.attest.answer import verify
 from aoshell.attest.certificates import Certificate
 from aoshell.attest.crl import Crl
 from aoshell.attest.der import Reader
@@ -24,7 +24,6 @@ from aoshell.attest.evidence import load as load_evidence
 from aoshell.attest.material import read, values
 from aoshell.attest.products import PRODUCTS
 from aoshell.attest.profile import read_vek
-from aoshell.attest.results import Asked
 from aoshell.protocol.digest import content_digest
 from aoshell.protocol.wallet import Wallet
 
@@ -139,7 +138,7 @@ def test_edited_answers(answered: Any, edits: list[Any], name: int, body: list[A
     kept = load_evidence(save(Evidence(answer=answer), node.sample.collateral))
     assert kept.answer == answer
     try:
-        results.read(answer, node.wallet.address, Asked())
+        verify(answer)
     except EvidenceError as error:
         assert error.error
 

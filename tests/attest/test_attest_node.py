@@ -9,12 +9,10 @@ from amd import Amd, Line
 from attest_node import HASHES, IMAGE, POLICY, SimulatedNode, fetch
 from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
-from aoshell.attest import results
+from aoshell.attest.answer import verify
 from aoshell.attest.custody import State
-from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Answer, Challenge, Collateral, Evidence, load, save
 from aoshell.attest.policy import Image, Policy
-from aoshell.attest.results import CHALLENGE, HASHPATH, IDS, Asked
 from aoshell.protocol import httpsig
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.encoding import b64url, unb64url
@@ -55,7 +53,8 @@ def test_over_http(amd: Amd, wallet: Wallet, product: str, together: bool) -> No
     assert again.verdict == "PASS"
     assert again.evidence_id == verdict.evidence_id
     assert "as its keeper says" in again.check("challenge").detail
-    assert results.read(info, wallet.address, Asked()).message["port"] == 8734
+    signed = verify(info)
+    assert (signed.commitment.committer, signed.message["port"]) == (wallet.address, 8734)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -213,37 +212,6 @@ class TestCustody:
     def test_asked_for(self, node: SimulatedNode) -> None:
         verdict = node.verify(Policy(trusted=(IMAGE,), exclusive_key=True))
         assert (verdict.verdict, verdict.error) == ("FAIL", "KEY_NOT_EXCLUSIVE")
-
-
-class TestResults:
-    def read(self, node: SimulatedNode, message: Any, asked: Asked, shown: str = "") -> Any:
-        headers, body = node.sign(message)
-        return results.read(Answer(tuple(headers), body), node.wallet.address, asked, shown)
-
-    def test_binding(self, node: SimulatedNode) -> None:
-        message = {"body": NONCE, "slot": 4, "process": "p", "status": 200}
-        asked = Asked(fields={"slot": 4, "process": "p"}, challenge=NONCE)
-        assert self.read(node, message, asked, "body").binding == (IDS, CHALLENGE)
-        assert self.read(node, message, Asked(fields={"slot": 5})).binding == ()
-        assert self.read(node, message, Asked(challenge="x")).binding == ()
-        assert self.read(node, message, Asked(hashpath="x/y")).binding == ()
-        assert HASHPATH == "hashpath"
-
-    def test_another_signer(self, node: SimulatedNode, attacker: Wallet) -> None:
-        with pytest.raises(EvidenceError) as raised:
-            headers, body = node.but(signer=attacker).sign({"body": "x", "status": 200})
-            results.read(Answer(tuple(headers), body), node.wallet.address, Asked())
-        assert raised.value.error == "ADDRESS_MISMATCH"
-
-    def test_an_unsigned_index_is_no_result(self, node: SimulatedNode) -> None:
-        headers, _ = node.sign({"slot": 4, "status": 200})
-        answer = Answer((*headers, ("content-type", "text/html")), b"<html>4</html>")
-        read = results.read(answer, node.wallet.address, Asked())
-        assert read.message["slot"] == 4
-        assert {"body", "content-type"} <= {*read.unsigned}
-        with pytest.raises(EvidenceError) as raised:
-            results.read(answer, node.wallet.address, Asked(), shown="body")
-        assert raised.value.error == "UNSIGNED_CONTENT"
 
 
 def test_collateral_of_the_user_comes_first(node: SimulatedNode) -> None:

@@ -18,6 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from aoshell.protocol import httpsig, wire
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.commitment import write_commitments
+from aoshell.protocol.structured import to_tabm
+from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wallet import Wallet
 
 HTML = b"<!DOCTYPE html><html><title>Not Found</title></html>"
@@ -30,6 +33,7 @@ class Scheduled:
     id: str
     owner: str
     keys: dict[str, Any]
+    whole: Tabm | None = None  # with its signatures, where it came as httpsig
 
 
 @dataclass
@@ -54,13 +58,15 @@ class HyperServer:
     wallet: Wallet
     form: str = "compute&slot"
     sign_all: bool = False
-    signer: Wallet | None = None  # signs answers instead of the node itself
+    bare: bool = False  # assignments do not hold the message
+    signer: Wallet | None = None  # signs answers instead of the node itself, but for its address
     logs: dict[str, list[Scheduled]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     faults: dict[str, Fault] = field(default_factory=dict)
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     drop_after_scheduling: int = 0  # answers lost after the message was scheduled
     refuse_first: int = 0  # answers of 500 before a message is taken
+    edges: list[Any] = field(default_factory=list)  # what its GraphQL lists
     url: str = ""
 
     # Over HTTP ----------------------------------------------------------------------------------
@@ -86,9 +92,9 @@ class HyperServer:
     def route(self, request: Request) -> Reply | None:
         path = urlsplit(request.path).path
         if path == "/~meta@1.0/info/address":
-            return self.plain(self.wallet.address)
-        if path == "/graphql":  # it is its own gateway, and that knows nothing
-            return _json({"data": {"transactions": {"edges": []}}})
+            return self.address()
+        if path == "/graphql":  # it is its own gateway
+            return _json({"data": {"transactions": {"edges": self.edges}}})
         if request.method == "POST" and path in ("/push", "/~scheduler@1.0/schedule"):
             return self.take(request, "")
         found = re.match(r"/([\w-]{43})~process@1\.0/(.*)", path)
@@ -103,14 +109,15 @@ class HyperServer:
         if request.method == "POST" and rest in ("push", "schedule"):
             return self.take(request, process)
         if rest.startswith("push&slot="):
-            return self.signed_or_not({"status": 200, "slot": int(rest.split("=")[1])})
+            slot = int(rest.split("=")[1])
+            return self.signed_or_not({"status": 200, "process": process, "slot": slot})
         if rest == "schedule":
             query = parse_qs(urlsplit(request.path).query)
             return self.listing(process, int(query["from"][0]), int(query["to"][0]))
         if rest.startswith("as=execution/compute"):
             item = DataItem.parse(request.body)
             assert item.verify()
-            return _json({"raw": _raw(self.evaluate(item.data.decode()))})
+            return self.json({"raw": _raw(self.evaluate(item.data.decode()))})
         if rest.startswith("now/"):
             return self.plain(rest.removeprefix("now/"))
         return self.result(process, rest)
@@ -130,17 +137,16 @@ class HyperServer:
             return None
         slot = len(log) - 1
         if "application/json" in str(message.keys.get("require-codec", "")):
-            return _json({"slot": slot, "process": process})
-        return self.signed(
-            {
-                "process": process,
-                "slot": slot,
-                "epoch": 0,
-                "timestamp": 1_700_000_000_000 + slot,
-                "variant": "ao.N.1",
-                "path": "compute",
-            }
-        )
+            return self.json({"slot": slot, "process": process})
+        assignment = {
+            "process": process,
+            "slot": slot,
+            "epoch": 0,
+            "timestamp": 1_700_000_000_000 + slot,
+            "variant": "ao.N.1",
+            "path": "compute",
+        }
+        return self.assigned(assignment, None if self.bare else message.whole)
 
     def message_of(self, request: Request) -> Scheduled:
         if request.header("content-type") == "application/ans104":
@@ -161,14 +167,15 @@ class HyperServer:
             for key, one in commitments.items()
             if isinstance(one, dict) and one.get("committer")
         ]
-        return Scheduled(id_, str(committer), dict(checked.message["body"]))  # type: ignore
+        keys: Any = checked.message["body"]
+        return Scheduled(id_, str(committer), dict(keys), inner)
 
     def listing(self, process: str, first: int, last: int) -> Reply:
         edges = [
             {"cursor": slot, "node": _node(self, process, slot)}
             for slot in range(first, min(last, len(self.logs[process]) - 1) + 1)
         ]
-        return _json({"edges": edges, "page_info": {"has_next_page": False}})
+        return self.json({"edges": edges, "page_info": {"has_next_page": False}})
 
     # Results ------------------------------------------------------------------------------------
 
@@ -183,11 +190,11 @@ class HyperServer:
             return 404, [("content-type", "text/html")], HTML
         slot = int(asked[1])
         if slot >= len(self.logs[process]):
-            return 404, [], b"not_found"
+            return self.refusal(404, "not_found")
         said = self.evaluate(str(self.logs[process][slot].keys.get("data", "")), process, slot)
         if self.form == "compute&slot":
             return self.signed_or_not({"status": 200, **said})
-        return _json(
+        return self.json(
             {"raw": _raw(said)} if "results" in self.form else {"results": {"raw": _raw(said)}}
         )
 
@@ -217,6 +224,33 @@ class HyperServer:
     def unsigned(self, message: dict[str, Any]) -> Reply:
         _, headers, body = self.signed(message)
         return 200, [pair for pair in headers if not pair[0].startswith("signature")], body
+
+    def json(self, value: Any) -> Reply:
+        body = json.dumps(value)
+        if not self.sign_all:
+            return _json(value)
+        return self.signed({"body": body, "content-type": "application/json", "status": 200})
+
+    def refusal(self, status: int, why: str) -> Reply:
+        _, headers, body = self.signed_or_not({"body": why, "status": status})
+        return status, headers, body
+
+    def assigned(self, assignment: dict[str, Any], message: Tabm | None) -> Reply:
+        """An assignment, which holds the message with its signatures as real ones do."""
+        if message is None:
+            return self.signed(assignment)
+        tabm = to_tabm(assignment) | {"body": message}
+        signer = self.signer or self.wallet
+        fields, body = wire.encode(tabm)
+        signatures = write_commitments(httpsig.commit(signer, tabm))
+        return 200, [*fields.items(), *signatures.items()], body or b""
+
+    def address(self) -> Reply:
+        signer, self.signer = self.signer, None
+        try:
+            return self.plain(self.wallet.address)
+        finally:
+            self.signer = signer
 
     def plain(self, value: str | int) -> Reply:
         return self.signed_or_not({"body": value})

@@ -11,8 +11,9 @@ from test_remote_vectors import Replay, replay, replied
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Pin, Verify
-from aoshell.nodes.remote import trust as room
+from aoshell.nodes.remote import signed as room
 from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.trust import Trust
 from aoshell.protocol import httpsig
 from aoshell.protocol.wallet import Wallet
@@ -61,15 +62,26 @@ def test_what_a_real_node_signed_is_taken(replay: Replay, monkeypatch: pytest.Mo
     assert taken > 15 and spaces
 
 
-def test_binding_is_named_once_for_each_kind(wallet: Wallet) -> None:
+@pytest.mark.parametrize(
+    ("fields", "words", "state"),
+    [
+        ({PROCESS: "p", SLOT: 4}, "it names the process and the slot that was", "process, slot"),
+        ({PROCESS: "p"}, "it names the process that was asked for, and could be an old", "process"),
+        ({}, "nothing in it names the request", "nothing"),
+    ],
+)
+def test_binding_is_named_once_for_each_kind(
+    wallet: Wallet, fields: dict[str, str | int], words: str, state: str
+) -> None:
     told = Told()
     trust = told.trust(wallet.address)
     answer = signed(wallet, {"process": "p", "slot": 4, "status": 200})
-    for expected in ({"process": "p", "slot": 4}, {"process": "p"}, {"slot": 5}, {}, {}):
-        assert trust.read(answer, "compute", expected)["slot"] == 4
+    for _ in range(2):
+        assert trust.read(answer, "compute", Asked("", fields))["slot"] == 4
+    assert len(told.said) == 1 and words in told.said[0]
+    assert trust.state == f"attested (bound to requests by {state})"
+    trust.read(answer, "now", Asked("", fields))
     assert len(told.said) == 2
-    assert "it names what was asked for" in told.said[0]
-    assert "nothing in it names the request" in told.said[1]
 
 
 @pytest.mark.parametrize("level", Verify)
@@ -77,14 +89,14 @@ def test_what_is_not_signed_is_not_used(wallet: Wallet, level: Verify) -> None:
     headers = (*signed(wallet, {"a": "1"}).headers, ("output", "unsigned"))
     answer = Answer("", 200, headers, b"")
     trust = Told().trust(wallet.address)
-    trust.level = level
+    trust.level, trust.address = level, wallet.address
     assert trust.read(answer, "compute") == {"a": "1"}
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda h: [one for one in h if "signature" not in one[0]], "nobody has signed"),
+        (lambda h: [one for one in h if "signature" not in one[0]], "does not sign"),
         (lambda h: [(n, "2" if n == "a" else v) for n, v in h], "is refused"),
         (lambda h: [(n, v) for n, v in h if n != "signature"], "is refused"),
     ],

@@ -21,6 +21,7 @@ from aoshell.nodes.remote import client as http
 from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.client import Client, Lost
 from aoshell.nodes.remote.waiting import Waiting
+from aoshell.protocol.url import is_loopback, unprotected
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -157,10 +158,10 @@ def test_a_broken_answer_to_a_read_is_asked_for_again(script: Script) -> None:
 def test_slow_answers_have_an_end(script: Script) -> None:
     server = Server(script)
     error = failing(
-        server, lambda client: client.ask("schedule", "POST", "/x", body=b"i", seconds=0.2)
+        server, lambda client: client.ask("schedule", "POST", "/x", body=b"i", seconds=0.5)
     )
     assert isinstance(error, Lost)
-    assert (error.stage, "did not answer within 0.2 s" in error.what) == ("schedule", True)
+    assert (error.stage, "did not answer within 0.5 s" in error.what) == ("schedule", True)
     assert len(server.requests) == 1
 
 
@@ -441,6 +442,176 @@ def test_far_redirects_are_not(location: str) -> None:
         asyncio.run(client.get("read", "/x"))
     assert caught.value.stage == "read"
     assert len(seen(client)) == 1
+    client = mocked(redirect(location), httpx.Response(200))
+    client.withholds = True
+    with pytest.raises(AoError, match=r"redirects elsewhere, which is") as caught:
+        asyncio.run(client.get("read", "/x"))
+    assert "evil" not in str(caught.value) and "passwd" not in str(caught.value)
+
+
+def moved(location: str) -> bytes:
+    return f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode()
+
+
+async def free_port() -> int:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    return port
+
+
+LATER = [
+    pytest.param(None, "does not take connections", "connect", id="a dead port"),
+    pytest.param(keeps_silent, "did not answer within", "read", id="silence"),
+    pytest.param(says(b"HTTP/1.1 200 OK\r\ncontent-le"), "broke its answer off", "read", id="cut"),
+    pytest.param(says(b"nonsense\r\n\r\n"), "broke its answer off", "read", id="no HTTP"),
+    pytest.param(says(OK[:-2] + b"x" * 2), "where JSON is due", "read", id="no JSON"),
+    pytest.param(says(moved("http://evil.example/")), "redirects to", "read", id="elsewhere"),
+    pytest.param(
+        says(OK.replace(b" 2\r", b" 9999\r") + b"x" * 9997), "more than", "read", id="large"
+    ),
+]
+
+
+@pytest.mark.parametrize(("script", "what", "stage"), LATER)
+def test_errors_behind_a_redirect_name_who_failed(
+    script: Script | None, what: str, stage: str
+) -> None:
+    async def whole() -> tuple[AoError, str, str]:
+        second = Server(script or keeps_silent)
+        async with second.serving():
+            port = await free_port()
+            url = second.url if script else f"http://localhost:{port}"
+            async with Server(says(moved(f"{url}/there"))).serving() as first:
+                client = Client(first.url, Waiting())
+                try:
+                    answer = await client.ask("read", "GET", "/x", seconds=0.5, largest=5000)
+                    answer.json("read")
+                except AoError as error:
+                    return error, url, first.url
+                finally:
+                    await client.close()
+        raise AssertionError("it went well")
+
+    error, second, first = asyncio.run(asyncio.wait_for(whole(), 20))
+    assert what in error.what and error.stage == stage
+    assert second.removeprefix("http://") in error.what
+    assert first.removeprefix("http://") not in error.what
+
+
+@pytest.mark.parametrize(
+    ("answer", "due"),
+    [
+        (b"HTTP/1.1 500 XQMARK\r\nx: XQMARK\r\ncontent-length: 6\r\n\r\nXQMARK", "500"),
+        (b"XQMARK 200 OK\r\n\r\n", "broke its answer off"),
+        (b"HTTP/1.1 200 OK\r\nXQMARK\r\n\r\n", "broke its answer off"),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 6\r\n\r\nXQMARK", "lost"),
+        (b"HTTP/1.1 200 OK\r\ncontent-type: XQMARK\r\ncontent-length: 1\r\n\r\nX", "something"),
+    ],
+)
+def test_what_is_withheld_is_in_no_error(answer: bytes, due: str) -> None:
+    async def ask(client: Client) -> Answer:
+        client.withholds = True
+        found = await client.ask("read", "GET", "/x", seconds=2)
+        if found.ok:
+            found.json("read")
+        raise AoError(f"{found.by}: {found.status} {found.said()}", stage="read", hint="x")
+
+    error = failing(Server(says(answer)), ask)
+    assert due in error.what and "XQMARK" not in str(error)
+
+
+# Proxies -----------------------------------------------------------------------------------------
+
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Name a proxy in the environment."""
+    for name in (*PROXIES, "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    def name_it(url: str) -> None:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, url)
+
+    return name_it
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2"])
+def test_loopback_goes_through_no_proxy(proxied: Callable[[str], None], host: str) -> None:
+    async def whole() -> None:
+        async with Server(says(OK)).serving() as proxy:
+            proxied(proxy.url)
+            server = await asyncio.start_server(Server(says(OK))._connected, host, 0)
+            async with server:
+                port = server.sockets[0].getsockname()[1]
+                client = Client(f"http://{host}:{port}", Waiting())
+                assert (await client.get("read", "/x")).by == client.endpoint
+                await client.close()
+            assert not proxy.requests
+
+    asyncio.run(asyncio.wait_for(whole(), 20))
+
+
+@pytest.mark.parametrize(
+    ("url", "script", "what"),
+    [
+        ("https://node.example", says(b"HTTP/1.1 502 Bad\r\n\r\n"), "refuses: 502 Bad"),
+        ("http://node.example", says(b"HTTP/1.1 200"), "broke its answer off"),
+        ("http://node.example", None, "does not take connections"),
+    ],
+)
+def test_errors_name_the_proxy_that_failed(
+    proxied: Callable[[str], None], url: str, script: Script | None, what: str
+) -> None:
+    async def whole() -> str:
+        async with Server(script or says(OK)).serving() as proxy:
+            proxied(proxy.url)
+            if script:
+                await Client(url, Waiting()).ask("read", "GET", "/x")
+        await Client(url, Waiting()).ask("read", "GET", "/x")
+        raise AssertionError("it went well")
+
+    with pytest.raises(AoError, match=rf"the proxy localhost:\d+ before node\.example {what}"):
+        asyncio.run(asyncio.wait_for(whole(), 20))
+
+
+def test_what_is_far_goes_through_the_proxy(proxied: Callable[[str], None]) -> None:
+    async def whole() -> None:
+        async with Server(says(OK)).serving() as proxy:
+            proxied(proxy.url)
+            client = Client("http://node.example", Waiting())
+            answer = await client.get("read", "/x")
+            at = proxy.url.removeprefix("http://")
+            assert answer.by == f"http://node.example (through the proxy {at})"
+            assert b"http://node.example/x" in proxy.requests[0]
+            await client.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 20))
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [
+        ("http://localhost:1/x", True),
+        ("http://LOCALHOST.", True),
+        ("http://a.localhost", True),
+        ("http://127.9.9.9", True),
+        ("http://[::1]:1", True),
+        ("http://[::ffff:127.0.0.1]", True),
+        ("http://localhost.example", False),
+        ("http://127.0.0.1.example", False),
+        ("http://10.0.0.1", False),
+        ("http://[::2]", False),
+        ("http://node.example", False),
+    ],
+)
+def test_what_is_loopback(url: str, near: bool) -> None:
+    assert is_loopback(url) is near
+    assert (unprotected([url]) == "") is near
+    assert unprotected([url.replace("http:", "https:")]) == ""
 
 
 def test_nothing_signed_follows_a_redirect() -> None:

@@ -212,7 +212,7 @@ async def test_what_it_cannot_do_says_what_to_use(home: Home) -> None:
 async def test_an_answer_that_is_lost_is_looked_for(
     home: Home, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.LOOKS", (0.01, 0.01))
+    monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOKS", (0.01, 0.01))
     async with up(home) as node:
         process = await spawn(node, home, module)
         home.server.drop_after_scheduling = 1
@@ -226,7 +226,7 @@ async def test_an_answer_that_is_lost_is_looked_for(
 async def test_a_message_whose_fate_is_unknown_is_not_sent_again(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.LOOKS", (0.01,))
+    monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOKS", (0.01,))
     async with up(home) as node:
         process = await spawn(node, home)
         item = await node.sign(home.wallet, process, EVAL, b"1")
@@ -265,7 +265,7 @@ async def test_unsigned_answers_are_said_to_be_so_once(home: Home) -> None:
         assert event.kind == "notice" and "does not sign" in event.detail
         assert (await node.info()).details["answers"] == "unsigned"
         node.verify = Verify.ON
-        with pytest.raises(AoError, match="does not sign") as raised:
+        with pytest.raises(AoError, match="nobody has signed it") as raised:
             await node.result(process, 1)
         assert raised.value.stage == "verify"
 
@@ -318,7 +318,7 @@ async def test_another_key_is_not_the_node(home: Home, wallet: Wallet) -> None:
     async with up(home) as node:
         process = await spawn(node, home)
         home.server.signer = wallet
-        with pytest.raises(AoError, match="its own address") as raised:
+        with pytest.raises(AoError, match="not by the node's own key") as raised:
             await node.slots(process)
         assert raised.value.stage == "verify"
 

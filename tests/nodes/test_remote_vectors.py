@@ -14,12 +14,14 @@ import pytest
 from hyper_server import HyperServer, Reply, Request, serving
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import HttpMessage
+from aoshell.nodes.base import HttpMessage, Verify
 from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.binding import PROCESS, Asked
 from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.hyperbeam import HyperBeamNode
 from aoshell.nodes.remote.trust import Trust
 from aoshell.nodes.remote.waiting import Waiting
+from aoshell.protocol import httpsig
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 
@@ -35,7 +37,9 @@ class Replay(HyperServer):
         self.recorded: dict[str, Any] = {}
         for path in sorted(folder.glob("*.json")):
             exchange = json.loads(path.read_text())
-            line = exchange["request"]["line"].removesuffix(" HTTP/1.1")
+            asked = exchange["request"]
+            line = asked["line"].removesuffix(" HTTP/1.1") if "line" in asked else ""
+            line = line or f"{asked['method']} {asked['path']}"
             self.recorded[line] = exchange
 
     def route(self, request: Request) -> Reply:
@@ -48,8 +52,10 @@ def replied(exchange: Any) -> Reply:
     said = exchange["response"]
     raw = said.get("body_b64")
     body = base64.b64decode(raw) if raw else said.get("body_text", "").encode()
-    headers = [(name, value) for name, value in said["headers"] if name not in TRANSPORT]
-    return int(said["line"].split()[1]), headers, body
+    headers = [
+        (name.lower(), value) for name, value in said["headers"] if name.lower() not in TRANSPORT
+    ]
+    return int(said.get("status") or said["line"].split()[1]), headers, body
 
 
 @pytest.fixture
@@ -78,9 +84,11 @@ def process_of(replay: Replay, label: str) -> str:
     return next(line.split("/")[1][:43] for line in replay.recorded if label in line)
 
 
-def test_reads(replay: Replay, wallet: Wallet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
+def test_reads(replay: Replay, wallet: Wallet, tmp_path: Path, level: Verify) -> None:
     async def body() -> None:
         async with up(replay, tmp_path, wallet) as node:
+            node.verify = level
             assert (await node.info()).address == "pH0bzhB45TmbnN2NsVqjbjPYT6KS_N3JFtswz0ElmKc"
             process = process_of(replay, "schedule?from=0")
             assert await node.slots(process) == 3
@@ -98,9 +106,11 @@ def test_reads(replay: Replay, wallet: Wallet, tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(body(), 30))
 
 
-def test_results_of_wasm(replay: Replay, wallet: Wallet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
+def test_results_of_wasm(replay: Replay, wallet: Wallet, tmp_path: Path, level: Verify) -> None:
     async def body() -> None:
         async with up(replay, tmp_path, wallet) as node:
+            node.verify = level
             lines = [line for line in replay.recorded if line.endswith("compute&slot=1/results")]
             outputs = [(await node.result(line.split("/")[1][:43], 1)).output for line in lines]
             assert sorted(outputs) == ["11", "2"]
@@ -118,3 +128,42 @@ def test_assignments_that_a_real_node_signed_are_verified(replay: Replay) -> Non
         trust.read(Answer("", status, tuple(headers), body), "test")
         signed += trust.state == "verified"
     assert signed >= 4
+
+
+def test_what_nodes_of_later_versions_signed_is_taken(shared: Path, wallet: Wallet) -> None:
+    later = Replay(shared / "vectors/hyperbeam-2025-09", wallet)
+    taken = refused = 0
+    for line, exchange in later.recorded.items():
+        status, headers, body = replied(exchange)
+        answer = Answer("", status, tuple(headers), body)
+        checked = httpsig.check(headers, body)
+        trust = Trust("recorded", lambda _: None)
+        trust.level = Verify.ON
+        trust.address = checked.committers[0] if checked.committers else "A" * 43
+        process = line.split("/")[1][:43] if "~process@1.0" in line else ""
+        asked = Asked(line, {PROCESS: process} if process else {})
+        if checked.outcome is httpsig.Outcome.VERIFIED:
+            assert trust.read(answer, "compute", asked)
+            taken += 1
+        else:
+            with pytest.raises(AoError):
+                trust.read(answer, "compute", asked)
+            refused += 1
+    assert taken >= 10 and refused >= 5
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("sept-compute-no-such-slot-404", "404 Requested slot not yet available in schedule."),
+        ("sept-now-missing-key-404", "404 not_found"),
+        ("sept-compute-500-details-header", "500 (what it says is not signed"),
+        ("sept-push-wasm-400-but-scheduled", "400 (what it says is not signed"),
+    ],
+)
+def test_of_real_errors_what_is_signed_is_shown(shared: Path, name: str, shown: str) -> None:
+    exchange = json.loads((shared / f"vectors/hyperbeam-2025-09/{name}.json").read_text())
+    status, headers, body = replied(exchange)
+    trust = Trust("recorded", lambda _: None)
+    trust.level, trust.address = Verify.ON, "FF8HBVo_0bw6zf7HOyoG0ChBdna-JaWicSgbvMSJOIQ"
+    assert shown in trust.failure(Answer("", status, tuple(headers), body), "compute", "does not")

@@ -46,6 +46,7 @@ class FakeRemote(FakeNode):
         self.stage: Stage | None = None
         self.trouble: AoError | None = None
         self.slotless = False
+        self.keys = ["K" * 43, "L" * 43]
         self.published: list[Publication] = []
         self.monitored: list[tuple[str, bool]] = []
         self.modules[MODULE] = Module(MODULE, "lua", "code", b"return 1")
@@ -95,6 +96,9 @@ class FakeRemote(FakeNode):
     async def publish(self, publication: Publication) -> Module:
         self.published.append(publication)
         return Module(publication.item.id, "lua", "", publication.item.data)
+
+    async def new_key(self) -> str:
+        return self.keys.pop(0)
 
     async def doctor(self) -> Sequence[Finding]:
         return self.found

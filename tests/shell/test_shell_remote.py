@@ -218,6 +218,11 @@ def test_verify_and_signature(there: FakeRemote, home: Settings) -> None:
         )
         assert "are taken" in printed(await session.run(".verify"))
         assert failed(await session.run(".verify maybe")).hint == "off, on or attested"
+        assert "are refused; its key is KKK" in printed(await session.run(".verify on --new-key"))
+        assert there.verify is Verify.ON
+        assert "its key is LLL" in printed(await session.run(".verify --new-key"))
+        assert there.verify is Verify.ON
+        assert failed(await session.run(".verify on off")).hint == ".help verify"
         assert "no answer had" in printed(await session.run(".signature"))
         there.last_failure = '"slot": 7\n"@signature-params": \x1b[1m'
         assert printed(await session.run(".signature")).startswith('"slot": 7\n"@signature')
@@ -630,6 +635,33 @@ def test_the_node_of_the_flags(dialled: Dialled, capsys: pytest.CaptureFixture[s
     assert (dialled[0][0].node, dialled[0][1]) == (URL, "on")
     said = capsys.readouterr()
     assert said.out == "2\n" and f"on {URL} (hyperbeam, by --node)" in said.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "hosts"),
+    [
+        (["--node", "http://node.example:8734"], "node.example:8734"),
+        (["--node", URL, "--gateway-url", "http://gate.example"], "gate.example"),
+        (
+            ["--mu-url", "http://a.example", "--cu-url", URL, "--su-url", "http://b.example"],
+            "a.example, b.example",
+        ),
+        (["--node", URL], ""),
+        (["--node", "http://localhost:8734"], ""),
+        (["--node", "local", "--gateway-url", "http://gate.example"], "gate.example"),
+        (["--node", "local", "--gateway-url", "http://127.0.0.1:1"], ""),
+    ],
+)
+@pytest.mark.parametrize("listing", [False, True])
+@pytest.mark.usefixtures("home", "dialled")
+def test_what_is_not_encrypted_is_warned_of_once(
+    capsys: pytest.CaptureFixture[str], flags: list[str], hosts: str, listing: bool
+) -> None:
+    hosts = "" if listing and "local" in flags else hosts  # then nobody is asked
+    assert cli.main([*flags, *(["--list"] if listing else ["--run", "1+1", "--run", "2+2"])]) == 0
+    said = capsys.readouterr().err
+    assert said.count("is not encrypted") == bool(hosts)
+    assert f"http:// to {hosts} is not encrypted" in said or not hosts
 
 
 @pytest.mark.usefixtures("home")

@@ -23,8 +23,13 @@ BUNDLED = (("accept-bundle", "true"),)
 SECONDS = 30.0  # for each answer
 
 
-async def ask(endpoint: str, challenge: str, waiting: Waiting | None = None) -> Evidence:
+async def ask(
+    endpoint: str, challenge: str, waiting: Waiting | None = None, *, withholds: bool = False
+) -> Evidence:
     """`evidence()` of a node by its URL, each question asked once.
+
+    Args:
+        withholds: leave the node's own words out of errors.
 
     Raises:
         UsageError: that is no URL of a node.
@@ -37,6 +42,7 @@ async def ask(endpoint: str, challenge: str, waiting: Waiting | None = None) -> 
     async def once() -> Evidence:
         impatiently()
         client = Client(endpoint, waiting or Waiting())
+        client.withholds = withholds
         try:
             return await evidence(client, challenge)
         finally:
@@ -65,7 +71,7 @@ async def evidence(client: Client, challenge: str) -> Evidence:
     answer = await _get(client, GENERATE)
     if not answer.ok:
         raise AoError(
-            f"{origin} offers no evidence (~snp@1.0): {answer.status} {answer.said()}".rstrip(),
+            f"{answer.by} offers no evidence (~snp@1.0): {answer.status} {answer.said()}".rstrip(),
             stage="evidence",
             hint="HyperBEAM nodes in SEV-SNP guests do; .nodes --tee URL… asks several",
         )
@@ -82,7 +88,7 @@ async def _challenged(client: Client, value: str) -> Challenge:
         return Challenge(value, unanswered=f"the challenge was not answered: {error.what}")
     if not answer.ok:
         why = f"{answer.status} {answer.said()}".rstrip()
-        return Challenge(value, unanswered=f"{client.endpoint} does not take challenges: {why}")
+        return Challenge(value, unanswered=f"{answer.by} does not take challenges: {why}")
     return Challenge(value, _kept(answer))
 
 
@@ -106,8 +112,9 @@ async def _get(client: Client, path: str) -> Received:
         "evidence", "GET", path, headers=BUNDLED, seconds=SECONDS, largest=LARGEST_BODY
     )
     if answer.url != client.endpoint + path:
+        where = "elsewhere" if answer.withheld else f"to {answer.url}"
         raise AoError(
-            f"{client.endpoint} redirects to {answer.url}",
+            f"{client.endpoint} redirects {where}",
             stage="evidence",
             hint="evidence is asked of the node itself: name that one if it is the node",
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module, Publication, envelope
-from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.answer import Answer, in_a_line
 from aoshell.nodes.remote.client import Client
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Tag, tags_of
@@ -93,11 +93,12 @@ class Bundler:
         )
         if not answer.ok:
             hint = "its owner must have credit there" if answer.status == 402 else ""
-            what = f"{self.endpoint} does not take it: {answer.status} {answer.said()}"
+            what = f"{answer.by} does not take it: {answer.status} {answer.said()}"
             raise AoError(what.rstrip(), stage="upload", hint=hint)
         told = _id(answer)
         if told and told != item.id:
-            what = f"{self.endpoint} says it keeps it as {told}, and it is {item.id}"
+            name = "something else" if answer.withheld else in_a_line(told)
+            what = f"{answer.by} says it keeps it as {name}, and it is {item.id}"
             raise AoError(what, stage="upload", hint="do not use either before it was fetched")
         name = next((tag.value for tag in item.tags if tag.name == "Name"), "")
         return Module(item.id, kind_of(item.data), name, item.data)
@@ -106,7 +107,7 @@ class Bundler:
         """A word on how it is. Raises AoError where it is not to be used."""
         answer = await self._client.get("bundler", "/")
         if answer.status >= 500:
-            raise AoError(f"{self.endpoint} answers {answer.status}", stage="bundler")
+            raise AoError(f"{answer.by} answers {answer.status}", stage="bundler")
         return "takes items"
 
     async def _cost(self, size: int) -> str:

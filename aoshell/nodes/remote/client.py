@@ -1,9 +1,10 @@
 """One HTTP exchange with a remote node, and what may go wrong at each stage of it.
 
-A `Client` belongs to one endpoint. Whatever fails comes out as an `AoError` that names stage and
-endpoint: resolve, connect, TLS, then the stage of the caller ("schedule", "compute"…) once the
-request is on its way. Answers are bounded in size and time, redirects stay on their host, and a
-request is sent again only where that can do nothing twice: a read, or the same signed item.
+A `Client` belongs to one endpoint. Whatever fails comes out as an `AoError` that names the stage
+(resolve, connect, TLS, then that of the caller: "schedule", "compute"…) and who failed: the
+endpoint, the host that it redirects to, or the proxy before them. Answers are bounded in size and
+time, redirects stay on their host, and a request is sent again only where that can do nothing
+twice: a read, or the same signed item.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.remote.answer import Answer, host_of
+from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.route import place, proxy_of
 from aoshell.nodes.remote.waiting import Waiting, tries_left
 from aoshell.protocol.encoding import brief
+from aoshell.protocol.url import host_of, is_loopback
 
 if TYPE_CHECKING:
     import httpx
@@ -31,6 +34,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between tries, doubled each ti
 REFUSED = frozenset({429, 503})  # not taken, come again
 BUSY = REFUSED | {502, 504}  # or what stood between did not hear of it in time
 REDIRECTS = 5
+_BY_NAME = "name that URL yourself if you trust it"
 
 
 class Lost(AoError):
@@ -47,6 +51,10 @@ class Client:
         siblings: redirects may lead to hosts beside this one, as routers do that stand before
             several (router.example.net before one.example.net).
 
+    Attributes:
+        withholds: what an answer says unsigned is kept out of errors, and its `said()` is empty of
+            it. Set where the user wants to be shown nothing that nobody vouches for.
+
     Raises:
         UsageError: the endpoint is no such URL.
     """
@@ -60,6 +68,7 @@ class Client:
         siblings: bool = False,
     ) -> None:
         self.endpoint = checked(endpoint)
+        self.withholds = False
         self._waiting = waiting
         self._transport = transport
         self._siblings = siblings
@@ -159,19 +168,19 @@ class Client:
             at = self._waiting.stage
             raise _Passing(
                 Lost(
-                    f"{self.endpoint} did not answer within {seconds:g} s",
+                    f"{place(self.endpoint, url)} did not answer within {seconds:g} s",
                     stage=at.name if at else stage,
                     hint=f".doctor looks at what is wrong with {host_of(self.endpoint)}",
                 ),
                 unsent=False,
                 stalled=True,
             ) from error
-        raise AoError(f"{self.endpoint} redirects in a circle", stage=stage)
+        raise AoError(f"{place(self.endpoint, url)} redirects in a circle", stage=stage)
 
     async def _resolve(self) -> None:
         """Look the name up once, so that a wrong one is told as such and at once."""
         host = urlsplit(self.endpoint).hostname or ""
-        if self._resolved or self._transport is not None or _through_proxy(self.endpoint):
+        if self._resolved or self._transport is not None or proxy_of(self.endpoint):
             return
         self._waiting.pass_through("resolve", self.endpoint)
         try:
@@ -200,8 +209,9 @@ class Client:
         def progress(count: int) -> None:
             self._waiting.progress(count, answer.headers.get("content-length", ""))
 
-        trace = self._tracer(stage)
-        self._waiting.pass_through(stage, self.endpoint)
+        who = place(self.endpoint, url)
+        trace = self._tracer(stage, who)
+        self._waiting.pass_through(stage, who)
         raw = [(name.encode("utf-8"), _octets(value)) for name, value in headers]
         try:
             request = self._client().build_request(
@@ -214,19 +224,19 @@ class Client:
                 await answer.aclose()
         except http.Refused as error:
             raise AoError(
-                f"{url} {error}", stage=stage, hint="nothing of it was used; .doctor looks at it"
+                f"{who} {error}", stage=stage, hint="nothing of it was used; .doctor looks at it"
             ) from None
         except httpx.HTTPError as error:
-            raise self._told(error, stage) from error
+            raise self._told(error, stage, url) from error
         except (httpx.InvalidURL, ValueError) as error:
             raise UsageError(f"{brief(url)} cannot be asked for: {error}") from error
         read = tuple(
             (name.decode("latin-1").lower(), _characters(value))
             for name, value in answer.headers.raw
         )
-        return Answer(url, answer.status_code, read, content)
+        return Answer(url, answer.status_code, read, content, who, self.withholds)
 
-    def _tracer(self, stage: str) -> Callable[[str, object], Any]:
+    def _tracer(self, stage: str, who: str) -> Callable[[str, object], Any]:
         names = {
             "connect_tcp.started": "connect",
             "start_tls.started": "TLS",
@@ -236,7 +246,7 @@ class Client:
         async def trace(event: str, _info: object) -> None:
             name = names.get(event.partition(".")[2])
             if name:
-                self._waiting.pass_through(name, self.endpoint)
+                self._waiting.pass_through(name, who)
 
         return trace
 
@@ -246,10 +256,14 @@ class Client:
 
             from aoshell.bounded import http
 
+            loopback = is_loopback(self.endpoint)
+            # Redirects stay on the host, so what counts for the endpoint counts for all.
+            direct = dict.fromkeys(("all://", "http://", "https://")) if loopback else None
             headers = {"user-agent": "aoshell", "accept": "*/*", "accept-encoding": http.ACCEPTED}
             self._made = http.guarded(
                 httpx.AsyncClient(
                     transport=self._transport,
+                    mounts=direct,
                     timeout=httpx.Timeout(None, connect=CONNECT),
                     follow_redirects=False,
                     headers=headers,
@@ -257,11 +271,11 @@ class Client:
             )
         return self._made
 
-    def _told(self, error: httpx.HTTPError, stage: str) -> _Passing:
+    def _told(self, error: httpx.HTTPError, stage: str, url: str) -> _Passing:
         """An error of the library as the stage that failed."""
         import httpx
 
-        host, cause = host_of(self.endpoint), _root(error)
+        host, cause = host_of(url), _root(error)
         unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError))
         if isinstance(cause, ssl.SSLCertVerificationError):
             what = f"{host} is not who it says it is: {_tls(cause)}"
@@ -270,17 +284,21 @@ class Client:
         if isinstance(cause, ssl.SSLError):
             what = f"{host} does not speak TLS as it should: {_tls(cause)}"
             raise AoError(what, stage="TLS", hint="is it https that it speaks?") from error
+        # The library's words may hold bytes of the answer.
+        words = "" if self.withholds else f": {error or type(error).__name__}"
+        proxy = proxy_of(url)
+        between = f"the proxy {host_of(proxy)} before {host}" if proxy else host
         if isinstance(error, httpx.ConnectTimeout):
-            what, at = f"{host} does not take connections (none within {CONNECT:g} s)", "connect"
+            what, at = f"{between} does not take connections (none within {CONNECT:g} s)", "connect"
         elif isinstance(error, httpx.ProxyError):
-            what, at = f"the proxy before {host} refuses: {error}", "connect"
+            what, at = f"{between} refuses{words}", "connect"
         elif isinstance(error, httpx.ConnectError):
             why = getattr(cause, "strerror", None) or str(cause) or "no answer"
-            what, at = f"{host} does not take connections: {why}", "connect"
+            what, at = f"{between} does not take connections: {why}", "connect"
         elif isinstance(error, httpx.RemoteProtocolError):
-            what, at = f"{host} broke its answer off: {error}", stage
+            what, at = f"{between} broke its answer off{words}", stage
         else:
-            what, at = f"{host} was lost: {error or type(error).__name__}", stage
+            what, at = f"{between} was lost{words}", stage
         hint = f"is it running, and is the URL right? .doctor looks at {self.endpoint}"
         told = AoError if unsent else Lost
         return _Passing(told(what, stage=at, hint=hint), unsent=unsent)
@@ -296,19 +314,26 @@ class Client:
             onward = str(httpx.URL(answer.url).join(location))
         except httpx.InvalidURL:
             onward = ""
-        here, there = urlsplit(answer.url), urlsplit(onward)
+        why = self._not_followed(answer.url, onward, method)
+        if why:
+            where = "elsewhere" if self.withholds else f"to {brief(onward or location)}"
+            raise AoError(f"{answer.by} redirects {where}, {why}", stage=stage, hint=_BY_NAME)
+        return onward
+
+    def _not_followed(self, url: str, onward: str, method: str) -> str:
+        """Why a redirect is not followed, "" where it is."""
+        here, there = urlsplit(url), urlsplit(onward)
         own, other = here.hostname or "", there.hostname or ""
+        if not other or there.scheme not in ("http", "https"):
+            return "which is no URL of a node"
         # Gateways serve each transaction from a host of its own below theirs.
         above = own.partition(".")[2]
         near = other == own or other.endswith("." + own)
-        near = near or (self._siblings and "." in above and other.endswith("." + above))
-        if method != "GET" or not near or (here.scheme, there.scheme) == ("https", "http"):
-            raise AoError(
-                f"{host_of(self.endpoint)} redirects to {brief(onward or location)}",
-                stage=stage,
-                hint="that is another host; name it yourself if you trust it",
-            )
-        return onward
+        if not near and not (self._siblings and "." in above and other.endswith("." + above)):
+            return "which is another host"
+        if (here.scheme, there.scheme) == ("https", "http"):
+            return "which is not encrypted"
+        return "" if method == "GET" else "and only reads are sent on"
 
 
 class _Passing(Exception):
@@ -365,13 +390,3 @@ def _root(error: BaseException) -> BaseException:
 def _tls(error: ssl.SSLError) -> str:
     said = getattr(error, "verify_message", "") or error.reason or "TLS failed"
     return str(said).replace("_", " ").lower()
-
-
-def _through_proxy(url: str) -> bool:
-    """Whether the environment names a proxy for this URL; names are then its to look up."""
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urlsplit(url)
-    proxies = getproxies()
-    named = parts.scheme in proxies or "all" in proxies
-    return named and not proxy_bypass(parts.hostname or "")

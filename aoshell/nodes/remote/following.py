@@ -88,13 +88,13 @@ class Log:
             seconds: after which those that are there will do, as they will where one fails.
         """
         edges = await self._edges(process, behind, messages)
-        found = {edge.slot: edge.result for edge in edges if not edge.cron}
+        found = {edge.slot: edge for edge in edges if not edge.cron}
         start, asked, entries = time.monotonic(), False, list[Entry]()
         for message in messages:
             slot = place(message)[0]
             try:
                 if slot in found:
-                    result = from_json(process, slot, found[slot], 0.0, self._computer.endpoint)
+                    result = from_json(process, slot, found[slot].result, 0.0, found[slot].by)
                 else:
                     asked = True
                     result = await self._computer.result(process, message.id, slot)
@@ -147,8 +147,7 @@ class Log:
     def _cron(self, process: str, edge: Edge, tick: int) -> Step:
         assignment = Assignment(process, edge.slot, tick, edge.timestamp, 0, "")
         message = Message("", "", "", process, (Tag("Cron", edge.cron),), b"", "", "", assignment)
-        where = self._computer.endpoint
-        result = from_json(process, edge.slot, edge.result, 0.0, where, tick=tick)
+        result = from_json(process, edge.slot, edge.result, 0.0, edge.by, tick=tick)
         behind = {
             "slot": edge.slot,
             "timestamp": edge.timestamp,
@@ -181,7 +180,7 @@ class Log:
             slot += 1
             assignment = Assignment(process, slot, 0, 0, 0, "")
             message = Message(edge.cursor, "", "", process, (), b"", "", "", assignment)
-            result = from_json(process, slot, edge.result, 0.0, self._computer.endpoint)
+            result = from_json(process, slot, edge.result, 0.0, edge.by)
             steps.append(Step({"slot": slot, "id": edge.cursor}, Entry(message, result)))
         return steps
 

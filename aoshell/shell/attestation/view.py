@@ -6,13 +6,13 @@ import time
 from urllib.parse import urlsplit
 
 from aoshell.attest.check import Result, Status
+from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
 from aoshell.shell.render import cell, table_lines
 
 PASSED = Status.PASS
 _UNREACHED = "not reached"
-_LOCAL = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
 def view(trial: Trial, trust: str) -> str:
@@ -84,7 +84,6 @@ def _hint(primary: Result, trust: str) -> str:
 
 def open_to_others(url: str) -> str:
     """A warning where what a node says comes through others unprotected, else ""."""
-    parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname in _LOCAL:
+    if urlsplit(url).scheme != "http" or is_loopback(url):
         return ""
     return f"{url} is no https: others can read along, and withhold what they cannot change"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Pin, RemoteVerbs
+from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted, clock, hold
 from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import Reply, Table
@@ -202,8 +203,12 @@ async def nodes(session: Session, rest: str) -> Reply:
     found = await _offers(session, list(dict.fromkeys(words[1:])))
     columns = ("NODE", "EVIDENCE", "WHAT")
     rows = tuple((one["node"], "offered" if one["offered"] else "-", one["what"]) for one in found)
-    note = "offered is not checked: .attest URL does that" if any(r[1] != "-" for r in rows) else ""
-    return Reply(found, table=Table(columns, cast(tuple[tuple[str, ...], ...], rows)), note=note)
+    notes = (
+        ["offered is not checked: .attest URL does that"] if any(r[1] != "-" for r in rows) else []
+    )
+    notes.append(unprotected(words[1:]))
+    table = Table(columns, cast(tuple[tuple[str, ...], ...], rows))
+    return Reply(found, table=table, note="\n".join(filter(None, notes)))
 
 
 async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, object]]:

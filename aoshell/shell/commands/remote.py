@@ -51,28 +51,38 @@ async def doctor(session: Session, rest: str) -> Reply:
     return Reply(value, table=table, note="\n".join(hints), ok=all(one.ok for one in found))
 
 
+NEW_KEY = "--new-key"
 _TAKEN = {
     Verify.OFF: "answers without a signature are taken, and said to be so",
-    Verify.ON: "answers without a signature are refused",
+    Verify.ON: "answers that the node's own key has not signed are refused",
     Verify.ATTESTED: "answers of any other key than the attested one are refused",
 }
 
 
-@command("verify", "[on|off|attested]")
+@command("verify", "[on|off|attested] [--new-key]")
 async def verify(session: Session, rest: str) -> Reply:
     """Refuse answers that the node does not sign, or take them again.
 
-    An answer whose signature is bad is refused always. With attested, each must be signed by the
-    key that .attest has found in a report, and nothing that it does not cover is shown.
+    An answer whose signature is bad is refused always. With on, each must be signed by the node's
+    own key; with attested, by the key that .attest has found in a report. Nothing that the
+    signature does not cover is shown then. The node's key is kept, and another one refused until
+    --new-key takes it.
     """
     node = remote(session, ".verify-log checks a log of this one")
-    if rest and rest not in [level.value for level in Verify]:
-        raise UsageError(f"verify cannot be {rest}", hint="off, on or attested")
-    if rest == Verify.ATTESTED.value:
+    words = rest.split()
+    renew = NEW_KEY in words
+    levels = [word for word in words if word != NEW_KEY]
+    if len(levels) > 1:
+        raise usage("verify")
+    level = levels[0] if levels else ""
+    if level and level not in [each.value for each in Verify]:
+        raise UsageError(f"verify cannot be {level}", hint="off, on or attested")
+    taken = f"; its key is {await node.new_key()} from now on" if renew else ""
+    if level == Verify.ATTESTED.value:
         use_pin(session, node)
-    if rest:
-        node.verify = Verify(rest)
-    return Reply({"verify": node.verify.value}, text=_TAKEN[node.verify])
+    if level:
+        node.verify = Verify(level)
+    return Reply({"verify": node.verify.value}, text=_TAKEN[node.verify] + taken)
 
 
 @command("signature")

@@ -1,0 +1,38 @@
+"""What a URL says of the way to its host: whether it leaves this machine, and is encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL, without what identifies a user there."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine itself: localhost, 127.0.0.0/8 or ::1."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def unprotected(urls: Iterable[str]) -> str:
+    """A warning that names the hosts to which nothing is encrypted, "" where all is."""
+    open_ = dict.fromkeys(
+        host_of(url) for url in urls if urlsplit(url).scheme == "http" and not is_loopback(url)
+    )
+    if not open_:
+        return ""
+    return (
+        f"http:// to {', '.join(open_)} is not encrypted: whoever stands between can read and "
+        "change what is said"
+    )

@@ -1,0 +1,423 @@
+"""That a signed answer is one to what was asked, and what is said of how sure that is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hyper_server import Reply, Request, serving
+from test_remote_hyperbeam import (
+    EVAL,
+    WASM_MODULE,
+    Home,
+    evaluate,
+    home,
+    in_loop,
+    node_wallet,
+    server,
+    spawn,
+    up,
+)
+from test_remote_key import VERIFYING, scheduled, send, verifying
+from test_remote_vectors import Replay, replied
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Pin, Verify
+from aoshell.nodes.remote import binding
+from aoshell.nodes.remote.answer import Answer
+from aoshell.nodes.remote.binding import MESSAGE, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.trust import Trust
+from aoshell.protocol import httpsig, wire
+from aoshell.protocol.commitment import EDGE, RSA, signature_base, write_commitments
+from aoshell.protocol.message import Message
+from aoshell.protocol.rebuild import unsigned
+from aoshell.protocol.structured import to_tabm
+from aoshell.protocol.wallet import Wallet
+
+__all__ = ["home", "node_wallet", "server"]  # fixtures
+OTHER = "o" * 43
+
+
+class Tape:
+    """Plays the first answer to a path again for each later one."""
+
+    def __init__(self) -> None:
+        self.kept: Reply | None = None
+
+    def __call__(self, _request: Request, reply: Reply) -> Reply:
+        self.kept = self.kept or reply
+        return self.kept
+
+
+# Replays ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", Verify)
+@in_loop
+async def test_the_signed_result_of_another_line_is_refused(home: Home, level: Verify) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, level)
+        home.server.faults["compute"] = Tape()
+        assert (await evaluate(node, home, process, "1+1")).output == "2"
+        with pytest.raises(AoError, match="it came before, as the answer to another") as raised:
+            await evaluate(node, home, process, "20+2")
+        assert raised.value.stage == "verify"
+        assert (await node.result(process, 2)).output == "2"  # that it is the answer to, still
+        await node.close()
+
+
+def tagged(wallet: Wallet, output: str, tag: str) -> Answer:
+    """An answer with a hashpath beside its signature, signed anew each time."""
+    tabm = to_tabm({"output": output})
+    fields, _ = wire.encode(tabm)
+    bare = replace(unsigned(tabm), alg=RSA, keyid=EDGE.keyid(wallet.owner), signature=b"")
+    bare = replace(bare, committer=wallet.address, tag=tag)
+    made = bare.signed(wallet.sign(signature_base(bare, fields), "sha512"))
+    return Answer("", 200, (*fields.items(), *write_commitments([made]).items()), b"")
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+def test_a_hashpath_stands_for_one_request(wallet: Wallet, level: Verify) -> None:
+    trust, _ = reader(wallet, level)
+    path = f"{'b' * 43}/{'r' * 43}"
+    first = Asked("p compute 1", {PROCESS: "p", SLOT: 1})
+    second = Asked("p compute 2", {PROCESS: "p", SLOT: 2})
+    for _ in range(2):
+        assert trust.read(tagged(wallet, "2", path), "compute", first)["output"] == "2"
+    with pytest.raises(AoError, match="it came before"):
+        trust.read(tagged(wallet, "2", path), "compute", second)
+    # The id of what came out, which two slots may have in common, is no hashpath.
+    for asked in (first, second):
+        trust.read(tagged(wallet, "2", "b" * 43), "compute", asked)
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+@in_loop
+async def test_a_signed_refusal_of_something_else_is_refused(home: Home, level: Verify) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, level)
+        home.server.faults["now/a"] = lambda *_: refusal
+        refusal = home.server.refusal(404, "not_found")
+        with pytest.raises(AoError, match=r"has no a of .*: 404 not_found"):
+            await node.now(process, "a")
+        home.server.faults["now/b"] = lambda *_: refusal
+        with pytest.raises(AoError, match=r"it came before, .* \(status 404\)"):
+            await node.now(process, "b")
+        await node.close()
+
+
+@in_loop
+async def test_dry_runs_are_not_answered_twice_alike(home: Home) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, Verify.ON)
+        home.server.faults["as=execution"] = Tape()
+        asked = Message("", "", "", process, EVAL, b"2+3")
+        assert (await node.dryrun(process, asked)).output == "5"
+        with pytest.raises(AoError, match="it came before"):
+            await node.dryrun(process, asked)
+        await node.close()
+
+
+@in_loop
+async def test_an_older_end_of_the_log_takes_nothing_back(home: Home) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, Verify.ON)
+        home.server.faults["slot/current"] = Tape()
+        assert await node.slots(process) == 2
+        await send(node, home, process)
+        assert await node.slots(process) == 3
+        await node.close()
+
+
+def test_marks_are_bounded(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "SEEN", 3)
+    seen = binding.Seen()
+    for number in range(5):
+        headers, body = httpsig.sign(wallet, {"a": str(number)})
+        seen.note(httpsig.check(headers, body), Asked(str(number)))
+    assert len(seen._names) == 3
+
+
+# What the signed part names ---------------------------------------------------------------------
+
+
+def reader(wallet: Wallet, level: Verify) -> tuple[Trust, list[str]]:
+    told: list[str] = []
+    trust = Trust("node", told.append)
+    trust.level, trust.address = level, wallet.address
+    trust.pin = Pin(wallet.address, 1 << 40)
+    return trust, told
+
+
+def answer_of(wallet: Wallet, said: dict[str, Any], status: int = 200) -> Answer:
+    headers, body = httpsig.sign(wallet, said)
+    return Answer("", status, tuple(headers), body)
+
+
+@pytest.mark.parametrize("level", Verify)
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"process": OTHER, "slot": 4},
+        {"process": "p", "slot": 5},
+        {"process": "p", "slot": 3},
+        {"process": "p", "slot": "3"},
+        {"process": "p", "at-slot": 3},
+        {"slot": 5},
+        {"process": OTHER},
+        {"body": '{"process": "p", "slot": 5}', "content-type": "application/json"},
+        {"body": f'{{"process": "{OTHER}"}}', "content-type": "application/json"},
+    ],
+)
+def test_a_contradiction_is_refused(wallet: Wallet, said: dict[str, Any], level: Verify) -> None:
+    trust, told = reader(wallet, level)
+    read = trust.json if "body" in said else trust.read
+    with pytest.raises(AoError, match=r"is refused: it is for (process|slot)") as raised:
+        read(answer_of(wallet, said), "compute", Asked("", {PROCESS: "p", SLOT: 4}))
+    assert raised.value.stage == "verify" and not told and trust.state == "refused"
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"output": "2"}, "nothing in it names the request"),
+        ({"output": "2", "process": "p"}, "it names the process and no more"),
+        ({"output": "2", "slot": 4}, "it names the slot and no more"),
+        ({"output": "2", "process": "p", "slot": 4}, "it names the process and the slot that was"),
+        ({"process": {"a": "b"}, "at-slot": 4}, "it names the slot and no more"),
+    ],
+)
+def test_the_strength_is_said_once_for_each_kind(
+    wallet: Wallet, said: dict[str, Any], words: str, level: Verify
+) -> None:
+    trust, told = reader(wallet, level)
+    for stage in ("compute", "compute", "dryrun", "slot"):
+        trust.read(answer_of(wallet, said), stage, Asked("", {PROCESS: "p", SLOT: 4}))
+    assert [line.partition(":")[0] for line in told] == ["compute", "dryrun"]
+    whose = "attested" if level is Verify.ATTESTED else "node's own"
+    assert all(f"signed by the {whose} key; {words}" in line for line in told)
+
+
+@pytest.mark.parametrize("level", Verify)
+def test_the_status_that_was_signed_is_the_one_that_came(wallet: Wallet, level: Verify) -> None:
+    trust, _ = reader(wallet, level)
+    with pytest.raises(AoError, match="status 404 was signed, and 200 came"):
+        trust.read(answer_of(wallet, {"body": "not_found", "status": 404}), "now")
+    assert trust.read(answer_of(wallet, {"body": "x", "status": 200}), "now")["body"] == "x"
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+def test_what_is_json_says_so_signed(wallet: Wallet, level: Verify) -> None:
+    """Else what a process printed would be read as its result."""
+    trust, _ = reader(wallet, level)
+    printed = answer_of(wallet, {"body": '{"output": "x"}', "status": 200})
+    answer = Answer("", 200, (*printed.headers, ("content-type", "application/json")), printed.body)
+    with pytest.raises(AoError, match="does not sign this answer"):
+        trust.json(answer, "compute")
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+def test_real_assignments_are_bound_to_their_messages(shared: Path, level: Verify) -> None:
+    """By the signature around them: it names the id of the message with its own signatures."""
+    bound = 0
+    for folder in ("hyperbeam", "hyperbeam-2025-09"):
+        replay = Replay(shared / "vectors" / folder, Wallet.__new__(Wallet))
+        for exchange in replay.recorded.values():
+            status, headers, body = replied(exchange)
+            checked = httpsig.check(headers, body)
+            if not checked.ids.get("body"):
+                continue
+            (node,) = checked.committers
+            trust = Trust("recorded", lambda _: None)
+            trust.level, trust.address, trust.pin = level, node, Pin(node, 1 << 40)
+            answer = Answer("", status, tuple(headers), body)
+            process, message = str(checked.verified["process"]), checked.ids["body"]
+            trust.read(answer, "schedule", Asked("", {PROCESS: process, MESSAGE: message}))
+            assert trust.named == (PROCESS, MESSAGE)
+            with pytest.raises(AoError, match="it is for message"):
+                trust.read(answer, "schedule", Asked("", {MESSAGE: OTHER}))
+            bound += 1
+    assert bound >= 5
+
+
+# Where a message is -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+@pytest.mark.parametrize("bare", [False, True])
+@in_loop
+async def test_the_place_of_another_message_is_not_taken(
+    home: Home, level: Verify, bare: bool
+) -> None:
+    home.server.bare = bare
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, level)
+        home.server.faults["POST .*/schedule"] = Tape()
+        assert (await send(node, home, process)).slot == 2
+        assert (await send(node, home, process)).slot == 3  # as the log has it
+        home.server.faults["GET .*schedule"] = lambda _request, _reply: (500, [], b"away")
+        with pytest.raises(AoError, match="whether the message arrived is not known"):
+            await send(node, home, process)
+        await node.close()
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+@in_loop
+async def test_a_slot_that_holds_another_message_is_refused(home: Home, level: Verify) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, level)
+        home.server.faults["POST .*/schedule"] = lambda _request, _reply: home.server.signed(
+            {"process": process, "slot": 1, "path": "compute"}
+        )
+        with pytest.raises(AoError, match=r"slot 1, where the log of .* has another") as raised:
+            await send(node, home, process)
+        assert raised.value.stage == "verify"
+        await node.close()
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+@pytest.mark.parametrize("answer", [(400, b"{}"), (500, b"oops"), (200, b'{"slot": 7}')])
+@in_loop
+async def test_a_message_is_found_where_its_answer_does_not_count(
+    home: Home, answer: tuple[int, bytes], level: Verify
+) -> None:
+    """As with nodes that do not sign the answer to a push, or refuse it and schedule it."""
+    async with up(home) as plain:
+        home.server.sign_all = True
+        process = await spawn(plain, home, WASM_MODULE)
+        node = verifying(home, level)
+        status, body = answer
+        json = [("content-type", "application/json")]
+        home.server.faults["POST .*/push$"] = lambda _request, _reply: (status, json, body)
+        events = node.subscribe()
+        assert (await evaluate(node, home, process, "6*7")).output == "42"
+        assert len(home.server.logs[process]) == 2
+        # It may have been pushed, and is not pushed twice.
+        assert not any("push&slot" in line for line in home.server.asked)
+        told = (await asyncio.wait_for(anext(events), 5)).detail
+        assert told == "slot 1: whether what it sends was delivered is not known"
+        home.server.faults["GET .*schedule"] = lambda _request, _reply: (500, [], b"away")
+        with pytest.raises(AoError, match="whether the message arrived is not known"):
+            await send(node, home, process)
+        await node.close()
+
+
+@in_loop
+async def test_a_refused_push_that_was_scheduled_is_no_refusal(home: Home) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home, WASM_MODULE)
+        home.server.faults["POST .*/push$"] = lambda _request, _reply: (400, [], b"no")
+        assert (await evaluate(node, home, process, "6*7")).output == "42"
+        home.server.faults["POST .*/push$"] = lambda _request, _reply: (400, [], b"no")
+        home.server.take = lambda *_: (400, [], b"no")  # type: ignore[method-assign]
+        with pytest.raises(AoError, match="does not take the message: 400 no"):
+            await send(node, home, process)
+
+
+@in_loop
+async def test_looking_for_a_message_has_an_end(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the node says of the length of its log, and however long that is."""
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, Verify.ON)
+        home.server.faults["slot/current"] = lambda *_: home.server.plain("9" * 15)
+        home.server.faults["POST .*/schedule"] = lambda _request, _reply: (500, [], b"")
+        log = list(home.server.logs[process])
+        home.server.take = lambda *_: (500, [], b"")  # type: ignore[method-assign]
+        with pytest.raises(AoError, match="whether the message arrived is not known"):
+            await send(node, home, process)
+        assert sum("schedule?" in line for line in home.server.asked) < 5
+        monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOK", 0.2)
+
+        def endless(request: Request, _reply: Reply) -> Reply:
+            first = int(request.path.partition("from=")[2].partition("&")[0])
+            home.server.logs[process] = [*log, *log[1:] * 60]
+            listed = json.loads(home.server.listing(process, 1, 50)[2])
+            for number, edge in enumerate(listed["edges"]):
+                edge["node"]["assignment"]["Tags"][1]["value"] = str(first + number)
+            return home.server.json(listed)
+
+        home.server.faults["GET .*schedule"] = endless
+        with pytest.raises(AoError, match="whether the message arrived is not known"):
+            await send(node, home, process)
+        await node.close()
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+@in_loop
+async def test_the_log_of_another_process_is_refused(home: Home, level: Verify) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        other = await scheduled(home)
+        node = verifying(home, level)
+
+        def swapped(_request: Request, _reply: Reply) -> Reply:
+            return home.server.listing(other, 0, 1)
+
+        home.server.faults["GET .*schedule"] = swapped
+        with pytest.raises(AoError, match="the log of another process"):
+            await node.schedule(process, 0, 1)
+        await node.close()
+
+
+# What was found unsigned ------------------------------------------------------------------------
+
+
+class Names:
+    """A gateway that gives each name to one process."""
+
+    patients: tuple[Any, ...] = ()
+    withholds = False
+
+    def __init__(self, process: str) -> None:
+        self.process = process
+
+    async def find(self, *_: str) -> str:
+        return self.process
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("level", VERIFYING)
+@in_loop
+async def test_a_name_counts_if_the_definition_has_it(home: Home, level: Verify) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, level)
+        node._book.put(node.endpoint, "process", process, {})
+        gateway: Any = Names(process)
+        node._gateway = gateway
+        assert (await node.find("first")).id == process  # as its definition calls it
+        node._book.put(node.endpoint, "process", process, {})
+        with pytest.raises(AoError, match="does not give it the name 'other'") as raised:
+            await node.find("other")
+        assert raised.value.stage == "verify"
+        await node.close()
+
+
+@in_loop
+async def test_what_was_remembered_unsigned_does_not_count(home: Home) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, Verify.ON)
+        told = {"name": "told", "owner": "x", "device": "d", "module": "m", "created": 1}
+        node._book.put(node.endpoint, "process", process, told)
+        (listed,) = await node.processes()
+        assert (listed.id, listed.name, listed.owner, listed.module) == (process, "", "", "")
+        assert (await node.find(process)).name == "first"
+        (listed,) = await node.processes()
+        assert (listed.name, listed.owner) == ("first", home.wallet.address)
+        await node.close()
