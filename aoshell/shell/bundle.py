@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
 from aoshell.shell.files import read
@@ -68,9 +69,16 @@ class Bundle:
     files: dict[str, str]
 
 
+LARGEST_PROGRAM = 64 << 20  # bytes of all files together
+MOST_FILES = 2000
+DEEPEST = 100  # files that require one another in a row
+
+
 @dataclass(slots=True)
 class _Walk:
     root: Path
+    size: int = 0
+    depth: int = 0
     parts: list[bytes] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -86,10 +94,26 @@ class _Walk:
         if name in self.seen:
             return Node(name, shown)
         self.seen.add(name)
-        source = read(path)
+        source = self.read(path)
+        self.depth += 1
         node = Node(name, shown, self.children(text(source)))
+        self.depth -= 1
         self.take(shown, source, b'"%s"' % raw(name))
         return node
+
+    def read(self, path: Path) -> bytes:
+        source = read(path)
+        self.size += len(source)
+        what = ""
+        if self.size > LARGEST_PROGRAM:
+            what = f"the program has more than {size(LARGEST_PROGRAM)}"
+        elif len(self.seen) > MOST_FILES:
+            what = f"the program has more than {MOST_FILES} files"
+        elif self.depth > DEEPEST:
+            what = f"more than {DEEPEST} files require one another in a row"
+        if what:
+            raise AoError(f"{what} (at {path})", stage="load", hint="load it in parts")
+        return source
 
     def take(self, shown: str, source: bytes, name: bytes) -> None:
         self.files[shown] = text(source)
@@ -104,7 +128,7 @@ def bundle(path: Path) -> Bundle:
         AoError: stage "load", when a file cannot be read.
     """
     walk = _Walk(path.parent)
-    source = read(path)
+    source = walk.read(path)
     tree = Node(path.name, path.name, walk.children(text(source)))
     walk.take(path.name, source, b"nil")
     *modules, main = walk.parts
