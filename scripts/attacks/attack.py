@@ -57,11 +57,9 @@ class Attack:
     """One attack.
 
     Attributes:
-        run: does it, in a place of which nothing else is wanted.
-        short: it is quick enough for `--short`.
+        run: does it, and says what came of it.
     """
 
     name: str
     bound: Bound
     run: Callable[[Place], Ran]
-    short: bool = True

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from aoshell.nodes.local.transfer import MAGIC
+from aoshell.sandbox import environment
 from attacks.attack import Attack, Bound
 from attacks.peers import MB, blocks
 from attacks.place import Place, Ran
-
-from aoshell.nodes.local.transfer import MAGIC
-from aoshell.sandbox import environment
 
 ZLIB_HEAD = b"\x78\x9c"
 LITTLE = ("--timeout", "2", "--memory", "128")
@@ -91,27 +90,51 @@ def _on(name: str, run: Callable[[Place], Ran], says: str, **bound: float) -> At
 
 
 ATTACKS = [
-    _on("import: 3 GB of zeros", partial(_command, ".import", _packed(bytes(16 * MB), 190)),
-        "is damaged: they unpack to more|is damaged: have a line|more than"),
-    _on("import: 3 GB of empty lines", partial(_command, ".import", _packed(b"\n" * 16 * MB, 190)),
-        "is damaged"),
-    _on("import: [],[],… in a record", partial(_command, ".import", _packed(b"[]," * 5 * MB, 8, b"")),
-        "is damaged", megabytes=800),
+    _on(
+        "import: 3 GB of zeros",
+        partial(_command, ".import", _packed(bytes(16 * MB), 190)),
+        "is damaged: they unpack to more|is damaged: have a line|more than",
+    ),
+    _on(
+        "import: 3 GB of empty lines",
+        partial(_command, ".import", _packed(b"\n" * 16 * MB, 190)),
+        "is damaged",
+    ),
+    _on(
+        "import: [],[],… in a record",
+        partial(_command, ".import", _packed(b"[]," * 5 * MB, 8, b"")),
+        "is damaged",
+        megabytes=800,
+    ),
     _on("import: a pipe", partial(_command, ".import", os.mkfifo), "no regular file"),
     _on("load: a pipe", partial(_command, ".load", os.mkfifo), "no regular file"),
     _on("load: /dev/zero", partial(_command, ".load", _link("/dev/zero")), "no regular file"),
     _on("load: a terabyte", partial(_command, ".load", _sparse), "is larger than 64 MB"),
     _on("publish: a terabyte", partial(_command, ".publish", _sparse), "is larger than 64 MB"),
-    _on("load: 400 files that require one another", partial(_command, ".load", _chain),
-        "more than 100 files require one another"),
-    Attack("file: a line of 300 MB on standard input",
-           Bound(says="a line, or an open block, of more than 64 MB", answers=False),
-           _endless_line),
+    _on(
+        "load: 400 files that require one another",
+        partial(_command, ".load", _chain),
+        "more than 100 files require one another",
+    ),
+    Attack(
+        "file: a line of 300 MB on standard input",
+        Bound(says="a line, or an open block, of more than 64 MB", answers=False),
+        _endless_line,
+    ),
     _on("import: an environment that loops", partial(_environment, "while true do end"), ""),
-    _on("import: an environment that eats memory", partial(
-        _environment, "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e6) .. i end"), "",
-        megabytes=450),
-    _on("import: an environment that answers what it likes", partial(
-        _environment, "if true then return setmetatable({}, {__index = function() return function()"
-        " return ('x'):rep(1e6), {}, 7 end end}) end"), ""),
-]  # fmt: skip
+    _on(
+        "import: an environment that eats memory",
+        partial(_environment, "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e6) .. i end"),
+        "",
+        megabytes=450,
+    ),
+    _on(
+        "import: an environment that answers what it likes",
+        partial(
+            _environment,
+            "if true then return setmetatable({}, {__index = function() return function()"
+            " return ('x'):rep(1e6), {}, 7 end end}) end",
+        ),
+        "",
+    ),
+]

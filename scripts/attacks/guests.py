@@ -5,44 +5,65 @@ from __future__ import annotations
 import functools
 
 import wasmtime
+
 from attacks.attack import Attack, Bound
 from attacks.place import Place, Ran
 
 LITTLE = ("--timeout", "1", "--memory", "128")  # seconds and MB of a message
-MEMORY = 128 + 192  # MB: what a guest may have, the worker's own, and copies on their way
+MEMORY = 128 + 192  # MB: what a guest may have, and the worker's own
+WASM_MEMORY = 3 * 128 + 192  # its memory is copied and packed where it is kept
 
 LUA = {
     "a loop": ("while true do end", "its limit"),
-    "a loop behind pcall": ("while true do pcall(function() while true do end end) end", "its limit"),
+    "a loop behind pcall": (
+        "while true do pcall(function() while true do end end) end",
+        "its limit",
+    ),
     "a loop in a coroutine": ("coroutine.wrap(function() while true do end end)()", "its limit"),
     "a loop in a metamethod": (
         "local t = setmetatable({}, {__index = function(t, k) return t[k + 1] end}) return t[1]",
         "overflow|its limit",
     ),
     "memory by doubling": ("local s = 'x' while true do s = s .. s end", "not enough memory"),
-    "memory by tables": ("local t = {} for i = 1, 1e9 do t[i] = {i} end", "not enough memory|limit"),
+    "memory by tables": (
+        "local t = {} for i = 1, 1e9 do t[i] = {i} end",
+        "not enough memory|limit",
+    ),
     "string.rep of a gigabyte": ("return #string.rep('x', 1 << 30)", "memory|too large"),
     "string.rep with a separator": ("return #(''):rep(1 << 40, 'x')", "memory|too large"),
     "a pattern that never ends": (
-        "return ('a'):rep(40):find(('a-'):rep(40) .. 'b')", "its limit|too complex"),
+        "return ('a'):rep(40):find(('a-'):rep(40) .. 'b')",
+        "its limit|too complex",
+    ),
     "deep recursion": ("local function f(n) return 1 + f(n + 1) end return f(1)", "overflow"),
     "recursion of pcall": ("local function f() return pcall(f) end return tostring(f())", ""),
     "prints without end": ("while true do print(('x'):rep(1000)) end", "limit|memory|output"),
-    "sends without end": ("while true do Send({Target = ao.id, Data = 'x'}) end", "limit|memory|bound"),
+    "sends without end": (
+        "while true do Send({Target = ao.id, Data = 'x'}) end",
+        "limit|memory|bound",
+    ),
     "spawns without end": ("while true do Spawn('aos', {}) end", "limit|memory|bound"),
     "a message to itself for ever": (
         "Handlers.add('E', 'E', function(m) Send({Target = ao.id, Action = 'E'}) end)"
-        " Send({Target = ao.id, Action = 'E'})", ""),
+        " Send({Target = ao.id, Action = 'E'})",
+        "",
+    ),
     "an error with a huge text": ("error(('x'):rep(100 << 20))", ""),
     "an error that is a loop": (
-        "error(setmetatable({}, {__tostring = function() while true do end end}))", "limit|error"),
+        "error(setmetatable({}, {__tostring = function() while true do end end}))",
+        "limit|error",
+    ),
     "a sort that lies": (
         "local t = {} for i = 1, 1e5 do t[i] = i end"
-        " table.sort(t, function() return true end) return 1", ""),
+        " table.sort(t, function() return true end) return 1",
+        "",
+    ),
     "JSON without end": (
-        "return require('json').decode(('['):rep(1e6))", "overflow|error|deep|expected|limit"),
+        "return require('json').decode(('['):rep(1e6))",
+        "overflow|error|deep|expected|limit",
+    ),
     "a chunk of a million brackets": ("return load(('('):rep(1e6))", ""),
-}  # fmt: skip
+}
 
 _TABLES = 24
 WAT = {
@@ -92,8 +113,11 @@ def _wasm(text: str, place: Place) -> Ran:
     path = place.file("guest.wasm")
     path.write_bytes(wasmtime.wat2wasm(text))
     name = path.name.partition("-")[0]
-    lines = [f".publish {path} as m{name}", f".spawn m{name} as w{name}",
-             f".send w{name} Action=ExecuteFunction"]  # fmt: skip
+    lines = [
+        f".publish {path} as m{name}",
+        f".spawn m{name} as w{name}",
+        f".send w{name} Action=ExecuteFunction",
+    ]
     return place.shell(lines, *LITTLE)
 
 
@@ -103,7 +127,7 @@ ATTACKS = [
         for name, (code, says) in LUA.items()
     ),
     *(
-        Attack(f"wasm: {name}", Bound(20, MEMORY), functools.partial(_wasm, text))
+        Attack(f"wasm: {name}", Bound(20, WASM_MEMORY), functools.partial(_wasm, text))
         for name, text in WAT.items()
     ),
 ]

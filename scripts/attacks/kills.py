@@ -55,10 +55,9 @@ def _under(limit: str, *, answers: bool = False, says: str = "") -> Attack:
 
 ATTACKS = [
     Attack("kill -9 at 3 moments", Bound(30), functools.partial(_killed, 3)),
-    Attack("kill -9 at 30 moments", Bound(200), functools.partial(_killed, 30), short=False),
+    Attack("kill -9 at 30 moments", Bound(200), functools.partial(_killed, 30)),
     _under("-v 60000", says="too little memory"),
     _under("-v 150000", answers=True),
     _under("-n 12", says="too few file descriptors"),
     _under("-n 20", answers=True),
-    _under("-f 0", says="cannot be used: File too large"),
 ]

@@ -109,31 +109,63 @@ def _against(
     slow: bool = False,
 ) -> Attack:
     bound = Bound(seconds=150 if slow else 20, says=says, answers=False)
-    return Attack(f"peer: {name}", bound, functools.partial(asked, make), short=not slow)
+    return Attack(f"peer: {name}", bound, functools.partial(asked, make))
 
 
 ATTACKS = [
     _against("1 GB in 1 MB of gzip", lambda: _gzip(1), "answers with more than 64 MB"),
     _against("gzip in gzip", lambda: _gzip(2), "only gzip is decoded, and once"),
     _against("gzip in gzip in gzip", lambda: _gzip(3), "only gzip is decoded, and once"),
-    _against("an encoding nobody asked for", lambda: _body(b"x", b"content-encoding: br\r\n"),
-             "only gzip is decoded"),
-    _against("48 MB of [],[],…", lambda: _body(b"[" + b"[]," * (16 * MB) + b"1]"),
-             "brackets, commas and colons", _legacy),
-    _against("JSON a million levels deep", lambda: _body(b"[" * MB + b"]" * MB),
-             "nested deeper than 128 levels", _legacy),
-    _against("a number of a million digits", lambda: _body(b"9" * MB),
-             "a number of more than 100 digits", _legacy),
-    _against("a body without end", lambda: _flood(OK + b"\r\n", bytes(MB)),
-             "answers with more than 64 MB"),
-    _against("100 Continue without end", lambda: _flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 99),
-             "more than 96 KB before the body"),
-    _against("headers without end", lambda: _flood(OK, b"a: b\r\n" * 999),
-             "more than 96 KB before the body"),
+    _against(
+        "an encoding nobody asked for",
+        lambda: _body(b"x", b"content-encoding: br\r\n"),
+        "only gzip is decoded",
+    ),
+    _against(
+        "48 MB of [],[],…",
+        lambda: _body(b"[" + b"[]," * (16 * MB) + b"1]"),
+        "brackets, commas and colons",
+        _legacy,
+    ),
+    _against(
+        "JSON a million levels deep",
+        lambda: _body(b"[" * MB + b"]" * MB),
+        "nested deeper than 128 levels",
+        _legacy,
+    ),
+    _against(
+        "a number of a million digits",
+        lambda: _body(b"9" * MB),
+        "a number of more than 100 digits",
+        _legacy,
+    ),
+    _against(
+        "a body without end",
+        lambda: _flood(OK + b"\r\n", bytes(MB)),
+        "answers with more than 64 MB",
+    ),
+    _against(
+        "100 Continue without end",
+        lambda: _flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 99),
+        "more than 96 KB before the body",
+    ),
+    _against(
+        "headers without end",
+        lambda: _flood(OK, b"a: b\r\n" * 999),
+        "more than 96 KB before the body",
+    ),
     _against("redirects without end", lambda: _redirect, "redirects in a circle"),
-    _against("chunks of one byte", lambda: _flood(CHUNKED, b"1\r\nx\r\n" * 9999),
-             "more than 1,048,576 pieces|did not answer within", slow=True),
-    _against("a byte now and then", lambda: _flood(OK + b"content-length: 9999\r\n\r\n", b"x", 0.5),
-             "did not answer within", slow=True),
+    _against(
+        "chunks of one byte",
+        lambda: _flood(CHUNKED, b"1\r\nx\r\n" * 9999),
+        "more than 1,048,576 pieces|did not answer within",
+        slow=True,
+    ),
+    _against(
+        "a byte now and then",
+        lambda: _flood(OK + b"content-length: 9999\r\n\r\n", b"x", 0.5),
+        "did not answer within",
+        slow=True,
+    ),
     _against("silence", lambda: lambda _: time.sleep(60), "did not answer within", slow=True),
-]  # fmt: skip
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,16 +41,20 @@ class Ran:
 
 
 class Place:
-    """A home in a folder of its own.
+    """A fresh home in a folder.
 
-    Attributes:
+    Args:
+        wallet: a file, for the home to have one already: making a key takes a second.
         patience: seconds until a shell is killed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wallet: Path, patience: float) -> None:
         self.folder = folder
-        self.patience = 60.0
+        self.patience = patience
         self._count = 0
+        state = folder / "home" / "state"
+        state.mkdir(parents=True, mode=0o700)
+        shutil.copy(wallet, state / "wallet.json")
 
     def file(self, name: str) -> Path:
         """A path for a new file."""
