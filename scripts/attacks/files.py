@@ -93,7 +93,7 @@ ATTACKS = [
     _on(
         "import: 3 GB of zeros",
         partial(_command, ".import", _packed(bytes(16 * MB), 190)),
-        "is damaged: they unpack to more|is damaged: have a line|more than",
+        "its bytes have a line of more than|its bytes unpack to more than",
     ),
     _on(
         "import: 3 GB of empty lines",
