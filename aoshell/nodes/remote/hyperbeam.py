@@ -36,6 +36,7 @@ from aoshell.nodes.remote.elsewhere import Elsewhere
 from aoshell.nodes.remote.hyperforms import to_result
 from aoshell.nodes.remote.hyperread import BUNDLED, COMPUTE, Reading
 from aoshell.nodes.remote.hypersign import LEGACY, LUA, TAKES_ITEMS, VARIANT
+from aoshell.nodes.remote.pages import is_number
 from aoshell.nodes.remote.waiting import Waiting, silently
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
@@ -231,7 +232,7 @@ class HyperBeamNode(Reading, Elsewhere):
 
     def _assigned(self, answer: Answer, process: str) -> int:
         slot = str(self._said(answer, "schedule", {"process": process}).get("slot", ""))
-        if not slot.isdecimal():
+        if not is_number(slot):
             raise AoError(
                 f"{self.endpoint} took the message and does not say its slot",
                 stage="schedule",

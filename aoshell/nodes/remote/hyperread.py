@@ -16,6 +16,7 @@ from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.feed import Feed, Step
 from aoshell.nodes.remote.hyperforms import FORMS, to_result
+from aoshell.nodes.remote.pages import is_number, turns
 from aoshell.nodes.remote.trust import Trust
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result
@@ -118,13 +119,15 @@ class Reading:
         answer = await self._client.get("slot", path, headers=BUNDLED)
         self._expect(answer, "slot", f"knows no process {process}")
         said = plain(self._trust.read(answer, "slot"))
-        if not said.isdecimal():
+        if not is_number(said):
             raise AoError(f"{self.endpoint} answers {answer.said()!r} for a slot", stage="slot")
         return int(said) + 1
 
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
         found: list[Message] = []
-        while first <= last:
+        for _ in turns(self.endpoint, "schedule"):
+            if first > last:
+                break
             query = f"from={first}&to={last}&accept=application/aos-2"
             path = f"/{process}~process@1.0/schedule?{query}"
             answer = await self._client.get("schedule", path)
