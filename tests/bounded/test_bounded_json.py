@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
+from random import Random
 
 import pytest
 
@@ -19,12 +21,13 @@ GOOD = [
     json.dumps(["\\", "\\\\", '"', '\\"', "[", "]"]),
     json.dumps({"ä": "\ud800"}),
     "[" * 128 + "]" * 128,
+    '{"a":[' * 64 + "]}" * 64,
     "9" * 100,
 ]
 
 
 @pytest.mark.parametrize("text", GOOD)
-@pytest.mark.parametrize("most", [jsontext.MOST, 150])
+@pytest.mark.parametrize("most", [jsontext.MOST, 200])
 def test_json_within_the_bounds_is_read(
     text: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,6 +46,7 @@ def test_json_within_the_bounds_is_read(
         ('{"a":' * 1_500_000, "4,000,000 brackets, commas and colons|deeper"),
         ('["",' + '""' * 9_000_000, "8,000,000 strings"),
         ("[" * 129 + "]" * 129, "deeper than 128 levels"),
+        ('{"a":[' * 65 + "]}" * 65, "deeper than 128 levels"),
         ("[" * 100_000, "deeper than 128 levels"),
         ('{"a":' * 100_000 + "1" + "}" * 100_000, "deeper than 128 levels"),
         ("9" * 101, "a number of more than 100 digits"),
@@ -57,6 +61,43 @@ def test_what_goes_beyond_a_bound_is_refused_by_name(text: str, why: str) -> Non
         parse(text)
     with pytest.raises(Exceeded, match=why):
         parse(text.encode())
+
+
+STRINGS = ["", "a", "[", ']"{', "\\", '\\"', "x,:", '"[["', "\\\\"]
+
+
+def drawn(random: Random, depth: int = 0) -> object:
+    kind = random.random()
+    if depth > 8 or kind < 0.4:
+        return random.choice([1, None, *STRINGS])
+    members = [drawn(random, depth + 1) for _ in range(random.randint(0, 4))]
+    return members if kind < 0.7 else dict(zip(STRINGS, members, strict=False))
+
+
+def plainly(text: str) -> tuple[int, int]:
+    """Levels, and marks outside strings, counted one character after the other."""
+    level = deepest = marks = 0
+    for character in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
+        level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(character, 0)
+        deepest = max(deepest, level)
+        marks += character in "[{,:"
+    return deepest, marks
+
+
+def test_what_is_counted_is_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(1)
+    for _ in range(2000):
+        text = json.dumps(drawn(random))
+        deepest, marks = plainly(text)
+        monkeypatch.setattr(jsontext, "MOST", marks)
+        jsontext.check(text, deepest=deepest)
+        if deepest:
+            with pytest.raises(Exceeded, match="deeper"):
+                jsontext.check(text, deepest=deepest - 1)
+        if marks:
+            monkeypatch.setattr(jsontext, "MOST", marks - 1)
+            with pytest.raises(Exceeded, match="brackets|strings"):
+                jsontext.check(text, deepest=deepest)
 
 
 def test_little_memory_is_taken_for_what_is_refused() -> None:
