@@ -20,10 +20,9 @@ from aoshell.bounded.sizes import size
 from aoshell.bounded.zipped import GZIP, Damaged, Unpacking
 
 ACCEPTED = "gzip"  # the one encoding that is asked for
-LARGEST_HEAD = 96 << 10  # bytes before a body, all interim answers among them
+LARGEST_HEAD = 96 << 10  # bytes before a body, interim answers among them; httpcore takes 100 KB
 MOST_HEADERS = 4096
 MOST_PIECES = 1 << 20  # chunks of a body: each costs time, however short it is
-_HEAD_PIECE = 16 << 10  # bytes read at once before a body; httpcore gives a head up at 100 KB
 _ENCODINGS = ("gzip", "x-gzip")
 
 _left: ContextVar[list[int] | None] = ContextVar("bytes that a head may still have", default=None)
@@ -140,7 +139,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             return await self._inner.read(max_bytes, timeout)
         if left[0] <= 0:
             raise Refused(f"sends more than {size(LARGEST_HEAD)} before the body of its answer")
-        data = await self._inner.read(min(max_bytes, _HEAD_PIECE), timeout)
+        data = await self._inner.read(min(max_bytes, left[0]), timeout)
         left[0] -= len(data)
         return data
 

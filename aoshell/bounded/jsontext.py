@@ -20,9 +20,10 @@ MOST = 4_000_000  # brackets, commas and colons outside strings; some 350 MB as 
 DEEPEST = 128  # levels of lists and objects
 LONGEST_NUMBER = 100  # digits
 
-_MARKS = b"[{,:"
-_NO_STRUCTURE = bytes(set(range(256)) - set(b'"[]{},:'))
-_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+_ALL = set(range(256))
+_NO_MARK = bytes(_ALL - set(b'"[{,:'))
+_NO_BRACKET = bytes(_ALL - set(b'"[]{}'))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _STRING = re.compile(rb'"[^"]*"')
 
 
@@ -65,12 +66,9 @@ def check(data: bytes | str, largest: int = LARGEST, deepest: int = DEEPEST) -> 
     """Raise Exceeded where a text is larger, of more values or deeper than it may be."""
     if len(data) > largest:
         raise Exceeded(f"has more than {size(largest)}")
-    if len(data) <= MOST and _openings(data) <= deepest:
-        return
-    structure = _structure(data)
-    if sum(structure.count(mark) for mark in _MARKS) > MOST:
+    if len(data) > MOST and len(_outside(data, _NO_MARK)) > MOST:
         raise Exceeded(f"has more than {MOST:,} brackets, commas and colons")
-    if _is_deeper(structure, deepest):
+    if _openings(data) > deepest and _is_deeper(_outside(data, _NO_BRACKET), deepest):
         raise Exceeded(f"is nested deeper than {deepest} levels")
 
 
@@ -80,24 +78,25 @@ def _openings(data: bytes | str) -> int:
     return data.count("[") + data.count("{")
 
 
-def _structure(data: bytes | str) -> bytes:
-    """The brackets, commas and colons outside strings."""
+def _outside(data: bytes | str, dropped: bytes) -> bytes:
+    """What stands outside strings, without the bytes that are dropped."""
     if isinstance(data, str):
         data = data.encode("utf-8", "surrogatepass")
     # Two of a row of backslashes stand for one; then one before a quote does not end a string.
-    data = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NO_STRUCTURE)
-    if data.count(b'"') > 4 * MOST:  # each string is a key or a value, with a mark beside it
+    data = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, dropped)
+    if data.count(b'"') > 4 * MOST + 4:  # each string is a key or a value, with a mark beside
         raise Exceeded(f"has more than {2 * MOST:,} strings")
-    return _STRING.sub(b"", data)
+    # Two quotes side by side change for nothing else whether it stands in a string.
+    return _STRING.sub(b"", data.replace(b'""', b""))
 
 
-def _is_deeper(structure: bytes, deepest: int) -> bool:
+def _is_deeper(left: bytes, deepest: int) -> bool:
     """Whether brackets nest deeper: each turn takes away the innermost ones."""
-    left = structure.translate(None, _NO_BRACKET)
+    left = left.translate(_ONE_KIND)
     for _ in range(deepest):
         if not left:
             return False
-        fewer = left.replace(b"[]", b"").replace(b"{}", b"")
+        fewer = left.replace(b"[]", b"")
         if len(fewer) == len(left):
             return False  # they do not match, which the parser tells
         left = fewer

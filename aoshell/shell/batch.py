@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
+from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
@@ -21,6 +22,7 @@ from aoshell.shell.render import Renderer, interrupted
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 
+LONGEST = 64 << 20  # bytes of a line, or of the lines of one chunk
 _BLOCK = 65536
 _STOPPING = 5.0  # seconds
 
@@ -166,13 +168,18 @@ async def _all(script: Sequence[str], read_stdin: bool) -> AsyncIterator[str]:
 
 async def from_stdin(fd: int = 0) -> AsyncIterator[str]:
     """Chunks of standard input, complete ones and what is left at its end."""
-    assembler, rest = Assembler(), b""
+    assembler, rest = Assembler(), bytearray()
     async for block in _blocks(fd):
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if chunk := assembler.add(text(line.removesuffix(b"\r"))):
+        first, *more = block.split(b"\n")
+        rest += first
+        for line in more:
+            if chunk := assembler.add(text(bytes(rest).removesuffix(b"\r"))):
                 yield chunk
-    if rest and (chunk := assembler.add(text(rest))):
+            rest = bytearray(line)
+        if len(rest) + assembler.size > LONGEST:
+            what = f"standard input has a line, or an open block, of more than {size(LONGEST)}"
+            raise AoError(what, stage="input", hint="nothing of it was sent; is it Lua at all?")
+    if rest and (chunk := assembler.add(text(bytes(rest)))):
         yield chunk
     if chunk := assembler.rest():
         yield chunk

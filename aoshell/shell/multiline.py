@@ -75,6 +75,12 @@ class Assembler:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._depth = Depth()
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Characters of the lines that are not complete yet."""
+        return self._size if self._lines else 0
 
     def add(self, line: str) -> str | None:
         """Take one line without its newline; the chunk that it completes, or None.
@@ -82,7 +88,8 @@ class Assembler:
         Blank lines and comments between chunks complete nothing.
         """
         if not self._lines:
-            self._depth = Depth()
+            self._depth, self._size = Depth(), 0
+        self._size += len(line)
         self._lines.append(line if self._lines else without_prompt(line))
         self._depth.add(self._lines[-1])
         if len(self._lines) > _CHECKED and self._depth.open:

@@ -281,6 +281,39 @@ async def test_results_that_could_not_be_written_are_computed_again(opening, mon
 
 
 @in_loop
+async def test_whoever_waits_for_a_full_disk_is_told_in_the_end(opening, monkeypatch):
+    """And the node goes on by itself once there is room."""
+    monkeypatch.setattr(engine, "RETRY", 0.05)
+    async with opening() as local:
+        pid = await lived(local, 3)
+        disk = Broken(local, monkeypatch)
+        events = local.node.subscribe()
+        disk.broken = True
+        receipt = await local.post(pid, "N = N + 1", Action="Eval")
+        for wait in (local.node.result(pid, receipt.slot), local.node.settled(receipt.id)):
+            with pytest.raises(AoError, match="full"):
+                await asyncio.wait_for(wait, 30)
+        await asyncio.sleep(5 * engine.RETRY)
+        assert local.engine._troubles > engine.TRIES
+        told = [event.detail for event in await gone_by(events) if event.kind == "notice"]
+        assert len(told) <= 1, told
+        disk.broken = False
+        assert (await local.node.result(pid, receipt.slot)).ok
+        assert local.engine._troubles == 0
+        assert await local.value(pid, "N") == "4"
+
+
+async def gone_by(events):
+    """The events so far."""
+    found = []
+    while True:
+        try:
+            found.append(await asyncio.wait_for(anext(events), 0.05))
+        except TimeoutError:
+            return found
+
+
+@in_loop
 async def test_a_message_that_comes_before_the_retry_waits_its_turn(opening, monkeypatch):
     async with opening() as local:  # RETRY is long: only the next message ends the wait
         pid = await lived(local, 3)

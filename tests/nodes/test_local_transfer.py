@@ -32,6 +32,61 @@ async def lived(local):
     return pid
 
 
+def packed(*records, zeros=0):
+    lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    return transfer.MAGIC + zlib.compress(lines + bytes(zeros))
+
+
+@in_loop
+@pytest.mark.parametrize(
+    ("bound", "value", "why"),
+    [
+        ("LITTLE", 1 << 20, "its bytes unpack to more than 1 MB"),
+        ("LONGEST", 1 << 20, "its bytes have a line of more than 1 MB"),
+        ("RECORD", 64 << 20, "its records take more than 128 MB"),
+    ],
+)
+async def test_a_little_file_unpacks_to_a_bounded_size(opening, monkeypatch, bound, value, why):
+    async with opening() as local:
+        pid = await lived(local)
+        data = await local.node.export(pid)
+        await local.node.delete(pid)
+        monkeypatch.setattr(transfer, bound, value)
+        end = packed(zeros=3 << 20) if bound != "RECORD" else data
+        with pytest.raises(AoError, match=why) as raised:
+            await local.node.restore(end)
+        assert raised.value.stage == "import"
+        monkeypatch.undo()
+        await local.node.restore(data)
+
+
+@in_loop
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[" * 500 + "]" * 500, "nested deeper than 128 levels"),
+        ('{"process": ' + "9" * 200 + "}", "a number of more than 100 digits"),
+        ("[" + "[]," * 2_500_000 + "1]", "4,000,000 brackets, commas and colons"),
+    ],
+)
+async def test_a_record_is_parsed_under_bounds(opening, text, why):
+    async with opening() as local:
+        with pytest.raises(AoError, match=why):
+            await local.node.restore(transfer.MAGIC + zlib.compress(text.encode() + b"\n"))
+
+
+@in_loop
+async def test_what_breaks_off_or_goes_on_is_damaged(opening):
+    async with opening() as local:
+        pid = await lived(local)
+        data = await local.node.export(pid)
+        await local.node.delete(pid)
+        for bad in (data[:-1], data[: len(data) // 2], data + b"x", transfer.MAGIC):
+            with pytest.raises(AoError, match="is damaged"):
+                await local.node.restore(bad)
+        await local.node.restore(data)
+
+
 def told(entries):
     return [(e.message, e.result) for e in entries]
 

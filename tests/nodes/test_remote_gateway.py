@@ -320,6 +320,8 @@ def test_full_chunks_may_be_closed_by_an_empty_one(wallet: Wallet) -> None:
         ({"winc": "0"}, "free"),
         (2_000_000_000_000, "2.000000 AR"),
         ({"winc": "much"}, ""),
+        ({"winc": "9" * 400}, ""),
+        ({"winc": "٣"}, ""),
         ([], ""),
     ],
 )

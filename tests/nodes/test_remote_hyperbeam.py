@@ -331,7 +331,7 @@ async def test_another_key_is_not_the_node(home: Home, wallet: Wallet) -> None:
     [
         ((200, [("content-type", "application/json")], HTML), "HTML where JSON is due"),
         ((200, [("content-type", "application/json")], b'{"edges": [{}]}'), "no schedule"),
-        ((200, [("content-type", "application/json")], b"[" * 100_000), "where JSON is due"),
+        ((200, [("content-type", "application/json")], b"[" * 100_000), "nested deeper"),
         ((200, [], b""), "nothing where JSON is due"),
         ((500, [], b"\xff\x00broken"), "500"),
     ],

@@ -79,6 +79,7 @@ class Engine:
         self._after: list[Callable[[], None]] = []
         self._unsynced = False
         self._troubles = 0  # times in a row that the disk could not be written
+        self._trouble: AoError | None = None  # the last of these
         self._timers: dict[str, asyncio.Handle] = {}
         self._waiting: dict[tuple[int, int], list[asyncio.Future[None]]] = {}
 
@@ -385,16 +386,31 @@ class Engine:
             if why and self.roots.id_of(logged.root) == message_id:
                 raise _stuck(why)
         await self.roots.wait(message_id)
+        while await self._undone():
+            await self.roots.wait(message_id)
         self._sync()
 
     async def idle(self) -> None:
         """Wait until nothing that was scheduled is left, and all of it is on disk."""
         self.flush()
-        while self.roots.anything_open:
+        while await self._undone() or self.roots.anything_open:
             for why in self.computer.given_up.values():
                 raise _stuck(why)
             await asyncio.sleep(IDLE)
         self._sync()
+
+    async def _undone(self) -> bool:
+        """Whether what could not be written was to be computed again, a moment ago.
+
+        Raises:
+            AoError: it has not helped so far.
+        """
+        if "retry" not in self._timers:
+            return False
+        if self._trouble and self._troubles >= TRIES:
+            raise self._trouble
+        await asyncio.sleep(IDLE)
+        return True
 
     def _sync(self) -> None:
         self.flush()
@@ -430,7 +446,7 @@ class Engine:
 
         Whoever waits is told once trying has not helped; else a notice tells it, once.
         """
-        self._troubles += 1
+        self._troubles, self._trouble = self._troubles + 1, error
         helps = not isinstance(error, Damaged)
         if not helps or (self._troubles == 1 and not self._waiting and not self.roots.awaited):
             self.events.notice(str(error))

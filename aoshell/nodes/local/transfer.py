@@ -106,7 +106,7 @@ def _read(data: bytes) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entri
     pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
     most = min(LARGEST, max(LITTLE, RATIO * len(view)))
     row, modules, entries, taken = None, list[tuple[str, str, bytes]](), _Entries(), 0
-    for line in zipped.lines(pieces, most, LONGEST):
+    for line in _lines(pieces, most):
         taken += len(line) + RECORD
         _demand(taken <= most, f"its records take more than {size(most)}")
         record = jsontext.parse(line, largest=LONGEST)
@@ -120,6 +120,13 @@ def _read(data: bytes) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entri
     if row is None:
         raise ValueError("there is nothing in it")
     return row, modules, entries
+
+
+def _lines(packed: Iterator[bytes], most: int) -> Iterator[bytes]:
+    try:
+        yield from zipped.lines(packed, most, LONGEST)
+    except zipped.Damaged as error:
+        raise ValueError(f"its bytes {error}") from None
 
 
 # A file may come from anybody: what is not as `export` writes it must not get into the database.

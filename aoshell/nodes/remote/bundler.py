@@ -10,6 +10,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Module, Publication, envelope
 from aoshell.nodes.remote.answer import Answer, in_a_line
 from aoshell.nodes.remote.client import Client
+from aoshell.nodes.remote.pages import is_number
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -119,7 +120,7 @@ class Bundler:
             return ""
         winston = said.get("winc", said.get("winston")) if isinstance(said, dict) else said
         digits = str(winston) if isinstance(winston, (str, int)) else ""
-        if not digits.isascii() or not digits.isdecimal():
+        if not is_number(digits):
             return ""
         return f"{int(digits) / WINSTON:.6f} AR" if int(digits) else "free"
 

@@ -21,6 +21,7 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry
 from aoshell.nodes.remote.feed import Step
+from aoshell.nodes.remote.pages import turns
 from aoshell.nodes.remote.results import from_json
 from aoshell.nodes.remote.units import Computer, Edge, NotListed, Scheduler, cursor, place
 from aoshell.protocol.message import Assignment, Message, Tag
@@ -187,7 +188,9 @@ class Log:
     async def _end(self, process: str, slot: int | None = None) -> dict[str, Any]:
         """The cursor at a slot, or at the last one."""
         at, id = -1, ""
-        while slot is None or at < slot:
+        for _ in turns(self._computer.endpoint, "compute"):
+            if slot is not None and at >= slot:
+                break
             limit = 1000 if slot is None else min(1000, slot - at)
             edges = await self._computer.edges(process, id, limit=limit)
             if not edges:

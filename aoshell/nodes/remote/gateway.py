@@ -21,6 +21,7 @@ from aoshell.nodes.remote.arweave import NotVerified
 from aoshell.nodes.remote.bundler import Bundler, kind_of
 from aoshell.nodes.remote.client import Client
 from aoshell.nodes.remote.doctor import Patient
+from aoshell.nodes.remote.pages import is_number
 from aoshell.nodes.remote.results import words
 from aoshell.protocol.encoding import brief, unb64url
 from aoshell.protocol.wallet import Wallet
@@ -208,7 +209,7 @@ class Gateway:
         raise AoError(what.rstrip(), stage="fetch", hint="another gateway may have it")
 
     def _check_size(self, size: str) -> None:
-        if size.isdecimal() and int(size) > LARGEST_CODE:
+        if is_number(size) and int(size) > LARGEST_CODE:
             most = LARGEST_CODE >> 20
             raise AoError(
                 f"that has {int(size) >> 20} MB, and code may have {most}",

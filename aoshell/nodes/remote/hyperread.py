@@ -18,12 +18,12 @@ from aoshell.nodes.remote.client import ANSWER, Client
 from aoshell.nodes.remote.feed import Feed, Step
 from aoshell.nodes.remote.hyperforms import FORMS, to_result
 from aoshell.nodes.remote.nodekey import BUNDLED, NodeKey
+from aoshell.nodes.remote.pages import is_number, turns
 from aoshell.nodes.remote.trust import JSON, Trust
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
 PAGE = 50  # slots asked for at once
-DIGITS = 15  # of a slot
 
 
 class Reading:
@@ -129,7 +129,7 @@ class Reading:
         asked = Asked(f"{process} slot")
         self._expect(answer, "slot", f"knows no process {process}", asked)
         said = plain(self._trust.read(answer, "slot", asked))
-        if not said.isdecimal() or len(said) > DIGITS:
+        if not is_number(said):
             raise AoError(f"{answer.by} answers {answer.said()!r} for a slot", stage="slot")
         return self._reached(process, int(said)) + 1
 
@@ -145,7 +145,9 @@ class Reading:
 
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
         found: list[Message] = []
-        while first <= last:
+        for _ in turns(self.endpoint, "schedule"):
+            if first > last:
+                break
             query = f"from={first}&to={last}&accept=application/aos-2"
             await self._ready()
             answer = await self._client.get("schedule", f"/{process}~process@1.0/schedule?{query}")

@@ -13,8 +13,9 @@ from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.binding import MESSAGE, PROCESS, Asked, Contradiction, named
 from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.client import REFUSED, Client, Lost
-from aoshell.nodes.remote.hyperread import COMPUTE, DIGITS, Reading
+from aoshell.nodes.remote.hyperread import COMPUTE, Reading
 from aoshell.nodes.remote.hypersign import TAKES_ITEMS
+from aoshell.nodes.remote.pages import is_number
 from aoshell.nodes.remote.waiting import impatiently
 from aoshell.protocol.ans104 import DataItem
 
@@ -102,7 +103,7 @@ class Sending(Reading):
         except Contradiction as error:
             raise AoError(f"{answer.by} answers for something else: {error}", stage=stage) from None
         slot = str(said.get("slot", 0 if process == message else ""))
-        if not slot.isdecimal() or len(slot) > DIGITS:
+        if not is_number(slot):
             raise AoError(f"{answer.by} does not say the slot of the message", stage=stage)
         return int(slot)
 

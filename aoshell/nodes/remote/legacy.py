@@ -37,6 +37,7 @@ from aoshell.nodes.remote.feed import Feed, Subscription
 from aoshell.nodes.remote.following import Log
 from aoshell.nodes.remote.gateway import Gateway, is_id
 from aoshell.nodes.remote.known import VARIANT, Known
+from aoshell.nodes.remote.pages import turns
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.remote.units import PAGE, Computer, NotListed, Scheduler, place
 from aoshell.nodes.remote.waiting import Waiting
@@ -308,7 +309,9 @@ class LegacyNode(Elsewhere):
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
         found: list[Message] = []
         after, since = first - 1, 0
-        while after < last:
+        for _ in turns(self.endpoint, "schedule"):
+            if after >= last:
+                break
             page = await self._scheduler.page(process, after, since, min(PAGE, last - after))
             if not page:
                 break

@@ -24,6 +24,7 @@ from aoshell.nodes.base import NotFound
 from aoshell.nodes.remote import aos2
 from aoshell.nodes.remote.answer import Answer
 from aoshell.nodes.remote.client import Client
+from aoshell.nodes.remote.pages import turns
 from aoshell.nodes.remote.results import from_json, words
 from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.message import Message, Result
@@ -59,7 +60,10 @@ class Scheduler:
         if answer.ok:
             return self._read([{"node": answer.json("schedule")}], answer.by)[0]
         newest: Message | None = None
-        while found := await self.page(process, *place(newest)):
+        for _ in turns(self.endpoint, "schedule"):
+            found = await self.page(process, *place(newest))
+            if not found:
+                break
             newest = found[-1]
         return newest
 
@@ -75,7 +79,7 @@ class Scheduler:
             NotFound, NotListed, AoError: stage "schedule".
         """
         await self._check()
-        while True:
+        for _ in turns(self.endpoint, "schedule"):
             when = f"&from={since - 1}" if since else ""
             query = f"process-id={process}&from-nonce={after}{when}&limit={limit}"
             answer = await self._client.get("schedule", f"/{process}?{query}")
@@ -92,6 +96,7 @@ class Scheduler:
                 return fresh
             # An older SU, and the time was not known: on to where it has got to.
             since = max(since + 1, place(found[-1])[1])
+        raise AssertionError("the last turn raises")
 
     async def look(self) -> Answer:
         """Ask something harmless."""

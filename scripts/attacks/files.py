@@ -1,0 +1,140 @@
+"""Files that somebody has sent: to be loaded, imported, or read as a script."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from aoshell.nodes.local.transfer import MAGIC
+from aoshell.sandbox import environment
+from attacks.attack import Attack, Bound
+from attacks.peers import MB, blocks
+from attacks.place import Place, Ran
+
+ZLIB_HEAD = b"\x78\x9c"
+LITTLE = ("--timeout", "2", "--memory", "128")
+
+
+def _command(verb: str, make: Callable[[Path], object], place: Place) -> Ran:
+    path = place.file("made")
+    make(path)
+    return place.shell([f"{verb} {path}"])
+
+
+def _link(target: str) -> Callable[[Path], object]:
+    return lambda path: path.symlink_to(target)
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def _packed(unit: bytes, times: int, begins: bytes = b"") -> Callable[[Path], object]:
+    """An exported process that unpacks to a unit over and over."""
+    return lambda path: path.write_bytes(MAGIC + ZLIB_HEAD + blocks(begins + unit, times))
+
+
+def _chain(path: Path) -> None:
+    for number in range(400):
+        link = path.with_name(f"link{number}.lua")
+        link.write_text(f"require('link{number + 1}')", encoding="ascii")
+    path.symlink_to(path.with_name("link0.lua"))
+
+
+def _endless_line(place: Place) -> Ran:
+    path = place.file("line")
+    with path.open("wb") as file:
+        file.write(b"x = '")
+        file.truncate(300 * MB)
+    with path.open("rb") as stdin:
+        return place.shell([], stdin=stdin)
+
+
+def _environment(bad: str, place: Place) -> Ran:
+    """A process whose own environment does harm once it is loaded."""
+    path = place.file("process")
+    seed = place.shell(["x = 1", f".export {path}"], name="seed")
+    if not path.exists():
+        seed.problems.append("no process was exported to begin with")
+        return seed
+    records = [
+        json.loads(line)
+        for line in zlib.decompress(path.read_bytes()[len(MAGIC) :]).split(b"\n")
+        if line
+    ]
+    row = records[0]["process"]
+    for record in records[1:]:
+        module = record.get("module")
+        if module and module[1] == "environment":
+            sources = environment.unpack(b64decode(module[2]))
+            data = environment.pack({name: f"{bad}\n{text}" for name, text in sources.items()})
+            row["environment"] = module[0] = environment.module_id(data)
+            module[2] = b64encode(data).decode()
+    row["id"], row["name"] = (
+        row["id"][:-4] + f"{os.getpid() % 1000:03d}A",
+        f"bad{place.file('').name}",
+    )
+    lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    path.write_bytes(MAGIC + zlib.compress(lines))
+    return place.shell([f".import {path}", f".send {row['id']} Action=Hi", ".ps"], *LITTLE)
+
+
+def _on(name: str, run: Callable[[Place], Ran], says: str, **bound: float) -> Attack:
+    return Attack(f"file: {name}", Bound(says=says, **bound), run)  # type: ignore[arg-type]
+
+
+ATTACKS = [
+    _on(
+        "import: 3 GB of zeros",
+        partial(_command, ".import", _packed(bytes(16 * MB), 190)),
+        "its bytes have a line of more than|its bytes unpack to more than",
+    ),
+    _on(
+        "import: 3 GB of empty lines",
+        partial(_command, ".import", _packed(b"\n" * 16 * MB, 190)),
+        "is damaged",
+    ),
+    _on(
+        "import: [],[],… in a record",
+        partial(_command, ".import", _packed(b"[]," * 5 * MB, 8, b"")),
+        "is damaged",
+        megabytes=800,
+    ),
+    _on("import: a pipe", partial(_command, ".import", os.mkfifo), "no regular file"),
+    _on("load: a pipe", partial(_command, ".load", os.mkfifo), "no regular file"),
+    _on("load: /dev/zero", partial(_command, ".load", _link("/dev/zero")), "no regular file"),
+    _on("load: a terabyte", partial(_command, ".load", _sparse), "is larger than 64 MB"),
+    _on("publish: a terabyte", partial(_command, ".publish", _sparse), "is larger than 64 MB"),
+    _on(
+        "load: 400 files that require one another",
+        partial(_command, ".load", _chain),
+        "more than 100 files require one another",
+    ),
+    Attack(
+        "file: a line of 300 MB on standard input",
+        Bound(says="a line, or an open block, of more than 64 MB", answers=False),
+        _endless_line,
+    ),
+    _on("import: an environment that loops", partial(_environment, "while true do end"), ""),
+    _on(
+        "import: an environment that eats memory",
+        partial(_environment, "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e6) .. i end"),
+        "",
+        megabytes=450,
+    ),
+    _on(
+        "import: an environment that answers what it likes",
+        partial(
+            _environment,
+            "if true then return setmetatable({}, {__index = function() return function()"
+            " return ('x'):rep(1e6), {}, 7 end end}) end",
+        ),
+        "",
+    ),
+]

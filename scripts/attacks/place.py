@@ -1,0 +1,165 @@
+"""Where attacks take place: a fresh home, and shells in it that are watched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+LAST = "return 20+22"  # the line that is answered if the shell goes on
+EVERY = 0.1  # seconds between two looks at the memory of all processes
+START = "import sys; from aoshell.cli import main; sys.exit(main())"
+
+
+@dataclass
+class Ran:
+    """What came of a shell.
+
+    Attributes:
+        code: its exit code, minus the signal that ended it.
+        megabytes: the most that any process of it had in memory.
+        killed: by us, because it did not end.
+        problems: what an attack itself found to be wrong.
+    """
+
+    out: str = ""
+    err: str = ""
+    code: int = 0
+    seconds: float = 0.0
+    megabytes: int = 0
+    killed: bool = False
+    problems: list[str] = field(default_factory=list)
+
+
+class Place:
+    """A fresh home in a folder.
+
+    Args:
+        wallet: a file, for the home to have one already: making a key takes a second.
+        patience: seconds until a shell is killed.
+    """
+
+    def __init__(self, folder: Path, wallet: Path, patience: float) -> None:
+        self.folder = folder
+        self.patience = patience
+        self._count = 0
+        state = folder / "home" / "state"
+        state.mkdir(parents=True, mode=0o700)
+        shutil.copy(wallet, state / "wallet.json")
+
+    def file(self, name: str) -> Path:
+        """A path for a new file."""
+        self._count += 1
+        return self.folder / f"{self._count}-{name}"
+
+    def shell(
+        self,
+        lines: Sequence[str],
+        *flags: str,
+        name: str = "",
+        stdin: IO[bytes] | None = None,
+        limit: str = "",
+    ) -> Ran:
+        """Run lines, and one more, in a process of their own.
+
+        Args:
+            limit: for `ulimit`.
+        """
+        self._count += 1
+        script = self.file("script")
+        script.write_bytes("\n".join([*lines, LAST, ""]).encode("utf-8", "surrogateescape"))
+        out, err = self.file("out"), self.file("err")
+        with out.open("wb") as to_out, err.open("wb") as to_err, script.open("rb") as fed:
+            start = time.monotonic()
+            words = [name or f"attack-{self._count}", *flags]
+            streams: dict[str, IO[bytes]] = {"stdin": stdin or fed, "stdout": to_out}
+            shell = self.start(*words, limit=limit, stderr=to_err, **streams)
+            ran = _watched(shell, self.patience)
+        ran.seconds = time.monotonic() - start
+        ran.out, ran.err = (path.read_text("utf-8", "replace") for path in (out, err))
+        return ran
+
+    def start(
+        self, *words: str, limit: str = "", **streams: IO[bytes] | int
+    ) -> subprocess.Popen[bytes]:
+        """A shell in this home, which leads a session of its own."""
+        bounded = f"ulimit {limit};" if limit else ""
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        return subprocess.Popen(
+            [
+                "bash",
+                "-c",
+                f'{bounded} exec "$@"',
+                "bash",
+                sys.executable,
+                "-I",
+                "-c",
+                START,
+                *words,
+            ],
+            env=kept | {"HOME": str(self.folder), "AOSHELL_HOME": str(self.folder / "home")},
+            cwd=self.folder,
+            start_new_session=True,
+            **streams,  # type: ignore[call-overload]
+        )
+
+
+def _watched(shell: subprocess.Popen[bytes], patience: float) -> Ran:
+    ran, ended = Ran(), threading.Event()
+
+    def watch() -> None:
+        end = time.monotonic() + patience
+        while not ended.wait(EVERY):
+            below = _tree(shell.pid)
+            ran.megabytes = max([ran.megabytes, *(size >> 10 for size in below.values())])
+            if time.monotonic() > end:
+                ran.killed = True
+                for pid in below:
+                    _kill(pid)
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    shell.wait()
+    ended.set()
+    watcher.join()
+    ran.code = shell.returncode
+    return ran
+
+
+def _tree(root: int) -> dict[int, int]:
+    """The most memory so far, in KB, of a process and of all below it, by their ids."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=False
+    ).stdout
+    rows = [tuple(map(int, line.split())) for line in listed.splitlines() if line.split()[2:]]
+    found = {pid: rss for pid, _, rss in rows if pid == root}
+    grown = True
+    while grown:
+        more = {pid: rss for pid, parent, rss in rows if parent in found and pid not in found}
+        found |= more
+        grown = bool(more)
+    return {pid: _peak(pid) or rss for pid, rss in found.items()}
+
+
+def _peak(pid: int) -> int:
+    """What Linux remembers as the most, 0 where nothing is remembered."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,114 @@
+"""Files that a user names: what is no regular file, or too large, is refused at once, by name."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aoshell import configfile, settings
+from aoshell.attest.kept import Folder
+from aoshell.blueprints import Pins
+from aoshell.bounded import files
+from aoshell.errors import AoError
+from aoshell.nodes.local.sealed import Damaged, Sealed
+from aoshell.shell import files as shell_files
+from aoshell.shell import hints
+from aoshell.shell.attestation import judging
+from aoshell.shell.bundle import bundle
+from aoshell.shell.prompt.history import LineHistory
+
+
+def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    assert files.read(path, 5) == b"12345"
+    assert files.head(path, 3) == b"123"
+    assert files.tail(path, 3) == b"345"
+    assert files.tail(path, 9) == b"12345"
+    with pytest.raises(files.Unfit, match="is larger than 4 bytes"):
+        files.read(path, 4)
+
+
+def test_files_that_tell_no_size_are_read_up_to_the_bound() -> None:
+    path = Path("/proc/self/status")
+    if not path.exists():
+        pytest.skip("this system has no /proc")
+    assert b"Name:" in files.read(path, 1 << 20)
+    with pytest.raises(files.Unfit):
+        files.read(path, 10)
+
+
+@pytest.fixture(params=["pipe", "device", "folder", "socket", "link to a pipe"])
+def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / "unfit"
+    match request.param:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(str(path))
+        case _:
+            os.mkfifo(tmp_path / "pipe")
+            path.symlink_to(tmp_path / "pipe")
+    return path
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "files of commands": shell_files.read,
+    "programs": bundle,
+    "wallets": settings.load_wallet,
+    "config": configfile.parsed,
+    "evidence": lambda path: judging.content(str(path)),
+    "blueprints": lambda path: Pins(path).get("x"),
+    "history": lambda path: [] if not LineHistory(path).load_history_strings() else None,
+    "hints": lambda path: None if hints._text(path) else [],
+    "fetched certificates": lambda path: Folder(path.parent).read(path.name, 100) or [],
+    "checkpoints": lambda path: Sealed(path.parent, "").read(path.name, {}),
+}
+QUIET = ("history", "hints", "fetched certificates")  # as good as not there
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_nobody_waits_for_what_is_no_regular_file(unfit: Path, reader: str) -> None:
+    outcome: list[object] = []
+
+    def read() -> None:
+        try:
+            outcome.append(READERS[reader](unfit))
+        except (AoError, Damaged) as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert outcome, "it waits"
+    if reader in QUIET:
+        assert outcome == [[]]
+    else:
+        assert isinstance(outcome[0], AoError | Damaged), outcome
+
+
+def test_a_config_file_has_a_bound(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"#" * (configfile.LARGEST + 1))
+    with pytest.raises(AoError, match=r"config\.toml cannot be read: is larger than 1 MB"):
+        configfile.parsed(path)
+
+
+def test_programs_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(300):
+        (tmp_path / f"m{number}.lua").write_text(f'require("m{number + 1}")\n')
+    with pytest.raises(AoError, match="more than 100 files require one another in a row"):
+        bundle(tmp_path / "m0.lua")
+    monkeypatch.setattr("aoshell.shell.bundle.LARGEST_PROGRAM", 1 << 10)
+    with pytest.raises(AoError, match="the program has more than 1 KB"):
+        bundle(tmp_path / "m210.lua")

@@ -1,0 +1,198 @@
+"""No byte from a guest, a peer or a file is read, joined, unpacked or parsed without a bound.
+
+What others wrote is read by `aoshell.bounded`. Elsewhere, whatever could read without a bound is in
+the list below, with the bound that holds there and how often it occurs: a new place fails here
+until it uses that room, or says why it need not.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
+
+METHODS = {
+    "aread": "a whole answer, however long",
+    "aiter_bytes": "unpacks without a bound",
+    "aiter_lines": "unpacks without a bound",
+    "aiter_raw": "has no bound",
+    "aiter_text": "unpacks without a bound",
+    "communicate": "a whole stream",
+    "iter_bytes": "unpacks without a bound",
+    "makefile": "reads lines without a bound",
+    "read_bytes": "a whole file, or a pipe that never ends",
+    "read_text": "a whole file, or a pipe that never ends",
+    "readall": "a whole stream",
+    "recv": "what a peer sends",
+    "recv_into": "what a peer sends",
+}
+UNSIZED = ("read", "read1", "readline", "readlines")  # without a size they have no bound
+MODULES = {
+    "bz2": {"decompress", "BZ2Decompressor", "open"},
+    "gzip": {"decompress", "open", "GzipFile"},
+    "httpx": {"AsyncClient", "Client", "get", "post", "request", "stream"},
+    "json": {"load", "loads", "JSONDecoder"},
+    "lzma": {"decompress", "LZMADecompressor", "open"},
+    "os": {"read"},
+    "pickle": {"load", "loads"},
+    "tarfile": {"open"},
+    "tomllib": {"load", "loads"},
+    "urllib.request": {"urlopen"},
+    "zipfile": {"ZipFile"},
+    "zlib": {"decompress", "decompressobj"},
+}
+WRITES = set("wxa")  # modes of files that are not read
+
+_OWN = "a file of aoshell's own, shipped with it"
+_MADE = "made here, of what was bounded when it came"
+_DATABASE = "what this node has written into its own database"
+
+# (file, name): how often, and which bound holds there.
+ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
+    ("attest/certificates.py", "b''.join"): (2, "LARGEST_FILE, before they are looked at"),
+    ("attest/jsonreport.py", "json.loads"): (1, "LARGEST, DEEPEST and the hooks beside it"),
+    ("attest/kds.py", "httpx.AsyncClient"): (1, "bounded.http.guarded"),
+    ("attest/measurement.py", "b''.join"): (1, _MADE),
+    ("attest/policy.py", "tomllib.loads"): (1, "LARGEST, just above"),
+    ("backends.py", ".open"): (1, "LocalNode.open, no file"),
+    ("cli.py", "open"): (1, "the standard streams"),
+    ("configfile.py", "tomllib.loads"): (1, "LARGEST, just above"),
+    ("nodes/local/cron.py", "json.loads"): (1, "LONGEST of an imported record, else " + _DATABASE),
+    ("nodes/local/engine.py", "json.loads"): (1, _DATABASE),
+    ("nodes/local/transfer.py", "b''.join"): (1, "a log that is in the database"),
+    ("nodes/local/wire.py", "json.loads"): (1, _DATABASE),
+    ("nodes/local/workbench.py", "json.loads"): (1, _DATABASE),
+    ("nodes/remote/arweave.py", "b''.join"): (2, "LARGEST_CODE, and client.LARGEST for a header"),
+    ("nodes/remote/book.py", "json.loads"): (2, "what was written by `put`"),
+    ("nodes/remote/client.py", "httpx.AsyncClient"): (1, "bounded.http.guarded"),
+    ("protocol/ans104.py", "b''.join"): (1, _MADE),
+    ("protocol/avro.py", "b''.join"): (1, _MADE),
+    ("protocol/bundle.py", "b''.join"): (1, _MADE),
+    ("protocol/multipart.py", "b''.join"): (2, _MADE),
+    ("shell/batch.py", "os.read"): (1, "_BLOCK at a time, LONGEST for a line or chunk"),
+    ("shell/bundle.py", "b''.join"): (1, "LARGEST_PROGRAM"),
+    ("shell/commands/remote.py", "json.loads"): (1, "written two lines above"),
+    ("shell/prompt/programs.py", ".communicate"): (1, "a pager's output, which is not read"),
+    ("shell/trees.py", ".read_text"): (1, _OWN),
+    ("testing/guest.py", ".read_text"): (1, _OWN),
+    ("testing/opening.py", ".open"): (1, "LocalNode.open, no file"),
+    ("testing/values.py", ".read_text"): (1, _OWN),
+    ("sandbox/confine.py", "b''.join"): (1, _MADE),
+    ("sandbox/environment.py", ".read_text"): (1, _OWN),
+    ("sandbox/environment.py", "b''.join"): (1, _OWN),
+    ("sandbox/frames.py", "json.loads"): (1, "LIMIT, and jsontext.check just above"),
+    ("sandbox/supervisor.py", ".recv"): (2, "BUFFER at a time, frames.LIMIT and IMAGE_LIMIT"),
+}
+# Run in workers only, whose memory the kernel bounds; tests/sandbox watches what they hold.
+WORKERS = ("sandbox/wasm/", "sandbox/worker.py", "sandbox/lua.py")
+
+
+def calls(source: str) -> Iterator[tuple[int, str]]:
+    """(line, name) of each call in a file that could read without a bound."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            for alias in node.names:
+                if alias.name in MODULES[node.module]:
+                    yield node.lineno, f"{node.module}.{alias.name}"
+        if isinstance(node, ast.Call) and (name := _named(node)):
+            yield node.lineno, name
+
+
+def _named(call: ast.Call) -> str:
+    """What a call is refused as, "" for a harmless one."""
+    function = call.func
+    if isinstance(function, ast.Name):
+        return "open" if function.id == "open" and _reads(call, 1) else ""
+    if not isinstance(function, ast.Attribute):
+        return ""
+    owner, name = ast.unparse(function.value), function.attr
+    if name in MODULES.get(owner, ()):
+        return f"{owner}.{name}"
+    if name == "join" and isinstance(function.value, ast.Constant):
+        return "b''.join" if isinstance(function.value.value, bytes) else ""
+    if name == "open" and owner != "os" and _reads(call, 0):
+        return ".open"
+    if name == "fdopen" and _reads(call, 1):
+        return "os.fdopen"
+    unsized = name in UNSIZED and not call.args and not call.keywords
+    return f".{name}" if name in METHODS or unsized else ""
+
+
+def _reads(call: ast.Call, at: int) -> bool:
+    """Whether a call of `open` opens a file to read it; `at` is where its mode stands."""
+    given = [word.value for word in call.keywords if word.arg == "mode"] + call.args[at : at + 1]
+    if not given:
+        return not call.args or at == 1
+    mode = given[0]
+    return not (isinstance(mode, ast.Constant) and WRITES & set(str(mode.value)))
+
+
+def found() -> dict[tuple[str, str], list[int]]:
+    """Lines by file and name."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        where = path.relative_to(PACKAGE).as_posix()
+        if not where.startswith(("bounded/", *WORKERS)):
+            for line, name in calls(path.read_text(encoding="utf-8")):
+                places.setdefault((where, name), []).append(line)
+    return places
+
+
+def test_nothing_is_read_without_a_bound() -> None:
+    new = [
+        f"aoshell/{where}:{','.join(map(str, lines))} {name}: aoshell.bounded reads what others"
+        f" wrote, or tests/test_bounds.py says why this need not"
+        for (where, name), lines in found().items()
+        if len(lines) > ALLOWED.get((where, name), (0, ""))[0]
+    ]
+    assert not new, "\n" + "\n".join(new)
+
+
+def test_every_place_that_is_allowed_is_there() -> None:
+    places = {key: len(lines) for key, lines in found().items()}
+    gone = [f"{key} {count}" for key, (count, _) in ALLOWED.items() if places.get(key) != count]
+    assert not gone, "the list in this file has places that are not there any more: " + str(gone)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("path.read_bytes()", ".read_bytes"),
+        ("Path('x').read_text('utf-8')", ".read_text"),
+        ("file.read()", ".read"),
+        ("file.readline()", ".readline"),
+        ("open('x')", "open"),
+        ("open(name, 'rb')", "open"),
+        ("open(name, mode='r')", "open"),
+        ("path.open()", ".open"),
+        ("path.open('rb')", ".open"),
+        ("os.read(0, 65536)", "os.read"),
+        ("json.loads(data)", "json.loads"),
+        ("from json import loads", "json.loads"),
+        ("tomllib.load(file)", "tomllib.load"),
+        ("zlib.decompress(data)", "zlib.decompress"),
+        ("zlib.decompressobj()", "zlib.decompressobj"),
+        ("gzip.open(path)", "gzip.open"),
+        ("os.fdopen(number)", "os.fdopen"),
+        ("async def f():\n    await reply.aread()", ".aread"),
+        ("async def f():\n    async for x in reply.aiter_bytes(): pass", ".aiter_bytes"),
+        ("httpx.AsyncClient()", "httpx.AsyncClient"),
+        ("sock.recv(100)", ".recv"),
+        ("b''.join(parts)", "b''.join"),
+        ("file.read(100)", ""),
+        ("open(name, 'wb')", ""),
+        ("path.open('xb')", ""),
+        ("os.fdopen(number, 'wb')", ""),
+        ("', '.join(words)", ""),
+        ("json.dumps(value)", ""),
+        ("files.read(path, LARGEST)", ""),
+        ("jsontext.parse(data)", ""),
+    ],
+)
+def test_the_rule_sees_what_breaks_it(source: str, name: str) -> None:
+    assert [each for _, each in calls(source)] == ([name] if name else [])
