@@ -24,6 +24,8 @@ LARGEST_HEAD = 96 << 10  # bytes before a body, interim answers among them; http
 MOST_HEADERS = 4096
 MOST_PIECES = 1 << 20  # chunks of a body: each costs time, however short it is
 _ENCODINGS = ("gzip", "x-gzip")
+# Other names that an error repeats (IANA, HTTP content codings); a peer's own words are not shown.
+_NAMED = (*_ENCODINGS, "identity", "br", "compress", "dcb", "dcz", "deflate", "zstd")
 
 _left: ContextVar[list[int] | None] = ContextVar("bytes that a head may still have", default=None)
 
@@ -77,7 +79,7 @@ async def body(
     """
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", *_ENCODINGS):
-        raise Refused(f"encodes its answer as {encoding[:40]!r}: only gzip is decoded, and once")
+        raise Refused(f"encodes its answer {_way(encoding)}: only gzip is decoded, and once")
     unpacking = Unpacking(GZIP) if encoding in _ENCODINGS else None
     content, sent, pieces = bytearray(), 0, 0
     assert isinstance(answer.stream, httpx.AsyncByteStream)
@@ -100,6 +102,11 @@ async def body(
     except Damaged as error:
         raise Refused(f"answers with bytes that {error}") from None
     return bytes(content)
+
+
+def _way(encoding: str) -> str:
+    names = [name.strip() for name in encoding[:100].split(",")]
+    return f"as {', '.join(names)}" if {*names} <= {*_NAMED} else "in a way that is not known here"
 
 
 class _Backend(httpcore.AsyncNetworkBackend):

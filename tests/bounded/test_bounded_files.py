@@ -102,13 +102,3 @@ def test_a_config_file_has_a_bound(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (configfile.LARGEST + 1))
     with pytest.raises(AoError, match=r"config\.toml cannot be read: is larger than 1 MB"):
         configfile.parsed(path)
-
-
-def test_programs_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(300):
-        (tmp_path / f"m{number}.lua").write_text(f'require("m{number + 1}")\n')
-    with pytest.raises(AoError, match="more than 100 files require one another in a row"):
-        bundle(tmp_path / "m0.lua")
-    monkeypatch.setattr("aoshell.shell.bundle.LARGEST_PROGRAM", 1 << 10)
-    with pytest.raises(AoError, match="the program has more than 1 KB"):
-        bundle(tmp_path / "m210.lua")

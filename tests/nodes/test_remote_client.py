@@ -505,7 +505,14 @@ def test_errors_behind_a_redirect_name_who_failed(
         (b"HTTP/1.1 500 XQMARK\r\nx: XQMARK\r\ncontent-length: 6\r\n\r\nXQMARK", "500"),
         (b"XQMARK 200 OK\r\n\r\n", "broke its answer off"),
         (b"HTTP/1.1 200 OK\r\nXQMARK\r\n\r\n", "broke its answer off"),
-        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 6\r\n\r\nXQMARK", "lost"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 6\r\n\r\nXQMARK",
+            "not compressed as they say",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip, XQMARK\r\ncontent-length: 1\r\n\r\nX",
+            "encodes its answer in a way that is not known here",
+        ),
         (b"HTTP/1.1 200 OK\r\ncontent-type: XQMARK\r\ncontent-length: 1\r\n\r\nX", "something"),
     ],
 )
