@@ -96,7 +96,7 @@ def test_what_is_counted_is_what_is_there(monkeypatch: pytest.MonkeyPatch) -> No
                 jsontext.check(text, deepest=deepest - 1)
         if marks:
             monkeypatch.setattr(jsontext, "MOST", marks - 1)
-            with pytest.raises(Exceeded, match="brackets|strings"):
+            with pytest.raises(Exceeded, match=r"brackets|strings"):
                 jsontext.check(text, deepest=deepest)
 
 
