@@ -102,12 +102,15 @@ class Fetching:
     def _waiting(self) -> list[tuple[int, int, Kept]]:
         return [item for item in self._node.store.kept() if item[2].held == FETCHING]
 
-    async def close(self) -> None:
+    def stop(self) -> None:
         """Give up what is under way; it is asked for again at the next start."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop, and wait for that."""
+        self.stop()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 def _module_of(kept: Kept) -> str:

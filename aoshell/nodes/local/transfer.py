@@ -11,19 +11,22 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron, wire
-from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.longwork import Progress
 from aoshell.nodes.local.rows import STOPPED, Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.schema import MEMORY_BEFORE_2
 from aoshell.nodes.local.store import Store
 from aoshell.protocol.encoding import has_id_form
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
+
+if TYPE_CHECKING:
+    from aoshell.nodes.local.engine import Engine
 
 MAGIC = b"aoshell process 1\n"
 OUTCOMES = ("ok", "error", *STOPPED)
@@ -35,23 +38,23 @@ RECORD = 1 << 10  # bytes that one takes besides
 PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
-def export(store: Store, row: ProcessRow) -> bytes:
-    """A process, its modules, its log and its results."""
+def export(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
+    """A process, its modules, its log and its results, in parts."""
     pack = zlib.compressobj(6)
-    parts = [MAGIC]
-    for record in _records(store, row):
-        parts.append(pack.compress(json.dumps(record).encode() + b"\n"))
-    parts.append(pack.flush())
-    return b"".join(parts)
+    yield MAGIC
+    for record in _records(store, row, progress):
+        yield pack.compress(json.dumps(record).encode() + b"\n")
+    yield pack.flush()
 
 
-def _records(store: Store, row: ProcessRow) -> Iterator[dict[str, Any]]:
+def _records(store: Store, row: ProcessRow, progress: Progress) -> Iterator[dict[str, Any]]:
     yield {"process": row._asdict()}
     for module_id in dict.fromkeys([row.environment, row.module]):
         found = store.module(module_id)
         if found is not None:
             yield {"module": [module_id, found[0], b64encode(found[1]).decode()]}
-    for logged, computed in store.entries(row.number):
+    for number, (logged, computed) in enumerate(store.entries(row.number)):
+        progress(number)
         signed = b64encode(logged.signed).decode() if logged.signed else None
         message = logged._asdict() | {"signed": signed, "body": logged.body.decode("latin-1")}
         yield {"message": message, "result": _result(computed)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Hop, ProcessInfo, Undelivered
@@ -18,20 +17,18 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.jobs import message_frame
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.replay import Replay
-from aoshell.nodes.local.rows import QUEUED, Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
 
 HOPS = 2000  # messages that one trace shows
-UNDONE = "undone"  # folder of what was taken back
 
 
 class LocalWorkbench:
     """See `nodes.base.Workbench`."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._folder = folder
 
     # Other times ------------------------------------------------------------------------------
 
@@ -52,26 +49,10 @@ class LocalWorkbench:
 
     async def undo(self, process: str, slot: int) -> str:
         row = self._row(process)
-        self._engine.flush()
         if slot < 1:
             raise UsageError("a process keeps its definition", hint=".delete forgets all of it")
-        found = self._engine.store.at_slot(row.number, self._slot(row, slot))
-        assert found is not None
-        path = self._kept_copy(row)
-        self._engine.forget_from(row, found[0].seq)
-        return str(path)
-
-    def _kept_copy(self, row: ProcessRow) -> Path:
-        """The process as it is, in a file of its own."""
-        folder = self._folder / UNDONE
-        folder.mkdir(mode=0o700, exist_ok=True)
-        head = self._engine.scheduler.head(row.number)
-        path = folder / f"{row.id}-{head.slot}.process"
-        partial = path.with_suffix(".new")
-        partial.touch(mode=0o600)
-        partial.write_bytes(transfer.export(self._engine.store, row))
-        partial.replace(path)
-        return path
+        self._slot(row, slot)
+        return str(await self._engine.cutting.undo(row, slot))
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._row(process)
@@ -113,22 +94,27 @@ class LocalWorkbench:
         return self._engine.clock.ahead
 
     async def tick(self, process: str) -> int:
-        return self._engine.ticking.tick(self._row(process))
+        row = self._row(process)
+        await self._engine.cutting.free(row)
+        return self._engine.ticking.tick(row)
 
     # Queues -----------------------------------------------------------------------------------
 
     async def pause(self, process: str, on: bool) -> None:
         row = self._row(process)
+        await self._engine.cutting.free(row)
         self._engine.pause(row, on)
         if not on:
-            self._engine.release(self._queue(row))
+            self._engine.release(self._engine.queued(row.id))
 
     async def queued(self, process: str) -> Sequence[Undelivered]:
-        found = self._queue(self._row(process))
+        found = self._engine.queued(self._row(process).id)
         return [self._undelivered(*item) for item in found]
 
     async def step(self, process: str, index: int = 0) -> None:
-        queue = self._queue(self._row(process))
+        row = self._row(process)
+        await self._engine.cutting.free(row)
+        queue = self._engine.queued(row.id)
         if not 0 <= index < len(queue):
             raise UsageError(
                 f"{len(queue)} messages wait, and none is number {index + 1}"
@@ -137,11 +123,6 @@ class LocalWorkbench:
                 hint=".queue lists what waits",
             )
         self._engine.release([queue[index]])
-
-    def _queue(self, row: ProcessRow) -> list[tuple[int, int, Kept]]:
-        self._engine.flush()
-        kept = self._engine.store.kept()
-        return [item for item in kept if item[2].held == QUEUED and item[2].target == row.id]
 
     def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
         message = wire.to_message(wire.load(kept.body), None)
