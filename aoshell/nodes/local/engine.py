@@ -19,6 +19,7 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.base import Event, Limits
 from aoshell.nodes.local import cron, wire
+from aoshell.nodes.local.adding import Adding
 from aoshell.nodes.local.checkpoint import Checkpoints
 from aoshell.nodes.local.code import MachineCode
 from aoshell.nodes.local.compute import Computer
@@ -82,6 +83,7 @@ class Engine:
         self.ticking = Ticking(self, self.clock)
         self.work = LongWork()
         self.cutting = Cutting(self)
+        self.adding = Adding(self)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
         self.paused: frozenset[str] = frozenset(json.loads(self.store.meta(PAUSED) or "[]"))
         self._rows: dict[int, ProcessRow] = {}
@@ -259,7 +261,7 @@ class Engine:
         return logged
 
     def take_in(self, batch: Batch) -> None:
-        """Write an imported process and compute what it has no results for."""
+        """Write a process that comes with its log, and compute what it has no results for."""
         self._commit_now(batch)
         self.start_over()
         self.ticking.begin()

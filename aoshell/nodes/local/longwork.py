@@ -31,12 +31,17 @@ class LongWork:
         self.stage: Stage | None = None
 
     @contextmanager
-    def seen(self, name: str, process: str, whole: int) -> Iterator[Progress]:
-        """Work on a process, in the words of `nodes.base.Stage`, on so many messages."""
-        before, self.stage = self.stage, Stage(name, process)
+    def seen(self, name: str, where: str, whole: int = 0) -> Iterator[Progress]:
+        """Work that is seen while the block runs, in the words of `nodes.base.Stage`.
+
+        Args:
+            whole: how many messages it is about, 0 where that is not known.
+        """
+        before, self.stage = self.stage, Stage(name, where)
+        of = f" of {whole:,}" if whole else ""
 
         def progress(done: int) -> None:
-            self.stage = Stage(name, process, f"{done:,} of {whole:,} messages")
+            self.stage = Stage(name, where, f"{done:,}{of} messages")
 
         try:
             yield progress

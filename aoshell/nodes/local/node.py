@@ -333,7 +333,7 @@ class LocalNode:
             return await in_thread(lambda told: b"".join(transfer.export(now, row, told)), seen)
 
     async def restore(self, data: bytes) -> ProcessInfo:
-        row = transfer.restore(self._engine, data)
+        row = await transfer.restore(self._engine, data)
         return self._info(row)
 
     async def delete(self, process: str) -> None:

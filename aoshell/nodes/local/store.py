@@ -140,6 +140,8 @@ class Store:
             db.executemany("INSERT INTO kept VALUES (?,?,?,?,?,?,?)", batch.kept)
         if batch.cron:
             db.executemany("UPDATE processes SET cron = ? WHERE number = ?", batch.cron)
+        for key, value in batch.facts.items():
+            self._set_meta(key, value)
         if batch.computed_to is not None:
             self._set_meta("computed_to", batch.computed_to)
 
@@ -268,7 +270,8 @@ class Store:
         """The highest seq and process number in use."""
         seq = self._one("SELECT max(seq) FROM log")[0] or 0
         number = self._one("SELECT max(number) FROM processes")[0] or 0
-        return seq, number
+        # One that is being added has a log already.
+        return seq, max(number, self._one("SELECT max(process) FROM log")[0] or 0)
 
     def head(self, process: int) -> Logged | None:
         """The last scheduled message of a process."""

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Hop, ProcessInfo, Undelivered
-from aoshell.nodes.local import transfer, wire
+from aoshell.nodes.local import wire
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.jobs import message_frame
+from aoshell.nodes.local.longwork import Progress, in_thread
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.replay import Replay
 from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.store import Store
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
 
@@ -37,15 +40,24 @@ class LocalWorkbench:
         self._free(name)
         self._engine.flush()
         last = self._slot(row, slot)
-        entries = self._engine.store.behind_slot(row.number, -1, -1, last)
         twin = b64url(os.urandom(32))
-        batch = transfer.batch(
-            self._engine,
-            row._replace(id=twin, name=wire.printable(name), created=self._engine.clock()),
-            [_renamed(logged, computed, row.id, twin) for logged, computed in entries],
-        )
-        self._engine.take_in(batch)
-        return self._info(batch.processes[0])
+
+        def renamed(store: Store, progress: Progress) -> list[tuple[Logged, Computed | None]]:
+            found: list[tuple[Logged, Computed | None]] = []
+            for logged, computed in store.entries(row.number):
+                if logged.slot > last:
+                    break
+                progress(len(found))
+                found.append(_renamed(logged, computed, row.id, twin))
+            return found
+
+        with (
+            self._engine.store.unchanging() as now,
+            self._engine.work.seen("copy", row.name, last + 1) as seen,
+        ):
+            entries = await in_thread(partial(renamed, now), seen)
+        made = row._replace(id=twin, name=wire.printable(name), created=self._engine.clock())
+        return self._info(await self._engine.adding.add(made, entries))
 
     async def undo(self, process: str, slot: int) -> str:
         row = self._row(process)
