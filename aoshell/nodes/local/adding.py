@@ -18,7 +18,7 @@ from aoshell.nodes.local.rows import Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
 
-SLICE = 1000  # messages that are written at once
+SLICE = 500  # messages that are written at once
 ADDING = "adding"  # in the table of facts: number of the process, 0 for none
 
 Entries = Sequence[tuple[Logged, Computed | None]]

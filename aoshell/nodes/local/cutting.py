@@ -26,7 +26,7 @@ from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.ticking import Ticking
 
-SLICE = 1000  # messages that are deleted at once
+SLICE = 500  # messages that are deleted at once
 UNDONE = "undone"  # folder of what was taken back
 
 
