@@ -43,7 +43,7 @@ def facts(node: LocalNode, home: Path) -> dict[str, Any]:
         },  # type: ignore[index]
         "names": sorted(store._all("SELECT name, module FROM names")),
         "marks": sorted(store._all("SELECT key, value FROM meta WHERE key LIKE 'marks %'")),
-        "paused": sorted(engine.paused),
+        "paused": sorted(engine.keeping.paused),
         "waits": [kept.id for _, _, kept in store.kept()],
         "ahead": engine.clock.ahead,
         "files": {

@@ -20,8 +20,9 @@ from aoshell.errors import AoError
 from aoshell.nodes.local import transfer
 from aoshell.nodes.local.checkpoint import Checkpoints
 from aoshell.nodes.local.compute import Computer
+from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.longwork import LongWork, Progress, in_thread
-from aoshell.nodes.local.rows import Kept, ProcessRow
+from aoshell.nodes.local.rows import ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.ticking import Ticking
@@ -39,13 +40,11 @@ class Node(Protocol):
     checkpoints: Checkpoints
     ticking: Ticking
     work: LongWork
-    paused: frozenset[str]
+    keeping: Keeping
 
     def flush(self) -> None: ...
     def start_over(self) -> None: ...
     def fail_waiting(self, process: ProcessRow | None, error: AoError) -> None: ...
-    def queued(self, process: str) -> list[tuple[int, int, Kept]]: ...
-    def release(self, items: list[tuple[int, int, Kept]]) -> None: ...
 
 
 class Cutting:
@@ -105,8 +104,8 @@ class Cutting:
                 node.computer.let_go(row.number)
                 node.fail_waiting(row, error)
                 node.start_over()
-                if row.id not in node.paused:
-                    node.release(node.queued(row.id))
+                if row.id not in node.keeping.paused:
+                    node.keeping.release(node.keeping.queued(row.id))
                 node.ticking.begin()
 
     async def _copy(self, row: ProcessRow) -> Path:

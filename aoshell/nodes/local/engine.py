@@ -11,7 +11,6 @@ told that a line has settled, and a moment after things have become quiet.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,6 +27,7 @@ from aoshell.nodes.local.database import Hopeless
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.jobs import Cost
+from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.loader import Loader
 from aoshell.nodes.local.longwork import LongWork
 from aoshell.nodes.local.modules import Modules
@@ -37,7 +37,6 @@ from aoshell.nodes.local.rows import (
     FETCHING,
     HELD,
     LOST,
-    QUEUED,
     Batch,
     Computed,
     Kept,
@@ -51,7 +50,6 @@ from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
 
-PAUSED = "paused"  # in the table of facts: ids of processes with a queue
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
 IDLE = 0.0005  # seconds between two looks whether nothing is left
 MOMENT = 0.5  # seconds that closing waits for messages under way
@@ -85,7 +83,7 @@ class Engine:
         self.cutting = Cutting(self)
         self.adding = Adding(self)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
-        self.paused: frozenset[str] = frozenset(json.loads(self.store.meta(PAUSED) or "[]"))
+        self.keeping = Keeping(self, self._pusher)
         self._rows: dict[int, ProcessRow] = {}
         self._numbers: dict[str, int] = {}
         self._wallets: set[str] = set()
@@ -105,8 +103,7 @@ class Engine:
         if pending:
             what = "message was" if pending == 1 else "messages were"
             self.events.notice(f"{pending} {what} left to compute when the node stopped")
-        # A log was being cut when the node stopped.
-        self.release([item for item in self.store.kept() if self._may_go(item[2])])
+        self.keeping.release_left()
         self.ticking.begin()
 
     def _recover(self) -> int:
@@ -211,7 +208,7 @@ class Engine:
             self.flush()
             self.start_over()
         if raised:
-            self.release_held()
+            self.keeping.release_held()
 
     def can_fetch(self, module: str) -> bool:
         """Whether a module that is not here may be brought."""
@@ -219,7 +216,7 @@ class Engine:
 
     def is_paused(self, process: ProcessRow) -> bool:
         """Whether what others send to a process waits in a queue."""
-        return process.id in self.paused or self.is_cut(process)
+        return process.id in self.keeping.paused or self.is_cut(process)
 
     def is_cut(self, process: ProcessRow) -> bool:
         """Whether nothing may be scheduled on a process now."""
@@ -378,12 +375,6 @@ class Engine:
                 kind = "held" if item.held else "undelivered"
                 self.events.put(Event(kind, process, root, _told(item)))
 
-    def pause(self, process: ProcessRow, on: bool) -> None:
-        """Queue what others send to a process, or no longer."""
-        self.flush()
-        self.paused = self.paused | {process.id} if on else self.paused - {process.id}
-        self.store.set_meta(PAUSED, json.dumps(sorted(self.paused)))
-
     async def wait_for(self, process: int, slot: int) -> None:
         """Wait until a slot has its result on disk."""
         found = self.store.at_slot(process, slot)
@@ -501,37 +492,6 @@ class Engine:
             call()
         except AoError as error:
             self._failed(error, name, call)
-
-    def queued(self, process: str) -> list[tuple[int, int, Kept]]:
-        """What waits in the queue of a process: sender, slot, message."""
-        self.flush()
-        kept = self.store.kept()
-        return [item for item in kept if item[2].held == QUEUED and item[2].target == process]
-
-    def _may_go(self, kept: Kept) -> bool:
-        """Whether a message waits in a queue that is none any more."""
-        if kept.held != QUEUED or kept.target in self.paused:
-            return False
-        return self.process(kept.target) is not None
-
-    def release_held(self) -> None:
-        """Deliver what a lower bound on pushes had held."""
-        self.release([item for item in self.store.kept() if item[2].held == HELD])
-
-    def release(self, items: list[tuple[int, int, Kept]]) -> None:
-        """Send kept messages (sender, slot, message) their way, if it is free now."""
-        self.flush()
-        batch, ready = Batch(), []
-        for sender, _slot, kept in items:
-            cause = self.store.at_seq(kept.cause)
-            root = self.roots.id_of(cause.root)
-            pushed = self._pusher.release(self.row(sender), cause, root, kept)
-            if not any(item.held == kept.held for item in pushed.kept):
-                batch.freed.append((kept.cause, kept.idx))
-                add_to(batch, pushed)
-                ready += pushed.scheduled
-        if batch.freed:
-            self.admit(batch, ready)
 
 
 def _stuck(text: str) -> AoError:

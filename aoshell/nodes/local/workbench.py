@@ -115,18 +115,18 @@ class LocalWorkbench:
     async def pause(self, process: str, on: bool) -> None:
         row = self._row(process)
         await self._engine.cutting.free(row)
-        self._engine.pause(row, on)
+        self._engine.keeping.pause(row, on)
         if not on:
-            self._engine.release(self._engine.queued(row.id))
+            self._engine.keeping.release(self._engine.keeping.queued(row.id))
 
     async def queued(self, process: str) -> Sequence[Undelivered]:
-        found = self._engine.queued(self._row(process).id)
+        found = self._engine.keeping.queued(self._row(process).id)
         return [self._undelivered(*item) for item in found]
 
     async def step(self, process: str, index: int = 0) -> None:
         row = self._row(process)
         await self._engine.cutting.free(row)
-        queue = self._engine.queued(row.id)
+        queue = self._engine.keeping.queued(row.id)
         if not 0 <= index < len(queue):
             raise UsageError(
                 f"{len(queue)} messages wait, and none is number {index + 1}"
@@ -134,7 +134,7 @@ class LocalWorkbench:
                 else "nothing waits in its queue",
                 hint=".queue lists what waits",
             )
-        self._engine.release([queue[index]])
+        self._engine.keeping.release([queue[index]])
 
     def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
         message = wire.to_message(wire.load(kept.body), None)
