@@ -18,6 +18,7 @@ from typing import Any
 import aoshell.api
 from aoshell.api import AoSession
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.remote.book import Book
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import load_wallet
 
@@ -27,6 +28,7 @@ SENDER = (
     'Handlers.add("Go", "Go", function(m) Send({Target = m.To, Action = "Note", Data = "n"}) end)'
 )
 ADDRESS = "m" * 43
+BOOK, NODE = "state/remote.db", "https://node.example"
 
 
 def facts(node: LocalNode, home: Path) -> dict[str, Any]:
@@ -46,12 +48,24 @@ def facts(node: LocalNode, home: Path) -> dict[str, Any]:
         "paused": sorted(engine.keeping.paused),
         "waits": [kept.id for _, _, kept in store.kept()],
         "ahead": engine.clock.ahead,
+        "book": remembered(home),
         "files": {
             str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(files)
             if not path.name.startswith(".")
         },
     }
+
+
+def remembered(home: Path) -> dict[str, Any]:
+    """What is known of processes on remote nodes."""
+    if not (home / BOOK).exists():
+        return {}
+    book = Book(home / BOOK)
+    try:
+        return book.all(NODE, "process")
+    finally:
+        book.close()
 
 
 def lines(home: Path) -> list[str]:
@@ -127,6 +141,10 @@ async def run(home: Path, wallet: Wallet) -> None:
             if not outcome.ok:
                 sys.exit(f"{line}: {outcome}")
             await done(line, session)
+        book = Book(home / BOOK)
+        book.put(NODE, "process", ADDRESS, {"name": "far"})
+        await done("a process made on a remote node", session)
+        book.close()
     mark(json.dumps(told | {"what": "leaving"}).encode())
 
 

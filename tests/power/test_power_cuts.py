@@ -96,7 +96,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(
                 for name, was in told["facts"].items()
                 if not _holds(was, there[name], name)
             ]
-    assert acknowledged == len(power_driver.lines(home)) + 3
+    assert acknowledged == len(power_driver.lines(home)) + 4
     assert not lost, "\n".join(lost)
 
 
