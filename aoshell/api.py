@@ -24,6 +24,7 @@ from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, answer, tag_text, tags_from
 from aoshell.testing.recording import record
+from aoshell.testing.stopping import stopped_with_us
 
 
 class AoSession:
@@ -101,14 +102,10 @@ class AoSession:
         body = raw(data) if isinstance(data, str) else data
         item = await self.session.sign(process, tags_of(given.items()), body)
         receipt = await node.send(process, item)
-        try:
+        async with stopped_with_us(node, receipt):
             own = await node.result(process, receipt.place)
             if "settled" in node.capabilities:
                 await node.settled(receipt.id)
-        except asyncio.CancelledError:
-            if receipt.slot is not None and "cancel" in node.capabilities:
-                await node.cancel(process, receipt.slot)
-            raise
         return answer(receipt.id, await self._address(), own, None, {})
 
     async def value(self, expression: str) -> Any:
