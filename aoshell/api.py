@@ -5,7 +5,10 @@ What the prompt does with lines, this does with calls, on the same homes and nod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +24,7 @@ from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, answer, tag_text, tags_from
 from aoshell.testing.recording import record
+from aoshell.testing.stopping import stopped_with_us
 
 
 class AoSession:
@@ -28,6 +32,19 @@ class AoSession:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+
+    async def close(self) -> None:
+        """Put everything away: what `async with` does at its end."""
+        self._closed = True
+        await close_session(self.session)
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        # Where the loop is gone, so is what held the node, and that warns and lets go by itself.
+        if not self._closed and self._loop.is_running():
+            warn("a session was not closed", ResourceWarning, source=self)
+            asyncio.run_coroutine_threadsafe(close_session(self.session), self._loop)
 
     @property
     def process(self) -> ProcessInfo:
@@ -42,11 +59,13 @@ class AoSession:
     async def eval(self, code: str) -> Answer:
         """Evaluate Lua in the process; what it came to, once all that it caused is done.
 
+        Cancelled, it stops what is still computed for it (on the built-in node).
+
         Raises:
             EvalFailed: it raised an error, or overran a limit.
             AoError: the message could not be made or sent.
         """
-        async with self.session.turn:
+        async with self.session.turn, self._stopped_with_us():
             came_to = await self.session.evaluate(code)
             await self.session.settle()
         assert came_to.receipt is not None
@@ -68,6 +87,8 @@ class AoSession:
     ) -> Answer:
         """Send a message signed by the wallet; what it came to.
 
+        Cancelled, it stops the message if that is still computed (on the built-in node).
+
         Args:
             target: id of a process, the attached one by default.
             tags, named: its tags besides Action; in keywords `_` stands for `-`.
@@ -81,9 +102,10 @@ class AoSession:
         body = raw(data) if isinstance(data, str) else data
         item = await self.session.sign(process, tags_of(given.items()), body)
         receipt = await node.send(process, item)
-        own = await node.result(process, receipt.place)
-        if "settled" in node.capabilities:
-            await node.settled(receipt.id)
+        async with stopped_with_us(node, receipt):
+            own = await node.result(process, receipt.place)
+            if "settled" in node.capabilities:
+                await node.settled(receipt.id)
         return answer(receipt.id, await self._address(), own, None, {})
 
     async def value(self, expression: str) -> Any:
@@ -102,10 +124,23 @@ class AoSession:
         return await self._dry(code)
 
     async def run(self, line: str) -> Outcome:
-        """What a line of the shell comes to, dot commands as well (`shell.outcome`)."""
-        outcome = await self.session.run(line)
-        await self.session.settle()
+        """What a line of the shell comes to, dot commands as well (`shell.outcome`).
+
+        Cancelled, it stops what is still computed for it (on the built-in node).
+        """
+        async with self._stopped_with_us():
+            outcome = await self.session.run(line)
+            await self.session.settle()
         return outcome
+
+    @asynccontextmanager
+    async def _stopped_with_us(self) -> AsyncIterator[None]:
+        """Where nobody waits for a line any more, the next one need not wait for it either."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            await self.session.stop_line()
+            raise
 
     async def _dry(self, code: str) -> Answer:
         came_to = await self.session.dryrun(code)
@@ -145,15 +180,16 @@ class Opening:
         self._settings = settings
         self._backend = backend
         self._front = front
-        self._session: Session | None = None
+        self._given: AoSession | None = None
 
     async def __aenter__(self) -> AoSession:
         self._backend.warm()
         start = self._backend.prepared(self._start, self._settings)
-        self._session = await open_session(
+        session = await open_session(
             start, self._settings, self._backend.open, self._front, Patience.SETTLED
         )
-        return AoSession(self._session)
+        self._given = AoSession(session)
+        return self._given
 
     async def __aexit__(
         self,
@@ -161,8 +197,8 @@ class Opening:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._session is not None
-        await close_session(self._session)
+        assert self._given is not None
+        await self._given.close()
 
 
 def open(

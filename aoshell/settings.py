@@ -6,21 +6,17 @@ Folders follow XDG (through platformdirs); `AOSHELL_HOME` moves all of them belo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
+from aoshell import durable
 from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.protocol.wallet import Wallet
 
 APP = "aoshell"
 LARGEST_WALLET = 64 * 1024  # bytes
-
-_PRIVATE_FOLDER = 0o700
-_PRIVATE_FILE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +96,7 @@ def make_folder(path: Path) -> None:
         AoError: stage "home".
     """
     try:
-        for folder in reversed((path, *path.parents)):
-            with suppress(FileExistsError):
-                if not folder.is_dir():
-                    folder.mkdir(_PRIVATE_FOLDER)
+        durable.make_folder(path)
     except OSError as error:
         raise _no_home(path, f"cannot be made: {_reason(error)}") from error
     if not path.is_dir():
@@ -177,45 +170,15 @@ def _write_once(path: Path, wallet: Wallet) -> None:
     """Write a whole wallet to `path`, or leave the one that is there by now."""
     import json
 
-    content = json.dumps(wallet.jwk()).encode()
     try:
-        with _private_file(path) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            # A link, unlike a rename, fails where the name is taken.
-            with suppress(FileExistsError):
-                os.link(file.name, path)
-        _sync_folder(path.parent)
+        with suppress(FileExistsError):
+            durable.write(path, [json.dumps(wallet.jwk()).encode()], new=True)
     except OSError as error:
         raise AoError(
             f"the wallet {path} cannot be written: {_reason(error)}",
             stage="home",
             hint="free some space or set AOSHELL_HOME to a folder on another disk",
         ) from error
-
-
-@contextmanager
-def _private_file(beside: Path) -> Iterator[BinaryIO]:
-    """A new file in the same folder, the user's alone from its first byte on, gone at the end."""
-    name = beside.with_name(f".{beside.name}.{os.urandom(8).hex()}")
-    with open(name, "xb", opener=_open_private) as file:
-        try:
-            yield file
-        finally:
-            name.unlink()
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, _PRIVATE_FILE)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _absolute(name: str) -> Path:

@@ -50,10 +50,17 @@ holder() {
 }
 
 acquire() {
-  local pid told=
-  until mkdir "$venv/lock" 2>/dev/null; do
+  local pid told= vain=0 reason
+  until reason=$(mkdir "$venv/lock" 2>&1); do
+    # One that is not there is no lock: it was given back just now, or cannot be made at all.
+    [[ -e $venv/lock ]] && vain=0 || vain=$((vain + 1))
+    ((vain < 5)) || fail "$venv cannot be written to: ${reason##*: }"
+    ((vain == 0)) || continue
     holder
-    if [[ $pid ]] && ! alive "$pid" && inherit; then return; fi
+    if [[ $pid ]] && ! alive "$pid"; then
+      inherit && return
+      [[ -w $venv/lock ]] || fail "$venv/lock was left by a set-up that ended; remove it"
+    fi
     [[ $told ]] || say "waiting for another set-up to end (if there is none, remove $venv/lock)"
     told=1
     sleep 0.2

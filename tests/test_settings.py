@@ -186,8 +186,9 @@ def test_a_wallet_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, failin
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, failing, fail)
     path = Settings.find().wallet
+    Settings.find().make_folders()
+    monkeypatch.setattr(os, failing, fail)
     with pytest.raises(AoError, match="No space left") as caught:
         ensure_wallet(path)
     assert caught.value.hint

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 
+from aoshell import durable
 from aoshell.bounded import files
 
 
@@ -36,14 +35,7 @@ class Folder:
         path = self._path / name
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                Path(temporary).replace(path)
-            except OSError:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            durable.write(path, [data])
 
     def age(self, name: str, at: int) -> float:
         """Seconds from when a file was kept to a time (since the Unix epoch); without end where it

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from aoshell import durable
 from aoshell.bounded import files, jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url
@@ -108,10 +109,8 @@ class Pins:
     def put(self, name: str, facts: Facts) -> None:
         """Remember what a name stands for. Raises AoError."""
         content = json.dumps({**self._read(), name: asdict(facts)}, indent=1)
-        partial = self._path.with_suffix(".new")
         try:
-            partial.write_text(content, encoding="ascii")
-            partial.replace(self._path)
+            durable.write(self._path, [content.encode("ascii")])
         except OSError as error:
             what = f"{self._path} cannot be written: {error.strerror or error}"
             raise AoError(what, stage="blueprint") from error

@@ -75,11 +75,11 @@ class NotFound(AoError):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a remote node is being waited for.
+    """What a node is being waited for.
 
     Attributes:
         name: "resolve", "connect", "TLS", "sign", "schedule", "compute" and so on.
-        where: the endpoint.
+        where: the endpoint; on the built-in node the process.
         note: why it takes so long, "" where nothing is known ("busy (429), third try").
     """
 

@@ -330,8 +330,9 @@ class Worker:
         if self._closed:
             return
         self._closed = True
-        self._loop.remove_reader(self._main)
-        self._loop.remove_writer(self._main)
-        self._loop.remove_reader(self._side)
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._main)
+            self._loop.remove_writer(self._main)
+            self._loop.remove_reader(self._side)
         self._main.close()
         self._side.close()

@@ -322,8 +322,12 @@ class Worker:
             pass
 
     def _dry(self, token: int, seconds: float, *message: Any) -> None:
+        # Whoever kills this fork, to stop the dry run, wants another one to take over.
+        if not self._parked and self._park_when_due():
+            return  # promoted: the dry run will come again, if it is still wanted
         child = os.fork()
         if child == 0:
+            die_with_parent(True)
             outcome, spent, result = self._compute(seconds, message)
             cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
             self._send(["dried", token, outcome, *cost, *result])

@@ -25,6 +25,7 @@ from aoshell.shell.start import OpenNode, Start, close_session, open_session
 LONGEST = 64 << 20  # bytes of a line, or of the lines of one chunk
 _BLOCK = 65536
 _STOPPING = 5.0  # seconds
+_LOOKED_AT = 1.0  # seconds before the built-in node is asked what it is at
 
 
 class BatchFront:
@@ -39,13 +40,18 @@ class BatchFront:
     def __init__(self, renderer: Renderer, show: Callable[[str], None] | None = None) -> None:
         self._renderer = renderer
         self._show = show or renderer.feed
+        self._looking: asyncio.TimerHandle | None = None
         self._reporting: asyncio.Task[None] | None = None
 
     def opened(self, node: Node) -> None:
-        if "remote" in node.capabilities:
-            from aoshell.shell.prompt.waiting import report
+        # The built-in node is seldom waited for: short runs do not pay for looking.
+        later = 0 if "remote" in node.capabilities else _LOOKED_AT
+        self._looking = asyncio.get_running_loop().call_later(later, self._report, node)
 
-            self._reporting = asyncio.create_task(report(node, self._renderer.note))
+    def _report(self, node: Node) -> None:
+        from aoshell.shell.prompt.waiting import report
+
+        self._reporting = asyncio.create_task(report(node, self._renderer.note))
 
     def partial(self, result: Result) -> None:
         self._renderer.partial(result)
@@ -55,6 +61,8 @@ class BatchFront:
 
     def close(self) -> None:
         """Report nothing any more."""
+        if self._looking:
+            self._looking.cancel()
         if self._reporting:
             self._reporting.cancel()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from aoshell import durable
 from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
@@ -37,14 +38,13 @@ def read(path: Path, largest: int = _LARGEST) -> bytes:
 
 
 def write_new(path: Path, data: bytes, stage: str) -> None:
-    """Write a file that must not exist yet.
+    """Write a file that must not exist yet; it is on disk, fsynced, afterwards.
 
     Raises:
         AoError: of that stage; it does exist, or cannot be written.
     """
     try:
-        with path.open("xb") as file:
-            file.write(data)
+        durable.write(path, [data], new=True, mode=durable.USERS_FILE)
     except FileExistsError:
         raise AoError(
             f"{path} exists already", stage=stage, hint="name a file that does not"

@@ -48,6 +48,6 @@ def _text(file: Path) -> str:
 
 
 def _keep(settings: Settings, words: set[str]) -> None:
-    # A comfort: a home that cannot be written to stops nobody here.
+    # A comfort, not fsynced: a home that cannot be written to stops nobody here.
     with suppress(OSError):
         settings.hints.write_text("\n".join(sorted(words)) + "\n", encoding="utf-8")

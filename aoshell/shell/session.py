@@ -261,9 +261,10 @@ class Session:
         Returns:
             False where neither is there any more.
         """
-        return await self._stop_line() or await self.end_behind()
+        return await self.stop_line() or await self.end_behind()
 
-    async def _stop_line(self) -> bool:
+    async def stop_line(self) -> bool:
+        """Stop computing the last line; False where it is computed, or cannot be stopped."""
         sent = self.sent
         if sent is None or sent.slot is None or not self._stops:
             return False

@@ -23,6 +23,7 @@ from aoshell.testing.answers import Answer, EvalFailed, Mail, answer, tag_text, 
 from aoshell.testing.clock import Span, milliseconds, stops
 from aoshell.testing.identity import Identity
 from aoshell.testing.sources import Source, code
+from aoshell.testing.stopping import stopped_with_us
 
 OWNER = "owner"  # the identity that processes belong to where nobody else is named
 _ALL = 1 << 40
@@ -191,6 +192,8 @@ class Process:
     ) -> Answer:
         """Send a message; what it came to, once all that it caused is done.
 
+        Cancelled, it stops what is still computed of the message.
+
         Args:
             as_: who sends it, the process's owner by default.
             tags, named: its tags besides Action; in keywords `_` stands for `-`.
@@ -199,8 +202,9 @@ class Process:
         given = _tags(tags, ({"Action": action} if action else {}) | named)
         item = self.node._signed(sender, self.id, "Message", given, data)
         receipt = await self.node.local.send(self.id, item)
-        own = await self.node.local.result(self.id, receipt.place)
-        await self.node.idle()
+        async with stopped_with_us(self.node.local, receipt):
+            own = await self.node.local.result(self.id, receipt.place)
+            await self.node.idle()
         later = await self._end_of(item.id, own.slot) if own.suspended else None
         return answer(item.id, sender.address, own, later, self.node.sources)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from local_home import NOBODY, in_loop, plain, tags, until
@@ -141,8 +143,8 @@ async def test_cancel_stops_a_message_as_if_its_time_were_up(opening):
         pid = await local.spawn()
         line = await local.post(pid, "print('so far') X = 1 while true do end", Action="Eval")
         later = await local.post(pid, "X = (X or 0) + 10", Action="Eval")
-        while not await local.node.cancel(pid, line.slot):
-            await asyncio.sleep(0.01)
+        await until(lambda: computing_seconds(local) > 0.2)
+        assert await local.node.cancel(pid, line.slot)
         result = await local.node.result(pid, line.slot)
         assert (result.outcome, result.error, result.output) == (
             "time",
@@ -153,6 +155,58 @@ async def test_cancel_stops_a_message_as_if_its_time_were_up(opening):
         assert await local.value(pid, "X") == "10"
         assert not await local.node.cancel(pid, line.slot)
         assert not await local.node.cancel(pid, 99)
+
+
+def computing_seconds(local) -> float:
+    """Processor time of the fork that computes, 0 while there is none but the worker itself."""
+    workers = [worker for worker in local.workers() if worker.pid != worker.group]
+    with contextlib.suppress(OSError, IndexError):
+        stat = Path(f"/proc/{workers[0].pid}/stat").read_text().rpartition(")")[2].split()
+        return int(stat[11]) / os.sysconf("SC_CLK_TCK")
+    return 0
+
+
+@pytest.mark.parametrize("moment", ["not begun", "behind another", "being computed"])
+@in_loop
+async def test_a_message_is_cancelled_wherever_it_waits(opening, moment):
+    async with opening(seconds=1000) as local:
+        pid = await local.spawn()
+        if moment == "not begun":
+            local.engine.computer.drop(local.engine.process(pid).number)  # a worker is to start
+        first = await local.post(pid, "X = 1 while X do end", Action="Eval")
+        second = await local.post(pid, "Y = 1 while Y do end", Action="Eval")
+        third = await local.post(pid, "return 20 + 2", Action="Eval")
+        if moment == "being computed":
+            await until(lambda: computing_seconds(local) > 0.1)
+        lines = [first, second] if moment != "behind another" else [second, first]
+        for line in lines:
+            assert await local.node.cancel(pid, line.slot)
+        for line in lines:
+            result = await local.node.result(pid, line.slot)
+            assert (result.outcome, result.error) == ("time", "stopped by the user")
+            assert result.milliseconds < 900_000
+        assert plain((await local.node.result(pid, third.slot)).output) == "22"
+        assert await local.value(pid, "tostring(X) .. tostring(Y)") == "nilnil"
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_a_cancelled_dry_run_is_stopped(opening):
+    async with opening(seconds=1000) as local:
+        pid = await local.spawn()
+        for _ in range(4):  # more often than a worker may die
+            endless = asyncio.ensure_future(
+                local.node.dryrun(pid, owned(local, "while true do end"))
+            )
+            await until(lambda: bool(local.workers()) and local.workers()[0].pid != 0)
+            await asyncio.sleep(0.05)
+            endless.cancel()
+            assert await local.value(pid, "return 20 + 2") == "22"
+        waiting = asyncio.ensure_future(local.node.dryrun(pid, owned(local, "while true do end")))
+        other = asyncio.ensure_future(local.node.dryrun(pid, owned(local, "return 7")))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        assert plain((await other).output) == "7"
 
 
 @in_loop

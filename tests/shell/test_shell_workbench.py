@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from shell_typing import Typing, Use
 
 from aoshell.errors import UsageError
+from aoshell.nodes.base import Stage
+from aoshell.shell import batch
 from aoshell.shell.commands.workbench import span, told
+from aoshell.shell.prompt import waiting
 
 PEER = """
 Heard = {}
@@ -139,3 +145,22 @@ def test_the_last_value(typing: Use) -> None:
         assert await typed.value("_") == "43"
 
     typing(body)
+
+
+def test_a_pipe_hears_what_the_built_in_node_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "_LOOKED_AT", 0.01)
+    monkeypatch.setattr(waiting, "TOLD_AFTER", 0.02)
+    node = SimpleNamespace(
+        capabilities={"local"}, stage=Stage("undo", "desk", "500 of 200,000 messages")
+    )
+
+    async def heard() -> str:
+        said = asyncio.Queue[str]()
+        front = batch.BatchFront(SimpleNamespace(feed=None, note=said.put_nowait))  # type: ignore[arg-type]
+        front.opened(node)  # type: ignore[arg-type]
+        try:
+            return await asyncio.wait_for(said.get(), 20)
+        finally:
+            front.close()
+
+    assert re.fullmatch(r"· undo desk  \d+\.\d s  500 of 200,000 messages", asyncio.run(heard()))

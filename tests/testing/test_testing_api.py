@@ -10,6 +10,7 @@ import pytest
 
 from aoshell import api
 from aoshell.errors import AoError
+from aoshell.nodes.base import Limits
 from aoshell.testing import EvalFailed
 
 
@@ -55,3 +56,27 @@ def test_what_stands_in_the_way_is_told(home: Path) -> None:
     asyncio.run(run())
     with pytest.raises(AoError):
         api.open(node="no such profile", home=home)
+
+
+@pytest.mark.parametrize("verb", ["eval", "run", "send", "value", "dryrun"])
+def test_what_is_cancelled_does_not_hold_the_next_line(home: Path, verb: str) -> None:
+    """The limit is far beyond the time of this test: what is not stopped holds it for ever."""
+    endless = "while true do end"
+
+    async def run() -> None:
+        limits = Limits(seconds=10_000)
+        async with api.open("bank", home=home, limits=limits) as session:
+            await session.eval(f'Handlers.add("Spin", "Spin", function() {endless} end)')
+            calls = {
+                "eval": lambda: session.eval(endless),
+                "run": lambda: session.run(endless),
+                "send": lambda: session.send("Spin"),
+                "value": lambda: session.value(f"(function() {endless} end)()"),
+                "dryrun": lambda: session.dryrun(endless),
+            }
+            for _ in range(2):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(calls[verb](), 0.3)
+                assert (await session.eval("return 20 + 2")).output == "22"
+
+    asyncio.run(asyncio.wait_for(run(), 60))

@@ -329,3 +329,14 @@ def test_mail_reads_like_a_table() -> None:
     assert mail.fits("Pay", Some_Tag=1, data="data", target="b")
     assert not mail.fits("Pay", Some_Tag=2) and not mail.fits(Other="")
     assert mail.get("Other", "-") == "-"
+
+
+def test_what_is_cancelled_does_not_hold_the_next_message() -> None:
+    async def run() -> None:
+        async with open_node(limits=Limits(seconds=10_000)) as node:
+            process = await node.spawn()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(process.eval("while true do end"), 0.3)
+            assert (await process.eval("return 20 + 2")).output == "22"
+
+    asyncio.run(asyncio.wait_for(run(), 60))

@@ -82,6 +82,11 @@ class MachineCode:
             self._making[key].add_done_callback(lambda _task: self._making.pop(key))
         return await asyncio.shield(self._making[key])
 
+    def stop(self) -> None:
+        """Give up what is being made."""
+        for task in self._making.values():
+            task.cancel()
+
     async def _make(self, key: tuple[str, bool], source: bytes) -> bytes:
         start, told = time.monotonic(), len(source) > MEGABYTE // 10
         if told:

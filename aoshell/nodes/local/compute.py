@@ -10,6 +10,7 @@ import asyncio
 import resource
 import time
 from collections import deque
+from functools import partial
 from typing import Any
 
 from aoshell.errors import AoError
@@ -49,29 +50,49 @@ class Computer:
         self._dries: dict[int, deque[Dry]] = {}
         self._waiting: deque[int] = deque()  # processes with work and no room
         self._failures: dict[int, int] = {}  # workers that ended before they had begun
+        self._held: set[int] = set()  # processes that nothing is computed for
+        self._stopped = False
         self.given_up: dict[int, str] = {}  # why a process could not be computed at last
         self._tick: asyncio.TimerHandle | None = self.loop.call_later(1, self._watch)
 
     # Work in --------------------------------------------------------------------------------
 
     def enqueue(self, logged: Logged, wire: Wire) -> None:
-        """Compute a message. It must be on disk."""
+        """Compute a message. It must be on disk: when this has stopped, the next start does it."""
+        if self._stopped:
+            return
         self._queues.setdefault(logged.process, deque()).append(
             Job(logged, message_frame(logged, wire))
         )
         self._pump(logged.process)
 
     def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[tuple[str, Cost, Wire]]:
-        """Evaluate behind everything scheduled so far: outcome, cost, result."""
+        """Evaluate behind everything scheduled so far: outcome, cost, result. Raises AoError."""
+        if self._stopped:
+            raise AoError("the node is closed", stage="node")
         answer: asyncio.Future[tuple[str, Cost, Wire]] = self.loop.create_future()
+        answer.add_done_callback(partial(self._dry_done, process))
         self._dries.setdefault(process, deque()).append(Dry(message, answer))
         self._pump(process)
         return answer
 
     def cancel(self, process: int, seq: int) -> bool:
-        """Stop a message as if its time were up. False if it is not being computed."""
+        """Stop a message as if its time were up, at once or when it comes to be computed.
+
+        False if it waits no more.
+        """
         live = self._live.get(process)
-        return live is not None and live.cancel(seq)
+        if live is not None and live.cancel(seq):
+            return True
+        found = [job for job in self._queues.get(process, ()) if job.logged.seq == seq]
+        for job in found:
+            job.cancelled = True
+        return bool(found)
+
+    def _dry_done(self, process: int, answer: asyncio.Future[Any]) -> None:
+        live = self._live.get(process)
+        if answer.cancelled() and live is not None:
+            live.dry_cancelled()
 
     def is_live(self, process: int) -> bool:
         return process in self._live
@@ -82,6 +103,15 @@ class Computer:
         live = self._live.pop(process, None)
         if live:
             live.kill()
+
+    def hold(self, process: int) -> None:
+        """Compute nothing for a process until `let_go`: its worker ends, its work is forgotten."""
+        self._held.add(process)
+        self.drop(process)
+
+    def let_go(self, process: int) -> None:
+        """Compute what is given for that process from now on."""
+        self._held.discard(process)
 
     def drop_all(self) -> None:
         """Forget every worker: their state may be ahead of the log."""
@@ -95,14 +125,23 @@ class Computer:
         self._waiting.clear()
 
     async def close(self, seconds: float = 3.0) -> None:
-        """Checkpoint what took long to compute, then let the workers go."""
-        if self._tick:
-            self._tick.cancel()
-            self._tick = None
+        """Take no more work, checkpoint what took long to compute, then let the workers go."""
+        self._stopped = True
+        self._waiting.clear()
+        for queue in self._queues.values():
+            queue.clear()
         images = [live.last_checkpoint() for live in self._live.values()]
         wanted = [image for image in images if image is not None]
         if wanted:
             await asyncio.wait(wanted, timeout=seconds)
+        self.stop()
+
+    def stop(self) -> None:
+        """Take no more work and end the workers at once: nothing comes from them any more."""
+        self._stopped = True
+        if self._tick:
+            self._tick.cancel()
+            self._tick = None
         self.drop_all()
 
     # Room -----------------------------------------------------------------------------------
@@ -118,6 +157,8 @@ class Computer:
 
     def _fill(self) -> None:
         """Start those that wait. Where there is no room, the longest idle one begins to leave."""
+        if self._stopped:
+            return
         while self._waiting and len(self._live) < _room():
             self._start(self._waiting.popleft())
         leaving = sum(live.leaving for live in self._live.values())
@@ -131,8 +172,8 @@ class Computer:
     def _start(self, process: int) -> None:
         # What is computed but not on disk would be missing from the replay.
         self.node.flush()
-        if process in self._live:
-            return  # the flush has brought it more work, and that has started it
+        if process in self._live or process in self._held:
+            return  # the flush has brought it more work, and that has started it; or it is held
         self.given_up.pop(process, None)
         row = self.node.row(process)
         queue = self._queues.setdefault(process, deque())

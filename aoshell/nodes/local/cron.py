@@ -79,3 +79,13 @@ def advance(item: Schedule, now: int) -> tuple[Schedule, int]:
         return item, 0
     missed = (now - item.due) // item.interval + 1
     return Schedule(item.interval, item.due + missed * item.interval, item.tags), missed
+
+
+def within_reach(item: Schedule, now: int, slack: int) -> Schedule:
+    """The schedule, due in an interval from now where it was due later than that, and `slack` ms.
+
+    It never is where time only goes forward: the clock has jumped back.
+    """
+    if item.due - now <= item.interval + slack:
+        return item
+    return Schedule(item.interval, now + item.interval, item.tags)

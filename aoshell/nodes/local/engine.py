@@ -11,34 +11,45 @@ told that a line has settled, and a moment after things have become quiet.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Event, Limits
 from aoshell.nodes.local import cron, wire
+from aoshell.nodes.local.adding import Adding
 from aoshell.nodes.local.checkpoint import Checkpoints
 from aoshell.nodes.local.code import MachineCode
 from aoshell.nodes.local.compute import Computer
+from aoshell.nodes.local.cutting import Cutting
+from aoshell.nodes.local.database import Hopeless
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.jobs import Cost
+from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.loader import Loader
+from aoshell.nodes.local.longwork import LongWork
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.rows import FETCHING, HELD, LOST, Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.rows import (
+    FETCHING,
+    HELD,
+    LOST,
+    Batch,
+    Computed,
+    Kept,
+    Logged,
+    ProcessRow,
+)
 from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Damaged, Store
+from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.ticking import Clock, Ticking
 from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
 
-PAUSED = "paused"  # in the table of facts: ids of processes with a queue
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
 IDLE = 0.0005  # seconds between two looks whether nothing is left
 MOMENT = 0.5  # seconds that closing waits for messages under way
@@ -50,26 +61,29 @@ class Engine:
     """Owner of the store, the workers and the order of things. Runs on one event loop."""
 
     def __init__(
-        self, folder: Path, limits: Limits, supervisor: Supervisor, fetch: Fetch | None = None
+        self, store: Store, limits: Limits, supervisor: Supervisor, fetch: Fetch | None = None
     ) -> None:
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
-        self.store = Store(folder)
+        self.store = store
         self.clock = Clock(self.store)
         self.modules = Modules(self.store, self.clock)
         self.address = self.modules.node_address()
         self.scheduler = Scheduler(self.store, self.clock)
-        self.checkpoints = Checkpoints(folder / "checkpoints")
+        self.checkpoints = Checkpoints(store.folder / "checkpoints")
         self.events = Events()
-        machine_code = MachineCode(folder / "machine-code", supervisor, self.events.notice)
+        machine_code = MachineCode(store.folder / "machine-code", supervisor, self.events.notice)
         self.loader = Loader(self, self.modules, machine_code)
         self.roots = Roots(self.store.id_of)
         self.computer = Computer(self, self.loader, supervisor, self.store, self.checkpoints)
         self.fetching = Fetching(self, fetch)
         self.ticking = Ticking(self, self.clock)
+        self.work = LongWork()
+        self.cutting = Cutting(self)
+        self.adding = Adding(self)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
-        self.paused: frozenset[str] = frozenset(json.loads(self.store.meta(PAUSED) or "[]"))
+        self.keeping = Keeping(self, self._pusher)
         self._rows: dict[int, ProcessRow] = {}
         self._numbers: dict[str, int] = {}
         self._wallets: set[str] = set()
@@ -89,6 +103,7 @@ class Engine:
         if pending:
             what = "message was" if pending == 1 else "messages were"
             self.events.notice(f"{pending} {what} left to compute when the node stopped")
+        self.keeping.release_left()
         self.ticking.begin()
 
     def _recover(self) -> int:
@@ -103,24 +118,39 @@ class Engine:
         return len(pending)
 
     async def close(self) -> None:
-        """Leave everything on disk."""
+        """Leave everything on disk.
+
+        The order matters: no more is taken; the workers end, and nothing calls back from then on;
+        what they have answered is written; then the store closes.
+        """
         self.ticking.stop()
-        await self.fetching.close()
         try:
             await self._finish()
-            for timer in self._timers.values():
-                timer.cancel()
-            self.flush()
             await self.computer.close()
             try:
                 self._sync()
             except AoError:
                 if not self._troubles:  # else it has been told
                     raise
+            await self.fetching.close()
         finally:
-            self.supervisor.close()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of everything at once; what is in the log is computed at the next start."""
+        self.ticking.stop()
+        self.computer.stop()
+        self.fetching.stop()
+        self.loader.stop()
+        for timer in self._timers.values():
+            timer.cancel()
+        if not self.loop.is_closed():  # else nobody waits any more
+            closed = AoError("the node was closed", stage="node", hint="what was sent is kept")
+            self.fail_waiting(None, closed)
+            self.roots.fail(closed)
             self.events.close()
-            self.store.close()
+        self.supervisor.close()
+        self.store.close()
 
     async def _finish(self) -> None:
         """Let what is being computed come to its end, if that is a matter of moments."""
@@ -147,16 +177,6 @@ class Engine:
         self._rows[row.number] = row
         self._numbers[row.id] = row.number
         return row
-
-    def delete(self, row: ProcessRow) -> None:
-        """Forget a process and its log."""
-        self.flush()
-        self.computer.drop(row.number)
-        self.store.delete_process(row.number)
-        self.checkpoints.remove(row.id)
-        self._fail_waiting(row, AoError("the process was deleted", stage="node"))
-        self._undo()
-        self._recover()
 
     def create(
         self, process_id: str, module: str, *, owner: str, tags: list[str], name: str = ""
@@ -186,10 +206,9 @@ class Engine:
         self.limits = limits
         if metering:  # other machine code
             self.flush()
-            self._undo()
-            self._recover()
+            self.start_over()
         if raised:
-            self.release_held()
+            self.keeping.release_held()
 
     def can_fetch(self, module: str) -> bool:
         """Whether a module that is not here may be brought."""
@@ -197,7 +216,11 @@ class Engine:
 
     def is_paused(self, process: ProcessRow) -> bool:
         """Whether what others send to a process waits in a queue."""
-        return process.id in self.paused
+        return process.id in self.keeping.paused or self.is_cut(process)
+
+    def is_cut(self, process: ProcessRow) -> bool:
+        """Whether nothing may be scheduled on a process now."""
+        return process.id == self.cutting.held
 
     def is_wallet(self, address: str) -> bool:
         """Whether somebody known here signs with that address."""
@@ -235,10 +258,9 @@ class Engine:
         return logged
 
     def take_in(self, batch: Batch) -> None:
-        """Write an imported process and compute what it has no results for."""
+        """Write a process that comes with its log, and compute what it has no results for."""
         self._commit_now(batch)
-        self._undo()
-        self._recover()
+        self.start_over()
         self.ticking.begin()
 
     def _commit_now(self, batch: Batch) -> None:
@@ -353,22 +375,6 @@ class Engine:
                 kind = "held" if item.held else "undelivered"
                 self.events.put(Event(kind, process, root, _told(item)))
 
-    def pause(self, process: ProcessRow, on: bool) -> None:
-        """Queue what others send to a process, or no longer."""
-        self.flush()
-        self.paused = self.paused | {process.id} if on else self.paused - {process.id}
-        self.store.set_meta(PAUSED, json.dumps(sorted(self.paused)))
-
-    def forget_from(self, process: ProcessRow, seq: int) -> None:
-        """Take back the messages of a process from that number on."""
-        self.flush()
-        self.computer.drop(process.number)
-        self.checkpoints.remove(process.id)
-        self.store.forget_from(process.number, seq)
-        self._fail_waiting(process, AoError("the message was taken back", stage="node"))
-        self._undo()
-        self._recover()
-
     async def wait_for(self, process: int, slot: int) -> None:
         """Wait until a slot has its result on disk."""
         found = self.store.at_slot(process, slot)
@@ -421,6 +427,11 @@ class Engine:
 
     # When something is wrong ----------------------------------------------------------------------
 
+    def start_over(self) -> None:
+        """Go on from what is on disk, which something other than a result has changed."""
+        self._undo()
+        self._recover()
+
     def _undo(self) -> None:
         """Forget everything that is not on disk; workers may have run ahead of it."""
         self.scheduler.forget()
@@ -436,7 +447,7 @@ class Engine:
     def stuck(self, process: ProcessRow, text: str) -> None:
         """A process cannot be computed at all."""
         self.notice(process, text)
-        self._fail_waiting(process, _stuck(text))
+        self.fail_waiting(process, _stuck(text))
         pending = self.store.pending()
         mine = {logged.root for logged in pending if logged.process == process.number}
         self.roots.fail(_stuck(text), mine)
@@ -447,11 +458,11 @@ class Engine:
         Whoever waits is told once trying has not helped; else a notice tells it, once.
         """
         self._troubles, self._trouble = self._troubles + 1, error
-        helps = not isinstance(error, Damaged)
+        helps = not isinstance(error, Hopeless)
         if not helps or (self._troubles == 1 and not self._waiting and not self.roots.awaited):
             self.events.notice(str(error))
         if not helps or self._troubles >= TRIES:
-            self._fail_waiting(None, error)
+            self.fail_waiting(None, error)
             self.roots.fail(error)
         return RETRY if helps else None
 
@@ -461,7 +472,7 @@ class Engine:
         if seconds is not None:
             self._later(name, seconds, call)
 
-    def _fail_waiting(self, process: ProcessRow | None, error: AoError) -> None:
+    def fail_waiting(self, process: ProcessRow | None, error: AoError) -> None:
         """Tell those who wait for results of a process (None: of any)."""
         for key in [key for key in self._waiting if not process or key[0] == process.number]:
             for future in self._waiting.pop(key):
@@ -481,25 +492,6 @@ class Engine:
             call()
         except AoError as error:
             self._failed(error, name, call)
-
-    def release_held(self) -> None:
-        """Deliver what a lower bound on pushes had held."""
-        self.release([item for item in self.store.kept() if item[2].held == HELD])
-
-    def release(self, items: list[tuple[int, int, Kept]]) -> None:
-        """Send kept messages (sender, slot, message) their way, if it is free now."""
-        self.flush()
-        batch, ready = Batch(), []
-        for sender, _slot, kept in items:
-            cause = self.store.at_seq(kept.cause)
-            root = self.roots.id_of(cause.root)
-            pushed = self._pusher.release(self.row(sender), cause, root, kept)
-            if not any(item.held == kept.held for item in pushed.kept):
-                batch.freed.append((kept.cause, kept.idx))
-                add_to(batch, pushed)
-                ready += pushed.scheduled
-        if batch.freed:
-            self.admit(batch, ready)
 
 
 def _stuck(text: str) -> AoError:

@@ -16,6 +16,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Module
 from aoshell.nodes.local import wire
 from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.rows import FETCHING, Kept
@@ -32,8 +33,7 @@ class Node(Protocol):
     modules: Modules
     roots: Roots
     events: Events
-
-    def release(self, items: list[tuple[int, int, Kept]]) -> None: ...
+    keeping: Keeping
 
 
 class Fetching:
@@ -92,7 +92,7 @@ class Fetching:
         """Spawn what waited for a module, or say that it cannot be."""
         waiting = self._waiting()
         mine = [item for item in waiting if _module_of(item[2]) == module]
-        self._node.release(mine)
+        self._node.keeping.release(mine)
         others = {kept.cause for _, _, kept in waiting if _module_of(kept) != module}
         for seq in sorted({kept.cause for _, _, kept in mine} - others):
             self._node.roots.done(self._node.store.at_seq(seq))
@@ -102,12 +102,15 @@ class Fetching:
     def _waiting(self) -> list[tuple[int, int, Kept]]:
         return [item for item in self._node.store.kept() if item[2].held == FETCHING]
 
-    async def close(self) -> None:
+    def stop(self) -> None:
         """Give up what is under way; it is asked for again at the next start."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop, and wait for that."""
+        self.stop()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 def _module_of(kept: Kept) -> str:

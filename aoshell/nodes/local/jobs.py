@@ -38,11 +38,17 @@ class Cost(NamedTuple):
 
 @dataclass(slots=True)
 class Job:
-    """A message to be computed, in the form in which a worker takes it."""
+    """A message to be computed, in the form in which a worker takes it.
+
+    Attributes:
+        deaths: of workers from outside under it.
+        cancelled: it is to be stopped.
+    """
 
     logged: Logged
     message: list[Any]
     deaths: int = 0
+    cancelled: bool = False
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ from aoshell.nodes.local.jobs import (
 )
 from aoshell.nodes.local.rows import Logged, ProcessRow
 from aoshell.nodes.local.sealed import Damaged
-from aoshell.nodes.local.store import Store
+from aoshell.nodes.local.store import START, Place, Store
 from aoshell.nodes.local.wire import Wire, check_result, load
 from aoshell.sandbox.frames import Frame, Unbelievable
 from aoshell.sandbox.supervisor import Supervisor, Worker
@@ -105,7 +105,7 @@ class Live:
         self._dries_sent: dict[int, Dry] = {}
         self._epoch = 0
         self._promotions = 0  # since the last answer
-        self._cancelled = 0  # seq of a message to be stopped
+        self._parked = False  # a fork waits that takes over where the computing one is killed
         self._turn = 0
         self._since = time.monotonic()  # when the oldest sent message may have begun
         self._spent = 0.0  # seconds computed behind the last checkpoint
@@ -136,29 +136,35 @@ class Live:
         # A WASM guest can tell how far its memory grows, so that never changes; a Lua guest cannot.
         memory = row.memory if code.device == "wasm" else node.limits.memory
         self._worker.send(["boot", 0, memory, *node.definition(row)])
-        try:
-            self._from_checkpoint()
-        except Damaged as error:
-            node.notice(row, f"its checkpoint was discarded ({error}); its log is replayed")
-        self._replay = self._past(self._last.seq if self._last else 0)
+        self._from_checkpoint()
+        self._replay = self._past((self._last.slot, self._last.tick) if self._last else START)
         self._feed()
 
     def _from_checkpoint(self) -> None:
-        """Begin with the checkpoint, if there is one. Raises Damaged."""
-        row = self.row
-        checkpoint = self._computer.checkpoints.read(row.id, row.environment)
+        """Begin with the newest checkpoint that is good, if there is one."""
+        checkpoints, row = self._computer.checkpoints, self.row
+        again = True
+        while again:
+            try:
+                self._load(checkpoints.read(row.id, row.environment))
+                return
+            except Damaged as error:
+                said = f"its checkpoint was discarded ({error}); its log is replayed"
+                self._computer.node.notice(row, said)
+                again = checkpoints.discard(row.id)
+
+    def _load(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is None:
             return
         last = self._computer.store.computed_at(checkpoint.seq)
-        if last is None or last.process != row.number or _mark(last) != checkpoint.mark:
+        if last is None or last.process != self.row.number or _mark(last) != checkpoint.mark:
             # A power cut took the end of the log, and the checkpoint is of that end.
-            self._computer.checkpoints.remove(row.id)
             raise Damaged("it is ahead of the log")
         self._last = last
         header = ["image", 0, checkpoint.seq, len(checkpoint.image)]
         self._worker.send(header, checkpoint.image)
 
-    def _past(self, after: int) -> Iterator[Frame]:
+    def _past(self, after: Place) -> Iterator[Frame]:
         """What was computed before, as frames."""
         first_pending = self._queue[0].logged.seq if self._queue else 1 << 62
         for logged, computed in self._computer.store.entries(
@@ -239,8 +245,10 @@ class Live:
 
     def _on_parked(self, seq: int, _pid: int) -> None:
         self._begin()
+        self._parked = True
         while self._tail and self._tail[0][0] <= seq:
             self._tail.popleft()
+        self._stop_cancelled()
 
     def _on_done(self, epoch: int, seq: int, outcome: str, *rest: Any) -> None:
         if epoch != self._epoch or not self._sent or self._sent[0].logged.seq != seq:
@@ -263,6 +271,7 @@ class Live:
         self._last = job.logged
         self._spent += cost.milliseconds / 1000
         self._computer.node.computed(job.logged, outcome, cost, result)
+        self._stop_cancelled()
 
     def _proceed(self) -> None:
         """With whatever is to come behind what was sent."""
@@ -298,6 +307,7 @@ class Live:
     def _on_promoted(self, seq: int, why: str, printed: str, _pid: int) -> None:
         self._epoch += 1
         self._promotions += 1
+        self._parked = False
         if self._promotions > MAX_PROMOTIONS:
             raise Unbelievable("nothing dies that often")  # each is answered with a resend
         if why != "rollback" and self._sent:
@@ -308,8 +318,11 @@ class Live:
         seconds = self._computer.node.limits.seconds
         for job in self._sent:
             self._send_job(job, seconds)
-        for token, dry in self._dries_sent.items():
-            self._send_dry(token, dry)
+        for token, dry in list(self._dries_sent.items()):
+            if dry.answer.cancelled():
+                del self._dries_sent[token]
+            else:
+                self._send_dry(token, dry)
         if self._checkpointing is not None:
             self._ask_for_image()  # the first may have been asked of the fork that died
         self._proceed()
@@ -318,15 +331,17 @@ class Live:
         """A fork died under a message: is it the message's fault?"""
         job.deaths += 1
         seconds = self._computer.node.limits.seconds
-        if self._cancelled == job.logged.seq:
+        spent = 1000 * seconds
+        if job.cancelled:
             outcome, error = "time", "stopped by the user"
+            spent = 1000 * (time.monotonic() - self._since)
         elif why == "time":
             outcome, error = "time", out_of_time(self._computer.node.limits)
         elif job.deaths >= MAX_DEATHS:
             outcome, error = "crash", died(job, why)
         else:
             return  # killed from outside: it is tried again
-        self._finish(outcome, Cost(seconds * 1000, 0, 0), [error, printed, "", False, 0])
+        self._finish(outcome, Cost(spent, 0, 0), [error, printed, "", False, 0])
 
     def _on_broken(self, text: str) -> None:
         row = self.row
@@ -415,13 +430,25 @@ class Live:
         self._computer.left(self)
 
     def cancel(self, seq: int) -> bool:
-        """Stop a message; see `Computer.cancel`."""
-        if not any(job.logged.seq == seq for job in self._sent):
-            return False
-        self._cancelled = seq
-        if self._sent[0].logged.seq == seq:
+        """Stop a message that was sent; see `Computer.cancel`."""
+        found = [job for job in self._sent if job.logged.seq == seq]
+        for job in found:
+            job.cancelled = True
+        self._stop_cancelled()
+        return bool(found)
+
+    def _stop_cancelled(self) -> None:
+        """End the fork that computes what is to be stopped, once another can take over."""
+        wanted = [job.cancelled for job in list(self._sent)[:1]]
+        wanted += [dry.answer.cancelled() for dry in self._dries_sent.values()]
+        if self._parked and any(wanted):
             self._worker.stop_computing()
-        return True
+
+    def dry_cancelled(self) -> None:
+        """A dry run that nobody waits for any more is stopped."""
+        for dry in [dry for dry in self._dries if dry.answer.cancelled()]:
+            self._dries.remove(dry)
+        self._stop_cancelled()
 
     def watch(self, now: float) -> None:
         """Once a second: a checkpoint when idle, the end of a worker that hangs."""

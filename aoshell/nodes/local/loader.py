@@ -67,6 +67,12 @@ class Loader:
         finally:
             self._making.pop(process.number, None)
 
+    def stop(self) -> None:
+        """Give up what is being made."""
+        for task in self._making.values():
+            task.cancel()
+        self._machine_code.stop()
+
     async def take_in(self, data: bytes, name: str) -> Module:
         """Keep a module; a WASM one is compiled first, so that a bad one is never kept.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from aoshell.nodes.base import (
     ProcessInfo,
     Receipt,
     Signed,
+    Stage,
     Undelivered,
     envelope,
 )
@@ -25,8 +27,10 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
+from aoshell.nodes.local.longwork import in_thread
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
@@ -61,9 +65,21 @@ CAPABILITIES = frozenset(
 class LocalNode:
     """A node in this process, its state in one folder. Make one with `LocalNode.open`."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.workbench = LocalWorkbench(engine, folder)
+        self._closed = False
+        self.workbench = LocalWorkbench(engine)
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        if self._closed:
+            return
+        warn(
+            f"the node in {self._engine.store.folder} was not closed", ResourceWarning, source=self
+        )
+        if self._engine.loop.is_running():
+            self._engine.loop.call_soon_threadsafe(self._engine.abandon)
+        else:
+            self._engine.abandon()
 
     @classmethod
     async def open(
@@ -82,29 +98,32 @@ class LocalNode:
         Raises:
             AoError: another shell holds the folder, or it cannot be used.
         """
-        supervisor = supervisor or Supervisor()
-        supervisor.start()
-        try:
-            engine = Engine(folder, limits or Limits(), supervisor, fetch)
-        except BaseException:
-            supervisor.close()
-            raise
-        engine.start()
-        return cls(engine, folder)
+        with ExitStack() as undoing:
+            supervisor = supervisor or Supervisor()
+            supervisor.start()
+            undoing.callback(supervisor.close)
+            store = Store(folder)
+            undoing.callback(store.close)
+            engine = Engine(store, limits or Limits(), supervisor, fetch)
+            undoing.callback(engine.abandon)
+            engine.start()
+            undoing.pop_all()
+        return cls(engine)
 
     @property
     def capabilities(self) -> frozenset[str]:
         return CAPABILITIES
 
     @property
-    def stage(self) -> None:
-        return None
+    def stage(self) -> Stage | None:
+        return self._engine.work.stage
 
     @property
     def limits(self) -> Limits:
         return self._engine.limits
 
     async def close(self) -> None:
+        self._closed = True
         await self._engine.close()
 
     # Messages ---------------------------------------------------------------------------------
@@ -122,7 +141,9 @@ class LocalNode:
         return Receipt(item.id, item.id, logged.slot)
 
     async def send(self, process: str, item: Signed) -> Receipt:
-        logged = self._engine.send(self._row(process), _item(item))
+        row = self._row(process)
+        await self._engine.cutting.free(row)
+        logged = self._engine.send(row, _item(item))
         return Receipt(item.id, process, logged.slot)
 
     async def result(self, process: str, place: int | str) -> Result:
@@ -304,14 +325,19 @@ class LocalNode:
     async def export(self, process: str) -> bytes:
         row = self._row(process)
         self._engine.flush()
-        return transfer.export(self._engine.store, row)
+        whole = self._engine.scheduler.head(row.number).slot + 1
+        with (
+            self._engine.store.unchanging() as now,
+            self._engine.work.seen("export", row.name, whole) as seen,
+        ):
+            return await in_thread(lambda told: b"".join(transfer.export(now, row, told)), seen)
 
     async def restore(self, data: bytes) -> ProcessInfo:
-        row = transfer.restore(self._engine, data)
+        row = await transfer.restore(self._engine, data)
         return self._info(row)
 
     async def delete(self, process: str) -> None:
-        self._engine.delete(self._row(process))
+        await self._engine.cutting.delete(self._row(process))
 
 
 def _item(item: Signed) -> DataItem:

@@ -82,4 +82,5 @@ class Batch:
     kept: list[Kept] = field(default_factory=list)
     freed: list[tuple[int, int]] = field(default_factory=list)  # (cause, idx) no longer kept
     cron: list[tuple[str, int]] = field(default_factory=list)  # (cron, process number)
+    facts: dict[str, int] = field(default_factory=dict)  # small ones about the node
     computed_to: int | None = None  # every seq up to here has its result

@@ -1,7 +1,7 @@
 """Files that only this program may have written: a header, the SHA-256 of all, and the bytes.
 
-What they hold saves time and can be made again, so a full disk is no failure and damage is answered
-by throwing the file away.
+What they hold saves time and can be made again, so they are not fsynced, a full disk is no failure,
+and damage is answered by throwing the file away.
 """
 
 from __future__ import annotations
@@ -71,6 +71,21 @@ class Sealed:
         except Damaged:
             self.remove(name)
             raise
+
+    def header(self, name: str) -> Header:
+        """What a file says of itself, unchecked; {} where there is none that says it."""
+        try:
+            line, _, _ = files.head(self.path(name), LONGEST_HEADER).partition(b"\n")
+            header = jsontext.parse(line)
+        except (OSError, ValueError):
+            return {}
+        return header if isinstance(header, dict) else {}
+
+    def names(self) -> list[str]:
+        """Names of all files there are."""
+        with contextlib.suppress(OSError):
+            return [path.stem for path in self._folder.iterdir() if path.suffix == self._suffix]
+        return []
 
     def remove(self, name: str) -> None:
         """Forget a file."""

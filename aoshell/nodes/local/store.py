@@ -1,30 +1,29 @@
 """The log on disk. Synchronous; every call is one statement or one transaction.
 
-`Store.commit` is the only way in for messages and results: all of it is on disk afterwards, or
-nothing. With `sync` it returns behind an fsync (WAL, synchronous=FULL); without, the rows survive
-the death of the process but the last of them may not survive a power cut, and a later synced commit
-covers them: the log on disk is at any time a prefix of what was taken.
+Whatever is written goes through `Store._transaction`: all of it is in the database afterwards, or
+nothing, and it is on disk, fsynced (WAL, synchronous=FULL). Only `commit` may leave the fsync out,
+for what can be computed again: such rows survive the death of the process, but the last of them may
+not survive a power cut. A later transaction covers them: the log on disk is at any time a prefix of
+what was taken.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from aoshell import durable
 from aoshell.errors import AoError
-from aoshell.nodes.local import schema
+from aoshell.nodes.local import database
 from aoshell.nodes.local.lock import take
 from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
 
-
-class Damaged(AoError):
-    """The database is broken; trying again is of no use."""
-
+Place = tuple[int, int]  # slot and tick
+START: Place = (-1, 0)
+PAGE = 500  # messages read at once
 
 _LOG = ", ".join(Logged._fields)
 _ROW = ", ".join(ProcessRow._fields)
@@ -44,7 +43,7 @@ class Store:
         self.folder = folder
         self.path = folder / "node.db"
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            durable.make_folder(folder)
             self._lock: IO[str] | None = take(folder / "node.lock")
         except OSError as error:
             raise AoError(
@@ -53,7 +52,8 @@ class Store:
                 hint="make it writable (`ulimit -f`, too), or name another place in AOSHELL_HOME",
             ) from error
         try:
-            self._db = self._open()
+            with self._told():
+                self._db = database.to_write(self.path)
         except BaseException:
             if self._lock is not None:
                 self._lock.close()
@@ -65,49 +65,23 @@ class Store:
         store = cls.__new__(cls)
         store.folder, store.path, store._lock = path.parent, path, None
         with store._told():
-            store._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+            store._db = database.to_read(path)
         return store
 
-    def _open(self) -> sqlite3.Connection:
-        with self._told():
-            # The file is made here so that it is private from its first byte on.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA wal_autocheckpoint = 4000")
-            try:
-                schema.prepare(db)
-            except ValueError as error:
-                raise AoError(
-                    f"{self.path} is newer than this program: {error}",
-                    stage="store",
-                    hint="use the aoshell that wrote it, or another AOSHELL_HOME",
-                ) from error
-            return db
-
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Database errors as errors for people."""
+    def unchanging(self) -> Iterator[Store]:
+        """The same database as it is now, whatever is written meanwhile; for another thread."""
+        store = Store.reading(self.path)
         try:
-            yield
-        except (sqlite3.OperationalError, OSError) as error:
-            text = str(error)
-            full = "full" in text or getattr(error, "errno", None) == errno.ENOSPC
-            raise AoError(
-                f"{self.path} cannot be written: {text}",
-                stage="store",
-                hint="free some room on the disk; what was acknowledged is safe"
-                if full
-                else "check that the folder is writable and not on a broken disk",
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise Damaged(
-                f"{self.path} is damaged: {error}",
-                stage="store",
-                hint="move it away and `.import` what you exported, "
-                f"or try `sqlite3 {self.path} .recover`",
-            ) from error
+            with store._told():
+                store._db.execute("BEGIN")
+                store.last_numbers()  # what is read first fixes what there is to read
+            yield store
+        finally:
+            store.close()
+
+    def _told(self) -> contextlib.AbstractContextManager[None]:
+        return database.told(self.path)
 
     def close(self) -> None:
         """Write the WAL back and let go of the lock."""
@@ -124,21 +98,27 @@ class Store:
         Raises:
             AoError: nothing was written (full disk, damaged database).
         """
+        with self._transaction(sync=sync):
+            self._write(batch)
+
+    @contextlib.contextmanager
+    def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
+        """All that the block writes, or nothing; on disk afterwards unless `sync` is False."""
         db = self._db
         with self._told():
-            if sync:
-                db.execute("PRAGMA synchronous = FULL")
+            if not sync:
+                db.execute("PRAGMA synchronous = NORMAL")
             try:
                 db.execute("BEGIN IMMEDIATE")
-                self._write(batch)
+                yield db
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
             finally:
-                if sync:
-                    db.execute("PRAGMA synchronous = NORMAL")
+                if not sync:
+                    db.execute("PRAGMA synchronous = FULL")
 
     def _write(self, batch: Batch) -> None:
         db = self._db
@@ -160,6 +140,8 @@ class Store:
             db.executemany("INSERT INTO kept VALUES (?,?,?,?,?,?,?)", batch.kept)
         if batch.cron:
             db.executemany("UPDATE processes SET cron = ? WHERE number = ?", batch.cron)
+        for key, value in batch.facts.items():
+            self._set_meta(key, value)
         if batch.computed_to is not None:
             self._set_meta("computed_to", batch.computed_to)
 
@@ -168,28 +150,47 @@ class Store:
 
     def set_meta(self, key: str, value: Any) -> None:
         """Store a small fact about the node."""
-        with self._told():
+        with self._transaction():
             self._set_meta(key, value)
 
     def add_module(self, module_id: str, kind: str, data: bytes, name: str, created: int) -> None:
         """Keep a module, and point a name at it if one is given."""
-        with self._told(), self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(
+        with self._transaction() as db:
+            db.execute(
                 "INSERT OR IGNORE INTO modules VALUES (?,?,?,?)", (module_id, kind, data, created)
             )
             if name:
-                self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, module_id))
+                db.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, module_id))
 
-    def forget_from(self, number: int, seq: int) -> None:
-        """Delete a process's messages from that number on, their results and what they left."""
-        with self._told(), self._db:
-            db = self._db
-            db.execute("BEGIN IMMEDIATE")
-            mine = "(SELECT seq FROM log WHERE process = ? AND seq >= ?)"
-            db.execute(f"DELETE FROM kept WHERE cause IN {mine}", (number, seq))
-            db.execute(f"DELETE FROM results WHERE seq IN {mine}", (number, seq))
-            db.execute("DELETE FROM log WHERE process = ? AND seq >= ?", (number, seq))
+    def forget(self, process: int, slot: int, most: int) -> int:
+        """Delete the last messages of a process, from a slot on and at most so many; how many.
+
+        Their results and what they left go with them, and behind slot 0 the process itself. What
+        remains is at any time a log that has an end.
+        """
+        last = (
+            "(SELECT seq FROM log WHERE process = ? AND slot >= ? "
+            "ORDER BY slot DESC, tick DESC LIMIT ?)"
+        )
+        with self._transaction() as db:
+            args = (process, slot, most)
+            # Numbers are given again: what is known of those that go must not hide the next.
+            db.execute(
+                "UPDATE meta SET value = min(value, "
+                f"(SELECT min(seq) FROM {last}) - 1) "
+                f"WHERE key = 'computed_to' AND EXISTS {last}",
+                (*args, *args),
+            )
+            db.execute(f"DELETE FROM kept WHERE cause IN {last}", args)
+            db.execute(f"DELETE FROM results WHERE seq IN {last}", args)
+            gone = db.execute(f"DELETE FROM log WHERE seq IN {last}", args).rowcount
+            if slot == 0:
+                db.execute(
+                    "DELETE FROM processes WHERE number = ?1 "
+                    "AND NOT EXISTS (SELECT 1 FROM log WHERE process = ?1)",
+                    (process,),
+                )
+            return gone
 
     def tree(self, root: int, limit: int) -> list[tuple[Logged, Computed | None]]:
         """A message and all that it caused, with results where there are any, in order."""
@@ -201,17 +202,6 @@ class Store:
             limit,
         )
         return [_pair(row) for row in rows]
-
-    def delete_process(self, number: int) -> None:
-        """Forget a process: its log, results and what was kept of its outbox."""
-        with self._told(), self._db:
-            db = self._db
-            db.execute("BEGIN IMMEDIATE")
-            mine = "(SELECT seq FROM log WHERE process = ?)"
-            db.execute(f"DELETE FROM kept WHERE cause IN {mine}", (number,))
-            db.execute(f"DELETE FROM results WHERE seq IN {mine}", (number,))
-            db.execute("DELETE FROM log WHERE process = ?", (number,))
-            db.execute("DELETE FROM processes WHERE number = ?", (number,))
 
     # Reading ------------------------------------------------------------------------------
 
@@ -280,7 +270,8 @@ class Store:
         """The highest seq and process number in use."""
         seq = self._one("SELECT max(seq) FROM log")[0] or 0
         number = self._one("SELECT max(number) FROM processes")[0] or 0
-        return seq, number
+        # One that is being added has a log already.
+        return seq, max(number, self._one("SELECT max(process) FROM log")[0] or 0)
 
     def head(self, process: int) -> Logged | None:
         """The last scheduled message of a process."""
@@ -311,25 +302,28 @@ class Store:
         return [Logged(*row) for row in rows]
 
     def entries(
-        self, process: int, after_seq: int = 0, last_seq: int = 1 << 62, limit: int = -1
+        self, process: int, after: Place = START, last_seq: int = 1 << 62
     ) -> Iterator[tuple[Logged, Computed | None]]:
-        """The log of a process behind `after_seq`, in order, with results where there are any."""
-        while limit:
-            page = 500 if limit < 0 else min(limit, 500)
+        """The log of a process behind a place, in order, with results where there are any.
+
+        Read a page at a time, each where the index has it; nothing is read behind `last_seq`.
+        """
+        while True:
             rows = self._all(
                 f"SELECT {_prefixed(_LOG)}, r.* FROM log l LEFT JOIN results r USING (seq) "
-                "WHERE process = ? AND l.seq > ? AND l.seq <= ? ORDER BY l.seq LIMIT ?",
+                "WHERE process = ? AND (slot, tick) > (?, ?) ORDER BY slot, tick LIMIT ?",
                 process,
-                after_seq,
-                last_seq,
-                page,
+                *after,
+                PAGE,
             )
             for row in rows:
-                yield _pair(row)
-            if len(rows) < page:
+                logged, computed = _pair(row)
+                if logged.seq > last_seq:
+                    return
+                yield logged, computed
+            if len(rows) < PAGE:
                 return
-            after_seq = rows[-1][0]
-            limit -= page if limit > 0 else 0
+            after = logged.slot, logged.tick
 
     def behind_slot(
         self, process: int, after: int, limit: int, last: int = 1 << 62

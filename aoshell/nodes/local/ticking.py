@@ -1,7 +1,7 @@
 """The node's time: its clock, which can be set forward, and the cron messages that are due.
 
 After downtime, and after a jump of the clock, one message stands for all the times of a schedule
-that have passed; that is said.
+that have passed; that is said. Where the clock has jumped back, a schedule goes on from there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.wire import Wire
 
+LOOK = 10.0  # seconds between two looks at the clock: it may jump, and stand still asleep
+SLACK = 1000  # milliseconds that the clock may go back unnoticed: it is adjusted now and then
 FARTHEST = 10 * 365 * 86_400_000  # milliseconds that the clock may be ahead
 _AHEAD = "clock_ahead"  # in the table of facts, milliseconds
 
@@ -64,6 +66,7 @@ class Node(Protocol):
     def notice(self, process: ProcessRow, text: str) -> None: ...
     def admit(self, batch: Batch, ready: list[tuple[Logged, Wire]]) -> None: ...
     def trouble(self, error: AoError) -> float | None: ...
+    def is_cut(self, process: ProcessRow) -> bool: ...
 
 
 class Ticking:
@@ -79,7 +82,7 @@ class Ticking:
         self.stop()
         try:
             due = [self._send(row) for row in self._node.store.processes_with_cron()]
-            wait = (min(due) - self._clock()) / 1000 if due else None
+            wait = min((min(due) - self._clock()) / 1000, LOOK) if due else None
         except AoError as error:
             wait = self._node.trouble(error)
         if wait is not None:
@@ -107,12 +110,19 @@ class Ticking:
 
     def _send(self, row: ProcessRow) -> int:
         """Send what is due to one process. Returns when it is due next, ms since the epoch."""
-        moved = [cron.advance(item, self._clock()) for item in cron.load(row.cron)]
+        now, items = self._clock(), cron.load(row.cron)
+        if self._node.is_cut(row):  # whoever cuts its log calls `begin`
+            return now + int(LOOK * 1000)
+        moved = [cron.advance(cron.within_reach(item, now, SLACK), now) for item in items]
         schedules = [item for item, _missed in moved]
+        back = max(old.due - new.due for old, new in zip(items, schedules, strict=True))
+        if back > 0:
+            said = f"the clock went back by {back // 1000} s or more; its cron goes on from now"
+            self._node.notice(row, said)
         for missed in [missed for _item, missed in moved if missed > 1]:
             self._node.notice(row, f"{missed} cron times had passed; one message stands for all")
         ready = [item.tags for item, missed in moved if missed]
-        if ready:
+        if ready or back > 0:
             batch = Batch(cron=[(cron.dump(schedules), row.number)])
             self._admit(row, batch, ready)
             self._node.know(row._replace(cron=batch.cron[0][0]))

@@ -11,19 +11,23 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron, wire
-from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.rows import STOPPED, Batch, Computed, Logged, ProcessRow
+from aoshell.nodes.local.longwork import Progress, in_thread
+from aoshell.nodes.local.rows import STOPPED, Computed, Logged, ProcessRow
 from aoshell.nodes.local.schema import MEMORY_BEFORE_2
 from aoshell.nodes.local.store import Store
 from aoshell.protocol.encoding import has_id_form
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
+
+if TYPE_CHECKING:
+    from aoshell.nodes.local.engine import Engine
 
 MAGIC = b"aoshell process 1\n"
 OUTCOMES = ("ok", "error", *STOPPED)
@@ -35,23 +39,23 @@ RECORD = 1 << 10  # bytes that one takes besides
 PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
-def export(store: Store, row: ProcessRow) -> bytes:
-    """A process, its modules, its log and its results."""
+def export(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
+    """A process, its modules, its log and its results, in parts."""
     pack = zlib.compressobj(6)
-    parts = [MAGIC]
-    for record in _records(store, row):
-        parts.append(pack.compress(json.dumps(record).encode() + b"\n"))
-    parts.append(pack.flush())
-    return b"".join(parts)
+    yield MAGIC
+    for record in _records(store, row, progress):
+        yield pack.compress(json.dumps(record).encode() + b"\n")
+    yield pack.flush()
 
 
-def _records(store: Store, row: ProcessRow) -> Iterator[dict[str, Any]]:
+def _records(store: Store, row: ProcessRow, progress: Progress) -> Iterator[dict[str, Any]]:
     yield {"process": row._asdict()}
     for module_id in dict.fromkeys([row.environment, row.module]):
         found = store.module(module_id)
         if found is not None:
             yield {"module": [module_id, found[0], b64encode(found[1]).decode()]}
-    for logged, computed in store.entries(row.number):
+    for number, (logged, computed) in enumerate(store.entries(row.number)):
+        progress(number)
         signed = b64encode(logged.signed).decode() if logged.signed else None
         message = logged._asdict() | {"signed": signed, "body": logged.body.decode("latin-1")}
         yield {"message": message, "result": _result(computed)}
@@ -61,7 +65,7 @@ def _result(computed: Computed | None) -> dict[str, Any] | None:
     return computed and computed._asdict() | {"body": computed.body.decode("latin-1")}
 
 
-def restore(engine: Engine, data: bytes) -> ProcessRow:
+async def restore(engine: Engine, data: bytes) -> ProcessRow:
     """Take in what `export` wrote.
 
     Raises:
@@ -70,8 +74,8 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
     if not data.startswith(MAGIC):
         raise AoError("this is no exported process", stage="import", hint="give a file of .export")
     try:
-        row, modules, entries = _read(data)
-        _check(row, entries)
+        with engine.work.seen("import", size(len(data))) as seen:
+            row, modules, entries = await in_thread(partial(_read, data), seen)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise AoError(
             f"the exported process is damaged: {error}",
@@ -90,15 +94,15 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
     for module_id, kind, content in modules:
         engine.store.add_module(module_id, kind, content, "", row.created)
-    taken = batch(engine, row, entries)
-    engine.take_in(taken)
-    return taken.processes[0]
+    return await engine.adding.add(row, entries)
 
 
 _Entries = list[tuple[Logged, Computed | None]]
 
 
-def _read(data: bytes) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries]:
+def _read(
+    data: bytes, progress: Progress
+) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries]:
     """Process, modules and log, each record let go once it is read: a little file may unpack to
     very much.
     """
@@ -117,8 +121,10 @@ def _read(data: bytes) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entri
             modules.append(_module(*record["module"]))
         elif "message" in record:
             entries.append(_entry(record))
+            progress(len(entries))
     if row is None:
         raise ValueError("there is nothing in it")
+    _check(row, entries)
     return row, modules, entries
 
 
@@ -191,15 +197,3 @@ def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> No
         _demand(computed is None or computed_all, f"a slot before {logged.slot} has no result")
         place, computed_all = here, computed is not None
     _demand(bool(entries) and entries[0][0].tick == 0, "its log has no beginning")
-
-
-def batch(engine: Engine, row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> Batch:
-    """What writes a process and its entries under numbers of this node."""
-    number = engine.scheduler.new_process()
-    made = Batch(processes=[row._replace(number=number)])
-    for logged, computed in entries:
-        seq = engine.scheduler.new_seq()
-        made.log.append(logged._replace(seq=seq, process=number, cause=None, idx=None, root=seq))
-        if computed is not None:
-            made.results.append(computed._replace(seq=seq))
-    return made

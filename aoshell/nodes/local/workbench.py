@@ -9,29 +9,29 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import partial
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Hop, ProcessInfo, Undelivered
-from aoshell.nodes.local import transfer, wire
+from aoshell.nodes.local import wire
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.jobs import message_frame
+from aoshell.nodes.local.longwork import Progress, in_thread
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.replay import Replay
-from aoshell.nodes.local.rows import QUEUED, Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.store import Store
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
 
 HOPS = 2000  # messages that one trace shows
-UNDONE = "undone"  # folder of what was taken back
 
 
 class LocalWorkbench:
     """See `nodes.base.Workbench`."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._folder = folder
 
     # Other times ------------------------------------------------------------------------------
 
@@ -40,38 +40,31 @@ class LocalWorkbench:
         self._free(name)
         self._engine.flush()
         last = self._slot(row, slot)
-        entries = self._engine.store.behind_slot(row.number, -1, -1, last)
         twin = b64url(os.urandom(32))
-        batch = transfer.batch(
-            self._engine,
-            row._replace(id=twin, name=wire.printable(name), created=self._engine.clock()),
-            [_renamed(logged, computed, row.id, twin) for logged, computed in entries],
-        )
-        self._engine.take_in(batch)
-        return self._info(batch.processes[0])
+
+        def renamed(store: Store, progress: Progress) -> list[tuple[Logged, Computed | None]]:
+            found: list[tuple[Logged, Computed | None]] = []
+            for logged, computed in store.entries(row.number):
+                if logged.slot > last:
+                    break
+                progress(len(found))
+                found.append(_renamed(logged, computed, row.id, twin))
+            return found
+
+        with (
+            self._engine.store.unchanging() as now,
+            self._engine.work.seen("copy", row.name, last + 1) as seen,
+        ):
+            entries = await in_thread(partial(renamed, now), seen)
+        made = row._replace(id=twin, name=wire.printable(name), created=self._engine.clock())
+        return self._info(await self._engine.adding.add(made, entries))
 
     async def undo(self, process: str, slot: int) -> str:
         row = self._row(process)
-        self._engine.flush()
         if slot < 1:
             raise UsageError("a process keeps its definition", hint=".delete forgets all of it")
-        found = self._engine.store.at_slot(row.number, self._slot(row, slot))
-        assert found is not None
-        path = self._kept_copy(row)
-        self._engine.forget_from(row, found[0].seq)
-        return str(path)
-
-    def _kept_copy(self, row: ProcessRow) -> Path:
-        """The process as it is, in a file of its own."""
-        folder = self._folder / UNDONE
-        folder.mkdir(mode=0o700, exist_ok=True)
-        head = self._engine.scheduler.head(row.number)
-        path = folder / f"{row.id}-{head.slot}.process"
-        partial = path.with_suffix(".new")
-        partial.touch(mode=0o600)
-        partial.write_bytes(transfer.export(self._engine.store, row))
-        partial.replace(path)
-        return path
+        self._slot(row, slot)
+        return str(await self._engine.cutting.undo(row, slot))
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._row(process)
@@ -113,22 +106,27 @@ class LocalWorkbench:
         return self._engine.clock.ahead
 
     async def tick(self, process: str) -> int:
-        return self._engine.ticking.tick(self._row(process))
+        row = self._row(process)
+        await self._engine.cutting.free(row)
+        return self._engine.ticking.tick(row)
 
     # Queues -----------------------------------------------------------------------------------
 
     async def pause(self, process: str, on: bool) -> None:
         row = self._row(process)
-        self._engine.pause(row, on)
+        await self._engine.cutting.free(row)
+        self._engine.keeping.pause(row, on)
         if not on:
-            self._engine.release(self._queue(row))
+            self._engine.keeping.release(self._engine.keeping.queued(row.id))
 
     async def queued(self, process: str) -> Sequence[Undelivered]:
-        found = self._queue(self._row(process))
+        found = self._engine.keeping.queued(self._row(process).id)
         return [self._undelivered(*item) for item in found]
 
     async def step(self, process: str, index: int = 0) -> None:
-        queue = self._queue(self._row(process))
+        row = self._row(process)
+        await self._engine.cutting.free(row)
+        queue = self._engine.keeping.queued(row.id)
         if not 0 <= index < len(queue):
             raise UsageError(
                 f"{len(queue)} messages wait, and none is number {index + 1}"
@@ -136,12 +134,7 @@ class LocalWorkbench:
                 else "nothing waits in its queue",
                 hint=".queue lists what waits",
             )
-        self._engine.release([queue[index]])
-
-    def _queue(self, row: ProcessRow) -> list[tuple[int, int, Kept]]:
-        self._engine.flush()
-        kept = self._engine.store.kept()
-        return [item for item in kept if item[2].held == QUEUED and item[2].target == row.id]
+        self._engine.keeping.release([queue[index]])
 
     def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
         message = wire.to_message(wire.load(kept.body), None)

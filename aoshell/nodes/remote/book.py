@@ -2,7 +2,8 @@
 which forms of a path a node answers to.
 
 One small SQLite file beside the local node's. Several shells may have it open at once: each fact is
-one row, written whole. Losing it loses comfort, never a message.
+one row, written whole and fsynced, but for those that are learnt again by asking. Losing it loses
+comfort, never a message.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Book:
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(_TABLE)
         except (sqlite3.Error, OSError) as error:
             raise AoError(
@@ -54,10 +55,22 @@ class Book:
         row = self._db.execute(query, (endpoint, kind, key)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def put(self, endpoint: str, kind: str, key: str, value: Any) -> None:
-        """Remember a fact."""
+    def put(
+        self, endpoint: str, kind: str, key: str, value: Any, *, learnt_again: bool = False
+    ) -> None:
+        """Remember a fact.
+
+        Args:
+            learnt_again: a power cut may take it, and the node tells it again.
+        """
         row = (endpoint, kind, key, json.dumps(value))
-        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", row)
+        if learnt_again:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", row)
+        finally:
+            if learnt_again:
+                self._db.execute("PRAGMA synchronous = FULL")
 
     def all(self, endpoint: str, kind: str) -> dict[str, Any]:
         """All facts of a kind, by key."""

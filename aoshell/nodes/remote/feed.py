@@ -152,11 +152,12 @@ class Feed:
         """
         known = self._book.get(self._endpoint, ANSWERED, process) or []
         if place not in known:
-            self._book.put(self._endpoint, ANSWERED, process, [*known, place][-REMEMBERED:])
+            places = [*known, place][-REMEMBERED:]
+            self._book.put(self._endpoint, ANSWERED, process, places, learnt_again=True)
 
     def keep(self, process: str, cursor: Any) -> None:
         """Remember that all up to here was seen."""
-        self._book.put(self._endpoint, CURSOR, process, cursor)
+        self._book.put(self._endpoint, CURSOR, process, cursor, learnt_again=True)
 
     def remove(self, subscription: Subscription) -> None:
         """End a subscription."""

@@ -188,7 +188,7 @@ class HyperBeamNode(Sending, Elsewhere):
             self._push(process, slot)
         elif heard is Heard.DOUBTFUL:  # it may be pushed: not once more
             self._notice(f"slot {slot}: whether what it sends was delivered is not known")
-        self._book.put(self.endpoint, "slot", process, slot)
+        self._book.put(self.endpoint, "slot", process, slot, learnt_again=True)
         self._feed.wake(process)
         return Receipt(item.id, process, slot)
 

@@ -99,7 +99,7 @@ class Reading:
             said = self._said(answer, "compute", asked)
             result = to_result(process, slot, said, answer.by)
             if form.name != known:
-                self._book.put(self.endpoint, "form", "result", form.name)
+                self._book.put(self.endpoint, "form", "result", form.name, learnt_again=True)
             return replace(result, milliseconds=1000 * (time.monotonic() - start))
         raise AssertionError("the last form returns or raises")
 

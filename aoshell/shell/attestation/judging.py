@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from aoshell import durable
 from aoshell.attest import evidence as kept
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.kds import Fetch, Kds, fetch
@@ -166,10 +167,8 @@ def keep(name: str, trial: Trial) -> None:
         raise UsageError("only a node's answer is kept", hint="this evidence is a file already")
     path = Path(name).expanduser()
     try:
-        with path.open("xb") as file:
-            file.write(
-                kept.save(trial.evidence, trial.collateral.filled(trial.evidence.collateral))
-            )
+        content = kept.save(trial.evidence, trial.collateral.filled(trial.evidence.collateral))
+        durable.write(path, [content], new=True, mode=durable.USERS_FILE)
     except FileExistsError:
         raise UsageError(f"{path} exists already", hint="name a file that does not") from None
     except (OSError, ValueError) as error:

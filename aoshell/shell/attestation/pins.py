@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aoshell import durable
 from aoshell.bounded import files, jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.base import Pin
@@ -197,14 +197,9 @@ def _entry(image: Image) -> str:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, for the user's eyes. Raises AoError, stage "attest"."""
-    partial = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        durable.make_folder(path.parent)
+        durable.write(path, [content])
     except OSError as error:
         why = error.strerror or str(error)
         raise AoError(f"{path} cannot be written: {why}", stage="attest") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -106,7 +107,7 @@ async def export(session: Session, rest: str) -> Reply:
         raise usage("export")
     data = await local(session).export(session.attached.id)
     path = Path(rest).expanduser()
-    write_new(path, data, "export")
+    await asyncio.to_thread(write_new, path, data, "export")  # a disk may take its time
     return Reply({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
 
 

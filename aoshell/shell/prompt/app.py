@@ -25,6 +25,7 @@ from prompt_toolkit.styles import BaseStyle
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
+from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Outcome, Reply
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.entry import Entry
@@ -104,9 +105,12 @@ class Prompt:
 
     def opened(self, node: Node) -> None:
         if "remote" in node.capabilities:
-            from aoshell.shell.prompt.waiting import show
+            self._watch(node)
 
-            self._watching = asyncio.create_task(show(node, self._show_stage))
+    def _watch(self, node: Node) -> None:
+        from aoshell.shell.prompt.waiting import show
+
+        self._watching = asyncio.create_task(show(node, self._show_stage))
 
     async def confirm(self, question: str) -> bool:
         self._app.invalidate()
@@ -226,8 +230,12 @@ class Prompt:
             self.write(said)
 
     async def _watched(self, session: Session, line: str) -> Outcome:
-        """Run a line, and show what a remote node is waited for."""
-        self.opened(session.node)
+        """Run a line, and show what a node is waited for.
+
+        Of the built-in node only commands may take long on its own account.
+        """
+        if session.remote or is_command(line):
+            self._watch(session.node)
         try:
             return await self._outcome(session, line)
         finally:

@@ -63,7 +63,8 @@ class LineHistory(History):
 
         lines = "".join(f"+{line}\n" for line in string.split("\n"))
         entry = f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n{lines}"
-        # A full disk must not cost the line, nor text that no file can hold: it still runs.
+        # Not fsynced: what the line does is in the log, and typing waits for no disk. A full disk
+        # must not cost the line, nor text that no file can hold: it still runs.
         with suppress(OSError, UnicodeEncodeError):
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _PRIVATE)
             try:

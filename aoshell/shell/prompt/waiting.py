@@ -1,7 +1,7 @@
-"""What a remote node is being waited for, told while it lasts.
+"""What a node is being waited for, told while it lasts.
 
 A node says its stage when it is looked at; here it is looked at ten times a second, for as long as
-somebody waits. The built-in node has no stages, and is not looked at.
+somebody waits. The built-in node has stages where much of its log is read or changed.
 """
 
 from __future__ import annotations

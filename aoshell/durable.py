@@ -1,0 +1,98 @@
+"""Files and folders that are on disk once these functions return: a power cut takes none of it.
+
+The one way to write what a user was told is kept and that the database does not hold. A file comes
+into its place whole: it is written beside it, fsynced, renamed, and the folder is fsynced. What can
+be made again (caches, checkpoints) need not come this way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+USERS_FILE = 0o666  # less what the user's umask takes away
+
+# What a file system without hard links says to one; and a folder that cannot be fsynced, because
+# its file system knows no such thing or the user may not read it.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES)
+
+
+def write(
+    path: Path, parts: Iterable[bytes], *, new: bool = False, mode: int = PRIVATE_FILE
+) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        new: it must not exist yet; else what is there is replaced.
+
+    Raises:
+        OSError: it cannot be written; FileExistsError where it must not exist and does.
+    """
+    with writing(path, new=new, mode=mode) as file:
+        file.writelines(parts)
+
+
+@contextmanager
+def writing(path: Path, *, new: bool = False, mode: int = PRIVATE_FILE) -> Iterator[BinaryIO]:
+    """As `write`, a part at a time: the file is in its place behind the block.
+
+    Where the block raises, nothing is left of it.
+    """
+    if new and os.path.lexists(path):  # before it is paid for
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    partial = path.with_name(f".{path.name[:64]}.{os.urandom(8).hex()}")
+    with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if new:
+                _put_where_none_is(partial, path)
+            else:
+                partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its missing parents with mode 0700. Raises OSError."""
+    for folder in reversed((path, *path.parents)):
+        if not folder.is_dir():
+            with suppress(FileExistsError):
+                folder.mkdir(PRIVATE_FOLDER)
+            sync_folder(folder.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder's own entries to disk: files made, renamed and removed in it. Raises OSError.
+
+    Nothing happens where that cannot be done.
+    """
+    try:
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _put_where_none_is(partial: Path, path: Path) -> None:
+    # A link, unlike a rename, fails where the name is taken.
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))  # takes the name, then fills it
+        partial.replace(path)

@@ -1,0 +1,178 @@
+"""A node closes in order, whatever it is doing; one that nobody closed lets go all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sqlite3
+import warnings
+from pathlib import Path
+
+import pytest
+from local_home import Local, in_loop, opened, until
+
+import aoshell.api
+from aoshell.errors import AoError
+from aoshell.nodes.local import engine
+from aoshell.nodes.local.database import Hopeless, as_told
+from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.store import Store
+from aoshell.protocol.wallet import Wallet
+
+PLAYER = """
+Handlers.add("Ball", "Ball", function(msg)
+  Send({Target = msg.Peer, Action = "Ball", Peer = ao.id})
+end)
+"""
+LONG = "local n = 0 for i = 1, 6e6 do n = n + i end"  # what is worth a checkpoint when leaving
+
+
+async def playing(local: Local) -> None:
+    """Four pairs of processes that keep each other busy for ever."""
+    for pair in range(4):
+        one, two = [await local.spawn(PLAYER, name=f"{pair} {side}") for side in "ab"]
+        await local.post(one, Action="Ball", Peer=two)
+
+
+@in_loop
+async def test_a_node_closes_in_order_while_messages_go_on(opening, monkeypatch):
+    """Each closing at another moment; nothing calls back behind it, and nothing is lost by it."""
+    monkeypatch.setattr(engine, "MOMENT", 0.01)
+    wrong: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, found: wrong.append(found))
+    async with opening() as local:
+        await playing(local)
+        worker = await local.spawn()
+    said: list[str] = []
+    scheduled = 0
+    for number in range(8):
+        async with opening() as local:
+            events = local.node.subscribe()
+            store = local.engine.store
+            await until(lambda: store.last_numbers()[0] > scheduled)  # noqa: B023
+            await local.eval(worker, LONG)
+            await asyncio.sleep(number / 200)
+            scheduled = store.last_numbers()[0]
+            node = local.engine
+        await asyncio.sleep(0.02)
+        said += [event.detail async for event in events if event.kind == "notice"]
+        assert node.computer._live == {}
+        gc.collect()
+    assert not wrong, wrong
+    assert not [text for text in said if "left to compute when the node stopped" not in text]
+    async with opening() as local:
+        for info in await local.node.processes():
+            last = await local.node.slots(info.id) - 1
+            assert (await local.node.result(info.id, last)).ok
+
+
+@in_loop
+async def test_a_close_that_is_interrupted_lets_go_as_well(opening, folder, wallet):
+    wrong: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, found: wrong.append(found))
+    node = await LocalNode.open(folder)
+    local = Local(node, wallet, (await node.info()).address)
+    await playing(local)
+    closing = asyncio.ensure_future(node.close())
+    await asyncio.sleep(0.05)
+    closing.cancel()
+    await asyncio.wait({closing})
+    await asyncio.sleep(0.1)
+    assert not wrong, wrong
+    async with opening():
+        pass
+
+
+@in_loop
+async def test_who_waits_when_a_node_closes_is_told(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        line = await local.post(pid, "while true do end", Action="Eval")
+        waits = [local.node.result(pid, line.slot), local.node.settled(line.id)]
+        waiting = [asyncio.ensure_future(wait) for wait in waits]
+        await asyncio.sleep(0)
+    for wait in waiting:
+        with pytest.raises(AoError, match="the node was closed"):
+            await wait
+
+
+def test_damage_is_what_sqlite_calls_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    told = {
+        sqlite3.SQLITE_CORRUPT: "is damaged",
+        sqlite3.SQLITE_NOTADB: "is damaged",
+        sqlite3.SQLITE_CORRUPT | 1 << 8: "is damaged",  # SQLITE_CORRUPT_VTAB
+        sqlite3.SQLITE_IOERR: "cannot be used",
+        sqlite3.SQLITE_FULL: "cannot be used",
+        sqlite3.SQLITE_BUSY: "cannot be used",
+    }
+    for code, words in told.items():
+        error = sqlite3.OperationalError("as SQLite says it")
+        error.sqlite_errorcode = code  # type: ignore[misc]
+        assert words in as_told(store.path, error).what
+    store.close()
+    with pytest.raises(Hopeless, match="a defect of the node itself: ProgrammingError") as caught:
+        store.processes()
+    assert "damaged" not in str(caught.value)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_node_that_nobody_closed_warns_and_lets_go(folder: Path, wallet: Wallet) -> None:
+    async def use() -> list[int]:
+        node = await LocalNode.open(folder)
+        local = Local(node, wallet, (await node.info()).address)
+        await local.value(await local.spawn(), "1")
+        return [worker.pid for worker in local.workers()]
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pids = asyncio.run(use())
+        gc.collect()
+    assert [str(one.message) for one in caught if "was not closed" in str(one.message)]
+    assert {one.category for one in caught} == {ResourceWarning}
+
+    async def again() -> None:
+        async with opened(folder, wallet):
+            await until(lambda: all(map(gone, pids)))
+
+    asyncio.run(asyncio.wait_for(again(), 20))
+
+
+@pytest.mark.usefixtures("aoshell_home")
+@pytest.mark.parametrize("running", [True, False])
+def test_a_session_that_nobody_closed_warns_and_lets_go(
+    tmp_path: Path, wallet: Wallet, running: bool
+) -> None:
+    key = tmp_path / "wallet.json"
+    key.write_text(json.dumps(wallet.jwk()))
+
+    async def use() -> None:
+        session = await aoshell.api.open(wallet=key).__aenter__()
+        assert (await session.eval("return 1 + 1")).output == "2"
+        node = session.node
+        if not running:
+            return
+        del session
+        gc.collect()
+        await until(lambda: node._engine.computer._stopped)  # type: ignore[attr-defined]
+        await asyncio.sleep(0.1)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(asyncio.wait_for(use(), 20))
+        gc.collect()
+    assert len([one for one in caught if "was not closed" in str(one.message)]) == 1
+    assert {one.category for one in caught} == {ResourceWarning}
+
+    async def again() -> None:
+        async with aoshell.api.open(wallet=key) as session:
+            assert (await session.eval("return 1 + 1")).output == "2"
+
+    asyncio.run(asyncio.wait_for(again(), 20))

@@ -1,0 +1,159 @@
+"""A session that does all that a home remembers, and says what it was told, for test_power_cuts.py.
+
+Run with recorder.c loaded, as `python power_driver.py HOME WALLET`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aoshell.api
+from aoshell.api import AoSession
+from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.remote.book import Book
+from aoshell.protocol.wallet import Wallet
+from aoshell.settings import load_wallet
+
+KEPT = ("work", "state/undone", "state/identities")  # folders with files that were promised
+FILES = ("state/trusted.toml", "state/blueprints.json", "state/wallet.json")
+SENDER = (
+    'Handlers.add("Go", "Go", function(m) Send({Target = m.To, Action = "Note", Data = "n"}) end)'
+)
+ADDRESS = "m" * 43
+BOOK, NODE = "state/remote.db", "https://node.example"
+
+
+def facts(node: LocalNode, home: Path) -> dict[str, Any]:
+    """What a home remembers."""
+    engine = node._engine
+    store = engine.store
+    rows = store.processes()
+    files = [path for name in KEPT if (home / name).is_dir() for path in (home / name).iterdir()]
+    files += [home / name for name in FILES if (home / name).exists()]
+    return {
+        "processes": {row.id: [row.name, row.cron != "[]"] for row in rows},
+        "heads": {
+            row.id: store.head(row.number)[2:4] + store.head(row.number)[11:12] for row in rows
+        },  # type: ignore[index]
+        "names": sorted(store._all("SELECT name, module FROM names")),
+        "marks": sorted(store._all("SELECT key, value FROM meta WHERE key LIKE 'marks %'")),
+        "paused": sorted(engine.keeping.paused),
+        "waits": [kept.id for _, _, kept in store.kept()],
+        "ahead": engine.clock.ahead,
+        "book": remembered(home),
+        "files": {
+            str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(files)
+            if not path.name.startswith(".")
+        },
+    }
+
+
+def remembered(home: Path) -> dict[str, Any]:
+    """What is known of processes on remote nodes."""
+    if not (home / BOOK).exists():
+        return {}
+    book = Book(home / BOOK)
+    try:
+        return book.all(NODE, "process")
+    finally:
+        book.close()
+
+
+def lines(home: Path) -> list[str]:
+    """What is typed: each command that changes something, and lines of Lua between."""
+    work, lib = home / "work", home.parent / "lib.lua"
+    lib.write_text("Lib = 1")
+    return [
+        "N = 1",
+        f".publish {lib} as lib",
+        f".load {lib}",
+        ".snapshot first",
+        "N = 2",
+        f".export {work}/one.process",
+        f".record {work}/one_test.lua",
+        ".undo",
+        "N = 3",
+        ".undo",
+        "N = 4",
+        "N = 5",
+        ".undo",
+        ".restore first",
+        "N = 6",
+        ".warp 1h",
+        ".spawn aos as other",
+        ".attach other",
+        "N = 7",
+        f".export {work}/other.process",
+        ".attach default",
+        ".delete other --yes",
+        f".import {work}/other.process",
+        ".fork as twin",
+        f".mock {ADDRESS} {lib} as stand-in",
+        SENDER,
+        ".attach other",
+        ".queue on",
+        ".attach default",
+        'Send({Target = ao.id, Action = "Go", To = "%OTHER%"})',
+        'Send({Target = ao.id, Action = "Go", To = "%OTHER%"})',
+        ".attach other",
+        ".step",
+        ".queue off",
+        ".attach default",
+        ".load-blueprint token --yes",
+        f".trust good {'ab' * 48}",
+        ".as alice",
+        "N = 8",
+        ".as me",
+        'spawn(ao.env.Module.Id, {Name = "clock", ["Cron-Interval"] = "1-hour"})',
+        ".tick clock",
+        ".delete twin --yes",
+    ]
+
+
+async def run(home: Path, wallet: Wallet) -> None:
+    mark: Callable[[bytes], Any] = ctypes.CDLL(None).power_mark
+    Wallet.generate = classmethod(lambda _cls: wallet)  # type: ignore[method-assign, assignment]
+
+    told: dict[str, Any] = {}
+
+    async def done(what: str, session: AoSession) -> None:
+        told.update(what=what, facts=facts(session.node, home))  # type: ignore[arg-type]
+        mark(json.dumps(told).encode())
+
+    async with aoshell.api.open("early") as session:
+        await done("a start", session)
+    async with aoshell.api.open() as session:
+        await done("another start", session)
+        for line in lines(home):
+            if "%OTHER%" in line:
+                other = (await session.node.find("other")).id
+                line = line.replace("%OTHER%", other)
+            outcome = await session.run(line)
+            if not outcome.ok:
+                sys.exit(f"{line}: {outcome}")
+            await done(line, session)
+        book = Book(home / BOOK)
+        book.put(NODE, "process", ADDRESS, {"name": "far"})
+        await done("a process made on a remote node", session)
+        book.close()
+    mark(json.dumps(told | {"what": "leaving"}).encode())
+
+
+def main() -> None:
+    home, wallet = Path(sys.argv[1]), load_wallet(Path(sys.argv[2]))
+    os.environ["AOSHELL_HOME"] = str(home)
+    (home / "work").mkdir()
+    asyncio.run(run(home, wallet))
+
+
+if __name__ == "__main__":
+    main()

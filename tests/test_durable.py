@@ -1,0 +1,70 @@
+"""Files that are on disk once they are written. That they are is shown by tests/power."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from aoshell import durable
+
+
+def test_a_file_is_written_whole_and_private(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    durable.write(path, [b"one ", b"two"])
+    assert path.read_bytes() == b"one two" and path.stat().st_mode & 0o777 == 0o600
+    durable.write(path, [b"three"])
+    assert path.read_bytes() == b"three"
+    with pytest.raises(FileExistsError):
+        durable.write(path, [b"four"], new=True)
+    assert path.read_bytes() == b"three" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, new: bool) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(RuntimeError), durable.writing(path, new=new) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_links_takes_files_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "file"
+    durable.write(path, [b"one"], new=True)
+    assert path.read_bytes() == b"one" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileExistsError):
+        durable.write(path, [b"two"], new=True)
+
+
+def test_of_two_that_write_a_new_file_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(FileExistsError), durable.writing(path, new=True) as file:
+        file.write(b"late")
+        durable.write(path, [b"early"], new=True)
+    assert path.read_bytes() == b"early" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_fsynced_is_made_none_the_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def only_files(handle: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{handle}"):  # noqa: PTH112
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    durable.make_folder(tmp_path / "a" / "b")
+    durable.write(tmp_path / "a" / "b" / "c", [b"d"])
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
