@@ -4,9 +4,11 @@ Text is latin-1, one character a byte, so that any byte string of a guest fits i
 
 To a worker (`epoch` counts the roll-backs it has been through; older frames are ignored):
 
-    code        epoch gas length             raw bytes follow: other code than the built-in one
+    code        epoch gas memory seconds length  raw bytes follow: other code than the built-in one
     compile     epoch gas length             raw bytes follow: a module; answered beside (see below)
-    boot        epoch memory definition…     bytes of heap; see LuaRuntime.boot
+    boot        epoch memory seconds definition…  bytes of heap, and what a message may take; see
+                                             LuaRuntime.boot
+    lift        epoch                        what is run was computed before; no newer bound counts
     image       epoch seq length             raw bytes follow: the state after seq
     run         epoch seq seconds message…   a live message
     replay      epoch seq message…           one that was computed before; nothing is answered
@@ -21,8 +23,10 @@ From a worker:
     done      epoch seq outcome milliseconds memory gas result…
     dried     token outcome milliseconds memory gas result…
     promoted  seq why printed pid         back at the state after seq; why: rollback, or how the
-                                          computing fork died (time, killed, crash N)
-    broken    text                        an image or code that cannot be used; it ends
+                                          computing fork died (time, memory, killed, crash N)
+    forked    pid                         that one computes from now on
+    broken    text                        an image that cannot be used; it ends
+    unable    text                        code or a log that is beyond the limits; it ends
 
 Beside it, on a socket of its own: images, and what was compiled (seq 0), as a list
 [seq length reason] and then the bytes.
@@ -34,7 +38,7 @@ hole in Lua would speak for it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aoshell.bounded import jsontext
@@ -66,6 +70,46 @@ def encode(frame: Frame) -> bytes:
     """One frame as bytes."""
     body = pack(frame)
     return len(body).to_bytes(HEADER, "big") + body
+
+
+LARGE = 1 << 16  # characters that are encoded at once where a frame is large
+
+
+def pieces(frame: Frame) -> Iterator[bytes]:
+    """One frame as bytes, in pieces where it is large.
+
+    A result is up to six times longer as JSON: all of that beside a guest's memory is too much.
+    """
+    size = len(frame)
+    for value in frame:
+        if type(value) is str:
+            size += len(value)
+    if size < LARGE:
+        yield encode(frame)
+        return
+    yield sum(map(len, _encoded(frame))).to_bytes(HEADER, "big")
+    yield from _encoded(frame)
+
+
+def _encoded(frame: Frame) -> Iterator[bytes]:
+    """A list as JSON, a few values at a time and large texts in parts."""
+    few: list[Any] = []
+    before, size = b"[", 0
+    for value in frame:
+        large = type(value) is str and len(value) >= LARGE
+        if few and (large or size >= LARGE or len(few) >= LARGE):
+            yield before + pack(few)[1:-1]
+            before, few, size = b",", [], 0
+        if not large:
+            few.append(value)
+            size += len(value) if type(value) is str else 1
+            continue
+        yield before + b'"'
+        for at in range(0, len(value), LARGE):
+            yield pack([value[at : at + LARGE]])[2:-2]
+        yield b'"'
+        before = b","
+    yield (before + pack(few)[1:-1] if few else b"") + b"]"
 
 
 def decode(body: bytes) -> Frame:
@@ -109,7 +153,9 @@ _SAID: dict[str, tuple[_Check, ...]] = {
     "done": (is_count, is_count, is_text, _is_time, is_count, is_count),
     "dried": (is_count, is_text, _is_time, is_count, is_count),
     "promoted": (is_count, is_text, is_text, is_count),
+    "forked": (is_count,),
     "broken": (is_text,),
+    "unable": (is_text,),
 }
 _WITH_RESULT = ("done", "dried")
 _IMAGE = (is_count, is_count, is_text)

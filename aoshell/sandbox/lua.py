@@ -34,6 +34,9 @@ CHUNKS = tuple(
     for name in ("guard", "objects", "order", "bridge", "image")
 )
 UNLIMITED = 0x7FFFFFFF_FFFF
+# Lua counts what it asks for; the allocator gives small objects up to 1.34 times that.
+SHARE = 1.5
+MAX_REASON = 1000  # characters of why code did not load
 
 
 def _deny(_object: object, _name: object, _setting: bool) -> str:
@@ -47,16 +50,23 @@ def _first_line(error: Exception) -> str:
 class LuaHost:
     """See `runtime.Host`. Code is an environment as `environment.pack` writes it."""
 
+    headroom = 2  # the collector's pace differs from run to run
+
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
         self.runtime = LuaRuntime(environment.sources(), emit)
 
-    def load(self, code: bytes, gas: int) -> LuaRuntime:
+    def room(self, memory: int) -> int:
+        return int(SHARE * memory)
+
+    def load(self, code: bytes, gas: int, memory: int) -> LuaRuntime:
         del gas  # Lua is not metered
         try:
-            return LuaRuntime(environment.unpack(code), self._emit)
+            return LuaRuntime(environment.unpack(code), self._emit, memory)
+        except lua53.LuaMemoryError:
+            raise  # it is a MemoryError
         except lua53.LuaError as error:
-            raise ValueError(_first_line(error)) from error
+            raise ValueError(_first_line(error)[:MAX_REASON]) from error
 
     def compile(self, source: bytes, gas: int) -> bytes:
         del source, gas
@@ -69,13 +79,15 @@ class LuaRuntime:
     Args:
         sources: module name → Lua source of the environment; ".process" is its entry.
         emit: called with each text that the guest prints, at the moment it prints.
+        memory: bytes of heap that loading may use.
     """
 
     gas_used = 0
     failure = "error"
-    headroom = 2  # the collector's pace differs from run to run
 
-    def __init__(self, sources: Mapping[str, str], emit: Callable[[str], None]) -> None:
+    def __init__(
+        self, sources: Mapping[str, str], emit: Callable[[str], None], memory: int = UNLIMITED
+    ) -> None:
         self._lua = lua53.LuaRuntime(
             encoding="latin-1",
             source_encoding="latin-1",
@@ -83,7 +95,7 @@ class LuaRuntime:
             register_eval=False,
             register_builtins=False,
             unpack_returned_tuples=True,
-            max_memory=UNLIMITED,
+            max_memory=memory,
         )
         self._host = self._lua.table()
         self._host.sizes = _table_sizes
@@ -101,8 +113,9 @@ class LuaRuntime:
         self._host.mark_fresh()
         self._deliver = self._host.deliver
 
-    def limit_memory(self, size: int) -> None:
+    def limit_memory(self, size: int, *, judged: bool = True) -> None:
         """Let the guest's heap grow to `size` bytes, the environment's included."""
+        del judged  # what the host holds beside that is within the worker's floor
         self._lua.set_max_memory(size, total=True)
 
     @property

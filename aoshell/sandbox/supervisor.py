@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.sandbox.frames import Frame, Reader, Unbelievable, encode, image_header, said
+from aoshell.sandbox.stillness import Stillness
 
 if TYPE_CHECKING:
     import asyncio
 
+NOBODY = -1
+MAX_PID = 1 << 22  # the largest that Linux gives
 BUFFER = 1 << 20  # bytes asked of the kernel for each direction, and read at once
 
 OnFrame = Callable[[Frame], None]
@@ -42,11 +45,11 @@ def _import_paths(device: str) -> list[str]:
 
 
 def _group_of(pid: int) -> int:
-    """Process group of a process, -1 where there is none: it may be gone already."""
+    """Process group of a process, NOBODY where there is none: it may be gone already."""
     try:
         return os.getpgid(pid)
     except (ProcessLookupError, OverflowError):
-        return -1
+        return NOBODY
 
 
 def _is_others(group: int) -> bool:
@@ -179,6 +182,7 @@ class Worker:
     Attributes:
         pid: of the fork that computes, 0 until it has said so.
         group: process group of the worker and all its forks, 0 until known.
+        unbelieved: it was given up for what it said.
     """
 
     def __init__(
@@ -203,6 +207,8 @@ class Worker:
         self._closed = False
         self.pid = 0
         self.group = 0
+        self.unbelieved = False
+        self._stillness = Stillness()
         main.setblocking(False)
         side.setblocking(False)
         loop.add_reader(main, self._readable)
@@ -252,6 +258,7 @@ class Worker:
         if not data:
             self._gone()
             return
+        self._stillness.end()
         self._frames.feed(data)
         while not self._closed:
             try:
@@ -271,10 +278,11 @@ class Worker:
             raise Unbelievable("a worker says first that it is ready, and once")
         if frame[0] == "ready":
             pid = frame[1]
-            if _group_of(pid) != pid or not _is_others(pid):
+            # Its forks may have ended it before this was read: the group is theirs then.
+            if pid > MAX_PID or _group_of(pid) not in (pid, NOBODY) or not _is_others(pid):
                 raise Unbelievable("a worker leads a group of its own")
             self.pid = self.group = pid
-        elif frame[0] in ("parked", "promoted"):
+        elif frame[0] in ("parked", "promoted", "forked"):
             self.pid = frame[-1] if _group_of(frame[-1]) == self.group else 0
 
     def _side_readable(self) -> None:
@@ -310,8 +318,17 @@ class Worker:
 
     def give_up(self) -> None:
         """Kill it and go on as if it had died: it is not to be believed any more."""
+        self.unbelieved = True
+        self.drop()
+
+    def drop(self) -> None:
+        """Kill it and go on as if it had died."""
         self.kill()
         self._gone()
+
+    def hangs(self) -> bool:
+        """Whether it has stopped without an answer; see `stillness`. Ask once a second."""
+        return bool(self.group) and self._stillness.lasts(self.group)
 
     def stop_computing(self) -> None:
         """Kill the fork that computes; the parked one takes over and says `promoted`."""

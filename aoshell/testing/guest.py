@@ -22,6 +22,7 @@ from aoshell.sandbox.supervisor import Supervisor
 from aoshell.testing.values import DEEPEST
 
 MEMORY = 256 << 20  # bytes of a test's own heap
+OVER = f"the test needs more than {MEMORY >> 20} MB"
 _LAST = 1.0  # seconds that a sandbox has to say what a stopped step printed
 _FOLDER = Path(__file__).with_name("lua")
 _REQUIRED = re.compile(r'require\("(\.[\w.-]+)"\)')
@@ -48,8 +49,8 @@ class Guest:
         self._printed = ""
         self._worker = supervisor.worker(loop, self._said, self._image, self._gone)
         code = _code()
-        self._worker.send(["code", 0, 0, len(code)], code)
-        self._worker.send(["boot", 0, MEMORY, "tests", "", "", None, None, None])
+        self._worker.send(["code", 0, 0, MEMORY, seconds, len(code)], code)
+        self._worker.send(["boot", 0, MEMORY, seconds, "tests", "", "", None, None, None])
 
     async def step(self, name: str, now: int, **values: Any) -> dict[str, Any]:
         """What it answers to a step; `lua/process.lua` says what steps there are.
@@ -95,16 +96,19 @@ class Guest:
         if frame[0] == "done":
             self._done(frame)
         elif frame[0] == "promoted":
-            why = f"the test computed for more than {self._seconds:g} s at a stretch"
+            why = {
+                "time": f"the test computed for more than {self._seconds:g} s at a stretch",
+                "memory": OVER,
+            }.get(frame[2], "the test's sandbox has died")
             self._printed = widen(frame[3])
-            self._stop(why if frame[2] == "time" else "the test's sandbox has died")
-        elif frame[0] == "broken":
+            self._stop(why)
+        elif frame[0] in ("broken", "unable"):
             self._stop(frame[1])
 
     def _done(self, frame: Frame) -> None:
         outcome, result = frame[_OUTCOME], frame[_RESULT:]
         if outcome == "memory":
-            self._stop(f"the test needs more than {MEMORY >> 20} MB")
+            self._stop(OVER)
         elif len(result) < 2 or not isinstance(result[1], str):
             self._stop("the test's sandbox is not to be believed")
         elif outcome != "ok":

@@ -17,6 +17,8 @@ from sandbox_guest import definition, eval_message, first_message
 from aoshell.sandbox.frames import Frame
 from aoshell.sandbox.supervisor import Supervisor, Worker
 
+SECONDS = 10.0  # of processor time, that a message may take
+
 
 class Driven:
     """A worker with its process booted. Each method waits for what the worker says."""
@@ -33,7 +35,7 @@ class Driven:
         self.epoch = 0
         self._seqs = itertools.count(1)
         self._done: list[list[Any]] = []
-        self.send(["boot", 0, memory, *definition()])
+        self.send(["boot", 0, memory, SECONDS, *definition()])
         assert self.run(first_message())[1] == "ok"
 
     def send(self, frame: Frame, blob: bytes = b"") -> None:

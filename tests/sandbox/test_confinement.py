@@ -249,14 +249,14 @@ def test_errors_in_a_confined_worker_stay_what_they_are(supervisor: Supervisor) 
     ):
         with driven(supervisor) as worker:
             code = environment.pack({".process": entry})
-            worker.send(["code", 0, 0, len(code)], code)
-            worker.send(["boot", 0, "no number", *definition()])  # a bug of ours: it dies of it
-            said = worker.await_frame("broken", "gone")
+            worker.send(["code", 0, 0, 32 << 20, 10.0, len(code)], code)
+            worker.send(["boot", 0, "no number", 10.0, *definition()])  # a bug of ours: it dies
+            said = worker.await_frame("unable", "gone")
             assert answer in said[-1]
     with driven(supervisor) as worker:
         worker.send(["image", 0, 5, 7])
         worker.worker._main.send(b"garbage")
-        assert "the checkpoint cannot be used" in worker.await_frame("broken", "gone")[1]
+        assert "its checkpoint cannot be used" in worker.await_frame("broken", "gone")[1]
 
 
 # The shell dies -----------------------------------------------------------------------------------

@@ -187,9 +187,7 @@ def test_a_message_that_an_impostor_got_is_computed_all_the_same(
     assert not wrong
 
 
-@pytest.mark.parametrize(
-    "script", [malformed, garbage, silence], ids=lambda script: script.__name__
-)
+@pytest.mark.parametrize("script", [malformed, garbage], ids=lambda script: script.__name__)
 def test_a_message_that_turns_every_worker_is_given_up(
     script: Script, betrayed: Betrayed, tmp_path: Path, wallet: Wallet
 ) -> None:
@@ -212,6 +210,31 @@ def test_a_message_that_turns_every_worker_is_given_up(
 
     asyncio.run(run())
     assert not wrong
+
+
+def test_a_message_whose_workers_are_gone_is_held_without_an_outcome(
+    betrayed: Betrayed, tmp_path: Path, wallet: Wallet
+) -> None:
+    """Who ends without a word may have been killed by anybody."""
+
+    async def run() -> None:
+        node = await LocalNode.open(tmp_path, Limits())
+        try:
+            process = await spawn(node, wallet)
+            node._engine.computer.drop_all()
+            betrayed.begin(silence, jobs.MAX_DEATHS)
+            with pytest.raises(AoError, match="process x: no worker for this process stays up"):
+                await evaluate(node, wallet, process, "return 'held'")
+            held = await node.slots(process) - 1
+            result = await evaluate(node, wallet, process, "return 'on'")
+            assert (result.outcome, result.output) == ("ok", "on")
+            result = await node.result(process, held)
+            assert (result.outcome, result.output) == ("ok", "held")
+            assert await node.verify_log(process) == []
+        finally:
+            await node.close()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
@@ -272,7 +295,7 @@ def test_a_log_that_outgrew_its_memory_says_so(tmp_path: Path, wallet: Wallet) -
             node._engine.computer.drop_all()
             node._engine.checkpoints.remove(process)
             await node.set_limits(Limits(memory=8 << 20))
-            with pytest.raises(AoError, match="no worker"):
+            with pytest.raises(AoError, match="its log cannot be computed again within 16 MB"):
                 await evaluate(node, wallet, process, "return #x")
             await node.set_limits(Limits())
             pending = await node.slots(process) - 1

@@ -13,6 +13,7 @@ from wasm_device import OWNER, PROCESS, SENDER, Device, answering, responding, w
 
 from aoshell.sandbox.wasm.binary import ModuleError
 from aoshell.sandbox.wasm.engine import compile_module, engine
+from aoshell.sandbox.wasm.messages import TOO_MANY_FIELDS
 
 COUNTER = (Path(__file__).resolve().parents[2] / "examples/wasm/counter.wat").read_text()
 
@@ -173,6 +174,7 @@ def test_a_message_as_the_module_gets_it() -> None:
     ]  # fmt: skip
 
 
+TOO_LONG = f"the result is too long{TOO_MANY_FIELDS}"
 MUCH = "x" * (11 << 20)
 
 
@@ -187,13 +189,13 @@ MUCH = "x" * (11 << 20)
         ),
         (
             {"Messages": [{"Target": "t", "Tags": [{"name": "", "value": ""}] * 100_001}]},
-            "the result is too long",
+            TOO_LONG,
         ),
         (
             {"Assignments": [{"Message": "m", "Processes": ["p"] * 200_001}]},
-            "the result is too long",
+            TOO_LONG,
         ),
-        ({"Messages": [{}] * 70_000}, "the result is too long"),
+        ({"Messages": [{}] * 70_000}, TOO_LONG),
     ],
 )
 def test_results_are_bounded_as_those_of_lua(response: Any, error: str) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.sealed import Damaged, Sealed
-from aoshell.sandbox.supervisor import Supervisor
+from aoshell.sandbox.supervisor import Supervisor, Worker
 
-FORMAT = 4  # raised when what is made of the same module changes
-SECONDS = 300.0  # that compiling may take
+FORMAT = 5  # raised when what is made of the same module changes
+LOOK = 1.0  # seconds between two looks at a compiler that does not answer
 MEGABYTE = 1 << 20
 
 
@@ -111,17 +111,32 @@ class MachineCode:
 
         def gone() -> None:
             if not answer.done():
-                answer.set_exception(_refused("the compiler died over it"))
+                answer.set_exception(_again("the compiler was killed from outside"))
 
         worker = self._supervisor.worker(loop, _no_frame, came, gone, "wasm")
         try:
             worker.send(["compile", 0, int(metered), len(source)], source)
-            return await asyncio.wait_for(answer, SECONDS)
-        except TimeoutError as error:
-            raise _refused(f"compiling it takes more than {SECONDS:g} s") from error
+            while not (await asyncio.wait([answer], timeout=LOOK))[0]:
+                if worker.hangs():
+                    raise _again("the compiler neither answers nor computes")
+            return answer.result()
         finally:
             worker.kill()
             worker.close()
+
+
+def send_process(
+    worker: Worker, code: Code, memory: int, seconds: float, definition: list[Any]
+) -> None:
+    """Let a worker load the code of a process, where that is not what it has already, and boot it.
+
+    Args:
+        memory: bytes that the process may use.
+        seconds: of processor time, that a new message may take.
+    """
+    if code.data is not None:
+        worker.send(["code", 0, code.gas, memory, seconds, len(code.data)], code.data)
+    worker.send(["boot", 0, memory, seconds, *definition])
 
 
 def _no_frame(_frame: list[Any]) -> None:
@@ -131,6 +146,10 @@ def _no_frame(_frame: list[Any]) -> None:
 def _refused(reason: str) -> AoError:
     hint = "`.wasm FILE` shows what a module declares; build it for AO, or repair the file"
     return AoError(f"the WASM module cannot be used: {reason}", stage="module", hint=hint)
+
+
+def _again(what: str) -> AoError:
+    return AoError(what, stage="module", hint="that says nothing about the module: try again")
 
 
 def _name(key: tuple[str, bool]) -> str:

@@ -49,7 +49,7 @@ class Computer:
         self._queues: dict[int, deque[Job]] = {}
         self._dries: dict[int, deque[Dry]] = {}
         self._waiting: deque[int] = deque()  # processes with work and no room
-        self._failures: dict[int, int] = {}  # workers that ended before they had begun
+        self._failures: dict[int, int] = {}  # workers that died since a process's last answer
         self._held: set[int] = set()  # processes that nothing is computed for
         self._stopped = False
         self.given_up: dict[int, str] = {}  # why a process could not be computed at last
@@ -200,7 +200,7 @@ class Computer:
         if self._live.get(process) is not live:
             return
         del self._live[process]
-        if died and not live.began and self._failed_again(process):
+        if died and self._failed_again(process):
             self.give_up(live.row, "no worker for this process stays up")
         elif self._queues.get(process) or self._dries.get(process):
             self._waiting.append(process)
@@ -209,13 +209,20 @@ class Computer:
         self._fill()
 
     def _failed_again(self, process: int) -> bool:
-        """Count workers that end before they have begun. True when it is one too many."""
+        """Count workers that die without an answer. True when it is one too many."""
         self._failures[process] = self._failures.get(process, 0) + 1
         return self._failures[process] >= MAX_DEATHS
 
-    def began(self, process: int) -> None:
-        """A worker has become live and computes."""
+    def answered(self, process: int) -> None:
+        """A worker has come to the end of a message."""
         self._failures.pop(process, None)
+
+    def abandoned(self, live: Live, why: str) -> None:
+        """A worker was let go of, and another one would fare no better now."""
+        if self._live.get(live.row.number) is live:
+            del self._live[live.row.number]
+        self.give_up(live.row, why)
+        self._fill()
 
     def give_up(self, row: ProcessRow, why: str) -> None:
         """A process cannot be computed now. Its next message is another attempt."""

@@ -380,7 +380,7 @@ class Engine:
         found = self.store.at_slot(process, slot)
         if found is None or found[1] is None:
             if process in self.computer.given_up:
-                raise _stuck(self.computer.given_up[process])
+                raise _stuck(self.row(process), self.computer.given_up[process])
             future: asyncio.Future[None] = self.loop.create_future()
             self._waiting.setdefault((process, slot), []).append(future)
             await future
@@ -390,7 +390,7 @@ class Engine:
         for logged in self.store.pending() if self.computer.given_up else ():
             why = self.computer.given_up.get(logged.process)
             if why and self.roots.id_of(logged.root) == message_id:
-                raise _stuck(why)
+                raise _stuck(self.row(logged.process), why)
         await self.roots.wait(message_id)
         while await self._undone():
             await self.roots.wait(message_id)
@@ -400,8 +400,8 @@ class Engine:
         """Wait until nothing that was scheduled is left, and all of it is on disk."""
         self.flush()
         while await self._undone() or self.roots.anything_open:
-            for why in self.computer.given_up.values():
-                raise _stuck(why)
+            for number, why in self.computer.given_up.items():
+                raise _stuck(self.row(number), why)
             await asyncio.sleep(IDLE)
         self._sync()
 
@@ -447,10 +447,11 @@ class Engine:
     def stuck(self, process: ProcessRow, text: str) -> None:
         """A process cannot be computed at all."""
         self.notice(process, text)
-        self.fail_waiting(process, _stuck(text))
+        error = _stuck(process, text)
+        self.fail_waiting(process, error)
         pending = self.store.pending()
         mine = {logged.root for logged in pending if logged.process == process.number}
-        self.roots.fail(_stuck(text), mine)
+        self.roots.fail(error, mine)
 
     def trouble(self, error: AoError) -> float | None:
         """The database could not be used. Seconds until another try, None where none helps.
@@ -494,8 +495,9 @@ class Engine:
             self._failed(error, name, call)
 
 
-def _stuck(text: str) -> AoError:
-    return AoError(text, stage="compute", hint="its messages are kept; try again later")
+def _stuck(process: ProcessRow, text: str) -> AoError:
+    hint = "its messages are kept; the next one to it is another try"
+    return AoError(f"process {process.name or process.id}: {text}", stage="compute", hint=hint)
 
 
 def _tag_list(item: DataItem) -> list[str]:

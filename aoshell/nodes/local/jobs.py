@@ -11,7 +11,7 @@ from aoshell.nodes.base import Limits
 from aoshell.nodes.local.rows import Logged
 from aoshell.nodes.local.wire import TAGS, Wire
 
-MAX_DEATHS = 3  # times a worker may be killed from outside under one message
+MAX_DEATHS = 3  # times a worker may die under one message
 
 
 def message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
@@ -41,13 +41,15 @@ class Job:
     """A message to be computed, in the form in which a worker takes it.
 
     Attributes:
-        deaths: of workers from outside under it.
+        deaths: times that it made its worker die: too many are an outcome, `crash`.
+        kills: times that its worker was killed from outside: too many are none.
         cancelled: it is to be stopped.
     """
 
     logged: Logged
     message: list[Any]
     deaths: int = 0
+    kills: int = 0
     cancelled: bool = False
 
 
@@ -69,6 +71,9 @@ def died(job: Job | Dry, how: str) -> str:
     return f"its worker died {job.deaths} times under this message ({how})"
 
 
+KILLED = f"its worker was killed from outside {MAX_DEATHS} times (is the machine out of memory?)"
+
+
 def out_of_memory(limits: Limits) -> str:
     """Why a message ended that went over its memory."""
     return f"not enough memory: this process may use {limits.memory >> 20} MB"
@@ -77,3 +82,22 @@ def out_of_memory(limits: Limits) -> str:
 def out_of_time(limits: Limits) -> str:
     """Why a message ended that went over its time."""
     return f"stopped after {limits.seconds:g} s of computing, its limit"
+
+
+def judged(job: Job, why: str, limits: Limits) -> tuple[str, str]:
+    """Outcome and error of a message under which a fork died; "" and "" where that is none.
+
+    Args:
+        why: as `sandbox.fates` tells it. Who is killed from outside has not ended by itself.
+    """
+    if job.cancelled:
+        return "time", "stopped by the user"
+    if why == "time":
+        return "time", out_of_time(limits)
+    if why == "memory":
+        return "memory", out_of_memory(limits)
+    if why.startswith("crash"):
+        job.deaths += 1
+        return ("crash", died(job, why)) if job.deaths >= MAX_DEATHS else ("", "")
+    job.kills += 1
+    return "", ""

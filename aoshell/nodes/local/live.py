@@ -19,16 +19,17 @@ from typing import Any, Protocol
 
 from aoshell.nodes.base import Limits
 from aoshell.nodes.local.checkpoint import Checkpoint, Checkpoints
-from aoshell.nodes.local.code import Code
+from aoshell.nodes.local.code import Code, send_process
 from aoshell.nodes.local.jobs import (
+    KILLED,
     MAX_DEATHS,
     Cost,
     Dry,
     Job,
     died,
+    judged,
     message_frame,
     out_of_memory,
-    out_of_time,
 )
 from aoshell.nodes.local.rows import Logged, ProcessRow
 from aoshell.nodes.local.sealed import Damaged
@@ -44,6 +45,8 @@ MAX_PROMOTIONS = 64  # roll-backs of a worker without an answer between them
 IMAGE_SECONDS = 60.0  # an image that takes longer is given up
 IDLE_SECONDS = 1.0  # behind the last message, before an idle process is checkpointed
 CHECKPOINT_EVERY = 0.5  # seconds of computing behind a checkpoint before the next one
+MAX_TOLD = 1000  # characters of what a worker says that are shown
+WAY_OUT = "raise .limits seconds or .limits memory, or .delete the process"
 CHECKPOINT_SHARE = 20  # and at most one part in this many of the computing time
 
 
@@ -68,12 +71,13 @@ class Computer(Protocol):
     checkpoints: Checkpoints
     loop: asyncio.AbstractEventLoop
 
-    def began(self, process: int) -> None: ...
+    def answered(self, process: int) -> None: ...
     def drop(self, process: int) -> None: ...
     def give_up(self, row: ProcessRow, why: str) -> None: ...
     def crowded(self) -> bool: ...
     def idled(self) -> None: ...
     def left(self, live: Live, *, died: bool = False) -> None: ...
+    def abandoned(self, live: Live, why: str) -> None: ...
 
 
 class Live:
@@ -114,6 +118,7 @@ class Live:
         self._asked = 0.0
         self._last: Logged | None = None  # the last message that the state holds
         self._imaging: dict[int, Logged] = {}  # behind which messages images were asked for
+        self._restored = False  # it was given a checkpoint
         self.leaving = False
         self.unsaved = False
         self.began = False
@@ -132,10 +137,9 @@ class Live:
 
     def _boot(self, code: Code) -> None:
         node, row = self._computer.node, self.row
-        send_code(self._worker, code)
         # A WASM guest can tell how far its memory grows, so that never changes; a Lua guest cannot.
         memory = row.memory if code.device == "wasm" else node.limits.memory
-        self._worker.send(["boot", 0, memory, *node.definition(row)])
+        send_process(self._worker, code, memory, node.limits.seconds, node.definition(row))
         self._from_checkpoint()
         self._replay = self._past((self._last.slot, self._last.tick) if self._last else START)
         self._feed()
@@ -161,6 +165,7 @@ class Live:
             # A power cut took the end of the log, and the checkpoint is of that end.
             raise Damaged("it is ahead of the log")
         self._last = last
+        self._restored = True
         header = ["image", 0, checkpoint.seq, len(checkpoint.image)]
         self._worker.send(header, checkpoint.image)
 
@@ -238,14 +243,11 @@ class Live:
     def _on_ready(self, _pid: int) -> None:
         pass  # the replay is still to come
 
-    def _begin(self) -> None:
-        if not self.began:
-            self.began = True
-            self._computer.began(self.row.number)
+    def _on_forked(self, _pid: int) -> None:
+        pass  # the supervisor has noted it
 
     def _on_parked(self, seq: int, _pid: int) -> None:
-        self._begin()
-        self._parked = True
+        self.began = self._parked = True
         while self._tail and self._tail[0][0] <= seq:
             self._tail.popleft()
         self._stop_cancelled()
@@ -260,6 +262,7 @@ class Live:
             raise Unbelievable(f"no message ends with {outcome}")
         check_result(outcome != "ok", wire)
         self._promotions = 0
+        self._computer.answered(self.row.number)
         self._finish(outcome, cost, wire)
         self._proceed()
 
@@ -296,9 +299,12 @@ class Live:
         known = result if result[:1] != (None,) else ("", *result[1:])
         check_result(outcome != "ok", list(known))
         self._promotions = 0
-        self._begin()
+        self.began = True
+        self._computer.answered(self.row.number)
         dry = self._dries_sent.pop(token, None)
-        if dry is not None and not dry.answer.done():
+        if dry is not None and outcome == "killed":
+            self._again(dry)
+        elif dry is not None and not dry.answer.done():
             dry.answer.set_result((outcome, cost, list(result)))
         self.used = time.monotonic()
         if self.idle:
@@ -312,6 +318,9 @@ class Live:
             raise Unbelievable("nothing dies that often")  # each is answered with a resend
         if why != "rollback" and self._sent:
             self._blame(self._sent[0], why, printed)
+            if self._sent and self._sent[0].kills >= MAX_DEATHS:
+                self._hold(KILLED)
+                return
         for done, command, rest in self._tail:
             if done > seq:
                 self._worker.send([command, self._epoch, done, *rest])
@@ -327,45 +336,69 @@ class Live:
             self._ask_for_image()  # the first may have been asked of the fork that died
         self._proceed()
 
-    def _blame(self, job: Job, why: str, printed: str) -> None:
-        """A fork died under a message: is it the message's fault?"""
-        job.deaths += 1
-        seconds = self._computer.node.limits.seconds
-        spent = 1000 * seconds
-        if job.cancelled:
-            outcome, error = "time", "stopped by the user"
-            spent = 1000 * (time.monotonic() - self._since)
-        elif why == "time":
-            outcome, error = "time", out_of_time(self._computer.node.limits)
-        elif job.deaths >= MAX_DEATHS:
-            outcome, error = "crash", died(job, why)
+    def _again(self, dry: Dry) -> None:
+        """A dry run was killed: another try, if there were not too many."""
+        dry.deaths += 1
+        if dry.deaths >= MAX_DEATHS:
+            dry.fail(died(dry, "killed from outside"))
         else:
-            return  # killed from outside: it is tried again
-        self._finish(outcome, Cost(spent, 0, 0), [error, printed, "", False, 0])
+            self._dries.append(dry)
+            self.pump()
+
+    def _blame(self, job: Job, why: str, printed: str) -> None:
+        """A fork died under a message: what that makes of it, if anything."""
+        limits = self._computer.node.limits
+        outcome, error = judged(job, why, limits)
+        if outcome:
+            seconds = time.monotonic() - self._since if job.cancelled else limits.seconds
+            self._finish(outcome, Cost(1000 * seconds, 0, 0), [error, printed, "", False, 0])
 
     def _on_broken(self, text: str) -> None:
         row = self.row
         self._computer.checkpoints.remove(row.id)
-        self._computer.node.notice(row, f"{text}; its log is replayed")
+        self._computer.node.notice(row, f"{text[:MAX_TOLD]}; its log is replayed")
 
-    def _gone(self) -> None:
-        """The worker ended, or died with all its forks."""
-        if self._sent and self.began:
-            job = self._sent[0]
-            job.deaths += 1
-            if job.deaths >= MAX_DEATHS:
-                self._sent.popleft()
-                result = [died(job, "with all its forks"), "", "", False, 0]
-                self._computer.node.computed(job.logged, "crash", Cost(0, 0, 0), result)
+    def _on_unable(self, text: str) -> None:
+        if self._restored:  # without the checkpoint it may do
+            self._on_broken(text)
+        else:
+            self._hold(f"{text[:MAX_TOLD]}; {WAY_OUT}")
+
+    def _hold(self, why: str) -> None:
+        """Give its messages up for now: they are kept, and have no outcome."""
+        self._worker.kill()
+        self._worker.close()
+        self._take_back()
+        self._computer.abandoned(self, why)
+
+    def _take_back(self) -> None:
+        """What was sent is not answered any more."""
+        for job in self._sent:
+            job.kills = 0
         self._queue.extendleft(reversed(self._sent))
+        self._sent.clear()
         for dry in self._dries_sent.values():
             dry.deaths += 1
             if dry.deaths >= MAX_DEATHS:
                 dry.fail(died(dry, "with all its forks"))
             else:
                 self._dries.appendleft(dry)
+        self._dries_sent.clear()
         self.leaving = False
         self._settle_checkpoint()
+
+    def _gone(self) -> None:
+        """The worker ended, or died with all its forks."""
+        # Whether a message had it answer what none does, or somebody killed it, makes a difference.
+        if self._sent and self.began and self._worker.unbelieved:
+            job = self._sent[0]
+            job.deaths += 1
+            if job.deaths >= MAX_DEATHS:
+                self._sent.popleft()
+                result = [died(job, "it answered what no worker does"), "", "", False, 0]
+                self._computer.node.computed(job.logged, "crash", Cost(0, 0, 0), result)
+                self._computer.answered(self.row.number)
+        self._take_back()
         self._computer.left(self, died=True)
 
     # Checkpoints and leaving --------------------------------------------------------------------
@@ -452,9 +485,12 @@ class Live:
 
     def watch(self, now: float) -> None:
         """Once a second: a checkpoint when idle, the end of a worker that hangs."""
-        seconds = self._computer.node.limits.seconds
-        if self._sent and now - self._since > 5 * seconds + 10:
-            self._worker.kill()  # the kernel's timer counts processor time; this one does not
+        waits = bool(self._sent or self._dries_sent or self._replay or self._worker.backlog)
+        if waits and self._worker.hangs():
+            text = "its worker neither answers nor computes: it is started anew, and goes on"
+            self._computer.node.notice(self.row, text)
+            self._worker.drop()
+            return
         if self.idle and now - self.used > IDLE_SECONDS and self._spent > 0.05:
             self.checkpoint()
         if self._checkpointing is not None and now - self._asked > IMAGE_SECONDS:
@@ -467,12 +503,6 @@ class Live:
         self._settle_checkpoint()
         self._worker.kill()
         self._worker.close()
-
-
-def send_code(worker: Worker, code: Code) -> None:
-    """Let a worker load its code, where that is not what it has already."""
-    if code.data is not None:
-        worker.send(["code", 0, code.gas, len(code.data)], code.data)
 
 
 def _mark(logged: Logged) -> str:

@@ -178,8 +178,10 @@ class LocalNode:
         outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
         if outcome == "memory":
             result[0] = out_of_memory(self.limits)
-        elif outcome != "ok" and result[0] is None:
+        elif outcome == "time":
             result[0] = out_of_time(self.limits)
+        elif result[0] is None:
+            result[0] = "its worker died under it"
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
         return wire.to_result(process, placed, computed, result)
 

@@ -7,20 +7,25 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import wire
-from aoshell.nodes.local.code import Code
+from aoshell.nodes.local.code import Code, send_process
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.jobs import message_frame
-from aoshell.nodes.local.live import BACKLOG, send_code
+from aoshell.nodes.local.live import BACKLOG, MAX_TOLD
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
 from aoshell.sandbox.frames import Frame
 
 ROOM = 4  # times the limits that the first computation had
+LOOK = 1.0  # seconds between two looks at a worker that does not answer
 
 
 class Replay:
-    """A worker of its own, from the process's definition on."""
+    """A worker of its own, from the process's definition on.
 
-    def __init__(self, engine: Engine, row: ProcessRow, code: Code) -> None:
+    Args:
+        again: what it computes was computed before, perhaps when there were fewer bounds.
+    """
+
+    def __init__(self, engine: Engine, row: ProcessRow, code: Code, *, again: bool = False) -> None:
         self._answers: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._worker = engine.supervisor.worker(
             engine.loop,
@@ -32,9 +37,10 @@ class Replay:
         self._seconds = ROOM * engine.limits.seconds
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
-        send_code(self._worker, code)
         memory = row.memory if code.device == "wasm" else ROOM * engine.limits.memory
-        self._worker.send(["boot", 0, memory, *engine.definition(row)])
+        send_process(self._worker, code, memory, self._seconds, engine.definition(row))
+        if again:
+            self._worker.send(["lift", 0])
 
     def tell_failure(self, seq: int, error: str) -> None:
         """A message that had failed: only its error is told."""
@@ -42,14 +48,16 @@ class Replay:
         self._tail.append((seq, "failed", [error]))
 
     async def compute(self, logged: Logged) -> tuple[str, wire.Wire]:
-        """Outcome and result of a message."""
+        """Outcome and result of a message.
+
+        Raises:
+            AoError: stage "compute", the worker cannot go on; that is not the message's doing.
+        """
         message = message_frame(logged, wire.load(logged.body))
         self._worker.send(["run", self._epoch, logged.seq, self._seconds, *message])
         outcome, result = "", []
         while True:
-            frame = await self._answers.get()
-            if frame is None:
-                return "crash", []
+            frame = await self._answer()
             if frame[0] == "parked":
                 self._tail = [entry for entry in self._tail if entry[0] > frame[1]]
             elif frame[0] == "done":
@@ -60,7 +68,9 @@ class Replay:
             elif frame[0] == "promoted":
                 self._roll_back(frame[1])
                 if not outcome:
-                    return "time", []
+                    if frame[2] == "killed":
+                        raise _cut_short("its worker was killed from outside")
+                    return frame[2].partition(" ")[0], []
                 self.tell_failure(logged.seq, result[0])
                 return outcome, result
 
@@ -81,12 +91,26 @@ class Replay:
             AoError: stage "compute", the past could not be computed again.
         """
         self._worker.send(["dry", 0, 1, self._seconds, *message])
-        while (frame := await self._answers.get()) is not None:
-            if frame[0] == "dried":
-                return frame[2], frame[3:]
-            if frame[0] == "broken":
-                break
-        raise AoError("its log cannot be computed again", stage="compute", hint=".verify-log")
+        while (frame := await self._answer())[0] != "dried":
+            pass
+        if frame[2] == "killed":
+            raise _cut_short("its worker was killed from outside")
+        return frame[2], frame[3:]
+
+    async def _answer(self) -> Frame:
+        """The next frame of a worker that is well. Raises AoError."""
+        while True:
+            try:
+                frame = await asyncio.wait_for(self._answers.get(), LOOK)
+            except TimeoutError:
+                if self._worker.hangs():
+                    raise _cut_short("its worker neither answers nor computes") from None
+                continue
+            if frame is None:
+                raise _cut_short("its worker died")
+            if frame[0] in ("broken", "unable"):
+                raise _cut_short(frame[1][:MAX_TOLD])
+            return frame
 
     def _roll_back(self, seq: int) -> None:
         self._epoch += 1
@@ -97,6 +121,10 @@ class Replay:
     def close(self) -> None:
         self._worker.kill()
         self._worker.close()
+
+
+def _cut_short(why: str) -> AoError:
+    return AoError(why, stage="compute", hint="nothing was changed; try again")
 
 
 def _no_image(_seq: int, _image: bytes, _reason: str) -> None:

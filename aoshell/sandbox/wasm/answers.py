@@ -61,7 +61,8 @@ def streams(guest: Guest) -> dict[str, Host]:
             pointer, length = guest.words(vectors + 2 * at * guest.word, 2)
             total += length
             if fd in (1, 2) and length:
-                guest.emit(guest.read(pointer, length).decode("latin-1"))
+                guest.span(pointer, length)
+                guest.printed([(pointer, length)])
         guest.put_word(written, total)
         return 0
 
@@ -155,7 +156,7 @@ class _Host:
         return 0
 
     def random(self, target: int, size: int) -> int:
-        self._guest.write(target, self._guest.random(min(size, self._guest.size)))
+        self._guest.put_random(target, min(size, self._guest.size))
         return 0
 
     def abort(self, *_what: int) -> None:

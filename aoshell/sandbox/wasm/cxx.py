@@ -20,6 +20,8 @@ THROWERS = {
     "__resumeException": "note_resumeException",
 }
 
+MAX_CAUGHT = 100_000  # exceptions that are caught and not let go of
+
 
 def answers(guest: Guest) -> dict[str, Callable[..., Any]]:
     """The host's functions by import name; see `answers.answers`."""
@@ -119,6 +121,8 @@ class _Exceptions:
             self._mark(self._caught_flag, thrown, True)
             self.uncaught -= 1
         self._mark(self._rethrown_flag, thrown, False)
+        if len(self._caught) >= MAX_CAUGHT:
+            self._guest.budget.fail()
         self._caught.append(thrown)
         self._call("__cxa_increment_exception_refcount", thrown)
         return self._object(thrown)

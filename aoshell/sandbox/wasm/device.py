@@ -21,17 +21,22 @@ from typing import Any, Protocol
 
 import wasmtime
 
+from aoshell.sandbox.runtime import OutOfMemory
 from aoshell.sandbox.wasm import answers, emscripten
 from aoshell.sandbox.wasm.binary import ModuleError
+from aoshell.sandbox.wasm.budget import Budget
 from aoshell.sandbox.wasm.describe import MAX_ENTRIES
 from aoshell.sandbox.wasm.engine import Compiled, compile_module, engine
 from aoshell.sandbox.wasm.functions import Functions
-from aoshell.sandbox.wasm.guest import PAGE, Guest, GuestFault
+from aoshell.sandbox.wasm.guest import MAX_TEXT, PAGE, Guest, GuestFault
 from aoshell.sandbox.wasm.interface import JsonInterface
-from aoshell.sandbox.wasm.messages import MAX_TEXT, Definition, Delivered, Reply, exact
+from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply, exact
 from aoshell.sandbox.wasm.programs import Programs
 
+RESERVED = 4 << 30  # bytes of address space that wasmtime reserves for a memory
 _ZEROS = bytes(PAGE)
+# What wasmtime says where it has no room for a table, or for exceptions that are kept.
+_NO_ROOM = ("out of memory (failed to allocate", "GC heap out of memory")
 
 
 class Kind(Protocol):
@@ -48,6 +53,7 @@ class WasmHost:
     """See `runtime.Host`. Code is a `Compiled` as it dumps itself."""
 
     runtime = None  # no code is built in
+    headroom = 1  # a guest can tell how far its memory grows
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
@@ -56,7 +62,12 @@ class WasmHost:
         time.tzset()
         self._engines = {metered: engine(fuel=metered) for metered in (False, True)}
 
-    def load(self, code: bytes, gas: int) -> WasmRuntime:
+    def room(self, memory: int) -> int:
+        # Beyond what is reserved for it, a memory moves when it grows: it is there twice then.
+        return memory if memory <= RESERVED else 2 * memory
+
+    def load(self, code: bytes, gas: int, memory: int) -> WasmRuntime:
+        del memory  # nothing of the guest runs yet
         return WasmRuntime(self._engines[gas > 0], Compiled.load(code), self._emit, gas)
 
     def compile(self, source: bytes, gas: int) -> bytes:
@@ -74,8 +85,6 @@ class WasmRuntime:
         gas: fuel that one message may use, 0 where it is not counted.
     """
 
-    headroom = 1  # a guest can tell how far its memory grows
-
     def __init__(
         self,
         on: wasmtime.Engine,
@@ -89,15 +98,18 @@ class WasmRuntime:
         self._printed = ""  # by the running message, for the one that fails
         self._gas = gas
         self._limit = 0
+        self._budget = Budget()
+        self._budget.count("prints", lambda: len(self._printed))
         self._about: Definition
         self._guest: Guest | None = None  # made with the first message
         self._kind: Kind
         self.gas_used = 0
         self.failure = "error"
 
-    def limit_memory(self, size: int) -> None:
-        """Let the guest's memory grow to `size` bytes."""
-        self._limit = size
+    def limit_memory(self, size: int, *, judged: bool = True) -> None:
+        """Let the guest's memory grow to `size` bytes; see `budget` for the rest."""
+        self._limit = self._budget.limit = size
+        self._budget.judged = judged
         if self._guest is not None:
             self._bound(self._guest.store)
             if isinstance(self._kind, Programs):
@@ -127,14 +139,16 @@ class WasmRuntime:
                 self._kind.start()
             except Exception as error:
                 self._guest = None
+                _raise_out_of_memory(error)
                 raise GuestFault(f"the module does not start: {reason(error)}") from error
         assert self._guest is not None
         return self._guest
 
-    def _print(self, text: str) -> None:
-        self._emit(text)
+    def _print(self, text: str, head: str) -> None:
+        self._emit(head or text)
         if len(self._printed) < MAX_TEXT:
-            self._printed += text
+            # One character more than there may be tells that it is too much.
+            self._printed = (self._printed + text)[-MAX_TEXT - 1 :]
 
     def _bound(self, store: wasmtime.Store) -> None:
         store.set_limits(memory_size=self._limit, table_elements=MAX_ENTRIES)
@@ -152,7 +166,7 @@ class WasmRuntime:
         exports = {item.name: item.type for item in module.exports}
         memory = exports.get("memory")
         wide = isinstance(memory, wasmtime.MemoryType) and memory.is_64
-        guest = self._guest = Guest(store, wide, self._print, code.hidden)
+        guest = self._guest = Guest(store, wide, self._print, self._budget, code.hidden)
         adapter = None
         if code.bridge:
             adapter = emscripten.Adapter(
@@ -168,7 +182,7 @@ class WasmRuntime:
         self._kind = (JsonInterface if self._compiled.kind == "json" else Functions)(guest, about)
 
     def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
-        """Run one message, flat in and flat out; see `sandbox.lua`."""
+        """Run one message, flat in and flat out; see `sandbox.lua`. Raises OutOfMemory."""
         delivered = Delivered.of(message)
         self._printed, self.failure = "", "error"
         # Whatever a guest brings about, in here too, costs its message and not its worker.
@@ -178,10 +192,12 @@ class WasmRuntime:
             if self._gas:
                 guest.store.set_fuel(self._gas)
             reply = self._kind.deliver(delivered)
+            self._budget.check()
             if not isinstance(self._kind, Programs):  # whose standard output is the answer
                 reply.show(exact(self._printed))
             flat = reply.flat()
         except Exception as error:
+            _raise_out_of_memory(error)
             flat = Reply(error=reason(error), output=exact(self._printed)).flat()
             self.failure = "gas" if _is_out_of_gas(error) else "error"
         if self._gas and self._guest is not None:
@@ -259,6 +275,15 @@ def _is_out_of_gas(error: BaseException | None) -> bool:
             return error.trap_code is wasmtime.TrapCode.OUT_OF_FUEL
         error = error.__cause__
     return False
+
+
+def _raise_out_of_memory(error: Exception) -> None:
+    """Raise OutOfMemory where that is what it was about: no failure that the guest could name."""
+    if isinstance(error, (OutOfMemory, MemoryError)):
+        raise OutOfMemory from error
+    lines = str(error).splitlines() if isinstance(error, wasmtime.WasmtimeError) else []
+    if any(line.strip().startswith(_NO_ROOM) for line in lines):
+        raise OutOfMemory from error
 
 
 def reason(error: Exception) -> str:

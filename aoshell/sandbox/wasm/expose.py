@@ -7,15 +7,17 @@ from aoshell.sandbox.wasm.sections import EXPORT, KINDS, Export, parse
 
 GLOBAL_PREFIX = "aoshell:global:"
 MEMORY = "aoshell:memory"
+TABLE_PREFIX = "aoshell:table:"
 SAVED_TYPES = frozenset({"i32", "i64", "f32", "f64"})  # what wasmtime reads and writes from Python
 
 
 def expose(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The module with its mutable globals and its memory exported, and the globals' new names.
+    """The module with its mutable globals, its memory and its tables exported; the globals' names.
 
-    Globals are named `aoshell:global:<index>`. The memory is named `memory`, or `aoshell:memory`
-    where that name stands for something else. Globals that hold references or vectors stay as they
-    are: `Description.unsaved` lists them. What is exported so already is not exported again.
+    Globals are named `aoshell:global:<index>`, tables `aoshell:table:<index>`. The memory is named
+    `memory`, or `aoshell:memory` where that name stands for something else. Globals that hold
+    references or vectors stay as they are: `Description.unsaved` lists them. What is exported so
+    already is not exported again.
 
     Raises:
         ModuleError: the module is malformed, or uses one of these names for something else.
@@ -31,6 +33,7 @@ def expose(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     if module.memories:
         taken = "memory" in present and present["memory"].kind != "memory"
         wanted.append(Export(MEMORY if taken else "memory", "memory", 0))
+    wanted += [Export(f"{TABLE_PREFIX}{n}", "table", n) for n in range(len(module.tables))]
     added = [export for export in wanted if present.get(export.name) != export]
     for export in added:
         if export.name in present:

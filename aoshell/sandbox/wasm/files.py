@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import posixpath
+import sys
 from base64 import b64decode, b64encode
+
+from aoshell.sandbox.wasm.budget import Budget
 
 MAX_BYTES = 256 << 20  # of all files of a process, whatever its limit
 MAX_NAMES = 10_000
+PIECE = 1 << 20  # bytes of zeros that a file grows by at a time
 
 
 class Full(Exception):
     """No room for more."""
+
+
+def cost(path: str) -> int:
+    """Bytes that a path takes."""
+    return sys.getsizeof(path)
 
 
 class Files:
@@ -21,10 +30,13 @@ class Files:
         limit: bytes that all files together may have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         self.limit = MAX_BYTES
         self.contents: dict[str, bytearray] = {}
         self.folders: set[str] = {"/"}
+        self._names = 0  # bytes of all paths
+        self._budget = budget
+        budget.count("files", lambda: self.size + self._names)
 
     @property
     def size(self) -> int:
@@ -48,39 +60,61 @@ class Files:
         return sorted(posixpath.basename(p) for p in names if posixpath.dirname(p) == folder)
 
     def create(self, path: str) -> None:
-        """An empty file. Raises Full."""
-        self._make_room()
+        """An empty file. Raises Full, and OutOfMemory."""
+        self._make_room(path)
         self.contents[path] = bytearray()
 
     def create_folder(self, path: str) -> None:
-        """An empty directory. Raises Full."""
-        self._make_room()
+        """An empty directory. Raises Full, and OutOfMemory."""
+        self._make_room(path)
         self.folders.add(path)
 
-    def _make_room(self) -> None:
+    def remove(self, path: str) -> bool:
+        """Forget a file. False where there is none."""
+        if self.contents.pop(path, None) is None:
+            return False
+        self._names -= cost(path)
+        return True
+
+    def remove_folder(self, path: str) -> None:
+        """Forget a directory."""
+        self.folders.remove(path)
+        self._names -= cost(path)
+
+    def _make_room(self, path: str) -> None:
         if len(self.contents) + len(self.folders) >= MAX_NAMES:
             raise Full
+        self._budget.check(cost(path))
+        self._names += cost(path)
 
     def resize(self, path: str, size: int) -> None:
-        """Cut a file, or fill it up with zeros. Raises Full."""
+        """Cut a file, or fill it up with zeros. Raises Full, and OutOfMemory."""
         content = self.contents[path]
         more = size - len(content)
-        if more > 0 and self.size + more > min(self.limit, MAX_BYTES):
-            raise Full
+        if more > 0:
+            if self.size + more > min(self.limit, MAX_BYTES):
+                raise Full
+            self._budget.check(more)
         if size < len(content):
             del content[size:]
-        else:
-            content.extend(bytes(size - len(content)))
+        while len(content) < size:
+            content.extend(bytes(min(PIECE, size - len(content))))
 
     def rename(self, old: str, new: str) -> None:
-        """Move a file, or a directory with what it holds."""
+        """Move a file, or a directory with what it holds. Raises OutOfMemory."""
         if old in self.contents:
+            self._budget.check(cost(new))
             self.contents[new] = self.contents.pop(old)
-            return
-        for path in [p for p in self.contents if p.startswith(old + "/")]:
-            self.contents[new + path[len(old) :]] = self.contents.pop(path)
-        moved = {p for p in self.folders if p == old or p.startswith(old + "/")}
-        self.folders = (self.folders - moved) | {new + path[len(old) :] for path in moved}
+        else:
+            inside = [p for p in self.contents if p.startswith(old + "/")]
+            moved = {p for p in self.folders if p == old or p.startswith(old + "/")}
+            # Old and new names are there together for a while.
+            more = cost(new) - cost(old)
+            self._budget.check(sum(cost(path) + more for path in (*inside, *moved)))
+            for path in inside:
+                self.contents[new + path[len(old) :]] = self.contents.pop(path)
+            self.folders = (self.folders - moved) | {new + path[len(old) :] for path in moved}
+        self._names = sum(map(cost, (*self.contents, *self.folders)))
 
     def dump(self) -> bytes:
         """All of it as bytes; equal trees give equal bytes."""
@@ -88,13 +122,14 @@ class Files:
         return json.dumps({"folders": sorted(self.folders), "files": contents}).encode()
 
     @classmethod
-    def load(cls, data: bytes) -> Files:
+    def load(cls, data: bytes, budget: Budget) -> Files:
         """The inverse of `dump`. Raises ValueError."""
-        files = cls()
+        files = cls(budget)
         try:
             facts = json.loads(data)
             files.folders = set(facts["folders"])
             files.contents = {p: bytearray(b64decode(c)) for p, c in facts["files"].items()}
+            files._names = sum(map(cost, (*files.contents, *files.folders)))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("the image of its files is damaged") from error
         return files

@@ -13,7 +13,14 @@ from typing import Any
 
 import wasmtime
 
+from aoshell.sandbox.wasm.budget import Budget
+from aoshell.sandbox.wasm.expose import TABLE_PREFIX
+
 PAGE = 65536
+ENTRY = 8  # bytes that an entry of a table takes
+MAX_TEXT = 10 << 20  # bytes of one text, as for Lua (host/bridge.lua)
+HEAD = 1 << 20  # bytes of what is printed that are wanted from its beginning, see `printed`
+RANDOM = 1 << 16  # bytes of randomness that are drawn at once
 
 
 class GuestFault(Exception):
@@ -26,7 +33,9 @@ class Guest:
     Attributes:
         wide: whether its pointers have 64 bits.
         now: time of the message, milliseconds since the Unix epoch.
-        emit: takes what the guest writes to its standard output or error.
+        emit: takes what the guest writes to its standard output or error; of a text that is longer
+            than MAX_TEXT the end, and beside it the beginning.
+        budget: of all that its process holds.
 
     Args:
         hidden: exports that are not called; see `engine.Compiled`.
@@ -36,7 +45,8 @@ class Guest:
         self,
         store: wasmtime.Store,
         wide: bool,
-        emit: Callable[[str], None],
+        emit: Callable[[str, str], None],
+        budget: Budget,
         hidden: Collection[str] = (),
     ) -> None:
         self.store = store
@@ -45,20 +55,30 @@ class Guest:
         self.word = 8 if wide else 4
         self.now = 0
         self.emit = emit
+        self.budget = budget
+        budget.count("instance", self._held)
         self._seed = b""
         self._drawn = 0
         self._exports: Any = None
         self._memory: wasmtime.Memory | None = None
+        self._tables: list[Any] = []
 
     def begin_instance(self, store: wasmtime.Store) -> None:
         """An instance is to be made in another store; nothing of the last one may be used in it."""
         self.store, self._exports, self._memory = store, None, None
+        self._tables = []
 
     def attach(self, exports: Any) -> None:
         """The instance exists now."""
         self._exports = exports
         found = [exports[name] for name in exports]
+        self._tables = [exports[name] for name in exports if name.startswith(TABLE_PREFIX)]
         self._memory = next((item for item in found if isinstance(item, wasmtime.Memory)), None)
+
+    def _held(self) -> int:
+        """Bytes of its memory and its tables."""
+        entries = sum(int(table.size(self.store)) for table in self._tables)
+        return ENTRY * entries + (self.size if self.has_memory else 0)
 
     @property
     def has_memory(self) -> bool:
@@ -68,6 +88,12 @@ class Guest:
         """A message comes: its time, and what its randomness is drawn from."""
         self.now = now
         self._seed, self._drawn = identity.encode("latin-1"), 0
+
+    def put_random(self, pointer: int, size: int) -> None:
+        """Fill memory with randomness. Raises GuestFault."""
+        start = self.span(pointer, size)
+        for at in range(0, size, RANDOM):
+            self.write(start + at, self.random(min(RANDOM, size - at)))
 
     def random(self, size: int) -> bytes:
         """Bytes that are the same for the same message."""
@@ -96,7 +122,8 @@ class Guest:
         """A pointer or size as the guest means it; wasmtime gives numbers with a sign."""
         return number & (0xFFFF_FFFF_FFFF_FFFF if self.wide else 0xFFFF_FFFF)
 
-    def _span(self, pointer: int, length: int) -> int:
+    def span(self, pointer: int, length: int) -> int:
+        """Where a part of its memory begins. Raises GuestFault where it is none."""
         start = self.unsigned(pointer)
         if length < 0 or start + length > self.size:
             raise GuestFault(f"a pointer is wild: {length} bytes at {start:#x}, beyond its memory")
@@ -108,12 +135,34 @@ class Guest:
 
     def read(self, pointer: int, length: int) -> bytes:
         """Bytes of its memory. Raises GuestFault."""
-        start = self._span(pointer, length)
+        start = self.span(pointer, length)
         return ctypes.string_at(self._address(start), length) if length else b""
+
+    def gather(self, vectors: list[tuple[int, int]], skip: int, size: int) -> bytes:
+        """Of what (pointer, length) pairs name, one behind the other, `size` bytes behind `skip`.
+
+        The pairs may name the same memory over and over: no more is copied than is asked for.
+        """
+        parts = []
+        for pointer, length in vectors:
+            part = min(length - skip, size)
+            if part > 0:
+                parts.append(self.read(pointer + skip, part))
+                size -= part
+            skip = max(skip - length, 0)
+        return b"".join(parts)
+
+    def printed(self, vectors: list[tuple[int, int]]) -> None:
+        """Tell what the guest writes to its standard output or error. Raises GuestFault."""
+        size = sum(length for _pointer, length in vectors)
+        end = self.gather(vectors, max(size - MAX_TEXT - 1, 0), MAX_TEXT + 1).decode("latin-1")
+        head = self.gather(vectors, 0, HEAD).decode("latin-1") if size > len(end) else ""
+        if size:
+            self.emit(end, head)
 
     def write(self, pointer: int, data: bytes) -> None:
         """Put bytes into its memory. Raises GuestFault."""
-        start = self._span(pointer, len(data))
+        start = self.span(pointer, len(data))
         if data:
             ctypes.memmove(self._address(start), data, len(data))
 
@@ -126,7 +175,7 @@ class Guest:
 
     def text(self, pointer: int, limit: int = 64 << 20) -> bytes:
         """A string that ends with a NUL. Raises GuestFault where none ends it."""
-        start = self._span(pointer, 0)
+        start = self.span(pointer, 0)
         room = min(limit, self.size - start)
         size = 256
         while True:

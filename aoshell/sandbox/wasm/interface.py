@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from aoshell.sandbox.wasm import jsontext
 from aoshell.sandbox.wasm.answers import Exit
 from aoshell.sandbox.wasm.guest import Guest, GuestFault
 from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply, shown
@@ -27,12 +28,14 @@ class JsonInterface:
         guest = self._guest
         text = message.as_json(self._module).encode()
         # One block for both strings: a call into the guest costs as much as all that is done here.
-        block = c_string(guest, text + b"\0" + self._environment)
+        block = c_string(guest, text, self._environment)
         answer = guest.text(guest.call("handle", block, block + len(text) + 1))
         if guest.has("free"):
             guest.call("free", block)
         try:
-            said = json.loads(answer.decode("utf-8", "surrogateescape"), strict=False)
+            said = jsontext.read(
+                answer, guest.budget, encoding="utf-8", errors="surrogateescape", strict=False
+            )
         except (ValueError, RecursionError) as error:
             raise GuestFault(f"handle answered no JSON: {answer[:80]!r}") from error
         if not isinstance(said, dict) or "response" not in said:
@@ -60,10 +63,16 @@ def start(guest: Guest) -> None:
             return
 
 
-def c_string(guest: Guest, text: bytes) -> int:
-    """A string in the guest's memory. Raises GuestFault where it gives no room for it."""
-    pointer = int(guest.call("malloc", len(text) + 1))
+def c_string(guest: Guest, *texts: bytes) -> int:
+    """Strings in the guest's memory, one behind the other. Raises GuestFault where it gives no
+    room for them."""
+    size = sum(len(text) + 1 for text in texts)
+    pointer = at = int(guest.call("malloc", size))
     if pointer == 0:
-        raise GuestFault(f"malloc gave no room for {len(text)} bytes")
-    guest.write(pointer, text + b"\0")
+        raise GuestFault(f"malloc gave no room for {size - 1} bytes")
+    guest.span(pointer, size)
+    for text in texts:
+        guest.write(at, text)
+        guest.write(at + len(text), b"\0")
+        at += len(text) + 1
     return pointer

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aoshell.sandbox.wasm.guest import GuestFault
+from aoshell.sandbox.wasm.guest import MAX_TEXT, GuestFault
 
-# As for Lua (host/bridge.lua): bytes of one text and of a whole result, and its fields.
-MAX_TEXT, MAX_RESULT, MAX_FIELDS = 10 << 20, 32 << 20, 200_000
+# As for Lua (host/bridge.lua): bytes of a whole result, and its fields.
+MAX_RESULT, MAX_FIELDS = 32 << 20, 200_000
+TOO_MANY_FIELDS = f": a result has {MAX_FIELDS} fields at the most, five a message and two a tag"
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
@@ -194,7 +195,7 @@ class _Bounded:
         if self._size > MAX_RESULT:
             raise GuestFault(f"the result is larger than {MAX_RESULT >> 20} MB")
         if len(self.values) >= MAX_FIELDS:
-            raise GuestFault("the result is too long")
+            raise GuestFault(f"the result is too long{TOO_MANY_FIELDS}")
         self.values.append(said)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import wasmtime
 
+from aoshell.sandbox.wasm import jsontext
 from aoshell.sandbox.wasm.answers import Exit
 from aoshell.sandbox.wasm.files import Files
 from aoshell.sandbox.wasm.functions import EXECUTE, RESULT
@@ -22,6 +23,7 @@ from aoshell.sandbox.wasm.guest import Guest
 from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply
 from aoshell.sandbox.wasm.wasi import System
 
+FIRST = 8  # bytes within which an object begins, a mark of its encoding included
 FIELDS = ("Output", "Messages", "Spawns", "Assignments", "Error")
 
 
@@ -39,7 +41,7 @@ class Programs:
         self._module = module
         self._new_store = new_store
         self._definition = definition
-        self._files = Files()
+        self._files = Files(guest.budget)
 
     @property
     def size(self) -> int:
@@ -57,10 +59,7 @@ class Programs:
         if message.tag("Type") == "Process":
             return Reply()
         said = self._run(message.as_json(self._definition.module))
-        try:
-            answer = json.loads(said)
-        except (ValueError, RecursionError):
-            answer = None
+        answer = self._result(said)
         if isinstance(answer, dict) and any(name in answer for name in FIELDS):
             return Reply.of(answer)
         text = said.decode("utf-8", "surrogateescape").removesuffix("\n")
@@ -69,6 +68,18 @@ class Programs:
         tags = [{"name": "Action", "value": RESULT}]
         sent = {"Target": message.sender, "Data": text, "Tags": tags}
         return Reply(output=text, messages=[(False, sent)])
+
+    def _result(self, said: bytes) -> object:
+        """What it printed as JSON, None where that is none, or no object: then it is text."""
+        if b"{" not in said.lstrip()[:FIRST]:
+            return None
+        try:
+            encoding = json.detect_encoding(said)
+            return jsontext.read(
+                said, self._guest.budget, encoding=encoding, errors="surrogatepass"
+            )
+        except (ValueError, RecursionError):
+            return None
 
     def _run(self, stdin: str) -> bytes:
         # An instance lives as long as its store: a new one each time, or memory would pile up.
@@ -92,5 +103,5 @@ class Programs:
     def restore(self, image: bytes) -> None:
         """The inverse of `image`. Raises ValueError."""
         limit = self._files.limit
-        self._files = Files.load(image)
+        self._files = Files.load(image, self._guest.budget)
         self._files.limit = limit

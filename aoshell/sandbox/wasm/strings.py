@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aoshell.sandbox.wasm.guest import Guest, GuestFault
+from aoshell.sandbox.wasm.guest import MAX_TEXT, Guest, GuestFault
 
 ALLOCATORS = ("malloc", "alloc", "allocate")
 _STRING_ID = 2  # AssemblyScript's class id of String
@@ -63,7 +63,7 @@ class Strings:
     def take(self, answer: Any, gives: list[str]) -> str:
         """The string that an answer is. Raises GuestFault where it can be none."""
         if self._is_pair(gives):
-            raw = self._guest.read(answer >> 32, answer & 0xFFFF_FFFF)
+            raw = self._read(answer >> 32, answer & 0xFFFF_FFFF, MAX_TEXT)
         elif gives != [self._pointer]:
             raise GuestFault(f"an answer of {', '.join(gives) or 'nothing'} is no string")
         elif self._objects:
@@ -99,4 +99,9 @@ class Strings:
         kind, size = (int.from_bytes(head[at : at + 4], "little") for at in (0, 4))
         if kind != _STRING_ID:
             raise GuestFault("an answer points to no String")
-        return self._guest.read(pointer, size).decode("utf-16-le", "replace")
+        return self._read(pointer, size, 2 * MAX_TEXT).decode("utf-16-le", "replace")
+
+    def _read(self, pointer: int, size: int, limit: int) -> bytes:
+        """A string of that many bytes, of which one more than `limit` tell that it is too large."""
+        self._guest.span(pointer, size)
+        return self._guest.read(pointer, min(size, limit + 1))

@@ -16,7 +16,7 @@ from typing import Any
 import wasmtime
 
 from aoshell.sandbox.wasm.answers import Exit
-from aoshell.sandbox.wasm.files import Files, Full
+from aoshell.sandbox.wasm.files import PIECE, Files, Full, cost
 from aoshell.sandbox.wasm.guest import Guest, GuestFault
 
 MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
@@ -60,6 +60,9 @@ class System:
         self.stdout = bytearray()
         device = Descriptor("", CHARACTER_DEVICE)
         self._open = {0: device, 1: device, 2: device, ROOT: Descriptor("/", DIRECTORY)}
+        # A path that is open outlives its file.
+        guest.budget.count("system", lambda: len(self.stdout) + self._open_paths)
+        self._open_paths = sum(cost(file.path) for file in self._open.values())  # bytes
 
     def give(self, item: wasmtime.ImportType) -> wasmtime.Func:
         """The host's function for an import. Raises GuestFault where there is none."""
@@ -144,53 +147,67 @@ class System:
 
     def _fd_write(self, fd: int, vectors: int, count: int, result: int) -> None:
         file = self._descriptor(fd)
-        parts = [self._guest.read(*vector) for vector in self._vectors(vectors, count)]
-        data = b"".join(parts)
+        parts, size = self._spans(vectors, count)
         if file.kind == CHARACTER_DEVICE:
-            self._print(fd, data)
+            self._print(fd, parts, size)
         else:
             end = len(self._content(file))
             at = end if file.append else file.offset
-            self._store(file, at, data)
-            file.offset = at + len(data)
-        self._guest.put_word(result, len(data))
+            self._store(file, at, parts, size)
+            file.offset = at + size
+        self._guest.put_word(result, size)
 
-    def _print(self, fd: int, data: bytes) -> None:
+    def _spans(self, vectors: int, count: int) -> tuple[list[tuple[int, int]], int]:
+        """Parts of memory that are to be written, and their bytes together. Raises GuestFault."""
+        parts = self._vectors(vectors, count)
+        for pointer, length in parts:
+            self._guest.span(pointer, length)
+        return parts, sum(length for _pointer, length in parts)
+
+    def _print(self, fd: int, parts: list[tuple[int, int]], size: int) -> None:
         if fd == 1:
-            if len(self.stdout) + len(data) > MAX_OUTPUT:
+            if len(self.stdout) + size > MAX_OUTPUT:
                 raise GuestFault(f"it prints more than {MAX_OUTPUT >> 20} MB")
-            self.stdout += data
+            self.stdout += self._guest.gather(parts, 0, size)
         elif fd == 0:
             raise Errno(BADF)
-        if data:
-            self._guest.emit(data.decode("latin-1"))
+        self._guest.printed(parts)
 
     def _fd_pwrite(self, fd: int, vectors: int, count: int, offset: int, result: int) -> None:
         file = self._descriptor(fd, REGULAR)
-        data = b"".join(self._guest.read(*vector) for vector in self._vectors(vectors, count))
-        self._store(file, offset, data)
-        self._guest.put_word(result, len(data))
+        parts, size = self._spans(vectors, count)
+        self._store(file, offset, parts, size)
+        self._guest.put_word(result, size)
 
     def _fd_read(self, fd: int, vectors: int, count: int, result: int) -> None:
         file = self._descriptor(fd)
         source = self._stdin if fd == 0 else self._content(file)
         wanted = sum(length for _pointer, length in self._vectors(vectors, count))
-        end = file.offset + min(wanted, self._guest.size)
-        read = self._fill(vectors, count, bytes(source[file.offset : end]))
+        size = min(wanted, self._guest.size)
+        read = self._fill(vectors, count, source, file.offset, size)
         file.offset += read
         self._guest.put_word(result, read)
 
     def _fd_pread(self, fd: int, vectors: int, count: int, offset: int, result: int) -> None:
         content = self._content(self._descriptor(fd, REGULAR))
-        data = bytes(content[offset : offset + MAX_OUTPUT]) if offset >= 0 else b""
-        self._guest.put_word(result, self._fill(vectors, count, data))
+        size = MAX_OUTPUT if offset >= 0 else 0
+        self._guest.put_word(result, self._fill(vectors, count, content, offset, size))
 
-    def _fill(self, vectors: int, count: int, data: bytes) -> int:
+    def _fill(
+        self, vectors: int, count: int, source: bytes | bytearray, start: int, size: int
+    ) -> int:
+        """Fill parts of memory, with `size` bytes of a file at the most; how many it were."""
         read = 0
-        for pointer, length in self._vectors(vectors, count):
-            part = data[read : read + length]
-            self._guest.write(pointer, part)
-            read += len(part)
+        with memoryview(source) as view:
+            data = view[start : start + size]
+            for pointer, length in self._vectors(vectors, count):
+                part = data[read : read + length]
+                self._guest.span(pointer, len(part))
+                for at in range(0, len(part), PIECE):
+                    self._guest.write(pointer + at, bytes(part[at : at + PIECE]))
+                read += len(part)
+                part.release()
+            data.release()
         return read
 
     def _content(self, file: Descriptor) -> bytearray:
@@ -203,13 +220,17 @@ class System:
             raise Errno(NOENT)
         return content
 
-    def _store(self, file: Descriptor, at: int, data: bytes) -> None:
+    def _store(self, file: Descriptor, at: int, parts: list[tuple[int, int]], size: int) -> None:
         content = self._content(file)
         if at < 0:
             raise Errno(INVAL)
-        if at + len(data) > len(content):
-            self._resize(file.path, at + len(data))
-        content[at : at + len(data)] = data
+        if at + size > len(content):
+            self._resize(file.path, at + size)
+        for pointer, length in parts:
+            for done in range(0, length, PIECE):
+                piece = self._guest.read(pointer + done, min(PIECE, length - done))
+                content[at : at + len(piece)] = piece
+                at += len(piece)
 
     def _resize(self, path: str, size: int) -> None:
         try:
@@ -231,13 +252,14 @@ class System:
         self._guest.put(result, self._descriptor(fd, REGULAR).offset, 8)
 
     def _fd_close(self, fd: int) -> None:
-        self._descriptor(fd)
+        self._open_paths -= cost(self._descriptor(fd).path)
         del self._open[fd]
 
     def _fd_renumber(self, fd: int, to: int) -> None:
-        self._descriptor(to)
+        replaced = self._descriptor(to)
         self._open[to] = self._descriptor(fd)
         if to != fd:
+            self._open_paths -= cost(replaced.path)
             del self._open[fd]
 
     def _fd_sync(self, fd: int) -> None:
@@ -300,14 +322,14 @@ class System:
 
     def _fd_readdir(self, fd: int, buffer: int, size: int, cookie: int, result: int) -> None:
         folder = self._descriptor(fd, DIRECTORY).path
-        size, entries = max(size, 0), b""
+        size, entries = max(size, 0), bytearray()
         for number, name in enumerate(self._files.children(folder), 1):
             if number > cookie and len(entries) < size:
                 path = Files.resolve(folder, name)
                 kind = DIRECTORY if path in self._files.folders else REGULAR
                 raw = name.encode()
                 entries += struct.pack("<QQIB3x", number, 0, len(raw), kind) + raw
-        self._guest.write(buffer, entries[:size])
+        self._guest.write(buffer, bytes(entries[:size]))
         self._guest.put_word(result, min(len(entries), size))
 
     # Paths --------------------------------------------------------------------------------------
@@ -335,6 +357,8 @@ class System:
         number = next(n for n in range(4, 1 << 20) if n not in self._open)
         if number > 1024:
             raise Errno(NOSPC)
+        self._guest.budget.check(cost(path))
+        self._open_paths += cost(path)
         self._open[number] = opened
         self._guest.put(result, number, 4)
 
@@ -371,11 +395,11 @@ class System:
             raise Errno(NOTDIR if path in self._files.contents else NOENT)
         if path == "/" or self._files.children(path):
             raise Errno(NOTEMPTY)
-        self._files.folders.remove(path)
+        self._files.remove_folder(path)
 
     def _path_unlink_file(self, fd: int, pointer: int, length: int) -> None:
         path = self._path(fd, pointer, length)
-        if self._files.contents.pop(path, None) is None:
+        if not self._files.remove(path):
             raise Errno(ISDIR if path in self._files.folders else NOENT)
 
     def _path_rename(

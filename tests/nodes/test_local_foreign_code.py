@@ -1,0 +1,130 @@
+"""Processes that come from elsewhere, with code or a log that nobody vouches for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from base64 import b64encode
+
+import pytest
+from local_home import in_loop, opened
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Limits
+from aoshell.nodes.local import transfer
+from aoshell.sandbox import environment
+
+SHORT = Limits(seconds=0.2, memory=64 << 20)
+LOOP = "while true do end"
+EAT = "local t = {} for i = 1, 1e9 do t[i] = i .. ('x'):rep(1000) end"
+
+
+def records_of(data: bytes) -> list[dict]:
+    return [json.loads(line) for line in zlib.decompress(data[len(transfer.MAGIC) :]).splitlines()]
+
+
+def packed(records: list[dict]) -> bytes:
+    lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    return transfer.MAGIC + zlib.compress(lines)
+
+
+def with_environment(data: bytes, changes: dict[str, str]) -> bytes:
+    """An exported process whose environment has other modules in it."""
+    code = environment.pack(environment.sources() | changes)
+    mine = environment.module_id(code)
+    records = records_of(data)
+    process = records[0]["process"]
+    process["module"] = process["environment"] = mine
+    module = {"module": [mine, "environment", b64encode(code).decode()]}
+    return packed([records[0], module, *(r for r in records if "message" in r)])
+
+
+async def exported(opening, *lines: str) -> bytes:
+    """A process as a file, which has run some lines."""
+    async with opening() as local:
+        pid = await local.spawn(name="traveller")
+        for line in lines:
+            await local.eval(pid, line)
+        return await local.node.export(pid)
+
+
+async def refused(opening, data: bytes, why: str) -> None:
+    """The process does not compute, and says why; the node and its other processes go on."""
+    async with opening(SHORT) as local:
+        pid = (await local.node.restore(data)).id
+        other = await local.spawn(name="other")
+        answer = asyncio.ensure_future(local.value(pid, "1 + 1"))
+        assert await local.value(other, "20 + 2") == "22"
+        with pytest.raises(AoError) as told:
+            await answer
+        assert f"process traveller: {why}" in told.value.what
+        assert ".limits" in told.value.what and ".delete" in told.value.what
+        entry = local.engine.store.last_computed(local.node._row(pid).number)
+        assert entry[0].slot < await local.node.slots(pid) - 1  # the message has no outcome
+        assert await local.value(other, "20 + 2") == "22"
+        await local.node.delete(pid)
+        assert await local.value(other, "20 + 2") == "22"
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (LOOP, "its code does not load: it took more than 2 s of processor time"),
+        (EAT, "its code does not load within 64 MB"),
+        ("error('not like this')", "its code does not load: "),
+        ("local s = ('x'):rep(1200) s:find('.-.-.-.-.-b')", "its code does not load: it took"),
+    ],
+)
+@in_loop
+async def test_code_that_does_not_load_is_told(opening, tmp_path, wallet, source, why):
+    data = await exported(lambda: opened(tmp_path / "elsewhere", wallet))
+    await refused(opening, with_environment(data, {".process": source}), why)
+
+
+@in_loop
+async def test_code_that_loops_over_a_failure_is_told(opening, tmp_path, wallet):
+    data = await exported(lambda: opened(tmp_path / "elsewhere", wallet), "error('x')")
+    source = environment.sources()[".process"]
+    code = f"local made = (function(...) {source}\nend)(...)\nmade.failed = function() {LOOP} end "
+    data = with_environment(data, {".process": code + "return made"})
+    await refused(opening, data, "its log cannot be computed again: it took more than 2 s")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (LOOP, "its log cannot be computed again: it took more than 2 s of processor time"),
+        (f"{EAT} x = t", "its log cannot be computed again within 128 MB"),
+    ],
+)
+@in_loop
+async def test_a_log_that_was_never_computed_so_is_told(opening, tmp_path, wallet, line, why):
+    """A file may say of any message that it went well."""
+    data = await exported(lambda: opened(tmp_path / "elsewhere", wallet), "x = 1")
+    records = records_of(data)
+    message = records[-1]["message"]
+    body = json.loads(message["body"])
+    body[4] = line
+    message["body"], message["signed"] = json.dumps(body), None
+    await refused(opening, packed(records), why)
+
+
+@in_loop
+async def test_control_code_that_loads_does(opening, tmp_path, wallet):
+    data = await exported(lambda: opened(tmp_path / "elsewhere", wallet), "x = 20", "error('x')")
+    source = "-- another comment\n" + environment.sources()[".process"]
+    async with opening(SHORT) as local:
+        restored = await local.node.restore(with_environment(data, {".process": source}))
+        assert await local.value(restored.id, "x + 2 .. ' ' .. #Errors") == "22 1"
+
+
+@pytest.mark.parametrize("name", ["loops", "eats"])
+@in_loop
+async def test_the_files_of_the_shared_cases(opening, shared, name):
+    data = (shared / f"cases/hostile/environment-{name}.process").read_bytes()
+    async with opening(SHORT) as local:
+        pid = (await local.node.restore(data)).id
+        with pytest.raises(AoError, match="its code does not load"):
+            await local.value(pid, "1 + 1")
+        assert await local.value(await local.spawn(), "1 + 1") == "2"

@@ -1,0 +1,118 @@
+"""What a message comes to follows from what it did, and not from what else the machine does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from local_home import in_loop
+
+from aoshell.nodes.base import Limits
+from aoshell.protocol.message import Message
+from aoshell.sandbox import stillness
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+BUSY = "import time\nend = time.monotonic() + 20\nwhile time.monotonic() < end: pass"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Few looks are enough to call a worker still."""
+    monkeypatch.setattr(stillness, "QUIET", 1)
+    monkeypatch.setattr(stillness, "STILL", 1)
+
+
+@pytest.fixture
+def load():
+    """Two busy processes for each processor, for a while at the most."""
+    count = 2 * (os.cpu_count() or 1)
+    busy = [subprocess.Popen([sys.executable, "-S", "-c", BUSY]) for _ in range(count)]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
+
+
+async def stopped(local, whole: bool) -> None:
+    """Stop the worker of a process that computes, or the fork that does."""
+    (worker,) = local.workers()
+    await asyncio.sleep(0.1)  # it computes now, in a fork
+    with contextlib.suppress(ProcessLookupError):
+        if whole:
+            os.killpg(worker.group, signal.SIGSTOP)
+        else:
+            os.kill(worker.pid, signal.SIGSTOP)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("whole", [True, False])
+@in_loop
+async def test_a_worker_that_is_stopped_is_started_anew_and_its_message_computed(opening, whole):
+    async with opening(Limits(seconds=60)) as local:
+        pid = await local.spawn()
+        await local.eval(pid, "X = 1")
+        events = local.node.subscribe()
+        line = await local.post(pid, "for i = 1, 2e8 do end X = X + 1 return X", Action="Eval")
+        await stopped(local, whole)
+        result = await local.node.result(pid, line.slot)
+        assert (result.outcome, result.output) == ("ok", "2")
+        told = [event.detail async for event in drained(events) if event.kind == "notice"]
+        assert any("neither answers nor computes" in text for text in told)
+        assert await local.node.verify_log(pid) == []
+
+
+async def drained(events):
+    with contextlib.suppress(TimeoutError):
+        while True:
+            yield await asyncio.wait_for(anext(events), 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+@in_loop
+async def test_a_stopped_worker_under_a_dry_run_is_started_anew(opening):
+    async with opening(Limits(seconds=60)) as local:
+        pid = await local.spawn()
+        owner = local.wallet.address
+        code = b"for i = 1, 1e8 do end return 'dry'"
+        action = local.item(pid, Action="Eval").tags
+        dry = Message(id="", owner=owner, from_=owner, target=pid, tags=action, data=code)
+        answer = asyncio.ensure_future(local.node.dryrun(pid, dry))
+        await asyncio.sleep(0.1)
+        (worker,) = local.workers()
+        os.killpg(worker.group, signal.SIGSTOP)
+        assert (await answer).output == "dry"
+
+
+@in_loop
+async def test_the_clock_on_the_wall_ends_nothing(opening):
+    """As on a machine on which a message waits for hours for the processor."""
+    async with opening(Limits(seconds=60)) as local:
+        pid = await local.spawn()
+        line = await local.post(pid, "for i = 1, 5e7 do end return 'done'", Action="Eval")
+        (live,) = local.engine.computer._live.values()
+        for hours in range(1, 5):
+            live.watch(time.monotonic() + 3600 * hours)
+            await asyncio.sleep(0.05)
+        result = await local.node.result(pid, line.slot)
+        assert (result.outcome, result.output) == ("ok", "done")
+
+
+@pytest.mark.usefixtures("impatient", "load")
+@in_loop
+async def test_outcomes_under_load_are_those_without(opening):
+    async with opening(Limits(seconds=0.5, memory=64 << 20)) as local:
+        pid = await local.spawn()
+        for line, outcome in (
+            ("return 1 + 1", "ok"),
+            ("local s = 'x' while true do s = s .. s end", "memory"),
+            ("while true do end", "time"),
+            ("error('x')", "error"),
+        ) * 2:
+            assert (await local.eval(pid, line)).outcome == outcome
+        assert await local.node.verify_log(pid) == []

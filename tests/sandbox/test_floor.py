@@ -1,0 +1,147 @@
+"""The floor under a worker's memory, where what is counted is not all there is."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sandbox_worker import Driven, driven
+
+from aoshell.sandbox import supervisor as supervising
+from aoshell.sandbox.fates import OUT_OF_MEMORY, fate
+from aoshell.sandbox.floor import LIFTED_LEAST, MARGIN
+from aoshell.sandbox.frames import HEADER, LARGE, Reader, encode, pieces
+from aoshell.sandbox.lua import SHARE
+from aoshell.sandbox.supervisor import Supervisor
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts on Linux only")
+MEMORY = 32 << 20
+# A worker that counts nothing: Lua may use what it likes.
+UNCOUNTED = """
+from aoshell.sandbox import lua
+lua.LuaRuntime.limit_memory = lambda self, size, *, judged=True: None
+"""
+# One whose Python holds what it is told.
+HOLDING = """
+from aoshell.sandbox import worker
+held = []
+class Printed(worker.Printed):
+    def line(self, text):
+        if text.isdigit():
+            held.append(bytearray(int(text) << 20))
+worker.Printed = Printed
+"""
+# One that cannot even answer.
+SPEECHLESS = """
+from aoshell.sandbox import worker
+def pieces(frame):
+    if "speechless" in frame:
+        raise MemoryError
+    return [worker.encode(frame)]
+worker.pieces = pieces
+"""
+
+
+Workers = Callable[[str], Supervisor]
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+    """Workers of a zygote whose program has some lines more."""
+    opened: list[Supervisor] = []
+
+    def workers(lines: str) -> Supervisor:
+        main = "from aoshell.sandbox.worker"
+        start = supervising.START.replace(main, lines + main)
+        monkeypatch.setattr(supervising, "START", start)
+        opened.append(Supervisor())
+        return opened[-1]
+
+    yield workers
+    for own in opened:
+        own.close()
+
+
+def floor_of(worker: Driven) -> tuple[int, int]:
+    """Soft and hard limit on the data of the fork that computes."""
+    limits = Path(f"/proc/{worker.worker.pid}/limits").read_text(encoding="ascii").splitlines()
+    (line,) = (line for line in limits if line.startswith("Max data size"))
+    soft, hard = line.split()[3:5]
+    return int(soft), int(hard)
+
+
+def test_a_worker_stands_on_its_floor(worker: Driven) -> None:
+    soft, hard = floor_of(worker)
+    least = int(SHARE * MEMORY) + MARGIN
+    assert least < soft < least + (128 << 20)
+    assert LIFTED_LEAST < hard < LIFTED_LEAST + MARGIN + (128 << 20)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "local t = {} for i = 1, 1e9 do t[i] = i .. ('x'):rep(100000) end",
+        "return #('x'):rep(1 << 30)",
+        "pcall(function() local t = {} for i = 1, 1e9 do t[i] = {} end end) return 'escaped'",
+    ],
+)
+def test_what_is_not_counted_costs_its_message(bomb: str, changed: Workers) -> None:
+    with driven(changed(UNCOUNTED), memory=MEMORY) as worker:
+        assert worker.eval("x = #('x'):rep(64 << 20) return x")[1] == "ok"  # control: uncounted
+        assert worker.eval(bomb)[1] == "memory"
+        assert worker.is_well()
+
+
+def test_what_python_holds_for_a_guest_costs_its_message(changed: Workers) -> None:
+    with driven(changed(HOLDING), memory=MEMORY) as worker:
+        assert worker.eval("print(64)")[1] == "ok"
+        # The print fails; what comes behind it may not, and finds nothing held.
+        worker.eval("print(2000)")
+        assert worker.is_well()
+
+
+def test_who_cannot_answer_for_want_of_memory_is_out_of_it(changed: Workers) -> None:
+    with driven(changed(SPEECHLESS), memory=MEMORY) as worker:
+        assert worker.eval("return 'speechless'")[:2] == ("promoted", "memory")
+        assert worker.is_well()
+
+
+def test_the_ways_in_which_a_fork_ends() -> None:
+    assert fate(0) == fate(3 << 8) == ""
+    assert fate(OUT_OF_MEMORY << 8) == "memory"
+    assert fate(signal.SIGPROF) == "time"
+    assert fate(signal.SIGSEGV) == "crash 11"
+    assert fate(signal.SIGABRT) == "crash 6"
+    assert fate(signal.SIGKILL) == fate(signal.SIGTERM) == fate(64) == "killed"
+
+
+LATIN = st.text(st.characters(max_codepoint=255), max_size=20)
+
+
+@given(st.lists(st.one_of(LATIN, st.integers(), st.booleans(), st.none()), min_size=1), st.data())
+def test_a_frame_in_pieces_is_the_frame(frame: list[object], data: st.DataObject) -> None:
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(frame)))
+        frame.insert(at, data.draw(LATIN.filter(bool)) * LARGE)
+    whole = b"".join(pieces(frame))
+    assert int.from_bytes(whole[:HEADER], "big") == len(whole) - HEADER
+    assert json.loads(whole[HEADER:].decode("latin-1")) == frame
+    reader = Reader()
+    reader.feed(whole)
+    assert reader.frame() == frame
+
+
+def test_a_small_frame_is_one_piece() -> None:
+    frame = ["done", 1, "text"]
+    assert list(pieces(frame)) == [encode(frame)]
+
+
+def test_a_result_of_control_characters_is_never_whole() -> None:
+    frame = ["\1" * (8 << 20), *["\1" * (LARGE - 1)] * 8]
+    assert max(map(len, pieces(frame))) <= 6 * 2 * LARGE + 1024
