@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from aoshell.errors import UsageError
 Span = str | int | float | timedelta
 """A time span: text ("1h", "90 minutes", "1d 12h"), seconds, or a timedelta."""
 
+BEGIN = 1_735_689_600_000  # 2025-01-01T00:00:00Z: what the clock of a test shows at first, ms
 STOPS = 10_000  # cron messages that one step forward may stop for
 
 _UNITS = {
@@ -59,7 +61,7 @@ def _parsed(text: str) -> float:
     return total
 
 
-def stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> list[int]:
+def stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> deque[int]:
     """The moments behind `now` and up to `end` at which cron messages are due.
 
     Args:
@@ -77,4 +79,4 @@ def stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> list[int]
                 hint="go forward in smaller steps",
             )
         moments.update(range(begin, end + 1, interval))
-    return sorted(moments)
+    return deque(sorted(moments))

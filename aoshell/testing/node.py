@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +39,9 @@ class Node:
         folder: where names of files start from.
     """
 
-    def __init__(self, local: LocalNode, address: str, folder: Path | None = None) -> None:
+    def __init__(
+        self, local: LocalNode, address: str, folder: Path | None, anchors: Iterator[bytes]
+    ) -> None:
         self.local = local
         self.address = address
         self.folder = folder
@@ -49,6 +49,7 @@ class Node:
         self.clock = Clock(self)
         self.sources: dict[str, str] = {}
         self._known: set[str] = set()
+        self._anchors = anchors
 
     # Processes --------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class Node:
             for entry in await process.entries():
                 sent = entry.result.messages if entry.result and entry.result.ok else ()
                 assigned = entry.message.assignment
-                at = assigned.timestamp if assigned else 0
+                at = assigned.order if assigned else 0
                 mails = (Mail.posted(process.id, item) for item in sent)
                 found += [(at, mail) for mail in mails if mail.target == identity.address]
         return [mail for _at, mail in sorted(found, key=lambda pair: pair[0])]
@@ -154,10 +155,9 @@ class Node:
     ) -> DataItem:
         self.knows(identity)
         body = raw(data) if isinstance(data, str) else data
-        # The anchor makes each one's id its own: signatures of the same text are the same.
         limits = self.local.limits.network
         named = (*envelope(kind), *tags)
-        return DataItem.sign(identity, target, named, body, os.urandom(32), limits=limits)
+        return DataItem.sign(identity, target, named, body, next(self._anchors), limits=limits)
 
 
 class Process:
@@ -326,14 +326,14 @@ class Process:
 
 
 class Clock:
-    """The time on a test's node. It begins as the machine's, and goes on with it."""
+    """The time on a test's node. It begins at `clock.BEGIN`, and stands but for `advance`."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     async def now(self) -> int:
         """Milliseconds since the Unix epoch."""
-        return time.time_ns() // 1_000_000 + await self._node.local.workbench.warp(0)
+        return self._node.local.time
 
     async def advance(self, span: Span) -> None:
         """Go forward, from one cron message that is due to the next, so that none is left out.
@@ -341,14 +341,18 @@ class Clock:
         Raises:
             UsageError: that is no span, or cron is due more than 10,000 times until then.
         """
-        begin = await self.now()
-        end = begin + milliseconds(span)
-        for moment in stops(await self._schedules(), begin, end):
-            await self._to(moment)
+        end = await self.now() + milliseconds(span)
+        schedules = await self._schedules()
+        moments = stops(schedules, await self.now(), end)
+        while moments:
+            await self._to(moments.popleft())
+            # A message may have made a process with a cron of its own.
+            if (found := await self._schedules()) != schedules:
+                schedules, moments = found, stops(found, await self.now(), end)
         await self._to(end)
 
     async def _to(self, moment: int) -> None:
-        await self._node.local.workbench.warp(max(0, moment - await self.now()))
+        await self._node.local.workbench.warp(moment - await self.now())
         await self._node.idle()
 
     async def _schedules(self) -> list[tuple[int, int]]:

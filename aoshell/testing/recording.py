@@ -38,13 +38,12 @@ def record(
     times is not compared where the test cannot know them.
 
     Args:
-        entries: of one or more processes, in the order in which they happened; messages without a
-            result are left out.
+        entries: of one or more processes; messages without a result are left out.
         name: of the test.
         sources: process id → file that it is made of; the others have aos alone.
     """
     writer = _Writer(dict(sources or {}))
-    entries = [entry for entry in entries if _is_root(entry)]
+    entries = sorted((entry for entry in entries if _is_root(entry)), key=_order)
     writer.people(entries)
     for entry in entries:
         writer.add(entry)
@@ -205,6 +204,10 @@ def _is_root(entry: Entry) -> bool:
     message, where = entry.message, entry.message.assignment
     computed = where is not None and not where.tick and entry.result is not None
     return computed and message.from_ == message.owner
+
+
+def _order(entry: Entry) -> int:
+    return entry.message.assignment.order if entry.message.assignment else 0
 
 
 def _slot(entry: Entry) -> int:

@@ -25,6 +25,7 @@ from aoshell.nodes.local.code import MachineCode
 from aoshell.nodes.local.compute import Computer
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.fetching import Fetch, Fetching
+from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.jobs import Cost
 from aoshell.nodes.local.loader import Loader
 from aoshell.nodes.local.modules import Modules
@@ -34,6 +35,7 @@ from aoshell.nodes.local.rows import FETCHING, HELD, LOST, Batch, Computed, Kept
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Damaged, Store
 from aoshell.nodes.local.ticking import Clock, Ticking
+from aoshell.nodes.local.turns import Turns
 from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
@@ -49,15 +51,20 @@ class Engine:
     """Owner of the store, the workers and the order of things. Runs on one event loop."""
 
     def __init__(
-        self, folder: Path, limits: Limits, supervisor: Supervisor, fetch: Fetch | None = None
+        self,
+        folder: Path,
+        limits: Limits,
+        supervisor: Supervisor,
+        fetch: Fetch | None = None,
+        fixed: Fixed | None = None,
     ) -> None:
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
         self.store = Store(folder)
-        self.clock = Clock(self.store)
+        self.clock = Clock(self.store, fixed.begin if fixed else None)
         self.modules = Modules(self.store, self.clock)
-        self.address = self.modules.node_address()
+        self.address = self.modules.node_address(fixed.key if fixed else None)
         self.scheduler = Scheduler(self.store, self.clock)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         self.events = Events()
@@ -65,6 +72,8 @@ class Engine:
         self.loader = Loader(self, self.modules, machine_code)
         self.roots = Roots(self.store.id_of)
         self.computer = Computer(self, self.loader, supervisor, self.store, self.checkpoints)
+        self._turns = Turns(self.computer.enqueue) if fixed else None
+        self._enqueue = self._turns.add if self._turns else self.computer.enqueue
         self.fetching = Fetching(self, fetch)
         self.ticking = Ticking(self, self.clock)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
@@ -262,7 +271,7 @@ class Engine:
         for logged, body in scheduled:
             if begin:
                 self.roots.begin(logged)
-            self.computer.enqueue(logged, body)
+            self._enqueue(logged, body)
 
     # Results ------------------------------------------------------------------------------------
 
@@ -288,6 +297,8 @@ class Engine:
         self._after += [partial(self.fetching.begin, item) for item in fetched]
         if "flush" not in self._timers:
             self._timers["flush"] = self.loop.call_soon(self.flush)
+        if self._turns:
+            self._turns.done(logged)
 
     def flush(self) -> None:
         """Write what workers have answered; then, and only then, go on with what follows."""
@@ -402,6 +413,8 @@ class Engine:
         """Forget everything that is not on disk; workers may have run ahead of it."""
         self.scheduler.forget()
         self.computer.drop_all()
+        if self._turns:
+            self._turns.clear()
         self._batch, self._ready, self._after = Batch(), [], []
         self._rows.clear()
         self._numbers.clear()
@@ -417,6 +430,8 @@ class Engine:
         pending = self.store.pending()
         mine = {logged.root for logged in pending if logged.process == process.number}
         self.roots.fail(_stuck(text), mine)
+        if self._turns:
+            self._turns.drop(process.number)
 
     def trouble(self, error: AoError) -> float | None:
         """The database could not be used. Seconds until another try, None where none helps."""

@@ -24,9 +24,11 @@ from aoshell.nodes.local import transfer, verify, wire
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
 from aoshell.nodes.local.fetching import Fetch
+from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.scheduler import height
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
@@ -72,12 +74,14 @@ class LocalNode:
         limits: Limits | None = None,
         supervisor: Supervisor | None = None,
         fetch: Fetch | None = None,
+        fixed: Fixed | None = None,
     ) -> LocalNode:
         """Open or make the node whose state is in `folder`, and go on where it stopped.
 
         Args:
             supervisor: one whose zygote has been started already, to save time.
             fetch: gives the module of an Arweave transaction, verified; None stays offline.
+            fixed: time and chance of a node that does the same each time; None takes the machine's.
 
         Raises:
             AoError: another shell holds the folder, or it cannot be used.
@@ -85,7 +89,7 @@ class LocalNode:
         supervisor = supervisor or Supervisor()
         supervisor.start()
         try:
-            engine = Engine(folder, limits or Limits(), supervisor, fetch)
+            engine = Engine(folder, limits or Limits(), supervisor, fetch, fixed)
         except BaseException:
             supervisor.close()
             raise
@@ -103,6 +107,11 @@ class LocalNode:
     @property
     def limits(self) -> Limits:
         return self._engine.limits
+
+    @property
+    def time(self) -> int:
+        """What its clock shows, milliseconds since the Unix epoch."""
+        return self._engine.clock()
 
     async def close(self) -> None:
         await self._engine.close()
@@ -150,7 +159,8 @@ class LocalNode:
         await self._engine.wait_for(row.number, self._engine.scheduler.head(row.number).slot)
         last = self._engine.store.last_computed(row.number)
         assert last is not None
-        placed = last[0]._replace(tick=0, id="")
+        at = max(last[0].timestamp, self.time)
+        placed = last[0]._replace(tick=0, id="", timestamp=at, height=height(at))
         body = wire.from_message(item)
         body[wire.TARGET] = body[wire.TARGET] or process
         message = message_frame(placed, body, read_only=True)

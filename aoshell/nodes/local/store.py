@@ -282,6 +282,10 @@ class Store:
         number = self._one("SELECT max(number) FROM processes")[0] or 0
         return seq, number
 
+    def newest(self) -> int:
+        """The time of the latest message, milliseconds since the Unix epoch; 0 without any."""
+        return self._one("SELECT max(timestamp) FROM log")[0] or 0
+
     def head(self, process: int) -> Logged | None:
         """The last scheduled message of a process."""
         row = self._one(
