@@ -18,9 +18,9 @@ from aoshell.errors import AoError, UsageError
 from aoshell.shell.options import Options
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import Entry
     from aoshell.profiles import Endpoints
     from aoshell.settings import Settings
+    from aoshell.shell.journal import Past, Recorded
     from aoshell.shell.render import Renderer
     from aoshell.shell.start import Start
 
@@ -237,11 +237,11 @@ def _start_of(options: Options) -> Start:
     )
 
 
-def _recorded(entries: Sequence[Entry]) -> str:
+def _recorded(past: Past) -> Recorded:
     """A session as a test; the room that writes those is imported when it is asked for."""
-    from aoshell.testing.recording import record
+    from aoshell.testing.recording import recorded
 
-    return record(entries)
+    return recorded(past)
 
 
 def _parsed(arguments: list[str]) -> Options:

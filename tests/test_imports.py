@@ -25,7 +25,7 @@ BELOW: dict[str, set[str]] = {
         *("errors", "protocol", "attest", "check", "blueprints", "sandbox", "settings"),
         *("configfile", "nodes"),
     },
-    "testing": {"errors", "protocol", "sandbox", "settings", "nodes", "shell"},
+    "testing": {"errors", "protocol", "blueprints", "sandbox", "settings", "nodes", "shell"},
     "backends": {"errors", "protocol", "sandbox", "settings", "profiles", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "settings", "profiles", "nodes", "shell", "testing", "backends"),

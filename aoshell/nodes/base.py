@@ -297,6 +297,10 @@ class LocalVerbs(Protocol):
     limits: Limits
 
     @property
+    def newest(self) -> int:
+        """The order of its newest message (`protocol.message.Assignment`)."""
+
+    @property
     def workbench(self) -> Workbench:
         """What is done to processes to try things out."""
 

@@ -43,6 +43,9 @@ _CALL = re.compile(
 )
 
 
+_BOUND = re.compile(rb'MyModule = "([\w-]{43})"\n')
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One line of the tree: a module, its file ("" when it is not local), what it requires."""
@@ -109,6 +112,17 @@ def bundle(path: Path) -> Bundle:
     walk.take(path.name, source, b"nil")
     *modules, main = walk.parts
     return Bundle(b"".join((_LOADER, *modules, b"return ", main)), tree, walk.files)
+
+
+def bound(source: bytes, module: str) -> bytes:
+    """The code by which `.load` evaluates a program that is kept as a module, too."""
+    return b"MyModule = %s\n%s" % (literal(module), source)
+
+
+def unbound(code: bytes) -> tuple[str, bytes] | None:
+    """The module and the program of what `bound` made, None for other code."""
+    found = _BOUND.match(code)
+    return (text(found[1]), code[found.end() :]) if found else None
 
 
 def unbundle(source: bytes) -> list[tuple[str, str, bytes]]:

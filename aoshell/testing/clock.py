@@ -1,4 +1,4 @@
-"""Virtual time: spans as people write them, and the way there."""
+"""Virtual time: the clock of a test's node, and spans as people write them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from aoshell.errors import UsageError
+from aoshell.nodes.local import cron
+
+if TYPE_CHECKING:
+    from aoshell.testing.node import Node
 
 Span = str | int | float | timedelta
 """A time span: text ("1h", "90 minutes", "1d 12h"), seconds, or a timedelta."""
@@ -37,6 +42,46 @@ _NAMES = {
 }
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)[\s-]*([a-z]+)[\s,]*")
 _LONGEST = 100 * _UNITS["y"]
+
+
+class Clock:
+    """The time on a test's node. It begins at `BEGIN`, and stands but for `advance`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def now(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return self._node.local.time
+
+    async def advance(self, span: Span) -> None:
+        """Go forward, from one cron message that is due to the next, so that none is left out.
+
+        Raises:
+            UsageError: that is no span, or cron is due more than 10,000 times until then.
+        """
+        end = await self.now() + milliseconds(span)
+        schedules = await self._schedules()
+        moments = stops(schedules, await self.now(), end)
+        while moments:
+            await self._to(moments.popleft())
+            # A message may have made a process with a cron of its own.
+            if (found := await self._schedules()) != schedules:
+                schedules, moments = found, stops(found, await self.now(), end)
+        await self._to(end)
+
+    async def _to(self, moment: int) -> None:
+        await self._node.local.workbench.warp(moment - await self.now())
+        await self._node.idle()
+
+    async def _schedules(self) -> list[tuple[int, int]]:
+        """When each cron schedule of the node began, and its interval."""
+        found = []
+        for info in await self._node.local.processes():
+            definition = (await self._node.local.schedule(info.id, 0, 0))[0]
+            flat = [text for tag in definition.tags for text in (tag.name, tag.value)]
+            found += [(item.due, item.interval) for item in cron.schedules(flat, info.created)]
+        return found
 
 
 def milliseconds(span: Span) -> int:

@@ -9,23 +9,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aoshell.blueprints import SHIPPED, path_of
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Undelivered, envelope
-from aoshell.nodes.local import cron
+from aoshell.nodes.local import transfer
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, Result, Tag, raw, tags_of
+from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
+from aoshell.shell.bundle import bound
 from aoshell.shell.errors_view import split_error
+from aoshell.shell.files import read
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, answer, tag_text, tags_from
-from aoshell.testing.clock import Span, milliseconds, stops
-from aoshell.testing.identity import Identity
+from aoshell.testing.clock import Clock
+from aoshell.testing.identity import OWNER, Identity
 from aoshell.testing.sources import Source, code
 
-OWNER = "owner"  # the identity that processes belong to where nobody else is named
-_ALL = 1 << 40
+EXPORT = 64 << 20  # bytes of an exported process
 _ENTRIES = 100_000  # of a process that are looked at
 _EVAL = Tag("Action", "Eval")
+
+
+Tags = Mapping[str, object] | Sequence[tuple[str, object]]
+"""Tags by name; as pairs, a name may come twice."""
 
 
 class Node:
@@ -60,8 +66,9 @@ class Node:
         *,
         name: str = "",
         as_: Identity | None = None,
+        module: str = "aos",
         data: str | bytes = b"",
-        tags: Mapping[str, object] | None = None,
+        tags: Tags | None = None,
         **named: object,
     ) -> Process:
         """A new process whose handlers are in `source`; without one it has aos alone.
@@ -69,6 +76,7 @@ class Node:
         Args:
             source: a file ("token.lua", "counter.wasm", a Path) or Lua source.
             as_: whom it belongs to, `owner` by default.
+            module: what it is made of where there is no source: an id, or a published name.
             data: its Data.
             tags, named: its tags; in keywords `_` stands for `-`: `Cron_Interval="5-minutes"`.
 
@@ -77,20 +85,20 @@ class Node:
         """
         program = code(source, self.folder)
         self.sources.update(program.files)
-        module = (await self.local.upload(program.data)).id if program.data else "aos"
+        made = (await self.local.upload(program.data)).id if program.data else module
         owner = as_ or self.owner
         head = [
-            ("Module", module),
+            ("Module", made),
             ("Authority", self.address),
             *([("Name", name)] if name else []),
         ]
         given = _tags(tags, named)
         item = self._signed(owner, "", "Process", (*tags_of(head), *given), data)
         await self.local.spawn(item, name)
-        made = await self.local.result(item.id, 0)
+        first = await self.local.result(item.id, 0)
         await self.idle()
-        if not made.ok:
-            what = split_error(made.error)[1] or made.outcome
+        if not first.ok:
+            what = split_error(first.error)[1] or first.outcome
             raise AoError(f"the process could not be made: {what}", stage="spawn")
         return Process(self, item.id, owner)
 
@@ -109,6 +117,38 @@ class Node:
         info = await self.local.workbench.mock(str(address), program.data, name)
         await self.idle()
         return Process(self, info.id, self.owner)
+
+    async def publish(self, source: Source, name: str = "") -> str:
+        """Keep code as a module, which processes can be spawned of by its id, and by a name.
+
+        Returns:
+            Its id, 43 characters base64url.
+
+        Raises:
+            AoError: the source cannot be read, or is no code.
+        """
+        program = code(source, self.folder)
+        self.sources.update(program.files)
+        return (await self.local.upload(program.data, name)).id
+
+    async def restore(
+        self, file: Path, names: Mapping[str, Identity] | None = None, owner: Identity | None = None
+    ) -> Process:
+        """Take in a process that `.export` wrote.
+
+        Args:
+            names: address → identity that is to stand for it in all that the process knows.
+            owner: who is to evaluate in it: its owner must be among them, or nobody does.
+
+        Raises:
+            AoError: it cannot be read, or is none; or the process is here already.
+        """
+        data = read((self.folder or Path()) / file, EXPORT)
+        stand = {address: str(identity) for address, identity in (names or {}).items()}
+        info = await self.local.restore(transfer.renamed(data, stand))
+        await self.idle()
+        known = {identity.address: identity for identity in (names or {}).values()}
+        return Process(self, info.id, owner or known.get(info.owner, self.owner))
 
     async def processes(self) -> list[Process]:
         """All processes, oldest first, those that processes have spawned included."""
@@ -186,7 +226,7 @@ class Process:
         data: str | bytes = b"",
         *,
         as_: Identity | None = None,
-        tags: Mapping[str, object] | None = None,
+        tags: Tags | None = None,
         **named: object,
     ) -> Answer:
         """Send a message; what it came to, once all that it caused is done.
@@ -215,6 +255,40 @@ class Process:
             raise EvalFailed(came_to.error or came_to.outcome)
         return came_to
 
+    async def load(self, source: Source) -> Answer:
+        """Evaluate a file, what it requires, and `MyModule = ID`, as `.load` does.
+
+        Raises:
+            AoError: the source cannot be read.
+            EvalFailed: it raised an error, or overran a limit.
+        """
+        program = code(source, self.node.folder)
+        self.node.sources.update(program.files)
+        module = await self.node.local.upload(program.data, "")
+        return await self.eval(text(bound(program.data, module.id)))
+
+    async def blueprint(self, name: str | Path) -> Answer:
+        """Evaluate a blueprint that comes with aoshell, or a file as one (`.load-blueprint`).
+
+        Raises:
+            AoError: there is none.
+            EvalFailed: it raised an error, or overran a limit.
+        """
+        file = name if isinstance(name, Path) else path_of(name, SHIPPED)
+        program = code(file, self.node.folder)
+        self.node.sources.update(program.files)
+        return await self.eval(text(program.data))
+
+    async def fork(self, slot: int | None = None, name: str = "") -> Process:
+        """A process with the state that this one has, now or behind a slot."""
+        twin = await self.node.local.workbench.fork(self.id, slot, name or f"fork of {self.id}")
+        return Process(self.node, twin.id, self.owner)
+
+    async def spawned(self) -> list[Process]:
+        """The processes that it has spawned, oldest first."""
+        found = reversed(await self.node.local.processes())
+        return [self.node.process(info.id) for info in found if info.owner == self.id]
+
     async def dryrun(
         self,
         /,
@@ -222,7 +296,7 @@ class Process:
         data: str | bytes = b"",
         *,
         as_: Identity | None = None,
-        tags: Mapping[str, object] | None = None,
+        tags: Tags | None = None,
         **named: object,
     ) -> Answer:
         """As `send`, but nothing changes, and what the process sends goes nowhere."""
@@ -325,46 +399,6 @@ class Process:
         return None
 
 
-class Clock:
-    """The time on a test's node. It begins at `clock.BEGIN`, and stands but for `advance`."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    async def now(self) -> int:
-        """Milliseconds since the Unix epoch."""
-        return self._node.local.time
-
-    async def advance(self, span: Span) -> None:
-        """Go forward, from one cron message that is due to the next, so that none is left out.
-
-        Raises:
-            UsageError: that is no span, or cron is due more than 10,000 times until then.
-        """
-        end = await self.now() + milliseconds(span)
-        schedules = await self._schedules()
-        moments = stops(schedules, await self.now(), end)
-        while moments:
-            await self._to(moments.popleft())
-            # A message may have made a process with a cron of its own.
-            if (found := await self._schedules()) != schedules:
-                schedules, moments = found, stops(found, await self.now(), end)
-        await self._to(end)
-
-    async def _to(self, moment: int) -> None:
-        await self._node.local.workbench.warp(moment - await self.now())
-        await self._node.idle()
-
-    async def _schedules(self) -> list[tuple[int, int]]:
-        """When each cron schedule of the node began, and its interval."""
-        found = []
-        for info in await self._node.local.processes():
-            definition = (await self._node.local.schedule(info.id, 0, 0))[0]
-            flat = [text for tag in definition.tags for text in (tag.name, tag.value)]
-            found += [(item.due, item.interval) for item in cron.schedules(flat, info.created)]
-        return found
-
-
 _INBOX = """(function()
   local found = {}
   for _, msg in ipairs(Inbox) do
@@ -384,6 +418,8 @@ def _unhandled(item: object) -> Mail:
     return Mail(str(sender), str(target), dict(tags), str(data), id=str(id))
 
 
-def _tags(tags: Mapping[str, object] | None, named: Mapping[str, object]) -> tuple[Tag, ...]:
-    given = {name: tag_text(value) for name, value in (tags or {}).items()} | tags_from(named)
-    return tags_of(given.items())
+def _tags(tags: Tags | None, named: Mapping[str, object]) -> tuple[Tag, ...]:
+    pairs = tags.items() if isinstance(tags, Mapping) else tags or ()
+    said = tags_from(named)
+    given = [(name, tag_text(value)) for name, value in pairs if name not in said]
+    return tags_of([*given, *said.items()])

@@ -113,6 +113,10 @@ class LocalNode:
         """What its clock shows, milliseconds since the Unix epoch."""
         return self._engine.clock()
 
+    @property
+    def newest(self) -> int:
+        return self._engine.scheduler.last_seq
+
     async def close(self) -> None:
         await self._engine.close()
 

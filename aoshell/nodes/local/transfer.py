@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aoshell.errors import AoError
@@ -53,6 +53,26 @@ def _result(computed: Computed | None) -> dict[str, Any] | None:
     return computed and computed._asdict() | {"body": computed.body.decode("latin-1")}
 
 
+def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
+    """An exported process in which other addresses stand for some; signatures fit no more.
+
+    Args:
+        names: address → the one that stands for it, both of 43 characters.
+
+    Raises:
+        AoError: it is no exported process.
+    """
+    if not data.startswith(MAGIC):
+        raise _no_export()
+    try:
+        content = zlib.decompress(data[len(MAGIC) :])
+    except zlib.error as error:
+        raise _damaged(error) from error
+    for old, new in names.items():
+        content = content.replace(old.encode(), new.encode())
+    return MAGIC + zlib.compress(content)
+
+
 def restore(engine: Engine, data: bytes) -> ProcessRow:
     """Take in what `export` wrote.
 
@@ -60,7 +80,7 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
         AoError: it is no such file, it is damaged, or the process is here already.
     """
     if not data.startswith(MAGIC):
-        raise AoError("this is no exported process", stage="import", hint="give a file of .export")
+        raise _no_export()
     try:
         lines = zlib.decompress(data[len(MAGIC) :]).splitlines()
         records = [json.loads(line) for line in lines]
@@ -69,11 +89,7 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
         entries = [_entry(record) for record in records if "message" in record]
         _check(row, entries)
     except (zlib.error, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise AoError(
-            f"the exported process is damaged: {error}",
-            stage="import",
-            hint="export it again; nothing was changed here",
-        ) from error
+        raise _damaged(error) from error
     if engine.process(row.id) is not None:
         raise AoError(
             f"process {row.id} is on this node already",
@@ -89,6 +105,18 @@ def restore(engine: Engine, data: bytes) -> ProcessRow:
     taken = batch(engine, row, entries)
     engine.take_in(taken)
     return taken.processes[0]
+
+
+def _no_export() -> AoError:
+    return AoError("this is no exported process", stage="import", hint="give a file of .export")
+
+
+def _damaged(error: Exception) -> AoError:
+    return AoError(
+        f"the exported process is damaged: {error}",
+        stage="import",
+        hint="export it again; nothing was changed here",
+    )
 
 
 # A file may come from anybody: what is not as `export` writes it must not get into the database.

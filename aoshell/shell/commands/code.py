@@ -7,8 +7,9 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
 from aoshell.protocol.message import text
-from aoshell.shell.bundle import Bundle, bundle, lines_of, literal, refuse_bad_syntax
+from aoshell.shell.bundle import Bundle, bound, bundle, lines_of, refuse_bad_syntax
 from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.processes import done
 from aoshell.shell.commands.remote import remote
 from aoshell.shell.files import path_of, read
 from aoshell.shell.outcome import Answer, Reply
@@ -40,7 +41,8 @@ async def load_file(session: Session, path: Path) -> Reply:
     code = program.source
     if "local" in session.node.capabilities:
         module = await session.node.upload(program.source, "")
-        code = b"MyModule = %s\n%s" % (literal(module.id), code)
+        session.journal.files[module.id] = path.absolute()
+        code = bound(code, module.id)
         value["module"] = module.id
     answer = await session.evaluate(text(code), program.files, shown="")
     if "module" in value:
@@ -78,6 +80,9 @@ async def publish(session: Session, rest: str) -> Reply:
     data = program.source if isinstance(program, Bundle) else program
     store = _made_public if session.remote else _stored_here
     module = await store(session, data, name.strip(), sure)
+    session.journal.files[module.id] = path.absolute()
+    if not session.remote:
+        done(session, "publish", source=module.id, name=module.name)
     value = {"id": module.id, "kind": module.kind, "name": module.name}
     tree = lines_of(program.tree) if isinstance(program, Bundle) and program.tree.children else ()
     return Reply(value, text=module.id, note="\n".join(tree))
