@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aoshell.shell.render import Renderer
     from aoshell.shell.start import Start
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FAILED, MISUSED = 1, 2
 FIRST_PROMPT = "aos> "
 
 
@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
     except AoError as error:
         return _failed(error)
     except KeyboardInterrupt:
+        from aoshell.interrupts import INTERRUPTED
+
         return INTERRUPTED
     except BrokenPipeError:
         return FAILED  # nobody reads any more
@@ -148,11 +150,10 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     prompt = prompt_text(known or FIRST_PROMPT, colour=_colour(sys.stdout.isatty()))
     with Terminal(prompt):
         backend.warm()
-        import asyncio
-
+        from aoshell.interrupts import run
         from aoshell.shell.prompt.interactive import interact
 
-        return asyncio.run(
+        return run(
             interact(
                 backend.prepared(_start_of(options), settings),
                 settings,
@@ -166,12 +167,11 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
     backend.warm()
-    import asyncio
-
+    from aoshell.interrupts import run
     from aoshell.shell.batch import run_batch
     from aoshell.shell.session import Patience
 
-    return asyncio.run(
+    return run(
         run_batch(
             backend.prepared(_start_of(options), settings),
             settings,
@@ -186,12 +186,11 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
 
 def _watch(options: Options, settings: Settings, backend: Backend) -> int:
     backend.warm()
-    import asyncio
-
+    from aoshell.interrupts import run
     from aoshell.shell.batch import run_watch
 
     start = backend.prepared(_start_of(options), settings)
-    return asyncio.run(run_watch(start, settings, backend.open, _renderer(options)))
+    return run(run_watch(start, settings, backend.open, _renderer(options)))
 
 
 def _renderer(options: Options) -> Renderer:

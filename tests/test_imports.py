@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 
 BELOW: dict[str, set[str]] = {
     "errors": set(),
+    "interrupts": set(),
     "protocol": {"errors"},
     "settings": {"errors", "protocol"},
     "configfile": {"errors"},
@@ -22,19 +23,56 @@ BELOW: dict[str, set[str]] = {
     "sandbox": {"errors", "protocol"},
     "nodes": {"errors", "protocol", "attest", "sandbox"},
     "shell": {
-        *("errors", "protocol", "attest", "check", "blueprints", "sandbox", "settings"),
+        *(
+            "errors",
+            "interrupts",
+            "protocol",
+            "attest",
+            "check",
+            "blueprints",
+            "sandbox",
+            "settings",
+        ),
         *("configfile", "nodes"),
     },
-    "testing": {"errors", "protocol", "blueprints", "sandbox", "settings", "nodes", "shell"},
-    "backends": {"errors", "protocol", "sandbox", "settings", "profiles", "nodes", "shell"},
+    "testing": {
+        "errors",
+        "interrupts",
+        "protocol",
+        "blueprints",
+        "sandbox",
+        "settings",
+        "nodes",
+        "shell",
+    },
+    "backends": {
+        "errors",
+        "interrupts",
+        "protocol",
+        "sandbox",
+        "settings",
+        "profiles",
+        "nodes",
+        "shell",
+    },
     "api": {
         *("errors", "protocol", "settings", "profiles", "nodes", "shell", "testing", "backends"),
     },
     "cli": {
-        *("errors", "protocol", "attest", "check", "settings", "profiles", "nodes", "shell"),
+        *(
+            "errors",
+            "interrupts",
+            "protocol",
+            "attest",
+            "check",
+            "settings",
+            "profiles",
+            "nodes",
+            "shell",
+        ),
         *("testing", "backends"),
     },
-    "__main__": {"cli"},
+    "entry": {"interrupts", "cli"},
 }
 
 
