@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
@@ -166,22 +166,25 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
-    backend.warm()
-    from aoshell.interrupts import run
-    from aoshell.shell.batch import run_batch
-    from aoshell.shell.session import Patience
+    from aoshell.shell.tty_lines import reading
 
-    return run(
-        run_batch(
-            backend.prepared(_start_of(options), settings),
-            settings,
-            backend.open,
-            _renderer(options),
-            options.script,
-            read_stdin=not options.runs,
-            patience=Patience.OWN if options.no_wait else Patience.SETTLED,
+    with nullcontext() if options.runs else reading(0) as given:
+        backend.warm()
+        from aoshell.interrupts import run
+        from aoshell.shell.batch import run_batch
+        from aoshell.shell.session import Patience
+
+        return run(
+            run_batch(
+                backend.prepared(_start_of(options), settings),
+                settings,
+                backend.open,
+                _renderer(options),
+                options.script,
+                reading=given,
+                patience=Patience.OWN if options.no_wait else Patience.SETTLED,
+            )
         )
-    )
 
 
 def _watch(options: Options, settings: Settings, backend: Backend) -> int:

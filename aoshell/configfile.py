@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError
+from aoshell.texts import unmarked
 
 KEYS = ("profile", "profiles", "shell")  # what may stand at its top
 
@@ -29,6 +30,7 @@ def parsed(path: Path) -> dict[str, Any]:
         return {}
     import tomllib
 
+    content = unmarked(content, path, "config")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -48,7 +50,7 @@ def line_of(path: Path, table: str, key: str) -> int:
     TOML's reader keeps no places, and a file may spell a key in ways that are not looked for here.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return 0
     now, wanted = "", f"{table}.{key}".strip(".")

@@ -10,12 +10,14 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 
+LOWEST = {"errors", "interrupts", "texts", "protocol"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "interrupts": set(),
+    "texts": {"errors"},
     "protocol": {"errors"},
     "settings": {"errors", "protocol"},
-    "configfile": {"errors"},
+    "configfile": {"errors", "texts"},
     "profiles": {"errors", "configfile"},
     "attest": {"errors", "protocol"},
     "check": {"errors", "protocol"},
@@ -23,54 +25,16 @@ BELOW: dict[str, set[str]] = {
     "sandbox": {"errors", "protocol"},
     "nodes": {"errors", "protocol", "attest", "sandbox"},
     "shell": {
-        *(
-            "errors",
-            "interrupts",
-            "protocol",
-            "attest",
-            "check",
-            "blueprints",
-            "sandbox",
-            "settings",
-        ),
-        *("configfile", "nodes"),
+        *(*LOWEST, "attest", "check", "blueprints", "sandbox", "settings", "configfile", "nodes"),
     },
-    "testing": {
-        "errors",
-        "interrupts",
-        "protocol",
-        "blueprints",
-        "sandbox",
-        "settings",
-        "nodes",
-        "shell",
-    },
-    "backends": {
-        "errors",
-        "interrupts",
-        "protocol",
-        "sandbox",
-        "settings",
-        "profiles",
-        "nodes",
-        "shell",
-    },
+    "testing": {*LOWEST, "blueprints", "sandbox", "settings", "nodes", "shell"},
+    "backends": {*LOWEST, "sandbox", "settings", "profiles", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "settings", "profiles", "nodes", "shell", "testing", "backends"),
     },
     "cli": {
-        *(
-            "errors",
-            "interrupts",
-            "protocol",
-            "attest",
-            "check",
-            "settings",
-            "profiles",
-            "nodes",
-            "shell",
-        ),
-        *("testing", "backends"),
+        *(*LOWEST, "attest", "check", "settings", "profiles", "nodes", "shell", "testing"),
+        "backends",
     },
     "entry": {"interrupts", "cli"},
 }

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.files import read
+from aoshell.shell.files import read_text
 from aoshell.shell.lua import required, syntax_error
 
 # `require` of Lua: what the file returns, else what it put into package.loaded itself, else true.
@@ -89,7 +89,7 @@ class _Walk:
         if name in self.seen:
             return Node(name, shown)
         self.seen.add(name)
-        source = read(path)
+        source = read_text(path)
         node = Node(name, shown, self.children(text(source)))
         self.take(shown, source, b'"%s"' % raw(name))
         return node
@@ -107,7 +107,7 @@ def bundle(path: Path) -> Bundle:
         AoError: stage "load", when a file cannot be read.
     """
     walk = _Walk(path.parent)
-    source = read(path)
+    source = read_text(path)
     tree = Node(path.name, path.name, walk.children(text(source)))
     walk.take(path.name, source, b"nil")
     *modules, main = walk.parts
@@ -167,8 +167,7 @@ def quote(source: bytes) -> bytes:
 
 
 def _plain(source: bytes) -> bytes:
-    """As Lua reads files: without a byte order mark, a first line `#!…` a comment."""
-    source = source.removeprefix(b"\xef\xbb\xbf")
+    """As Lua reads files: a first line `#!…` is a comment."""
     return b"--" + source if source.startswith(b"#") else source
 
 

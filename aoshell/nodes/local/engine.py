@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
 
+WALLETS = "wallets"  # in the table of facts: addresses of the shell's identities
 PAUSED = "paused"  # in the table of facts: ids of processes with a queue
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
 IDLE = 0.0005  # seconds between two looks whether nothing is left
@@ -80,7 +81,7 @@ class Engine:
         self.paused: frozenset[str] = frozenset(json.loads(self.store.meta(PAUSED) or "[]"))
         self._rows: dict[int, ProcessRow] = {}
         self._numbers: dict[str, int] = {}
-        self._wallets: set[str] = set()
+        self._wallets: set[str] = set(json.loads(self.store.meta(WALLETS) or "[]"))
         # What is written by the next `flush`, and what follows it.
         self._batch = Batch()
         self._ready: list[tuple[Logged, Wire]] = []
@@ -200,6 +201,13 @@ class Engine:
     def is_paused(self, process: ProcessRow) -> bool:
         """Whether what others send to a process waits in a queue."""
         return process.id in self.paused
+
+    def know_wallets(self, addresses: Iterable[str]) -> None:
+        """Somebody here signs with these addresses, though nothing signed came yet."""
+        known = set(json.loads(self.store.meta(WALLETS) or "[]"))
+        if new := set(addresses) - known:
+            self.store.set_meta(WALLETS, json.dumps(sorted(known | new)))
+        self._wallets |= new
 
     def is_wallet(self, address: str) -> bool:
         """Whether somebody known here signs with that address."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -287,6 +287,9 @@ class LocalNode:
         )
 
     # Under the user's own hands ------------------------------------------------------------------
+
+    def knows(self, wallets: Iterable[str]) -> None:
+        self._engine.know_wallets(wallets)
 
     async def set_limits(self, limits: Limits) -> None:
         if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1 or limits.gas < 0:

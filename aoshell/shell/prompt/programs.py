@@ -18,6 +18,7 @@ from prompt_toolkit.application.run_in_terminal import in_terminal
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
+from aoshell.texts import unmarked
 
 
 async def edit(said: str) -> str:
@@ -40,7 +41,7 @@ async def edit(said: str) -> str:
                 stage="editor",
                 hint="nothing was evaluated; $EDITOR names another one",
             )
-        return text(path.read_bytes())
+        return text(unmarked(path.read_bytes(), "what was saved", "editor"))
     finally:
         path.unlink(missing_ok=True)
 
