@@ -23,7 +23,7 @@ from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, answer, tag_text, tags_from
-from aoshell.testing.recording import record
+from aoshell.testing.recording import recorded
 from aoshell.testing.stopping import stopped_with_us
 
 
@@ -226,7 +226,7 @@ def open(
         AoError: the node is none that is known; on entering, whatever stands in the way.
     """
     settings = Settings.find() if home is None else _settings(Path(home).absolute())
-    start = Start(process, module, wallet=str(wallet), named=True, record=record)
+    start = Start(process, module, wallet=str(wallet), named=True, record=recorded)
     if limits is not None:
         start = replace(start, limits=limits)
     return Opening(start, settings, _backend(node, settings, str(wallet)), _Front(said))

@@ -134,9 +134,9 @@ class RemoteBackend:
         return remote_node(self._endpoints, settings, key, self._verify)
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
-        import asyncio
+        from aoshell import interrupts
 
-        return asyncio.run(self._processes(settings, tell))
+        return interrupts.run(self._processes(settings, tell))
 
     async def _processes(
         self, settings: Settings, tell: Callable[[str], None]

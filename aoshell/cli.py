@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
@@ -19,13 +19,13 @@ from aoshell.scarcity import defect, refuse_too_little
 from aoshell.shell.options import Options
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import Entry
     from aoshell.profiles import Endpoints
     from aoshell.settings import Settings
+    from aoshell.shell.journal import Past, Recorded
     from aoshell.shell.render import Renderer
     from aoshell.shell.start import Start
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FAILED, MISUSED = 1, 2
 FIRST_PROMPT = "aos> "
 
 
@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
     except AoError as error:
         return _failed(error)
     except KeyboardInterrupt:
+        from aoshell.interrupts import INTERRUPTED
+
         return INTERRUPTED
     except BrokenPipeError:
         return FAILED  # nobody reads any more
@@ -149,11 +151,10 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     prompt = prompt_text(known or FIRST_PROMPT, colour=_colour(sys.stdout.isatty()))
     with Terminal(prompt):
         backend.warm()
-        import asyncio
-
+        from aoshell.interrupts import run
         from aoshell.shell.prompt.interactive import interact
 
-        return asyncio.run(
+        return run(
             interact(
                 backend.prepared(_start_of(options), settings),
                 settings,
@@ -166,33 +167,34 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
-    backend.warm()
-    import asyncio
+    from aoshell.shell.tty_lines import reading
 
-    from aoshell.shell.batch import run_batch
-    from aoshell.shell.session import Patience
+    with nullcontext() if options.runs else reading(0) as given:
+        backend.warm()
+        from aoshell.interrupts import run
+        from aoshell.shell.batch import run_batch
+        from aoshell.shell.session import Patience
 
-    return asyncio.run(
-        run_batch(
-            backend.prepared(_start_of(options), settings),
-            settings,
-            backend.open,
-            _renderer(options),
-            options.script,
-            read_stdin=not options.runs,
-            patience=Patience.OWN if options.no_wait else Patience.SETTLED,
+        return run(
+            run_batch(
+                backend.prepared(_start_of(options), settings),
+                settings,
+                backend.open,
+                _renderer(options),
+                options.script,
+                reading=given,
+                patience=Patience.OWN if options.no_wait else Patience.SETTLED,
+            )
         )
-    )
 
 
 def _watch(options: Options, settings: Settings, backend: Backend) -> int:
     backend.warm()
-    import asyncio
-
+    from aoshell.interrupts import run
     from aoshell.shell.batch import run_watch
 
     start = backend.prepared(_start_of(options), settings)
-    return asyncio.run(run_watch(start, settings, backend.open, _renderer(options)))
+    return run(run_watch(start, settings, backend.open, _renderer(options)))
 
 
 def _renderer(options: Options) -> Renderer:
@@ -238,11 +240,11 @@ def _start_of(options: Options) -> Start:
     )
 
 
-def _recorded(entries: Sequence[Entry]) -> str:
+def _recorded(past: Past) -> Recorded:
     """A session as a test; the room that writes those is imported when it is asked for."""
-    from aoshell.testing.recording import record
+    from aoshell.testing.recording import recorded
 
-    return record(entries)
+    return recorded(past)
 
 
 def _parsed(arguments: list[str]) -> Options:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aoshell.bounded import files
 from aoshell.errors import AoError
+from aoshell.texts import unmarked
 
 LARGEST = 1 << 20  # bytes
 KEYS = ("profile", "profiles", "shell")  # what may stand at its top
@@ -33,6 +34,7 @@ def parsed(path: Path) -> dict[str, Any]:
         return {}
     import tomllib
 
+    content = unmarked(content, path, "config")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -52,7 +54,7 @@ def line_of(path: Path, table: str, key: str) -> int:
     TOML's reader keeps no places, and a file may spell a key in ways that are not looked for here.
     """
     try:
-        lines = files.read(path, LARGEST).decode("utf-8").splitlines()
+        lines = files.read(path, LARGEST).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return 0
     now, wanted = "", f"{table}.{key}".strip(".")

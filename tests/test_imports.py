@@ -10,14 +10,17 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 
+LOWEST = {"errors", "interrupts", "texts", "scarcity", "bounded", "durable", "protocol"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "bounded": set(),
     "durable": set(),
+    "interrupts": set(),
     "scarcity": {"errors"},
+    "texts": {"errors"},
     "protocol": {"errors", "bounded"},
     "settings": {"errors", "bounded", "durable", "protocol"},
-    "configfile": {"errors", "bounded"},
+    "configfile": {"errors", "bounded", "texts"},
     "profiles": {"errors", "configfile"},
     "attest": {"errors", "bounded", "durable", "protocol"},
     "check": {"errors", "protocol"},
@@ -25,30 +28,18 @@ BELOW: dict[str, set[str]] = {
     "sandbox": {"errors", "bounded", "protocol"},
     "nodes": {"errors", "bounded", "durable", "protocol", "attest", "sandbox"},
     "shell": {
-        *(
-            "errors",
-            "scarcity",
-            "bounded",
-            "durable",
-            "protocol",
-            "attest",
-            "check",
-            "blueprints",
-            "sandbox",
-            "settings",
-        ),
-        *("configfile", "nodes"),
+        *(*LOWEST, "attest", "check", "blueprints", "sandbox", "settings", "configfile", "nodes"),
     },
-    "testing": {"errors", "bounded", "protocol", "sandbox", "settings", "nodes", "shell"},
-    "backends": {"errors", "protocol", "sandbox", "settings", "profiles", "nodes", "shell"},
+    "testing": {*LOWEST, "blueprints", "sandbox", "settings", "nodes", "shell"},
+    "backends": {*LOWEST, "sandbox", "settings", "profiles", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "settings", "profiles", "nodes", "shell", "testing", "backends"),
     },
     "cli": {
-        *("errors", "scarcity", "protocol", "attest", "check", "settings", "profiles", "nodes"),
-        *("shell", "testing", "backends"),
+        *(*LOWEST, "attest", "check", "settings", "profiles", "nodes", "shell", "testing"),
+        "backends",
     },
-    "__main__": {"cli"},
+    "entry": {"interrupts", "cli"},
 }
 
 

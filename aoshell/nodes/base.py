@@ -7,7 +7,7 @@ instead, and is absent from `Node.capabilities`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -297,8 +297,15 @@ class LocalVerbs(Protocol):
     limits: Limits
 
     @property
+    def newest(self) -> int:
+        """The order of its newest message (`protocol.message.Assignment`)."""
+
+    @property
     def workbench(self) -> Workbench:
         """What is done to processes to try things out."""
+
+    def knows(self, wallets: Iterable[str]) -> None:
+        """From now on, what is sent to these addresses counts as delivered: somebody has them."""
 
     async def set_limits(self, limits: Limits) -> None:
         """Change limits for every message from now on; raising `pushes` frees what was held."""

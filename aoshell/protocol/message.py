@@ -34,6 +34,7 @@ class Assignment:
         timestamp: milliseconds since the Unix epoch.
         block_height: Arweave block height, synthetic on the local node.
         hash_chain: base64url SHA-256 over the previous link and the message id.
+        order: its place among the messages of all processes of the node, 0 where that is not known.
     """
 
     process: str
@@ -42,6 +43,7 @@ class Assignment:
     timestamp: int
     block_height: int
     hash_chain: str
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)

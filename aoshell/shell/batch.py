@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
@@ -18,12 +17,15 @@ from aoshell.scarcity import defect
 from aoshell.settings import Settings
 from aoshell.shell.multiline import Assembler
 from aoshell.shell.outcome import Failure, Reply
-from aoshell.shell.render import Renderer, interrupted
+from aoshell.shell.render import Renderer, interrupted, not_run
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
+from aoshell.texts import unmarked
+
+Reading: TypeAlias = Callable[[], bytes]
+"""The next bytes of standard input, b"" at its end; it waits for them."""
 
 LONGEST = 64 << 20  # bytes of a line, or of the lines of one chunk
-_BLOCK = 65536
 _STOPPING = 5.0  # seconds
 _LOOKED_AT = 1.0  # seconds before the built-in node is asked what it is at
 
@@ -78,27 +80,32 @@ async def run_batch(
     renderer: Renderer,
     script: Sequence[str],
     *,
-    read_stdin: bool,
+    reading: Reading | None,
     patience: Patience,
 ) -> int:
-    """Run the script, then standard input. Returns the exit code.
+    """Run the script, then standard input, where that is to be read. Returns the exit code.
 
     Raises:
         AoError: the session could not be opened.
     """
-    front = BatchFront(renderer)
+    front, lines = BatchFront(renderer), Lines(script, reading)
     asyncio.get_running_loop().set_exception_handler(lambda _, what: renderer.error(_told(what)))
     try:
         session = await open_session(start, settings, open_node, front, patience)
         try:
-            return await run_lines(session, _all(script, read_stdin), renderer)
+            return await run_lines(session, aiter(lines), renderer)
         except asyncio.CancelledError:
             await _give_up(session, renderer)
             raise
         finally:
             await close_session(session)
+    except BrokenPipeError:  # nobody reads any more
+        lines.ahead = 0
+        raise
     finally:
         front.close()
+        if lines.ahead:
+            renderer.note(not_run(lines.ahead))
 
 
 async def run_watch(
@@ -166,34 +173,51 @@ async def _stopped(session: Session) -> None:
         await session.node.result(session.sent.process, session.sent.place)
 
 
-async def _all(script: Sequence[str], read_stdin: bool) -> AsyncIterator[str]:
-    for line in script:
-        yield line
-    if read_stdin:
-        async for line in from_stdin():
+class Lines:
+    """Chunks to run: the script, then those of standard input, complete ones and what is left.
+
+    Attributes:
+        ahead: lines that are here already and were not taken: of the script, and typed ahead.
+    """
+
+    def __init__(self, script: Sequence[str], reading: Reading | None) -> None:
+        self.ahead = len(script)
+        self._script = script
+        self._reading = reading
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for line in self._script:
+            self.ahead -= 1
             yield line
-
-
-async def from_stdin(fd: int = 0) -> AsyncIterator[str]:
-    """Chunks of standard input, complete ones and what is left at its end."""
-    assembler, rest = Assembler(), bytearray()
-    async for block in _blocks(fd):
-        first, *more = block.split(b"\n")
-        rest += first
-        for line in more:
-            if chunk := assembler.add(text(bytes(rest).removesuffix(b"\r"))):
+        if self._reading:
+            async for chunk in self._typed(self._reading):
                 yield chunk
-            rest = bytearray(line)
-        if len(rest) + assembler.size > LONGEST:
-            what = f"standard input has a line, or an open block, of more than {size(LONGEST)}"
-            raise AoError(what, stage="input", hint="nothing of it was sent; is it Lua at all?")
-    if rest and (chunk := assembler.add(text(bytes(rest)))):
-        yield chunk
-    if chunk := assembler.rest():
-        yield chunk
+
+    async def _typed(self, reading: Reading) -> AsyncIterator[str]:
+        assembler, rest, begun = Assembler(), bytearray(), False
+        async for block in _blocks(reading):
+            if not begun:
+                block, begun = unmarked(block, "standard input", "load"), True
+            first, *more = block.split(b"\n")
+            rest += first
+            lines = [bytes(rest), *more[:-1]] if more else []
+            self.ahead += sum(map(bool, map(bytes.strip, lines)))
+            for line in lines:
+                self.ahead -= bool(line.strip())
+                if chunk := assembler.add(text(line.removesuffix(b"\r"))):
+                    yield chunk
+            if more:
+                rest = bytearray(more[-1])
+            if len(rest) + assembler.size > LONGEST:
+                what = f"standard input has a line, or an open block, of more than {size(LONGEST)}"
+                raise AoError(what, stage="input", hint="nothing of it was sent; is it Lua at all?")
+        if rest and (chunk := assembler.add(text(bytes(rest)))):
+            yield chunk
+        if chunk := assembler.rest():
+            yield chunk
 
 
-async def _blocks(fd: int) -> AsyncIterator[bytes]:
+async def _blocks(reading: Reading) -> AsyncIterator[bytes]:
     """Blocks as they come, while the node goes on working.
 
     A thread of its own that nobody waits for: the loop's executor would keep the shell from ending
@@ -205,7 +229,7 @@ async def _blocks(fd: int) -> AsyncIterator[bytes]:
         block = b"?"
         while block:
             try:
-                block = os.read(fd, _BLOCK)
+                block = reading()
             except OSError:
                 block = b""
             put = blocks.put(block)

@@ -50,6 +50,7 @@ end
 
 _NAME = re.compile(rb'"([^"]*)"')
 _ESCAPE = re.compile(rb"\\(\d{3})")
+_BOUND = re.compile(rb'MyModule = "([\w-]{43})"\n')
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,17 @@ def _loader() -> bytes:
     """bundle.lua without its comments."""
     source = Path(__file__).with_name("bundle.lua").read_bytes()
     return re.sub(rb"^--.*\n|^\n", b"", source, flags=re.MULTILINE)
+
+
+def bound(source: bytes, module: str) -> bytes:
+    """The code by which `.load` evaluates a program that is kept as a module, too."""
+    return b"MyModule = %s\n%s" % (literal(module), source)
+
+
+def unbound(code: bytes) -> tuple[str, bytes] | None:
+    """The module and the program of what `bound` made, None for other code."""
+    found = _BOUND.match(code)
+    return (text(found[1]), code[found.end() :]) if found else None
 
 
 def unbundle(source: bytes) -> list[tuple[list[str], str, bytes]]:

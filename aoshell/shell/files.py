@@ -9,6 +9,7 @@ from aoshell import durable
 from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
+from aoshell.texts import unmarked
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a file that is read whole
 
@@ -35,6 +36,11 @@ def read(path: Path, largest: int = _LARGEST) -> bytes:
     except (OSError, ValueError) as error:
         what = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
     raise AoError(what, stage="load", hint=f"paths start from {Path.cwd()}")
+
+
+def read_text(path: Path, largest: int = _LARGEST) -> bytes:
+    """As `read`, of a text, without a byte order mark (`texts.unmarked`)."""
+    return unmarked(read(path, largest), path, "load")
 
 
 def write_new(path: Path, data: bytes, stage: str) -> None:

@@ -314,6 +314,11 @@ def _message_value(message: Outgoing) -> dict[str, object]:
     }
 
 
+def not_run(lines: int) -> str:
+    """What is said of lines that were typed ahead, or stand in a script, when nobody runs them."""
+    return "1 line was not run" if lines == 1 else f"{lines} lines were not run"
+
+
 def interrupted(given_up: Interrupted) -> str:
     """How what was given up is picked up again."""
     receipt = given_up.receipt

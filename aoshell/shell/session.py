@@ -8,7 +8,7 @@ the result of the later slot that ends it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
-from aoshell.nodes.base import Entry, Node, ProcessInfo, Receipt, Signed, envelope
+from aoshell.nodes.base import Node, ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.errors_view import TYPED
 from aoshell.shell.feed import Feed, Line, short
 from aoshell.shell.identities import OWN, Identities
+from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome
 
@@ -33,8 +34,8 @@ EVAL = Tag("Action", "Eval")
 LAST_VALUE = Tag("Last-Value", "_")  # the global that keeps what a line came to
 UNKNOWN = ""  # the owner of a process that its node tells nothing of
 
-Recorder: TypeAlias = Callable[[Sequence[Entry]], str]
-"""Writes what happened, in order, as a test (`.record`)."""
+Recorder: TypeAlias = Callable[[Past], Recorded]
+"""Writes a session as a test (`.record`)."""
 
 
 class Patience(Enum):
@@ -83,6 +84,7 @@ class Session:
         turn: held by the line that runs; what runs behind the prompt waits for it.
         behind: what runs behind the prompt (`.watch`).
         visited: ids of the processes that lines and messages went to, in order.
+        journal: what no log tells.
         attested: what `.attest` found of a node last; None before the first.
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
         sent: what the last line scheduled; None while it has not.
@@ -119,6 +121,7 @@ class Session:
         self.turn = asyncio.Lock()
         self.behind: asyncio.Task[None] | None = None
         self.visited: dict[str, None] = {}
+        self.journal = Journal()
         self.attested: Trial | None = None
         self.attestation = ""
         self._following = asyncio.create_task(self.feed.follow())

@@ -106,7 +106,9 @@ async def _module(session: Session, reference: str) -> str:
     """The id of a module on the node that is built in."""
     file = Path(reference).expanduser()
     if file.is_file():
-        return (await session.node.upload(_program(session, file), "")).id
+        module = await session.node.upload(_program(session, file), "")
+        session.journal.files[module.id] = file.absolute()
+        return module.id
     return (await session.node.fetch(reference)).id
 
 

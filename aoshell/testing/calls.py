@@ -37,6 +37,12 @@ class Calls:
             "identity": self._identity,
             "spawn": self._spawn,
             "mock": self._mock,
+            "publish": self._publish,
+            "import": self._import,
+            "fork": self._fork,
+            "spawned": self._spawned,
+            "load": self._load,
+            "blueprint": self._blueprint,
             "send": self._send,
             "dryrun": self._dryrun,
             "get": self._get,
@@ -79,11 +85,41 @@ class Calls:
             self._source(asked),
             name=_text(asked, "name"),
             as_=owner,
+            module=_text(asked, "module") or "aos",
             data=_text(asked, "data"),
-            tags=dict(_pairs(asked)),
+            tags=_pairs(asked),
         )
-        self._owners[process.id] = owner
-        return {"id": process.id, "owner": owner.name}
+        return self._made(process)
+
+    def _made(self, process: Process) -> dict[str, str]:
+        self._owners[process.id] = process.owner
+        return {"id": process.id, "owner": process.owner.name}
+
+    async def _publish(self, asked: Asked) -> str:
+        return await self._node.publish(self._source(asked), _text(asked, "name"))
+
+    async def _import(self, asked: Asked) -> dict[str, str]:
+        found = asked.get("names")
+        pairs = _all_pairs(found)
+        names = {address: Identity(name) for address, name in pairs}
+        return self._made(await self._node.restore(self._found(_text(asked, "file")), names))
+
+    async def _fork(self, asked: Asked) -> dict[str, str]:
+        slot = asked.get("slot")
+        if slot is not None and type(slot) is not int:
+            raise UsageError("a slot is a number, from 0")
+        return self._made(await self._process(asked).fork(slot, _text(asked, "name")))
+
+    async def _spawned(self, asked: Asked) -> list[dict[str, str]]:
+        return [self._made(process) for process in await self._process(asked).spawned()]
+
+    async def _load(self, asked: Asked) -> str:
+        return (await self._process(asked).load(self._source(asked))).output
+
+    async def _blueprint(self, asked: Asked) -> str:
+        name = _text(asked, "file")
+        file = self._file(name) if "." in name else name
+        return (await self._process(asked).blueprint(file)).output
 
     async def _mock(self, asked: Asked) -> dict[str, str]:
         name = _text(asked, "name") or "mock"
@@ -91,12 +127,12 @@ class Calls:
         return {"id": process.id, "owner": self._node.owner.name}
 
     async def _send(self, asked: Asked) -> dict[str, Any]:
-        process, tags = self._process(asked), dict(_pairs(asked))
+        process, tags = self._process(asked), _pairs(asked)
         data = _text(asked, "data")
         return _told(await process.send(data=data, as_=self._by(asked), tags=tags))
 
     async def _dryrun(self, asked: Asked) -> dict[str, Any]:
-        process, tags = self._process(asked), dict(_pairs(asked))
+        process, tags = self._process(asked), _pairs(asked)
         data = _text(asked, "data")
         return _told(await process.dryrun(data=data, as_=self._by(asked), tags=tags))
 
@@ -147,16 +183,21 @@ class Calls:
         )
 
     def _file(self, name: str) -> Path:
+        """A file of code of the author's. Raises AoError."""
+        path = self._found(name)
+        if path.suffix not in _CODE:
+            raise AoError(f"{name} is no code", stage="load", hint="name a .lua or .wasm file")
+        if path.suffix == ".lua" and path.is_file():
+            refuse_parts_outside(path, self._roots)
+        return path
+
+    def _found(self, name: str) -> Path:
         """A file of the author's. Raises AoError."""
         try:
             path = (self._folder / name).resolve()
         except (OSError, ValueError) as error:
             raise AoError(f"{name!r} is no file", stage="load") from error
-        if path.suffix not in _CODE:
-            raise AoError(f"{name} is no code", stage="load", hint="name a .lua or .wasm file")
         refuse_outside(name, path, self._roots)
-        if path.suffix == ".lua" and path.is_file():
-            refuse_parts_outside(path, self._roots)
         return path
 
 
@@ -170,12 +211,15 @@ def _text(asked: Asked, name: str) -> str:
 
 
 def _pairs(asked: Asked) -> list[tuple[str, str]]:
-    found = asked.get("tags")
-    pairs = [tuple(pair) for pair in found] if isinstance(found, list) else []
+    return _all_pairs(asked.get("tags"))
+
+
+def _all_pairs(found: object) -> list[tuple[str, str]]:
+    pairs = found if isinstance(found, list) else []
     for pair in pairs:
-        if len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+        if not isinstance(pair, list) or list(map(type, pair)) != [str, str]:
             raise UsageError("tags are names and values, both text")
-    return pairs
+    return [(name, value) for name, value in pairs]
 
 
 def _told(answer: Answer) -> dict[str, Any]:

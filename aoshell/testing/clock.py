@@ -1,16 +1,23 @@
-"""Virtual time: spans as people write them, and the way there."""
+"""Virtual time: the clock of a test's node, and spans as people write them."""
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from aoshell.errors import UsageError
+from aoshell.nodes.local import cron
+
+if TYPE_CHECKING:
+    from aoshell.testing.node import Node
 
 Span = str | int | float | timedelta
 """A time span: text ("1h", "90 minutes", "1d 12h"), seconds, or a timedelta."""
 
+BEGIN = 1_735_689_600_000  # 2025-01-01T00:00:00Z: what the clock of a test shows at first, ms
 STOPS = 10_000  # cron messages that one step forward may stop for
 
 _UNITS = {
@@ -37,6 +44,46 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)[\s-]*([a-z]+)[\s,]*")
 _LONGEST = 100 * _UNITS["y"]
 
 
+class Clock:
+    """The time on a test's node. It begins at `BEGIN`, and stands but for `advance`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def now(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return self._node.local.time
+
+    async def advance(self, span: Span) -> None:
+        """Go forward, from one cron message that is due to the next, so that none is left out.
+
+        Raises:
+            UsageError: that is no span, or cron is due more than 10,000 times until then.
+        """
+        end = await self.now() + milliseconds(span)
+        schedules = await self._schedules()
+        moments = stops(schedules, await self.now(), end)
+        while moments:
+            await self._to(moments.popleft())
+            # A message may have made a process with a cron of its own.
+            if (found := await self._schedules()) != schedules:
+                schedules, moments = found, stops(found, await self.now(), end)
+        await self._to(end)
+
+    async def _to(self, moment: int) -> None:
+        await self._node.local.workbench.warp(moment - await self.now())
+        await self._node.idle()
+
+    async def _schedules(self) -> list[tuple[int, int]]:
+        """When each cron schedule of the node began, and its interval."""
+        found = []
+        for info in await self._node.local.processes():
+            definition = (await self._node.local.schedule(info.id, 0, 0))[0]
+            flat = [text for tag in definition.tags for text in (tag.name, tag.value)]
+            found += [(item.due, item.interval) for item in cron.schedules(flat, info.created)]
+        return found
+
+
 def milliseconds(span: Span) -> int:
     """A time span in milliseconds. Raises UsageError."""
     if isinstance(span, timedelta):
@@ -59,7 +106,7 @@ def _parsed(text: str) -> float:
     return total
 
 
-def stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> list[int]:
+def stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> deque[int]:
     """The moments behind `now` and up to `end` at which cron messages are due.
 
     Args:
@@ -77,4 +124,4 @@ def stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> list[int]
                 hint="go forward in smaller steps",
             )
         moments.update(range(begin, end + 1, interval))
-    return sorted(moments)
+    return deque(sorted(moments))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import io
 import json
 import os
@@ -14,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from aoshell import interrupts
 from aoshell.errors import UsageError
 from aoshell.shell.render import clean, writer
 from aoshell.testing.running import SECONDS, Failure, Outcome, Runner, find
@@ -46,9 +46,9 @@ def main(arguments: Sequence[str]) -> int:
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda said, *_: warn(f"{said}\n")
         try:
-            return asyncio.run(_run(files, given.k, given.timeout, report))
+            return interrupts.run(_run(files, given.k, given.timeout, report))
         except KeyboardInterrupt:
-            return 130
+            return interrupts.INTERRUPTED
 
 
 async def _run(files: list[Path], name: str, seconds: float, report: Report) -> int:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from aoshell.protocol.keys import KINDS, Signer
 
+OWNER = "owner"  # the identity that processes belong to where nobody else is named
 _ED25519 = 2  # its number in `protocol.keys`
 
 

@@ -5,30 +5,34 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aoshell.blueprints import SHIPPED, path_of
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Undelivered, envelope
-from aoshell.nodes.local import cron
+from aoshell.nodes.local import transfer
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, Result, Tag, raw, tags_of
+from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
+from aoshell.shell.bundle import bound
 from aoshell.shell.errors_view import split_error
+from aoshell.shell.files import read
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, answer, tag_text, tags_from
-from aoshell.testing.clock import Span, milliseconds, stops
-from aoshell.testing.identity import Identity
+from aoshell.testing.clock import Clock
+from aoshell.testing.identity import OWNER, Identity
 from aoshell.testing.sources import Source, code
 from aoshell.testing.stopping import stopped_with_us
 
-OWNER = "owner"  # the identity that processes belong to where nobody else is named
-_ALL = 1 << 40
+EXPORT = 64 << 20  # bytes of an exported process
 _ENTRIES = 100_000  # of a process that are looked at
 _EVAL = Tag("Action", "Eval")
+
+
+Tags = Mapping[str, object] | Sequence[tuple[str, object]]
+"""Tags by name; as pairs, a name may come twice."""
 
 
 class Node:
@@ -42,7 +46,9 @@ class Node:
         folder: where names of files start from.
     """
 
-    def __init__(self, local: LocalNode, address: str, folder: Path | None = None) -> None:
+    def __init__(
+        self, local: LocalNode, address: str, folder: Path | None, anchors: Iterator[bytes]
+    ) -> None:
         self.local = local
         self.address = address
         self.folder = folder
@@ -50,6 +56,7 @@ class Node:
         self.clock = Clock(self)
         self.sources: dict[str, str] = {}
         self._known: set[str] = set()
+        self._anchors = anchors
 
     # Processes --------------------------------------------------------------------------------
 
@@ -60,8 +67,9 @@ class Node:
         *,
         name: str = "",
         as_: Identity | None = None,
+        module: str = "aos",
         data: str | bytes = b"",
-        tags: Mapping[str, object] | None = None,
+        tags: Tags | None = None,
         **named: object,
     ) -> Process:
         """A new process whose handlers are in `source`; without one it has aos alone.
@@ -69,6 +77,7 @@ class Node:
         Args:
             source: a file ("token.lua", "counter.wasm", a Path) or Lua source.
             as_: whom it belongs to, `owner` by default.
+            module: what it is made of where there is no source: an id, or a published name.
             data: its Data.
             tags, named: its tags; in keywords `_` stands for `-`: `Cron_Interval="5-minutes"`.
 
@@ -77,20 +86,20 @@ class Node:
         """
         program = code(source, self.folder)
         self.sources.update(program.files)
-        module = (await self.local.upload(program.data)).id if program.data else "aos"
+        made = (await self.local.upload(program.data)).id if program.data else module
         owner = as_ or self.owner
         head = [
-            ("Module", module),
+            ("Module", made),
             ("Authority", self.address),
             *([("Name", name)] if name else []),
         ]
         given = _tags(tags, named)
         item = self._signed(owner, "", "Process", (*tags_of(head), *given), data)
         await self.local.spawn(item, name)
-        made = await self.local.result(item.id, 0)
+        first = await self.local.result(item.id, 0)
         await self.idle()
-        if not made.ok:
-            what = split_error(made.error)[1] or made.outcome
+        if not first.ok:
+            what = split_error(first.error)[1] or first.outcome
             raise AoError(f"the process could not be made: {what}", stage="spawn")
         return Process(self, item.id, owner)
 
@@ -110,6 +119,38 @@ class Node:
         await self.idle()
         return Process(self, info.id, self.owner)
 
+    async def publish(self, source: Source, name: str = "") -> str:
+        """Keep code as a module, which processes can be spawned of by its id, and by a name.
+
+        Returns:
+            Its id, 43 characters base64url.
+
+        Raises:
+            AoError: the source cannot be read, or is no code.
+        """
+        program = code(source, self.folder)
+        self.sources.update(program.files)
+        return (await self.local.upload(program.data, name)).id
+
+    async def restore(
+        self, file: Path, names: Mapping[str, Identity] | None = None, owner: Identity | None = None
+    ) -> Process:
+        """Take in a process that `.export` wrote.
+
+        Args:
+            names: address → identity that is to stand for it in all that the process knows.
+            owner: who is to evaluate in it: its owner must be among them, or nobody does.
+
+        Raises:
+            AoError: it cannot be read, or is none; or the process is here already.
+        """
+        data = read((self.folder or Path()) / file, EXPORT)
+        stand = {address: str(identity) for address, identity in (names or {}).items()}
+        info = await self.local.restore(transfer.renamed(data, stand))
+        await self.idle()
+        known = {identity.address: identity for identity in (names or {}).values()}
+        return Process(self, info.id, owner or known.get(info.owner, self.owner))
+
     async def processes(self) -> list[Process]:
         """All processes, oldest first, those that processes have spawned included."""
         return [self.process(info.id) for info in reversed(await self.local.processes())]
@@ -123,7 +164,7 @@ class Node:
             for entry in await process.entries():
                 sent = entry.result.messages if entry.result and entry.result.ok else ()
                 assigned = entry.message.assignment
-                at = assigned.timestamp if assigned else 0
+                at = assigned.order if assigned else 0
                 mails = (Mail.posted(process.id, item) for item in sent)
                 found += [(at, mail) for mail in mails if mail.target == identity.address]
         return [mail for _at, mail in sorted(found, key=lambda pair: pair[0])]
@@ -155,10 +196,9 @@ class Node:
     ) -> DataItem:
         self.knows(identity)
         body = raw(data) if isinstance(data, str) else data
-        # The anchor makes each one's id its own: signatures of the same text are the same.
         limits = self.local.limits.network
         named = (*envelope(kind), *tags)
-        return DataItem.sign(identity, target, named, body, os.urandom(32), limits=limits)
+        return DataItem.sign(identity, target, named, body, next(self._anchors), limits=limits)
 
 
 class Process:
@@ -187,7 +227,7 @@ class Process:
         data: str | bytes = b"",
         *,
         as_: Identity | None = None,
-        tags: Mapping[str, object] | None = None,
+        tags: Tags | None = None,
         **named: object,
     ) -> Answer:
         """Send a message; what it came to, once all that it caused is done.
@@ -219,6 +259,40 @@ class Process:
             raise EvalFailed(came_to.error or came_to.outcome)
         return came_to
 
+    async def load(self, source: Source) -> Answer:
+        """Evaluate a file, what it requires, and `MyModule = ID`, as `.load` does.
+
+        Raises:
+            AoError: the source cannot be read.
+            EvalFailed: it raised an error, or overran a limit.
+        """
+        program = code(source, self.node.folder)
+        self.node.sources.update(program.files)
+        module = await self.node.local.upload(program.data, "")
+        return await self.eval(text(bound(program.data, module.id)))
+
+    async def blueprint(self, name: str | Path) -> Answer:
+        """Evaluate a blueprint that comes with aoshell, or a file as one (`.load-blueprint`).
+
+        Raises:
+            AoError: there is none.
+            EvalFailed: it raised an error, or overran a limit.
+        """
+        file = name if isinstance(name, Path) else path_of(name, SHIPPED)
+        program = code(file, self.node.folder)
+        self.node.sources.update(program.files)
+        return await self.eval(text(program.data))
+
+    async def fork(self, slot: int | None = None, name: str = "") -> Process:
+        """A process with the state that this one has, now or behind a slot."""
+        twin = await self.node.local.workbench.fork(self.id, slot, name or f"fork of {self.id}")
+        return Process(self.node, twin.id, self.owner)
+
+    async def spawned(self) -> list[Process]:
+        """The processes that it has spawned, oldest first."""
+        found = reversed(await self.node.local.processes())
+        return [self.node.process(info.id) for info in found if info.owner == self.id]
+
     async def dryrun(
         self,
         /,
@@ -226,7 +300,7 @@ class Process:
         data: str | bytes = b"",
         *,
         as_: Identity | None = None,
-        tags: Mapping[str, object] | None = None,
+        tags: Tags | None = None,
         **named: object,
     ) -> Answer:
         """As `send`, but nothing changes, and what the process sends goes nowhere."""
@@ -329,42 +403,6 @@ class Process:
         return None
 
 
-class Clock:
-    """The time on a test's node. It begins as the machine's, and goes on with it."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    async def now(self) -> int:
-        """Milliseconds since the Unix epoch."""
-        return time.time_ns() // 1_000_000 + await self._node.local.workbench.warp(0)
-
-    async def advance(self, span: Span) -> None:
-        """Go forward, from one cron message that is due to the next, so that none is left out.
-
-        Raises:
-            UsageError: that is no span, or cron is due more than 10,000 times until then.
-        """
-        begin = await self.now()
-        end = begin + milliseconds(span)
-        for moment in stops(await self._schedules(), begin, end):
-            await self._to(moment)
-        await self._to(end)
-
-    async def _to(self, moment: int) -> None:
-        await self._node.local.workbench.warp(max(0, moment - await self.now()))
-        await self._node.idle()
-
-    async def _schedules(self) -> list[tuple[int, int]]:
-        """When each cron schedule of the node began, and its interval."""
-        found = []
-        for info in await self._node.local.processes():
-            definition = (await self._node.local.schedule(info.id, 0, 0))[0]
-            flat = [text for tag in definition.tags for text in (tag.name, tag.value)]
-            found += [(item.due, item.interval) for item in cron.schedules(flat, info.created)]
-        return found
-
-
 _INBOX = """(function()
   local found = {}
   for _, msg in ipairs(Inbox) do
@@ -384,6 +422,8 @@ def _unhandled(item: object) -> Mail:
     return Mail(str(sender), str(target), dict(tags), str(data), id=str(id))
 
 
-def _tags(tags: Mapping[str, object] | None, named: Mapping[str, object]) -> tuple[Tag, ...]:
-    given = {name: tag_text(value) for name, value in (tags or {}).items()} | tags_from(named)
-    return tags_of(given.items())
+def _tags(tags: Tags | None, named: Mapping[str, object]) -> tuple[Tag, ...]:
+    pairs = tags.items() if isinstance(tags, Mapping) else tags or ()
+    said = tags_from(named)
+    given = [(name, tag_text(value)) for name, value in pairs if name not in said]
+    return tags_of([*given, *said.items()])

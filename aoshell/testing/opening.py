@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -11,11 +12,16 @@ from types import TracebackType
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Limits
+from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.node import LocalNode
 from aoshell.sandbox.supervisor import Supervisor
 from aoshell.testing import node as awaited
 from aoshell.testing import sync
+from aoshell.testing.anchors import chance, counted
+from aoshell.testing.clock import BEGIN
 
+# Anybody can make this key, like those of a test's identities.
+_FIXED = Fixed(BEGIN, hashlib.sha256(b"the node of aoshell's tests").digest())
 _MEMORY = Path("/dev/shm")
 _ROOM = 256 << 20  # bytes that a folder in memory must have free
 
@@ -52,12 +58,14 @@ class Opening:
     async def __aenter__(self) -> awaited.Node:
         folder = self._folder or self._made()
         try:
-            local = await LocalNode.open(folder, self._limits, self._supervisor)
+            local = await LocalNode.open(folder, self._limits, self._supervisor, fixed=_FIXED)
         except BaseException:
             self._forget()
             raise
         address = (await local.info()).address
-        self._node = awaited.Node(local, address, self._files)
+        # What a kept folder has already must not come again.
+        anchors = chance() if self._folder else counted()
+        self._node = awaited.Node(local, address, self._files, anchors)
         return self._node
 
     async def __aexit__(

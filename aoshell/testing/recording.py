@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aoshell.nodes.base import Entry
-from aoshell.protocol.message import Message, Outgoing, Result, raw, text
-from aoshell.shell.bundle import literal, quote
+from aoshell.protocol.message import Message, Outgoing, Result, text
 from aoshell.shell.errors_view import plain, split_error
-from aoshell.testing.answers import ENVELOPE
+from aoshell.shell.journal import Deed, Past, Recorded
+from aoshell.testing.cast import GIVEN, OWN, Cast, is_mock, is_root, slot_of, texts
+from aoshell.testing.code_files import CodeFiles
+from aoshell.testing.writing import ADDRESS, VOLATILE, comment, pattern, quoted
 
-# What differs from run to run: ids, and the time in milliseconds.
-_VOLATILE = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])|(?<!\d)1\d{12}(?!\d)")
-_ADDRESS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
-_PUNCTUATION, _ESCAPED = re.compile(r"[^\w\s]", re.ASCII), r"%\g<0>"  # of Lua's patterns
-# A name that stands for itself as a key; the words are Lua's own.
-_NAME = re.compile(
-    r"""(?!(?:and|break|do|else|elseif|end|false|for|function|goto|if|in|local|nil|not|or|repeat
-        |return|then|true|until|while)\Z) [A-Za-z_][A-Za-z0-9_]*\Z""",
-    re.VERBOSE,
-)
-_OWN = ENVELOPE | {"SDK"}
-_LONG = 60  # characters of Lua that still go into a line
+_FIELDS = ("Data", "Tags", "Target", "Anchor", "From", "Owner")  # no tags, in what a test sends
+_STOPPED = ("time", "gas", "crash")  # what depends on limits, or on the machine
 
 
 def record(
@@ -38,174 +30,333 @@ def record(
     times is not compared where the test cannot know them.
 
     Args:
-        entries: of one or more processes, in the order in which they happened; messages without a
-            result are left out.
+        entries: of one or more processes; messages without a result are left out.
         name: of the test.
         sources: process id → file that it is made of; the others have aos alone.
     """
-    writer = _Writer(dict(sources or {}))
-    entries = [entry for entry in entries if _is_root(entry)]
-    writer.people(entries)
-    for entry in entries:
-        writer.add(entry)
+    return recorded(Past(list(entries)), name=name, sources=sources).test
+
+
+def recorded(
+    past: Past, *, name: str = "a recorded session", sources: Mapping[str, str] | None = None
+) -> Recorded:
+    """The same of all that a shell knows of a session: files, identities, what was done by hand.
+
+    Raises:
+        AoError: it has more processes, modules and identities than a test can name.
+    """
+    writer = _Writer(past, dict(sources or {}))
+    writer.write()
     body = "\n".join(f"  {line}" if line else "" for line in writer.lines)
-    return f"test({_text(name)}, function(t)\n{body}\nend)\n"
+    test = f"test({quoted(name)}, function(t)\n{body}\nend)\n"
+    return Recorded(test, writer.files.beside, list(writer.lost))
 
 
 @dataclass(slots=True)
 class _Writer:
+    past: Past
     sources: dict[str, str]
     lines: list[str] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)  # address → the Lua expression for it
-    processes: dict[str, str] = field(default_factory=dict)
-    results: int = 0
+    cast: Cast = field(init=False)
+    lost: dict[str, None] = field(default_factory=dict)
+    files: CodeFiles = field(init=False)
+    wanted: set[str] = field(default_factory=set)  # ids of messages that later ones name
+    ticks: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, list[int]] = field(default_factory=dict)  # process id → its slots
 
-    def people(self, entries: Sequence[Entry]) -> None:
-        """Those who send: the first owner of a process is the test's, the others have numbers."""
-        found = dict.fromkeys(entry.message.owner for entry in entries)
-        definitions = (entry.message.owner for entry in entries if _slot(entry) == 0)
-        owner = next(definitions, next(iter(found), ""))
-        self.names[owner] = "t.owner.address"
-        found.pop(owner, None)
-        for number, address in enumerate(found, 1):
-            self.names[address] = f"someone{number}.address"
-            self.lines.append(f'local someone{number} = t:as("someone {number}")')
+    def __post_init__(self) -> None:
+        self.cast, self.files = Cast(self.past, self.lines), CodeFiles(self.past)
 
-    def add(self, entry: Entry) -> None:
-        """One slot."""
+    def write(self) -> None:
+        """All of it, in order."""
+        entries = [entry for entry in self.past.entries if entry.result is not None]
+        begun = self._begun()
+        steps: list[tuple[int, int, Entry | Deed]] = []
+        for entry in entries:
+            place = entry.message.assignment
+            assert place is not None
+            if place.order > begun.get(place.process, -1) and (is_root(entry) or place.tick):
+                steps.append((place.order, 0, entry))
+        roots = [step[2] for step in steps if isinstance(step[2], Entry) and is_root(step[2])]
+        self.cast.people(roots)
+        self._wanted(roots)
+        self._modules(entries, roots)
+        steps += [(deed.order, 1, deed) for deed in self.past.journal.deeds]
+        for _, _, step in sorted(steps, key=lambda step: step[:2]):
+            if isinstance(step, Deed):
+                self._deed(step)
+            else:
+                self._entry(step)
+
+    def _begun(self) -> dict[str, int]:
+        """The processes that came with a log, and the order of its last message."""
+        made = ("import", "fork")
+        return {one.process: one.order for one in self.past.journal.deeds if one.verb in made}
+
+    # Before the first message ---------------------------------------------------------------------
+
+    def _wanted(self, roots: list[Entry]) -> None:
+        """Which messages others name by their ids."""
+        ids = {entry.message.id for entry in roots if slot_of(entry) != 0}
+        for entry in roots:
+            for said in texts(entry.message):
+                self.wanted |= ids.intersection(ADDRESS.findall(said))
+
+    def _modules(self, entries: list[Entry], roots: list[Entry]) -> None:
+        """What processes were spawned of, and nothing in the session itself puts on the node."""
+        made = {deed.source for deed in self.past.journal.deeds if deed.verb == "publish"}
+        names = {deed.name for deed in self.past.journal.deeds if deed.verb == "publish"}
+        loaded = {id for one in roots if (id := self.files.loaded(one.message.data))}
+        typed = {
+            id
+            for one in roots
+            if not self.files.loaded(one.message.data)
+            for said in texts(one.message)
+            for id in ADDRESS.findall(said)
+        }
+        sent = (one for entry in entries if entry.result for one in entry.result.messages)
+        wanted = {
+            tag.value for one in sent if one.spawn for tag in one.tags if tag.name == "Module"
+        }
+        for reference in sorted(wanted):
+            module = self.past.modules.get(reference)
+            if module is None or module.kind == "environment" or module.id in made:
+                continue
+            if reference != module.id and reference not in names:
+                self._publish(module.id, reference)
+            elif module.id in typed or (reference == module.id and module.id not in loaded):
+                self._publish(module.id, "")
+
+    def _publish(self, module: str, name: str) -> None:
+        found = next((one for one in self.past.modules.values() if one.id == module), None)
+        file = self.files.of(module, found.data if found else None)
+        if not file:
+            self._lose(f"the module {name or module}, whose code is not there any more")
+            return
+        given = f"{quoted(file)}, {quoted(name)}" if name else quoted(file)
+        if module in self.cast.names.of:
+            self.lines.append(f"t:publish({given})")
+            return
+        local = self.cast.local("m1")
+        self.lines.append(f"local {local} = t:publish({given})")
+        self.cast.names.of[module] = local
+
+    # What was done by hand ------------------------------------------------------------------------
+
+    def _deed(self, deed: Deed) -> None:
+        match deed.verb:
+            case "publish":
+                self._publish(deed.source, deed.name)
+            case "import":
+                self._import(deed)
+            case "fork" if deed.source in self.cast.bound:
+                self._fork(deed)
+            case "pause" | "resume" if deed.process in self.cast.bound:
+                self.lines.append(f"{self.cast.bound[deed.process]}:{deed.verb}()")
+            case "step" if deed.process in self.cast.bound:
+                self.lines.append(f"{self.cast.bound[deed.process]}:step({deed.number})")
+            case "advance":
+                self._advance(deed.number)
+            case "":
+                self._lose(deed.said)
+
+    def _import(self, deed: Deed) -> None:
+        assert deed.file is not None
+        file = self.files.path(deed.file) or self.files.copy(deed.file)
+        if not file:
+            self._lose(f"the import of {deed.file}, which cannot be read any more")
+            return
+        known = [
+            (one, self.cast.names.of[one]) for one in self.past.people if one in self.cast.names.of
+        ]
+        who = ", ".join(f"[{quoted(one)}] = {name.removesuffix('.address')}" for one, name in known)
+        given = f"{{ file = {quoted(file)}, names = {{ {who} }} }}"
+        self.cast.bind(deed.process, f"t:import {given}")
+
+    def _fork(self, deed: Deed) -> None:
+        slot = deed.number
+        slot -= sum(one <= slot for one in self.left_out.get(deed.source, ()))
+        at = str(slot) if deed.number >= 0 else "nil"
+        self.cast.bind(
+            deed.process, f"{self.cast.bound[deed.source]}:fork({at}, {quoted(deed.name)})"
+        )
+
+    def _advance(self, milliseconds: int) -> None:
+        if any(self._schedules(process) for process in self.past.processes):
+            self._lose(
+                "how .warp moved the clock: cron messages come by tick(), and os.time() stands"
+            )
+        else:
+            self.lines.append(f't:advance("{milliseconds}ms")')
+
+    def _lose(self, said: str) -> None:
+        self.lost[said] = None
+        self.lines.append(comment(f"not here: {said}"))
+
+    # Messages -------------------------------------------------------------------------------------
+
+    def _entry(self, entry: Entry) -> None:
         message, result, where = entry.message, entry.result, entry.message.assignment
         assert result is not None and where is not None
-        if where.slot == 0:
+        self.cast.meet(entry)
+        if where.tick:
+            self._tick(where.process)
+        elif where.slot == 0:
             self._spawn(where.process, message)
-        elif message.tag("Action") == "Eval" and message.owner == self._owner(where.process):
-            self._eval(self._process(where.process, message), message, result)
         else:
-            self._send(self._process(where.process, message), message, result)
+            process = self._process(where.process, message)
+            if result.outcome in _STOPPED:
+                self.left_out.setdefault(where.process, []).append(where.slot)
+                what = text(message.data).partition("\n")[0] or message.tag("Action")
+                self.lines.append(comment(f"not here: it was stopped ({result.outcome}): {what}"))
+            elif self.cast.is_line(message, where.process):
+                self._eval(process, message, result)
+            else:
+                self._send(process, message, result)
 
-    # Who ------------------------------------------------------------------------------------------
+    def _tick(self, process: str) -> None:
+        """A cron message; `tick` sends one of each schedule."""
+        if process not in self.cast.bound:
+            return
+        schedules = self._schedules(process) or 1
+        self.ticks[process] = self.ticks.get(process, 0) + 1
+        if schedules > 1:
+            self.lost[f"the order of {schedules} schedules: their messages come together"] = None
+        if self.ticks[process] % schedules == 0:
+            self.lines.append(f"{self.cast.bound[process]}:tick()")
 
-    def _owner(self, process: str) -> str:
-        return self.processes.get(process, "")
+    def _schedules(self, process: str) -> int:
+        """How many cron schedules the definition of a process has."""
+        return sum(
+            tag.name == "Cron-Interval"
+            for entry in self.past.entries
+            if slot_of(entry) == 0 and _is_of(entry, process)
+            for tag in entry.message.tags
+        )
 
     def _spawn(self, process: str, message: Message) -> None:
-        self.processes[process] = message.owner
-        variable = f"p{len(self.processes)}"
-        fields = [f"file = {_text(self.sources[process])}"] if process in self.sources else []
+        owner = message.owner
+        module = message.tag("Module")
+        found = self.past.modules.get(module)
+        fields = []
+        if process in self.sources:
+            fields.append(f"file = {quoted(self.sources[process])}")
+        elif found is not None and found.kind != "environment":
+            fields.append(f"file = {quoted(self.files.of(found.id, found.data))}")
         if message.tag("Name"):
-            fields.append(f"name = {_text(message.tag('Name'))}")
-        maker = self._by(message.owner) or "t"
-        self.lines.append(f"local {variable} = {maker}:spawn {{ {', '.join(fields)} }}")
-        self.names[process] = f"{variable}.id"
+            fields.append(f"name = {quoted(message.tag('Name'))}")
+        if is_mock(message):
+            given = "{ " + ", ".join(fields) + " }"
+            self.cast.bind(process, f"t:mock({quoted(process)}, {given})", owner=owner)
+            return
+        tags = [(tag.name, tag.value) for tag in message.tags if tag.name not in GIVEN]
+        if tags:
+            fields.append(f"tags = {self._list(tags)}")
+        if message.data:
+            fields.append(f"data = {self.cast.names.code(text(message.data))}")
+        maker = self.cast.by(owner) or "t"
+        self.cast.bind(process, f"{maker}:spawn {{ {', '.join(fields)} }}", owner=owner)
 
     def _process(self, process: str, message: Message) -> str:
         """The variable that holds a process."""
-        if process not in self.names:  # its beginning is not among the entries
+        if process not in self.cast.bound:  # its beginning is not among the entries
             self._spawn(process, message)
-        return self.names[process].removesuffix(".id")
-
-    def _by(self, address: str) -> str:
-        """The identity that stands for a wallet, "" for the owner of processes."""
-        name = self.names[address].removesuffix(".address")
-        return "" if name == "t.owner" else name
+        return self.cast.bound[process]
 
     # What -----------------------------------------------------------------------------------------
 
     def _eval(self, process: str, message: Message, result: Result) -> None:
-        code = self._code(text(message.data))
+        load = self.files.call(message.data)
+        if load and not result.ok:
+            where = message.assignment
+            assert where is not None
+            self.left_out.setdefault(where.process, []).append(where.slot)
+            why = split_error(result.error)[1].partition("\n")[0]
+            self.lines.append(comment(f"{load.file} did not load, which left all as it was: {why}"))
+            return
+        code = self.cast.names.code(text(message.data))
         if not result.ok:
             call = f'{process}:send {{ Action = "Eval", Data = {code} }}'
-            self.lines.append(f"t:fails({call}{self._reason(result)})")
+            self.lines.append(f"t:fails({call}{_reason(result)})")
             return
-        output = self._known(plain(result.output))
+        if message.id in self.wanted:
+            tags = f'{{ Action = "Eval", Data = {code}, ["Last-Value"] = "_" }}'
+            self._keep(message, f"t:ok({process}:send {tags})")
+            return
+        call = f"{process}:{load.verb}({quoted(load.file)})" if load else f"{process}:eval({code})"
+        said = plain(result.output)
+        output = self.cast.names.known(said)
         # Tables are printed in the order of their keys, and other people have other addresses.
-        if len(set(_ADDRESS.findall(plain(result.output))) & self.names.keys()) > 1:
+        if len(set(ADDRESS.findall(said)) & self.cast.names.of.keys()) > 1:
             output = ""
-        if not output or result.suspended:
-            self.lines.append(f"{process}:eval({code})")
+        if not output or result.suspended or _CHANCE.search(text(message.data)):
+            self.lines.append(call)
         else:
-            self.lines.append(f"t:equal({process}:eval({code}), {output})")
+            self.lines.append(f"t:equal({call}, {output})")
+
+    def _keep(self, message: Message, call: str) -> str:
+        """Keep what a message came to in a variable."""
+        if message.id not in self.wanted:
+            begin = "" if "result =" in "".join(self.lines) else "local "
+            self.lines.append(f"{begin}result = {call}")
+            return "result"
+        local = self.cast.local("r1")
+        self.lines.append(f"local {local} = {call}")
+        self.cast.names.of[message.id] = f"{local}.id"
+        return local
 
     def _send(self, process: str, message: Message, result: Result) -> None:
-        by = self._by(message.owner)
-        tags = [(tag.name, tag.value) for tag in message.tags if tag.name not in _OWN]
-        data = [("Data", text(message.data))] if message.data else []
-        sent = self._table([*tags, *data], any_value=True)
+        by = self.cast.by(message.owner)
+        sent = self._sent(message)
         call = f"{by}:send({process}, {sent})" if by else f"{process}:send {sent}"
         if not result.ok:
-            self.lines.append(f"t:fails({call}{self._reason(result)})")
+            self.lines.append(f"t:fails({call}{_reason(result)})")
             return
         mails = [mail for mail in result.messages if not mail.spawn]
-        if not mails:
+        if not mails and message.id not in self.wanted:
             self.lines.append(f"t:ok({call})")
             return
-        self.results += 1
-        local = f"r{self.results}"
-        self.lines.append(f"local {local} = t:ok({call})")
+        local = self._keep(message, f"t:ok({call})")
         self.lines += [f"t:sent({local}, {self._mail(mail)})" for mail in mails]
 
+    def _sent(self, message: Message) -> str:
+        """A message as a test sends it: tags as fields, where each can be one."""
+        tags = [(tag.name, tag.value) for tag in message.tags if tag.name not in OWN]
+        data = [("Data", text(message.data))] if message.data else []
+        names = [name for name, _ in tags]
+        if len(set(names)) == len(names) and not set(names) & set(_FIELDS):
+            return self.cast.names.table([*tags, *data], any_value=True)
+        fields = [f"Tags = {self._list(tags)}"]
+        fields += [f"Data = {self.cast.names.code(value)}" for _, value in data]
+        return f"{{ {', '.join(fields)} }}"
+
+    def _list(self, tags: list[tuple[str, str]]) -> str:
+        """Tags as a list, which keeps their order, and names that come twice."""
+        written = [
+            f"{{ name = {quoted(name)}, value = {self.cast.names.expression(value)} }}"
+            for name, value in tags
+        ]
+        return f"{{ {', '.join(written)} }}"
+
     def _mail(self, mail: Outgoing) -> str:
-        tags = [(tag.name, tag.value) for tag in mail.tags if tag.name not in _OWN]
+        tags = [(tag.name, tag.value) for tag in mail.tags if tag.name not in OWN]
         stable = [(name, value) for name, value in tags if name not in ("X-Reference",)]
         data = [("Data", text(mail.data))] if mail.data else []
-        return self._table([("Target", mail.target), *stable, *data], any_value=False)
-
-    def _reason(self, result: Result) -> str:
-        """The pattern of a failure's reason, behind its place."""
-        reason = split_error(result.error)[1].partition("\n")[0]
-        reason = re.sub(r"^.*?:\d+: ", "", reason)
-        if not reason or _VOLATILE.search(reason) or result.outcome != "error":
-            return ""
-        return f", {_text(_PUNCTUATION.sub(_ESCAPED, reason))}"
-
-    # How it is written ----------------------------------------------------------------------------
-
-    def _table(self, fields: Sequence[tuple[str, str]], *, any_value: bool) -> str:
-        written = []
-        for name, value in fields:
-            expression = self._expression(value) if any_value else self._known(value)
-            if expression:
-                key = name if _NAME.match(name) else f"[{_text(name)}]"
-                written.append(f"{key} = {expression}")
-        return f"{{ {', '.join(written)} }}" if written else "{}"
-
-    def _known(self, value: str) -> str:
-        """Text as Lua, "" where it differs from run to run."""
-        rest = _ADDRESS.sub(lambda found: "" if found[0] in self.names else found[0], value)
-        return "" if _VOLATILE.search(rest) else self._expression(value)
-
-    def _code(self, source: str) -> str:
-        """Lua text as Lua; code of several lines as it was written."""
-        if ("\n" not in source and len(source) < _LONG) or _ADDRESS.search(source):
-            return self._expression(source)
-        return text(quote(raw(source)))
-
-    def _expression(self, value: str) -> str:
-        """Text as Lua, in which known addresses are those of the test."""
-        parts, at = [], 0
-        for found in _ADDRESS.finditer(value):
-            if found[0] in self.names:
-                parts += [_text(value[at : found.start()]), self.names[found[0]]]
-                at = found.end()
-        parts.append(_text(value[at:]))
-        return " .. ".join(part for part in parts if part != '""') or '""'
+        return self.cast.names.table([("Target", mail.target), *stable, *data], any_value=False)
 
 
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
+# What a line asks for that is not the same in a test.
+_CHANCE = re.compile(r"\bmath\.random\b|\bos\.(?:time|date|clock)\b|\bTimestamp\b|\bBlock-Height\b")
 
 
-def _text(value: str) -> str:
-    """Text as a Lua string, as people write it where that is possible."""
-    if value.replace("\n", "").replace("\t", "").isprintable():
-        return f'"{value.translate(_ESCAPES)}"'
-    return text(literal(value))
+def _reason(result: Result) -> str:
+    """The pattern of a failure's reason, behind its place."""
+    reason = split_error(result.error)[1].partition("\n")[0]
+    reason = re.sub(r"^.*?:\d+: ", "", reason)
+    if not reason or VOLATILE.search(reason) or result.outcome != "error":
+        return ""
+    return f", {pattern(reason)}"
 
 
-def _is_root(entry: Entry) -> bool:
-    """Whether somebody outside has sent it, and it was computed."""
-    message, where = entry.message, entry.message.assignment
-    computed = where is not None and not where.tick and entry.result is not None
-    return computed and message.from_ == message.owner
-
-
-def _slot(entry: Entry) -> int:
-    return entry.message.assignment.slot if entry.message.assignment else -1
+def _is_of(entry: Entry, process: str) -> bool:
+    return entry.message.assignment is not None and entry.message.assignment.process == process

@@ -14,6 +14,7 @@ from aoshell.nodes.base import Limits
 from aoshell.shell.bundle import Bundle
 from aoshell.shell.errors_view import view
 from aoshell.testing.calls import Calls
+from aoshell.testing.clock import BEGIN
 from aoshell.testing.guest import Guest, Stopped
 from aoshell.testing.opening import Zygotes, open_node
 from aoshell.testing.sources import bundled, refuse_parts_outside
@@ -184,7 +185,7 @@ class Runner:
         source = run.program.source.decode("utf-8", "surrogateescape")
         try:
             async with asyncio.timeout(2 * self._seconds):
-                said = await guest.step("load", _now(), source=source)
+                said = await guest.step("load", BEGIN, source=source)
             run.prints += _prints(said)
             if "failure" in said:
                 failure = run.failure(said["failure"])
@@ -258,7 +259,3 @@ def _tests(said: dict[str, Any]) -> list[Any]:
     if not all(isinstance(test, dict) and {"name", "skipped"} <= test.keys() for test in tests):
         raise Stopped("what the file declares is no list of tests")
     return tests
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

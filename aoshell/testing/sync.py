@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from aoshell.errors import UsageError
+from aoshell.testing import clock as timing
 from aoshell.testing import node as awaited
 from aoshell.testing.identity import Identity
 
@@ -96,17 +97,27 @@ class Process:
     tick = _waits(awaited.Process.tick)
     inbox = _waits(awaited.Process.inbox)
     queued = _waits(awaited.Process.queued)
+    load = _waits(awaited.Process.load)
+    blueprint = _waits(awaited.Process.blueprint)
+
+    def fork(self, slot: int | None = None, name: str = "") -> Process:
+        """A process with the state that this one has, now or behind a slot."""
+        return Process(self.loop, self.loop.run(self.inner.fork(slot, name)))
+
+    def spawned(self) -> list[Process]:
+        """The processes that it has spawned, oldest first."""
+        return [Process(self.loop, one) for one in self.loop.run(self.inner.spawned())]
 
 
 class Clock:
-    """The time on a test's node; see `aoshell.testing.node.Clock`."""
+    """The time on a test's node; see `aoshell.testing.clock.Clock`."""
 
-    def __init__(self, loop: Loop, inner: awaited.Clock) -> None:
+    def __init__(self, loop: Loop, inner: timing.Clock) -> None:
         self.loop = loop
         self.inner = inner
 
-    now = _waits(awaited.Clock.now)
-    advance = _waits(awaited.Clock.advance)
+    now = _waits(timing.Clock.now)
+    advance = _waits(timing.Clock.advance)
 
 
 def _makes(
@@ -154,6 +165,8 @@ class Node:
 
     spawn = _makes(awaited.Node.spawn)
     mock = _makes(awaited.Node.mock)
+    restore = _makes(awaited.Node.restore)
+    publish = _waits(awaited.Node.publish)
     inbox = _waits(awaited.Node.inbox)
     undelivered = _waits(awaited.Node.undelivered)
     idle = _waits(awaited.Node.idle)

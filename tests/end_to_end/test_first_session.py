@@ -176,3 +176,26 @@ def test_ctrl_c_gives_up_the_wait_and_never_the_shell(terminal: Terminal) -> Non
     terminal.shows("Stopped|stopped by the user")
     terminal.type("return 'still ' .. 'here'")
     terminal.shows("^still here$")
+
+
+def test_a_long_line_on_a_dumb_terminal(environment: dict[str, str]) -> None:
+    child = pexpect.spawn(
+        sys.executable, ["-c", ENTRY], env=environment | {"TERM": "dumb"}, timeout=30
+    )
+    try:
+        child.send("return 'up' .. 1\r")
+        child.expect("\r\nup1\r\n")
+        child.send(f"return #'{'x' * 6000}' .. 'x\x7f'\r")
+        child.expect("\r\n6000\r\n")
+        child.send("\x04")
+        child.expect(pexpect.EOF)
+    finally:
+        child.close(force=True)
+    assert child.exitstatus == 0
+
+
+def test_lines_behind_the_way_out_are_told(aoshell: Run) -> None:
+    done = aoshell(stdin="\ufeffreturn 1\n.exit\nreturn 2\n\nreturn 3\n")
+    assert (done.stdout, done.returncode) == ("1\n", 0)
+    assert done.stderr.endswith("2 lines were not run\n")
+    assert "1 line was not run" in aoshell("--run", ".exit", "--run", "return 2").stderr

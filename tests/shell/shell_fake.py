@@ -51,6 +51,7 @@ class FakeNode:
         self.codes: list[str] = []
         self.names: dict[str, object] = {"at": {"": {"Handlers": "t", "Balance": "n"}}}
         self.closed = False
+        self.newest = 0
         self.birth: dict[str, object] = {}
         self._queues: list[asyncio.Queue[Event | None]] = []
         self._done: dict[tuple[str, int], asyncio.Future[Result]] = {}
@@ -58,6 +59,8 @@ class FakeNode:
         self._pending: dict[str, int] = {}
 
     # --- the verbs
+
+    def knows(self, wallets: object) -> None: ...
 
     async def spawn(self, item: DataItem, name: str = "") -> Receipt:
         tags = {tag.name: tag.value for tag in item.tags}

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 from shell_typing import Typing, Use, typed
 
-from aoshell.nodes.base import Entry
 from aoshell.protocol.wallet import Wallet
 from aoshell.settings import Settings
 from aoshell.shell.bundle import bundle, unbundle
 from aoshell.shell.commands import registry
 from aoshell.shell.hints import all_given, hint
+from aoshell.shell.journal import Past, Recorded
+from aoshell.shell.outcome import Reply
 from aoshell.testing.command import main
-from aoshell.testing.recording import record
+from aoshell.testing.recording import recorded
 
 BAD = 'local lib = require("lib")\nlocal child = spawn("x")\nprint(child, lib)\n'
 
@@ -98,11 +98,11 @@ def test_what_cannot_be_checked(typing: Use, line: str, said: str) -> None:
 
 
 def test_a_session_is_recorded(tmp_path: Path, wallet: Wallet) -> None:
-    recorded: list[Sequence[Entry]] = []
+    pasts: list[Past] = []
 
-    def written(entries: Sequence[Entry]) -> str:
-        recorded.append(entries)
-        return "a test \udcff\n"
+    def written(past: Past) -> Recorded:
+        pasts.append(past)
+        return Recorded("a test \udcff\n", {"code-12.lua": b"code"}, ["a thing"])
 
     async def body(typing: Typing) -> None:
         await typing("X = 1")
@@ -110,12 +110,16 @@ def test_a_session_is_recorded(tmp_path: Path, wallet: Wallet) -> None:
         await typing(".send other Action=Hi")
         await typing("X = 2")
         file = tmp_path / "my_test.lua"
-        value = await typing.value(f".record '{file}'")
+        outcome = await typing(f".record '{file}'")
+        assert isinstance(outcome, Reply) and isinstance(outcome.value, dict)
+        assert outcome.note == "not in the test: a thing"
+        assert (tmp_path / "code-12.lua").read_bytes() == b"code"
+        value = outcome.value
         assert value["messages"] == 5 and len(value["processes"]) == 2
         assert file.read_bytes() == b"a test \xff\n"
         said = [
             entry.message.data.decode() or entry.message.tag("Name") or entry.message.tag("Action")
-            for entry in recorded[0]
+            for entry in sorted(pasts[0].entries, key=lambda entry: entry.message.assignment.order)
         ]
         assert said == ["desk", "X = 1", "other", "Hi", "X = 2"]
         assert "exists already" in await typing.error(f".record {file}")
@@ -137,7 +141,7 @@ def test_what_is_recorded_passes_as_a_test(
         await typing(".send desk Action=Twice ab")
         assert "aoshell test" in await typing.text(f".record {file}")
 
-    recorder = partial(record, name="what was played")
+    recorder = partial(recorded, name="what was played")
     asyncio.run(asyncio.wait_for(typed(tmp_path, wallet, body, record=recorder), 60))
     assert main([str(file)]) == 0
     assert "✓ what was played" in capsys.readouterr().out

@@ -423,7 +423,7 @@ def run_pipe(
 
     renderer = Renderer(out.append, err.append, colour=False)
     running = batch.run_batch(
-        *(start, home, opened, renderer, lines), read_stdin=False, patience=Patience.SETTLED
+        *(start, home, opened, renderer, lines), reading=None, patience=Patience.SETTLED
     )
     code = asyncio.run(asyncio.wait_for(running, 30))
     return "".join(out), "".join(err), code
@@ -453,7 +453,7 @@ def test_ctrl_c_in_a_pipe_says_how_to_go_on(there: FakeRemote, home: Settings) -
         running = asyncio.create_task(
             batch.run_batch(
                 *(Start(), home, opened, renderer, lines),
-                read_stdin=False,
+                reading=None,
                 patience=Patience.SETTLED,
             )
         )

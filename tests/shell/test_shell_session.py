@@ -530,7 +530,7 @@ def test_ctrl_c_in_a_pipe_stops_the_line(node: FakeNode, home: Settings) -> None
         running = asyncio.create_task(
             run_batch(
                 *(Start(), home, opened, renderer, ["slow"]),
-                read_stdin=False,
+                reading=None,
                 patience=Patience.SETTLED,
             )
         )

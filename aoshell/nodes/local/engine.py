@@ -11,7 +11,8 @@ told that a line has settled, and a moment after things have become quiet.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from aoshell.nodes.local.cutting import Cutting
 from aoshell.nodes.local.database import Hopeless
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.fetching import Fetch, Fetching
+from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.jobs import Cost
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.loader import Loader
@@ -46,10 +48,12 @@ from aoshell.nodes.local.rows import (
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.ticking import Clock, Ticking
+from aoshell.nodes.local.turns import Turns
 from aoshell.nodes.local.wire import Wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
 
+WALLETS = "wallets"  # in the table of facts: addresses of the shell's identities
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
 IDLE = 0.0005  # seconds between two looks whether nothing is left
 MOMENT = 0.5  # seconds that closing waits for messages under way
@@ -61,15 +65,20 @@ class Engine:
     """Owner of the store, the workers and the order of things. Runs on one event loop."""
 
     def __init__(
-        self, store: Store, limits: Limits, supervisor: Supervisor, fetch: Fetch | None = None
+        self,
+        store: Store,
+        limits: Limits,
+        supervisor: Supervisor,
+        fetch: Fetch | None = None,
+        fixed: Fixed | None = None,
     ) -> None:
         self.limits = limits
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
         self.store = store
-        self.clock = Clock(self.store)
+        self.clock = Clock(self.store, fixed.begin if fixed else None)
         self.modules = Modules(self.store, self.clock)
-        self.address = self.modules.node_address()
+        self.address = self.modules.node_address(fixed.key if fixed else None)
         self.scheduler = Scheduler(self.store, self.clock)
         self.checkpoints = Checkpoints(store.folder / "checkpoints")
         self.events = Events()
@@ -77,6 +86,8 @@ class Engine:
         self.loader = Loader(self, self.modules, machine_code)
         self.roots = Roots(self.store.id_of)
         self.computer = Computer(self, self.loader, supervisor, self.store, self.checkpoints)
+        self._turns = Turns(self.computer.enqueue) if fixed else None
+        self._enqueue = self._turns.add if self._turns else self.computer.enqueue
         self.fetching = Fetching(self, fetch)
         self.ticking = Ticking(self, self.clock)
         self.work = LongWork()
@@ -86,7 +97,7 @@ class Engine:
         self.keeping = Keeping(self, self._pusher)
         self._rows: dict[int, ProcessRow] = {}
         self._numbers: dict[str, int] = {}
-        self._wallets: set[str] = set()
+        self._wallets: set[str] = set(json.loads(self.store.meta(WALLETS) or "[]"))
         # What is written by the next `flush`, and what follows it.
         self._batch = Batch()
         self._ready: list[tuple[Logged, Wire]] = []
@@ -222,6 +233,13 @@ class Engine:
         """Whether nothing may be scheduled on a process now."""
         return process.id == self.cutting.held
 
+    def know_wallets(self, addresses: Iterable[str]) -> None:
+        """Somebody here signs with these addresses, though nothing signed came yet."""
+        known = set(json.loads(self.store.meta(WALLETS) or "[]"))
+        if new := set(addresses) - known:
+            self.store.set_meta(WALLETS, json.dumps(sorted(known | new)))
+        self._wallets |= new
+
     def is_wallet(self, address: str) -> bool:
         """Whether somebody known here signs with that address."""
         return address in self._wallets or self.store.is_owner(address)
@@ -291,7 +309,7 @@ class Engine:
         for logged, body in scheduled:
             if begin:
                 self.roots.begin(logged)
-            self.computer.enqueue(logged, body)
+            self._enqueue(logged, body)
 
     # Results ------------------------------------------------------------------------------------
 
@@ -317,6 +335,8 @@ class Engine:
         self._after += [partial(self.fetching.begin, item) for item in fetched]
         if "flush" not in self._timers:
             self._timers["flush"] = self.loop.call_soon(self.flush)
+        if self._turns:
+            self._turns.done(logged)
 
     def flush(self) -> None:
         """Write what workers have answered; then, and only then, go on with what follows."""
@@ -436,6 +456,8 @@ class Engine:
         """Forget everything that is not on disk; workers may have run ahead of it."""
         self.scheduler.forget()
         self.computer.drop_all()
+        if self._turns:
+            self._turns.clear()
         self._batch, self._ready, self._after = Batch(), [], []
         self._rows.clear()
         self._numbers.clear()
@@ -452,6 +474,8 @@ class Engine:
         pending = self.store.pending()
         mine = {logged.root for logged in pending if logged.process == process.number}
         self.roots.fail(error, mine)
+        if self._turns:
+            self._turns.drop(process.number)
 
     def trouble(self, error: AoError) -> float | None:
         """The database could not be used. Seconds until another try, None where none helps.

@@ -34,13 +34,14 @@ class Modules:
         if store.module_named(ENVIRONMENT) != self.environment:
             store.add_module(self.environment, "environment", data, ENVIRONMENT, clock())
 
-    def node_address(self) -> str:
-        """Address of the node's own key (Ed25519), made on first use."""
+    def node_address(self, given: bytes | None = None) -> str:
+        """Address of the node's own key (Ed25519), made on first use; of `given` where there is."""
         key = self._store.meta("node_public_key")
         if key is None:
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-            private = Ed25519PrivateKey.generate()
+            make = Ed25519PrivateKey.from_private_bytes
+            private = make(given) if given else Ed25519PrivateKey.generate()
             key = private.public_key().public_bytes_raw()
             self._store.set_meta("node_private_key", private.private_bytes_raw())
             self._store.set_meta("node_public_key", key)

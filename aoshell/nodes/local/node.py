@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,10 +26,12 @@ from aoshell.nodes.local import transfer, verify, wire
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
 from aoshell.nodes.local.fetching import Fetch
+from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
 from aoshell.nodes.local.longwork import in_thread
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.scheduler import height
 from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.protocol.ans104 import DataItem
@@ -88,12 +90,14 @@ class LocalNode:
         limits: Limits | None = None,
         supervisor: Supervisor | None = None,
         fetch: Fetch | None = None,
+        fixed: Fixed | None = None,
     ) -> LocalNode:
         """Open or make the node whose state is in `folder`, and go on where it stopped.
 
         Args:
             supervisor: one whose zygote has been started already, to save time.
             fetch: gives the module of an Arweave transaction, verified; None stays offline.
+            fixed: time and chance of a node that does the same each time; None takes the machine's.
 
         Raises:
             AoError: another shell holds the folder, or it cannot be used.
@@ -104,7 +108,7 @@ class LocalNode:
             undoing.callback(supervisor.close)
             store = Store(folder)
             undoing.callback(store.close)
-            engine = Engine(store, limits or Limits(), supervisor, fetch)
+            engine = Engine(store, limits or Limits(), supervisor, fetch, fixed)
             undoing.callback(engine.abandon)
             engine.start()
             undoing.pop_all()
@@ -121,6 +125,15 @@ class LocalNode:
     @property
     def limits(self) -> Limits:
         return self._engine.limits
+
+    @property
+    def time(self) -> int:
+        """What its clock shows, milliseconds since the Unix epoch."""
+        return self._engine.clock()
+
+    @property
+    def newest(self) -> int:
+        return self._engine.scheduler.last_seq
 
     async def close(self) -> None:
         self._closed = True
@@ -171,7 +184,8 @@ class LocalNode:
         await self._engine.wait_for(row.number, self._engine.scheduler.head(row.number).slot)
         last = self._engine.store.last_computed(row.number)
         assert last is not None
-        placed = last[0]._replace(tick=0, id="")
+        at = max(last[0].timestamp, self.time)
+        placed = last[0]._replace(tick=0, id="", timestamp=at, height=height(at))
         body = wire.from_message(item)
         body[wire.TARGET] = body[wire.TARGET] or process
         message = message_frame(placed, body, read_only=True)
@@ -296,6 +310,9 @@ class LocalNode:
         )
 
     # Under the user's own hands ------------------------------------------------------------------
+
+    def knows(self, wallets: Iterable[str]) -> None:
+        self._engine.know_wallets(wallets)
 
     async def set_limits(self, limits: Limits) -> None:
         if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1 or limits.gas < 0:

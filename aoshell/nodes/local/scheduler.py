@@ -20,6 +20,11 @@ _FIRST_BLOCK = 1_528_480_000_000
 _BLOCK_MS = 129_000
 
 
+def height(timestamp: int) -> int:
+    """The block height at a time, milliseconds since the Unix epoch."""
+    return (timestamp - _FIRST_BLOCK) // _BLOCK_MS
+
+
 @dataclass(slots=True)
 class Head:
     """The end of a process's log."""
@@ -110,7 +115,7 @@ class Scheduler:
             root=cause.root if cause else seq,
             ordinal=ordinal,
             timestamp=head.timestamp,
-            height=(head.timestamp - _FIRST_BLOCK) // _BLOCK_MS,
+            height=height(head.timestamp),
             chain=head.chain,
             signed=signed,
             body=body,

@@ -273,6 +273,10 @@ class Store:
         # One that is being added has a log already.
         return seq, max(number, self._one("SELECT max(process) FROM log")[0] or 0)
 
+    def newest(self) -> int:
+        """The time of the latest message, milliseconds since the Unix epoch; 0 without any."""
+        return self._one("SELECT max(timestamp) FROM log")[0] or 0
+
     def head(self, process: int) -> Logged | None:
         """The last scheduled message of a process."""
         row = self._one(

@@ -31,16 +31,21 @@ def wall() -> int:
 class Clock:
     """Milliseconds since the Unix epoch, as this node has it.
 
+    Args:
+        begin: where it stands until it is set forward; None where it goes with the machine's.
+
     Attributes:
-        ahead: milliseconds before the machine's own clock.
+        ahead: milliseconds that it was set forward by.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, begin: int | None = None) -> None:
         self._store = store
         self.ahead = int(store.meta(_AHEAD) or 0)
+        # A folder that was in use before may have a log that is ahead of that.
+        self._begin = None if begin is None else max(begin, store.newest() - self.ahead)
 
     def __call__(self) -> int:
-        return wall() + self.ahead
+        return (wall() if self._begin is None else self._begin) + self.ahead
 
     def warp(self, milliseconds: int) -> None:
         """Go forward; never back, for time in a log does not."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,30 @@ def _result(computed: Computed | None) -> dict[str, Any] | None:
     return computed and computed._asdict() | {"body": computed.body.decode("latin-1")}
 
 
+def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
+    """An exported process in which other addresses stand for some; signatures fit no more.
+
+    Args:
+        names: address → the one that stands for it, both of 43 characters.
+
+    Raises:
+        AoError: it is no exported process.
+    """
+    if not data.startswith(MAGIC):
+        raise _no_export()
+    pack = zlib.compressobj(6)
+    parts = [MAGIC]
+    try:
+        for line in _records_of(data):
+            for old, new in names.items():
+                line = line.replace(old.encode(), new.encode())
+            parts.append(pack.compress(line + b"\n"))
+    except ValueError as error:
+        raise _damaged(error) from error
+    parts.append(pack.flush())
+    return b"".join(parts)
+
+
 async def restore(engine: Engine, data: bytes) -> ProcessRow:
     """Take in what `export` wrote.
 
@@ -72,16 +96,12 @@ async def restore(engine: Engine, data: bytes) -> ProcessRow:
         AoError: it is no such file, it is damaged, or the process is here already.
     """
     if not data.startswith(MAGIC):
-        raise AoError("this is no exported process", stage="import", hint="give a file of .export")
+        raise _no_export()
     try:
         with engine.work.seen("import", size(len(data))) as seen:
             row, modules, entries = await in_thread(partial(_read, data), seen)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise AoError(
-            f"the exported process is damaged: {error}",
-            stage="import",
-            hint="export it again; nothing was changed here",
-        ) from error
+        raise _damaged(error) from error
     if engine.process(row.id) is not None:
         raise AoError(
             f"process {row.id} is on this node already",
@@ -106,13 +126,8 @@ def _read(
     """Process, modules and log, each record let go once it is read: a little file may unpack to
     very much.
     """
-    view = memoryview(data)[len(MAGIC) :]
-    pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
-    most = min(LARGEST, max(LITTLE, RATIO * len(view)))
-    row, modules, entries, taken = None, list[tuple[str, str, bytes]](), _Entries(), 0
-    for line in _lines(pieces, most):
-        taken += len(line) + RECORD
-        _demand(taken <= most, f"its records take more than {size(most)}")
+    row, modules, entries = None, list[tuple[str, str, bytes]](), _Entries()
+    for line in _records_of(data):
         record = jsontext.parse(line, largest=LONGEST)
         line = b""  # it may be large, and is not needed any more
         if row is None:
@@ -128,11 +143,30 @@ def _read(
     return row, modules, entries
 
 
-def _lines(packed: Iterator[bytes], most: int) -> Iterator[bytes]:
+def _records_of(data: bytes) -> Iterator[bytes]:
+    """The records of a file, each a line of JSON. Raises ValueError."""
+    view = memoryview(data)[len(MAGIC) :]
+    pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
+    most, taken = min(LARGEST, max(LITTLE, RATIO * len(view))), 0
     try:
-        yield from zipped.lines(packed, most, LONGEST)
+        for line in zipped.lines(pieces, most, LONGEST):
+            taken += len(line) + RECORD
+            _demand(taken <= most, f"its records take more than {size(most)}")
+            yield line
     except zipped.Damaged as error:
         raise ValueError(f"its bytes {error}") from None
+
+
+def _no_export() -> AoError:
+    return AoError("this is no exported process", stage="import", hint="give a file of .export")
+
+
+def _damaged(error: Exception) -> AoError:
+    return AoError(
+        f"the exported process is damaged: {error}",
+        stage="import",
+        hint="export it again; nothing was changed here",
+    )
 
 
 # A file may come from anybody: what is not as `export` writes it must not get into the database.

@@ -185,7 +185,13 @@ def _is_bool(value: object) -> bool:
 def assignment(process: str, logged: Logged) -> Assignment:
     """Where a stored message was placed."""
     return Assignment(
-        process, logged.slot, logged.tick, logged.timestamp, logged.height, logged.chain
+        process,
+        logged.slot,
+        logged.tick,
+        logged.timestamp,
+        logged.height,
+        logged.chain,
+        logged.seq,
     )
 
 

@@ -7,7 +7,6 @@ takes no lock: a shell may be running.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import io
 import json
 import re
@@ -16,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from aoshell import interrupts
 from aoshell.attest.evidence import Evidence, load
 from aoshell.attest.verify import CHECKS, explain
 from aoshell.errors import AoError, UsageError
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | 
             say(_explained(given.explain) + "\n")
             return 0
         target = _target(given.target)
-        trial = asyncio.run(_tried(target, given, ask, test_roots))
+        trial = interrupts.run(_tried(target, given, ask, test_roots))
         if isinstance(trial, AoError):
             say(_nothing(trial, given.json) + "\n")
             return CODES["INCONCLUSIVE"]

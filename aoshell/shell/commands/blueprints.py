@@ -53,6 +53,7 @@ async def load_blueprint(session: Session, rest: str) -> Reply:
         return Reply(value, text="\n".join(program.files.values()).rstrip("\n"))
     session.front.feed("\n".join((_summary(name, origin, facts), *program.program.notes)))
     await _agree(session, name, pins.get(name), facts, "--yes" in flags)
+    session.journal.files[facts.hash] = path
     answer = await session.evaluate(text(program.source), program.files, shown="")
     if answer.ok:
         pins.put(name, facts)

@@ -7,8 +7,9 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
 from aoshell.protocol.message import text
-from aoshell.shell.bundle import Bundle, bundle, literal, refuse_unloadable
+from aoshell.shell.bundle import Bundle, bound, bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.processes import done
 from aoshell.shell.commands.remote import remote
 from aoshell.shell.files import path_of, read
 from aoshell.shell.outcome import Answer, Reply
@@ -45,7 +46,9 @@ async def load_bundle(session: Session, program: Bundle) -> Reply:
     code = program.source
     if "local" in session.node.capabilities:
         module = await session.node.upload(program.source, "")
-        code = b"MyModule = %s\n%s" % (literal(module.id), code)
+        main = program.program.root / program.program.main.path
+        session.journal.files[module.id] = main.absolute()
+        code = bound(code, module.id)
         value["module"] = module.id
     answer = await session.evaluate(text(code), program.files, shown="")
     if "module" in value:
@@ -89,6 +92,9 @@ async def publish(session: Session, rest: str) -> Reply:
     data = program.source if isinstance(program, Bundle) else program
     store = _made_public if session.remote else _stored_here
     module = await store(session, data, name.strip(), sure)
+    session.journal.files[module.id] = path.absolute()
+    if not session.remote:
+        done(session, "publish", source=module.id, name=module.name)
     value = {"id": module.id, "kind": module.kind, "name": module.name}
     note = _said(program) if isinstance(program, Bundle) else ""
     return Reply(value, text=module.id, note=note)

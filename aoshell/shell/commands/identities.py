@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Outgoing, Tag, raw, text
 from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.processes import local
 from aoshell.shell.feed import short
 from aoshell.shell.identities import OWN
 from aoshell.shell.outcome import Answer, Reply, Table
@@ -43,6 +44,7 @@ async def as_(session: Session, rest: str) -> Reply:
     known = who.is_known(rest)
     wallet = await who.named(rest)
     who.current = rest
+    _introduce(session, [wallet.address])
     value_of_one = {"name": rest, "address": wallet.address, "new": not known}
     made = "new, " if not known else ""
     back = "" if rest == OWN else f"; .as {OWN} comes back"
@@ -63,13 +65,20 @@ async def send(session: Session, rest: str) -> Reply:
     process = await session.node.find(target)
     pairs, data = split_message(given)
     tags = [Tag(name, await _address(session, value)) for name, value in pairs]
-    answer = await session.post(process.id, tuple(tags), raw(data))
     names = await session.identities.addresses()
+    _introduce(session, names)
+    answer = await session.post(process.id, tuple(tags), raw(data))
     shown = [line for sent in answer.last.messages for line in _told(sent, names)]
     if not shown and answer.ok and not answer.last.output.strip():
         shown = [f"{process.name or short(process.id)} took it, printed nothing and sent nothing"]
     value = {"process": process.id, "as": session.identities.current}
     return Reply(value, text="\n".join(shown), answer=answer, ok=_taken(answer))
+
+
+def _introduce(session: Session, addresses: Iterable[str]) -> None:
+    """Have the built-in node know identities, or it would call what goes to them undelivered."""
+    if "local" in session.node.capabilities:
+        local(session).knows(addresses)
 
 
 def _taken(answer: Answer) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.nodes.base import LocalVerbs, NotFound
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
 from aoshell.shell.files import read, write_new
+from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import Reply
 from aoshell.shell.render import process_table, process_value, remote_table, size
 from aoshell.shell.session import Session
@@ -31,6 +32,11 @@ def local(session: Session) -> LocalVerbs:
             "only the built-in node does that", hint="aoshell NAME --node local opens it"
         )
     return cast(LocalVerbs, session.node)
+
+
+def done(session: Session, verb: str, said: str = "", **about: Any) -> None:
+    """Keep what is done to the built-in node by hand, for .record (`shell.journal.Deed`)."""
+    session.journal.deeds.append(Deed(local(session).newest, verb, said, **about))
 
 
 @command("ps")
@@ -116,7 +122,9 @@ async def import_(session: Session, rest: str) -> Reply:
     """Take in a process that .export wrote."""
     if not rest:
         raise usage("import")
-    info = await local(session).restore(read(Path(rest).expanduser(), _LARGEST))
+    file = Path(rest).expanduser()
+    info = await local(session).restore(read(file, _LARGEST))
+    done(session, "import", process=info.id, file=file.absolute())
     return Reply(process_value(info), text=info.id, note=f".attach {info.name or info.id[:8]}")
 
 
@@ -139,4 +147,5 @@ async def delete(session: Session, rest: str) -> Reply:
     if not sure and not await session.front.confirm(question):
         raise AoError("nothing was deleted", stage="delete", hint="--yes deletes without asking")
     await local(session).delete(info.id)
+    done(session, "", f".delete of {info.name or info.id}")
     return Reply({"deleted": info.id}, text=f"deleted {info.id}")

@@ -3,41 +3,131 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
-from aoshell.errors import Unsupported
-from aoshell.nodes.base import Entry
-from aoshell.protocol.message import raw
+from aoshell.errors import AoError, Unsupported
+from aoshell.nodes.base import Entry, Module, ProcessInfo
+from aoshell.protocol.message import raw, text
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.messages import computed_of
 from aoshell.shell.commands.processes import local
 from aoshell.shell.files import path_of, write_new
+from aoshell.shell.identities import OWN
+from aoshell.shell.journal import Past
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
+
+MOST = 10_000  # messages of all processes that a record may have
+_ADDRESS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
 
 
 @command("record", "FILE", file=True)
 async def record(session: Session, rest: str) -> Reply:
     """Write what you did in this session as a Lua test, for aoshell test.
 
-    The test makes the processes that your lines and messages went to anew, sends what was sent to
-    them from outside since they were made, and expects the answers that came. FILE must be new; a
-    name like my_test.lua lets aoshell test find it.
+    The test makes the processes that your lines and messages went to anew, and those that they
+    heard from; it sends what was sent to them from outside since they were made, and expects the
+    answers that came. Code stays in its files, where these are below the current folder or FILE's
+    and have not changed since. What a test cannot do again is said. FILE must be new; a name like
+    my_test.lua lets aoshell test find it.
     """
     if not rest:
         raise usage("record")
     local(session)
     if session.record is None:
         raise Unsupported("this session has nothing to record with", hint="aoshell NAME has")
-    processes = list(session.visited) or [session.attached.id]
-    entries = [entry for process in processes async for entry in computed_of(session, process)]
-    entries.sort(key=_moment)
     path = path_of(rest)
-    source = await asyncio.to_thread(session.record, entries)
-    write_new(path, raw(source), "record")
-    value = {"file": str(path), "processes": processes, "messages": len(entries)}
-    return Reply(value, text=f"{path}: {source.count(chr(10))} lines; aoshell test {path} runs it")
+    gathered = await _gathered(session)
+    past = Past(
+        [entry for entries in gathered.values() for entry in entries],
+        await _processes(session),
+        await _modules(session, gathered),
+        await _people(session),
+        session.journal,
+        path.absolute().parent,
+    )
+    made = await asyncio.to_thread(session.record, past)
+    write_new(path, raw(made.test), "record")
+    for name, data in made.beside.items():
+        beside = path.with_name(name)
+        if not beside.exists():  # named by its content
+            write_new(beside, data, "record")
+    value = {
+        "file": str(path),
+        "processes": list(gathered),
+        "messages": len(past.entries),
+        "beside": list(made.beside),
+        "lost": list(made.lost),
+    }
+    note = "\n".join(f"not in the test: {said}" for said in made.lost)
+    lines = made.test.count("\n")
+    return Reply(value, text=f"{path}: {lines} lines; aoshell test {path} runs it", note=note)
 
 
-def _moment(entry: Entry) -> int:
+async def _gathered(session: Session) -> dict[str, list[Entry]]:
+    """What happened in the processes of this session, and in all that had to do with them.
+
+    Raises:
+        AoError: that is more than `MOST` messages.
+    """
+    known, found = await _processes(session), dict[str, list[Entry]]()
+    forked = {deed.process: deed.source for deed in session.journal.deeds if deed.verb == "fork"}
+    left, count = list(session.visited) or [session.attached.id], 0
+    while left:
+        process = left.pop(0)
+        if process in found or process not in known:
+            continue
+        found[process] = [entry async for entry in computed_of(session, process)]
+        count += len(found[process])
+        if count > MOST:
+            raise AoError(
+                f"the processes of this session have more than {MOST:,} messages",
+                stage="record",
+                hint="play it again with new processes: aoshell NAME",
+            )
+        named = {id for entry in found[process] for id in _named(entry)}
+        left += [known[process].owner, forked.get(process, ""), *sorted(named & known.keys())]
+    return found
+
+
+def _named(entry: Entry) -> set[str]:
+    """The processes that a message is from or names."""
+    message = entry.message
+    texts = [text(message.data), *(tag.value for tag in message.tags)]
+    if message.from_ != message.owner:  # what a process sent follows from what was sent to it
+        return {message.from_}
+    return {id for said in texts for id in _ADDRESS.findall(said)}
+
+
+async def _processes(session: Session) -> dict[str, ProcessInfo]:
+    return {info.id: info for info in reversed(await session.node.processes())}
+
+
+async def _modules(session: Session, gathered: dict[str, list[Entry]]) -> dict[str, Module]:
+    """The modules that processes were made of, by the reference that says so."""
+    wanted = {deed.source: None for deed in session.journal.deeds if deed.verb == "publish"}
+    for entries in gathered.values():
+        for entry in entries:
+            sent = entry.result.messages if entry.result else ()
+            spawns = [one.tags for one in sent if one.spawn]
+            for tags in ([entry.message.tags] if _is_definition(entry) else []) + spawns:
+                wanted |= {tag.value: None for tag in tags if tag.name == "Module"}
+    found = {}
+    for reference in wanted:
+        try:
+            found[reference] = await session.node.fetch(reference)
+        except AoError:
+            continue  # a spawn of it has failed, and will again
+    return found
+
+
+def _is_definition(entry: Entry) -> bool:
     placed = entry.message.assignment
-    return placed.timestamp if placed else 0
+    return placed is not None and (placed.slot, placed.tick) == (0, 0)
+
+
+async def _people(session: Session) -> dict[str, str]:
+    """The names of those who sign, by address."""
+    names = await session.identities.addresses()
+    own = (await session.wallet()).address
+    return {own: OWN} | names

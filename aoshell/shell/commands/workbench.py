@@ -10,9 +10,10 @@ from aoshell.nodes.base import ProcessInfo, Workbench, envelope
 from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
+from aoshell.shell.commands.processes import done, local
 from aoshell.shell.errors_view import TYPED
 from aoshell.shell.feed import short
+from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import Answer, Reply, Table
 from aoshell.shell.render import process_value
 from aoshell.shell.session import EVAL, Session
@@ -37,7 +38,10 @@ async def fork(session: Session, rest: str) -> Reply:
         raise usage("fork")
     reference, _, slot = head.strip().partition("@")
     process = await session.node.find(reference) if reference else session.attached
-    info = await bench(session).fork(process.id, _slot(slot) if slot else None, name.strip())
+    at = _slot(slot) if slot else None
+    info = await bench(session).fork(process.id, at, name.strip())
+    number = -1 if at is None else at
+    done(session, "fork", process=info.id, source=process.id, name=info.name, number=number)
     return Reply(process_value(info), text=info.id, note=f".attach {info.name}")
 
 
@@ -55,6 +59,7 @@ async def undo(session: Session, rest: str) -> Reply:
 async def _undone(session: Session, process: ProcessInfo, slot: int) -> Reply:
     before = await session.node.slots(process.id)
     path = await bench(session).undo(process.id, slot)
+    done(session, "", f"what .undo took back of {process.name or short(process.id)}")
     await session.attach(await session.node.find(process.id))
     said = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
@@ -111,6 +116,7 @@ async def warp(session: Session, rest: str) -> Reply:
     Time does not go back, so it stays ahead from then on, also after a restart.
     """
     ahead = await bench(session).warp(span(rest))
+    done(session, "advance", number=span(rest))
     return Reply({"ahead_ms": ahead}, text=f"the clock is {told(ahead)} ahead")
 
 
@@ -133,6 +139,7 @@ async def queue(session: Session, rest: str) -> Reply:
     if rest not in ("", "on", "off"):
         raise usage("queue")
     if rest:
+        done(session, "pause" if rest == "on" else "resume", process=process.id)
         await on.pause(process.id, rest == "on")
     waiting = await on.queued(process.id)
     rows = tuple(
@@ -157,8 +164,9 @@ async def queue(session: Session, rest: str) -> Reply:
 @command("step", "[N]")
 async def step(session: Session, rest: str) -> Reply:
     """Deliver the first message of the queue, or the N-th."""
-    number = 1 if not rest else _slot(rest)
+    number, order = 1 if not rest else _slot(rest), local(session).newest
     await bench(session).step(session.attached.id, number - 1)
+    session.journal.deeds.append(Deed(order, "step", process=session.attached.id, number=number))
     left = len(await bench(session).queued(session.attached.id))
     return Reply({"left": left}, text=f"delivered; {left} left")
 
@@ -170,11 +178,13 @@ async def mock(session: Session, rest: str) -> Reply:
     name = words[3] if len(words) == 4 and words[2] == "as" else ""
     if len(words) != (4 if name else 2):
         raise usage("mock")
-    program = bundle(Path(words[1]).expanduser())
+    file = Path(words[1]).expanduser()
+    program = bundle(file)
     refuse_unloadable(program)
     for note in program.program.notes:
         session.front.feed(note)
     info = await bench(session).mock(words[0], program.source, name or f"mock {words[0][:8]}")
+    session.journal.files[info.module] = file.absolute()
     return Reply(process_value(info), text=f"{info.name} stands in for {info.id}")
 
 

@@ -29,11 +29,11 @@ from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Outcome, Reply
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.entry import Entry
-from aoshell.shell.prompt.history import LineHistory
+from aoshell.shell.prompt.history import LONGEST, LineHistory
 from aoshell.shell.prompt.keys import bindings
 from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.prompt.screen import Screen
-from aoshell.shell.render import Renderer, Write, cell, clean, prompt_text, width_of
+from aoshell.shell.render import Renderer, Write, cell, clean, not_run, prompt_text, width_of
 from aoshell.shell.session import Session
 
 if TYPE_CHECKING:
@@ -183,6 +183,7 @@ class Prompt:
                 work.cancel()
             # Not awaited bare: a failure to open the session is what the caller must hear of.
             await asyncio.wait({work})
+            self._leave_behind()
         if not work.cancelled() and (error := work.exception()):
             raise error
         return 0
@@ -315,26 +316,57 @@ class Prompt:
         self._busy = self._busy or bool(lines)
         for line in lines:
             self._history.append_string(line)
-        self._buffer.reset()
-        # Now, for while the line runs nothing is drawn, and drawing is what would load it.
-        self._buffer.load_history_if_not_yet_loaded()
+        self._begin()
 
     def interrupted(self) -> None:
         """Ctrl-C: give up what runs, else what is typed, else what was given up and computes."""
         if self._busy:
-            self._queue.clear()
+            self._drop()
             if self._running:
                 self._interrupted = True
                 self._running.cancel()
             elif self._session is None:
-                self.write("Still starting; the line was dropped. Ctrl-D leaves.\n")
+                self.write("Still starting. Ctrl-D leaves.\n")
                 self._busy = False
         elif self._buffer.text:
             self._buffer.cursor_position = len(self._buffer.text)
             self.finish()
-            self._buffer.reset()
+            self.keep(self._entry.take())
         else:
             self._app.create_background_task(self._stop())
+
+    def _drop(self) -> None:
+        """Run nothing of what was typed ahead, and say so."""
+        lines = [line for line, _ in self._queue]
+        self._queue.clear()
+        if lines:
+            self._history.keep(lines)
+            if not self._buffer.text:
+                self._begin()
+            self.write(f"{not_run(len(lines))}; ↑ brings back what was typed.\n")
+
+    def _begin(self) -> None:
+        """An empty line, above which the history is as it is now."""
+        self._buffer.reset()
+        # Now, for while a line runs nothing is drawn, and drawing is what would load it.
+        self._buffer.load_history_if_not_yet_loaded()
+
+    def keep(self, typed: str) -> None:
+        """What was typed and is not run: ↑ brings it back."""
+        self._history.keep([typed])
+        self._begin()
+
+    def _leave_behind(self) -> None:
+        """What is not run any more: it is in the history of the next session, and said."""
+        lines = [line for line, _ in self._queue]
+        if typed := self._entry.take().strip():
+            self._history.append_string(typed)
+            lines.append(typed)
+        if lines:
+            kept = all(len(line) <= LONGEST for line in lines)
+            where = "; ↑ brings back what was typed, in the next session" if kept else ""
+            with suppress(OSError):  # the terminal may be gone
+                self.write(f"{not_run(len(lines))}{where}.\n")
 
     async def _stop(self) -> None:
         try:

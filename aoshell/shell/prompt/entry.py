@@ -26,6 +26,9 @@ class Owner(Protocol):
     def interrupted(self) -> None:
         """Ctrl-C where no question is open."""
 
+    def keep(self, typed: str) -> None:
+        """What was typed and is not run: it can be brought back."""
+
     def leave(self) -> None:
         """The end of the input."""
 
@@ -75,6 +78,13 @@ class Entry(Target):
         finally:
             self._waiting = None
 
+    def take(self) -> str:
+        """What is typed, pastes in full; nothing is typed any more."""
+        typed = self._pastes.unfold(self._buffer.text)
+        self._pastes.clear()
+        self._buffer.reset()
+        return typed
+
     # --- keys
 
     def enter(self, *, ahead: bool) -> None:
@@ -107,10 +117,14 @@ class Entry(Target):
         self._buffer.insert_text(self._pastes.fold(text))
 
     def interrupt(self) -> None:
-        if self._waiting:
+        if not self._waiting:
+            self._owner.interrupted()
+        elif self._question:
             self._answer("")
         else:
-            self._owner.interrupted()
+            code = self._pastes.unfold(self._buffer.text)
+            self._answer("")
+            self._owner.keep(code)
 
     def end(self) -> None:
         if self._waiting:

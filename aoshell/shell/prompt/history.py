@@ -56,6 +56,13 @@ class LineHistory(History):
         if len(string) <= LONGEST and string.strip() and self._loaded_strings[:1] != [string]:
             super().append_string(string)
 
+    def keep(self, lines: list[str]) -> None:
+        """Take lines in that were not run, however long, for this session; the last is newest."""
+        known = self._loaded_strings[: len(lines)]
+        for line in lines:
+            if line.strip() and line not in known:
+                self._loaded_strings.insert(0, line)
+
     def store_string(self, string: str) -> None:
         if self._path is None:
             return

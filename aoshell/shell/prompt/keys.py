@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.filters import Condition, has_completions, has_focus
+from prompt_toolkit.filters import Condition, emacs_mode, has_completions, has_focus, has_selection
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.bindings.auto_suggest import load_auto_suggest_bindings
 from prompt_toolkit.key_binding.key_bindings import KeyBindingsBase, merge_key_bindings
@@ -64,6 +64,7 @@ def bindings(target: Target, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
         [
             load_auto_suggest_bindings(),
             _line(target, buffer),
+            _marked(buffer),
             _menu(buffer),
             picker_bindings(picker, lambda: get_app().layout),
         ]
@@ -105,6 +106,23 @@ def _line(target: Target, buffer: Buffer) -> KeyBindings:
     def _paste(event: KeyPressEvent) -> None:
         target.paste(event.data)
 
+    return keys
+
+
+def _marked(buffer: Buffer) -> KeyBindings:
+    """Behind Ctrl-Space, which sets a mark: what is typed is typed, and the mark is given up.
+
+    prompt_toolkit takes no text while there is one.
+    """
+    keys = KeyBindings()
+    here = has_focus(buffer) & has_selection & emacs_mode
+
+    def _typed(event: KeyPressEvent) -> None:
+        buffer.exit_selection()
+        event.key_processor.feed_multiple(event.key_sequence, first=True)
+
+    for key in (Keys.Any, "backspace", "delete", "tab", "enter", Keys.BracketedPaste):
+        keys.add(key, filter=here)(_typed)
     return keys
 
 

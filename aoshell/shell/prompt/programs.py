@@ -19,6 +19,7 @@ from prompt_toolkit.application.run_in_terminal import in_terminal
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
 from aoshell.shell.files import read
+from aoshell.texts import unmarked
 
 
 async def edit(said: str) -> str:
@@ -41,7 +42,7 @@ async def edit(said: str) -> str:
                 stage="editor",
                 hint="nothing was evaluated; $EDITOR names another one",
             )
-        return text(read(path))
+        return text(unmarked(read(path), "what was saved", "editor"))
     finally:
         path.unlink(missing_ok=True)
 

@@ -44,7 +44,7 @@ function actors.source(what, usage)
   if type(what) == "string" then what = { file = what } end
   need(type(what) == "table" and what[1] == nil, usage)
   return {
-    file = what.file, source = what.source, tags = mail.tags(what.tags),
+    file = what.file, source = what.source, module = what.module, tags = mail.tags(what.tags),
     name = what.name and tostring(what.name), data = what.data and tostring(what.data),
   }
 end
@@ -94,6 +94,25 @@ end
 function Process:step(place)
   need(place == nil or math_type(place) == "integer", "process:step(1)")
   ask("step", { process = self.id, place = place or 1 })
+end
+
+-- Evaluates a file as `.load` does, or a blueprint; the output.
+for _, name in ipairs { "load", "blueprint" } do
+  Process[name] = function(self, file)
+    need(type(file) == "string", "process:" .. name .. '("file.lua")')
+    return ask(name, { process = self.id, file = file })
+  end
+end
+
+function Process:fork(slot, name)
+  need(slot == nil or math_type(slot) == "integer", "process:fork(12)")
+  return actors.process(ask("fork", { process = self.id, slot = slot, name = name and tostring(name) }))
+end
+
+function Process:spawned()
+  local found = ask("spawned", { process = self.id })
+  for i = 1, #found do found[i] = actors.process(found[i]) end
+  return found
 end
 
 function Identity:send(process, msg)

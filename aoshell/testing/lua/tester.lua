@@ -1,5 +1,5 @@
 -- What a test is given: t. Its assertions are in asserting.lua.
-local setmetatable, tostring, type = setmetatable, tostring, type
+local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
 local actors = require(".actors")
 local ask = require(".asking").ask
 local mail = require(".mail")
@@ -26,6 +26,23 @@ function Tester:mock(address, what)
   local asked = source(what, usage)
   asked.address = tostring(address)
   return actors.process(ask("mock", asked))
+end
+
+function Tester:publish(file, name)
+  need(type(file) == "string", 't:publish("file.lua", "name")')
+  return ask("publish", { file = file, name = name and tostring(name) })
+end
+
+-- A process that .export wrote; names = { [address] = identity } that stands for it.
+function Tester:import(what)
+  if type(what) == "string" then what = { file = what } end
+  need(type(what) == "table" and type(what.file) == "string", 't:import("file")')
+  local names = {}
+  for address, identity in pairs(what.names or {}) do
+    need(is(identity, actors.Identity), "names = { [ADDRESS] = t:as(\"alice\") }")
+    names[#names + 1] = { tostring(address), identity.name }
+  end
+  return actors.process(ask("import", { file = what.file, names = names }))
 end
 
 function Tester:advance(span)

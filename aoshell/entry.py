@@ -1,0 +1,20 @@
+"""The way in. It imports next to nothing until Ctrl-C is taken care of."""
+
+from __future__ import annotations
+
+import signal
+
+
+def main() -> int:
+    """Run the command that was typed. Returns the exit code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from aoshell import interrupts
+
+    interrupts.quiet()
+    from aoshell.cli import main as run
+
+    try:
+        return run()
+    except KeyboardInterrupt:  # while an error was told
+        return interrupts.INTERRUPTED

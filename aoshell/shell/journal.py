@@ -1,0 +1,82 @@
+"""What a session does that no log tells, and what `.record` is given to write a test of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aoshell.nodes.base import Entry, Module, ProcessInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something done to the node by hand.
+
+    Attributes:
+        order: of the newest message before it (`protocol.message.Assignment`).
+        verb: "publish", "import", "fork", "pause", "resume", "step" or "advance"; "" for what no
+            test can do.
+        said: what that was, for a person.
+        process: id of the process that it is done to, or that it has made.
+        source: id of the process that was forked, or of the module that was published.
+        file: that it is made of.
+        name: that it was given.
+        number: slot, place in a queue, or milliseconds; -1 for none.
+    """
+
+    order: int
+    verb: str
+    said: str = ""
+    process: str = ""
+    source: str = ""
+    file: Path | None = None
+    name: str = ""
+    number: int = -1
+
+
+@dataclass(slots=True)
+class Journal:
+    """The deeds of a session, and the files that code came from.
+
+    Attributes:
+        files: id of a module → the file that it was made of.
+    """
+
+    deeds: list[Deed] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A session, to be written down.
+
+    Attributes:
+        entries: of all its processes, the cron messages among them.
+        processes: by id, oldest first; those of the whole node.
+        modules: by the reference that processes are made of.
+        people: names of identities by address.
+        folder: that the test will be in; names of files start there.
+    """
+
+    entries: Sequence[Entry]
+    processes: Mapping[str, ProcessInfo] = field(default_factory=dict)
+    modules: Mapping[str, Module] = field(default_factory=dict)
+    people: Mapping[str, str] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal)
+    folder: Path = field(default_factory=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A session as a test.
+
+    Attributes:
+        test: Lua.
+        beside: files that it needs beside it, by name, which are nowhere else.
+        lost: what of the session it does not do, a sentence each.
+    """
+
+    test: str
+    beside: Mapping[str, bytes]
+    lost: Sequence[str]

@@ -1,0 +1,151 @@
+"""Who is in a recorded test: its processes and identities, and the variables that they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Entry
+from aoshell.protocol.message import Message, text
+from aoshell.shell.journal import Past
+from aoshell.testing.answers import ENVELOPE
+from aoshell.testing.identity import OWNER
+from aoshell.testing.writing import ADDRESS, Names, quoted, variable
+
+LOCALS = 180  # variables of a test; Lua allows 200 in a function
+OWN = ENVELOPE | {"SDK"}
+# What a definition has besides, and `t:spawn` gives by itself.
+GIVEN = OWN | {"Module", "Name", "Authority", "Scheduler"}
+_ME = "me"  # the identity that the shell was started with
+
+
+@dataclass(slots=True)
+class Cast:
+    """The processes and identities of one record.
+
+    Attributes:
+        lines: of the test; what gives somebody a variable is put there.
+        bound: process id → its variable.
+        owners: process id → address.
+    """
+
+    past: Past
+    lines: list[str]
+    names: Names = field(default_factory=Names)
+    bound: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=lambda: {"t", "result"})
+    _born: dict[str, int] = field(default_factory=dict)  # process id → order of its first message
+
+    def __post_init__(self) -> None:
+        for entry in self.past.entries:
+            place = entry.message.assignment
+            if place is not None and place.slot == 0 and not place.tick:
+                self._born[place.process] = place.order
+
+    def people(self, roots: list[Entry]) -> None:
+        """Those who send or are named: the shell's own is the test's owner, others keep names."""
+        known = self.past.people
+        senders = dict.fromkeys(one.message.owner for one in roots if not is_mock(one.message))
+        named = (id for one in roots for said in texts(one.message) for id in ADDRESS.findall(said))
+        found = senders | dict.fromkeys(id for id in named if id in known)
+        definitions = (
+            one.message.owner for one in roots if slot_of(one) == 0 and not is_mock(one.message)
+        )
+        own = next((address for address in found if known.get(address) == _ME), None)
+        if own is None:
+            own = next((one for one in definitions if one not in known), next(iter(senders), ""))
+            own = "" if own in known else own
+        self.names.of[own] = "t.owner.address"
+        found.pop(own, None)
+        number = 0
+        for address in found:
+            number += address not in known
+            name = known.get(address) or f"someone {number}"
+            local = self.local(name.replace(" ", ""))
+            self.names.of[address] = f"{local}.address"
+            who = f"{name} of the shell" if name == OWNER else name
+            self.lines.append(f"local {local} = t:as({quoted(who)})")
+
+    def meet(self, entry: Entry) -> None:
+        """Have a variable for each process that an entry names and another one has spawned."""
+        place = entry.message.assignment
+        assert place is not None and entry.result is not None
+        said = [*texts(entry.message), entry.result.output]
+        for one in entry.result.messages:
+            said += [one.target, text(one.data), *(tag.value for tag in one.tags)]
+        named = [id for one in said for id in ADDRESS.findall(one)]
+        for id in dict.fromkeys([place.process, *named]):
+            if id not in self.bound and self._born.get(id, place.order) < place.order:
+                self._spawned(id)
+
+    def _spawned(self, id: str) -> None:
+        """A process that another one has spawned."""
+        about = self.past.processes.get(id)
+        if about is None or about.owner not in self.past.processes:
+            return
+        if about.owner not in self.bound:
+            self._spawned(about.owner)
+        if about.owner in self.bound:
+            parent = about.owner
+            children = [one for one, it in self.past.processes.items() if it.owner == parent]
+            place = children.index(id) + 1
+            self.bind(id, f"{self.bound[parent]}:spawned()[{place}]", owner=parent)
+
+    def is_line(self, message: Message, process: str) -> bool:
+        """Whether a message is a line of Lua of the process's owner."""
+        return message.tag("Action") == "Eval" and message.owner == self.owners.get(process, "")
+
+    def bind(self, process: str, made: str, *, owner: str | None = None) -> None:
+        """Give a process a variable."""
+        about = self.past.processes.get(process)
+        self.owners[process] = owner if owner is not None else about.owner if about else ""
+        local = self.local("p1")
+        self.lines.append(f"local {local} = {made}")
+        self.bound[process] = local
+        self.names.of[process] = f"{local}.id"
+
+    def local(self, name: str) -> str:
+        """A new variable of about this name; `p1` and the like count on."""
+        stem = name.rstrip("0123456789")
+        numbers = (f"{stem}{number}" for number in range(1, LOCALS + 1))
+        free = next((one for one in numbers if one not in self._taken), "")
+        local = free if name == f"{stem}1" and free else variable(name, self._taken)
+        self._taken.add(local)
+        if len(self._taken) > LOCALS:
+            raise AoError(
+                f"a test has room for {LOCALS} processes, modules and identities",
+                stage="record",
+                hint="record a shorter session",
+            )
+        return local
+
+    def by(self, address: str) -> str:
+        """The identity that stands for a wallet, "" for the owner of processes."""
+        name = self.names.of[address].removesuffix(".address")
+        return "" if name == "t.owner" else name
+
+
+def texts(message: Message) -> Iterator[str]:
+    """What a message says."""
+    yield text(message.data)
+    for tag in message.tags:
+        if tag.name not in GIVEN:
+            yield tag.value
+
+
+def is_root(entry: Entry) -> bool:
+    """Whether somebody outside has sent it, and it was computed."""
+    message, where = entry.message, entry.message.assignment
+    computed = where is not None and not where.tick and entry.result is not None
+    return computed and message.from_ == message.owner
+
+
+def is_mock(message: Message) -> bool:
+    return message.tag("Mock") == "true" and message.tag("Type") == "Process"
+
+
+def slot_of(entry: Entry) -> int:
+    """Where an entry is in its process's log, -1 where that is not known."""
+    return entry.message.assignment.slot if entry.message.assignment else -1

@@ -1,0 +1,100 @@
+"""How things are written in a recorded test: texts, tables, and addresses by their names there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from aoshell.protocol.message import raw, text
+from aoshell.shell.bundle import literal, quote
+
+# What differs from run to run: ids, whole or as aos shortens them, and times in (milli)seconds.
+VOLATILE = re.compile(
+    r"(?<![\w-])[\w-]{43}(?![\w-])|(?<![\w-])[\w-]{3}\.\.\.[\w-]{3}(?![\w-])"
+    r"|(?<!\d)1\d{12}(?!\d)|(?<!\d)1[6-9]\d{8}(?!\d)"
+)
+ADDRESS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
+_PUNCTUATION, _ESCAPED = re.compile(r"[^\w\s]", re.ASCII), r"%\g<0>"  # of Lua's patterns
+# A name that stands for itself as a key or a variable; the words are Lua's own.
+_NAME = re.compile(
+    r"""(?!(?:and|break|do|else|elseif|end|false|for|function|goto|if|in|local|nil|not|or|repeat
+        |return|then|true|until|while)\Z) [A-Za-z_][A-Za-z0-9_]*\Z""",
+    re.VERBOSE,
+)
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
+_LONG = 60  # characters of Lua that still go into a line
+
+
+def quoted(value: str) -> str:
+    """Text as a Lua string, as people write it where that is possible."""
+    if value.replace("\n", "").replace("\t", "").isprintable():
+        return f'"{value.translate(_ESCAPES)}"'
+    return text(literal(value))
+
+
+def pattern(value: str) -> str:
+    """A Lua pattern that finds just this text, as a Lua string."""
+    return quoted(_PUNCTUATION.sub(_ESCAPED, value))
+
+
+def comment(value: str) -> str:
+    """Text as comments."""
+    return "\n".join(f"-- {line}".rstrip() for line in value.splitlines())
+
+
+def variable(name: str, taken: Iterable[str]) -> str:
+    """A Lua variable of about this name that is not taken yet."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    begun = plain if _NAME.match(plain) else f"_{plain}"
+    used, found, number = set(taken), begun, 1
+    while found in used:
+        number += 1
+        found = f"{begun}_{number}"
+    return found
+
+
+class Names:
+    """What stands in the test for addresses: address → Lua expression."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, str] = {}
+
+    def known(self, value: str) -> str:
+        """Text as Lua, "" where it differs from run to run."""
+        rest = ADDRESS.sub(lambda found: "" if found[0] in self.of else found[0], value)
+        return "" if VOLATILE.search(rest) else self.expression(value)
+
+    def expression(self, value: str, write: Callable[[str], str] = quoted) -> str:
+        """Text as Lua, in which known addresses are those of the test."""
+        parts, at = [], 0
+        for found in ADDRESS.finditer(value):
+            if found[0] in self.of:
+                parts += [write(value[at : found.start()]) if found.start() > at else '""']
+                parts.append(self.of[found[0]])
+                at = found.end()
+        if at < len(value):
+            parts.append(write(value[at:]))
+        return " .. ".join(part for part in parts if part != '""') or '""'
+
+    def code(self, source: str) -> str:
+        """Lua text as Lua; code of several lines as it was written."""
+        if "\n" not in source and len(source) < _LONG:
+            return self.expression(source)
+        return self.expression(source, _block)
+
+    def table(self, fields: Sequence[tuple[str, str]], *, any_value: bool) -> str:
+        """Fields as a table; without `any_value`, those alone that are the same in each run."""
+        written = []
+        for name, value in fields:
+            expression = self.expression(value) if any_value else self.known(value)
+            if expression:
+                key = name if _NAME.match(name) else f"[{quoted(name)}]"
+                written.append(f"{key} = {expression}")
+        return f"{{ {', '.join(written)} }}" if written else "{}"
+
+
+def _block(piece: str) -> str:
+    """A piece of code as a long string, which keeps its lines; carriage returns would change."""
+    if "\r" in piece or (len(piece) < _LONG and "\n" not in piece):
+        return quoted(piece)
+    return text(quote(raw(piece)))

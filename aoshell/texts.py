@@ -1,0 +1,30 @@
+"""Text as people save it: in UTF-8, with or without the byte order mark that some editors write."""
+
+from __future__ import annotations
+
+import codecs
+
+from aoshell.errors import AoError
+
+# UTF-32 in little-endian order begins as UTF-16 does, so it is looked for first.
+_OTHERS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+
+
+def unmarked(data: bytes, what: object, stage: str) -> bytes:
+    """The text without its byte order mark.
+
+    Args:
+        what: the text's own name, for the message.
+
+    Raises:
+        AoError: of that stage; the mark says that it is not UTF-8.
+    """
+    for mark, name in _OTHERS:
+        if data.startswith(mark):
+            raise AoError(f"{what} is {name} text", stage=stage, hint="save it as UTF-8")
+    return data.removeprefix(codecs.BOM_UTF8)
