@@ -29,9 +29,9 @@ from aoshell.sandbox.digests import Digests, pbkdf2
 from aoshell.sandbox.runtime import OutOfMemory
 
 # What an environment was made for: which chunks of host/ lie under it, in the order in which they
-# run. What a script can observe of the host (texts, places, order, limits) is chosen here: a version
-# that a log may name stays as it is, byte for byte. Chunks of all versions may change what no script
-# can observe.
+# run. What a script can observe of the host (texts, places, order, limits) is chosen here: a
+# version that a log may name stays as it is, byte for byte. In chunks that versions share, only
+# what no script can observe may change.
 VERSIONS = {
     1: ("guard", "objects", "order", "bridge", "image"),
     2: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),

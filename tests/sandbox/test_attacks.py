@@ -43,7 +43,7 @@ CAUGHT: Cut = ("raw_pcall(emit, text)", "emit(text)")
 GETENV: Cut = ("function os.getenv(name)", "local function unused(name)")
 TEXT_ONLY_2: Cut = ('local f, err = load(text, name, "t", ...)', "local f, err = load(text, name, nil, ...)")
 MODE_2: Cut = ("if mode ~= nil and (type(mode)", "if false and (type(mode)")
-CAUGHT: dict[int, tuple[Cut, ...]] = {
+SWALLOWING: dict[int, tuple[Cut, ...]] = {
     1: (("if not ok and ran_out((...)) then", "if false then"),),
     2: (
         ('and raiser.what == "C" and raiser.func ~= raw.error', "and false"),
@@ -291,7 +291,7 @@ def test_who_swallows_running_out_of_memory_is_stopped(
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("place", SWALLOWED)
 def test_control_running_out_of_memory_can_be_swallowed(place: str, version: int) -> None:
-    guest = Guest(*CAUGHT[version], memory=16 << 20, version=version)
+    guest = Guest(*SWALLOWING[version], memory=16 << 20, version=version)
     assert guest.eval(BUFFER + SWALLOWED[place] + "\nreturn 'escaped'").output == "escaped"
 
 
