@@ -108,6 +108,7 @@ def test_twice_and_what_is_made_of_it_then(
     """Another environment yet; a fork, an exported copy, an older slot; a blueprint with bints."""
 
     async def made(typed: Typed) -> None:
+        await typed('InitialSupply = "0"')
         await typed((SHIPPED / "token.lua").read_text(encoding="utf-8"))
         await typed('Send({ Target = ao.id, Action = "Mint", Quantity = "5" })')
 
