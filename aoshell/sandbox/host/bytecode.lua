@@ -86,8 +86,8 @@ end
 
 -- Functions that stand for the core's, and those of the environment that tell a script's mistakes.
 local NAMED = {}
-for name in gmatch([[date format getinfo load next pairs pcall require resume setmetatable sort
-    tostring traceback xpcall Assign Receive Send Spawn assign forward receive reply send spawn]], "%a+") do
+for name in gmatch([[date format getenv getinfo load next pairs pcall require resume setmetatable
+    sort tostring traceback wrap xpcall Assign Receive Send Spawn assign forward receive reply send spawn]], "%a+") do
   NAMED[name] = true
 end
 

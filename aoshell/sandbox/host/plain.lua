@@ -63,10 +63,9 @@ end
 local pcall = passing(PROTECTED, raw.xpcall, noted, failed)
 _G.pcall = pcall
 
-local function handler_of(handler, ...)
+local function handler_of(handler)
   if type(handler) ~= "function" then
-    local kind = select("#", ...) == 0 and handler == nil and "no value" or type(handler)
-    error("bad argument #2 to 'xpcall' (function expected, got " .. kind .. ")", 0)
+    error("bad argument #2 to 'xpcall' (function expected, got " .. type(handler) .. ")", 0)
   end
   local function guarded(err)
     if is_buffer_error(err, getinfo(2, "Sf")) then
@@ -136,6 +135,7 @@ local function raised(err, co)
   _, err = stopped(err, co)
   error(err, 0)
 end
+H.relay = raised
 
 local WRAPPED = [[
 local resume, raised, co = ...
@@ -176,7 +176,10 @@ end
 
 -- Text only: bytecode reaches any address.
 function _G.load(chunk, name, mode, ...)
-  if mode ~= nil and (type(mode) == "string" or type(mode) == "number") and not find(mode, "t", 1, true) then
+  if mode ~= nil and type(mode) ~= "string" and type(mode) ~= "number" then
+    error("bad argument #3 to 'load' (string expected, got " .. type(mode) .. ")", 0)
+  end
+  if mode ~= nil and not find(mode, "t", 1, true) and type(chunk) == "string" then
     return nil, "attempt to load a text chunk (mode is '" .. mode .. "')"
   end
   if type(chunk) == "function" then
@@ -211,12 +214,21 @@ function os.getenv(name)
   return nil
 end
 
-local stack_text = H.stack_text
+local stack_text, math_type = H.stack_text, raw.math.type
+local function tointeger(value)
+  return raw.math.tointeger(raw.tonumber(value))
+end
+
 function debug.traceback(...)
   local co, message, level = ...
   if type(co) ~= "thread" then co, message, level = nil, ... end
   if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then return message end
   local own = co == nil or co == running()
+  if level ~= nil and math_type(tointeger(level)) ~= "integer" then
+    local what = type(level) == "number" and "number has no integer representation"
+      or "number expected, got " .. type(level)
+    error("bad argument #" .. (co and 3 or 2) .. " to 'traceback' (" .. what .. ")", 0)
+  end
   local text
   if own then
     text = stack_text(nil, 2, level == nil and 0 or level > 0 and level - 1 or 0)

@@ -175,6 +175,7 @@ end
 -- What a function that stands for one of the core's has raised; frame `i` of all is its own.
 local function of_core(err, all, i)
   local place = caller_place(all, i)
+  if all[i].func == H.relay then return place .. err end  -- somebody else's error
   local text = match(err, "^host:%d+: (.*)$")
   if not text then text = place ~= "" and sub(err, 1, #place) == place and sub(err, #place + 1) or err end
   -- The core itself tells no place in its own functions, and no names of variables.
