@@ -177,7 +177,11 @@ local function of_core(err, all, i)
   local place = caller_place(all, i)
   if all[i].func == H.relay then return place .. err end  -- somebody else's error
   local text = match(err, "^host:%d+: (.*)$")
-  if not text then text = place ~= "" and sub(err, 1, #place) == place and sub(err, #place + 1) or err end
+  if not text then
+    -- What the host raises at a level of its own has the caller's place already.
+    local told = all[i + 1] and place_of(all[i + 1]) or ""
+    text = sub(err, 1, #told) == told and sub(err, #told + 1) or err
+  end
   -- The core itself tells no place in its own functions, and no names of variables.
   if find(text, "^attempt to ") then return (gsub(text, " %(%l+ '[^']*'%)$", "")) end
   local number, what = match(text, "^bad argument #(%d+) to '[^']*' %((.*)%)$")
