@@ -40,9 +40,9 @@ REQUIRE: tuple[Cut, ...] = (
 WRAPPED: Cut = ("emit = told,", "emit = emit,")
 CAUGHT: Cut = ("raw_pcall(emit, text)", "emit(text)")
 # Version 2 of the host puts its own in the place of some of them.
-GETENV: Cut = ("function os.getenv(name)", "local function unused(name)")
+GETENV: Cut = ("function os.getenv(...)", "local function unused(...)")
 TEXT_ONLY_2: Cut = ('local f, err = load(text, name, "t", ...)', "local f, err = load(text, name, nil, ...)")
-MODE_2: Cut = ("if mode ~= nil and (type(mode)", "if false and (type(mode)")
+MODE_2: Cut = ("if mode ~= nil and not find(mode,", "if false and not find(mode,")
 SWALLOWING: dict[int, tuple[Cut, ...]] = {
     1: (("if not ok and ran_out((...)) then", "if false then"),),
     2: (

@@ -206,14 +206,6 @@ end
 
 -- Libraries -----------------------------------------------------------------------------------
 
--- No variable of an environment is set.
-function os.getenv(name)
-  if type(name) ~= "string" and type(name) ~= "number" then
-    error("bad argument #1 to 'getenv' (string expected, got " .. type(name) .. ")", 0)
-  end
-  return nil
-end
-
 local stack_text, math_type = H.stack_text, raw.math.type
 local function tointeger(value)
   return raw.math.tointeger(raw.tonumber(value))
@@ -298,12 +290,23 @@ local function found(name)
   error("module '" .. name .. "' not found:" .. concat(texts), 0)
 end
 
-function _G.require(module)
-  local name = module
-  if type(name) == "number" then name = tostring(name) end
-  if type(name) ~= "string" then
-    error("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")", 0)
-  end
+-- The first argument of a function as a text.
+local function text_argument(of, ...)
+  local text = ...
+  if type(text) == "string" then return text end
+  if type(text) == "number" then return tostring(text) end
+  local kind = select("#", ...) == 0 and "no value" or type(text)
+  error("bad argument #1 to '" .. of .. "' (string expected, got " .. kind .. ")", 0)
+end
+
+-- No variable of an environment is set.
+function os.getenv(...)
+  text_argument("getenv", ...)
+  return nil
+end
+
+function _G.require(...)
+  local name = text_argument("require", ...)
   if loaded[name] then return loaded[name] end
   local loader, extra = found(name)
   local value = loader(name, extra)
