@@ -28,7 +28,9 @@ def made(page: str) -> str:
         f"      hash      {token.hash}\n"
         f"      handlers  {', '.join(token.handlers)}\n"
     )
-    rows = "".join(f"| `{name}` | {fact.size:,} | `{fact.hash}` |\n" for name, fact in facts.items())
+    rows = "".join(
+        f"| `{name}` | {fact.size:,} | `{fact.hash}` |\n" for name, fact in facts.items()
+    )
     page, examples = EXAMPLE.subn(lambda _found: example, page)
     page, tables = TABLE.subn(lambda found: found[1] + rows, page)
     assert (examples, tables) == (1, 1)

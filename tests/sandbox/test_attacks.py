@@ -41,7 +41,10 @@ WRAPPED: Cut = ("emit = told,", "emit = emit,")
 CAUGHT: Cut = ("raw_pcall(emit, text)", "emit(text)")
 # Version 2 of the host puts its own in the place of some of them.
 GETENV: Cut = ("function os.getenv(...)", "local function unused(...)")
-TEXT_ONLY_2: Cut = ('local f, err = load(text, name, "t", ...)', "local f, err = load(text, name, nil, ...)")
+TEXT_ONLY_2: Cut = (
+    'local f, err = load(text, name, "t", ...)',
+    "local f, err = load(text, name, nil, ...)",
+)
 MODE_2: Cut = ("if mode ~= nil and not find(mode,", "if false and not find(mode,")
 SWALLOWING: dict[int, tuple[Cut, ...]] = {
     1: (("if not ok and ran_out((...)) then", "if false then"),),
@@ -280,9 +283,7 @@ SWALLOWED = {
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("bomb", [BOMB, BUFFER], ids=["heap", "buffer"])
 @pytest.mark.parametrize("place", SWALLOWED)
-def test_who_swallows_running_out_of_memory_is_stopped(
-    place: str, bomb: str, version: int
-) -> None:
+def test_who_swallows_running_out_of_memory_is_stopped(place: str, bomb: str, version: int) -> None:
     guest = Guest(memory=16 << 20, version=version)
     with pytest.raises(OutOfMemory):
         guest.eval(bomb + SWALLOWED[place] + "\nreturn 'escaped'")

@@ -104,7 +104,16 @@ def test_any_number_of_values_passes_through_protected_calls(guest: Guest) -> No
 # Everything of the environment ------------------------------------------------------------------
 
 # They stop what handles the message, or take the place of the process.
-NOT_CALLED = (".process", ".waiting", ".update", ".kept", ".host", ".handlers.receive", "Receive", ".verbs")
+NOT_CALLED = (
+    ".process",
+    ".waiting",
+    ".update",
+    ".kept",
+    ".host",
+    ".handlers.receive",
+    "Receive",
+    ".verbs",
+)
 CALL_ALL = """
 local texts, seen = {}, {}
 local values = { {}, { nil }, { true }, { 5 }, { "x" }, { {} }, { function() error("own", 0) end },

@@ -19,12 +19,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "environment.md"
 
 # Functions of plain Lua that a script does not find.
 MISSING = frozenset(
-    """dofile loadfile io.close io.flush io.input io.lines io.open io.output
-    io.popen io.read io.tmpfile io.type io.write os.execute os.exit os.remove os.rename os.setlocale
-    os.tmpname string.dump debug.debug debug.gethook debug.getlocal debug.getmetatable
-    debug.getregistry debug.getupvalue debug.getuservalue debug.sethook debug.setlocal
-    debug.setmetatable debug.setupvalue debug.setuservalue debug.upvalueid debug.upvaluejoin
-    package.loadlib package.searchpath""".split()
+    ["dofile", "loadfile", "io.close", "io.flush", "io.input", "io.lines", "io.open", "io.output", "io.popen", "io.read", "io.tmpfile", "io.type", "io.write", "os.execute", "os.exit", "os.remove", "os.rename", "os.setlocale", "os.tmpname", "string.dump", "debug.debug", "debug.gethook", "debug.getlocal", "debug.getmetatable", "debug.getregistry", "debug.getupvalue", "debug.getuservalue", "debug.sethook", "debug.setlocal", "debug.setmetatable", "debug.setupvalue", "debug.setuservalue", "debug.upvalueid", "debug.upvaluejoin", "package.loadlib", "package.searchpath"]
 )
 # Functions that answer otherwise, and are not asked here.
 DIFFERENT = {
@@ -159,3 +154,15 @@ def _at_home(text: str) -> str:
     text = re.sub(r"\n\tno file '[^']*'", "", text)
     text = re.sub(r"\n\t\[C\]: in function 'pcall'\n\t\[string \"<python>\"\].*", "", text)
     return text.replace("got no value", "got nil")
+
+
+def test_the_page_has_what_is_missing_and_what_is_different() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    for name in MISSING:
+        library, dot, function = name.rpartition(".")
+        head = f"| `{library}` |" if dot else "| (basic) |"
+        assert any(row.startswith(head) and f"`{function}`" in row for row in rows), name
+    told = {name for row in rows for name in re.findall(r"`([\w.]+)(?:\(\))?`", row)}
+    assert set(DIFFERENT) <= told, set(DIFFERENT) - told
+    assert {name for name, _pattern in OTHERWISE} - {"xpcall"} <= told | {"error"}

@@ -361,7 +361,12 @@ CASES = [
     ),
     case("require: none", "require('nope')"),
     case("require: nothing", "require()"),
-    case("package", "package.config", "type(package.preload)", "tostring(package.loaded.package == package)"),
+    case(
+        "package",
+        "package.config",
+        "type(package.preload)",
+        "tostring(package.loaded.package == package)",
+    ),
     case(
         "package: searchers",
         """table.insert(package.searchers, 2, function(name)
@@ -370,16 +375,29 @@ CASES = [
         return require('found.here')""",
     ),
     case("os.getenv", "tostring(os.getenv('NO_SUCH_VARIABLE'))", "os.getenv({})"),
-    case("libraries: which there are", "type(io) .. type(loadfile) .. type(string.dump) .. type(debug.getlocal)"),
+    case(
+        "libraries: which there are",
+        "type(io) .. type(loadfile) .. type(string.dump) .. type(debug.getlocal)",
+    ),
     case("globals: HANDLER_PRINT_LOGS", "type(HANDLER_PRINT_LOGS)"),
     *(
         case(f"place: {line}", line)
         for line in (
-            "string.format('%d', 'x')", "('%d'):format('x')", "setmetatable(nil, {})", "coroutine.resume(nil)",
-            "os.date('%Y', 'x')", "load(nil)", "error('x', 2)", "tostring()", "for _ in pairs(nil) do end",
-            "return select(2, pcall(string.rep))", "coroutine.wrap(function() error('in') end)()",
-            "return select(2, pcall(error, 'not enough memory', 0))", "table.sort({ 1, 'x' })",
-            "return select('#', pcall(table.unpack, {}, 1, 100000))", "next({}, 'x')",
+            "string.format('%d', 'x')",
+            "('%d'):format('x')",
+            "setmetatable(nil, {})",
+            "coroutine.resume(nil)",
+            "os.date('%Y', 'x')",
+            "load(nil)",
+            "error('x', 2)",
+            "tostring()",
+            "for _ in pairs(nil) do end",
+            "return select(2, pcall(string.rep))",
+            "coroutine.wrap(function() error('in') end)()",
+            "return select(2, pcall(error, 'not enough memory', 0))",
+            "table.sort({ 1, 'x' })",
+            "return select('#', pcall(table.unpack, {}, 1, 100000))",
+            "next({}, 'x')",
         )
     ),
 ]

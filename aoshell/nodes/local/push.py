@@ -279,7 +279,7 @@ class _Run:
 
 
 def _assigned(tags: list[str]) -> list[str]:
-    """The processes that a tag Assignments names, a list in JSON, as the legacy network reads it."""
+    """The processes in a tag Assignments, a list in JSON, as the legacy network reads it."""
     value = tag(tags, "Assignments")
     if not value.startswith("[") or len(value) > ASSIGNMENTS_TEXT:
         return []
@@ -287,7 +287,7 @@ def _assigned(tags: list[str]) -> list[str]:
         found = json.loads(value)
     except (ValueError, RecursionError):
         return []
-    return [name for name in found if isinstance(name, str)]
+    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
 def _is_patch(tags: list[str]) -> bool:
