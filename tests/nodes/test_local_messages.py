@@ -575,7 +575,8 @@ async def test_a_message_is_assigned_to_those_that_its_tag_names(opening):
     takes = SHOW + "\nao.addAssignable('work', { Action = 'Show' })"
     async with opening() as local:
         a, b, c = await local.spawn(SHOW), await local.spawn(takes), await local.spawn(takes)
-        send = f"ao.send({{ Target = ao.id, Action = 'Show', Assignments = {{ '{b}', '{c}', '{b}' }} }})"
+        named = f"{{ '{b}', '{c}', '{b}' }}"
+        send = f"ao.send({{ Target = ao.id, Action = 'Show', Assignments = {named} }})"
         result = await local.eval(a, send)
         assert Tag("Assignments", f'["{b}","{c}","{b}"]') in result.messages[0].tags
         ids = {(await local.messages(process))[-1].id for process in (a, b, c)}

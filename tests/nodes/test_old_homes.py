@@ -6,8 +6,8 @@ and changes none.
 
 `data/texts-N.sql.gz` is that of a home in which processes keep what version N of the host says
 (`sandbox.lua.VERSIONS`): texts of errors with their places, tracebacks, what the host lets through.
-One is an aos process, the other `lua@5.3a`. A version of the host that changes one of these is a new
-version, with a file of its own.
+One is an aos process, the other `lua@5.3a`. A version of the host that changes one of these is a
+new version, with a file of its own.
 """
 
 from __future__ import annotations

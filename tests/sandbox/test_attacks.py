@@ -49,7 +49,7 @@ MODE_2: Cut = ("if mode ~= nil and not find(mode,", "if false and not find(mode,
 SWALLOWING: dict[int, tuple[Cut, ...]] = {
     1: (("if not ok and ran_out((...)) then", "if false then"),),
     2: (
-        ('and raiser.what == "C" and raiser.func ~= raw.error', "and false"),
+        ('return raiser.what == "C" and raiser.func', "return false and raiser.func"),
         ("if err == RAN_OUT or err == OUT_OF_MEMORY then run_out() end", ""),
     ),
 }

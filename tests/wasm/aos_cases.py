@@ -1,5 +1,7 @@
 """Lines and messages that every aos answers, and which answers of ours are different on purpose."""
 
+# ruff: noqa: E501 — a line of Lua reads best in one piece
+
 from __future__ import annotations
 
 from dataclasses import dataclass

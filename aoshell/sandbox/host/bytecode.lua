@@ -117,11 +117,11 @@ function H.calling(f, text, ...)
   return load(concat(parts), "=code", "b", ...)
 end
 
--- The function that a text makes of its arguments, which holds one
+-- A text that makes a function of its arguments, compiled. The function holds one
 --   local ok, value = call(...)
 --   if ok then return ok, value end   -- or: return value
 -- with all that the call returns in the place of `value`.
-function H.passing(text, ...)
+function H.passing(text)
   local code = dump(load(text, "=host", "t"))
   local changed = {}
   each_function(code, HEADER + 2, 0, function(_, start, count, _, depth)
@@ -136,5 +136,5 @@ function H.passing(text, ...)
     end
   end)
   for at, word in raw.next, changed do code = sub(code, 1, at - 1) .. pack("<I4", word) .. sub(code, at + 4) end
-  return load(code, "=host", "b")(...)
+  return load(code, "=host", "b")
 end

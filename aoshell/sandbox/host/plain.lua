@@ -28,14 +28,18 @@ local function run_out()
 end
 
 -- The string library allocates past the core, and raises what it finds by itself.
-local function is_buffer_error(err, raiser)
+local function is_buffer_error(err)
   return type(err) == "string" and find(err, OUT_OF_MEMORY .. " for buffer allocation", 1, true)
-    and raiser.what == "C" and raiser.func ~= raw.error and raiser.func ~= raw.assert
+end
+
+-- Whether a function of the core has raised an error by itself: not one that a script gave it.
+local function is_core(raiser)
+  return raiser.what == "C" and raiser.func ~= raw.error and raiser.func ~= raw.assert
 end
 
 -- The message handler of every protected call.
 local function noted(err)
-  if is_buffer_error(err, getinfo(2, "Sf")) then
+  if is_buffer_error(err) and is_core(getinfo(2, "Sf")) then
     H.out_of_memory = true
     return RAN_OUT
   end
@@ -60,7 +64,7 @@ return function(f, ...)
   return failed(err)
 end
 ]]
-local pcall = passing(PROTECTED, raw.xpcall, noted, failed)
+local pcall = passing(PROTECTED)(raw.xpcall, noted, failed)
 _G.pcall = pcall
 
 local function handler_of(handler)
@@ -68,7 +72,7 @@ local function handler_of(handler)
     error("bad argument #2 to 'xpcall' (function expected, got " .. type(handler) .. ")", 0)
   end
   local function guarded(err)
-    if is_buffer_error(err, getinfo(2, "Sf")) then
+    if is_buffer_error(err) and is_core(getinfo(2, "Sf")) then
       H.out_of_memory = true
       return RAN_OUT
     end
@@ -81,14 +85,15 @@ local function handler_of(handler)
   return guarded
 end
 
-_G.xpcall = passing([[
+local HANDLED = [[
 local xpcall, handler_of, failed = ...
 return function(f, handler, ...)
   local ok, err = xpcall(f, handler_of(handler), ...)
   if ok then return ok, err end
   return failed(err)
 end
-]], raw.xpcall, handler_of, failed)
+]]
+_G.xpcall = passing(HANDLED)(raw.xpcall, handler_of, failed)
 
 -- Coroutines ----------------------------------------------------------------------------------
 -- One that died keeps the stack that it died on: it tells who raised. A checkpoint does not keep it,
@@ -115,20 +120,21 @@ local function stopped(err, co)
   if GONE[err] or status(co) ~= "dead" then return false, err end
   died[co] = true
   local raiser = getinfo(co, 0, "Sf")
-  if raiser and (is_buffer_error(err, raiser) or err == OUT_OF_MEMORY and not is_given(co, raiser)) then
+  if raiser and (is_buffer_error(err) and is_core(raiser) or err == OUT_OF_MEMORY and not is_given(co, raiser)) then
     run_out()
   end
   return false, told(err, co, 0)
 end
 
-coroutine.resume = passing([[
+local RESUMED = [[
 local resume, stopped = ...
 return function(co, ...)
   local ok, err = resume(co, ...)
   if ok then return ok, err end
   return stopped(err, co)
 end
-]], resume, stopped)
+]]
+coroutine.resume = passing(RESUMED)(resume, stopped)
 
 local function raised(err, co)
   local _
@@ -137,16 +143,16 @@ local function raised(err, co)
 end
 H.relay = raised
 
-local WRAPPED = [[
+local wrapped = passing([[
 local resume, raised, co = ...
 return function(...)
   local ok, err = resume(co, ...)
   if ok then return err end
   return raised(err, co)
 end
-]]
+]])
 function coroutine.wrap(f)
-  return passing(WRAPPED, resume, raised, create(f))
+  return wrapped(resume, raised, create(f))
 end
 
 -- Chunks --------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ local getinfo, concat = raw.debug.getinfo, raw.table.concat
 local find, gsub, match, sub = raw.string.find, raw.string.gsub, raw.string.match, raw.string.sub
 local sources, loaded = H.sources, package.loaded
 
--- Frames at either end of a stack that are looked at: it may hold 200,000.
-local EDGE = 100
+-- Frames at either end of a stack that are looked at: it may hold 200,000. The nearest ones tell
+-- most of what is asked.
+local EDGE, NEAREST = 100, 8
 
 local hidden = raw.setmetatable({}, { __mode = "k" })  -- host functions that stand for nothing
 H.hidden = hidden
@@ -205,16 +206,34 @@ local function elsewhere(err, all, own)
   return err
 end
 
+-- The frames that tell of an error, from `level` on. Below the environment's stands who called it.
+local function told_by(co, level)
+  if not co then level = level + 1 end
+  local all = collect(co, level, NEAREST)
+  for i = 1, #all do
+    local is_deep = all[i].owner == "environment" or all[i].owner == "host" and i == NEAREST
+    if is_deep then
+      all = collect(co, level, EDGE)  -- no tail call: it would be a level less
+      break
+    end
+  end
+  return all
+end
+
 -- What was raised, with the script's place instead of one of ours.
 -- co: the coroutine that died of it, or nil; level: of the function that raised it.
 function H.told(err, co, level)
   if type(err) ~= "string" then return err end
-  local raiser
-  if co then raiser = getinfo(co, level, "Sf") else raiser = getinfo(level + 1, "Sf") end
-  if not raiser then return err end
   local own = match(err, "^host:%d+: ") or match(err, "^%.[%w._-]+:%d+: ")
-  if not own and raiser.what ~= "C" and raiser.source ~= "=host" then return err end
-  local all = collect(co, co and level or level + 1, EDGE)
+  if not own then
+    -- Most are a script's own: `error` or the core has raised them, and no function of ours is near.
+    local raiser, below
+    if co then raiser = getinfo(co, level, "l") else raiser = getinfo(level + 1, "l") end
+    if not raiser or raiser.currentline >= 0 then return err end
+    if co then below = getinfo(co, level + 1, "S") else below = getinfo(level + 2, "S") end
+    if not below or below.source ~= "=host" then return err end
+  end
+  local all = told_by(co, co and level or level + 1)
   local i = all[1].owner == "C" and 2 or 1
   if all[i] and all[i].owner == "host" then
     while all[i + 1] and all[i + 1].owner == "host" do i = i + 1 end
