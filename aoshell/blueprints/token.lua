@@ -11,16 +11,25 @@
 -- Answers to questions have no Action, so that a token that asks itself or another one is not asked
 -- in turn. Quantities are texts of decimal digits in the smallest unit. What cannot be done is
 -- answered with ACTION-Error, and changes nothing. Loading this again keeps what it holds.
+--
+-- InitialSupply, a text of digits that is set before this is loaded first, is what the process's owner
+-- has then: 10,000 whole tokens where nobody says. With "0" there is what is minted.
 local bint = require(".bint")(256)
 local json = require("json")
 
-Balances = Balances or {}
-TotalSupply = TotalSupply or "0"
+local DIGITS = 60  -- of a quantity and of the supply: far below what 256 bits hold
+
 Ticker = Ticker or "TOKEN"
 Denomination = Denomination or 12
 Logo = Logo or ""
-
-local DIGITS = 60  -- of a quantity and of the supply: far below what 256 bits hold
+if not Balances then
+  InitialSupply = InitialSupply or "10000" .. ("0"):rep(Denomination)
+  assert(type(InitialSupply) == "string" and InitialSupply:match("^%d+$") and #InitialSupply <= DIGITS,
+    "InitialSupply must be a text of up to " .. DIGITS .. " digits")
+  local has = InitialSupply:match("[1-9]%d*$")  -- nothing is kept of those who have nothing
+  Balances, TotalSupply = { [Owner] = has }, has or "0"
+end
+TotalSupply = TotalSupply or "0"
 
 -- A quantity above 0, or nil and what is wrong with it.
 local function quantity_of(text)

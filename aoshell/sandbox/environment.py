@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 
 from aoshell.bounded import jsontext
@@ -15,6 +17,7 @@ FOLDER = Path(__file__).with_name("aos")
 VERSION = ".environment"  # the module whose value tells one environment from another
 # What an update leaves as it is: scripts hold values of its types, or there are no handlers.
 _FIXED = (".bint", ".crypto", ".hyper")
+HOST_VERSION = ".host-version"  # the module that says which host an environment was made for
 
 
 def sources() -> dict[str, str]:
@@ -41,14 +44,21 @@ def version(modules: dict[str, str]) -> str:
     return modules[VERSION].split('"')[1]
 
 
+def host_version(modules: Mapping[str, str]) -> int:
+    """Which of `lua.VERSIONS` an environment was made for; 1 where it does not say."""
+    found = re.search(r"^return (\d{1,4})$", modules.get(HOST_VERSION, ""), re.MULTILINE)
+    return int(found[1]) if found else 1
+
+
 def update(modules: dict[str, str]) -> bytes:
     """Lua that moves the process in which its owner evaluates it to these sources.
 
-    See `aos/update.lua`. Modules of `_FIXED` stay those that the process was made with.
+    See `aos/update.lua`. Modules of `_FIXED` stay those that the process was made with, and so does
+    the host that it was made for.
     """
     parts = [b"local sources = {}\n"]
     for name, source in modules.items():
-        if not name.startswith(_FIXED):
+        if not name.startswith(_FIXED) and name != HOST_VERSION:
             parts.append(b'sources["%s"] = %s\n' % (name.encode(), _quoted(source)))
     parts.append(b'return load(sources[".update"], "@.update", "t", _G)()(sources)\n')
     return b"".join(parts)

@@ -28,11 +28,19 @@ from aoshell.sandbox import environment
 from aoshell.sandbox.digests import Digests, pbkdf2
 from aoshell.sandbox.runtime import OutOfMemory
 
+# What an environment was made for: which chunks of host/ lie under it, in the order in which they
+# run. What a script can observe of the host (texts, places, order, limits) is chosen here: a
+# version that a log may name stays as it is, byte for byte. In chunks that versions share, only
+# what no script can observe may change.
+VERSIONS = {
+    1: ("guard", "objects", "order", "bridge", "image"),
+    2: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
+}
 # Read at import: a worker opens no files.
-CHUNKS = tuple(
-    Path(__file__).with_name("host").joinpath(f"{name}.lua").read_text(encoding="latin-1")
-    for name in ("guard", "objects", "order", "bridge", "image")
-)
+CHUNKS = {
+    name: Path(__file__).with_name("host").joinpath(f"{name}.lua").read_text(encoding="latin-1")
+    for name in VERSIONS[2]
+}
 UNLIMITED = 0x7FFFFFFF_FFFF
 # Lua counts what it asks for; the allocator gives small objects up to 1.34 times that.
 SHARE = 1.5
@@ -105,8 +113,8 @@ class LuaRuntime:
         )
         self._host.pbkdf2 = pbkdf2
         load = self._lua.globals().load
-        for source in CHUNKS:
-            load(source, "=host")(self._host, emit)
+        for chunk in _chunks(sources):
+            load(chunk, "=host")(self._host, emit)
         for name, source in sources.items():
             self._host.sources[name] = source
         self._host.start()
@@ -170,6 +178,14 @@ class LuaRuntime:
             self._host.restore(image.decode("latin-1"))
         except lua53.LuaError as error:
             raise ValueError(_first_line(error)) from error
+
+
+def _chunks(sources: Mapping[str, str]) -> list[str]:
+    """The host's chunks for an environment. Raises ValueError where it was made for newer ones."""
+    version = environment.host_version(sources)
+    if version not in VERSIONS:
+        raise ValueError(f"it was made for version {version} of the sandbox, newer than this one")
+    return [CHUNKS[name] for name in VERSIONS[version]]
 
 
 _LAYOUT = struct.Struct("<BI8xQ")  # lsizenode, sizearray, array, node

@@ -70,13 +70,14 @@ def test_data_is_text(process, data, text):
     ("call", "error"),
     [
         (
-            "ao.send({ Bad = {} })",
-            "value of tag 'Bad' MUST be a string, number or boolean, got table",
+            "ao.send({ Bad = print })",
+            "value of tag 'Bad' MUST be a string, number, boolean or table, got function",
         ),
         ("Send({ Target = 'T', Bad = print })", "value of tag 'Bad' MUST be a string"),
-        ("ao.send({ Tags = { Bad = {} } })", "tag 'Bad'"),
-        ("ao.send({ Tags = { { name = 'Bad', value = {} } } })", "tag 'Bad'"),
-        ("ao.spawn('M', { Bad = {} })", "tag 'Bad'"),
+        ("ao.send({ Tags = { Bad = print } })", "tag 'Bad'"),
+        ("ao.send({ Tags = { { name = 'Bad', value = print } } })", "tag 'Bad'"),
+        ("ao.spawn('M', { Bad = print })", "tag 'Bad'"),
+        ("ao.send({ Bad = { print } })", "unexpected type 'function'"),
         ("ao.send({ Tags = { { name = 'NoValue' } } })", "tag 'NoValue' MUST be a string"),
         ("ao.send({ [{}] = 'x' })", "name of a tag MUST be a string, got table"),
         (
@@ -373,3 +374,14 @@ def test_hints_are_bounded(process):
     """)
     assert process.run("#Utils.keys(ao._hints)") == "1000"
     assert process.run("ao._hints.p1010.hint .. ao._hints.p1010.ttl") == "http://h01010"
+
+
+@pytest.mark.parametrize("where", ["Work = {}", "Tags = {{ Work = {} }}",
+                                   "Tags = {{ {{ name = 'Work', value = {} }} }}"])  # fmt: skip
+def test_a_table_in_a_tag_goes_out_as_json(process, where):
+    table = where.format("{ 'p1', 'p2' }")
+    result = process.eval(f"local m = ao.send({{ Target = 'T', {table} }}) "
+                          "return m.Tags[#m.Tags].value[2]")  # fmt: skip
+    assert result["Output"]["data"] == "p2"  # the sender keeps its table, as in aos
+    (message,) = result["Messages"]
+    assert process.tags(message)["Work"] == '["p1","p2"]'

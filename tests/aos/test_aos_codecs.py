@@ -94,8 +94,15 @@ def test_json_decode(lua, text, result):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "unexpected end of text at line 1 col 1"),
-        ("[1,\n 2", "expected ']' or ',' at line 2 col 3"),
+        ("", "unexpected character '' at line 1 col 1"),
+        (" \n", "unexpected character '' at line 2 col 1"),
+        ("[", "unexpected character '' at line 1 col 2"),
+        ("[1,", "unexpected character '' at line 1 col 4"),
+        ('{"a":', "unexpected character '' at line 1 col 6"),
+        # aos counts what it has read, the character that it did not expect included.
+        ("[1,\n 2", "expected ']' or ',' at line 2 col 4"),
+        ("[1", "expected ']' or ',' at line 1 col 4"),
+        ('{"a":1', "expected '}' or ',' at line 1 col 8"),
         ("[1,]", "unexpected character ']' at line 1 col 4"),
         ('{"a" 1}', "expected ':' after key at line 1 col 6"),
         ('{"a":1 "b"}', "expected '}' or ','"),

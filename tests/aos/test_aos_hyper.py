@@ -160,7 +160,10 @@ def read(process, path):
 def test_patches_are_kept_in_the_base(start):
     process = start(PATCH)
     result = process.send(tags={"key": "a", "value": "1"})
-    assert [m["Target"] for m in result["Messages"]] == ["T"]
+    patch, message = result["Messages"]
+    assert message["Target"] == "T" and "Target" not in patch
+    tags = {tag["name"]: tag["value"] for tag in patch["Tags"]}
+    assert tags == {"device": "patch@1.0", "cache": '{"a":"1","list":[1,2]}'}
     process.send(tags={"key": "b", "value": "2"})
     assert read(process, "cache/a") == "1"
     assert json.loads(read(process, "cache")) == {"a": "1", "b": "2", "k": "v", "list": [1, 2]}
@@ -175,7 +178,10 @@ def test_patches_of_a_process_with_handlers(process):
         balances.me = "changed"
         ao.send({ device = "patch@1.0", cache = { balances = { you = "8" } }, Target = ao.id })
     """)
-    assert result["Messages"] == [] and "WARN" not in result["Output"]["data"]
+    first, second = result["Messages"]
+    assert process.tags(first)["cache"] == '{"balances":{"me":"5","you":"7"},"supply":12}'
+    assert "Target" not in first and second["Target"] == process.id
+    assert result["Output"]["data"].startswith("WARN: No target specified for message.")
     assert json.loads(read(process, "cache/balances")) == {"me": "5", "you": "8"}
     assert read(process, "cache/supply") == "12"
     assert process.run("Inbox[#Inbox].Tags['Exposed-Path'] == nil and 'kept out'") == "kept out"
@@ -231,3 +237,20 @@ def test_without_the_tag_it_is_a_script_for_handlers(new):
 def test_the_tag_alone_changes_nothing(new):
     process = new(tags=TAGS)
     assert process.run("type(Handlers)") == "table"
+
+
+def test_an_empty_table_is_a_message_without_keys(start):
+    process = start("""
+        function compute(base, req)
+          base.none, base.deep = {}, { list = { {} }, map = { x = {} } }
+          base.results = { outbox = {
+            { target = "T", data = {}, field = {} }, { target = "U", data = { list = {} } },
+          } }
+          return base
+        end
+    """)
+    first, second = process.send()["Messages"]
+    assert first["Data"] == "{}" and second["Data"] == '{"list":{}}'
+    assert first["Tags"] == [{"name": "field", "value": "{}"}]
+    assert read(process, "none") == "{}"
+    assert read(process, "deep") == '{"list":[{}],"map":{"x":{}}}'

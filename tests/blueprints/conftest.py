@@ -28,10 +28,15 @@ def _aos_process() -> Any:
 
 
 class Room:
-    """One process; `ask` sends a message and tells what came of it."""
+    """One process; `ask` sends a message and tells what came of it.
 
-    def __init__(self, *blueprints: str) -> None:
+    Its token has nothing but what is minted, unless `supply` says otherwise ("" for the usual one).
+    """
+
+    def __init__(self, *blueprints: str, supply: str = "0") -> None:
         self.process = _aos_process()()
+        if supply:
+            self.process.run(f"InitialSupply = {supply!r}")
         for name in blueprints:
             self.load(name)
 

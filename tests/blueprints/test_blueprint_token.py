@@ -20,6 +20,30 @@ def token(room):
     return made
 
 
+def test_the_owner_has_a_supply_at_first(room):
+    whole = str(10_000 * 10**12)
+    made = room("token", supply="")
+    assert json.loads(made.only("A", "Balances")["Data"]) == {OWNER: whole}
+    assert made.only("A", "Total-Supply")["Data"] == whole
+    made.ask(OWNER, "Transfer", Quantity="7", Recipient=A)
+    made.load("token")  # again: it keeps what it holds
+    assert made.only("A", "Balance")["Data"] == "7"
+    assert made.only("A", "Total-Supply")["Data"] == whole
+
+
+@pytest.mark.parametrize(("supply", "has"), [("0", None), ("000", None), ("007", "7"), (BIG, BIG)])
+def test_how_much_that_is_can_be_said(room, supply, has):
+    made = room("token", supply=supply)
+    assert json.loads(made.only("A", "Balances")["Data"]) == ({OWNER: has} if has else {})
+    assert made.only("A", "Total-Supply")["Data"] == (has or "0")
+
+
+@pytest.mark.parametrize("supply", ["1.5", "-1", "ten", "9" * 61])
+def test_a_supply_that_is_none_is_refused(room, supply):
+    with pytest.raises(AssertionError, match="InitialSupply must be a text of up to 60 digits"):
+        room("token", supply=supply)
+
+
 def test_what_it_is(token):
     info = token.only("B", "Info")
     assert (info["Name"], info["Ticker"], info["Denomination"]) == ("Thomas", "TOKEN", "12")

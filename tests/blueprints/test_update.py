@@ -10,8 +10,9 @@ import pytest
 from typed_session import Body, Typed, run
 
 from aoshell.blueprints import SHIPPED
+from aoshell.nodes.local.modules import Modules
 from aoshell.protocol.wallet import Wallet
-from aoshell.sandbox import environment
+from aoshell.sandbox import environment, lua
 
 OLD = environment.sources()
 WORDS = ("New Message From ", "A message from ")  # of .default
@@ -108,6 +109,7 @@ def test_twice_and_what_is_made_of_it_then(
     """Another environment yet; a fork, an exported copy, an older slot; a blueprint with bints."""
 
     async def made(typed: Typed) -> None:
+        await typed('InitialSupply = "0"')
         await typed((SHIPPED / "token.lua").read_text(encoding="utf-8"))
         await typed('Send({ Target = ao.id, Action = "Mint", Quantity = "5" })')
 
@@ -126,8 +128,8 @@ def test_twice_and_what_is_made_of_it_then(
         assert await typed.node.verify_log(desk) == []
         await typed.reply(".attach twin")
         assert await typed.value('TotalSupply .. require(".extra").word') == "18newest"
-        assert (await typed.reply(".at 3 return TotalSupply")).answer.last.output == "5"
-        assert not (await typed.reply('.at 3 require(".extra")')).ok
+        assert (await typed.reply(".at 4 return TotalSupply")).answer.last.output == "5"
+        assert not (await typed.reply('.at 4 require(".extra")')).ok
         await typed.node.delete(desk)
         await typed.node.restore(data)
         await typed.reply(f".attach {desk}")
@@ -204,3 +206,61 @@ def test_which_processes_cannot_be_moved(
         patch.setattr(environment, "sources", older)
         typing(made)
     typing(after)
+
+
+def test_a_process_keeps_the_host_that_it_was_made_for(
+    typing: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the host says is no part of an update: texts and places stay those of its version."""
+    probe = "(select(2, pcall(string.format, '%d', 'x')))"
+    first = "host:352: bad argument #2 to 'format' (number expected, got string)"
+
+    async def old(typed: Typed) -> None:
+        assert await typed.value(f"Said = {probe} return Said") == first
+
+    async def moved(typed: Typed) -> None:
+        assert (await typed.reply(".update")).ok
+        assert await typed.value('require(".environment")') == environment.version(OLD)
+        assert await typed.value(probe) == first
+        # The environment above it is the newer one: what it says and sends is new.
+        assert "unexpected character ''" in await typed.value("(select(2, pcall(json.decode, '')))")
+        await typed("Send({ device = 'patch@1.0', a = { b = 1 } })")
+        assert await typed.value("tostring(pcall(require, '.host-version'))") == "false"
+        await typed("error('undone')")
+        desk = typed.session.attached.id
+        assert await typed.node.verify_log(desk) == []
+        await typed.reply(".fork as twin")
+        await typed.reply(".attach twin")
+        assert await typed.value(f"Said .. '|' .. {probe}") == f"{first}|{first}"
+
+    def stored(modules: Any, process: Any) -> bytes:
+        found = modules._store.module(process.environment)
+        assert found is not None
+        return bytes(found[1])
+
+    def first_version() -> dict[str, str]:
+        sources = {name: text for name, text in OLD.items() if name != environment.HOST_VERSION}
+        return environment.with_version(sources)
+
+    with monkeypatch.context() as older:
+        older.setattr(environment, "sources", first_version)
+        older.setattr(Modules, "environment_of", stored)  # and not what this version has built in
+        typing(old)
+    typing(moved)
+
+
+def test_a_process_made_now_has_the_newest_host(typing: Callable[[Body], None]) -> None:
+    async def body(typed: Typed) -> None:
+        said = "(select(2, pcall(string.format, '%d', 'x')))"
+        expected = "bad argument #2 to 'string.format' (number expected, got string)"
+        assert await typed.value(said) == expected
+        assert await typed.value("require('.host-version')") == "2"
+
+    typing(body)
+
+
+def test_an_environment_of_a_newer_host_is_refused() -> None:
+    sources = {**OLD, environment.HOST_VERSION: "return 9999\n"}
+    with pytest.raises(ValueError, match="made for version 9999 of the sandbox, newer than this"):
+        lua.LuaRuntime(sources, print)
+    assert environment.host_version({}) == 1

@@ -253,9 +253,7 @@ def test_what_cannot_be_sorted_is_said_as_lua_says_it(guest: Guest, sort: str) -
         words = sorted(plain.split())
         assert sorted(guest.run(f"return select(2, pcall(table.sort, {sort}))").split()) == words
     else:
-        assert guest.run(f"return select(2, pcall(table.sort, {sort}))") == plain.replace(
-            "'table.sort'", "'sort'"
-        )
+        assert guest.run(f"return select(2, pcall(table.sort, {sort}))") == plain
 
 
 def test_metamethods_count_in_sorts(guest: Guest) -> None:

@@ -11,6 +11,7 @@ from local_home import NOBODY, in_loop, next_event, plain, tags
 from aoshell.errors import AoError
 from aoshell.nodes.base import Limits
 from aoshell.protocol.encoding import b64url
+from aoshell.protocol.message import Tag
 
 ECHO = """
 Handlers.add("Echo", "Echo", function(msg)
@@ -549,3 +550,61 @@ async def test_a_name_of_any_bytes_is_a_name(opening):
         await local.eval(pid, 'Child = spawn(ao.env.Module.Id, {Name = "odd \\255"})')
         info = await local.node.find(await local.value(pid, "Child"))
         assert info.name == "odd \ufffd"
+
+
+# What goes to nobody, or to several --------------------------------------------------------------
+
+
+@in_loop
+async def test_a_patch_is_in_the_result_and_nothing_that_was_not_delivered(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        result = await local.eval(pid, "Send({ device = 'patch@1.0', balances = { a = '1' } })")
+        [patch] = result.messages
+        named = {tag.name: tag.value for tag in patch.tags}
+        assert (patch.target, named["device"]) == ("", "patch@1.0")
+        assert named["balances"] == '{"a":"1"}'
+        assert await local.reasons() == []
+        assert await local.node.now(pid, "balances/a") == "1"
+        await local.eval(pid, "Send({ Data = 'to nobody' })")
+        assert await local.reasons() == ["it names no Target"]
+
+
+@in_loop
+async def test_a_message_is_assigned_to_those_that_its_tag_names(opening):
+    takes = SHOW + "\nao.addAssignable('work', { Action = 'Show' })"
+    async with opening() as local:
+        a, b, c = await local.spawn(SHOW), await local.spawn(takes), await local.spawn(takes)
+        named = f"{{ '{b}', '{c}', '{b}' }}"
+        send = f"ao.send({{ Target = ao.id, Action = 'Show', Assignments = {named} }})"
+        result = await local.eval(a, send)
+        assert Tag("Assignments", f'["{b}","{c}","{b}"]') in result.messages[0].tags
+        ids = {(await local.messages(process))[-1].id for process in (a, b, c)}
+        assert len(ids) == 1
+        assert [len(await local.messages(process)) for process in (b, c)] == [2, 2]
+        for process in (b, c):
+            message = (await local.messages(process))[-1]
+            assert (message.target, message.from_, message.tag("Action")) == (a, a, "Show")
+            assert message.tag("Assignments") == ""
+            assert await local.node.verify_log(process) == []
+        assert await local.reasons() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "reasons"),
+    [
+        ("{ NOBODY, 7, {} }", ["the process of an assignment is not on this node"]),
+        ("'[1'", []),
+        ("'x'", []),
+        ("'[' .. (' '):rep(20000) .. ']'", []),
+        ("('['):rep(9000)", []),
+    ],
+)
+@in_loop
+async def test_what_names_nobody_assigns_to_nobody(opening, value, reasons):
+    async with opening() as local:
+        a = await local.spawn()
+        line = f"local NOBODY = '{NOBODY}' ao.send({{ Target = ao.id, Assignments = {value} }})"
+        result = await local.eval(a, line)
+        assert result.ok, result.error
+        assert await local.reasons() == reasons

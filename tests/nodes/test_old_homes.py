@@ -3,12 +3,18 @@
 `data/home-N.sql.gz` is the database of a home as format N left it: a counter, a child that it
 spawned, a failed message, an undelivered one, and a handling that waits. A new format adds a file,
 and changes none.
+
+`data/texts-N.sql.gz` is that of a home in which processes keep what version N of the host says
+(`sandbox.lua.VERSIONS`): texts of errors with their places, tracebacks, what the host lets through.
+One is an aos process, the other `lua@5.3a`. A version of the host that changes one of these is a
+new version, with a file of its own.
 """
 
 from __future__ import annotations
 
 import gzip
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +23,11 @@ from local_home import in_loop
 from aoshell.nodes.local import schema
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Message, Tag
+from aoshell.sandbox.lua import VERSIONS
 
-HOMES = sorted(Path(__file__).with_name("data").glob("home-*.sql.gz"))
+DATA = Path(__file__).with_name("data")
+TEXTS = sorted(DATA.glob("texts-*.sql.gz"))
+HOMES = sorted(DATA.glob("home-*.sql.gz"))
 
 
 def test_every_format_has_its_home() -> None:
@@ -27,15 +36,19 @@ def test_every_format_has_its_home() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", HOMES, ids=lambda path: path.name)
-@in_loop
-async def test_it_opens_computes_and_verifies(path: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "state"
+def unpacked(path: Path, folder: Path) -> Path:
+    """A home as it was, in a folder of its own."""
     folder.mkdir()
     with sqlite3.connect(folder / "node.db") as database:
         database.executescript(gzip.decompress(path.read_bytes()).decode())
     database.close()
-    node = await LocalNode.open(folder)
+    return folder
+
+
+@pytest.mark.parametrize("path", HOMES, ids=lambda path: path.name)
+@in_loop
+async def test_it_opens_computes_and_verifies(path: Path, tmp_path: Path) -> None:
+    node = await LocalNode.open(unpacked(path, tmp_path / "state"))
     try:
         old = await node.find("old")
         assert (old.waiting, old.slots, old.computed) == (1, old.slots, old.slots)
@@ -46,5 +59,37 @@ async def test_it_opens_computes_and_verifies(path: Path, tmp_path: Path) -> Non
         assert len(await node.undelivered()) == 1
         for process in await node.processes():
             assert await node.verify_log(process.id) == []
+    finally:
+        await node.close()
+
+
+def test_every_version_of_the_host_has_its_texts() -> None:
+    assert [path.name for path in TEXTS] == [f"texts-{number}.sql.gz" for number in VERSIONS]
+
+
+# What the last message of each home said, and says: the text of an error with its place.
+FORMAT = {
+    1: "host:352: bad argument #2 to 'format' (number expected, got string)",
+    2: "[string \"aos\"]:1: bad argument #2 to 'format' (number expected, got string)",
+}
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+@in_loop
+async def test_what_the_host_said_it_says(path: Path, tmp_path: Path) -> None:
+    node = await LocalNode.open(unpacked(path, tmp_path / "state"))
+    try:
+        version = int(path.name.split(".")[0].rpartition("-")[2])
+        for process in await node.processes():
+            assert await node.verify_log(process.id) == []
+        texts = await node.find("texts")
+        asked = "return here(function() return string.format('%d', 'x') end)"
+        owner, tags = texts.owner, (Tag("Action", "Eval"), Tag("Type", "Message"))
+        message = Message("", owner, owner, texts.id, tags, asked.encode())
+        assert (await node.dryrun(texts.id, message)).output == FORMAT[version]
+        # What was kept, out of the state that the log gives now, is what was answered then.
+        message = replace(message, data=b"return table.concat(Texts, '\\n')")
+        entries = list(await node.results(texts.id, limit=1000))
+        assert (await node.dryrun(texts.id, message)).output == entries[-1].result.output
     finally:
         await node.close()

@@ -65,6 +65,7 @@ class Guest:
     Args:
         without: guards to take out, of host chunks and of the environment alike.
         options: of lupa's runtime, in place of those that the sandbox sets.
+        version: of the host.
     """
 
     def __init__(
@@ -73,11 +74,14 @@ class Guest:
         memory: int = 64 << 20,
         emit: Callable[[str], None] | None = None,
         options: dict[str, Any] | None = None,
+        version: int = 2,
     ) -> None:
         self.printed: list[str] = []
-        hosts = {f"host{at}": text for at, text in enumerate(lua.CHUNKS)}
-        parts = cut_out({**hosts, **environment.sources()}, without)
-        chunks = tuple(parts.pop(name) for name in hosts)
+        sources = environment.sources()
+        if version == 1:
+            del sources[environment.HOST_VERSION]
+        parts = cut_out({**lua.CHUNKS, **sources}, without)
+        chunks = {name: parts.pop(name) for name in lua.CHUNKS}
         plain = lua.lua53.LuaRuntime
         with (
             mock.patch.object(lua, "CHUNKS", chunks),

@@ -58,6 +58,25 @@ def failure(run: Run, body: str) -> dict[str, Any]:
     return outcome["failure"]
 
 
+def test_a_patch_is_something_that_was_sent(run: Run) -> None:
+    passes(
+        run,
+        """
+        local p = t:spawn({ source = [[
+          Balances = { a = "1" }
+          Handlers.add("Move", "Move", function(msg)
+            msg.reply({ Action = "Moved" })
+            Send({ device = "patch@1.0", balances = Balances })
+          end)
+        ]] })
+        local r = t:as("alice"):send(p, { Action = "Move" })
+        t:equal(#r.messages, 2)
+        t:equal(t:sent(r, { device = "patch@1.0" }).balances, '{"a":"1"}')
+        t:equal(#t:lost(), 0)
+        """,
+    )
+
+
 def test_messages_and_identities(run: Run) -> None:
     passes(
         run,

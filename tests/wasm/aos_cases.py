@@ -1,5 +1,7 @@
 """Lines and messages that every aos answers, and which answers of ours are different on purpose."""
 
+# ruff: noqa: E501 — a line of Lua reads best in one piece
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -29,6 +31,13 @@ def message(action: str, data: str = "", **tags: str) -> dict[str, str]:
     named = {name.replace("_", "-"): value for name, value in tags.items()}
     return {"Action": action, "Data": data, **named}
 
+
+# Texts that are no JSON, most of them cut off.
+CUT = (
+    "", " ", "[", "[1", "[1,", "[1 2", "{", '{"a', '{"a"', '{"a":', '{"a":1', '{"a":1,', '{"a":1 "b"',
+    '"', '"abc', '"a\\', '"\\u12', "-", "1.", "1e", "t", "tru", "nul", "{1", "[}", "]", ",", "@",
+    "\n[1,\n", "1 2", "[1]x", "NaN", "-x", "01",
+)  # fmt: skip
 
 VALUES = (
     "1 + 1",
@@ -322,6 +331,77 @@ CASES = [
         "self", "ao.id", "ao.env.Process.Id", "ao.env.Process.Tags.Name", "type(ao.outbox.Messages)"
     ),
     case("prompt", "Prompt()"),
+    *(
+        case(
+            f"json: {text!r}",
+            f"""local ok, said = pcall(require('json').decode, [==[
+{text}]==])
+            return ok and tostring(said) or said:match(': (.*)$')""",
+        )
+        for text in CUT
+    ),
+    case("send: a patch", "Send({ device = 'patch@1.0', balances = { a = '1' } }).output"),
+    case(
+        "send: a list in a tag",
+        "ao.send({ Target = 'T', Assignments = { 'p1', 'p2' } }).Target",
+        """for _, tag in ipairs(ao.send({ Target = 'T', Assignments = { 'p1', 'p2' } }).Tags) do
+          if tag.name == 'Assignments' then return tag.value[2] end
+        end""",
+    ),
+    case("send: a table in Tags", "ao.send({ Target = 'T', Tags = { Map = { a = 1 } } }).Target"),
+    case(
+        "send: a boolean, as it comes back",
+        """for _, tag in ipairs(ao.send({ Target = 'T', Flag = true }).Tags) do
+          if tag.name == 'Flag' then return type(tag.value) end
+        end""",
+    ),
+    case(
+        "require: preload",
+        """package.preload['lib.answer'] = function(name) return { value = 42, name = name } end
+        local lib = require('lib.answer')
+        return lib.value .. lib.name .. tostring(require('lib.answer') == lib)""",
+    ),
+    case("require: none", "require('nope')"),
+    case("require: nothing", "require()"),
+    case(
+        "package",
+        "package.config",
+        "type(package.preload)",
+        "tostring(package.loaded.package == package)",
+    ),
+    case(
+        "package: searchers",
+        """table.insert(package.searchers, 2, function(name)
+          if name == 'found.here' then return function(n, extra) return n .. extra end, '!' end
+        end)
+        return require('found.here')""",
+    ),
+    case("os.getenv", "tostring(os.getenv('NO_SUCH_VARIABLE'))", "os.getenv({})"),
+    case(
+        "libraries: which there are",
+        "type(io) .. type(loadfile) .. type(string.dump) .. type(debug.getlocal)",
+    ),
+    case("globals: HANDLER_PRINT_LOGS", "type(HANDLER_PRINT_LOGS)"),
+    *(
+        case(f"place: {line}", line)
+        for line in (
+            "string.format('%d', 'x')",
+            "('%d'):format('x')",
+            "setmetatable(nil, {})",
+            "coroutine.resume(nil)",
+            "os.date('%Y', 'x')",
+            "load(nil)",
+            "error('x', 2)",
+            "tostring()",
+            "for _ in pairs(nil) do end",
+            "return select(2, pcall(string.rep))",
+            "coroutine.wrap(function() error('in') end)()",
+            "return select(2, pcall(error, 'not enough memory', 0))",
+            "table.sort({ 1, 'x' })",
+            "return select('#', pcall(table.unpack, {}, 1, 100000))",
+            "next({}, 'x')",
+        )
+    ),
 ]
 
 
@@ -380,7 +460,13 @@ DIFFERENT = {
     "error: ao.spawn()": "`ao.spawn` with too few arguments",
     "error: ao.spawn('M')": "`ao.spawn` with too few arguments",
     "error: Send({Target = 'T', Data = print})": "a function as Data",
-    "send: what it returns": "numbers in the tags of what `ao.send` returns",
+    "send: what it returns": "numbers and booleans in the tags of what `ao.send` returns",
+    "send: a boolean, as it comes back": "numbers and booleans in the tags of what `ao.send` returns",
+    "json: '1.'": "numbers that JSON does not have (`01`, `1.`)",
+    "json: '01'": "numbers that JSON does not have (`01`, `1.`)",
+    "libraries: which there are": "`io`, `loadfile` and others",
+    "place: next({}, 'x')": "`next` with a key that is not there",
+    "globals: HANDLER_PRINT_LOGS": "`HANDLER_PRINT_LOGS`",
     "globals: which there are": "`json`, `base64` and `apm` as globals",
     "globals: Errors": "a handler's error",
 }

@@ -8,6 +8,7 @@ The node, not the process, says who a message is from (`spec`: MU of the legacy 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,6 +37,7 @@ _TRUTH = frozenset(
 FORGED = frozenset(["From", "Owner"])
 
 ADDRESS_LENGTH = 43
+ASSIGNMENTS_TEXT = 16 << 10  # characters of a tag Assignments; more is no list of processes
 
 
 @dataclass(slots=True)
@@ -124,8 +126,16 @@ class _Run:
         self.pushed = pushed
 
     def message(self, target: str | None, data: str, anchor: str, tags: list[str]) -> None:
+        processes = _assigned(tags)
+        is_patch = not target and _is_patch(tags)
         tags = self._truthful(tags, "Message")
-        self.deliver(target or "", self._wire(target or "", data, anchor, tags))
+        wire = self._wire(target or "", data, anchor, tags)
+        if is_patch:
+            self._idx += 1  # it was for the node that computes, which has laid it over the state
+        else:
+            self.deliver(target or "", wire)
+        for process in processes:
+            self._assign(process, wire, wire[ID])
 
     def deliver(self, target: str, wire: Wire, *, queued: bool = False) -> None:
         """Schedule a message on its target, or keep it.
@@ -198,13 +208,16 @@ class _Run:
     def assignment(self, message_id: str, processes: list[str]) -> None:
         found = self._pusher.store.by_id(message_id) if message_id else None
         for target in processes:
-            process = self._pusher.node.process(target)
-            if found is None or process is None:
-                missing = "message" if found is None else "process"
-                wire = self._wire(target, "", "", ["Assign", message_id])
-                self._keep(wire, f"the {missing} of an assignment is not on this node")
-            else:
-                self._schedule(process, load(found.body))
+            self._assign(target, None if found is None else load(found.body), message_id)
+
+    def _assign(self, target: str, message: Wire | None, message_id: str) -> None:
+        process = self._pusher.node.process(target)
+        if message is None or process is None:
+            missing = "message" if message is None else "process"
+            wire = self._wire(target, "", "", ["Assign", message_id])
+            self._keep(wire, f"the {missing} of an assignment is not on this node")
+        else:
+            self._schedule(process, message)
 
     def _truthful(self, tags: list[str], kind: str) -> list[str]:
         kept = [
@@ -263,6 +276,23 @@ class _Run:
         kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump(wire))
         self._idx += 1
         self.pushed.kept.append(kept)
+
+
+def _assigned(tags: list[str]) -> list[str]:
+    """The processes in a tag Assignments, a list in JSON, as the legacy network reads it."""
+    value = tag(tags, "Assignments")
+    if not value.startswith("[") or len(value) > ASSIGNMENTS_TEXT:
+        return []
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return []
+    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
+
+
+def _is_patch(tags: list[str]) -> bool:
+    names = {tags[at].lower(): tags[at + 1] for at in range(0, len(tags), 2)}
+    return names.get("device") == "patch@1.0" or names.get("method") == "PATCH"
 
 
 def add_to(batch: Batch, pushed: Pushed) -> None:

@@ -117,9 +117,9 @@ local RESERVED = { Target = true, Data = true, Anchor = true, Tags = true, From 
 
 local function put_tag(tags, name, value)
   local kind = type(value)
-  if kind ~= "string" then
+  if kind ~= "string" and kind ~= "table" then
     if not TEXT[kind] then
-      raise("value of tag '" .. tostring(name) .. "' MUST be a string, number or boolean, got " .. kind)
+      raise("value of tag '" .. tostring(name) .. "' MUST be a string, number, boolean or table, got " .. kind)
     end
     value = tostring(value)
   end
@@ -147,6 +147,16 @@ local function put_tags(tags, msg, is_json)
     if type(more[i]) ~= "table" then raise("Tags should be a list of {name=, value=} or a map") end
     put_tag(tags, more[i].name, more[i].value)
   end
+end
+
+-- Tags as they go out: what is a table is JSON there, as aos's hosts write it.
+local function as_text(tags)
+  local list = {}
+  for i = 1, #tags do
+    local tag = tags[i]
+    list[i] = type(tag.value) == "table" and { name = tag.name, value = json.encode(tag.value) } or tag
+  end
+  return list
 end
 
 -- Data as text, and whether it is JSON that was a table.
@@ -184,16 +194,8 @@ local function reply_methods(sent, reference)
   return sent
 end
 
--- A patch changes what the process exposes and goes nowhere.
-local function patch(msg)
-  local reference, anchor = next_reference()
-  exposed.patch(exposed.state, msg)
-  return reply_methods({ Anchor = anchor, Tags = {} }, reference)
-end
-
 function ao.send(msg)
   check(type(msg) == "table", "msg should be a table")
-  if exposed.is_patch(msg) then return patch(msg) end
   local target = target_text(msg.Target)
   local data, is_json = data_text(msg.Data)
   local reference, anchor = next_reference()
@@ -204,8 +206,10 @@ function ao.send(msg)
     { name = "Reference", value = reference },
   }
   put_tags(tags, msg, is_json)
+  local out = as_text(tags)
+  if exposed.is_patch(msg) then exposed.patch(exposed.state, msg) end
   local messages = ao.outbox.Messages
-  messages[#messages + 1] = { Target = target, Data = data, Anchor = anchor, Tags = tags }
+  messages[#messages + 1] = { Target = target, Data = data, Anchor = anchor, Tags = out }
   return reply_methods({ Target = target, Data = data, Anchor = anchor, Tags = tags }, reference)
 end
 
@@ -226,7 +230,7 @@ function ao.spawn(module, msg)
   put_tags(tags, msg, is_json)
   data = data or "NODATA"
   local spawns = ao.outbox.Spawns
-  spawns[#spawns + 1] = { Data = data, Anchor = anchor, Tags = tags }
+  spawns[#spawns + 1] = { Data = data, Anchor = anchor, Tags = as_text(tags) }
   local function spawned()
     return { Action = "Spawned", From = ao.id, Reference = reference }
   end

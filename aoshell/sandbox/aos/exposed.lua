@@ -1,9 +1,9 @@
--- State that a process shows to the world: messages for the device patch@1.0 do not go out, their
--- fields are laid over a table that can be read without running the process's own code.
+-- State that a process shows to the world: the fields of messages for the device patch@1.0 are laid
+-- over a table that can be read without running the process's own code.
 local gmatch, lower, math_type, pcall, tonumber, tostring, type =
   string.gmatch, string.lower, math.type, pcall, tonumber, tostring, type
 local pairs, rawget = pairs, rawget
-local json = require(".json")
+local encode = require(".encode")
 
 -- state: what patches of a process with handlers are laid over.
 local exposed = require(".kept").module(".exposed", { state = {} })
@@ -58,11 +58,11 @@ function exposed.at(value, path)
   return value
 end
 
--- The same as text: JSON of a table, "" where there is nothing.
-function exposed.text(value)
+-- The same as text: JSON of a table, "" where there is nothing. empty: what an empty table is there.
+function exposed.text(value, empty)
   if value == nil then return "" end
   if type(value) ~= "table" then return tostring(value) end
-  local ok, text = pcall(json.encode, value)
+  local ok, text = pcall(encode, value, empty or "[]")
   return ok and text or "(a table that JSON cannot say)"
 end
 

@@ -18,7 +18,7 @@ end
 -- Message handler for xpcall. An error that comes from another coroutine keeps that one's stack.
 function failure.caught(value)
   if getmetatable(value) == Failure then return value end
-  return failure.new(value, traceback("", 2))
+  return failure.new(value, traceback("", 1))
 end
 
 -- Whatever a script raised, as text. Its metamethods are its own code and may raise in turn.
@@ -49,7 +49,7 @@ end
 -- Raise text with the place in the script that called the environment, however deep inside it is.
 function failure.raise(text)
   local place = ""
-  for line in gmatch(traceback("", 2), "[^\n]+") do
+  for line in gmatch(traceback("", 1), "[^\n]+") do
     local at = not is_own(line) and match(line, "^%s+(.-:%d+:) in ")
     if at then
       place = at .. " "

@@ -7,6 +7,7 @@ local error, load, pairs, pcall, select, tonumber, tostring, type, xpcall, _G =
 local gmatch, lower, match, sort, sub, unpack = string.gmatch, string.lower, string.match,
   table.sort, string.sub, table.unpack
 local os, package, rawget = os, package, rawget
+local encode = require(".encode")
 local exposed = require(".exposed")
 local failure = require(".failure")
 local json = require(".json")
@@ -169,15 +170,16 @@ end
 
 local FIELDS = { target = "Target", data = "Data", anchor = "Anchor" }
 local UNSENT = { tags = true, commitments = true, body = true }
+local EMPTY = "{}"  -- an empty table is a message without keys
 
 local function sent(entry)
   local message, tags, names = { Tags = {} }, {}, {}
   for name, value in pairs(entry) do
     local field = type(name) == "string" and FIELDS[lower(name)]
     if field then message[field] = value
-    elseif type(value) ~= "table" and type(value) ~= "function" and not UNSENT[name] then
+    elseif type(value) ~= "function" and not UNSENT[name] then
       names[#names + 1] = tostring(name)
-      tags[names[#names]] = tostring(value)
+      tags[names[#names]] = type(value) == "table" and encode(value, EMPTY) or tostring(value)
     end
   end
   sort(names)
@@ -186,7 +188,7 @@ local function sent(entry)
     message.Tags[#message.Tags + 1] = { name = tag.name, value = tag.value }
   end
   if message.Data == nil and type(entry.body) == "string" then message.Data = entry.body end
-  if type(message.Data) == "table" then message.Data = json.encode(message.Data) end
+  if type(message.Data) == "table" then message.Data = encode(message.Data, EMPTY) end
   return message
 end
 
@@ -197,7 +199,7 @@ local function in_order(a, b)
   return tostring(a) < tostring(b)
 end
 
--- The outbox as a list; patches are laid over the base.
+-- The outbox as a list; patches among it are laid over the base.
 local function messages_of(outbox)
   local keys, messages = {}, {}
   if type(outbox) ~= "table" then return messages end
@@ -206,8 +208,8 @@ local function messages_of(outbox)
   for i = 1, #keys do
     local entry = outbox[keys[i]]
     if type(entry) ~= "table" then error("a message in the outbox is no table", 0) end
-    if exposed.is_patch(entry) then exposed.patch(base, entry)
-    else messages[#messages + 1] = sent(entry) end
+    messages[#messages + 1] = sent(entry)
+    if exposed.is_patch(entry) then exposed.patch(base, entry) end
   end
   return messages
 end
@@ -240,7 +242,7 @@ return function(msg, env)
   local seconds = msg.Timestamp // 1000
   os.time = function() return seconds end
   local path = msg["Read-Only"] == "true" and exposed.asked(msg.Tags)
-  if path then return { Output = { data = exposed.text(exposed.at(base, path)) } } end
+  if path then return { Output = { data = exposed.text(exposed.at(base, path), EMPTY) } } end
   local ok, result = xpcall(work, failure.caught, msg, env)
   if ok then ok, result = pcall(result_of, result) end
   if ok then return result end

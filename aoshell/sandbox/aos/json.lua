@@ -2,9 +2,9 @@
 -- hold functions are left out; null is nil.
 local concat, format, byte, char, sub = table.concat, string.format, string.byte, string.char, string.sub
 local find, match, gsub = string.find, string.match, string.gsub
-local utf8_char, huge, math_type = utf8.char, math.huge, math.type
-local pairs, rawget, tonumber, tostring, type = pairs, rawget, tonumber, tostring, type
-local keys_of = require(".host").keys
+local utf8_char, huge = utf8.char, math.huge
+local tonumber, type = tonumber, type
+local encode = require(".encode")
 local raise = require(".failure").raise
 
 local json = { _version = "0.2.0" }
@@ -12,104 +12,17 @@ local json = { _version = "0.2.0" }
 -- Deeper documents are not data but attempts on the stack.
 local MAX_DEPTH = 1000
 
--- Encoding ---------------------------------------------------------------------------------------
-
-local SHORT = {
-  ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r",
-  ["\t"] = "\\t",
-}
-
-local function escaped(c)
-  return SHORT[c] or format("\\u%04x", byte(c))
-end
-
-local function quoted(text)
-  if find(text, '[%z\1-\31\\"]') then text = gsub(text, '[%z\1-\31\\"]', escaped) end
-  return '"' .. text .. '"'
-end
-
-local function number_text(value)
-  if math_type(value) == "integer" then return format("%d", value) end
-  if value ~= value or value == huge or value == -huge then
-    raise("unexpected number value '" .. tostring(value) .. "'")
-  end
-  return format("%.14g", value)
-end
-
-local encode_table
-
-local function encode_value(value, open, depth)
-  local kind = type(value)
-  if kind == "string" then return quoted(value) end
-  if kind == "number" then return number_text(value) end
-  if kind == "boolean" or kind == "nil" then return kind == "nil" and "null" or tostring(value) end
-  if kind == "table" then return encode_table(value, open, depth) end
-  raise("unexpected type '" .. kind .. "'")
-end
-
-local function encode_list(list, count, open, depth)
-  local parts = {}
-  for i = 1, count do parts[i] = encode_value(list[i], open, depth) end
-  return "[" .. concat(parts, ",") .. "]"
-end
-
--- With an element 1, but no list 1, 2, 3… as it stands.
-local function encode_array(list, open, depth)
-  local parts, count = {}, 0
-  for key, value in pairs(list) do
-    if type(key) ~= "number" then raise("invalid table: mixed or invalid key types") end
-    parts[key] = encode_value(value, open, depth)
-    count = count + 1
-  end
-  if count ~= #list or count ~= #parts then raise("invalid table: sparse array") end
-  return "[" .. concat(parts, ",") .. "]"
-end
-
-local function put_field(parts, key, value, open, depth)
-  if type(key) ~= "string" then raise("invalid table: mixed or invalid key types") end
-  if type(value) ~= "function" then
-    parts[#parts + 1] = quoted(key) .. ":" .. encode_value(value, open, depth)
-  end
-end
-
--- keys: nil where pairs has to be asked.
-local function encode_object(object, keys, open, depth)
-  local parts, empty = {}, true
-  if keys then
-    for i = 1, #keys do put_field(parts, keys[i], object[keys[i]], open, depth) end
-    empty = #keys == 0
-  else
-    for key, value in pairs(object) do
-      put_field(parts, key, value, open, depth)
-      empty = false
-    end
-  end
-  return empty and "[]" or "{" .. concat(parts, ",") .. "}"
-end
-
-function encode_table(value, open, depth)
-  if open[value] then raise("circular reference") end
-  if depth >= MAX_DEPTH then raise("nested deeper than " .. MAX_DEPTH .. " levels") end
-  open[value] = true
-  local keys, count = keys_of(value)
-  local text
-  if count then text = count == 0 and "[]" or encode_list(value, count, open, depth + 1)
-  elseif rawget(value, 1) ~= nil then text = encode_array(value, open, depth + 1)
-  else text = encode_object(value, keys, open, depth + 1) end
-  open[value] = nil
-  return text
-end
-
 function json.encode(value)
-  return encode_value(value, {}, 0)
+  return encode(value, "[]")
 end
 
 -- Decoding ---------------------------------------------------------------------------------------
 
 local function fail(text, at, what)
-  local _, lines = gsub(sub(text, 1, at - 1), "\n", "")
-  local column = #match(sub(text, 1, at - 1), "[^\n]*$") + 1
-  raise(format("%s at line %d col %d", what, lines + 1, column))
+  local before = sub(text, 1, at - 1)
+  local _, lines = gsub(before, "\n", "")
+  local newline = match(before, ".*()\n") or 0
+  raise(format("%s at line %d col %d", what, lines + 1, at - newline))
 end
 
 local function skip(text, at)
@@ -194,7 +107,7 @@ local function decode_array(text, at, depth)
     at = skip(text, at)
     local c = byte(text, at)
     if c == 93 then return list, at + 1 end
-    if c ~= 44 then fail(text, at, "expected ']' or ','") end
+    if c ~= 44 then fail(text, at + 1, "expected ']' or ','") end
     at = skip(text, at + 1)
   end
 end
@@ -212,7 +125,7 @@ local function decode_object(text, at, depth)
     at = skip(text, at)
     local c = byte(text, at)
     if c == 125 then return object, at + 1 end
-    if c ~= 44 then fail(text, at, "expected '}' or ','") end
+    if c ~= 44 then fail(text, at + 1, "expected '}' or ','") end
     at = skip(text, at + 1)
   end
 end
@@ -224,9 +137,7 @@ for _, letter in ipairs { "t", "f", "n" } do DECODERS[letter] = decode_literal e
 function decode_value(text, at, depth)
   local c = sub(text, at, at)
   local decode = DECODERS[c]
-  if not decode then
-    fail(text, at, c == "" and "unexpected end of text" or "unexpected character '" .. c .. "'")
-  end
+  if not decode then fail(text, at, "unexpected character '" .. c .. "'") end
   if depth > MAX_DEPTH then fail(text, at, "nested deeper than " .. MAX_DEPTH .. " levels") end
   return decode(text, at, depth + 1)
 end

@@ -1,7 +1,6 @@
 -- What scripts call to act on other processes: Send, Spawn, spawn, Receive, Assign.
 local pairs, select, type, tostring, concat = pairs, select, type, tostring, table.concat
 local ao = require(".ao")
-local exposed = require(".exposed")
 local handlers = require(".handlers")
 local output = require(".output")
 local failure = require(".failure")
@@ -57,7 +56,7 @@ end
 function verbs.Send(msg)
   check(type(msg) == "table", "msg should be a table")
   if msg.Target == "AOS" and msg.Action == "Spawn" then return spawn_asked(msg) end
-  if not msg.Target and not exposed.is_patch(msg) then
+  if not msg.Target then
     output.print("WARN: No target specified for message. "
       .. "Data will be stored, but no process will receive it.")
   end

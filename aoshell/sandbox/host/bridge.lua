@@ -28,7 +28,7 @@ local function called(f, ...)
   local ok, result = raw_pcall(f, ...)
   if ok then return result end
   H.out_of_memory = true
-  error("not enough memory", 0)
+  error(H.memory_error or "not enough memory", 0)
 end
 
 local function check(value, kind, what)
@@ -214,6 +214,7 @@ function H.deliver(id, from, owner, target, data, anchor, timestamp, height, non
                    read_only, ...)
   H.out_of_memory = false
   H.forget_walks()
+  if H.forget_stacks then H.forget_stacks() end
   H.now = timestamp
   local msg = {
     Id = id, From = from, Owner = owner, Target = target, Data = data, Anchor = anchor,
@@ -229,6 +230,7 @@ function H.deliver(id, from, owner, target, data, anchor, timestamp, height, non
   if read_only then msg["Read-Only"] = "true" end
   local ok, out, n = pcall(function() return flatten(process.handle(msg, env)) end)
   H.disarm_metatables()
+  if H.out_of_memory then error("not enough memory", 0) end  -- whoever has swallowed that
   if ok then return unpack(out, 1, n) end
   out = type(out) == "string" and sub(out, 1, MAX_TEXT) or "(an error object that cannot be shown)"
   return out, "", "", false, 0

@@ -73,6 +73,7 @@ function H.mark_fresh()
     pinned[root] = true
     see(root)
   end
+  for _, root in raw.ipairs(H.pinned or {}) do pinned[root] = true end
   local i = 0
   while i < #fresh do
     i = i + 1
