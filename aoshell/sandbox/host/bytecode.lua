@@ -16,6 +16,11 @@ local gmatch = raw.string.gmatch
 
 local HEADER = 4 + 1 + 1 + 6 + 5 + 8 + 8  -- signature … a float; one byte of upvalue count follows
 local MOVE, GETTABUP, GETTABLE, SELF, CALL, TAILCALL, RETURN = 0, 6, 7, 12, 36, 37, 38
+-- What follows reads dumps by fixed sizes: 4 bytes an int and an instruction, 8 the rest, low first.
+local FORMAT = "\27Lua\x53\0\x19\x93\r\n\x1a\n" .. char(4, 8, 4, 8, 8) .. pack("<i8d", 0x5678, 370.5)
+if sub(dump(load("")), 1, HEADER) ~= FORMAT then
+  raw.error("this build of Lua writes compiled code in another form than aoshell reads", 0)
+end
 local SHORT, LONG, BOOLEAN, FLOAT, INTEGER = 4, 20, 1, 3, 19  -- kinds of constants
 
 -- A string and where the next thing begins; nil for one that was stripped.
