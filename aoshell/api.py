@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any
 
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import Limits, Node, ProcessInfo
 from aoshell.protocol.message import Result, raw, tags_of
-from aoshell.settings import Settings
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
@@ -239,7 +239,7 @@ def _settings(home: Path) -> Settings:
 def _backend(node: str, settings: Settings, wallet: str) -> Backend:
     if not node:
         return LocalBackend(said=True)
-    from aoshell.profiles import resolve
+    from aoshell.home.endpoints import resolve
 
     endpoints = resolve({"node": node}, {}, settings.config / "config.toml")
     return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(said=True)

@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from aoshell.home.endpoints import Endpoints
+    from aoshell.home.folders import Settings
     from aoshell.nodes.base import Limits, Module, Node, ProcessInfo
-    from aoshell.nodes.remote.gateway import Gateway
-    from aoshell.nodes.remote.hyperbeam import HyperBeamNode
-    from aoshell.nodes.remote.legacy import LegacyNode
-    from aoshell.nodes.remote.waiting import Waiting
-    from aoshell.profiles import Endpoints
+    from aoshell.nodes.remote.arweave.gateway import Gateway
+    from aoshell.nodes.remote.http.progress import Waiting
+    from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+    from aoshell.nodes.remote.legacy.node import LegacyNode
     from aoshell.protocol.wallet import Wallet
     from aoshell.sandbox.supervisor import Supervisor
-    from aoshell.settings import Settings
     from aoshell.shell.start import Key, Start
 
 BOOK = "remote.db"  # what is remembered of remote nodes, in the state folder
@@ -144,8 +144,8 @@ class RemoteBackend:
         import asyncio
         from pathlib import Path
 
+        from aoshell.home.folders import load_wallet
         from aoshell.protocol.url import unprotected
-        from aoshell.settings import load_wallet
         from aoshell.shell.prompt.waiting import report
 
         async def key() -> Wallet:
@@ -169,21 +169,21 @@ class RemoteBackend:
 
 def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str) -> Node:
     """The one place where a remote node is made."""
-    from aoshell.nodes.remote.book import Book
-    from aoshell.nodes.remote.waiting import Waiting
+    from aoshell.nodes.remote.http.progress import Waiting
+    from aoshell.nodes.remote.memory import Book
 
     waiting = Waiting()
     gateway = _gateway(endpoints, settings, waiting)
     book = Book(settings.state / BOOK)
     node: HyperBeamNode | LegacyNode
     if endpoints.kind == "legacynet":
-        from aoshell.nodes.remote.legacy import LegacyNode, LegacyUrls
+        from aoshell.nodes.remote.legacy.node import LegacyNode, LegacyUrls
 
         names = ("mu", "cu", "su", "scheduler", "authority", "module")
         urls = LegacyUrls(**{name: getattr(endpoints, name) for name in names})
         node = LegacyNode(urls, book, gateway, key, waiting)
     else:
-        from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+        from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 
         node = HyperBeamNode(endpoints.node, book, gateway, key, waiting)
     if verify:
@@ -196,8 +196,8 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
 
 
 def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gateway:
-    from aoshell.nodes.remote.client import Client
-    from aoshell.nodes.remote.gateway import Gateway
+    from aoshell.nodes.remote.arweave.gateway import Gateway
+    from aoshell.nodes.remote.http.client import Client
 
     bundler = Client(endpoints.bundler, waiting) if endpoints.bundler else None
     return Gateway(Client(endpoints.gateway, waiting), settings.cache / "modules", bundler)
@@ -205,7 +205,7 @@ def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gate
 
 async def _fetched(endpoints: Callable[[], Endpoints], settings: Settings, module: str) -> Module:
     """Code by its transaction, for the built-in node."""
-    from aoshell.nodes.remote.waiting import Waiting
+    from aoshell.nodes.remote.http.progress import Waiting
 
     gateway = _gateway(endpoints(), settings, Waiting())
     try:
@@ -226,12 +226,12 @@ def _elsewhere(settings: Settings, reference: str) -> tuple[str, str] | None:
     file = settings.state / BOOK
     if not file.exists():
         return None
-    from aoshell.nodes.remote.book import home_of
+    from aoshell.nodes.remote.memory import home_of
 
     found = home_of(file, reference)
     if found is None:
         return None
-    from aoshell.profiles import PUBLIC
+    from aoshell.home.endpoints import PUBLIC
 
     url, hyperbeam = found
     if hyperbeam:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
 from aoshell.scarcity import defect, refuse_too_little
-from aoshell.shell.options import Options
+from aoshell.shell.flags.options import Options
 
 if TYPE_CHECKING:
-    from aoshell.profiles import Endpoints
-    from aoshell.settings import Settings
+    from aoshell.home.endpoints import Endpoints
+    from aoshell.home.folders import Settings
     from aoshell.shell.journal import Past, Recorded
-    from aoshell.shell.render import Renderer
     from aoshell.shell.start import Start
+    from aoshell.shell.view.render import Renderer
 
 FAILED, MISUSED = 1, 2
 FIRST_PROMPT = "aos> "
@@ -76,7 +76,7 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
 
         return test(arguments[1:])
     if arguments[:1] == ["attest"]:
-        from aoshell.nodes.remote.attested import ask
+        from aoshell.nodes.remote.hyperbeam.evidence import ask
         from aoshell.shell.attestation.command import main as attest
 
         return attest(arguments[1:], ask)
@@ -91,14 +91,14 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
 
 
 def _told(said: str) -> int:
-    from aoshell.shell.render import writer
+    from aoshell.shell.view.render import writer
 
     writer(sys.stdout, needed=True)(said)
     return 0
 
 
 def _start(options: Options, given: Backend | None) -> int:
-    from aoshell.settings import Settings
+    from aoshell.home.folders import Settings
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -124,7 +124,7 @@ def _backend(options: Options, settings: Settings) -> Backend:
     file, said, gateway = settings.config / "config.toml", False, ""
 
     def resolved() -> Endpoints:
-        from aoshell.profiles import resolve
+        from aoshell.home.endpoints import resolve
 
         return resolve(options.network, os.environ, file)
 
@@ -145,7 +145,7 @@ def _backend(options: Options, settings: Settings) -> Backend:
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     """The prompt is on the screen first, and keys count from then on; the rest comes behind it."""
     from aoshell.shell.prompt.terminal import Terminal
-    from aoshell.shell.render import prompt_text
+    from aoshell.shell.view.render import prompt_text
 
     known = backend.last_prompt(settings, options.reference or "default")
     prompt = prompt_text(known or FIRST_PROMPT, colour=_colour(sys.stdout.isatty()))
@@ -198,7 +198,7 @@ def _watch(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _renderer(options: Options) -> Renderer:
-    from aoshell.shell.render import Renderer, writer
+    from aoshell.shell.view.render import Renderer, writer
 
     colour = _colour(sys.stdout.isatty() and sys.stderr.isatty())
     out, err = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
@@ -250,13 +250,13 @@ def _recorded(past: Past) -> Recorded:
 def _parsed(arguments: list[str]) -> Options:
     if not arguments:
         return Options()
-    from aoshell.shell.arguments import parse
+    from aoshell.shell.flags.arguments import parse
 
     return parse(arguments)
 
 
 def _failed(error: AoError) -> int:
-    from aoshell.shell.render import clean, writer
+    from aoshell.shell.view.render import clean, writer
 
     writer(sys.stderr, needed=False)(clean(str(error), colour=False) + "\n")
     return MISUSED if isinstance(error, UsageError) else FAILED

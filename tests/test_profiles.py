@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aoshell.errors import AoError, UsageError
-from aoshell.profiles import ENVIRONMENT, FLAGS, KEYS, Endpoints, resolve
+from aoshell.home.endpoints import ENVIRONMENT, FLAGS, KEYS, Endpoints, resolve
 
 A, B, C, D = (f"https://{name}.example" for name in "abcd")
 CONFIG = f"""

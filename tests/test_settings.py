@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aoshell.errors import AoError
+from aoshell.home.folders import Settings, ensure_wallet, load_wallet
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings, ensure_wallet, load_wallet
 
 # None of these may touch the user's own folders.
 pytestmark = pytest.mark.usefixtures("aoshell_home")
@@ -254,7 +254,7 @@ def test_a_wallet_without_permission(tmp_path: Path) -> None:
 
 def test_platformdirs_is_imported_only_where_it_is_needed() -> None:
     code = (
-        "import sys; from aoshell.settings import Settings; Settings.find();"
+        "import sys; from aoshell.home.folders import Settings; Settings.find();"
         "print('platformdirs' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

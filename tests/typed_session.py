@@ -12,10 +12,10 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.code.spawning import Definition
+from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
 from aoshell.shell.session import Patience, Session
-from aoshell.shell.spawning import Definition
-from aoshell.shell.spawning import spawn as make
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 

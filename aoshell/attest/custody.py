@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from aoshell.attest.check import Case
+from aoshell.attest.checks.frame import Case
 
 
 class State(Enum):

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aoshell.attest import checks_chain, checks_node, checks_policy, checks_report
-from aoshell.attest.check import Case, Check, Result, Status
+from aoshell.attest.checks import chain, node, policy, report
+from aoshell.attest.checks.frame import Case, Check, Result, Status
 from aoshell.attest.custody import Custody, State, custody
 from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped, Unusable
 from aoshell.attest.evidence import Collateral, Evidence
@@ -23,7 +23,7 @@ from aoshell.attest.report import Report
 
 
 def _all_checks() -> tuple[Check, ...]:
-    rooms = (checks_report, checks_chain, checks_policy, checks_node)
+    rooms = (report, chain, policy, node)
     found = [one for room in rooms for one in vars(room).values() if isinstance(one, Check)]
     first = {39: -4, 37: -3, 38: -2, 41: -1}  # the envelope before its content
     return tuple(sorted(found, key=lambda one: first.get(one.number, one.number)))

@@ -10,8 +10,8 @@ from aoshell.check.circles import circles
 from aoshell.check.facts import Facts, Text, facts, shown
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.check.hyper import hyper
-from aoshell.check.lexer import LuaSyntaxError
 from aoshell.check.names import World
+from aoshell.lua.lexer import LuaSyntaxError
 
 
 def check(

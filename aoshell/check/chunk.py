@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aoshell.check import syntax as tree
 from aoshell.check.facts import Facts, bare
 from aoshell.check.finding import Finding
 from aoshell.check.messages import kind_of
 from aoshell.check.names import World
+from aoshell.lua import syntax as tree
 
 
 def answers(facts: Facts, world: World, is_main: bool) -> Iterator[Finding]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from aoshell.check import syntax as tree
 from aoshell.check.facts import Facts
 from aoshell.check.finding import Finding
+from aoshell.lua import syntax as tree
 
 # What is not run for certain when a file is loaded, and only then.
 _PERHAPS = (tree.Function, tree.If, tree.While, tree.Repeat, tree.NumericFor, tree.GenericFor)

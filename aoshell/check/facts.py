@@ -7,11 +7,11 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from aoshell.check import syntax as tree
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.known import Path
-from aoshell.check.lexer import Lexer
-from aoshell.check.parser import parse
+from aoshell.lua import syntax as tree
+from aoshell.lua.lexer import Lexer
+from aoshell.lua.parser import parse
 
 _BREAK = re.compile(r"\r\n|\n\r|\n|\r")
 _BYTES = re.compile(r"[\x80-\xff]+")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from aoshell.check import syntax as tree
 from aoshell.check.facts import Facts
 from aoshell.check.finding import Finding
 from aoshell.check.messages import folded, kind_of
 from aoshell.check.names import World
+from aoshell.lua import syntax as tree
 
 _VERBS = frozenset(("add", "append", "prepend", "once"))
 _BUILT_IN = frozenset(("_eval", "_default", "_boot"))

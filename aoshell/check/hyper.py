@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aoshell.check import syntax as tree
 from aoshell.check.facts import Facts
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.handlers import all_handlers, key_of, lower, reads_of
 from aoshell.check.known import Path
 from aoshell.check.messages import folded
 from aoshell.check.names import World
+from aoshell.lua import syntax as tree
 
 _DROPPED: dict[Path, str] = {("Spawn",): "Spawn", ("ao", "spawn"): "ao.spawn"}
 _SENDS = frozenset((("Send",), ("ao", "send"), ("Spawn",), ("ao", "spawn")))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aoshell.check import syntax as tree
 from aoshell.check.facts import Facts, bare
 from aoshell.check.finding import Finding
 from aoshell.check.names import World
+from aoshell.lua import syntax as tree
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
 # Fields of a message that are no tags.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from aoshell.check import known
-from aoshell.check import syntax as tree
 from aoshell.check.facts import Facts
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.known import Members, Path
+from aoshell.lua import syntax as tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from typing import Any, TypeAlias
 
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
 from aoshell.scarcity import defect
-from aoshell.settings import Settings
 from aoshell.shell.multiline import Assembler
 from aoshell.shell.outcome import Failure, Reply
-from aoshell.shell.render import Renderer, interrupted, not_run
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
+from aoshell.shell.view.render import Renderer, interrupted, not_run
 from aoshell.texts import unmarked
 
 Reading: TypeAlias = Callable[[], bytes]

@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from aoshell.errors import AoError
 from aoshell.nodes.base import Event, Node
 from aoshell.protocol.message import Message, Result
-from aoshell.shell.render import failure_text
+from aoshell.shell.view.render import failure_text
 
 _PACE = 0.03  # seconds between two changes of the screen
 _TURN = 0.008  # seconds of events until the keyboard gets its turn

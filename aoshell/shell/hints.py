@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from aoshell.bounded.files import tail
-from aoshell.settings import Settings
+from aoshell.home.folders import Settings
 
 _HINTS = {
     "help": "what you type is Lua, run in the process; .help lists the commands.",

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
+from aoshell.home.folders import ensure_wallet, load_wallet
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import ensure_wallet, load_wallet
 
 OWN = "me"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aoshell.shell import lua
+from aoshell.lua import compiling
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
@@ -26,7 +26,7 @@ def is_command(line: str) -> bool:
 
 def is_complete(chunk: str) -> bool:
     """Whether Enter sends this, or asks for another line."""
-    return is_command(chunk) or lua.check(chunk).complete
+    return is_command(chunk) or compiling.check(chunk).complete
 
 
 def without_prompt(line: str) -> str:
@@ -56,7 +56,7 @@ class Depth:
             if not found:
                 return
             self._closer = ""
-        for kind, word in lua.pieces(line):
+        for kind, word in compiling.pieces(line):
             if kind in ("comment", "string") and (long := _LONG.match(word)):
                 closer = f"]{long[1]}]"
                 self._closer = "" if word.endswith(closer) and word != long[0] else closer
@@ -101,7 +101,7 @@ class Assembler:
         if not is_complete(chunk):
             return None
         self._lines.clear()
-        return chunk if is_command(chunk) or any(lua.tokens(chunk)) else None
+        return chunk if is_command(chunk) or any(compiling.tokens(chunk)) else None
 
     def rest(self) -> str | None:
         """What is left at the end of the input, complete or not, or None."""
@@ -129,8 +129,8 @@ def _is_program(lines: list[str]) -> bool:
     if any(is_command(line) and _is_known(line) for line in lines) or _PROMPT.match(lines[0]):
         return False
     text = "\n".join(lines)
-    verdict = lua.check(text)
-    return verdict.complete and not verdict.error and any(lua.tokens(text))
+    verdict = compiling.check(text)
+    return verdict.complete and not verdict.error and any(compiling.tokens(text))
 
 
 def _is_known(line: str) -> bool:

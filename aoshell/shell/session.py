@@ -20,12 +20,12 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node, ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.errors_view import TYPED
 from aoshell.shell.feed import Feed, Line, short
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome
+from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
     from aoshell.shell.attestation.judging import Trial

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
+from aoshell.home.folders import Settings, ensure_wallet, load_wallet
 from aoshell.nodes.base import Limits, Node, NotFound, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings, ensure_wallet, load_wallet
+from aoshell.shell.code.spawning import Definition, born, spawn
 from aoshell.shell.hints import hint
 from aoshell.shell.session import Front, Patience, Recorder, Session
-from aoshell.shell.spawning import Definition, born, spawn
 
 Key = Callable[[], Awaitable[Wallet]]
 OpenNode = Callable[[Settings, Limits, Key], Awaitable[Node]]
@@ -228,6 +228,6 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
 
 
 def _file(name: str) -> bytes:
-    from aoshell.shell.files import read
+    from aoshell.shell.code.files import read
 
     return read(Path(name).expanduser())

@@ -12,11 +12,11 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
+from aoshell.lua.compiling import syntax_error
 from aoshell.protocol.message import text
-from aoshell.shell.bundle import literal
-from aoshell.shell.errors_view import split_error
-from aoshell.shell.lua import syntax_error
+from aoshell.shell.code.bundle import literal
 from aoshell.shell.session import Session
+from aoshell.shell.view.errors_view import split_error
 
 DEEPEST = 60  # levels: what is deeper is hardly data
 _BRACKETS = 4 * DEEPEST + 8  # that stand around the value at the deepest level

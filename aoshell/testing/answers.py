@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
-from aoshell.shell.errors_view import plain, split_error
+from aoshell.shell.view.errors_view import plain, split_error
 
 # Tags that say how a message travels, not what it says.
 ENVELOPE = frozenset(

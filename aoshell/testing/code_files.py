@@ -15,8 +15,8 @@ from pathlib import Path
 from aoshell.blueprints import SHIPPED
 from aoshell.errors import AoError
 from aoshell.sandbox import environment
-from aoshell.shell.bundle import bundle, unbound
-from aoshell.shell.files import read
+from aoshell.shell.code.bundle import bundle, unbound
+from aoshell.shell.code.files import read
 from aoshell.shell.journal import Past
 
 _SHORT = 8  # characters of an id in a file's name

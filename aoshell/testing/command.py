@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aoshell import interrupts
 from aoshell.errors import UsageError
-from aoshell.shell.render import clean, writer
+from aoshell.shell.view.render import clean, writer
 from aoshell.testing.running import SECONDS, Failure, Outcome, Runner, find
 
 FAILED, MISUSED = 1, 2

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.bounded import jsontext
-from aoshell.nodes.local.wire import narrow, widen
+from aoshell.nodes.local.log.form import narrow, widen
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import Frame
 from aoshell.sandbox.supervisor import Supervisor

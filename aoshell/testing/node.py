@@ -12,13 +12,13 @@ from typing import Any
 from aoshell.blueprints import SHIPPED, path_of
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Undelivered, envelope
-from aoshell.nodes.local import transfer
+from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
-from aoshell.shell.bundle import bound
-from aoshell.shell.errors_view import split_error
-from aoshell.shell.files import read
+from aoshell.shell.code.bundle import bound
+from aoshell.shell.code.files import read
+from aoshell.shell.view.errors_view import split_error
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, answer, tag_text, tags_from
 from aoshell.testing.clock import Clock

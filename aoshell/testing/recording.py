@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from aoshell.nodes.base import Entry
 from aoshell.protocol.message import Message, Outgoing, Result, text
-from aoshell.shell.errors_view import plain, split_error
 from aoshell.shell.journal import Deed, Past, Recorded
+from aoshell.shell.view.errors_view import plain, split_error
 from aoshell.testing.cast import GIVEN, OWN, Cast, is_mock, is_root, slot_of, texts
 from aoshell.testing.code_files import CodeFiles
 from aoshell.testing.writing import ADDRESS, VOLATILE, comment, pattern, quoted

@@ -11,8 +11,8 @@ from typing import Any
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Limits
-from aoshell.shell.bundle import Bundle
-from aoshell.shell.errors_view import view
+from aoshell.shell.code.bundle import Bundle
+from aoshell.shell.view.errors_view import view
 from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
 from aoshell.testing.guest import Guest, Stopped

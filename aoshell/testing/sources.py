@@ -9,9 +9,9 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import Bundle, bundle, quote, refuse_unloadable
-from aoshell.shell.files import read
-from aoshell.shell.program import program
+from aoshell.shell.code.bundle import Bundle, bundle, quote, refuse_unloadable
+from aoshell.shell.code.files import read
+from aoshell.shell.code.program import program
 
 INLINE = "inline.lua"  # what errors call source that is in no file
 WASM = b"\0asm"

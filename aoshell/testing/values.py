@@ -7,7 +7,7 @@ from pathlib import Path
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.bundle import literal
+from aoshell.shell.code.bundle import literal
 
 DEEPEST = 256  # brackets around a value: `value.lua` writes 100 levels, two for each
 _WRITER = Path(__file__).with_name("lua").joinpath("value.lua")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from aoshell.protocol.message import raw, text
-from aoshell.shell.bundle import literal, quote
+from aoshell.shell.code.bundle import literal, quote
 
 # What differs from run to run: ids, whole or as aos shortens them, and times in (milli)seconds.
 VOLATILE = re.compile(

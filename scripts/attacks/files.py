@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from aoshell.nodes.local.transfer import MAGIC
+from aoshell.nodes.local.history.transfer import MAGIC
 from aoshell.sandbox import environment
 from attacks.attack import Attack, Bound
 from attacks.peers import MB, blocks

@@ -32,10 +32,10 @@ from der_writer import (
     usage,
 )
 
-from aoshell.attest.certificates import Certificate
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.material import read
 from aoshell.attest.policy import Policy
+from aoshell.attest.x509.certificates import Certificate
+from aoshell.attest.x509.material import read
 
 SHA256 = "2.16.840.1.101.3.4.2.1"
 

@@ -22,11 +22,11 @@ from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
 from report_json import version_5
 
+from aoshell.attest.collateral.kds import Reply
 from aoshell.attest.evidence import Collateral
-from aoshell.attest.kds import Reply
-from aoshell.nodes.remote.attested import ask
+from aoshell.home.folders import Settings
+from aoshell.nodes.remote.hyperbeam.evidence import ask
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
 from aoshell.shell.attestation import command as attest_command
 from aoshell.shell.attestation.judging import Wishes, judge
 from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins

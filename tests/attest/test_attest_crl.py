@@ -9,8 +9,8 @@ from amd import Amd, Line, Sample
 from cryptography import x509
 from der_writer import DAY, NOW, extension, integer, pem, tlv
 
-from aoshell.attest.crl import Crl
 from aoshell.attest.policy import Policy
+from aoshell.attest.x509.crl import Crl
 
 # (what it is, the verdict where the verifier has it, and where it came with the evidence)
 FAULTS: dict[str, tuple[Callable[[Amd], bytes], str, str]] = {

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from der_writer import integer, oid, tlv
 
-from aoshell.attest.der import Reader
 from aoshell.attest.errors import EvidenceError
+from aoshell.attest.x509.der import Reader
 
 READ: dict[str, Callable[[Reader], object]] = {
     "integer": Reader.integer,

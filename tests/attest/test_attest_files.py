@@ -15,10 +15,10 @@ from test_attest_command import Command
 from test_attest_kds import FakeKds, fake, paths
 from test_attest_tables import VLEK, table
 
+from aoshell.attest.collateral.kds import Gathered
 from aoshell.attest.evidence import Collateral, Evidence, load, save
-from aoshell.attest.kds import Gathered
-from aoshell.attest.material import LARGEST, bundle
 from aoshell.attest.policy import Policy
+from aoshell.attest.x509.material import LARGEST, bundle
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation.files import MOST_FILES
 

@@ -19,7 +19,7 @@ from test_attest_tables import ARK, ASK, CRL, VCEK, table
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import load
 from aoshell.attest.frames import LARGEST_FRAME
-from aoshell.attest.material import read
+from aoshell.attest.x509.material import read
 
 SIZE = 1184
 RUNTIME = json.dumps({"keys": [], "user-data": "00" * 64}).encode()

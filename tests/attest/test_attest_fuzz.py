@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from report_json import version_5
 
 from aoshell.attest.answer import verify
-from aoshell.attest.certificates import Certificate
-from aoshell.attest.crl import Crl
-from aoshell.attest.der import Reader
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Answer, Evidence, save
 from aoshell.attest.evidence import load as load_evidence
-from aoshell.attest.material import read, values
 from aoshell.attest.products import PRODUCTS
-from aoshell.attest.profile import read_vek
+from aoshell.attest.x509.amd_profile import read_vek
+from aoshell.attest.x509.certificates import Certificate
+from aoshell.attest.x509.crl import Crl
+from aoshell.attest.x509.der import Reader
+from aoshell.attest.x509.material import read, values
 from aoshell.protocol.digest import content_digest
 from aoshell.protocol.wallet import Wallet
 

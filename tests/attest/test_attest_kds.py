@@ -15,9 +15,9 @@ from amd import CHIP, TCBS, Amd, Line, Sample
 from attest_node import POLICY, SimulatedNode
 from der_writer import DAY, NOW, pem
 
-from aoshell.attest import kds as service
+from aoshell.attest.collateral import kds as service
+from aoshell.attest.collateral.kds import CRL_AGE, Gathered, Kds, Reply
 from aoshell.attest.evidence import Collateral, Evidence
-from aoshell.attest.kds import CRL_AGE, Gathered, Kds, Reply
 from aoshell.attest.urls import HOST
 from aoshell.protocol.wallet import Wallet
 

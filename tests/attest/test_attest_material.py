@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_attest_tables import ARK, ASK, VCEK, table
 
-from aoshell.attest import material, path
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral
 from aoshell.attest.forms import describe
-from aoshell.attest.material import MOST, bundle, read, values
+from aoshell.attest.x509 import material, path
+from aoshell.attest.x509.material import MOST, bundle, read, values
 
 
 def pkcs7(*certificates: bytes, crls: tuple[bytes, ...] = ()) -> bytes:

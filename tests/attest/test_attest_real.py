@@ -13,18 +13,19 @@ from typing import Any
 
 import pytest
 
-from aoshell.attest import answer, checks_node
+from aoshell.attest import answer
 from aoshell.attest.answer import Signed
-from aoshell.attest.check import Case
+from aoshell.attest.checks import node
+from aoshell.attest.checks.frame import Case
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Answer, Collateral, Evidence, load
 from aoshell.attest.jsonreport import to_bytes
-from aoshell.attest.material import bundle
 from aoshell.attest.measurement import LocalHashes, measure
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
 from aoshell.attest.verify import Verdict, verify
+from aoshell.attest.x509.material import bundle
 from aoshell.protocol.commitment import EDGE, make_commitment
 
 AT = calendar.timegm((2026, 3, 1, 0, 0, 0))
@@ -221,11 +222,11 @@ def test_a_genuine_answer(snp: Path) -> None:
     found.signed = Signed(message, commitment, ())
     data = found.report.report_data
     assert data[:32] == answer.unb64url(message["address"])
-    assert checks_node.measurement.run(found)
+    assert node.measurement.run(found)
     assert answer.nonce(found.signed)[32:] == answer.node_message_id(found.signed)
     assert data != answer.nonce(found.signed)
     with pytest.raises(EvidenceError) as raised:
-        checks_node.node_message.run(found)
+        node.node_message.run(found)
     assert raised.value.error == "NODE_MESSAGE_MISMATCH"
 
 

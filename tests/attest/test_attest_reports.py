@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from der_writer import NOW
 
-from aoshell.attest.check import Case
-from aoshell.attest.checks_report import report_signature
+from aoshell.attest.checks.frame import Case
+from aoshell.attest.checks.report import report_signature
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Evidence
 from aoshell.attest.evidence import load as load_evidence

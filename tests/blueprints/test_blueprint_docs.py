@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from aoshell.blueprints import SHIPPED, Facts
-from aoshell.shell.bundle import bundle
-from aoshell.shell.render import size
+from aoshell.shell.code.bundle import bundle
+from aoshell.shell.view.render import size
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "blueprints.md"
 EXAMPLE = re.compile(

@@ -11,8 +11,8 @@ import pytest
 from typed_session import Body, Typed, run
 
 from aoshell.blueprints import SHIPPED, Facts, differences
+from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
 
 OWN = 'Handlers.add("Hi", "Hi", function(msg) Seen = "own" end)\n'
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from aoshell import configfile, settings
-from aoshell.attest.kept import Folder
+from aoshell.attest.collateral.cache import Folder
 from aoshell.blueprints import Pins
 from aoshell.bounded import files
 from aoshell.errors import AoError
-from aoshell.nodes.local.sealed import Damaged, Sealed
-from aoshell.shell import files as shell_files
+from aoshell.home import configfile, folders
+from aoshell.nodes.local.log.sealed import Damaged, Sealed
 from aoshell.shell import hints
 from aoshell.shell.attestation import judging
-from aoshell.shell.bundle import bundle
+from aoshell.shell.code import files as shell_files
+from aoshell.shell.code.bundle import bundle
 from aoshell.shell.prompt.history import LineHistory
 
 
@@ -65,7 +65,7 @@ def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 READERS: dict[str, Callable[[Path], object]] = {
     "files of commands": shell_files.read,
     "programs": bundle,
-    "wallets": settings.load_wallet,
+    "wallets": folders.load_wallet,
     "config": configfile.parsed,
     "evidence": lambda path: judging.content(str(path)),
     "blueprints": lambda path: Pins(path).get("x"),

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from aoshell.attest import kds
+from aoshell.attest.collateral import kds
 from aoshell.bounded import http, zipped
 from aoshell.bounded.zipped import GZIP, Damaged, Unpacking, lines
 from aoshell.errors import AoError
-from aoshell.nodes.remote import client as remote
-from aoshell.nodes.remote.client import Client, Lost
-from aoshell.nodes.remote.waiting import Waiting
+from aoshell.nodes.remote.http import client as remote
+from aoshell.nodes.remote.http.client import Client, Lost
+from aoshell.nodes.remote.http.progress import Waiting
 
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aoshell.check import syntax as tree
-from aoshell.check.lexer import LuaSyntaxError, number
-from aoshell.check.parser import parse
+from aoshell.lua import syntax as tree
+from aoshell.lua.lexer import LuaSyntaxError, number
+from aoshell.lua.parser import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "aoshell" / "sandbox").rglob("*.lua")) + sorted(

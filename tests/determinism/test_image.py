@@ -12,8 +12,8 @@ from replay_harness import Harness
 from replay_programs import evaluation, first
 from replay_runner import DEFINITION
 
-from aoshell.nodes.local.checkpoint import Checkpoint, Checkpoints
-from aoshell.nodes.local.sealed import Damaged
+from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
+from aoshell.nodes.local.log.sealed import Damaged
 from aoshell.sandbox import environment, lua
 from aoshell.sandbox.lua import LuaRuntime
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from replay_programs import ENDLESS, OUT_OF_MEMORY, chunks
 
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local import compute, live
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.workers import live, pool
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
@@ -111,7 +111,7 @@ async def play(shell: Shell, lines: list[tuple[int, str, str]]) -> None:
 @pytest.fixture(autouse=True)
 def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for one worker, and a checkpoint whenever there can be one."""
-    monkeypatch.setattr(compute, "MAX_LIVE", 1)
+    monkeypatch.setattr(pool, "MAX_LIVE", 1)
     monkeypatch.setattr(live, "CHECKPOINT_EVERY", 0.0)
     monkeypatch.setattr(live, "CHECKPOINT_SHARE", 0)
 

@@ -52,7 +52,7 @@ def test_list_works_where_nothing_can_be_written(
     state = home / "state"
     if left == "by a kill":  # what was written last is in the WAL alone
         code = "import os, sys; from aoshell.cli import main; main(); os.kill(os.getpid(), 9)"
-        code = code.replace("main();", "from aoshell.nodes.local.store import Store; "
+        code = code.replace("main();", "from aoshell.nodes.local.log.store import Store; "
                             "Store.close = lambda self: None; main();")  # fmt: skip
         command = [sys.executable, "-c", code, "second", "--run", "1"]
         subprocess.run(command, env=environment, timeout=60, capture_output=True)

@@ -27,11 +27,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.local import compute, engine, live
-from aoshell.nodes.local.compute import Computer
-from aoshell.nodes.local.live import Live
+from aoshell.nodes.local import engine
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.store import Store
+from aoshell.nodes.local.workers import live, pool
+from aoshell.nodes.local.workers.live import Live
+from aoshell.nodes.local.workers.pool import Computer
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 
@@ -148,7 +149,7 @@ class Killer:
     def _on_workers(self, kills: list[tuple[int, str]]) -> None:
         # A message under which its worker dies three times is given up. Here that may happen to any
         # message, the more so where the machine is slow: it is not what is tested.
-        live.MAX_DEATHS = compute.MAX_DEATHS = len(kills) + 1  # type: ignore[misc]
+        live.MAX_DEATHS = pool.MAX_DEATHS = len(kills) + 1  # type: ignore[misc]
         to_come = sorted(kills)
         frame = Live._frame
 
@@ -286,7 +287,7 @@ async def run(job: dict[str, Any], killer: Killer) -> dict[str, Any]:
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
-    compute.MAX_LIVE = job["live"]
+    pool.MAX_LIVE = job["live"]
     engine.RETRY = 0.05
     if job["often"]:
         live.CHECKPOINT_EVERY = live.CHECKPOINT_SHARE = 0  # type: ignore[assignment]

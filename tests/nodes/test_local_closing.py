@@ -15,9 +15,9 @@ from local_home import Local, in_loop, opened, until
 import aoshell.api
 from aoshell.errors import AoError
 from aoshell.nodes.local import engine
-from aoshell.nodes.local.database import Hopeless, as_told
+from aoshell.nodes.local.log.database import Hopeless, as_told
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.store import Store
 from aoshell.protocol.wallet import Wallet
 
 PLAYER = """

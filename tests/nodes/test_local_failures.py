@@ -13,7 +13,8 @@ from local_home import NOBODY, in_loop, plain, tags, until
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local import compute, live, verify
+from aoshell.nodes.local import verify
+from aoshell.nodes.local.workers import live, pool
 from aoshell.protocol.message import Message
 
 KINDS = {
@@ -379,7 +380,7 @@ async def test_a_zygote_that_dies_is_replaced(opening):
 
 @in_loop
 async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
-    monkeypatch.setattr(compute, "MAX_LIVE", 3)
+    monkeypatch.setattr(pool, "MAX_LIVE", 3)
     async with opening() as local:
         pids = [await local.spawn("N = 0") for _ in range(10)]
         for turn in range(4):
@@ -404,7 +405,7 @@ async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
 
 @in_loop
 async def test_a_process_that_waits_keeps_its_wait_when_put_away(opening, monkeypatch):
-    monkeypatch.setattr(compute, "MAX_LIVE", 2)
+    monkeypatch.setattr(pool, "MAX_LIVE", 2)
     async with opening() as local:
         pid = await local.spawn()
         line = await local.eval(pid, 'Got = Receive({Action = "Answer"}).Data return Got')

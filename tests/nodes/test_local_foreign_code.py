@@ -12,7 +12,7 @@ from local_home import in_loop, opened
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local import transfer
+from aoshell.nodes.local.history import transfer
 from aoshell.sandbox import environment
 
 SHORT = Limits(seconds=0.2, memory=64 << 20)

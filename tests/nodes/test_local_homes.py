@@ -12,8 +12,9 @@ import pytest
 from local_home import database, in_loop, next_event, opened, until
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import engine, live
+from aoshell.nodes.local import engine
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.workers import live
 
 COUNTER = """
 N = 0

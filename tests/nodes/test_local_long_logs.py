@@ -11,8 +11,9 @@ import pytest
 from local_home import Local, database, in_loop, until
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import adding, cutting, live
-from aoshell.nodes.local.checkpoint import SPREAD, Checkpoint, Checkpoints
+from aoshell.nodes.local.history import adding, cutting
+from aoshell.nodes.local.log.checkpoint import SPREAD, Checkpoint, Checkpoints
+from aoshell.nodes.local.workers import live
 
 ADD = 'N = 0 Handlers.add("Add", "Add", function(m) N = N + 1 end)'
 
@@ -278,7 +279,7 @@ def test_older_checkpoints_are_few_and_near_every_slot(tmp_path: Path) -> None:
 
 
 def test_older_checkpoints_keep_to_their_bytes(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("aoshell.nodes.local.checkpoint.OLDER_BYTES", 5000)
+    monkeypatch.setattr("aoshell.nodes.local.log.checkpoint.OLDER_BYTES", 5000)
     checkpoints = Checkpoints(tmp_path)
     for slot in range(100):
         checkpoints.write("p", "e", Checkpoint(slot + 1, slot, "m", b"x" * 1000))

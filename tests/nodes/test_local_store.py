@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import wire
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
-from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Store
 from aoshell.protocol.message import Assignment, Message, Tag, raw, text
 
 ROW = ProcessRow(1, "p" * 43, "name", "owner", "module", "environment", 0, "[]", 1 << 29)
@@ -170,23 +170,23 @@ messages = st.builds(
 
 @given(messages)
 def test_a_message_survives_the_wire(message):
-    stored = wire.dump(wire.from_message(message))
-    assert wire.to_message(wire.load(stored), message.assignment) == message
-    assert wire.dump(wire.load(stored)) == stored
+    stored = form.dump(form.from_message(message))
+    assert form.to_message(form.load(stored), message.assignment) == message
+    assert form.dump(form.load(stored)) == stored
 
 
 @given(st.binary())
 def test_bytes_are_text_and_back(data):
     assert raw(text(data)) == data
-    assert wire.narrow(text(data)).encode("latin-1") == data
-    assert text(data) == wire.widen(wire.narrow(text(data)))
-    wire.printable(text(data)).encode()
+    assert form.narrow(text(data)).encode("latin-1") == data
+    assert text(data) == form.widen(form.narrow(text(data)))
+    form.printable(text(data)).encode()
 
 
 @given(st.lists(st.tuples(any_text, any_text)), any_text)
 def test_the_first_tag_of_a_name_counts(pairs, name):
     flat = [part for pair in pairs for part in pair]
-    assert wire.tag(flat, name) == next((value for key, value in pairs if key == name), "")
+    assert form.tag(flat, name) == next((value for key, value in pairs if key == name), "")
 
 
 outgoing = st.tuples(
@@ -214,13 +214,13 @@ def test_an_outbox_is_read_as_it_was_written(resumed, sent, assignments):
     result.append(len(assignments))
     for message, processes in assignments:
         result += [message, len(processes), *processes]
-    outbox = wire.Outbox(result)
+    outbox = form.Outbox(result)
     assert outbox.resumed == resumed
     assert [
         (*m[:4], list(zip(m[4][::2], m[4][1::2], strict=True))) for m in outbox.messages
     ] == sent
     assert outbox.assignments == assignments
-    wire.check_result(False, result)
+    form.check_result(False, result)
     failed = ["text", "out", "", False, 0]
-    assert wire.Outbox(failed).messages == []
-    wire.check_result(True, failed)
+    assert form.Outbox(failed).messages == []
+    form.check_result(True, failed)

@@ -10,7 +10,7 @@ import pytest
 from local_home import database, in_loop, opened
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import transfer
+from aoshell.nodes.local.history import transfer
 from aoshell.sandbox import environment
 
 

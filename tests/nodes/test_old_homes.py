@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from local_home import in_loop
 
-from aoshell.nodes.local import schema
+from aoshell.nodes.local.log import schema
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Message, Tag
 from aoshell.sandbox.lua import VERSIONS

@@ -27,10 +27,10 @@ from test_remote_vectors import Replay, replied
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Pin, Verify
-from aoshell.nodes.remote import binding
-from aoshell.nodes.remote.answer import Answer
-from aoshell.nodes.remote.binding import MESSAGE, PROCESS, SLOT, Asked
-from aoshell.nodes.remote.trust import Trust
+from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.hyperbeam import binding
+from aoshell.nodes.remote.hyperbeam.binding import MESSAGE, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.trust import Trust
 from aoshell.protocol import httpsig, wire
 from aoshell.protocol.commitment import EDGE, RSA, signature_base, write_commitments
 from aoshell.protocol.message import Message
@@ -340,7 +340,7 @@ async def test_looking_for_a_message_has_an_end(
         with pytest.raises(AoError, match="whether the message arrived is not known"):
             await send(node, home, process)
         assert sum("schedule?" in line for line in home.server.asked) < 5
-        monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOK", 0.2)
+        monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.sending.LOOK", 0.2)
 
         def endless(request: Request, _reply: Reply) -> Reply:
             first = int(request.path.partition("from=")[2].partition("&")[0])

@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.remote import client as http
-from aoshell.nodes.remote.answer import Answer
-from aoshell.nodes.remote.client import Client, Lost
-from aoshell.nodes.remote.waiting import Waiting
+from aoshell.nodes.remote.http import client as http
+from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.client import Client, Lost
+from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.protocol.url import is_loopback, unprotected
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -12,8 +12,8 @@ import pytest
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Event
 from aoshell.nodes.remote import feed as feeds
-from aoshell.nodes.remote.book import Book
 from aoshell.nodes.remote.feed import Feed, Step
+from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
 from aoshell.protocol.message import Assignment, Message
 

@@ -14,12 +14,12 @@ import pytest
 from legacy_server import Network, Reply, served, told
 
 from aoshell.errors import AoError, Unsupported
-from aoshell.nodes.remote import arweave, gateway
-from aoshell.nodes.remote import client as http
-from aoshell.nodes.remote.arweave import data_root
-from aoshell.nodes.remote.client import Client
-from aoshell.nodes.remote.gateway import Gateway
-from aoshell.nodes.remote.waiting import Waiting
+from aoshell.nodes.remote.arweave import gateway, transactions
+from aoshell.nodes.remote.arweave.gateway import Gateway
+from aoshell.nodes.remote.arweave.transactions import data_root
+from aoshell.nodes.remote.http import client as http
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.deephash import deep_hash
 from aoshell.protocol.encoding import b64url
@@ -238,9 +238,9 @@ def test_a_changed_transaction_is_refused(
     wallet: Wallet, format: int, changes: Any, what: str
 ) -> None:
     header = transaction(wallet, LUA, format)
-    arweave.check(header["id"], header, LUA)
-    with pytest.raises(arweave.NotVerified, match=what):
-        arweave.check(header["id"], header | changes, LUA)
+    transactions.check(header["id"], header, LUA)
+    with pytest.raises(transactions.NotVerified, match=what):
+        transactions.check(header["id"], header | changes, LUA)
 
 
 @pytest.mark.parametrize(
@@ -249,8 +249,8 @@ def test_a_changed_transaction_is_refused(
 )
 def test_other_data_is_refused(wallet: Wallet, format: int, data: bytes, what: str) -> None:
     header = transaction(wallet, LUA, format)
-    with pytest.raises(arweave.NotVerified, match=what):
-        arweave.check(header["id"], header, data)
+    with pytest.raises(transactions.NotVerified, match=what):
+        transactions.check(header["id"], header, data)
 
 
 def h(*parts: bytes) -> bytes:
@@ -306,7 +306,7 @@ def test_full_chunks_may_be_closed_by_an_empty_one(wallet: Wallet) -> None:
     assert data_root(data, closing=False) == open_root
     assert data_root(data) == h(open_root, closed, at(256 * K))
     header = transaction(wallet, data, 2)
-    arweave.check(header["id"], header, data)
+    transactions.check(header["id"], header, data)
 
 
 # Publishing --------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from hyper_server import HTML, HyperServer, serving
 
 from aoshell.errors import AoError, Unsupported
 from aoshell.nodes.base import Event, HttpMessage, NotFound, Verify
-from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.hyperbeam import HyperBeamNode
-from aoshell.nodes.remote.waiting import Waiting
+from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -212,7 +212,7 @@ async def test_what_it_cannot_do_says_what_to_use(home: Home) -> None:
 async def test_an_answer_that_is_lost_is_looked_for(
     home: Home, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOKS", (0.01, 0.01))
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.sending.LOOKS", (0.01, 0.01))
     async with up(home) as node:
         process = await spawn(node, home, module)
         home.server.drop_after_scheduling = 1
@@ -226,7 +226,7 @@ async def test_an_answer_that_is_lost_is_looked_for(
 async def test_a_message_whose_fate_is_unknown_is_not_sent_again(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.hypersend.LOOKS", (0.01,))
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.sending.LOOKS", (0.01,))
     async with up(home) as node:
         process = await spawn(node, home)
         item = await node.sign(home.wallet, process, EVAL, b"1")
@@ -243,7 +243,7 @@ async def test_a_message_whose_fate_is_unknown_is_not_sent_again(
 async def test_the_first_message_to_a_new_process_is_tried_again(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.client.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("aoshell.nodes.remote.http.client.FIRST_PAUSE", 0.01)
     async with up(home) as node:
         process = await spawn(node, home)
         home.server.refuse_first = 2

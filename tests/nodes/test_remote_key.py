@@ -12,7 +12,7 @@ from test_remote_hyperbeam import EVAL, Home, home, in_loop, node_wallet, server
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Pin, Receipt, Verify
-from aoshell.nodes.remote.hyperbeam import HyperBeamNode
+from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.protocol import httpsig
 from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Wallet

@@ -16,14 +16,15 @@ from legacy_server import START, Network, Reply, printed, served, told
 
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.nodes.base import Event, NotFound, Receipt, Verify
-from aoshell.nodes.remote import client as http
-from aoshell.nodes.remote import doctor, legacy, units
-from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Client, Lost
-from aoshell.nodes.remote.gateway import Gateway
-from aoshell.nodes.remote.legacy import LegacyNode, LegacyUrls
+from aoshell.nodes.remote.arweave.gateway import Gateway
+from aoshell.nodes.remote.http import client as http
+from aoshell.nodes.remote.http import doctor
+from aoshell.nodes.remote.http.client import Client, Lost
+from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.legacy import node, units
+from aoshell.nodes.remote.legacy.node import LegacyNode, LegacyUrls
+from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
-from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -38,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits as long as a user would."""
     monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(units, "FIRST_LOOK", 0.01)
-    monkeypatch.setattr(legacy, "LOOK", 0.01)
+    monkeypatch.setattr(node, "LOOK", 0.01)
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_a_new_process_is_waited_for(run: Any, network: Network) -> None:
 def test_a_process_that_never_gets_ready(
     run: Any, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(legacy, "READY", 0.05)
+    monkeypatch.setattr(node, "READY", 0.05)
 
     async def test(session: Session) -> None:
         gone = told({"error": "Message or Process not found"}, 400)
@@ -401,7 +402,7 @@ def test_cron_results_that_computing_brings_about(run: Any, network: Network) ->
 def test_the_log_comes_in_pages(
     run: Any, network: Network, nonces: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(legacy, "PAGE", 2)
+    monkeypatch.setattr(node, "PAGE", 2)
     network.nonces = nonces
 
     async def test(session: Session) -> None:

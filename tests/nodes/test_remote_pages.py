@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote import pages, units
-from aoshell.nodes.remote.client import Client
-from aoshell.nodes.remote.waiting import Waiting
+from aoshell.nodes.remote.http import pages
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.legacy import units
 from aoshell.protocol.encoding import b64url
 
 PROCESS = b64url(bytes(32))

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote import arweave, verified
-from aoshell.nodes.remote.answer import Answer
-from aoshell.nodes.remote.arweave import NotVerified
-from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Client
-from aoshell.nodes.remote.following import Log
-from aoshell.nodes.remote.gateway import Gateway
-from aoshell.nodes.remote.known import Known
+from aoshell.nodes.remote.arweave import transactions, verified
+from aoshell.nodes.remote.arweave.gateway import Gateway
+from aoshell.nodes.remote.arweave.transactions import NotVerified
+from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.legacy.log import Log
+from aoshell.nodes.remote.legacy.processes import Known
+from aoshell.nodes.remote.legacy.units import Computer, Scheduler
+from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
-from aoshell.nodes.remote.units import Computer, Scheduler
-from aoshell.nodes.remote.waiting import Waiting
 from aoshell.protocol.message import Message, Result, raw
 
 ID = "A" * 43
@@ -217,7 +217,7 @@ def test_pages_that_lead_nowhere(pages: object) -> None:
 def test_nothing_is_verified_by_chance(node: dict[str, Any], header: Any) -> None:
     for check in (
         lambda: verified.item(ID, node, b""),
-        lambda: arweave.check(ID, header if isinstance(header, dict) else node, b""),
+        lambda: transactions.check(ID, header if isinstance(header, dict) else node, b""),
         lambda: verified.unpack(ID, json.dumps(header).encode() + b"\n"),
     ):
         try:

@@ -17,19 +17,20 @@ from hyper_server import HyperServer, Reply, Request, serving
 from test_remote_hyperbeam import EVAL, LUA_MODULE, WASM_MODULE, node_wallet, server
 
 from aoshell.backends import remote_node
+from aoshell.home.endpoints import Endpoints
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import Verify
-from aoshell.nodes.remote import client, hypersend
-from aoshell.nodes.remote.hyperbeam import HyperBeamNode
-from aoshell.profiles import Endpoints
+from aoshell.nodes.remote.http import client
+from aoshell.nodes.remote.hyperbeam import sending
+from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.protocol import httpsig
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
 from aoshell.shell.attestation.pins import Passed, Pins
 from aoshell.shell.batch import BatchFront, run_lines
-from aoshell.shell.render import Renderer
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
+from aoshell.shell.view.render import Renderer
 
 __all__ = ["node_wallet", "server"]  # fixtures
 
@@ -157,7 +158,7 @@ UNSEEN: dict[str, Fault] = {
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(client, "TRIES", 1)
-    monkeypatch.setattr(hypersend, "LOOKS", (0.01,))
+    monkeypatch.setattr(sending, "LOOKS", (0.01,))
 
 
 def lines(url: str, process: str, folder: Path) -> list[str]:

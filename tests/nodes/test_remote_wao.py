@@ -19,11 +19,11 @@ from npm_packages import installed
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import NotFound, Receipt
-from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.client import Client
-from aoshell.nodes.remote.gateway import Gateway
-from aoshell.nodes.remote.legacy import LegacyNode, LegacyUrls
-from aoshell.nodes.remote.waiting import Waiting
+from aoshell.nodes.remote.arweave.gateway import Gateway
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.legacy.node import LegacyNode, LegacyUrls
+from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 

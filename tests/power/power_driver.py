@@ -17,10 +17,10 @@ from typing import Any
 
 import aoshell.api
 from aoshell.api import AoSession
+from aoshell.home.folders import load_wallet
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.remote.book import Book
+from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import load_wallet
 
 KEPT = ("work", "state/undone", "state/identities")  # folders with files that were promised
 FILES = ("state/trusted.toml", "state/blueprints.json", "state/wallet.json")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from npm_packages import installed
 
-from aoshell.nodes.remote import arweave
+from aoshell.nodes.remote.arweave import transactions
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.bundle import Bundle
 from aoshell.protocol.encoding import b64url
@@ -154,6 +154,6 @@ def test_base_layer_transactions(peer: Peer, wallet: Wallet, format: int, size: 
         "format": format,
     }
     header = peer(request)[0]["header"]
-    arweave.check(header["id"], header, data)
-    with pytest.raises(arweave.NotVerified):
-        arweave.check(header["id"], header, data + b"\0")
+    transactions.check(header["id"], header, data)
+    with pytest.raises(transactions.NotVerified):
+        transactions.check(header["id"], header, data + b"\0")

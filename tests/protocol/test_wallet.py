@@ -143,7 +143,8 @@ def test_address_is_the_digest_of_the_modulus() -> None:
 
 def test_cryptography_is_not_imported_before_it_is_needed() -> None:
     code = (
-        "import aoshell.protocol.ans104, aoshell.settings, sys;print('cryptography' in sys.modules)"
+        "import aoshell.protocol.ans104, aoshell.home.folders, sys;"
+        "print('cryptography' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from aoshell.nodes.local.wire import check_result
+from aoshell.nodes.local.log.form import check_result
 from aoshell.sandbox import environment, lua
 
 PROCESS, OWNER, MODULE = "P" * 43, "O" * 43, "M" * 43

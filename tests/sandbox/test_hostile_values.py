@@ -8,7 +8,7 @@ import contextlib
 import pytest
 from sandbox_guest import Cut, Guest
 
-from aoshell.nodes.local.wire import check_result
+from aoshell.nodes.local.log.form import check_result
 from aoshell.sandbox.frames import Unbelievable
 
 # Errors -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sandbox_worker import is_alive
 
-from aoshell.nodes.local import wire
+from aoshell.nodes.local.log import form
 from aoshell.sandbox import frames
 from aoshell.sandbox.frames import Reader, Unbelievable, encode, image_header, said
 from aoshell.sandbox.supervisor import Worker
@@ -168,25 +168,25 @@ BAD_RESULTS: list[list[Any]] = [
 @pytest.mark.parametrize("result", BAD_RESULTS, ids=repr)
 def test_a_malformed_result_is_unbelievable(result: list[Any]) -> None:
     with pytest.raises(Unbelievable):
-        wire.check_result(False, result)
+        form.check_result(False, result)
 
 
 def test_a_result_is_believed() -> None:
-    wire.check_result(False, RESULT)
-    wire.check_result(False, [False, "", "", True, 1, "m", 0, 1, "m", 2, "p", "q"])
-    wire.check_result(True, ["error", "", "", False, 0])
-    assert wire.Outbox(RESULT).messages == [(False, "to", "data", "", ["name", "value"])]
+    form.check_result(False, RESULT)
+    form.check_result(False, [False, "", "", True, 1, "m", 0, 1, "m", 2, "p", "q"])
+    form.check_result(True, ["error", "", "", False, 0])
+    assert form.Outbox(RESULT).messages == [(False, "to", "data", "", ["name", "value"])]
 
 
 @given(st.lists(st.none() | st.booleans() | st.integers(-2, 9) | st.text(max_size=2), max_size=14))
 def test_what_is_believed_can_be_read_and_stored(result: list[Any]) -> None:
     for failed in (True, False):
         try:
-            wire.check_result(failed, result)
+            form.check_result(failed, result)
         except Unbelievable:
             continue
-        wire.Outbox(result)
-        assert wire.load(wire.dump(result)) == result
+        form.Outbox(result)
+        assert form.load(form.dump(result)) == result
 
 
 # The shell's end of a worker ----------------------------------------------------------------------

@@ -10,7 +10,7 @@ from sandbox_guest import Guest, message
 
 from aoshell.sandbox import environment
 from aoshell.sandbox.lua import CHUNKS
-from aoshell.shell.bundle import bundle
+from aoshell.shell.code.bundle import bundle
 
 OURS = re.compile(r"\bhost:\d+|(?<![\w/])\.[a-z][\w.-]*:\d+|\[string \"=?host|=sized|=code|=image")
 

@@ -8,8 +8,8 @@ import pytest
 from shell_fake import FakeNode
 from shell_typing import Body, Use, typed
 
+from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
 from aoshell.shell.hints import all_given
 
 

@@ -17,6 +17,7 @@ from hashlib import sha256
 
 from aoshell.attest.evidence import Evidence
 from aoshell.errors import AoError
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import (
     Entry,
     Event,
@@ -31,7 +32,6 @@ from aoshell.nodes.base import (
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, tags_of, text
-from aoshell.settings import Settings
 from aoshell.shell.start import Key, Start
 
 ADDRESS = "N" * 43

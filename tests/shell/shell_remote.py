@@ -11,6 +11,7 @@ from hashlib import sha256
 from shell_fake import ADDRESS, FakeBackend, FakeNode
 
 from aoshell.errors import AoError
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import (
     Finding,
     Module,
@@ -27,7 +28,6 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
 from aoshell.shell.start import Start
 
 URL = "https://node.example"
@@ -119,7 +119,7 @@ class RemoteBackend(FakeBackend):
         super().__init__(FakeRemote("default"))
 
     def prepared(self, start: Start, settings: Settings) -> Start:
-        from aoshell.settings import load_wallet
+        from aoshell.home.folders import load_wallet
 
         self.node.own(load_wallet(settings.wallet).address)
         return start

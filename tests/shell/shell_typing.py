@@ -11,11 +11,11 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
+from aoshell.shell.code.spawning import Definition
+from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
-from aoshell.shell.render import Renderer, outcome_value
 from aoshell.shell.session import Patience, Recorder, Session
-from aoshell.shell.spawning import Definition
-from aoshell.shell.spawning import spawn as make
+from aoshell.shell.view.render import Renderer, outcome_value
 
 
 class Front:

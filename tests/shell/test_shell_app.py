@@ -12,8 +12,8 @@ from prompt_toolkit.input.defaults import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from shell_fake import FakeNode
 
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import Limits
-from aoshell.settings import Settings
 from aoshell.shell.prompt.app import Prompt
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.session import Patience

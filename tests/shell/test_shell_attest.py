@@ -24,15 +24,15 @@ from shell_fake import FakeNode
 from test_shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends
-from aoshell.attest.kds import Reply as KdsReply
+from aoshell.attest.collateral.kds import Reply as KdsReply
+from aoshell.home.endpoints import Endpoints
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import Pin, Verify
-from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.hyperbeam import HyperBeamNode
-from aoshell.nodes.remote.waiting import Waiting
-from aoshell.profiles import Endpoints
+from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
 from aoshell.shell.attestation import judging as attesting
 from aoshell.shell.attestation.judging import Wishes, judge
 from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted
@@ -173,7 +173,7 @@ async def fill(guest: SimulatedNode, home: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aoshell.attest.kds.PAUSE", 0.0)
+    monkeypatch.setattr("aoshell.attest.collateral.kds.PAUSE", 0.0)
 
 
 # --- attesting

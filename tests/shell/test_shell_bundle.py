@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from lupa.lua53 import LuaError, LuaRuntime
 
 from aoshell.errors import AoError
+from aoshell.lua.compiling import required, without_tail_calls
 from aoshell.protocol.message import raw
-from aoshell.shell.bundle import bundle, literal, quote, refuse_unloadable
-from aoshell.shell.files import read
-from aoshell.shell.lua import required, without_tail_calls
-from aoshell.shell.program import DRAWN_LEVELS, lines_of
+from aoshell.shell.code.bundle import bundle, literal, quote, refuse_unloadable
+from aoshell.shell.code.files import read
+from aoshell.shell.code.program import DRAWN_LEVELS, lines_of
 
 
 def run(source: bytes) -> Any:

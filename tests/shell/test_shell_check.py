@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from shell_typing import Typing, Use, typed
 
+from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
-from aoshell.shell.bundle import bundle, unbundle
+from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.commands import registry
 from aoshell.shell.hints import all_given, hint
 from aoshell.shell.journal import Past, Recorded

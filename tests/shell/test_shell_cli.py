@@ -19,7 +19,7 @@ import pytest
 from shell_fake import FakeBackend, FakeNode
 
 from aoshell import __version__, cli
-from aoshell.settings import Settings
+from aoshell.home.folders import Settings
 
 ENTRY = Path(__file__).with_name("shell_entry.py")
 REPO = Path(__file__).resolve().parents[2]

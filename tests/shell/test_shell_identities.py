@@ -12,8 +12,8 @@ from shell_remote import FakeRemote
 from shell_typing import Front, Typing, Use
 
 from aoshell.errors import UsageError
+from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
 from aoshell.shell.commands.identities import split_message
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Patience

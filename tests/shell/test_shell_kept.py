@@ -9,7 +9,7 @@ import pytest
 from shell_fake import FakeNode
 from test_shell_app import Keyboard, play
 
-from aoshell.settings import Settings
+from aoshell.home.folders import Settings
 from aoshell.shell.prompt.history import LONGEST
 
 UP, CTRL_C, CTRL_D = "\x1b[A", "\x03", "\x04"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aoshell.configfile import parsed
 from aoshell.errors import AoError
-from aoshell.shell.bundle import bundle
+from aoshell.home.configfile import parsed
+from aoshell.shell.code.bundle import bundle
 from aoshell.shell.tty_lines import Keys
 from aoshell.texts import unmarked
 

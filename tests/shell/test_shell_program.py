@@ -13,12 +13,12 @@ import pytest
 from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
-from aoshell.settings import Settings
-from aoshell.shell import program as rules
-from aoshell.shell.bundle import bundle, unbundle
-from aoshell.shell.lua import required
+from aoshell.home.folders import Settings
+from aoshell.lua.compiling import required
+from aoshell.shell.code import program as rules
+from aoshell.shell.code.bundle import bundle, unbundle
+from aoshell.shell.code.program import find, lines_of, program
 from aoshell.shell.outcome import Reply
-from aoshell.shell.program import find, lines_of, program
 from aoshell.testing import Node, open_node
 from aoshell.testing.command import main as run_tests
 

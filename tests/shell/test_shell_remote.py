@@ -20,17 +20,17 @@ from test_shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends, cli
 from aoshell.errors import AoError, Unsupported, UsageError
+from aoshell.home.endpoints import Endpoints
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import Finding, Limits, Stage, Verify
-from aoshell.profiles import Endpoints
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.settings import Settings
 from aoshell.shell import batch
 from aoshell.shell.outcome import Interrupted
 from aoshell.shell.prompt import waiting
-from aoshell.shell.render import Renderer
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Key, Start
+from aoshell.shell.view.render import Renderer
 
 ENTRY = Path(__file__).with_name("shell_remote_entry.py")
 BROKEN = AoError("the gateway is away", stage="lookup", hint="try again")
@@ -177,7 +177,7 @@ def test_what_lives_elsewhere_is_not_made_here(node: FakeNode, home: Settings) -
 
 
 def test_the_book_knows_what_lives_where(home: Settings) -> None:
-    from aoshell.nodes.remote.book import Book
+    from aoshell.nodes.remote.memory import Book
 
     assert backends._elsewhere(home, "counter") is None
     book = Book(home.state / "remote.db")
@@ -733,8 +733,8 @@ def test_help_is_short(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_flag_of_the_network_is_there() -> None:
-    from aoshell.profiles import FLAGS
-    from aoshell.shell.arguments import parse
+    from aoshell.home.endpoints import FLAGS
+    from aoshell.shell.flags.arguments import parse
 
     given = [part for flag in FLAGS.values() for part in (flag, "x")]
     assert parse(given).network == dict.fromkeys(FLAGS, "x")
@@ -760,8 +760,8 @@ def test_real_nodes_are_made_of_endpoints(home: Settings, wallet: Wallet, kind: 
 def test_a_local_start_pays_for_no_network(home: Settings) -> None:
     code = (
         "import sys; from aoshell.cli import main; main(['--run', '1+1']);"
-        "print([m for m in ('httpx', 'tomllib', 'aoshell.profiles', 'aoshell.shell.prompt.waiting')"
-        " if m in sys.modules])"
+        "print([m for m in ('httpx', 'tomllib', 'aoshell.home.endpoints',"
+        " 'aoshell.shell.prompt.waiting') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

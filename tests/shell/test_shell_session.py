@@ -12,14 +12,14 @@ import pytest
 from shell_fake import ADDRESS, FakeNode
 
 from aoshell.errors import AoError, UsageError
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import Event, Limits, Node
 from aoshell.protocol.message import Result, Tag
-from aoshell.settings import Settings
 from aoshell.shell.batch import run_batch
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
-from aoshell.shell.render import Renderer, outcome_value
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Key, Start, close_session, open_session
+from aoshell.shell.view.render import Renderer, outcome_value
 
 
 class Screen:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aoshell.shell import lua
-from aoshell.shell.errors_view import TYPED, split_error, view
+from aoshell.lua import compiling
 from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
-from aoshell.shell.render import cell, clean, prompt_text, size, table_lines
+from aoshell.shell.view.errors_view import TYPED, split_error, view
+from aoshell.shell.view.render import cell, clean, prompt_text, size, table_lines
 
 COMPLETE = [
     "1+1",
@@ -69,24 +69,24 @@ OPEN = [
 
 @pytest.mark.parametrize("code", COMPLETE)
 def test_complete(code: str) -> None:
-    assert lua.check(code).complete
+    assert compiling.check(code).complete
 
 
 @pytest.mark.parametrize("code", OPEN)
 def test_open(code: str) -> None:
-    assert not lua.check(code).complete
+    assert not compiling.check(code).complete
 
 
 @given(st.text())
 def test_check_takes_any_text(code: str) -> None:
-    lua.check(code)
-    list(lua.tokens(code))
+    compiling.check(code)
+    list(compiling.tokens(code))
 
 
 @given(st.text(alphabet="[]=-\"'\\\n x()"))
 def test_tokens_cover_all_but_space_and_comments(code: str) -> None:
     at = 0
-    for token in lua.tokens(code):
+    for token in compiling.tokens(code):
         between = code[at : token.start]
         assert not between.strip() or "--" in between
         assert code[token.start : token.start + len(token.text)] == token.text

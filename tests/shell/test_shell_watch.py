@@ -11,7 +11,7 @@ import pytest
 from shell_typing import Typing, Use, typed
 
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.reloading import Changes, changes
+from aoshell.shell.code.reloading import Changes, changes
 
 FIRST = """local lib = require("lib")
 Handlers.add("One", "One", function(msg)

@@ -20,8 +20,8 @@ from test_conformance import NEWEST, Shell, modules, opened, plain
 
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.bundle import bundle
-from aoshell.shell.errors_view import split_error
+from aoshell.shell.code.bundle import bundle
+from aoshell.shell.view.errors_view import split_error
 
 __all__ = ["modules"]  # the fixture
 

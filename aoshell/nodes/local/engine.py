@@ -18,24 +18,19 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Event, Limits
-from aoshell.nodes.local import cron, wire
-from aoshell.nodes.local.adding import Adding
-from aoshell.nodes.local.checkpoint import Checkpoints
-from aoshell.nodes.local.code import MachineCode
-from aoshell.nodes.local.compute import Computer
-from aoshell.nodes.local.cutting import Cutting
-from aoshell.nodes.local.database import Hopeless
+from aoshell.nodes.local import cron
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.fixed import Fixed
-from aoshell.nodes.local.jobs import Cost
+from aoshell.nodes.local.history.adding import Adding
+from aoshell.nodes.local.history.cutting import Cutting
+from aoshell.nodes.local.history.longwork import LongWork
 from aoshell.nodes.local.keeping import Keeping
-from aoshell.nodes.local.loader import Loader
-from aoshell.nodes.local.longwork import LongWork
-from aoshell.nodes.local.modules import Modules
-from aoshell.nodes.local.push import FORGED, Pusher, add_to
-from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.rows import (
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.checkpoint import Checkpoints
+from aoshell.nodes.local.log.database import Hopeless
+from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.rows import (
     FETCHING,
     HELD,
     LOST,
@@ -45,11 +40,17 @@ from aoshell.nodes.local.rows import (
     Logged,
     ProcessRow,
 )
-from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Store
+from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.push import FORGED, Pusher, add_to
+from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.ticking import Clock, Ticking
-from aoshell.nodes.local.turns import Turns
-from aoshell.nodes.local.wire import Wire
+from aoshell.nodes.local.workers.code import MachineCode
+from aoshell.nodes.local.workers.jobs import Cost
+from aoshell.nodes.local.workers.loader import Loader
+from aoshell.nodes.local.workers.pool import Computer
+from aoshell.nodes.local.workers.turns import Turns
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -123,7 +124,7 @@ class Engine:
             retry.cancel()
         pending = self.store.pending()
         self.roots.forget_all()
-        self._go_on([(logged, wire.load(logged.body)) for logged in pending], begin=True)
+        self._go_on([(logged, form.load(logged.body)) for logged in pending], begin=True)
         self.fetching.resume()
         self.roots.settle_empty()
         return len(pending)
@@ -197,7 +198,7 @@ class Engine:
         row = ProcessRow(
             number=self.scheduler.new_process(),
             id=process_id,
-            name=wire.printable(name or wire.widen(wire.tag(tags, "Name"))),
+            name=form.printable(name or form.widen(form.tag(tags, "Name"))),
             owner=owner,
             module=module,
             environment=self.modules.environment,
@@ -250,7 +251,7 @@ class Engine:
         """Schedule a signed definition as slot 0 of a new process, durably."""
         owner = item.owner_address
         tags = _tag_list(item)
-        module = self.modules.resolve(wire.tag(tags, "Module") or "aos").id
+        module = self.modules.resolve(form.tag(tags, "Module") or "aos").id
         row = self.create(item.id, module, owner=owner, tags=tags, name=name)
         body = [item.id, owner, owner, item.id, *_rest(item), *tags]
         return self._accept(row, item, body, Batch(processes=[row]))
@@ -260,14 +261,14 @@ class Engine:
         tags = _tag_list(item)
         owner = item.owner_address
         # Who forges From-Process gets what it asks for, and is therefore not trusted.
-        sender = wire.tag(tags, "From-Process") or owner
-        target = wire.narrow(item.target or process.id)
+        sender = form.tag(tags, "From-Process") or owner
+        target = form.narrow(item.target or process.id)
         body = [item.id, sender, owner, target, *_rest(item), *tags]
         return self._accept(process, item, body, Batch())
 
     def _accept(self, process: ProcessRow, item: DataItem, body: Wire, batch: Batch) -> Logged:
         self._wallets.add(item.owner_address)
-        logged = self.scheduler.assign(process.number, item.id, wire.dump(body), signed=item.raw)
+        logged = self.scheduler.assign(process.number, item.id, form.dump(body), signed=item.raw)
         batch.log.append(logged)
         self._commit_now(batch)
         self._begin([(logged, body)])
@@ -316,11 +317,11 @@ class Engine:
     def computed(self, logged: Logged, outcome: str, cost: Cost, result: Wire) -> None:
         """A worker has answered: push what it sends, and write both at the end of this turn."""
         sender, root = self.row(logged.process), self.roots.id_of(logged.root)
-        outbox = wire.Outbox(result)
+        outbox = form.Outbox(result)
         pushed = self._pusher.push(sender, logged, root, outbox)
         # A failed message is undone: what it suspended or ended is as it was.
         waits = bool(result[3]) - len(outbox.resumed) if outcome == "ok" else 0
-        body = wire.dump(result)
+        body = form.dump(result)
         computed = Computed(logged.seq, outcome, *cost, waits, body)
         self._batch.results.append(computed)
         add_to(self._batch, pushed)
@@ -386,7 +387,7 @@ class Engine:
         process = self.row(logged.process).id
         # error, output, and how many handlings ended: see aoshell.sandbox.lua
         quiet = not (result[0] or result[1] or result[4])
-        entry = partial(wire.to_entry, process, logged, computed, result)
+        entry = partial(form.to_entry, process, logged, computed, result)
         self.events.put(Event("result", process, root, quiet=quiet, load=entry))
         for row in spawned:
             self.events.put(Event("spawned", row.id, root))
@@ -528,7 +529,7 @@ def _tag_list(item: DataItem) -> list[str]:
     flat: list[str] = []
     for tag in item.tags:
         if tag.name not in FORGED:
-            flat += (wire.narrow(tag.name), wire.narrow(tag.value))
+            flat += (form.narrow(tag.name), form.narrow(tag.value))
     return flat
 
 
@@ -539,7 +540,7 @@ def _rest(item: DataItem) -> list[str]:
 
 def _told(kept: Kept) -> str:
     """What was not delivered, to whom, and why, in a line."""
-    message = wire.to_message(wire.load(kept.body), None)
+    message = form.to_message(form.load(kept.body), None)
     if message.tag("Type") == "Process":
         return f"a spawn failed: {kept.reason}"
     target = f"to {message.target[:8]}…" if message.target else "without Target"

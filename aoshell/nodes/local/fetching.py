@@ -14,13 +14,13 @@ from typing import Protocol
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
-from aoshell.nodes.local import wire
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.keeping import Keeping
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import FETCHING, Kept
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.rows import FETCHING, Kept
-from aoshell.nodes.local.store import Store
 from aoshell.protocol.encoding import has_id_form
 
 Fetch = Callable[[str], Awaitable[Module]]
@@ -114,4 +114,4 @@ class Fetching:
 
 
 def _module_of(kept: Kept) -> str:
-    return wire.tag(wire.load(kept.body)[wire.TAGS :], "Module")
+    return form.tag(form.load(kept.body)[form.TAGS :], "Module")

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
+from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.rows import HELD, QUEUED, Batch, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.push import Pusher, add_to
 from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.rows import HELD, QUEUED, Batch, Kept, Logged, ProcessRow
-from aoshell.nodes.local.store import Store
-from aoshell.nodes.local.wire import Wire
 
 PAUSED = "paused"  # in the table of facts: ids of processes with a queue
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
-from aoshell.nodes.local import wire
-from aoshell.nodes.local.rows import ProcessRow
-from aoshell.nodes.local.store import Store
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.store import Store
 from aoshell.protocol.encoding import b64url
 from aoshell.sandbox import environment
 
@@ -108,8 +108,8 @@ class Modules:
         first = self._store.at_slot(process.number, 0)
         if first is None:
             raise AoError(f"process {process.id} has no definition", stage="store")
-        body = wire.load(first[0].body)
-        tags = body[wire.TAGS :]
+        body = form.load(first[0].body)
+        tags = body[form.TAGS :]
         code = None
         if process.module != process.environment:
             found = self._store.module(process.module)
@@ -117,11 +117,11 @@ class Modules:
                 raise AoError(f"the module of {process.id} is missing", stage="store")
             # A process made of an older environment's module is just that environment.
             code = found[1].decode("latin-1") if found[0] == "lua" else None
-        boot = wire.tag(tags, "On-Boot")
+        boot = form.tag(tags, "On-Boot")
         loaded = self._store.module(boot) if boot and boot != "Data" else None
         boot_data = loaded[1].decode("latin-1") if loaded else None
         return [
-            process.id, body[wire.OWNER], process.module, code,
+            process.id, body[form.OWNER], process.module, code,
             boot if loaded else None, boot_data, *tags,
         ]  # fmt: skip
 

@@ -22,18 +22,20 @@ from aoshell.nodes.base import (
     Undelivered,
     envelope,
 )
-from aoshell.nodes.local import transfer, verify, wire
+from aoshell.nodes.local import verify
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed
-from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
-from aoshell.nodes.local.longwork import in_thread
+from aoshell.nodes.local.history import transfer
+from aoshell.nodes.local.history.longwork import in_thread
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.scheduler import height
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.peek import process_info
-from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
-from aoshell.nodes.local.scheduler import height
-from aoshell.nodes.local.store import Store
 from aoshell.nodes.local.workbench import LocalWorkbench
+from aoshell.nodes.local.workers.jobs import message_frame, out_of_memory, out_of_time
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
@@ -167,7 +169,7 @@ class LocalNode:
         await self._engine.wait_for(row.number, slot)
         found = self._engine.store.at_slot(row.number, slot)
         assert found is not None and found[1] is not None
-        return wire.to_result(process, found[0], found[1], wire.load(found[1].body))
+        return form.to_result(process, found[0], found[1], form.load(found[1].body))
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
         row = self._row(process)
@@ -186,8 +188,8 @@ class LocalNode:
         assert last is not None
         at = max(last[0].timestamp, self.time)
         placed = last[0]._replace(tick=0, id="", timestamp=at, height=height(at))
-        body = wire.from_message(item)
-        body[wire.TARGET] = body[wire.TARGET] or process
+        body = form.from_message(item)
+        body[form.TARGET] = body[form.TARGET] or process
         message = message_frame(placed, body, read_only=True)
         outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
         if outcome == "memory":
@@ -197,7 +199,7 @@ class LocalNode:
         elif result[0] is None:
             result[0] = "its worker died under it"
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
-        return wire.to_result(process, placed, computed, result)
+        return form.to_result(process, placed, computed, result)
 
     async def now(self, process: str, key: str) -> object:
         """What a process exposes through `patch@1.0`: all of it, or what is at a path of keys.
@@ -301,7 +303,7 @@ class LocalNode:
 
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
         if endpoint:
-            from aoshell.nodes.remote.attested import ask
+            from aoshell.nodes.remote.hyperbeam.evidence import ask
 
             return await ask(endpoint, challenge)
         raise Unsupported(
@@ -331,7 +333,7 @@ class LocalNode:
                 slot,
                 kept.idx,
                 kept.reason,
-                wire.to_message(wire.load(kept.body), None),
+                form.to_message(form.load(kept.body), None),
             )
             for sender, slot, kept in self._engine.store.kept(number)
         ]
@@ -366,5 +368,5 @@ def _item(item: Signed) -> DataItem:
 
 
 def _entry(process: str, logged: Logged, computed: Computed | None) -> Entry:
-    result = wire.load(computed.body) if computed else None
-    return wire.to_entry(process, logged, computed, result)
+    result = form.load(computed.body) if computed else None
+    return form.to_entry(process, logged, computed, result)

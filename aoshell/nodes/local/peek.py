@@ -12,10 +12,10 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import ProcessInfo
-from aoshell.nodes.local import wire
-from aoshell.nodes.local.checkpoint import Checkpoints
-from aoshell.nodes.local.rows import ProcessRow
-from aoshell.nodes.local.store import Store
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.checkpoint import Checkpoints
+from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.store import Store
 
 
 def process_info(
@@ -37,7 +37,7 @@ def process_info(
         disk=store.size(row.number) + size,
         memory=last[1].memory if last else 0,
         waiting=store.waits(row.number),
-        prompt=wire.widen(wire.load(last[1].body)[2]) if last else "",
+        prompt=form.widen(form.load(last[1].body)[2]) if last else "",
         created=row.created,
     )
 
@@ -71,7 +71,7 @@ def last_prompt(database: Path, name: str) -> str:
         try:
             rows = store.find_processes(name)
             last = store.last_computed(rows[0].number) if len(rows) == 1 else None
-            return wire.widen(wire.load(last[1].body)[2]) if last else ""
+            return form.widen(form.load(last[1].body)[2]) if last else ""
         finally:
             store.close()
     return ""

@@ -8,13 +8,14 @@ The node, not the process, says who a message is from (`spec`: MU of the legacy 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from aoshell.bounded import jsontext
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Limits
-from aoshell.nodes.local.rows import (
+from aoshell.nodes.local.log.form import ANCHOR, ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
+from aoshell.nodes.local.log.rows import (
     FETCHING,
     HELD,
     LOST,
@@ -24,9 +25,8 @@ from aoshell.nodes.local.rows import (
     Logged,
     ProcessRow,
 )
-from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Store
-from aoshell.nodes.local.wire import ANCHOR, ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
+from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.store import Store
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
@@ -284,8 +284,8 @@ def _assigned(tags: list[str]) -> list[str]:
     if not value.startswith("[") or len(value) > ASSIGNMENTS_TEXT:
         return []
     try:
-        found = json.loads(value)
-    except (ValueError, RecursionError):
+        found = jsontext.parse(value, largest=ASSIGNMENTS_TEXT)
+    except ValueError:
         return []
     return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 

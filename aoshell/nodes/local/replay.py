@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import wire
-from aoshell.nodes.local.code import Code, send_process
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.jobs import message_frame
-from aoshell.nodes.local.live import BACKLOG, MAX_TOLD
-from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.workers.code import Code, send_process
+from aoshell.nodes.local.workers.jobs import message_frame
+from aoshell.nodes.local.workers.live import BACKLOG, MAX_TOLD
 from aoshell.sandbox.frames import Frame
 
 ROOM = 4  # times the limits that the first computation had
@@ -47,13 +47,13 @@ class Replay:
         self._worker.send(["failed", self._epoch, seq, error])
         self._tail.append((seq, "failed", [error]))
 
-    async def compute(self, logged: Logged) -> tuple[str, wire.Wire]:
+    async def compute(self, logged: Logged) -> tuple[str, form.Wire]:
         """Outcome and result of a message.
 
         Raises:
             AoError: stage "compute", the worker cannot go on; that is not the message's doing.
         """
-        message = message_frame(logged, wire.load(logged.body))
+        message = message_frame(logged, form.load(logged.body))
         self._worker.send(["run", self._epoch, logged.seq, self._seconds, *message])
         outcome, result = "", []
         while True:
@@ -79,10 +79,10 @@ class Replay:
         while self._worker.backlog > BACKLOG:
             await asyncio.sleep(0.002)
         if computed.outcome == "ok":
-            message = message_frame(logged, wire.load(logged.body))
+            message = message_frame(logged, form.load(logged.body))
             self._worker.send(["replay", 0, logged.seq, *message])
         else:
-            self._worker.send(["failed", 0, logged.seq, wire.load(computed.body)[0]])
+            self._worker.send(["failed", 0, logged.seq, form.load(computed.body)[0]])
 
     async def dry(self, message: list[Any]) -> tuple[str, list[Any]]:
         """Outcome, and cost and result, of a message that changes nothing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from aoshell.nodes.local.rows import Logged
+from aoshell.nodes.local.log.rows import Logged
 
 
 class Roots:

@@ -11,11 +11,12 @@ import time
 from typing import Protocol
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.local import cron, wire
-from aoshell.nodes.local.rows import Batch, Logged, ProcessRow
-from aoshell.nodes.local.scheduler import Scheduler
-from aoshell.nodes.local.store import Store
-from aoshell.nodes.local.wire import Wire
+from aoshell.nodes.local import cron
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.rows import Batch, Logged, ProcessRow
+from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.store import Store
 
 LOOK = 10.0  # seconds between two looks at the clock: it may jump, and stand still asleep
 SLACK = 1000  # milliseconds that the clock may go back unnoticed: it is adjusted now and then
@@ -137,7 +138,7 @@ class Ticking:
         ready: list[tuple[Logged, Wire]] = []
         for tags in messages:
             body = ["", row.owner, row.owner, row.id, "", "", "", *tags]
-            logged = self._node.scheduler.assign(row.number, "", wire.dump(body), tick=True)
+            logged = self._node.scheduler.assign(row.number, "", form.dump(body), tick=True)
             ready.append((logged, body))
         batch.log += [logged for logged, _body in ready]
         self._node.admit(batch, ready)

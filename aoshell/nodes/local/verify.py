@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from aoshell.nodes.local import wire
 from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import STOPPED, Computed, ProcessRow
 from aoshell.nodes.local.replay import Replay
-from aoshell.nodes.local.rows import STOPPED, Computed, ProcessRow
 
 # What the error of a result with too many fields says since it names the bound (host/bridge.lua).
 TOLD_SINCE = ": a result has 200000 fields at the most, five a message and two a tag"
@@ -23,7 +23,7 @@ async def verify(engine: Engine, row: ProcessRow) -> list[str]:
         for logged, computed in engine.store.entries(row.number):
             if computed is None:
                 break
-            stored = wire.load(computed.body)
+            stored = form.load(computed.body)
             if computed.outcome in STOPPED:
                 replay.tell_failure(logged.seq, stored[0])
                 continue
@@ -42,7 +42,7 @@ async def verify(engine: Engine, row: ProcessRow) -> list[str]:
         replay.close()
 
 
-def _difference(computed: Computed, stored: wire.Wire, outcome: str, result: wire.Wire) -> str:
+def _difference(computed: Computed, stored: form.Wire, outcome: str, result: form.Wire) -> str:
     if computed.outcome != outcome:
         return f"was {computed.outcome}, is {outcome}"
     names = ("error", "output", "prompt", "suspended")

@@ -13,14 +13,14 @@ from functools import partial
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Hop, ProcessInfo, Undelivered
-from aoshell.nodes.local import wire
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.jobs import message_frame
-from aoshell.nodes.local.longwork import Progress, in_thread
+from aoshell.nodes.local.history.longwork import Progress, in_thread
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.replay import Replay
-from aoshell.nodes.local.rows import Batch, Computed, Kept, Logged, ProcessRow
-from aoshell.nodes.local.store import Store
+from aoshell.nodes.local.workers.jobs import message_frame
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
 
@@ -56,7 +56,7 @@ class LocalWorkbench:
             self._engine.work.seen("copy", row.name, last + 1) as seen,
         ):
             entries = await in_thread(partial(renamed, now), seen)
-        made = row._replace(id=twin, name=wire.printable(name), created=self._engine.clock())
+        made = row._replace(id=twin, name=form.printable(name), created=self._engine.clock())
         return self._info(await self._engine.adding.add(made, entries))
 
     async def undo(self, process: str, slot: int) -> str:
@@ -78,13 +78,13 @@ class LocalWorkbench:
                     await replay.past(logged, computed)
             assert last is not None
             placed = last[0]._replace(tick=0, id="")
-            body = wire.from_message(message)
-            body[wire.TARGET] = body[wire.TARGET] or process
+            body = form.from_message(message)
+            body[form.TARGET] = body[form.TARGET] or process
             outcome, said = await replay.dry(message_frame(placed, body, read_only=True))
         finally:
             replay.close()
         dried = Computed(placed.seq, outcome, said[0], said[1], said[2], 0, b"")
-        return wire.to_result(process, placed, dried, list(said[3:]))
+        return form.to_result(process, placed, dried, list(said[3:]))
 
     async def mark(self, process: str, name: str) -> int:
         row = self._row(process)
@@ -137,7 +137,7 @@ class LocalWorkbench:
         self._engine.keeping.release([queue[index]])
 
     def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
-        message = wire.to_message(wire.load(kept.body), None)
+        message = form.to_message(form.load(kept.body), None)
         return Undelivered(self._engine.row(sender).id, slot, kept.idx, kept.reason, message)
 
     # Others -----------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ class LocalWorkbench:
         tags += ["Authority", engine.address, "Mock", "true"]
         row = engine.create(id, module.id, owner=engine.address, tags=tags, name=name)
         body = [id, engine.address, engine.address, id, "", "", "", *tags]
-        logged = engine.scheduler.assign(row.number, id, wire.dump(body))
+        logged = engine.scheduler.assign(row.number, id, form.dump(body))
         engine.admit(Batch(processes=[row], log=[logged]), [(logged, body)])
         await engine.wait_for(row.number, 0)
         return self._info(row)
@@ -172,8 +172,8 @@ class LocalWorkbench:
         places: dict[int, int] = {}
         for logged, computed in engine.store.tree(found.root, HOPS):
             row = engine.row(logged.process)
-            result = wire.load(computed.body) if computed else None
-            entry = wire.to_entry(row.id, logged, computed, result)
+            result = form.load(computed.body) if computed else None
+            entry = form.to_entry(row.id, logged, computed, result)
             places[logged.seq] = len(hops)
             hops.append(Hop(row.id, entry, places.get(logged.cause or 0, -1)))
         for sender, slot, kept in engine.store.kept():

@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.nodes.base import Entry, Event
-from aoshell.nodes.remote.book import Book
-from aoshell.nodes.remote.waiting import silently
+from aoshell.nodes.remote.http.progress import silently
+from aoshell.nodes.remote.memory import Book
 
 SHORTEST, LONGEST = 1.0, 15.0  # seconds between two looks
 SLOWER = 1.5

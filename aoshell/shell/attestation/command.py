@@ -19,13 +19,13 @@ from aoshell import interrupts
 from aoshell.attest.evidence import Evidence, load
 from aoshell.attest.verify import CHECKS, explain
 from aoshell.errors import AoError, UsageError
-from aoshell.settings import Settings
+from aoshell.home.folders import Settings
 from aoshell.shell.attestation import judging as attesting
 from aoshell.shell.attestation.files import collateral, content
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import Pins
 from aoshell.shell.attestation.view import open_to_others, view
-from aoshell.shell.render import clean, writer
+from aoshell.shell.view.render import clean, writer
 
 CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 MISUSED = 2

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aoshell.attest import evidence as kept
-from aoshell.attest import material, path, profile
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral
-from aoshell.attest.material import Material
+from aoshell.attest.x509 import amd_profile, material, path
+from aoshell.attest.x509.material import Material
 from aoshell.bounded import files
 from aoshell.errors import UsageError
 
 MOST_FILES = 64  # entries of a folder of certificates
-_LEAVES = (profile.VCEK_NAME, profile.VLEK_NAME)
+_LEAVES = (amd_profile.VCEK_NAME, amd_profile.VLEK_NAME)
 _FORMS = "docs/attest.md lists the forms that are read"
 
 

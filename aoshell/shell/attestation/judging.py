@@ -12,14 +12,14 @@ from pathlib import Path
 
 from aoshell import durable
 from aoshell.attest import evidence as kept
+from aoshell.attest.collateral.kds import Fetch, Kds, fetch
 from aoshell.attest.evidence import Collateral, Evidence
-from aoshell.attest.kds import Fetch, Kds, fetch
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load
 from aoshell.attest.verify import Verdict, verify
 from aoshell.errors import UsageError
+from aoshell.home.folders import Settings
 from aoshell.protocol.encoding import b64url
-from aoshell.settings import Settings
 from aoshell.shell.attestation.files import content, unreadable
 from aoshell.shell.attestation.pins import Trusted
 

@@ -22,8 +22,8 @@ from aoshell.nodes.base import Pin
 
 if TYPE_CHECKING:
     from aoshell.attest.policy import Image
+    from aoshell.home.folders import Settings
     from aoshell.nodes.base import RemoteVerbs
-    from aoshell.settings import Settings
     from aoshell.shell.session import Session
 
 LARGEST_PIN = 64 << 10  # bytes of the file of one attestation
@@ -126,7 +126,7 @@ def use_pin(session: Session, node: RemoteVerbs) -> None:
     Raises:
         AoError: stage "attest", it is not attested, or not any more.
     """
-    from aoshell.settings import Settings
+    from aoshell.home.folders import Settings
 
     pins = Pins(Settings.find())
     known, pin = pins.get(node.endpoint), pins.pin(node.endpoint)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-from aoshell.attest.check import Result, Status
+from aoshell.attest.checks.frame import Result, Status
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
-from aoshell.shell.render import cell, table_lines
+from aoshell.shell.view.render import cell, table_lines
 
 PASSED = Status.PASS
 _UNREACHED = "not reached"

@@ -47,7 +47,7 @@ async def conduct(
     Args:
         test_roots, at: as in `attesting.judge()`, for tests only.
     """
-    from aoshell.settings import Settings
+    from aoshell.home.folders import Settings
     from aoshell.shell.attestation import judging as attesting
     from aoshell.shell.attestation.view import open_to_others, view
 
@@ -144,7 +144,7 @@ async def trust(session: Session, rest: str) -> Reply:
     anybody's software. MEASUREMENT, 96 hexadecimal digits, is for software that no node here runs.
     """
     from aoshell.attest.policy import Image
-    from aoshell.settings import Settings
+    from aoshell.home.folders import Settings
     from aoshell.shell.attestation.judging import policy_of
 
     settings = Settings.find()

@@ -8,12 +8,12 @@ from pathlib import Path
 from aoshell.blueprints import SHIPPED, Facts, Pins, differences, names, path_of
 from aoshell.errors import AoError, Unsupported
 from aoshell.protocol.message import text
-from aoshell.shell.bundle import bundle, refuse_unloadable
+from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.outcome import Reply, Table
-from aoshell.shell.render import size
 from aoshell.shell.session import Session
+from aoshell.shell.view.render import size
 
 _VERSION = """
 local known, environment = pcall(require, ".environment")
@@ -23,7 +23,7 @@ return require("json").encode({ environment = known and tostring(environment) or
 
 def _folders() -> tuple[Path, Pins]:
     """The user's own blueprints, and what was loaded before."""
-    from aoshell.settings import Settings
+    from aoshell.home.folders import Settings
 
     settings = Settings.find()
     return settings.config / "blueprints", Pins(settings.state / "blueprints.json")

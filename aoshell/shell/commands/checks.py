@@ -10,13 +10,13 @@ from dataclasses import asdict
 from aoshell.check.checker import check_bundle
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
+from aoshell.lua.compiling import syntax_error
 from aoshell.nodes.base import ProcessInfo
 from aoshell.protocol.message import raw, text
-from aoshell.shell.bundle import bundle, unbundle
+from aoshell.shell.code.bundle import bundle, unbundle
+from aoshell.shell.code.files import path_of
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.messages import computed_of
-from aoshell.shell.files import path_of
-from aoshell.shell.lua import syntax_error
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.base import Module
 from aoshell.protocol.message import text
-from aoshell.shell.bundle import Bundle, bound, bundle, refuse_unloadable
+from aoshell.shell.code.bundle import Bundle, bound, bundle, refuse_unloadable
+from aoshell.shell.code.files import path_of, read
+from aoshell.shell.code.program import lines_of
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import done
 from aoshell.shell.commands.remote import remote
-from aoshell.shell.files import path_of, read
 from aoshell.shell.outcome import Answer, Reply
-from aoshell.shell.program import lines_of
-from aoshell.shell.render import size
 from aoshell.shell.session import Session
+from aoshell.shell.view.render import size
 
 
 @command("load", "FILE", file=True)

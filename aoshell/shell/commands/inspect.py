@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import Reply
-from aoshell.shell.render import clean
 from aoshell.shell.session import Session
 from aoshell.shell.trees import DEEPEST, drawn, look, value
+from aoshell.shell.view.render import clean
 
 _DEPTH = 2
 _WANTED = re.compile(r"(?P<value>.*?)(?:\s+depth\s+(?P<depth>\d+))?", re.DOTALL)

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import Entry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
-from aoshell.shell.bundle import literal
+from aoshell.shell.code.bundle import literal
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
-from aoshell.shell.errors_view import plain, split_error
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Answer, Reply, Table
-from aoshell.shell.render import size
 from aoshell.shell.session import Session
+from aoshell.shell.view.errors_view import plain, split_error
+from aoshell.shell.view.render import size
 
 _SHOWN = 10
 _LAST = 20

@@ -10,7 +10,7 @@ from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.commands.remote import remote
 from aoshell.shell.feed import short
-from aoshell.shell.limits import MEGABYTE, RANGES
+from aoshell.shell.flags.limits import MEGABYTE, RANGES
 from aoshell.shell.outcome import Reply, Table
 from aoshell.shell.session import Session
 

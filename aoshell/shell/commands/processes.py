@@ -8,15 +8,15 @@ from typing import Any, cast
 
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.nodes.base import LocalVerbs, NotFound
+from aoshell.shell.code.files import read, write_new
+from aoshell.shell.code.spawning import Definition
+from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
-from aoshell.shell.files import read, write_new
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import Reply
-from aoshell.shell.render import process_table, process_value, remote_table, size
 from aoshell.shell.session import Session
-from aoshell.shell.spawning import Definition
-from aoshell.shell.spawning import spawn as make
+from aoshell.shell.view.render import process_table, process_value, remote_table, size
 
 _LARGEST = 1 << 30  # bytes of an exported process
 

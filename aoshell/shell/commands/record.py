@@ -8,10 +8,10 @@ import re
 from aoshell.errors import AoError, Unsupported
 from aoshell.nodes.base import Entry, Module, ProcessInfo
 from aoshell.protocol.message import raw, text
+from aoshell.shell.code.files import path_of, write_new
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.messages import computed_of
 from aoshell.shell.commands.processes import local
-from aoshell.shell.files import path_of, write_new
 from aoshell.shell.identities import OWN
 from aoshell.shell.journal import Past
 from aoshell.shell.outcome import Reply

@@ -10,11 +10,11 @@ from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.messages import message_value
 from aoshell.shell.commands.workbench import bench
-from aoshell.shell.errors_view import plain, split_error
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply
-from aoshell.shell.render import size
 from aoshell.shell.session import Session
+from aoshell.shell.view.errors_view import plain, split_error
+from aoshell.shell.view.render import size
 
 _WIDTH = 60
 

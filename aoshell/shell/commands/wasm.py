@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
+from aoshell.shell.code.files import read
 from aoshell.shell.commands import command, usage
-from aoshell.shell.files import read
 from aoshell.shell.outcome import Reply
-from aoshell.shell.render import size
 from aoshell.shell.session import Session
+from aoshell.shell.view.render import size
 
 if TYPE_CHECKING:
     from aoshell.sandbox.wasm.binary import Description

@@ -8,11 +8,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from aoshell.errors import UsageError
+from aoshell.shell.code.files import path_of, read
+from aoshell.shell.code.reloading import Reloader
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import Where
-from aoshell.shell.files import path_of, read
 from aoshell.shell.outcome import Reply
-from aoshell.shell.reloading import Reloader
 from aoshell.shell.session import Session
 
 

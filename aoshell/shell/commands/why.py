@@ -12,10 +12,10 @@ from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.workbench import bench
-from aoshell.shell.errors_view import split_error
 from aoshell.shell.outcome import Reply, Table
-from aoshell.shell.render import table_lines
 from aoshell.shell.session import Session
+from aoshell.shell.view.errors_view import split_error
+from aoshell.shell.view.render import table_lines
 
 ASKED = "Asked-Why"  # see aos/why.lua
 

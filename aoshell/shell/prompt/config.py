@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aoshell.configfile import line_of, parsed
 from aoshell.errors import AoError
+from aoshell.home.configfile import line_of, parsed
 from aoshell.shell.prompt.themes import COLOURS, THEMES, colour_problem
 
 _CHOICES: dict[str, tuple[object, ...]] = {

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
-from aoshell.settings import Settings
 from aoshell.shell.session import Front, Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 

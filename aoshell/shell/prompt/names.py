@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.shell import lua
+from aoshell.lua import compiling
 from aoshell.shell.prompt.structure import KEYWORDS
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Names:
 
 def definitions(code: str) -> Iterator[tuple[str, str | None]]:
     """Names that Lua code sets and that are not local, and the arguments of those of functions."""
-    found = list(lua.tokens(code))
+    found = list(compiling.tokens(code))
     for at, token in enumerate(found):
         before = found[at - 1].text if at else ""
         if token.kind != "name" or token.text in KEYWORDS or before in (".", ":", "local", "for"):
@@ -171,7 +171,7 @@ def definitions(code: str) -> Iterator[tuple[str, str | None]]:
             yield name, _arguments(found, end + 3) if is_function else None
 
 
-def _arguments(found: list[lua.Token], at: int) -> str:
+def _arguments(found: list[compiling.Token], at: int) -> str:
     parts = []
     while at < len(found) and found[at].text != ")":
         parts.append(found[at].text)

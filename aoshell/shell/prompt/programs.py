@@ -18,7 +18,7 @@ from prompt_toolkit.application.run_in_terminal import in_terminal
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.files import read
+from aoshell.shell.code.files import read
 from aoshell.texts import unmarked
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from aoshell.shell import lua
+from aoshell.lua import compiling
 
 LOOKED_AT = 4_000  # characters before the cursor
 INDENT = "  "
@@ -97,7 +97,7 @@ def context(before: str) -> Context:
     return Context(word, path, separator, quote, comment, tuple(frames(found)))
 
 
-def frames(found: list[lua.Token]) -> list[Frame]:
+def frames(found: list[compiling.Token]) -> list[Frame]:
     """The brackets and blocks that tokens leave open."""
     stack: list[Frame] = []
     for at, token in enumerate(found):
@@ -151,11 +151,11 @@ def _end_of(before: str) -> str:
     return cut[cut.find("\n") + 1 :]
 
 
-def _tokens(text: str) -> list[lua.Token]:
-    return list(lua.tokens(text))
+def _tokens(text: str) -> list[compiling.Token]:
+    return list(compiling.tokens(text))
 
 
-def _in_comment(text: str, found: list[lua.Token]) -> bool:
+def _in_comment(text: str, found: list[compiling.Token]) -> bool:
     """Whether a comment is open: it is what stands behind the last token, and no token itself."""
     end = found[-1].start + len(found[-1].text) if found else 0
     rest = text[end:]
@@ -173,7 +173,7 @@ def _open(token: str) -> bool:
     return len(token) < 2 or token[-1] != token[0] or odd
 
 
-def _path(found: list[lua.Token]) -> tuple[tuple[str, ...], str]:
+def _path(found: list[compiling.Token]) -> tuple[tuple[str, ...], str]:
     """The names before a word, read backwards from the dot that stands before it."""
     at = len(found) - 1
     if at < 0 or found[at].text not in (".", ":"):
@@ -191,7 +191,7 @@ def _path(found: list[lua.Token]) -> tuple[tuple[str, ...], str]:
     return tuple(reversed(names)), separator
 
 
-def _opening(found: list[lua.Token], at: int) -> int:
+def _opening(found: list[compiling.Token], at: int) -> int:
     depth = 0
     while at >= 0:
         depth += {"]": 1, "[": -1}.get(found[at].text, 0)
@@ -201,7 +201,7 @@ def _opening(found: list[lua.Token], at: int) -> int:
     return 0
 
 
-def _called(found: list[lua.Token], at: int, stack: list[Frame]) -> str:
+def _called(found: list[compiling.Token], at: int, stack: list[Frame]) -> str:
     """The name that stands before a bracket and calls what it names, "" where none does."""
     bracket = found[at].text
     if bracket == "[" or not at:

@@ -12,7 +12,7 @@ from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Answer, Outcome, Reply
 from aoshell.shell.prompt.names import Names
 from aoshell.shell.prompt.structure import LOOKED_AT, context
-from aoshell.shell.render import cell, clean, width_of
+from aoshell.shell.view.render import cell, clean, width_of
 
 _INBOX = re.compile(r"\[Inbox:(\d+)\]")
 _DOT = " · "

@@ -1,0 +1,1 @@
+"""The checks of evidence, by what they look at."""

@@ -1,0 +1,273 @@
+"""Checks of the certificates from AMD's pinned root down to the key that signed the report."""
+
+from __future__ import annotations
+
+import re
+
+from aoshell.attest.checks.frame import Case, check
+from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped, Unusable
+from aoshell.attest.products import TURIN, Product
+from aoshell.attest.report import Report
+from aoshell.attest.urls import crl_hint
+from aoshell.attest.x509 import amd_profile
+from aoshell.attest.x509.certificates import Certificate, check_signature, common_name, ec_key
+from aoshell.attest.x509.crl import Crl
+
+_LEAF = ("leaf-signature",)
+
+
+@check(7, "product", "PRODUCT_MISMATCH UNSUPPORTED_PRODUCT VCEK_UNAVAILABLE CERT_PARSE", core=True)
+def product(case: Case) -> str:
+    """Milan, Genoa or Turin: each has its own root, and its own meaning of TCB bytes. The report's
+    CPUID, the certificate's issuer and the certificate's own word must agree. Reports of version 2
+    name no product, the certificate's issuer then does."""
+    report = case.report
+    if report.version > 2:
+        if report.product is None:
+            what = "processor family {:#x}, model {:#x} is not known here".format(*report.cpuid)
+            raise EvidenceError("UNSUPPORTED_PRODUCT", what)
+        case.product = report.product
+    vek = case.vek
+    named = _named_product(vek, report)
+    if case.product not in (None, named):
+        what = f"a report from {report.product and report.product.name}, a certificate for"
+        raise EvidenceError("PRODUCT_MISMATCH", f"{what} {named.name}")
+    own = amd_profile.product_name(vek)
+    if own and not re.fullmatch(rf"{named.name}(-[A-Z][0-9])?", own):
+        what = f"the certificate is for {own!r}, its issuer for {named.name}"
+        raise EvidenceError("PRODUCT_MISMATCH", what)
+    case.product = named
+    return named.name
+
+
+def _named_product(vek: Certificate, report: Report) -> Product:
+    issuer = common_name(vek.issuer)
+    named = amd_profile.product_of(issuer)
+    if report.version == 2 and (named is TURIN or report.has_short_chip):
+        what = "a report of version 2 from Turin: what its TCB means cannot be told"
+        raise EvidenceError("UNSUPPORTED_PRODUCT", what)
+    if named is None:
+        what = f"{issuer!r} issues certificates for no product known here"
+        raise EvidenceError("PRODUCT_MISMATCH", what)
+    return named
+
+
+@check(8, "root", "ROOT_NOT_PINNED CERT_PARSE CHAIN_UNAVAILABLE", needs=("product",), core=True)
+def root(case: Case) -> str:
+    """The chain must end at the one root certificate (ARK) that AMD has for this product. Its
+    fingerprint is part of this program, so neither a web server nor the evidence can replace it."""
+    assert case.product
+    fingerprint = case.ark.fingerprint
+    if fingerprint != case.roots.get(case.product.name):
+        what = f"this is not AMD's root for {case.product.name}: SHA-256 {fingerprint}"
+        raise EvidenceError("ROOT_NOT_PINNED", what)
+    return f"ARK-{case.product.name}, {fingerprint[:16]}…"
+
+
+@check(
+    9,
+    "root-signature",
+    "CHAIN_ROOT_SIGNATURE CERT_ALGORITHM CERT_PARSE",
+    needs=("root",),
+    core=True,
+)
+def root_signature(case: Case) -> str:
+    """The root has signed itself."""
+    check_signature(case.ark.signed, case.ark.algorithm, case.ark, "CHAIN_ROOT_SIGNATURE")
+    return "RSA-PSS, SHA-384"
+
+
+@check(
+    10,
+    "intermediate-signature",
+    "CHAIN_INTERMEDIATE_SIGNATURE CERT_ALGORITHM CERT_PARSE CHAIN_UNAVAILABLE",
+    needs=("root-signature",),
+    core=True,
+)
+def intermediate_signature(case: Case) -> str:
+    """The root has signed the certificate (ASK, for provider's keys ASVK) below it."""
+    ask = case.ask
+    check_signature(ask.signed, ask.algorithm, case.ark, "CHAIN_INTERMEDIATE_SIGNATURE")
+    return "RSA-PSS, SHA-384"
+
+
+@check(
+    11,
+    "leaf-signature",
+    "CHAIN_LEAF_SIGNATURE CERT_ALGORITHM CERT_PARSE",
+    needs=("intermediate-signature",),
+    core=True,
+)
+def leaf_signature(case: Case) -> str:
+    """The intermediate has signed the certificate of the key that signs reports (VCEK or VLEK)."""
+    check_signature(case.vek.signed, case.vek.algorithm, case.ask, "CHAIN_LEAF_SIGNATURE")
+    return "RSA-PSS, SHA-384"
+
+
+@check(12, "certificate-profile", "CERT_PROFILE CERT_EXTENSION CERT_PARSE", needs=_LEAF, core=True)
+def certificate_profile(case: Case) -> str:
+    """Each certificate has the name and the uses that AMD gives to one in its place: only root and
+    intermediate may sign certificates, and the intermediate none that sign others."""
+    assert case.product
+    top, middle = (
+        amd_profile.root_of(case.product),
+        amd_profile.issuer_of(case.product, case.is_vlek),
+    )
+    leaf = amd_profile.VLEK_NAME if case.is_vlek else amd_profile.VCEK_NAME
+    amd_profile.check_authority(case.ark, top, top, last=False)
+    amd_profile.check_authority(case.ask, middle, top, last=True)
+    amd_profile.check_leaf(case.vek, leaf, middle)
+    return f"{top}, {middle}, {leaf}"
+
+
+@check(13, "leaf-key", "CERT_KEY_TYPE CERT_PARSE", needs=_LEAF, core=True)
+def leaf_key(case: Case) -> str:
+    """The key that signs reports is an elliptic one on P-384."""
+    ec_key(case.vek)
+    return "P-384"
+
+
+@check(14, "validity", "CERT_NOT_YET_VALID CERT_EXPIRED", needs=_LEAF, core=True)
+def validity(case: Case) -> str:
+    """All three certificates are valid at the time of evaluation. One that came with the evidence
+    and is not speaks against it; of one that the verifier has nobody can tell, hence
+    INCONCLUSIVE: another may be had."""
+    faults = [fault for one in (case.ark, case.ask, case.vek) if (fault := _out_of_date(case, one))]
+    for fault in sorted(faults, key=lambda fault: isinstance(fault, Inconclusive)):
+        raise fault
+    return f"all valid on {_day(case.at)}"
+
+
+def _out_of_date(case: Case, one: Certificate) -> EvidenceError | None:
+    if one.not_before <= case.at <= one.not_after:
+        return None
+    error, what = "CERT_EXPIRED", f"{one.common_name} was valid until {_day(one.not_after)}"
+    if case.at < one.not_before:
+        error = "CERT_NOT_YET_VALID"
+        what = f"{one.common_name} is valid from {_day(one.not_before)} only"
+    if case.is_theirs(one):
+        return EvidenceError(error, what)
+    return Inconclusive(
+        error, what, "give one that is valid then, or say with --at which time counts"
+    )
+
+
+def _day(at: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+@check(
+    15,
+    "revocation",
+    "CRL_SIGNATURE CRL_EXPIRED CRL_UNAVAILABLE CERT_REVOKED",
+    needs=("certificate-profile",),
+)
+def revocation(case: Case) -> str:
+    """AMD's list of revoked certificates is signed by the root, is current, and does not name those
+    in use. It cannot revoke single chips: all their certificates have the serial number 0. Without
+    a list that is current nobody can tell, hence INCONCLUSIVE."""
+    if not case.policy.revocation:
+        raise Skipped("left out: revocation = false in the policy")
+    crl = _crl(case)
+    for one in (case.ark, case.ask, case.vek):
+        if one.serial in crl.serials:
+            what = f"AMD has revoked {one.common_name}, serial number {one.serial}"
+            if one is case.vek:
+                what += ", which all chips' certificates have: something is wrong with this CRL"
+            raise EvidenceError("CERT_REVOKED", what)
+    _check_dates(crl, case)
+    return f"none of them is among {len(crl.serials)} revoked, as of {_day(crl.this_update)}"
+
+
+def _crl(case: Case) -> Crl:
+    """The newest list at hand that the root has signed."""
+    pool = case.ours if case.ours.crls else case.theirs
+    if not pool.crls:
+        case.refuse_unreadable("crl", "CRL_SIGNATURE")
+        what = "AMD's list of revoked certificates is not at hand"
+        raise Inconclusive("CRL_UNAVAILABLE", what, crl_hint(case.product))
+    named = [one for one in pool.crls if one.issuer == case.ark.subject]
+    if not named:
+        what = f"a CRL of {common_name(pool.crls[0].issuer)!r}, not of {case.ark.common_name}"
+        if pool.ours:
+            raise Unusable("CRL_UNAVAILABLE", what, "crl", crl_hint(case.product))
+        raise EvidenceError("CRL_SIGNATURE", what)
+    faults = {one: fault for one in named if (fault := _fault(one, case.ark))}
+    signed = [one for one in named if one not in faults]
+    if not signed:
+        raise faults[named[0]]
+    return max(signed, key=lambda one: (one.this_update <= case.at, one.this_update))
+
+
+def _fault(crl: Crl, ark: Certificate) -> EvidenceError | None:
+    """Why a list is none that the root stands for."""
+    if not amd_profile.may_sign_crls(ark):
+        return EvidenceError("CRL_SIGNATURE", f"the key of {ark.common_name} is not for CRLs")
+    if unknown := [one.oid for one in crl.extensions if one.critical]:
+        what = f"a CRL of an unknown kind: {unknown[0]} is critical"
+        return EvidenceError("CRL_SIGNATURE", what)
+    try:
+        check_signature(crl.signed, crl.algorithm, ark, "CRL_SIGNATURE")
+    except EvidenceError as error:
+        return EvidenceError("CRL_SIGNATURE", error.what)
+    return None
+
+
+def _check_dates(crl: Crl, case: Case) -> None:
+    """That a list is current. Whoever gave it: an old one says nothing of today, and nothing
+    against the evidence."""
+    hint = crl_hint(case.product)
+    if case.at < crl.this_update:
+        raise Inconclusive("CRL_EXPIRED", f"a CRL that begins on {_day(crl.this_update)}", hint)
+    if crl.next_update is None or case.at > crl.next_update:
+        until = "no day that it names" if crl.next_update is None else _day(crl.next_update)
+        raise Inconclusive("CRL_EXPIRED", f"a CRL that is good until {until}", hint)
+
+
+@check(16, "certificate-extensions", "CERT_EXTENSION", needs=_LEAF, core=True)
+def certificate_extensions(case: Case) -> str:
+    """The extensions that say which chip and which firmware a key belongs to are all there, once,
+    and in their one form."""
+    assert case.product
+    vek = amd_profile.read_vek(case.vek, case.product, case.is_vlek)
+    return f"{vek.product}{', ' if vek.provider else ''}{vek.provider}"
+
+
+@check(17, "certificate-tcb", "TCB_CERT_MISMATCH", needs=("certificate-extensions",), core=True)
+def certificate_tcb(case: Case) -> str:
+    """A chip has a key of its own for each TCB. That of the report must be the one in the
+    certificate, in every component: this is what proves the firmware's version."""
+    assert case.product
+    reported = case.report.tcb["reported"].parts
+    certified = amd_profile.read_vek(case.vek, case.product, case.is_vlek).tcb
+    wrong = [
+        f"{name} {reported.get(name)}, not {value}"
+        for name, value in certified.items()
+        if reported.get(name) != value
+    ]
+    if wrong:
+        what = f"the report has {'; '.join(wrong)} as in the certificate"
+        raise EvidenceError("TCB_CERT_MISMATCH", what)
+    return str(case.report.tcb["reported"])
+
+
+@check(18, "chip-id", "HWID_MISMATCH CHIP_ID_MASKED", needs=("certificate-extensions",))
+def chip_id(case: Case) -> str:
+    """The chip that the report names is the one in the certificate. A provider's key (VLEK) has no
+    chip; a host can also hide it, which the policy must permit."""
+    assert case.product
+    named = case.report.chip_id
+    chip = amd_profile.read_vek(case.vek, case.product, case.is_vlek).chip
+    if chip is None:
+        raise Skipped("a provider's key (VLEK) is not a chip's")
+    if not any(named):
+        if case.policy.masked_chip:
+            raise Skipped("the host hides its chip, which the policy permits")
+        what = "the host hides which chip made the report"
+        raise EvidenceError("CHIP_ID_MASKED", what, "masked_chip = true in the policy permits it")
+    if named != chip.ljust(64, b"\0"):
+        what = f"a report from chip {named.hex()[:16]}…, a certificate for {chip.hex()[:16]}…"
+        raise EvidenceError("HWID_MISMATCH", what)
+    return f"{chip.hex()[:16]}…"

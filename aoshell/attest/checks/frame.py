@@ -1,0 +1,205 @@
+"""The frame of all checks: what they look at, how they end, and how one is declared.
+
+A check is a function of a `Case`. It returns what it has found, in words, or raises: EvidenceError
+where the evidence is refused, Inconclusive where something is missing, Skipped where it does not
+apply. It runs only where the checks it needs have not failed, so it may rely on what they found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import NoReturn
+
+from aoshell.attest.answer import Signed
+from aoshell.attest.errors import EvidenceError, Inconclusive, Unusable
+from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.policy import Image, Policy
+from aoshell.attest.products import Product
+from aoshell.attest.report import VLEK, Report
+from aoshell.attest.urls import chain_hint, vek_hint
+from aoshell.attest.x509 import amd_profile, path
+from aoshell.attest.x509.certificates import Certificate, common_name
+from aoshell.attest.x509.path import Pool, came_along
+
+
+class Status(Enum):
+    """How a check ended. SKIPPED says in its detail whether by option, as it does not apply, or as
+    another check it needs did not pass."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    SKIPPED = "SKIPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one check.
+
+    Attributes:
+        error: name of the error, "" unless FAIL or INCONCLUSIVE.
+        detail: what was found, for people.
+        hint: the command that helps, "" where there is none.
+        unusable: the part of the verifier's own `Collateral` that is of no use here, "" for none.
+    """
+
+    name: str
+    status: Status
+    error: str = ""
+    detail: str = ""
+    hint: str = ""
+    unusable: str = ""
+
+    def as_json(self) -> dict[str, str | None]:
+        detail = f"{self.detail} → {self.hint}" if self.hint else self.detail
+        status, error = self.status.value, self.error or None
+        return {"name": self.name, "status": status, "error": error, "detail": detail}
+
+
+@dataclass
+class Case:
+    """What is under examination. The later attributes are found by the checks, in their order.
+
+    Attributes:
+        collateral: the verifier's: what the user or AMD's service gave.
+        at: the time of evaluation, seconds since the Unix epoch.
+        roots: fingerprints of the roots that are trusted, by product.
+        expected_data, expected_measurement: what the user wants to see, b"" for no wish.
+        raw: the report's bytes.
+        signed: what the node's key has signed.
+        product: that the report is from.
+        hashes: the node's local-hashes, once shown to make the measurement.
+        image: the trusted software that was found.
+    """
+
+    evidence: Evidence
+    collateral: Collateral
+    policy: Policy
+    at: int
+    roots: Mapping[str, str]
+    expected_data: bytes = b""
+    expected_measurement: bytes = b""
+    raw: bytes = b""
+    signed: Signed | None = None
+    product: Product | None = None
+    hashes: Mapping[str, str | int] = field(default_factory=dict)
+    image: Image | None = None
+
+    @property
+    def is_node(self) -> bool:
+        return self.evidence.profile == "node"
+
+    @cached_property
+    def report(self) -> Report:
+        """Raises EvidenceError: REPORT_SIZE."""
+        return Report.parse(self.raw)
+
+    @property
+    def is_vlek(self) -> bool:
+        return self.report.signing_key == VLEK
+
+    @cached_property
+    def ours(self) -> Pool:
+        """The certificates that the verifier has."""
+        return Pool.read(self.collateral, ours=True)
+
+    @cached_property
+    def theirs(self) -> Pool:
+        """The certificates that came with the evidence."""
+        return Pool.read(came_along(self.evidence), ours=False)
+
+    def is_theirs(self, certificate: Certificate) -> bool:
+        """Whether a certificate came with the evidence alone."""
+        return certificate not in self.ours.certificates
+
+    @cached_property
+    def vek(self) -> Certificate:
+        """Raises EvidenceError: CERT_PARSE; Inconclusive: VCEK_UNAVAILABLE, CERT_PARSE."""
+        for pool in (self.ours, self.theirs):
+            if found := path.leaf(pool, self.report, self.at):
+                return found
+        self.refuse_unreadable("vek")
+        what = "the certificate of the key that signed the report is not at hand"
+        raise Inconclusive("VCEK_UNAVAILABLE", what, vek_hint(self.report))
+
+    @cached_property
+    def ark(self) -> Certificate:
+        """Raises EvidenceError: CERT_PARSE; Inconclusive: CHAIN_UNAVAILABLE, CERT_PARSE, or
+        ROOT_NOT_PINNED where the verifier has other products' certificates."""
+        assert self.product
+        pinned = self.roots.get(self.product.name, "")
+        found = path.root((self.ours, self.theirs), self.product, pinned)
+        return found or self._without(amd_profile.root_of(self.product))
+
+    @cached_property
+    def ask(self) -> Certificate:
+        """ASK or ASVK. Raises as `ark` does."""
+        found = path.intermediate((self.ours, self.theirs), self.vek, self.ark, self.at)
+        return found or self._without(common_name(self.vek.issuer))
+
+    def _without(self, name: str) -> NoReturn:
+        """Ends a check that needs a certificate which is not at hand."""
+        self.refuse_unreadable("chain")
+        hint = chain_hint(self.product, self.is_vlek)
+        if not (names := self.ours.names("chain")):
+            what = f"AMD's certificates above that of the chip are not at hand: {name} is missing"
+            raise Inconclusive("CHAIN_UNAVAILABLE", what, hint)
+        assert self.product
+        if self.ours.serves(self.product):
+            what = f"{name} is missing among AMD's certificates above that of the chip: {names}"
+            raise Inconclusive("CHAIN_UNAVAILABLE", what, hint)
+        what = f"the certificate chain has {names}, where AMD's for {self.product.name} are due"
+        raise Unusable("ROOT_NOT_PINNED", what, "chain", hint)
+
+    def refuse_unreadable(self, part: str, error: str = "CERT_PARSE") -> None:
+        """Ends a check that lacks something, where a file that should have it cannot be read."""
+        for pool in (self.ours, self.theirs):
+            if fault := pool.faults.get(part):
+                if pool.ours:
+                    raise Unusable(error, fault.what, part)
+                raise EvidenceError(error, fault.what)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check.
+
+    Attributes:
+        number: in the list of checks in docs/attest.md.
+        name: as in results and for `--explain`.
+        errors: names of the errors it can end with.
+        needs: names of checks that must not have failed.
+        run: what it does.
+        core: whether nothing passes unless this passes: where it is SKIPPED, too, there is no PASS.
+    """
+
+    number: int
+    name: str
+    errors: tuple[str, ...]
+    needs: tuple[str, ...]
+    run: Callable[[Case], str]
+    core: bool
+
+    @property
+    def explanation(self) -> str:
+        """What it checks and why, for people."""
+        return " ".join((self.run.__doc__ or "").split())
+
+
+def check(
+    number: int,
+    name: str,
+    errors: str,
+    *,
+    needs: tuple[str, ...] = ("report-version",),
+    core: bool = False,
+) -> Callable[[Callable[[Case], str]], Check]:
+    """Declares a check; the docstring of its function is what `--explain` shows."""
+
+    def declare(run: Callable[[Case], str]) -> Check:
+        return Check(number, name, tuple(errors.split()), needs, run, core)
+
+    return declare

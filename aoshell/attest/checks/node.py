@@ -1,0 +1,153 @@
+"""Checks that tie a report to the key that answers, and to the software that was launched."""
+
+from __future__ import annotations
+
+import hashlib
+
+from aoshell.attest import answer
+from aoshell.attest.checks.frame import Case, check
+from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped
+from aoshell.attest.measurement import LocalHashes, measure
+
+_ALONE = "a report alone has no answer around it"
+_BOUND = ("report-version", "outer-signature")
+
+
+@check(
+    37,
+    "outer-signature",
+    "HTTPSIG_INVALID HTTPSIG_COVERAGE HTTPSIG_KEY_SCHEME CONTENT_DIGEST",
+    needs=("report-json",),
+)
+def outer_signature(case: Case) -> str:
+    """One RSA key has signed the node's answer, and the signature covers all that counts: address,
+    nonce, report, local-hashes and node-message. What it does not cover is left aside."""
+    if case.evidence.answer is None:
+        raise Skipped(_ALONE)
+    signed = answer.verify(case.evidence.answer)
+    answer.check_coverage(signed)
+    case.signed = signed
+    left = f"; unsigned and left aside: {', '.join(signed.uncovered)}" if signed.uncovered else ""
+    return f"signed by {signed.commitment.committer}{left}"
+
+
+@check(38, "signer", "ADDRESS_MISMATCH", needs=("outer-signature",))
+def signer(case: Case) -> str:
+    """The key that signed the answer is the one whose address the answer names."""
+    if case.signed is None:
+        raise Skipped(_ALONE)
+    committer, named = case.signed.commitment.committer, case.signed.message.get("address")
+    if committer != named:
+        what = f"signed by {committer}, while the answer names {named!r}"
+        raise EvidenceError("ADDRESS_MISMATCH", what)
+    return committer
+
+
+@check(31, "report-data", "REPORT_DATA_MISMATCH NONCE_FIELD_MISMATCH", needs=_BOUND)
+def report_data(case: Case) -> str:
+    """The report holds the hash of the very key that signed the answer. Without this, anyone could
+    present the genuine report of someone else's machine as their own."""
+    data = case.report.report_data
+    if case.expected_data and data != case.expected_data:
+        raise EvidenceError("REPORT_DATA_MISMATCH", f"the report holds {data.hex()}")
+    if case.signed is None:
+        if not case.expected_data:
+            raise Skipped(f"{_ALONE}; --report-data says what it must hold")
+        return "as expected"
+    if data[:32] != hashlib.sha256(case.signed.commitment.owner).digest():
+        what = "the report was made for another key than the one that signed this answer"
+        raise EvidenceError("REPORT_DATA_MISMATCH", what)
+    if data != answer.nonce(case.signed):
+        what = "the nonce that the node names is not the one in the report"
+        raise EvidenceError("NONCE_FIELD_MISMATCH", what)
+    return "made for the key that signed the answer"
+
+
+@check(32, "node-message", "NODE_MESSAGE_MISMATCH NODE_MESSAGE_UNBOUND", needs=_BOUND)
+def node_message(case: Case) -> str:
+    """The report holds the id of the node's configuration, which is computed again from the
+    configuration in the answer."""
+    if case.signed is None:
+        raise Skipped(_ALONE)
+    if case.report.report_data[32:] != answer.node_message_id(case.signed):
+        what = "the configuration in the answer is not the one in the report"
+        raise EvidenceError("NODE_MESSAGE_MISMATCH", what)
+    message = case.signed.message["node-message"]
+    permanent = isinstance(message, dict) and message.get("initialized") == "permanent"
+    return "bound" if permanent else "bound, yet the operator may change it afterwards"
+
+
+@check(33, "measurement", "MEASUREMENT_MISMATCH LOCAL_HASHES SOFTWARE_UNKNOWN", needs=_BOUND)
+def measurement(case: Case) -> str:
+    """The hashes of firmware, kernel, initrd and command line that the node names are put together
+    as the firmware does it; the result must be the measurement in the report."""
+    found = case.report.measurement
+    if case.expected_measurement and found != case.expected_measurement:
+        raise EvidenceError("MEASUREMENT_MISMATCH", f"the measurement is {found.hex()}")
+    if case.signed is None:
+        if not case.expected_measurement:
+            raise Skipped(f"{_ALONE}; --measurement says what it must be")
+        return "as expected"
+    hashes = LocalHashes.read(answer.local_hashes(case.signed))
+    try:
+        computed = measure(hashes)
+    except Inconclusive:
+        if _is_named(case):
+            raise Skipped("cannot be computed here; the measurement itself is trusted") from None
+        raise
+    if computed != found:
+        what = "the hashes that the node names do not make the measurement in the report"
+        raise EvidenceError("MEASUREMENT_MISMATCH", what)
+    case.hashes = hashes.as_json()
+    return found.hex()
+
+
+def _is_named(case: Case) -> bool:
+    """Whether the user trusts this measurement as such."""
+    found = case.report.measurement
+    return bool(case.expected_measurement) or any(
+        image.measurement == found for image in case.policy.trusted
+    )
+
+
+@check(
+    34, "trusted-software", "SOFTWARE_UNTRUSTED SOFTWARE_UNKNOWN", needs=(*_BOUND, "measurement")
+)
+def trusted_software(case: Case) -> str:
+    """The measurement is one that the user trusts. Genuine hardware runs any software: without this
+    check all the others only say that somebody's program runs on somebody's machine."""
+    found = case.report.measurement
+    for image in case.policy.trusted:
+        if image.matches(found, case.hashes):
+            case.image = image
+            return image.name
+    if case.expected_measurement:  # which the check before has compared
+        return "the measurement that was asked for"
+    if not case.hashes and any(not image.measurement for image in case.policy.trusted):
+        what = "images are trusted by their hashes, which a report alone does not have"
+        raise Inconclusive("SOFTWARE_UNKNOWN", what, "give the measurement: --measurement HEX")
+    if case.policy.trusted:
+        names = ", ".join(image.name for image in case.policy.trusted)
+        raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none of {names}")
+    if case.signed is None:
+        raise Skipped("the policy names no software")
+    what = f"genuine hardware, unknown software: {found.hex()}"
+    raise Inconclusive("SOFTWARE_UNKNOWN", what, "if you know what this is: .trust NAME")
+
+
+@check(40, "challenge", "CHALLENGE_FAILED", needs=("outer-signature", "report-data"))
+def challenge(case: Case) -> str:
+    """The node has signed a value that was made for this occasion, with the key that the report
+    vouches for: so the key is in use now, and the answer is no recording. It does not date the
+    report."""
+    asked = case.evidence.challenge
+    if case.signed is None or case.evidence.answer is None:
+        raise Skipped(_ALONE)
+    if asked is None:
+        raise Skipped("no challenge came along: this says nothing about now")
+    if asked.unanswered:
+        raise Inconclusive("CHALLENGE_FAILED", asked.unanswered, "try again: .attest")
+    owner = case.signed.commitment.owner
+    key = answer.check_challenge(asked, case.evidence.answer, owner)
+    when = "now" if asked.fresh else "when it was kept, as its keeper says"
+    return f"signed {when}, under {key!r}"

@@ -1,0 +1,1 @@
+"""Certificates and revocation lists, as strictly as AMD's profile allows."""

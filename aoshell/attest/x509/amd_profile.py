@@ -1,0 +1,215 @@
+"""What AMD's certificates must say beyond their signatures: names, uses, and a chip's extensions.
+
+Source: AMD 57230, chapters 3 and 4. Extensions of a VEK are below 1.3.6.1.4.1.3704.1:
+
+    .1 version  .2 product  .3.1 boot loader  .3.2 TEE  .3.3 SNP  .3.4….3.7 reserved
+    .3.8 microcode  .3.9 FMC (Turin, without .3.4)  .4 chip (VCEK)  .5 provider (VLEK)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aoshell.attest.errors import EvidenceError
+from aoshell.attest.products import PRODUCTS, TURIN, Product
+from aoshell.attest.x509 import der
+from aoshell.attest.x509.certificates import Certificate, amd_name
+
+VCEK_NAME, VLEK_NAME = "SEV-VCEK", "SEV-VLEK"
+
+_CONSTRAINTS, _USAGE = "2.5.29.19", "2.5.29.15"
+_KNOWN_CRITICAL = (_CONSTRAINTS, _USAGE)
+SIGN_CERTIFICATES, SIGN_CRLS = 0x04, 0x02  # of the first octet of key usage
+
+_AMD = "1.3.6.1.4.1.3704.1"
+_STRUCT, _PRODUCT, _CHIP, _PROVIDER = (f"{_AMD}.{number}" for number in (1, 2, 4, 5))
+_SPL = {"bootloader": 1, "tee": 2, "snp": 3, "microcode": 8}
+
+
+def issuer_of(product: Product, vlek: bool) -> str:
+    """The common name of what signs VEKs of a product."""
+    return f"SEV-VLEK-{product.name}" if vlek else f"SEV-{product.name}"
+
+
+def root_of(product: Product) -> str:
+    """The common name of a product's ARK."""
+    return f"ARK-{product.name}"
+
+
+def product_of(issuer: str) -> Product | None:
+    """The product that the common name of a VEK's issuer names."""
+    found = re.fullmatch(r"SEV-(?:VLEK-)?(\w+)", issuer)
+    return PRODUCTS.get(found[1]) if found else None
+
+
+def check_authority(certificate: Certificate, name: str, issuer: str, *, last: bool) -> None:
+    """That a certificate is one of AMD's authorities.
+
+    Args:
+        name, issuer: common names of its subject and its issuer.
+        last: whether no authority may follow it.
+
+    Raises:
+        EvidenceError: CERT_PROFILE or CERT_EXTENSION.
+    """
+    _check_names(certificate, name, issuer)
+    constraints = certificate.extension(_CONSTRAINTS)
+    if constraints is None or not constraints.critical:
+        raise _unfit(name, "it does not say that it is an authority")
+    authority, path = _constraints(constraints.value)
+    if not authority or (path == 0) != last:
+        raise _unfit(name, "it may not sign what it has signed")
+    usage = certificate.extension(_USAGE)
+    if usage is None or not _usage(usage.value) & SIGN_CERTIFICATES:
+        raise _unfit(name, "its key is not for signing certificates")
+
+
+def check_leaf(certificate: Certificate, name: str, issuer: str) -> None:
+    """That a certificate is a VEK's: named so, and no authority.
+
+    Raises:
+        EvidenceError: CERT_PROFILE or CERT_EXTENSION.
+    """
+    _check_names(certificate, name, issuer)
+    constraints, usage = certificate.extension(_CONSTRAINTS), certificate.extension(_USAGE)
+    if constraints and _constraints(constraints.value)[0]:
+        raise _unfit(name, "it is an authority")
+    if usage and _usage(usage.value) & (SIGN_CERTIFICATES | SIGN_CRLS):
+        raise _unfit(name, "its key is for signing certificates")
+
+
+def may_sign_crls(certificate: Certificate) -> bool:
+    usage = certificate.extension(_USAGE)
+    return usage is not None and bool(_usage(usage.value) & SIGN_CRLS)
+
+
+def _check_names(certificate: Certificate, name: str, issuer: str) -> None:
+    if certificate.version != 3:
+        raise _unfit(name, f"it is of version {certificate.version}")
+    if certificate.subject != amd_name(name):
+        raise _unfit(name, f"its subject is {certificate.common_name!r}, or not AMD")
+    if certificate.issuer != amd_name(issuer):
+        raise _unfit(name, f"its issuer is not {issuer}")
+    for extension in certificate.extensions:
+        if extension.critical and extension.oid not in _KNOWN_CRITICAL:
+            raise _unfit(name, f"its critical extension {extension.oid} is not known here")
+
+
+def _constraints(value: bytes) -> tuple[bool, int | None]:
+    reader = der.Reader(value, "basic constraints")
+    inner = reader.inside(der.SEQUENCE)
+    reader.end()
+    authority = inner.boolean()
+    path = inner.integer() if inner else None
+    inner.end()
+    return authority, path
+
+
+def _usage(value: bytes) -> int:
+    reader = der.Reader(value, "key usage")
+    octets = reader.take(der.BITS)  # the number of unused bits, then the bits
+    reader.end()
+    return octets[1] if len(octets) > 1 else 0
+
+
+def _unfit(name: str, why: str) -> EvidenceError:
+    return EvidenceError("CERT_PROFILE", f"this cannot be {name}: {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Vek:
+    """What the extensions of a VEK say.
+
+    Attributes:
+        product: name, perhaps with a stepping ("Milan-B0").
+        tcb: by component.
+        chip: as long as the product's chips have it; None for a VLEK.
+        provider: of a VLEK, "" for a VCEK.
+    """
+
+    product: str
+    tcb: Mapping[str, int]
+    chip: bytes | None
+    provider: str
+
+
+def read_vek(certificate: Certificate, product: Product, vlek: bool) -> Vek:
+    """The extensions of a VEK, all there, each once and in its only form.
+
+    Raises:
+        EvidenceError: CERT_EXTENSION.
+    """
+    numbers = dict(_SPL)
+    if product is TURIN:
+        numbers["fmc"] = 9
+    reserved = (5, 6, 7) if product is TURIN else (4, 5, 6, 7)
+    wanted = {f"{_AMD}.3.{number}" for number in (*numbers.values(), *reserved)}
+    wanted |= {_STRUCT, _PRODUCT, _PROVIDER if vlek else _CHIP}
+    for extension in certificate.extensions:
+        certificate.extension(extension.oid)  # refuses what is there twice
+        if extension.oid.startswith(f"{_AMD}.") and extension.oid not in wanted:
+            raise _bad(extension.oid, f"has no place in a {product.name} certificate of this kind")
+    values: dict[str, bytes] = {}
+    for oid in sorted(wanted):
+        found = certificate.extension(oid)
+        if found is None:
+            raise _bad(oid, "is missing")
+        values[oid] = found.value
+    struct = _integer(_STRUCT, values)
+    if struct != product.struct:
+        raise _bad(_STRUCT, f"is {struct}, {product.name} has {product.struct}")
+    for number in reserved:
+        if _integer(f"{_AMD}.3.{number}", values):
+            raise _bad(f"{_AMD}.3.{number}", "is reserved, yet not 0")
+    return Vek(
+        _string(_PRODUCT, values),
+        {name: _integer(f"{_AMD}.3.{number}", values) for name, number in numbers.items()},
+        None if vlek else _chip(values[_CHIP], product.chip_id),
+        _string(_PROVIDER, values) if vlek else "",
+    )
+
+
+def product_name(certificate: Certificate) -> str:
+    """What a VEK says its product is, "" where it says nothing that can be read."""
+    try:
+        found = certificate.extension(_PRODUCT)
+        return _string(_PRODUCT, {_PRODUCT: found.value}) if found else ""
+    except EvidenceError:
+        return ""
+
+
+def _integer(oid: str, values: Mapping[str, bytes]) -> int:
+    reader = der.Reader(values[oid], oid)
+    try:
+        number = reader.integer()
+        reader.end()
+    except EvidenceError as error:
+        raise _bad(oid, f"is malformed ({error.what})") from None
+    if number > 0xFF:
+        raise _bad(oid, "is more than 255")
+    return number
+
+
+def _string(oid: str, values: Mapping[str, bytes]) -> str:
+    reader = der.Reader(values[oid], oid)
+    try:
+        octets = reader.take(der.IA5)
+        reader.end()
+        return octets.decode("ascii")
+    except (EvidenceError, UnicodeDecodeError):
+        raise _bad(oid, "is no IA5 string") from None
+
+
+def _chip(value: bytes, size: int) -> bytes:
+    """The chip, which AMD writes without any DER around it."""
+    if len(value) == size:
+        return value
+    if len(value) == size + 2 and value[:2] == bytes((der.OCTETS, size)):
+        return value[2:]
+    raise _bad(_CHIP, f"has {len(value)} bytes, a chip of this product has {size}")
+
+
+def _bad(oid: str, why: str) -> EvidenceError:
+    return EvidenceError("CERT_EXTENSION", f"the extension {oid} {why}")

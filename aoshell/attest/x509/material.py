@@ -1,0 +1,234 @@
+"""The one reader of certificates and CRLs: files of any form that the field's tools write.
+
+Read are PEM with any text around it, DER, several of either one after the other, PKCS#7 with
+certificates in it, either of those in base64, the certificate table that a host hands out, and the
+answer of Azure's certificate service (JSON with PEM in it). The order in a file means nothing, and
+what is not needed does no harm: which certificate is which is found out in `path`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from aoshell.attest import forms, tables
+from aoshell.attest.errors import EvidenceError
+from aoshell.attest.jsonreport import read_object
+from aoshell.attest.report import SIZE, VERSIONS
+from aoshell.attest.x509 import certificates, der
+from aoshell.attest.x509.certificates import Certificate
+from aoshell.attest.x509.crl import Crl
+
+LARGEST = 1 << 20  # bytes of one file
+MOST = 16  # certificates and CRLs in one file
+
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\s([A-Za-z0-9+/=\s]*)-----END \1-----")
+_CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"X509 CRL")
+_CONTAINERS = (b"PKCS7", b"CMS")
+_SIGNED_DATA = "1.2.840.113549.1.7.2"
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What was found in a file, in its order, each once.
+
+    Attributes:
+        faults: of what could not be taken apart; it may have been something that is not needed.
+    """
+
+    certificates: tuple[Certificate, ...] = ()
+    crls: tuple[Crl, ...] = ()
+    faults: tuple[EvidenceError, ...] = ()
+
+    @property
+    def names(self) -> str:
+        """Common names of what is there, for people."""
+        named = [one.common_name or "one without a name" for one in self.certificates]
+        named += [f"a CRL of {certificates.common_name(one.issuer)}" for one in self.crls]
+        return ", ".join(named)
+
+
+def read(data: bytes, what: str) -> Material:
+    """The certificates and CRLs in a file.
+
+    Args:
+        what: the file, for errors.
+
+    Raises:
+        EvidenceError: CERT_PARSE, there are none that could be taken apart, or too many.
+    """
+    found: list[Certificate | Crl] = []
+    faults: list[EvidenceError] = []
+    for octets in values(data, what):
+        try:
+            found.append(_parse(octets, what))
+        except EvidenceError as fault:
+            faults.append(fault)
+    if faults and not found:
+        raise faults[0]
+    return Material(
+        tuple(one for one in found if isinstance(one, Certificate)),
+        tuple(one for one in found if isinstance(one, Crl)),
+        tuple(faults),
+    )
+
+
+def _parse(octets: bytes, what: str) -> Certificate | Crl:
+    """Raises EvidenceError: CERT_PARSE, the fault of a certificate where it is no CRL either."""
+    try:
+        return Certificate.parse(octets, what)
+    except EvidenceError as fault:
+        try:
+            return Crl.parse(octets)
+        except EvidenceError:
+            raise fault from None
+
+
+def values(data: bytes, what: str) -> list[bytes]:
+    """The DER values in a file, each once.
+
+    Raises:
+        EvidenceError: CERT_PARSE, there are none, or too many.
+    """
+    if len(data) > LARGEST:
+        raise _refuse(what, f"has more than {LARGEST} bytes")
+    found: dict[bytes, None] = {}
+    for octets in _values(forms.plain(data), what):
+        found[octets] = None
+        if len(found) > MOST:
+            raise _refuse(what, f"has more than {MOST} certificates and CRLs in it")
+    if not found:
+        raise _refuse(what, "has no certificate in it")
+    return [*found]
+
+
+def _values(data: bytes, what: str) -> Iterator[bytes]:
+    if forms.is_der(data):
+        yield from _from_der(data, what)
+    elif tables.looks_like(data):
+        yield from _from_table(data, what)
+    elif data[:1] == b"{":
+        yield from _from_json(data, what)
+    elif b"-----BEGIN " in data:
+        yield from _from_pem(data, what)
+    elif forms.is_der(octets := forms.decoded(data)[0]):
+        yield from _from_der(octets, what)
+    else:
+        raise _refuse(what, f"is {_describe(data)}, neither a certificate nor a CRL")
+
+
+def _from_table(data: bytes, what: str) -> Iterator[bytes]:
+    """The values in a certificate table; what is no PEM in there is said to be DER by its place."""
+    try:
+        entries = tables.parse(data).values()
+    except EvidenceError as error:
+        raise _refuse(what, f"cannot be read: {error.what}") from None
+    for entry in entries:
+        blocks = [octets for _, octets in _blocks(entry)]
+        yield from blocks or (entry,)
+
+
+def _from_der(data: bytes, what: str) -> Iterator[bytes]:
+    reader = der.Reader(data, what)
+    while reader:
+        try:
+            octets, content = reader.element(der.SEQUENCE)
+        except EvidenceError as error:
+            why = error.what.removeprefix(f"{what}: ")
+            raise _refuse(what, f"is cut off, or no DER to its end: {why}") from None
+        if content[:1] == bytes((der.OID,)):
+            yield from _from_pkcs7(octets, what)
+        else:
+            yield octets
+
+
+def _from_pkcs7(octets: bytes, what: str) -> Iterator[bytes]:
+    """Certificates and CRLs in SignedData (RFC 5652 section 5.1). Nothing in it is believed for
+    being there: who has signed the rest of it does not matter."""
+    outer = der.Reader(octets, what).inside(der.SEQUENCE)
+    if outer.oid() != _SIGNED_DATA:
+        raise _refuse(what, "is PKCS#7 of a kind that has no certificates in it")
+    content = outer.inside(0xA0).inside(der.SEQUENCE)
+    content.integer()
+    content.element(der.SET)
+    content.element(der.SEQUENCE)
+    for tag in (0xA0, 0xA1):
+        if content.peek() == tag:
+            inner = content.inside(tag)
+            while inner:
+                yield inner.element(der.SEQUENCE)[0]
+
+
+def _from_pem(data: bytes, what: str) -> Iterator[bytes]:
+    kinds = set()
+    for kind, octets in _blocks(data):
+        kinds.add(kind)
+        if kind in _CERTIFICATES:
+            yield octets
+        elif kind in _CONTAINERS:
+            yield from _from_pkcs7(octets, what)
+    if not kinds & {*_CERTIFICATES, *_CONTAINERS}:
+        raise _refuse(what, f"is {forms.describe(data)}, in which no certificate can be read")
+
+
+def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, content) of the PEM blocks that are whole, whatever stands around them."""
+    for block in _BLOCK.finditer(data):
+        try:
+            octets = base64.b64decode(b"".join(block[2].split()), validate=True)
+        except binascii.Error:
+            continue
+        yield block[1], octets
+
+
+def _from_json(data: bytes, what: str) -> Iterator[bytes]:
+    """PEM in the texts of an object, as Azure's service for certificates (THIM) answers."""
+    try:
+        members = read_object(data)
+    except EvidenceError:
+        members = {}
+    blocks = [
+        octets
+        for text in members.values()
+        if isinstance(text, str)
+        for kind, octets in _blocks(text.encode("utf-8", "replace"))
+        if kind in _CERTIFICATES
+    ]
+    if not blocks:
+        raise _refuse(what, "is JSON without a certificate in it")
+    yield from blocks
+
+
+def _describe(data: bytes) -> str:
+    """Names what people take for a certificate most often, too."""
+    if len(data) == SIZE and int.from_bytes(data[:4], "little") in VERSIONS:
+        return "a report"
+    return forms.describe(data)
+
+
+def bundle(contents: Iterable[bytes]) -> bytes:
+    """Files of any form in one, as PEM. What cannot be read becomes a block that cannot be read:
+    it is for who uses the bundle to say so."""
+    found: list[bytes] = []
+    for content in contents:
+        try:
+            found += values(content, "")
+        except EvidenceError:
+            found.append(content)
+    return b"".join(map(_armoured, found))
+
+
+def _armoured(octets: bytes) -> bytes:
+    try:
+        kind = b"CERTIFICATE" if isinstance(_parse(octets, ""), Certificate) else b"X509 CRL"
+    except EvidenceError:
+        kind = b"CERTIFICATE"
+    body = base64.encodebytes(octets)
+    return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (kind, body, kind)
+
+
+def _refuse(what: str, why: str) -> EvidenceError:
+    return EvidenceError("CERT_PARSE", f"{what} {why}")

@@ -1,0 +1,1 @@
+"""A user's home: folders, wallets, the config file, and the endpoints in it."""

@@ -1,0 +1,1 @@
+"""Lua 5.3 as text: tokens, syntax trees, and whether a chunk is complete."""

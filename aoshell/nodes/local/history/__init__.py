@@ -1,0 +1,1 @@
+"""Logs as wholes: written to a file, added, cut."""

@@ -1,0 +1,144 @@
+"""Taking messages back, and forgetting processes.
+
+What is cut is a process's log, from its end on, a slice at a time so that the rest of the node goes
+on. Meanwhile nothing is computed for that process, and nothing is scheduled on it: lines and cron
+wait, what other processes send waits in its queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+from aoshell import durable
+from aoshell.errors import AoError
+from aoshell.nodes.local.history import transfer
+from aoshell.nodes.local.history.longwork import LongWork, Progress, in_thread
+from aoshell.nodes.local.keeping import Keeping
+from aoshell.nodes.local.log.checkpoint import Checkpoints
+from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.ticking import Ticking
+from aoshell.nodes.local.workers.pool import Computer
+
+SLICE = 500  # messages that are deleted at once
+UNDONE = "undone"  # folder of what was taken back
+
+
+class Node(Protocol):
+    """What cutting needs of the node."""
+
+    store: Store
+    scheduler: Scheduler
+    computer: Computer
+    checkpoints: Checkpoints
+    ticking: Ticking
+    work: LongWork
+    keeping: Keeping
+
+    def flush(self) -> None: ...
+    def start_over(self) -> None: ...
+    def fail_waiting(self, process: ProcessRow | None, error: AoError) -> None: ...
+
+
+class Cutting:
+    """Cuts one log at a time.
+
+    Attributes:
+        held: id of the process whose log is being cut, "" for none.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._turn = asyncio.Lock()
+        self.held = ""
+
+    async def free(self, process: ProcessRow) -> None:
+        """Wait until messages may be scheduled on a process."""
+        while self.held == process.id:
+            async with self._turn:
+                pass
+
+    async def undo(self, row: ProcessRow, slot: int) -> Path:
+        """Take back a slot and all behind it; the file that keeps the process as it was.
+
+        Ended in the middle, it leaves a log that ends somewhere in between, and the file.
+
+        Raises:
+            AoError: the file cannot be written; nothing was taken back.
+        """
+        async with self._alone(row, AoError("the message was taken back", stage="node")):
+            path = await self._copy(row)
+            self._node.checkpoints.back_to(row.id, slot)
+            await self._cut("undo", row, slot)
+            return path
+
+    async def delete(self, row: ProcessRow) -> None:
+        """Forget a process and its log."""
+        async with self._alone(row, AoError("the process was deleted", stage="node")):
+            self._node.checkpoints.remove(row.id)
+            await self._cut("delete", row, 0)
+
+    @asynccontextmanager
+    async def _alone(self, row: ProcessRow, error: AoError) -> AsyncIterator[None]:
+        """Nothing is scheduled on a process or computed for it while the block runs.
+
+        Args:
+            error: for those who wait for its results.
+        """
+        node = self._node
+        async with self._turn:
+            self.held = row.id
+            try:
+                node.flush()
+                node.computer.hold(row.number)
+                yield
+            finally:
+                self.held = ""
+                node.computer.let_go(row.number)
+                node.fail_waiting(row, error)
+                node.start_over()
+                if row.id not in node.keeping.paused:
+                    node.keeping.release(node.keeping.queued(row.id))
+                node.ticking.begin()
+
+    async def _copy(self, row: ProcessRow) -> Path:
+        """The process as it is, in a file of its own, on disk."""
+        store, slot = self._node.store, self._node.scheduler.head(row.number).slot
+        folder = store.folder / UNDONE
+        with store.unchanging() as now, self._node.work.seen("copy", row.name, slot + 1) as seen:
+            try:
+                durable.make_folder(folder)
+                return await in_thread(partial(_kept, now, row, folder / f"{row.id}-{slot}"), seen)
+            except OSError as error:
+                raise AoError(
+                    f"no copy can be written to {folder}: {error.strerror or error}",
+                    stage="undo",
+                    hint="nothing was taken back; free some room on the disk, then try again",
+                ) from error
+
+    async def _cut(self, name: str, row: ProcessRow, slot: int) -> None:
+        store, last = self._node.store, self._node.scheduler.head(row.number).slot
+        with self._node.work.seen(name, row.name, last + 1 - slot) as seen:
+            done = gone = store.forget(row.number, slot, SLICE)
+            while gone == SLICE:
+                seen(done)
+                await asyncio.sleep(0)
+                gone = store.forget(row.number, slot, SLICE)
+                done += gone
+
+
+def _kept(store: Store, row: ProcessRow, name: Path, progress: Progress) -> Path:
+    """Write a process to the first file of that name that is not there yet."""
+    for number in count(1):
+        path = name.with_name(name.name + (f"-{number}" if number > 1 else "") + ".process")
+        with suppress(FileExistsError):
+            durable.write(path, transfer.export(store, row, progress), new=True)
+            return path
+    raise AssertionError("numbers do not end")

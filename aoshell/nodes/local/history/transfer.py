@@ -1,0 +1,234 @@
+"""A process as a file: `.export` and `.import`.
+
+JSON lines, compressed: a header, the modules, then the log with its results. What belongs to other
+processes (who caused a message, what could not be delivered) stays behind; ids and contents do not
+change.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aoshell.bounded import jsontext, zipped
+from aoshell.bounded.sizes import size
+from aoshell.errors import AoError
+from aoshell.nodes.local import cron
+from aoshell.nodes.local.history.longwork import Progress, in_thread
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import STOPPED, Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
+from aoshell.nodes.local.log.store import Store
+from aoshell.protocol.encoding import has_id_form
+from aoshell.sandbox import environment
+from aoshell.sandbox.frames import is_count, is_text
+
+if TYPE_CHECKING:
+    from aoshell.nodes.local.engine import Engine
+
+MAGIC = b"aoshell process 1\n"
+OUTCOMES = ("ok", "error", *STOPPED)
+
+LARGEST = 1 << 30  # bytes that the records of a file may take here, each `RECORD` besides its own
+LITTLE, RATIO = 128 << 20, 100  # and what a little file may unpack to: bytes, or times its own size
+LONGEST = 192 << 20  # bytes of one record
+RECORD = 1 << 10  # bytes that one takes besides
+PIECE = 1 << 20  # bytes that are unpacked at a time
+
+
+def export(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
+    """A process, its modules, its log and its results, in parts."""
+    pack = zlib.compressobj(6)
+    yield MAGIC
+    for record in _records(store, row, progress):
+        yield pack.compress(json.dumps(record).encode() + b"\n")
+    yield pack.flush()
+
+
+def _records(store: Store, row: ProcessRow, progress: Progress) -> Iterator[dict[str, Any]]:
+    yield {"process": row._asdict()}
+    for module_id in dict.fromkeys([row.environment, row.module]):
+        found = store.module(module_id)
+        if found is not None:
+            yield {"module": [module_id, found[0], b64encode(found[1]).decode()]}
+    for number, (logged, computed) in enumerate(store.entries(row.number)):
+        progress(number)
+        signed = b64encode(logged.signed).decode() if logged.signed else None
+        message = logged._asdict() | {"signed": signed, "body": logged.body.decode("latin-1")}
+        yield {"message": message, "result": _result(computed)}
+
+
+def _result(computed: Computed | None) -> dict[str, Any] | None:
+    return computed and computed._asdict() | {"body": computed.body.decode("latin-1")}
+
+
+def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
+    """An exported process in which other addresses stand for some; signatures fit no more.
+
+    Args:
+        names: address → the one that stands for it, both of 43 characters.
+
+    Raises:
+        AoError: it is no exported process.
+    """
+    if not data.startswith(MAGIC):
+        raise _no_export()
+    pack = zlib.compressobj(6)
+    parts = [MAGIC]
+    try:
+        for line in _records_of(data):
+            for old, new in names.items():
+                line = line.replace(old.encode(), new.encode())
+            parts.append(pack.compress(line + b"\n"))
+    except ValueError as error:
+        raise _damaged(error) from error
+    parts.append(pack.flush())
+    return b"".join(parts)
+
+
+async def restore(engine: Engine, data: bytes) -> ProcessRow:
+    """Take in what `export` wrote.
+
+    Raises:
+        AoError: it is no such file, it is damaged, or the process is here already.
+    """
+    if not data.startswith(MAGIC):
+        raise _no_export()
+    try:
+        with engine.work.seen("import", size(len(data))) as seen:
+            row, modules, entries = await in_thread(partial(_read, data), seen)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise _damaged(error) from error
+    if engine.process(row.id) is not None:
+        raise AoError(
+            f"process {row.id} is on this node already",
+            stage="import",
+            hint=".delete it first to replace it",
+        )
+    known = {module_id for module_id, _kind, _content in modules}
+    for needed in (row.environment, row.module):
+        if needed not in known and engine.store.module(needed) is None:
+            raise AoError(f"module {needed} is missing in the exported process", stage="import")
+    for module_id, kind, content in modules:
+        engine.store.add_module(module_id, kind, content, "", row.created)
+    return await engine.adding.add(row, entries)
+
+
+_Entries = list[tuple[Logged, Computed | None]]
+
+
+def _read(
+    data: bytes, progress: Progress
+) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries]:
+    """Process, modules and log, each record let go once it is read: a little file may unpack to
+    very much.
+    """
+    row, modules, entries = None, list[tuple[str, str, bytes]](), _Entries()
+    for line in _records_of(data):
+        record = jsontext.parse(line, largest=LONGEST)
+        line = b""  # it may be large, and is not needed any more
+        if row is None:
+            row = ProcessRow(**{"memory": MEMORY_BEFORE_2} | record["process"])
+        elif "module" in record:
+            modules.append(_module(*record["module"]))
+        elif "message" in record:
+            entries.append(_entry(record))
+            progress(len(entries))
+    if row is None:
+        raise ValueError("there is nothing in it")
+    _check(row, entries)
+    return row, modules, entries
+
+
+def _records_of(data: bytes) -> Iterator[bytes]:
+    """The records of a file, each a line of JSON. Raises ValueError."""
+    view = memoryview(data)[len(MAGIC) :]
+    pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
+    most, taken = min(LARGEST, max(LITTLE, RATIO * len(view))), 0
+    try:
+        for line in zipped.lines(pieces, most, LONGEST):
+            taken += len(line) + RECORD
+            _demand(taken <= most, f"its records take more than {size(most)}")
+            yield line
+    except zipped.Damaged as error:
+        raise ValueError(f"its bytes {error}") from None
+
+
+def _no_export() -> AoError:
+    return AoError("this is no exported process", stage="import", hint="give a file of .export")
+
+
+def _damaged(error: Exception) -> AoError:
+    return AoError(
+        f"the exported process is damaged: {error}",
+        stage="import",
+        hint="export it again; nothing was changed here",
+    )
+
+
+# A file may come from anybody: what is not as `export` writes it must not get into the database.
+
+
+def _demand(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(what)
+
+
+def _module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
+    data = b64decode(content, validate=True)
+    _demand(environment.module_id(data) == module_id, "a module is not what its id says")
+    _demand(kind in ("lua", "wasm", "environment"), "a module is of an unknown kind")
+    if kind == "environment":
+        environment.unpack(data)
+    return module_id, kind, data
+
+
+def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
+    message, result = record["message"], record["result"]
+    signed = message["signed"] and b64decode(message["signed"], validate=True)
+    logged = Logged(**message | {"signed": signed, "body": message["body"].encode("latin-1")})
+    numbers = (logged.slot, logged.tick, logged.ordinal, logged.timestamp, logged.height)
+    _demand(all(map(is_count, numbers)), "a number of a message is none")
+    _demand(is_text(logged.id) and is_text(logged.chain), "an id or chain is no text")
+    body = _wire(logged.body)
+    pairs = len(body) - form.TAGS
+    _demand(type(body) is list and all(map(is_text, body)), "a message is no list of texts")
+    _demand(pairs >= 0 and pairs % 2 == 0, "a message is too short")
+    if result is None:
+        return logged, None
+    computed = Computed(**result | {"body": result["body"].encode("latin-1")})
+    _demand(computed.outcome in OUTCOMES, "an outcome is none")
+    _demand(type(computed.milliseconds) in (int, float), "a time is no number")
+    _demand(is_count(computed.memory) and type(computed.waits) is int, "a result's number is none")
+    form.check_result(computed.outcome != "ok", _wire(computed.body))
+    return logged, computed
+
+
+def _wire(body: bytes) -> form.Wire:
+    """A list as `wire.dump` writes it, of which nothing is believed yet."""
+    found: form.Wire = jsontext.parse(body.decode("latin-1"), largest=LONGEST)
+    return found
+
+
+def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> None:
+    # The id becomes the name of a file.
+    _demand(has_id_form(row.id), "the id of the process is none")
+    texts = (row.name, row.owner, row.module, row.environment)
+    _demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
+    _demand(is_count(row.created), "the time of its creation is none")
+    _demand(is_count(row.memory) and row.memory > 0, "its memory limit is none")
+    for item in cron.load(row.cron):
+        _demand(is_count(item.due) and item.interval >= cron.MINIMUM, "its cron is none")
+        _demand(len(item.tags) % 2 == 0 and all(map(is_text, item.tags)), "a cron tag is no text")
+    place, computed_all = (-1, 0), True
+    for logged, computed in entries:
+        here = (logged.slot, logged.tick)
+        following = ((place[0] + 1, 0), (max(place[0], 0), place[1] + 1))
+        _demand(here in following, f"slot {place[0] + 1} is missing")
+        _demand(computed is None or computed_all, f"a slot before {logged.slot} has no result")
+        place, computed_all = here, computed is not None
+    _demand(bool(entries) and entries[0][0].tick == 0, "its log has no beginning")

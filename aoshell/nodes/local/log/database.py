@@ -1,0 +1,112 @@
+"""Connections to the node's database, and what its errors mean."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.log import schema
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# What SQLite says of a folder in which it can make no file.
+_NO_ROOM_TO_WORK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+
+
+class Hopeless(AoError):
+    """The database is damaged, or used as it must not be; trying again is of no use."""
+
+
+def to_write(path: Path) -> sqlite3.Connection:
+    """The database of a node, made or migrated if need be. Whatever is committed is fsynced.
+
+    Raises:
+        AoError: it was written by a newer aoshell.
+        sqlite3.Error, OSError: it cannot be used.
+    """
+    # The file is made here so that it is private from its first byte on.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA wal_autocheckpoint = 4000")
+    try:
+        schema.prepare(db)
+    except ValueError as error:
+        raise AoError(
+            f"{path} is newer than this program: {error}",
+            stage="store",
+            hint="use the aoshell that wrote it, or another AOSHELL_HOME",
+        ) from error
+    return db
+
+
+def to_read(path: Path) -> sqlite3.Connection:
+    """A database to read from, whoever writes to it, and where nothing can be written.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    db = _reading(uri)
+    try:
+        db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        return db
+    except sqlite3.OperationalError as error:
+        db.close()
+        if _code(error) not in _NO_ROOM_TO_WORK:
+            raise
+    # What is shared with a writer cannot be, and there is none: a writer would have made it.
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or not log.stat().st_size:
+        return _reading(f"{uri}&immutable=1")
+    db = _reading(f"{uri}&vfs=unix-none")  # no locks either
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the WAL in memory of our own
+    return db
+
+
+def _reading(uri: str) -> sqlite3.Connection:
+    # Long reading is done in a thread, on a connection that the loop has opened.
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Errors of a database as errors for people."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise as_told(path, error) from error
+
+
+def as_told(path: Path, error: sqlite3.Error | OSError) -> AoError:
+    """An error of a database for people; damage is what SQLite calls damage, nothing else."""
+    if _code(error) in _DAMAGED:
+        return Hopeless(
+            f"{path} is damaged: {error}",
+            stage="store",
+            hint=f"move it away and `.import` what you exported, or try `sqlite3 {path} .recover`",
+        )
+    if not isinstance(error, (sqlite3.OperationalError, OSError)):
+        return Hopeless(
+            f"a defect of the node itself: {type(error).__name__}: {error}",
+            stage="store",
+            hint="what was acknowledged is on disk; please report this",
+        )
+    full = _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC
+    return AoError(
+        f"{path} cannot be used: {error}",
+        stage="store",
+        hint="free some room on the disk; what was acknowledged is safe"
+        if full
+        else "check that the folder is writable and not on a broken disk",
+    )
+
+
+def _code(error: Exception) -> int:
+    """SQLite's code of an error without what extends it, 0 where it has none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

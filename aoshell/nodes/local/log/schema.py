@@ -1,0 +1,98 @@
+"""The database of a local node, and how older ones become today's.
+
+One row of `log` per scheduled message, in the order in which the node took them (`seq`); `results`
+has the same numbers, so what is still to be computed is what `log` has and `results` has not. What
+a message sends is scheduled in the transaction that stores its result: `cause` and `idx` (position
+in the outbox) are unique together, so nothing is lost and nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+VERSION = 2
+
+MEMORY_BEFORE_2 = 512 * 1024 * 1024  # the limit of processes that did not keep theirs
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+CREATE TABLE modules (
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, data BLOB NOT NULL, created INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE names (name TEXT PRIMARY KEY, module TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE processes (
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  module TEXT NOT NULL,
+  environment TEXT NOT NULL,  -- module id of the aos environment it was born with
+  created INTEGER NOT NULL,
+  cron TEXT NOT NULL,         -- JSON: [[interval in ms, next due in ms, [[name, value]…]]…]
+  memory INTEGER NOT NULL     -- bytes that a WASM instance may grow to, which it can tell
+);
+
+CREATE TABLE log (
+  seq INTEGER PRIMARY KEY,
+  process INTEGER NOT NULL,
+  slot INTEGER NOT NULL,
+  tick INTEGER NOT NULL,      -- 0, or the place of a cron message behind its slot
+  id TEXT NOT NULL,           -- '' for cron messages
+  cause INTEGER,              -- seq of the message that sent it
+  idx INTEGER,                -- and its place in that message's outbox
+  root INTEGER NOT NULL,      -- seq of the message from outside that began it all
+  ordinal INTEGER NOT NULL,   -- how many messages that root had caused by then
+  timestamp INTEGER NOT NULL,
+  height INTEGER NOT NULL,
+  chain TEXT NOT NULL,
+  signed BLOB,                -- the ANS-104 item of a signed message
+  body BLOB NOT NULL          -- JSON: see aoshell.nodes.local.log.form
+);
+CREATE UNIQUE INDEX log_slot ON log (process, slot, tick);
+CREATE UNIQUE INDEX log_cause ON log (cause, idx) WHERE cause IS NOT NULL;
+CREATE INDEX log_id ON log (id);
+
+CREATE TABLE results (
+  seq INTEGER PRIMARY KEY,
+  outcome TEXT NOT NULL,
+  milliseconds REAL NOT NULL,
+  memory INTEGER NOT NULL,
+  gas INTEGER NOT NULL,
+  waits INTEGER NOT NULL,     -- handlings suspended by it, less those it brought to an end
+  body BLOB NOT NULL          -- JSON: a result as aoshell.sandbox.lua lists it
+);
+
+CREATE TABLE kept (           -- outbox messages that could not be delivered
+  cause INTEGER NOT NULL,
+  idx INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  held INTEGER NOT NULL,      -- why: see aoshell.nodes.local.log.rows
+  target TEXT NOT NULL,
+  id TEXT NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (cause, idx)
+) WITHOUT ROWID;
+"""
+
+# _MIGRATIONS[n] brings a database of version n to n + 1.
+_MIGRATIONS = {
+    1: f"ALTER TABLE processes ADD COLUMN memory INTEGER NOT NULL DEFAULT {MEMORY_BEFORE_2};",
+}
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Create or migrate the tables.
+
+    Raises:
+        ValueError: the database was written by a newer aoshell.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise ValueError(f"it has format {version}, this aoshell knows formats up to {VERSION}")
+    if version == VERSION:
+        return
+    steps = [_TABLES] if version == 0 else [_MIGRATIONS[n] for n in range(version, VERSION)]
+    connection.executescript(f"BEGIN; {''.join(steps)} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -1,0 +1,1 @@
+"""The workers that compute processes, and what they are given."""

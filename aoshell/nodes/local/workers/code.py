@@ -1,0 +1,165 @@
+"""What workers are to load: the environment of a Lua process, or a WASM module's machine code.
+
+Machine code is made once, in a worker of its own, and kept: private to the user, and loaded only
+where the module, the engine and its configuration are the ones that it was made for, since loading
+it means running it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.log.sealed import Damaged, Sealed
+from aoshell.sandbox.supervisor import Supervisor, Worker
+
+FORMAT = 5  # raised when what is made of the same module changes
+LOOK = 1.0  # seconds between two looks at a compiler that does not answer
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a worker loads before it boots a process.
+
+    Attributes:
+        device: "lua" or "wasm".
+        data: the code, None where it is the one that the device has built in.
+        gas: fuel that a message may use, 0 where it is not counted.
+    """
+
+    device: str
+    data: bytes | None
+    gas: int = 0
+
+
+class MachineCode:
+    """Machine code of modules, by id.
+
+    Args:
+        notice: told what takes a while.
+    """
+
+    def __init__(self, folder: Path, supervisor: Supervisor, notice: Callable[[str], None]) -> None:
+        self._files = Sealed(folder, ".code")
+        self._supervisor = supervisor
+        self._notice = notice
+        self._loaded: dict[tuple[str, bool], bytes] = {}
+        self._making: dict[tuple[str, bool], asyncio.Task[bytes]] = {}
+
+    def get(self, module: str, metered: bool) -> bytes | None:
+        """A module's code if it has been made."""
+        key = (module, metered)
+        if key not in self._loaded:
+            try:
+                found = self._files.read(_name(key), _header(key))
+            except Damaged as error:
+                self._notice(f"the machine code of {module[:8]} was discarded ({error})")
+                found = None
+            if found is None:
+                return None
+            self._loaded[key] = found[1]
+        return self._loaded[key]
+
+    async def make(self, module: str, source: bytes, metered: bool) -> bytes:
+        """A module's code, made if need be.
+
+        Raises:
+            AoError: the module is malformed, or wants what no process may have.
+        """
+        key = (module, metered)
+        known = self.get(module, metered)
+        if known is not None:
+            return known
+        if key not in self._making:
+            self._making[key] = asyncio.create_task(self._make(key, source))
+            self._making[key].add_done_callback(lambda _task: self._making.pop(key))
+        return await asyncio.shield(self._making[key])
+
+    def stop(self) -> None:
+        """Give up what is being made."""
+        for task in self._making.values():
+            task.cancel()
+
+    async def _make(self, key: tuple[str, bool], source: bytes) -> bytes:
+        start, told = time.monotonic(), len(source) > MEGABYTE // 10
+        if told:
+            self._notice(f"compiling {len(source) / MEGABYTE:.1f} MB of WASM, once …")
+        code = await self._compiled(source, key[1])
+        self._files.write(_name(key), _header(key), code)
+        self._loaded[key] = code
+        if told:
+            self._notice(f"compiled in {time.monotonic() - start:.1f} s")
+        return code
+
+    async def _compiled(self, source: bytes, metered: bool) -> bytes:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
+
+        def came(_seq: int, code: bytes, reason: str) -> None:
+            if not answer.done():
+                if code:
+                    answer.set_result(code)
+                else:
+                    answer.set_exception(_refused(reason))
+
+        def gone() -> None:
+            if not answer.done():
+                answer.set_exception(_again("the compiler was killed from outside"))
+
+        worker = self._supervisor.worker(loop, _no_frame, came, gone, "wasm")
+        try:
+            worker.send(["compile", 0, int(metered), len(source)], source)
+            while not (await asyncio.wait([answer], timeout=LOOK))[0]:
+                if worker.hangs():
+                    raise _again("the compiler neither answers nor computes")
+            return answer.result()
+        finally:
+            worker.kill()
+            worker.close()
+
+
+def send_process(
+    worker: Worker, code: Code, memory: int, seconds: float, definition: list[Any]
+) -> None:
+    """Let a worker load the code of a process, where that is not what it has already, and boot it.
+
+    Args:
+        memory: bytes that the process may use.
+        seconds: of processor time, that a new message may take.
+    """
+    if code.data is not None:
+        worker.send(["code", 0, code.gas, memory, seconds, len(code.data)], code.data)
+    worker.send(["boot", 0, memory, seconds, *definition])
+
+
+def _no_frame(_frame: list[Any]) -> None:
+    """It says that it is ready, and nothing else."""
+
+
+def _refused(reason: str) -> AoError:
+    hint = "`.wasm FILE` shows what a module declares; build it for AO, or repair the file"
+    return AoError(f"the WASM module cannot be used: {reason}", stage="module", hint=hint)
+
+
+def _again(what: str) -> AoError:
+    return AoError(what, stage="module", hint="that says nothing about the module: try again")
+
+
+def _name(key: tuple[str, bool]) -> str:
+    return f"{key[0]}-metered" if key[1] else key[0]
+
+
+def _header(key: tuple[str, bool]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "module": key[0],
+        "metered": key[1],
+        "engine": f"wasmtime {version('wasmtime')}",
+    }

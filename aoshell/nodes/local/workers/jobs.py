@@ -1,0 +1,103 @@
+"""What a worker is asked to compute, in the form in which it takes it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Limits
+from aoshell.nodes.local.log.form import TAGS, Wire
+from aoshell.nodes.local.log.rows import Logged
+
+MAX_DEATHS = 3  # times a worker may die under one message
+
+
+def message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
+    """A message in the order in which `LuaRuntime.deliver` takes it."""
+    return [
+        *wire[:6],
+        logged.timestamp,
+        logged.height,
+        logged.slot,
+        logged.chain,
+        logged.tick > 0,
+        read_only,
+        *wire[TAGS:],
+    ]
+
+
+class Cost(NamedTuple):
+    """What a message took: wall clock, bytes of heap afterwards, fuel (0: not counted)."""
+
+    milliseconds: float
+    memory: int
+    gas: int
+
+
+@dataclass(slots=True)
+class Job:
+    """A message to be computed, in the form in which a worker takes it.
+
+    Attributes:
+        deaths: times that it made its worker die: too many are an outcome, `crash`.
+        kills: times that its worker was killed from outside: too many are none.
+        cancelled: it is to be stopped.
+    """
+
+    logged: Logged
+    message: list[Any]
+    deaths: int = 0
+    kills: int = 0
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Dry:
+    """A dry run to be answered."""
+
+    message: list[Any]
+    answer: asyncio.Future[tuple[str, Cost, Wire]]  # outcome, cost, result
+    deaths: int = 0
+
+    def fail(self, text: str) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(AoError(text, stage="compute"))
+
+
+def died(job: Job | Dry, how: str) -> str:
+    """Why a message is given up."""
+    return f"its worker died {job.deaths} times under this message ({how})"
+
+
+KILLED = f"its worker was killed from outside {MAX_DEATHS} times (is the machine out of memory?)"
+
+
+def out_of_memory(limits: Limits) -> str:
+    """Why a message ended that went over its memory."""
+    return f"not enough memory: this process may use {limits.memory >> 20} MB"
+
+
+def out_of_time(limits: Limits) -> str:
+    """Why a message ended that went over its time."""
+    return f"stopped after {limits.seconds:g} s of computing, its limit"
+
+
+def judged(job: Job, why: str, limits: Limits) -> tuple[str, str]:
+    """Outcome and error of a message under which a fork died; "" and "" where that is none.
+
+    Args:
+        why: as `sandbox.fates` tells it. Who is killed from outside has not ended by itself.
+    """
+    if job.cancelled:
+        return "time", "stopped by the user"
+    if why == "time":
+        return "time", out_of_time(limits)
+    if why == "memory":
+        return "memory", out_of_memory(limits)
+    if why.startswith("crash"):
+        job.deaths += 1
+        return ("crash", died(job, why)) if job.deaths >= MAX_DEATHS else ("", "")
+    job.kills += 1
+    return "", ""

@@ -1,0 +1,253 @@
+"""Which processes have a worker, and who makes room for whom.
+
+A process is *live* while a worker holds its state (`live.Live`). A few are live while thousands may
+exist: the longest idle one is put away when another has work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections import deque
+from functools import partial
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.log.checkpoint import Checkpoints
+from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.rows import Logged, ProcessRow
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, message_frame
+from aoshell.nodes.local.workers.live import Live, Node
+from aoshell.nodes.local.workers.loader import Loader
+from aoshell.sandbox.supervisor import Supervisor
+
+MAX_LIVE = 64  # workers at a time
+DESCRIPTORS = 2  # that a worker takes
+SPARE = 20  # descriptors that the shell itself needs
+
+
+class Computer:
+    """Computes scheduled messages, each process's in order. Runs on the event loop."""
+
+    def __init__(
+        self,
+        node: Node,
+        loader: Loader,
+        supervisor: Supervisor,
+        store: Store,
+        checkpoints: Checkpoints,
+    ) -> None:
+        self.node = node
+        self._loader = loader
+        self.store = store
+        self.checkpoints = checkpoints
+        self.loop = asyncio.get_running_loop()
+        self._supervisor = supervisor
+        self._live: dict[int, Live] = {}
+        self._queues: dict[int, deque[Job]] = {}
+        self._dries: dict[int, deque[Dry]] = {}
+        self._waiting: deque[int] = deque()  # processes with work and no room
+        self._failures: dict[int, int] = {}  # workers that died since a process's last answer
+        self._held: set[int] = set()  # processes that nothing is computed for
+        self._stopped = False
+        self.given_up: dict[int, str] = {}  # why a process could not be computed at last
+        self._tick: asyncio.TimerHandle | None = self.loop.call_later(1, self._watch)
+
+    # Work in --------------------------------------------------------------------------------
+
+    def enqueue(self, logged: Logged, wire: Wire) -> None:
+        """Compute a message. It must be on disk: when this has stopped, the next start does it."""
+        if self._stopped:
+            return
+        self._queues.setdefault(logged.process, deque()).append(
+            Job(logged, message_frame(logged, wire))
+        )
+        self._pump(logged.process)
+
+    def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[tuple[str, Cost, Wire]]:
+        """Evaluate behind everything scheduled so far: outcome, cost, result. Raises AoError."""
+        if self._stopped:
+            raise AoError("the node is closed", stage="node")
+        answer: asyncio.Future[tuple[str, Cost, Wire]] = self.loop.create_future()
+        answer.add_done_callback(partial(self._dry_done, process))
+        self._dries.setdefault(process, deque()).append(Dry(message, answer))
+        self._pump(process)
+        return answer
+
+    def cancel(self, process: int, seq: int) -> bool:
+        """Stop a message as if its time were up, at once or when it comes to be computed.
+
+        False if it waits no more.
+        """
+        live = self._live.get(process)
+        if live is not None and live.cancel(seq):
+            return True
+        found = [job for job in self._queues.get(process, ()) if job.logged.seq == seq]
+        for job in found:
+            job.cancelled = True
+        return bool(found)
+
+    def _dry_done(self, process: int, answer: asyncio.Future[Any]) -> None:
+        live = self._live.get(process)
+        if answer.cancelled() and live is not None:
+            live.dry_cancelled()
+
+    def is_live(self, process: int) -> bool:
+        return process in self._live
+
+    def drop(self, process: int) -> None:
+        """Forget a process's worker and work."""
+        self._queues.pop(process, None)
+        live = self._live.pop(process, None)
+        if live:
+            live.kill()
+
+    def hold(self, process: int) -> None:
+        """Compute nothing for a process until `let_go`: its worker ends, its work is forgotten."""
+        self._held.add(process)
+        self.drop(process)
+
+    def let_go(self, process: int) -> None:
+        """Compute what is given for that process from now on."""
+        self._held.discard(process)
+
+    def drop_all(self) -> None:
+        """Forget every worker: their state may be ahead of the log."""
+        for process in list(self._live):
+            self.drop(process)
+        for dries in self._dries.values():
+            for dry in dries:
+                dry.fail("the process was put away under a dry run")
+        self._dries.clear()
+        self._queues.clear()
+        self._waiting.clear()
+
+    async def close(self, seconds: float = 3.0) -> None:
+        """Take no more work, checkpoint what took long to compute, then let the workers go."""
+        self._stopped = True
+        self._waiting.clear()
+        for queue in self._queues.values():
+            queue.clear()
+        images = [live.last_checkpoint() for live in self._live.values()]
+        wanted = [image for image in images if image is not None]
+        if wanted:
+            await asyncio.wait(wanted, timeout=seconds)
+        self.stop()
+
+    def stop(self) -> None:
+        """Take no more work and end the workers at once: nothing comes from them any more."""
+        self._stopped = True
+        if self._tick:
+            self._tick.cancel()
+            self._tick = None
+        self.drop_all()
+
+    # Room -----------------------------------------------------------------------------------
+
+    def _pump(self, process: int) -> None:
+        live = self._live.get(process)
+        if live is not None:
+            live.pump()
+            return
+        if process not in self._waiting:
+            self._waiting.append(process)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Start those that wait. Where there is no room, the longest idle one begins to leave."""
+        if self._stopped:
+            return
+        while self._waiting and len(self._live) < _room():
+            self._start(self._waiting.popleft())
+        leaving = sum(live.leaving for live in self._live.values())
+        if leaving >= len(self._waiting):
+            return
+        # Those that wait for a message cannot be checkpointed: they go last.
+        idle = [live for live in self._live.values() if live.idle and not live.leaving]
+        if idle:
+            min(idle, key=lambda live: (live.unsaved, live.used)).leave()
+
+    def _start(self, process: int) -> None:
+        # What is computed but not on disk would be missing from the replay.
+        self.node.flush()
+        if process in self._live or process in self._held:
+            return  # the flush has brought it more work, and that has started it; or it is held
+        self.given_up.pop(process, None)
+        row = self.node.row(process)
+        queue = self._queues.setdefault(process, deque())
+        dries = self._dries.setdefault(process, deque())
+        try:
+            code = self._loader.code(row)
+            if code is not None:  # otherwise it is being made, and `resume` comes
+                self._live[process] = Live(self, self._supervisor, row, code, queue, dries)
+        except AoError as error:
+            self.give_up(row, error.what)
+
+    def resume(self, process: int) -> None:
+        """The code of a process is there."""
+        if self._queues.get(process) or self._dries.get(process):
+            self._pump(process)
+
+    def crowded(self) -> bool:
+        """Whether other processes wait for room."""
+        return bool(self._waiting)
+
+    def left(self, live: Live, *, died: bool = False) -> None:
+        """A worker is gone. Whoever waits takes its place; it may be the same process again."""
+        process = live.row.number
+        if self._live.get(process) is not live:
+            return
+        del self._live[process]
+        if died and self._failed_again(process):
+            self.give_up(live.row, "no worker for this process stays up")
+        elif self._queues.get(process) or self._dries.get(process):
+            self._waiting.append(process)
+        else:
+            self._queues.pop(process, None)
+        self._fill()
+
+    def _failed_again(self, process: int) -> bool:
+        """Count workers that die without an answer. True when it is one too many."""
+        self._failures[process] = self._failures.get(process, 0) + 1
+        return self._failures[process] >= MAX_DEATHS
+
+    def answered(self, process: int) -> None:
+        """A worker has come to the end of a message."""
+        self._failures.pop(process, None)
+
+    def abandoned(self, live: Live, why: str) -> None:
+        """A worker was let go of, and another one would fare no better now."""
+        if self._live.get(live.row.number) is live:
+            del self._live[live.row.number]
+        self.give_up(live.row, why)
+        self._fill()
+
+    def give_up(self, row: ProcessRow, why: str) -> None:
+        """A process cannot be computed now. Its next message is another attempt."""
+        self._failures.pop(row.number, None)
+        self.given_up[row.number] = why
+        for dry in self._dries.pop(row.number, ()):
+            dry.fail(why)
+        self.node.stuck(row, why)
+
+    def idled(self) -> None:
+        """A process has nothing to do: it may make room."""
+        if self._waiting:
+            self._fill()
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        for live in list(self._live.values()):
+            live.watch(now)
+        if self._tick:
+            self._tick = self.loop.call_later(1, self._watch)
+
+
+def _room() -> int:
+    """How many workers there may be, as many descriptors as this process may have."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return MAX_LIVE
+    return max(1, min(MAX_LIVE, (allowed - SPARE) // DESCRIPTORS))

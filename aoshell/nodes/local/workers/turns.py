@@ -1,0 +1,54 @@
+"""One message at a time, for a node that does the same in each run.
+
+Workers answer as fast as the machine is: where two processes send to a third, it would decide whose
+message is first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.rows import Logged
+
+
+class Turns:
+    """Messages in the order in which they got their places, each when the one before is computed.
+
+    Args:
+        begin: has a message computed.
+    """
+
+    def __init__(self, begin: Callable[[Logged, Wire], None]) -> None:
+        self._begin = begin
+        self._waiting: deque[tuple[Logged, Wire]] = deque()
+        self._running: Logged | None = None
+
+    def add(self, logged: Logged, body: Wire) -> None:
+        """Compute a message when it is its turn."""
+        self._waiting.append((logged, body))
+        self._next()
+
+    def done(self, logged: Logged) -> None:
+        """A message is computed."""
+        if self._running is not None and self._running.seq == logged.seq:
+            self._running = None
+        self._next()
+
+    def drop(self, process: int) -> None:
+        """Nothing of a process is computed any more."""
+        self._waiting = deque(item for item in self._waiting if item[0].process != process)
+        if self._running is not None and self._running.process == process:
+            self._running = None
+        self._next()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._waiting.clear()
+        self._running = None
+
+    def _next(self) -> None:
+        if self._running is None and self._waiting:
+            self._running, body = self._waiting.popleft()
+            self._begin(self._running, body)

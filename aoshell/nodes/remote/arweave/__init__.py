@@ -1,0 +1,1 @@
+"""Arweave: gateways, transactions, and the bundler."""

@@ -1,0 +1,296 @@
+"""A gateway of Arweave: names and transactions by GraphQL, code by its id, verified and kept.
+
+A look-up has three outcomes: what was found, `NotFound` where there surely is nothing, and any
+other AoError where that is not known; only the second allows that something is made instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aoshell.bounded import files
+from aoshell.errors import AoError, Unsupported
+from aoshell.nodes.base import Module, NotFound, Publication
+from aoshell.nodes.remote.arweave import verified
+from aoshell.nodes.remote.arweave.bundler import Bundler, kind_of
+from aoshell.nodes.remote.arweave.transactions import NotVerified
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.doctor import Patient
+from aoshell.nodes.remote.http.pages import is_number
+from aoshell.nodes.remote.results import words
+from aoshell.protocol.encoding import brief, unb64url
+from aoshell.protocol.wallet import Wallet
+
+LARGEST_CODE = 64 << 20  # bytes
+LARGEST_KEPT = LARGEST_CODE + (1 << 20)  # bytes of a file in the cache, what verifies it included
+FETCH = 600.0  # seconds
+PAGE, PAGES = 100, 10
+UNKNOWN = "as long as that is not known nothing is spawned; try again, or name it by its id"
+
+_FIELDS = (
+    "id anchor signature recipient owner { address key } data { size type } "
+    "tags { name value } block { height timestamp } bundledIn { id }"
+)
+_BY_ID = (
+    f"query ($ids: [ID!]!) {{ transactions(ids: $ids) {{ edges {{ node {{ {_FIELDS} }} }} }} }}"
+)
+_BY_TAGS = (
+    "query ($owners: [String!], $tags: [TagFilter!], $first: Int, $after: String) { "
+    "transactions(owners: $owners, tags: $tags, first: $first, after: $after, "
+    "sort: HEIGHT_DESC) { edges { cursor node { id owner { address } tags { name value } "
+    "block { timestamp } } } } }"
+)
+
+
+_NO_ID = "an id stands for 32 bytes: 43 characters of A-Z a-z 0-9 - _, the last of AEIMQUYcgkosw048"
+
+
+class Gateway:
+    """One gateway, with a folder for code, and the bundler that code goes to.
+
+    Args:
+        client: of the gateway; GraphQL is at its `/graphql`.
+        cache: folder of verified code, made when it is needed.
+        bundler: None where nothing is published.
+    """
+
+    def __init__(self, client: Client, cache: Path, bundler: Client | None = None) -> None:
+        self._client = client
+        self.endpoint = client.endpoint
+        self._cache = cache
+        self._uploads = bundler
+        self._bundler = Bundler(bundler) if bundler else None
+
+    @property
+    def withholds(self) -> bool:
+        """Whether what gateway and bundler say, all of it unsigned, is kept out of errors."""
+        return self._client.withholds
+
+    @withholds.setter
+    def withholds(self, on: bool) -> None:
+        for client in filter(None, (self._client, self._uploads)):
+            client.withholds = on
+
+    # Look-ups ---------------------------------------------------------------------------------
+
+    async def find(self, name: str, owner: str, variant: str = "") -> str:
+        """The id of a process by its name.
+
+        Args:
+            owner: address whose processes are looked at.
+            variant: the network it is of ("ao.TN.1"), "" for any.
+
+        Raises:
+            NotFound: there is none.
+            AoError: stage "lookup": there are several, or it cannot be known now.
+        """
+        tags = {"Data-Protocol": "ao", "Type": "Process", "Name": name}
+        listed = self.listed(owner, tags | _given(Variant=variant))
+        found = [id async for node in listed if is_id(id := words(node.get("id")))]
+        if not found:
+            raise NotFound(
+                f"{owner} has no process named {brief(name)}, says {self.endpoint}",
+                stage="lookup",
+                hint="a new one takes minutes to be listed; its id works at once",
+            )
+        if len(found) > 1:
+            what = f"{len(found)} processes of {owner} are named {brief(name)}"
+            listed_here = "" if self.withholds else ": " + ", ".join(found[:4])
+            raise AoError(what, stage="lookup", hint=f"say which by id{listed_here}")
+        return found[0]
+
+    async def listed(self, owner: str, tags: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
+        """What an owner sent with these tags, newest first: id, owner, tags and block."""
+        filters = [{"name": name, "values": [value]} for name, value in tags.items()]
+        after, seen = "", set[str]()
+        for _ in range(PAGES):
+            asked = {"owners": [owner], "tags": filters, "first": PAGE, **_given(after=after)}
+            edges = await self._ask(_BY_TAGS, asked)
+            fresh = [edge for edge in edges if words(edge["node"].get("id")) not in seen]
+            for edge in fresh:
+                seen.add(words(edge["node"].get("id")))
+                yield edge["node"]
+            if len(edges) < PAGE or not fresh:
+                return
+            after = words(edges[-1].get("cursor"))
+
+    async def transaction(self, id: str) -> Mapping[str, Any] | None:
+        """What GraphQL has of a transaction, None where it has nothing.
+
+        Raises:
+            AoError: stage "lookup", it cannot be known now.
+        """
+        edges = await self._ask(_BY_ID, {"ids": [id]})
+        return next((edge["node"] for edge in edges if edge["node"].get("id") == id), None)
+
+    async def _ask(self, query: str, variables: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        answer = await self._client.ask(
+            "lookup",
+            "POST",
+            "/graphql",
+            headers=(("content-type", "application/json"), ("accept", "application/json")),
+            body=json.dumps({"query": query, "variables": variables}).encode(),
+            again=True,
+        )
+        if not answer.ok:
+            what = f"{answer.by} answers a look-up with {answer.status} {answer.said()}"
+            raise AoError(what.rstrip(), stage="lookup", hint=UNKNOWN)
+        said = answer.json("lookup")
+        try:
+            if said.get("errors"):
+                raise TypeError
+            edges = said["data"]["transactions"]["edges"]
+            return [edge for edge in edges if edge["node"].get]
+        except (KeyError, TypeError, AttributeError):
+            what = f"{answer.by} does not answer a look-up: {answer.said()}"
+            raise AoError(what, stage="lookup", hint=UNKNOWN) from None
+
+    # Code -------------------------------------------------------------------------------------
+
+    async def module(self, id: str) -> Module:
+        """Code by its transaction id: from the cache, else fetched, verified and kept.
+
+        Raises:
+            AoError: stage "fetch" or "lookup", there is none, or it cannot be had; stage "verify",
+                what came is not what the id stands for, or that cannot be found out.
+        """
+        if not is_id(id):
+            what = f"{brief(id)} is no transaction id"
+            raise AoError(what, stage="fetch", hint=_NO_ID)
+        code = self._kept(id)
+        if code is None:
+            code = await self._fetch(id)
+            self._keep(id, code.packed)
+        return Module(id, kind_of(code.data), code.name, code.data)
+
+    async def _fetch(self, id: str) -> verified.Code:
+        node = await self.transaction(id)
+        bundled = bool(_inner(node, "bundledIn", "id"))
+        header = None if bundled else await self._header(id)
+        if node is None and header is None:
+            raise AoError(
+                f"{self.endpoint} has no transaction {id}",
+                stage="fetch",
+                hint="a new one takes minutes to arrive there; another gateway may have it",
+            )
+        self._check_size(words(_inner(node, "data", "size")))
+        try:
+            if header is not None:
+                data = _inline(header) or await self._data(id)
+                return verified.transaction(id, header, data)
+            return verified.item(id, node or {}, await self._data(id))
+        except NotVerified as error:
+            raise AoError(
+                f"{id} as {self.endpoint} has it is refused: {error}",
+                stage="verify",
+                hint="nothing of it was used; another gateway may tell more",
+            ) from None
+
+    async def _header(self, id: str) -> Mapping[str, Any] | None:
+        """The header of a base layer transaction, None where it is none."""
+        answer = await self._client.get("fetch", f"/tx/{id}")
+        if not answer.ok:
+            return None
+        header = answer.json("fetch")
+        return header if isinstance(header, dict) else None
+
+    async def _data(self, id: str) -> bytes:
+        """The data as it was sent, which is at `/raw`; some gateways have it at the id only."""
+        for path in (f"/raw/{id}", f"/{id}"):
+            answer = await self._client.get("fetch", path, seconds=FETCH, largest=LARGEST_CODE)
+            if answer.status == 200:
+                return answer.body
+        what = f"{answer.by} does not give the data of {id}: {answer.status} {answer.said()}"
+        raise AoError(what.rstrip(), stage="fetch", hint="another gateway may have it")
+
+    def _check_size(self, size: str) -> None:
+        if is_number(size) and int(size) > LARGEST_CODE:
+            most = LARGEST_CODE >> 20
+            raise AoError(
+                f"that has {int(size) >> 20} MB, and code may have {most}",
+                stage="fetch",
+                hint="is it code at all?",
+            )
+
+    def _kept(self, id: str) -> verified.Code | None:
+        """Code from the cache; what is damaged there is as good as not there."""
+        try:
+            return verified.unpack(id, files.read(self._cache / id, LARGEST_KEPT))
+        except (OSError, NotVerified):
+            return None
+
+    def _keep(self, id: str, packed: bytes) -> None:
+        """Into the cache, whole or not at all; without one, code is fetched again each time."""
+        with contextlib.suppress(OSError):
+            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
+                file.write(packed)
+            Path(file.name).replace(self._cache / id)
+
+    # Publishing -------------------------------------------------------------------------------
+
+    async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
+        """Code, signed, and what it would cost to publish it."""
+        return await self._publisher().publication(wallet, data, name)
+
+    async def publish(self, publication: Publication) -> Module:
+        """Upload it. What was uploaded is in the cache, as if fetched."""
+        module = await self._publisher().publish(publication)
+        self._keep(module.id, publication.item.raw)
+        return module
+
+    def _publisher(self) -> Bundler:
+        if self._bundler is None:
+            raise Unsupported("no bundler is named that code goes to", hint="name one (bundler)")
+        return self._bundler
+
+    # And the rest -----------------------------------------------------------------------------
+
+    @property
+    def patients(self) -> list[Patient]:
+        """Gateway and bundler, for the doctor."""
+        found: list[Patient] = [("gateway", self.endpoint, self._look)]
+        if self._bundler:
+            found.append(("bundler", self._bundler.endpoint, self._bundler.look))
+        return found
+
+    async def _look(self) -> str:
+        await self._ask("{ transactions(first: 1) { edges { node { id } } } }", {})
+        return "answers look-ups"
+
+    async def close(self) -> None:
+        await self._client.close()
+        if self._uploads:
+            await self._uploads.close()
+
+
+def is_id(reference: str) -> bool:
+    """Whether this is an id of Arweave: 32 bytes in base64url."""
+    try:
+        return len(unb64url(reference)) == 32
+    except ValueError:
+        return False
+
+
+def _inner(node: Mapping[str, Any] | None, name: str, inner: str) -> object:
+    """A member of a member, None where there is none."""
+    outer = node.get(name) if node else None
+    return outer.get(inner) if isinstance(outer, dict) else None
+
+
+def _given(**values: str) -> dict[str, str]:
+    """Those that are not empty."""
+    return {name: value for name, value in values.items() if value}
+
+
+def _inline(header: Mapping[str, Any]) -> bytes:
+    """The data that a header of format 1 carries."""
+    try:
+        return unb64url(words(header.get("data")))
+    except ValueError:
+        return b""

@@ -1,0 +1,1 @@
+"""HTTP to a remote node: requests, answers, and what is waited for."""

@@ -1,0 +1,1 @@
+"""HyperBEAM nodes (ao.N.1)."""

@@ -1,0 +1,128 @@
+"""The key of a node: asked of it in one place, kept, and compared whenever it is asked again.
+
+A node tells the address of its key at `/~meta@1.0/info/address`, and signs that with the key. Who
+asks first has nothing to compare it with; from then on the book has it, and another one is refused
+until the user takes it. Source: HyperBEAM `dev_meta`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aoshell.errors import AoError
+from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.hyperbeam.signed import examine, why
+from aoshell.nodes.remote.memory import Book
+from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.httpsig import Outcome
+
+PATH = "/~meta@1.0/info/address"
+BUNDLED = {"accept-bundle": "true"}
+KEY = "key"  # the kind of fact in the book
+_TAKE = "if you know why it has changed: .verify --new-key takes the new one"
+
+
+class NodeKey:
+    """The key of one node.
+
+    Args:
+        client: of the node.
+        book: keeps what it signed with.
+    """
+
+    def __init__(self, client: Client, book: Book) -> None:
+        self._client = client
+        self._book = book
+        self._lock = asyncio.Lock()
+        self._address = ""
+        self._signed = False
+
+    @property
+    def signed(self) -> bool:
+        """Whether the address that was told last was signed by its key."""
+        return self._signed
+
+    @property
+    def known(self) -> str:
+        """Its address as far as it is known: from this run, or an earlier one; else ""."""
+        return self._address or self._kept()
+
+    async def address(self, *, signed: bool) -> str:
+        """Its address. It is asked once; who asks meanwhile waits for the same answer.
+
+        Args:
+            signed: take it only if that very key has signed it, and keep it from then on.
+
+        Raises:
+            AoError: stage "info", it tells none; stage "verify", it is not to be believed, or is
+                another than the one that is kept.
+        """
+        async with self._lock:
+            if not self._address or (signed and not self._signed):
+                address, proven = await self._ask(signed)
+                self._compare(address)
+                self._take(address, proven, keep=signed)
+        return self._address
+
+    async def renew(self) -> str:
+        """Take the key that it has now, whichever it was before. Raises AoError as `address()`."""
+        async with self._lock:
+            address, proven = await self._ask(True)
+            self._take(address, proven, keep=True)
+        return address
+
+    def forget(self) -> None:
+        """Have it asked again, and compared with the one that is kept."""
+        self._address, self._signed = "", False
+
+    def _take(self, address: str, proven: bool, *, keep: bool) -> None:
+        self._address, self._signed = address, proven
+        if keep:
+            self._book.put(self._client.endpoint, KEY, "address", address)
+
+    def _kept(self) -> str:
+        return str(self._book.get(self._client.endpoint, KEY, "address") or "")
+
+    def _compare(self, address: str) -> None:
+        kept = self._kept()
+        if kept and kept != address:
+            raise AoError(
+                f"{self._client.endpoint} has another key: it was {kept}, and is {address} now",
+                stage="verify",
+                hint=_TAKE,
+            )
+
+    async def _ask(self, signed: bool) -> tuple[str, bool]:
+        """The address that it tells, and whether the key of that address has signed it."""
+        answer = await self._client.get("info", PATH, headers=BUNDLED)
+        if not answer.ok:
+            what = f"{answer.by} does not say its address: {answer.status} {answer.said()}"
+            raise AoError(what.rstrip(), stage="info", hint=_KIND)
+        checked = examine(answer)
+        if checked.outcome is Outcome.BAD:
+            what = why(checked.failure, withheld=answer.withheld)
+            raise _refused(answer, f"it is refused: {what}")
+        proven = checked.outcome is Outcome.VERIFIED
+        if signed and not proven:
+            raise _refused(answer, "nobody has signed it")
+        said = checked.verified if proven else checked.message
+        address = str(said.get("body", said.get("data", ""))).strip()
+        if proven and checked.committers != (address,):
+            who = " and ".join(checked.committers)
+            raise _refused(answer, f"it is not that of {who}, who has signed it")
+        if not has_id_form(address):
+            what = f"{answer.by} answers {answer.said()!r} for its address"
+            raise AoError(what, stage="info", hint=_KIND)
+        return address, proven
+
+
+_KIND = "is that a HyperBEAM node? --legacy is for MU, SU and CU"
+
+
+def _refused(answer: Answer, what: str) -> AoError:
+    return AoError(
+        f"{answer.by} does not prove its address: {what}",
+        stage="verify",
+        hint=".verify off goes on without; somebody may stand between",
+    )

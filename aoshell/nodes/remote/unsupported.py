@@ -1,0 +1,37 @@
+"""What no node somewhere else can do, and what to do instead."""
+
+from __future__ import annotations
+
+from aoshell.errors import Unsupported
+from aoshell.nodes.base import Module, Stage
+from aoshell.nodes.remote.http.progress import Waiting
+
+
+class Elsewhere:
+    """The part that remote nodes have in common.
+
+    Args:
+        waiting: what their clients tell of.
+    """
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+
+    @property
+    def stage(self) -> Stage | None:
+        return self._waiting.stage
+
+    async def upload(self, data: bytes, name: str = "") -> Module:
+        del data, name
+        raise Unsupported(
+            "code for a remote node is public, so it is never stored in passing",
+            hint=".publish FILE shows size, cost and destination, and asks",
+        )
+
+    async def settled(self, root: str) -> None:
+        del root
+        raise Unsupported("a remote node does not tell when all is settled", hint="see .messages")
+
+    async def cancel(self, process: str, slot: int) -> bool:
+        del process, slot
+        raise Unsupported("a remote node goes on computing", hint=".result shows the outcome")

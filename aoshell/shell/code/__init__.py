@@ -1,0 +1,1 @@
+"""Code from files: bundles, reloading, new processes."""

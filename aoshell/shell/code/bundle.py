@@ -1,0 +1,174 @@
+"""A Lua program as one chunk of Lua.
+
+The chunk is what `.load` evaluates and what a node keeps as a module. Each file keeps its name and
+its line numbers in error messages, because it is compiled on its own from a long string:
+
+    local file, main = load([[…]], "=.load", "t")()
+    file({"x.y", ".x.y"}, [[@x/y.lua]], [[@main.lua]], 1, [[…]])
+    return main({}, [[@main.lua]], false, [[…]])
+
+The first line has bundle.lua. Before its text, `file` has the names of a module, its file, and the
+file and line that require it first; `main` whether files require each other in a circle.
+
+A program of one file has the loader that bundles had before there was bundle.lua: hashes that are
+kept of such programs, those of blueprints, stay what they are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.lua.compiling import syntax_error
+from aoshell.protocol.message import raw, text
+from aoshell.shell.code.program import File, Program, program
+
+# The first line, and that of chunks in older logs: file("x.y", [[@x/y.lua]], [[…]]).
+_HEAD = re.compile(
+    rb"^local (?:file, main = load|function file\(name, chunk, source)", re.MULTILINE
+)
+_CALL = re.compile(
+    rb"""^(?:return\ )?(?:file|main)\((?:nil|"(?P<name>[^"]*)"|\{(?P<names>(?:"[^"]*"(?:,\ )?)*)\}),
+    \ \[(?P<one>=*)\[\n@(?P<file>.*?)\](?P=one)\],
+    (?:\ (?:true|false|\[(?P<by>=*)\[\n@.*?\](?P=by)\],\ \d+),)?
+    \ \[(?P<two>=*)\[\n(?P<source>.*?)\](?P=two)\]\)$""",
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
+_ALONE = b"""local function file(name, chunk, source)
+  local run, problem = load(source, chunk, "t")
+  if not run then error(problem, 0) end
+  if not name then return run() end
+  package.loaded[name] = nil
+  local value = run(name)
+  if value ~= nil then package.loaded[name] = value
+  elseif package.loaded[name] == nil then package.loaded[name] = true end
+end
+"""
+
+_NAME = re.compile(rb'"([^"]*)"')
+_ESCAPE = re.compile(rb"\\(\d{3})")
+_BOUND = re.compile(rb'MyModule = "([\w-]{43})"\n')
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A program and its chunk.
+
+    Attributes:
+        source: the chunk, Lua source.
+        program: the files.
+        files: text of each file by the name that Lua's messages use, in the order of the program.
+    """
+
+    source: bytes
+    program: Program
+    files: dict[str, str]
+
+
+def bundle(path: Path) -> Bundle:
+    """The program whose main file is `path`.
+
+    Raises:
+        AoError: stage "load", when a file cannot be read or there is too much of them.
+    """
+    found = program(path)
+    files = {file.path: text(file.data) for file in found.files}
+    return Bundle(_chunk(found), found, files)
+
+
+def _chunk(found: Program) -> bytes:
+    if len(found.files) == 1 and not found.circular:
+        chunk, source = quote(b"@" + raw(found.main.path)), quote(found.main.source)
+        return b"%sreturn file(nil, %s, %s)\n" % (_ALONE, chunk, source)
+    head = b'local file, main = load(%s, "=.load", "t")()\n' % quote(_loader())
+    return b"".join((head, *(_call(file, found) for file in found.files)))
+
+
+def _call(file: File, whole: Program) -> bytes:
+    names = b"{%s}" % b", ".join(map(literal, file.names))
+    chunk, source = quote(b"@" + raw(file.path)), quote(file.source)
+    if file is whole.main:
+        circular = b"true" if whole.circular else b"false"
+        return b"return main(%s, %s, %s, %s)\n" % (names, chunk, circular, source)
+    by = quote(b"@" + raw(file.by))
+    return b"file(%s, %s, %s, %d, %s)\n" % (names, chunk, by, file.line, source)
+
+
+@cache
+def _loader() -> bytes:
+    """bundle.lua without its comments."""
+    source = Path(__file__).with_name("bundle.lua").read_bytes()
+    return re.sub(rb"^--.*\n|^\n", b"", source, flags=re.MULTILINE)
+
+
+def bound(source: bytes, module: str) -> bytes:
+    """The code by which `.load` evaluates a program that is kept as a module, too."""
+    return b"MyModule = %s\n%s" % (literal(module), source)
+
+
+def unbound(code: bytes) -> tuple[str, bytes] | None:
+    """The module and the program of what `bound` made, None for other code."""
+    found = _BOUND.match(code)
+    return (text(found[1]), code[found.end() :]) if found else None
+
+
+def unbundle(source: bytes) -> list[tuple[list[str], str, bytes]]:
+    """What a chunk that `bundle` made has, in order: the names of a module, its file, its text."""
+    head = _HEAD.search(source)
+    if head is None:
+        return []
+    return [
+        (_names(found), text(found["file"]), found["source"])
+        for found in _CALL.finditer(source, head.end())
+    ]
+
+
+def _names(call: re.Match[bytes]) -> list[str]:
+    if call["name"]:
+        return [text(call["name"])]
+    escaped = _NAME.findall(call["names"] or b"")
+    return [text(_ESCAPE.sub(lambda code: bytes([int(code[1])]), name)) for name in escaped]
+
+
+def refuse_unloadable(bundled: Bundle) -> None:
+    """Raises AoError, stage "load", where no process can load a program; it names file and line.
+
+    A file is no Lua, or files require each other in a circle whatever happens when they run.
+    """
+    for file in bundled.program.files:
+        said = syntax_error(text(file.source))
+        if said:
+            raise AoError(
+                f"{file.path}:{said.partition(':')[2]}",  # it begins with the chunk's name
+                stage="load",
+                hint="a module is Lua source or a WASM file",
+            )
+    if bundled.program.circular:
+        from aoshell.check.checker import circles_of
+
+        sources = {file.path: file.source for file in bundled.program.files}
+        for found in circles_of(sources, bundled.program.modules):
+            said = f"{found.file}:{found.line}: {found.message}"
+            raise AoError(said, stage="load", hint=found.advice)
+
+
+def quote(source: bytes) -> bytes:
+    """Any bytes as a Lua long string, at the first level that they do not close.
+
+    Lua drops a newline right behind the opening bracket, so there is always one. It turns \\r\\n
+    into \\n, which counts as one line either way.
+    """
+    taken = set(re.findall(rb"\](=*)(?=\])", source + b"]"))
+    level = b""
+    while level in taken:
+        level += b"="
+    return b"[%s[\n%s]%s]" % (level, source, level)
+
+
+def literal(string: str) -> bytes:
+    """Text as a short Lua string."""
+    escaped = re.sub(rb"[^ !#-\[\]-~]", lambda byte: b"\\%03d" % byte.group()[0], raw(string))
+    return b'"%s"' % escaped

@@ -1,0 +1,193 @@
+"""Files that are loaded again whenever they are saved, and what that does to the handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from aoshell.errors import AoError
+from aoshell.shell.code.bundle import bundle
+from aoshell.shell.code.program import program
+from aoshell.shell.commands.code import load_bundle
+from aoshell.shell.session import Session
+from aoshell.shell.view.render import failure_text
+
+_EVERY = 0.25  # seconds between two looks
+
+# The handlers as they stand in the list: name, pattern and handle. A function is the place where
+# it was written. Read raw; those of the environment itself begin with "_".
+_HANDLERS = """
+local getinfo = type(debug) == "table" and debug.getinfo
+local function said(value, depth)
+  local kind = type(value)
+  if kind == "function" then
+    local about = getinfo and getinfo(value, "S")
+    if not about or about.what == "C" then return "function" end
+    local first, last = about.linedefined, about.lastlinedefined
+    return string.format("\\1%s:%d:%d\\1", about.short_src, first, last)
+  end
+  if kind ~= "table" or depth == 0 then return kind .. " " .. tostring(value) end
+  local parts = {}
+  for key, inner in next, value do
+    parts[#parts + 1] = tostring(key) .. "=" .. said(inner, depth - 1)
+  end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+local rows, list = {}, type(Handlers) == "table" and rawget(Handlers, "list") or {}
+for i = 1, rawlen(list) do
+  local one = rawget(list, i)
+  local name = type(one) == "table" and rawget(one, "name")
+  if type(name) == "string" and string.sub(name, 1, 1) ~= "_" then
+    rows[#rows + 1] = { name, said(rawget(one, "pattern"), 4), said(rawget(one, "handle"), 4) }
+  end
+end
+return require("json").encode({ rows = rows })"""
+_PLACE = re.compile("\1([^\1]*):(\\d+):(\\d+)\1")
+
+Handlers: TypeAlias = Mapping[str, str]
+"""What each handler is, by name: its text, as far as that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of the handlers: their names.
+
+    Attributes:
+        left: still there, though the files do not name them any more.
+    """
+
+    added: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        marks = (("+", self.added), ("~", self.replaced), ("-", self.removed))
+        said = [f"  {mark} {name}" for mark, names in marks for name in names]
+        said += [
+            f'  ! {name} is still there: Handlers.remove("{name}") removes it' for name in self.left
+        ]
+        return "\n".join(said)
+
+
+def changes(
+    before: Handlers, after: Handlers, old: Mapping[str, str], new: Mapping[str, str]
+) -> Changes:
+    """What a reload did.
+
+    Args:
+        old, new: text of the files by name, before and after.
+    """
+    was, now = "\n".join(old.values()), "\n".join(new.values())
+    kept = [name for name in after if name in before]
+    left = [name for name in kept if _names(was, name) and not _names(now, name)]
+    return Changes(
+        tuple(name for name in after if name not in before),
+        tuple(name for name in kept if name not in left and before[name] != after[name]),
+        tuple(name for name in before if name not in after),
+        tuple(left),
+    )
+
+
+def _names(source: str, name: str) -> bool:
+    return f'"{name}"' in source or f"'{name}'" in source
+
+
+class Reloader:
+    """Loads files into the attached process, whichever that is then; each by itself.
+
+    What was loaded once is followed.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._seen: dict[Path, dict[Path, tuple[int, int]]] = {}
+
+    async def load(self, file: Path) -> str:
+        """Load a file; what came of it, for a person."""
+        # Looked at before they are read: what is saved meanwhile is loaded once more.
+        self._seen[file] = {path: _stamp(path) for path in _parts(file)}
+        session = self._session
+        old = dict(session.sources)
+        before = await self._handlers(old)
+        try:
+            bundled = bundle(file)
+            reply = await load_bundle(session, bundled)
+        except AoError as error:
+            return f"{file.name}: {error}"
+        answer = reply.answer
+        assert answer is not None
+        if not answer.ok:
+            return f"{file.name} failed:\n{failure_text(answer.last, answer.sources)}"
+        head = f"{file.name} loaded, slot {answer.last.slot}, {answer.last.milliseconds:.1f} ms"
+        notes = [f"  {note}" for note in bundled.program.notes]
+        after = await self._handlers(session.sources)
+        if before is None or after is None:
+            return "\n".join([head, *notes])
+        was = {name: text for name, text in old.items() if name in bundled.files}
+        told = str(changes(before, after, was, bundled.files))
+        return "\n".join(
+            [head if told else f"{head}; no handler changed", *notes, *filter(None, [told])]
+        )
+
+    def saved(self) -> list[Path]:
+        """The files that changed, they or what they require, since they were loaded."""
+        return [
+            file
+            for file, stamps in self._seen.items()
+            if any(_stamp(path) != stamp for path, stamp in stamps.items())
+        ]
+
+    async def follow(self, turn: AbstractAsyncContextManager[object]) -> None:
+        """Load what is saved, until cancelled; `turn` is held meanwhile."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            for file in self.saved():
+                async with turn:
+                    told = await self.load(file)
+                self._session.feed.release()
+                self._session.front.feed(told)
+
+    async def _handlers(self, sources: Mapping[str, str]) -> Handlers | None:
+        """The handlers; None where the process cannot be asked."""
+        try:
+            found = await self._session.query(_HANDLERS)
+        except AoError:
+            return None
+        rows = found.get("rows") if isinstance(found, dict) else None
+        return {
+            name: "\0".join(_PLACE.sub(lambda place: _text(place, sources), part) for part in rest)
+            for name, *rest in rows or ()
+        }
+
+
+def _text(place: re.Match[str], sources: Mapping[str, str]) -> str:
+    """The lines of a function, or where they are."""
+    chunk, first, last = place[1], int(place[2]), int(place[3])
+    if chunk not in sources:
+        return place[0]
+    return "\n".join(re.split(r"\r\n|\n\r|\r|\n", sources[chunk])[first - 1 : last])
+
+
+def _parts(file: Path) -> list[Path]:
+    """The file, what it requires, and where what it requires may come to be."""
+    try:
+        found = program(file)
+    except AoError:
+        return [file]
+    return [file.parent / name for name in (*(part.path for part in found.files), *found.absent)]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """When it was saved, and its size; zeros where it is not there."""
+    try:
+        about = path.stat()
+    except OSError:
+        return 0, 0
+    return about.st_mtime_ns, about.st_size

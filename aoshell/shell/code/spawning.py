@@ -1,0 +1,154 @@
+"""A new process: what it is made of, what is said before it is, and what became of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from aoshell.errors import AoError, UsageError
+from aoshell.nodes.base import NodeInfo, ProcessInfo
+from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.message import Tag, tags_of
+from aoshell.shell.feed import short
+from aoshell.shell.session import Session
+from aoshell.shell.view.errors_view import split_error
+from aoshell.shell.view.render import failure_text, size
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a new process is to be.
+
+    Attributes:
+        name: "" for none.
+        module: id, published name, or a file.
+        tags: besides AO's own.
+        sure: nobody needs to be asked.
+    """
+
+    name: str
+    module: str
+    data: bytes = b""
+    tags: tuple[Tag, ...] = ()
+    sure: bool = False
+
+
+async def spawn(session: Session, wanted: Definition) -> ProcessInfo:
+    """Make a process; its name is free. On a remote node this is said first, and asked.
+
+    Raises:
+        AoError: it was not made, or its first message failed.
+    """
+    if session.remote:
+        return await _spawn_there(session, wanted)
+    node = session.node
+    module = await _module(session, wanted.module)
+    item = await session.sign("", _tags(wanted, module), wanted.data)
+    receipt = await node.spawn(item, wanted.name)
+    made = await node.result(receipt.process, receipt.place)
+    if not made.ok:
+        raise AoError(
+            f"{wanted.name or 'a process'} ({receipt.process}) was made, but its first message "
+            f"failed: {split_error(failure_text(made, {}))[1]}",
+            stage="spawn",
+            hint=f"choose another NAME; .delete {receipt.process[:12]} forgets this one",
+        )
+    return await node.find(receipt.process)
+
+
+async def _spawn_there(session: Session, wanted: Definition) -> ProcessInfo:
+    node = session.node
+    module, about = await _module_there(session, wanted.module)
+    tags = (*session.network, *_tags(wanted, module))
+    said = _announcement(await node.info(), wanted.name, f"{module} {about}", tags)
+    session.front.feed(said)
+    if not wanted.sure and session.front.asks:
+        named = f" {wanted.name}" if wanted.name else ""
+        if not await session.front.confirm(f"Make the process{named} there? [y/N] "):
+            raise AoError(
+                "no process was made", stage="spawn", hint=".attach ID opens one that there is"
+            )
+    item = await session.sign("", tags, wanted.data)
+    receipt = await node.spawn(item, wanted.name)
+    # Its first message may be computed much later; the first line waits for that as for any.
+    owner = (await session.wallet()).address
+    now = time.time_ns() // 1_000_000
+    return ProcessInfo(
+        receipt.process, wanted.name, owner, module, 1, 0, False, None, 0, 0, 0, "", now
+    )
+
+
+def _announcement(info: NodeInfo, name: str, module: str, tags: tuple[Tag, ...]) -> str:
+    """What is about to be made public."""
+    given = {tag.name.lower(): tag.value for tag in tags}
+    own = info.details.get("scheduler", info.address)
+    scheduler = given.get("scheduler") or own
+    if not scheduler:
+        raise UsageError(
+            "nothing says who schedules a new process there",
+            hint="--scheduler ADDRESS, SCHEDULER, or scheduler = … in the profile",
+        )
+    return (
+        f"A new process{f' {name}' if name else ''} on {info.endpoint or info.kind}, "
+        f"public and permanent:\n"
+        f"  module     {module}\n"
+        f"  scheduler  {scheduler}"
+    )
+
+
+def _tags(wanted: Definition, module: str) -> tuple[Tag, ...]:
+    own = [("Module", module), *([("Name", wanted.name)] if wanted.name else [])]
+    return (*tags_of(own), *wanted.tags)
+
+
+async def _module(session: Session, reference: str) -> str:
+    """The id of a module on the node that is built in."""
+    file = Path(reference).expanduser()
+    if file.is_file():
+        module = await session.node.upload(_program(session, file), "")
+        session.journal.files[module.id] = file.absolute()
+        return module.id
+    return (await session.node.fetch(reference)).id
+
+
+async def _module_there(session: Session, reference: str) -> tuple[str, str]:
+    """The id of a module on a remote node, and a word on what it is."""
+    if not reference:
+        raise UsageError(
+            "nothing says what a new process there is made of",
+            hint="--module ID, AOS_MODULE, or module = … in the profile",
+        )
+    if Path(reference).expanduser().is_file():
+        raise UsageError(
+            f"{reference} is a file, and a remote node takes code by its id",
+            hint=f".publish {reference} shows what that costs, and gives the id",
+        )
+    try:
+        module = await session.node.fetch(reference)
+    except AoError as error:
+        if not has_id_form(reference) or error.stage == "verify":
+            raise
+        return reference, f"(not looked at: {error.what})"
+    about = ", ".join(filter(None, (module.kind, size(len(module.data)), module.name)))
+    return module.id, f"({about})"
+
+
+def _program(session: Session, path: Path) -> bytes:
+    """A module's bytes: WASM as it is, Lua with what it requires."""
+    from aoshell.shell.code.bundle import bundle, refuse_unloadable
+    from aoshell.shell.code.files import read
+
+    data = read(path)
+    if data.startswith(b"\0asm"):
+        return data
+    program = bundle(path)
+    refuse_unloadable(program)
+    for note in program.program.notes:
+        session.front.feed(note)
+    return program.source
+
+
+def born(info: ProcessInfo) -> str:
+    """What is said of a process that was just made."""
+    return f"New process {info.name or short(info.id)}: {info.id}"

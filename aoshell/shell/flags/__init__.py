@@ -1,0 +1,1 @@
+"""What stands on the command line: flags, and what they may be."""

@@ -1,0 +1,167 @@
+"""The flags. Imported only where there are any: argparse costs ten milliseconds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from aoshell import __version__
+from aoshell.errors import UsageError
+from aoshell.shell.flags.limits import RANGES
+from aoshell.shell.flags.options import Options
+
+_EPILOGUE = """\
+Without a terminal, or with --run or --json, each line waits until all that it caused is done:
+answers go to stdout, everything else to stderr, and the exit code is 1 if any line failed.
+A new NAME makes a process. More of the network: --mu-url, --cu-url, --su-url, --gateway-url URL.
+aoshell attest NODE|FILE says whether a node is what it says it is; attest --help has its flags."""
+
+
+# What says where; each is the flag's name without dashes, or with -url behind it.
+_NETWORK = ("node", "profile", "mu", "cu", "su", "gateway", "scheduler", "authority")
+
+
+class _Script(argparse.Action):
+    """--run and --load, in the order in which they are given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        del parser
+        script: list[tuple[str, str]] = list(namespace.script or ())
+        script.append((str(option_string), str(values)))
+        namespace.script = script
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """The options of a command line. --help and --version print and leave.
+
+    Raises:
+        UsageError: flags that contradict each other. (argparse itself leaves with code 2.)
+    """
+    given = _parser().parse_args(arguments)
+    names, values = given.tag_name or [], given.tag_value or []
+    if len(names) != len(values):
+        raise UsageError(
+            f"{len(names)} --tag-name and {len(values)} --tag-value",
+            hint="they come in pairs: --tag-name N --tag-value V",
+        )
+    reference = given.process or ""
+    _refuse_contradictions(given, reference)
+    if any("\ud800" <= character <= "\udfff" for character in reference):
+        raise UsageError("the name of a process is UTF-8 text, and this one is not")
+    script = given.script or []
+    return Options(
+        reference=reference,
+        script=[f".load {text}" if flag == "--load" else text for flag, text in script],
+        runs=any(flag == "--run" for flag, _ in script),
+        module=given.module or "",
+        data=given.data or "",
+        pairs=list(zip(names, values, strict=True)),
+        cron=given.cron or "",
+        wallet=given.wallet or "",
+        seconds=given.timeout,
+        megabytes=given.memory,
+        network=_network(given),
+        verify=given.verify or "",
+        watch=given.watch or "",
+        list=given.list,
+        json=given.json,
+        no_wait=given.no_wait,
+    )
+
+
+def _refuse_contradictions(given: argparse.Namespace, reference: str) -> None:
+    if given.list and reference:
+        raise UsageError(f"--list takes no name, but got {reference}", hint="aoshell --list")
+    if given.watch is None:
+        return
+    besides = {reference: reference, "--list": given.list, "--json": given.json}
+    besides |= {"--run or --load": given.script}
+    for flag, value in besides.items():
+        if value:
+            raise UsageError(f"--watch only follows, and {flag} does not go with it")
+
+
+def _network(given: argparse.Namespace) -> dict[str, str]:
+    """What was said of the node, by the names that profiles know."""
+    said = {key: value for key in _NETWORK if (value := getattr(given, key)) is not None}
+    return said | ({"legacy": "--legacy"} if given.legacy else {})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "aoshell",
+        usage="aoshell [NAME|ID] [flags]",
+        description="An interactive shell for AO processes, with a node built in.",
+        epilog=_EPILOGUE,
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("process", nargs="?", metavar="NAME|ID", help=argparse.SUPPRESS)
+    _what_to_do(parser.add_argument_group("what to do").add_argument)
+    _new_process(parser.add_argument_group("a new process").add_argument)
+    _which_node(parser.add_argument_group("another node than the built-in one").add_argument)
+    return parser
+
+
+def _what_to_do(flag: Callable[..., object]) -> None:
+    flag("--run", action=_Script, dest="script", metavar="CODE", help="evaluate and leave")
+    flag("--load", action=_Script, dest="script", metavar="FILE", help="as .load, first")
+    flag("--watch", type=_named, metavar="NAME|ID", help="only follow a process; Ctrl-C leaves")
+    flag("--list", action="store_true", help="list the processes and leave")
+    flag("--json", action="store_true", help="one object a line (docs/json.md)")
+    flag("--no-wait", action="store_true", help="wait for a line's own result only")
+    flag("--wallet", metavar="FILE", help="an Arweave key (JWK) instead of the home's own")
+    flag(
+        "--timeout", type=_within("seconds"), metavar="S", help="seconds that a message may compute"
+    )
+    flag("--memory", type=_within("memory"), metavar="MB", help="heap of a process")
+    flag("--help", "-h", action="help", help="show this")
+    flag("--version", action="version", version=f"aoshell {__version__}", help="show it")
+
+
+def _new_process(flag: Callable[..., object]) -> None:
+    flag("--module", metavar="ID|FILE", help="what it is made of")
+    flag("--data", metavar="FILE", help="its data")
+    flag("--tag-name", action="append", metavar="NAME", help="a tag…")
+    flag("--tag-value", action="append", metavar="VALUE", help="…and its value")
+    flag("--cron", metavar="N-UNIT", help="let it tick, e.g. 5-minutes")
+
+
+def _which_node(flag: Callable[..., object]) -> None:
+    flag("--node", type=_named, metavar="URL|PROFILE", help="a HyperBEAM node, or as --profile")
+    flag("--profile", type=_named, metavar="NAME", help="of the config file (docs/remote.md)")
+    flag("--legacy", action="store_true", help="the legacy network: MU, SU and CU")
+    for key in ("mu", "cu", "su", "gateway"):
+        flag(f"--{key}-url", type=_named, dest=key, metavar="URL", help=argparse.SUPPRESS)
+    for key in ("scheduler", "authority"):
+        flag(f"--{key}", type=_named, metavar="ADDRESS", help=f"{key} of a new process there")
+    levels = ("off", "on", "attested")
+    flag("--verify", choices=levels, help="refuse answers that the (attested) node does not sign")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=100)
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def _within(name: str) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            return RANGES[name].number(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(f"{error.what}: {error.hint}") from None
+
+    return number

@@ -1,0 +1,1 @@
+"""What the shell shows: text, tables, trees, JSON, and the streams it goes to."""

@@ -1,0 +1,119 @@
+"""Where an error of Lua is: the source line with its number, and a caret under the place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from aoshell.lua import compiling
+
+TYPED = '[string "aos"]'
+"""The name under which a process compiles what was typed."""
+
+_PLACE = re.compile(
+    r'(?P<chunk>\[string "[^"\n]*"\]|[^\s:\[\]"\'][^:\n\[\]"]*):(?P<line>\d{1,9}): '
+    r"(?=(?P<what>[^\n]*))"
+)
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
+_HEADING = re.compile(r"(?:^|\n)error:\n")  # what an environment sets above the reason
+_NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
+_VARIABLE = re.compile(
+    r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)|^bad argument #\d+ to '([^']+)'"
+)
+_RAISING = frozenset({"error", "assert"})
+_WIDEST = 160
+
+
+def plain(said: str) -> str:
+    """Text without its colours."""
+    return _SGR.sub("", said)
+
+
+def split_error(error: str) -> tuple[str, str]:
+    """What was printed before a message failed, and Lua's message itself, both without colours."""
+    *before, reason = _HEADING.split(plain(error))
+    return "\n".join(before).strip("\n"), reason.strip("\n")
+
+
+def view(error: str, sources: Mapping[str, str]) -> str:
+    """The lines to show below an error message, "" where no source is known for it.
+
+    Args:
+        error: the message of Lua, perhaps with a traceback.
+        sources: text by chunk name: `TYPED`, and files by the path that messages use.
+    """
+    error = plain(error)
+    for place in _PLACE.finditer(error):
+        source = _source(place["chunk"], sources)
+        if source is None:
+            continue
+        lines = re.split(r"\r\n|\n\r|\r|\n", source)
+        number, what = int(place["line"]), error[place.start("what") :]
+        if not 1 <= number <= len(lines):
+            continue
+        if what.split("\n", 1)[0].endswith("near <eof>"):
+            number = max(n for n, line in enumerate(lines, 1) if line.strip() or n == 1)
+        line = lines[number - 1]
+        column = _column(what, lines, number)
+        return "" if column is None else _drawn(number, line, column)
+    return ""
+
+
+def _source(chunk: str, sources: Mapping[str, str]) -> str | None:
+    if chunk in sources:
+        return sources[chunk]
+    # Lua shortens long names from the left: "...sub/folder/file.lua".
+    tail = chunk.removeprefix("...")
+    if tail == chunk:
+        return None
+    return next((text for name, text in sources.items() if name.endswith(tail)), None)
+
+
+def _column(what: str, lines: list[str], number: int) -> int | None:
+    """Index into the line, -1 where the place in it is not known.
+
+    None where the message names something that is not in it.
+    """
+    line, message = lines[number - 1], what.split("\n", 1)[0]
+    if message.endswith("near <eof>"):
+        return len(line.rstrip())
+    if near := _NEAR.search(message) or _NEAR.search(what):
+        return _stop(lines, number, near["token"])
+    if variable := _VARIABLE.search(message):
+        name = variable[1] or variable[2]
+        found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line)
+        return found.start() if found else None
+    names = [token for token in compiling.tokens(line) if token.kind == "name"]
+    raising = [token.start for token in names if token.text in _RAISING]
+    said = set(re.findall(r"\w+", message))
+    places = raising or [token.start for token in names if token.text in said]
+    return places[0] if len(places) == 1 else -1
+
+
+def _stop(lines: list[str], number: int, token: str) -> int:
+    """Where the parser stopped: the first place of the token from which on the text is wrong."""
+    line, before = lines[number - 1], "\n".join(lines[: number - 1])
+    token = token.split("\n", 1)[0]
+    places = [match.start() for match in re.finditer(re.escape(token), line)]
+    for start in places:
+        head = f"{before}\n{line[: start + len(token)]}" if before else line[: start + len(token)]
+        error = compiling.syntax_error(head)
+        if error and not error.endswith("near <eof>"):
+            return start
+    return places[-1] if places else len(line) - len(line.lstrip())
+
+
+def _drawn(number: int, line: str, column: int) -> str:
+    """The line, and a caret where the column is known."""
+    start = max(0, column - _WIDEST // 2) if len(line) > _WIDEST else 0
+    shown = line[start : start + _WIDEST]
+    if column < 0:
+        return f"  {number} │ {_even(shown)}"
+    gutter, blank = f"  {number} │ ", " " * len(f"  {number} ") + "│ "
+    width = len(_even(shown[: column - start]))
+    return f"{gutter}{_even(shown)}\n{blank}{' ' * width}^"
+
+
+def _even(text: str) -> str:
+    """Text of which each character takes one column: a tab and whatever is not printable."""
+    return "".join(c if c.isprintable() else "  " if c == "\t" else "?" for c in text)
