@@ -16,7 +16,8 @@ from typing import Any
 
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.home.folders import Settings
-from aoshell.nodes.base import Limits, Node, ProcessInfo
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.protocol.message import Result, raw, tags_of
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.session import Patience, Session

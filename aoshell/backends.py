@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from aoshell.home.endpoints import Endpoints
     from aoshell.home.folders import Settings
-    from aoshell.nodes.base import Limits, Module, Node, ProcessInfo
+    from aoshell.nodes.base import Node
     from aoshell.nodes.remote.arweave.gateway import Gateway
     from aoshell.nodes.remote.http.progress import Waiting
     from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
     from aoshell.nodes.remote.legacy.node import LegacyNode
+    from aoshell.nodes.values import Limits, Module, ProcessInfo
     from aoshell.protocol.wallet import Wallet
     from aoshell.sandbox.supervisor import Supervisor
     from aoshell.shell.start import Key, Start
@@ -144,7 +145,7 @@ class RemoteBackend:
         import asyncio
         from pathlib import Path
 
-        from aoshell.home.folders import load_wallet
+        from aoshell.home.wallets import load_wallet
         from aoshell.protocol.url import unprotected
         from aoshell.shell.prompt.waiting import report
 
@@ -187,7 +188,7 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
 
         node = HyperBeamNode(endpoints.node, book, gateway, key, waiting)
     if verify:
-        from aoshell.nodes.base import Verify
+        from aoshell.nodes.values import Verify
         from aoshell.shell.attestation.pins import Pins
 
         node.verify = Verify(verify)

@@ -91,7 +91,7 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
 
 
 def _told(said: str) -> int:
-    from aoshell.shell.view.render import writer
+    from aoshell.shell.view.streams import writer
 
     writer(sys.stdout, needed=True)(said)
     return 0
@@ -145,7 +145,7 @@ def _backend(options: Options, settings: Settings) -> Backend:
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     """The prompt is on the screen first, and keys count from then on; the rest comes behind it."""
     from aoshell.shell.prompt.terminal import Terminal
-    from aoshell.shell.view.render import prompt_text
+    from aoshell.shell.view.text import prompt_text
 
     known = backend.last_prompt(settings, options.reference or "default")
     prompt = prompt_text(known or FIRST_PROMPT, colour=_colour(sys.stdout.isatty()))
@@ -198,7 +198,8 @@ def _watch(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _renderer(options: Options) -> Renderer:
-    from aoshell.shell.view.render import Renderer, writer
+    from aoshell.shell.view.render import Renderer
+    from aoshell.shell.view.streams import writer
 
     colour = _colour(sys.stdout.isatty() and sys.stderr.isatty())
     out, err = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
@@ -217,7 +218,7 @@ def _colour(terminal: bool) -> bool:
 def _start_of(options: Options) -> Start:
     from dataclasses import replace
 
-    from aoshell.nodes.base import Limits
+    from aoshell.nodes.values import Limits
     from aoshell.protocol.message import tags_of
     from aoshell.shell.start import DEFAULT_NAME, Start
 
@@ -256,7 +257,8 @@ def _parsed(arguments: list[str]) -> Options:
 
 
 def _failed(error: AoError) -> int:
-    from aoshell.shell.view.render import clean, writer
+    from aoshell.shell.view.streams import writer
+    from aoshell.shell.view.text import clean
 
     writer(sys.stderr, needed=False)(clean(str(error), colour=False) + "\n")
     return MISUSED if isinstance(error, UsageError) else FAILED

@@ -15,7 +15,7 @@ from attacks import files, guests, kills, peers
 from attacks.attack import Attack
 from attacks.place import Place
 
-from aoshell.home.folders import ensure_wallet
+from aoshell.home.wallets import ensure_wallet
 
 ATTACKS: list[Attack] = [*peers.ATTACKS, *files.ATTACKS, *guests.ATTACKS, *kills.ATTACKS]
 SHORT = (  # of each kind the one that took most where it was not bounded

@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers.pool import MAX_LIVE
+from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Result, tags_of
 from aoshell.protocol.wallet import Wallet

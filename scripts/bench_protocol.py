@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.base import envelope
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import envelope
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of

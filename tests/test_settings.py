@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from aoshell.errors import AoError
-from aoshell.home.folders import Settings, ensure_wallet, load_wallet
+from aoshell.home.folders import Settings
+from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.protocol.wallet import Wallet
 
 # None of these may touch the user's own folders.

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Event, Node
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import Event
 from aoshell.protocol.message import Message, Result
-from aoshell.shell.view.render import failure_text
+from aoshell.shell.view.errors_view import failure_text
 
 _PACE = 0.03  # seconds between two changes of the screen
 _TURN = 0.008  # seconds of events until the keyboard gets its turn

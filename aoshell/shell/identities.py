@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
-from aoshell.home.folders import ensure_wallet, load_wallet
+from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.protocol.wallet import Wallet
 
 OWN = "me"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aoshell.nodes.base import Entry, Module, ProcessInfo
+from aoshell.nodes.values import Entry, Module, ProcessInfo
 
 
 @dataclass(frozen=True, slots=True)

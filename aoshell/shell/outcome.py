@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Receipt
+from aoshell.nodes.values import Receipt
 from aoshell.protocol.message import Result
 
 # How aos announces, in colours, a message that no handler took: what it does with an Eval that is

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
-from aoshell.nodes.base import Node, ProcessInfo, Receipt, Signed, envelope
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.feed import Feed, Line, short

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
-from aoshell.home.folders import Settings, ensure_wallet, load_wallet
-from aoshell.nodes.base import Limits, Node, NotFound, ProcessInfo
+from aoshell.home.folders import Settings
+from aoshell.home.wallets import ensure_wallet, load_wallet
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import Limits, NotFound, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet

@@ -73,7 +73,7 @@ class Keys:
         found = pattern.search(self._line)
         if not found:
             return b""
-        from aoshell.shell.view.render import width_of
+        from aoshell.shell.view.text import width_of
 
         self._line = self._line[: found.start()]
         return b"\b \b" * width_of(text(found[0]))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Entry
+from aoshell.nodes.values import Entry
 from aoshell.protocol.message import Message, text
 from aoshell.shell.journal import Past
 from aoshell.testing.answers import ENVELOPE

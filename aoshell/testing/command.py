@@ -15,7 +15,8 @@ from pathlib import Path
 
 from aoshell import interrupts
 from aoshell.errors import UsageError
-from aoshell.shell.view.render import clean, writer
+from aoshell.shell.view.streams import writer
+from aoshell.shell.view.text import clean
 from aoshell.testing.running import SECONDS, Failure, Outcome, Runner, find
 
 FAILED, MISUSED = 1, 2

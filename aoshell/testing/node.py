@@ -11,9 +11,9 @@ from typing import Any
 
 from aoshell.blueprints import SHIPPED, path_of
 from aoshell.errors import AoError
-from aoshell.nodes.base import Entry, Undelivered, envelope
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.values import Entry, Undelivered, envelope
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
 from aoshell.shell.code.bundle import bound

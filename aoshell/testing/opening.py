@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.values import Limits
 from aoshell.sandbox.supervisor import Supervisor
 from aoshell.testing import node as awaited
 from aoshell.testing import sync

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from aoshell.nodes.base import Entry
+from aoshell.nodes.values import Entry
 from aoshell.protocol.message import Message, Outgoing, Result, text
 from aoshell.shell.journal import Deed, Past, Recorded
 from aoshell.shell.view.errors_view import plain, split_error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Limits
+from aoshell.nodes.values import Limits
 from aoshell.shell.code.bundle import Bundle
 from aoshell.shell.view.errors_view import view
 from aoshell.testing.calls import Calls

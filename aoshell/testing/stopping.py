@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aoshell.nodes.base import Node, Receipt
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import Receipt
 
 
 @asynccontextmanager

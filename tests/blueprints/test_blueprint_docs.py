@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aoshell.blueprints import SHIPPED, Facts
 from aoshell.shell.code.bundle import bundle
-from aoshell.shell.view.render import size
+from aoshell.shell.view.text import size
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "blueprints.md"
 EXAMPLE = re.compile(

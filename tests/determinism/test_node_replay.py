@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from replay_programs import ENDLESS, OUT_OF_MEMORY, chunks
 
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers import live, pool
+from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet

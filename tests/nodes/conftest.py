@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from local_home import Local, opened
 
-from aoshell.nodes.base import Limits
+from aoshell.nodes.values import Limits
 from aoshell.protocol.wallet import Wallet
 
 Open = Callable[..., AbstractAsyncContextManager[Local]]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.base import Entry, Event, Limits, Receipt
 from aoshell.nodes.local.events import Subscription
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.values import Entry, Event, Limits, Receipt
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet

@@ -12,9 +12,9 @@ import pytest
 from local_home import NOBODY, in_loop, plain, tags, until
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local import verify
 from aoshell.nodes.local.workers import live, pool
+from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
 
 KINDS = {

@@ -9,8 +9,8 @@ import pytest
 from local_home import Local, in_loop
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Module
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.values import Module
 from aoshell.protocol.wallet import Wallet
 
 FAR, NOWHERE = "F" * 43, "N" * 43

@@ -11,8 +11,8 @@ import pytest
 from local_home import in_loop, opened
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.history import transfer
+from aoshell.nodes.values import Limits
 from aoshell.sandbox import environment
 
 SHORT = Limits(seconds=0.2, memory=64 << 20)

@@ -13,7 +13,7 @@ import time
 import pytest
 from local_home import in_loop
 
-from aoshell.nodes.base import Limits
+from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
 from aoshell.sandbox import stillness
 

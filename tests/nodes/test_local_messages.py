@@ -9,7 +9,7 @@ import pytest
 from local_home import NOBODY, in_loop, next_event, plain, tags
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Limits
+from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Tag
 

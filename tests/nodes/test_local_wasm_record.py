@@ -5,7 +5,7 @@ from __future__ import annotations
 import wasmtime
 from local_home import Local, in_loop
 
-from aoshell.nodes.base import Limits
+from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Result
 
 MODULE = """(module (memory (export "memory") 1)

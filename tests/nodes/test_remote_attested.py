@@ -10,11 +10,11 @@ import pytest
 from test_remote_vectors import Replay, replay, replied
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Pin, Verify
 from aoshell.nodes.remote.http.answer import Answer
 from aoshell.nodes.remote.hyperbeam import signed as room
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.trust import Trust
+from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol import httpsig
 from aoshell.protocol.wallet import Wallet
 

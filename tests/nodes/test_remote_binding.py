@@ -26,11 +26,11 @@ from test_remote_key import VERIFYING, scheduled, send, verifying
 from test_remote_vectors import Replay, replied
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Pin, Verify
 from aoshell.nodes.remote.http.answer import Answer
 from aoshell.nodes.remote.hyperbeam import binding
 from aoshell.nodes.remote.hyperbeam.binding import MESSAGE, PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.trust import Trust
+from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol import httpsig, wire
 from aoshell.protocol.commitment import EDGE, RSA, signature_base, write_commitments
 from aoshell.protocol.message import Message

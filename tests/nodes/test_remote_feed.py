@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Entry, Event
 from aoshell.nodes.remote import feed as feeds
 from aoshell.nodes.remote.feed import Feed, Step
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
+from aoshell.nodes.values import Entry, Event
 from aoshell.protocol.message import Assignment, Message
 
 NODE, PROCESS = "https://node.example", "p" * 43

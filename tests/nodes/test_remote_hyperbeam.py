@@ -13,10 +13,10 @@ import pytest
 from hyper_server import HTML, HyperServer, serving
 
 from aoshell.errors import AoError, Unsupported
-from aoshell.nodes.base import Event, HttpMessage, NotFound, Verify
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import Event, HttpMessage, NotFound, Verify
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet

@@ -11,8 +11,8 @@ from hyper_server import HyperServer, Reply, Request, serving
 from test_remote_hyperbeam import EVAL, Home, home, in_loop, node_wallet, server, spawn, up
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Pin, Receipt, Verify
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+from aoshell.nodes.values import Pin, Receipt, Verify
 from aoshell.protocol import httpsig
 from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Wallet

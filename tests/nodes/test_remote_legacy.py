@@ -15,7 +15,6 @@ import pytest
 from legacy_server import START, Network, Reply, printed, served, told
 
 from aoshell.errors import AoError, Unsupported, UsageError
-from aoshell.nodes.base import Event, NotFound, Receipt, Verify
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http import client as http
 from aoshell.nodes.remote.http import doctor
@@ -25,6 +24,7 @@ from aoshell.nodes.remote.legacy import node, units
 from aoshell.nodes.remote.legacy.node import LegacyNode, LegacyUrls
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
+from aoshell.nodes.values import Event, NotFound, Receipt, Verify
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag, tags_of
 from aoshell.protocol.wallet import Wallet

@@ -19,10 +19,10 @@ from test_remote_hyperbeam import EVAL, LUA_MODULE, WASM_MODULE, node_wallet, se
 from aoshell.backends import remote_node
 from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
-from aoshell.nodes.base import Verify
 from aoshell.nodes.remote.http import client
 from aoshell.nodes.remote.hyperbeam import sending
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+from aoshell.nodes.values import Verify
 from aoshell.protocol import httpsig
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet

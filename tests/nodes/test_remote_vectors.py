@@ -14,13 +14,13 @@ import pytest
 from hyper_server import HyperServer, Reply, Request, serving
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import HttpMessage, Verify
 from aoshell.nodes.remote.http.answer import Answer
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, Asked
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.hyperbeam.trust import Trust
 from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import HttpMessage, Verify
 from aoshell.protocol import httpsig
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet

@@ -18,12 +18,12 @@ import pytest
 from npm_packages import installed
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import NotFound, Receipt
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.legacy.node import LegacyNode, LegacyUrls
 from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import NotFound, Receipt
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 

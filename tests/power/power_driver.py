@@ -17,7 +17,7 @@ from typing import Any
 
 import aoshell.api
 from aoshell.api import AoSession
-from aoshell.home.folders import load_wallet
+from aoshell.home.wallets import load_wallet
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.wallet import Wallet

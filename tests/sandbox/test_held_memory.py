@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from sandbox_worker import group_of
 
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Result, tags_of
 from aoshell.protocol.wallet import Wallet

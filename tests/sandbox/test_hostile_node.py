@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers import jobs
+from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag
 from aoshell.protocol.wallet import Wallet

@@ -18,7 +18,7 @@ from hashlib import sha256
 from aoshell.attest.evidence import Evidence
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
-from aoshell.nodes.base import (
+from aoshell.nodes.values import (
     Entry,
     Event,
     Limits,

@@ -12,7 +12,7 @@ from shell_fake import ADDRESS, FakeBackend, FakeNode
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
-from aoshell.nodes.base import (
+from aoshell.nodes.values import (
     Finding,
     Module,
     NodeInfo,
@@ -119,7 +119,7 @@ class RemoteBackend(FakeBackend):
         super().__init__(FakeRemote("default"))
 
     def prepared(self, start: Start, settings: Settings) -> Start:
-        from aoshell.home.folders import load_wallet
+        from aoshell.home.wallets import load_wallet
 
         self.node.own(load_wallet(settings.wallet).address)
         return start

@@ -15,7 +15,8 @@ from aoshell.shell.code.spawning import Definition
 from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
 from aoshell.shell.session import Patience, Recorder, Session
-from aoshell.shell.view.render import Renderer, outcome_value
+from aoshell.shell.view.render import Renderer
+from aoshell.shell.view.values import outcome_value
 
 
 class Front:

@@ -13,7 +13,7 @@ from prompt_toolkit.output import DummyOutput
 from shell_fake import FakeNode
 
 from aoshell.home.folders import Settings
-from aoshell.nodes.base import Limits
+from aoshell.nodes.values import Limits
 from aoshell.shell.prompt.app import Prompt
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.session import Patience

@@ -27,10 +27,10 @@ from aoshell import backends
 from aoshell.attest.collateral.kds import Reply as KdsReply
 from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
-from aoshell.nodes.base import Pin, Verify
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation import judging as attesting
@@ -88,7 +88,7 @@ class NoGateway:
     patients: tuple[Any, ...] = ()
 
     async def find(self, name: str, *_: str) -> str:
-        from aoshell.nodes.base import NotFound
+        from aoshell.nodes.values import NotFound
 
         raise NotFound(f"no process {name}", stage="find")
 

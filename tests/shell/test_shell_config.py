@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError
 from aoshell.home.configfile import line_of
 from aoshell.home.endpoints import resolve
-from aoshell.nodes.base import NodeInfo
+from aoshell.nodes.values import NodeInfo
 from aoshell.shell.prompt.config import Preferences, load
 from aoshell.shell.prompt.pastes import FOLDED, Pastes
 from aoshell.shell.prompt.themes import COLOURS, THEMES, style
 from aoshell.shell.prompt.toolbar import Facts, cut, line
-from aoshell.shell.view.render import width_of
+from aoshell.shell.view.text import width_of
 
 
 def written(folder: Path, content: str) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Entry, Event
+from aoshell.nodes.values import Entry, Event
 from aoshell.protocol.message import Assignment, Message, Result, tags_of
 from aoshell.shell.feed import Feed, Where
 

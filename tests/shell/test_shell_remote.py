@@ -22,7 +22,7 @@ from aoshell import backends, cli
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
-from aoshell.nodes.base import Finding, Limits, Stage, Verify
+from aoshell.nodes.values import Finding, Limits, Stage, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell import batch

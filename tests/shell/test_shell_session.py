@@ -13,13 +13,15 @@ from shell_fake import ADDRESS, FakeNode
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
-from aoshell.nodes.base import Event, Limits, Node
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import Event, Limits
 from aoshell.protocol.message import Result, Tag
 from aoshell.shell.batch import run_batch
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Key, Start, close_session, open_session
-from aoshell.shell.view.render import Renderer, outcome_value
+from aoshell.shell.view.render import Renderer
+from aoshell.shell.view.values import outcome_value
 
 
 class Screen:

@@ -13,7 +13,8 @@ from aoshell.lua import compiling
 from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
 from aoshell.shell.view.errors_view import TYPED, split_error, view
-from aoshell.shell.view.render import cell, clean, prompt_text, size, table_lines
+from aoshell.shell.view.tables import table_lines
+from aoshell.shell.view.text import cell, clean, prompt_text, size
 
 COMPLETE = [
     "1+1",

@@ -12,7 +12,7 @@ import pytest
 from shell_typing import Typing, Use
 
 from aoshell.errors import UsageError
-from aoshell.nodes.base import Stage
+from aoshell.nodes.values import Stage
 from aoshell.shell import batch
 from aoshell.shell.commands.workbench import span, told
 from aoshell.shell.prompt import waiting

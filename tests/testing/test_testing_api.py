@@ -10,7 +10,7 @@ import pytest
 
 from aoshell import api
 from aoshell.errors import AoError
-from aoshell.nodes.base import Limits
+from aoshell.nodes.values import Limits
 from aoshell.testing import EvalFailed
 
 

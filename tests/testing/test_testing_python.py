@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Limits
+from aoshell.nodes.values import Limits
 from aoshell.testing import EvalFailed, Identity, Mail, Node, open_node
 from aoshell.testing.clock import STOPS, milliseconds, stops
 from aoshell.testing.sources import code

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aoshell.nodes.base import Entry, Limits
+from aoshell.nodes.values import Entry, Limits
 from aoshell.protocol.message import Result
 from aoshell.testing import Identity, Node, open_node
 from aoshell.testing.clock import BEGIN

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, tags_of
 from aoshell.protocol.wallet import Wallet

@@ -17,8 +17,8 @@ import pytest
 from wasm_device import answering, wat
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Result, tags_of
 from aoshell.protocol.wallet import Wallet

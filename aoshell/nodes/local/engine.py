@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Event, Limits
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.fetching import Fetch, Fetching
@@ -51,6 +50,7 @@ from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.pool import Computer
 from aoshell.nodes.local.workers.turns import Turns
+from aoshell.nodes.values import Event, Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.sandbox.supervisor import Supervisor
 

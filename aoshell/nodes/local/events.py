@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aoshell.nodes.base import Event
+from aoshell.nodes.values import Event
 
 
 class Subscription:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Module
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log import form
@@ -21,6 +20,7 @@ from aoshell.nodes.local.log.rows import FETCHING, Kept
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.values import Module
 from aoshell.protocol.encoding import has_id_form
 
 Fetch = Callable[[str], Awaitable[Module]]

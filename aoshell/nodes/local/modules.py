@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Module
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.values import Module
 from aoshell.protocol.encoding import b64url
 from aoshell.sandbox import environment
 

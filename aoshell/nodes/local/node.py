@@ -10,18 +10,6 @@ from typing import TYPE_CHECKING
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, Unsupported, UsageError
-from aoshell.nodes.base import (
-    Entry,
-    Limits,
-    Module,
-    NodeInfo,
-    ProcessInfo,
-    Receipt,
-    Signed,
-    Stage,
-    Undelivered,
-    envelope,
-)
 from aoshell.nodes.local import verify
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
@@ -36,6 +24,18 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.nodes.local.workers.jobs import message_frame, out_of_memory, out_of_time
+from aoshell.nodes.values import (
+    Entry,
+    Limits,
+    Module,
+    NodeInfo,
+    ProcessInfo,
+    Receipt,
+    Signed,
+    Stage,
+    Undelivered,
+    envelope,
+)
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import ProcessInfo
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.values import ProcessInfo
 
 
 def process_info(

@@ -13,7 +13,6 @@ from typing import Protocol
 
 from aoshell.bounded import jsontext
 from aoshell.errors import UsageError
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.log.form import ANCHOR, ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
 from aoshell.nodes.local.log.rows import (
     FETCHING,
@@ -27,6 +26,7 @@ from aoshell.nodes.local.log.rows import (
 )
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Hop, ProcessInfo, Undelivered
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.history.longwork import Progress, in_thread
 from aoshell.nodes.local.log import form
@@ -21,6 +20,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.replay import Replay
 from aoshell.nodes.local.workers.jobs import message_frame
+from aoshell.nodes.values import Hop, ProcessInfo, Undelivered
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Entry, Event
 from aoshell.nodes.remote.http.progress import silently
 from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import Entry, Event
 
 SHORTEST, LONGEST = 1.0, 15.0  # seconds between two looks
 SLOWER = 1.5

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import ProcessInfo
 from aoshell.nodes.remote.results import words
+from aoshell.nodes.values import ProcessInfo
 
 _TABLE = """CREATE TABLE IF NOT EXISTS facts (
   endpoint TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,

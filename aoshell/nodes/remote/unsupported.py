@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from aoshell.errors import Unsupported
-from aoshell.nodes.base import Module, Stage
 from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.values import Module, Stage
 
 
 class Elsewhere:

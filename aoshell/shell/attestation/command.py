@@ -25,7 +25,8 @@ from aoshell.shell.attestation.files import collateral, content
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import Pins
 from aoshell.shell.attestation.view import open_to_others, view
-from aoshell.shell.view.render import clean, writer
+from aoshell.shell.view.streams import writer
+from aoshell.shell.view.text import clean
 
 CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 MISUSED = 2

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from aoshell import durable
 from aoshell.bounded import files, jsontext
 from aoshell.errors import AoError
-from aoshell.nodes.base import Pin
+from aoshell.nodes.values import Pin
 
 if TYPE_CHECKING:
     from aoshell.attest.policy import Image

@@ -9,7 +9,8 @@ from aoshell.attest.checks.frame import Result, Status
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
-from aoshell.shell.view.render import cell, table_lines
+from aoshell.shell.view.tables import table_lines
+from aoshell.shell.view.text import cell
 
 PASSED = Status.PASS
 _UNREACHED = "not reached"

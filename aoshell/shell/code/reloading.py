@@ -15,7 +15,7 @@ from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.program import program
 from aoshell.shell.commands.code import load_bundle
 from aoshell.shell.session import Session
-from aoshell.shell.view.render import failure_text
+from aoshell.shell.view.errors_view import failure_text
 
 _EVERY = 0.25  # seconds between two looks
 

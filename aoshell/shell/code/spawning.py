@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import NodeInfo, ProcessInfo
+from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.shell.feed import short
 from aoshell.shell.session import Session
-from aoshell.shell.view.errors_view import split_error
-from aoshell.shell.view.render import failure_text, size
+from aoshell.shell.view.errors_view import failure_text, split_error
+from aoshell.shell.view.text import size
 
 
 @dataclass(frozen=True, slots=True)

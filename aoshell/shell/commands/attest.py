@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Pin, RemoteVerbs
+from aoshell.nodes.base import RemoteVerbs
+from aoshell.nodes.values import Pin
 from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted, clock, hold
 from aoshell.shell.commands import command, usage

@@ -13,7 +13,7 @@ from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.outcome import Reply, Table
 from aoshell.shell.session import Session
-from aoshell.shell.view.render import size
+from aoshell.shell.view.text import size
 
 _VERSION = """
 local known, environment = pcall(require, ".environment")

@@ -11,7 +11,7 @@ from aoshell.check.checker import check_bundle
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
 from aoshell.lua.compiling import syntax_error
-from aoshell.nodes.base import ProcessInfo
+from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.code.files import path_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Module
+from aoshell.nodes.values import Module
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import Bundle, bound, bundle, refuse_unloadable
 from aoshell.shell.code.files import path_of, read
@@ -15,7 +15,7 @@ from aoshell.shell.commands.processes import done
 from aoshell.shell.commands.remote import remote
 from aoshell.shell.outcome import Answer, Reply
 from aoshell.shell.session import Session
-from aoshell.shell.view.render import size
+from aoshell.shell.view.text import size
 
 
 @command("load", "FILE", file=True)

@@ -10,7 +10,7 @@ from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
 from aoshell.shell.trees import DEEPEST, drawn, look, value
-from aoshell.shell.view.render import clean
+from aoshell.shell.view.text import clean
 
 _DEPTH = 2
 _WANTED = re.compile(r"(?P<value>.*?)(?:\s+depth\s+(?P<depth>\d+))?", re.DOTALL)

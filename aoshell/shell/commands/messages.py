@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import Entry, ProcessInfo, Receipt, Undelivered
+from aoshell.nodes.values import Entry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.code.bundle import literal
 from aoshell.shell.commands import command, usage
@@ -14,7 +14,7 @@ from aoshell.shell.feed import short
 from aoshell.shell.outcome import Answer, Reply, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import plain, split_error
-from aoshell.shell.view.render import size
+from aoshell.shell.view.text import size
 
 _SHOWN = 10
 _LAST = 20

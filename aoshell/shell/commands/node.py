@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from aoshell.errors import UsageError
-from aoshell.nodes.base import Limits, Verify
+from aoshell.nodes.values import Limits, Verify
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.commands.remote import remote

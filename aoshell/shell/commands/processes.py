@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from aoshell.errors import AoError, Unsupported, UsageError
-from aoshell.nodes.base import LocalVerbs, NotFound
+from aoshell.nodes.base import LocalVerbs
+from aoshell.nodes.values import NotFound
 from aoshell.shell.code.files import read, write_new
 from aoshell.shell.code.spawning import Definition
 from aoshell.shell.code.spawning import spawn as make
@@ -16,7 +17,9 @@ from aoshell.shell.feed import short
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
-from aoshell.shell.view.render import process_table, process_value, remote_table, size
+from aoshell.shell.view.tables import process_table, remote_table
+from aoshell.shell.view.text import size
+from aoshell.shell.view.values import process_value
 
 _LARGEST = 1 << 30  # bytes of an exported process
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 
 from aoshell.errors import AoError, Unsupported
-from aoshell.nodes.base import Entry, Module, ProcessInfo
+from aoshell.nodes.values import Entry, Module, ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.files import path_of, write_new
 from aoshell.shell.commands import command, usage

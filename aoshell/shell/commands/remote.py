@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Protocol, cast
 
 from aoshell.errors import Unsupported, UsageError
-from aoshell.nodes.base import RemoteVerbs, Verify
+from aoshell.nodes.base import RemoteVerbs
+from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.pins import use_pin
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aoshell.errors import UsageError
-from aoshell.nodes.base import Entry, Hop
+from aoshell.nodes.values import Entry, Hop
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.messages import message_value
@@ -14,7 +14,7 @@ from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import plain, split_error
-from aoshell.shell.view.render import size
+from aoshell.shell.view.text import size
 
 _WIDTH = 60
 

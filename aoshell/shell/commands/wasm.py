@@ -11,7 +11,7 @@ from aoshell.shell.code.files import read
 from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
-from aoshell.shell.view.render import size
+from aoshell.shell.view.text import size
 
 if TYPE_CHECKING:
     from aoshell.sandbox.wasm.binary import Description

@@ -15,7 +15,7 @@ from aoshell.shell.commands.workbench import bench
 from aoshell.shell.outcome import Reply, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
-from aoshell.shell.view.render import table_lines
+from aoshell.shell.view.tables import table_lines
 
 ASKED = "Asked-Why"  # see aos/why.lua
 

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from aoshell.errors import UsageError
-from aoshell.nodes.base import ProcessInfo, Workbench, envelope
+from aoshell.nodes.base import Workbench
+from aoshell.nodes.values import ProcessInfo, envelope
 from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage
@@ -16,7 +17,7 @@ from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import Answer, Reply, Table
 from aoshell.shell.session import EVAL, Session
 from aoshell.shell.view.errors_view import TYPED
-from aoshell.shell.view.render import process_value
+from aoshell.shell.view.values import process_value
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")

@@ -34,7 +34,9 @@ from aoshell.shell.prompt.keys import bindings
 from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.prompt.screen import Screen
 from aoshell.shell.session import Session
-from aoshell.shell.view.render import Renderer, Write, cell, clean, not_run, prompt_text, width_of
+from aoshell.shell.view.render import Renderer, not_run
+from aoshell.shell.view.streams import Write
+from aoshell.shell.view.text import cell, clean, prompt_text, width_of
 
 if TYPE_CHECKING:
     from aoshell.shell.prompt.helpers import Helpers

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from aoshell.nodes.base import NodeInfo
+from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
 from aoshell.shell.feed import short
 from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Answer, Outcome, Reply
 from aoshell.shell.prompt.names import Names
 from aoshell.shell.prompt.structure import LOOKED_AT, context
-from aoshell.shell.view.render import cell, clean, width_of
+from aoshell.shell.view.text import cell, clean, width_of
 
 _INBOX = re.compile(r"\[Inbox:(\d+)\]")
 _DOT = " · "

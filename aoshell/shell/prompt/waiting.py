@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from aoshell.nodes.base import Node, Stage
+from aoshell.nodes.base import Node
+from aoshell.nodes.values import Stage
 
 EVERY = 0.1  # seconds between two looks
 SHOWN_AFTER = 0.3  # seconds that a person waits before there is something to see

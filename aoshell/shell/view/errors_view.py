@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from aoshell.lua import compiling
+from aoshell.protocol.message import Result
 
 TYPED = '[string "aos"]'
 """The name under which a process compiles what was typed."""
@@ -117,3 +118,14 @@ def _drawn(number: int, line: str, column: int) -> str:
 def _even(text: str) -> str:
     """Text of which each character takes one column: a tab and whatever is not printable."""
     return "".join(c if c.isprintable() else "  " if c == "\t" else "?" for c in text)
+
+
+def failure_text(result: Result, sources: Mapping[str, str]) -> str:
+    """Why a message failed, with the source line where it is known."""
+    said = result.error.strip("\n") or {
+        "time": "the message took longer than its limit (.limits)",
+        "memory": "the process ran out of memory (.limits)",
+        "crash": "the worker died",
+    }.get(result.outcome, "the message failed")
+    seen = view(result.error, sources)
+    return f"{said}\n{seen}" if seen else said

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from aoshell.nodes.base import Stage
+from aoshell.nodes.values import Stage
 
 Progress = Callable[[int], None]
 """Told how many messages are done; raises where nobody waits any more."""

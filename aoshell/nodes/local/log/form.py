@@ -12,8 +12,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from aoshell.nodes.base import Entry
 from aoshell.nodes.local.log.rows import Computed, Logged
+from aoshell.nodes.values import Entry
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
 from aoshell.sandbox.frames import Unbelievable, is_count, is_text, pack
 

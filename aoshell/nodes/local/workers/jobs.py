@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.log.form import TAGS, Wire
 from aoshell.nodes.local.log.rows import Logged
+from aoshell.nodes.values import Limits
 
 MAX_DEATHS = 3  # times a worker may die under one message
 

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from aoshell.nodes.base import Limits
 from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
 from aoshell.nodes.local.log.form import Wire, check_result, load
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
@@ -35,6 +34,7 @@ from aoshell.nodes.local.workers.jobs import (
     message_frame,
     out_of_memory,
 )
+from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame, Unbelievable
 from aoshell.sandbox.supervisor import Supervisor, Worker
 

@@ -6,10 +6,10 @@ import asyncio
 from typing import Protocol
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Limits, Module
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.workers.code import Code, MachineCode
+from aoshell.nodes.values import Limits, Module
 
 
 class Computer(Protocol):

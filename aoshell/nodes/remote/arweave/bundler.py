@@ -7,10 +7,10 @@ network, ao's development tools (tags of a module), the bundlers' `POST /tx`.
 from __future__ import annotations
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Module, Publication, envelope
 from aoshell.nodes.remote.http.answer import Answer, in_a_line
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.pages import is_number
+from aoshell.nodes.values import Module, Publication, envelope
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet

@@ -15,7 +15,6 @@ from typing import Any
 
 from aoshell.bounded import files
 from aoshell.errors import AoError, Unsupported
-from aoshell.nodes.base import Module, NotFound, Publication
 from aoshell.nodes.remote.arweave import verified
 from aoshell.nodes.remote.arweave.bundler import Bundler, kind_of
 from aoshell.nodes.remote.arweave.transactions import NotVerified
@@ -23,6 +22,7 @@ from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.doctor import Patient
 from aoshell.nodes.remote.http.pages import is_number
 from aoshell.nodes.remote.results import words
+from aoshell.nodes.values import Module, NotFound, Publication
 from aoshell.protocol.encoding import brief, unb64url
 from aoshell.protocol.wallet import Wallet
 

@@ -9,9 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Finding
 from aoshell.nodes.remote.http.answer import Answer
 from aoshell.nodes.remote.http.progress import impatiently
+from aoshell.nodes.values import Finding
 
 SKEW = 300.0  # seconds that two clocks may be apart
 

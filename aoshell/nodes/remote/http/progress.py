@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
-from aoshell.nodes.base import Stage
+from aoshell.nodes.values import Stage
 
 _silent = ContextVar("silent", default=False)
 _once = ContextVar("once", default=False)

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from aoshell.errors import AoError, Unsupported
-from aoshell.nodes.base import (
+from aoshell.nodes.remote.http import doctor
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.progress import Waiting, silently
+from aoshell.nodes.remote.hyperbeam import evidence, signing
+from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED
+from aoshell.nodes.remote.hyperbeam.results import to_result
+from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
+from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
+from aoshell.nodes.remote.memory import Book, process_info
+from aoshell.nodes.remote.unsupported import Elsewhere
+from aoshell.nodes.values import (
     Finding,
     Module,
     NodeInfo,
@@ -28,17 +39,6 @@ from aoshell.nodes.base import (
     Verify,
     envelope,
 )
-from aoshell.nodes.remote.http import doctor
-from aoshell.nodes.remote.http.client import Client
-from aoshell.nodes.remote.http.progress import Waiting, silently
-from aoshell.nodes.remote.hyperbeam import evidence, signing
-from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
-from aoshell.nodes.remote.hyperbeam.key import BUNDLED
-from aoshell.nodes.remote.hyperbeam.results import to_result
-from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
-from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
-from aoshell.nodes.remote.memory import Book, process_info
-from aoshell.nodes.remote.unsupported import Elsewhere
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result, Tag

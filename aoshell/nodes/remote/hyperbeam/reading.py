@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Entry, Event
 from aoshell.nodes.remote import schedules
 from aoshell.nodes.remote.feed import Feed, Step
 from aoshell.nodes.remote.http.answer import Answer
@@ -20,6 +19,7 @@ from aoshell.nodes.remote.hyperbeam.key import BUNDLED, NodeKey
 from aoshell.nodes.remote.hyperbeam.results import FORMS, to_result
 from aoshell.nodes.remote.hyperbeam.trust import JSON, Trust
 from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import Entry, Event
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take

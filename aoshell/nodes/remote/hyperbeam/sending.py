@@ -8,7 +8,6 @@ from contextlib import suppress
 from enum import Enum, auto
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Signed
 from aoshell.nodes.remote.http.answer import Answer
 from aoshell.nodes.remote.http.client import REFUSED, Client, Lost
 from aoshell.nodes.remote.http.pages import is_number
@@ -17,6 +16,7 @@ from aoshell.nodes.remote.hyperbeam.binding import MESSAGE, PROCESS, Asked, Cont
 from aoshell.nodes.remote.hyperbeam.reading import COMPUTE, Reading
 from aoshell.nodes.remote.hyperbeam.signing import TAKES_ITEMS
 from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import Signed
 from aoshell.protocol.ans104 import DataItem
 
 YOUNG = 30.0  # seconds in which a new process may not know its own first message yet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aoshell.nodes.base import HttpMessage, Signed, envelope
+from aoshell.nodes.values import HttpMessage, Signed, envelope
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Tag, text

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Pin, Verify
 from aoshell.nodes.remote.http.answer import WITHHELD, Answer, in_a_line
 from aoshell.nodes.remote.hyperbeam.binding import ANY, Asked, Contradiction, Seen, named, strength
 from aoshell.nodes.remote.hyperbeam.signed import examine, why
+from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol import httpsig
 from aoshell.protocol.httpsig import Checked, Outcome
 from aoshell.protocol.structured import Value

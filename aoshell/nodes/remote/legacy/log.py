@@ -19,11 +19,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import Entry
 from aoshell.nodes.remote.feed import Step
 from aoshell.nodes.remote.http.pages import turns
 from aoshell.nodes.remote.legacy.units import Computer, Edge, NotListed, Scheduler, cursor, place
 from aoshell.nodes.remote.results import from_json
+from aoshell.nodes.values import Entry
 from aoshell.protocol.message import Assignment, Message, Tag
 
 PAGE = 50  # slots that a feed asks for at once…

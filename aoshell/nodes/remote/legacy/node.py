@@ -15,19 +15,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aoshell.errors import AoError, Unsupported, UsageError
-from aoshell.nodes.base import (
-    Entry,
-    Finding,
-    Module,
-    NodeInfo,
-    Pin,
-    ProcessInfo,
-    Publication,
-    Receipt,
-    Signed,
-    Verify,
-    envelope,
-)
 from aoshell.nodes.remote.arweave.gateway import Gateway, is_id
 from aoshell.nodes.remote.feed import Feed, Subscription
 from aoshell.nodes.remote.http import doctor
@@ -42,6 +29,19 @@ from aoshell.nodes.remote.legacy.units import PAGE, Computer, NotListed, Schedul
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.remote.unsupported import Elsewhere
+from aoshell.nodes.values import (
+    Entry,
+    Finding,
+    Module,
+    NodeInfo,
+    Pin,
+    ProcessInfo,
+    Publication,
+    Receipt,
+    Signed,
+    Verify,
+    envelope,
+)
 from aoshell.protocol.ans104 import DataItem, check_relayed
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import Message, Result, Tag

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.base import NotFound, ProcessInfo
 from aoshell.nodes.remote.arweave.gateway import Gateway, is_id
 from aoshell.nodes.remote.legacy.units import NotListed, Scheduler, place
 from aoshell.nodes.remote.memory import Book, process_info
 from aoshell.nodes.remote.results import words
+from aoshell.nodes.values import NotFound, ProcessInfo
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Wallet

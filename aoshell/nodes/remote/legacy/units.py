@@ -20,13 +20,13 @@ from urllib.parse import urlencode
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
-from aoshell.nodes.base import NotFound
 from aoshell.nodes.remote import schedules
 from aoshell.nodes.remote.http.answer import Answer
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.pages import turns
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.results import from_json, words
+from aoshell.nodes.values import NotFound
 from aoshell.protocol.message import Message, Result
 
 PAGE = 100  # of the log

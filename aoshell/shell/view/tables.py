@@ -1,0 +1,71 @@
+"""Tables, in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aoshell.nodes.values import ProcessInfo
+from aoshell.shell.outcome import Table
+from aoshell.shell.view.text import cell, moment, size, width_of
+
+_GAP = 2  # columns between two cells of a table
+
+
+def table_lines(table: Table, columns: int = 0) -> list[str]:
+    """A table as aligned text, its header first.
+
+    Args:
+        columns: of the screen; what does not fit is cut from the widest columns. 0 cuts nothing.
+    """
+    rows = [table.columns, *(tuple(cell(value) for value in row) for row in table.rows)]
+    widths = [max(width_of(row[i]) for row in rows) for i in range(len(table.columns))]
+    excess = sum(widths) + _GAP * (len(widths) - 1) - columns if columns else 0
+    for _ in range(max(0, excess)):
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
+    right = [name in table.right for name in table.columns]
+    return [_aligned(row, widths, right) for row in rows]
+
+
+def process_table(processes: Iterable[ProcessInfo]) -> Table:
+    """`.ps` and `--list`."""
+    columns = ("NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING")
+    rows = tuple(
+        (
+            info.name or "-",
+            info.id,
+            str(info.slots),
+            str(info.slots - 1 - (info.checkpoint if info.checkpoint is not None else -1)),
+            "live" if info.live else "idle" if info.computed == info.slots else "behind",
+            size(info.memory),
+            size(info.disk),
+            str(info.waiting or "-"),
+        )
+        for info in processes
+    )
+    return Table(columns, rows, frozenset({"SLOTS", "TAIL", "MEMORY", "DISK", "WAITING"}))
+
+
+def remote_table(processes: Iterable[ProcessInfo]) -> Table:
+    """`.ps` and `--list` of a node somewhere else, which tells less."""
+    rows = tuple(
+        (info.name or "-", info.id, info.module or "-", moment(info.created)) for info in processes
+    )
+    return Table(("NAME", "ID", "MODULE", "MADE"), rows)
+
+
+def _aligned(row: tuple[str, ...], widths: list[int], right: list[bool]) -> str:
+    cells = []
+    for value, width, to_right in zip(row, widths, right, strict=True):
+        shown = _cut(value, width)
+        fill = " " * (width - width_of(shown))
+        cells.append(fill + shown if to_right else shown + fill)
+    return (" " * _GAP).join(cells).rstrip()
+
+
+def _cut(value: str, width: int) -> str:
+    if width_of(value) <= width:
+        return value
+    while width_of(value) >= max(width, 1):
+        value = value[:-1]
+    return value + "…"

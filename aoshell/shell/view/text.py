@@ -1,0 +1,76 @@
+"""Text of others, made fit for a terminal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from contextlib import suppress
+
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
+_RESET = "\x1b[0m"
+# Controls (C0, DEL, C1), bytes that are no UTF-8, and marks that turn the direction of text or
+# break lines unseen (Unicode UAX #9; U+2028, U+2029).
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+_LONGEST_PROMPT = 200
+
+
+def clean(untrusted: str, *, colour: bool) -> str:
+    """Text that a terminal may see: SGR colours (or none), \\n and \\t; the rest is escaped."""
+    parts = _SGR.split(untrusted)
+    safe = [_UNSAFE.sub(_escaped, part) for part in parts]
+    if not colour or len(parts) == 1:
+        return "".join(safe)
+    codes = _SGR.findall(untrusted)
+    mixed = "".join(part + code for part, code in zip(safe, [*codes, ""], strict=True))
+    # A colour that nobody ends would run into the prompt.
+    return mixed if codes[-1] in (_RESET, "\x1b[m") else mixed + _RESET
+
+
+def prompt_text(untrusted: str, *, colour: bool) -> str:
+    """A process's prompt as one line of bounded length."""
+    line = clean(untrusted, colour=colour).replace("\n", " ").replace("\t", " ")
+    return line if len(line) <= _LONGEST_PROMPT else "aos> "
+
+
+def cell(untrusted: str) -> str:
+    """Text on one line, without colours."""
+    return clean(untrusted, colour=False).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def width_of(line: str) -> int:
+    """Columns that a terminal gives a line."""
+    if line.isascii():
+        return len(line)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in line)
+    return len(line) + wide - sum(unicodedata.combining(c) != 0 for c in line)
+
+
+def moment(milliseconds: int) -> str:
+    """A point in time in the user's zone, "-" where it is not known."""
+    if milliseconds <= 0:
+        return "-"
+    import time
+
+    with suppress(ValueError, OverflowError, OSError):
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(milliseconds / 1000))
+    return "-"
+
+
+def size(count: int) -> str:
+    """A number of bytes for a person, "-" for none."""
+    if not count:
+        return "-"
+    value, units = float(count), iter(("B", "kB", "MB", "GB"))
+    unit = next(units)
+    while value >= 1024 and unit != "GB":
+        value, unit = value / 1024, next(units)
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,73 @@
+"""Outcomes and processes as values of JSON."""
+
+from __future__ import annotations
+
+from aoshell.nodes.values import ProcessInfo
+from aoshell.protocol.message import Outgoing, Result, text
+from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome, Reply
+from aoshell.shell.view.errors_view import split_error
+
+UNEVALUATED = (
+    "this process did not evaluate the line: its Owner is not who made it any more, or its Eval"
+    " handler did not take it"
+)
+
+
+def process_value(info: ProcessInfo) -> dict[str, object]:
+    """One process for `--json`."""
+    from dataclasses import asdict
+
+    return asdict(info)
+
+
+def outcome_value(outcome: Outcome) -> dict[str, object]:
+    """An outcome for `--json`, as docs/json.md says."""
+    match outcome:
+        case Answer():
+            return _answer_value(outcome)
+        case Reply(answer=Answer() as answer):
+            return _answer_value(answer) | {"ok": outcome.ok, "value": outcome.value}
+        case Reply():
+            return {"ok": outcome.ok, "value": outcome.value}
+        case Failure(error):
+            return {"ok": False, "error": error.what, "stage": error.stage, "hint": error.hint}
+        case Interrupted(receipt):
+            slot = receipt.slot if receipt else None
+            return {"ok": False, "slot": slot, "error": "interrupted", "stage": "wait", "hint": ""}
+
+
+def _answer_value(answer: Answer) -> dict[str, object]:
+    results = (answer.own, answer.later) if answer.later else (answer.own,)
+    return {
+        "ok": answer.ok,
+        "outcome": _outcome_word(answer),
+        "process": answer.own.process,
+        "slot": answer.own.slot if answer.receipt and answer.own.slot >= 0 else None,
+        "resumed": answer.later.slot if answer.later else None,
+        "output": "\n".join(said for result in results if (said := _said(result))),
+        "error": split_error(answer.last.error)[1] if answer.evaluated else UNEVALUATED,
+        "messages": [_message_value(message) for r in results for message in r.messages],
+        "ms": round(sum(result.milliseconds for result in results), 3),
+        "gas": sum(result.gas for result in results),
+    }
+
+
+def _outcome_word(answer: Answer) -> str:
+    if not answer.evaluated:
+        return "unevaluated"
+    return "waiting" if answer.waiting else answer.last.outcome
+
+
+def _said(result: Result) -> str:
+    """All that a message printed; of one that failed it stands above the reason."""
+    return result.output or split_error(result.error)[0]
+
+
+def _message_value(message: Outgoing) -> dict[str, object]:
+    return {
+        "target": message.target,
+        "spawn": message.spawn,
+        "tags": [[tag.name, tag.value] for tag in message.tags],
+        "data": text(message.data),
+        "anchor": message.anchor,
+    }
