@@ -19,6 +19,7 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.protocol.message import Result, raw, tags_of
+from aoshell.shell.lines import run_line
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
@@ -130,7 +131,7 @@ class AoSession:
         Cancelled, it stops what is still computed for it (on the built-in node).
         """
         async with self._stopped_with_us():
-            outcome = await self.session.run(line)
+            outcome = await run_line(self.session, line)
             await self.session.settle()
         return outcome
 

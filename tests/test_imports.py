@@ -140,5 +140,64 @@ def test_the_rules_see_what_breaks_them(module: str, source: str, rule: str) -> 
     assert any(rule in text for text in broken) if rule else not any(broken), broken
 
 
+def rooms_below(package: str, arrows: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The files and folders right below a package, each with those that it imports from."""
+    below: dict[str, set[str]] = {}
+    for importer, imported in arrows.items():
+        if not importer.startswith(f"{package}."):
+            continue
+        here = child_of(package, importer)
+        there = {child_of(package, one) for one in imported if one.startswith(f"{package}.")}
+        below.setdefault(here, set()).update(there - {here})
+    return below
+
+
+def child_of(package: str, module: str) -> str:
+    return module.removeprefix(f"{package}.").split(".")[0]
+
+
+def circle_in(arrows: dict[str, set[str]]) -> list[str]:
+    """What is left when all that import from nothing that is left are taken away."""
+    left = dict(arrows)
+    while free := [name for name, imported in left.items() if not imported & left.keys()]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def all_arrows() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for path in files():
+        is_package = path.name == "__init__.py"
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        module = ".".join(parts[:-1] if is_package else parts)
+        source = path.read_text(encoding="utf-8")
+        found[module] = {imported for _, imported in imports(source, module, is_package)}
+    return found
+
+
+def test_no_room_has_a_circle_in_it() -> None:
+    """Imports for types and those within functions count, too."""
+    arrows = all_arrows()
+    packages = {module.rpartition(".")[0] for module in arrows} - {""}
+    circles = {
+        package: circle
+        for package in sorted(packages)
+        if (circle := circle_in(rooms_below(package, arrows)))
+    }
+    assert not circles
+
+
+def test_a_circle_is_seen() -> None:
+    arrows = {
+        "p.a.x": {"p.b"},
+        "p.b": {"p.c.y"},
+        "p.c.y": {"p.a.z"},
+        "p.a.z": {"p.d"},
+        "p.d": set(),
+    }
+    assert circle_in(rooms_below("p", arrows)) == ["a", "b", "c"]
+
+
 def test_the_files_are_found() -> None:
     assert PACKAGE / "protocol" / "message.py" in files()

@@ -14,6 +14,7 @@ from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import Definition
 from aoshell.shell.code.spawning import spawn as make
+from aoshell.shell.lines import run_line
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
 from aoshell.shell.session import Patience, Session
 
@@ -53,7 +54,7 @@ class Typed:
         self.session, self.front, self.node = session, front, node
 
     async def __call__(self, line: str) -> Outcome:
-        outcome = await self.session.run(line)
+        outcome = await run_line(self.session, line)
         self.session.feed.release()
         await self.session.settle()
         return outcome

@@ -15,6 +15,7 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
 from aoshell.scarcity import defect
+from aoshell.shell.lines import run_line
 from aoshell.shell.multiline import Assembler
 from aoshell.shell.outcome import Failure, Reply
 from aoshell.shell.session import Patience, Session
@@ -135,7 +136,7 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
     """Run chunks until they end or one says `.exit`. The exit code: 1 if any failed."""
     code = 0
     async for line in lines:
-        outcome = await session.run(line)
+        outcome = await run_line(session, line)
         renderer.outcome(line, outcome)
         session.feed.release()
         code = code if outcome.ok else 1

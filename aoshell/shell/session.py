@@ -24,8 +24,7 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.shell.feed import Feed, Line, short
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
-from aoshell.shell.multiline import is_command
-from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome
+from aoshell.shell.outcome import Answer, Interrupted
 from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
@@ -138,27 +137,6 @@ class Session:
     def identity(self) -> str:
         """Who signs the lines, "" where it is the wallet that the shell was started with."""
         return "" if self.identities.current == OWN else self.identities.current
-
-    async def run(self, line: str) -> Outcome:
-        """What a complete line comes to. Cancelling gives the wait up, never what was sent."""
-        async with self.turn:
-            self.sent, self.sending = None, ""
-            outcome: Outcome
-            try:
-                if is_command(line):
-                    from aoshell.shell.commands import run
-
-                    outcome = await run(self, line)
-                else:
-                    outcome = await self.evaluate(line)
-            except AoError as error:
-                outcome = Failure(error)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                outcome = Failure(_internal(error))
-            self.sending = ""
-            return outcome
 
     @property
     def remote(self) -> bool:
@@ -406,11 +384,3 @@ class Session:
     def _keep_prompt(self, result: Result) -> None:
         if result.prompt and result.process == self.feed.attached:
             self.feed.prompt = result.prompt
-
-
-def _internal(error: Exception) -> AoError:
-    return AoError(
-        f"a defect of the shell itself: {type(error).__name__}: {error}",
-        stage="shell",
-        hint="nothing was lost; please report this line",
-    )

@@ -6,13 +6,11 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aoshell.errors import UsageError
 from aoshell.nodes.local import cron
-
-if TYPE_CHECKING:
-    from aoshell.testing.node import Node
+from aoshell.nodes.local.node import LocalNode
 
 Span = str | int | float | timedelta
 """A time span: text ("1h", "90 minutes", "1d 12h"), seconds, or a timedelta."""
@@ -44,10 +42,21 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)[\s-]*([a-z]+)[\s,]*")
 _LONGEST = 100 * _UNITS["y"]
 
 
+class Timed(Protocol):
+    """A test's node, of which the clock needs this."""
+
+    @property
+    def local(self) -> LocalNode:
+        """The node itself."""
+
+    async def idle(self) -> None:
+        """Wait until nothing is left to compute."""
+
+
 class Clock:
     """The time on a test's node. It begins at `BEGIN`, and stands but for `advance`."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Timed) -> None:
         self._node = node
 
     async def now(self) -> int:

@@ -37,6 +37,7 @@ from aoshell.shell.attestation import judging as attesting
 from aoshell.shell.attestation.judging import Wishes, judge
 from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted
 from aoshell.shell.commands.attest import conduct
+from aoshell.shell.lines import run_line
 from aoshell.shell.outcome import Reply as Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Start, close_session, open_session
@@ -111,7 +112,7 @@ class There:
 
     async def pass_(self) -> Outcome:
         await self.attest()
-        replied(await self.session.run(".trust mine"))
+        replied(await run_line(self.session, ".trust mine"))
         found = await self.attest()
         assert found.ok, found.text
         return found
@@ -183,7 +184,7 @@ def test_from_unknown_software_to_attested(there: Any) -> None:
     async def body(at: There) -> None:
         session = at.session
         assert session.attestation == ""
-        missing = failed(await session.run(".verify attested"))
+        missing = failed(await run_line(session, ".verify attested"))
         assert "is not attested" in missing.what and ".attest" in missing.hint
         found = await at.attest()
         assert not found.ok and "(SOFTWARE_UNKNOWN)" in found.text
@@ -191,7 +192,7 @@ def test_from_unknown_software_to_attested(there: Any) -> None:
             found.text.splitlines()[-1] == "→ once you know what that is: .trust NAME, then .attest"
         )
         assert session.attestation == "" and at.node.pin is None
-        said = printed(await session.run(".trust my build"))
+        said = printed(await run_line(session, ".trust my build"))
         measured = at.server.guest.sample.report[144:192].hex()
         assert said.startswith(f"my build is trusted: {measured}")
         found = await at.attest()
@@ -203,16 +204,16 @@ def test_from_unknown_software_to_attested(there: Any) -> None:
         assert at.node.pin.address == at.server.guest.wallet.address
         assert at.node.pin.until == pytest.approx(time.time() + LIFETIME, abs=60)
         assert "any other key than the attested one" in printed(
-            await session.run(".verify attested")
+            await run_line(session, ".verify attested")
         )
-        assert "refused (.verify attested)" in printed(await session.run(".node"))
+        assert "refused (.verify attested)" in printed(await run_line(session, ".node"))
 
     there(body)
 
 
 def test_the_command_itself_trusts_amd_only(there: Any) -> None:
     async def body(at: There) -> None:
-        found = replied(await at.session.run(".attest --offline"))
+        found = replied(await run_line(at.session, ".attest --offline"))
         assert not found.ok and "VCEK_UNAVAILABLE" in found.text
         assert at.session.attestation == ""
 
@@ -222,12 +223,12 @@ def test_the_command_itself_trusts_amd_only(there: Any) -> None:
 def test_a_failed_attestation_ends_the_one_before(there: Any, stranger: Wallet) -> None:
     async def body(at: There) -> None:
         await at.pass_()
-        replied(await at.session.run(".verify attested"))
+        replied(await run_line(at.session, ".verify attested"))
         at.server.guest = at.server.guest.but(signer=stranger)
         found = await at.attest()
         assert not found.ok and "(ADDRESS_MISMATCH)" in found.text
         assert at.session.attestation == "FAIL" and at.node.pin is None
-        assert "is not attested" in failed(await at.session.run(".verify attested")).what
+        assert "is not attested" in failed(await run_line(at.session, ".verify attested")).what
         with pytest.raises(Exception, match="is not attested, so nothing of it is taken"):
             await at.node.slots("A" * 43)
 
@@ -270,7 +271,7 @@ def test_new_software_is_loud(there: Any, milan: Line) -> None:
         assert not found.ok and "(SOFTWARE_UNTRUSTED)" in found.text
         assert found.note.startswith("CHANGED SINCE IT WAS ATTESTED LAST: the measurement was")
         assert at.session.attestation == "FAIL" and at.node.pin is None
-        replied(await at.session.run(".trust the next"))
+        replied(await run_line(at.session, ".trust the next"))
         found = await at.attest()
         assert found.ok and "the next" in found.text and found.note
 
@@ -293,8 +294,8 @@ def test_files_and_other_nodes(there: Any, tmp_path: Path, stranger: Wallet, mil
             assert found.ok and found.value["origin"] == url  # type: ignore[index]
         assert (at.node.pin, session.attestation) == (pin, said)
         for words in ("a b", "--save", "--online", "'"):
-            assert ".help attest" in failed(await session.run(f".attest {words}")).hint
-        assert "cannot be read" in failed(await session.run(".attest missing")).what
+            assert ".help attest" in failed(await run_line(session, f".attest {words}")).hint
+        assert "cannot be read" in failed(await run_line(session, ".attest missing")).what
 
     there(body)
 
@@ -306,7 +307,7 @@ def test_no_evidence(there: Any) -> None:
 
     async def body(at: There) -> None:
         at.server.guest = Bare(at.server.guest.wallet, at.server.guest.line)
-        error = failed(await at.session.run(".attest"))
+        error = failed(await run_line(at.session, ".attest"))
         assert "offers no evidence (~snp@1.0): 404 Not Found" in error.what
         assert ".nodes --tee" in error.hint
 
@@ -319,27 +320,27 @@ def test_no_evidence(there: Any) -> None:
 def test_trust(there: Any, home: Settings) -> None:
     async def body(at: There) -> None:
         session = at.session
-        assert printed(await session.run(".trust")) == "no software is trusted yet\n"
-        assert "no node was attested yet" in failed(await session.run(".trust mine")).what
+        assert printed(await run_line(session, ".trust")) == "no software is trusted yet\n"
+        assert "no node was attested yet" in failed(await run_line(session, ".trust mine")).what
         await at.attest()
-        replied(await session.run('.trust a "quoted" \\ name'))
-        replied(await session.run(f".trust another {'ab' * 48}"))
-        replied(await session.run(f".trust another {'cd' * 48}"))
+        replied(await run_line(session, '.trust a "quoted" \\ name'))
+        replied(await run_line(session, f".trust another {'ab' * 48}"))
+        replied(await run_line(session, f".trust another {'cd' * 48}"))
         (first, second) = Trusted(home).images()
         assert first.name == 'a "quoted" \\ name' and second.measurement == b"\xcd" * 48
-        listed = printed(await session.run(".trust"))
+        listed = printed(await run_line(session, ".trust"))
         assert "another" in listed and "cd" * 48 in listed
         home.config.mkdir()
         named = f'[[trusted]]\nname = "written"\nmeasurement = "{"00" * 48}"\n'
         attesting.policy_file(home).write_text(named)
-        assert "has a written already" in failed(await session.run(".trust written")).what
+        assert "has a written already" in failed(await run_line(session, ".trust written")).what
         assert {one.name for one in attesting.policy_of(home, "").trusted} == {
             "written",
             first.name,
             "another",
         }
         Trusted(home).path.write_text("?")
-        assert failed(await session.run(".trust")).stage == "policy"
+        assert failed(await run_line(session, ".trust")).stage == "policy"
 
     there(body)
 
@@ -348,7 +349,7 @@ def test_what_is_not_certain_gets_no_name(there: Any, stranger: Wallet) -> None:
     async def body(at: There) -> None:
         at.server.guest = at.server.guest.but(signer=stranger)
         await at.attest()
-        error = failed(await at.session.run(".trust mine"))
+        error = failed(await run_line(at.session, ".trust mine"))
         assert "is not certain: ADDRESS_MISMATCH" in error.what
 
     there(body)
@@ -361,15 +362,16 @@ def test_nodes(there: Any) -> None:
     async def body(at: There) -> None:
         nowhere = "http://127.0.0.1:1"
         with SimulatedNode(at.server.wallet, at.server.guest.line).served() as url:
-            found = replied(await at.session.run(f".nodes --tee {url} {nowhere} {at.server.url}"))
+            line = f".nodes --tee {url} {nowhere} {at.server.url}"
+            found = replied(await run_line(at.session, line))
         rows: Any = found.value
         assert [row["offered"] for row in rows] == [True, False, True]
         assert "version 2, product not told, measurement" in rows[0]["what"]
         assert "does not take connections" in rows[1]["what"]
         assert ".attest URL" in found.note
         for words in ("", "--tee", "x", "--tee '"):
-            assert ".help nodes" in failed(await at.session.run(f".nodes {words}")).hint
-        assert "no URL" in failed(await at.session.run(".nodes --tee file")).what
+            assert ".help nodes" in failed(await run_line(at.session, f".nodes {words}")).hint
+        assert "no URL" in failed(await run_line(at.session, ".nodes --tee file")).what
 
     there(body)
 
@@ -379,7 +381,7 @@ def test_the_built_in_node_checks_files(node: FakeNode, home: Settings, server: 
     file.write_bytes(server.guest.sample.report)
 
     async def body(session: Session, _: Screen) -> None:
-        found = replied(await session.run(f".attest {file} --offline"))
+        found = replied(await run_line(session, f".attest {file} --offline"))
         assert not found.ok and "VCEK_UNAVAILABLE" in found.text
 
     use(node, home, body)
@@ -393,20 +395,21 @@ def test_attested_results(there: Any, stranger: Wallet) -> None:
         session, server = at.session, at.server
         await at.attach()
         await at.pass_()
-        replied(await session.run(".verify attested"))
-        assert printed(await session.run("1+1")) == "2\n"
+        replied(await run_line(session, ".verify attested"))
+        assert printed(await run_line(session, "1+1")) == "2\n"
         await at.told("compute: signed by the attested key; nothing in it names the request")
-        assert "attested (bound to requests by nothing)" in printed(await session.run(".node"))
+        shown = printed(await run_line(session, ".node"))
+        assert "attested (bound to requests by nothing)" in shown
         # Another key, and none.
         assert "schedule: signed" not in str(at.screen.said)
         server.signer = stranger
-        error = failed(await session.run("1+1"))
+        error = failed(await run_line(session, "1+1"))
         assert error.stage == "verify" and "not by the attested key" in error.what
         server.signer, server.sign_all = None, False
-        error = failed(await session.run("1+1"))
+        error = failed(await run_line(session, "1+1"))
         assert "does not sign this answer" in error.what
-        replied(await session.run(".verify off"))
-        assert printed(await session.run("1+1")) == "2\n"
+        replied(await run_line(session, ".verify off"))
+        assert printed(await run_line(session, "1+1")) == "2\n"
 
     there(body)
 
@@ -415,16 +418,16 @@ def test_only_covered_bytes_are_shown(there: Any) -> None:
     async def body(at: There) -> None:
         await at.attach()
         await at.pass_()
-        replied(await at.session.run(".verify attested"))
+        replied(await run_line(at.session, ".verify attested"))
 
         def besides(_: Request, reply: Reply) -> Reply:
             status, headers, content = reply
             return status, [*headers, ("error", "unsigned")], content
 
         at.server.faults["results"] = besides
-        assert printed(await at.session.run("1+1")) == "2\n"
+        assert printed(await run_line(at.session, "1+1")) == "2\n"
         at.server.faults = {"now": lambda *_: (500, [], b"unsigned")}
-        error = failed(await at.session.run(".now x"))
+        error = failed(await run_line(at.session, ".now x"))
         assert "unsigned" not in error.what and "500 (what it says is not" in error.what
 
     there(body)
@@ -434,19 +437,19 @@ def test_an_expired_pin_refuses_before_anything_is_sent(there: Any, home: Settin
     async def body(at: There) -> None:
         await at.attach()
         await at.pass_()
-        replied(await at.session.run(".verify attested"))
+        replied(await run_line(at.session, ".verify attested"))
         at.node.pin = Pin(at.node.pin.address, int(time.time()))
         (log,) = at.server.logs.values()
         length = len(log)
-        error = failed(await at.session.run("1+1"))
+        error = failed(await run_line(at.session, "1+1"))
         assert "was attested too long ago" in error.what and ".attest does it" in error.hint
         assert len(log) == length
         known = Pins(home).get(at.server.url)
         assert known is not None
         Pins(home).put(replace(known, until=int(time.time())))
-        assert "too long ago" in failed(await at.session.run(".verify attested")).what
+        assert "too long ago" in failed(await run_line(at.session, ".verify attested")).what
         await at.attest()
-        assert printed(await at.session.run("1+1")) == "2\n"
+        assert printed(await run_line(at.session, "1+1")) == "2\n"
 
     there(body)
 

@@ -15,6 +15,7 @@ from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.identities import split_message
+from aoshell.shell.lines import run_line
 from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Start, close_session, open_session
@@ -196,9 +197,9 @@ def test_messages_and_first_hints_on_any_node(
         )
         assert front.said[-1].startswith("Hint: ")
         node.make("U" * 43, "target", "O" * 43)
-        outcome = await session.run(".as alice")
+        outcome = await run_line(session, ".as alice")
         assert outcome.ok
-        outcome = await session.run('.send target Action=Hi print("hi")')
+        outcome = await run_line(session, '.send target Action=Hi print("hi")')
         assert isinstance(outcome, Reply) and outcome.answer and outcome.ok
         assert outcome.answer.last.output == "hi"
         message = node.log["U" * 43][0].message

@@ -26,6 +26,7 @@ from aoshell.nodes.values import Finding, Limits, Stage, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell import batch
+from aoshell.shell.lines import run_line
 from aoshell.shell.outcome import Interrupted
 from aoshell.shell.prompt import waiting
 from aoshell.shell.session import Patience, Session
@@ -58,7 +59,7 @@ def new(name: str = "fresh", **more: object) -> Start:
 
 def test_a_line_there(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        assert printed(await session.run("1+1")) == "2\n"
+        assert printed(await run_line(session, "1+1")) == "2\n"
         await session.settle()
         assert screen.said == [f"on {URL}"]
 
@@ -85,9 +86,9 @@ def test_a_new_process_is_said_first_and_asked_for(there: FakeRemote, home: Sett
 def test_who_says_no_has_a_shell_without_a_process(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
         assert screen.said[-1].startswith("spawn: no process was made")
-        assert failed(await session.run("1+1")).what == "no process was made"
-        assert "attached to default" in printed(await session.run(".attach default"))
-        assert printed(await session.run("1+1")) == "2\n"
+        assert failed(await run_line(session, "1+1")).what == "no process was made"
+        assert "attached to default" in printed(await run_line(session, ".attach default"))
+        assert printed(await run_line(session, "1+1")) == "2\n"
 
     use(there, home, body, new(), screen=Screen(sure=False))
     assert len(there.infos) == 1
@@ -112,8 +113,8 @@ def test_an_unknown_outcome_never_makes_a_process(
 
     async def body(session: Session, screen: Screen) -> None:
         assert (str(BROKEN) in screen.said) is asks
-        assert failed(await session.run("1+1")) is BROKEN
-        assert "answers (3 ms)" in printed(await session.run(".doctor"))
+        assert failed(await run_line(session, "1+1")) is BROKEN
+        assert "answers (3 ms)" in printed(await run_line(session, ".doctor"))
 
     use(there, home, body, new(name), screen=Screen(sure=True, asks=asks))
     assert len(there.infos) == 1 and not there.codes
@@ -121,7 +122,7 @@ def test_an_unknown_outcome_never_makes_a_process(
 
 def test_an_id_that_is_not_there_is_not_made(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        assert "0 processes are called" in failed(await session.run("1+1")).what
+        assert "0 processes are called" in failed(await run_line(session, "1+1")).what
         assert not any("New process" in said for said in screen.said)
 
     use(there, home, body, new("I" * 43), screen=Screen(sure=True))
@@ -198,9 +199,9 @@ def test_the_book_knows_what_lives_where(home: Settings) -> None:
 
 def test_doctor(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        assert (await session.run(".doctor")).ok
+        assert (await run_line(session, ".doctor")).ok
         there.found.append(Finding("gateway", "https://gw", False, "resolve: no name", "spell it"))
-        reply = replied(await session.run(".doctor"))
+        reply = replied(await run_line(session, ".doctor"))
         assert not reply.ok and "resolve: no name" in printed(reply)
         assert reply.note == "gateway: spell it"
 
@@ -209,30 +210,29 @@ def test_doctor(there: FakeRemote, home: Settings) -> None:
 
 def test_verify_and_signature(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        assert (
-            "are refused" in printed(await session.run(".verify on")) and there.verify is Verify.ON
-        )
-        assert "refused (.verify on)" in printed(await session.run(".node"))
-        assert (
-            "are taken" in printed(await session.run(".verify off")) and there.verify is Verify.OFF
-        )
-        assert "are taken" in printed(await session.run(".verify"))
-        assert failed(await session.run(".verify maybe")).hint == "off, on or attested"
-        assert "are refused; its key is KKK" in printed(await session.run(".verify on --new-key"))
+        assert "are refused" in printed(await run_line(session, ".verify on"))
         assert there.verify is Verify.ON
-        assert "its key is LLL" in printed(await session.run(".verify --new-key"))
+        assert "refused (.verify on)" in printed(await run_line(session, ".node"))
+        assert "are taken" in printed(await run_line(session, ".verify off"))
+        assert there.verify is Verify.OFF
+        assert "are taken" in printed(await run_line(session, ".verify"))
+        assert failed(await run_line(session, ".verify maybe")).hint == "off, on or attested"
+        shown = printed(await run_line(session, ".verify on --new-key"))
+        assert "are refused; its key is KKK" in shown
         assert there.verify is Verify.ON
-        assert failed(await session.run(".verify on off")).hint == ".help verify"
-        assert "no answer had" in printed(await session.run(".signature"))
+        assert "its key is LLL" in printed(await run_line(session, ".verify --new-key"))
+        assert there.verify is Verify.ON
+        assert failed(await run_line(session, ".verify on off")).hint == ".help verify"
+        assert "no answer had" in printed(await run_line(session, ".signature"))
         there.last_failure = '"slot": 7\n"@signature-params": \x1b[1m'
-        assert printed(await session.run(".signature")).startswith('"slot": 7\n"@signature')
+        assert printed(await run_line(session, ".signature")).startswith('"slot": 7\n"@signature')
 
     use(there, home, body)
 
 
 def test_node(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        shown = printed(await session.run(".node"))
+        shown = printed(await run_line(session, ".node"))
         for said in ("hyperbeam", URL, "N" * 43, "verified", "taken (.verify off)"):
             assert said in shown
 
@@ -241,23 +241,23 @@ def test_node(there: FakeRemote, home: Settings) -> None:
 
 def test_monitor(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        assert "is monitored" in printed(await session.run(".monitor"))
-        assert "not monitored" in printed(await session.run(".unmonitor default"))
+        assert "is monitored" in printed(await run_line(session, ".monitor"))
+        assert "not monitored" in printed(await run_line(session, ".unmonitor default"))
         id = session.attached.id
         assert there.monitored == [(id, True), (id, False)]
         there.capabilities = frozenset({"remote"})  # type: ignore[misc]
-        assert "--cron" in failed(await session.run(".monitor")).hint
-        assert ".dryrun" in failed(await session.run(".now")).hint
+        assert "--cron" in failed(await run_line(session, ".monitor")).hint
+        assert ".dryrun" in failed(await run_line(session, ".now")).hint
 
     use(there, home, body)
 
 
 def test_now(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        reply = replied(await session.run(".now"))
+        reply = replied(await run_line(session, ".now"))
         assert reply.value == {"balances": {"a": "7"}, "at": session.attached.id}
         assert json.loads(reply.text) == reply.value
-        assert printed(await session.run(".now balances/a")) == "7\n"
+        assert printed(await run_line(session, ".now balances/a")) == "7\n"
 
     use(there, home, body)
 
@@ -276,9 +276,9 @@ def test_the_built_in_node_says_what_to_use(
     node: FakeNode, home: Settings, line: str, hint: str
 ) -> None:
     async def body(session: Session, _: Screen) -> None:
-        error = failed(await session.run(line))
+        error = failed(await run_line(session, line))
         assert isinstance(error, Unsupported) and hint in error.hint
-        assert "local" in printed(await session.run(".node"))
+        assert "local" in printed(await run_line(session, ".node"))
 
     use(node, home, body)
 
@@ -288,7 +288,7 @@ def test_what_only_the_built_in_node_does(there: FakeRemote, home: Settings, lin
     there.make("X" * 43, "other", "O" * 43)
 
     async def body(session: Session, _: Screen) -> None:
-        error = failed(await session.run(line))
+        error = failed(await run_line(session, line))
         assert isinstance(error, Unsupported) and "--node local" in error.hint
 
     use(there, home, body)
@@ -304,7 +304,7 @@ def test_publish_shows_and_asks(
     file.write_text("return 1")
 
     async def body(session: Session, screen: Screen) -> None:
-        outcome = await session.run(f".publish '{file}' as mine{flag}")
+        outcome = await run_line(session, f".publish '{file}' as mine{flag}")
         said = screen.said[0]
         for part in ("public and permanent", "https://up.example", "0.000004 AR", "kB"):
             assert part in said
@@ -323,7 +323,7 @@ def test_load_uploads_nothing(there: FakeRemote, home: Settings, tmp_path: Path)
     (tmp_path / "x.lua").write_text("return 1")
 
     async def body(session: Session, screen: Screen) -> None:
-        assert "MyModule" not in printed(await session.run(f".load {tmp_path / 'x.lua'}"))
+        assert "MyModule" not in printed(await run_line(session, f".load {tmp_path / 'x.lua'}"))
         assert "MyModule" not in there.codes[0] and not screen.said[1:]
 
     use(there, home, body)
@@ -336,16 +336,16 @@ def test_spawn(node: FakeNode, there: FakeRemote, home: Settings, remote: bool) 
 
     async def body(session: Session, screen: Screen) -> None:
         before, asked = session.attached, len(screen.said)
-        reply = replied(await session.run(f".spawn {module} as child"))
+        reply = replied(await run_line(session, f".spawn {module} as child"))
         assert used.infos[reply.text].name == "child" and reply.note == ".attach child"
         assert any("[y/N]" in said for said in screen.said[asked:]) is remote
-        nameless = replied(await session.run(f".spawn {module} --yes")).text
+        nameless = replied(await run_line(session, f".spawn {module} --yes")).text
         definition = used.log[nameless][0].message
         assert definition.tag("Name", "none") == "none" and session.attached == before
-        assert "exists already" in failed(await session.run(f".spawn {module} as child")).what
-        assert "no module" in failed(await session.run(".spawn nothing")).what
+        assert "exists already" in failed(await run_line(session, f".spawn {module} as child")).what
+        assert "no module" in failed(await run_line(session, ".spawn nothing")).what
         for line in (".spawn", ".spawn a b", ".spawn a as", ".spawn a as b c", ".spawn --yes"):
-            assert failed(await session.run(line)).hint == ".help spawn"
+            assert failed(await run_line(session, line)).hint == ".help spawn"
 
     use(used, home, body, screen=Screen(sure=True))
 
@@ -353,7 +353,7 @@ def test_spawn(node: FakeNode, there: FakeRemote, home: Settings, remote: bool) 
 def test_spawn_where_names_cannot_be_looked_up(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         there.trouble = BROKEN
-        assert failed(await session.run(f".spawn {MODULE} as child")) is BROKEN
+        assert failed(await run_line(session, f".spawn {MODULE} as child")) is BROKEN
         assert len(there.infos) == 1
 
     use(there, home, body, screen=Screen(sure=True))
@@ -362,17 +362,17 @@ def test_spawn_where_names_cannot_be_looked_up(there: FakeRemote, home: Settings
 def test_a_process_without_spawn(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         shown = printed(
-            await session.run("error(\"attempt to call a nil value (global 'spawn')\")")
+            await run_line(session, "error(\"attempt to call a nil value (global 'spawn')\")")
         )
         assert "→ this process has no spawn: use Spawn(…), or .spawn MODULE" in shown
-        assert "no spawn" not in printed(await session.run("error(\"(global 'spin')\")"))
+        assert "no spawn" not in printed(await run_line(session, "error(\"(global 'spin')\")"))
 
     use(there, home, body)
 
 
 def test_ps_there(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        header = printed(await session.run(".ps")).splitlines()[0].split()
+        header = printed(await run_line(session, ".ps")).splitlines()[0].split()
         assert header == ["NAME", "ID", "MODULE", "MADE"]
 
     use(there, home, body)
@@ -477,7 +477,7 @@ def test_what_was_given_up_while_it_was_sent(there: FakeRemote, home: Settings) 
             await asyncio.sleep(60)
 
         there.send = lost  # type: ignore[assignment]
-        line = asyncio.create_task(session.run("1+1"))
+        line = asyncio.create_task(run_line(session, "1+1"))
         await asyncio.sleep(0.1)
         line.cancel()
         await asyncio.wait({line})

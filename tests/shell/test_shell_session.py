@@ -17,6 +17,7 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.values import Event, Limits
 from aoshell.protocol.message import Result, Tag
 from aoshell.shell.batch import run_batch
+from aoshell.shell.lines import run_line
 from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Key, Start, close_session, open_session
@@ -99,7 +100,7 @@ def printed(outcome: Outcome) -> str:
 
 def test_a_line_is_answered(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        answer = answered(await session.run("1+1"))
+        answer = answered(await run_line(session, "1+1"))
         assert (answer.last.output, answer.ok, answer.own.slot) == ("2", True, 1)
         assert session.prompt.endswith("[Inbox:2]> ")
         await session.settle()
@@ -154,7 +155,7 @@ def test_no_process_is_made_by_mistake(
 
 def test_an_error_is_shown_with_its_line(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        answer = answered(await session.run('x = 1\nprint("before") error("no")'))
+        answer = answered(await run_line(session, 'x = 1\nprint("before") error("no")'))
         assert not answer.ok
         assert printed(answer).split("\n")[:4] == [
             "before",
@@ -171,7 +172,7 @@ def test_a_suspended_line_is_answered_later(
     node: FakeNode, home: Settings, patience: Patience
 ) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        answer = answered(await session.run('receive() send("self", "wake")'))
+        answer = answered(await run_line(session, 'receive() send("self", "wake")'))
         assert screen.partials == ["asking"]
         assert answer.later and answer.later.output == "woken" and answer.ok
         assert outcome_value(answer)["output"] == "asking\nwoken"
@@ -183,7 +184,7 @@ def test_a_suspended_line_is_answered_later(
 
 def test_a_line_that_nothing_can_wake_fails_in_a_script(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        answer = answered(await session.run("receive()"))
+        answer = answered(await run_line(session, "receive()"))
         assert answer.waiting and not answer.ok and "still waits" in printed(answer)
 
     use(node, home, body)
@@ -191,7 +192,7 @@ def test_a_line_that_nothing_can_wake_fails_in_a_script(node: FakeNode, home: Se
 
 def test_no_wait_is_content_with_the_own_slot(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        answer = answered(await session.run("receive()"))
+        answer = answered(await run_line(session, "receive()"))
         assert answer.own.suspended and answer.ok
 
     use(node, home, body, patience=Patience.OWN)
@@ -201,7 +202,7 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
     async def body(session: Session, screen: Screen) -> None:
         node.make("P" * 43, "pong", "O" * 43)
         node.make("Q" * 43, "quiet", "O" * 43)
-        await session.run('send("pong", "one") send("self", "two")')
+        await run_line(session, 'send("pong", "one") send("self", "two")')
         await session.settle()
         await asyncio.sleep(0.05)
         said = screen.said[1:]
@@ -221,7 +222,7 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
 
 def test_a_given_up_line_is_told_when_it_comes(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        line = asyncio.create_task(session.run('sleep(0.05) print("late")'))
+        line = asyncio.create_task(run_line(session, 'sleep(0.05) print("late")'))
         await asyncio.sleep(0.02)
         line.cancel()
         await asyncio.wait({line})
@@ -234,11 +235,11 @@ def test_a_given_up_line_is_told_when_it_comes(node: FakeNode, home: Settings) -
 
 def test_a_result_that_was_asked_for_is_not_told_besides(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        line = asyncio.create_task(session.run('sleep(0.05) print("late")'))
+        line = asyncio.create_task(run_line(session, 'sleep(0.05) print("late")'))
         await asyncio.sleep(0.02)
         line.cancel()
         await asyncio.wait({line})
-        reply = await session.run(".result 1")
+        reply = await run_line(session, ".result 1")
         assert isinstance(reply, Reply) and reply.answer and reply.answer.own.output == "late"
         await asyncio.sleep(0.1)
         assert screen.said[1:] == []
@@ -248,7 +249,7 @@ def test_a_result_that_was_asked_for_is_not_told_besides(node: FakeNode, home: S
 
 def test_a_given_up_line_can_be_stopped(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        line = asyncio.create_task(session.run("slow"))
+        line = asyncio.create_task(run_line(session, "slow"))
         await asyncio.sleep(0.02)
         line.cancel()
         await asyncio.wait({line})
@@ -262,15 +263,15 @@ def test_only_the_owner_evaluates(node: FakeNode, home: Settings) -> None:
     node.make("child1" + "C" * 37, "child", "parent" + "P" * 37)
 
     async def body(session: Session, _: Screen) -> None:
-        attached = replied(await session.run(".attach child1"))
+        attached = replied(await run_line(session, ".attach child1"))
         assert "to look at" in attached.note and "--wallet" in attached.note
-        error = failed(await session.run("1+1"))
+        error = failed(await run_line(session, "1+1"))
         assert "belongs to" in error.what and "start with --wallet of its owner" in error.hint
         node.make("parent" + "P" * 37, "parent", "O" * 43)
-        error = failed(await session.run("1+1"))
+        error = failed(await run_line(session, "1+1"))
         assert ".attach parentPPPPPP" in error.hint
         assert node.codes == []
-        assert printed(await session.run(".dryrun 1+1")) == "2\n"
+        assert printed(await run_line(session, ".dryrun 1+1")) == "2\n"
 
     use(node, home, body)
 
@@ -301,7 +302,7 @@ def test_a_mistyped_command_is_never_lua(
     node: FakeNode, home: Settings, line: str, hint: str
 ) -> None:
     async def body(session: Session, _: Screen) -> None:
-        error = failed(await session.run(line))
+        error = failed(await run_line(session, line))
         assert isinstance(error, UsageError) and error.hint == hint
         assert node.codes == []
 
@@ -314,7 +315,7 @@ def test_load(node: FakeNode, home: Settings, tmp_path: Path) -> None:
     main.write_text("local lib = require('lib')\nreturn lib")
 
     async def body(session: Session, _: Screen) -> None:
-        reply = replied(await session.run(f".load {main}"))
+        reply = replied(await run_line(session, f".load {main}"))
         assert reply.answer and reply.answer.last.output == "loaded"
         module = next(m for m in node.modules.values() if m.name == "")
         assert f"MyModule = {module.id}" in reply.note and "└─ lib.lua" in reply.note
@@ -334,7 +335,7 @@ def test_publish_refuses_what_is_no_lua(node: FakeNode, home: Settings, tmp_path
     (tmp_path / "x.lua").write_text("require('part')")
 
     async def body(session: Session, _: Screen) -> None:
-        error = failed(await session.run(f".publish {tmp_path / 'x.lua'}"))
+        error = failed(await run_line(session, f".publish {tmp_path / 'x.lua'}"))
         assert error.what.startswith("part.lua:2: ")
 
     use(node, home, body)
@@ -345,9 +346,9 @@ def test_publish(node: FakeNode, home: Settings, tmp_path: Path) -> None:
     (tmp_path / "x.wasm").write_bytes(b"\0asm\1\0\0\0")
 
     async def body(session: Session, _: Screen) -> None:
-        reply = replied(await session.run(f".publish {tmp_path / 'x.lua'} as mine"))
+        reply = replied(await run_line(session, f".publish {tmp_path / 'x.lua'} as mine"))
         assert node.modules["mine"].id == reply.text and node.codes == []
-        reply = replied(await session.run(f".publish '{tmp_path / 'x.wasm'}'"))
+        reply = replied(await run_line(session, f".publish '{tmp_path / 'x.wasm'}'"))
         assert node.modules[reply.text].data == b"\0asm\1\0\0\0"
 
     use(node, home, body)
@@ -355,18 +356,18 @@ def test_publish(node: FakeNode, home: Settings, tmp_path: Path) -> None:
 
 def test_looking(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
-        await session.run('error("bad")')
-        await session.run("lose()")
+        await run_line(session, 'error("bad")')
+        await run_line(session, "lose()")
         slots = len(node.log[session.attached.id])
-        inbox = printed(await session.run(".inbox"))
+        inbox = printed(await run_line(session, ".inbox"))
         assert "\\x1b]0;x\\x07é" in inbox and "2 older" in inbox
-        messages = printed(await session.run(".messages --last 5"))
+        messages = printed(await run_line(session, ".messages --last 5"))
         assert "bad" in messages and "no such process" in messages
-        assert "Spawned" in printed(await session.run(".waits"))
-        assert session.attached.id in printed(await session.run(".ps"))
-        assert ".verify-log" in printed(await session.run(".help"))
-        assert "Ask" in printed(await session.run(".help delete")).title()
-        assert "recorded results" in printed(await session.run(".verify-log"))
+        assert "Spawned" in printed(await run_line(session, ".waits"))
+        assert session.attached.id in printed(await run_line(session, ".ps"))
+        assert ".verify-log" in printed(await run_line(session, ".help"))
+        assert "Ask" in printed(await run_line(session, ".help delete")).title()
+        assert "recorded results" in printed(await run_line(session, ".verify-log"))
         assert len(node.log[session.attached.id]) == slots
 
     use(node, home, body)
@@ -378,7 +379,7 @@ def test_every_reply_is_json(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         for line in lines:
             shown: list[str] = []
-            outcome = await session.run(line)
+            outcome = await run_line(session, line)
             Renderer(shown.append, shown.append, colour=False, as_json=True).outcome(line, outcome)
             value: dict[str, Any] = json.loads(shown[0])
             assert len(shown) == 1 and value["ok"] and value["input"] == line
@@ -390,7 +391,7 @@ def test_a_log_that_differs_fails(node: FakeNode, home: Settings) -> None:
     node.make("B" * 43, "bent", "O" * 43)
 
     async def body(session: Session, _: Screen) -> None:
-        reply = replied(await session.run(".verify-log bent"))
+        reply = replied(await run_line(session, ".verify-log bent"))
         assert not reply.ok and "slot 1" in reply.text
 
     use(node, home, body)
@@ -399,12 +400,12 @@ def test_a_log_that_differs_fails(node: FakeNode, home: Settings) -> None:
 def test_waits_are_dropped_by_an_eval(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         for begin in ("7", "ab", 'a"b'):
-            await session.run(f".waits drop {begin}")
+            await run_line(session, f".waits drop {begin}")
         drops = [code for code in node.codes if "drop" in code]
         ids = ("7", "abc", "a\\034b")
         assert drops == [f'return require(".process").drop("{id}")' for id in ids]
-        assert failed(await session.run(".waits drop a")).what == "2 of them begin with a"
-        assert failed(await session.run(".waits drop x")).what == "nothing waits as x"
+        assert failed(await run_line(session, ".waits drop a")).what == "2 of them begin with a"
+        assert failed(await run_line(session, ".waits drop x")).what == "nothing waits as x"
 
     use(node, home, body)
 
@@ -412,7 +413,7 @@ def test_waits_are_dropped_by_an_eval(node: FakeNode, home: Settings) -> None:
 def test_limits(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         for line in ("seconds 2.5", "memory 64", "pushes 7", "gas 900", "network off"):
-            replied(await session.run(f".limits {line}"))
+            replied(await run_line(session, f".limits {line}"))
         assert node.limits == Limits(2.5, 64 << 20, 7, 900, False)
 
     use(node, home, body)
@@ -421,9 +422,9 @@ def test_limits(node: FakeNode, home: Settings) -> None:
 def test_export_and_import(node: FakeNode, home: Settings, tmp_path: Path) -> None:
     async def body(session: Session, _: Screen) -> None:
         file = tmp_path / "saved"
-        replied(await session.run(f".export {file}"))
-        assert "exists already" in failed(await session.run(f".export {file}")).what
-        assert "again" in printed(await session.run(f".import {file}"))
+        replied(await run_line(session, f".export {file}"))
+        assert "exists already" in failed(await run_line(session, f".export {file}")).what
+        assert "again" in printed(await run_line(session, f".import {file}"))
 
     use(node, home, body)
 
@@ -440,7 +441,7 @@ def test_delete_asks(node: FakeNode, home: Settings, line: str, sure: bool, gone
     node.make("D" * 43, "other", "O" * 43)
 
     async def body(session: Session, _: Screen) -> None:
-        outcome = await session.run(line)
+        outcome = await run_line(session, line)
         assert outcome.ok is gone and ("D" * 43 not in node.infos) is gone
 
     use(node, home, body, screen=Screen(sure))
@@ -463,7 +464,7 @@ def test_a_defect_is_no_traceback(node: FakeNode, home: Settings) -> None:
 
     async def body(session: Session, _: Screen) -> None:
         node.send = broken  # type: ignore[assignment]
-        assert "defect" in failed(await session.run("1+1")).what
+        assert "defect" in failed(await run_line(session, "1+1")).what
 
     use(node, home, body)
 
@@ -473,7 +474,7 @@ def test_an_error_is_lua_s_message_in_json(node: FakeNode, home: Settings) -> No
         error = "before\n\n\x1b[31merror:\n\x1b[0mx.lua:1: no"
         node.arrive(session.attached.id, "", outcome="error", error=error, output="")
         node.arrive(session.attached.id, "", output="\x1b[31mred\x1b[0m")
-        _, first, second = replied(await session.run(".messages")).value["slots"]  # type: ignore[index]
+        _, first, second = replied(await run_line(session, ".messages")).value["slots"]  # type: ignore[index]
         assert (first["error"], first["output"]) == ("x.lua:1: no", "before")
         assert second["output"] == "red"
         own = node.log[session.attached.id][1].result
@@ -511,14 +512,14 @@ def test_a_failed_load_binds_nothing(node: FakeNode, home: Settings, tmp_path: P
     (tmp_path / "bad.lua").write_text('error("no")')
 
     async def body(session: Session, _: Screen) -> None:
-        reply = replied(await session.run(f".load {tmp_path / 'bad.lua'}"))
+        reply = replied(await run_line(session, f".load {tmp_path / 'bad.lua'}"))
         assert (
             not reply.ok
             and "MyModule = " not in reply.note
             and "MyModule is not bound" in reply.note
         )
 
-        assert not (await session.run('.dryrun error("no")')).ok
+        assert not (await run_line(session, '.dryrun error("no")')).ok
 
     use(node, home, body)
 
@@ -550,6 +551,7 @@ def test_ctrl_c_in_a_pipe_stops_the_line(node: FakeNode, home: Settings) -> None
 @pytest.mark.parametrize("command", [".load", ".import", ".publish"])
 def test_only_regular_files_are_read(node: FakeNode, home: Settings, command: str) -> None:
     async def body(session: Session, _: Screen) -> None:
-        assert failed(await session.run(f"{command} /dev/zero")).what.endswith("no regular file")
+        error = failed(await run_line(session, f"{command} /dev/zero"))
+        assert error.what.endswith("no regular file")
 
     use(node, home, body)

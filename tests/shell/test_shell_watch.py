@@ -12,6 +12,7 @@ from shell_typing import Typing, Use, typed
 
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.reloading import Changes, changes
+from aoshell.shell.lines import run_line
 
 FIRST = """local lib = require("lib")
 Handlers.add("One", "One", function(msg)
@@ -125,7 +126,7 @@ def test_without_a_terminal_it_follows_until_it_is_cancelled(
     file: Path, tmp_path: Path, wallet: Wallet
 ) -> None:
     async def body(typing: Typing) -> None:
-        line = asyncio.create_task(typing.session.run(f".watch {file}"))
+        line = asyncio.create_task(run_line(typing.session, f".watch {file}"))
         await typing.heard("loaded")
         save(file, FIRST + "X = 1")
         await typing.heard("loaded")

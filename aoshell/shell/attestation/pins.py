@@ -7,7 +7,6 @@ name. Files of ours below the state folder, each written whole.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import time
@@ -23,12 +22,9 @@ from aoshell.nodes.values import Pin
 if TYPE_CHECKING:
     from aoshell.attest.policy import Image
     from aoshell.home.folders import Settings
-    from aoshell.nodes.base import RemoteVerbs
-    from aoshell.shell.session import Session
 
 LARGEST_PIN = 64 << 10  # bytes of the file of one attestation
 LIFETIME = 24 * 3600  # seconds until a node must be attested again
-_AGAIN = ".attest does it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,43 +114,6 @@ class Pins:
 
     def _path(self, origin: str) -> Path:
         return self._folder / f"{hashlib.sha256(origin.encode()).hexdigest()[:32]}.json"
-
-
-def use_pin(session: Session, node: RemoteVerbs) -> None:
-    """Have a node hold to the key that it was attested with.
-
-    Raises:
-        AoError: stage "attest", it is not attested, or not any more.
-    """
-    from aoshell.home.folders import Settings
-
-    pins = Pins(Settings.find())
-    known, pin = pins.get(node.endpoint), pins.pin(node.endpoint)
-    if known is None or pin is None:
-        why = "was attested too long ago" if known and known.until else "is not attested"
-        raise AoError(f"{node.endpoint} {why}", stage="attest", hint=_AGAIN)
-    hold(session, node, pin, f"attested {clock(known.at)}")
-
-
-def hold(session: Session, node: RemoteVerbs, pin: Pin | None, said: str) -> None:
-    """Hold the attached node to a key from now on, None to none; and tell so for as long as the pin
-    lasts.
-    """
-    node.pin, session.attestation = pin, said
-
-    def lapse() -> None:
-        if node.pin == pin:
-            session.attestation = "attest again"
-
-    if pin:
-        asyncio.get_running_loop().call_later(pin.until - time.time(), lapse)
-
-
-def clock(at: int) -> str:
-    """A time of the day in the user's zone, of another day with its date."""
-    moment, today = time.localtime(at), time.localtime()
-    same = moment[:3] == today[:3]
-    return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", moment)
 
 
 class Trusted:

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.shell.code.bundle import bundle
+from aoshell.shell.code.loading import load_bundle
 from aoshell.shell.code.program import program
-from aoshell.shell.commands.code import load_bundle
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text
 

@@ -12,7 +12,8 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Pin
 from aoshell.protocol.url import unprotected
-from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted, clock, hold
+from aoshell.shell.attestation.holding import clock, hold
+from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted
 from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import Reply, Table
 from aoshell.shell.session import Session

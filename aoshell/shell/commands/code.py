@@ -6,14 +6,13 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import Module
-from aoshell.protocol.message import text
-from aoshell.shell.code.bundle import Bundle, bound, bundle, refuse_unloadable
+from aoshell.shell.code.bundle import Bundle, bundle, refuse_unloadable
 from aoshell.shell.code.files import path_of, read
-from aoshell.shell.code.program import lines_of
+from aoshell.shell.code.loading import load_file, notes_of
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import done
 from aoshell.shell.commands.remote import remote
-from aoshell.shell.outcome import Answer, Reply
+from aoshell.shell.outcome import Reply
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import size
 
@@ -28,45 +27,6 @@ async def load(session: Session, rest: str) -> Reply:
     if not rest:
         raise usage("load")
     return await load_file(session, path_of(rest))
-
-
-async def load_file(session: Session, path: Path) -> Reply:
-    """What `.load` of a file comes to.
-
-    Raises:
-        AoError: it cannot be read, or not be sent.
-    """
-    return await load_bundle(session, bundle(path))
-
-
-async def load_bundle(session: Session, program: Bundle) -> Reply:
-    """What `.load` of files that were read comes to. Raises AoError: they cannot be sent."""
-    note = _said(program)
-    value: dict[str, object] = {"file": program.program.main.path, "files": list(program.files)}
-    code = program.source
-    if "local" in session.node.capabilities:
-        module = await session.node.upload(program.source, "")
-        main = program.program.root / program.program.main.path
-        session.journal.files[module.id] = main.absolute()
-        code = bound(code, module.id)
-        value["module"] = module.id
-    answer = await session.evaluate(text(code), program.files, shown="")
-    if "module" in value:
-        note = f"{note}\n{_bound(str(value['module']), answer)}".strip()
-    return Reply(value, note=note, answer=answer, ok=answer.ok)
-
-
-def _said(program: Bundle) -> str:
-    """The tree of files where there is more than one, and what is to be known of them."""
-    tree = lines_of(program.program) if program.program.main.needs else ()
-    return "\n".join((*tree, *program.program.notes))
-
-
-def _bound(module: str, answer: Answer) -> str:
-    """A line that failed is undone, and the name that it gave with it."""
-    if answer.last.ok and answer.evaluated:
-        return f"MyModule = {module}"
-    return f"the module is stored as {module}, but MyModule is not bound"
 
 
 @command("publish", "FILE [as NAME] [--yes]", file=True)
@@ -96,7 +56,7 @@ async def publish(session: Session, rest: str) -> Reply:
     if not session.remote:
         done(session, "publish", source=module.id, name=module.name)
     value = {"id": module.id, "kind": module.kind, "name": module.name}
-    note = _said(program) if isinstance(program, Bundle) else ""
+    note = notes_of(program) if isinstance(program, Bundle) else ""
     return Reply(value, text=module.id, note=note)
 
 

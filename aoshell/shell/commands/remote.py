@@ -9,7 +9,7 @@ from typing import Protocol, cast
 from aoshell.errors import Unsupported, UsageError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
-from aoshell.shell.attestation.pins import use_pin
+from aoshell.shell.attestation.holding import use_pin
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import Reply, Table

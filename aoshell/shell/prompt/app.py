@@ -25,6 +25,7 @@ from prompt_toolkit.styles import BaseStyle
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
+from aoshell.shell.lines import run_line
 from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Outcome, Reply
 from aoshell.shell.prompt.config import Preferences
@@ -260,7 +261,7 @@ class Prompt:
         """Run a line in the worker's own task: Ctrl-C cancels what it awaits, not the worker."""
         self._running = asyncio.current_task()
         try:
-            return await session.run(line)
+            return await run_line(session, line)
         except asyncio.CancelledError:
             if not self._interrupted or self._running is None:
                 raise

@@ -12,13 +12,14 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron
-from aoshell.nodes.local.history.longwork import Progress, in_thread
+from aoshell.nodes.local.history.adding import Adding
+from aoshell.nodes.local.history.longwork import LongWork, Progress, in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import STOPPED, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
@@ -26,9 +27,6 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.protocol.encoding import has_id_form
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
-
-if TYPE_CHECKING:
-    from aoshell.nodes.local.engine import Engine
 
 MAGIC = b"aoshell process 1\n"
 OUTCOMES = ("ok", "error", *STOPPED)
@@ -90,7 +88,18 @@ def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
-async def restore(engine: Engine, data: bytes) -> ProcessRow:
+class Target(Protocol):
+    """A node that a process is taken into."""
+
+    store: Store
+    work: LongWork
+    adding: Adding
+
+    def process(self, process_id: str) -> ProcessRow | None:
+        """A process that is there already, None where it is not."""
+
+
+async def restore(node: Target, data: bytes) -> ProcessRow:
     """Take in what `export` wrote.
 
     Raises:
@@ -99,11 +108,11 @@ async def restore(engine: Engine, data: bytes) -> ProcessRow:
     if not data.startswith(MAGIC):
         raise _no_export()
     try:
-        with engine.work.seen("import", size(len(data))) as seen:
+        with node.work.seen("import", size(len(data))) as seen:
             row, modules, entries = await in_thread(partial(_read, data), seen)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise _damaged(error) from error
-    if engine.process(row.id) is not None:
+    if node.process(row.id) is not None:
         raise AoError(
             f"process {row.id} is on this node already",
             stage="import",
@@ -111,11 +120,11 @@ async def restore(engine: Engine, data: bytes) -> ProcessRow:
         )
     known = {module_id for module_id, _kind, _content in modules}
     for needed in (row.environment, row.module):
-        if needed not in known and engine.store.module(needed) is None:
+        if needed not in known and node.store.module(needed) is None:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
     for module_id, kind, content in modules:
-        engine.store.add_module(module_id, kind, content, "", row.created)
-    return await engine.adding.add(row, entries)
+        node.store.add_module(module_id, kind, content, "", row.created)
+    return await node.adding.add(row, entries)
 
 
 _Entries = list[tuple[Logged, Computed | None]]

@@ -1,0 +1,61 @@
+"""Holding the attached node to the key that it was attested with."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from aoshell.errors import AoError
+from aoshell.nodes.values import Pin
+from aoshell.shell.attestation.pins import Pins
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import RemoteVerbs
+
+
+class Holder(Protocol):
+    """A session, of which only this is needed here.
+
+    Attributes:
+        attestation: what the toolbar says of the attached node.
+    """
+
+    attestation: str
+
+
+def use_pin(session: Holder, node: RemoteVerbs) -> None:
+    """Have a node hold to the key that it was attested with.
+
+    Raises:
+        AoError: stage "attest", it is not attested, or not any more.
+    """
+    from aoshell.home.folders import Settings
+
+    pins = Pins(Settings.find())
+    known, pin = pins.get(node.endpoint), pins.pin(node.endpoint)
+    if known is None or pin is None:
+        why = "was attested too long ago" if known and known.until else "is not attested"
+        raise AoError(f"{node.endpoint} {why}", stage="attest", hint=".attest does it")
+    hold(session, node, pin, f"attested {clock(known.at)}")
+
+
+def hold(session: Holder, node: RemoteVerbs, pin: Pin | None, said: str) -> None:
+    """Hold the attached node to a key from now on, None to none; and tell so for as long as the pin
+    lasts.
+    """
+    node.pin, session.attestation = pin, said
+
+    def lapse() -> None:
+        if node.pin == pin:
+            session.attestation = "attest again"
+
+    if pin:
+        asyncio.get_running_loop().call_later(pin.until - time.time(), lapse)
+
+
+def clock(at: int) -> str:
+    """A time of the day in the user's zone, of another day with its date."""
+    moment, today = time.localtime(at), time.localtime()
+    same = moment[:3] == today[:3]
+    return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", moment)

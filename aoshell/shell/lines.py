@@ -1,0 +1,36 @@
+"""One line: Lua for the attached process, or a dot command; and what it comes to."""
+
+from __future__ import annotations
+
+from aoshell.errors import AoError
+from aoshell.scarcity import defect
+from aoshell.shell.multiline import is_command
+from aoshell.shell.outcome import Failure, Outcome
+from aoshell.shell.session import Session
+
+
+async def run_line(session: Session, line: str) -> Outcome:
+    """Carry out a complete line. Cancelling ends the wait for it, and takes back nothing.
+
+    Args:
+        line: Lua, or a dot command.
+
+    Returns:
+        What it came to; an error is a `Failure`, never raised.
+    """
+    async with session.turn:
+        session.sent, session.sending = None, ""
+        outcome: Outcome
+        try:
+            if is_command(line):
+                from aoshell.shell.commands import run
+
+                outcome = await run(session, line)
+            else:
+                outcome = await session.evaluate(line)
+        except AoError as error:
+            outcome = Failure(error)
+        except Exception as error:
+            outcome = Failure(defect(error))
+        session.sending = ""  # who cancels still asks what was being sent
+        return outcome
