@@ -1,1 +1,4 @@
-"""A user's home: folders, wallets, the config file, and the endpoints in it."""
+"""A user's home: its folders, wallets, config file and the endpoints in it.
+
+`folders` finds the places, and creates them when asked. The config file is only ever read.
+"""

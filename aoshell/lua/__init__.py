@@ -1,1 +1,4 @@
-"""Lua 5.3 as text: tokens, syntax trees, and whether a chunk is complete."""
+"""Lua 5.3 as text: tokens, syntax trees, and whether a chunk is complete.
+
+Nothing here runs a script. `compiling` asks Lua's own compiler; the rest is a parser for the linter.
+"""

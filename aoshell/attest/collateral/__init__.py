@@ -1,1 +1,4 @@
-"""What a report is checked against: where AMD has it, and a cache of it."""
+"""What a report is checked against: AMD's certificates and revocation lists.
+
+`kds` asks AMD's service for what is missing and keeps it in `cache`, a folder that may be lost.
+"""

@@ -1,1 +1,4 @@
-"""What the shell shows: text, tables, trees, JSON, and the streams it goes to."""
+"""What the shell shows: text, tables, JSON, errors with their source lines.
+
+What processes and nodes say is untrusted: `text.clean` escapes it. Only `render` and `streams` write.
+"""

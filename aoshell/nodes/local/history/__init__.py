@@ -1,1 +1,4 @@
-"""Logs as wholes: written to a file, added, cut."""
+"""Logs as wholes: exported and imported, added, cut.
+
+All of it can take long. It runs in a thread or in slices, so that the prompt goes on (`longwork`).
+"""

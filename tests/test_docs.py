@@ -1,0 +1,46 @@
+"""The pages for people who change the code name files that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md")
+_PATH = re.compile(r"(?<![\w/.-])(?:[\w-]+/)+(?:[\w-]+\.(?:py|lua|md|toml|sh|c|mjs))?")
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+_ROOTS = ("", "aoshell", "tests", "docs")
+
+
+def pages() -> list[Path]:
+    return [*(REPO / name for name in PAGES), *sorted((REPO / "docs").glob("*.md"))]
+
+
+def exists(name: str, page: Path) -> bool:
+    places = [page.parent / name, *(REPO / root / name for root in _ROOTS)]
+    return any(place.exists() for place in places)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = _LINK.findall(page.read_text(encoding="utf-8"))
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "tests/README.md", "README.md"])
+def test_paths_exist(name: str) -> None:
+    page = REPO / name
+    text = re.sub(r"https?://\S+", "", page.read_text(encoding="utf-8"))
+    ends = (".py", ".lua", ".c", ".mjs")
+    paths = {path for path in _PATH.findall(text) if path.endswith(ends) and "NAME" not in path}
+    assert paths
+    assert not [path for path in sorted(paths) if not exists(path, page)]
+
+
+def test_the_architecture_has_every_room() -> None:
+    text = (REPO / "docs/architecture.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in (REPO / "aoshell").rglob("__init__.py")} - {"aoshell"}
+    missing = [room for room in sorted(rooms) if f"{room}/" not in text]
+    assert not missing
