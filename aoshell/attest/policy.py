@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 from aoshell.attest.products import PRODUCTS
@@ -103,11 +103,6 @@ class Policy:
     author_keys: tuple[bytes, ...] = ()
     exclusive_key: bool = False
     trusted: tuple[Image, ...] = ()
-
-    def trusting(self, image: Image) -> Policy:
-        """This policy, and an image besides; it takes the place of another of that name."""
-        others = tuple(one for one in self.trusted if one.name != image.name)
-        return replace(self, trusted=(*others, image))
 
 
 def load(data: bytes, name: str = "policy file") -> Policy:

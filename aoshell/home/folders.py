@@ -54,10 +54,6 @@ class Settings:
         return self.state / "node.db"
 
     @property
-    def lock(self) -> Path:
-        return self.state / "node.lock"
-
-    @property
     def wallet(self) -> Path:
         return self.state / "wallet.json"
 

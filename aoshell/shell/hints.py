@@ -12,7 +12,7 @@ from pathlib import Path
 from aoshell.bounded.files import tail
 from aoshell.home.folders import Settings
 
-_HINTS = {
+HINTS = {
     "help": "what you type is Lua, run in the process; .help lists the commands.",
     "load": ".load FILE evaluates a Lua file, .watch FILE does so on every save.",
     "inspect": ".inspect Handlers shows a value as a tree, .json one as JSON.",
@@ -26,18 +26,13 @@ _MOST = 1 << 20  # bytes of a file that are looked at
 def hint(settings: Settings) -> str:
     """The hint of this start, "" where all were given."""
     gone = set(_text(settings.hints).split())
-    if gone.issuperset(_HINTS):
+    if gone.issuperset(HINTS):
         return ""
     typed = _text(settings.history)
-    gone |= {word for word in _HINTS if f"\n+.{word}" in typed}
-    word = next((word for word in _HINTS if word not in gone), "")
+    gone |= {word for word in HINTS if f"\n+.{word}" in typed}
+    word = next((word for word in HINTS if word not in gone), "")
     _keep(settings, gone | {word})
-    return f"Hint: {_HINTS[word]}" if word else ""
-
-
-def all_given(settings: Settings) -> None:
-    """Give no hints in this home."""
-    _keep(settings, set(_HINTS))
+    return f"Hint: {HINTS[word]}" if word else ""
 
 
 def _text(file: Path) -> str:

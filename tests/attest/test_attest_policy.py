@@ -218,11 +218,6 @@ def test_any_text(text: str) -> None:
         assert error.stage == "policy"
 
 
-def test_trusting_replaces_an_image_of_that_name() -> None:
-    policy = Policy().trusting(Image("x", b"1" * 48)).trusting(Image("x", b"2" * 48))
-    assert policy.trusted == (Image("x", b"2" * 48),)
-
-
 def test_a_report_alone_has_no_exclusive_key() -> None:
     policy = Policy(exclusive_key=True)
     verdict = verify(evidence.load(b"\0" * 1184), Collateral(), policy, 0)

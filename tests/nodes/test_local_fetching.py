@@ -13,7 +13,7 @@ from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Module
 from aoshell.protocol.wallet import Wallet
 
-FAR, NOWHERE = "F" * 43, "N" * 43
+FAR, NOWHERE, ODD = "F" * 43, "N" * 43, "O" * 43
 SOURCE = b"Far = 42"
 SPAWN = (
     'Ask = Spawn("{}", {{}}) Handlers.add("answers", function(m) return m.Action == "Spawned" or '
@@ -32,6 +32,8 @@ class Network:
     async def fetch(self, module: str) -> Module:
         self.asked.append(module)
         await self.gate.wait()
+        if module == ODD:
+            raise RuntimeError("a defect of whatever fetches")
         if module != FAR:
             raise AoError(f"the gateway has no {module}", stage="fetch")
         return Module(module, "lua", "", SOURCE)
@@ -56,6 +58,15 @@ async def test_a_process_spawns_what_the_node_lacks(folder: Path, wallet: Wallet
     assert network.asked == [FAR]
     assert await local.node.verify_log(parent) == []
     assert not await local.node.undelivered()
+    await local.node.close()
+
+
+@in_loop
+async def test_whatever_fails_ends_the_wait(folder: Path, wallet: Wallet) -> None:
+    local = await opened(folder, wallet, Network())
+    parent = await local.spawn()
+    await local.eval(parent, SPAWN.format(ODD))
+    assert (await local.value(parent, "return Got")).startswith("Spawn-Error")
     await local.node.close()
 
 

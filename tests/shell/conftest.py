@@ -10,7 +10,7 @@ from shell_typing import Body, Use, typed
 
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.hints import all_given
+from aoshell.shell.hints import HINTS
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def home(aoshell_home: Path, wallet: Wallet) -> Settings:
     assert settings.home == aoshell_home
     settings.make_folders()
     settings.wallet.write_text(json.dumps(wallet.jwk()))
-    all_given(settings)
+    settings.hints.write_text("\n".join(HINTS))
     return settings
 
 

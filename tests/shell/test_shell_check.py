@@ -13,7 +13,7 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.commands import registry
-from aoshell.shell.hints import all_given, hint
+from aoshell.shell.hints import HINTS, hint
 from aoshell.shell.journal import Past, Recorded
 from aoshell.shell.outcome import Reply
 from aoshell.testing.command import main
@@ -187,8 +187,7 @@ def test_hints_go_away(home: Settings) -> None:
     assert said[5:] == ["", "", ""]
     assert max(map(len, said)) < 80  # one line of a screen
     assert not any(one.startswith("Hint: .load") for one in said)
-    home.hints.unlink()
-    all_given(home)
+    home.hints.write_text("\n".join(HINTS))
     assert hint(home) == ""
     home.hints.unlink()
     home.hints.mkdir()  # what cannot be written stops nobody

@@ -85,6 +85,9 @@ class Fetching:
             await self.module(module)
         except AoError as error:
             self._node.events.notice(f"module {module} cannot be had: {error.what}")
+        except Exception as error:  # whatever it is: those that wait for the module must hear of it
+            told = f"{type(error).__name__}: {error}"
+            self._node.events.notice(f"module {module} cannot be had: {told}")
         del self._tasks[module]
         self._spawn(module)
 
