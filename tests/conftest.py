@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from aoshell.protocol.wallet import Wallet
+
+# How long an example takes says something about the machine, and nothing about the code.
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 REPO = Path(__file__).resolve().parents[1]
 GUARD: pytest.StashKey[SharedGuard] = pytest.StashKey()

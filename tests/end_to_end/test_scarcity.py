@@ -18,15 +18,16 @@ ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 FULL = """
 import sys
 from aoshell import cli
-from aoshell.nodes.local import engine, store
+from aoshell.nodes.local import engine
+from aoshell.nodes.local.log import database
 engine.RETRY = 0.1
-opened = store.Store._open
-def small(self):
-    db = opened(self)
+opened = database.to_write
+def small(path):
+    db = opened(path)
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {pages + 40}")
     return db
-store.Store._open = small
+database.to_write = small
 sys.exit(cli.main())
 """
 

@@ -196,7 +196,9 @@ def test_a_traceback_begins_with_who_asked(guest: Guest, shared: Path) -> None:
 def test_a_module_that_is_missing_is_missed_where_it_is_asked_for(
     guest: Guest, shared: Path
 ) -> None:
-    program = bundle(shared / "cases" / "scripts" / "tail-place" / "main.lua").source.decode()
+    program = bundle(shared / "cases" / "scripts" / "tail-place" / "main.lua").source.decode(
+        "latin-1"
+    )
     assert "mid.lua:2: module 'zzz.none' not found:" in guest.eval(program).error
 
 

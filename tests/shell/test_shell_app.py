@@ -199,15 +199,15 @@ def test_questions(node: FakeNode, home: Settings) -> None:
 
     async def script(keyboard: Keyboard) -> None:
         keyboard.type(".delete one\r")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         keyboard.type("n\r")
         await keyboard.see("nothing was deleted")
         keyboard.type(".delete two\r")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         keyboard.type("y\r")
         await keyboard.see("deleted E")
         keyboard.type(".delete one\r")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         keyboard.type("\x03")
         await keyboard.see("nothing was deleted")
         keyboard.type("\x04")

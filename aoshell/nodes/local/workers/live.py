@@ -110,6 +110,7 @@ class Live:
         self._epoch = 0
         self._promotions = 0  # since the last answer
         self._parked = False  # a fork waits that takes over where the computing one is killed
+        self._behind = False  # the fork that took over has not been sent again what it lacks
         self._turn = 0
         self._since = time.monotonic()  # when the oldest sent message may have begun
         self._spent = 0.0  # seconds computed behind the last checkpoint
@@ -202,7 +203,7 @@ class Live:
 
     def pump(self) -> None:
         """Send what there is to do, up to the window."""
-        if self._replay is not None:
+        if self._replay is not None or self._behind:
             return
         seconds = self._computer.node.limits.seconds
         while self._queue and len(self._sent) < WINDOW and self._worker.backlog < BACKLOG:
@@ -316,14 +317,17 @@ class Live:
         self._parked = False
         if self._promotions > MAX_PROMOTIONS:
             raise Unbelievable("nothing dies that often")  # each is answered with a resend
+        self._behind = True  # whoever hears of the outcome now may have more to compute
         if why != "rollback" and self._sent:
             self._blame(self._sent[0], why, printed)
             if self._sent and self._sent[0].kills >= MAX_DEATHS:
+                self._behind = False
                 self._hold(KILLED)
                 return
         for done, command, rest in self._tail:
             if done > seq:
                 self._worker.send([command, self._epoch, done, *rest])
+        self._behind = False
         seconds = self._computer.node.limits.seconds
         for job in self._sent:
             self._send_job(job, seconds)
