@@ -100,6 +100,45 @@ async def test_marks_are_slots_by_name(opening) -> None:
         assert await bench.marks(process) == {"two": 2, "three": 3}
         await bench.undo(process, 3)
         assert await bench.marks(process) == {"two": 2}
+        await local.send(process, Action="Add")  # another slot 3
+        assert await bench.marks(process) == {"two": 2}
+
+
+@in_loop
+async def test_a_process_that_comes_again_has_no_marks_and_no_queue_of_before(opening) -> None:
+    async with opening() as local:
+        bench, sender = local.node.workbench, await local.spawn(COUNTER)
+        listener = await local.spawn(LISTENER)
+        data = await local.node.export(listener)
+        await bench.mark(listener, "first")
+        await bench.pause(listener, True)
+        await local.send(sender, Action="Add", Peer=listener)
+        await local.node.delete(listener)
+        assert ["no process with this id is on this node, and no wallet known here has it"] == (
+            await local.reasons(sender)
+        )
+        await local.node.restore(data)
+        assert await bench.marks(listener) == {}
+        await local.send(sender, Action="Add", Peer=listener)
+        assert await local.value(listener, "return #Heard") == "1"
+
+
+@in_loop
+async def test_what_comes_behind_a_message_taken_back_under_way_goes_by_its_own_name(
+    opening,
+) -> None:
+    async with opening() as local:
+        counter = await local.spawn(COUNTER)
+        caller = await local.spawn("Heard = 0")
+        endless = await local.post(caller, "while true do end", Action="Eval")
+        await local.node.workbench.undo(caller, endless.slot)
+        add = f"Send({{Target = '{counter}', Action = 'Add', Peer = ao.id}})"
+        sent = await local.post(caller, add, Action="Eval")
+        assert sent.slot == endless.slot
+        await local.node.settled(sent.id)
+        assert (await local.entries(caller))[-1].message.tag("Action") == "Added"
+        for process in (counter, caller):
+            assert (await local.entries(process))[-1].message.pushed_for == sent.id
 
 
 @in_loop

@@ -22,6 +22,7 @@ from aoshell.nodes.local.checkpoint import Checkpoints
 from aoshell.nodes.local.compute import Computer
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.longwork import LongWork, Progress, in_thread
+from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.rows import ProcessRow
 from aoshell.nodes.local.scheduler import Scheduler
 from aoshell.nodes.local.store import Store
@@ -40,6 +41,7 @@ class Node(Protocol):
     checkpoints: Checkpoints
     ticking: Ticking
     work: LongWork
+    marks: Marks
     keeping: Keeping
 
     def flush(self) -> None: ...
@@ -75,15 +77,19 @@ class Cutting:
         """
         async with self._alone(row, AoError("the message was taken back", stage="node")):
             path = await self._copy(row)
+            self._node.marks.cut(row.id, slot)
             self._node.checkpoints.back_to(row.id, slot)
             await self._cut("undo", row, slot)
             return path
 
     async def delete(self, row: ProcessRow) -> None:
-        """Forget a process and its log."""
+        """Forget a process and its log, its marks and its queue."""
         async with self._alone(row, AoError("the process was deleted", stage="node")):
+            self._node.marks.cut(row.id, 0)
             self._node.checkpoints.remove(row.id)
             await self._cut("delete", row, 0)
+            if row.id in self._node.keeping.paused:
+                self._node.keeping.pause(row, False)
 
     @asynccontextmanager
     async def _alone(self, row: ProcessRow, error: AoError) -> AsyncIterator[None]:

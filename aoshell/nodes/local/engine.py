@@ -32,6 +32,7 @@ from aoshell.nodes.local.jobs import Cost
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.loader import Loader
 from aoshell.nodes.local.longwork import LongWork
+from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
@@ -73,6 +74,7 @@ class Engine:
         fixed: Fixed | None = None,
     ) -> None:
         self.limits = limits
+        self.fixed = fixed
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
         self.store = store
@@ -91,6 +93,7 @@ class Engine:
         self.fetching = Fetching(self, fetch)
         self.ticking = Ticking(self, self.clock)
         self.work = LongWork()
+        self.marks = Marks(store)
         self.cutting = Cutting(self)
         self.adding = Adding(self)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
