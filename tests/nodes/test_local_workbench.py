@@ -114,9 +114,9 @@ async def test_a_process_that_comes_again_has_no_marks_and_no_queue_of_before(op
         await bench.pause(listener, True)
         await local.send(sender, Action="Add", Peer=listener)
         await local.node.delete(listener)
-        assert (
-            await local.reasons(sender)
-        ) == ["no process with this id is on this node, and no wallet known here has it"]
+        assert (await local.reasons(sender)) == [
+            "no process with this id is on this node, and no wallet known here has it"
+        ]
         await local.node.restore(data)
         assert await bench.marks(listener) == {}
         await local.send(sender, Action="Add", Peer=listener)
