@@ -8,6 +8,7 @@ import pytest
 from local_home import NOBODY, Local, in_loop, plain
 
 from aoshell.errors import AoError, UsageError
+from aoshell.nodes.base import Limits
 from aoshell.protocol.message import Message, tags_of
 
 COUNTER = """
@@ -230,3 +231,34 @@ async def test_a_trace_is_a_tree_across_processes(opening) -> None:
         assert kept.kept is not None and kept.cause == 0 and root.kept is None
         with pytest.raises(AoError, match="no message"):
             await local.node.workbench.trace("x" * 43)
+
+
+@in_loop
+async def test_what_is_cancelled_stays_so_when_a_log_changes_by_hand(opening) -> None:
+    async with opening(limits=Limits(seconds=40)) as local:
+        process, other = await local.spawn("N = 0"), await local.spawn("N = 1")
+        first = await local.post(process, "while true do end", Action="Eval")
+        second = await local.post(process, "while true do end", Action="Eval")
+        await local.node.cancel(process, second.slot)  # it waits behind the first
+        await local.node.workbench.fork(other, None, "twin")
+        await local.node.cancel(process, first.slot)
+        for receipt in (first, second):
+            result = await local.node.result(process, receipt.slot)
+            assert result.error == "stopped by the user"
+        assert await local.node.verify_log(process) == []
+
+
+@in_loop
+async def test_a_process_that_was_held_for_what_is_taken_back_holds_nothing_up(opening) -> None:
+    async with opening() as local:
+        process, other = await local.spawn("N = 0"), await local.spawn("N = 1")
+        endless = await local.post(process, "while true do end", Action="Eval")
+        number = local.engine.process(process).number
+        local.engine.computer.drop(number)
+        local.engine.computer.give_up(local.engine.process(process), "no worker stays up")
+        with pytest.raises(AoError, match="no worker stays up"):
+            await local.node.idle()
+        await local.node.workbench.undo(process, endless.slot)
+        await local.post(other, "for _ = 1, 1e6 do end", Action="Eval")
+        await local.node.idle()
+        assert await local.value(process, "return N") == "0"
