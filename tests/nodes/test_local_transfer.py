@@ -166,6 +166,19 @@ CRAFTED = {
     "cron is no JSON": spoil("process", "cron", "x"),
     "cron is another JSON": spoil("process", "cron", "[[1,2]]"),
     "cron has no interval": spoil("process", "cron", "[[0,0,[]]]"),
+    "cron is deep": spoil("process", "cron", "[" * 100_000),
+    "cron is a table": spoil("process", "cron", "{}"),
+    "cron tags are a table": spoil("process", "cron", "[[1000,0,{}]]"),
+    "an interval of cron is a fraction": spoil("process", "cron", "[[1000.5,0,[]]]"),
+    "an interval of cron is too long": spoil("process", "cron", f"[[{10**90},0,[]]]"),
+    "signed is a list": spoil("message", "signed", []),
+    "the gas is text": spoil("result", "gas", "much"),
+    "the gas is no text of this world": spoil("result", "gas", "\ud800"),
+    "the gas is too much": spoil("result", "gas", 1 << 63),
+    "what waits is too much": spoil("result", "waits", -(1 << 63)),
+    "the time it took is too long": spoil("result", "milliseconds", 10**90),
+    "the time it took is below nothing": spoil("result", "milliseconds", -1),
+    "Lua calls itself WASM": spoil("module", 1, "wasm"),
     "id is a number": spoil("process", "id", 5),
     "id is a path": spoil("process", "id", "../../../" + "x" * 34),
     "name holds escapes": spoil("process", "name", "\x1b[2J"),
@@ -201,6 +214,18 @@ async def test_a_file_that_is_wrong_inside_changes_nothing(opening, elsewhere, k
         assert await other.value(pid, "1 + 1") == "2"
     async with elsewhere() as other:
         assert await other.value(pid, "1 + 1") == "2"
+
+
+@pytest.mark.parametrize("text", ["[ ]", " []"])
+@in_loop
+async def test_a_home_opens_again_however_an_imported_cron_is_written(opening, elsewhere, text):
+    async with opening() as local:
+        pid = await lived(local)
+        data = rewritten(await local.node.export(pid), spoil("process", "cron", text))
+    async with elsewhere() as other:
+        await other.node.restore(data)
+    async with elsewhere() as other:
+        assert await other.value(pid, "Count") == "2"
 
 
 @in_loop

@@ -8,6 +8,7 @@ import pytest
 from local_home import NOBODY, Local, in_loop, plain
 
 from aoshell.errors import AoError, UsageError
+from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message, tags_of
 
 COUNTER = """
@@ -100,6 +101,45 @@ async def test_marks_are_slots_by_name(opening) -> None:
         assert await bench.marks(process) == {"two": 2, "three": 3}
         await bench.undo(process, 3)
         assert await bench.marks(process) == {"two": 2}
+        await local.send(process, Action="Add")  # another slot 3
+        assert await bench.marks(process) == {"two": 2}
+
+
+@in_loop
+async def test_a_process_that_comes_again_has_no_marks_and_no_queue_of_before(opening) -> None:
+    async with opening() as local:
+        bench, sender = local.node.workbench, await local.spawn(COUNTER)
+        listener = await local.spawn(LISTENER)
+        data = await local.node.export(listener)
+        await bench.mark(listener, "first")
+        await bench.pause(listener, True)
+        await local.send(sender, Action="Add", Peer=listener)
+        await local.node.delete(listener)
+        assert (await local.reasons(sender)) == [
+            "no process with this id is on this node, and no wallet known here has it"
+        ]
+        await local.node.restore(data)
+        assert await bench.marks(listener) == {}
+        await local.send(sender, Action="Add", Peer=listener)
+        assert await local.value(listener, "return #Heard") == "1"
+
+
+@in_loop
+async def test_what_comes_behind_a_message_taken_back_under_way_goes_by_its_own_name(
+    opening,
+) -> None:
+    async with opening() as local:
+        counter = await local.spawn(COUNTER)
+        caller = await local.spawn("Heard = 0")
+        endless = await local.post(caller, "while true do end", Action="Eval")
+        await local.node.workbench.undo(caller, endless.slot)
+        add = f"Send({{Target = '{counter}', Action = 'Add', Peer = ao.id}})"
+        sent = await local.post(caller, add, Action="Eval")
+        assert sent.slot == endless.slot
+        await local.node.settled(sent.id)
+        assert (await local.entries(caller))[-1].message.tag("Action") == "Added"
+        for process in (counter, caller):
+            assert (await local.entries(process))[-1].message.pushed_for == sent.id
 
 
 @in_loop
@@ -191,3 +231,34 @@ async def test_a_trace_is_a_tree_across_processes(opening) -> None:
         assert kept.kept is not None and kept.cause == 0 and root.kept is None
         with pytest.raises(AoError, match="no message"):
             await local.node.workbench.trace("x" * 43)
+
+
+@in_loop
+async def test_what_is_cancelled_stays_so_when_a_log_changes_by_hand(opening) -> None:
+    async with opening(limits=Limits(seconds=40)) as local:
+        process, other = await local.spawn("N = 0"), await local.spawn("N = 1")
+        first = await local.post(process, "while true do end", Action="Eval")
+        second = await local.post(process, "while true do end", Action="Eval")
+        await local.node.cancel(process, second.slot)  # it waits behind the first
+        await local.node.workbench.fork(other, None, "twin")
+        await local.node.cancel(process, first.slot)
+        for receipt in (first, second):
+            result = await local.node.result(process, receipt.slot)
+            assert result.error == "stopped by the user"
+        assert await local.node.verify_log(process) == []
+
+
+@in_loop
+async def test_a_process_that_was_held_for_what_is_taken_back_holds_nothing_up(opening) -> None:
+    async with opening() as local:
+        process, other = await local.spawn("N = 0"), await local.spawn("N = 1")
+        endless = await local.post(process, "while true do end", Action="Eval")
+        number = local.engine.process(process).number
+        local.engine.computer.drop(number)
+        local.engine.computer.give_up(local.engine.process(process), "no worker stays up")
+        with pytest.raises(AoError, match="no worker stays up"):
+            await local.node.idle()
+        await local.node.workbench.undo(process, endless.slot)
+        await local.post(other, "for _ = 1, 1e6 do end", Action="Eval")
+        await local.node.idle()
+        assert await local.value(process, "return N") == "0"

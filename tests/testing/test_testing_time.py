@@ -178,3 +178,14 @@ def test_time_in_lua_tests(
         assert main(["--json"]) == 0
         ids.append(json.loads(capsys.readouterr().out.splitlines()[0])["prints"])
     assert ids[0] == ids[1]
+
+
+def test_a_fork_has_the_same_id_in_each_run(zygotes: Zygotes) -> None:
+    runs = []
+    for _ in range(2):
+        with open_node(supervisor=zygotes) as node:
+            process = node.spawn("x = 1")
+            forks = [process.fork(name="one"), process.fork(name="two"), process.fork(0, "first")]
+            runs.append([process.id, *(fork.id for fork in forks)])
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == 4

@@ -27,6 +27,7 @@ _INTERVAL_TEXT = re.compile(rf"([1-9][0-9]{{0,5}})\s*-\s*({'|'.join(_UNITS)})s?"
 _INTERVAL = "Cron-Interval"
 _TAG = "Cron-Tag-"
 MINIMUM = 1000  # ms between two messages of one schedule
+MAXIMUM = 999_999 * _UNITS["year"]  # ms, the longest that a tag can ask for
 
 
 @dataclass(frozen=True, slots=True)

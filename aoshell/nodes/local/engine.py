@@ -41,6 +41,7 @@ from aoshell.nodes.local.log.rows import (
 )
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
@@ -74,6 +75,7 @@ class Engine:
         fixed: Fixed | None = None,
     ) -> None:
         self.limits = limits
+        self.fixed = fixed
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
         self.store = store
@@ -92,6 +94,7 @@ class Engine:
         self.fetching = Fetching(self, fetch)
         self.ticking = Ticking(self, self.clock)
         self.work = LongWork()
+        self.marks = Marks(store)
         self.cutting = Cutting(self)
         self.adding = Adding(self)
         self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)

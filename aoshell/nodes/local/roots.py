@@ -102,7 +102,12 @@ class Roots:
                     future.set_exception(error)
 
     def forget_all(self) -> None:
-        """Start anew from the store; those who wait go on waiting."""
+        """Start anew from the store; those who wait go on waiting.
+
+        Names are forgotten, too: the numbers of messages that were taken back are given again.
+        """
+        self._ids.clear()
+        self._seqs.clear()
         self.counts.clear()
         self._open.clear()
         self._left.clear()

@@ -6,7 +6,7 @@ that messages could not have brought about.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -40,7 +40,7 @@ class LocalWorkbench:
         self._free(name)
         self._engine.flush()
         last = self._slot(row, slot)
-        twin = b64url(os.urandom(32))
+        twin = self._twin(row, last, name)
 
         def renamed(store: Store, progress: Progress) -> list[tuple[Logged, Computed | None]]:
             found: list[tuple[Logged, Computed | None]] = []
@@ -58,6 +58,12 @@ class LocalWorkbench:
             entries = await in_thread(partial(renamed, now), seen)
         made = row._replace(id=twin, name=form.printable(name), created=self._engine.clock())
         return self._info(await self._engine.adding.add(made, entries))
+
+    def _twin(self, row: ProcessRow, slot: int, name: str) -> str:
+        """An id for a fork: any, or of a node that does the same each time the same in each run."""
+        if self._engine.fixed is None:
+            return b64url(os.urandom(32))
+        return b64url(hashlib.sha256(f"fork {row.id} {slot} {name}".encode()).digest())
 
     async def undo(self, process: str, slot: int) -> str:
         row = self._row(process)
@@ -89,15 +95,14 @@ class LocalWorkbench:
     async def mark(self, process: str, name: str) -> int:
         row = self._row(process)
         slot = self._engine.scheduler.head(row.number).slot
-        marks = {**await self.marks(process), name: slot}
-        self._engine.store.set_meta(f"marks {row.id}", json.dumps(marks))
+        self._engine.marks.put(row.id, name, slot)
         return slot
 
     async def marks(self, process: str) -> Mapping[str, int]:
         row = self._row(process)
         last = self._engine.scheduler.head(row.number).slot
-        found = json.loads(self._engine.store.meta(f"marks {row.id}") or "{}")
-        # A mark behind what was taken back means another slot of that number.
+        # Homes of before may name slots that were taken back.
+        found = self._engine.marks.of(row.id)
         return {name: slot for name, slot in found.items() if slot <= last}
 
     async def warp(self, milliseconds: int) -> int:

@@ -24,6 +24,7 @@ from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.ticking import Ticking
 from aoshell.nodes.local.workers.pool import Computer
 
@@ -40,6 +41,7 @@ class Node(Protocol):
     checkpoints: Checkpoints
     ticking: Ticking
     work: LongWork
+    marks: Marks
     keeping: Keeping
 
     def flush(self) -> None: ...
@@ -75,15 +77,19 @@ class Cutting:
         """
         async with self._alone(row, AoError("the message was taken back", stage="node")):
             path = await self._copy(row)
+            self._node.marks.cut(row.id, slot)
             self._node.checkpoints.back_to(row.id, slot)
             await self._cut("undo", row, slot)
             return path
 
     async def delete(self, row: ProcessRow) -> None:
-        """Forget a process and its log."""
+        """Forget a process and its log, its marks and its queue."""
         async with self._alone(row, AoError("the process was deleted", stage="node")):
+            self._node.marks.cut(row.id, 0)
             self._node.checkpoints.remove(row.id)
             await self._cut("delete", row, 0)
+            if row.id in self._node.keeping.paused:
+                self._node.keeping.pause(row, False)
 
     @asynccontextmanager
     async def _alone(self, row: ProcessRow, error: AoError) -> AsyncIterator[None]:

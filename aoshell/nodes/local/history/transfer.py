@@ -24,6 +24,7 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import STOPPED, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.modules import WASM_MAGIC
 from aoshell.protocol.encoding import has_id_form
 from aoshell.sandbox import environment
 from aoshell.sandbox.frames import is_count, is_text
@@ -150,7 +151,7 @@ def _read(
     if row is None:
         raise ValueError("there is nothing in it")
     _check(row, entries)
-    return row, modules, entries
+    return row._replace(cron=_cron(row.cron)), modules, entries
 
 
 def _records_of(data: bytes) -> Iterator[bytes]:
@@ -191,6 +192,7 @@ def _module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
     data = b64decode(content, validate=True)
     _demand(environment.module_id(data) == module_id, "a module is not what its id says")
     _demand(kind in ("lua", "wasm", "environment"), "a module is of an unknown kind")
+    _demand((kind == "wasm") == data.startswith(WASM_MAGIC), "a module is of another kind")
     if kind == "environment":
         environment.unpack(data)
     return module_id, kind, data
@@ -198,10 +200,12 @@ def _module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
 
 def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     message, result = record["message"], record["result"]
-    signed = message["signed"] and b64decode(message["signed"], validate=True)
+    signed = message["signed"]
+    if signed is not None:
+        signed = b64decode(signed, validate=True)
     logged = Logged(**message | {"signed": signed, "body": message["body"].encode("latin-1")})
-    numbers = (logged.slot, logged.tick, logged.ordinal, logged.timestamp, logged.height)
-    _demand(all(map(is_count, numbers)), "a number of a message is none")
+    counts = (logged.slot, logged.tick, logged.ordinal, logged.timestamp, logged.height)
+    _demand(all(map(is_count, counts)), "a number of a message is none")
     _demand(is_text(logged.id) and is_text(logged.chain), "an id or chain is no text")
     body = _wire(logged.body)
     pairs = len(body) - form.TAGS
@@ -212,7 +216,9 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     computed = Computed(**result | {"body": result["body"].encode("latin-1")})
     _demand(computed.outcome in OUTCOMES, "an outcome is none")
     _demand(type(computed.milliseconds) in (int, float), "a time is no number")
-    _demand(is_count(computed.memory) and type(computed.waits) is int, "a result's number is none")
+    _demand(0 <= computed.milliseconds < 1 << 63, "a time is none that the database can hold")
+    numbers = (computed.memory, computed.gas, abs(computed.waits))
+    _demand(all(map(is_count, numbers)), "a result's number is none")
     form.check_result(computed.outcome != "ok", _wire(computed.body))
     return logged, computed
 
@@ -223,6 +229,19 @@ def _wire(body: bytes) -> form.Wire:
     return found
 
 
+def _cron(text: str) -> str:
+    """Schedules as the node itself writes them: it reads them at every start, and believes them."""
+    found, items = jsontext.parse(text), []
+    _demand(type(found) is list, "its cron is none")
+    for every, due, tags in found:
+        _demand(is_count(every) and is_count(due), "a time of its cron is none")
+        _demand(cron.MINIMUM <= every <= cron.MAXIMUM, "an interval of its cron is none")
+        _demand(type(tags) is list and len(tags) % 2 == 0, "a cron message has no tags")
+        _demand(all(map(is_text, tags)), "a cron tag is no text")
+        items.append(cron.Schedule(every, due, tuple(tags)))
+    return cron.dump(items)
+
+
 def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> None:
     # The id becomes the name of a file.
     _demand(has_id_form(row.id), "the id of the process is none")
@@ -230,9 +249,6 @@ def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> No
     _demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
     _demand(is_count(row.created), "the time of its creation is none")
     _demand(is_count(row.memory) and row.memory > 0, "its memory limit is none")
-    for item in cron.load(row.cron):
-        _demand(is_count(item.due) and item.interval >= cron.MINIMUM, "its cron is none")
-        _demand(len(item.tags) % 2 == 0 and all(map(is_text, item.tags)), "a cron tag is no text")
     place, computed_all = (-1, 0), True
     for logged, computed in entries:
         here = (logged.slot, logged.tick)

@@ -134,6 +134,11 @@ class Live:
     def idle(self) -> bool:
         return not (self._queue or self._sent or self._dries or self._dries_sent or self._replay)
 
+    @property
+    def sent(self) -> list[Job]:
+        """What its worker was sent and has not answered."""
+        return list(self._sent)
+
     # Becoming live ----------------------------------------------------------------------------
 
     def _boot(self, code: Code) -> None:

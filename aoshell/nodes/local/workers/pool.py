@@ -51,6 +51,8 @@ class Computer:
         self._waiting: deque[int] = deque()  # processes with work and no room
         self._failures: dict[int, int] = {}  # workers that died since a process's last answer
         self._held: set[int] = set()  # processes that nothing is computed for
+        # Messages that are to be stopped and were let go of before that: seq and id.
+        self._cancelled: set[tuple[int, str]] = set()
         self._stopped = False
         self.given_up: dict[int, str] = {}  # why a process could not be computed at last
         self._tick: asyncio.TimerHandle | None = self.loop.call_later(1, self._watch)
@@ -61,9 +63,10 @@ class Computer:
         """Compute a message. It must be on disk: when this has stopped, the next start does it."""
         if self._stopped:
             return
-        self._queues.setdefault(logged.process, deque()).append(
-            Job(logged, message_frame(logged, wire))
-        )
+        job, key = Job(logged, message_frame(logged, wire)), (logged.seq, logged.id)
+        job.cancelled = key in self._cancelled
+        self._cancelled.discard(key)
+        self._queues.setdefault(logged.process, deque()).append(job)
         self._pump(logged.process)
 
     def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[tuple[str, Cost, Wire]]:
@@ -98,15 +101,18 @@ class Computer:
         return process in self._live
 
     def drop(self, process: int) -> None:
-        """Forget a process's worker and work."""
-        self._queues.pop(process, None)
+        """Forget a process's worker and work, but not what of it is to be stopped."""
+        jobs = list(self._queues.pop(process, ()))
         live = self._live.pop(process, None)
         if live:
+            jobs += live.sent
             live.kill()
+        self._cancelled |= {(job.logged.seq, job.logged.id) for job in jobs if job.cancelled}
 
     def hold(self, process: int) -> None:
         """Compute nothing for a process until `let_go`: its worker ends, its work is forgotten."""
         self._held.add(process)
+        self.given_up.pop(process, None)  # it was about messages that may go
         self.drop(process)
 
     def let_go(self, process: int) -> None:
@@ -115,13 +121,12 @@ class Computer:
 
     def drop_all(self) -> None:
         """Forget every worker: their state may be ahead of the log."""
-        for process in list(self._live):
+        for process in [*self._live, *self._queues]:
             self.drop(process)
         for dries in self._dries.values():
             for dry in dries:
                 dry.fail("the process was put away under a dry run")
         self._dries.clear()
-        self._queues.clear()
         self._waiting.clear()
 
     async def close(self, seconds: float = 3.0) -> None:

@@ -1,0 +1,38 @@
+"""Slots that the user has given names: `.snapshot`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from aoshell.nodes.local.log.store import Store
+
+
+class Marks:
+    """The names of each process's slots, in the table of facts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of(self, process: str) -> Mapping[str, int]:
+        """Slots by their names."""
+        found: dict[str, int] = json.loads(self._store.meta(_key(process)) or "{}")
+        return found
+
+    def put(self, process: str, name: str, slot: int) -> None:
+        """Give a slot a name, durably."""
+        self._write(process, {**self.of(process), name: slot})
+
+    def cut(self, process: str, slot: int) -> None:
+        """Forget the names of a slot and all behind it: their numbers are given again."""
+        found = self.of(process)
+        left = {name: at for name, at in found.items() if at < slot}
+        if left != found:
+            self._write(process, left)
+
+    def _write(self, process: str, names: Mapping[str, int]) -> None:
+        self._store.set_meta(_key(process), json.dumps(names))
+
+
+def _key(process: str) -> str:
+    return f"marks {process}"
