@@ -38,6 +38,7 @@ NOT_OWNER = (
 )
 _LONGEST_PROMPT = 200
 _GAP = 2  # columns between two cells of a table
+_WIDEST = 16_384  # columns of a cell where no screen says less: each row is filled up to the widest
 
 
 def clean(untrusted: str, *, colour: bool) -> str:
@@ -67,10 +68,12 @@ def table_lines(table: Table, columns: int = 0) -> list[str]:
     """A table as aligned text, its header first.
 
     Args:
-        columns: of the screen; what does not fit is cut from the widest columns. 0 cuts nothing.
+        columns: of the screen; what does not fit is cut from the widest columns. 0 where there is
+            none: then cells of more than `_WIDEST` columns are cut.
     """
     rows = [table.columns, *(tuple(cell(value) for value in row) for row in table.rows)]
-    widths = [max(width_of(row[i]) for row in rows) for i in range(len(table.columns))]
+    most = columns or _WIDEST
+    widths = [min(most, max(width_of(row[i]) for row in rows)) for i in range(len(table.columns))]
     excess = sum(widths) + _GAP * (len(widths) - 1) - columns if columns else 0
     for _ in range(max(0, excess)):
         widest = widths.index(max(widths))
@@ -81,10 +84,12 @@ def table_lines(table: Table, columns: int = 0) -> list[str]:
 
 def width_of(line: str) -> int:
     """Columns that a terminal gives a line."""
-    if line.isascii():
-        return len(line)
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in line)
-    return len(line) + wide - sum(unicodedata.combining(c) != 0 for c in line)
+    return len(line) if line.isascii() else sum(map(_width, line))
+
+
+def _width(character: str) -> int:
+    wide = unicodedata.east_asian_width(character) in "WF"
+    return 1 + wide - (unicodedata.combining(character) != 0)
 
 
 def process_table(processes: Iterable[ProcessInfo]) -> Table:
@@ -357,8 +362,11 @@ def _aligned(row: tuple[str, ...], widths: list[int], right: list[bool]) -> str:
 def _cut(value: str, width: int) -> str:
     if width_of(value) <= width:
         return value
-    while width_of(value) >= max(width, 1):
-        value = value[:-1]
+    used = 0
+    for at, character in enumerate(value):
+        used += _width(character)
+        if used >= max(width, 1):
+            return value[:at] + "…"
     return value + "…"
 
 
