@@ -34,6 +34,7 @@ from aoshell.protocol.tabm import TYPES, Tabm, in_order, unflatten
 
 LONGEST_HEADER = 4096
 MOST_PARTS = 20_000
+MOST_LINES = 500_000  # header lines of all parts: each takes some 160 bytes once it is read
 BODY_KEY = "ao-body-key"
 EMPTY = "empty-message"
 
@@ -135,9 +136,13 @@ def decode(body: bytes, boundary: str, inline: str) -> Tabm:
             the position is in the body.
     """
     parts: list[tuple[str, str | Tabm]] = []
+    lines = 0
     for at, part in _split(body, raw(boundary)):
         if len(parts) == MOST_PARTS:
             raise ProtocolError(f"more than {MOST_PARTS} parts", at, "body")
+        lines += part.partition(b"\r\n\r\n")[0].count(b"\r\n") + 1
+        if lines > MOST_LINES:
+            raise ProtocolError(f"more than {MOST_LINES} lines of headers in parts", at, "body")
         parts.append(_read_part(part, at, inline))
     # A map's own part may come behind those of maps in it: shorter paths make room for longer ones.
     return unflatten(sorted(parts, key=lambda part: part[0].count("/")), "the names of the parts")

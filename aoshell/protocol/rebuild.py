@@ -107,7 +107,7 @@ class Rebuilder:
                 f"{brief(unsigned)} gives the body its meaning unsigned", 0, _place(path)
             )
         base = signature_base(replace(commitment, components=components), fields)
-        if not _fits(commitment, base):
+        if not fits(commitment, base):
             raise SignatureError(commitment, base, path)
         return part
 
@@ -266,7 +266,8 @@ def _forget_status(part: Tabm) -> None:
         part[TYPES] = write_types(types)
 
 
-def _fits(commitment: Commitment, base: bytes) -> bool:
+def fits(commitment: Commitment, base: bytes) -> bool:
+    """Whether a commitment is one to this signature base. Raises Uncheckable."""
     if commitment.alg == HMAC and not commitment.keyid.startswith("secret:"):
         mac = hmac.digest(raw(commitment.keyid), base, hashlib.sha256)
         return hmac.compare_digest(mac, commitment.signature)

@@ -26,6 +26,7 @@ from aoshell.protocol.message import raw, text
 Tabm: TypeAlias = "dict[str, str | Tabm]"
 
 DEEPEST = 64
+MOST_MAPS = 200_000  # that paths lead through: each takes some 400 bytes, however short its path
 LINK = "+link"
 COMMITMENTS = "commitments"
 TYPES = "ao-types"
@@ -74,6 +75,7 @@ def unflatten(flat: Iterable[tuple[str, str | Tabm]], place: str = "") -> Tabm:
         ProtocolError: a path is empty in part, too deep, or occurs as a binary and as a map.
     """
     top: Tabm = {}
+    made = 0
     for path, value in flat:
         parts = path.split("/")
         if len(parts) > DEEPEST or not all(parts):
@@ -81,7 +83,10 @@ def unflatten(flat: Iterable[tuple[str, str | Tabm]], place: str = "") -> Tabm:
             raise ProtocolError(f"the path {brief(path)} {why}", 0, place)
         at = top
         for key in parts[:-1]:
+            made += key not in at
             at = _inner(at, key, path, place)
+        if made > MOST_MAPS:
+            raise ProtocolError(f"the paths lead through more than {MOST_MAPS} maps", 0, place)
         _inject(at, parts[-1], value, path, place)
     return top
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import socket
@@ -89,6 +90,24 @@ def _gzip(times: int) -> Script:
     return _body(body, b"content-encoding: " + b", ".join([b"gzip"] * times) + b"\r\n")
 
 
+def _signed(body: bytes, headers: bytes = b"") -> Script:
+    """A body under a signature that is well formed and does not fit."""
+    key, signature = (base64.b64encode(octet * 512) for octet in (b"\xff", b"\1"))
+    head = b'signature-input: sig-x=("x1");alg="rsa-pss-sha512";keyid="%s"\r\n' % key
+    head += b"signature: sig-x=:%s:\r\n" % signature
+    head += b"".join(b"x%d: v\r\n" % number for number in range(40))
+    return _body(body, head + headers)
+
+
+def _parts(*parts: bytes) -> Script:
+    named = (
+        b'--b\r\ncontent-disposition: form-data;name="%s"\r\n%s\r\n'
+        % (b"/".join([b"%d" % number] * 60), part)
+        for number, part in enumerate(parts)
+    )
+    return _signed(b"".join(named) + b"--b--", b"content-type: multipart/form-data; boundary=b\r\n")
+
+
 def _node(make: Callable[[], Script], place: Place) -> Ran:
     with peer(make()) as url:
         return place.shell([], "--node", url)
@@ -153,6 +172,21 @@ ATTACKS = [
         "headers without end",
         lambda: _flood(OK, b"a: b\r\n" * 999),
         "more than 96 KB before the body",
+    ),
+    _against(
+        "60 MB under a signature that does not fit",
+        lambda: _signed(b"\xff" * (60 * MB)),
+        "is not of this message",
+    ),
+    _against(
+        "parts of 5 million headers",
+        lambda: _parts(b"".join(b"%07d: v\r\n" % number for number in range(5 * MB))),
+        "more than 500000 lines of headers",
+    ),
+    _against(
+        "parts in a million maps",
+        lambda: _parts(*[b"\r\nx"] * 18_000),
+        "through more than 200000 maps",
     ),
     _against("redirects without end", lambda: _redirect, "redirects in a circle"),
     _against(

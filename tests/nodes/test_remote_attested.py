@@ -11,11 +11,14 @@ from test_remote_vectors import Replay, replay, replied
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.hyperbeam import signed
 from aoshell.nodes.remote.hyperbeam import signed as room
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.trust import Trust
 from aoshell.nodes.values import Pin, Verify
-from aoshell.protocol import httpsig
+from aoshell.protocol import httpsig, wire
+from aoshell.protocol.commitment import write_commitments
+from aoshell.protocol.structured import to_tabm
 from aoshell.protocol.wallet import Wallet
 
 __all__ = ["replay"]  # a fixture
@@ -44,9 +47,9 @@ def test_what_a_real_node_signed_is_taken(replay: Replay, monkeypatch: pytest.Mo
     spaces = []
     found_again = room._with_space
 
-    def noted(answer: Answer) -> Any:
+    def noted(answer: Answer, failure: Any) -> Any:
         spaces.append(answer)
-        return found_again(answer)
+        return found_again(answer, failure)
 
     monkeypatch.setattr(room, "_with_space", noted)
     taken = 0
@@ -60,6 +63,36 @@ def test_what_a_real_node_signed_is_taken(replay: Replay, monkeypatch: pytest.Mo
             Told().trust("A" * 43).read(answer, "test")
         taken += 1
     assert taken > 15 and spaces
+
+
+def test_a_lost_space_is_looked_for_without_reading_the_answer_again(
+    wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    check = httpsig.check
+
+    def counted(headers: Any, body: bytes) -> Any:
+        read.append(headers)
+        return check(headers, body)
+
+    monkeypatch.setattr(httpsig, "check", counted)
+    told = {"prompt": "sim> ", "output": "x", "key": "v", "last": "w", "body": "b"}
+    headers, body = signed_beside(wallet, told)
+    assert room.examine(Answer("", 200, headers, body)).verified["prompt"] == "sim> "
+    assert len(read) == 2
+    read.clear()
+    changed = tuple((name, "no" if name == "key" else value) for name, value in headers)
+    assert room.examine(Answer("", 200, changed, body)).outcome is httpsig.Outcome.BAD
+    assert len(read) == 1
+
+
+def signed_beside(wallet: Wallet, message: dict[str, Any]) -> tuple[Any, bytes]:
+    """Headers and body of a signed message, as HTTP leaves them: without spaces at their ends."""
+    tabm = to_tabm(message)
+    fields, body = wire.encode(tabm)
+    signatures = write_commitments(httpsig.commit(wallet, tabm))
+    pairs = (*fields.items(), *signatures.items())
+    return tuple((name, value.strip(" ")) for name, value in pairs), body or b""
 
 
 @pytest.mark.parametrize(

@@ -408,6 +408,48 @@ async def test_a_name_counts_if_the_definition_has_it(home: Home, level: Verify)
         await node.close()
 
 
+@pytest.mark.parametrize("level", VERIFYING)
+@in_loop
+async def test_a_name_is_no_beginning_of_an_id_that_a_gateway_tells(
+    home: Home, level: Verify
+) -> None:
+    """A short name is the beginning of an id that somebody can make in no time."""
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, level)
+        for told in (None, {}):
+            if told is not None:
+                node._book.put(node.endpoint, "process", process, told)
+            gateway: Any = Names(process)
+            node._gateway = gateway
+            with pytest.raises(AoError, match="does not give it the name"):
+                await node.find(process[:2])
+        assert (await node.find(process[:6])).id == process  # of one that is remembered
+        await node.close()
+
+
+@pytest.mark.parametrize("remembered", [None, "unsigned"])
+@pytest.mark.parametrize("level", VERIFYING)
+@in_loop
+async def test_a_name_is_that_of_the_wallets_own_process(
+    home: Home, node_wallet: Wallet, level: Verify, remembered: str | None
+) -> None:
+    async with serving(home.server):
+        process = await scheduled(home)
+        node = verifying(home, level)
+        told = {"name": "first", "owner": home.wallet.address, "device": "d"} if remembered else {}
+        node._book.put(node.endpoint, "process", process, told)
+        gateway: Any = Names(process)
+        node._gateway = gateway
+        own, home.wallet = home.wallet, node_wallet
+        with pytest.raises(AoError, match="is not of") as raised:
+            await node.find("first")
+        assert raised.value.stage == "verify" and node_wallet.address in raised.value.what
+        assert (await node.find(process)).owner == own.address
+        assert (await node.find("first")).id == process  # it was attached by its id
+        await node.close()
+
+
 @in_loop
 async def test_what_was_remembered_unsigned_does_not_count(home: Home) -> None:
     async with serving(home.server):

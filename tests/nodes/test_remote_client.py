@@ -18,6 +18,7 @@ import pytest
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.remote.http import client as http
+from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.answer import Answer
 from aoshell.nodes.remote.http.client import Client, Lost
 from aoshell.nodes.remote.http.progress import Waiting
@@ -447,6 +448,45 @@ def test_far_redirects_are_not(location: str) -> None:
     with pytest.raises(AoError, match=r"redirects elsewhere, which is") as caught:
         asyncio.run(client.get("read", "/x"))
     assert "evil" not in str(caught.value) and "passwd" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        b"/\xff",
+        b"\x80://x",
+        b"http://localhost:99999/evil",
+        b"http://localhost:-1/evil",
+        b"//[evil",
+        "http://localhost:٩٩٩٩٩/evil".encode(),
+    ],
+)
+@pytest.mark.parametrize("withheld", [False, True])
+def test_a_redirect_to_what_is_no_url_is_an_error(location: bytes, withheld: bool) -> None:
+    async def whole() -> None:
+        raw = b"HTTP/1.1 302 Found\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % location
+        async with Server(says(raw)).serving() as server:
+            client = Client(server.url, Waiting())
+            client.withholds = withheld
+            with pytest.raises(AoError, match=r"redirects .*, which is") as caught:
+                await client.get("read", "/x")
+            assert not withheld or "evil" not in str(caught.value)
+            await client.close()
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "",
+        "soon",
+        "01 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2020 00:00:00 +9999999999999999",
+    ],
+)
+def test_a_date_that_is_none_says_nothing_of_a_clock(date: str) -> None:
+    doctor.clock(Answer("", 200, (("date", date),), b""))
 
 
 def moved(location: str) -> bytes:

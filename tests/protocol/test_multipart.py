@@ -190,3 +190,16 @@ def test_the_boundary_follows_from_the_parts() -> None:
     bodies = [multipart.encode({"m": {"a": str(n)}}, "body") for n in range(3)]
     assert all(one[0] != other[0] for one, other in pairwise(bodies))
     assert bodies[0] == multipart.encode({"m": {"a": "0"}}, "body")
+
+
+def test_the_header_lines_of_all_parts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart, "MOST_LINES", 7)
+
+    def body(lines: int, content: str = "") -> bytes:
+        keys = "".join(f"k{number}: v\r\n" for number in range(lines - 1))
+        part = f'{keys}content-disposition: form-data;name="%s"\r\n\r\n{content}\r\n'
+        return f"--b\r\n{part % 'p'}--b\r\n{part % 'q'}--b--".encode()
+
+    assert multipart.decode(body(3, "\r\n" * 100), "b", "body").keys() == {"p", "q"}
+    with pytest.raises(ProtocolError, match="more than 7 lines of headers"):
+        multipart.decode(body(4), "b", "body")

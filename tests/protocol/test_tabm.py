@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
+from aoshell.protocol import tabm as tabm_module
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.message import raw, text
 from aoshell.protocol.tabm import (
@@ -116,3 +117,10 @@ def test_keys_are_lower_case_but_for_ids() -> None:
 def test_order_is_that_of_the_bytes(keys: list[str]) -> None:
     keys = [key for key in keys if not any("\ud800" <= c < "\udc80" for c in key)]
     assert [raw(key) for key in in_order(keys)] == sorted(map(raw, keys))
+
+
+def test_paths_lead_through_a_bounded_number_of_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tabm_module, "MOST_MAPS", 6)
+    assert unflatten([("a/b/c/1", "x"), ("a/b/c/2", "x"), ("d/e/f/1", "x")])
+    with pytest.raises(ProtocolError, match="through more than 6 maps"):
+        unflatten([("a/b/c/1", "x"), ("d/e/f/1", "x"), ("g/1", "x")])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from types import SimpleNamespace
+from unicodedata import combining
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from aoshell.lua import compiling
 from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
+from aoshell.shell.render import cell, clean, prompt_text, size, table_lines, width_of
+from aoshell.shell.view import render
 from aoshell.shell.view.errors_view import TYPED, split_error, view
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import cell, clean, prompt_text, size
@@ -180,6 +184,36 @@ def test_prompts_and_cells_stay_on_one_line(said: str) -> None:
 def test_tables_are_aligned() -> None:
     table = Table(("A", "N"), (("wide 世界", "1"), ("x\n\x1b[1m", "20")), frozenset({"N"}))
     assert table_lines(table) == ["A           N", "wide 世界   1", "x\\n        20"]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 7, 40])
+@pytest.mark.parametrize("letter", ["x", "é", "世", "\u202e"])
+def test_a_cell_of_any_length_is_cut_by_one_look_at_it(
+    monkeypatch: pytest.MonkeyPatch, letter: str, columns: int
+) -> None:
+    long = letter * 20_000
+    looked = 0
+
+    def counted(character: str) -> str:
+        nonlocal looked
+        looked += 1
+        assert looked < 12 * len(long)
+        return unicodedata.east_asian_width(character)
+
+    monkeypatch.setattr(
+        render, "unicodedata", SimpleNamespace(east_asian_width=counted, combining=combining)
+    )
+    lines = table_lines(Table(("A", "B", "C"), ((long, long, "1"), ("2", "", "3"))), columns)
+    assert all(sum(map(len, line.split("…"))) < 3 * 16_384 for line in lines)
+    assert "…" in lines[1]
+    assert columns < 40 or all(width_of(line) <= columns for line in lines)
+
+
+@given(st.text(), st.integers(1, 40))
+def test_what_is_cut_fits_and_is_the_beginning(said: str, columns: int) -> None:
+    _, line = table_lines(Table(("",), ((said,),)), columns)
+    assert width_of(line) <= max(columns, 1)
+    assert cell(said).startswith(line.removesuffix("…").rstrip())
 
 
 def test_sizes() -> None:

@@ -312,7 +312,8 @@ class Client:
 
         try:
             onward = str(httpx.URL(answer.url).join(location))
-        except httpx.InvalidURL:
+            _ = urlsplit(onward).port  # raises where it is none
+        except (httpx.InvalidURL, ValueError):  # also of bytes that are no UTF-8
             onward = ""
         why = self._not_followed(answer.url, onward, method)
         if why:

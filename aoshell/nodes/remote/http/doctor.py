@@ -62,7 +62,7 @@ def clock(answer: Answer) -> None:
     """Raise AoError where an answer's `Date` and this machine's clock are far apart."""
     try:
         seconds = parsedate_to_datetime(answer.header("date")).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return
     if abs(seconds) > SKEW:
         told = "ahead of" if seconds > 0 else "behind"

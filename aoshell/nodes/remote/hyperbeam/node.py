@@ -278,23 +278,17 @@ class HyperBeamNode(Sending, Elsewhere):
                 hint="give more of the id; .ps lists them",
             )
         process = ids[0] if ids else reference
+        by_id = has_id_form(reference) or (begins and bool(ids) and process.startswith(reference))
+        sure = bool(ids) and self._counts(known[process])
         if not has_id_form(process):
             await self._address()  # where the node is not there, that is what to say
             owner = (await self._wallet()).address
             process = await self._gateway.find(reference, owner, VARIANT)
         fact = await self._known(process)
-        if self._trust.verifies and not process.startswith(reference):
-            self._check_name(process, fact, reference)
+        if self._trust.verifies and not by_id:
+            owner = "" if sure else (await self._wallet()).address
+            _check_named(process, fact, reference, owner)
         return process_info(process, fact, await self.slots(process))
-
-    def _check_name(self, process: str, fact: Mapping[str, Any], name: str) -> None:
-        """That a process has the name it was found by, as nobody signs look-ups."""
-        if fact.get("name") != name:
-            raise AoError(
-                f"the definition of {process} does not give it the name {name!r}",
-                stage="verify",
-                hint="its name was told unsigned; attach it by its id if you mean it",
-            )
 
     async def processes(self) -> Sequence[ProcessInfo]:
         known = self._book.all(self.endpoint, "process")
@@ -343,3 +337,25 @@ class HyperBeamNode(Sending, Elsewhere):
         await self._client.close()
         await self._gateway.close()
         self._book.close()
+
+
+def _check_named(process: str, fact: Mapping[str, Any], name: str, owner: str) -> None:
+    """That a process is the one that a name stands for, as nobody signs look-ups.
+
+    Args:
+        owner: whose it must be; "" where it was remembered as signed.
+
+    Raises:
+        AoError: stage "verify".
+    """
+    wrong = ""
+    if fact.get("name") != name:
+        wrong = f"does not give it the name {name!r}"
+    elif owner and fact.get("owner") != owner:
+        wrong = f"is not of {owner}, whose {name!r} was looked for"
+    if wrong:
+        raise AoError(
+            f"the definition of {process} {wrong}",
+            stage="verify",
+            hint="its name was told unsigned; attach it by its id if you mean it",
+        )

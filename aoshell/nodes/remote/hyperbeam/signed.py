@@ -5,34 +5,39 @@ from __future__ import annotations
 from aoshell.nodes.remote.http.answer import Answer
 from aoshell.protocol import httpsig
 from aoshell.protocol.encoding import ProtocolError
-from aoshell.protocol.httpsig import Checked
+from aoshell.protocol.fields import escaped
+from aoshell.protocol.httpsig import Checked, SignatureError
+from aoshell.protocol.message import raw
+from aoshell.protocol.rebuild import fits
 
-# Headers that one answer may have for `_with_space` to try them.
+# Headers of an answer that `_with_space` tries; each costs one look at a signature.
 _TRIED = 32
 
 
 def examine(answer: Answer) -> Checked:
     """What an answer holds and what of it is signed. Raises nothing, whatever came."""
     checked = httpsig.check(answer.headers, answer.body)
-    if isinstance(checked.failure, httpsig.SignatureError):
-        return _with_space(answer) or checked
+    if isinstance(checked.failure, SignatureError):
+        return _with_space(answer, checked.failure) or checked
     return checked
 
 
-def _with_space(answer: Answer) -> Checked | None:
+def _with_space(answer: Answer, failure: SignatureError) -> Checked | None:
     """An answer as its node signed it, where HTTP took a space from the end of a header.
 
     Prompts end with a space, and what carries HTTP strips it. Nothing is guessed: it counts only if
     the signature then fits.
     """
-    for at in range(min(len(answer.headers), _TRIED)):
-        name, value = answer.headers[at]
-        if not value or name.startswith("signature"):
-            continue
-        whole = (*answer.headers[:at], (name, value + " "), *answer.headers[at + 1 :])
-        checked = httpsig.check(whole, answer.body)
-        if checked.outcome is httpsig.Outcome.VERIFIED:
-            return checked
+    base = b"\n" + failure.base
+    for at, (name, value) in enumerate(answer.headers[:_TRIED]):
+        line = raw(f"\n{escaped(name)}: {value}")
+        before, found, behind = base.partition(line + b"\n")
+        spaced = before + line + b" \n" + behind
+        if value and found and fits(failure.commitment, spaced[1:]):
+            # What else there is to check costs as much as the first time, so only once.
+            whole = (*answer.headers[:at], (name, value + " "), *answer.headers[at + 1 :])
+            checked = httpsig.check(whole, answer.body)
+            return checked if checked.outcome is httpsig.Outcome.VERIFIED else None
     return None
 
 
