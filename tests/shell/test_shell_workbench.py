@@ -14,6 +14,7 @@ from shell_typing import Typing, Use
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Stage
 from aoshell.shell import batch
+from aoshell.shell.commands import messages
 from aoshell.shell.commands.workbench import span, told
 from aoshell.shell.prompt import waiting
 
@@ -66,6 +67,23 @@ def test_time(typing: Use) -> None:
         assert int(await typed.value("os.time()")) - before >= 5_400_000
         assert "no duration" in await typed.error(".warp soon")
         assert "no cron" in await typed.error(".tick")
+
+    typing(body)
+
+
+def test_messages_that_time_sends(typing: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_PAGE", 2)
+
+    async def body(typed: Typing) -> None:
+        tags = '{["Cron-Interval"] = "1-hour", ["Cron-Tag-Action"] = "Tick"}'
+        clock = await typed.value(f'spawn("aos", {tags})')
+        for _ in range(5):
+            await typed(f".tick {clock}")
+        await typed(f'Send({{Target = "{clock}", Data = "the last one"}})')
+        slots = (await typed.value(f".messages {clock} --last 3"))["slots"]
+        assert [(row["slot"], row["tick"]) for row in slots] == [(0, 4), (0, 5), (1, 0)]
+        slots = (await typed.value(f".messages {clock}"))["slots"]
+        assert [row["outcome"] for row in slots] == ["ok"] * 7
 
     typing(body)
 
