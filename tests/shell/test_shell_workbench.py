@@ -88,6 +88,22 @@ def test_messages_that_time_sends(typing: Use, monkeypatch: pytest.MonkeyPatch) 
     typing(body)
 
 
+def test_what_a_line_caused_is_told_before_the_next_line_runs(typing: Use, tmp_path: Path) -> None:
+    script = tmp_path / "echo.lua"
+    script.write_text(
+        'Handlers.add("Echo", "Echo", function(msg) print("heard") msg.reply({Data = "back"}) end)'
+    )
+
+    async def body(typed: Typing) -> None:
+        address = "q" * 43
+        await typed(f".mock {address} {script} as echo")
+        await typed(f'Send({{Target = "{address}", Action = "Echo"}}) return 1')
+        heard, came = "\n".join(typed.front.said).split("\n")
+        assert "heard" in heard and "New Message From" in came
+
+    typing(body)
+
+
 def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
     script = tmp_path / "peer.lua"
     script.write_text(PEER)
