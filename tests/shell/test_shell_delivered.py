@@ -27,6 +27,8 @@ def test_a_message_to_an_identity_is_delivered(typing: Use) -> None:
 def test_what_goes_to_nobody_is_not(typing: Use) -> None:
     async def body(typed: Typing) -> None:
         await typed(f'Send({{ Target = "{"z" * 43}", Action = "Paid" }})')
-        assert "not delivered" in await typed.heard("not delivered")
+        assert "Paid to zzzzzzzz…: not delivered" in await typed.heard("not delivered")
+        await typed('Send({ Target = "token", Action = "Paid" })')
+        assert "Paid to token: not delivered" in await typed.heard("not delivered")
 
     typing(body)

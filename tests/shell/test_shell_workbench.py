@@ -32,6 +32,7 @@ def test_forks_and_other_times(typing: Use) -> None:
         assert "no slot 99" in await typed.error(".at 99 X")
         fork = await typed.value(".fork desk@2 as twin")
         assert fork["name"] == "twin"
+        assert ".attach other sends lines to it" in await typed.seen(".fork as other")
         await typed(".attach twin")
         assert await typed.value("X") == "2"
         await typed(".attach desk")
@@ -54,7 +55,8 @@ def test_taking_back(typing: Use) -> None:
         assert (restored["slot"], restored["taken_back"]) == (2, 1)
         assert await typed.value("return X") == "1"
         assert await typed.value(".snapshot") == {"one": 1}
-        assert "no snapshot" in await typed.error(".restore two")
+        assert "no snapshot two" in await typed.error(".restore two")
+        assert ".restore NAME" in await typed.error(".restore")
         assert "keeps its definition" in await typed.error(".undo 0")
 
     typing(body)
@@ -67,6 +69,13 @@ def test_time(typing: Use) -> None:
         assert int(await typed.value("os.time()")) - before >= 5_400_000
         assert "no duration" in await typed.error(".warp soon")
         assert "no cron" in await typed.error(".tick")
+
+    typing(body)
+
+
+def test_nothing_exposed_is_said(typing: Use) -> None:
+    async def body(typed: Typing) -> None:
+        assert "nothing at balances/x" in await typed.seen(".now balances/x")
 
     typing(body)
 
@@ -112,7 +121,8 @@ def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
         address = "q" * 43
         assert "stands in" in await typed.text(f".mock {address} {script} as peer")
         await typed(".attach peer")
-        assert await typed.text(".queue on") == "nothing waits in its queue"
+        assert await typed.text(".queue") == "nothing waits in its queue"
+        assert "waits from now on" in await typed.text(".queue on")
         await typed(".attach desk")
         for word in ("a", "b", "c"):
             await typed(f'Send({{Target = "{address}", Action = "Note", Data = "{word}"}})')
@@ -122,7 +132,7 @@ def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
         query = 'return table.concat(Heard, " ")'
         asked = await typed.value(f".dryrun {query}")
         assert asked == "b"
-        await typed(".queue off")
+        assert "delivered as it comes" in await typed.text(".queue off")
         assert await typed.value(f".dryrun {query}") == "b a c"
         assert "nothing waits" in await typed.error(".step")
 
