@@ -62,7 +62,9 @@ async def record(session: Session, rest: str) -> Reply:
     notes = [f"not in the test: {said}" for said in made.lost]
     notes += [f"{name} is beside it: code that the test needs" for name in made.beside]
     lines = made.test.count("\n")
-    return Reply(value, text=f"{path}: {lines} lines; aoshell test {path} runs it", note="\n".join(notes))
+    return Reply(
+        value, text=f"{path}: {lines} lines; aoshell test {path} runs it", note="\n".join(notes)
+    )
 
 
 async def _gathered(session: Session) -> dict[str, list[Entry]]:
