@@ -243,7 +243,7 @@ class Session:
         if self.sent and self.patience is Patience.SETTLED and self._settles:
             await self.node.settled(self.sent.id)
             await self.feed.caught_up()
-            self.feed.flush()
+            self.feed.due()
 
     @property
     def _settles(self) -> bool:
