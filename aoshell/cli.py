@@ -145,10 +145,11 @@ def _backend(options: Options, settings: Settings) -> Backend:
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     """The prompt is on the screen first, and keys count from then on; the rest comes behind it."""
     from aoshell.shell.prompt.terminal import Terminal
+    from aoshell.shell.view.streams import colours
     from aoshell.shell.view.text import prompt_text
 
     known = backend.last_prompt(settings, options.reference or "default")
-    prompt = prompt_text(known or FIRST_PROMPT, colour=_colour(sys.stdout.isatty()))
+    prompt = prompt_text(known or FIRST_PROMPT, colour=colours(sys.stdout))
     with Terminal(prompt):
         backend.warm()
         from aoshell.interrupts import run
@@ -161,7 +162,7 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
                 backend.open,
                 prompt,
                 first=tuple(options.script),
-                colour=_colour(True),
+                colour=colours(sys.stdout),
             )
         )
 
@@ -199,9 +200,9 @@ def _watch(options: Options, settings: Settings, backend: Backend) -> int:
 
 def _renderer(options: Options) -> Renderer:
     from aoshell.shell.view.render import Renderer
-    from aoshell.shell.view.streams import writer
+    from aoshell.shell.view.streams import colours, writer
 
-    colour = _colour(sys.stdout.isatty() and sys.stderr.isatty())
+    colour = colours(sys.stdout, sys.stderr)
     out, err = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
     return Renderer(out, err, colour=colour, as_json=options.json, columns=_columns)
 
@@ -209,10 +210,6 @@ def _renderer(options: Options) -> Renderer:
 def _columns() -> int:
     """Width of the terminal that answers go to, 0 where they go elsewhere."""
     return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
-
-
-def _colour(terminal: bool) -> bool:
-    return terminal and not os.environ.get("NO_COLOR")
 
 
 def _start_of(options: Options) -> Start:

@@ -65,7 +65,8 @@ class Node(Protocol):
         """
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
-        """Computed entries behind slot `after`, oldest first."""
+        """Computed entries behind slot `after`, oldest first: `limit` of them, and what else is in
+        the last one's slot (cron messages)."""
 
     async def dryrun(self, process: str, item: Message) -> Result:
         """Evaluate a message without changing anything."""

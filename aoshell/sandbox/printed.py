@@ -11,6 +11,10 @@ class Printed:
     """What the running message has printed, in memory shared with the parked fork."""
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Share with nobody but forks to come: each process's worker calls this as it begins."""
         self._page = mmap.mmap(-1, PRINTED_LIMIT + 8)
         self._used = 8
 

@@ -123,6 +123,7 @@ class Worker:
         self._host = host
         self._loaded = host.runtime
         self._printed = printed
+        printed.renew()
         self._floor = floor
         self._memory = 0  # bytes of heap the guest may use
         self._seconds = 0.0  # of processor time, that a new message may take

@@ -144,8 +144,22 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
             break
         if isinstance(outcome, Failure) and _is_last(outcome.error, session):
             break
-        await session.settle()
+        if (error := await _settled(session)) and _is_last(error, session):
+            raise error
+        if error:
+            code = 1
+            if not isinstance(outcome, Failure) or outcome.error.what != error.what:
+                renderer.error(error)
     return code
+
+
+async def _settled(session: Session) -> AoError | None:
+    """Wait for all that a line caused; why that is not to be had, where it is not."""
+    try:
+        await session.settle()
+    except AoError as error:
+        return error
+    return None
 
 
 def _is_last(error: AoError, session: Session) -> bool:

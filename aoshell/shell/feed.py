@@ -200,9 +200,10 @@ class Feed:
         if (left := self._shown + _PACE - loop.time()) <= 0:
             self.flush()
         else:
-            self._timer = loop.call_later(left, self._due)
+            self._timer = loop.call_later(left, self.due)
 
-    def _due(self) -> None:
+    def due(self) -> None:
+        """Show now what is ready to be, unless it waits for an answer."""
         self._timer = None
         if not self._holding:
             self.flush()

@@ -218,10 +218,11 @@ class Session:
             raise AoError(error.what, stage=error.stage, hint=hint) from error
 
     async def settle(self) -> None:
-        """Wait until all that the last line caused is done, where that is asked for."""
+        """Wait until all that the last line caused is done and told, where that is asked for."""
         if self.sent and self.patience is Patience.SETTLED and self._settles:
             await self.node.settled(self.sent.id)
             await self.feed.caught_up()
+            self.feed.due()
 
     @property
     def _settles(self) -> bool:

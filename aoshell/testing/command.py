@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import sys
 import time
 import warnings
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from aoshell import interrupts
 from aoshell.errors import UsageError
-from aoshell.shell.view.streams import writer
+from aoshell.shell.view.streams import colours, writer
 from aoshell.shell.view.text import clean
 from aoshell.testing.running import SECONDS, Failure, Outcome, Runner, find
 
@@ -40,8 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     files = find(given.files, Path.cwd())
     say = writer(sys.stdout, needed=True)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    report = JsonReport(say) if given.json else TextReport(say, colour=colour)
+    report = JsonReport(say) if given.json else TextReport(say, colour=colours(sys.stdout))
     warn = writer(sys.stderr, needed=False)
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

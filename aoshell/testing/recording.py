@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -63,6 +64,8 @@ class _Writer:
     wanted: set[str] = field(default_factory=set)  # ids of messages that later ones name
     ticks: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, list[int]] = field(default_factory=dict)  # process id → its slots
+    ends: dict[str, Entry] = field(default_factory=dict)  # by the message whose handling each ended
+    orders: list[int] = field(default_factory=list)  # of all that the test does
 
     def __post_init__(self) -> None:
         self.cast, self.files = Cast(self.past, self.lines), CodeFiles(self.past)
@@ -82,6 +85,9 @@ class _Writer:
         self._wanted(roots)
         self._modules(entries, roots)
         steps += [(deed.order, 1, deed) for deed in self.past.journal.deeds]
+        self.orders = sorted(order for order, _, _ in steps)
+        for entry in reversed(entries):
+            self.ends |= dict.fromkeys(entry.result.resumed if entry.result else (), entry)
         for _, _, step in sorted(steps, key=lambda step: step[:2]):
             if isinstance(step, Deed):
                 self._deed(step)
@@ -284,15 +290,28 @@ class _Writer:
             self._keep(message, f"t:ok({process}:send {tags})")
             return
         call = f"{process}:{load.verb}({quoted(load.file)})" if load else f"{process}:eval({code})"
-        said = plain(result.output)
-        output = self.cast.names.known(said)
+        said = self._said(message, result)
+        output = self.cast.names.known(said or "")
         # Tables are printed in the order of their keys, and other people have other addresses.
-        if len(set(ADDRESS.findall(said)) & self.cast.names.of.keys()) > 1:
+        if len(set(ADDRESS.findall(said or "")) & self.cast.names.of.keys()) > 1:
             output = ""
-        if not output or result.suspended or _CHANCE.search(text(message.data)):
+        if not output or said is None or _CHANCE.search(text(message.data)):
             self.lines.append(call)
         else:
             self.lines.append(f"t:equal({call}, {output})")
+
+    def _said(self, message: Message, result: Result) -> str | None:
+        """What a line came to before anything else was done; None where it waited for that."""
+        if not result.suspended:
+            return plain(result.output)
+        end = self.ends.get(message.id)
+        begun, ended = message.assignment, end and end.message.assignment
+        if not (end and end.result and end.result.ok and begun and ended):
+            return None
+        if bisect_right(self.orders, begun.order) != bisect_right(self.orders, ended.order):
+            return None
+        before, output = result.output, end.result.output
+        return plain(f"{before}\n{output}".strip("\n") if before else output)
 
     def _keep(self, message: Message, call: str) -> str:
         """Keep what a message came to in a variable."""

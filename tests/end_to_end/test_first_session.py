@@ -197,6 +197,32 @@ def test_a_long_line_on_a_dumb_terminal(environment: dict[str, str]) -> None:
     assert child.exitstatus == 0
 
 
+COLOURED = {"TERM": "xterm-256color"}
+PLAIN = {"TERM=dumb": {"TERM": "dumb"}, "NO_COLOR": COLOURED | {"NO_COLOR": "1"}}
+
+
+@pytest.mark.parametrize("arguments", [["--run", "error('no')"], ["test", "fails_test.lua"]])
+@pytest.mark.parametrize("variables", [COLOURED, *PLAIN.values()], ids=["colours", *PLAIN])
+def test_colours_are_for_terminals_that_show_them(
+    arguments: list[str], variables: dict[str, str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "fails_test.lua").write_text('test("x", function(t) t:ok(false) end)')
+    child = pexpect.spawn(
+        sys.executable,
+        ["-c", ENTRY, *arguments],
+        env={k: v for k, v in environment.items() if k != "NO_COLOR"} | variables,
+        cwd=tmp_path,
+        encoding="utf-8",
+        timeout=30,
+    )
+    try:
+        shown = child.read()
+    finally:
+        child.close(force=True)
+    assert child.exitstatus == 1, shown
+    assert ("\x1b[" in shown) == (variables is COLOURED)
+
+
 def test_lines_behind_the_way_out_are_told(aoshell: Run) -> None:
     done = aoshell(stdin="\ufeffreturn 1\n.exit\nreturn 2\n\nreturn 3\n")
     assert (done.stdout, done.returncode) == ("1\n", 0)

@@ -242,6 +242,21 @@ def test_code_of_a_file_that_changed_since_is_kept_beside(play: Play, desk: Path
     assert "Handlers.add" not in played.test
 
 
+def test_the_answer_that_a_line_waited_for_is_compared(play: Play) -> None:
+    played = play(
+        ".load echo.lua",
+        'print("asking") return Send({Target = ao.id, Action = "Echo"}).receive().Data',
+        "return Receive({Action = 'Later'}).Data",
+        ".send desk Action=Later at last",
+        failed=True,  # a line waits for the next one
+    )
+    played.passed()
+    assert '"asking\\necho ")' in played.test
+    waited = next(line for line in played.test.splitlines() if "Receive(" in line)
+    assert waited.strip().startswith("p1:eval(")
+    assert "at last" not in waited
+
+
 def test_wasm(play: Play, desk: Path) -> None:
     (desk / "counter.wasm").write_bytes(wat2wasm((REPO / "examples/wasm/counter.wat").read_text()))
     lines = (

@@ -168,6 +168,22 @@ async def test_what_a_tick_sends_goes_out_and_names_no_root(opening, clock):
         assert len(message.id) == 43
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6, 100])
+@in_loop
+async def test_pages_of_results_lose_no_cron_message(opening, clock, limit):
+    async with opening() as local:
+        pid = await ticking(local)
+        for _ in range(3):
+            await pass_time(local, clock, 1000)
+        await local.eval(pid, "1")
+        await pass_time(local, clock, 1000)
+        places, after = [], -1
+        while page := await local.node.results(pid, after, limit):
+            places += [(entry.result.slot, entry.result.tick) for entry in page]
+            after = places[-1][0]
+        assert places == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1)]
+
+
 @in_loop
 async def test_settled_does_not_wait_for_cron(opening, clock):
     async with opening() as local:

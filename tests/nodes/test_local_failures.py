@@ -12,7 +12,7 @@ import pytest
 from local_home import NOBODY, in_loop, plain, tags, until
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.local import verify
+from aoshell.nodes.local import peek, verify
 from aoshell.nodes.local.workers import live, pool
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
@@ -55,6 +55,19 @@ async def test_a_failure_is_undone_and_recorded(opening, kind):
         assert [(e.result.outcome, e.result.output) for e in await local.entries(pid)][
             : len(before)
         ] == before
+
+
+@in_loop
+async def test_a_failure_leaves_the_prompt_and_the_memory_as_they_were(opening, kind):
+    async with opening(SMALL) as local:
+        pid = await local.spawn(name="failing")
+        await local.eval(pid, "Prompt = function() return 'own> ' end")
+        before = await local.node.find(pid)
+        await local.eval(pid, KINDS[kind][0])
+        after = await local.node.find(pid)
+        assert (after.prompt, after.memory) == (before.prompt, before.memory)
+        assert (plain(after.prompt), after.memory > 0) == ("own> ", True)
+        assert peek.last_prompt(local.engine.store.path, "failing") == before.prompt
 
 
 @in_loop

@@ -11,7 +11,6 @@ from test_remote_vectors import Replay, replay, replied
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Answer
-from aoshell.nodes.remote.hyperbeam import signed
 from aoshell.nodes.remote.hyperbeam import signed as room
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.trust import Trust

@@ -79,6 +79,29 @@ def test_the_prints_of_an_ended_message_are_kept(worker: Driven) -> None:
     assert frame[3] == "before"
 
 
+@pytest.mark.parametrize("command", ["run", "dry"])
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [("while true do end", "time"), ("local s = 'x' while true do s = s .. s end", "memory")],
+)
+def test_an_ended_message_keeps_no_prints_of_another_process(
+    command: str, ending: str, outcome: str, supervisor: Supervisor, worker: Driven
+) -> None:
+    # It spins before it comes to its end, so that the other one prints meanwhile.
+    code = f"print('mine') for i = 1, 3e7 do end {ending}"
+    with driven(supervisor) as other:
+        worker.send([command, worker.epoch, 100, 1.0, *eval_message(code)])
+        for number in range(20):
+            assert other.eval(f"print('of another process {number}')")[1] == "ok"
+        frame = worker.await_frame("done", "promoted", "dried")
+        assert other.eval("print('and once more') while true do end", seconds=0.2)[2][3] == (
+            "and once more"
+        )
+    said = next(part for part in frame if isinstance(part, str) and "mine" in part)
+    assert said == "mine"
+    assert outcome in frame
+
+
 def test_a_flood_of_prints_is_an_error(supervisor: Supervisor) -> None:
     flood = "for i = 1, 1e5 do print(('x'):rep(1000)) end"
     with driven(supervisor, memory=512 << 20) as worker:

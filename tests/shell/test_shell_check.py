@@ -112,7 +112,10 @@ def test_a_session_is_recorded(tmp_path: Path, wallet: Wallet) -> None:
         file = tmp_path / "my_test.lua"
         outcome = await typing(f".record '{file}'")
         assert isinstance(outcome, Reply) and isinstance(outcome.value, dict)
-        assert outcome.note == "not in the test: a thing"
+        assert outcome.note.split("\n") == [
+            "not in the test: a thing",
+            "code-12.lua is beside it: code that the test needs",
+        ]
         assert (tmp_path / "code-12.lua").read_bytes() == b"code"
         value = outcome.value
         assert value["messages"] == 5 and len(value["processes"]) == 2

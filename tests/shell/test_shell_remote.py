@@ -337,7 +337,7 @@ def test_spawn(node: FakeNode, there: FakeRemote, home: Settings, remote: bool) 
     async def body(session: Session, screen: Screen) -> None:
         before, asked = session.attached, len(screen.said)
         reply = replied(await run_line(session, f".spawn {module} as child"))
-        assert used.infos[reply.text].name == "child" and reply.note == ".attach child"
+        assert used.infos[reply.text].name == "child" and ".attach child" in reply.note
         assert any("[y/N]" in said for said in screen.said[asked:]) is remote
         nameless = replied(await run_line(session, f".spawn {module} --yes")).text
         definition = used.log[nameless][0].message

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from aoshell.lua import compiling
 from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
-from aoshell.shell.render import cell, clean, prompt_text, size, table_lines, width_of
 from aoshell.shell.view import render
 from aoshell.shell.view.errors_view import TYPED, split_error, view
 from aoshell.shell.view.tables import table_lines
-from aoshell.shell.view.text import cell, clean, prompt_text, size
+from aoshell.shell.view.text import cell, clean, prompt_text, size, width_of
 
 COMPLETE = [
     "1+1",

@@ -14,6 +14,7 @@ from shell_typing import Typing, Use
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Stage
 from aoshell.shell import batch
+from aoshell.shell.commands import messages
 from aoshell.shell.commands.workbench import span, told
 from aoshell.shell.prompt import waiting
 
@@ -31,6 +32,7 @@ def test_forks_and_other_times(typing: Use) -> None:
         assert "no slot 99" in await typed.error(".at 99 X")
         fork = await typed.value(".fork desk@2 as twin")
         assert fork["name"] == "twin"
+        assert ".attach other sends lines to it" in await typed.seen(".fork as other")
         await typed(".attach twin")
         assert await typed.value("X") == "2"
         await typed(".attach desk")
@@ -53,7 +55,8 @@ def test_taking_back(typing: Use) -> None:
         assert (restored["slot"], restored["taken_back"]) == (2, 1)
         assert await typed.value("return X") == "1"
         assert await typed.value(".snapshot") == {"one": 1}
-        assert "no snapshot" in await typed.error(".restore two")
+        assert "no snapshot two" in await typed.error(".restore two")
+        assert ".restore NAME" in await typed.error(".restore")
         assert "keeps its definition" in await typed.error(".undo 0")
 
     typing(body)
@@ -70,6 +73,46 @@ def test_time(typing: Use) -> None:
     typing(body)
 
 
+def test_nothing_exposed_is_said(typing: Use) -> None:
+    async def body(typed: Typing) -> None:
+        assert "nothing at balances/x" in await typed.seen(".now balances/x")
+
+    typing(body)
+
+
+def test_messages_that_time_sends(typing: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_PAGE", 2)
+
+    async def body(typed: Typing) -> None:
+        tags = '{["Cron-Interval"] = "1-hour", ["Cron-Tag-Action"] = "Tick"}'
+        clock = await typed.value(f'spawn("aos", {tags})')
+        for _ in range(5):
+            await typed(f".tick {clock}")
+        await typed(f'Send({{Target = "{clock}", Data = "the last one"}})')
+        slots = (await typed.value(f".messages {clock} --last 3"))["slots"]
+        assert [(row["slot"], row["tick"]) for row in slots] == [(0, 4), (0, 5), (1, 0)]
+        slots = (await typed.value(f".messages {clock}"))["slots"]
+        assert [row["outcome"] for row in slots] == ["ok"] * 7
+
+    typing(body)
+
+
+def test_what_a_line_caused_is_told_before_the_next_line_runs(typing: Use, tmp_path: Path) -> None:
+    script = tmp_path / "echo.lua"
+    script.write_text(
+        'Handlers.add("Echo", "Echo", function(msg) print("heard") msg.reply({Data = "back"}) end)'
+    )
+
+    async def body(typed: Typing) -> None:
+        address = "q" * 43
+        await typed(f".mock {address} {script} as echo")
+        await typed(f'Send({{Target = "{address}", Action = "Echo"}}) return 1')
+        heard, came = "\n".join(typed.front.said).split("\n")
+        assert "heard" in heard and "New Message From" in came
+
+    typing(body)
+
+
 def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
     script = tmp_path / "peer.lua"
     script.write_text(PEER)
@@ -78,7 +121,8 @@ def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
         address = "q" * 43
         assert "stands in" in await typed.text(f".mock {address} {script} as peer")
         await typed(".attach peer")
-        assert await typed.text(".queue on") == "nothing waits in its queue"
+        assert await typed.text(".queue") == "nothing waits in its queue"
+        assert "waits from now on" in await typed.text(".queue on")
         await typed(".attach desk")
         for word in ("a", "b", "c"):
             await typed(f'Send({{Target = "{address}", Action = "Note", Data = "{word}"}})')
@@ -88,7 +132,7 @@ def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
         query = 'return table.concat(Heard, " ")'
         asked = await typed.value(f".dryrun {query}")
         assert asked == "b"
-        await typed(".queue off")
+        assert "delivered as it comes" in await typed.text(".queue off")
         assert await typed.value(f".dryrun {query}") == "b a c"
         assert "nothing waits" in await typed.error(".step")
 

@@ -546,6 +546,7 @@ def _told(kept: Kept) -> str:
     message = form.to_message(form.load(kept.body), None)
     if message.tag("Type") == "Process":
         return f"a spawn failed: {kept.reason}"
-    target = f"to {message.target[:8]}…" if message.target else "without Target"
+    whom = message.target if len(message.target) <= 12 else f"{message.target[:8]}…"
+    target = f"to {whom}" if whom else "without Target"
     state = "held" if kept.held else "not delivered"
     return f"{message.tag('Action') or 'a message'} {target}: {state}: {kept.reason}"

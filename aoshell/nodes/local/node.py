@@ -174,6 +174,10 @@ class LocalNode:
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
         row = self._row(process)
         rows = self._engine.store.behind_slot(row.number, after, limit)
+        if len(rows) == limit:  # the next page begins behind a slot: this one has all of its last
+            last = rows[-1][0].slot
+            rows = [found for found in rows if found[0].slot < last]
+            rows += self._engine.store.behind_slot(row.number, last - 1, -1, last)
         return [_entry(process, *found) for found in rows if found[1] is not None]
 
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:

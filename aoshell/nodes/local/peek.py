@@ -13,7 +13,7 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.rows import Computed, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.values import ProcessInfo
 
@@ -23,7 +23,7 @@ def process_info(
 ) -> ProcessInfo:
     """One row of `.ps`."""
     slots, computed = store.counts(row.number)
-    last = store.last_computed(row.number)
+    last = store.last_in_effect(row.number)
     checkpoint, size = checkpoints.facts(row.id)
     return ProcessInfo(
         id=row.id,
@@ -35,9 +35,9 @@ def process_info(
         live=is_live(row.number),
         checkpoint=checkpoint,
         disk=store.size(row.number) + size,
-        memory=last[1].memory if last else 0,
+        memory=last.memory if last else 0,
         waiting=store.waits(row.number),
-        prompt=form.widen(form.load(last[1].body)[2]) if last else "",
+        prompt=_prompt(last),
         created=row.created,
     )
 
@@ -70,8 +70,11 @@ def last_prompt(database: Path, name: str) -> str:
         store = Store.reading(database)
         try:
             rows = store.find_processes(name)
-            last = store.last_computed(rows[0].number) if len(rows) == 1 else None
-            return form.widen(form.load(last[1].body)[2]) if last else ""
+            return _prompt(store.last_in_effect(rows[0].number)) if len(rows) == 1 else ""
         finally:
             store.close()
     return ""
+
+
+def _prompt(last: Computed | None) -> str:
+    return form.widen(form.load(last.body)[2]) if last else ""

@@ -78,7 +78,7 @@ async def inbox(session: Session, rest: str) -> Reply:
 
 @command("messages", "[PROCESS] [--last N]")
 async def messages(session: Session, rest: str) -> Reply:
-    """Show the last slots of a process (20 by default), and what each cost.
+    """Show the last messages of a process (20 by default), and what each cost.
 
     MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Below them stands what
     could not be delivered, and why."""
@@ -177,7 +177,7 @@ async def _entries(
         async for entry in computed_of(session, process.id, first - 1)
         if entry.result
     }
-    return [(message, computed.get(_place(message))) for message in scheduled]
+    return [(message, computed.get(_place(message))) for message in scheduled[-last:]]
 
 
 async def computed_of(session: Session, process: str, after: int = -1) -> AsyncIterator[Entry]:

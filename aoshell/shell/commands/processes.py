@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from aoshell.errors import AoError, Unsupported, UsageError
 from aoshell.nodes.base import LocalVerbs
-from aoshell.nodes.values import NotFound
+from aoshell.nodes.values import NotFound, ProcessInfo
 from aoshell.shell.code.files import read, write_new
 from aoshell.shell.code.spawning import Definition
 from aoshell.shell.code.spawning import spawn as make
@@ -93,7 +93,12 @@ async def spawn(session: Session, rest: str) -> Reply:
         raise UsageError(f"{name} exists already", hint="choose a new name")
     info = await make(session, Definition(name, words[0], sure=sure))
     value = {"id": info.id, "name": info.name, "module": info.module}
-    return Reply(value, text=info.id, note=f".attach {info.name or info.id[:12]}")
+    return Reply(value, text=info.id, note=ready(info))
+
+
+def ready(info: ProcessInfo) -> str:
+    """That a process is there, and how lines get to it."""
+    return f"{info.name or 'it'} is there; .attach {info.name or info.id[:12]} sends lines to it"
 
 
 async def _taken(session: Session, name: str) -> bool:
@@ -128,7 +133,7 @@ async def import_(session: Session, rest: str) -> Reply:
     file = Path(rest).expanduser()
     info = await local(session).restore(read(file, _LARGEST))
     done(session, "import", process=info.id, file=file.absolute())
-    return Reply(process_value(info), text=info.id, note=f".attach {info.name or info.id[:8]}")
+    return Reply(process_value(info), text=info.id, note=ready(info))
 
 
 @command("delete", "NAME|ID [--yes]", complete="PROCESS [--yes]")

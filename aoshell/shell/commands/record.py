@@ -59,9 +59,12 @@ async def record(session: Session, rest: str) -> Reply:
         "beside": list(made.beside),
         "lost": list(made.lost),
     }
-    note = "\n".join(f"not in the test: {said}" for said in made.lost)
+    notes = [f"not in the test: {said}" for said in made.lost]
+    notes += [f"{name} is beside it: code that the test needs" for name in made.beside]
     lines = made.test.count("\n")
-    return Reply(value, text=f"{path}: {lines} lines; aoshell test {path} runs it", note=note)
+    return Reply(
+        value, text=f"{path}: {lines} lines; aoshell test {path} runs it", note="\n".join(notes)
+    )
 
 
 async def _gathered(session: Session) -> dict[str, list[Entry]]:

@@ -132,6 +132,11 @@ async def now(session: Session, rest: str) -> Reply:
         )
     found = await cast(_States, session.node).now(session.attached.id, rest)
     if isinstance(found, str):
-        return Reply(found, text=found)
+        note = (
+            ""
+            if found
+            else f"there is nothing at {rest or 'the top'}; .now tells all that there is"
+        )
+        return Reply(found, text=found, note=note)
     shown = json.dumps(found, indent=2, default=str, ensure_ascii=False)
     return Reply(json.loads(shown), text=shown)

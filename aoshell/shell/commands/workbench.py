@@ -11,7 +11,7 @@ from aoshell.nodes.values import ProcessInfo, envelope
 from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import done, local
+from aoshell.shell.commands.processes import done, local, ready
 from aoshell.shell.feed import short
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import Answer, Reply, Table
@@ -20,6 +20,11 @@ from aoshell.shell.view.errors_view import TYPED
 from aoshell.shell.view.values import process_value
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_EMPTY = {
+    "": "nothing waits in its queue",
+    "on": "what other processes send to it waits from now on; .step delivers it",
+    "off": "what other processes send to it is delivered as it comes",
+}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
@@ -43,7 +48,7 @@ async def fork(session: Session, rest: str) -> Reply:
     info = await bench(session).fork(process.id, at, name.strip())
     number = -1 if at is None else at
     done(session, "fork", process=info.id, source=process.id, name=info.name, number=number)
-    return Reply(process_value(info), text=info.id, note=f".attach {info.name}")
+    return Reply(process_value(info), text=info.id, note=ready(info))
 
 
 @command("undo", "[SLOT]")
@@ -101,9 +106,11 @@ async def restore(session: Session, rest: str) -> Reply:
     """Go back to what .snapshot remembered; what came behind it is taken back, as by .undo."""
     process = session.attached
     marks = await bench(session).marks(process.id)
+    if not rest:
+        raise usage("restore")
     if rest not in marks:
-        known = ", ".join(marks) or "none yet"
-        raise UsageError(f"there is no snapshot {rest}".rstrip(), hint=f".snapshot: {known}")
+        hint = f"there is {', '.join(marks)}" if marks else ".snapshot NAME makes one"
+        raise UsageError(f"there is no snapshot {rest}", hint=hint)
     slot = marks[rest]
     if slot == await session.node.slots(process.id) - 1:
         return Reply({"process": process.id, "slot": slot}, text=f"it is at slot {slot} already")
@@ -159,7 +166,7 @@ async def queue(session: Session, rest: str) -> Reply:
         {"n": n, "action": one.message.tag("Action"), "from": one.process, "id": one.message.id}
         for n, one in enumerate(waiting, 1)
     ]
-    return Reply(value, table=table) if rows else Reply(value, text="nothing waits in its queue")
+    return Reply(value, table=table) if rows else Reply(value, text=_EMPTY[rest])
 
 
 @command("step", "[N]")

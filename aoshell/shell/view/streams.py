@@ -11,6 +11,12 @@ from aoshell.errors import AoError
 Write = Callable[[str], None]
 
 
+def colours(*streams: IO[str]) -> bool:
+    """Whether these may be coloured: terminals that can show it, and no NO_COLOR that forbids."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return not plain and all(stream.isatty() for stream in streams)
+
+
 def writer(stream: IO[str], *, needed: bool) -> Write:
     """Writing to a stream at once, so that a reader at the other end sees each answer.
 

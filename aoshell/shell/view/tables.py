@@ -6,19 +6,22 @@ from collections.abc import Iterable
 
 from aoshell.nodes.values import ProcessInfo
 from aoshell.shell.outcome import Table
-from aoshell.shell.view.text import cell, moment, size, width_of
+from aoshell.shell.view.text import cell, columns_of, moment, size, width_of
 
 _GAP = 2  # columns between two cells of a table
+_WIDEST = 16_384  # columns of a cell where no screen says less: each row is filled up to the widest
 
 
 def table_lines(table: Table, columns: int = 0) -> list[str]:
     """A table as aligned text, its header first.
 
     Args:
-        columns: of the screen; what does not fit is cut from the widest columns. 0 cuts nothing.
+        columns: of the screen; what does not fit is cut from the widest columns. 0 where there is
+            none: then cells of more than `_WIDEST` columns are cut.
     """
     rows = [table.columns, *(tuple(cell(value) for value in row) for row in table.rows)]
-    widths = [max(width_of(row[i]) for row in rows) for i in range(len(table.columns))]
+    most = columns or _WIDEST
+    widths = [min(most, max(width_of(row[i]) for row in rows)) for i in range(len(table.columns))]
     excess = sum(widths) + _GAP * (len(widths) - 1) - columns if columns else 0
     for _ in range(max(0, excess)):
         widest = widths.index(max(widths))
@@ -66,6 +69,9 @@ def _aligned(row: tuple[str, ...], widths: list[int], right: list[bool]) -> str:
 def _cut(value: str, width: int) -> str:
     if width_of(value) <= width:
         return value
-    while width_of(value) >= max(width, 1):
-        value = value[:-1]
+    used = 0
+    for at, character in enumerate(value):
+        used += columns_of(character)
+        if used >= max(width, 1):
+            return value[:at] + "…"
     return value + "…"

@@ -41,10 +41,13 @@ def cell(untrusted: str) -> str:
 
 def width_of(line: str) -> int:
     """Columns that a terminal gives a line."""
-    if line.isascii():
-        return len(line)
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in line)
-    return len(line) + wide - sum(unicodedata.combining(c) != 0 for c in line)
+    return len(line) if line.isascii() else sum(map(columns_of, line))
+
+
+def columns_of(character: str) -> int:
+    """Columns that a terminal gives a character."""
+    wide = unicodedata.east_asian_width(character) in "WF"
+    return 1 + wide - (unicodedata.combining(character) != 0)
 
 
 def moment(milliseconds: int) -> str:

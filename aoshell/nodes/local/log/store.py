@@ -287,12 +287,20 @@ class Store:
 
     def last_computed(self, process: int) -> tuple[Logged, Computed] | None:
         """The last message of a process that has a result."""
-        row = self._one(
+        row = self._last(process)
+        return (Logged(*row[:14]), Computed(*row[14:])) if row else None
+
+    def last_in_effect(self, process: int) -> Computed | None:
+        """What the last message came to that went well; those behind it changed nothing."""
+        row = self._last(process, "AND outcome = 'ok'")
+        return Computed(*row[14:]) if row else None
+
+    def _last(self, process: int, among: str = "") -> Any:
+        return self._one(
             f"SELECT {_prefixed(_LOG)}, r.* FROM log l JOIN results r USING (seq) "
-            "WHERE process = ? ORDER BY slot DESC, tick DESC LIMIT 1",
+            f"WHERE process = ? {among} ORDER BY slot DESC, tick DESC LIMIT 1",
             process,
         )
-        return (Logged(*row[:14]), Computed(*row[14:])) if row else None
 
     def pending(self) -> list[Logged]:
         """Scheduled but not computed, in order."""
