@@ -27,7 +27,7 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import Subscription
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed
-from aoshell.nodes.local.jobs import message_frame, out_of_memory, out_of_time
+from aoshell.nodes.local.jobs import message_frame, out_of_time
 from aoshell.nodes.local.longwork import in_thread
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.rows import Computed, Logged, ProcessRow
@@ -190,9 +190,7 @@ class LocalNode:
         body[wire.TARGET] = body[wire.TARGET] or process
         message = message_frame(placed, body, read_only=True)
         outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
-        if outcome == "memory":
-            result[0] = out_of_memory(self.limits)
-        elif outcome == "time":
+        if outcome == "time":
             result[0] = out_of_time(self.limits)
         elif result[0] is None:
             result[0] = "its worker died under it"
