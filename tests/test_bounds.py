@@ -69,7 +69,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("nodes/local/node.py", "b''.join"): (1, "a log that is in the database"),
     ("nodes/local/history/transfer.py", "b''.join"): (1, "a log that is in the database"),
     ("nodes/local/log/form.py", "json.loads"): (1, _DATABASE),
-    ("nodes/local/workbench.py", "json.loads"): (1, _DATABASE),
+    ("nodes/local/marks.py", "json.loads"): (1, _DATABASE),
     ("nodes/remote/arweave/transactions.py", "b''.join"): (
         2,
         "LARGEST_CODE, and client.LARGEST for a header",

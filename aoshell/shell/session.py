@@ -8,7 +8,7 @@ the result of the later slot that ends it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -90,6 +90,7 @@ class Session:
         sent: what the last line scheduled; None while it has not.
         sending: id of the message that the last line made, "" while it has not.
         lacking: why no process is attached, where one should be.
+        try_again: attaches it, or says in `lacking` why not now; None where nothing is lacking.
         wallet_note: said once to whoever waits for the wallet; "" says nothing.
     """
 
@@ -114,6 +115,7 @@ class Session:
         self.unanswered: dict[str, str] = {}  # ids of lines given up, by what `.result` takes
         self.sending = ""
         self.lacking: AoError | None = None
+        self.try_again: Callable[[], Awaitable[None]] | None = None
         self.sources: dict[str, str] = {}
         self.wallet_note = ""
         self.identities = Identities(wallet, wallets)

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
@@ -132,12 +133,14 @@ async def _attach(session: Session, start: Start) -> None:
 
 
 async def _attach_there(session: Session, start: Start) -> None:
+    session.lacking = session.try_again = None
     try:
         await _attach(session, start)
     except AoError as error:
         if start.existing or isinstance(error, UsageError) or error.stage in _OURS:
             raise
         session.lacking = error
+        session.try_again = partial(_attach_there, session, start)
         if session.front.asks:
             session.front.feed(str(error))
 

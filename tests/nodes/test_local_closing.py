@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import resource
+import shutil
 import sqlite3
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from local_home import Local, in_loop, opened, until
@@ -15,7 +19,7 @@ from local_home import Local, in_loop, opened, until
 import aoshell.api
 from aoshell.errors import AoError
 from aoshell.nodes.local import engine
-from aoshell.nodes.local.log.database import Hopeless, as_told
+from aoshell.nodes.local.log.database import LEAST_ROOM, Hopeless, as_told, to_read
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.wallet import Wallet
@@ -115,6 +119,34 @@ def test_damage_is_what_sqlite_calls_damage(tmp_path: Path) -> None:
     with pytest.raises(Hopeless, match="a defect of the node itself: ProgrammingError") as caught:
         store.processes()
     assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize("free", [0, LEAST_ROOM - 1, LEAST_ROOM])
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR | 19 << 8, sqlite3.SQLITE_CANTOPEN])
+def test_a_disk_without_room_is_said_to_be_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, free: int
+) -> None:
+    """SQLITE_IOERR_SHMSIZE is what SQLite says where the file beside the database finds no room."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code  # type: ignore[misc]
+    full = "free some room" in as_told(tmp_path / "node.db", error).hint
+    assert full is (free < LEAST_ROOM)
+
+
+def test_what_is_on_a_full_disk_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.close()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with contextlib.closing(to_read(store.path)) as db:
+            assert db.execute("SELECT count(*) FROM processes").fetchone() == (0,)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def gone(pid: int) -> bool:

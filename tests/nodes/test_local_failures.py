@@ -451,6 +451,20 @@ async def test_a_process_that_cannot_be_replayed_says_so_and_goes_on_when_it_can
 
 
 @in_loop
+async def test_a_changed_memory_limit_holds_for_processes_that_run(opening):
+    async with opening(Limits(memory=64 << 20)) as local:
+        pid = await local.spawn()
+        big = "local t = {} for i = 1, 200 do t[i] = ('x'):rep(100000) .. i end return #t"
+        assert await local.value(pid, "N = 7 return N") == "7"
+        for megabytes, fits in ((16, False), (64, True)):
+            await local.node.set_limits(Limits(memory=megabytes << 20))
+            result = await local.eval(pid, big)
+            assert result.ok is fits, result
+            assert fits or f"may use {megabytes} MB" in result.error
+            assert await local.value(pid, "N") == "7"
+
+
+@in_loop
 async def test_nobody_waits_for_a_process_that_cannot_be_computed(opening, monkeypatch):
     async with opening() as local:
         pid = await local.spawn()

@@ -8,6 +8,7 @@ import pytest
 
 from aoshell.errors import AoError
 from aoshell.home.configfile import parsed
+from aoshell.shell import tty_lines
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.tty_lines import Keys
 from aoshell.texts import unmarked
@@ -64,6 +65,14 @@ def test_a_terminal_s_line_is_as_long_as_it_is_typed() -> None:
     typed = keys()
     assert typed.take(b"x" * 6000) == (b"", b"")
     assert typed.take(b"\x04y\n") == (b"x" * 6000 + b"y\n", b"") and not typed.ended
+
+
+def test_a_line_beyond_its_bound_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tty_lines, "LONGEST", 100)
+    typed = keys()
+    assert typed.take(b"x" * 100) == (b"", b"")
+    assert typed.take(b"y") == (b"x" * 100 + b"y", b"")
+    assert typed.take(b"z\n") == (b"z\n", b"")
 
 
 def test_erasing_and_ending() -> None:

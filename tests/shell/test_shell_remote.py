@@ -230,6 +230,25 @@ def test_verify_and_signature(there: FakeRemote, home: Settings) -> None:
     use(there, home, body)
 
 
+@pytest.mark.parametrize("line", [".verify --new-key", ".verify off", ".verify on"])
+def test_what_verify_takes_is_attached(there: FakeRemote, home: Settings, line: str) -> None:
+    there.trouble = AoError("the node has another key", stage="verify")
+
+    async def body(session: Session, _: Screen) -> None:
+        assert failed(await run_line(session, "1+1")) is there.trouble
+        assert (await run_line(session, ".verify")).ok and session.process is None
+        there.trouble = AoError("the node has a third key", stage="verify")
+        assert (await run_line(session, line)).ok and session.process is None
+        assert failed(await run_line(session, "1+1")) is there.trouble
+        there.trouble = None
+        assert (await run_line(session, line)).ok
+        assert (
+            printed(await run_line(session, "1+1")) == "2\n" and session.attached.name == "default"
+        )
+
+    use(there, home, body)
+
+
 def test_node(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         shown = printed(await run_line(session, ".node"))

@@ -271,6 +271,14 @@ def test_the_message_of_an_error_is_told_from_what_was_printed() -> None:
     assert split_error("x:1: error: no") == ("", "x:1: error: no")
 
 
+def test_places_that_were_printed_are_not_the_error_s() -> None:
+    printed = "a.lua:1: attempt to index a nil value (global 'io')"
+    error = f"{printed}\n\n\x1b[31merror:\n\x1b[0ma.lua:3: boom"
+    sources = {"a.lua": "pcall(function() return io.x end)\n\nerror('boom')"}
+    assert view(error, sources).startswith("  3 │ error('boom')\n    │ ^")
+    assert view(f"{printed}\nerror:\nboom", sources) == ""
+
+
 def test_a_place_behind_another_is_found() -> None:
     """What is rethrown names the place that rethrew it first."""
     error = f'[string ".handlers"]:723: {TYPED}:1: went wrong'

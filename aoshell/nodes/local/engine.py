@@ -217,9 +217,12 @@ class Engine:
 
     def set_limits(self, limits: Limits) -> None:
         """Change limits for every message from now on."""
-        metering, raised = limits.gas != self.limits.gas, limits.pushes > self.limits.pushes
+        now = self.limits
+        # Other machine code; a worker keeps the memory that it began with.
+        anew = limits.gas != now.gas or limits.memory != now.memory
+        raised = limits.pushes > now.pushes
         self.limits = limits
-        if metering:  # other machine code
+        if anew:
             self.flush()
             self.start_over()
         if raised:

@@ -23,7 +23,7 @@ from aoshell.nodes.local.log.scheduler import height
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.workbench import LocalWorkbench
-from aoshell.nodes.local.workers.jobs import message_frame, out_of_memory, out_of_time
+from aoshell.nodes.local.workers.jobs import message_frame, out_of_time
 from aoshell.nodes.values import (
     Entry,
     Limits,
@@ -196,9 +196,7 @@ class LocalNode:
         body[form.TARGET] = body[form.TARGET] or process
         message = message_frame(placed, body, read_only=True)
         outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
-        if outcome == "memory":
-            result[0] = out_of_memory(self.limits)
-        elif outcome == "time":
+        if outcome == "time":
             result[0] = out_of_time(self.limits)
         elif result[0] is None:
             result[0] = "its worker died under it"

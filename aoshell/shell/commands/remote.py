@@ -83,6 +83,10 @@ async def verify(session: Session, rest: str) -> Reply:
         use_pin(session, node)
     if level:
         node.verify = Verify(level)
+    # What was refused when the shell opened may be taken now.
+    lacks = session.process is None and session.lacking and session.lacking.stage == "verify"
+    if words and lacks and session.try_again:
+        await session.try_again()
     return Reply({"verify": node.verify.value}, text=_TAKEN[node.verify] + taken)
 
 

@@ -43,7 +43,7 @@ def view(error: str, sources: Mapping[str, str]) -> str:
         error: the message of Lua, perhaps with a traceback.
         sources: text by chunk name: `TYPED`, and files by the path that messages use.
     """
-    error = plain(error)
+    _, error = split_error(error)  # what was printed before may name places, too
     for place in _PLACE.finditer(error):
         source = _source(place["chunk"], sources)
         if source is None:

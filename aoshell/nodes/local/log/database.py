@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aoshell.errors import AoError
@@ -15,6 +16,11 @@ from aoshell.nodes.local.log import schema
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # What SQLite says of a folder in which it can make no file.
 _NO_ROOM_TO_WORK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+# What SQLite says of a disk on which it cannot make a file as long as it needs one.
+_PERHAPS_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+LEAST_ROOM = (
+    65536  # bytes free on a disk below which it is full: SQLite begins with 32 KB beside a file
+)
 
 
 class Hopeless(AoError):
@@ -58,7 +64,7 @@ def to_read(path: Path) -> sqlite3.Connection:
         return db
     except sqlite3.OperationalError as error:
         db.close()
-        if _code(error) not in _NO_ROOM_TO_WORK:
+        if _code(error) not in _NO_ROOM_TO_WORK and not _full(path, error):
             raise
     # What is shared with a writer cannot be, and there is none: a writer would have made it.
     log = path.with_name(f"{path.name}-wal")
@@ -97,14 +103,22 @@ def as_told(path: Path, error: sqlite3.Error | OSError) -> AoError:
             stage="store",
             hint="what was acknowledged is on disk; please report this",
         )
-    full = _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC
     return AoError(
         f"{path} cannot be used: {error}",
         stage="store",
         hint="free some room on the disk; what was acknowledged is safe"
-        if full
+        if _full(path, error)
         else "check that the folder is writable and not on a broken disk",
     )
+
+
+def _full(path: Path, error: sqlite3.Error | OSError) -> bool:
+    """Whether the disk has no room left; SQLite says so only of what it writes to a database."""
+    if _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
+        return True
+    with suppress(OSError):
+        return _code(error) in _PERHAPS_FULL and shutil.disk_usage(path.parent).free < LEAST_ROOM
+    return False
 
 
 def _code(error: Exception) -> int:

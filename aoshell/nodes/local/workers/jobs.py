@@ -74,9 +74,9 @@ def died(job: Job | Dry, how: str) -> str:
 KILLED = f"its worker was killed from outside {MAX_DEATHS} times (is the machine out of memory?)"
 
 
-def out_of_memory(limits: Limits) -> str:
-    """Why a message ended that went over its memory."""
-    return f"not enough memory: this process may use {limits.memory >> 20} MB"
+def out_of_memory(memory: int) -> str:
+    """Why a message ended that went over its memory, in bytes."""
+    return f"not enough memory: this process may use {memory >> 20} MB"
 
 
 def out_of_time(limits: Limits) -> str:
@@ -84,18 +84,19 @@ def out_of_time(limits: Limits) -> str:
     return f"stopped after {limits.seconds:g} s of computing, its limit"
 
 
-def judged(job: Job, why: str, limits: Limits) -> tuple[str, str]:
+def judged(job: Job, why: str, limits: Limits, memory: int) -> tuple[str, str]:
     """Outcome and error of a message under which a fork died; "" and "" where that is none.
 
     Args:
         why: as `sandbox.fates` tells it. Who is killed from outside has not ended by itself.
+        memory: bytes that the process may use; `limits` is for new processes.
     """
     if job.cancelled:
         return "time", "stopped by the user"
     if why == "time":
         return "time", out_of_time(limits)
     if why == "memory":
-        return "memory", out_of_memory(limits)
+        return "memory", out_of_memory(memory)
     if why.startswith("crash"):
         job.deaths += 1
         return ("crash", died(job, why)) if job.deaths >= MAX_DEATHS else ("", "")

@@ -144,8 +144,8 @@ class Live:
     def _boot(self, code: Code) -> None:
         node, row = self._computer.node, self.row
         # A WASM guest can tell how far its memory grows, so that never changes; a Lua guest cannot.
-        memory = row.memory if code.device == "wasm" else node.limits.memory
-        send_process(self._worker, code, memory, node.limits.seconds, node.definition(row))
+        self._memory = row.memory if code.device == "wasm" else node.limits.memory
+        send_process(self._worker, code, self._memory, node.limits.seconds, node.definition(row))
         self._from_checkpoint()
         self._replay = self._past((self._last.slot, self._last.tick) if self._last else START)
         self._feed()
@@ -263,7 +263,7 @@ class Live:
             raise Unbelievable(f"an answer to {seq} out of turn")
         cost, wire = Cost(*rest[:3]), list(rest[3:])
         if outcome == "memory" and wire:
-            wire[0] = out_of_memory(self._computer.node.limits)
+            wire[0] = out_of_memory(self._memory)
         if outcome not in ("ok", "error", "gas", "memory"):
             raise Unbelievable(f"no message ends with {outcome}")
         check_result(outcome != "ok", wire)
@@ -303,6 +303,8 @@ class Live:
         cost, result = Cost(*rest[:3]), rest[3:]
         # One that was stopped has no text yet.
         known = result if result[:1] != (None,) else ("", *result[1:])
+        if outcome == "memory":
+            result = (out_of_memory(self._memory), *result[1:])
         check_result(outcome != "ok", list(known))
         self._promotions = 0
         self.began = True
@@ -357,7 +359,7 @@ class Live:
     def _blame(self, job: Job, why: str, printed: str) -> None:
         """A fork died under a message: what that makes of it, if anything."""
         limits = self._computer.node.limits
-        outcome, error = judged(job, why, limits)
+        outcome, error = judged(job, why, limits, self._memory)
         if outcome:
             seconds = time.monotonic() - self._since if job.cancelled else limits.seconds
             self._finish(outcome, Cost(1000 * seconds, 0, 0), [error, printed, "", False, 0])
