@@ -141,9 +141,17 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
         code = code if outcome.ok else 1
         if isinstance(outcome, Reply) and outcome.leave:
             break
-        if isinstance(outcome, Failure) and _is_last(outcome.error, session):
+        failed = outcome.error if isinstance(outcome, Failure) else None
+        if failed and _is_last(failed, session):
             break
-        await session.settle()
+        try:
+            await session.settle()
+        except AoError as error:
+            if error.stage == "store":
+                raise
+            if failed is None or failed.what != error.what:  # else it has been told
+                renderer.error(error)
+            code = 1
     return code
 
 
