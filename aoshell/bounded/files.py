@@ -55,8 +55,9 @@ def read(path: Path, largest: int) -> bytes:
 def tail(path: Path, most: int) -> bytes:
     """The last `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
     with _opened(path) as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - most))
-        return file.read(most)
+        told = os.fstat(file.fileno()).st_size
+        file.seek(max(0, told - most))
+        return file.read(min(told, most))  # room for as many is taken at once
 
 
 def head(path: Path, most: int) -> bytes:

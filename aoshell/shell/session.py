@@ -20,6 +20,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node, ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
+from aoshell.scarcity import defect
 from aoshell.shell.errors_view import TYPED
 from aoshell.shell.feed import Feed, Line, short
 from aoshell.shell.identities import OWN, Identities
@@ -155,7 +156,7 @@ class Session:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                outcome = Failure(_internal(error))
+                outcome = Failure(defect(error))
             self.sending = ""
             return outcome
 
@@ -405,11 +406,3 @@ class Session:
     def _keep_prompt(self, result: Result) -> None:
         if result.prompt and result.process == self.feed.attached:
             self.feed.prompt = result.prompt
-
-
-def _internal(error: Exception) -> AoError:
-    return AoError(
-        f"a defect of the shell itself: {type(error).__name__}: {error}",
-        stage="shell",
-        hint="nothing was lost; please report this line",
-    )
