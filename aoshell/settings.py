@@ -14,6 +14,7 @@ from aoshell import durable
 from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.protocol.wallet import Wallet
+from aoshell.texts import unmarked
 
 APP = "aoshell"
 LARGEST_WALLET = 64 * 1024  # bytes
@@ -115,7 +116,7 @@ def load_wallet(path: Path) -> Wallet:
 
     content = _read(path)
     try:
-        value = jsontext.parse(content)
+        value = jsontext.parse(unmarked(content, f"the wallet {path}", "wallet"))
     except ValueError:
         raise AoError(
             f"the wallet {path} is not valid JSON",

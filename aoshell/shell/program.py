@@ -23,7 +23,7 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.files import read
+from aoshell.shell.files import read_text
 from aoshell.shell.lua import required, without_tail_calls
 
 MOST_FILES = 1_000  # files of one program
@@ -227,7 +227,7 @@ class _Walk:
         """A file, and what it requires: each name once, with its line."""
         if len(self._files) == MOST_FILES:
             raise _too_much(f"the program has more than {MOST_FILES:,} files")
-        data = read(self._root / path)
+        data = read_text(self._root / path)
         self._bytes += len(data)
         if self._bytes > MOST_BYTES:
             raise _too_much(f"the program's files have more than {MOST_BYTES >> 20} MB together")
@@ -247,9 +247,8 @@ class _Walk:
 
 
 def _commented(data: bytes) -> bytes:
-    """As Lua reads files: without a byte order mark, a first line `#!…` a comment."""
-    plain = data.removeprefix(b"\xef\xbb\xbf")
-    return b"--" + plain if plain.startswith(b"#") else plain
+    """As Lua reads files: a first line `#!…` is a comment."""
+    return b"--" + data if data.startswith(b"#") else data
 
 
 def _too_much(what: str) -> AoError:

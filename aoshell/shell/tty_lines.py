@@ -18,6 +18,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import text
 
 BLOCK = 65536  # bytes that are read at once
+LONGEST = 1 << 20  # bytes of a line that can be erased; of a longer one, what comes behind them
 KEPT = 4095  # characters of a line that a terminal's line mode keeps, on Linux
 
 _LFLAG, _CC = 3, 6
@@ -66,6 +67,8 @@ class Keys:
                 undo += self._without(_ALL)
             else:
                 self._line += piece
+        if len(self._line) > LONGEST:
+            lines, self._line = lines + self._line, b""
         return lines, undo
 
     def _without(self, pattern: re.Pattern[bytes]) -> bytes:
