@@ -200,7 +200,8 @@ def test_a_wallet_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, failin
     [
         (b"", "not valid JSON"),
         (b'{"kty": "RSA", "n": "AQ', "not valid JSON"),
-        (b"\xff\xfe\x00", "not valid JSON"),
+        (b"\xff\xff\x00", "not valid JSON"),
+        (b"\xff\xfe{\x00", "is UTF-16 text"),
         (b"[" * 60_000, "not valid JSON"),
         (b'{"kty": "RSA", "n": ' + b"7" * 5000 + b"}", "not valid JSON"),
         (b" " * 70_000, "larger than 64 KB"),

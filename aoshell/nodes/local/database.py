@@ -83,13 +83,18 @@ def told(path: Path) -> Iterator[None]:
         raise as_told(path, error) from error
 
 
-def as_told(path: Path, error: sqlite3.Error | OSError) -> AoError:
-    """An error of a database for people; damage is what SQLite calls damage, nothing else."""
+def as_told(path: Path, error: sqlite3.Error | OSError, remedy: str = "") -> AoError:
+    """An error of a database for people; damage is what SQLite calls damage, nothing else.
+
+    Args:
+        remedy: what to do about a damaged one; by default, for the node's own.
+    """
+    own = f"move it away and `.import` what you exported, or try `sqlite3 {path} .recover`"
     if _code(error) in _DAMAGED:
         return Hopeless(
             f"{path} is damaged: {error}",
             stage="store",
-            hint=f"move it away and `.import` what you exported, or try `sqlite3 {path} .recover`",
+            hint=remedy or own,
         )
     if not isinstance(error, (sqlite3.OperationalError, OSError)):
         return Hopeless(
