@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 
 from aoshell.errors import AoError
 
@@ -32,6 +33,12 @@ def defect(error: BaseException) -> AoError:
         return AoError(told, stage="shell", hint=hint)
     told = f"the shell has too {'few' if what[0] in _COUNTED else 'little'} {what[0]} to go on"
     return AoError(told, stage="machine", hint=what[1])
+
+
+def unawaited(context: Mapping[str, object]) -> AoError:
+    """What a loop's exception handler is given, as `defect`: nobody waits for what failed."""
+    error = context.get("exception")
+    return defect(error if isinstance(error, BaseException) else Exception(context.get("message")))
 
 
 def refuse_too_little() -> None:

@@ -11,18 +11,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from attacks import files, guests, kills, peers
+from attacks import files, guests, kills, liars, moments, peers
 from attacks.attack import Attack
 from attacks.place import Place
 
 from aoshell.home.wallets import ensure_wallet
 
-ATTACKS: list[Attack] = [*peers.ATTACKS, *files.ATTACKS, *guests.ATTACKS, *kills.ATTACKS]
+ATTACKS: list[Attack] = [
+    attack for room in (peers, liars, files, guests, kills, moments) for attack in room.ATTACKS
+]
 SHORT = (  # of each kind the one that took most where it was not bounded
     "peer: 1 GB in 1 MB of gzip",
     "peer: gzip in gzip",
     "peer: 48 MB of [],[],…",
     "peer: 100 Continue without end",
+    "liar: results signed by another key",
+    "liar: an answer of before",
+    "liar: a 500 that nobody signed",
     "file: import: 3 GB of zeros",
     "file: import: an environment that loops",
     "file: load: a pipe",

@@ -7,6 +7,7 @@
 # LEVEL is "run", or "dev" with what tests and checks need. Written for bash 3.2, as macOS has it.
 
 venv=$repo/.venv
+tries=5 # in a row to make the lock where there is none, before .venv counts as not writable
 
 say() { printf 'aoshell: %s\n' "$*" >&2; }
 
@@ -54,7 +55,7 @@ acquire() {
   until reason=$(mkdir "$venv/lock" 2>&1); do
     # One that is not there is no lock: it was given back just now, or cannot be made at all.
     [[ -e $venv/lock ]] && vain=0 || vain=$((vain + 1))
-    ((vain < 5)) || fail "$venv cannot be written to: ${reason##*: }"
+    ((vain < tries)) || fail "$venv cannot be written to: ${reason##*: }"
     ((vain == 0)) || continue
     holder
     if [[ $pid ]] && ! alive "$pid"; then

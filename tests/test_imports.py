@@ -22,7 +22,7 @@ BELOW: dict[str, set[str]] = {
     "protocol": {"errors", "bounded"},
     "home": {"errors", "bounded", "durable", "texts", "protocol"},
     "lua": {"errors", "protocol"},
-    "attest": {"errors", "bounded", "durable", "protocol"},
+    "attest": {"errors", "bounded", "durable", "protocol", "texts"},
     "check": {"errors", "protocol", "lua"},
     "blueprints": {"errors", "bounded", "durable", "protocol"},
     "sandbox": {"errors", "bounded", "protocol"},

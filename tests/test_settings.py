@@ -150,7 +150,7 @@ def test_shells_that_race_share_one_wallet() -> None:
     path = Settings.find().wallet
     code = f"""if True:
         from pathlib import Path
-        from aoshell import settings
+        from aoshell.home import folders
         from aoshell.protocol import wallet
         wallet.GENERATED_BITS = 2048
         print(settings.ensure_wallet(Path({str(path)!r})).address)"""
@@ -201,7 +201,8 @@ def test_a_wallet_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, failin
     [
         (b"", "not valid JSON"),
         (b'{"kty": "RSA", "n": "AQ', "not valid JSON"),
-        (b"\xff\xfe\x00", "not valid JSON"),
+        (b"\xff\xff\x00", "not valid JSON"),
+        (b"\xff\xfe{\x00", "is UTF-16 text"),
         (b"[" * 60_000, "not valid JSON"),
         (b'{"kty": "RSA", "n": ' + b"7" * 5000 + b"}", "not valid JSON"),
         (b" " * 70_000, "larger than 64 KB"),

@@ -1,7 +1,12 @@
-"""Files that others may have written: regular ones, of a bounded size, and nothing that waits."""
+"""Files that others may have written: regular ones, of a bounded size, and nothing that waits.
+
+A pipe is read only where the command line names it (`take_pipe`): who has typed that waits for it,
+and can press Ctrl-C.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -19,6 +24,11 @@ _FLAGS = (
 )
 
 
+LARGEST_PIPE = 64 << 20  # bytes
+_PIECE = 1 << 20  # bytes of a pipe that are read at a time
+_taken: dict[str, bytes] = {}  # what came through the pipes of the command line, by their names
+
+
 class Unfit(OSError):
     """A file that is not read; `strerror` says why, as the end of "the file …"."""
 
@@ -29,8 +39,29 @@ class Unfit(OSError):
         return str(self.strerror)
 
 
+def take_pipe(path: Path) -> None:
+    """Read a pipe to its end, for `read` and `head` to have what came. Other files are left alone.
+
+    Raises:
+        Unfit: more than `LARGEST_PIPE` came.
+        OSError: it cannot be read.
+    """
+    try:
+        if not stat.S_ISFIFO(path.stat().st_mode):
+            return
+    except (OSError, ValueError):
+        return  # who reads it says so
+    came = bytearray()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            came += piece
+            if len(came) > LARGEST_PIPE:
+                raise _too_large(LARGEST_PIPE)
+    _taken[str(path)] = bytes(came)
+
+
 def read(path: Path, largest: int) -> bytes:
-    """The bytes of a regular file.
+    """The bytes of a regular file, or of a pipe that was taken.
 
     Args:
         largest: bytes that it may have.
@@ -41,7 +72,7 @@ def read(path: Path, largest: int) -> bytes:
         ValueError: this can be no name.
     """
     with _opened(path) as file:
-        told = os.fstat(file.fileno()).st_size
+        told = _size(file)
         if told > largest:
             raise _too_large(largest)
         data = file.read(told + 1)
@@ -55,8 +86,9 @@ def read(path: Path, largest: int) -> bytes:
 def tail(path: Path, most: int) -> bytes:
     """The last `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
     with _opened(path) as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - most))
-        return file.read(most)
+        told = _size(file)
+        file.seek(max(0, told - most))
+        return file.read(min(told, most))  # room for as many is taken at once
 
 
 def head(path: Path, most: int) -> bytes:
@@ -66,6 +98,8 @@ def head(path: Path, most: int) -> bytes:
 
 
 def _opened(path: Path) -> BinaryIO:
+    if (came := _taken.get(str(path))) is not None:
+        return io.BytesIO(came)
     number = os.open(path, _FLAGS)
     try:
         mode = os.fstat(number).st_mode
@@ -75,6 +109,13 @@ def _opened(path: Path) -> BinaryIO:
     except BaseException:
         os.close(number)
         raise
+
+
+def _size(file: BinaryIO) -> int:
+    """Bytes that a file tells to have."""
+    if isinstance(file, io.BytesIO):
+        return len(file.getbuffer())
+    return os.fstat(file.fileno()).st_size
 
 
 def _too_large(largest: int) -> Unfit:

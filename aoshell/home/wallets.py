@@ -11,6 +11,7 @@ from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.home.folders import make_folder, reason_of
 from aoshell.protocol.wallet import Wallet
+from aoshell.texts import unmarked
 
 LARGEST_WALLET = 64 * 1024  # bytes
 
@@ -25,7 +26,7 @@ def load_wallet(path: Path) -> Wallet:
 
     content = _read(path)
     try:
-        value = jsontext.parse(content)
+        value = jsontext.parse(unmarked(content, f"the wallet {path}", "wallet"))
     except ValueError:
         raise AoError(
             f"the wallet {path} is not valid JSON",

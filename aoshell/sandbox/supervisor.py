@@ -91,7 +91,7 @@ class Supervisor:
         finally:
             their_main.close()
             their_side.close()
-        return Worker(loop, main, side, on_frame, on_image, on_gone)
+        return Worker(loop, main, side, on_frame, on_image, on_gone, self._zygotes[device])
 
     def _send_fds(self, device: str, fds: list[int]) -> None:
         for attempt in (1, 2):
@@ -170,14 +170,21 @@ class Zygote:
         socket.send_fds(self._control, [b"w"], fds)
 
     def close(self) -> None:
-        """Let it end."""
+        """End it, stopped or not, and with it the workers that it has forked."""
+        if self._control.fileno() < 0:
+            return  # it has been closed, and another process may have its id by now
         self._control.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
 
 class Worker:
     """One process's worker as seen from the shell: frames go out, callbacks come in.
+
+    Args:
+        zygote: forks it.
 
     Attributes:
         pid: of the fork that computes, 0 until it has said so.
@@ -193,8 +200,10 @@ class Worker:
         on_frame: OnFrame,
         on_image: OnImage,
         on_gone: OnGone,
+        zygote: Zygote,
     ) -> None:
         self._loop = loop
+        self._zygote = zygote
         self._main = main
         self._side = side
         self._on_frame = on_frame
@@ -327,8 +336,15 @@ class Worker:
         self._gone()
 
     def hangs(self) -> bool:
-        """Whether it has stopped without an answer; see `stillness`. Ask once a second."""
-        return bool(self.group) and self._stillness.lasts(self.group)
+        """Whether it has stopped without an answer; see `stillness`. Ask once a second.
+
+        Before it has said a word, whether its zygote has: that one is ended, and the next worker
+        has another.
+        """
+        still = self._stillness.lasts(self.group or self._zygote.pid)
+        if still and not self.group:
+            self._zygote.close()
+        return still
 
     def stop_computing(self) -> None:
         """Kill the fork that computes; the parked one takes over and says `promoted`."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
-from aoshell.scarcity import defect
+from aoshell.scarcity import unawaited
 from aoshell.shell.lines import run_line
 from aoshell.shell.multiline import Assembler
 from aoshell.shell.outcome import Failure, Reply
@@ -90,7 +90,8 @@ async def run_batch(
         AoError: the session could not be opened.
     """
     front, lines = BatchFront(renderer), Lines(script, reading)
-    asyncio.get_running_loop().set_exception_handler(lambda _, what: renderer.error(_told(what)))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: renderer.error(unawaited(context)))
     try:
         session = await open_session(start, settings, open_node, front, patience)
         try:
@@ -165,12 +166,6 @@ async def _settled(session: Session) -> AoError | None:
 def _is_last(error: AoError, session: Session) -> bool:
     """Whether nothing that follows can go better: no process is there, or the disk is full."""
     return error is session.lacking or error.stage == "store"
-
-
-def _told(what: Mapping[str, Any]) -> AoError:
-    """What went wrong in a callback, where nobody waits for it."""
-    error = what.get("exception")
-    return defect(error if isinstance(error, BaseException) else Exception(what.get("message")))
 
 
 async def _give_up(session: Session, renderer: Renderer) -> None:

@@ -28,7 +28,7 @@ DEFAULT_NAME = "default"
 DEFAULT_MODULE = "aos"
 
 _SHORTEST_ID = 6
-_OURS = ("wallet", "home")  # stages that no node is to blame for
+_OURS = ("wallet", "home", "store")  # stages that no node is to blame for
 _CRON = re.compile(r"\d+-(second|minute|hour|day|week|month|year)s?\Z")
 
 

@@ -18,7 +18,7 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import text
 
 BLOCK = 65536  # bytes that are read at once
-LONGEST = 64 << 20  # bytes of a line; a longer one is handed on as it is, and refused there
+LONGEST = 1 << 20  # bytes of a line that can be erased; of a longer one, what comes behind them
 KEPT = 4095  # characters of a line that a terminal's line mode keeps, on Linux
 
 _LFLAG, _CC = 3, 6

@@ -6,12 +6,14 @@ import functools
 
 import wasmtime
 
+from aoshell.sandbox import floor
 from attacks.attack import Attack, Bound
 from attacks.place import Place, Ran
 
 LITTLE = ("--timeout", "1", "--memory", "128")  # seconds and MB of a message
-MEMORY = 128 + 192  # MB: what a guest may have, and the worker's own
-WASM_MEMORY = 3 * 128 + 192  # its memory is copied and packed where it is kept
+SHARED = 64  # MB: what a worker has of files, the interpreter and its libraries
+MEMORY = 128 + 64 + SHARED  # its heap, and what it has written in other forms; 171 were measured
+WASM_MEMORY = 128 + (floor.MARGIN >> 20) + SHARED  # where the kernel stops it; 400 were measured
 
 LUA = {
     "a loop": ("while true do end", "its limit"),

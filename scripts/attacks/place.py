@@ -10,14 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 LAST = "return 20+22"  # the line that is answered if the shell goes on
 EVERY = 0.1  # seconds between two looks at the memory of all processes
 START = "import sys; from aoshell.cli import main; sys.exit(main())"
+
+Moment: TypeAlias = Callable[[int], object]
+"""What is done between two lines, with the id of the shell's process."""
 
 
 @dataclass
@@ -63,33 +66,38 @@ class Place:
 
     def shell(
         self,
-        lines: Sequence[str],
+        lines: Sequence[str | Moment],
         *flags: str,
         name: str = "",
         stdin: IO[bytes] | None = None,
         limit: str = "",
+        entry: str = START,
     ) -> Ran:
         """Run lines, and one more, in a process of their own.
 
         Args:
+            lines: typed ahead, each moment at its place among them.
             limit: for `ulimit`.
+            entry: the program, in Python.
         """
         self._count += 1
-        script = self.file("script")
-        script.write_bytes("\n".join([*lines, LAST, ""]).encode("utf-8", "surrogateescape"))
         out, err = self.file("out"), self.file("err")
-        with out.open("wb") as to_out, err.open("wb") as to_err, script.open("rb") as fed:
+        with out.open("wb") as to_out, err.open("wb") as to_err:
             start = time.monotonic()
             words = [name or f"attack-{self._count}", *flags]
-            streams: dict[str, IO[bytes]] = {"stdin": stdin or fed, "stdout": to_out}
-            shell = self.start(*words, limit=limit, stderr=to_err, **streams)
+            streams: dict[str, IO[bytes] | int] = {"stdout": to_out, "stderr": to_err}
+            shell = self.start(
+                *words, limit=limit, entry=entry, stdin=stdin or subprocess.PIPE, **streams
+            )
+            if not stdin:
+                threading.Thread(target=_feed, args=(shell, [*lines, LAST]), daemon=True).start()
             ran = _watched(shell, self.patience)
         ran.seconds = time.monotonic() - start
         ran.out, ran.err = (path.read_text("utf-8", "replace") for path in (out, err))
         return ran
 
     def start(
-        self, *words: str, limit: str = "", **streams: IO[bytes] | int
+        self, *words: str, limit: str = "", entry: str = START, **streams: IO[bytes] | int
     ) -> subprocess.Popen[bytes]:
         """A shell in this home, which leads a session of its own."""
         bounded = f"ulimit {limit};" if limit else ""
@@ -103,7 +111,7 @@ class Place:
                 sys.executable,
                 "-I",
                 "-c",
-                START,
+                entry,
                 *words,
             ],
             env=kept | {"HOME": str(self.folder), "AOSHELL_HOME": str(self.folder / "home")},
@@ -113,13 +121,24 @@ class Place:
         )
 
 
+def _feed(shell: subprocess.Popen[bytes], lines: Sequence[str | Moment]) -> None:
+    assert shell.stdin
+    with contextlib.suppress(OSError), shell.stdin as stdin:
+        for line in lines:
+            if callable(line):
+                line(shell.pid)
+            else:
+                stdin.write(line.encode("utf-8", "surrogateescape") + b"\n")
+                stdin.flush()
+
+
 def _watched(shell: subprocess.Popen[bytes], patience: float) -> Ran:
     ran, ended = Ran(), threading.Event()
 
     def watch() -> None:
         end = time.monotonic() + patience
         while not ended.wait(EVERY):
-            below = _tree(shell.pid)
+            below = tree(shell.pid)
             ran.megabytes = max([ran.megabytes, *(size >> 10 for size in below.values())])
             if time.monotonic() > end:
                 ran.killed = True
@@ -136,7 +155,7 @@ def _watched(shell: subprocess.Popen[bytes], patience: float) -> Ran:
     return ran
 
 
-def _tree(root: int) -> dict[int, int]:
+def tree(root: int) -> dict[int, int]:
     """The most memory so far, in KB, of a process and of all below it, by their ids."""
     listed = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=False

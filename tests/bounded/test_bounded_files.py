@@ -97,6 +97,36 @@ def test_nobody_waits_for_what_is_no_regular_file(unfit: Path, reader: str) -> N
         assert isinstance(outcome[0], AoError | Damaged), outcome
 
 
+def test_a_pipe_that_was_taken_is_read_like_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_taken", {})
+    monkeypatch.setattr(files, "LARGEST_PIPE", 8)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def fed(data: bytes) -> None:
+        threading.Thread(target=path.write_bytes, args=(data,), daemon=True).start()
+        files.take_pipe(path)
+
+    with pytest.raises(files.Unfit, match="is no regular file"):
+        files.read(path, 8)
+    fed(b"12345678")
+    assert files.read(path, 8) == files.read(path, 8) == b"12345678"
+    assert (files.head(path, 3), files.tail(path, 3)) == (b"123", b"678")
+    with pytest.raises(files.Unfit, match="is larger than 7 bytes"):
+        files.read(path, 7)
+    with pytest.raises(files.Unfit, match="is larger than 8 bytes"):
+        fed(b"123456789")
+
+
+def test_what_is_no_pipe_is_not_taken(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nothing", Path("/dev/zero"), Path("\0")):
+        files.take_pipe(path)
+        with pytest.raises((OSError, ValueError)):
+            files.read(path, 100)
+
+
 def test_a_config_file_has_a_bound(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(b"#" * (configfile.LARGEST + 1))

@@ -18,8 +18,9 @@ from local_home import Local, in_loop, opened, until
 
 import aoshell.api
 from aoshell.errors import AoError
+from aoshell.nodes.database_errors import LEAST_ROOM, Hopeless, as_told
 from aoshell.nodes.local import engine
-from aoshell.nodes.local.log.database import LEAST_ROOM, Hopeless, as_told, to_read
+from aoshell.nodes.local.log.database import to_read
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.wallet import Wallet

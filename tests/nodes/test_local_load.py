@@ -39,32 +39,44 @@ def load():
         process.wait()
 
 
-async def stopped(local, whole: bool) -> None:
-    """Stop the worker of a process that computes, or the fork that does."""
+async def stopped(local, what: str) -> None:
+    """Stop the worker of a process that computes, the fork that does, or all there is."""
     (worker,) = local.workers()
     await asyncio.sleep(0.1)  # it computes now, in a fork
     with contextlib.suppress(ProcessLookupError):
-        if whole:
-            os.killpg(worker.group, signal.SIGSTOP)
-        else:
+        if what == "its fork":
             os.kill(worker.pid, signal.SIGSTOP)
+            return
+        if what == "all":
+            os.killpg(local.engine.supervisor._zygotes["lua"].pid, signal.SIGSTOP)
+        os.killpg(worker.group, signal.SIGSTOP)
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("what", ["it", "its fork", "all"])
 @in_loop
-async def test_a_worker_that_is_stopped_is_started_anew_and_its_message_computed(opening, whole):
+async def test_a_worker_that_is_stopped_is_started_anew_and_its_message_computed(opening, what):
     async with opening(Limits(seconds=60)) as local:
         pid = await local.spawn()
         await local.eval(pid, "X = 1")
         events = local.node.subscribe()
         line = await local.post(pid, "for i = 1, 2e8 do end X = X + 1 return X", Action="Eval")
-        await stopped(local, whole)
+        await stopped(local, what)
         result = await local.node.result(pid, line.slot)
         assert (result.outcome, result.output) == ("ok", "2")
         told = [event.detail async for event in drained(events) if event.kind == "notice"]
         assert any("neither answers nor computes" in text for text in told)
         assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_closing_does_not_wait_for_what_is_stopped(opening):
+    async with opening() as local:
+        await local.spawn()
+        zygote = local.engine.supervisor._zygotes["lua"].pid
+        os.killpg(zygote, signal.SIGSTOP)
+    with pytest.raises(ProcessLookupError):
+        os.kill(zygote, 0)
 
 
 async def drained(events):

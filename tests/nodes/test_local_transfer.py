@@ -38,6 +38,37 @@ def packed(*records, zeros=0):
 
 
 @in_loop
+async def test_what_is_exported_can_be_imported_however_well_it_packs(opening, monkeypatch):
+    async with opening() as local:
+        pid = await lived(local)
+        await local.eval(pid, f"Long = [[{'x' * 4_000_000}]] return Long")
+        monkeypatch.setattr(transfer, "LITTLE", 1 << 20)
+        data = await local.node.export(pid)
+        assert len(data) > 80_000  # of 8 MB, more than a hundredth
+        await local.node.delete(pid)
+        assert (await local.node.restore(data)).id == pid
+        assert await local.value(pid, "return #Long") == "4000000"
+
+
+@in_loop
+@pytest.mark.parametrize("bound", ["LARGEST", "LONGEST"])
+async def test_what_could_not_be_imported_is_not_exported(opening, monkeypatch, bound):
+    """Nor taken back, for the copy would be of no use."""
+    async with opening() as local:
+        pid = await lived(local)
+        await local.eval(pid, f"Long = [[{'x' * 2_000_000}]]")
+        slots = await local.node.slots(pid)
+        monkeypatch.setattr(transfer, bound, 1 << 20)
+        for verb in (local.node.export(pid), local.node.workbench.undo(pid, slots - 1)):
+            with pytest.raises(AoError, match="traveller is too large for a file") as raised:
+                await verb
+            assert raised.value.stage == "export"
+        assert await local.node.slots(pid) == slots
+        monkeypatch.undo()
+        assert await local.value(pid, "return #Long") == "2000000"
+
+
+@in_loop
 @pytest.mark.parametrize(
     ("bound", "value", "why"),
     [

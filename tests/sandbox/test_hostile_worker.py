@@ -204,8 +204,10 @@ class Shell:
         self.frames: list[Any] = []
         self.images: list[Any] = []
         self.ends = 0
+        zygote: Any = None  # it is the test that has made it
+        on_image = lambda *i: self.images.append(i)  # noqa: E731
         self.worker = Worker(
-            self.loop, main, side, self.frames.append, lambda *i: self.images.append(i), self._gone
+            self.loop, main, side, self.frames.append, on_image, self._gone, zygote
         )
 
     def _gone(self) -> None:

@@ -14,8 +14,10 @@ from shell_fake import FakeNode
 
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Limits
+from aoshell.shell import commands
 from aoshell.shell.prompt.app import Prompt
 from aoshell.shell.prompt.config import Preferences
+from aoshell.shell.prompt.history import LineHistory
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 
@@ -261,6 +263,34 @@ def test_a_failed_start_is_an_error(node: FakeNode, home: Settings) -> None:
 
 
 # Typing more than a line ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["the history", "a line", "nobody waits"])
+def test_a_lack_is_told_and_the_prompt_goes_on(
+    node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch, capfd, where: str
+) -> None:
+    """Wherever the memory ends: what lacks is said, without a traceback."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    if where == "the history":
+        monkeypatch.setattr(LineHistory, "load_history_strings", fail)
+    if where == "a line":
+        monkeypatch.setattr(commands, "run", fail)
+
+    async def script(keyboard: Keyboard) -> None:
+        if where == "nobody waits":
+            asyncio.get_running_loop().call_soon(fail)
+        keyboard.type(".ps\r")
+        await keyboard.see("machine: the shell has too little memory to go on")
+        keyboard.type("1+1\r")
+        await keyboard.see("2\n")
+        keyboard.type("\x04")
+
+    said = play(node, home, script)
+    told = capfd.readouterr()
+    assert "Traceback" not in said + told.out + told.err and "defect" not in said
 
 
 def test_a_pasted_program_is_one_line(node: FakeNode, home: Settings) -> None:

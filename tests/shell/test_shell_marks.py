@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from aoshell.attest.policy import load
 from aoshell.errors import AoError
 from aoshell.home.configfile import parsed
+from aoshell.home.wallets import load_wallet
+from aoshell.protocol.wallet import Wallet
 from aoshell.shell import tty_lines
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.tty_lines import Keys
@@ -32,6 +36,27 @@ def test_the_config_file(tmp_path: Path) -> None:
     file.write_bytes("[shell]\n".encode("utf-16"))
     with pytest.raises(AoError, match="UTF-16 text"):
         parsed(file)
+
+
+def test_a_wallet_and_a_policy(tmp_path: Path, wallet: Wallet) -> None:
+    key, policy = json.dumps(wallet.jwk()), "debug = true\n"
+    file = tmp_path / "wallet.json"
+    file.write_bytes(MARK + key.encode())
+    assert load_wallet(file).address == wallet.address
+    assert load(MARK + policy.encode()).debug
+    file.write_bytes(key.encode("utf-16"))
+    with pytest.raises(AoError, match=f"the wallet {file} is UTF-16 text"):
+        load_wallet(file)
+    with pytest.raises(AoError, match="mine is UTF-16 text") as raised:
+        load(policy.encode("utf-16"), "mine")
+    assert raised.value.stage == "policy"
+
+
+def test_a_line_that_never_ends_is_handed_over() -> None:
+    typed, most = keys(), 1 << 20
+    assert typed.take(b"x" * most) == (b"", b"")
+    assert typed.take(b"y") == (b"x" * most + b"y", b"")
+    assert typed.take(b"\x7fz\n") == (b"z\n", b"")
 
 
 @pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be"])

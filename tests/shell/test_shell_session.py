@@ -548,6 +548,54 @@ def test_ctrl_c_in_a_pipe_stops_the_line(node: FakeNode, home: Settings) -> None
     assert log[1].result and log[1].result.outcome == "time"
 
 
+class Stuck(FakeNode):
+    """What its lines cause is never done, for a process that does not load."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self.why = AoError("process bad: its code does not load", stage=stage)
+
+    async def settled(self, root: str) -> None:
+        del root
+        raise self.why
+
+
+class StuckItself(Stuck):
+    """The lines have no answer either."""
+
+    async def result(self, process: str, place: int | str) -> Result:
+        if place:
+            raise self.why
+        return await super().result(process, place)
+
+
+@pytest.mark.parametrize("made", [Stuck, StuckItself])
+@pytest.mark.parametrize(("stage", "run"), [("compute", 2), ("store", 1)])
+def test_a_script_goes_on_behind_what_cannot_be_computed(
+    home: Settings, made: type[Stuck], stage: str, run: int
+) -> None:
+    """Every line is run, and told once; but where the disk is full none can go better."""
+    node, shown = made(stage), list[str]()
+
+    async def lines() -> int:
+        async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
+            return node
+
+        renderer = Renderer(lambda _: None, shown.append, colour=False)
+        script, patience = ["1+1", "2+2"], Patience.SETTLED
+        return await run_batch(
+            Start(), home, opened, renderer, script, reading=None, patience=patience
+        )
+
+    try:
+        assert asyncio.run(lines()) == 1
+    except AoError as error:
+        assert error is node.why and stage == "store"
+        shown.append(str(error))
+    assert node.codes[-run:] == ["1+1", "2+2"][:run]
+    assert "".join(shown).count("its code does not load") == run
+
+
 @pytest.mark.parametrize("command", [".load", ".import", ".publish"])
 def test_only_regular_files_are_read(node: FakeNode, home: Settings, command: str) -> None:
     async def body(session: Session, _: Screen) -> None:

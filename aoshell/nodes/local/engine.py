@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from aoshell.errors import AoError
+from aoshell.nodes.database_errors import Hopeless
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.fetching import Fetch, Fetching
@@ -27,7 +28,6 @@ from aoshell.nodes.local.history.longwork import LongWork
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.database import Hopeless
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import (
     FETCHING,

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aoshell.errors import AoError
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.values import ProcessInfo
 
@@ -23,6 +22,8 @@ _TABLE = """CREATE TABLE IF NOT EXISTS facts (
   endpoint TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (endpoint, kind, key)
 ) WITHOUT ROWID"""
+
+_REMEDY = "move it away: it only remembers where remote processes live"
 
 
 class Book:
@@ -32,27 +33,33 @@ class Book:
         path: the file; its folder exists.
 
     Raises:
-        AoError: stage "home", the file cannot be used.
+        AoError: stage "store", the file cannot be used; so does all that is asked of it.
     """
 
     def __init__(self, path: Path) -> None:
-        try:
+        self._path = path
+        with self._told():
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(_TABLE)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of the database as errors for people."""
+        try:
+            yield
         except (sqlite3.Error, OSError) as error:
-            raise AoError(
-                f"{path} cannot be used: {error}",
-                stage="home",
-                hint="move it away: it only remembers where remote processes live",
-            ) from error
+            from aoshell.nodes.database_errors import as_told
+
+            raise as_told(self._path, error, _REMEDY) from error
 
     def get(self, endpoint: str, kind: str, key: str) -> Any:
         """A fact, None where there is none."""
         query = "SELECT value FROM facts WHERE endpoint = ? AND kind = ? AND key = ?"
-        row = self._db.execute(query, (endpoint, kind, key)).fetchone()
+        with self._told():
+            row = self._db.execute(query, (endpoint, kind, key)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def put(
@@ -64,18 +71,20 @@ class Book:
             learnt_again: a power cut may take it, and the node tells it again.
         """
         row = (endpoint, kind, key, json.dumps(value))
-        if learnt_again:
-            self._db.execute("PRAGMA synchronous = NORMAL")
-        try:
-            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", row)
-        finally:
+        with self._told():
             if learnt_again:
-                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+            try:
+                self._db.execute("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", row)
+            finally:
+                if learnt_again:
+                    self._db.execute("PRAGMA synchronous = FULL")
 
     def all(self, endpoint: str, kind: str) -> dict[str, Any]:
         """All facts of a kind, by key."""
         query = "SELECT key, value FROM facts WHERE endpoint = ? AND kind = ?"
-        rows = self._db.execute(query, (endpoint, kind))
+        with self._told():
+            rows = self._db.execute(query, (endpoint, kind)).fetchall()
         return {key: json.loads(value) for key, value in rows}
 
     def close(self) -> None:

@@ -93,11 +93,13 @@ def legacy_bodies(module: Module) -> list[int]:
 
 
 def changes_tables(module: Module) -> bool:
-    """Whether any function may change a table. True where a body cannot be read."""
+    """Whether any function may change a table. True where that takes long to tell, or cannot be."""
+    stops = 0
     for body in module.bodies:
         try:
             for opcode in _stops(module, body, _STILL):
-                if opcode in (_TABLE_SET, _BULK):
+                stops += 1
+                if opcode in (_TABLE_SET, _BULK) or stops > MAX_STOPS:
                     return True
         except ModuleError:
             return True

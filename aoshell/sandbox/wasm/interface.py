@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from aoshell.sandbox.wasm import jsontext
+from aoshell.sandbox.wasm import guest_json
 from aoshell.sandbox.wasm.answers import Exit
 from aoshell.sandbox.wasm.guest import Guest, GuestFault
 from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply, shown
@@ -33,7 +33,7 @@ class JsonInterface:
         if guest.has("free"):
             guest.call("free", block)
         try:
-            said = jsontext.read(
+            said = guest_json.read(
                 answer, guest.budget, encoding="utf-8", errors="surrogateescape", strict=False
             )
         except (ValueError, RecursionError) as error:

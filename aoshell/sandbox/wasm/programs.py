@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import wasmtime
 
-from aoshell.sandbox.wasm import jsontext
+from aoshell.sandbox.wasm import guest_json
 from aoshell.sandbox.wasm.answers import Exit
 from aoshell.sandbox.wasm.files import Files
 from aoshell.sandbox.wasm.functions import EXECUTE, RESULT
@@ -75,7 +75,7 @@ class Programs:
             return None
         try:
             encoding = json.detect_encoding(said)
-            return jsontext.read(
+            return guest_json.read(
                 said, self._guest.budget, encoding=encoding, errors="surrogatepass"
             )
         except (ValueError, RecursionError):

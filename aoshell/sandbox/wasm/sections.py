@@ -13,6 +13,7 @@ Source: WebAssembly core specification 3.0, "Binary Format" (memory64 and except
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aoshell.sandbox.wasm.reader import (
@@ -29,6 +30,7 @@ from aoshell.sandbox.wasm.reader import (
 
 MAX_SIZE = 64 << 20
 MAX_FUNCTIONS = 1_000_000  # the bound that browsers agreed on
+MAX_GROUPS = 2_000_000  # of locals in all functions, each of which is read one by one
 
 HEADER = b"\0asm\1\0\0\0"
 KINDS = ("function", "table", "memory", "global", "tag")
@@ -274,9 +276,14 @@ def _data_count(reader: Reader, module: Module) -> None:
 
 
 def _code(reader: Reader, module: Module) -> None:
+    groups = 0
     for _ in range(reader.count("code", MAX_FUNCTIONS)):
         start = reader.skip(reader.number("a function body"), "a function body")
         module.bodies.append((start, reader.at))
+        with suppress(ModuleError):  # the engine says what is wrong with such a body
+            groups += Reader(reader.data, start, reader.at).number("locals")
+        if groups > MAX_GROUPS:
+            raise ModuleError("the functions declare their locals in too many groups", start)
 
 
 _READERS: dict[int, Callable[[Reader, Module], None]] = {

@@ -25,6 +25,7 @@ from aoshell.shell.attestation.files import collateral, content
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import Pins
 from aoshell.shell.attestation.view import open_to_others, view
+from aoshell.shell.flags.arguments import file
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
 
@@ -170,12 +171,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     flag = parser.add_argument
     what = "a URL, a report (docs/attest.md has the forms), or a kept answer"
-    flag("target", nargs="?", metavar="NODE|FILE", help=what)
-    flag("--vek", metavar="FILE", help="certificate of the signing key, or a folder that has it")
-    flag("--chain", metavar="FILE", help="the two certificates above it, in any order")
-    flag("--crl", metavar="FILE", help="AMD's list of revoked certificates")
+    flag("target", nargs="?", type=file, metavar="NODE|FILE", help=what)
+    vek = "certificate of the signing key, or a folder that has it"
+    flag("--vek", type=file, metavar="FILE", help=vek)
+    flag("--chain", type=file, metavar="FILE", help="the two certificates above it, in any order")
+    flag("--crl", type=file, metavar="FILE", help="AMD's list of revoked certificates")
     flag("--at", type=moment, metavar="TIME", help="as of then: 2026-03-01[T12:00], or seconds")
-    flag("--policy", default="", metavar="FILE", help="instead of attest.toml and .trust")
+    flag(
+        "--policy", default="", type=file, metavar="FILE", help="instead of attest.toml and .trust"
+    )
     flag("--report-data", type=octets(64), default=b"", metavar="HEX", help="what it must hold")
     flag("--measurement", type=octets(48), default=b"", metavar="HEX", help="what it must be")
     flag("--offline", action="store_true", help="ask nobody but the node")

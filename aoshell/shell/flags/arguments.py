@@ -112,12 +112,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _what_to_do(flag: Callable[..., object]) -> None:
     flag("--run", action=_Script, dest="script", metavar="CODE", help="evaluate and leave")
-    flag("--load", action=_Script, dest="script", metavar="FILE", help="as .load, first")
+    load = "as .load, first"
+    flag("--load", action=_Script, dest="script", type=file, metavar="FILE", help=load)
     flag("--watch", type=_named, metavar="NAME|ID", help="only follow a process; Ctrl-C leaves")
     flag("--list", action="store_true", help="list the processes and leave")
     flag("--json", action="store_true", help="one object a line (docs/json.md)")
     flag("--no-wait", action="store_true", help="wait for a line's own result only")
-    flag("--wallet", metavar="FILE", help="an Arweave key (JWK) instead of the home's own")
+    wallet = "an Arweave key (JWK) instead of the home's own"
+    flag("--wallet", type=file, metavar="FILE", help=wallet)
     flag(
         "--timeout", type=_within("seconds"), metavar="S", help="seconds that a message may compute"
     )
@@ -128,7 +130,7 @@ def _what_to_do(flag: Callable[..., object]) -> None:
 
 def _new_process(flag: Callable[..., object]) -> None:
     flag("--module", metavar="ID|FILE", help="what it is made of")
-    flag("--data", metavar="FILE", help="its data")
+    flag("--data", type=file, metavar="FILE", help="its data")
     flag("--tag-name", action="append", metavar="NAME", help="a tag…")
     flag("--tag-value", action="append", metavar="VALUE", help="…and its value")
     flag("--cron", metavar="N-UNIT", help="let it tick, e.g. 5-minutes")
@@ -149,6 +151,20 @@ def _which_node(flag: Callable[..., object]) -> None:
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=100)
+
+
+def file(text: str) -> str:
+    """The name of a file; where it is a pipe, as of `<(…)`, what comes through it is read now."""
+    from pathlib import Path
+
+    from aoshell.bounded import files
+
+    try:
+        files.take_pipe(Path(text).expanduser())
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: it {why}") from None
+    return text
 
 
 def _named(text: str) -> str:

@@ -9,6 +9,7 @@ with their prompts, when their turn comes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from asyncio import Task
 from collections import deque
@@ -25,6 +26,7 @@ from prompt_toolkit.styles import BaseStyle
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
+from aoshell.scarcity import unawaited
 from aoshell.shell.lines import run_line
 from aoshell.shell.multiline import is_command
 from aoshell.shell.outcome import Outcome, Reply
@@ -169,6 +171,8 @@ class Prompt:
             with suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, self.leave)
         loop.set_exception_handler(self._defect)
+        # It logs, traceback and all, what it hands to that handler as well.
+        logging.getLogger("prompt_toolkit").addHandler(logging.NullHandler())
         background = asyncio.create_task(self._load_rest())
         self._screen.clear_line()
         for problem in self._preferences.problems:
@@ -304,8 +308,7 @@ class Prompt:
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         """What failed where nobody waits for it, a key's handler above all: never a traceback."""
-        cause = context.get("exception") or context.get("message")
-        self.write(f"shell: a defect of the shell itself: {cause!r}\n")
+        self.renderer.error(unawaited(context))
 
     # --- what is entered
 

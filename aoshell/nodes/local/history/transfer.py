@@ -2,7 +2,8 @@
 
 JSON lines, compressed: a header, the modules, then the log with its results. What belongs to other
 processes (who caused a message, what could not be delivered) stays behind; ids and contents do not
-change.
+change. What unpacks to very much has a filler as its last record, which means nothing: a file is
+taken only if it is as large as its contents may let one expect.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from functools import partial
+from hashlib import shake_256
 from typing import Any, Protocol
 
 from aoshell.bounded import jsontext, zipped
@@ -40,12 +42,44 @@ PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
 def export(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
-    """A process, its modules, its log and its results, in parts."""
+    """A process, its modules, its log and its results, in parts: a file that `restore` takes.
+
+    Raises:
+        AoError: stage "export", it would be larger than may be imported.
+    """
     pack = zlib.compressobj(6)
     yield MAGIC
+    taken = packed = 0
     for record in _records(store, row, progress):
-        yield pack.compress(json.dumps(record).encode() + b"\n")
+        line = _line(record)
+        taken += len(line) + RECORD
+        if len(line) > LONGEST or taken > LARGEST:
+            raise _too_large(row, taken)
+        part = pack.compress(line)
+        packed += len(part)
+        yield part
+    end = pack.flush(zlib.Z_SYNC_FLUSH)
+    yield end
+    if taken > LITTLE and (lacks := taken // (RATIO - 2) - packed - len(end)) > 0:
+        line = _line({"filler": b64encode(shake_256().digest(lacks)).decode()})
+        if taken + len(line) + RECORD > LARGEST:
+            raise _too_large(row, LARGEST)
+        yield pack.compress(line)
     yield pack.flush()
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+def _too_large(row: ProcessRow, taken: int) -> AoError:
+    most = f"{size(LARGEST)} in all and {size(LONGEST)} for one message"
+    return AoError(
+        f"{row.name or row.id} is too large for a file: its first records take {size(taken)},"
+        f" and what can be imported is {most}",
+        stage="export",
+        hint=".fork copies a process within this node",
+    )
 
 
 def _records(store: Store, row: ProcessRow, progress: Progress) -> Iterator[dict[str, Any]]:

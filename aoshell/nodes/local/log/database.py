@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from aoshell.errors import AoError
+from aoshell.nodes.database_errors import as_told, code_of, is_full
 from aoshell.nodes.local.log import schema
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # What SQLite says of a folder in which it can make no file.
 _NO_ROOM_TO_WORK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-# What SQLite says of a disk on which it cannot make a file as long as it needs one.
-_PERHAPS_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-LEAST_ROOM = (
-    65536  # bytes free on a disk below which it is full: SQLite begins with 32 KB beside a file
-)
-
-
-class Hopeless(AoError):
-    """The database is damaged, or used as it must not be; trying again is of no use."""
 
 
 def to_write(path: Path) -> sqlite3.Connection:
@@ -64,7 +53,7 @@ def to_read(path: Path) -> sqlite3.Connection:
         return db
     except sqlite3.OperationalError as error:
         db.close()
-        if _code(error) not in _NO_ROOM_TO_WORK and not _full(path, error):
+        if code_of(error) not in _NO_ROOM_TO_WORK and not is_full(path, error):
             raise
     # What is shared with a writer cannot be, and there is none: a writer would have made it.
     log = path.with_name(f"{path.name}-wal")
@@ -87,40 +76,3 @@ def told(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         raise as_told(path, error) from error
-
-
-def as_told(path: Path, error: sqlite3.Error | OSError) -> AoError:
-    """An error of a database for people; damage is what SQLite calls damage, nothing else."""
-    if _code(error) in _DAMAGED:
-        return Hopeless(
-            f"{path} is damaged: {error}",
-            stage="store",
-            hint=f"move it away and `.import` what you exported, or try `sqlite3 {path} .recover`",
-        )
-    if not isinstance(error, (sqlite3.OperationalError, OSError)):
-        return Hopeless(
-            f"a defect of the node itself: {type(error).__name__}: {error}",
-            stage="store",
-            hint="what was acknowledged is on disk; please report this",
-        )
-    return AoError(
-        f"{path} cannot be used: {error}",
-        stage="store",
-        hint="free some room on the disk; what was acknowledged is safe"
-        if _full(path, error)
-        else "check that the folder is writable and not on a broken disk",
-    )
-
-
-def _full(path: Path, error: sqlite3.Error | OSError) -> bool:
-    """Whether the disk has no room left; SQLite says so only of what it writes to a database."""
-    if _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
-        return True
-    with suppress(OSError):
-        return _code(error) in _PERHAPS_FULL and shutil.disk_usage(path.parent).free < LEAST_ROOM
-    return False
-
-
-def _code(error: Exception) -> int:
-    """SQLite's code of an error without what extends it, 0 where it has none."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

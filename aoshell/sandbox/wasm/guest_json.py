@@ -1,4 +1,8 @@
-"""JSON that a guest has written, read under a bound: text becomes up to thirty times larger."""
+"""JSON that a guest has written, read under a bound: text becomes up to thirty times larger.
+
+What is JSON here decides what a message came to, so it stays as it is for old logs to replay alike;
+`aoshell.bounded.jsontext` is stricter.
+"""
 
 from __future__ import annotations
 
