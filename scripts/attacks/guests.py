@@ -13,7 +13,7 @@ from attacks.place import Place, Ran
 LITTLE = ("--timeout", "1", "--memory", "128")  # seconds and MB of a message
 SHARED = 64  # MB: what a worker has of files, the interpreter and its libraries
 MEMORY = 128 + 64 + SHARED  # its heap, and what it has written in other forms; 171 were measured
-WASM_MEMORY = 128 + (floor.MARGIN >> 20) + SHARED  # where the kernel stops it; 400 were measured
+WASM_MEMORY = 128 + (floor.MARGIN >> 20) + SHARED  # where the kernel stops it; 406 were measured
 
 LUA = {
     "a loop": ("while true do end", "its limit"),
