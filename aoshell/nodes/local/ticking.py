@@ -126,7 +126,7 @@ class Ticking:
             said = f"the clock went back by {back // 1000} s or more; its cron goes on from now"
             self._node.notice(row, said)
         for missed in [missed for _item, missed in moved if missed > 1]:
-            self._node.notice(row, f"{missed} cron times had passed; one message stands for all")
+            self._node.notice(row, f"cron was due {missed} times; it gets one message for all")
         ready = [item.tags for item, missed in moved if missed]
         if ready or back > 0:
             batch = Batch(cron=[(cron.dump(schedules), row.number)])

@@ -69,7 +69,7 @@ async def _undone(session: Session, process: ProcessInfo, slot: int) -> Reply:
     await session.attach(await session.node.find(process.id))
     said = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
-    return Reply(value, text=f"{said} taken back", note=f"as it was: {path} (.import brings it)")
+    return Reply(value, text=f"{said} taken back", note=f"kept in {path}, for .import")
 
 
 @command("at", "SLOT CODE")
