@@ -35,7 +35,7 @@ def test_aoshell_home_moves_everything(aoshell_home: Path) -> None:
     found = Settings.find()
     assert found.home == aoshell_home
     assert {found.state.parent, found.config.parent, found.cache.parent} == {aoshell_home}
-    for path in (found.node_db, found.lock, found.wallet, found.history):
+    for path in (found.node_db, found.wallet, found.history):
         assert path.parent == found.state
     assert not aoshell_home.exists()
 
@@ -150,10 +150,10 @@ def test_shells_that_race_share_one_wallet() -> None:
     path = Settings.find().wallet
     code = f"""if True:
         from pathlib import Path
-        from aoshell.home import folders
+        from aoshell.home import wallets
         from aoshell.protocol import wallet
         wallet.GENERATED_BITS = 2048
-        print(settings.ensure_wallet(Path({str(path)!r})).address)"""
+        print(wallets.ensure_wallet(Path({str(path)!r})).address)"""
 
     def run(_: int) -> str:
         return subprocess.run(

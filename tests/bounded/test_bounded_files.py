@@ -14,7 +14,7 @@ from aoshell.attest.collateral.cache import Folder
 from aoshell.blueprints import Pins
 from aoshell.bounded import files
 from aoshell.errors import AoError
-from aoshell.home import configfile, folders
+from aoshell.home import configfile, wallets
 from aoshell.nodes.local.log.sealed import Damaged, Sealed
 from aoshell.shell import hints
 from aoshell.shell.attestation import judging
@@ -65,7 +65,7 @@ def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 READERS: dict[str, Callable[[Path], object]] = {
     "files of commands": shell_files.read,
     "programs": bundle,
-    "wallets": folders.load_wallet,
+    "wallets": wallets.load_wallet,
     "config": configfile.parsed,
     "evidence": lambda path: judging.content(str(path)),
     "blueprints": lambda path: Pins(path).get("x"),

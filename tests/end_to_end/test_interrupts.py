@@ -101,7 +101,9 @@ def test_at_many_moments(started: dict[str, str], tmp_path: Path, case: str) -> 
                 screen.close()
             if UNGUARDED not in screen.said:
                 break
-        assert screen.code in ENDS, (delay, screen.code, screen.said)
+        # What it had to do may have been done when Ctrl-C came.
+        ends = (*ENDS, 0) if b"1 passed" in screen.said else ENDS
+        assert screen.code in ends, (delay, screen.code, screen.said)
         assert not any(noise in screen.said for noise in NOISE), (delay, screen.said)
 
 

@@ -21,7 +21,6 @@ from aoshell.home.wallets import load_wallet
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.lines import run_line
 
 KEPT = ("work", "state/undone", "state/identities")  # folders with files that were promised
 FILES = ("state/trusted.toml", "state/blueprints.json", "state/wallet.json")
@@ -138,7 +137,7 @@ async def run(home: Path, wallet: Wallet) -> None:
             if "%OTHER%" in line:
                 other = (await session.node.find("other")).id
                 line = line.replace("%OTHER%", other)
-            outcome = await run_line(session, line)
+            outcome = await session.run(line)
             if not outcome.ok:
                 sys.exit(f"{line}: {outcome}")
             await done(line, session)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aoshell.lua import compiling
 from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
-from aoshell.shell.view import render
+from aoshell.shell.view import text as shown
 from aoshell.shell.view.errors_view import TYPED, split_error, view
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import cell, clean, prompt_text, size, width_of
@@ -200,7 +200,7 @@ def test_a_cell_of_any_length_is_cut_by_one_look_at_it(
         return unicodedata.east_asian_width(character)
 
     monkeypatch.setattr(
-        render, "unicodedata", SimpleNamespace(east_asian_width=counted, combining=combining)
+        shown, "unicodedata", SimpleNamespace(east_asian_width=counted, combining=combining)
     )
     lines = table_lines(Table(("A", "B", "C"), ((long, long, "1"), ("2", "", "3"))), columns)
     assert all(sum(map(len, line.split("…"))) < 3 * 16_384 for line in lines)

@@ -11,7 +11,6 @@ import pytest
 from aoshell import api
 from aoshell.errors import AoError
 from aoshell.nodes.values import Limits
-from aoshell.shell.lines import run_line
 from aoshell.testing import EvalFailed
 
 
@@ -39,8 +38,8 @@ def test_a_session(home: Path, wallet) -> None:
             )
             child = waited.output
             assert (await session.send("Hello", target=child)).result.process == child
-            assert (await run_line(session, ".limits")).ok
-            assert not (await run_line(session, "error('x')")).ok
+            assert (await session.run(".limits")).ok
+            assert not (await session.run("error('x')")).ok
         async with api.open("bank", home=home) as session:
             assert await session.value("N") == 1
 
@@ -70,7 +69,7 @@ def test_what_is_cancelled_does_not_hold_the_next_line(home: Path, verb: str) ->
             await session.eval(f'Handlers.add("Spin", "Spin", function() {endless} end)')
             calls = {
                 "eval": lambda: session.eval(endless),
-                "run": lambda: run_line(session, endless),
+                "run": lambda: session.run(endless),
                 "send": lambda: session.send("Spin"),
                 "value": lambda: session.value(f"(function() {endless} end)()"),
                 "dryrun": lambda: session.dryrun(endless),
