@@ -11,15 +11,10 @@ from pathlib import Path
 from aoshell.errors import AoError
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
 # What SQLite says of a disk on which it cannot make a file as long as it needs one.
 _PERHAPS_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-
-
-LEAST_ROOM = (
-    65536  # bytes free on a disk below which it is full: SQLite begins with 32 KB beside a file
-)
+# Bytes free on a disk, below which it is full: SQLite begins with 32 KB beside a file.
+LEAST_ROOM = 65536
 
 
 class Hopeless(AoError):
