@@ -93,7 +93,7 @@ async def test_what_passed_while_nobody_was_there_is_one_tick_and_said(opening, 
     async with opening() as local:
         events = local.node.subscribe()
         notice = await next_event(events, "notice")
-        assert "3600 cron times" in notice.detail and notice.process == pid
+        assert "due 3600 times" in notice.detail and notice.process == pid
         assert await local.value(pid, "Ticks") == "2"
         await pass_time(local, clock, 1000)
         assert await local.value(pid, "Ticks") == "3"
@@ -262,14 +262,15 @@ async def test_the_clock_is_looked_at_however_far_the_next_time_is(opening, cloc
     monkeypatch.setattr(node_time, "LOOK", 0.02)
     async with opening() as local:
         pid = await ticking(local, "1-day")
+        number = local.engine.process(pid).number
         clock.now += 86_400_000  # and nobody is told
-        await until(lambda: len(local.engine.store.pending()) > 0)
+        await until(lambda: local.engine.store.head(number).tick == 1)
         await local.node.idle()
         clock.now -= 400 * 86_400_000
         events = local.node.subscribe()
         assert "the clock went back" in (await next_event(events, "notice")).detail
         clock.now += 86_400_000
-        await until(lambda: len(local.engine.store.pending()) > 0)
+        await until(lambda: local.engine.store.head(number).tick == 2)
         await local.node.idle()
         assert await local.value(pid, "Ticks") == "2"
 
