@@ -174,7 +174,7 @@ class _Front:
         return False
 
 
-class Opening:
+class SessionOpening:
     """What `open` gives, for `async with`."""
 
     def __init__(self, start: Start, settings: Settings, backend: Backend, front: _Front) -> None:
@@ -212,7 +212,7 @@ def open(
     module: str = "",
     limits: Limits | None = None,
     said: Callable[[str], None] = lambda _text: None,
-) -> Opening:
+) -> SessionOpening:
     """Attach to a process, which is made where its name is free: `async with open("bank") as s`.
 
     Args:
@@ -231,7 +231,7 @@ def open(
     start = Start(process, module, wallet=str(wallet), named=True, record=recorded)
     if limits is not None:
         start = replace(start, limits=limits)
-    return Opening(start, settings, _backend(node, settings, str(wallet)), _Front(said))
+    return SessionOpening(start, settings, _backend(node, settings, str(wallet)), _Front(said))
 
 
 def _settings(home: Path) -> Settings:

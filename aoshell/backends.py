@@ -189,10 +189,10 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
         node = HyperBeamNode(endpoints.node, book, gateway, key, waiting)
     if verify:
         from aoshell.nodes.values import Verify
-        from aoshell.shell.attestation.pins import Pins
+        from aoshell.shell.attestation.pins import AttestationPins
 
         node.verify = Verify(verify)
-        node.pin = Pins(settings).pin(node.endpoint)
+        node.pin = AttestationPins(settings).pin(node.endpoint)
     return node
 
 

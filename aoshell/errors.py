@@ -30,7 +30,7 @@ class UsageError(AoError):
         super().__init__(what, stage="usage", hint=hint)
 
 
-class Unsupported(AoError):
+class UnsupportedError(AoError):
     """This node cannot do that; the hint names what to use instead."""
 
     def __init__(self, what: str, *, hint: str = "") -> None:

@@ -12,10 +12,10 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.code.spawning import Definition
+from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.lines import run_line
-from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
+from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
 from aoshell.shell.session import Patience, Session
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -59,21 +59,21 @@ class Typed:
         await self.session.settle()
         return outcome
 
-    async def reply(self, line: str) -> Reply:
+    async def reply(self, line: str) -> CommandOutput:
         outcome = await self(line)
-        assert isinstance(outcome, Reply), outcome
+        assert isinstance(outcome, CommandOutput), outcome
         return outcome
 
     async def value(self, line: str) -> str:
         """What a line of Lua that must succeed answers, without colours."""
         outcome = await self(line)
-        assert isinstance(outcome, Answer), outcome
+        assert isinstance(outcome, LineAnswer), outcome
         assert outcome.ok, outcome.last.error
         return SGR.sub("", outcome.last.output)
 
     async def error(self, line: str) -> str:
         outcome = await self(line)
-        assert isinstance(outcome, Failure), outcome
+        assert isinstance(outcome, LineFailure), outcome
         return str(outcome.error)
 
     async def checkpoint(self) -> None:
@@ -99,7 +99,7 @@ def run(folder: Path, wallet: Wallet, body: Body, *, module: str = "aos") -> Non
             try:
                 info = await node.find("desk")
             except AoError:
-                info = await make(session, Definition("desk", module, sure=True))
+                info = await make(session, SpawnRequest("desk", module, sure=True))
             await session.attach(info)
             await body(Typed(session, front, node))
         finally:

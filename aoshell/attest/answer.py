@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.attest import jsonreport
-from aoshell.attest.errors import EvidenceError, Inconclusive
-from aoshell.attest.evidence import LARGEST_BODY, Answer, Challenge, Evidence
+from aoshell.attest.errors import EvidenceError, InconclusiveError
+from aoshell.attest.evidence import LARGEST_BODY, Challenge, Evidence, RawResponse
 from aoshell.attest.measurement import MEMBERS
 from aoshell.errors import AoError
 from aoshell.protocol import httpsig
@@ -35,7 +35,7 @@ NEEDED = ("address", "nonce", "report", "node-message")
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignedPart:
     """The part of an answer that one key has signed.
 
     Attributes:
@@ -63,7 +63,7 @@ def raw_report(evidence: Evidence) -> bytes:
     return jsonreport.to_bytes(text or b"")
 
 
-def report_text(answer: Answer) -> bytes:
+def report_text(answer: RawResponse) -> bytes:
     """The report's JSON, before anything is believed.
 
     Raises:
@@ -83,7 +83,7 @@ def report_text(answer: Answer) -> bytes:
     return report.encode("utf-8", "surrogateescape")
 
 
-def check_size(answer: Answer) -> None:
+def check_size(answer: RawResponse) -> None:
     """Raises EvidenceError: JSON_LIMIT."""
     length = sum(len(name) + len(value) for name, value in answer.headers)
     too_many = len(answer.headers) > MOST_HEADERS or length > LARGEST_HEADERS
@@ -91,7 +91,7 @@ def check_size(answer: Answer) -> None:
         raise EvidenceError("JSON_LIMIT", "the answer is larger than any node's")
 
 
-def verify(answer: Answer) -> Signed:
+def verify(answer: RawResponse) -> SignedPart:
     """What one RSA key has signed of an answer.
 
     Raises:
@@ -112,7 +112,7 @@ def verify(answer: Answer) -> Signed:
         what = f"{len(signers)} signatures: which of them answers cannot be told"
         raise EvidenceError("HTTPSIG_INVALID", what)
     uncovered = sorted(checked.message.keys() - checked.verified.keys())
-    return Signed(checked.verified, signers[0], tuple(uncovered))
+    return SignedPart(checked.verified, signers[0], tuple(uncovered))
 
 
 def _check_digest(fields: Mapping[str, str], body: bytes) -> None:
@@ -144,7 +144,7 @@ def _check_schemes(commitments: tuple[Commitment, ...]) -> None:
         raise EvidenceError("HTTPSIG_KEY_SCHEME", what)
 
 
-def check_coverage(signed: Signed) -> None:
+def check_coverage(signed: SignedPart) -> None:
     """That all that counts is signed.
 
     Raises:
@@ -161,7 +161,7 @@ def check_coverage(signed: Signed) -> None:
         raise EvidenceError("HTTPSIG_COVERAGE", "local-hashes is missing, or not signed")
 
 
-def local_hashes(signed: Signed) -> object:
+def local_hashes(signed: SignedPart) -> object:
     """What the node says it was launched from, None where it says nothing."""
     if "local-hashes" in signed.message:
         return signed.message["local-hashes"]
@@ -169,7 +169,7 @@ def local_hashes(signed: Signed) -> object:
     return {key: value for key, value in members if key.replace("-", "_") in MEMBERS} or None
 
 
-def nonce(signed: Signed) -> bytes:
+def nonce(signed: SignedPart) -> bytes:
     """The 64 bytes that the node says are in the report.
 
     Raises:
@@ -182,11 +182,11 @@ def nonce(signed: Signed) -> bytes:
         raise EvidenceError("NONCE_FIELD_MISMATCH", "the key nonce is no base64url") from None
 
 
-def node_message_id(signed: Signed) -> bytes:
+def node_message_id(signed: SignedPart) -> bytes:
     """The unsigned id of the configuration, which the node had put into its report.
 
     Raises:
-        Inconclusive: NODE_MESSAGE_UNBOUND, where it cannot be encoded here as there.
+        InconclusiveError: NODE_MESSAGE_UNBOUND, where it cannot be encoded here as there.
     """
     message = signed.message["node-message"]
     try:
@@ -195,7 +195,7 @@ def node_message_id(signed: Signed) -> bytes:
     except (AoError, ValueError):
         pass
     what = "the node's configuration cannot be rebuilt, so it is not bound to the report"
-    raise Inconclusive("NODE_MESSAGE_UNBOUND", what)
+    raise InconclusiveError("NODE_MESSAGE_UNBOUND", what)
 
 
 def _links(message: Mapping[str, Value]) -> bool:
@@ -205,7 +205,7 @@ def _links(message: Mapping[str, Value]) -> bool:
     )
 
 
-def check_challenge(challenge: Challenge, answer: Answer, owner: bytes) -> str:
+def check_challenge(challenge: Challenge, answer: RawResponse, owner: bytes) -> str:
     """That the key of the report has signed the challenge; returns where.
 
     Args:

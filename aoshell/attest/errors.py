@@ -19,11 +19,11 @@ class EvidenceError(AoError):
         self.error = error
 
 
-class Inconclusive(EvidenceError):
+class InconclusiveError(EvidenceError):
     """Nothing is wrong so far, but what would decide it is not at hand."""
 
 
-class Unusable(Inconclusive):
+class UnusableFileError(InconclusiveError):
     """A file of the verifier's own cannot be used: nothing is wrong with the evidence so far.
 
     Args:
@@ -35,5 +35,5 @@ class Unusable(Inconclusive):
         self.part = part
 
 
-class Skipped(Exception):
+class SkippedCheckError(Exception):
     """A check that does not apply here, or that the policy leaves out; the text says which."""

@@ -35,7 +35,7 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RawResponse:
     """An answer over HTTP, as it came.
 
     Attributes:
@@ -57,7 +57,7 @@ class Challenge:
     """
 
     value: str
-    answer: Answer | None = None
+    answer: RawResponse | None = None
     fresh: bool = True
     unanswered: str = ""
 
@@ -99,7 +99,7 @@ class Evidence:
 
     raw: bytes | None = None
     text: bytes | None = None
-    answer: Answer | None = None
+    answer: RawResponse | None = None
     fault: EvidenceError | None = None
     table: bytes = b""
     form: str = ""
@@ -152,7 +152,7 @@ def save(evidence: Evidence, collateral: Collateral) -> bytes:
     return json.dumps(members, indent=1).encode() + b"\n"
 
 
-def _written(answer: Answer) -> dict[str, object]:
+def _written(answer: RawResponse) -> dict[str, object]:
     return {"headers": [list(pair) for pair in answer.headers], "body": _base64(answer.body)}
 
 
@@ -197,7 +197,7 @@ def _challenge(value: object) -> Challenge | None:
     return Challenge(value["value"], _answer(value) if with_answer else None, fresh=False)
 
 
-def _answer(members: Mapping[str, object]) -> Answer:
+def _answer(members: Mapping[str, object]) -> RawResponse:
     headers = members["headers"]
     if not isinstance(headers, list):
         raise EvidenceError("JSON_TYPE", "headers are an array")
@@ -208,7 +208,7 @@ def _answer(members: Mapping[str, object]) -> Answer:
                 pairs.append((name, value))
             case _:
                 raise EvidenceError("JSON_TYPE", "a header is a name and a value")
-    return Answer(tuple(pairs), _octets(members, "body"))
+    return RawResponse(tuple(pairs), _octets(members, "body"))
 
 
 def _octets(members: Mapping[str, object], name: str) -> bytes:

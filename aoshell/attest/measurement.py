@@ -20,7 +20,7 @@ from hashlib import sha384
 from typing import Any
 from uuid import UUID
 
-from aoshell.attest.errors import EvidenceError, Inconclusive
+from aoshell.attest.errors import EvidenceError, InconclusiveError
 
 PAGE = 0x1000
 MOST_VCPUS = 1024
@@ -159,12 +159,12 @@ def measure(hashes: LocalHashes) -> bytes:
     """The measurement that the firmware makes of such a guest, 48 bytes.
 
     Raises:
-        Inconclusive: SOFTWARE_UNKNOWN, for a firmware or hypervisor of unknown layout.
+        InconclusiveError: SOFTWARE_UNKNOWN, for a firmware or hypervisor of unknown layout.
     """
     layout = LAYOUTS.get(hashes.firmware.hex())
     if layout is None or hashes.vmm_type != QEMU:
         what = "firmware" if layout is None else "hypervisor"
-        raise Inconclusive(
+        raise InconclusiveError(
             "SOFTWARE_UNKNOWN",
             f"what this {what} adds to a measurement is not known here",
             "allow the measurement itself, by name: .trust NAME",

@@ -13,9 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.attest.checks import chain, node, policy, report
-from aoshell.attest.checks.frame import Case, Check, Result, Status
+from aoshell.attest.checks.frame import Case, Check, CheckResult, Status
 from aoshell.attest.custody import Custody, State, custody
-from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped, Unusable
+from aoshell.attest.errors import (
+    EvidenceError,
+    InconclusiveError,
+    SkippedCheckError,
+    UnusableFileError,
+)
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
@@ -64,7 +69,7 @@ class Verdict:
     """
 
     verdict: str
-    checks: tuple[Result, ...]
+    checks: tuple[CheckResult, ...]
     report: Report | None
     product: str
     address: str
@@ -73,7 +78,7 @@ class Verdict:
     evidence_id: str
 
     @property
-    def primary(self) -> Result | None:
+    def primary(self) -> CheckResult | None:
         """The check that decided: the first that failed, else the first that could not tell."""
         for status in (Status.FAIL, Status.INCONCLUSIVE):
             for result in self.checks:
@@ -91,7 +96,7 @@ class Verdict:
         """Names of all errors, in order."""
         return tuple(result.error for result in self.checks if result.error)
 
-    def check(self, name: str) -> Result:
+    def check(self, name: str) -> CheckResult:
         """The result of one check. Raises KeyError."""
         return {result.name: result for result in self.checks}[name]
 
@@ -138,7 +143,7 @@ def verify(
         report_data,
         measurement,
     )
-    results: dict[str, Result] = {}
+    results: dict[str, CheckResult] = {}
     blocked: set[str] = set()
     for one in CHECKS:
         result = _run(one, case, blocked)
@@ -161,29 +166,29 @@ def verify(
     )
 
 
-def _run(one: Check, case: Case, blocked: set[str]) -> Result:
+def _run(one: Check, case: Case, blocked: set[str]) -> CheckResult:
     if unmet := [name for name in one.needs if name in blocked]:
-        return Result(one.name, Status.SKIPPED, detail=f"not reached: it needs {unmet[0]}")
+        return CheckResult(one.name, Status.SKIPPED, detail=f"not reached: it needs {unmet[0]}")
     try:
-        return Result(one.name, Status.PASS, detail=one.run(case))
-    except Skipped as skipped:
-        return Result(one.name, Status.SKIPPED, detail=str(skipped))
-    except Inconclusive as missing:
-        unusable = missing.part if isinstance(missing, Unusable) else ""
+        return CheckResult(one.name, Status.PASS, detail=one.run(case))
+    except SkippedCheckError as skipped:
+        return CheckResult(one.name, Status.SKIPPED, detail=str(skipped))
+    except InconclusiveError as missing:
+        unusable = missing.part if isinstance(missing, UnusableFileError) else ""
         found = (missing.error, missing.what, missing.hint, unusable)
-        return Result(one.name, Status.INCONCLUSIVE, *found)
+        return CheckResult(one.name, Status.INCONCLUSIVE, *found)
     except EvidenceError as error:
-        return Result(one.name, Status.FAIL, error.error, error.what, error.hint)
+        return CheckResult(one.name, Status.FAIL, error.error, error.what, error.hint)
 
 
-def _custody_result(kept: Custody | None) -> Result:
+def _custody_result(kept: Custody | None) -> CheckResult:
     if kept and kept.state is State.EXCLUSIVE:
-        return Result(CUSTODY, Status.PASS, detail=kept.detail)
+        return CheckResult(CUSTODY, Status.PASS, detail=kept.detail)
     detail = kept.detail if kept else "a report alone says nothing of who answers with its key"
-    return Result(CUSTODY, Status.FAIL, NOT_EXCLUSIVE, detail)
+    return CheckResult(CUSTODY, Status.FAIL, NOT_EXCLUSIVE, detail)
 
 
-def _overall(results: Mapping[str, Result], is_node: bool) -> str:
+def _overall(results: Mapping[str, CheckResult], is_node: bool) -> str:
     statuses = {result.status for result in results.values()}
     if Status.FAIL in statuses:
         return "FAIL"

@@ -28,7 +28,7 @@ _ADDED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class BlueprintFacts:
     """What is remembered of a blueprint.
 
     Attributes:
@@ -42,7 +42,7 @@ class Facts:
     handlers: tuple[str, ...]
 
     @classmethod
-    def of(cls, source: bytes) -> Facts:
+    def of(cls, source: bytes) -> BlueprintFacts:
         found = (name.decode("utf-8", "replace") for _quote, name in _ADDED.findall(source))
         digest = b64url(hashlib.sha256(source).digest())
         return cls(digest, len(source), tuple(dict.fromkeys(found)))
@@ -78,7 +78,7 @@ def _named(folder: Path) -> Iterator[str]:
             yield path.stem
 
 
-def differences(before: Facts, now: Facts) -> list[str]:
+def differences(before: BlueprintFacts, now: BlueprintFacts) -> list[str]:
     """What a blueprint is that has changed, line by line."""
     lines = [f"before  {before.hash}, {before.size} bytes", f"now     {now.hash}, {now.size} bytes"]
     for said, these, others in (
@@ -90,23 +90,23 @@ def differences(before: Facts, now: Facts) -> list[str]:
     return lines
 
 
-class Pins:
+class BlueprintPins:
     """Which blueprint each name stood for when it was loaded last, in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, name: str) -> Facts | None:
+    def get(self, name: str) -> BlueprintFacts | None:
         """What a name stood for; None where it was not loaded yet. Raises AoError."""
         found = self._read().get(name)
         if found is None:
             return None
         match found:
             case {"hash": str(digest), "size": int(size), "handlers": list(added)}:
-                return Facts(digest, size, tuple(str(name) for name in added))
+                return BlueprintFacts(digest, size, tuple(str(name) for name in added))
         raise self._damaged()
 
-    def put(self, name: str, facts: Facts) -> None:
+    def put(self, name: str, facts: BlueprintFacts) -> None:
         """Remember what a name stands for. Raises AoError."""
         content = json.dumps({**self._read(), name: asdict(facts)}, indent=1)
         try:

@@ -29,7 +29,7 @@ _PIECE = 1 << 20  # bytes of a pipe that are read at a time
 _taken: dict[str, bytes] = {}  # what came through the pipes of the command line, by their names
 
 
-class Unfit(OSError):
+class UnfitFileError(OSError):
     """A file that is not read; `strerror` says why, as the end of "the file …"."""
 
     def __init__(self, why: str) -> None:
@@ -43,7 +43,7 @@ def take_pipe(path: Path) -> None:
     """Read a pipe to its end, for `read` and `head` to have what came. Other files are left alone.
 
     Raises:
-        Unfit: more than `LARGEST_PIPE` came.
+        UnfitFileError: more than `LARGEST_PIPE` came.
         OSError: it cannot be read.
     """
     try:
@@ -67,7 +67,7 @@ def read(path: Path, largest: int) -> bytes:
         largest: bytes that it may have.
 
     Raises:
-        Unfit: it is larger, or a folder, a pipe, a device.
+        UnfitFileError: it is larger, or a folder, a pipe, a device.
         OSError: it cannot be read.
         ValueError: this can be no name.
     """
@@ -104,7 +104,7 @@ def _opened(path: Path) -> BinaryIO:
     try:
         mode = os.fstat(number).st_mode
         if not stat.S_ISREG(mode):
-            raise Unfit(f"is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}")
+            raise UnfitFileError(f"is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}")
         return os.fdopen(number, "rb")
     except BaseException:
         os.close(number)
@@ -118,5 +118,5 @@ def _size(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _too_large(largest: int) -> Unfit:
-    return Unfit(f"is larger than {size(largest)}")
+def _too_large(largest: int) -> UnfitFileError:
+    return UnfitFileError(f"is larger than {size(largest)}")

@@ -17,7 +17,7 @@ import httpcore
 import httpx
 
 from aoshell.bounded.sizes import size
-from aoshell.bounded.zipped import GZIP, Damaged, Unpacking
+from aoshell.bounded.zipped import GZIP, DamagedZipError, Unpacking
 
 ACCEPTED = "gzip"  # the one encoding that is asked for
 LARGEST_HEAD = 96 << 10  # bytes before a body, interim answers among them; httpcore takes 100 KB
@@ -30,7 +30,7 @@ _NAMED = (*_ENCODINGS, "identity", "br", "compress", "dcb", "dcz", "deflate", "z
 _left: ContextVar[list[int] | None] = ContextVar("bytes that a head may still have", default=None)
 
 
-class Refused(Exception):
+class ResponseLimitError(Exception):
     """An answer that goes beyond a bound; the text says which, as the end of "the node …"."""
 
 
@@ -61,7 +61,7 @@ async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Respo
         _left.reset(token)
     if len(answer.headers.raw) > MOST_HEADERS:
         await answer.aclose()
-        raise Refused(f"answers with more than {MOST_HEADERS} headers")
+        raise ResponseLimitError(f"answers with more than {MOST_HEADERS} headers")
     return answer
 
 
@@ -79,7 +79,9 @@ async def body(
     """
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", *_ENCODINGS):
-        raise Refused(f"encodes its answer {_way(encoding)}: only gzip is decoded, and once")
+        raise ResponseLimitError(
+            f"encodes its answer {_way(encoding)}: only gzip is decoded, and once"
+        )
     unpacking = Unpacking(GZIP) if encoding in _ENCODINGS else None
     content, sent, pieces = bytearray(), 0, 0
     assert isinstance(answer.stream, httpx.AsyncByteStream)
@@ -87,20 +89,20 @@ async def body(
         async for piece in answer.stream:  # as it was sent
             sent, pieces = sent + len(piece), pieces + 1
             if pieces > MOST_PIECES:
-                raise Refused(f"sends its answer in more than {MOST_PIECES:,} pieces")
+                raise ResponseLimitError(f"sends its answer in more than {MOST_PIECES:,} pieces")
             for block in unpacking.feed(piece) if unpacking else (piece,):
                 content += block
                 if max(len(content), sent) > largest:
-                    raise Refused(f"answers with more than {size(largest)}")
+                    raise ResponseLimitError(f"answers with more than {size(largest)}")
                 if unpacking:
                     await asyncio.sleep(0)  # so that the time that it may take holds meanwhile
             if sent > largest:
-                raise Refused(f"answers with more than {size(largest)}")
+                raise ResponseLimitError(f"answers with more than {size(largest)}")
             progress(len(content))
         if unpacking and sent:
             unpacking.end()
-    except Damaged as error:
-        raise Refused(f"answers with bytes that {error}") from None
+    except DamagedZipError as error:
+        raise ResponseLimitError(f"answers with bytes that {error}") from None
     return bytes(content)
 
 
@@ -145,7 +147,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         if left is None:
             return await self._inner.read(max_bytes, timeout)
         if left[0] <= 0:
-            raise Refused(f"sends more than {size(LARGEST_HEAD)} before the body of its answer")
+            raise ResponseLimitError(
+                f"sends more than {size(LARGEST_HEAD)} before the body of its answer"
+            )
         data = await self._inner.read(min(max_bytes, left[0]), timeout)
         left[0] -= len(data)
         return data

@@ -27,7 +27,7 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _STRING = re.compile(rb'"[^"]*"')
 
 
-class Exceeded(ValueError):
+class JsonLimitError(ValueError):
     """JSON that goes beyond a bound; the text says which, as the end of "the answer …"."""
 
 
@@ -46,7 +46,7 @@ def parse(
         pairs: makes an object of its members; by default the last of one name counts.
 
     Raises:
-        Exceeded: a bound does not hold, or a number is none that can be kept.
+        JsonLimitError: a bound does not hold, or a number is none that can be kept.
         json.JSONDecodeError: it is no JSON (RFC 8259; NaN and Infinity are none).
         UnicodeDecodeError: it is no text.
         ValueError: what all of these are.
@@ -59,17 +59,17 @@ def parse(
             return _DECODER.decode(data)
         return _decoder(strict, pairs).decode(data)
     except RecursionError:  # brackets that do not match can be deeper than they nest
-        raise Exceeded(f"is nested deeper than {deepest} levels") from None
+        raise JsonLimitError(f"is nested deeper than {deepest} levels") from None
 
 
 def check(data: bytes | str, largest: int = LARGEST, deepest: int = DEEPEST) -> None:
     """Raise Exceeded where a text is larger, of more values or deeper than it may be."""
     if len(data) > largest:
-        raise Exceeded(f"has more than {size(largest)}")
+        raise JsonLimitError(f"has more than {size(largest)}")
     if len(data) > MOST and len(_outside(data, _NO_MARK)) > MOST:
-        raise Exceeded(f"has more than {MOST:,} brackets, commas and colons")
+        raise JsonLimitError(f"has more than {MOST:,} brackets, commas and colons")
     if _openings(data) > deepest and _is_deeper(_outside(data, _NO_BRACKET), deepest):
-        raise Exceeded(f"is nested deeper than {deepest} levels")
+        raise JsonLimitError(f"is nested deeper than {deepest} levels")
 
 
 def _openings(data: bytes | str) -> int:
@@ -85,7 +85,7 @@ def _outside(data: bytes | str, dropped: bytes) -> bytes:
     # Two of a row of backslashes stand for one; then one before a quote does not end a string.
     data = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, dropped)
     if data.count(b'"') > 4 * MOST + 4:  # each string is a key or a value, with a mark beside
-        raise Exceeded(f"has more than {2 * MOST:,} strings")
+        raise JsonLimitError(f"has more than {2 * MOST:,} strings")
     # Two quotes side by side change for nothing else whether it stands in a string.
     return _STRING.sub(b"", data.replace(b'""', b""))
 
@@ -105,16 +105,16 @@ def _is_deeper(left: bytes, deepest: int) -> bool:
 
 def _whole(digits: str) -> int:
     if len(digits) > LONGEST_NUMBER:
-        raise Exceeded(f"has a number of more than {LONGEST_NUMBER} digits")
+        raise JsonLimitError(f"has a number of more than {LONGEST_NUMBER} digits")
     return int(digits)
 
 
 def _fraction(digits: str) -> float:
     if len(digits) > LONGEST_NUMBER:
-        raise Exceeded(f"has a number of more than {LONGEST_NUMBER} digits")
+        raise JsonLimitError(f"has a number of more than {LONGEST_NUMBER} digits")
     number = float(digits)
     if not math.isfinite(number):
-        raise Exceeded("has a number too large to be kept")
+        raise JsonLimitError("has a number too large to be kept")
     return number
 
 

@@ -11,7 +11,7 @@ STEP = 1 << 20  # bytes that one step gives at most
 GZIP, ZLIB = zlib.MAX_WBITS | 16, zlib.MAX_WBITS
 
 
-class Damaged(ValueError):
+class DamagedZipError(ValueError):
     """Bytes that are not as they were packed; the text says what is wrong, as of "they …"."""
 
 
@@ -26,17 +26,17 @@ class Unpacking:
         self._stream = zlib.decompressobj(kind)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """What a piece unpacks to, at most `STEP` bytes a turn. Raises Damaged."""
+        """What a piece unpacks to, at most `STEP` bytes a turn. Raises DamagedZipError."""
         if piece and self._stream.eof:
-            raise Damaged("go on behind the end of what was compressed")
+            raise DamagedZipError("go on behind the end of what was compressed")
         full = True
         while piece or full:
             try:
                 unpacked = self._stream.decompress(piece, STEP)
             except zlib.error as error:
-                raise Damaged("are not compressed as they say") from error
+                raise DamagedZipError("are not compressed as they say") from error
             if self._stream.unused_data:
-                raise Damaged("go on behind the end of what was compressed")
+                raise DamagedZipError("go on behind the end of what was compressed")
             piece, full = self._stream.unconsumed_tail, len(unpacked) == STEP
             if unpacked:
                 yield unpacked
@@ -44,7 +44,7 @@ class Unpacking:
     def end(self) -> None:
         """Raise Damaged where the stream has not come to its end."""
         if not self._stream.eof:
-            raise Damaged("break off")
+            raise DamagedZipError("break off")
 
 
 def lines(packed: Iterable[bytes], largest: int, longest: int) -> Iterator[bytes]:
@@ -55,18 +55,18 @@ def lines(packed: Iterable[bytes], largest: int, longest: int) -> Iterator[bytes
         longest: bytes of one.
 
     Raises:
-        Damaged: also where there are more; it says how many there may be.
+        DamagedZipError: also where there are more; it says how many there may be.
     """
     unpacking, rest, total = Unpacking(ZLIB), bytearray(), 0
     for piece in packed:
         for block in unpacking.feed(piece):
             total += len(block)
             if total > largest:
-                raise Damaged(f"unpack to more than {size(largest)}")
+                raise DamagedZipError(f"unpack to more than {size(largest)}")
             first, *more = block.split(b"\n")
             rest += first
             if len(rest) > longest:
-                raise Damaged(f"have a line of more than {size(longest)}")
+                raise DamagedZipError(f"have a line of more than {size(longest)}")
             for line in more:
                 ready, rest = [bytes(rest)], bytearray(line)
                 yield ready.pop()  # so that whoever looks at it holds the only copy

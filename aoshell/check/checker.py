@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from aoshell.check import chunk, handlers, messages, names
 from aoshell.check.circles import circles
-from aoshell.check.facts import Facts, Text, facts, shown
+from aoshell.check.facts import SourceFacts, Text, facts, shown
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.check.hyper import hyper
 from aoshell.check.names import World
@@ -55,7 +55,7 @@ def check_bundle(
     if target not in TARGETS:
         raise ValueError(f"target {target!r} is none of {TARGETS}")
     found: list[Finding] = []
-    read: list[Facts] = []
+    read: list[SourceFacts] = []
     for name, source in sources.items():
         text = Text(name, source)
         try:
@@ -91,7 +91,7 @@ def circles_of(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterat
     return circles([facts(Text(name, source)) for name, source in sources.items()], files)
 
 
-def _of_one(one: Facts, world: World, is_main: bool) -> Iterator[Finding]:
+def _of_one(one: SourceFacts, world: World, is_main: bool) -> Iterator[Finding]:
     yield from names.names(one, world)
     yield from names.own_calls(one, world)
     yield from names.modules(one, world)
@@ -102,7 +102,7 @@ def _of_one(one: Facts, world: World, is_main: bool) -> Iterator[Finding]:
     yield from chunk.calls(one, world)
 
 
-def _loaded(one: Facts) -> Iterator[str]:
+def _loaded(one: SourceFacts) -> Iterator[str]:
     """Modules that a source puts into package.loaded itself."""
     for path in one.writes:
         if path[:2] in (("package", "loaded"), ("package", "preload")) and len(path) == 3:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aoshell.check.facts import Facts, bare
+from aoshell.check.facts import SourceFacts, bare
 from aoshell.check.finding import Finding
 from aoshell.check.messages import kind_of
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
 
 
-def answers(facts: Facts, world: World, is_main: bool) -> Iterator[Finding]:
+def answers(facts: SourceFacts, world: World, is_main: bool) -> Iterator[Finding]:
     """`return a, b` of the text that is evaluated."""
     last = facts.main.body.statements[-1:]
     if not is_main or not last or not isinstance(last[0], tree.Return) or len(last[0].values) < 2:
@@ -24,7 +24,7 @@ def answers(facts: Facts, world: World, is_main: bool) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def calls(facts: Facts, world: World) -> Iterator[Finding]:
+def calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Errors that are tables, and prints of more than one value."""
     for path, call in facts.calls:
         if path == ("error",) and call.arguments and kind_of(call.arguments[0]) == "table":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from aoshell.check.facts import Facts
+from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding
 from aoshell.lua import syntax as tree
 
@@ -18,7 +18,7 @@ _NAMED = 20  # files of a circle that its message names
 _Edge = tuple[str, tree.Call]
 
 
-def circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding]:
+def circles(sources: list[SourceFacts], files: Mapping[str, str]) -> Iterator[Finding]:
     """One finding for each circle, at the call that closes it; not more than MOST_CIRCLES.
 
     Args:
@@ -27,7 +27,7 @@ def circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding]
     yield from islice(_circles(sources, files), MOST_CIRCLES)
 
 
-def _circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding]:
+def _circles(sources: list[SourceFacts], files: Mapping[str, str]) -> Iterator[Finding]:
     by_name = {one.text.name: one for one in sources if not _puts_itself(one)}
     edges = {name: _edges(one, files) for name, one in by_name.items()}
     done: set[str] = set()
@@ -53,7 +53,7 @@ def _circles(sources: list[Facts], files: Mapping[str, str]) -> Iterator[Finding
                 way.append((target, edges[target]))
 
 
-def _edges(source: Facts, files: Mapping[str, str]) -> Iterator[_Edge]:
+def _edges(source: SourceFacts, files: Mapping[str, str]) -> Iterator[_Edge]:
     """The files that a source requires for certain while it is loaded."""
     sure = {id(node) for node in _run(source.main.body)}
     for name, call in source.required():
@@ -61,16 +61,16 @@ def _edges(source: Facts, files: Mapping[str, str]) -> Iterator[_Edge]:
             yield files[name], call
 
 
-def _puts_itself(source: Facts) -> bool:
+def _puts_itself(source: SourceFacts) -> bool:
     """Whether a file may put itself into package.loaded before it has run: then it is there."""
     paths = (*source.writes, *(path for path, _ in source.reads))
     return any(path[:2] == ("package", "loaded") for path in paths)
 
 
-def _run(block: tree.Block) -> Iterator[tree.Node]:
+def _run(block: tree.Block) -> Iterator[tree.SyntaxNode]:
     """What runs for certain: up to where the file may end, or jump, before its last line."""
     for statement in block.statements:
-        pending: list[tree.Node] = [statement]
+        pending: list[tree.SyntaxNode] = [statement]
         while pending:
             node = pending.pop()
             if isinstance(node, _PERHAPS) or (

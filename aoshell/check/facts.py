@@ -55,7 +55,7 @@ def shown(text: str) -> str:
 
 
 @dataclass(slots=True)
-class Facts:
+class SourceFacts:
     """What a source does.
 
     Attributes:
@@ -74,7 +74,7 @@ class Facts:
     main: tree.Function
     lexer: Lexer
     own: Collection[str] = ()
-    reads: list[tuple[Path, tree.Node]] = field(default_factory=list)
+    reads: list[tuple[Path, tree.SyntaxNode]] = field(default_factory=list)
     writes: set[Path] = field(default_factory=set)
     tested: set[Path] = field(default_factory=set)
     values: dict[tree.Local, tree.Expression] = field(default_factory=dict)
@@ -146,7 +146,7 @@ def _text(expression: tree.Expression) -> str | None:
     )
 
 
-def facts(text: Text, own: Collection[str] = ()) -> Facts:
+def facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
     """What a source does.
 
     Args:
@@ -156,7 +156,7 @@ def facts(text: Text, own: Collection[str] = ()) -> Facts:
         LuaSyntaxError: it is no Lua 5.3.
     """
     main, lexer = parse(text.source)
-    found = Facts(text, main, lexer, own)
+    found = SourceFacts(text, main, lexer, own)
     nodes = list(tree.walk(main))
     _locals(found, nodes)
     inner: set[int] = set()  # parts of paths that are recorded as a whole
@@ -172,7 +172,7 @@ def bare(expression: tree.Expression) -> tree.Expression:
     return expression
 
 
-def global_path(expression: tree.Node) -> Path | None:
+def global_path(expression: tree.SyntaxNode) -> Path | None:
     """The global that an expression names itself."""
     keys: list[str] = []
     while isinstance(expression, tree.Index):
@@ -193,7 +193,7 @@ def _rooted(name: str, keys: list[str]) -> Path:
     return path[1:] if keys and name in ("_G", "_ENV") else path
 
 
-def _locals(found: Facts, nodes: list[tree.Node]) -> None:
+def _locals(found: SourceFacts, nodes: list[tree.SyntaxNode]) -> None:
     changed: set[tree.Local] = set()
     for node in nodes:
         match node:
@@ -210,7 +210,7 @@ def _locals(found: Facts, nodes: list[tree.Node]) -> None:
         found.values.pop(local, None)
 
 
-def _note(found: Facts, node: tree.Node, inner: set[int]) -> None:
+def _note(found: SourceFacts, node: tree.SyntaxNode, inner: set[int]) -> None:
     match node:
         case tree.Assign(targets=targets):
             for target in targets:
@@ -242,14 +242,14 @@ def _note(found: Facts, node: tree.Node, inner: set[int]) -> None:
             _tested(found, condition)
 
 
-def _tested(found: Facts, *expressions: tree.Expression) -> None:
+def _tested(found: SourceFacts, *expressions: tree.Expression) -> None:
     for expression in expressions:
         path = found.path(expression)
         if path:
             found.tested.add(path)
 
 
-def _written(found: Facts, target: tree.Expression) -> None:
+def _written(found: SourceFacts, target: tree.Expression) -> None:
     path = global_path(target)
     if path:
         found.writes.add(path)
@@ -258,7 +258,7 @@ def _written(found: Facts, target: tree.Expression) -> None:
         found.is_dynamic = True
 
 
-def _called(found: Facts, path: Path | None, call: tree.Call) -> None:
+def _called(found: SourceFacts, path: Path | None, call: tree.Call) -> None:
     if path is None:
         return
     if path[0] in _CAREFUL:

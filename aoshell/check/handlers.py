@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from aoshell.check.facts import Facts
+from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding
 from aoshell.check.messages import folded, kind_of
 from aoshell.check.names import World
@@ -44,7 +44,7 @@ class Handler:
     is_whole: bool
 
 
-def handler_of(call: tree.Expression, facts: Facts) -> Handler | None:
+def handler_of(call: tree.Expression, facts: SourceFacts) -> Handler | None:
     """The handler that a call puts up."""
     if not isinstance(call, tree.Call):
         return None
@@ -63,7 +63,7 @@ def handler_of(call: tree.Expression, facts: Facts) -> Handler | None:
     return Handler(call, name, pattern, handle, not is_beside, is_whole)
 
 
-def _is_beside(call: tree.Call, facts: Facts) -> bool:
+def _is_beside(call: tree.Call, facts: SourceFacts) -> bool:
     """Whether it is `Handlers.before(…).add(…)`, or after."""
     match call.function:
         case tree.Index(object=tree.Call(function=function), key=tree.Constant(value="add")):
@@ -71,14 +71,14 @@ def _is_beside(call: tree.Call, facts: Facts) -> bool:
     return False
 
 
-def all_handlers(facts: Facts) -> Iterator[Handler]:
+def all_handlers(facts: SourceFacts) -> Iterator[Handler]:
     for _, call in facts.calls:
         handler = handler_of(call, facts)
         if handler:
             yield handler
 
 
-def handlers(facts: Facts, world: World) -> Iterator[Finding]:
+def handlers(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Handlers that cannot be put up, that fail, or that no message reaches."""
     for handler in all_handlers(facts):
         wrong = list(_arguments(handler, facts))
@@ -108,7 +108,7 @@ def handlers(facts: Facts, world: World) -> Iterator[Finding]:
                 yield _never(name, call.arguments[0].at, facts)
 
 
-def _arguments(handler: Handler, facts: Facts) -> Iterator[Finding]:
+def _arguments(handler: Handler, facts: SourceFacts) -> Iterator[Finding]:
     parts = {"name": handler.name, "pattern": handler.pattern, "handle": handler.handle}
     if handler.name is None and handler.pattern is not None:
         del parts["name"]
@@ -128,7 +128,7 @@ def _a(kind: str) -> str:
     return kind if kind in ("nil", "nothing") else f"a {kind}"
 
 
-def _pattern_answers(handler: Handler, facts: Facts) -> Iterator[Finding]:
+def _pattern_answers(handler: Handler, facts: SourceFacts) -> Iterator[Finding]:
     function = handler.pattern and facts.function(handler.pattern)
     if not function or handler.pattern is handler.name:
         return
@@ -151,18 +151,20 @@ def _always_raises(statement: tree.Statement) -> bool:
     return False
 
 
-def _own(function: tree.Function) -> Iterator[tree.Node]:
+def _own(function: tree.Function) -> Iterator[tree.SyntaxNode]:
     """The nodes of a function without those of functions inside it."""
-    pending: list[tree.Node] = [function.body]
+    pending: list[tree.SyntaxNode] = [function.body]
     while pending:
         node = pending.pop()
         yield node
         pending.extend(n for n in tree.children(node) if not isinstance(n, tree.Function))
 
 
-def _pattern_keys(pattern: tree.Expression | None, facts: Facts, world: World) -> Iterator[Finding]:
+def _pattern_keys(
+    pattern: tree.Expression | None, facts: SourceFacts, world: World
+) -> Iterator[Finding]:
     table = facts.origin(pattern) if pattern else None
-    if not isinstance(table, tree.Table):
+    if not isinstance(table, tree.TableConstructor):
         return
     for part in table.fields:
         key = folded(part.key)
@@ -178,7 +180,7 @@ def _pattern_keys(pattern: tree.Expression | None, facts: Facts, world: World) -
             )  # fmt: skip
 
 
-def _never(name: str, at: int, facts: Facts) -> Finding:
+def _never(name: str, at: int, facts: SourceFacts) -> Finding:
     return facts.text.finding(
         "tag-case", "warning", at,
         f"no message has '{name}': aos writes the names of tags as '{normal(name)}'",
@@ -187,7 +189,7 @@ def _never(name: str, at: int, facts: Facts) -> Finding:
 
 
 def reads_of(
-    function: tree.Function, name_of: Callable[[tree.Node, tree.Local], str]
+    function: tree.Function, name_of: Callable[[tree.SyntaxNode, tree.Local], str]
 ) -> Iterator[tuple[str, int]]:
     """What a handler reads of its message: each name with its first place, unless it sets it.
 
@@ -204,7 +206,7 @@ def reads_of(
     yield from ((name, at) for name, at in found.items() if name not in set_here)
 
 
-def key_of(node: tree.Node, message: tree.Local) -> str:
+def key_of(node: tree.SyntaxNode, message: tree.Local) -> str:
     """X of `msg.X`, else ""."""
     match node:
         case tree.Index(object=tree.Name(local=local), key=tree.Constant(value=str(key))):
@@ -212,7 +214,7 @@ def key_of(node: tree.Node, message: tree.Local) -> str:
     return ""
 
 
-def _tag_of(node: tree.Node, message: tree.Local) -> str:
+def _tag_of(node: tree.SyntaxNode, message: tree.Local) -> str:
     """X of `msg.Tags.X`, else ""."""
     match node:
         case tree.Index(object=inner, key=tree.Constant(value=str(name))):
@@ -220,7 +222,7 @@ def _tag_of(node: tree.Node, message: tree.Local) -> str:
     return ""
 
 
-def _message(function: tree.Function, facts: Facts) -> Iterator[Finding]:
+def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
     """What a handler reads by names that aos never gives."""
     for name, at in reads_of(function, _tag_of):
         if normal(name) != name:
@@ -247,9 +249,9 @@ def lower(name: str) -> str:
     return name.encode("latin-1").lower().decode("latin-1")
 
 
-def replaced(all_facts: list[Facts]) -> Iterator[Finding]:
+def replaced(all_facts: list[SourceFacts]) -> Iterator[Finding]:
     """Handlers that another of the same name replaces, in the order in which the files run."""
-    seen: dict[str, tuple[Facts, int]] = {}
+    seen: dict[str, tuple[SourceFacts, int]] = {}
     for facts in all_facts:
         removes = any(path == ("Handlers", "remove") for path, _ in facts.calls)
         for statement in facts.main.body.statements:

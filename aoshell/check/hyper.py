@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aoshell.check.facts import Facts
+from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.handlers import all_handlers, key_of, lower, reads_of
 from aoshell.check.known import Path
@@ -20,7 +20,7 @@ _IN_BODY = frozenset(("action", "data", "from", "owner", "tags", "target"))
 _MAX_QUANTIFIERS = 5
 
 
-def hyper(facts: Facts, world: World) -> Iterator[Finding]:
+def hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """What hyper-aos and its Lua do not do."""
     if world.is_legacy:
         return
@@ -34,7 +34,7 @@ def hyper(facts: Facts, world: World) -> Iterator[Finding]:
                 yield from _message(function, facts)
 
 
-def _syntax(facts: Facts) -> Iterator[Finding]:
+def _syntax(facts: SourceFacts) -> Iterator[Finding]:
     """What Luerl cannot compile."""
 
     def refused(at: int, what: str, advice: str) -> Finding:
@@ -57,7 +57,7 @@ def _syntax(facts: Facts) -> Iterator[Finding]:
             yield refused(at, "a backslash at the end of a line", "use \\n\\z, or [[…]]")
 
 
-def _calls(facts: Facts, world: World) -> Iterator[Finding]:
+def _calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
     for path, call in facts.calls:
         if path in world.writes:
             continue
@@ -87,7 +87,7 @@ def _calls(facts: Facts, world: World) -> Iterator[Finding]:
             yield from _gmatch(call, facts)
 
 
-def _waits(call: tree.Call, facts: Facts) -> Finding:
+def _waits(call: tree.Call, facts: SourceFacts) -> Finding:
     return facts.text.finding(
         "no-coroutines", "error", call.at,
         "nothing can wait for a message: the Lua of HyperBEAM has no coroutines",
@@ -95,7 +95,7 @@ def _waits(call: tree.Call, facts: Facts) -> Finding:
     )  # fmt: skip
 
 
-def _is_receive(call: tree.Call, facts: Facts) -> bool:
+def _is_receive(call: tree.Call, facts: SourceFacts) -> bool:
     """Whether it is `Send(…).receive()`, or the same of a reply or a variable that holds them."""
     match call.function:
         case tree.Index(object=inner, key=tree.Constant(value="receive")):
@@ -110,13 +110,13 @@ def _is_receive(call: tree.Call, facts: Facts) -> bool:
     return False
 
 
-def _loads_more(call: tree.Call, facts: Facts) -> bool:
+def _loads_more(call: tree.Call, facts: SourceFacts) -> bool:
     """Whether load is given a function to read from, or an environment other than _G."""
     is_reader = bool(call.arguments) and facts.function(call.arguments[0]) is not None
     return is_reader or (len(call.arguments) > 3 and facts.path(call.arguments[3]) != ("_G",))
 
 
-def _gmatch(call: tree.Call, facts: Facts) -> Iterator[Finding]:
+def _gmatch(call: tree.Call, facts: SourceFacts) -> Iterator[Finding]:
     pattern = folded(call.arguments[1])
     if not isinstance(pattern, str):
         return
@@ -150,7 +150,7 @@ _ONCE: dict[Path, tuple[str, Severity, str, str]] = {
 }  # fmt: skip
 
 
-def _once_a_file(facts: Facts, world: World) -> Iterator[Finding]:
+def _once_a_file(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """What is worth knowing once, however often it is there."""
     said: set[Path] = set()
     for path, call in facts.calls:
@@ -160,7 +160,7 @@ def _once_a_file(facts: Facts, world: World) -> Iterator[Finding]:
             yield facts.text.finding(rule, severity, call.at, message, advice)
 
 
-def _message(function: tree.Function, facts: Facts) -> Iterator[Finding]:
+def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
     """What a handler reads of a message as aos has it: there it is a request with a body."""
     name = function.parameters[0].name
     for key, at in reads_of(function, key_of):

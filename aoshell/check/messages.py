@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aoshell.check.facts import Facts, bare
+from aoshell.check.facts import SourceFacts, bare
 from aoshell.check.finding import Finding
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
@@ -33,7 +33,7 @@ _SPAWNS = frozenset((("Spawn",), ("ao", "spawn")))
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
+class TagExpression:
     name: str
     value: tree.Expression
     at: int
@@ -51,7 +51,7 @@ class Sent:
 
     at: int
     is_spawn: bool
-    tags: tuple[Tag, ...]
+    tags: tuple[TagExpression, ...]
     is_whole: bool
     fields: dict[str, tree.Expression]
 
@@ -62,14 +62,14 @@ class Sent:
         return value if isinstance(value, str) else ""
 
 
-def sent(facts: Facts) -> Iterator[Sent]:
+def sent(facts: SourceFacts) -> Iterator[Sent]:
     """The messages that a source sends or spawns with."""
     for path, call in facts.calls:
         is_spawn = path in _SPAWNS
         if not (path in _SENDS or is_spawn or _is_reply(call)) or not call.arguments:
             continue
         table = bare(call.arguments[-1])
-        if isinstance(table, tree.Table) and (not is_spawn or len(call.arguments) <= 2):
+        if isinstance(table, tree.TableConstructor) and (not is_spawn or len(call.arguments) <= 2):
             yield _message(call.at, is_spawn, table)
 
 
@@ -81,13 +81,13 @@ def _is_reply(call: tree.Call) -> bool:
     return False
 
 
-def _message(at: int, is_spawn: bool, table: tree.Table) -> Sent:
+def _message(at: int, is_spawn: bool, table: tree.TableConstructor) -> Sent:
     fields: dict[str, tree.Expression] = {}
     tags, is_whole = _pairs(table)
     own = [tag for tag in tags if tag.name not in _FIELDS]
     fields.update({tag.name: tag.value for tag in tags if tag.name in _FIELDS})
     more = bare(fields["Tags"]) if "Tags" in fields else None
-    if isinstance(more, tree.Table):
+    if isinstance(more, tree.TableConstructor):
         is_list = bool(more.fields) and all(field.key is None for field in more.fields)
         listed, is_known = _listed(more) if is_list else _pairs(more)
         own += listed
@@ -97,27 +97,27 @@ def _message(at: int, is_spawn: bool, table: tree.Table) -> Sent:
     return Sent(at, is_spawn, tuple(own), is_whole, fields)
 
 
-def _pairs(table: tree.Table) -> tuple[list[Tag], bool]:
+def _pairs(table: tree.TableConstructor) -> tuple[list[TagExpression], bool]:
     """The tags of a map, and whether all names are constant."""
     found = [
-        Tag(name, field.value, field.at)
+        TagExpression(name, field.value, field.at)
         for field in table.fields
         if field.key and isinstance(name := folded(field.key), str)
     ]
     return found, len(found) == len(table.fields)
 
 
-def _listed(table: tree.Table) -> tuple[list[Tag], bool]:
+def _listed(table: tree.TableConstructor) -> tuple[list[TagExpression], bool]:
     """The tags of a list of {name=, value=}, and whether all names are constant."""
     found = []
     for item in table.fields:
         entry = bare(item.value)
-        if not isinstance(entry, tree.Table):
+        if not isinstance(entry, tree.TableConstructor):
             continue
         parts = {tag.name: tag.value for tag in _pairs(entry)[0]}
         name = folded(parts.get("name"))
         if isinstance(name, str) and "value" in parts:
-            found.append(Tag(name, parts["value"], item.at))
+            found.append(TagExpression(name, parts["value"], item.at))
     return found, len(found) == len(table.fields)
 
 
@@ -133,7 +133,7 @@ def folded(expression: tree.Expression | None) -> object:
     return None
 
 
-def messages(facts: Facts, world: World) -> Iterator[Finding]:
+def messages(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """What the legacy network makes of messages."""
     if not world.is_legacy:
         return
@@ -152,7 +152,7 @@ def messages(facts: Facts, world: World) -> Iterator[Finding]:
                 yield from _tag(tag, facts)
 
 
-def _patch(message: Sent, facts: Facts) -> Finding:
+def _patch(message: Sent, facts: SourceFacts) -> Finding:
     return facts.text.finding(
         "patch", "note", message.at,
         "the legacy network has no patch device: patches go out like any message, to nobody",
@@ -160,7 +160,7 @@ def _patch(message: Sent, facts: Facts) -> Finding:
     )  # fmt: skip
 
 
-def _asked_of_aos(message: Sent, facts: Facts) -> Iterator[Finding]:
+def _asked_of_aos(message: Sent, facts: SourceFacts) -> Iterator[Finding]:
     if message.text("Target") == "AOS" and message.text("Action") == "Spawn":
         yield facts.text.finding(
             "only-here", "error", message.at,
@@ -169,7 +169,7 @@ def _asked_of_aos(message: Sent, facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _authority(message: Sent, facts: Facts) -> Iterator[Finding]:
+def _authority(message: Sent, facts: SourceFacts) -> Iterator[Finding]:
     if (
         message.is_spawn
         and message.is_whole
@@ -183,7 +183,7 @@ def _authority(message: Sent, facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _limits(message: Sent, facts: Facts) -> Iterator[Finding]:
+def _limits(message: Sent, facts: SourceFacts) -> Iterator[Finding]:
     count = sum(tag.name not in _REMOVED for tag in message.tags)
     if count + _ADDED > MAX_TAGS:
         yield facts.text.finding(
@@ -205,7 +205,7 @@ def _limits(message: Sent, facts: Facts) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-def _tag(tag: Tag, facts: Facts) -> Iterator[Finding]:
+def _tag(tag: TagExpression, facts: SourceFacts) -> Iterator[Finding]:
     if tag.name in _REMOVED:
         yield facts.text.finding(
             "tag-reserved", "warning", tag.at,
@@ -241,7 +241,7 @@ def kind_of(expression: tree.Expression | None) -> str:
             if isinstance(value, bool):
                 return "boolean"
             return "string" if isinstance(value, str) else "number"
-        case tree.Table():
+        case tree.TableConstructor():
             return "table"
         case tree.Function():
             return "function"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from aoshell.check import known
-from aoshell.check.facts import Facts
+from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.known import Members, Path
 from aoshell.lua import syntax as tree
@@ -55,7 +55,7 @@ class World:
 _DEPTH = 3  # of the longest name that is known: Handlers.utils.reply
 
 
-def names(facts: Facts, world: World) -> Iterator[Finding]:
+def names(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Globals and members that the target lacks."""
     said: set[str] = set()
     for path, node in facts.reads:
@@ -69,12 +69,12 @@ def names(facts: Facts, world: World) -> Iterator[Finding]:
             yield finding
 
 
-def _is_open(path: Path, facts: Facts, world: World) -> bool:
+def _is_open(path: Path, facts: SourceFacts, world: World) -> bool:
     """Whether the script provides for it, or expects that it may be missing."""
     return path in world.writes or path in facts.tested or path[0] in world.names
 
 
-def _global(path: Path, node: tree.Node, facts: Facts, world: World) -> Finding | None:
+def _global(path: Path, node: tree.SyntaxNode, facts: SourceFacts, world: World) -> Finding | None:
     name = path[0]
     if name in world.globals:
         return None
@@ -117,7 +117,7 @@ _INSTEAD = {
 }
 
 
-def _undefined(name: str, node: tree.Node, facts: Facts, world: World) -> Finding:
+def _undefined(name: str, node: tree.SyntaxNode, facts: SourceFacts, world: World) -> Finding:
     severity: Severity = "note"
     advice = f"assign {name} before it is read, or make sure that the process has it"
     similar = _similar(name, world.globals | {path[0] for path in world.writes if len(path) == 1})
@@ -140,7 +140,7 @@ def _similar(name: str, others: frozenset[str]) -> str:
     return close[0] if close else ""
 
 
-def _member(path: Path, node: tree.Node, facts: Facts, world: World) -> Finding | None:
+def _member(path: Path, node: tree.SyntaxNode, facts: SourceFacts, world: World) -> Finding | None:
     for length in (1, 2):
         library, key = ".".join(path[:length]), path[length : length + 1]
         members = world.members.get(library)
@@ -177,7 +177,7 @@ _INSTEAD_OF_MEMBER = {
 }
 
 
-def own_calls(facts: Facts, world: World) -> Iterator[Finding]:
+def own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Functions of aos's modules that only this shell's have."""
     for path, call in facts.calls:
         if path in known.OWN_CALLS:
@@ -188,7 +188,7 @@ def own_calls(facts: Facts, world: World) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def modules(facts: Facts, world: World) -> Iterator[Finding]:
+def modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Modules that nothing brings along."""
     for name, call in facts.required():
         if name in world.loadable or name in world.modules:

@@ -57,7 +57,7 @@ def ensure_wallet(path: Path) -> Wallet:
 def _read(path: Path) -> bytes:
     try:
         return files.read(path, LARGEST_WALLET)
-    except files.Unfit as error:
+    except files.UnfitFileError as error:
         raise AoError(
             f"the wallet {path} {error}",
             stage="wallet",

@@ -75,7 +75,7 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CompileResult:
     """What the parser says of a text.
 
     Attributes:
@@ -150,7 +150,7 @@ def without_tail_calls(source: str, calls: Iterable[Requirement]) -> str:
     return "".join(part + "()"[at % 2] for at, part in enumerate(parts[:-1])) + parts[-1]
 
 
-def check(source: str) -> Verdict:
+def check(source: str) -> CompileResult:
     """Whether a line of the shell is complete: as an expression first, then as a chunk.
 
     Lua names the end of the text ("near <eof>") exactly where more of it could help. The newline
@@ -160,12 +160,12 @@ def check(source: str) -> Verdict:
     chunk = raw(source) + b"\n"
     as_expression = _compile(b"return " + chunk)
     if not as_expression:
-        return Verdict(True, "")
+        return CompileResult(True, "")
     as_chunk = _compile(chunk)
     if not as_chunk:
-        return Verdict(True, "")
+        return CompileResult(True, "")
     open_end = as_expression.endswith("near <eof>") or as_chunk.endswith("near <eof>")
-    return Verdict(not open_end, as_chunk)
+    return CompileResult(not open_end, as_chunk)
 
 
 def syntax_error(source: str) -> str:

@@ -200,14 +200,14 @@ class Expressions:
         self._close(")", token, line)
         return found
 
-    def _table(self) -> tree.Table:
+    def _table(self) -> tree.TableConstructor:
         opening, found = self._advance(), []
         while self._token.kind != "}":
             found.append(self._field())
             if not self._accept(",") and not self._accept(";"):
                 break
         self._close("}", opening)
-        return tree.Table(opening.at, tuple(found))
+        return tree.TableConstructor(opening.at, tuple(found))
 
     def _field(self) -> tree.Field:
         token = self._token

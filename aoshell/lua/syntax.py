@@ -15,24 +15,24 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class SyntaxNode:
     at: int
 
 
 @dataclass(frozen=True, slots=True)
-class Constant(Node):
+class Constant(SyntaxNode):
     """nil, true, false, a number, or a string (latin-1: a character per byte)."""
 
     value: bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Vararg(Node):
+class Vararg(SyntaxNode):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Name(Node):
+class Name(SyntaxNode):
     """A variable: `local` is its declaration, None of a global one."""
 
     name: str
@@ -40,26 +40,26 @@ class Name(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Index(Node):
+class Index(SyntaxNode):
     object: Expression
     key: Expression
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Node):
+class Call(SyntaxNode):
     function: Expression
     arguments: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class MethodCall(Node):
+class MethodCall(SyntaxNode):
     object: Expression
     name: str
     arguments: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Function(Node):
+class Function(SyntaxNode):
     """`parameters` begins with self where it was declared with a colon."""
 
     parameters: tuple[Local, ...]
@@ -68,25 +68,25 @@ class Function(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Binary(Node):
+class Binary(SyntaxNode):
     operator: str
     left: Expression
     right: Expression
 
 
 @dataclass(frozen=True, slots=True)
-class Unary(Node):
+class Unary(SyntaxNode):
     operator: str
     operand: Expression
 
 
 @dataclass(frozen=True, slots=True)
-class Parenthesis(Node):
+class Parenthesis(SyntaxNode):
     inner: Expression
 
 
 @dataclass(frozen=True, slots=True)
-class Field(Node):
+class Field(SyntaxNode):
     """`[key] = value` or `key = value`; key is None for an item of a list."""
 
     key: Expression | None
@@ -94,7 +94,7 @@ class Field(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Table(Node):
+class TableConstructor(SyntaxNode):
     fields: tuple[Field, ...]
 
 
@@ -109,29 +109,29 @@ Expression = (
     | Binary
     | Unary
     | Parenthesis
-    | Table
+    | TableConstructor
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Block(Node):
+class Block(SyntaxNode):
     statements: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class LocalAssign(Node):
+class LocalAssign(SyntaxNode):
     locals: tuple[Local, ...]
     values: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class LocalFunction(Node):
+class LocalFunction(SyntaxNode):
     local: Local
     function: Function
 
 
 @dataclass(frozen=True, slots=True)
-class Assign(Node):
+class Assign(SyntaxNode):
     """An assignment; `function a.b() end` is one as well."""
 
     targets: tuple[Name | Index, ...]
@@ -139,29 +139,29 @@ class Assign(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class CallStatement(Node):
+class CallStatement(SyntaxNode):
     call: Call | MethodCall
 
 
 @dataclass(frozen=True, slots=True)
-class Do(Node):
+class Do(SyntaxNode):
     body: Block
 
 
 @dataclass(frozen=True, slots=True)
-class While(Node):
+class While(SyntaxNode):
     condition: Expression
     body: Block
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat(Node):
+class Repeat(SyntaxNode):
     body: Block
     condition: Expression
 
 
 @dataclass(frozen=True, slots=True)
-class Branch(Node):
+class Branch(SyntaxNode):
     """`if` or `elseif` with its block; condition is None for `else`."""
 
     condition: Expression | None
@@ -169,41 +169,41 @@ class Branch(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class If(Node):
+class If(SyntaxNode):
     branches: tuple[Branch, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class NumericFor(Node):
+class NumericFor(SyntaxNode):
     local: Local
     bounds: tuple[Expression, ...]
     body: Block
 
 
 @dataclass(frozen=True, slots=True)
-class GenericFor(Node):
+class GenericFor(SyntaxNode):
     locals: tuple[Local, ...]
     values: tuple[Expression, ...]
     body: Block
 
 
 @dataclass(frozen=True, slots=True)
-class Return(Node):
+class Return(SyntaxNode):
     values: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Break(Node):
+class Break(SyntaxNode):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Goto(Node):
+class Goto(SyntaxNode):
     label: str
 
 
 @dataclass(frozen=True, slots=True)
-class Label(Node):
+class Label(SyntaxNode):
     name: str
 
 
@@ -225,17 +225,17 @@ Statement = (
 )
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """The nodes right below one, in the order of the text."""
     for name in type(node).__match_args__:
         value = getattr(node, name)
-        if isinstance(value, Node):
+        if isinstance(value, SyntaxNode):
             yield value
         elif isinstance(value, tuple):
-            yield from (item for item in value if isinstance(item, Node))
+            yield from (item for item in value if isinstance(item, SyntaxNode))
 
 
-def walk(node: Node) -> Iterator[Node]:
+def walk(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """A node and all below it, each before what is below itself, in the order of the text."""
     pending = [node]
     while pending:

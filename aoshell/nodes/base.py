@@ -1,8 +1,8 @@
 """What a node is to the shell: one interface, whoever implements it.
 
 The shell knows this module and `nodes.values`, and no other of `nodes`. Every failure that a person
-sees is an `AoError`; a verb that a node lacks raises `Unsupported`, whose hint names what to use
-instead, and is absent from `Node.capabilities`.
+sees is an `AoError`. A verb that a node lacks raises `UnsupportedError`, whose hint names what to
+use instead, and is absent from `Node.capabilities`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from aoshell.nodes.values import (
-    Entry,
+    EndpointFinding,
     Event,
-    Finding,
     Hop,
     Limits,
+    LogEntry,
     Module,
     NodeInfo,
     Pin,
@@ -64,7 +64,7 @@ class Node(Protocol):
         Cancelling cancels the wait only.
         """
 
-    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         """Computed entries behind slot `after`, oldest first: `limit` of them, and what else is in
         the last one's slot (cron messages)."""
 
@@ -170,7 +170,7 @@ class RemoteVerbs(Protocol):
     async def publish(self, publication: Publication) -> Module:
         """Upload it. Public, and permanent where the destination is Arweave."""
 
-    async def doctor(self) -> Sequence[Finding]:
+    async def doctor(self) -> Sequence[EndpointFinding]:
         """Look at each endpoint."""
 
     async def new_key(self) -> str:

@@ -17,7 +17,7 @@ _PERHAPS_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 LEAST_ROOM = 65536
 
 
-class Hopeless(AoError):
+class UnusableDatabaseError(AoError):
     """The database is damaged, or used as it must not be; trying again is of no use."""
 
 
@@ -29,13 +29,13 @@ def as_told(path: Path, error: sqlite3.Error | OSError, remedy: str = "") -> AoE
     """
     own = f"move it away and `.import` what you exported, or try `sqlite3 {path} .recover`"
     if code_of(error) in _DAMAGED:
-        return Hopeless(
+        return UnusableDatabaseError(
             f"{path} is damaged: {error}",
             stage="store",
             hint=remedy or own,
         )
     if not isinstance(error, (sqlite3.OperationalError, OSError)):
-        return Hopeless(
+        return UnusableDatabaseError(
             f"a defect of the node itself: {type(error).__name__}: {error}",
             stage="store",
             hint="what was acknowledged is on disk; please report this",

@@ -59,7 +59,7 @@ class Receipt:
         return self.id if self.slot is None else self.slot
 
 
-class NotFound(AoError):
+class NotFoundError(AoError):
     """The process does not exist, so creating it is safe.
 
     Any other look-up error leaves that unknown.
@@ -140,7 +140,7 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One slot of a process: the message and, once computed, its result."""
 
     message: Message
@@ -165,10 +165,10 @@ class Event:
     root: str
     detail: str = ""
     quiet: bool = False
-    load: Callable[[], Entry] | None = None
+    load: Callable[[], LogEntry] | None = None
 
     @property
-    def entry(self) -> Entry | None:
+    def entry(self) -> LogEntry | None:
         """The message and its result, for kind "result"."""
         return self.load() if self.load else None
 
@@ -221,7 +221,7 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class EndpointFinding:
     """What `.doctor` found out of one endpoint.
 
     Attributes:
@@ -271,6 +271,6 @@ class Hop:
     """
 
     process: str
-    entry: Entry | None
+    entry: LogEntry | None
     cause: int
     kept: Undelivered | None = None

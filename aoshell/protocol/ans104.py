@@ -26,10 +26,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.protocol.avro import Reader, Source, decode_tags, encode_tags, octets
+from aoshell.protocol.avro import AvroReader, Source, decode_tags, encode_tags, octets
 from aoshell.protocol.deephash import deep_hash, hash_list
 from aoshell.protocol.encoding import ProtocolError, b64url, brief, unb64url
-from aoshell.protocol.keys import KINDS, REFUSED, Kind, Signer
+from aoshell.protocol.keys import KINDS, REFUSED, KeyType, Signer
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS, Tag
 
 __all__ = ["ADDRESS_LENGTH", "RELAYED_TAGS", "DataItem", "Header", "check_relayed", "deep_hash"]
@@ -114,10 +114,10 @@ class DataItem(Header):
         Raises:
             ProtocolError: the bytes are no data item, or one of a signature type not known here.
         """
-        return cls.read(Reader(raw))
+        return cls.read(AvroReader(raw))
 
     @classmethod
-    def read(cls, reader: Reader) -> DataItem:
+    def read(cls, reader: AvroReader) -> DataItem:
         """As `parse()`, the item that fills a reader to its end."""
         return cls(*read_fields(reader), reader.take(reader.left, "data"))
 
@@ -211,7 +211,7 @@ def check_relayed(header: Header) -> None:
         )
 
 
-def _kind(source: Source) -> tuple[int, Kind]:
+def _kind(source: Source) -> tuple[int, KeyType]:
     """Number and kind of the owner's key."""
     at = source.position
     number = source.integer(2, "signature type")

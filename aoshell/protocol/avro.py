@@ -31,7 +31,7 @@ class Source(ABC):
         return int.from_bytes(self.take(length, what), "little")
 
 
-class Reader(Source):
+class AvroReader(Source):
     """A part of bytes in memory, `at` … `end`.
 
     Args:
@@ -99,7 +99,7 @@ def decode_tags(encoded: bytes, base: int = 0) -> tuple[Tag, ...]:
     Raises:
         ProtocolError: the bytes are no such array, or go on behind it.
     """
-    reader, tags = Reader(encoded, base=base), list[Tag]()
+    reader, tags = AvroReader(encoded, base=base), list[Tag]()
     while encoded and (count := reader.long("number of tags in a block")):
         size_at = reader.position
         size = reader.long("length of a block") if count < 0 else None

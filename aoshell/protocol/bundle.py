@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from aoshell.protocol.ans104 import DataItem, Header
-from aoshell.protocol.avro import Reader
+from aoshell.protocol.avro import AvroReader
 from aoshell.protocol.encoding import ProtocolError, b64url, unb64url
 from aoshell.protocol.message import Tag, tags_of
 
@@ -37,7 +37,7 @@ _ID = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BundleEntry:
     """An item in its place.
 
     Attributes:
@@ -68,7 +68,7 @@ class Bundle:
         order: of the bytes in its numbers: "little", or "big" as HyperBEAM wrote them once.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[BundleEntry, ...]
     order: Order = "little"
 
     @classmethod
@@ -77,7 +77,7 @@ class Bundle:
         items = tuple(items)
         entries, at = [], _NUMBER + len(items) * (_NUMBER + _ID)
         for item in items:
-            entries.append(Entry(item.id, item, at))
+            entries.append(BundleEntry(item.id, item, at))
             at += len(item.head) + len(item.data)
         return cls(tuple(entries))
 
@@ -91,7 +91,7 @@ class Bundle:
         Raises:
             ProtocolError: the bytes are no bundle, or an item in it is none.
         """
-        reader = Reader(raw, base=base)
+        reader = AvroReader(raw, base=base)
         order, places = _index(reader)
         entries = []
         for id, size, size_at in places:
@@ -99,7 +99,9 @@ class Bundle:
                 what = f"an item of {size} bytes announced, {reader.left} left"
                 raise ProtocolError(what, size_at)
             at, end = reader.at, reader.at + size
-            entries.append(Entry(id, DataItem.read(Reader(raw, at, end, base)), base + at))
+            entries.append(
+                BundleEntry(id, DataItem.read(AvroReader(raw, at, end, base)), base + at)
+            )
             reader.at = end
         if reader.left:
             raise ProtocolError(f"{reader.left} bytes behind the last item", reader.position)
@@ -143,7 +145,7 @@ def holds_bundle(header: Header) -> bool:
     return all((tag.name.lower(), tag.value) in said for tag in TAGS)
 
 
-def _index(reader: Reader) -> tuple[Order, list[tuple[str, int, int]]]:
+def _index(reader: AvroReader) -> tuple[Order, list[tuple[str, int, int]]]:
     """The order of bytes; and id, size and the position of the size, of each item."""
     at = reader.position
     number = reader.take(_NUMBER, "number of items")

@@ -42,7 +42,7 @@ from aoshell.protocol.nested import carry
 from aoshell.protocol.rebuild import (
     Rebuilder,
     SignatureError,
-    Uncheckable,
+    UncheckableError,
     covered_keys,
     unsigned,
 )
@@ -54,10 +54,10 @@ from aoshell.protocol.wire import Headers
 __all__ = [
     "Checked",
     "Commitment",
-    "Outcome",
     "Request",
     "SignatureError",
-    "Uncheckable",
+    "SignatureStatus",
+    "UncheckableError",
     "check",
     "commit",
     "decode",
@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 
-class Outcome(Enum):
+class SignatureStatus(Enum):
     """What can be said of the signatures of a message."""
 
     VERIFIED = "verified"
@@ -94,7 +94,7 @@ class Checked:
             been signed.
     """
 
-    outcome: Outcome
+    outcome: SignatureStatus
     commitments: tuple[Commitment, ...] = ()
     message: Mapping[str, Value] = field(default_factory=dict)
     verified: Mapping[str, Value] = field(default_factory=dict)
@@ -115,12 +115,12 @@ def check(headers: Headers, body: bytes) -> Checked:
         message = from_tabm(tabm)
         checked, covered, ids = _check(fields, commitments, tabm, in_body)
         signed = any(one.committer for one in checked)
-        outcome = Outcome.VERIFIED if signed else Outcome.UNSIGNED
+        outcome = SignatureStatus.VERIFIED if signed else SignatureStatus.UNSIGNED
         return Checked(outcome, checked, message, from_tabm(covered) if signed else {}, ids)
-    except Uncheckable as failure:
-        return Checked(Outcome.UNCHECKABLE, (), message, failure=failure)
+    except UncheckableError as failure:
+        return Checked(SignatureStatus.UNCHECKABLE, (), message, failure=failure)
     except ProtocolError as failure:
-        return Checked(Outcome.BAD, (), message, failure=failure)
+        return Checked(SignatureStatus.BAD, (), message, failure=failure)
 
 
 def verify(headers: Headers, body: bytes) -> tuple[Commitment, ...]:
@@ -131,7 +131,7 @@ def verify(headers: Headers, body: bytes) -> tuple[Commitment, ...]:
 
     Raises:
         SignatureError: one does not fit; it has the signature base as rebuilt.
-        Uncheckable: one is of a kind that is not checked here.
+        UncheckableError: one is of a kind that is not checked here.
         ProtocolError: the message cannot be read.
     """
     fields, commitments, tabm, in_body = _read(headers, body)

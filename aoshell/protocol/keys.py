@@ -51,7 +51,7 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class KeyType:
     """A kind of key.
 
     Attributes:
@@ -152,10 +152,10 @@ def _keccak(value: bytes) -> bytes:
 
 
 KINDS = {
-    1: Kind("Arweave", 512, 512, wallet.address_of, wallet.verify),
-    2: Kind("ed25519", 64, 32, wallet.address_of, _ed25519),
-    3: Kind("Ethereum", 65, 65, ethereum_address, _ethereum),
-    4: Kind("Solana", 64, 32, wallet.address_of, _solana),
+    1: KeyType("Arweave", 512, 512, wallet.address_of, wallet.verify),
+    2: KeyType("ed25519", 64, 32, wallet.address_of, _ed25519),
+    3: KeyType("Ethereum", 65, 65, ethereum_address, _ethereum),
+    4: KeyType("Solana", 64, 32, wallet.address_of, _solana),
 }
 """Those that are verified, by the number of their type."""
 

@@ -59,7 +59,7 @@ class SignatureError(ProtocolError):
             )
 
 
-class Uncheckable(ProtocolError):
+class UncheckableError(ProtocolError):
     """A signature of a kind that is not checked here, or over what did not come along."""
 
 
@@ -89,7 +89,7 @@ class Rebuilder:
 
         Raises:
             SignatureError: it does not fit; also for a map in the message.
-            Uncheckable: whether it fits cannot be told.
+            UncheckableError: whether it fits cannot be told.
             ProtocolError: a key is not there, or there twice.
         """
         if fields is None:
@@ -142,7 +142,7 @@ class Rebuilder:
         """The id of a map, and of its keys those that this id stands for.
 
         Raises:
-            SignatureError, Uncheckable, ProtocolError: as `check()`.
+            SignatureError, UncheckableError, ProtocolError: as `check()`.
         """
         if id(message) not in self._sealed:
             if path.count("/") > DEEPEST:
@@ -178,7 +178,7 @@ class Rebuilder:
             return self.check(commitment, message, path)
         part = signs_item(commitment, source, message)
         if part is None:
-            raise Uncheckable(
+            raise UncheckableError(
                 "the data item it came as cannot be rebuilt, or is another", 0, _place(path)
             )
         return part
@@ -267,13 +267,13 @@ def _forget_status(part: Tabm) -> None:
 
 
 def fits(commitment: Commitment, base: bytes) -> bool:
-    """Whether a commitment is one to this signature base. Raises Uncheckable."""
+    """Whether a commitment is one to this signature base. Raises UncheckableError."""
     if commitment.alg == HMAC and not commitment.keyid.startswith("secret:"):
         mac = hmac.digest(raw(commitment.keyid), base, hashlib.sha256)
         return hmac.compare_digest(mac, commitment.signature)
     if commitment.alg == RSA and commitment.owner:
         return verify(commitment.owner, base, commitment.signature, "sha512")
-    raise Uncheckable(
+    raise UncheckableError(
         f"signatures of the kind {brief(commitment.alg)} are not checked here",
         0,
         "header signature-input",

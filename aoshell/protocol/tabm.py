@@ -143,7 +143,7 @@ def from_json(data: bytes) -> Tabm:
         raise ProtocolError(f"no JSON: {error.msg}", len(error.doc[: error.pos].encode())) from None
     except UnicodeDecodeError:
         raise ProtocolError("no JSON that can be read here", 0) from None
-    except jsontext.Exceeded as error:
+    except jsontext.JsonLimitError as error:
         raise ProtocolError(f"the JSON {error}", 0) from None
     return _checked(value, 0)
 

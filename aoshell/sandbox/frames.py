@@ -46,7 +46,7 @@ from aoshell.bounded import jsontext
 Frame = list[Any]
 
 
-class Unbelievable(ValueError):
+class FrameError(ValueError):
     """A worker said what none says, or not then: a guest may speak for it."""
 
 
@@ -113,15 +113,15 @@ def _encoded(frame: Frame) -> Iterator[bytes]:
 
 
 def decode(body: bytes) -> Frame:
-    """The list in a frame's body. Raises Unbelievable where it is none."""
+    """The list in a frame's body. Raises FrameError where it is none."""
     try:
         text = body.decode("latin-1")
         jsontext.check(text, LIMIT)
         frame = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Unbelievable("a frame is JSON") from error
+        raise FrameError("a frame is JSON") from error
     if not isinstance(frame, list):
-        raise Unbelievable("a frame is a list")
+        raise FrameError("a frame is a list")
     return frame
 
 
@@ -168,24 +168,24 @@ def _fits(values: Frame, checks: tuple[_Check, ...]) -> bool:
 
 
 def said(frame: Frame) -> Frame:
-    """A frame from a worker, as it is. Raises Unbelievable where a worker never says that."""
+    """A frame from a worker, as it is. Raises FrameError where a worker never says that."""
     name = frame[0] if frame else None
     checks = _SAID.get(name) if isinstance(name, str) else None
     if checks is not None:
         head = frame[1 : 1 + len(checks)] if name in _WITH_RESULT else frame[1:]
         if _fits(head, checks):
             return frame
-    raise Unbelievable("no worker says that")
+    raise FrameError("no worker says that")
 
 
 def image_header(frame: Frame) -> Frame:
-    """An image's header, as it is. Raises Unbelievable where it is none, or of too much."""
+    """An image's header, as it is. Raises FrameError where it is none, or of too much."""
     if not _fits(frame, _IMAGE) or frame[1] > IMAGE_LIMIT:
-        raise Unbelievable("no header of an image")
+        raise FrameError("no header of an image")
     return frame
 
 
-class Reader:
+class FrameReader:
     """Frames out of a byte stream that arrives in pieces."""
 
     def __init__(self) -> None:
@@ -195,13 +195,13 @@ class Reader:
         self._buffer += data
 
     def frame(self) -> Frame | None:
-        """The next whole frame, or None. Raises Unbelievable: it is too large or no JSON list."""
+        """The next whole frame, or None. Raises FrameError: it is too large or no JSON list."""
         buffer = self._buffer
         if len(buffer) < HEADER:
             return None
         end = HEADER + int.from_bytes(buffer[:HEADER], "big")
         if end > HEADER + LIMIT:
-            raise Unbelievable("a frame is too large")
+            raise FrameError("a frame is too large")
         if len(buffer) < end:
             return None
         body = bytes(buffer[HEADER:end])

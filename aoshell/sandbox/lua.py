@@ -26,7 +26,7 @@ from lupa import lua53
 
 from aoshell.sandbox import environment
 from aoshell.sandbox.digests import Digests, pbkdf2
-from aoshell.sandbox.runtime import OutOfMemory
+from aoshell.sandbox.runtime import OutOfMemoryError
 
 # What an environment was made for: which chunks of host/ lie under it, in the order in which they
 # run. What a script can observe of the host (texts, places, order, limits) is chosen here: a
@@ -139,15 +139,15 @@ class LuaRuntime:
         """Run one message, flat in and flat out.
 
         Raises:
-            OutOfMemory: whatever the guest did about it.
+            OutOfMemoryError: whatever the guest did about it.
         """
         try:
             result: tuple[Any, ...] = self._deliver(*message)
         except lua53.LuaMemoryError as error:
-            raise OutOfMemory from error
+            raise OutOfMemoryError from error
         except lua53.LuaError as error:
             if self._host.out_of_memory:
-                raise OutOfMemory from error
+                raise OutOfMemoryError from error
             return (str(error), "", "", False, 0)
         return result
 

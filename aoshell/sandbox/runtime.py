@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 
-class OutOfMemory(Exception):
+class OutOfMemoryError(Exception):
     """The guest went over its memory; its runtime must not be used any more."""
 
 
@@ -31,7 +31,7 @@ class Runtime(Protocol):
         """Tell the guest which process it is."""
 
     def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
-        """Run a message. Raises OutOfMemory."""
+        """Run a message. Raises OutOfMemoryError."""
 
     def failed(self, text: str) -> None:
         """A message had failed: record that, after the roll-back."""

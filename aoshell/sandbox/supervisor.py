@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.sandbox.frames import Frame, Reader, Unbelievable, encode, image_header, said
+from aoshell.sandbox.frames import Frame, FrameError, FrameReader, encode, image_header, said
 from aoshell.sandbox.stillness import Stillness
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ class Supervisor:
     """Owner of the zygotes, one a device ("lua", "wasm"). One per node."""
 
     def __init__(self) -> None:
-        self._zygotes: dict[str, Zygote] = {}
+        self._zygotes: dict[str, ZygoteHandle] = {}
 
     def start(self, device: str = "lua") -> None:
         """Start a device's zygote if none runs. Raises AoError where no process can be started."""
         if device not in self._zygotes:
-            self._zygotes[device] = Zygote(device)
+            self._zygotes[device] = ZygoteHandle(device)
 
     def worker(
         self,
@@ -81,7 +81,7 @@ class Supervisor:
         on_image: OnImage,
         on_gone: OnGone,
         device: str = "lua",
-    ) -> Worker:
+    ) -> WorkerHandle:
         """A new worker, with the device's own code, if it has any, and no process yet."""
         main, their_main, side, their_side = _pairs()
         try:
@@ -91,7 +91,7 @@ class Supervisor:
         finally:
             their_main.close()
             their_side.close()
-        return Worker(loop, main, side, on_frame, on_image, on_gone, self._zygotes[device])
+        return WorkerHandle(loop, main, side, on_frame, on_image, on_gone, self._zygotes[device])
 
     def _send_fds(self, device: str, fds: list[int]) -> None:
         for attempt in (1, 2):
@@ -132,7 +132,7 @@ def _no_worker(error: OSError) -> AoError:
     )
 
 
-class Zygote:
+class ZygoteHandle:
     """A process that forks workers. Raises AoError where it cannot be started."""
 
     def __init__(self, device: str) -> None:
@@ -180,7 +180,7 @@ class Zygote:
             os.waitpid(self.pid, 0)
 
 
-class Worker:
+class WorkerHandle:
     """One process's worker as seen from the shell: frames go out, callbacks come in.
 
     Args:
@@ -200,7 +200,7 @@ class Worker:
         on_frame: OnFrame,
         on_image: OnImage,
         on_gone: OnGone,
-        zygote: Zygote,
+        zygote: ZygoteHandle,
     ) -> None:
         self._loop = loop
         self._zygote = zygote
@@ -209,8 +209,8 @@ class Worker:
         self._on_frame = on_frame
         self._on_image = on_image
         self._on_gone = on_gone
-        self._frames = Reader()
-        self._images = Reader()
+        self._frames = FrameReader()
+        self._images = FrameReader()
         self._image: Frame | None = None
         self._unsent = bytearray()
         self._closed = False
@@ -275,7 +275,7 @@ class Worker:
                 if frame is None:
                     return
                 self._note_pid(said(frame))
-            except Unbelievable:
+            except FrameError:
                 self.give_up()
                 return
             self._on_frame(frame)
@@ -284,12 +284,12 @@ class Worker:
         # `ready` is said before any guest runs, and once: the group that it names is the worker's.
         # Later names are taken only from within it, or a guest could have anybody killed.
         if (frame[0] == "ready") == bool(self.group):
-            raise Unbelievable("a worker says first that it is ready, and once")
+            raise FrameError("a worker says first that it is ready, and once")
         if frame[0] == "ready":
             pid = frame[1]
             # Its forks may have ended it before this was read: the group is theirs then.
             if pid > MAX_PID or _group_of(pid) not in (pid, NOBODY) or not _is_others(pid):
-                raise Unbelievable("a worker leads a group of its own")
+                raise FrameError("a worker leads a group of its own")
             self.pid = self.group = pid
         elif frame[0] in ("parked", "promoted", "forked"):
             self.pid = frame[-1] if _group_of(frame[-1]) == self.group else 0
@@ -308,7 +308,7 @@ class Worker:
                 # One header at a time: the bytes behind it are no frames.
                 header = self._image or self._images.frame()
                 self._image = header and image_header(header)
-            except Unbelievable:
+            except FrameError:
                 self.give_up()
                 return
             if self._image is None:

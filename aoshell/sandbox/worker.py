@@ -32,7 +32,7 @@ from aoshell.sandbox.fates import OUT_OF_MEMORY, fate, told
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import HEADER, IMAGE_LIMIT, WITH_BYTES, encode, pieces
 from aoshell.sandbox.printed import Printed
-from aoshell.sandbox.runtime import Host, OutOfMemory, Runtime
+from aoshell.sandbox.runtime import Host, OutOfMemoryError, Runtime
 
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
 PARK_SHARE = 10  # a fork may cost one part in this many of the computing time
@@ -271,7 +271,7 @@ class Worker:
             self._runtime.limit_memory(self._host.headroom * self._memory, judged=False)
             self._runtime.restore(zlib.decompress(data))
             self._runtime.limit_memory(self._memory)
-        except (ValueError, zlib.error, MemoryError, OutOfMemory) as error:
+        except (ValueError, zlib.error, MemoryError, OutOfMemoryError) as error:
             self._broken(f"{RESTORING}: {error or 'no memory is left for it'}")
         self._seq = seq
 
@@ -347,7 +347,7 @@ class Worker:
         try:
             result = list(self._runtime.deliver(message))
             outcome = self._runtime.failure if result[0] else "ok"
-        except (OutOfMemory, MemoryError):
+        except (OutOfMemoryError, MemoryError):
             outcome, result = "memory", [None, self._printed.text(), "", False, 0]
         signal.setitimer(signal.ITIMER_PROF, 0)
         return outcome, time.perf_counter() - start, result
@@ -360,7 +360,7 @@ class Worker:
         self._runtime.limit_memory(size, judged=False)
         try:
             self._runtime.deliver(message)
-        except (OutOfMemory, MemoryError):
+        except (OutOfMemoryError, MemoryError):
             self._unable(f"{REPLAYING} within {size >> 20} MB")
         self._spent += time.perf_counter() - start
         self._seq = seq

@@ -17,7 +17,7 @@ from aoshell.protocol.message import Result, text
 from aoshell.scarcity import unawaited
 from aoshell.shell.lines import run_line
 from aoshell.shell.multiline import Assembler
-from aoshell.shell.outcome import Failure, Reply
+from aoshell.shell.outcome import CommandOutput, LineFailure
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer, interrupted, not_run
@@ -141,15 +141,15 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
         renderer.outcome(line, outcome)
         session.feed.release()
         code = code if outcome.ok else 1
-        if isinstance(outcome, Reply) and outcome.leave:
+        if isinstance(outcome, CommandOutput) and outcome.leave:
             break
-        if isinstance(outcome, Failure) and _is_last(outcome.error, session):
+        if isinstance(outcome, LineFailure) and _is_last(outcome.error, session):
             break
         if (error := await _settled(session)) and _is_last(error, session):
             raise error
         if error:
             code = 1
-            if not isinstance(outcome, Failure) or outcome.error.what != error.what:
+            if not isinstance(outcome, LineFailure) or outcome.error.what != error.what:
                 renderer.error(error)
     return code
 

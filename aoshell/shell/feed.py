@@ -62,7 +62,7 @@ class Where:
         return any(fnmatchcase(value, pattern) for value in values)
 
 
-class Feed:
+class FeedView:
     """Follows one subscription.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aoshell.nodes.values import Entry, Module, ProcessInfo
+from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Past:
         folder: that the test will be in; names of files start there.
     """
 
-    entries: Sequence[Entry]
+    entries: Sequence[LogEntry]
     processes: Mapping[str, ProcessInfo] = field(default_factory=dict)
     modules: Mapping[str, Module] = field(default_factory=dict)
     people: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aoshell.errors import AoError
 from aoshell.scarcity import defect
 from aoshell.shell.multiline import is_command
-from aoshell.shell.outcome import Failure, Outcome
+from aoshell.shell.outcome import LineFailure, Outcome
 from aoshell.shell.session import Session
 
 
@@ -16,7 +16,7 @@ async def run_line(session: Session, line: str) -> Outcome:
         line: Lua, or a dot command.
 
     Returns:
-        What it came to; an error is a `Failure`, never raised.
+        What it came to; an error is a `LineFailure`, never raised.
     """
     async with session.turn:
         session.sent, session.sending = None, ""
@@ -29,8 +29,8 @@ async def run_line(session: Session, line: str) -> Outcome:
             else:
                 outcome = await session.evaluate(line)
         except AoError as error:
-            outcome = Failure(error)
+            outcome = LineFailure(error)
         except Exception as error:
-            outcome = Failure(defect(error))
+            outcome = LineFailure(defect(error))
         session.sending = ""  # who cancels still asks what was being sent
         return outcome

@@ -37,7 +37,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LineAnswer:
     """What a process answered to a line of Lua.
 
     Attributes:
@@ -76,7 +76,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class CommandOutput:
     """What a dot command returns.
 
     Attributes:
@@ -92,13 +92,13 @@ class Reply:
     text: str = ""
     table: Table | None = None
     note: str = ""
-    answer: Answer | None = None
+    answer: LineAnswer | None = None
     ok: bool = True
     leave: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class LineFailure:
     """A line that failed before a process could answer."""
 
     error: AoError
@@ -121,4 +121,4 @@ class Interrupted:
     ok: bool = False
 
 
-Outcome = Answer | Reply | Failure | Interrupted
+Outcome = LineAnswer | CommandOutput | LineFailure | Interrupted

@@ -11,7 +11,7 @@ from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ReferenceEntry:
     """A function, or a table where `call` is "".
 
     Attributes:
@@ -247,12 +247,12 @@ _TEXTS: dict[str, tuple[str, str]] = {
 
 
 @cache
-def entries() -> dict[str, Entry]:
+def entries() -> dict[str, ReferenceEntry]:
     """All entries by name."""
-    return {name: Entry(name, *texts) for name, texts in _TEXTS.items()}
+    return {name: ReferenceEntry(name, *texts) for name, texts in _TEXTS.items()}
 
 
-def find(name: str) -> Entry | None:
+def find(name: str) -> ReferenceEntry | None:
     """The entry of a name, however `:` and `()` are written; None where there is none."""
     return entries().get(name.strip().removesuffix("()").replace(":", "."))
 

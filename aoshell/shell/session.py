@@ -21,10 +21,10 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.values import ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.feed import Feed, Line, short
+from aoshell.shell.feed import FeedView, Line, short
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
-from aoshell.shell.outcome import Answer, Interrupted
+from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Session:
         self.node = node
         self.front = front
         self.patience = patience
-        self.feed = Feed(node, front.feed)
+        self.feed = FeedView(node, front.feed)
         self.process: ProcessInfo | None = None
         self.network = network
         self.sent: Receipt | None = None
@@ -160,7 +160,7 @@ class Session:
 
     async def evaluate(
         self, code: str, sources: Mapping[str, str] | None = None, *, shown: str | None = None
-    ) -> Answer:
+    ) -> LineAnswer:
         """Evaluate Lua in the attached process.
 
         Args:
@@ -175,7 +175,7 @@ class Session:
         item = await self._signed(code)
         return await self._exchange(self.attached.id, item, known)
 
-    async def post(self, process: str, tags: tuple[Tag, ...], data: bytes) -> Answer:
+    async def post(self, process: str, tags: tuple[Tag, ...], data: bytes) -> LineAnswer:
         """Send a message of whoever signs now to a process, attached or not.
 
         Raises:
@@ -187,7 +187,7 @@ class Session:
                 await self.node.watch(process)
         return await self._exchange(process, item, self.sources)
 
-    async def _exchange(self, process: str, item: Signed, sources: Mapping[str, str]) -> Answer:
+    async def _exchange(self, process: str, item: Signed, sources: Mapping[str, str]) -> LineAnswer:
         self.sending = item.id
         line, answered = self.feed.expect(item.id), False
         try:
@@ -198,7 +198,7 @@ class Session:
             own = await self._own(receipt)
             self._keep_prompt(own)
             answered = True
-            answer = Answer(receipt, own, sources=sources, author=self.identity)
+            answer = LineAnswer(receipt, own, sources=sources, author=self.identity)
             if own.suspended and self.patience is not Patience.OWN:
                 self.front.partial(own)
                 self.feed.release()
@@ -264,7 +264,7 @@ class Session:
         await asyncio.wait({task})
         return True
 
-    async def dryrun(self, code: str) -> Answer:
+    async def dryrun(self, code: str) -> LineAnswer:
         """Evaluate Lua read-only, in the name of the process's owner; nothing changes.
 
         Raises:
@@ -279,7 +279,7 @@ class Session:
             (*envelope("Message"), EVAL, Tag("Read-Only", "true")),
             raw(code),
         )
-        return Answer(None, await self.node.dryrun(process.id, item), sources={TYPED: code})
+        return LineAnswer(None, await self.node.dryrun(process.id, item), sources={TYPED: code})
 
     async def query(self, code: str) -> object:
         """The value of Lua code that returns JSON, evaluated read-only.

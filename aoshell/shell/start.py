@@ -13,11 +13,11 @@ from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.nodes.base import Node
-from aoshell.nodes.values import Limits, NotFound, ProcessInfo
+from aoshell.nodes.values import Limits, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.code.spawning import Definition, born, spawn
+from aoshell.shell.code.spawning import SpawnRequest, born, spawn
 from aoshell.shell.hints import hint
 from aoshell.shell.session import Front, Patience, Recorder, Session
 
@@ -179,7 +179,7 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
     """The process, or None where the reference is a name that is free."""
     try:
         return await node.find(reference)
-    except NotFound:
+    except NotFoundError:
         if has_id_form(reference):
             raise
         return None
@@ -227,7 +227,7 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
         tags = (*tags_of(cron), *tags)
     data = _file(start.data) if start.data else b""
     module = start.module or start.default_module
-    info = await spawn(session, Definition(start.reference, module, data, tags))
+    info = await spawn(session, SpawnRequest(start.reference, module, data, tags))
     session.front.feed(born(info))
     return info
 

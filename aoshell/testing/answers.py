@@ -20,7 +20,7 @@ _SGR = r"(?:\x1b\[[0-9;]*m)+"
 _HEADING = re.compile(rf"(?:^|\n){_SGR}Error{_SGR} handling message")
 
 
-class EvalFailed(AoError):
+class EvalFailed(AoError):  # noqa: N818 - a public name since the first version
     """Lua that a test evaluates in a process has failed there."""
 
     def __init__(self, what: str, *, hint: str = "") -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from aoshell.errors import AoError, UsageError
 from aoshell.testing.answers import Answer, Mail
 from aoshell.testing.identity import Identity
-from aoshell.testing.node import Node, Process
+from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.sources import Source, refuse_outside, refuse_parts_outside
 
 Asked = Mapping[str, Any]
@@ -28,7 +28,7 @@ class Calls:
         roots: folders that files may be in.
     """
 
-    def __init__(self, node: Node, file: Path, roots: tuple[Path, ...]) -> None:
+    def __init__(self, node: AsyncNode, file: Path, roots: tuple[Path, ...]) -> None:
         self._node = node
         self._folder = file.resolve().parent
         self._roots = tuple(root.resolve() for root in (self._folder, *roots))
@@ -91,7 +91,7 @@ class Calls:
         )
         return self._made(process)
 
-    def _made(self, process: Process) -> dict[str, str]:
+    def _made(self, process: AsyncProcess) -> dict[str, str]:
         self._owners[process.id] = process.owner
         return {"id": process.id, "owner": process.owner.name}
 
@@ -172,7 +172,7 @@ class Calls:
     def _by(self, asked: Asked) -> Identity:
         return Identity(_text(asked, "by"))
 
-    def _process(self, asked: Asked) -> Process:
+    def _process(self, asked: Asked) -> AsyncProcess:
         id = _text(asked, "process")
         return self._node.process(id, self._owners.get(id))
 

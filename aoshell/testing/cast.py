@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aoshell.errors import AoError
-from aoshell.nodes.values import Entry
+from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, text
 from aoshell.shell.journal import Past
 from aoshell.testing.answers import ENVELOPE
 from aoshell.testing.identity import OWNER
-from aoshell.testing.writing import ADDRESS, Names, quoted, variable
+from aoshell.testing.writing import ADDRESS, AddressNames, quoted, variable
 
 LOCALS = 180  # variables of a test; Lua allows 200 in a function
 OWN = ENVELOPE | {"SDK"}
@@ -32,7 +32,7 @@ class Cast:
 
     past: Past
     lines: list[str]
-    names: Names = field(default_factory=Names)
+    names: AddressNames = field(default_factory=AddressNames)
     bound: dict[str, str] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=lambda: {"t", "result"})
@@ -44,7 +44,7 @@ class Cast:
             if place is not None and place.slot == 0 and not place.tick:
                 self._born[place.process] = place.order
 
-    def people(self, roots: list[Entry]) -> None:
+    def people(self, roots: list[LogEntry]) -> None:
         """Those who send or are named: the shell's own is the test's owner, others keep names."""
         known = self.past.people
         senders = dict.fromkeys(one.message.owner for one in roots if not is_mock(one.message))
@@ -68,7 +68,7 @@ class Cast:
             who = f"{name} of the shell" if name == OWNER else name
             self.lines.append(f"local {local} = t:as({quoted(who)})")
 
-    def meet(self, entry: Entry) -> None:
+    def meet(self, entry: LogEntry) -> None:
         """Have a variable for each process that an entry names and another one has spawned."""
         place = entry.message.assignment
         assert place is not None and entry.result is not None
@@ -135,7 +135,7 @@ def texts(message: Message) -> Iterator[str]:
             yield tag.value
 
 
-def is_root(entry: Entry) -> bool:
+def is_root(entry: LogEntry) -> bool:
     """Whether somebody outside has sent it, and it was computed."""
     message, where = entry.message, entry.message.assignment
     computed = where is not None and not where.tick and entry.result is not None
@@ -146,6 +146,6 @@ def is_mock(message: Message) -> bool:
     return message.tag("Mock") == "true" and message.tag("Type") == "Process"
 
 
-def slot_of(entry: Entry) -> int:
+def slot_of(entry: LogEntry) -> int:
     """Where an entry is in its process's log, -1 where that is not known."""
     return entry.message.assignment.slot if entry.message.assignment else -1

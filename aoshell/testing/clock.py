@@ -53,7 +53,7 @@ class Timed(Protocol):
         """Wait until nothing is left to compute."""
 
 
-class Clock:
+class AsyncClock:
     """The time on a test's node. It begins at `BEGIN`, and stands but for `advance`."""
 
     def __init__(self, node: Timed) -> None:

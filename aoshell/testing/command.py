@@ -16,7 +16,7 @@ from aoshell import interrupts
 from aoshell.errors import UsageError
 from aoshell.shell.view.streams import colours, writer
 from aoshell.shell.view.text import clean
-from aoshell.testing.running import SECONDS, Failure, Outcome, Runner, find
+from aoshell.testing.running import SECONDS, Runner, TestFailure, TestOutcome, find
 
 FAILED, MISUSED = 1, 2
 _MARKS = {"passed": "✓", "failed": "✗", "error": "✗", "skipped": "-"}
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
             return interrupts.INTERRUPTED
 
 
-async def _run(files: list[Path], name: str, seconds: float, report: Report) -> int:
+async def _run(files: list[Path], name: str, seconds: float, report: TestReport) -> int:
     runner, begin = Runner(name, seconds, (Path.cwd(),)), time.perf_counter()
     try:
         for file in files:
@@ -92,7 +92,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-class Report:
+class TestReport:
     """Where outcomes go.
 
     Attributes:
@@ -103,22 +103,22 @@ class Report:
         self.say = say
         self.counts: Counter[str] = Counter()
 
-    def test(self, outcome: Outcome) -> None:
+    def test(self, outcome: TestOutcome) -> None:
         """One more test is done."""
         self.counts[outcome.outcome] += 1
         self.show(outcome)
 
-    def show(self, outcome: Outcome) -> None:
+    def show(self, outcome: TestOutcome) -> None:
         """Tell of a test."""
 
     def end(self, seconds: float) -> None:
         """All are done."""
 
 
-class JsonReport(Report):
+class JsonReport(TestReport):
     """One object for each test, and one at the end; docs/testing.md says what is in them."""
 
-    def show(self, outcome: Outcome) -> None:
+    def show(self, outcome: TestOutcome) -> None:
         failure = outcome.failure
         self._put(
             file=outcome.file,
@@ -137,7 +137,7 @@ class JsonReport(Report):
         self.say(json.dumps(fields) + "\n")
 
 
-def _failure(failure: Failure) -> dict[str, object]:
+def _failure(failure: TestFailure) -> dict[str, object]:
     return {
         "text": failure.text,
         "file": failure.file,
@@ -149,7 +149,7 @@ def _failure(failure: Failure) -> dict[str, object]:
     }
 
 
-class TextReport(Report):
+class TextReport(TestReport):
     """For people: files, their tests, and below a test why it failed."""
 
     def __init__(self, say: Callable[[str], None], *, colour: bool) -> None:
@@ -157,7 +157,7 @@ class TextReport(Report):
         self._colour = colour
         self._file = ""
 
-    def show(self, outcome: Outcome) -> None:
+    def show(self, outcome: TestOutcome) -> None:
         if outcome.file != self._file:
             self._file = outcome.file
             self._line(_safe(outcome.file))
@@ -192,7 +192,7 @@ class TextReport(Report):
         return f"{_COLOURS[outcome]}{text}{_RESET}" if self._colour else text
 
 
-def _lines(failure: Failure) -> list[str]:
+def _lines(failure: TestFailure) -> list[str]:
     place = f"{failure.file}:{failure.line}: " if failure.line else ""
     lines = [*(f"{place}{failure.text}").splitlines(), *failure.source.splitlines()]
     for item in failure.differences:

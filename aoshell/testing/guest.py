@@ -29,11 +29,11 @@ _REQUIRED = re.compile(r'require\("(\.[\w.-]+)"\)')
 _OUTCOME, _RESULT = 3, 7  # of a `done` frame: see `sandbox.frames`
 
 
-class Stopped(Exception):
+class SandboxStoppedError(Exception):
     """The sandbox has ended; the text says why."""
 
 
-class Guest:
+class TestSandbox:
     """One test file in a sandbox of its own.
 
     Args:
@@ -62,7 +62,7 @@ class Guest:
             Stopped: it overran a limit, or answered what it never would by itself.
         """
         if self._ended:
-            raise Stopped(self._ended)
+            raise SandboxStoppedError(self._ended)
         self._answer = asyncio.get_running_loop().create_future()
         self._steps += 1
         data = narrow(json.dumps({"step": name, **values}, ensure_ascii=False))
@@ -71,9 +71,9 @@ class Guest:
         try:
             said = jsontext.parse(widen(await self._answer), deepest=DEEPEST, strict=False)
         except ValueError as error:
-            raise Stopped("what the test asks for is no JSON") from error
+            raise SandboxStoppedError("what the test asks for is no JSON") from error
         if not isinstance(said, dict):
-            raise Stopped("what the test asks for is no request")
+            raise SandboxStoppedError("what the test asks for is no request")
         return said
 
     async def last_words(self) -> str:
@@ -81,7 +81,7 @@ class Guest:
         if self._answer.cancelled():
             self._answer = asyncio.get_running_loop().create_future()
             self._worker.stop_computing()
-            with contextlib.suppress(Stopped, TimeoutError):
+            with contextlib.suppress(SandboxStoppedError, TimeoutError):
                 await asyncio.wait_for(self._answer, _LAST)
         return self._printed
 
@@ -126,7 +126,7 @@ class Guest:
     def _stop(self, why: str) -> None:
         self._ended = self._ended or widen(why)
         if not self._answer.done():
-            self._answer.set_exception(Stopped(self._ended))
+            self._answer.set_exception(SandboxStoppedError(self._ended))
             self._answer.exception()  # perhaps nobody waits
 
 

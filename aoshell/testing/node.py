@@ -13,7 +13,7 @@ from aoshell.blueprints import SHIPPED, path_of
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.values import Entry, Undelivered, envelope
+from aoshell.nodes.values import LogEntry, Undelivered, envelope
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
 from aoshell.shell.code.bundle import bound
@@ -21,7 +21,7 @@ from aoshell.shell.code.files import read
 from aoshell.shell.view.errors_view import split_error
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, answer, tag_text, tags_from
-from aoshell.testing.clock import Clock
+from aoshell.testing.clock import AsyncClock
 from aoshell.testing.identity import OWNER, Identity
 from aoshell.testing.sources import Source, code
 from aoshell.testing.stopping import stopped_with_us
@@ -35,7 +35,7 @@ Tags = Mapping[str, object] | Sequence[tuple[str, object]]
 """Tags by name; as pairs, a name may come twice."""
 
 
-class Node:
+class AsyncNode:
     """A local node in a folder of its own. Made by `open_node`.
 
     Attributes:
@@ -53,7 +53,7 @@ class Node:
         self.address = address
         self.folder = folder
         self.owner = Identity(OWNER)
-        self.clock = Clock(self)
+        self.clock = AsyncClock(self)
         self.sources: dict[str, str] = {}
         self._known: set[str] = set()
         self._anchors = anchors
@@ -71,7 +71,7 @@ class Node:
         data: str | bytes = b"",
         tags: Tags | None = None,
         **named: object,
-    ) -> Process:
+    ) -> AsyncProcess:
         """A new process whose handlers are in `source`; without one it has aos alone.
 
         Args:
@@ -101,13 +101,15 @@ class Node:
         if not first.ok:
             what = split_error(first.error)[1] or first.outcome
             raise AoError(f"the process could not be made: {what}", stage="spawn")
-        return Process(self, item.id, owner)
+        return AsyncProcess(self, item.id, owner)
 
-    def process(self, id: str, owner: Identity | None = None) -> Process:
+    def process(self, id: str, owner: Identity | None = None) -> AsyncProcess:
         """A process by its id, such as one that another process has spawned."""
-        return Process(self, id, owner or self.owner)
+        return AsyncProcess(self, id, owner or self.owner)
 
-    async def mock(self, address: str | Identity, source: Source, name: str = "mock") -> Process:
+    async def mock(
+        self, address: str | Identity, source: Source, name: str = "mock"
+    ) -> AsyncProcess:
         """A stand-in for a process that lives elsewhere: whatever is sent there, `source` handles.
 
         Raises:
@@ -117,7 +119,7 @@ class Node:
         self.sources.update(program.files)
         info = await self.local.workbench.mock(str(address), program.data, name)
         await self.idle()
-        return Process(self, info.id, self.owner)
+        return AsyncProcess(self, info.id, self.owner)
 
     async def publish(self, source: Source, name: str = "") -> str:
         """Keep code as a module, which processes can be spawned of by its id, and by a name.
@@ -134,7 +136,7 @@ class Node:
 
     async def restore(
         self, file: Path, names: Mapping[str, Identity] | None = None, owner: Identity | None = None
-    ) -> Process:
+    ) -> AsyncProcess:
         """Take in a process that `.export` wrote.
 
         Args:
@@ -149,9 +151,9 @@ class Node:
         info = await self.local.restore(transfer.renamed(data, stand))
         await self.idle()
         known = {identity.address: identity for identity in (names or {}).values()}
-        return Process(self, info.id, owner or known.get(info.owner, self.owner))
+        return AsyncProcess(self, info.id, owner or known.get(info.owner, self.owner))
 
-    async def processes(self) -> list[Process]:
+    async def processes(self) -> list[AsyncProcess]:
         """All processes, oldest first, those that processes have spawned included."""
         return [self.process(info.id) for info in reversed(await self.local.processes())]
 
@@ -201,7 +203,7 @@ class Node:
         return DataItem.sign(identity, target, named, body, next(self._anchors), limits=limits)
 
 
-class Process:
+class AsyncProcess:
     """A process on a test's node.
 
     Attributes:
@@ -209,7 +211,7 @@ class Process:
         owner: the identity that may evaluate in it.
     """
 
-    def __init__(self, node: Node, id: str, owner: Identity) -> None:
+    def __init__(self, node: AsyncNode, id: str, owner: Identity) -> None:
         self.node = node
         self.id = id
         self.owner = owner
@@ -283,12 +285,12 @@ class Process:
         self.node.sources.update(program.files)
         return await self.eval(text(program.data))
 
-    async def fork(self, slot: int | None = None, name: str = "") -> Process:
+    async def fork(self, slot: int | None = None, name: str = "") -> AsyncProcess:
         """A process with the state that this one has, now or behind a slot."""
         twin = await self.node.local.workbench.fork(self.id, slot, name or f"fork of {self.id}")
-        return Process(self.node, twin.id, self.owner)
+        return AsyncProcess(self.node, twin.id, self.owner)
 
-    async def spawned(self) -> list[Process]:
+    async def spawned(self) -> list[AsyncProcess]:
         """The processes that it has spawned, oldest first."""
         found = reversed(await self.node.local.processes())
         return [self.node.process(info.id) for info in found if info.owner == self.id]
@@ -329,7 +331,7 @@ class Process:
 
     # What became of it ------------------------------------------------------------------------
 
-    async def entries(self) -> Sequence[Entry]:
+    async def entries(self) -> Sequence[LogEntry]:
         """Its log: messages with their results, cron messages between them."""
         return await self.node.local.results(self.id, limit=_ENTRIES)
 

@@ -37,7 +37,7 @@ class Zygotes(Supervisor):
         super().close()
 
 
-class Opening:
+class NodeOpening:
     """What `open_node` gives: `with` it, or `async with` it."""
 
     def __init__(
@@ -52,10 +52,10 @@ class Opening:
         self._files = files
         self._supervisor = supervisor
         self._temporary: Path | None = None
-        self._node: awaited.Node | None = None
+        self._node: awaited.AsyncNode | None = None
         self._face: sync.Node | None = None
 
-    async def __aenter__(self) -> awaited.Node:
+    async def __aenter__(self) -> awaited.AsyncNode:
         folder = self._folder or self._made()
         try:
             local = await LocalNode.open(folder, self._limits, self._supervisor, fixed=_FIXED)
@@ -65,7 +65,7 @@ class Opening:
         address = (await local.info()).address
         # What a kept folder has already must not come again.
         anchors = chance() if self._folder else counted()
-        self._node = awaited.Node(local, address, self._files, anchors)
+        self._node = awaited.AsyncNode(local, address, self._files, anchors)
         return self._node
 
     async def __aexit__(
@@ -116,7 +116,7 @@ def open_node(
     *,
     files: Path | None = None,
     supervisor: Supervisor | None = None,
-) -> Opening:
+) -> NodeOpening:
     """A local node, offline: `with open_node() as node`, or `async with` with verbs to await.
 
     Args:
@@ -131,7 +131,7 @@ def open_node(
     path = None if folder is None else Path(folder)
     if path is not None and not path.is_dir():
         raise AoError(f"there is no folder {path}", stage="home", hint="make it first")
-    return Opening(path, limits, files, supervisor)
+    return NodeOpening(path, limits, files, supervisor)
 
 
 def quick_folder() -> str | None:

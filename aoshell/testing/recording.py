@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from aoshell.nodes.values import Entry
+from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, text
 from aoshell.shell.journal import Deed, Past, Recorded
 from aoshell.shell.view.errors_view import plain, split_error
@@ -20,7 +20,7 @@ _STOPPED = ("time", "gas", "crash")  # what depends on limits, or on the machine
 
 
 def record(
-    entries: Iterable[Entry],
+    entries: Iterable[LogEntry],
     *,
     name: str = "a recorded session",
     sources: Mapping[str, str] | None = None,
@@ -64,7 +64,9 @@ class _Writer:
     wanted: set[str] = field(default_factory=set)  # ids of messages that later ones name
     ticks: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, list[int]] = field(default_factory=dict)  # process id → its slots
-    ends: dict[str, Entry] = field(default_factory=dict)  # by the message whose handling each ended
+    ends: dict[str, LogEntry] = field(
+        default_factory=dict
+    )  # by the message whose handling each ended
     orders: list[int] = field(default_factory=list)  # of all that the test does
 
     def __post_init__(self) -> None:
@@ -74,13 +76,13 @@ class _Writer:
         """All of it, in order."""
         entries = [entry for entry in self.past.entries if entry.result is not None]
         begun = self._begun()
-        steps: list[tuple[int, int, Entry | Deed]] = []
+        steps: list[tuple[int, int, LogEntry | Deed]] = []
         for entry in entries:
             place = entry.message.assignment
             assert place is not None
             if place.order > begun.get(place.process, -1) and (is_root(entry) or place.tick):
                 steps.append((place.order, 0, entry))
-        roots = [step[2] for step in steps if isinstance(step[2], Entry) and is_root(step[2])]
+        roots = [step[2] for step in steps if isinstance(step[2], LogEntry) and is_root(step[2])]
         self.cast.people(roots)
         self._wanted(roots)
         self._modules(entries, roots)
@@ -101,14 +103,14 @@ class _Writer:
 
     # Before the first message ---------------------------------------------------------------------
 
-    def _wanted(self, roots: list[Entry]) -> None:
+    def _wanted(self, roots: list[LogEntry]) -> None:
         """Which messages others name by their ids."""
         ids = {entry.message.id for entry in roots if slot_of(entry) != 0}
         for entry in roots:
             for said in texts(entry.message):
                 self.wanted |= ids.intersection(ADDRESS.findall(said))
 
-    def _modules(self, entries: list[Entry], roots: list[Entry]) -> None:
+    def _modules(self, entries: list[LogEntry], roots: list[LogEntry]) -> None:
         """What processes were spawned of, and nothing in the session itself puts on the node."""
         made = {deed.source for deed in self.past.journal.deeds if deed.verb == "publish"}
         names = {deed.name for deed in self.past.journal.deeds if deed.verb == "publish"}
@@ -201,7 +203,7 @@ class _Writer:
 
     # Messages -------------------------------------------------------------------------------------
 
-    def _entry(self, entry: Entry) -> None:
+    def _entry(self, entry: LogEntry) -> None:
         message, result, where = entry.message, entry.result, entry.message.assignment
         assert result is not None and where is not None
         self.cast.meet(entry)
@@ -377,5 +379,5 @@ def _reason(result: Result) -> str:
     return f", {pattern(reason)}"
 
 
-def _is_of(entry: Entry, process: str) -> bool:
+def _is_of(entry: LogEntry, process: str) -> bool:
     return entry.message.assignment is not None and entry.message.assignment.process == process

@@ -11,11 +11,11 @@ from typing import Any
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import Limits
-from aoshell.shell.code.bundle import Bundle
+from aoshell.shell.code.bundle import ProgramBundle
 from aoshell.shell.view.errors_view import view
 from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
-from aoshell.testing.guest import Guest, Stopped
+from aoshell.testing.guest import SandboxStoppedError, TestSandbox
 from aoshell.testing.opening import Zygotes, open_node
 from aoshell.testing.sources import bundled, refuse_parts_outside
 
@@ -33,7 +33,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class TestFailure:
     """Why a test failed.
 
     Attributes:
@@ -50,7 +50,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TestOutcome:
     """What became of a test.
 
     Attributes:
@@ -64,28 +64,28 @@ class Outcome:
     name: str
     outcome: str
     seconds: float
-    failure: Failure | None = None
+    failure: TestFailure | None = None
     prints: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class _Run:
+class _TestRun:
     """One test under way."""
 
     file: Path
     shown: str
-    program: Bundle
+    program: ProgramBundle
     prints: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
 
-    def failure(self, told: Any) -> Failure:
+    def failure(self, told: Any) -> TestFailure:
         """A failure as the sandbox tells it."""
         found = told if isinstance(told, dict) else {}
         name, _, number = str(found.get("place", "")).rpartition(":")
         place, said = f"{name}:{number}: ", str(found.get("text", ""))
         text = _below(said.removeprefix(place), self)
         differences = found.get("differences")
-        return Failure(
+        return TestFailure(
             text,
             self.path_of(name) if name else "",
             int(number[:9]) if number.isdecimal() else 0,
@@ -146,7 +146,7 @@ class Runner:
         """Let its sandboxes end."""
         self._zygotes.end()
 
-    async def run(self, file: Path) -> AsyncIterator[Outcome]:
+    async def run(self, file: Path) -> AsyncIterator[TestOutcome]:
         """The outcomes of a file's tests, each as soon as there is one."""
         begin, shown = time.perf_counter(), str(file)
         try:
@@ -154,21 +154,21 @@ class Runner:
             roots = (file.resolve().parent, *(root.resolve() for root in self._roots))
             refuse_parts_outside(file, roots)
         except AoError as error:
-            yield Outcome(shown, "", "error", 0.0, Failure(f"{error.what}", shown))
+            yield TestOutcome(shown, "", "error", 0.0, TestFailure(f"{error.what}", shown))
             return
-        run = _Run(file, shown, program)
+        run = _TestRun(file, shown, program)
         guest, tests, failure = await self._loaded(run)
         if failure is not None:
             spent = time.perf_counter() - begin
-            yield Outcome(shown, "", "error", spent, failure, tuple(run.prints))
+            yield TestOutcome(shown, "", "error", spent, failure, tuple(run.prints))
         try:
             for index, test in enumerate(tests, 1):
                 if self._name not in str(test["name"]).lower():
                     continue
                 if test["skipped"]:
-                    yield Outcome(shown, str(test["name"]), "skipped", 0.0)
+                    yield TestOutcome(shown, str(test["name"]), "skipped", 0.0)
                     continue
-                run = _Run(file, shown, program)
+                run = _TestRun(file, shown, program)
                 if guest is None:
                     guest, _tests, failure = await self._loaded(run)
                 yield await self._test(run, guest, index, str(test["name"]), failure)
@@ -179,9 +179,11 @@ class Runner:
             if guest is not None:
                 guest.close()
 
-    async def _loaded(self, run: _Run) -> tuple[Guest | None, list[Any], Failure | None]:
+    async def _loaded(
+        self, run: _TestRun
+    ) -> tuple[TestSandbox | None, list[Any], TestFailure | None]:
         """A sandbox with the file, and its tests; or why there is none."""
-        guest = Guest(self._zygotes, self._seconds)
+        guest = TestSandbox(self._zygotes, self._seconds)
         source = run.program.source.decode("utf-8", "surrogateescape")
         try:
             async with asyncio.timeout(2 * self._seconds):
@@ -191,14 +193,19 @@ class Runner:
                 failure = run.failure(said["failure"])
             else:
                 return guest, _tests(said), None
-        except (Stopped, TimeoutError) as error:
-            failure = Failure(str(error) or f"it loads for more than {2 * self._seconds:g} s")
+        except (SandboxStoppedError, TimeoutError) as error:
+            failure = TestFailure(str(error) or f"it loads for more than {2 * self._seconds:g} s")
         guest.close()
         return None, [], failure
 
     async def _test(
-        self, run: _Run, guest: Guest | None, index: int, name: str, failure: Failure | None
-    ) -> Outcome:
+        self,
+        run: _TestRun,
+        guest: TestSandbox | None,
+        index: int,
+        name: str,
+        failure: TestFailure | None,
+    ) -> TestOutcome:
         begin, outcome = time.perf_counter(), "error"
         if guest is not None:
             try:
@@ -206,15 +213,15 @@ class Runner:
                     failure = await self._steps(run, guest, index)
                 outcome = "failed" if failure else "passed"
             except TimeoutError:
-                failure = Failure(f"it took more than {self._seconds:g} s")
-            except (Stopped, AoError) as error:
-                failure = Failure(str(error))
+                failure = TestFailure(f"it took more than {self._seconds:g} s")
+            except (SandboxStoppedError, AoError) as error:
+                failure = TestFailure(str(error))
             if outcome == "error":
                 run.prints += (await guest.last_words()).splitlines()
         spent = time.perf_counter() - begin
-        return Outcome(run.shown, name, outcome, spent, failure, tuple(run.prints))
+        return TestOutcome(run.shown, name, outcome, spent, failure, tuple(run.prints))
 
-    async def _steps(self, run: _Run, guest: Guest, index: int) -> Failure | None:
+    async def _steps(self, run: _TestRun, guest: TestSandbox, index: int) -> TestFailure | None:
         """A test from beginning to end: each step, and what it asks for."""
         limits = Limits(seconds=max(0.5, self._seconds / 2))
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
@@ -238,7 +245,7 @@ def _refusal(error: AoError) -> str:
     return f"{error.what} ({error.hint})" if error.hint else error.what
 
 
-def _below(text: str, run: _Run) -> str:
+def _below(text: str, run: _TestRun) -> str:
     """An error's text, and below it the line of a handler's file that it names."""
     drawn = view(text, {**run.sources, **run.program.files})
     return f"{text}\n{drawn}" if drawn else text
@@ -257,5 +264,5 @@ def _tests(said: dict[str, Any]) -> list[Any]:
     found = said.get("tests")
     tests = found if isinstance(found, list) else []
     if not all(isinstance(test, dict) and {"name", "skipped"} <= test.keys() for test in tests):
-        raise Stopped("what the file declares is no list of tests")
+        raise SandboxStoppedError("what the file declares is no list of tests")
     return tests

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.shell.code.bundle import Bundle, bundle, quote, refuse_unloadable
+from aoshell.shell.code.bundle import ProgramBundle, bundle, quote, refuse_unloadable
 from aoshell.shell.code.files import read
 from aoshell.shell.code.program import program
 
@@ -21,7 +21,7 @@ Source = Path | str | bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class ModuleSource:
     """The bytes of a module, and the texts of the files in it by the name that errors use."""
 
     data: bytes
@@ -36,7 +36,7 @@ def file_of(source: Source) -> Path | None:
     return Path(str(source)) if named else None
 
 
-def code(source: Source, folder: Path | None = None) -> Code:
+def code(source: Source, folder: Path | None = None) -> ModuleSource:
     """The code that a source stands for.
 
     Args:
@@ -50,10 +50,10 @@ def code(source: Source, folder: Path | None = None) -> Code:
         return _file((folder or Path()) / path.expanduser())
     data = source if isinstance(source, bytes) else raw(str(source))
     if data.startswith(WASM) or not data:
-        return Code(data, {})
+        return ModuleSource(data, {})
     wrapped = b'local f, why = load(%s, "@%s", "t")\nif not f then error(why, 0) end\nreturn f()\n'
     text = data.decode("utf-8", "surrogateescape")
-    return Code(wrapped % (quote(data), INLINE.encode()), {INLINE: text})
+    return ModuleSource(wrapped % (quote(data), INLINE.encode()), {INLINE: text})
 
 
 def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
@@ -72,7 +72,7 @@ def refuse_parts_outside(path: Path, roots: Sequence[Path]) -> None:
         refuse_outside(part.path, path.parent / part.path, roots)
 
 
-def bundled(path: Path) -> Bundle:
+def bundled(path: Path) -> ProgramBundle:
     """The program of a file; what its author may not expect of it is a UserWarning.
 
     Raises:
@@ -84,9 +84,9 @@ def bundled(path: Path) -> Bundle:
     return found
 
 
-def _file(path: Path) -> Code:
+def _file(path: Path) -> ModuleSource:
     if path.suffix == ".wasm":
-        return Code(read(path), {})
+        return ModuleSource(read(path), {})
     found = bundled(path)
     refuse_unloadable(found)
-    return Code(found.source, found.files)
+    return ModuleSource(found.source, found.files)

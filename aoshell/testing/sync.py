@@ -63,7 +63,7 @@ def _waits(
 class Process:
     """A process on a test's node; see `aoshell.testing.node.Process`."""
 
-    def __init__(self, loop: Loop, inner: awaited.Process) -> None:
+    def __init__(self, loop: Loop, inner: awaited.AsyncProcess) -> None:
         self.loop = loop
         self.inner = inner
 
@@ -83,22 +83,22 @@ class Process:
     def __repr__(self) -> str:
         return repr(self.inner)
 
-    send = _waits(awaited.Process.send)
-    eval = _waits(awaited.Process.eval)
-    dryrun = _waits(awaited.Process.dryrun)
-    value = _waits(awaited.Process.value)
-    entries = _waits(awaited.Process.entries)
-    outbox = _waits(awaited.Process.outbox)
-    prints = _waits(awaited.Process.prints)
-    errors = _waits(awaited.Process.errors)
-    pause = _waits(awaited.Process.pause)
-    resume = _waits(awaited.Process.resume)
-    step = _waits(awaited.Process.step)
-    tick = _waits(awaited.Process.tick)
-    inbox = _waits(awaited.Process.inbox)
-    queued = _waits(awaited.Process.queued)
-    load = _waits(awaited.Process.load)
-    blueprint = _waits(awaited.Process.blueprint)
+    send = _waits(awaited.AsyncProcess.send)
+    eval = _waits(awaited.AsyncProcess.eval)
+    dryrun = _waits(awaited.AsyncProcess.dryrun)
+    value = _waits(awaited.AsyncProcess.value)
+    entries = _waits(awaited.AsyncProcess.entries)
+    outbox = _waits(awaited.AsyncProcess.outbox)
+    prints = _waits(awaited.AsyncProcess.prints)
+    errors = _waits(awaited.AsyncProcess.errors)
+    pause = _waits(awaited.AsyncProcess.pause)
+    resume = _waits(awaited.AsyncProcess.resume)
+    step = _waits(awaited.AsyncProcess.step)
+    tick = _waits(awaited.AsyncProcess.tick)
+    inbox = _waits(awaited.AsyncProcess.inbox)
+    queued = _waits(awaited.AsyncProcess.queued)
+    load = _waits(awaited.AsyncProcess.load)
+    blueprint = _waits(awaited.AsyncProcess.blueprint)
 
     def fork(self, slot: int | None = None, name: str = "") -> Process:
         """A process with the state that this one has, now or behind a slot."""
@@ -112,16 +112,16 @@ class Process:
 class Clock:
     """The time on a test's node; see `aoshell.testing.clock.Clock`."""
 
-    def __init__(self, loop: Loop, inner: timing.Clock) -> None:
+    def __init__(self, loop: Loop, inner: timing.AsyncClock) -> None:
         self.loop = loop
         self.inner = inner
 
-    now = _waits(timing.Clock.now)
-    advance = _waits(timing.Clock.advance)
+    now = _waits(timing.AsyncClock.now)
+    advance = _waits(timing.AsyncClock.advance)
 
 
 def _makes(
-    verb: Callable[Concatenate[awaited.Node, _P], Coroutine[Any, Any, awaited.Process]],
+    verb: Callable[Concatenate[awaited.AsyncNode, _P], Coroutine[Any, Any, awaited.AsyncProcess]],
 ) -> Callable[Concatenate[Node, _P], Process]:
     """A verb that gives a process."""
 
@@ -135,7 +135,7 @@ def _makes(
 class Node:
     """A node of a test's own; see `aoshell.testing.node.Node`."""
 
-    def __init__(self, loop: Loop, inner: awaited.Node) -> None:
+    def __init__(self, loop: Loop, inner: awaited.AsyncNode) -> None:
         self.loop = loop
         self.inner = inner
         self.clock = Clock(loop, inner.clock)
@@ -163,10 +163,10 @@ class Node:
         found = self.loop.run(self.inner.processes())
         return [Process(self.loop, process) for process in found]
 
-    spawn = _makes(awaited.Node.spawn)
-    mock = _makes(awaited.Node.mock)
-    restore = _makes(awaited.Node.restore)
-    publish = _waits(awaited.Node.publish)
-    inbox = _waits(awaited.Node.inbox)
-    undelivered = _waits(awaited.Node.undelivered)
-    idle = _waits(awaited.Node.idle)
+    spawn = _makes(awaited.AsyncNode.spawn)
+    mock = _makes(awaited.AsyncNode.mock)
+    restore = _makes(awaited.AsyncNode.restore)
+    publish = _waits(awaited.AsyncNode.publish)
+    inbox = _waits(awaited.AsyncNode.inbox)
+    undelivered = _waits(awaited.AsyncNode.undelivered)
+    idle = _waits(awaited.AsyncNode.idle)

@@ -53,7 +53,7 @@ def variable(name: str, taken: Iterable[str]) -> str:
     return found
 
 
-class Names:
+class AddressNames:
     """What stands in the test for addresses: address → Lua expression."""
 
     def __init__(self) -> None:

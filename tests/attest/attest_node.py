@@ -16,7 +16,7 @@ import httpx
 from amd import Line, Sample
 from report_json import version_5
 
-from aoshell.attest.evidence import Answer, Challenge, Evidence
+from aoshell.attest.evidence import Challenge, Evidence, RawResponse
 from aoshell.attest.measurement import LAYOUTS, LocalHashes, measure
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.verify import Verdict
@@ -129,8 +129,8 @@ class SimulatedNode:
         asked = None
         if challenge:
             proof, proof_body = self.prove(challenge)
-            asked = Challenge(challenge, Answer(tuple(proof), proof_body))
-        return Evidence(answer=Answer(tuple(headers), body), challenge=asked)
+            asked = Challenge(challenge, RawResponse(tuple(proof), proof_body))
+        return Evidence(answer=RawResponse(tuple(headers), body), challenge=asked)
 
     def verify(self, policy: Policy = POLICY, challenge: str = "", **wishes: Any) -> Verdict:
         evidence = self.evidence(challenge)
@@ -179,8 +179,8 @@ class SimulatedNode:
         return None
 
 
-def fetch(url: str) -> Answer:
+def fetch(url: str) -> RawResponse:
     reply = httpx.get(url, headers={"accept-bundle": "true"}, follow_redirects=False, timeout=20)
     assert reply.status_code == 200
     pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers.raw)
-    return Answer(tuple(pairs), reply.content)
+    return RawResponse(tuple(pairs), reply.content)

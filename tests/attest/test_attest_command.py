@@ -22,14 +22,14 @@ from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
 from report_json import version_5
 
-from aoshell.attest.collateral.kds import Reply
+from aoshell.attest.collateral.kds import KdsResponse
 from aoshell.attest.evidence import Collateral
 from aoshell.home.folders import Settings
 from aoshell.nodes.remote.hyperbeam.evidence import ask
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation import command as attest_command
 from aoshell.shell.attestation.judging import Wishes, judge
-from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins
+from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed
 from aoshell.shell.attestation.view import open_to_others
 
 REPO = Path(__file__).parents[2]
@@ -438,12 +438,12 @@ def test_the_policy_of_the_config_folder(command: Command, node: SimulatedNode, 
 def test_what_amd_says_is_kept_and_checked_each_time(node: SimulatedNode, home: Path) -> None:
     asked = []
 
-    async def asking(url: str, most: int) -> Reply:
+    async def asking(url: str, most: int) -> KdsResponse:
         asked.append(url)
         kinds = {"cert_chain": node.sample.chain, "crl": node.sample.crl}
         content = kinds.get(url.rpartition("/")[2], node.sample.vek)
         assert len(content) <= most
-        return Reply(200, {}, content)
+        return KdsResponse(200, {}, content)
 
     def tried(**wishes: Any) -> Any:
         found = judge(
@@ -473,7 +473,7 @@ def test_a_changed_node_is_told_loudly(command: Command, node: SimulatedNode) ->
     measured = node.sample.report[144:192].hex()
     with node.served() as url:
         same = Passed(url, node.wallet.address, measured, "", "", NOW, NOW + LIFETIME)
-        pins = Pins(Settings.find())
+        pins = AttestationPins(Settings.find())
         pins.put(same)
         assert command(url, *command.collateral, *command.policy).err == ""
         pins.put(Passed(url, "A" * 43, "00" * 48, "", "", NOW, NOW + LIFETIME))

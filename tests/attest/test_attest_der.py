@@ -9,21 +9,21 @@ import pytest
 from der_writer import integer, oid, tlv
 
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.x509.der import Reader
+from aoshell.attest.x509.der import DerReader
 
-READ: dict[str, Callable[[Reader], object]] = {
-    "integer": Reader.integer,
-    "oid": Reader.oid,
-    "bits": Reader.bits,
-    "boolean": Reader.boolean,
-    "text": Reader.text,
-    "time": Reader.time,
+READ: dict[str, Callable[[DerReader], object]] = {
+    "integer": DerReader.integer,
+    "oid": DerReader.oid,
+    "bits": DerReader.bits,
+    "boolean": DerReader.boolean,
+    "text": DerReader.text,
+    "time": DerReader.time,
     "octets": lambda reader: reader.take(4),
 }
 
 
 def read(what: str, data: bytes) -> object:
-    reader = Reader(data, "it")
+    reader = DerReader(data, "it")
     value = READ[what](reader)
     reader.end()
     return value

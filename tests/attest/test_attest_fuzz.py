@@ -16,13 +16,13 @@ from report_json import version_5
 
 from aoshell.attest.answer import verify
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import Answer, Evidence, save
+from aoshell.attest.evidence import Evidence, RawResponse, save
 from aoshell.attest.evidence import load as load_evidence
 from aoshell.attest.products import PRODUCTS
 from aoshell.attest.x509.amd_profile import read_vek
 from aoshell.attest.x509.certificates import Certificate
 from aoshell.attest.x509.crl import Crl
-from aoshell.attest.x509.der import Reader
+from aoshell.attest.x509.der import DerReader
 from aoshell.attest.x509.material import read, values
 from aoshell.protocol.digest import content_digest
 from aoshell.protocol.wallet import Wallet
@@ -108,7 +108,7 @@ def test_parsers_of_certificates(milan: Line, data: bytes, edits: list[Any]) -> 
 @QUICK
 def test_the_reader(data: bytes, what: str) -> None:
     for tag in (0x01, 0x02, 0x03, 0x06, 0x0C, 0x13, 0x16, 0x17, 0x18):
-        reader = Reader(bytes((tag, len(data))) + data, "it")
+        reader = DerReader(bytes((tag, len(data))) + data, "it")
         try:
             getattr(reader, what)()
         except EvidenceError as error:
@@ -130,7 +130,7 @@ def test_edited_answers(answered: Any, edits: list[Any], name: int, body: list[A
     changed = [*headers]
     text = edited(value.encode(), edits).decode("utf-8", "surrogateescape")
     changed[at] = (key, text)
-    answer = Answer(tuple(changed), edited(content, body))
+    answer = RawResponse(tuple(changed), edited(content, body))
     verdict = node.sample.verify(POLICY, evidence=Evidence(answer=answer))
     assert verdict.verdict in ("PASS", "FAIL", "INCONCLUSIVE")
     if verdict.verdict == "PASS":
@@ -147,7 +147,7 @@ def test_edited_answers(answered: Any, edits: list[Any], name: int, body: list[A
 @QUICK
 def test_any_answers(answered: Any, headers: list[tuple[str, str]], body: bytes) -> None:
     node = answered[0]
-    evidence = Evidence(answer=Answer(tuple(headers), body))
+    evidence = Evidence(answer=RawResponse(tuple(headers), body))
     assert node.sample.verify(POLICY, evidence=evidence).verdict == "FAIL"
 
 
@@ -178,7 +178,7 @@ def test_large_answers_do_not_hang(good: Sample, kind: str) -> None:
     if body:
         headers = [*headers, ("content-digest", content_digest(body))]
     started = time.process_time()
-    evidence = Evidence(answer=Answer(tuple(headers), body))
+    evidence = Evidence(answer=RawResponse(tuple(headers), body))
     assert good.verify(POLICY, evidence=evidence).verdict == "FAIL"
     assert time.process_time() - started < 10
 
@@ -213,7 +213,7 @@ def test_any_kept_file(good: Sample, changed: dict[str, Any]) -> None:
 
 def test_kept_files_are_read_strictly(answered: Any) -> None:
     node, headers, body = answered
-    evidence = Evidence(answer=Answer(tuple(headers), body))
+    evidence = Evidence(answer=RawResponse(tuple(headers), body))
     data = save(evidence, node.sample.collateral)
     assert node.sample.verify(POLICY, evidence=load_evidence(data)).verdict == "PASS"
     for old, new, error in [

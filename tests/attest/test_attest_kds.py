@@ -16,7 +16,7 @@ from attest_node import POLICY, SimulatedNode
 from der_writer import DAY, NOW, pem
 
 from aoshell.attest.collateral import kds as service
-from aoshell.attest.collateral.kds import CRL_AGE, Gathered, Kds, Reply
+from aoshell.attest.collateral.kds import CRL_AGE, Gathered, Kds, KdsResponse
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.urls import HOST
 from aoshell.protocol.wallet import Wallet
@@ -29,13 +29,13 @@ class FakeKds:
     """The service, and a clock that only waiting moves."""
 
     files: dict[str, bytes]
-    answers: list[Reply | OSError] = field(default_factory=list)
+    answers: list[KdsResponse | OSError] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     time: float = 0.0
     busy: bool = False
 
-    async def fetch(self, url: str, most: int) -> Reply:
+    async def fetch(self, url: str, most: int) -> KdsResponse:
         assert not self.busy, "two requests at a time"
         self.busy = True
         await asyncio.sleep(0)
@@ -49,7 +49,7 @@ class FakeKds:
                 raise answer
             return answer
         body = self.files.get(path)
-        return Reply(404, {}, b"no") if body is None else Reply(200, {}, body[:most])
+        return KdsResponse(404, {}, b"no") if body is None else KdsResponse(200, {}, body[:most])
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -150,7 +150,7 @@ def test_a_hidden_chip_is_not_asked_for(milan: Line) -> None:
 )
 def test_a_refusal_is_waited_out(milan: Line, good: Sample, asked: str, waited: float) -> None:
     server = fake(milan, good)
-    server.answers = [Reply(429, {"retry-after": asked}, b"")]
+    server.answers = [KdsResponse(429, {"retry-after": asked}, b"")]
     found = gather(server.kds(None, good), good)
     assert found == Gathered(good.collateral, ())
     assert server.waits[:2] == [0.0, waited]
@@ -159,7 +159,7 @@ def test_a_refusal_is_waited_out(milan: Line, good: Sample, asked: str, waited: 
 
 def test_not_for_ever(milan: Line, good: Sample) -> None:
     server = fake(milan, good)
-    server.answers = [Reply(429, {}, b"")] * 3
+    server.answers = [KdsResponse(429, {}, b"")] * 3
     found = gather(server.kds(None, good), good)
     assert found.collateral.chain == b""
     assert "answers 429" in found.problems[0]
@@ -170,19 +170,19 @@ def test_not_for_ever(milan: Line, good: Sample) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (Reply(404, {}, b""), "answers 404"),
-        (Reply(500, {}, b""), "answers 500"),
-        (Reply(302, {"location": "https://elsewhere.example/"}, b""), "answers 302"),
-        (Reply(200, {}, b"<html>busy</html>"), "is an HTML page"),
-        (Reply(200, {}, b""), "answers 200, empty"),
+        (KdsResponse(404, {}, b""), "answers 404"),
+        (KdsResponse(500, {}, b""), "answers 500"),
+        (KdsResponse(302, {"location": "https://elsewhere.example/"}, b""), "answers 302"),
+        (KdsResponse(200, {}, b"<html>busy</html>"), "is an HTML page"),
+        (KdsResponse(200, {}, b""), "answers 200, empty"),
         (OSError("timed out"), "timed out"),
     ],
 )
-def test_other_answers(milan: Line, good: Sample, answer: Reply | OSError, why: str) -> None:
+def test_other_answers(milan: Line, good: Sample, answer: KdsResponse | OSError, why: str) -> None:
     for skipped in range(3):
         server = fake(milan, good)
         contents = [good.chain, good.vek][:skipped]
-        server.answers = [*(Reply(200, {}, content) for content in contents), answer]
+        server.answers = [*(KdsResponse(200, {}, content) for content in contents), answer]
         found = gather(server.kds(None, good), good)
         assert any(why in problem for problem in found.problems)
         missing = ("chain", "vek", "crl")[skipped]

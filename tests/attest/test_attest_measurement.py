@@ -9,7 +9,7 @@ from attest_node import HASHES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aoshell.attest.errors import EvidenceError, Inconclusive
+from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.measurement import LAYOUTS, OVMF_1_55, LocalHashes, measure
 
 # Made with sev-snp-measure 0.0.13, sections and hashes fed in by hand: (vcpus, vcpu_type) and
@@ -42,7 +42,7 @@ def test_everything_counts(name: str) -> None:
 
 def test_unknown_firmware_and_hypervisors_are_not_guessed_at() -> None:
     for changed in ({"firmware": "00" * 48}, {"vmm_type": 2}, {"vmm_type": 3}):
-        with pytest.raises(Inconclusive) as raised:
+        with pytest.raises(InconclusiveError) as raised:
             measure(LocalHashes.read(HASHES | changed))
         assert raised.value.error == "SOFTWARE_UNKNOWN"
         assert raised.value.hint

@@ -11,7 +11,7 @@ from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
 from aoshell.attest.answer import verify
 from aoshell.attest.custody import State
-from aoshell.attest.evidence import Answer, Challenge, Collateral, Evidence, load, save
+from aoshell.attest.evidence import Challenge, Collateral, Evidence, RawResponse, load, save
 from aoshell.attest.policy import Image, Policy
 from aoshell.protocol import httpsig
 from aoshell.protocol.commitment import CURRENT
@@ -89,7 +89,7 @@ def test_the_newer_form_of_signatures(wallet: Wallet, node: SimulatedNode) -> No
         message=lambda m, _n: m | {"nonce": b64url(data)},
     )
     headers, body = httpsig.sign(wallet, newer.generated, profile=CURRENT)
-    evidence = Evidence(answer=Answer(tuple(headers), body))
+    evidence = Evidence(answer=RawResponse(tuple(headers), body))
     assert newer.sample.verify(POLICY, evidence=evidence).errors == ()
 
 
@@ -157,7 +157,7 @@ class TestChallenge:
 
     def test_a_recording_of_the_whole_answer(self, node: SimulatedNode) -> None:
         headers, body = node.generate("y" * 43)
-        evidence = Evidence(answer=Answer(tuple(headers), body), challenge=Challenge(NONCE))
+        evidence = Evidence(answer=RawResponse(tuple(headers), body), challenge=Challenge(NONCE))
         assert node.sample.verify(POLICY, evidence=evidence).error == "CHALLENGE_FAILED"
 
     def test_no_answer_is_inconclusive(self, node: SimulatedNode) -> None:
@@ -224,5 +224,5 @@ def test_a_flipped_bit_of_the_body_is_seen(node: SimulatedNode, bit: int) -> Non
     headers, body = node.generate()
     flipped = bytearray(body)
     flipped[bit // 8 % len(body)] ^= 1 << bit % 8
-    evidence = Evidence(answer=Answer(tuple(headers), bytes(flipped)))
+    evidence = Evidence(answer=RawResponse(tuple(headers), bytes(flipped)))
     assert node.sample.verify(POLICY, evidence=evidence).verdict == "FAIL"

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from aoshell.attest import answer
-from aoshell.attest.answer import Signed
+from aoshell.attest.answer import SignedPart
 from aoshell.attest.checks import node
 from aoshell.attest.checks.frame import Case
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import Answer, Collateral, Evidence, load
+from aoshell.attest.evidence import Collateral, Evidence, RawResponse, load
 from aoshell.attest.jsonreport import to_bytes
 from aoshell.attest.measurement import LocalHashes, measure
 from aoshell.attest.policy import Policy
@@ -217,9 +217,9 @@ def test_a_genuine_answer(snp: Path) -> None:
         b"\0" * 512
     )  # of which only the hash is known; so the check of the key itself is not run
     commitment = make_commitment(b"", EDGE, alg="rsa-pss-sha512", keyid=EDGE.keyid(owner))
-    found = Case(Evidence(answer=Answer((), b"")), Collateral(), NO_CRL, AT, PINNED_ROOTS)
+    found = Case(Evidence(answer=RawResponse((), b"")), Collateral(), NO_CRL, AT, PINNED_ROOTS)
     found.raw = to_bytes(message["report"].encode())
-    found.signed = Signed(message, commitment, ())
+    found.signed = SignedPart(message, commitment, ())
     data = found.report.report_data
     assert data[:32] == answer.unb64url(message["address"])
     assert node.measurement.run(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from aoshell.blueprints import SHIPPED, Facts
+from aoshell.blueprints import SHIPPED, BlueprintFacts
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.view.text import size
 
@@ -21,7 +21,9 @@ TABLE = re.compile(r"(\| blueprint \| bytes \| hash \|\n\|---\|---\|---\|\n)(?:\
 
 def made(page: str) -> str:
     """The page with the sizes, hashes and handlers that the files have."""
-    facts = {path.stem: Facts.of(bundle(path).source) for path in sorted(SHIPPED.glob("*.lua"))}
+    facts = {
+        path.stem: BlueprintFacts.of(bundle(path).source) for path in sorted(SHIPPED.glob("*.lua"))
+    }
     token = facts["token"]
     example = (
         f"    token: {size(token.size)}, comes with aoshell\n"

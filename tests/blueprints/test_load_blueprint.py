@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typed_session import Body, Typed, run
 
-from aoshell.blueprints import SHIPPED, Facts, differences
+from aoshell.blueprints import SHIPPED, BlueprintFacts, differences
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 
@@ -184,8 +184,10 @@ def test_a_damaged_memory_is_said(
 
 
 def test_facts_of_a_text() -> None:
-    facts = Facts.of(b"Handlers.add('A b', x) Handlers . once ( \"C\", y) Handlers.add(name, z)")
+    facts = BlueprintFacts.of(
+        b"Handlers.add('A b', x) Handlers . once ( \"C\", y) Handlers.add(name, z)"
+    )
     assert facts.handlers == ("A b", "C")
-    again = Facts("h" * 43, 3, ("C", "D"))
+    again = BlueprintFacts("h" * 43, 3, ("C", "D"))
     assert differences(facts, again)[2:] == ["new handlers: D", "handlers that are gone: A b"]
     assert json.loads(json.dumps(facts.handlers)) == ["A b", "C"]

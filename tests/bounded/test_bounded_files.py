@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from aoshell.attest.collateral.cache import Folder
-from aoshell.blueprints import Pins
+from aoshell.blueprints import BlueprintPins
 from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.home import configfile, wallets
-from aoshell.nodes.local.log.sealed import Damaged, Sealed
+from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed
 from aoshell.shell import hints
 from aoshell.shell.attestation import judging
 from aoshell.shell.code import files as shell_files
@@ -30,7 +30,7 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     assert files.head(path, 3) == b"123"
     assert files.tail(path, 3) == b"345"
     assert files.tail(path, 9) == b"12345"
-    with pytest.raises(files.Unfit, match="is larger than 4 bytes"):
+    with pytest.raises(files.UnfitFileError, match="is larger than 4 bytes"):
         files.read(path, 4)
 
 
@@ -39,7 +39,7 @@ def test_files_that_tell_no_size_are_read_up_to_the_bound() -> None:
     if not path.exists():
         pytest.skip("this system has no /proc")
     assert b"Name:" in files.read(path, 1 << 20)
-    with pytest.raises(files.Unfit):
+    with pytest.raises(files.UnfitFileError):
         files.read(path, 10)
 
 
@@ -68,7 +68,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "wallets": wallets.load_wallet,
     "config": configfile.parsed,
     "evidence": lambda path: judging.content(str(path)),
-    "blueprints": lambda path: Pins(path).get("x"),
+    "blueprints": lambda path: BlueprintPins(path).get("x"),
     "history": lambda path: [] if not LineHistory(path).load_history_strings() else None,
     "hints": lambda path: None if hints._text(path) else [],
     "fetched certificates": lambda path: Folder(path.parent).read(path.name, 100) or [],
@@ -84,7 +84,7 @@ def test_nobody_waits_for_what_is_no_regular_file(unfit: Path, reader: str) -> N
     def read() -> None:
         try:
             outcome.append(READERS[reader](unfit))
-        except (AoError, Damaged) as error:
+        except (AoError, DamagedFileError) as error:
             outcome.append(error)
 
     thread = threading.Thread(target=read, daemon=True)
@@ -94,7 +94,7 @@ def test_nobody_waits_for_what_is_no_regular_file(unfit: Path, reader: str) -> N
     if reader in QUIET:
         assert outcome == [[]]
     else:
-        assert isinstance(outcome[0], AoError | Damaged), outcome
+        assert isinstance(outcome[0], AoError | DamagedFileError), outcome
 
 
 def test_a_pipe_that_was_taken_is_read_like_a_file(
@@ -109,14 +109,14 @@ def test_a_pipe_that_was_taken_is_read_like_a_file(
         threading.Thread(target=path.write_bytes, args=(data,), daemon=True).start()
         files.take_pipe(path)
 
-    with pytest.raises(files.Unfit, match="is no regular file"):
+    with pytest.raises(files.UnfitFileError, match="is no regular file"):
         files.read(path, 8)
     fed(b"12345678")
     assert files.read(path, 8) == files.read(path, 8) == b"12345678"
     assert (files.head(path, 3), files.tail(path, 3)) == (b"123", b"678")
-    with pytest.raises(files.Unfit, match="is larger than 7 bytes"):
+    with pytest.raises(files.UnfitFileError, match="is larger than 7 bytes"):
         files.read(path, 7)
-    with pytest.raises(files.Unfit, match="is larger than 8 bytes"):
+    with pytest.raises(files.UnfitFileError, match="is larger than 8 bytes"):
         fed(b"123456789")
 
 

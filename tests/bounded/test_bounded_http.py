@@ -13,10 +13,10 @@ import pytest
 
 from aoshell.attest.collateral import kds
 from aoshell.bounded import http, zipped
-from aoshell.bounded.zipped import GZIP, Damaged, Unpacking, lines
+from aoshell.bounded.zipped import GZIP, DamagedZipError, Unpacking, lines
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http import client as remote
-from aoshell.nodes.remote.http.client import Client, Lost
+from aoshell.nodes.remote.http.client import Client, ConnectionLostError
 from aoshell.nodes.remote.http.progress import Waiting
 
 Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -115,7 +115,7 @@ EMPTY_BLOCKS = b"\x1f\x8b\x08" + bytes(6) + b"\xff" + b"\0\0\0\xff\xff" * 300_00
 def test_what_goes_beyond_a_bound_is_refused_by_name(script: Script, why: str) -> None:
     with pytest.raises(AoError, match=why) as caught:
         asked(script)
-    assert not isinstance(caught.value, Lost)
+    assert not isinstance(caught.value, ConnectionLostError)
     assert caught.value.stage == "read"
 
 
@@ -140,7 +140,7 @@ def test_an_encoded_answer_without_a_body_is_empty() -> None:
 def test_the_time_holds_while_an_answer_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zipped, "STEP", 1 << 10)
     packed = gzip.compress(bytes(64 << 20))
-    with pytest.raises(Lost, match="did not answer within"):
+    with pytest.raises(ConnectionLostError, match="did not answer within"):
         asked(answer(packed, "content-encoding: gzip"), largest=1 << 30, seconds=0.05)
 
 
@@ -155,7 +155,7 @@ def test_a_bomb_takes_no_more_than_its_bound() -> None:
 
 
 def test_certificates_are_fetched_under_the_same_bounds() -> None:
-    async def fetched(script: Script) -> kds.Reply:
+    async def fetched(script: Script) -> kds.KdsResponse:
         async with serving(script) as url:
             return await kds.fetch(url, 1000)
 
@@ -196,7 +196,7 @@ def test_lines_come_as_they_were_packed(size: int) -> None:
     ],
 )
 def test_lines_have_bounds(data: bytes, why: str) -> None:
-    with pytest.raises(Damaged, match=why):
+    with pytest.raises(DamagedZipError, match=why):
         for _ in lines(pieces(data, 1000), 4 << 20, 2 << 20):
             pass
 

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from aoshell.bounded import jsontext
-from aoshell.bounded.jsontext import Exceeded, parse
+from aoshell.bounded.jsontext import JsonLimitError, parse
 
 GOOD = [
     "null",
@@ -57,9 +57,9 @@ def test_json_within_the_bounds_is_read(
     ids=lambda value: value[:12],
 )
 def test_what_goes_beyond_a_bound_is_refused_by_name(text: str, why: str) -> None:
-    with pytest.raises(Exceeded, match=why):
+    with pytest.raises(JsonLimitError, match=why):
         parse(text)
-    with pytest.raises(Exceeded, match=why):
+    with pytest.raises(JsonLimitError, match=why):
         parse(text.encode())
 
 
@@ -92,18 +92,18 @@ def test_what_is_counted_is_what_is_there(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(jsontext, "MOST", marks)
         jsontext.check(text, deepest=deepest)
         if deepest:
-            with pytest.raises(Exceeded, match="deeper"):
+            with pytest.raises(JsonLimitError, match="deeper"):
                 jsontext.check(text, deepest=deepest - 1)
         if marks:
             monkeypatch.setattr(jsontext, "MOST", marks - 1)
-            with pytest.raises(Exceeded, match=r"brackets|strings"):
+            with pytest.raises(JsonLimitError, match=r"brackets|strings"):
                 jsontext.check(text, deepest=deepest)
 
 
 def test_little_memory_is_taken_for_what_is_refused() -> None:
     bomb = b"[" + b"[]," * 5_000_000 + b"1]"  # 15 MB, which made 400 MB
     tracemalloc.start()
-    with pytest.raises(Exceeded):
+    with pytest.raises(JsonLimitError):
         parse(bomb)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -122,9 +122,9 @@ def test_bytes_that_are_no_text() -> None:
 
 
 def test_a_caller_has_closer_bounds() -> None:
-    with pytest.raises(Exceeded, match="more than 10 bytes"):
+    with pytest.raises(JsonLimitError, match="more than 10 bytes"):
         parse("[" + " " * 20 + "]", largest=10)
-    with pytest.raises(Exceeded, match="deeper than 2 levels"):
+    with pytest.raises(JsonLimitError, match="deeper than 2 levels"):
         parse("[[[]]]", deepest=2)
     assert parse('["a\nb"]', strict=False) == ["a\nb"]
     assert parse('{"a":1,"a":2}', pairs=list) == [("a", 1), ("a", 2)]

@@ -98,12 +98,12 @@ class Run:
 
     def deliver(self, index: int, message: list[Any]) -> str | None:
         """The error of a message."""
-        from aoshell.sandbox.lua import OutOfMemory
+        from aoshell.sandbox.runtime import OutOfMemoryError
 
         try:
             result = list(self.runtime.deliver(message))
             outcome = "error" if result[0] else "ok"
-        except OutOfMemory:
+        except OutOfMemoryError:
             outcome, result = "memory", ["memory"]
         say({"slot": index, "outcome": outcome, "result": result})
         return result[0] or None

@@ -13,7 +13,7 @@ from replay_programs import evaluation, first
 from replay_runner import DEFINITION
 
 from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
-from aoshell.nodes.local.log.sealed import Damaged
+from aoshell.nodes.local.log.sealed import DamagedFileError
 from aoshell.sandbox import environment, lua
 from aoshell.sandbox.lua import LuaRuntime
 
@@ -311,7 +311,7 @@ def test_a_checkpoint_that_has_changed_is_refused(tmp_path: Path) -> None:
         file.write_bytes(bad)
         try:
             read = checkpoints.read("P", "E")
-        except Damaged:
+        except DamagedFileError:
             continue
         # What is left is a number in the header that nothing depends on but where replay begins.
         assert read is not None and read.image == image, bytes(bad[:200])

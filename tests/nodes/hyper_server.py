@@ -156,7 +156,7 @@ class HyperServer:
             keys |= {"target": item.target, "data": item.data.decode("utf-8", "surrogateescape")}
             return Scheduled(item.id, item.owner_address, keys)
         checked = httpsig.check(request.headers, request.body)
-        assert checked.outcome is httpsig.Outcome.VERIFIED, checked.failure
+        assert checked.outcome is httpsig.SignatureStatus.VERIFIED, checked.failure
         # The signatures inside are no part of what the message says.
         inner = wire.decode(wire.join(request.headers), request.body)[0]["body"]
         assert isinstance(inner, dict)

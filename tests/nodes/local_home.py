@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.local.events import Subscription
+from aoshell.nodes.local.events import EventSubscription
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.values import Entry, Event, Limits, Receipt
+from aoshell.nodes.values import Event, Limits, LogEntry, Receipt
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -105,7 +105,7 @@ class Local:
 
     # In ---------------------------------------------------------------------------------------
 
-    async def entries(self, process: str) -> list[Entry]:
+    async def entries(self, process: str) -> list[LogEntry]:
         """All computed entries."""
         return list(await self.node.results(process, limit=100_000))
 
@@ -134,7 +134,7 @@ async def opened(
         await node.close()
 
 
-async def next_event(events: Subscription, kind: str) -> Event:
+async def next_event(events: EventSubscription, kind: str) -> Event:
     """The next event of a kind."""
     while True:
         event = await anext(events)

@@ -18,7 +18,7 @@ from local_home import Local, in_loop, opened, until
 
 import aoshell.api
 from aoshell.errors import AoError
-from aoshell.nodes.database_errors import LEAST_ROOM, Hopeless, as_told
+from aoshell.nodes.database_errors import LEAST_ROOM, UnusableDatabaseError, as_told
 from aoshell.nodes.local import engine
 from aoshell.nodes.local.log.database import to_read
 from aoshell.nodes.local.log.store import Store
@@ -117,7 +117,9 @@ def test_damage_is_what_sqlite_calls_damage(tmp_path: Path) -> None:
         error.sqlite_errorcode = code  # type: ignore[misc]
         assert words in as_told(store.path, error).what
     store.close()
-    with pytest.raises(Hopeless, match="a defect of the node itself: ProgrammingError") as caught:
+    with pytest.raises(
+        UnusableDatabaseError, match="a defect of the node itself: ProgrammingError"
+    ) as caught:
         store.processes()
     assert "damaged" not in str(caught.value)
 

@@ -10,7 +10,7 @@ import pytest
 from test_remote_vectors import Replay, replay, replied
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.hyperbeam import signed as room
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.trust import Trust
@@ -36,9 +36,9 @@ class Told:
         return trust
 
 
-def signed(wallet: Wallet, message: dict[str, Any]) -> Answer:
+def signed(wallet: Wallet, message: dict[str, Any]) -> Response:
     headers, body = httpsig.sign(wallet, message)
-    return Answer("", 200, tuple(headers), body)
+    return Response("", 200, tuple(headers), body)
 
 
 def test_what_a_real_node_signed_is_taken(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_what_a_real_node_signed_is_taken(replay: Replay, monkeypatch: pytest.Mo
     spaces = []
     found_again = room._with_space
 
-    def noted(answer: Answer, failure: Any) -> Any:
+    def noted(answer: Response, failure: Any) -> Any:
         spaces.append(answer)
         return found_again(answer, failure)
 
@@ -54,7 +54,7 @@ def test_what_a_real_node_signed_is_taken(replay: Replay, monkeypatch: pytest.Mo
     taken = 0
     for exchange in replay.recorded.values():
         status, headers, body = replied(exchange)
-        answer = Answer("", status, tuple(headers), body)
+        answer = Response("", status, tuple(headers), body)
         trust = Told().trust(NODE)
         assert trust.read(answer, "test")
         assert trust.state == "attested (bound to requests by nothing)"
@@ -77,11 +77,11 @@ def test_a_lost_space_is_looked_for_without_reading_the_answer_again(
     monkeypatch.setattr(httpsig, "check", counted)
     told = {"prompt": "sim> ", "output": "x", "key": "v", "last": "w", "body": "b"}
     headers, body = signed_beside(wallet, told)
-    assert room.examine(Answer("", 200, headers, body)).verified["prompt"] == "sim> "
+    assert room.examine(Response("", 200, headers, body)).verified["prompt"] == "sim> "
     assert len(read) == 2
     read.clear()
     changed = tuple((name, "no" if name == "key" else value) for name, value in headers)
-    assert room.examine(Answer("", 200, changed, body)).outcome is httpsig.Outcome.BAD
+    assert room.examine(Response("", 200, changed, body)).outcome is httpsig.SignatureStatus.BAD
     assert len(read) == 1
 
 
@@ -119,7 +119,7 @@ def test_binding_is_named_once_for_each_kind(
 @pytest.mark.parametrize("level", Verify)
 def test_what_is_not_signed_is_not_used(wallet: Wallet, level: Verify) -> None:
     headers = (*signed(wallet, {"a": "1"}).headers, ("output", "unsigned"))
-    answer = Answer("", 200, headers, b"")
+    answer = Response("", 200, headers, b"")
     trust = Told().trust(wallet.address)
     trust.level, trust.address = level, wallet.address
     assert trust.read(answer, "compute") == {"a": "1"}
@@ -136,7 +136,7 @@ def test_what_is_not_signed_is_not_used(wallet: Wallet, level: Verify) -> None:
 def test_what_is_refused(wallet: Wallet, change: Any, why: str) -> None:
     headers = tuple(change(signed(wallet, {"a": "1"}).headers))
     with pytest.raises(AoError, match=why) as raised:
-        Told().trust(wallet.address).read(Answer("", 200, headers, b""), "compute")
+        Told().trust(wallet.address).read(Response("", 200, headers, b""), "compute")
     assert raised.value.stage == "verify" and raised.value.hint
 
 
@@ -144,7 +144,7 @@ def test_json_counts_where_its_bytes_are_signed(wallet: Wallet) -> None:
     text = '{"slot": 4}'
     whole = signed(wallet, {"body": text, "content-type": "application/json"})
     assert Told().trust(wallet.address).json(whole, "schedule") == {"slot": 4}
-    beside = Answer("", 200, signed(wallet, {"a": "1"}).headers, text.encode())
+    beside = Response("", 200, signed(wallet, {"a": "1"}).headers, text.encode())
     with pytest.raises(AoError, match="does not sign this answer"):
         Told().trust(wallet.address).json(beside, "schedule")
 

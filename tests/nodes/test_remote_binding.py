@@ -26,7 +26,7 @@ from test_remote_key import VERIFYING, scheduled, send, verifying
 from test_remote_vectors import Replay, replied
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.hyperbeam import binding
 from aoshell.nodes.remote.hyperbeam.binding import MESSAGE, PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.trust import Trust
@@ -71,14 +71,14 @@ async def test_the_signed_result_of_another_line_is_refused(home: Home, level: V
         await node.close()
 
 
-def tagged(wallet: Wallet, output: str, tag: str) -> Answer:
+def tagged(wallet: Wallet, output: str, tag: str) -> Response:
     """An answer with a hashpath beside its signature, signed anew each time."""
     tabm = to_tabm({"output": output})
     fields, _ = wire.encode(tabm)
     bare = replace(unsigned(tabm), alg=RSA, keyid=EDGE.keyid(wallet.owner), signature=b"")
     bare = replace(bare, committer=wallet.address, tag=tag)
     made = bare.signed(wallet.sign(signature_base(bare, fields), "sha512"))
-    return Answer("", 200, (*fields.items(), *write_commitments([made]).items()), b"")
+    return Response("", 200, (*fields.items(), *write_commitments([made]).items()), b"")
 
 
 @pytest.mark.parametrize("level", VERIFYING)
@@ -157,9 +157,9 @@ def reader(wallet: Wallet, level: Verify) -> tuple[Trust, list[str]]:
     return trust, told
 
 
-def answer_of(wallet: Wallet, said: dict[str, Any], status: int = 200) -> Answer:
+def answer_of(wallet: Wallet, said: dict[str, Any], status: int = 200) -> Response:
     headers, body = httpsig.sign(wallet, said)
-    return Answer("", status, tuple(headers), body)
+    return Response("", status, tuple(headers), body)
 
 
 @pytest.mark.parametrize("level", Verify)
@@ -220,7 +220,9 @@ def test_what_is_json_says_so_signed(wallet: Wallet, level: Verify) -> None:
     """Else what a process printed would be read as its result."""
     trust, _ = reader(wallet, level)
     printed = answer_of(wallet, {"body": '{"output": "x"}', "status": 200})
-    answer = Answer("", 200, (*printed.headers, ("content-type", "application/json")), printed.body)
+    answer = Response(
+        "", 200, (*printed.headers, ("content-type", "application/json")), printed.body
+    )
     with pytest.raises(AoError, match="does not sign this answer"):
         trust.json(answer, "compute")
 
@@ -239,7 +241,7 @@ def test_real_assignments_are_bound_to_their_messages(shared: Path, level: Verif
             (node,) = checked.committers
             trust = Trust("recorded", lambda _: None)
             trust.level, trust.address, trust.pin = level, node, Pin(node, 1 << 40)
-            answer = Answer("", status, tuple(headers), body)
+            answer = Response("", status, tuple(headers), body)
             process, message = str(checked.verified["process"]), checked.ids["body"]
             trust.read(answer, "schedule", Asked("", {PROCESS: process, MESSAGE: message}))
             assert trust.named == (PROCESS, MESSAGE)

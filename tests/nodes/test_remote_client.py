@@ -19,8 +19,8 @@ import pytest
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.remote.http import client as http
 from aoshell.nodes.remote.http import doctor
-from aoshell.nodes.remote.http.answer import Answer
-from aoshell.nodes.remote.http.client import Client, Lost
+from aoshell.nodes.remote.http.answer import Response
+from aoshell.nodes.remote.http.client import Client, ConnectionLostError
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.protocol.url import is_loopback, unprotected
 
@@ -94,19 +94,19 @@ async def half_closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     await reader.read()
 
 
-Ask = Callable[[Client], Awaitable[Answer]]
+Ask = Callable[[Client], Awaitable[Response]]
 
 
-def get(client: Client) -> Awaitable[Answer]:
+def get(client: Client) -> Awaitable[Response]:
     return client.get("read", "/x", seconds=2)
 
 
-def post(client: Client) -> Awaitable[Answer]:
+def post(client: Client) -> Awaitable[Response]:
     return client.ask("schedule", "POST", "/x", body=b"item", seconds=2)
 
 
-def asked(server: Server, ask: Ask, tls: ssl.SSLContext | None = None) -> Answer:
-    async def whole() -> Answer:
+def asked(server: Server, ask: Ask, tls: ssl.SSLContext | None = None) -> Response:
+    async def whole() -> Response:
         async with server.serving(tls):
             client = Client(server.url, Waiting())
             try:
@@ -142,7 +142,7 @@ BROKEN = [
 def test_a_broken_answer_to_a_post(script: Script) -> None:
     server = Server(script)
     error = failing(server, post)
-    assert isinstance(error, Lost)
+    assert isinstance(error, ConnectionLostError)
     assert error.stage == "schedule"
     assert server.url.removeprefix("http://") in error.what
     assert len(server.requests) == 1  # whatever became of it, it is not sent twice
@@ -161,7 +161,7 @@ def test_slow_answers_have_an_end(script: Script) -> None:
     error = failing(
         server, lambda client: client.ask("schedule", "POST", "/x", body=b"i", seconds=0.5)
     )
-    assert isinstance(error, Lost)
+    assert isinstance(error, ConnectionLostError)
     assert (error.stage, "did not answer within 0.5 s" in error.what) == ("schedule", True)
     assert len(server.requests) == 1
 
@@ -197,7 +197,7 @@ def test_nobody_listens() -> None:
     with pytest.raises(AoError, match="does not take connections") as caught:
         asyncio.run(whole())
     assert caught.value.stage == "connect"
-    assert not isinstance(caught.value, Lost)
+    assert not isinstance(caught.value, ConnectionLostError)
 
 
 def test_an_unknown_name() -> None:
@@ -386,7 +386,7 @@ def test_what_never_left_may_go_again() -> None:
 def test_what_may_have_arrived_does_not() -> None:
     for error in (httpx.ReadError("reset"), httpx.WriteError("gone"), httpx.ReadTimeout("late")):
         client = mocked(error)
-        with pytest.raises(Lost):
+        with pytest.raises(ConnectionLostError):
             asyncio.run(client.ask("schedule", "POST", "/", body=b"item"))
         assert len(seen(client)) == 1
 
@@ -486,7 +486,7 @@ def test_a_redirect_to_what_is_no_url_is_an_error(location: bytes, withheld: boo
     ],
 )
 def test_a_date_that_is_none_says_nothing_of_a_clock(date: str) -> None:
-    doctor.clock(Answer("", 200, (("date", date),), b""))
+    doctor.clock(Response("", 200, (("date", date),), b""))
 
 
 def moved(location: str) -> bytes:
@@ -557,7 +557,7 @@ def test_errors_behind_a_redirect_name_who_failed(
     ],
 )
 def test_what_is_withheld_is_in_no_error(answer: bytes, due: str) -> None:
-    async def ask(client: Client) -> Answer:
+    async def ask(client: Client) -> Response:
         client.withholds = True
         found = await client.ask("read", "GET", "/x", seconds=2)
         if found.ok:

@@ -11,26 +11,26 @@ import pytest
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote import feed as feeds
-from aoshell.nodes.remote.feed import Feed, Step
+from aoshell.nodes.remote.feed import RemoteFeed, Step
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
-from aoshell.nodes.values import Entry, Event
+from aoshell.nodes.values import Event, LogEntry
 from aoshell.protocol.message import Assignment, Message
 
 NODE, PROCESS = "https://node.example", "p" * 43
 
 
-def entry(slot: int, output: str = "out", root: str = "") -> Entry:
+def entry(slot: int, output: str = "out", root: str = "") -> LogEntry:
     place = Assignment(PROCESS, slot, 0, 0, 0, "")
     message = Message(f"id {slot}", "o", "o", PROCESS, (), b"", "", root, place)
-    return Entry(message, from_json(PROCESS, slot, {"Output": {"data": output}}, 0.0))
+    return LogEntry(message, from_json(PROCESS, slot, {"Output": {"data": output}}, 0.0))
 
 
 class Log:
     """A process that grows; its cursor is the last slot."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
         self.looks: list[float] = []
         self.trouble: AoError | None = None
 
@@ -47,7 +47,7 @@ class Log:
         self.entries += [entry(len(self.entries) + n) for n in range(count)]
 
 
-Test = Callable[[Feed, Log, Book], Awaitable[None]]
+Test = Callable[[RemoteFeed, Log, Book], Awaitable[None]]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def run(tmp_path: Path) -> Callable[..., None]:
         async def whole() -> None:
             grown = log or Log()
             book = Book(tmp_path / "book.db")
-            feed = Feed(grown.page, book, NODE, shortest=0.01, longest=longest)
+            feed = RemoteFeed(grown.page, book, NODE, shortest=0.01, longest=longest)
             try:
                 await asyncio.wait_for(test(feed, grown, book), 10)
             finally:
@@ -73,7 +73,7 @@ def slots(events: Sequence[Event]) -> list[int]:
 
 
 def test_all_in_order_from_now_on(run: Any) -> None:
-    async def test(feed: Feed, log: Log, book: Book) -> None:
+    async def test(feed: RemoteFeed, log: Log, book: Book) -> None:
         log.grow(5)
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
@@ -88,13 +88,13 @@ def test_all_in_order_from_now_on(run: Any) -> None:
 def test_it_goes_on_where_it_was_left(run: Any) -> None:
     log = Log()
 
-    async def first(feed: Feed, log: Log, _: Book) -> None:
+    async def first(feed: RemoteFeed, log: Log, _: Book) -> None:
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
         log.grow(4)
         assert slots([await anext(subscription) for _ in range(3)]) == [0, 1, 2]
 
-    async def second(feed: Feed, log: Log, _: Book) -> None:
+    async def second(feed: RemoteFeed, log: Log, _: Book) -> None:
         log.grow(1)
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
@@ -107,7 +107,7 @@ def test_it_goes_on_where_it_was_left(run: Any) -> None:
 def test_what_was_answered_does_not_come_once_more(run: Any) -> None:
     log = Log()
 
-    async def first(feed: Feed, log: Log, _: Book) -> None:
+    async def first(feed: RemoteFeed, log: Log, _: Book) -> None:
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
         log.grow(6)
@@ -115,7 +115,7 @@ def test_what_was_answered_does_not_come_once_more(run: Any) -> None:
             feed.answered(PROCESS, place)
         assert slots([await anext(subscription)]) == [0]  # this session may wait for it
 
-    async def second(feed: Feed, _: Log, book: Book) -> None:
+    async def second(feed: RemoteFeed, _: Log, book: Book) -> None:
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
         assert slots([await anext(subscription) for _ in range(3)]) == [1, 4, 5]
@@ -128,7 +128,7 @@ def test_what_was_answered_does_not_come_once_more(run: Any) -> None:
 
 
 def test_nothing_is_asked_while_nobody_listens(run: Any) -> None:
-    async def test(feed: Feed, log: Log, _: Book) -> None:
+    async def test(feed: RemoteFeed, log: Log, _: Book) -> None:
         await feed.watch(PROCESS)
         log.grow(2)
         await asyncio.sleep(0.1)
@@ -139,7 +139,7 @@ def test_nothing_is_asked_while_nobody_listens(run: Any) -> None:
 
 
 def test_idle_it_looks_ever_more_seldom(run: Any) -> None:
-    async def test(feed: Feed, log: Log, _: Book) -> None:
+    async def test(feed: RemoteFeed, log: Log, _: Book) -> None:
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
         await asyncio.sleep(0.4)
@@ -158,7 +158,7 @@ def test_idle_it_looks_ever_more_seldom(run: Any) -> None:
 def test_who_does_not_read_is_not_buried(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "UNREAD", 10)
 
-    async def test(feed: Feed, log: Log, _: Book) -> None:
+    async def test(feed: RemoteFeed, log: Log, _: Book) -> None:
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
         log.grow(200)
@@ -170,7 +170,7 @@ def test_who_does_not_read_is_not_buried(run: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_trouble_is_told_once(run: Any) -> None:
-    async def test(feed: Feed, log: Log, _: Book) -> None:
+    async def test(feed: RemoteFeed, log: Log, _: Book) -> None:
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
         log.trouble = AoError("it is down", stage="connect")
@@ -186,7 +186,7 @@ def test_trouble_is_told_once(run: Any) -> None:
 
 
 def test_a_process_that_cannot_be_asked_for_is_not_watched(run: Any) -> None:
-    async def test(feed: Feed, log: Log, book: Book) -> None:
+    async def test(feed: RemoteFeed, log: Log, book: Book) -> None:
         log.trouble = AoError("unknown", stage="schedule")
         with pytest.raises(AoError, match="unknown"):
             await feed.watch(PROCESS)
@@ -198,7 +198,7 @@ def test_a_process_that_cannot_be_asked_for_is_not_watched(run: Any) -> None:
 
 
 def test_what_an_event_says(run: Any) -> None:
-    async def test(feed: Feed, log: Log, _: Book) -> None:
+    async def test(feed: RemoteFeed, log: Log, _: Book) -> None:
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
         log.entries += [entry(0, ""), entry(1, root="root")]
@@ -215,7 +215,7 @@ def test_what_an_event_says(run: Any) -> None:
 
 
 def test_an_end(run: Any) -> None:
-    async def test(feed: Feed, log: Log, _: Book) -> None:
+    async def test(feed: RemoteFeed, log: Log, _: Book) -> None:
         subscription, other = feed.subscribe(), feed.subscribe()
         await feed.watch(PROCESS)
         await subscription.aclose()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from legacy_server import Network, Reply, served, told
 
-from aoshell.errors import AoError, Unsupported
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.arweave import gateway, transactions
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.arweave.transactions import data_root
@@ -239,7 +239,7 @@ def test_a_changed_transaction_is_refused(
 ) -> None:
     header = transaction(wallet, LUA, format)
     transactions.check(header["id"], header, LUA)
-    with pytest.raises(transactions.NotVerified, match=what):
+    with pytest.raises(transactions.NotVerifiedError, match=what):
         transactions.check(header["id"], header | changes, LUA)
 
 
@@ -249,7 +249,7 @@ def test_a_changed_transaction_is_refused(
 )
 def test_other_data_is_refused(wallet: Wallet, format: int, data: bytes, what: str) -> None:
     header = transaction(wallet, LUA, format)
-    with pytest.raises(transactions.NotVerified, match=what):
+    with pytest.raises(transactions.NotVerifiedError, match=what):
         transactions.check(header["id"], header, data)
 
 
@@ -394,7 +394,7 @@ def test_what_the_bundler_says(
 def test_without_a_bundler(network: Network, tmp_path: Path, wallet: Wallet) -> None:
     async def whole() -> None:
         opened = Gateway(Client(network.unit("gateway"), Waiting()), tmp_path)
-        with pytest.raises(Unsupported):
+        with pytest.raises(UnsupportedError):
             await opened.publication(wallet, LUA, "")
         assert [name for name, _, _ in opened.patients] == ["gateway"]
         await opened.close()

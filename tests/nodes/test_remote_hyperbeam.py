@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from hyper_server import HTML, HyperServer, serving
 
-from aoshell.errors import AoError, Unsupported
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.memory import Book
-from aoshell.nodes.values import Event, HttpMessage, NotFound, Verify
+from aoshell.nodes.values import Event, HttpMessage, NotFoundError, Verify
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -27,7 +27,7 @@ EVAL = tags_of([("Action", "Eval")])
 
 class NoGateway:
     async def find(self, name: str, *_: str) -> str:
-        raise NotFound(f"no process {name}", stage="find")
+        raise NotFoundError(f"no process {name}", stage="find")
 
     patients: tuple[Any, ...] = ()
 
@@ -199,7 +199,7 @@ async def test_state_is_read_by_key(home: Home) -> None:
 async def test_what_it_cannot_do_says_what_to_use(home: Home) -> None:
     async with up(home) as node:
         for verb in (node.settled("x"), node.cancel("x", 1), node.upload(b"")):
-            with pytest.raises(Unsupported) as raised:
+            with pytest.raises(UnsupportedError) as raised:
                 await verb
             assert raised.value.hint
 
@@ -378,7 +378,7 @@ async def test_a_node_of_another_kind_is_told(home: Home) -> None:
 @in_loop
 async def test_an_unknown_process_is_unknown(home: Home) -> None:
     async with up(home) as node:
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await node.find("nobody")
         with pytest.raises(AoError, match="knows no process"):
             await node.find("x" * 43)

@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from legacy_server import START, Network, Reply, printed, served, told
 
-from aoshell.errors import AoError, Unsupported, UsageError
+from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http import client as http
 from aoshell.nodes.remote.http import doctor
-from aoshell.nodes.remote.http.client import Client, Lost
+from aoshell.nodes.remote.http.client import Client, ConnectionLostError
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.legacy import node, units
 from aoshell.nodes.remote.legacy.node import LegacyNode, LegacyUrls
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
-from aoshell.nodes.values import Event, NotFound, Receipt, Verify
+from aoshell.nodes.values import Event, NotFoundError, Receipt, Verify
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -226,7 +226,7 @@ def test_an_mu_that_names_the_process(
 def test_a_spawn_whose_fate_is_unknown(run: Any, network: Network) -> None:
     async def test(session: Session) -> None:
         network.fail("mu", HTML)
-        with pytest.raises(Lost) as caught:
+        with pytest.raises(ConnectionLostError) as caught:
             await session.spawn()
         item = DataItem.parse(network.asked("mu")[0][1])
         assert f"aoshell {item.id}" in caught.value.hint
@@ -239,7 +239,7 @@ def test_an_answer_that_says_nothing_is_not_sent_again(run: Any, network: Networ
     async def test(session: Session) -> None:
         process = await session.spawn()
         network.fail("mu", HTML)
-        with pytest.raises(Lost, match="answered HTML where JSON is due") as caught:
+        with pytest.raises(ConnectionLostError, match="answered HTML where JSON is due") as caught:
             await session.send(process, "1")
         assert ".result" in caught.value.hint
         network.fail("mu", told({"id": "x" * 43}))
@@ -612,9 +612,9 @@ def test_found_by_what_it_is_called(opened: Opened, network: Network, tmp_path: 
 
 def test_three_outcomes_of_a_look_up(run: Any, network: Network) -> None:
     async def test(session: Session) -> None:
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await session.node.find("nobody")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await session.node.find("n" * 42 + "A")
         for unknown in (
             told({"errors": [{"message": "timeout"}], "data": None}),
@@ -628,12 +628,12 @@ def test_three_outcomes_of_a_look_up(run: Any, network: Network) -> None:
             network.fail("gateway", unknown)
             with pytest.raises(AoError) as caught:
                 await session.node.find("nobody")
-            assert not isinstance(caught.value, NotFound)
+            assert not isinstance(caught.value, NotFoundError)
             assert caught.value.stage == "lookup"
         network.fail("su", Reply(500))
         with pytest.raises(AoError) as caught:
             await session.node.find("n" * 42 + "A")
-        assert not isinstance(caught.value, NotFound)
+        assert not isinstance(caught.value, NotFoundError)
         assert not network.asked("mu")
 
     run(test)
@@ -650,7 +650,7 @@ def test_what_is_no_process_of_the_network(run: Any, network: Network) -> None:
             network.publish(item)
             with pytest.raises(AoError, match=what) as caught:
                 await session.node.find(item.id)
-            assert not isinstance(caught.value, NotFound)
+            assert not isinstance(caught.value, NotFoundError)
 
     run(test)
 
@@ -661,7 +661,7 @@ def test_names_are_of_the_users_own_processes(run: Any, network: Network) -> Non
         foreign = DataItem.sign(Wallet.generate(), tags=definition, data=b" ")
         network.schedule(foreign)
         assert (await session.node.find(foreign.id)).name == "counter"
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await session.node.find("counter")
 
     run(test)
@@ -710,10 +710,10 @@ def test_what_it_is_and_what_it_is_not(run: Any, network: Network) -> None:
         )
         assert {"remote", "monitor"} <= node.capabilities
         for missing in (node.settled(""), node.cancel("", 0), node.evidence(""), node.upload(b"")):
-            with pytest.raises(Unsupported) as caught:
+            with pytest.raises(UnsupportedError) as caught:
                 await missing
             assert caught.value.hint
-        with pytest.raises(Unsupported):
+        with pytest.raises(UnsupportedError):
             node.verify = Verify.ON
         assert node.verify is Verify.OFF
         assert not {"settled", "cancel", "evidence", "upload", "local"} & node.capabilities

@@ -51,14 +51,14 @@ def asked(reply: Callable[[int], object], ask: Callable[[Client], Any]) -> AoErr
 
 def test_a_log_that_goes_on_for_ever() -> None:
     error = asked(
-        lambda n: {"edges": [edge(n)]}, lambda client: units.Scheduler(client).latest(PROCESS)
+        lambda n: {"edges": [edge(n)]}, lambda client: units.SchedulerUnit(client).latest(PROCESS)
     )
     assert error.stage == "schedule"
 
 
 def test_pages_of_what_was_there_before() -> None:
     reply = {"edges": [edge(1)], "page_info": {"has_next_page": True}}
-    asked(lambda _: reply, lambda client: units.Scheduler(client).page(PROCESS, 5))
+    asked(lambda _: reply, lambda client: units.SchedulerUnit(client).page(PROCESS, 5))
 
 
 @pytest.mark.parametrize(

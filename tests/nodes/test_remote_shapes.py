@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError
 from aoshell.nodes.remote.arweave import transactions, verified
 from aoshell.nodes.remote.arweave.gateway import Gateway
-from aoshell.nodes.remote.arweave.transactions import NotVerified
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.legacy.log import Log
 from aoshell.nodes.remote.legacy.processes import Known
-from aoshell.nodes.remote.legacy.units import Computer, Scheduler
+from aoshell.nodes.remote.legacy.units import ComputeUnit, SchedulerUnit
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import from_json
 from aoshell.protocol.message import Message, Result, raw
@@ -81,12 +81,12 @@ class Saying:
     def __init__(self, values: list[object]) -> None:
         self.left = [json.dumps(value).encode() for value in values]
 
-    async def get(self, stage: str, path: str, **_: object) -> Answer:
+    async def get(self, stage: str, path: str, **_: object) -> Response:
         return await self.ask(stage, "GET", path)
 
-    async def ask(self, _: str, __: str, path: str, **___: object) -> Answer:
+    async def ask(self, _: str, __: str, path: str, **___: object) -> Response:
         status = 200 if self.left else 404
-        return Answer(self.endpoint + path, status, (), self.left.pop(0) if self.left else b"")
+        return Response(self.endpoint + path, status, (), self.left.pop(0) if self.left else b"")
 
     async def close(self) -> None:
         pass
@@ -133,10 +133,10 @@ def test_results(value: object) -> None:
 @given(st.lists(ANSWERS, max_size=3))
 @settings(deadline=None)
 def test_schedules(values: list[object]) -> None:
-    found = reads(lambda client: Scheduler(client).page(ID, -1), [{}, *values])
+    found = reads(lambda client: SchedulerUnit(client).page(ID, -1), [{}, *values])
     for message in cast("list[Message]", found or []):
         assert message.assignment is not None
-    reads(lambda client: Scheduler(client).latest(ID), [{}, *values])
+    reads(lambda client: SchedulerUnit(client).latest(ID), [{}, *values])
 
 
 @given(
@@ -149,8 +149,8 @@ def test_feeds(values: list[object], behind: dict[str, Any] | None) -> None:
     for root in roots:
 
         async def steps(client: Client, root: object = root) -> object:
-            computer = Computer(client, Waiting())
-            scheduler = Scheduler(cast(Client, Saying([root, *values])))
+            computer = ComputeUnit(client, Waiting())
+            scheduler = SchedulerUnit(cast(Client, Saying([root, *values])))
             return await Log(scheduler, computer).steps(ID, behind)
 
         # What is computed is asked for again a few times, as long as it is not known: 404.
@@ -172,7 +172,7 @@ def test_look_ups(values: list[object]) -> None:
 def test_processes_by_id(values: list[object]) -> None:
     async def find(client: Client) -> object:
         gateway = Gateway(cast(Client, Saying(values)), Path("nowhere"))
-        scheduler = Scheduler(client)
+        scheduler = SchedulerUnit(client)
         return await Known(cast(Book, Blank()), "x", scheduler, gateway, cast(Any, None)).find(ID)
 
     reads(find, [{}, *values])
@@ -198,7 +198,7 @@ def test_a_node_with_an_odd_member(member: str, odd: object) -> None:
     book = cast(Book, Blank())
 
     async def find(client: Client) -> object:
-        return await Known(book, "x", Scheduler(client), gateway, cast(Any, None)).find(ID)
+        return await Known(book, "x", SchedulerUnit(client), gateway, cast(Any, None)).find(ID)
 
     reads(find, [{"Processes": []}])
 
@@ -207,7 +207,7 @@ def test_a_node_with_an_odd_member(member: str, odd: object) -> None:
 def test_pages_that_lead_nowhere(pages: object) -> None:
     old = {"edges": [{"node": {"message": {"id": ID}, "assignment": {"tags": PLACED}}}]}
     found = reads(
-        lambda client: Scheduler(client).page(ID, 5), [{}, old | {"page_info": pages}, old]
+        lambda client: SchedulerUnit(client).page(ID, 5), [{}, old | {"page_info": pages}, old]
     )
     assert found == []
 
@@ -222,6 +222,6 @@ def test_nothing_is_verified_by_chance(node: dict[str, Any], header: Any) -> Non
     ):
         try:
             check()
-        except NotVerified:
+        except NotVerifiedError:
             continue
         raise AssertionError("verified")

@@ -26,7 +26,7 @@ from aoshell.nodes.values import Verify
 from aoshell.protocol import httpsig
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.attestation.pins import Passed, Pins
+from aoshell.shell.attestation.pins import AttestationPins, Passed
 from aoshell.shell.batch import BatchFront, run_lines
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
@@ -183,7 +183,7 @@ def opened_at(server: HyperServer, settings: Settings, key: Key, level: Verify) 
     """The node, which is gateway and bundler as well."""
     url = server.url
     pinned = Passed(url, server.wallet.address, "", "", "", 0, int(time.time()) + 999)
-    Pins(settings).put(pinned)
+    AttestationPins(settings).put(pinned)
     at = Endpoints("hyperbeam", url, gateway=url, bundler=url)
     node = remote_node(at, settings, key, level.value)
     assert isinstance(node, HyperBeamNode)

@@ -14,7 +14,7 @@ import pytest
 from hyper_server import HyperServer, Reply, Request, serving
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, Asked
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
@@ -125,7 +125,7 @@ def test_assignments_that_a_real_node_signed_are_verified(replay: Replay) -> Non
         status, headers, body = replied(exchange)
         trust = Trust("recorded", lambda _: None)
         trust.address = node
-        trust.read(Answer("", status, tuple(headers), body), "test")
+        trust.read(Response("", status, tuple(headers), body), "test")
         signed += trust.state == "verified"
     assert signed >= 4
 
@@ -135,14 +135,14 @@ def test_what_nodes_of_later_versions_signed_is_taken(shared: Path, wallet: Wall
     taken = refused = 0
     for line, exchange in later.recorded.items():
         status, headers, body = replied(exchange)
-        answer = Answer("", status, tuple(headers), body)
+        answer = Response("", status, tuple(headers), body)
         checked = httpsig.check(headers, body)
         trust = Trust("recorded", lambda _: None)
         trust.level = Verify.ON
         trust.address = checked.committers[0] if checked.committers else "A" * 43
         process = line.split("/")[1][:43] if "~process@1.0" in line else ""
         asked = Asked(line, {PROCESS: process} if process else {})
-        if checked.outcome is httpsig.Outcome.VERIFIED:
+        if checked.outcome is httpsig.SignatureStatus.VERIFIED:
             assert trust.read(answer, "compute", asked)
             taken += 1
         else:
@@ -166,4 +166,4 @@ def test_of_real_errors_what_is_signed_is_shown(shared: Path, name: str, shown: 
     status, headers, body = replied(exchange)
     trust = Trust("recorded", lambda _: None)
     trust.level, trust.address = Verify.ON, "FF8HBVo_0bw6zf7HOyoG0ChBdna-JaWicSgbvMSJOIQ"
-    assert shown in trust.failure(Answer("", status, tuple(headers), body), "compute", "does not")
+    assert shown in trust.failure(Response("", status, tuple(headers), body), "compute", "does not")

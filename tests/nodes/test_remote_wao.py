@@ -23,7 +23,7 @@ from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.legacy.node import LegacyNode, LegacyUrls
 from aoshell.nodes.remote.memory import Book
-from aoshell.nodes.values import NotFound, Receipt
+from aoshell.nodes.values import NotFoundError, Receipt
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 
@@ -158,7 +158,7 @@ def test_names_and_what_has_none(ports: dict[str, int], tmp_path: Path, wallet: 
         assert (found.id, found.owner, found.module) == (process, wallet.address, MODULE)
         assert process in [info.id for info in await node.processes()]
         assert (await node.find(process)).name == 'named "x"'
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             await node.find("nobody")
         with pytest.raises(AoError) as caught:
             await node.fetch(MODULE)

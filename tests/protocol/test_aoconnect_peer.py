@@ -155,5 +155,5 @@ def test_base_layer_transactions(peer: Peer, wallet: Wallet, format: int, size: 
     }
     header = peer(request)[0]["header"]
     transactions.check(header["id"], header, data)
-    with pytest.raises(transactions.NotVerified):
+    with pytest.raises(transactions.NotVerifiedError):
         transactions.check(header["id"], header, data + b"\0")

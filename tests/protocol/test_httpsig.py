@@ -28,9 +28,9 @@ from aoshell.protocol.commitment import (
 from aoshell.protocol.digest import content_digest
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.httpsig import (
-    Outcome,
     SignatureError,
-    Uncheckable,
+    SignatureStatus,
+    UncheckableError,
     check,
     decode,
     request,
@@ -81,7 +81,7 @@ def test_what_is_signed_verifies(
 ) -> None:
     headers, body = sign(wallet, message, bundle=bundle, profile=profile)
     checked = check(headers, body)
-    assert checked.outcome is Outcome.VERIFIED, checked.failure
+    assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
     assert checked.verified == checked.message == message == decode(headers, body)
     assert checked.committers == (wallet.address,)
     by_alg = {one.alg: one for one in verify(headers, body)}
@@ -94,7 +94,7 @@ def test_a_request_is_signed_and_so_is_its_message(wallet: Wallet) -> None:
     message: Any = {"Action": "Eval", "data": "x\r\n=1", "random-seed": 7, "tags": ["a", {"b": 1}]}
     sent = request(wallet, "/~scheduler@1.0/schedule", message)
     checked = check(sent.headers, sent.body)
-    assert checked.outcome is Outcome.VERIFIED, checked.failure
+    assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
     lower = {key.lower(): value for key, value in message.items()}
     assert checked.verified == {"method": "POST", "path": "/~scheduler@1.0/schedule", "body": lower}
     assert checked.message["accept-bundle"] is True
@@ -149,15 +149,18 @@ def test_one_changed_byte_is_seen(
     name = data.draw(st.sampled_from(sorted(covered & fields.keys())))
     at = data.draw(st.integers(0, len(fields[name]) - 1))
     changed = flip(fields[name], at, bit)
-    assert check(headers, body).outcome is Outcome.VERIFIED
+    assert check(headers, body).outcome is SignatureStatus.VERIFIED
     outcome = check({**dict(headers), name: text(changed)}, body).outcome
-    assert outcome not in (Outcome.VERIFIED, Outcome.UNSIGNED), (name, at)
+    assert outcome not in (SignatureStatus.VERIFIED, SignatureStatus.UNSIGNED), (name, at)
     at = data.draw(st.integers(0, len(body) - 1))
-    assert check(headers, flip(body, at, bit)).outcome is Outcome.BAD
+    assert check(headers, flip(body, at, bit)).outcome is SignatureStatus.BAD
     # The digest only repeats what is signed anyway: without it, nothing else may come out.
     bare = [(name, value) for name, value in headers if name != "content-digest"]
     believed = check(bare, flip(body, at, bit))
-    assert believed.outcome is not Outcome.VERIFIED or believed.verified == check(*signed).verified
+    assert (
+        believed.outcome is not SignatureStatus.VERIFIED
+        or believed.verified == check(*signed).verified
+    )
 
 
 def flip(value: bytes, at: int, bit: int) -> bytes:
@@ -178,7 +181,7 @@ def test_nobody_signed(wallet: Wallet) -> None:
     headers, body = sign(wallet, {"a": "1", "data": "x"})
     unsigned = [pair for pair in headers if pair[0] not in (SIGNATURE, INPUT)]
     checked = check(unsigned, body)
-    assert (checked.outcome, checked.commitments) == (Outcome.UNSIGNED, ())
+    assert (checked.outcome, checked.commitments) == (SignatureStatus.UNSIGNED, ())
     assert (checked.message, checked.verified) == ({"a": "1", "data": "x"}, {})
     assert verify(unsigned, body) == ()
 
@@ -187,9 +190,9 @@ def test_an_hmac_is_no_signature(wallet: Wallet) -> None:
     headers, body = sign(wallet, {"a": "1"})
     hmac = {name: only(value, HMAC, headers) for name, value in headers if name.startswith("sig")}
     checked = check({"a": "1"} | hmac, body)
-    assert (checked.outcome, checked.verified) == (Outcome.UNSIGNED, {})
+    assert (checked.outcome, checked.verified) == (SignatureStatus.UNSIGNED, {})
     assert [one.alg for one in checked.commitments] == [HMAC]
-    assert check({"a": "2"} | hmac, body).outcome is Outcome.BAD
+    assert check({"a": "2"} | hmac, body).outcome is SignatureStatus.BAD
 
 
 def only(value: str, alg: str, headers: list[tuple[str, str]]) -> str:
@@ -203,7 +206,7 @@ def test_what_nobody_signed_is_not_verified(wallet: Wallet) -> None:
     headers, body = sign(wallet, {"a": "1", "m": {"b": "2"}})
     extra = [*headers, ("x", "evil"), ("ao-types", 'a="integer"'), ("Date", "now")]
     checked = check(extra, body)
-    assert checked.outcome is Outcome.VERIFIED
+    assert checked.outcome is SignatureStatus.VERIFIED
     assert checked.verified == {"a": "1", "m": {"b": "2"}}
     assert checked.message == {"a": 1, "m": {"b": "2"}, "x": "evil"}
 
@@ -214,7 +217,7 @@ def test_an_unsigned_header_cannot_rename_the_body(wallet: Wallet) -> None:
     assert "gives the body its meaning unsigned" in str(failure)
     headers, body = sign(wallet, {"m": {"b": "2"}}, bundle=True)
     renamed = [*headers, ("ao-body-key", "evil")]
-    assert check(renamed, body).outcome is Outcome.BAD
+    assert check(renamed, body).outcome is SignatureStatus.BAD
 
 
 def test_a_link_cannot_be_filled_with_something_else(wallet: Wallet) -> None:
@@ -222,8 +225,8 @@ def test_a_link_cannot_be_filled_with_something_else(wallet: Wallet) -> None:
     link = unsigned_id({"b": "2"})
     evil = body.replace(b"b: 2", b"b: 3")
     fields = dict(headers) | {"content-digest": content_digest(evil)}
-    assert check(fields, evil).outcome is Outcome.BAD
-    assert check(fields | {"m+link": link}, evil).outcome is Outcome.BAD
+    assert check(fields, evil).outcome is SignatureStatus.BAD
+    assert check(fields | {"m+link": link}, evil).outcome is SignatureStatus.BAD
 
 
 def test_a_value_cannot_pass_for_two_keys(wallet: Wallet) -> None:
@@ -241,7 +244,7 @@ def test_extra_keys_in_a_signed_map_are_left_out(wallet: Wallet) -> None:
     body = sent.body.replace(b"action: Eval\r\n", b"action: Eval\r\nadmin: yes\r\n")
     fields = dict(sent.headers) | {"content-digest": content_digest(body)}
     checked = check(fields, body)
-    assert checked.outcome is Outcome.VERIFIED
+    assert checked.outcome is SignatureStatus.VERIFIED
     assert checked.message["body"] == {"action": "Eval", "admin": "yes", "data": "x"}
     assert checked.verified["body"] == {"action": "Eval", "data": "x"}
 
@@ -264,7 +267,7 @@ def test_another_key_is_another_committer(wallet: Wallet) -> None:
         (name, value.replace(EDGE.keyid(other.owner), EDGE.keyid(wallet.owner)))
         for name, value in headers
     ]
-    assert check(swapped, body).outcome is Outcome.BAD
+    assert check(swapped, body).outcome is SignatureStatus.BAD
 
 
 @pytest.mark.parametrize(
@@ -277,8 +280,8 @@ def test_other_signatures_are_uncheckable(alg: str, keyid: str) -> None:
         SIGNATURE: "sig-x=:AAAA:",
         INPUT: f'sig-x=("a");alg="{alg}";keyid="{keyid}"',
     }
-    assert check(fields, b"").outcome is Outcome.UNCHECKABLE
-    with pytest.raises(Uncheckable):
+    assert check(fields, b"").outcome is SignatureStatus.UNCHECKABLE
+    with pytest.raises(UncheckableError):
         verify(fields, b"")
 
 
@@ -309,7 +312,7 @@ def test_malformed_signatures(signature: str, signature_input: str, what: str) -
     with pytest.raises(ProtocolError, match=what) as caught:
         verify(fields, b"")
     assert caught.value.place
-    assert check(fields, b"").outcome is Outcome.BAD
+    assert check(fields, b"").outcome is SignatureStatus.BAD
 
 
 def test_many_signatures_are_refused() -> None:
@@ -345,7 +348,7 @@ def harmless(headers: list[tuple[str, str]], body: bytes) -> bool:
             function(headers, body)
         except ProtocolError as error:
             assert error.position >= 0 and str(error)
-    return check(headers, body).outcome is not Outcome.VERIFIED
+    return check(headers, body).outcome is not SignatureStatus.VERIFIED
 
 
 EXCHANGES = ("schedule-get", "compute-slot", "push-slot", "aoconnect-spawn-ans104", "slot-current")
@@ -381,7 +384,7 @@ def test_nested_commitments_are_checked_once_each(wallet: Wallet) -> None:
     fields, body = wire.encode(tabm)
     signatures = httpsig.commit(wallet, tabm)
     checked = check(fields | write_commitments(signatures), body or b"")
-    assert checked.outcome is Outcome.VERIFIED
+    assert checked.outcome is SignatureStatus.VERIFIED
 
 
 def test_importing_costs_little() -> None:

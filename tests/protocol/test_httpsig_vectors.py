@@ -22,7 +22,7 @@ from aoshell.protocol.commitment import (
     read_commitments,
     write_commitments,
 )
-from aoshell.protocol.httpsig import Outcome, SignatureError, check, unsigned_id, verify
+from aoshell.protocol.httpsig import SignatureError, SignatureStatus, check, unsigned_id, verify
 from aoshell.protocol.itemcommitment import signs_item
 from aoshell.protocol.message import text
 from aoshell.protocol.rebuild import Rebuilder, unsigned
@@ -36,7 +36,7 @@ MESSAGES = (
 )
 # No answer is without a signature. One of them lost the space its prompt ends in on the way.
 EXCHANGES = {
-    name: Outcome.BAD if name == "now-results-output" else Outcome.VERIFIED
+    name: SignatureStatus.BAD if name == "now-results-output" else SignatureStatus.VERIFIED
     for name in (
         *("aoconnect-spawn-ans104", "compute-results-json", "compute-results-output-data"),
         *("compute-results", "compute-slot", "meta-address", "meta-info-json"),
@@ -115,7 +115,7 @@ def test_every_signature_verifies(vector: dict[str, Any]) -> None:
         assert (signer.id, signer.committer) == (commits["ids"]["signed"], CLIENT)
         assert {one.id for one in commitments if one.alg == HMAC} == {commits["ids"]["none"]}
         checked = check(*sent(form))
-        assert (checked.outcome, checked.committers) == (Outcome.VERIFIED, (CLIENT,))
+        assert (checked.outcome, checked.committers) == (SignatureStatus.VERIFIED, (CLIENT,))
         assert checked.verified == checked.message
 
 
@@ -188,7 +188,7 @@ def recorded(half: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
 def test_every_recorded_answer_is_classified(exchange: dict[str, Any]) -> None:
     checked = check(*recorded(exchange["response"]))
     assert checked.outcome is EXCHANGES[exchange["name"]], checked.failure
-    if checked.outcome is Outcome.VERIFIED:
+    if checked.outcome is SignatureStatus.VERIFIED:
         assert checked.committers == (NODE,)
         # What is not signed was put there by the server on the way out.
         left = checked.message.keys() - checked.verified.keys()
@@ -199,9 +199,9 @@ def test_every_recorded_request_is_classified(exchange: dict[str, Any]) -> None:
     headers, body = recorded(exchange["request"])
     checked = check(headers, body)
     if SIGNATURE not in dict(headers):
-        assert checked.outcome is Outcome.UNSIGNED and not checked.commitments
+        assert checked.outcome is SignatureStatus.UNSIGNED and not checked.commitments
         return
-    assert (checked.outcome, checked.committers) == (Outcome.VERIFIED, (CLIENT,))
+    assert (checked.outcome, checked.committers) == (SignatureStatus.VERIFIED, (CLIENT,))
     assert checked.verified["method"] == "POST"
     assert str(checked.verified["path"]) in exchange["request"]["line"]
 
@@ -234,7 +234,7 @@ def test_a_space_lost_at_the_edge_of_a_header_is_said(shared: Path) -> None:
     assert b'"prompt": aos>\n' in failure.base
     assert "spaces at the edges" in failure.hint
     restored = [(name, value + " " if name == "prompt" else value) for name, value in headers]
-    assert check(restored, body).outcome is Outcome.VERIFIED
+    assert check(restored, body).outcome is SignatureStatus.VERIFIED
 
 
 def test_answers_say_what_was_computed(shared: Path) -> None:
@@ -271,7 +271,7 @@ def test_requests_of_aoconnect_verify(shared: Path) -> None:
             assert "not the one" in str(check(headers, b"").failure)
             continue
         checked = check(headers, b"")
-        assert checked.outcome is Outcome.VERIFIED, checked.failure
+        assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
         assert checked.committers == (one.committer,)
         assert checked.verified["signing-format"] == "httpsig"
         assert one.components == checked.commitments[0].committed

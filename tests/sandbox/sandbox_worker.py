@@ -15,7 +15,7 @@ from typing import Any
 from sandbox_guest import definition, eval_message, first_message
 
 from aoshell.sandbox.frames import Frame
-from aoshell.sandbox.supervisor import Supervisor, Worker
+from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
 
 SECONDS = 10.0  # of processor time, that a message may take
 
@@ -26,7 +26,7 @@ class Driven:
     def __init__(self, supervisor: Supervisor, memory: int = 32 << 20) -> None:
         self.loop = asyncio.new_event_loop()
         self.frames: asyncio.Queue[Frame] = asyncio.Queue()
-        self.worker: Worker = supervisor.worker(
+        self.worker: WorkerHandle = supervisor.worker(
             self.loop,
             self.frames.put_nowait,
             lambda *image: self.frames.put_nowait(["image", *image]),

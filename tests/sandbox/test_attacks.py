@@ -12,7 +12,8 @@ import pytest
 from lupa import lua53
 from sandbox_guest import Cut, Guest
 
-from aoshell.sandbox.lua import VERSIONS, OutOfMemory
+from aoshell.sandbox.lua import VERSIONS
+from aoshell.sandbox.runtime import OutOfMemoryError
 
 # Guards, and what a control puts in their place ------------------------------------------------
 
@@ -285,7 +286,7 @@ SWALLOWED = {
 @pytest.mark.parametrize("place", SWALLOWED)
 def test_who_swallows_running_out_of_memory_is_stopped(place: str, bomb: str, version: int) -> None:
     guest = Guest(memory=16 << 20, version=version)
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(OutOfMemoryError):
         guest.eval(bomb + SWALLOWED[place] + "\nreturn 'escaped'")
 
 
@@ -345,12 +346,12 @@ def test_running_out_in_a_coroutine_that_raises_is_known(bomb: str) -> None:
     if "__tostring" in bomb:  # raised as it is, nobody asks for its text
         assert guest.eval(code).output == "went on"
         return
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(OutOfMemoryError):
         guest.eval(code)
 
 
 def test_a_string_of_one_gigabyte() -> None:
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(OutOfMemoryError):
         Guest().eval("return #('x'):rep(1 << 30)")
     assert Guest(memory=3 << 30).eval("return #('x'):rep(1 << 27)").output == str(1 << 27)
 

@@ -16,7 +16,7 @@ from sandbox_worker import Driven, driven
 from aoshell.sandbox import supervisor as supervising
 from aoshell.sandbox.fates import OUT_OF_MEMORY, fate
 from aoshell.sandbox.floor import LIFTED_LEAST, MARGIN
-from aoshell.sandbox.frames import HEADER, LARGE, Reader, encode, pieces
+from aoshell.sandbox.frames import HEADER, LARGE, FrameReader, encode, pieces
 from aoshell.sandbox.lua import SHARE
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -132,7 +132,7 @@ def test_a_frame_in_pieces_is_the_frame(frame: list[object], data: st.DataObject
     whole = b"".join(pieces(frame))
     assert int.from_bytes(whole[:HEADER], "big") == len(whole) - HEADER
     assert json.loads(whole[HEADER:].decode("latin-1")) == frame
-    reader = Reader()
+    reader = FrameReader()
     reader.feed(whole)
     assert reader.frame() == frame
 

@@ -19,7 +19,7 @@ from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag
 from aoshell.protocol.wallet import Wallet
-from aoshell.sandbox.frames import Reader, encode
+from aoshell.sandbox.frames import FrameReader, encode
 from aoshell.sandbox.supervisor import Supervisor
 
 RESULT = [False, "forged", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
@@ -61,7 +61,7 @@ class Impostor:
     def __init__(self, loop: asyncio.AbstractEventLoop, fds: list[int], pid: int, script: Script):
         self._main, self._side = (socket.socket(fileno=os.dup(fd)) for fd in fds)
         self._loop, self._script, self._pid = loop, script, pid
-        self._reader = Reader()
+        self._reader = FrameReader()
         self._main.sendall(encode(["ready", pid]))
         loop.add_reader(self._main, self._readable)
 

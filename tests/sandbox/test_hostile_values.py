@@ -9,7 +9,7 @@ import pytest
 from sandbox_guest import Cut, Guest
 
 from aoshell.nodes.local.log.form import check_result
-from aoshell.sandbox.frames import Unbelievable
+from aoshell.sandbox.frames import FrameError
 
 # Errors -----------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ def test_what_is_put_into_the_outbox_is_a_result_or_an_error(code: str) -> None:
 def test_control_a_list_can_lie_about_its_length() -> None:
     cut: Cut = ("local count = rawlen(value)", "local count = #value")
     result = Guest(cut).deliver("ao.outbox.Messages = " + LIST.format("-5"))
-    with pytest.raises(Unbelievable):
+    with pytest.raises(FrameError):
         check_result(False, result)
 
 

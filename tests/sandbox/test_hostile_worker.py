@@ -17,8 +17,8 @@ from sandbox_worker import is_alive
 
 from aoshell.nodes.local.log import form
 from aoshell.sandbox import frames
-from aoshell.sandbox.frames import Reader, Unbelievable, encode, image_header, said
-from aoshell.sandbox.supervisor import Worker
+from aoshell.sandbox.frames import FrameError, FrameReader, encode, image_header, said
+from aoshell.sandbox.supervisor import WorkerHandle
 
 RESULT = [False, "out", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
 DONE = ["done", 0, 1, "ok", 0.5, 1000, 0, *RESULT]
@@ -71,18 +71,18 @@ def test_what_a_worker_says_passes(frame: list[Any]) -> None:
 
 @pytest.mark.parametrize("frame", BAD, ids=repr)
 def test_what_no_worker_says_does_not(frame: list[Any]) -> None:
-    with pytest.raises(Unbelievable):
+    with pytest.raises(FrameError):
         said(frame)
 
 
 @given(st.binary())
 def test_a_reader_raises_one_kind_of_error(data: bytes) -> None:
-    reader = Reader()
+    reader = FrameReader()
     reader.feed(data)
     try:
         while (frame := reader.frame()) is not None:
             said(frame)
-    except Unbelievable:
+    except FrameError:
         pass
 
 
@@ -114,15 +114,15 @@ MEANINGLESS = [name for name, data in GARBAGE.items() if data[4:7] not in (b'["d
 
 @pytest.mark.parametrize("what", MEANINGLESS)
 def test_garbage_is_unbelievable(what: str) -> None:
-    reader = Reader()
+    reader = FrameReader()
     reader.feed(GARBAGE[what])
-    with pytest.raises(Unbelievable):
+    with pytest.raises(FrameError):
         reader.frame()
 
 
 def test_a_frame_up_to_the_limit_is_waited_for() -> None:
     """The control: what is refused above is refused for its size, before it has come."""
-    reader = Reader()
+    reader = FrameReader()
     reader.feed(frames.LIMIT.to_bytes(4, "big"))
     assert reader.frame() is None
 
@@ -134,7 +134,7 @@ def test_a_frame_up_to_the_limit_is_waited_for() -> None:
 )  # fmt: skip
 def test_a_header_of_no_image_is_unbelievable(header: list[Any]) -> None:
     assert image_header([1, 3, ""])
-    with pytest.raises(Unbelievable):
+    with pytest.raises(FrameError):
         image_header(header)
 
 
@@ -167,7 +167,7 @@ BAD_RESULTS: list[list[Any]] = [
 
 @pytest.mark.parametrize("result", BAD_RESULTS, ids=repr)
 def test_a_malformed_result_is_unbelievable(result: list[Any]) -> None:
-    with pytest.raises(Unbelievable):
+    with pytest.raises(FrameError):
         form.check_result(False, result)
 
 
@@ -183,7 +183,7 @@ def test_what_is_believed_can_be_read_and_stored(result: list[Any]) -> None:
     for failed in (True, False):
         try:
             form.check_result(failed, result)
-        except Unbelievable:
+        except FrameError:
             continue
         form.Outbox(result)
         assert form.load(form.dump(result)) == result
@@ -193,7 +193,7 @@ def test_what_is_believed_can_be_read_and_stored(result: list[Any]) -> None:
 
 
 class Shell:
-    """A `Worker` whose other end is in the test's hands, on a loop that keeps what goes wrong."""
+    """A `WorkerHandle` whose other end the test holds, on a loop that keeps what goes wrong."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -206,7 +206,7 @@ class Shell:
         self.ends = 0
         zygote: Any = None  # it is the test that has made it
         on_image = lambda *i: self.images.append(i)  # noqa: E731
-        self.worker = Worker(
+        self.worker = WorkerHandle(
             self.loop, main, side, self.frames.append, on_image, self._gone, zygote
         )
 

@@ -11,7 +11,7 @@ from sandbox_worker import Driven
 
 from aoshell.sandbox import environment
 from aoshell.sandbox.lua import LuaRuntime
-from aoshell.sandbox.runtime import OutOfMemory
+from aoshell.sandbox.runtime import OutOfMemoryError
 
 ID, OWNER = "p" * 43, "o" * 43
 
@@ -166,7 +166,7 @@ def test_what_a_digest_raises_is_no_python_object() -> None:
         raise MemoryError
 
     host.digests["begin"] = exhausted
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(OutOfMemoryError):
         guest.deliver("pcall(require('.host').digest, 'md5', 'x') return 'went on'")
 
 

@@ -19,9 +19,9 @@ from aoshell.attest.evidence import Evidence
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import (
-    Entry,
     Event,
     Limits,
+    LogEntry,
     Module,
     NodeInfo,
     ProcessInfo,
@@ -44,7 +44,7 @@ class FakeNode:
     def __init__(self) -> None:
         self.limits = Limits()
         self.infos: dict[str, ProcessInfo] = {}
-        self.log: dict[str, list[Entry]] = {}
+        self.log: dict[str, list[LogEntry]] = {}
         self.modules = {"aos": Module("A" * 43, "lua", "aos", b"")}
         self.kept: list[Undelivered] = []
         self.suspended: dict[str, list[str]] = {}
@@ -90,7 +90,7 @@ class FakeNode:
     async def watch(self, process: str) -> None:
         del process
 
-    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         done = [entry for entry in self.log[process] if entry.result]
         return [entry for entry in done if entry.message.assignment.slot > after][:limit]
 
@@ -220,7 +220,7 @@ class FakeNode:
     ) -> int:
         slot = len(self.log[process])
         placed = Assignment(process, slot, 0, 1_700_000_000_000 + slot, 1, "")
-        self.log[process].append(Entry(replace(message, assignment=placed), None))
+        self.log[process].append(LogEntry(replace(message, assignment=placed), None))
         self._done[process, slot] = asyncio.get_running_loop().create_future()
         if code is None:
             self._finish(process, slot, self._result(process, slot, **given), root)
@@ -258,7 +258,7 @@ class FakeNode:
         done = self._done[process, slot]
         if done.done():
             return
-        entry = Entry(self.log[process][slot].message, result)
+        entry = LogEntry(self.log[process][slot].message, result)
         self.log[process][slot] = entry
         done.set_result(result)
         self.tell(Event("result", process, root, load=lambda: entry))

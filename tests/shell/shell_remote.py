@@ -13,10 +13,10 @@ from shell_fake import ADDRESS, FakeBackend, FakeNode
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import (
-    Finding,
+    EndpointFinding,
     Module,
     NodeInfo,
-    NotFound,
+    NotFoundError,
     Pin,
     ProcessInfo,
     Publication,
@@ -50,7 +50,7 @@ class FakeRemote(FakeNode):
         self.published: list[Publication] = []
         self.monitored: list[tuple[str, bool]] = []
         self.modules[MODULE] = Module(MODULE, "lua", "code", b"return 1")
-        self.found = [Finding("node", URL, True, "answers (3 ms)")]
+        self.found = [EndpointFinding("node", URL, True, "answers (3 ms)")]
         self.known = known
 
     def own(self, owner: str) -> None:
@@ -75,7 +75,7 @@ class FakeRemote(FakeNode):
         try:
             return await super().find(reference)
         except AoError as error:
-            raise NotFound(error.what, stage=error.stage) from None
+            raise NotFoundError(error.what, stage=error.stage) from None
 
     async def info(self) -> NodeInfo:
         return NodeInfo("hyperbeam", ADDRESS, URL, {"answers": "verified"})
@@ -100,7 +100,7 @@ class FakeRemote(FakeNode):
     async def new_key(self) -> str:
         return self.keys.pop(0)
 
-    async def doctor(self) -> Sequence[Finding]:
+    async def doctor(self) -> Sequence[EndpointFinding]:
         return self.found
 
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:

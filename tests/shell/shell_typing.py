@@ -11,10 +11,10 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.code.spawning import Definition
+from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.lines import run_line
-from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
+from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
 from aoshell.shell.session import Patience, Recorder, Session
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.values import outcome_value
@@ -54,20 +54,20 @@ class Typing:
     async def value(self, line: str) -> Any:
         """The value of a command, or the output of a line."""
         outcome = await self(line)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, LineAnswer):
             assert outcome.ok, outcome.last.error
             return outcome.last.output
-        assert isinstance(outcome, Reply), outcome
+        assert isinstance(outcome, CommandOutput), outcome
         return outcome.value if outcome.answer is None else outcome.answer.last.output
 
     async def text(self, line: str) -> str:
         outcome = await self(line)
-        assert isinstance(outcome, Reply), outcome
+        assert isinstance(outcome, CommandOutput), outcome
         return outcome.text
 
     async def error(self, line: str) -> str:
         outcome = await self(line)
-        assert isinstance(outcome, Failure), outcome
+        assert isinstance(outcome, LineFailure), outcome
         return str(outcome.error)
 
     async def seen(self, line: str) -> str:
@@ -108,7 +108,7 @@ async def typed(
         node, known, front, Patience.SETTLED, wallets=folder / "identities", record=record
     )
     await asyncio.sleep(0)
-    await session.attach(await make(session, Definition("desk", "aos", sure=True)))
+    await session.attach(await make(session, SpawnRequest("desk", "aos", sure=True)))
     try:
         await body(Typing(session, front))
     finally:

@@ -24,7 +24,7 @@ from shell_fake import FakeNode
 from test_shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends
-from aoshell.attest.collateral.kds import Reply as KdsReply
+from aoshell.attest.collateral.kds import KdsResponse as KdsReply
 from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
 from aoshell.nodes.remote.http.progress import Waiting
@@ -35,10 +35,10 @@ from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation import judging as attesting
 from aoshell.shell.attestation.judging import Wishes, judge
-from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted
+from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.commands.attest import conduct
 from aoshell.shell.lines import run_line
-from aoshell.shell.outcome import Reply as Outcome
+from aoshell.shell.outcome import CommandOutput as Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Start, close_session, open_session
 
@@ -89,9 +89,9 @@ class NoGateway:
     patients: tuple[Any, ...] = ()
 
     async def find(self, name: str, *_: str) -> str:
-        from aoshell.nodes.values import NotFound
+        from aoshell.nodes.values import NotFoundError
 
-        raise NotFound(f"no process {name}", stage="find")
+        raise NotFoundError(f"no process {name}", stage="find")
 
     async def close(self) -> None: ...
 
@@ -444,9 +444,9 @@ def test_an_expired_pin_refuses_before_anything_is_sent(there: Any, home: Settin
         error = failed(await run_line(at.session, "1+1"))
         assert "was attested too long ago" in error.what and ".attest does it" in error.hint
         assert len(log) == length
-        known = Pins(home).get(at.server.url)
+        known = AttestationPins(home).get(at.server.url)
         assert known is not None
-        Pins(home).put(replace(known, until=int(time.time())))
+        AttestationPins(home).put(replace(known, until=int(time.time())))
         assert "too long ago" in failed(await run_line(at.session, ".verify attested")).what
         await at.attest()
         assert printed(await run_line(at.session, "1+1")) == "2\n"
@@ -476,6 +476,6 @@ def test_from_the_start(home: Settings) -> None:
             node: Any = backends.remote_node(endpoints, home, None, "attested")  # type: ignore
             assert (node.verify, node.pin) == (Verify.ATTESTED, expected)
             await node.close()
-            Pins(home).put(Passed(url, "A" * 43, "", "", "", 0, until))
+            AttestationPins(home).put(Passed(url, "A" * 43, "", "", "", 0, until))
 
     asyncio.run(body())

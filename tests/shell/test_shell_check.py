@@ -15,7 +15,7 @@ from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.commands import registry
 from aoshell.shell.hints import HINTS, hint
 from aoshell.shell.journal import Past, Recorded
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.testing.command import main
 from aoshell.testing.recording import recorded
 
@@ -111,7 +111,7 @@ def test_a_session_is_recorded(tmp_path: Path, wallet: Wallet) -> None:
         await typing("X = 2")
         file = tmp_path / "my_test.lua"
         outcome = await typing(f".record '{file}'")
-        assert isinstance(outcome, Reply) and isinstance(outcome.value, dict)
+        assert isinstance(outcome, CommandOutput) and isinstance(outcome.value, dict)
         assert outcome.note.split("\n") == [
             "not in the test: a thing",
             "code-12.lua is beside it: code that the test needs",

@@ -20,7 +20,7 @@ from aoshell.shell.prompt.completion import (
     unknown,
     wanted_kinds,
 )
-from aoshell.shell.prompt.names import Keeper, Names, query, read
+from aoshell.shell.prompt.names import Keeper, ProcessNames, query, read
 from aoshell.shell.prompt.toolbar import signature
 from aoshell.shell.prompt.words import load
 
@@ -36,13 +36,15 @@ LIVE = {
 }
 
 
-def names() -> Names:
-    known = Names()
+def names() -> ProcessNames:
+    known = ProcessNames()
     known.take(LIVE)
     return known
 
 
-def offered(before: str, known: Names | None = None, lists: Lists | None = None) -> list[str]:
+def offered(
+    before: str, known: ProcessNames | None = None, lists: Lists | None = None
+) -> list[str]:
     """The lines that completing could give."""
     given = names() if known is None else known
     completer = LineCompleter(lambda: given, lists)
@@ -104,7 +106,7 @@ def test_matching_gets_looser_step_by_step() -> None:
 def test_many_names_are_offered_quickly() -> None:
     import time
 
-    known = Names({"": {f"name_{i}": "n" for i in range(5_000)}}, read=True)
+    known = ProcessNames({"": {f"name_{i}": "n" for i in range(5_000)}}, read=True)
     begun = time.perf_counter()
     assert len(offered("name", known)) == 300
     assert time.perf_counter() - begun < 0.5
@@ -225,7 +227,7 @@ def test_names_of_a_process_are_read_without_a_trace(typing: Use) -> None:
         await typed('Handlers.add("Mint", {Action = "Mint"}, function() end)')
         await typed('Send({Target = ao.id, Action = "Note", Colour = "red"})')
         slots = await typed.session.node.slots(typed.session.attached.id)
-        known = Names()
+        known = ProcessNames()
         await read(typed.session, known)
         assert known.at(("Sly",)) == {"own": "n"}
         assert {"a", "odd key"} == set(known.at(("Deep",)))
@@ -291,7 +293,7 @@ def test_words_are_loaded(typing: Use) -> None:
 
 
 def test_what_a_remote_process_has_is_learned_from_what_is_typed() -> None:
-    known = Names()
+    known = ProcessNames()
     known.learn("Balances = {}")
     known.learn("function Balances.mint(to) end")
     assert offered("Bal", known) == ["Balances"]

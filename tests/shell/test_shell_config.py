@@ -15,7 +15,7 @@ from aoshell.nodes.values import NodeInfo
 from aoshell.shell.prompt.config import Preferences, load
 from aoshell.shell.prompt.pastes import FOLDED, Pastes
 from aoshell.shell.prompt.themes import COLOURS, THEMES, style
-from aoshell.shell.prompt.toolbar import Facts, cut, line
+from aoshell.shell.prompt.toolbar import ToolbarFacts, cut, line
 from aoshell.shell.view.text import width_of
 
 
@@ -94,15 +94,15 @@ def test_themes_colour_everything() -> None:
 
 
 def test_the_toolbar_tells_what_is_known() -> None:
-    assert line(Facts(), "aos> ", 80) == ""
+    assert line(ToolbarFacts(), "aos> ", 80) == ""
     node = NodeInfo("hyperbeam", "", "https://node.example")
-    facts = Facts(node, "desk", "w" * 43, "alice", 7, 1.25, 99)
+    facts = ToolbarFacts(node, "desk", "w" * 43, "alice", 7, 1.25, 99)
     said = line(facts, "me@aos-2.0.4[Inbox:\x1b[31m3\x1b[0m]> ", 120, "INSERT")
     assert said == (
         "INSERT · hyperbeam https://node.example · desk · alice wwwwwwww… · slot 7 · inbox 3"
         " · 1.2 ms · 99 gas"
     )
-    assert line(Facts(process="a\x1b]0;x\x07b\n"), "> ", 80) == "a\\x1b]0;x\\x07b\\n"
+    assert line(ToolbarFacts(process="a\x1b]0;x\x07b\n"), "> ", 80) == "a\\x1b]0;x\\x07b\\n"
 
 
 @given(st.text(), st.integers(0, 40))

@@ -6,7 +6,7 @@ from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
 from aoshell.shell.batch import Lines, run_lines
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.view.render import Renderer
 
 PAYS = 'Handlers.add("Pay", "Pay", function(msg) Send({ Target = msg.To, Action = "Paid" }) end)'
@@ -18,7 +18,7 @@ def test_a_message_to_an_identity_is_delivered(typing: Use) -> None:
         await typed(".as alice")
         await typed(".as me")
         sent = await typed(".send desk Action=Pay To=@alice")
-        assert isinstance(sent, Reply) and "→ to alice" in sent.text
+        assert isinstance(sent, CommandOutput) and "→ to alice" in sent.text
         address = (await typed.session.identities.named("alice")).address
         await typed(f'Send({{ Target = "{address}", Action = "Paid" }})')
         assert not [said for said in typed.front.said if "not delivered" in said]

@@ -10,20 +10,20 @@ import pytest
 from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
-from aoshell.nodes.values import Entry, Event
+from aoshell.nodes.values import Event, LogEntry
 from aoshell.protocol.message import Assignment, Message, Result, tags_of
-from aoshell.shell.feed import Feed, Where
+from aoshell.shell.feed import FeedView, Where
 
 MINE = "M" * 43
 
 
-def entry(number: int, output: str, *, id: str = "", **tags: str) -> Entry:
+def entry(number: int, output: str, *, id: str = "", **tags: str) -> LogEntry:
     placed = Assignment(MINE, number, 0, 1_700_000_000_000 + number, 1, "")
     message = Message(
         id or f"{number:043}", "O" * 43, "F" * 43, MINE, tags_of(tags.items()), b"", "", "", placed
     )
     given: tuple[Any, ...] = (MINE, number, 0, "ok", output, "", "", (), (), False, (), 1.0, 10)
-    return Entry(message, Result(*given))
+    return LogEntry(message, Result(*given))
 
 
 class Events:
@@ -32,7 +32,7 @@ class Events:
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Event] = asyncio.Queue()
 
-    def put(self, found: Entry, process: str = MINE, root: str = "") -> None:
+    def put(self, found: LogEntry, process: str = MINE, root: str = "") -> None:
         quiet = not found.result or not found.result.output
         self.queue.put_nowait(Event("result", process, root, quiet=quiet, load=lambda: found))
 
@@ -51,7 +51,7 @@ class Following:
         self.events = Events()
         self.shown: list[str] = []
         node: Any = self.events
-        self.feed = Feed(node, self.shown.append)
+        self.feed = FeedView(node, self.shown.append)
         self.feed.attach(MINE, "mine")
 
     @property
@@ -86,7 +86,7 @@ def test_cron_messages_have_no_id() -> None:
         for number in (1, 2):
             found = entry(number, "tick")
             message = Message("", "", "", "", (), b"", assignment=found.message.assignment)
-            on.events.put(Entry(message, found.result))
+            on.events.put(LogEntry(message, found.result))
         await asyncio.sleep(0.1)
         assert on.text == "tick\ntick"
 

@@ -16,7 +16,7 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.identities import split_message
 from aoshell.shell.lines import run_line
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Start, close_session, open_session
 
@@ -200,7 +200,7 @@ def test_messages_and_first_hints_on_any_node(
         outcome = await run_line(session, ".as alice")
         assert outcome.ok
         outcome = await run_line(session, '.send target Action=Hi print("hi")')
-        assert isinstance(outcome, Reply) and outcome.answer and outcome.ok
+        assert isinstance(outcome, CommandOutput) and outcome.answer and outcome.ok
         assert outcome.answer.last.output == "hi"
         message = node.log["U" * 43][0].message
         assert (message.owner, message.tag("Action")) == (other_wallet.address, "Hi")

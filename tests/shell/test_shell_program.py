@@ -18,7 +18,7 @@ from aoshell.lua.compiling import required
 from aoshell.shell.code import program as rules
 from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.code.program import find, lines_of, program
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.testing import Node, open_node
 from aoshell.testing.command import main as run_tests
 
@@ -257,7 +257,7 @@ def test_bundles_in_older_logs_are_taken_apart() -> None:
 def test_commands_find_the_same_files(typing: Use, main: Path) -> None:
     async def body(typed: Typing) -> None:
         loaded = await typed(f".load {main}")
-        assert isinstance(loaded, Reply) and loaded.answer is not None
+        assert isinstance(loaded, CommandOutput) and loaded.answer is not None
         assert loaded.answer.last.output == "tooltool"
         assert isinstance(loaded.value, dict) and loaded.value["files"] == FILES
         assert loaded.note.split("\n")[:4] == [
@@ -280,7 +280,7 @@ def test_commands_find_the_same_files(typing: Use, main: Path) -> None:
             assert await typed.value("require('.src.part').name") == "tool"
         assert "nothing found" in await typed.text(f".check {main}")
         shown = await typed(f".load-blueprint {main} --yes")
-        assert isinstance(shown, Reply) and shown.ok
+        assert isinstance(shown, CommandOutput) and shown.ok
         await typed(f".watch {main}")
         assert "loaded" in await typed.heard("loaded")
         os.utime(main.parent / "src/deep/tool.lua", ns=(10**9, 10**9))
@@ -299,11 +299,11 @@ def test_commands_say_whose_place_a_file_takes(typing: Use, tmp_path: Path) -> N
 
     async def body(typed: Typing) -> None:
         loaded = await typed(f".load {main}")
-        assert isinstance(loaded, Reply) and said in loaded.note and loaded.answer
+        assert isinstance(loaded, CommandOutput) and said in loaded.note and loaded.answer
         assert loaded.answer.last.output == "7"
         for line in (f".publish {main}", f".check {main}"):
             reply = await typed(line)
-            assert isinstance(reply, Reply) and said in reply.note
+            assert isinstance(reply, CommandOutput) and said in reply.note
         for line in (f".spawn {main} as one", f".mock {'x' * 43} {main}", f".watch {main}"):
             await typed(line)
             assert said in await typed.heard("takes the place")
@@ -339,7 +339,7 @@ def test_circles(typing: Use, tmp_path: Path) -> None:
 
     async def body(typed: Typing) -> None:
         loaded = await typed(f".load {main}")
-        assert isinstance(loaded, Reply) and loaded.answer
+        assert isinstance(loaded, CommandOutput) and loaded.answer
         assert loaded.answer.last.output == "one"
         assert "nothing found" in await typed.text(f".check {main}")
         await typed(f".spawn {main} as lazy")
@@ -432,7 +432,7 @@ def test_programs_that_real_aos_or_lua_loads(
 ) -> None:
     async def body(typed: Typing) -> None:
         reply = await typed(f".load {shared / 'cases/scripts' / case / 'main.lua'}")
-        assert isinstance(reply, Reply) and reply.answer
+        assert isinstance(reply, CommandOutput) and reply.answer
         assert reply.answer.last.output == printed, reply.answer.last.error
 
     typing(body)

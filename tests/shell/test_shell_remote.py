@@ -19,10 +19,10 @@ from test_shell_cli import PROMPT, environment, terminal
 from test_shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends, cli
-from aoshell.errors import AoError, Unsupported, UsageError
+from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
-from aoshell.nodes.values import Finding, Limits, Stage, Verify
+from aoshell.nodes.values import EndpointFinding, Limits, Stage, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell import batch
@@ -200,7 +200,9 @@ def test_the_book_knows_what_lives_where(home: Settings) -> None:
 def test_doctor(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         assert (await run_line(session, ".doctor")).ok
-        there.found.append(Finding("gateway", "https://gw", False, "resolve: no name", "spell it"))
+        there.found.append(
+            EndpointFinding("gateway", "https://gw", False, "resolve: no name", "spell it")
+        )
         reply = replied(await run_line(session, ".doctor"))
         assert not reply.ok and "resolve: no name" in printed(reply)
         assert reply.note == "gateway: spell it"
@@ -296,7 +298,7 @@ def test_the_built_in_node_says_what_to_use(
 ) -> None:
     async def body(session: Session, _: Screen) -> None:
         error = failed(await run_line(session, line))
-        assert isinstance(error, Unsupported) and hint in error.hint
+        assert isinstance(error, UnsupportedError) and hint in error.hint
         assert "local" in printed(await run_line(session, ".node"))
 
     use(node, home, body)
@@ -308,7 +310,7 @@ def test_what_only_the_built_in_node_does(there: FakeRemote, home: Settings, lin
 
     async def body(session: Session, _: Screen) -> None:
         error = failed(await run_line(session, line))
-        assert isinstance(error, Unsupported) and "--node local" in error.hint
+        assert isinstance(error, UnsupportedError) and "--node local" in error.hint
 
     use(there, home, body)
 

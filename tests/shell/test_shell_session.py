@@ -18,7 +18,7 @@ from aoshell.nodes.values import Event, Limits
 from aoshell.protocol.message import Result, Tag
 from aoshell.shell.batch import run_batch
 from aoshell.shell.lines import run_line
-from aoshell.shell.outcome import Answer, Failure, Outcome, Reply
+from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Key, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer
@@ -78,17 +78,17 @@ def use(
 
 
 def failed(outcome: Outcome) -> AoError:
-    assert isinstance(outcome, Failure), outcome
+    assert isinstance(outcome, LineFailure), outcome
     return outcome.error
 
 
-def replied(outcome: Outcome) -> Reply:
-    assert isinstance(outcome, Reply), outcome
+def replied(outcome: Outcome) -> CommandOutput:
+    assert isinstance(outcome, CommandOutput), outcome
     return outcome
 
 
-def answered(outcome: Outcome) -> Answer:
-    assert isinstance(outcome, Answer), outcome
+def answered(outcome: Outcome) -> LineAnswer:
+    assert isinstance(outcome, LineAnswer), outcome
     return outcome
 
 
@@ -240,7 +240,9 @@ def test_a_result_that_was_asked_for_is_not_told_besides(node: FakeNode, home: S
         line.cancel()
         await asyncio.wait({line})
         reply = await run_line(session, ".result 1")
-        assert isinstance(reply, Reply) and reply.answer and reply.answer.own.output == "late"
+        assert (
+            isinstance(reply, CommandOutput) and reply.answer and reply.answer.own.output == "late"
+        )
         await asyncio.sleep(0.1)
         assert screen.said[1:] == []
 
@@ -479,7 +481,7 @@ def test_an_error_is_lua_s_message_in_json(node: FakeNode, home: Settings) -> No
         assert second["output"] == "red"
         own = node.log[session.attached.id][1].result
         assert own
-        value = outcome_value(Answer(None, own))
+        value = outcome_value(LineAnswer(None, own))
         assert (value["error"], value["output"]) == ("x.lua:1: no", "before")
 
     use(node, home, body)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.shell.multiline import chunks
-from aoshell.shell.prompt.names import Names, definitions
+from aoshell.shell.prompt.names import ProcessNames, definitions
 from aoshell.shell.prompt.structure import context, dedented, next_indent
 
 
@@ -118,7 +118,7 @@ def test_whatever_is_typed(before: str) -> None:
     assert next_indent(before).strip() == ""
     dedented(before)
     chunks(before)
-    Names().learn(before)
+    ProcessNames().learn(before)
 
 
 def test_definitions() -> None:
@@ -161,5 +161,5 @@ def test_a_program_is_one_chunk_and_a_transcript_is_not() -> None:
 def test_a_megabyte_is_looked_at_in_time(text: str) -> None:
     begun = time.perf_counter()
     chunks(text)
-    Names().learn(text)
+    ProcessNames().learn(text)
     assert time.perf_counter() - begun < 10

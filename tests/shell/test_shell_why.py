@@ -12,7 +12,7 @@ from typed_session import Body, Typed, run
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.outcome import Failure, Reply
+from aoshell.shell.outcome import CommandOutput, LineFailure
 
 HANDLERS = """
 Handlers.add("Skipped", { Action = "Other" }, function() end)
@@ -29,7 +29,7 @@ def typing(tmp_path: Path, wallet: Wallet) -> Callable[[Body], None]:
     return lambda body: run(tmp_path / "state", wallet, body)
 
 
-async def why_last(typed: Typed) -> Reply:
+async def why_last(typed: Typed) -> CommandOutput:
     """Of the newest slot."""
     slots = await typed.session.node.slots(typed.session.attached.id)
     return await typed.reply(f".why {slots - 1}")
@@ -108,7 +108,7 @@ def test_arguments_of_why(typing: Callable[[Body], None]) -> None:
     async def body(typed: Typed) -> None:
         for line, part in ((".why", ".why SLOT"), (".why 0", "definition"), (".why 99", "no slot")):
             outcome = await typed(line)
-            assert isinstance(outcome, Failure) and part in str(outcome.error), line
+            assert isinstance(outcome, LineFailure) and part in str(outcome.error), line
 
     typing(body)
 

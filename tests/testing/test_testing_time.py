@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aoshell.nodes.values import Entry, Limits
+from aoshell.nodes.values import Limits, LogEntry
 from aoshell.protocol.message import Result
 from aoshell.testing import Identity, Node, open_node
 from aoshell.testing.clock import BEGIN
@@ -68,7 +68,7 @@ def played(node: Node, pause: Callable[[], None]) -> list[tuple[object, object]]
     ticking.eval("return {os.time(), math.random(), ao.id}")
     pause()
     ticking.tick()
-    entries: list[Entry] = [entry for process in node.processes() for entry in process.entries()]
+    entries: list[LogEntry] = [entry for process in node.processes() for entry in process.entries()]
     return [(entry.message, bare(entry.result)) for entry in entries]
 
 

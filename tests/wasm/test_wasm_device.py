@@ -199,11 +199,11 @@ MUCH = "x" * (11 << 20)
     ],
 )
 def test_results_are_bounded_as_those_of_lua(response: Any, error: str) -> None:
-    from aoshell.sandbox.wasm.guest import GuestFault
-    from aoshell.sandbox.wasm.messages import Reply
+    from aoshell.sandbox.wasm.guest import GuestError
+    from aoshell.sandbox.wasm.messages import GuestResult
 
-    with pytest.raises(GuestFault, match=error):
-        Reply.of(response).flat()
+    with pytest.raises(GuestError, match=error):
+        GuestResult.of(response).flat()
 
 
 def test_an_output_of_11_mb_is_an_error() -> None:

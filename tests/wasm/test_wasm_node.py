@@ -303,17 +303,17 @@ async def test_a_restart_and_a_replay_have_the_same_state(opening: Open) -> None
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the modules that compilers were sent."""
-    from aoshell.sandbox.supervisor import Worker
+    from aoshell.sandbox.supervisor import WorkerHandle
 
     sizes: list[int] = []
-    send = Worker.send
+    send = WorkerHandle.send
 
-    def counting(self: Worker, frame: Any, blob: bytes = b"") -> None:
+    def counting(self: WorkerHandle, frame: Any, blob: bytes = b"") -> None:
         if frame[0] == "compile":
             sizes.append(len(blob))
         send(self, frame, blob)
 
-    monkeypatch.setattr(Worker, "send", counting)
+    monkeypatch.setattr(WorkerHandle, "send", counting)
     return sizes
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 
 from aoshell.attest.checks.frame import Case, check
-from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped, Unusable
+from aoshell.attest.errors import (
+    EvidenceError,
+    InconclusiveError,
+    SkippedCheckError,
+    UnusableFileError,
+)
 from aoshell.attest.products import TURIN, Product
 from aoshell.attest.report import Report
 from aoshell.attest.urls import crl_hint
@@ -133,7 +138,7 @@ def validity(case: Case) -> str:
     and is not speaks against it; of one that the verifier has nobody can tell, hence
     INCONCLUSIVE: another may be had."""
     faults = [fault for one in (case.ark, case.ask, case.vek) if (fault := _out_of_date(case, one))]
-    for fault in sorted(faults, key=lambda fault: isinstance(fault, Inconclusive)):
+    for fault in sorted(faults, key=lambda fault: isinstance(fault, InconclusiveError)):
         raise fault
     return f"all valid on {_day(case.at)}"
 
@@ -147,7 +152,7 @@ def _out_of_date(case: Case, one: Certificate) -> EvidenceError | None:
         what = f"{one.common_name} is valid from {_day(one.not_before)} only"
     if case.is_theirs(one):
         return EvidenceError(error, what)
-    return Inconclusive(
+    return InconclusiveError(
         error, what, "give one that is valid then, or say with --at which time counts"
     )
 
@@ -169,7 +174,7 @@ def revocation(case: Case) -> str:
     in use. It cannot revoke single chips: all their certificates have the serial number 0. Without
     a list that is current nobody can tell, hence INCONCLUSIVE."""
     if not case.policy.revocation:
-        raise Skipped("left out: revocation = false in the policy")
+        raise SkippedCheckError("left out: revocation = false in the policy")
     crl = _crl(case)
     for one in (case.ark, case.ask, case.vek):
         if one.serial in crl.serials:
@@ -187,12 +192,12 @@ def _crl(case: Case) -> Crl:
     if not pool.crls:
         case.refuse_unreadable("crl", "CRL_SIGNATURE")
         what = "AMD's list of revoked certificates is not at hand"
-        raise Inconclusive("CRL_UNAVAILABLE", what, crl_hint(case.product))
+        raise InconclusiveError("CRL_UNAVAILABLE", what, crl_hint(case.product))
     named = [one for one in pool.crls if one.issuer == case.ark.subject]
     if not named:
         what = f"a CRL of {common_name(pool.crls[0].issuer)!r}, not of {case.ark.common_name}"
         if pool.ours:
-            raise Unusable("CRL_UNAVAILABLE", what, "crl", crl_hint(case.product))
+            raise UnusableFileError("CRL_UNAVAILABLE", what, "crl", crl_hint(case.product))
         raise EvidenceError("CRL_SIGNATURE", what)
     faults = {one: fault for one in named if (fault := _fault(one, case.ark))}
     signed = [one for one in named if one not in faults]
@@ -220,10 +225,12 @@ def _check_dates(crl: Crl, case: Case) -> None:
     against the evidence."""
     hint = crl_hint(case.product)
     if case.at < crl.this_update:
-        raise Inconclusive("CRL_EXPIRED", f"a CRL that begins on {_day(crl.this_update)}", hint)
+        raise InconclusiveError(
+            "CRL_EXPIRED", f"a CRL that begins on {_day(crl.this_update)}", hint
+        )
     if crl.next_update is None or case.at > crl.next_update:
         until = "no day that it names" if crl.next_update is None else _day(crl.next_update)
-        raise Inconclusive("CRL_EXPIRED", f"a CRL that is good until {until}", hint)
+        raise InconclusiveError("CRL_EXPIRED", f"a CRL that is good until {until}", hint)
 
 
 @check(16, "certificate-extensions", "CERT_EXTENSION", needs=_LEAF, core=True)
@@ -261,10 +268,10 @@ def chip_id(case: Case) -> str:
     named = case.report.chip_id
     chip = amd_profile.read_vek(case.vek, case.product, case.is_vlek).chip
     if chip is None:
-        raise Skipped("a provider's key (VLEK) is not a chip's")
+        raise SkippedCheckError("a provider's key (VLEK) is not a chip's")
     if not any(named):
         if case.policy.masked_chip:
-            raise Skipped("the host hides its chip, which the policy permits")
+            raise SkippedCheckError("the host hides its chip, which the policy permits")
         what = "the host hides which chip made the report"
         raise EvidenceError("CHIP_ID_MASKED", what, "masked_chip = true in the policy permits it")
     if named != chip.ljust(64, b"\0"):

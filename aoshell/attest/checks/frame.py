@@ -13,8 +13,8 @@ from enum import Enum
 from functools import cached_property
 from typing import NoReturn
 
-from aoshell.attest.answer import Signed
-from aoshell.attest.errors import EvidenceError, Inconclusive, Unusable
+from aoshell.attest.answer import SignedPart
+from aoshell.attest.errors import EvidenceError, InconclusiveError, UnusableFileError
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import Product
@@ -36,7 +36,7 @@ class Status(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """What became of one check.
 
     Attributes:
@@ -83,7 +83,7 @@ class Case:
     expected_data: bytes = b""
     expected_measurement: bytes = b""
     raw: bytes = b""
-    signed: Signed | None = None
+    signed: SignedPart | None = None
     product: Product | None = None
     hashes: Mapping[str, str | int] = field(default_factory=dict)
     image: Image | None = None
@@ -123,7 +123,7 @@ class Case:
                 return found
         self.refuse_unreadable("vek")
         what = "the certificate of the key that signed the report is not at hand"
-        raise Inconclusive("VCEK_UNAVAILABLE", what, vek_hint(self.report))
+        raise InconclusiveError("VCEK_UNAVAILABLE", what, vek_hint(self.report))
 
     @cached_property
     def ark(self) -> Certificate:
@@ -146,20 +146,20 @@ class Case:
         hint = chain_hint(self.product, self.is_vlek)
         if not (names := self.ours.names("chain")):
             what = f"AMD's certificates above that of the chip are not at hand: {name} is missing"
-            raise Inconclusive("CHAIN_UNAVAILABLE", what, hint)
+            raise InconclusiveError("CHAIN_UNAVAILABLE", what, hint)
         assert self.product
         if self.ours.serves(self.product):
             what = f"{name} is missing among AMD's certificates above that of the chip: {names}"
-            raise Inconclusive("CHAIN_UNAVAILABLE", what, hint)
+            raise InconclusiveError("CHAIN_UNAVAILABLE", what, hint)
         what = f"the certificate chain has {names}, where AMD's for {self.product.name} are due"
-        raise Unusable("ROOT_NOT_PINNED", what, "chain", hint)
+        raise UnusableFileError("ROOT_NOT_PINNED", what, "chain", hint)
 
     def refuse_unreadable(self, part: str, error: str = "CERT_PARSE") -> None:
         """Ends a check that lacks something, where a file that should have it cannot be read."""
         for pool in (self.ours, self.theirs):
             if fault := pool.faults.get(part):
                 if pool.ours:
-                    raise Unusable(error, fault.what, part)
+                    raise UnusableFileError(error, fault.what, part)
                 raise EvidenceError(error, fault.what)
 
 

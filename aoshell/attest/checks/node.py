@@ -6,7 +6,7 @@ import hashlib
 
 from aoshell.attest import answer
 from aoshell.attest.checks.frame import Case, check
-from aoshell.attest.errors import EvidenceError, Inconclusive, Skipped
+from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
 from aoshell.attest.measurement import LocalHashes, measure
 
 _ALONE = "a report alone has no answer around it"
@@ -23,7 +23,7 @@ def outer_signature(case: Case) -> str:
     """One RSA key has signed the node's answer, and the signature covers all that counts: address,
     nonce, report, local-hashes and node-message. What it does not cover is left aside."""
     if case.evidence.answer is None:
-        raise Skipped(_ALONE)
+        raise SkippedCheckError(_ALONE)
     signed = answer.verify(case.evidence.answer)
     answer.check_coverage(signed)
     case.signed = signed
@@ -35,7 +35,7 @@ def outer_signature(case: Case) -> str:
 def signer(case: Case) -> str:
     """The key that signed the answer is the one whose address the answer names."""
     if case.signed is None:
-        raise Skipped(_ALONE)
+        raise SkippedCheckError(_ALONE)
     committer, named = case.signed.commitment.committer, case.signed.message.get("address")
     if committer != named:
         what = f"signed by {committer}, while the answer names {named!r}"
@@ -52,7 +52,7 @@ def report_data(case: Case) -> str:
         raise EvidenceError("REPORT_DATA_MISMATCH", f"the report holds {data.hex()}")
     if case.signed is None:
         if not case.expected_data:
-            raise Skipped(f"{_ALONE}; --report-data says what it must hold")
+            raise SkippedCheckError(f"{_ALONE}; --report-data says what it must hold")
         return "as expected"
     if data[:32] != hashlib.sha256(case.signed.commitment.owner).digest():
         what = "the report was made for another key than the one that signed this answer"
@@ -68,7 +68,7 @@ def node_message(case: Case) -> str:
     """The report holds the id of the node's configuration, which is computed again from the
     configuration in the answer."""
     if case.signed is None:
-        raise Skipped(_ALONE)
+        raise SkippedCheckError(_ALONE)
     if case.report.report_data[32:] != answer.node_message_id(case.signed):
         what = "the configuration in the answer is not the one in the report"
         raise EvidenceError("NODE_MESSAGE_MISMATCH", what)
@@ -86,14 +86,16 @@ def measurement(case: Case) -> str:
         raise EvidenceError("MEASUREMENT_MISMATCH", f"the measurement is {found.hex()}")
     if case.signed is None:
         if not case.expected_measurement:
-            raise Skipped(f"{_ALONE}; --measurement says what it must be")
+            raise SkippedCheckError(f"{_ALONE}; --measurement says what it must be")
         return "as expected"
     hashes = LocalHashes.read(answer.local_hashes(case.signed))
     try:
         computed = measure(hashes)
-    except Inconclusive:
+    except InconclusiveError:
         if _is_named(case):
-            raise Skipped("cannot be computed here; the measurement itself is trusted") from None
+            raise SkippedCheckError(
+                "cannot be computed here; the measurement itself is trusted"
+            ) from None
         raise
     if computed != found:
         what = "the hashes that the node names do not make the measurement in the report"
@@ -125,14 +127,14 @@ def trusted_software(case: Case) -> str:
         return "the measurement that was asked for"
     if not case.hashes and any(not image.measurement for image in case.policy.trusted):
         what = "images are trusted by their hashes, which a report alone does not have"
-        raise Inconclusive("SOFTWARE_UNKNOWN", what, "give the measurement: --measurement HEX")
+        raise InconclusiveError("SOFTWARE_UNKNOWN", what, "give the measurement: --measurement HEX")
     if case.policy.trusted:
         names = ", ".join(image.name for image in case.policy.trusted)
         raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none of {names}")
     if case.signed is None:
-        raise Skipped("the policy names no software")
+        raise SkippedCheckError("the policy names no software")
     what = f"genuine hardware, unknown software: {found.hex()}"
-    raise Inconclusive("SOFTWARE_UNKNOWN", what, "if you know what this is: .trust NAME")
+    raise InconclusiveError("SOFTWARE_UNKNOWN", what, "if you know what this is: .trust NAME")
 
 
 @check(40, "challenge", "CHALLENGE_FAILED", needs=("outer-signature", "report-data"))
@@ -142,11 +144,11 @@ def challenge(case: Case) -> str:
     report."""
     asked = case.evidence.challenge
     if case.signed is None or case.evidence.answer is None:
-        raise Skipped(_ALONE)
+        raise SkippedCheckError(_ALONE)
     if asked is None:
-        raise Skipped("no challenge came along: this says nothing about now")
+        raise SkippedCheckError("no challenge came along: this says nothing about now")
     if asked.unanswered:
-        raise Inconclusive("CHALLENGE_FAILED", asked.unanswered, "try again: .attest")
+        raise InconclusiveError("CHALLENGE_FAILED", asked.unanswered, "try again: .attest")
     owner = case.signed.commitment.owner
     key = answer.check_challenge(asked, case.evidence.answer, owner)
     when = "now" if asked.fresh else "when it was kept, as its keeper says"

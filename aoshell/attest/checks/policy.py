@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aoshell.attest.checks.frame import Case, check
-from aoshell.attest.errors import EvidenceError, Skipped
+from aoshell.attest.errors import EvidenceError, SkippedCheckError
 from aoshell.attest.policy import Bits
 from aoshell.attest.report import GUEST_BITS, PLATFORM_BITS, bit_names, unknown_bits
 
@@ -32,7 +32,7 @@ def provisional_firmware(case: Case) -> str:
     if current == committed and report.current == report.committed:
         return f"firmware {report.current} is committed"
     if case.policy.provisional_firmware:
-        raise Skipped("the firmware can be rolled back, which the policy permits")
+        raise SkippedCheckError("the firmware can be rolled back, which the policy permits")
     what = f"the firmware can be rolled back: {report.committed} ({committed}) is committed, "
     raise EvidenceError(
         "PROVISIONAL_FIRMWARE",
@@ -46,12 +46,12 @@ def minimum_tcb(case: Case) -> str:
     """Old firmware has known holes. The policy sets a floor for each product and component: for the
     reported TCB, which the signing key depends on, and for that at the guest's launch."""
     if case.product is None:
-        raise Skipped("the product is not known")
+        raise SkippedCheckError("the product is not known")
     name = case.product.name
     floor = case.policy.minimum_tcb.get(name)
     launch_floor = case.policy.minimum_launch_tcb.get(name, floor)
     if floor is None and launch_floor is None:
-        raise Skipped(f"no floor is set for {name}")
+        raise SkippedCheckError(f"no floor is set for {name}")
     if below := case.report.tcb["reported"].below(floor or {}):
         raise EvidenceError("TCB_BELOW_MINIMUM", f"the firmware is too old: {', '.join(below)}")
     if below := case.report.tcb["launch"].below(launch_floor or {}):
@@ -65,7 +65,7 @@ def minimum_firmware(case: Case) -> str:
     """The committed version of the firmware is not below the policy's floor."""
     floor = case.policy.minimum_firmware
     if floor is None:
-        raise Skipped("no floor is set")
+        raise SkippedCheckError("no floor is set")
     if case.report.committed < floor:
         what = f"firmware {case.report.committed} is committed, below {floor}"
         raise EvidenceError("FIRMWARE_BELOW_MINIMUM", what)
@@ -77,7 +77,7 @@ def mitigations(case: Case) -> str:
     """From version 5 on reports say which holes of the processor are closed, now and at launch."""
     report, wanted = case.report, case.policy.mitigations
     if not wanted:
-        raise Skipped("the policy asks for none")
+        raise SkippedCheckError("the policy asks for none")
     missing = wanted & ~(report.launch_mitigations & report.current_mitigations)
     if missing:
         why = "" if report.version >= 5 else f": a report of version {report.version} names none"
@@ -91,7 +91,7 @@ def debug(case: Case) -> str:
     if not case.report.allows("debug"):
         return "off"
     if case.policy.debug:
-        raise Skipped("on, which the policy permits")
+        raise SkippedCheckError("on, which the policy permits")
     raise EvidenceError("POLICY_DEBUG_ENABLED", "the host may look into the guest and change it")
 
 
@@ -102,7 +102,7 @@ def migration(case: Case) -> str:
     if not case.report.allows("migration") and agent == b"\xff" * 32:
         return "no agent"
     if case.policy.migration:
-        raise Skipped("the guest can be moved by an agent, which the policy permits")
+        raise SkippedCheckError("the guest can be moved by an agent, which the policy permits")
     raise EvidenceError("POLICY_MIGRATE_MA", "an agent may move the guest to another machine")
 
 
@@ -189,7 +189,7 @@ def guest_identity(case: Case) -> str:
         what = f"the guest's own version is {case.report.guest_svn}, below {least}"
         raise EvidenceError("GUEST_SVN_BELOW_MINIMUM", what)
     if not named and not least:
-        raise Skipped("the policy names none")
+        raise SkippedCheckError("the policy names none")
     return ", ".join([*named, *(["guest_svn"] if least else [])])
 
 
@@ -199,7 +199,7 @@ def id_block(case: Case) -> str:
     them must have."""
     report, policy = case.report, case.policy
     if not policy.id_keys and not policy.author_keys:
-        raise Skipped("the policy names no keys")
+        raise SkippedCheckError("the policy names no keys")
     if policy.id_keys and report.id_key_digest not in policy.id_keys:
         raise EvidenceError("ID_KEY_UNTRUSTED", f"id key {report.id_key_digest.hex()}")
     has_author = report.key_info & 1 and report.author_key_digest in policy.author_keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aoshell.attest import tables
 from aoshell.attest.answer import raw_report
 from aoshell.attest.checks.frame import Case, check
-from aoshell.attest.errors import EvidenceError, Skipped
+from aoshell.attest.errors import EvidenceError, SkippedCheckError
 from aoshell.attest.report import (
     ALWAYS_ONE,
     GUEST_BITS,
@@ -42,7 +42,7 @@ def report_json(case: Case) -> str:
     something else than a report is refused by the name of what it is."""
     case.raw = raw_report(case.evidence)
     if case.evidence.raw is not None:
-        raise Skipped(f"the report came as bytes {case.evidence.form}".rstrip())
+        raise SkippedCheckError(f"the report came as bytes {case.evidence.form}".rstrip())
     return f"a report of {SIZE} bytes in JSON"
 
 
@@ -51,7 +51,7 @@ def certificate_table(case: Case) -> str:
     """A host can hand out certificates along with a report. They are taken only from a table that
     is whole, and they prove nothing by lying there: each is checked like any other."""
     if not case.evidence.table:
-        raise Skipped("none came along")
+        raise SkippedCheckError("none came along")
     found = tables.parse(case.evidence.table)
     return f"holds {', '.join(sorted(found)) or 'nothing that is known here'}"
 

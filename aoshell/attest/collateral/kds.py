@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 from aoshell.attest import urls
 from aoshell.attest.answer import raw_report
-from aoshell.attest.checks.frame import Result, Status
+from aoshell.attest.checks.frame import CheckResult, Status
 from aoshell.attest.collateral.cache import Folder
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral, Evidence
@@ -55,7 +55,7 @@ _ABOUT_VEK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class KdsResponse:
     """An answer of the service.
 
     Attributes:
@@ -67,7 +67,7 @@ class Reply:
     body: bytes
 
 
-Fetch: TypeAlias = Callable[[str, int], Awaitable[Reply]]
+Fetch: TypeAlias = Callable[[str, int], Awaitable[KdsResponse]]
 """Gets (URL, at most so many bytes), follows no redirects; OSError where nothing answers."""
 
 
@@ -84,7 +84,7 @@ class Gathered:
     problems: tuple[str, ...]
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """Something could not be had; the text says why."""
 
 
@@ -143,7 +143,7 @@ class Kds:
             fresh: whether a kept file will do; else it does where the service does not answer.
 
         Raises:
-            Unavailable: neither has it.
+            UnavailableError: neither has it.
         """
         kept = self.kept.read(name, most)
         if kept and refuse(kept):
@@ -153,8 +153,8 @@ class Kds:
         try:
             body = await self._get(url, most)
             if why := refuse(body):
-                raise Unavailable(f"{url}: {why}")
-        except Unavailable:
+                raise UnavailableError(f"{url}: {why}")
+        except UnavailableError:
             if kept:
                 return kept
             raise
@@ -163,7 +163,7 @@ class Kds:
 
     async def _get(self, url: str, most: int) -> bytes:
         if self._fetch is None:
-            raise Unavailable(f"offline: {url}")
+            raise UnavailableError(f"offline: {url}")
         async with self._turn:
             for _ in range(ATTEMPTS):
                 reply = await self._ask(url, most)
@@ -171,16 +171,16 @@ class Kds:
                     break
                 self._next = self._clock() + _pause(reply)
         if reply.status != 200 or not reply.body:
-            raise Unavailable(f"{url} answers {reply.status}{'' if reply.body else ', empty'}")
+            raise UnavailableError(f"{url} answers {reply.status}{'' if reply.body else ', empty'}")
         return reply.body
 
-    async def _ask(self, url: str, most: int) -> Reply:
+    async def _ask(self, url: str, most: int) -> KdsResponse:
         assert self._fetch
         await self._sleep(max(0.0, self._next - self._clock()))
         try:
             return await self._fetch(url, most)
         except OSError as error:
-            raise Unavailable(f"{url}: {error}") from None
+            raise UnavailableError(f"{url}: {error}") from None
         finally:
             self._next = self._clock() + PAUSE
 
@@ -190,7 +190,7 @@ class Kds:
         collateral: Collateral,
         at: int,
         names: tuple[str, ...],
-    ) -> Result | None:
+    ) -> CheckResult | None:
         """The first check of these that evidence with this collateral does not pass."""
         lenient = Policy(vlek=True, masked_chip=True)
         verdict = verify(evidence, collateral, lenient, at, test_roots=self._roots)
@@ -235,7 +235,7 @@ class _Task:
             if lacks(have):
                 try:
                     have = _with(have, name, await step(have))
-                except Unavailable as why:
+                except UnavailableError as why:
                     problems.append(str(why))
         return have, problems
 
@@ -275,9 +275,11 @@ class _Task:
 
     async def _vek(self, have: Collateral) -> bytes:
         if self._kind == "vlek" or not any(self.report.chip_id):
-            raise Unavailable(urls.vek_hint(self.report))
+            raise UnavailableError(urls.vek_hint(self.report))
         if self._lacks_chain(have):
-            raise Unavailable("a chip's certificate is not asked for while those above are missing")
+            raise UnavailableError(
+                "a chip's certificate is not asked for while those above are missing"
+            )
         parts = self.report.tcb["reported"].parts.values()
         chip = self.report.chip_id[: self.product.chip_id].hex()
 
@@ -290,7 +292,7 @@ class _Task:
 
     async def _crl(self, have: Collateral) -> bytes:
         if _leaf(self.report, have, self.came, self.at) is None:
-            raise Unavailable("no CRL is asked for without the certificate it is about")
+            raise UnavailableError("no CRL is asked for without the certificate it is about")
         name = f"{self.product.name}/{self._kind}.crl"
         return await self.kds.obtain(
             name,
@@ -331,14 +333,14 @@ def _products(report: Report, vek: Certificate | None) -> tuple[Product, ...]:
     return urls.candidates(report)
 
 
-def _pause(reply: Reply) -> float:
+def _pause(reply: KdsResponse) -> float:
     asked = reply.headers.get("retry-after", "")
     return (
         min(float(asked), LONGEST_PAUSE) if asked.isascii() and asked.isdigit() else REFUSED_PAUSE
     )
 
 
-async def fetch(url: str, most: int) -> Reply:
+async def fetch(url: str, most: int) -> KdsResponse:
     """`Fetch` over httpx.
 
     Raises:
@@ -358,8 +360,8 @@ async def fetch(url: str, most: int) -> Reply:
                 body = await http.body(reply, most)
             finally:
                 await reply.aclose()
-            return Reply(reply.status_code, dict(reply.headers), body)
-    except http.Refused as error:
+            return KdsResponse(reply.status_code, dict(reply.headers), body)
+    except http.ResponseLimitError as error:
         raise OSError(f"it {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise OSError(str(error) or type(error).__name__) from None

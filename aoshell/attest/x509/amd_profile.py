@@ -98,7 +98,7 @@ def _check_names(certificate: Certificate, name: str, issuer: str) -> None:
 
 
 def _constraints(value: bytes) -> tuple[bool, int | None]:
-    reader = der.Reader(value, "basic constraints")
+    reader = der.DerReader(value, "basic constraints")
     inner = reader.inside(der.SEQUENCE)
     reader.end()
     authority = inner.boolean()
@@ -108,7 +108,7 @@ def _constraints(value: bytes) -> tuple[bool, int | None]:
 
 
 def _usage(value: bytes) -> int:
-    reader = der.Reader(value, "key usage")
+    reader = der.DerReader(value, "key usage")
     octets = reader.take(der.BITS)  # the number of unused bits, then the bits
     reader.end()
     return octets[1] if len(octets) > 1 else 0
@@ -181,7 +181,7 @@ def product_name(certificate: Certificate) -> str:
 
 
 def _integer(oid: str, values: Mapping[str, bytes]) -> int:
-    reader = der.Reader(values[oid], oid)
+    reader = der.DerReader(values[oid], oid)
     try:
         number = reader.integer()
         reader.end()
@@ -193,7 +193,7 @@ def _integer(oid: str, values: Mapping[str, bytes]) -> int:
 
 
 def _string(oid: str, values: Mapping[str, bytes]) -> str:
-    reader = der.Reader(values[oid], oid)
+    reader = der.DerReader(values[oid], oid)
     try:
         octets = reader.take(der.IA5)
         reader.end()

@@ -54,7 +54,7 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignedDer:
     """What somebody signed: a certificate or a CRL, in DER.
 
     Attributes:
@@ -70,9 +70,9 @@ class Signed:
     signature: bytes
 
     @classmethod
-    def parse(cls, octets: bytes, what: str) -> Signed:
+    def parse(cls, octets: bytes, what: str) -> SignedDer:
         """Raises EvidenceError: CERT_PARSE."""
-        outer = der.Reader(octets, what)
+        outer = der.DerReader(octets, what)
         inner = outer.inside(der.SEQUENCE)
         outer.end()
         content = inner.element(der.SEQUENCE)[0]
@@ -94,7 +94,7 @@ class Certificate:
         extensions: in order, an OID possibly twice.
     """
 
-    signed: Signed
+    signed: SignedDer
     version: int
     serial: int
     algorithm: bytes
@@ -114,8 +114,8 @@ class Certificate:
         """
         if len(octets) > LARGEST:
             raise EvidenceError("CERT_PARSE", f"{what}: {len(octets)} bytes, at most {LARGEST}")
-        signed = Signed.parse(octets, what)
-        reader = der.Reader(signed.content, what).inside(der.SEQUENCE)
+        signed = SignedDer.parse(octets, what)
+        reader = der.DerReader(signed.content, what).inside(der.SEQUENCE)
         version = reader.inside(0xA0).integer() + 1 if reader.peek() == 0xA0 else 1
         serial = reader.integer()
         algorithm = reader.element(der.SEQUENCE)[0]
@@ -168,7 +168,7 @@ def common_name(name: Name) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def read_name(reader: der.Reader) -> Name:
+def read_name(reader: der.DerReader) -> Name:
     """The Name that comes next, one attribute in each of its sets."""
     parts = []
     for attributes in reader.inside(der.SEQUENCE).each(der.SET):
@@ -179,7 +179,7 @@ def read_name(reader: der.Reader) -> Name:
     return tuple(parts)
 
 
-def read_extensions(reader: der.Reader) -> tuple[Extension, ...]:
+def read_extensions(reader: der.DerReader) -> tuple[Extension, ...]:
     """The extensions in what is left of a reader."""
     extensions = []
     for one in reader.inside(der.SEQUENCE).each(der.SEQUENCE):
@@ -215,7 +215,7 @@ def _pss_identifiers() -> frozenset[bytes]:
 PSS_SHA384 = _pss_identifiers()
 
 
-def check_signature(signed: Signed, algorithm: bytes, issuer: Certificate, error: str) -> None:
+def check_signature(signed: SignedDer, algorithm: bytes, issuer: Certificate, error: str) -> None:
     """That the issuer's key signed it, in the one way that AMD uses.
 
     Args:
@@ -254,7 +254,7 @@ def rsa_numbers(certificate: Certificate) -> tuple[int, int]:
     oid, _, octets = _key(certificate)
     if oid != _RSA:
         return 0, 0
-    numbers = der.Reader(octets, "RSA key").inside(der.SEQUENCE)
+    numbers = der.DerReader(octets, "RSA key").inside(der.SEQUENCE)
     modulus, exponent = numbers.integer(), numbers.integer()
     numbers.end()
     return modulus, exponent
@@ -281,7 +281,7 @@ def ec_key(certificate: Certificate) -> EllipticCurvePublicKey:
 
 def _key(certificate: Certificate) -> tuple[str, str, bytes]:
     """(OID of its kind, OID of the curve or "", the key itself)."""
-    reader = der.Reader(certificate.key, "public key").inside(der.SEQUENCE)
+    reader = der.DerReader(certificate.key, "public key").inside(der.SEQUENCE)
     kind = reader.inside(der.SEQUENCE)
     octets = reader.bits()
     reader.end()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.x509 import der
-from aoshell.attest.x509.certificates import Extension, Name, Signed, read_extensions, read_name
+from aoshell.attest.x509.certificates import Extension, Name, SignedDer, read_extensions, read_name
 
 LARGEST = 1 << 20  # bytes
 
@@ -25,7 +25,7 @@ class Crl:
         serials: of the revoked.
     """
 
-    signed: Signed
+    signed: SignedDer
     algorithm: bytes
     issuer: Name
     this_update: int
@@ -50,8 +50,8 @@ class Crl:
 
     @classmethod
     def _parse(cls, octets: bytes) -> Crl:
-        signed = Signed.parse(octets, "CRL")
-        reader = der.Reader(signed.content, "CRL").inside(der.SEQUENCE)
+        signed = SignedDer.parse(octets, "CRL")
+        reader = der.DerReader(signed.content, "CRL").inside(der.SEQUENCE)
         if reader.peek() == der.INTEGER and reader.integer() != 1:
             raise reader.refuse("a version other than 2")
         algorithm = reader.element(der.SEQUENCE)[0]

@@ -21,7 +21,7 @@ SEQUENCE, SET = 0x30, 0x31
 _TEXT = {UTF8: "utf-8", PRINTABLE: "ascii", IA5: "ascii"}
 
 
-class Reader:
+class DerReader:
     """Reads the elements of one DER value in order; every refusal is a CERT_PARSE.
 
     Args:
@@ -78,16 +78,16 @@ class Reader:
         self._at += count
         return length
 
-    def inside(self, tag: int, what: str = "") -> Reader:
+    def inside(self, tag: int, what: str = "") -> DerReader:
         """A reader of the next element's content."""
-        return Reader(self.take(tag), what or self._what)
+        return DerReader(self.take(tag), what or self._what)
 
     def end(self) -> None:
         """That nothing is left."""
         if self:
             raise self.refuse("something behind the end")
 
-    def each(self, tag: int) -> Iterator[Reader]:
+    def each(self, tag: int) -> Iterator[DerReader]:
         """Readers of all elements that are left."""
         while self:
             yield self.inside(tag)

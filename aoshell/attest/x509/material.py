@@ -132,7 +132,7 @@ def _from_table(data: bytes, what: str) -> Iterator[bytes]:
 
 
 def _from_der(data: bytes, what: str) -> Iterator[bytes]:
-    reader = der.Reader(data, what)
+    reader = der.DerReader(data, what)
     while reader:
         try:
             octets, content = reader.element(der.SEQUENCE)
@@ -148,7 +148,7 @@ def _from_der(data: bytes, what: str) -> Iterator[bytes]:
 def _from_pkcs7(octets: bytes, what: str) -> Iterator[bytes]:
     """Certificates and CRLs in SignedData (RFC 5652 section 5.1). Nothing in it is believed for
     being there: who has signed the rest of it does not matter."""
-    outer = der.Reader(octets, what).inside(der.SEQUENCE)
+    outer = der.DerReader(octets, what).inside(der.SEQUENCE)
     if outer.oid() != _SIGNED_DATA:
         raise _refuse(what, "is PKCS#7 of a kind that has no certificates in it")
     content = outer.inside(0xA0).inside(der.SEQUENCE)

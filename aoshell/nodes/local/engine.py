@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.database_errors import Hopeless
+from aoshell.nodes.database_errors import UnusableDatabaseError
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.fetching import Fetch, Fetching
@@ -45,7 +45,7 @@ from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.push import FORGED, Pusher, add_to
 from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.ticking import Clock, Ticking
+from aoshell.nodes.local.ticking import NodeClock, Ticking
 from aoshell.nodes.local.workers.code import MachineCode
 from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.local.workers.loader import Loader
@@ -79,7 +79,7 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
         self.store = store
-        self.clock = Clock(self.store, fixed.begin if fixed else None)
+        self.clock = NodeClock(self.store, fixed.begin if fixed else None)
         self.modules = Modules(self.store, self.clock)
         self.address = self.modules.node_address(fixed.key if fixed else None)
         self.scheduler = Scheduler(self.store, self.clock)
@@ -490,7 +490,7 @@ class Engine:
         Whoever waits is told once trying has not helped; else a notice tells it, once.
         """
         self._troubles, self._trouble = self._troubles + 1, error
-        helps = not isinstance(error, Hopeless)
+        helps = not isinstance(error, UnusableDatabaseError)
         if not helps or (self._troubles == 1 and not self._waiting and not self.roots.awaited):
             self.events.notice(str(error))
         if not helps or self._troubles >= TRIES:

@@ -7,7 +7,7 @@ import asyncio
 from aoshell.nodes.values import Event
 
 
-class Subscription:
+class EventSubscription:
     """Events from the moment it was made. An async iterator; `aclose` ends it."""
 
     def __init__(self, events: Events) -> None:
@@ -17,7 +17,7 @@ class Subscription:
     def put(self, event: Event | None) -> None:
         self._queue.put_nowait(event)
 
-    def __aiter__(self) -> Subscription:
+    def __aiter__(self) -> EventSubscription:
         return self
 
     async def __anext__(self) -> Event:
@@ -34,7 +34,7 @@ class Events:
     """All subscriptions. Notices that nobody could hear yet are kept for the first to come."""
 
     def __init__(self) -> None:
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: list[EventSubscription] = []
         self._unheard: list[Event] = []
 
     @property
@@ -42,16 +42,16 @@ class Events:
         """Whether anybody listens."""
         return bool(self._subscriptions)
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self) -> EventSubscription:
         """Events from now on."""
-        subscription = Subscription(self)
+        subscription = EventSubscription(self)
         self._subscriptions.append(subscription)
         for event in self._unheard:
             subscription.put(event)
         self._unheard.clear()
         return subscription
 
-    def remove(self, subscription: Subscription) -> None:
+    def remove(self, subscription: EventSubscription) -> None:
         """End a subscription."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)

@@ -26,7 +26,7 @@ from aoshell.protocol.encoding import has_id_form
 Fetch = Callable[[str], Awaitable[Module]]
 
 
-class Node(Protocol):
+class FetchingPort(Protocol):
     """What fetching needs of the node."""
 
     store: Store
@@ -43,7 +43,7 @@ class Fetching:
         fetch: gives the module of a transaction, verified; None where there is no network to ask.
     """
 
-    def __init__(self, node: Node, fetch: Fetch | None) -> None:
+    def __init__(self, node: FetchingPort, fetch: Fetch | None) -> None:
         self._node = node
         self._fetch = fetch
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -19,7 +19,7 @@ Item = tuple[int, int, Kept]
 """Sender, its slot, and the message."""
 
 
-class Node(Protocol):
+class KeepingPort(Protocol):
     """What keeping needs of the node."""
 
     store: Store
@@ -38,7 +38,7 @@ class Keeping:
         paused: ids of the processes to which what others send waits in a queue.
     """
 
-    def __init__(self, node: Node, pusher: Pusher) -> None:
+    def __init__(self, node: KeepingPort, pusher: Pusher) -> None:
         self._node = node
         self._pusher = pusher
         self.paused: frozenset[str] = frozenset(json.loads(node.store.meta(PAUSED) or "[]"))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.bounded import jsontext
-from aoshell.errors import AoError, Unsupported, UsageError
+from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.local import verify
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.events import Subscription
+from aoshell.nodes.local.events import EventSubscription
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.history import transfer
@@ -25,8 +25,8 @@ from aoshell.nodes.local.peek import process_info
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.nodes.local.workers.jobs import message_frame, out_of_time
 from aoshell.nodes.values import (
-    Entry,
     Limits,
+    LogEntry,
     Module,
     NodeInfo,
     ProcessInfo,
@@ -171,7 +171,7 @@ class LocalNode:
         assert found is not None and found[1] is not None
         return form.to_result(process, found[0], found[1], form.load(found[1].body))
 
-    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         row = self._row(process)
         rows = self._engine.store.behind_slot(row.number, after, limit)
         if len(rows) == limit:  # the next page begins behind a slot: this one has all of its last
@@ -209,11 +209,11 @@ class LocalNode:
         Text is text, a table what its JSON says; "" where there is nothing.
 
         Raises:
-            Unsupported: its module is WASM.
+            UnsupportedError: its module is WASM.
             AoError: stage "now", its environment does not answer.
         """
         if self._engine.modules.is_wasm(self._row(process).module):
-            raise Unsupported(
+            raise UnsupportedError(
                 "a WASM module tells its state only itself", hint=".dryrun CODE asks it by Lua"
             )
         path = Tag("Exposed-Path", key)
@@ -241,7 +241,7 @@ class LocalNode:
         found = self._engine.store.at_slot(row.number, slot)
         return found is not None and self._engine.computer.cancel(row.number, found[0].seq)
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self) -> EventSubscription:
         return self._engine.events.subscribe()
 
     async def watch(self, process: str) -> None:
@@ -308,7 +308,7 @@ class LocalNode:
             from aoshell.nodes.remote.hyperbeam.evidence import ask
 
             return await ask(endpoint, challenge)
-        raise Unsupported(
+        raise UnsupportedError(
             "the local node has no attestation evidence: it is this computer",
             hint=".attest URL asks a remote node, .attest FILE checks what was kept of one",
         )
@@ -366,9 +366,9 @@ class LocalNode:
 def _item(item: Signed) -> DataItem:
     if isinstance(item, DataItem):
         return item
-    raise Unsupported("the built-in node takes ANS-104 items only", hint="sign it as one")
+    raise UnsupportedError("the built-in node takes ANS-104 items only", hint="sign it as one")
 
 
-def _entry(process: str, logged: Logged, computed: Computed | None) -> Entry:
+def _entry(process: str, logged: Logged, computed: Computed | None) -> LogEntry:
     result = form.load(computed.body) if computed else None
     return form.to_entry(process, logged, computed, result)

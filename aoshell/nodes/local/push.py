@@ -49,7 +49,7 @@ class Pushed:
     kept: list[Kept] = field(default_factory=list)
 
 
-class Node(Protocol):
+class PushPort(Protocol):
     """What pushing needs of the node."""
 
     address: str
@@ -72,7 +72,7 @@ class Pusher:
     """
 
     def __init__(
-        self, node: Node, store: Store, scheduler: Scheduler, counts: dict[int, int]
+        self, node: PushPort, store: Store, scheduler: Scheduler, counts: dict[int, int]
     ) -> None:
         self.node = node
         self.store = store
@@ -86,7 +86,7 @@ class Pusher:
             cause: the message whose result it belongs to.
             root: id of the message that began it all, for Pushed-For.
         """
-        run = _Run(self, sender, cause, root, Pushed())
+        run = _Push(self, sender, cause, root, Pushed())
         for spawn, target, data, anchor, tags in outbox.messages:
             if spawn:
                 run.spawn(data, anchor, tags)
@@ -98,7 +98,7 @@ class Pusher:
 
     def release(self, sender: ProcessRow, cause: Logged, root: str, kept: Kept) -> Pushed:
         """Deliver a message that was held, or spawn what waited for its module."""
-        run = _Run(self, sender, cause, root, Pushed(), start=kept.idx)
+        run = _Push(self, sender, cause, root, Pushed(), start=kept.idx)
         if kept.held == FETCHING:
             run.make(load(kept.body), fetched=True)
         else:
@@ -106,7 +106,7 @@ class Pusher:
         return run.pushed
 
 
-class _Run:
+class _Push:
     """One outbox on its way. Positions count deliveries: a spawn takes two."""
 
     def __init__(

@@ -9,7 +9,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
-from aoshell.nodes.local.workers.code import Code, send_process
+from aoshell.nodes.local.workers.code import WorkerCode, send_process
 from aoshell.nodes.local.workers.jobs import message_frame
 from aoshell.nodes.local.workers.live import BACKLOG, MAX_TOLD
 from aoshell.sandbox.frames import Frame
@@ -25,7 +25,9 @@ class Replay:
         again: what it computes was computed before, perhaps when there were fewer bounds.
     """
 
-    def __init__(self, engine: Engine, row: ProcessRow, code: Code, *, again: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, row: ProcessRow, code: WorkerCode, *, again: bool = False
+    ) -> None:
         self._answers: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._worker = engine.supervisor.worker(
             engine.loop,

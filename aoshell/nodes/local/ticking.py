@@ -29,7 +29,7 @@ def wall() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Clock:
+class NodeClock:
     """Milliseconds since the Unix epoch, as this node has it.
 
     Args:
@@ -61,7 +61,7 @@ class Clock:
         self._store.set_meta(_AHEAD, self.ahead)
 
 
-class Node(Protocol):
+class TickingPort(Protocol):
     """What ticking needs of the node."""
 
     store: Store
@@ -78,7 +78,7 @@ class Node(Protocol):
 class Ticking:
     """Sends cron messages when they are due."""
 
-    def __init__(self, node: Node, clock: Clock) -> None:
+    def __init__(self, node: TickingPort, clock: NodeClock) -> None:
         self._node = node
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.progress import silently
 from aoshell.nodes.remote.memory import Book
-from aoshell.nodes.values import Entry, Event
+from aoshell.nodes.values import Event, LogEntry
 
 SHORTEST, LONGEST = 1.0, 15.0  # seconds between two looks
 SLOWER = 1.5
@@ -37,7 +37,7 @@ class Step:
     """
 
     cursor: Any
-    entry: Entry | None = None
+    entry: LogEntry | None = None
     notice: str = ""
 
 
@@ -48,10 +48,10 @@ Raises AoError where the node cannot be asked; it is asked again later.
 """
 
 
-class Subscription:
+class FeedSubscription:
     """Events from the moment it was made. An async iterator; `aclose` ends it."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: RemoteFeed) -> None:
         self._feed = feed
         self._queue: asyncio.Queue[tuple[Event | None, Any]] = asyncio.Queue()
         self._shown: tuple[str, Any] | None = None
@@ -63,7 +63,7 @@ class Subscription:
     def put(self, event: Event | None, cursor: Any = None) -> None:
         self._queue.put_nowait((event, cursor))
 
-    def __aiter__(self) -> Subscription:
+    def __aiter__(self) -> FeedSubscription:
         return self
 
     async def __anext__(self) -> Event:
@@ -81,7 +81,7 @@ class Subscription:
         self._feed.remove(self)
 
 
-class Feed:
+class RemoteFeed:
     """Follows processes of one endpoint. `watch` names them, `subscribe` gives what happens.
 
     Args:
@@ -103,14 +103,14 @@ class Feed:
         self._book = book
         self._endpoint = endpoint
         self._pauses = shortest, longest
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: list[FeedSubscription] = []
         self._followed: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._old: dict[str, frozenset[int | str]] = {}
         self._heard = asyncio.Event()
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self) -> FeedSubscription:
         """Events from now on."""
-        subscription = Subscription(self)
+        subscription = FeedSubscription(self)
         self._subscriptions.append(subscription)
         self._heard.set()
         return subscription
@@ -159,7 +159,7 @@ class Feed:
         """Remember that all up to here was seen."""
         self._book.put(self._endpoint, CURSOR, process, cursor, learnt_again=True)
 
-    def remove(self, subscription: Subscription) -> None:
+    def remove(self, subscription: FeedSubscription) -> None:
         """End a subscription."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
@@ -218,7 +218,7 @@ class Feed:
         told = Event("result", process, root, quiet=quiet, load=lambda: entry)
         self._put(told, step.cursor)
 
-    def _is_old(self, process: str, entry: Entry) -> bool:
+    def _is_old(self, process: str, entry: LogEntry) -> bool:
         """Whether an earlier session was given this result."""
         slot, old = entry.message.assignment, self._old[process]
         return entry.message.id in old or (slot is not None and not slot.tick and slot.slot in old)

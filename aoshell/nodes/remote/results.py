@@ -33,7 +33,7 @@ def from_json(
     """
     try:
         return _result(process, slot, tick, _map(value, "the result"), milliseconds)
-    except _Shape as error:
+    except _ShapeError as error:
         raise AoError(
             f"{where or 'the node'} gave a result of {process} that is none: {error}",
             stage="compute",
@@ -56,7 +56,7 @@ def words(value: object) -> str:
     return string
 
 
-class _Shape(Exception):
+class _ShapeError(Exception):
     """What is wrong with a value."""
 
 
@@ -121,7 +121,7 @@ def _tags(value: object) -> tuple[Tag, ...]:
 def _tag(value: object) -> Tag:
     each = _map(value, "a tag")
     if not isinstance(each.get("name"), str):
-        raise _Shape(f"a tag has no name: {brief(words(value))}")
+        raise _ShapeError(f"a tag has no name: {brief(words(value))}")
     return Tag(words(each["name"]), words(each.get("value")))
 
 
@@ -139,7 +139,7 @@ def _gas(value: object) -> int:
 
 def _map(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise _Shape(f"{what} is {brief(words(value))}, no map")
+        raise _ShapeError(f"{what} is {brief(words(value))}, no map")
     return value
 
 
@@ -148,5 +148,5 @@ def _list(value: object, what: str, each: Callable[[Any], _T]) -> tuple[_T, ...]
     if value is None or value == {}:
         return ()
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise _Shape(f"{what} is {brief(words(value))}, no list")
+        raise _ShapeError(f"{what} is {brief(words(value))}, no list")
     return tuple(map(each, value))

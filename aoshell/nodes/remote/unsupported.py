@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aoshell.errors import Unsupported
+from aoshell.errors import UnsupportedError
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.values import Module, Stage
 
@@ -23,15 +23,17 @@ class Elsewhere:
 
     async def upload(self, data: bytes, name: str = "") -> Module:
         del data, name
-        raise Unsupported(
+        raise UnsupportedError(
             "code for a remote node is public, so it is never stored in passing",
             hint=".publish FILE shows size, cost and destination, and asks",
         )
 
     async def settled(self, root: str) -> None:
         del root
-        raise Unsupported("a remote node does not tell when all is settled", hint="see .messages")
+        raise UnsupportedError(
+            "a remote node does not tell when all is settled", hint="see .messages"
+        )
 
     async def cancel(self, process: str, slot: int) -> bool:
         del process, slot
-        raise Unsupported("a remote node goes on computing", hint=".result shows the outcome")
+        raise UnsupportedError("a remote node goes on computing", hint=".result shows the outcome")

@@ -16,7 +16,7 @@ from typing import Any
 import wasmtime
 
 from aoshell.sandbox.wasm import cxx
-from aoshell.sandbox.wasm.guest import Guest, GuestFault
+from aoshell.sandbox.wasm.guest import Guest, GuestError
 
 ENOSYS, ENOENT = -52, -44
 EBADF = 8  # as WASI numbers it
@@ -28,7 +28,7 @@ MODULES = ("env", "wasi_snapshot_preview1", "wasi_unstable", "metering", "host")
 Host = Callable[..., Any]
 
 
-class Exit(Exception):
+class GuestExitError(Exception):
     """The guest asked to end, with that exit code."""
 
     def __init__(self, code: int) -> None:
@@ -42,7 +42,7 @@ def imports(guest: Guest) -> Callable[[wasmtime.ImportType], Any]:
 
     def give(item: wasmtime.ImportType) -> Any:
         if not isinstance(item.type, wasmtime.FuncType):
-            raise GuestFault(f"it imports {item.module}.{item.name}, which is no function")
+            raise GuestError(f"it imports {item.module}.{item.name}, which is no function")
         name = item.name or ""
         call = known.get(name.lstrip("_")) or default(name, item.type)
         if item.module not in MODULES:
@@ -132,7 +132,7 @@ def default(name: str, kind: wasmtime.FuncType) -> Host:
 
 
 def _lacking(name: str, *_args: int) -> None:
-    raise GuestFault(f"it calls {name}, which this node has not")
+    raise GuestError(f"it calls {name}, which this node has not")
 
 
 class _Host:
@@ -160,15 +160,15 @@ class _Host:
         return 0
 
     def abort(self, *_what: int) -> None:
-        raise GuestFault("it called abort()")
+        raise GuestError("it called abort()")
 
     def exit(self, code: int = 0) -> None:
-        raise Exit(code)
+        raise GuestExitError(code)
 
     def assertion(self, condition: int, file: int, line: int, _function: int) -> None:
         said = self._guest.text(condition, 4096), self._guest.text(file, 4096)
         place = said[1].decode("utf-8", "replace")
-        raise GuestFault(f"assertion failed: {said[0].decode('utf-8', 'replace')} ({place}:{line})")
+        raise GuestError(f"assertion failed: {said[0].decode('utf-8', 'replace')} ({place}:{line})")
 
     def no_system(self, _command: int) -> int:
         return ENOSYS

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aoshell.sandbox.runtime import OutOfMemory
+from aoshell.sandbox.runtime import OutOfMemoryError
 
 # Bytes beside a memory that is as large as it may be: the largest tables that a module may begin
 # with (`describe.MAX_ENTRIES`), and what it prints.
@@ -38,9 +38,9 @@ class Budget:
         """Raise OutOfMemory where all that is held, and `more` bytes, are too much."""
         held = more + sum(held() for held in self._held.values())
         if self.judged and held > self.limit + BESIDE:
-            raise OutOfMemory
+            raise OutOfMemoryError
 
     def fail(self) -> None:
         """Raise OutOfMemory: something alone is more than there may be."""
         if self.judged:
-            raise OutOfMemory
+            raise OutOfMemoryError

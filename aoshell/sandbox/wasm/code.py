@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aoshell.sandbox.wasm.reader import ModuleError, Reader
-from aoshell.sandbox.wasm.sections import Module
+from aoshell.sandbox.wasm.reader import ModuleError, ModuleReader
+from aoshell.sandbox.wasm.sections import WasmModule
 
 ELSE, END, BR, BR_IF, BR_TABLE = 0x05, 0x0B, 0x0C, 0x0D, 0x0E
 BLOCK, LOOP, IF, TRY_TABLE = 0x02, 0x03, 0x04, 0x1F
@@ -61,9 +61,9 @@ _MODERN = re.compile(rb"(?:" + rb"|".join(_PLAIN + _CONTROL) + rb")*+", re.DOTAL
 _STILL = re.compile(rb"(?:" + rb"|".join(_KEEPING + _CONTROL) + rb")*+", re.DOTALL)
 
 
-def after_locals(module: Module, body: tuple[int, int]) -> tuple[int, int]:
+def after_locals(module: WasmModule, body: tuple[int, int]) -> tuple[int, int]:
     """Where a body's instructions begin, and how many locals it declares besides parameters."""
-    reader, total = Reader(module.data, *body), 0
+    reader, total = ModuleReader(module.data, *body), 0
     for _ in range(reader.count("locals", 50_000)):
         total += reader.number("locals")
         reader.value_type("locals")
@@ -72,7 +72,7 @@ def after_locals(module: Module, body: tuple[int, int]) -> tuple[int, int]:
     return reader.at, total
 
 
-def legacy_bodies(module: Module) -> list[int]:
+def legacy_bodies(module: WasmModule) -> list[int]:
     """The bodies (places in `module.bodies`) with instructions of legacy exception handling.
 
     A body that cannot be read is not among them: the engine says what is wrong with it.
@@ -92,7 +92,7 @@ def legacy_bodies(module: Module) -> list[int]:
     return found
 
 
-def changes_tables(module: Module) -> bool:
+def changes_tables(module: WasmModule) -> bool:
     """Whether any function may change a table. True where that takes long to tell, or cannot be."""
     stops = 0
     for body in module.bodies:
@@ -107,11 +107,11 @@ def changes_tables(module: Module) -> bool:
 
 
 def _stops(
-    module: Module, body: tuple[int, int], pattern: re.Pattern[bytes] = _MODERN
+    module: WasmModule, body: tuple[int, int], pattern: re.Pattern[bytes] = _MODERN
 ) -> Iterator[int]:
     """Opcodes that a regular expression cannot walk over: those with a count, and legacy ones."""
     try:
-        reader = Reader(module.data, after_locals(module, body)[0], body[1])
+        reader = ModuleReader(module.data, after_locals(module, body)[0], body[1])
         while True:
             reader.at = _end(pattern, reader)
             if reader.at >= reader.end:
@@ -122,13 +122,13 @@ def _stops(
         return
 
 
-def controls(module: Module, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def controls(module: WasmModule, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Each instruction that opens, closes or names a block: where it begins and ends, its opcode.
 
     Raises:
         ModuleError: an instruction is unknown or cut short.
     """
-    reader = Reader(module.data, start, end)
+    reader = ModuleReader(module.data, start, end)
     while True:
         reader.at = _end(_STRAIGHT, reader)
         if reader.at >= end:
@@ -139,7 +139,7 @@ def controls(module: Module, start: int, end: int) -> Iterator[tuple[int, int, i
             yield at, reader.at, opcode
 
 
-def skip(reader: Reader) -> None:
+def skip(reader: ModuleReader) -> None:
     """Steps over one control instruction (or `select` with types)."""
     start = reader.at
     opcode = reader.byte("an instruction")
@@ -166,7 +166,7 @@ def skip(reader: Reader) -> None:
         raise ModuleError(f"instruction 0x{opcode:02x} is unknown or cut short", start)
 
 
-def block_type(reader: Reader) -> int:
+def block_type(reader: ModuleReader) -> int:
     """Reads a block's type: its first byte as found, which says what it is."""
     first = reader.data[reader.at] if reader.at < reader.end else 0
     if first in {0x63, 0x64}:
@@ -176,6 +176,6 @@ def block_type(reader: Reader) -> int:
     return first
 
 
-def _end(pattern: re.Pattern[bytes], reader: Reader) -> int:
+def _end(pattern: re.Pattern[bytes], reader: ModuleReader) -> int:
     found = pattern.match(reader.data, reader.at, reader.end)
     return found.end() if found else reader.at

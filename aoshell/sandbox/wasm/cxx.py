@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aoshell.sandbox.wasm.guest import Guest, GuestFault
+from aoshell.sandbox.wasm.guest import Guest, GuestError
 
 # Imports that throw, and what the adapter asks the host to note before it does.
 THROWERS = {
@@ -47,7 +47,7 @@ def _i32(number: int) -> int:
 
 
 def _nowhere_to(*_args: int) -> None:
-    raise GuestFault("it threw a C++ exception, and was built to catch none (-fexceptions)")
+    raise GuestError("it threw a C++ exception, and was built to catch none (-fexceptions)")
 
 
 class _Exceptions:
@@ -67,7 +67,7 @@ class _Exceptions:
 
     def _call(self, name: str, *args: int) -> int:
         if not self._guest.has(name):
-            raise GuestFault(f"its C++ exceptions need the export {name}")
+            raise GuestError(f"its C++ exceptions need the export {name}")
         return int(self._guest.call(name, *args) or 0)
 
     def _word(self, pointer: int) -> int:
@@ -89,7 +89,7 @@ class _Exceptions:
 
     def rethrow(self) -> None:
         if not self._caught:
-            raise GuestFault("it rethrows a C++ exception where none is caught")
+            raise GuestError("it rethrows a C++ exception where none is caught")
         self._thrown = self._caught[-1]
         self._mark(self._rethrown_flag, self._thrown, True)
         self._mark(self._caught_flag, self._thrown, False)
@@ -137,7 +137,7 @@ class _Exceptions:
 
     def end_catch(self) -> None:
         if not self._caught:
-            raise GuestFault("it ends a clause for a C++ exception where none is caught")
+            raise GuestError("it ends a clause for a C++ exception where none is caught")
         self._call("setThrew", 0, 0)
         self._call("__cxa_decrement_exception_refcount", self._caught.pop())
         self._thrown = 0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from aoshell.sandbox.wasm.code import changes_tables, legacy_bodies
 from aoshell.sandbox.wasm.expose import SAVED_TYPES
 from aoshell.sandbox.wasm.names import unminify
-from aoshell.sandbox.wasm.reader import Memory, ModuleError, Table
-from aoshell.sandbox.wasm.sections import MAX_SIZE, Module, parse
+from aoshell.sandbox.wasm.reader import Memory, ModuleError, TableType
+from aoshell.sandbox.wasm.sections import MAX_SIZE, WasmModule, parse
 
 MAX_PAGES = 65_536  # 4 GiB
 MAX_ENTRIES = 10_000_000  # of all tables together
@@ -52,7 +52,7 @@ class Description:
     imports: tuple[Extern, ...]
     exports: tuple[Extern, ...]
     memories: tuple[Memory, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[TableType, ...]
     globals: int
     unsaved: tuple[int, ...]
     moves_tables: bool
@@ -96,7 +96,7 @@ def describe(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
     )
 
 
-def refuse(module: Module, max_pages: int) -> None:
+def refuse(module: WasmModule, max_pages: int) -> None:
     """Raises ModuleError where a module wants what no process may have; see `describe()`."""
     if len(module.memories) > 1:
         hint = "build it with one memory"
@@ -113,11 +113,11 @@ def refuse(module: Module, max_pages: int) -> None:
         raise ModuleError(f"the tables begin with {entries} entries", 0, hint)
 
 
-def _pointer(module: Module) -> str:
+def _pointer(module: WasmModule) -> str:
     return "i64" if module.memories and module.memories[0].is64 else "i32"
 
 
-def _kind(module: Module) -> str:
+def _kind(module: WasmModule) -> str:
     if _is_shortened(module):
         return ""
     functions = _functions(module)
@@ -134,16 +134,16 @@ def _kind(module: Module) -> str:
     return "plain" if functions.keys() - {"_start"} else ""
 
 
-def _is_shortened(module: Module) -> bool:
+def _is_shortened(module: WasmModule) -> bool:
     """Whether its names are minified, by a table that is not the first format's."""
     return any(item.module == "a" and len(item.name) == 1 for item in module.imports)
 
 
-def _functions(module: Module) -> dict[str, str]:
+def _functions(module: WasmModule) -> dict[str, str]:
     return {e.name: module.describe(e) for e in module.exports if e.kind == "function"}
 
 
-def _problem(module: Module) -> str:
+def _problem(module: WasmModule) -> str:
     if _is_shortened(module):
         return "its names are minified in a way that is not that of wasm32-unknown-emscripten"
     p = _pointer(module)
@@ -157,7 +157,7 @@ def _problem(module: Module) -> str:
     )
 
 
-def _format(module: Module, minified: bool) -> str:
+def _format(module: WasmModule, minified: bool) -> str:
     if minified:
         return "wasm32-unknown-emscripten"
     base = "wasm64" if _pointer(module) == "i64" else "wasm32"

@@ -21,16 +21,16 @@ from typing import Any, Protocol
 
 import wasmtime
 
-from aoshell.sandbox.runtime import OutOfMemory
+from aoshell.sandbox.runtime import OutOfMemoryError
 from aoshell.sandbox.wasm import answers, emscripten
 from aoshell.sandbox.wasm.binary import ModuleError
 from aoshell.sandbox.wasm.budget import Budget
 from aoshell.sandbox.wasm.describe import MAX_ENTRIES
 from aoshell.sandbox.wasm.engine import Compiled, compile_module, engine
 from aoshell.sandbox.wasm.functions import Functions
-from aoshell.sandbox.wasm.guest import MAX_TEXT, PAGE, Guest, GuestFault
+from aoshell.sandbox.wasm.guest import MAX_TEXT, PAGE, Guest, GuestError
 from aoshell.sandbox.wasm.interface import JsonInterface
-from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply, exact
+from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition, exact
 from aoshell.sandbox.wasm.programs import Programs
 
 RESERVED = 4 << 30  # bytes of address space that wasmtime reserves for a memory
@@ -39,13 +39,13 @@ _ZEROS = bytes(PAGE)
 _NO_ROOM = ("out of memory (failed to allocate", "GC heap out of memory")
 
 
-class Kind(Protocol):
+class ModuleKind(Protocol):
     """How a kind of module is run."""
 
     def start(self) -> None:
         """Once, before the first message."""
 
-    def deliver(self, message: Delivered) -> Reply:
+    def deliver(self, message: Delivered) -> GuestResult:
         """Run a message. Any exception is a failure of the message."""
 
 
@@ -100,9 +100,9 @@ class WasmRuntime:
         self._limit = 0
         self._budget = Budget()
         self._budget.count("prints", lambda: len(self._printed))
-        self._about: Definition
+        self._about: ProcessDefinition
         self._guest: Guest | None = None  # made with the first message
-        self._kind: Kind
+        self._kind: ModuleKind
         self.gas_used = 0
         self.failure = "error"
 
@@ -129,10 +129,10 @@ class WasmRuntime:
         The instance is made under the first message: code of the guest's runs at its start, within
         that message's limits.
         """
-        self._about = Definition.of(definition)
+        self._about = ProcessDefinition.of(definition)
 
     def _started(self) -> Guest:
-        """The instance, made if need be. Raises GuestFault where it does not start."""
+        """The instance, made if need be. Raises GuestError where it does not start."""
         if self._guest is None:
             try:
                 self._load(self._new_store())
@@ -140,7 +140,7 @@ class WasmRuntime:
             except Exception as error:
                 self._guest = None
                 _raise_out_of_memory(error)
-                raise GuestFault(f"the module does not start: {reason(error)}") from error
+                raise GuestError(f"the module does not start: {reason(error)}") from error
         assert self._guest is not None
         return self._guest
 
@@ -182,7 +182,7 @@ class WasmRuntime:
         self._kind = (JsonInterface if self._compiled.kind == "json" else Functions)(guest, about)
 
     def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
-        """Run one message, flat in and flat out; see `sandbox.lua`. Raises OutOfMemory."""
+        """Run one message, flat in and flat out; see `sandbox.lua`. Raises OutOfMemoryError."""
         delivered = Delivered.of(message)
         self._printed, self.failure = "", "error"
         # Whatever a guest brings about, in here too, costs its message and not its worker.
@@ -198,7 +198,7 @@ class WasmRuntime:
             flat = reply.flat()
         except Exception as error:
             _raise_out_of_memory(error)
-            flat = Reply(error=reason(error), output=exact(self._printed)).flat()
+            flat = GuestResult(error=reason(error), output=exact(self._printed)).flat()
             self.failure = "gas" if _is_out_of_gas(error) else "error"
         if self._gas and self._guest is not None:
             self.gas_used = self._gas - int(self._guest.store.get_fuel())
@@ -232,7 +232,7 @@ class WasmRuntime:
         """Become what `image` says. Raises ValueError; discard the runtime then."""
         try:
             self._started()
-        except GuestFault as error:
+        except GuestError as error:
             raise ValueError(str(error)) from error
         if isinstance(self._kind, Programs):
             self._kind.restore(image)
@@ -244,7 +244,7 @@ class WasmRuntime:
             if len(values) != len(self._compiled.saved) or len(rest) % (8 + PAGE):
                 raise ValueError("it is of another module")
             self._fill(values, pages, rest)
-        except (KeyError, TypeError, GuestFault, wasmtime.WasmtimeError) as error:
+        except (KeyError, TypeError, GuestError, wasmtime.WasmtimeError) as error:
             raise ValueError(f"the image is damaged: {error}") from error
 
     def _fill(self, values: list[Any], pages: int, rest: bytes) -> None:
@@ -279,11 +279,11 @@ def _is_out_of_gas(error: BaseException | None) -> bool:
 
 def _raise_out_of_memory(error: Exception) -> None:
     """Raise OutOfMemory where that is what it was about: no failure that the guest could name."""
-    if isinstance(error, (OutOfMemory, MemoryError)):
-        raise OutOfMemory from error
+    if isinstance(error, (OutOfMemoryError, MemoryError)):
+        raise OutOfMemoryError from error
     lines = str(error).splitlines() if isinstance(error, wasmtime.WasmtimeError) else []
     if any(line.strip().startswith(_NO_ROOM) for line in lines):
-        raise OutOfMemory from error
+        raise OutOfMemoryError from error
 
 
 def reason(error: Exception) -> str:
@@ -294,6 +294,6 @@ def reason(error: Exception) -> str:
             return "out of gas: it used all that a message may (.limits gas)"
         return lines[-1].removeprefix("wasm trap: ") if lines else "it trapped"
     text = lines[0] if lines else type(error).__name__
-    if isinstance(error, (GuestFault, answers.Exit, wasmtime.WasmtimeError)):
+    if isinstance(error, (GuestError, answers.GuestExitError, wasmtime.WasmtimeError)):
         return text
     return f"the host cannot do what it asks for: {text}"

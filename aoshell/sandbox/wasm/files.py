@@ -14,7 +14,7 @@ MAX_NAMES = 10_000
 PIECE = 1 << 20  # bytes of zeros that a file grows by at a time
 
 
-class Full(Exception):
+class FilesFullError(Exception):
     """No room for more."""
 
 
@@ -60,12 +60,12 @@ class Files:
         return sorted(posixpath.basename(p) for p in names if posixpath.dirname(p) == folder)
 
     def create(self, path: str) -> None:
-        """An empty file. Raises Full, and OutOfMemory."""
+        """An empty file. Raises Full, and OutOfMemoryError."""
         self._make_room(path)
         self.contents[path] = bytearray()
 
     def create_folder(self, path: str) -> None:
-        """An empty directory. Raises Full, and OutOfMemory."""
+        """An empty directory. Raises Full, and OutOfMemoryError."""
         self._make_room(path)
         self.folders.add(path)
 
@@ -83,17 +83,17 @@ class Files:
 
     def _make_room(self, path: str) -> None:
         if len(self.contents) + len(self.folders) >= MAX_NAMES:
-            raise Full
+            raise FilesFullError
         self._budget.check(cost(path))
         self._names += cost(path)
 
     def resize(self, path: str, size: int) -> None:
-        """Cut a file, or fill it up with zeros. Raises Full, and OutOfMemory."""
+        """Cut a file, or fill it up with zeros. Raises Full, and OutOfMemoryError."""
         content = self.contents[path]
         more = size - len(content)
         if more > 0:
             if self.size + more > min(self.limit, MAX_BYTES):
-                raise Full
+                raise FilesFullError
             self._budget.check(more)
         if size < len(content):
             del content[size:]
@@ -101,7 +101,7 @@ class Files:
             content.extend(bytes(min(PIECE, size - len(content))))
 
     def rename(self, old: str, new: str) -> None:
-        """Move a file, or a directory with what it holds. Raises OutOfMemory."""
+        """Move a file, or a directory with what it holds. Raises OutOfMemoryError."""
         if old in self.contents:
             self._budget.check(cost(new))
             self.contents[new] = self.contents.pop(old)

@@ -16,9 +16,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aoshell.sandbox.wasm.guest import Guest, GuestFault
+from aoshell.sandbox.wasm.guest import Guest, GuestError
 from aoshell.sandbox.wasm.interface import start
-from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply, narrow
+from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition, narrow
 from aoshell.sandbox.wasm.strings import ALLOCATORS, Strings
 
 EXECUTE = "ExecuteFunction"
@@ -35,18 +35,18 @@ _OWN_PREFIXES = ("__", "emscripten_", "_emscripten_", "dynCall_", "asyncify_")
 class Functions:
     """See `device.Kind`."""
 
-    def __init__(self, guest: Guest, _definition: Definition) -> None:
+    def __init__(self, guest: Guest, _definition: ProcessDefinition) -> None:
         self._guest = guest
 
     def start(self) -> None:
         start(self._guest)
 
-    def deliver(self, message: Delivered) -> Reply:
+    def deliver(self, message: Delivered) -> GuestResult:
         action = message.tag("Action")
         if action != EXECUTE:
             # Its definition, and what is not for it, change nothing.
             said = "" if message.tag("Type") == "Process" else f"nothing takes Action = {action}"
-            return Reply(output=said)
+            return GuestResult(output=said)
         name = self._function(message.tag("Function"))
         answer = self._call(name, self._arguments(message), message.tag("Result-Type"))
         tags = [{"name": "Action", "value": RESULT}, {"name": "Function", "value": name}]
@@ -54,7 +54,7 @@ class Functions:
         if reference:
             tags.append({"name": "X-Reference", "value": reference})
         reply = {"Target": message.sender, "Data": answer, "Tags": tags}
-        return Reply(output=answer, messages=[(False, reply)])
+        return GuestResult(output=answer, messages=[(False, reply)])
 
     def _function(self, wanted: str | None) -> str:
         found = [
@@ -67,9 +67,9 @@ class Functions:
                 return "handle"
             if len(found) == 1:
                 return found[0]
-            raise GuestFault(f"give Function: one of {', '.join(found) or 'no exports'}")
+            raise GuestError(f"give Function: one of {', '.join(found) or 'no exports'}")
         if wanted not in found:
-            raise GuestFault(f"there is no export {wanted!r}: {', '.join(found) or 'none at all'}")
+            raise GuestError(f"there is no export {wanted!r}: {', '.join(found) or 'none at all'}")
         return wanted
 
     def _arguments(self, message: Delivered) -> list[Any]:
@@ -81,14 +81,14 @@ class Functions:
         try:
             values = json.loads(given)
         except (ValueError, RecursionError) as error:
-            raise GuestFault(f"Parameters is no JSON: {error}") from error
+            raise GuestError(f"Parameters is no JSON: {error}") from error
         if not isinstance(values, list):
-            raise GuestFault('Parameters is no list, as in [1, 2.5, "text"]')
+            raise GuestError('Parameters is no list, as in [1, 2.5, "text"]')
         return [v.encode("utf-8", "replace") if isinstance(v, str) else v for v in values]
 
     def _call(self, name: str, values: list[Any], wanted: str | None) -> str:
         if wanted not in (None, *TYPES):
-            raise GuestFault(f"Result-Type is {' or '.join(TYPES)}, not {wanted!r}")
+            raise GuestError(f"Result-Type is {' or '.join(TYPES)}, not {wanted!r}")
         strings = Strings(self._guest)
         takes, gives = self._guest.signature(name)
         if not takes and values == [b""]:
@@ -97,14 +97,14 @@ class Functions:
         for value in values:
             left = takes[len(passed) :]
             if not left:
-                raise GuestFault(f"{name} takes fewer parameters than were given")
+                raise GuestError(f"{name} takes fewer parameters than were given")
             if isinstance(value, bytes):
                 passed += strings.give(value, left, alone=len(values) == len(takes))
             else:
                 passed.append(_number(name, value, left[0]))
         if len(passed) != len(takes):
             kinds = ", ".join(takes) or "nothing"
-            raise GuestFault(f"{name} takes {kinds}: {len(values)} parameters do not fit")
+            raise GuestError(f"{name} takes {kinds}: {len(values)} parameters do not fit")
         answer = self._guest.call(name, *passed)
         if wanted == "text":
             return strings.take(answer, gives)
@@ -116,18 +116,18 @@ class Functions:
 def _number(name: str, value: Any, kind: str) -> int | float:
     """A number of a message as a parameter of that type."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise GuestFault(f"a parameter of {name} is neither a number nor a string")
+        raise GuestError(f"a parameter of {name} is neither a number nor a string")
     if kind in ("f32", "f64"):
         try:
             return float(value)
         except OverflowError as error:
-            raise GuestFault(f"a parameter of {name} is too large for {kind}") from error
+            raise GuestError(f"a parameter of {name} is too large for {kind}") from error
     if kind not in ("i32", "i64"):
-        raise GuestFault(f"{name} takes {kind}, which no message can give")
+        raise GuestError(f"{name} takes {kind}, which no message can give")
     bits = int(kind[1:])
     whole_number = isinstance(value, int) or value.is_integer()
     if not whole_number or not -(1 << bits - 1) <= value < 1 << bits:
-        raise GuestFault(f"{value} is no {kind}, which {name} takes")
+        raise GuestError(f"{value} is no {kind}, which {name} takes")
     whole = int(value)
     return whole - (1 << bits) if whole >> (bits - 1) > 0 else whole
 

@@ -23,7 +23,7 @@ HEAD = 1 << 20  # bytes of what is printed that are wanted from its beginning, s
 RANDOM = 1 << 16  # bytes of randomness that are drawn at once
 
 
-class GuestFault(Exception):
+class GuestError(Exception):
     """The guest did what none may; the message that made it do so fails. The text says what."""
 
 
@@ -90,7 +90,7 @@ class Guest:
         self._seed, self._drawn = identity.encode("latin-1"), 0
 
     def put_random(self, pointer: int, size: int) -> None:
-        """Fill memory with randomness. Raises GuestFault."""
+        """Fill memory with randomness. Raises GuestError."""
         start = self.span(pointer, size)
         for at in range(0, size, RANDOM):
             self.write(start + at, self.random(min(RANDOM, size - at)))
@@ -110,7 +110,7 @@ class Guest:
     @property
     def memory(self) -> wasmtime.Memory:
         if self._memory is None:
-            raise GuestFault("it has no memory yet")
+            raise GuestError("it has no memory yet")
         return self._memory
 
     @property
@@ -123,10 +123,10 @@ class Guest:
         return number & (0xFFFF_FFFF_FFFF_FFFF if self.wide else 0xFFFF_FFFF)
 
     def span(self, pointer: int, length: int) -> int:
-        """Where a part of its memory begins. Raises GuestFault where it is none."""
+        """Where a part of its memory begins. Raises GuestError where it is none."""
         start = self.unsigned(pointer)
         if length < 0 or start + length > self.size:
-            raise GuestFault(f"a pointer is wild: {length} bytes at {start:#x}, beyond its memory")
+            raise GuestError(f"a pointer is wild: {length} bytes at {start:#x}, beyond its memory")
         return start
 
     def _address(self, start: int) -> int:
@@ -134,7 +134,7 @@ class Guest:
         return ctypes.addressof(base.contents) + start
 
     def read(self, pointer: int, length: int) -> bytes:
-        """Bytes of its memory. Raises GuestFault."""
+        """Bytes of its memory. Raises GuestError."""
         start = self.span(pointer, length)
         return ctypes.string_at(self._address(start), length) if length else b""
 
@@ -153,7 +153,7 @@ class Guest:
         return b"".join(parts)
 
     def printed(self, vectors: list[tuple[int, int]]) -> None:
-        """Tell what the guest writes to its standard output or error. Raises GuestFault."""
+        """Tell what the guest writes to its standard output or error. Raises GuestError."""
         size = sum(length for _pointer, length in vectors)
         end = self.gather(vectors, max(size - MAX_TEXT - 1, 0), MAX_TEXT + 1).decode("latin-1")
         head = self.gather(vectors, 0, HEAD).decode("latin-1") if size > len(end) else ""
@@ -161,7 +161,7 @@ class Guest:
             self.emit(end, head)
 
     def write(self, pointer: int, data: bytes) -> None:
-        """Put bytes into its memory. Raises GuestFault."""
+        """Put bytes into its memory. Raises GuestError."""
         start = self.span(pointer, len(data))
         if data:
             ctypes.memmove(self._address(start), data, len(data))
@@ -174,7 +174,7 @@ class Guest:
             ctypes.memmove(self._address(target), self._address(source), length)
 
     def text(self, pointer: int, limit: int = 64 << 20) -> bytes:
-        """A string that ends with a NUL. Raises GuestFault where none ends it."""
+        """A string that ends with a NUL. Raises GuestError where none ends it."""
         start = self.span(pointer, 0)
         room = min(limit, self.size - start)
         size = 256
@@ -184,7 +184,7 @@ class Guest:
             if end >= 0:
                 return found[:end]
             if size >= room:
-                raise GuestFault(f"the text at {start:#x} has no end")
+                raise GuestError(f"the text at {start:#x} has no end")
             size *= 16
 
     def words(self, pointer: int, count: int) -> list[int]:

@@ -24,7 +24,7 @@ def read(text: bytes, budget: Budget, *, encoding: str, errors: str, strict: boo
 
     Raises:
         ValueError, RecursionError: it is no JSON.
-        OutOfMemory: it has more values than there may be.
+        OutOfMemoryError: it has more values than there may be.
     """
     if _separators(text) > MAX_VALUES and _separators(_STRING.sub(b"", text)) > MAX_VALUES:
         budget.fail()

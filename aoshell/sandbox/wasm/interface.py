@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 
 from aoshell.sandbox.wasm import guest_json
-from aoshell.sandbox.wasm.answers import Exit
-from aoshell.sandbox.wasm.guest import Guest, GuestFault
-from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply, shown
+from aoshell.sandbox.wasm.answers import GuestExitError
+from aoshell.sandbox.wasm.guest import Guest, GuestError
+from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition, shown
 
 
 class JsonInterface:
     """See `device.Kind`."""
 
-    def __init__(self, guest: Guest, definition: Definition) -> None:
+    def __init__(self, guest: Guest, definition: ProcessDefinition) -> None:
         self._guest = guest
         self._module = definition.module
         self._environment = json.dumps(definition.environment).encode()
@@ -24,7 +24,7 @@ class JsonInterface:
     def start(self) -> None:
         start(self._guest)
 
-    def deliver(self, message: Delivered) -> Reply:
+    def deliver(self, message: Delivered) -> GuestResult:
         guest = self._guest
         text = message.as_json(self._module).encode()
         # One block for both strings: a call into the guest costs as much as all that is done here.
@@ -37,12 +37,12 @@ class JsonInterface:
                 answer, guest.budget, encoding="utf-8", errors="surrogateescape", strict=False
             )
         except (ValueError, RecursionError) as error:
-            raise GuestFault(f"handle answered no JSON: {answer[:80]!r}") from error
+            raise GuestError(f"handle answered no JSON: {answer[:80]!r}") from error
         if not isinstance(said, dict) or "response" not in said:
-            raise GuestFault("handle answered no {ok, response}")
+            raise GuestError("handle answered no {ok, response}")
         if said.get("ok") is False:
-            return Reply(error=shown(said["response"]) or "handle answered ok = false")
-        return Reply.of(said["response"])
+            return GuestResult(error=shown(said["response"]) or "handle answered ok = false")
+        return GuestResult.of(said["response"])
 
 
 def start(guest: Guest) -> None:
@@ -57,19 +57,19 @@ def start(guest: Guest) -> None:
         if guest.has(name):
             try:
                 guest.call(name)
-            except Exit as ended:
+            except GuestExitError as ended:
                 if ended.code:
                     raise
             return
 
 
 def c_string(guest: Guest, *texts: bytes) -> int:
-    """Strings in the guest's memory, one behind the other. Raises GuestFault where it gives no
+    """Strings in the guest's memory, one behind the other. Raises GuestError where it gives no
     room for them."""
     size = sum(len(text) + 1 for text in texts)
     pointer = at = int(guest.call("malloc", size))
     if pointer == 0:
-        raise GuestFault(f"malloc gave no room for {size - 1} bytes")
+        raise GuestError(f"malloc gave no room for {size - 1} bytes")
     guest.span(pointer, size)
     for text in texts:
         guest.write(at, text)

@@ -28,8 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aoshell.sandbox.wasm import code
-from aoshell.sandbox.wasm.reader import ModuleError, Reader, unsigned
-from aoshell.sandbox.wasm.sections import CODE, TYPE, Module, parse
+from aoshell.sandbox.wasm.reader import ModuleError, ModuleReader, unsigned
+from aoshell.sandbox.wasm.sections import CODE, TYPE, WasmModule, parse
 
 MAX_REWRITTEN = 8 << 20  # bytes of function bodies; about 10 s
 
@@ -65,7 +65,7 @@ def modernize(data: bytes) -> bytes:
 class _Types:
     """The module's types, to which the rewrite adds those of its blocks."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: WasmModule) -> None:
         self._module = module
         self._added: dict[bytes, int] = {}
 
@@ -106,7 +106,7 @@ class _Frame:
 class _Function:
     """One function's body on its way to the new form."""
 
-    def __init__(self, module: Module, types: _Types, place: int) -> None:
+    def __init__(self, module: WasmModule, types: _Types, place: int) -> None:
         self._module, self._types = module, types
         self._start, self._end = module.bodies[place]
         self._code, declared = code.after_locals(module, module.bodies[place])
@@ -126,7 +126,7 @@ class _Function:
         return bytes(out + data[copied : self._end])
 
     def _locals(self) -> bytes:
-        reader = Reader(self._module.data, self._start, self._code)
+        reader = ModuleReader(self._module.data, self._start, self._code)
         groups = reader.count("locals")
         kept = reader.data[reader.at : self._code]
         if not self._rethrown:
@@ -172,11 +172,11 @@ class _Function:
         return params + (_EXNREF if block.local >= 0 else b"")
 
     def _check_parameters(self, at: int, kind: bytes) -> None:
-        value = Reader(kind, 0, len(kind))
+        value = ModuleReader(kind, 0, len(kind))
         first = code.block_type(value)
         if 0x40 <= first <= 0x7F:
             return
-        index = Reader(kind, 0, len(kind)).index("try", len(self._module.types))
+        index = ModuleReader(kind, 0, len(kind)).index("try", len(self._module.types))
         if self._module.types[index].takes:
             raise ModuleError("a legacy try that takes parameters is not supported", at, _HINT)
 
@@ -196,7 +196,7 @@ class _Function:
         return _END * 2 if frame.block and frame.clause < 0 else _END
 
     def _branch(self, text: bytes, at: int) -> bytes:
-        reader = Reader(text, 1, len(text))
+        reader = ModuleReader(text, 1, len(text))
         labels = reader.count("br_table") + 1 if text[0] == code.BR_TABLE else 1
         out = text[: reader.at]
         for _ in range(labels):
@@ -210,7 +210,7 @@ class _Function:
         return self._frames[-1 - label]
 
 
-def _survey(module: Module, steps: Sequence[Step], local: int) -> tuple[dict[int, _Try], int]:
+def _survey(module: WasmModule, steps: Sequence[Step], local: int) -> tuple[dict[int, _Try], int]:
     """Each try by its place, and how many of them rethrow (into locals from `local` on)."""
     found: dict[int, _Try] = {}
     open_blocks: list[_Try | None] = [None]
@@ -238,7 +238,7 @@ def _survey(module: Module, steps: Sequence[Step], local: int) -> tuple[dict[int
     return found, rethrown
 
 
-def _clause(module: Module, innermost: list[_Try | None], text: bytes, at: int) -> None:
+def _clause(module: WasmModule, innermost: list[_Try | None], text: bytes, at: int) -> None:
     block = innermost[0] if innermost else None
     if block is None or block.tags[-1:] == [None]:
         raise ModuleError("a catch stands outside of a try", at)
@@ -256,7 +256,7 @@ def _named(open_blocks: list[_Try | None], label: int, at: int) -> _Try:
 
 
 def _operand(text: bytes) -> int:
-    return Reader(text, 1, len(text)).number("an operand")
+    return ModuleReader(text, 1, len(text)).number("an operand")
 
 
 def _signed(value: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aoshell.sandbox.wasm.guest import MAX_TEXT, GuestFault
+from aoshell.sandbox.wasm.guest import MAX_TEXT, GuestError
 
 # As for Lua (host/bridge.lua): bytes of a whole result, and its fields.
 MAX_RESULT, MAX_FIELDS = 32 << 20, 200_000
@@ -43,7 +43,7 @@ def _pairs(flat: Sequence[str]) -> list[dict[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class ProcessDefinition:
     """Which process it is: `LuaRuntime.boot`'s list."""
 
     id: str
@@ -52,7 +52,7 @@ class Definition:
     tags: list[dict[str, str]]
 
     @classmethod
-    def of(cls, flat: Sequence[Any]) -> Definition:
+    def of(cls, flat: Sequence[Any]) -> ProcessDefinition:
         process, owner, module, _code, _boot_id, _boot_data, *tags = flat
         return cls(process, owner, module, _pairs(tags))
 
@@ -125,7 +125,7 @@ class Delivered:
 
 
 @dataclass(slots=True)
-class Reply:
+class GuestResult:
     """A result; `flat()` is the list that `sandbox.lua` describes."""
 
     error: str = ""
@@ -140,7 +140,7 @@ class Reply:
         self.output = "\n".join(line for line in lines if line)
 
     def flat(self) -> tuple[Any, ...]:
-        """The worker's list. Raises GuestFault where it is too large."""
+        """The worker's list. Raises GuestError where it is too large."""
         if self.error:
             # Its end says why.
             error, output = narrow(self.error)[-MAX_TEXT:], narrow(self.output)[-MAX_TEXT:]
@@ -161,10 +161,10 @@ class Reply:
         return tuple(flat.values)
 
     @classmethod
-    def of(cls, response: Any) -> Reply:
-        """What a module's JSON says. Raises GuestFault where it is no result."""
+    def of(cls, response: Any) -> GuestResult:
+        """What a module's JSON says. Raises GuestError where it is no result."""
         if not isinstance(response, dict):
-            raise GuestFault("its answer is no result: an object with Output or Error")
+            raise GuestError("its answer is no result: an object with Output or Error")
         if response.get("Error"):
             return cls(error=shown(response["Error"]))
         output, prompt = _output(response.get("Output"))
@@ -173,7 +173,7 @@ class Reply:
             reply.messages += [(spawn, _checked(entry)) for entry in _list(response.get(name))]
         for entry in _list(response.get("Assignments")):
             if not isinstance(entry, dict):
-                raise GuestFault("an assignment is malformed")
+                raise GuestError("an assignment is malformed")
             processes = [shown(process) for process in _list(entry.get("Processes"))]
             reply.assignments.append((shown(entry.get("Message")), processes))
         return reply
@@ -187,15 +187,15 @@ class _Bounded:
         self._size = 0
 
     def text(self, value: Any, what: str) -> None:
-        """Append a text. Raises GuestFault."""
+        """Append a text. Raises GuestError."""
         said = narrow(shown(value))
         self._size += len(said)
         if len(said) > MAX_TEXT:
-            raise GuestFault(f"{what} is larger than {MAX_TEXT >> 20} MB")
+            raise GuestError(f"{what} is larger than {MAX_TEXT >> 20} MB")
         if self._size > MAX_RESULT:
-            raise GuestFault(f"the result is larger than {MAX_RESULT >> 20} MB")
+            raise GuestError(f"the result is larger than {MAX_RESULT >> 20} MB")
         if len(self.values) >= MAX_FIELDS:
-            raise GuestFault(f"the result is too long{TOO_MANY_FIELDS}")
+            raise GuestError(f"the result is too long{TOO_MANY_FIELDS}")
         self.values.append(said)
 
 
@@ -223,7 +223,7 @@ def _list(value: Any) -> list[Any]:
 def _checked(entry: Any) -> dict[str, Any]:
     tags = _list(entry.get("Tags")) if isinstance(entry, dict) else None
     if tags is None or not all(isinstance(tag, dict) and "name" in tag for tag in tags):
-        raise GuestFault("a message in its outbox is malformed")
+        raise GuestError("a message in its outbox is malformed")
     kept = [{"name": tag["name"], "value": tag.get("value")} for tag in tags]
     checked: dict[str, Any] = entry | {"Tags": kept}
     return checked

@@ -9,7 +9,7 @@ signature that belongs to it.
 from __future__ import annotations
 
 from aoshell.sandbox.wasm.reader import string, unsigned
-from aoshell.sandbox.wasm.sections import EXPORT, IMPORT, KINDS, Export, Import, Module, parse
+from aoshell.sandbox.wasm.sections import EXPORT, IMPORT, KINDS, Export, Import, WasmModule, parse
 
 # letter, name, signature: result first, v for none; "-" for what is no function.
 _IMPORTS = """
@@ -53,7 +53,7 @@ def unminify(data: bytes) -> bytes:
     return module.rebuilt({IMPORT: b"".join(imports), EXPORT: b"".join(exports)})
 
 
-def is_minified(module: Module) -> bool:
+def is_minified(module: WasmModule) -> bool:
     """Whether it is a module of the first format."""
     minified = [item for item in module.imports if item.module == "a"]
     others = {item.module for item in module.imports} - {"a"}
@@ -66,7 +66,7 @@ def is_minified(module: Module) -> bool:
     )
 
 
-def _fits(module: Module, item: Import | Export, known: dict[str, tuple[str, str]]) -> bool:
+def _fits(module: WasmModule, item: Import | Export, known: dict[str, tuple[str, str]]) -> bool:
     if item.name not in known:
         return False
     if item.kind != "function":

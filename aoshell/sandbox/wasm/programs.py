@@ -16,11 +16,11 @@ from collections.abc import Callable
 import wasmtime
 
 from aoshell.sandbox.wasm import guest_json
-from aoshell.sandbox.wasm.answers import Exit
+from aoshell.sandbox.wasm.answers import GuestExitError
 from aoshell.sandbox.wasm.files import Files
 from aoshell.sandbox.wasm.functions import EXECUTE, RESULT
 from aoshell.sandbox.wasm.guest import Guest
-from aoshell.sandbox.wasm.messages import Definition, Delivered, Reply
+from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition
 from aoshell.sandbox.wasm.wasi import System
 
 FIRST = 8  # bytes within which an object begins, a mark of its encoding included
@@ -34,7 +34,7 @@ class Programs:
         self,
         guest: Guest,
         module: wasmtime.Module,
-        definition: Definition,
+        definition: ProcessDefinition,
         new_store: Callable[[], wasmtime.Store],
     ) -> None:
         self._guest = guest
@@ -55,19 +55,19 @@ class Programs:
     def start(self) -> None:
         """Nothing runs before the first message."""
 
-    def deliver(self, message: Delivered) -> Reply:
+    def deliver(self, message: Delivered) -> GuestResult:
         if message.tag("Type") == "Process":
-            return Reply()
+            return GuestResult()
         said = self._run(message.as_json(self._definition.module))
         answer = self._result(said)
         if isinstance(answer, dict) and any(name in answer for name in FIELDS):
-            return Reply.of(answer)
+            return GuestResult.of(answer)
         text = said.decode("utf-8", "surrogateescape").removesuffix("\n")
         if message.tag("Action") != EXECUTE:
-            return Reply(output=text)
+            return GuestResult(output=text)
         tags = [{"name": "Action", "value": RESULT}]
         sent = {"Target": message.sender, "Data": text, "Tags": tags}
-        return Reply(output=text, messages=[(False, sent)])
+        return GuestResult(output=text, messages=[(False, sent)])
 
     def _result(self, said: bytes) -> object:
         """What it printed as JSON, None where that is none, or no object: then it is text."""
@@ -91,7 +91,7 @@ class Programs:
         guest.attach(wasmtime.Instance(store, self._module, imports).exports(store))
         try:
             guest.call("_start")
-        except Exit as ended:
+        except GuestExitError as ended:
             if ended.code:
                 raise
         return bytes(system.stdout)

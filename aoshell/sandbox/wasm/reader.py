@@ -94,7 +94,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableType:
     """Sizes in entries."""
 
     element: str
@@ -116,7 +116,7 @@ class Global:
         return f"mutable {self.type}" if self.mutable else self.type
 
 
-class Reader:
+class ModuleReader:
     """Reads forward through a part of a module; each method raises ModuleError, nothing else."""
 
     __slots__ = ("at", "data", "end")
@@ -198,13 +198,13 @@ class Reader:
         minimum = self.number(what, bits)
         return minimum, self.number(what, bits) if found & 1 else None, found
 
-    def table(self, what: str) -> Table:
+    def table(self, what: str) -> TableType:
         """A table type."""
         element = self.value_type(what)
         if element not in REFERENCES:
             raise ModuleError(f"{what}: {element} cannot be an element", self.at - 1)
         minimum, maximum, _ = self.limits(what, 5)
-        return Table(element, minimum, maximum)
+        return TableType(element, minimum, maximum)
 
     def memory(self, what: str) -> Memory:
         """A memory type."""

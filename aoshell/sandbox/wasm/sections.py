@@ -22,9 +22,9 @@ from aoshell.sandbox.wasm.reader import (
     Global,
     Memory,
     ModuleError,
-    Reader,
+    ModuleReader,
     Signature,
-    Table,
+    TableType,
     unsigned,
 )
 
@@ -73,7 +73,7 @@ class Section:
 
 
 @dataclass(slots=True)
-class Module:
+class WasmModule:
     """A module's declarations, made by `parse()`. Indices count imported items first.
 
     Attributes:
@@ -86,7 +86,7 @@ class Module:
     types: list[Signature] = field(default_factory=list)
     imports: list[Import] = field(default_factory=list)
     functions: list[int] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
+    tables: list[TableType] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
     globals: list[Global] = field(default_factory=list)
     tags: list[int] = field(default_factory=list)
@@ -108,15 +108,15 @@ class Module:
             return str(self.types[self.tags[item.index]])
         return str(self.space(item.kind)[item.index])
 
-    def space(self, kind: str) -> list[int] | list[Table] | list[Memory] | list[Global]:
+    def space(self, kind: str) -> list[int] | list[TableType] | list[Memory] | list[Global]:
         """All items of one kind of `KINDS`."""
         spaces = (self.functions, self.tables, self.memories, self.globals, self.tags)
         return spaces[KINDS.index(kind)]
 
-    def section(self, number: int) -> Reader | None:
+    def section(self, number: int) -> ModuleReader | None:
         """A reader over the payload of a section, or None where the module has none."""
         found = next((s for s in self.sections if s.id == number), None)
-        return Reader(self.data, found.start, found.end) if found else None
+        return ModuleReader(self.data, found.start, found.end) if found else None
 
     def rebuilt(self, payloads: Mapping[int, bytes]) -> bytes:
         """The module's bytes with these sections replaced, or added where they belong."""
@@ -133,7 +133,7 @@ class Module:
         return b"".join(parts)
 
 
-def parse(data: bytes) -> Module:
+def parse(data: bytes) -> WasmModule:
     """A module's declarations.
 
     Raises:
@@ -148,7 +148,7 @@ def parse(data: bytes) -> Module:
             hint = "build a core module (componentize steps are not needed)"
             raise ModuleError("the file is a component, not a core module", 4, hint)
         raise ModuleError("the version is not 1", 4)
-    module, reader, rank = Module(data), Reader(data, 8, len(data)), -1
+    module, reader, rank = WasmModule(data), ModuleReader(data, 8, len(data)), -1
     while reader.at < reader.end:
         section = _head(reader)
         if len(module.sections) == MAX_ITEMS:
@@ -159,7 +159,7 @@ def parse(data: bytes) -> Module:
         if ORDER.index(section.id) <= rank:
             raise ModuleError(f"section {section.id} is out of order", section.head)
         rank = ORDER.index(section.id)
-        part = Reader(data, section.start, section.end)
+        part = ModuleReader(data, section.start, section.end)
         _READERS[section.id](part, module)
         if part.at != part.end:
             raise ModuleError(f"section {section.id} is longer than what it holds", part.at)
@@ -172,21 +172,23 @@ def _section(number: int, payload: bytes) -> bytes:
     return bytes([number]) + unsigned(len(payload)) + payload
 
 
-def _head(reader: Reader) -> Section:
+def _head(reader: ModuleReader) -> Section:
     head = reader.at
     number = reader.byte("a section")
     if number > TAG:
         raise ModuleError(f"section {number} is unknown", head)
     start = reader.skip(reader.number("a section's size"), f"section {number}")
-    name = Reader(reader.data, start, reader.at).name("a custom section") if not number else ""
+    name = (
+        ModuleReader(reader.data, start, reader.at).name("a custom section") if not number else ""
+    )
     return Section(number, head, start, reader.at, name)
 
 
-def _defined(module: Module) -> int:
+def _defined(module: WasmModule) -> int:
     return len(module.functions) - sum(i.kind == "function" for i in module.imports)
 
 
-def _types(reader: Reader, module: Module) -> None:
+def _types(reader: ModuleReader, module: WasmModule) -> None:
     for _ in range(reader.count("types")):
         form = reader.byte("types")
         if form != 0x60:
@@ -196,7 +198,7 @@ def _types(reader: Reader, module: Module) -> None:
         module.types.append(Signature(takes, gives))
 
 
-def _imports(reader: Reader, module: Module) -> None:
+def _imports(reader: ModuleReader, module: WasmModule) -> None:
     for _ in range(reader.count("imports")):
         origin, name, start = reader.name("imports"), reader.name("imports"), reader.at
         kind = KINDS[reader.index("imports: kind", len(KINDS))]
@@ -215,12 +217,12 @@ def _imports(reader: Reader, module: Module) -> None:
         module.imports.append(Import(origin, name, kind, index, (start, reader.at)))
 
 
-def _functions(reader: Reader, module: Module) -> None:
+def _functions(reader: ModuleReader, module: WasmModule) -> None:
     count, types = reader.count("functions", MAX_FUNCTIONS), len(module.types)
     module.functions += [reader.index("functions", types) for _ in range(count)]
 
 
-def _tables(reader: Reader, module: Module) -> None:
+def _tables(reader: ModuleReader, module: WasmModule) -> None:
     for _ in range(reader.count("tables", 100)):
         initial = reader.data[reader.at : reader.at + 2] == b"\x40\x00"
         reader.at += 2 if initial else 0
@@ -229,22 +231,22 @@ def _tables(reader: Reader, module: Module) -> None:
             reader.constant("tables")
 
 
-def _memories(reader: Reader, module: Module) -> None:
+def _memories(reader: ModuleReader, module: WasmModule) -> None:
     module.memories += [reader.memory("memories") for _ in range(reader.count("memories", 100))]
 
 
-def _tags(reader: Reader, module: Module) -> None:
+def _tags(reader: ModuleReader, module: WasmModule) -> None:
     types = len(module.types)
     module.tags += [reader.tag("tags", types) for _ in range(reader.count("tags"))]
 
 
-def _globals(reader: Reader, module: Module) -> None:
+def _globals(reader: ModuleReader, module: WasmModule) -> None:
     for _ in range(reader.count("globals")):
         module.globals.append(reader.global_type("globals", imported=False))
         reader.constant("globals")
 
 
-def _exports(reader: Reader, module: Module) -> None:
+def _exports(reader: ModuleReader, module: WasmModule) -> None:
     names = set()
     for _ in range(reader.count("exports")):
         start = reader.at
@@ -257,36 +259,36 @@ def _exports(reader: Reader, module: Module) -> None:
         module.exports.append(Export(name, kind, index))
 
 
-def _start(reader: Reader, module: Module) -> None:
+def _start(reader: ModuleReader, module: WasmModule) -> None:
     module.start = reader.index("the start function", len(module.functions))
 
 
-def _elements(reader: Reader, module: Module) -> None:
+def _elements(reader: ModuleReader, module: WasmModule) -> None:
     module.elements = reader.count("elements")
     reader.at = reader.end
 
 
-def _segments(reader: Reader, module: Module) -> None:
+def _segments(reader: ModuleReader, module: WasmModule) -> None:
     module.segments = reader.count("data segments")
     reader.at = reader.end
 
 
-def _data_count(reader: Reader, module: Module) -> None:
+def _data_count(reader: ModuleReader, module: WasmModule) -> None:
     module.segments = reader.number("the data count")
 
 
-def _code(reader: Reader, module: Module) -> None:
+def _code(reader: ModuleReader, module: WasmModule) -> None:
     groups = 0
     for _ in range(reader.count("code", MAX_FUNCTIONS)):
         start = reader.skip(reader.number("a function body"), "a function body")
         module.bodies.append((start, reader.at))
         with suppress(ModuleError):  # the engine says what is wrong with such a body
-            groups += Reader(reader.data, start, reader.at).number("locals")
+            groups += ModuleReader(reader.data, start, reader.at).number("locals")
         if groups > MAX_GROUPS:
             raise ModuleError("the functions declare their locals in too many groups", start)
 
 
-_READERS: dict[int, Callable[[Reader, Module], None]] = {
+_READERS: dict[int, Callable[[ModuleReader, WasmModule], None]] = {
     TYPE: _types,
     IMPORT: _imports,
     FUNCTION: _functions,

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aoshell.sandbox.wasm.guest import MAX_TEXT, Guest, GuestFault
+from aoshell.sandbox.wasm.guest import MAX_TEXT, Guest, GuestError
 
 ALLOCATORS = ("malloc", "alloc", "allocate")
 _STRING_ID = 2  # AssemblyScript's class id of String
@@ -42,13 +42,13 @@ class Strings:
             alone: whether a pointer is to do, without a length.
 
         Raises:
-            GuestFault: no string fits there, or the module has no room for one.
+            GuestError: no string fits there, or the module has no room for one.
         """
         guest, size = self._guest, len(text)
         if not self._objects and not self._allocator:
-            raise GuestFault("the module has no malloc for a string: give Parameters = [numbers]")
+            raise GuestError("the module has no malloc for a string: give Parameters = [numbers]")
         if takes[0] != self._pointer:
-            raise GuestFault(f"no string is {takes[0]}: give Parameters = [numbers]")
+            raise GuestError(f"no string is {takes[0]}: give Parameters = [numbers]")
         if self._objects:
             units = text.decode("utf-8", "replace").encode("utf-16-le")
             pointer = guest.call("__pin", guest.call("__new", len(units), _STRING_ID))
@@ -56,16 +56,16 @@ class Strings:
             return [pointer]
         pointer = int(guest.call(self._allocator, size + 1))
         if pointer == 0:
-            raise GuestFault(f"{self._allocator} gave no room for {size} bytes")
+            raise GuestError(f"{self._allocator} gave no room for {size} bytes")
         guest.write(pointer, text + b"\0")
         return [pointer] if alone else [pointer, size]
 
     def take(self, answer: Any, gives: list[str]) -> str:
-        """The string that an answer is. Raises GuestFault where it can be none."""
+        """The string that an answer is. Raises GuestError where it can be none."""
         if self._is_pair(gives):
             raw = self._read(answer >> 32, answer & 0xFFFF_FFFF, MAX_TEXT)
         elif gives != [self._pointer]:
-            raise GuestFault(f"an answer of {', '.join(gives) or 'nothing'} is no string")
+            raise GuestError(f"an answer of {', '.join(gives) or 'nothing'} is no string")
         elif self._objects:
             return self._object(answer)
         else:
@@ -80,7 +80,7 @@ class Strings:
         """
         try:
             said = self.take(answer, gives)
-        except GuestFault:
+        except GuestError:
             return None
         if self._objects:
             return said
@@ -98,7 +98,7 @@ class Strings:
         head = self._guest.read(pointer - 8, 8)
         kind, size = (int.from_bytes(head[at : at + 4], "little") for at in (0, 4))
         if kind != _STRING_ID:
-            raise GuestFault("an answer points to no String")
+            raise GuestError("an answer points to no String")
         return self._read(pointer, size, 2 * MAX_TEXT).decode("utf-16-le", "replace")
 
     def _read(self, pointer: int, size: int, limit: int) -> bytes:

@@ -15,9 +15,9 @@ from typing import Any
 
 import wasmtime
 
-from aoshell.sandbox.wasm.answers import Exit
-from aoshell.sandbox.wasm.files import PIECE, Files, Full, cost
-from aoshell.sandbox.wasm.guest import Guest, GuestFault
+from aoshell.sandbox.wasm.answers import GuestExitError
+from aoshell.sandbox.wasm.files import PIECE, Files, FilesFullError, cost
+from aoshell.sandbox.wasm.guest import Guest, GuestError
 
 MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
 SUCCESS, BADF, EXIST, INVAL, ISDIR, NAMETOOLONG, NOENT, NOSPC, NOSYS, NOTDIR, NOTEMPTY, SPIPE = (
@@ -33,7 +33,7 @@ _FAMILIES = ("args_", "clock_", "environ_", "fd_", "path_", "poll_", "proc_", "r
 ROOT = 3  # descriptor of the directory that every program has open
 
 
-class Errno(Exception):
+class WasiError(Exception):
     """A call fails with that number."""
 
     def __init__(self, number: int) -> None:
@@ -65,25 +65,25 @@ class System:
         self._open_paths = sum(cost(file.path) for file in self._open.values())  # bytes
 
     def give(self, item: wasmtime.ImportType) -> wasmtime.Func:
-        """The host's function for an import. Raises GuestFault where there is none."""
+        """The host's function for an import. Raises GuestError where there is none."""
         name = f"{item.module}.{item.name}"
         if not isinstance(item.type, wasmtime.FuncType):
-            raise GuestFault(f"it imports {name}, which is no function")
+            raise GuestError(f"it imports {name}, which is no function")
         if item.module not in MODULES:
-            raise GuestFault(f"it imports {name}, and a program is given WASI only")
+            raise GuestError(f"it imports {name}, and a program is given WASI only")
         known = (item.name or "").startswith(_FAMILIES)  # and no method that is not a call
         call = getattr(self, f"_{item.name}", None) if known else None
         takes = len(list(item.type.params))
         if call is not None and takes != len(signature(call).parameters):
-            raise GuestFault(f"it imports {name} with {takes} parameters, which WASI has otherwise")
+            raise GuestError(f"it imports {name} with {takes} parameters, which WASI has otherwise")
         return wasmtime.Func(self._guest.store, item.type, _answering(call, item.type))
 
     def _descriptor(self, fd: int, kind: int | None = None) -> Descriptor:
         found = self._open.get(fd)
         if found is None:
-            raise Errno(BADF)
+            raise WasiError(BADF)
         if kind is not None and found.kind != kind:
-            raise Errno(
+            raise WasiError(
                 NOTDIR if kind == DIRECTORY else ISDIR if found.kind == DIRECTORY else SPIPE
             )
         return found
@@ -91,12 +91,12 @@ class System:
     def _path(self, fd: int, pointer: int, length: int) -> str:
         base = self._descriptor(fd, DIRECTORY).path
         if length > MAX_PATH:
-            raise Errno(NAMETOOLONG)
+            raise WasiError(NAMETOOLONG)
         return Files.resolve(base, self._guest.read(pointer, length).decode("utf-8", "replace"))
 
     def _vectors(self, pointer: int, count: int) -> list[tuple[int, int]]:
         if not 0 <= count <= 1024:
-            raise Errno(INVAL)
+            raise WasiError(INVAL)
         words = self._guest.words(pointer, 2 * count)
         return list(zip(words[::2], words[1::2], strict=True))
 
@@ -125,18 +125,18 @@ class System:
 
     def _random_get(self, buffer: int, length: int) -> None:
         if not 0 <= length <= 1 << 20:
-            raise Errno(INVAL)
+            raise WasiError(INVAL)
         self._guest.write(buffer, self._guest.random(length))
 
     def _proc_exit(self, code: int) -> None:
-        raise Exit(code)
+        raise GuestExitError(code)
 
     def _sched_yield(self) -> None:
         return None
 
     def _poll_oneoff(self, subscriptions: int, events: int, count: int, result: int) -> None:
         if not 0 < count <= 1024:
-            raise Errno(INVAL)
+            raise WasiError(INVAL)
         for at in range(count):
             subscription = self._guest.read(subscriptions + 48 * at, 9)
             event = subscription[:8] + struct.pack("<HB21x", SUCCESS, subscription[8])
@@ -158,7 +158,7 @@ class System:
         self._guest.put_word(result, size)
 
     def _spans(self, vectors: int, count: int) -> tuple[list[tuple[int, int]], int]:
-        """Parts of memory that are to be written, and their bytes together. Raises GuestFault."""
+        """Parts of memory that are to be written, and their bytes together. Raises GuestError."""
         parts = self._vectors(vectors, count)
         for pointer, length in parts:
             self._guest.span(pointer, length)
@@ -167,10 +167,10 @@ class System:
     def _print(self, fd: int, parts: list[tuple[int, int]], size: int) -> None:
         if fd == 1:
             if len(self.stdout) + size > MAX_OUTPUT:
-                raise GuestFault(f"it prints more than {MAX_OUTPUT >> 20} MB")
+                raise GuestError(f"it prints more than {MAX_OUTPUT >> 20} MB")
             self.stdout += self._guest.gather(parts, 0, size)
         elif fd == 0:
-            raise Errno(BADF)
+            raise WasiError(BADF)
         self._guest.printed(parts)
 
     def _fd_pwrite(self, fd: int, vectors: int, count: int, offset: int, result: int) -> None:
@@ -212,18 +212,18 @@ class System:
 
     def _content(self, file: Descriptor) -> bytearray:
         if file.kind == DIRECTORY:
-            raise Errno(ISDIR)
+            raise WasiError(ISDIR)
         if file.kind == CHARACTER_DEVICE:
             return bytearray()
         content = self._files.contents.get(file.path)
         if content is None:
-            raise Errno(NOENT)
+            raise WasiError(NOENT)
         return content
 
     def _store(self, file: Descriptor, at: int, parts: list[tuple[int, int]], size: int) -> None:
         content = self._content(file)
         if at < 0:
-            raise Errno(INVAL)
+            raise WasiError(INVAL)
         if at + size > len(content):
             self._resize(file.path, at + size)
         for pointer, length in parts:
@@ -235,16 +235,16 @@ class System:
     def _resize(self, path: str, size: int) -> None:
         try:
             self._files.resize(path, size)
-        except Full as full:
-            raise Errno(NOSPC) from full
+        except FilesFullError as full:
+            raise WasiError(NOSPC) from full
 
     def _fd_seek(self, fd: int, offset: int, whence: int, result: int) -> None:
         file = self._descriptor(fd)
         if file.kind != REGULAR:
-            raise Errno(SPIPE)
+            raise WasiError(SPIPE)
         base = {0: 0, 1: file.offset, 2: len(self._content(file))}.get(whence)
         if base is None or base + offset < 0:
-            raise Errno(INVAL)
+            raise WasiError(INVAL)
         file.offset = base + offset
         self._guest.put(result, file.offset, 8)
 
@@ -295,7 +295,7 @@ class System:
     ) -> None:
         path = self._path(fd, pointer, length)
         if not self._files.exists(path):
-            raise Errno(NOENT)
+            raise WasiError(NOENT)
         self._put_stat(result, DIRECTORY if path in self._files.folders else REGULAR, path)
 
     def _put_stat(self, result: int, kind: int, path: str) -> None:
@@ -307,17 +307,17 @@ class System:
         file = self._descriptor(fd, REGULAR)
         self._content(file)
         if size < 0:
-            raise Errno(INVAL)
+            raise WasiError(INVAL)
         self._resize(file.path, size)
 
     def _fd_prestat_get(self, fd: int, result: int) -> None:
         if fd != ROOT or fd not in self._open:
-            raise Errno(BADF)
+            raise WasiError(BADF)
         self._guest.write(result, struct.pack("<B3xI", 0, 1))
 
     def _fd_prestat_dir_name(self, fd: int, pointer: int, length: int) -> None:
         if fd != ROOT:
-            raise Errno(BADF)
+            raise WasiError(BADF)
         self._guest.write(pointer, b"/"[:length])
 
     def _fd_readdir(self, fd: int, buffer: int, size: int, cookie: int, result: int) -> None:
@@ -349,14 +349,14 @@ class System:
         path = self._path(fd, pointer, length)
         if path in self._files.folders:
             if how & (CREATE | TRUNCATE) and not how & IS_DIRECTORY:
-                raise Errno(ISDIR)
+                raise WasiError(ISDIR)
             opened = Descriptor(path, DIRECTORY)
         else:
             self._open_file(path, how)
             opened = Descriptor(path, REGULAR, append=bool(flags & APPEND))
         number = next(n for n in range(4, 1 << 20) if n not in self._open)
         if number > 1024:
-            raise Errno(NOSPC)
+            raise WasiError(NOSPC)
         self._guest.budget.check(cost(path))
         self._open_paths += cost(path)
         self._open[number] = opened
@@ -365,57 +365,57 @@ class System:
     def _open_file(self, path: str, how: int) -> None:
         exists = path in self._files.contents
         if how & IS_DIRECTORY:
-            raise Errno(NOTDIR if exists else NOENT)
+            raise WasiError(NOTDIR if exists else NOENT)
         if exists and how & CREATE and how & EXCLUSIVE:
-            raise Errno(EXIST)
+            raise WasiError(EXIST)
         if not exists and (not how & CREATE or not self._files.parent_exists(path)):
-            raise Errno(NOENT)
+            raise WasiError(NOENT)
         if not exists:
             try:
                 self._files.create(path)
-            except Full as full:
-                raise Errno(NOSPC) from full
+            except FilesFullError as full:
+                raise WasiError(NOSPC) from full
         elif how & TRUNCATE:
             self._files.contents[path].clear()
 
     def _path_create_directory(self, fd: int, pointer: int, length: int) -> None:
         path = self._path(fd, pointer, length)
         if self._files.exists(path):
-            raise Errno(EXIST)
+            raise WasiError(EXIST)
         if not self._files.parent_exists(path):
-            raise Errno(NOENT)
+            raise WasiError(NOENT)
         try:
             self._files.create_folder(path)
-        except Full as full:
-            raise Errno(NOSPC) from full
+        except FilesFullError as full:
+            raise WasiError(NOSPC) from full
 
     def _path_remove_directory(self, fd: int, pointer: int, length: int) -> None:
         path = self._path(fd, pointer, length)
         if path not in self._files.folders:
-            raise Errno(NOTDIR if path in self._files.contents else NOENT)
+            raise WasiError(NOTDIR if path in self._files.contents else NOENT)
         if path == "/" or self._files.children(path):
-            raise Errno(NOTEMPTY)
+            raise WasiError(NOTEMPTY)
         self._files.remove_folder(path)
 
     def _path_unlink_file(self, fd: int, pointer: int, length: int) -> None:
         path = self._path(fd, pointer, length)
         if not self._files.remove(path):
-            raise Errno(ISDIR if path in self._files.folders else NOENT)
+            raise WasiError(ISDIR if path in self._files.folders else NOENT)
 
     def _path_rename(
         self, fd: int, old: int, old_length: int, to: int, new: int, new_length: int
     ) -> None:
         source, target = self._path(fd, old, old_length), self._path(to, new, new_length)
         if not self._files.exists(source) or not self._files.parent_exists(target):
-            raise Errno(NOENT)
+            raise WasiError(NOENT)
         if target == source:
             return
         if source == "/" or target.startswith(source + "/"):
-            raise Errno(INVAL)
+            raise WasiError(INVAL)
         if target in self._files.folders:
-            raise Errno(EXIST)
+            raise WasiError(EXIST)
         if source in self._files.folders and target in self._files.contents:
-            raise Errno(NOTDIR)
+            raise WasiError(NOTDIR)
         self._files.rename(source, target)
 
 
@@ -428,7 +428,7 @@ def _answering(call: Callable[..., None] | None, kind: wasmtime.FuncType) -> Cal
             return NOSYS if answers else None
         try:
             call(*args)
-        except Errno as error:
+        except WasiError as error:
             return error.number
         return SUCCESS if answers else None
 

@@ -23,7 +23,7 @@ from aoshell.home.folders import Settings
 from aoshell.shell.attestation import judging as attesting
 from aoshell.shell.attestation.files import collateral, content
 from aoshell.shell.attestation.judging import Trial, Wishes
-from aoshell.shell.attestation.pins import Pins
+from aoshell.shell.attestation.pins import AttestationPins
 from aoshell.shell.attestation.view import open_to_others, view
 from aoshell.shell.flags.arguments import file
 from aoshell.shell.view.streams import writer
@@ -147,7 +147,7 @@ def _warnings(target: str, trial: Trial) -> list[str]:
     settings = _settings()
     if settings and attesting.is_url(target):
         try:
-            known = Pins(settings).get(trial.evidence.origin)
+            known = AttestationPins(settings).get(trial.evidence.origin)
         except AoError as error:
             return [*said, str(error)]
         found = (trial.verdict.address, trial.measurement.hex())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import Pin
-from aoshell.shell.attestation.pins import Pins
+from aoshell.shell.attestation.pins import AttestationPins
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import RemoteVerbs
@@ -32,7 +32,7 @@ def use_pin(session: Holder, node: RemoteVerbs) -> None:
     """
     from aoshell.home.folders import Settings
 
-    pins = Pins(Settings.find())
+    pins = AttestationPins(Settings.find())
     known, pin = pins.get(node.endpoint), pins.pin(node.endpoint)
     if known is None or pin is None:
         why = "was attested too long ago" if known and known.until else "is not attested"

@@ -58,7 +58,7 @@ class Passed:
         )
 
 
-class Pins:
+class AttestationPins:
     """Attestations that passed, by the URL of the node.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-from aoshell.attest.checks.frame import Result, Status
+from aoshell.attest.checks.frame import CheckResult, Status
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
@@ -66,7 +66,7 @@ def _when(trial: Trial) -> str:
     return " just now" if challenge.fresh else f" on {taken}, as its keeper says"
 
 
-def _table(checks: tuple[Result, ...]) -> Table:
+def _table(checks: tuple[CheckResult, ...]) -> Table:
     rows = (
         (one.name, one.status.value, f"{one.error}: {one.detail}" if one.error else one.detail)
         for one in checks
@@ -75,11 +75,11 @@ def _table(checks: tuple[Result, ...]) -> Table:
     return Table(("CHECK", "STATUS", "WHAT"), tuple(rows))
 
 
-def _is_unreached(one: Result) -> bool:
+def _is_unreached(one: CheckResult) -> bool:
     return one.status is Status.SKIPPED and one.detail.startswith(_UNREACHED)
 
 
-def _hint(primary: Result, trust: str) -> str:
+def _hint(primary: CheckResult, trust: str) -> str:
     return trust if primary.error == "SOFTWARE_UNKNOWN" else primary.hint
 
 

@@ -54,7 +54,7 @@ _BOUND = re.compile(rb'MyModule = "([\w-]{43})"\n')
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
+class ProgramBundle:
     """A program and its chunk.
 
     Attributes:
@@ -68,7 +68,7 @@ class Bundle:
     files: dict[str, str]
 
 
-def bundle(path: Path) -> Bundle:
+def bundle(path: Path) -> ProgramBundle:
     """The program whose main file is `path`.
 
     Raises:
@@ -76,7 +76,7 @@ def bundle(path: Path) -> Bundle:
     """
     found = program(path)
     files = {file.path: text(file.data) for file in found.files}
-    return Bundle(_chunk(found), found, files)
+    return ProgramBundle(_chunk(found), found, files)
 
 
 def _chunk(found: Program) -> bytes:
@@ -133,7 +133,7 @@ def _names(call: re.Match[bytes]) -> list[str]:
     return [text(_ESCAPE.sub(lambda code: bytes([int(code[1])]), name)) for name in escaped]
 
 
-def refuse_unloadable(bundled: Bundle) -> None:
+def refuse_unloadable(bundled: ProgramBundle) -> None:
     """Raises AoError, stage "load", where no process can load a program; it names file and line.
 
     A file is no Lua, or files require each other in a circle whatever happens when they run.

@@ -29,7 +29,7 @@ def read(path: Path, largest: int = _LARGEST) -> bytes:
     """
     try:
         return files.read(path, largest)
-    except files.Unfit as error:
+    except files.UnfitFileError as error:
         what = f"{path} {error}"
     except FileNotFoundError:
         what = f"there is no file {path}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from aoshell.protocol.message import text
-from aoshell.shell.code.bundle import Bundle, bound, bundle
+from aoshell.shell.code.bundle import ProgramBundle, bound, bundle
 from aoshell.shell.code.program import lines_of
-from aoshell.shell.outcome import Answer, Reply
+from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.session import Session
 
 
-async def load_file(session: Session, path: Path) -> Reply:
+async def load_file(session: Session, path: Path) -> CommandOutput:
     """What `.load` of a file comes to.
 
     Raises:
@@ -20,7 +20,7 @@ async def load_file(session: Session, path: Path) -> Reply:
     return await load_bundle(session, bundle(path))
 
 
-async def load_bundle(session: Session, program: Bundle) -> Reply:
+async def load_bundle(session: Session, program: ProgramBundle) -> CommandOutput:
     """What `.load` of files that were read comes to. Raises AoError: they cannot be sent."""
     note = notes_of(program)
     value: dict[str, object] = {"file": program.program.main.path, "files": list(program.files)}
@@ -34,16 +34,16 @@ async def load_bundle(session: Session, program: Bundle) -> Reply:
     answer = await session.evaluate(text(code), program.files, shown="")
     if "module" in value:
         note = f"{note}\n{_bound(str(value['module']), answer)}".strip()
-    return Reply(value, note=note, answer=answer, ok=answer.ok)
+    return CommandOutput(value, note=note, answer=answer, ok=answer.ok)
 
 
-def notes_of(program: Bundle) -> str:
+def notes_of(program: ProgramBundle) -> str:
     """The tree of files where there is more than one, and what is to be known of them."""
     tree = lines_of(program.program) if program.program.main.needs else ()
     return "\n".join((*tree, *program.program.notes))
 
 
-def _bound(module: str, answer: Answer) -> str:
+def _bound(module: str, answer: LineAnswer) -> str:
     """A line that failed is undone, and the name that it gave with it."""
     if answer.last.ok and answer.evaluated:
         return f"MyModule = {module}"

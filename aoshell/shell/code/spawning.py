@@ -17,7 +17,7 @@ from aoshell.shell.view.text import size
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class SpawnRequest:
     """What a new process is to be.
 
     Attributes:
@@ -34,7 +34,7 @@ class Definition:
     sure: bool = False
 
 
-async def spawn(session: Session, wanted: Definition) -> ProcessInfo:
+async def spawn(session: Session, wanted: SpawnRequest) -> ProcessInfo:
     """Make a process; its name is free. On a remote node this is said first, and asked.
 
     Raises:
@@ -57,7 +57,7 @@ async def spawn(session: Session, wanted: Definition) -> ProcessInfo:
     return await node.find(receipt.process)
 
 
-async def _spawn_there(session: Session, wanted: Definition) -> ProcessInfo:
+async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
     node = session.node
     module, about = await _module_there(session, wanted.module)
     tags = (*session.network, *_tags(wanted, module))
@@ -97,7 +97,7 @@ def _announcement(info: NodeInfo, name: str, module: str, tags: tuple[Tag, ...])
     )
 
 
-def _tags(wanted: Definition, module: str) -> tuple[Tag, ...]:
+def _tags(wanted: SpawnRequest, module: str) -> tuple[Tag, ...]:
     own = [("Module", module), *([("Name", wanted.name)] if wanted.name else [])]
     return (*tags_of(own), *wanted.tags)
 

@@ -1,6 +1,7 @@
 """Dot commands: a registry, filled by one module a group.
 
-A command takes the session and the text behind its name, and returns a `Reply`; it never prints.
+A command takes the session and the text behind its name, and returns a `CommandOutput`. It never
+prints.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from aoshell.errors import UsageError
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
 
-Run = Callable[["Session", str], Awaitable[Reply]]
+Run = Callable[["Session", str], Awaitable[CommandOutput]]
 
 _GROUPS = (
     *("attest", "blueprints", "checks", "code", "editor", "identities", "inspect", "messages"),
@@ -72,7 +73,7 @@ def registry() -> dict[str, Command]:
     return dict(sorted(_REGISTRY.items()))
 
 
-async def run(session: Session, line: str) -> Reply:
+async def run(session: Session, line: str) -> CommandOutput:
     """Carry out a dot command.
 
     Raises:

@@ -13,9 +13,9 @@ from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Pin
 from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.holding import clock, hold
-from aoshell.shell.attestation.pins import LIFETIME, Passed, Pins, Trusted
+from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.commands import command, usage
-from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _TRUST = "once you know what that is: .trust NAME, then .attest"
 
 
 @command("attest", "[NODE|FILE] [--save FILE] [--offline]", file=True)
-async def attest(session: Session, rest: str) -> Reply:
+async def attest(session: Session, rest: str) -> CommandOutput:
     """Say whether a node is what it says it is: genuine hardware, software that you trust, its key.
 
     Without NODE it is the attached one; FILE is evidence that was kept, or a report. --save keeps
@@ -43,7 +43,7 @@ async def conduct(
     *,
     test_roots: Mapping[str, str] | None = None,
     at: int | None = None,
-) -> Reply:
+) -> CommandOutput:
     """`.attest`.
 
     Args:
@@ -61,13 +61,13 @@ async def conduct(
     notes = [open_to_others(evidence.origin)] if attesting.is_url(target or evidence.origin) else []
     value = trial.verdict.as_json()
     if not target or attesting.is_url(target):
-        changes = _remember(session, trial, Pins(settings))
+        changes = _remember(session, trial, AttestationPins(settings))
         value |= {"origin": evidence.origin, "changed": list(changes)}
         notes += [f"CHANGED SINCE IT WAS ATTESTED LAST: {change}" for change in changes]
     if save:
         attesting.keep(save, trial)
         notes.append(f"kept in {save}")
-    return Reply(
+    return CommandOutput(
         value,
         text=view(trial, _TRUST),
         note="\n".join(filter(None, notes)),
@@ -112,7 +112,7 @@ async def _evidence(session: Session, target: str) -> Evidence:
     return await session.node.evidence(attesting.new_challenge(), endpoint)
 
 
-def _remember(session: Session, trial: Trial, pins: Pins) -> tuple[str, ...]:
+def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[str, ...]:
     """Keep what became of a node, and say what has changed since it was attested last."""
     verdict, origin = trial.verdict, trial.evidence.origin
     known = pins.get(origin)
@@ -139,7 +139,7 @@ def _remember(session: Session, trial: Trial, pins: Pins) -> tuple[str, ...]:
 
 
 @command("trust", "[NAME [MEASUREMENT]]")
-async def trust(session: Session, rest: str) -> Reply:
+async def trust(session: Session, rest: str) -> CommandOutput:
     """Name the software of the node that was attested last, as one that you trust; list the names.
 
     Name it only if you have built it yourself, or know who has reviewed it: genuine hardware runs
@@ -155,8 +155,8 @@ async def trust(session: Session, rest: str) -> Reply:
         rows = tuple((one.name, one.measurement.hex() or "by its hashes") for one in trusted)
         value = [{"name": name, "measurement": measured} for name, measured in rows]
         if not rows:
-            return Reply(value, text="no software is trusted yet")
-        return Reply(value, table=Table(("NAME", "MEASUREMENT"), rows))
+            return CommandOutput(value, text="no software is trusted yet")
+        return CommandOutput(value, table=Table(("NAME", "MEASUREMENT"), rows))
     name, measurement = _named(rest)
     own = Trusted(settings)
     if any(one.name == name for one in trusted) and all(one.name != name for one in own.images()):
@@ -165,7 +165,7 @@ async def trust(session: Session, rest: str) -> Reply:
     own.put(image)
     found = image.measurement.hex()
     said = f"{name} is trusted: {found}\n.attest takes it into account"
-    return Reply({"name": name, "measurement": found}, text=said)
+    return CommandOutput({"name": name, "measurement": found}, text=said)
 
 
 def _named(rest: str) -> tuple[str, bytes]:
@@ -194,7 +194,7 @@ def _attested(session: Session) -> bytes:
 
 
 @command("nodes", "--tee URL…")
-async def nodes(session: Session, rest: str) -> Reply:
+async def nodes(session: Session, rest: str) -> CommandOutput:
     """Ask a list of nodes which of them offer evidence of what they run on.
 
     Evidence that is offered is not checked yet: .attest URL does that.
@@ -210,7 +210,7 @@ async def nodes(session: Session, rest: str) -> Reply:
     )
     notes.append(unprotected(words[1:]))
     table = Table(columns, cast(tuple[tuple[str, ...], ...], rows))
-    return Reply(found, table=table, note="\n".join(filter(None, notes)))
+    return CommandOutput(found, table=table, note="\n".join(filter(None, notes)))
 
 
 async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, object]]:

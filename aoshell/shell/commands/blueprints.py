@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from aoshell.blueprints import SHIPPED, Facts, Pins, differences, names, path_of
-from aoshell.errors import AoError, Unsupported
+from aoshell.blueprints import SHIPPED, BlueprintFacts, BlueprintPins, differences, names, path_of
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
-from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import size
 
@@ -21,16 +21,16 @@ return require("json").encode({ environment = known and tostring(environment) or
 """
 
 
-def _folders() -> tuple[Path, Pins]:
+def _folders() -> tuple[Path, BlueprintPins]:
     """The user's own blueprints, and what was loaded before."""
     from aoshell.home.folders import Settings
 
     settings = Settings.find()
-    return settings.config / "blueprints", Pins(settings.state / "blueprints.json")
+    return settings.config / "blueprints", BlueprintPins(settings.state / "blueprints.json")
 
 
 @command("load-blueprint", "[NAME|FILE] [--show] [--yes]", file=True)
-async def load_blueprint(session: Session, rest: str) -> Reply:
+async def load_blueprint(session: Session, rest: str) -> CommandOutput:
     """Load ready handlers into the attached process; without a name, list those there are.
 
     Names are files in blueprints/ of the config folder, and token, chatroom, voting, staking. What
@@ -46,18 +46,18 @@ async def load_blueprint(session: Session, rest: str) -> Reply:
     name, path = _found(given, folder)
     program = bundle(path)
     refuse_unloadable(program)
-    facts = Facts.of(program.source)
+    facts = BlueprintFacts.of(program.source)
     origin = "comes with aoshell" if path.parent == SHIPPED else str(path)
     value = {"name": name, "origin": origin, **asdict(facts)}
     if "--show" in flags:
-        return Reply(value, text="\n".join(program.files.values()).rstrip("\n"))
+        return CommandOutput(value, text="\n".join(program.files.values()).rstrip("\n"))
     session.front.feed("\n".join((_summary(name, origin, facts), *program.program.notes)))
     await _agree(session, name, pins.get(name), facts, "--yes" in flags)
     session.journal.files[facts.hash] = path
     answer = await session.evaluate(text(program.source), program.files, shown="")
     if answer.ok:
         pins.put(name, facts)
-    return Reply(value, answer=answer, ok=answer.ok)
+    return CommandOutput(value, answer=answer, ok=answer.ok)
 
 
 def _arguments(rest: str) -> tuple[str, set[str]]:
@@ -77,7 +77,7 @@ def _found(reference: str, folder: Path) -> tuple[str, Path]:
     return reference, path_of(reference, folder)
 
 
-def _summary(name: str, origin: str, facts: Facts) -> str:
+def _summary(name: str, origin: str, facts: BlueprintFacts) -> str:
     return (
         f"{name}: {size(facts.size)}, {origin}\n"
         f"  hash      {facts.hash}\n"
@@ -85,7 +85,9 @@ def _summary(name: str, origin: str, facts: Facts) -> str:
     )
 
 
-async def _agree(session: Session, name: str, before: Facts | None, now: Facts, sure: bool) -> None:
+async def _agree(
+    session: Session, name: str, before: BlueprintFacts | None, now: BlueprintFacts, sure: bool
+) -> None:
     """Raises AoError where a name stands for another program than before and nobody agrees."""
     if before is None or before.hash == now.hash:
         return
@@ -100,21 +102,21 @@ async def _agree(session: Session, name: str, before: Facts | None, now: Facts, 
         )
 
 
-def _listed(folder: Path, pins: Pins) -> Reply:
+def _listed(folder: Path, pins: BlueprintPins) -> CommandOutput:
     rows, value = [], []
     for name in sorted(names(folder)):
         path = path_of(name, folder)
-        facts = Facts.of(bundle(path).source)
+        facts = BlueprintFacts.of(bundle(path).source)
         before = pins.get(name)
         state = "-" if before is None else "loaded" if before.hash == facts.hash else "changed"
         origin = "aoshell" if path.parent == SHIPPED else "yours"
         rows.append((name, origin, state, ", ".join(facts.handlers)))
         value.append({"name": name, "origin": origin, "state": state, **asdict(facts)})
-    return Reply(value, table=Table(("NAME", "FROM", "STATE", "HANDLERS"), tuple(rows)))
+    return CommandOutput(value, table=Table(("NAME", "FROM", "STATE", "HANDLERS"), tuple(rows)))
 
 
 @command("update")
-async def update(session: Session, rest: str) -> Reply:
+async def update(session: Session, rest: str) -> CommandOutput:
     """Move the attached process to the newest environment, by a message in its log.
 
     Its state stays, and its handlers. What scripts took out of the environment before (functions,
@@ -129,16 +131,16 @@ async def update(session: Session, rest: str) -> Reply:
     newest, before = environment.version(sources), await _version(session)
     value = {"before": before, "environment": newest}
     if before == newest:
-        return Reply(value, text=f"it has the newest environment already, {newest}")
+        return CommandOutput(value, text=f"it has the newest environment already, {newest}")
     answer = await session.evaluate(text(environment.update(sources)), shown="")
-    return Reply(value, answer=answer, ok=answer.ok)
+    return CommandOutput(value, answer=answer, ok=answer.ok)
 
 
 async def _version(session: Session) -> str:
     found = await session.query(_VERSION)
     if isinstance(found, dict) and found.get("environment"):
         return str(found["environment"])
-    raise Unsupported(
+    raise UnsupportedError(
         "this process cannot be moved: its module brings an environment of its own, or it was made"
         " before there was .update",
         hint="spawn a new one, and load its files there",

@@ -17,14 +17,14 @@ from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.code.files import path_of
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.messages import computed_of
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 _TARGET = re.compile(r"(?:^|\s)--target(?:[ =]+(\S+))?(?=\s|\Z)")
 
 
 @command("check", "[--target legacy|hyperbeam] FILE|PROCESS", file=True)
-async def check(session: Session, rest: str) -> Reply:
+async def check(session: Session, rest: str) -> CommandOutput:
     """Say what works here and would fail on a network, with file and line; run nothing.
 
     A FILE is looked at with the local files that it requires, a PROCESS with the files that were
@@ -44,7 +44,7 @@ async def check(session: Session, rest: str) -> Reply:
     value = [asdict(one) | {"targets": where} for one, where in found.items()]
     summary = said or f"nothing found for {' or '.join(targets)}"
     said = "\n".join([*lines, summary])
-    return Reply(value, text=said, note="\n".join(notes), ok=not count["error"])
+    return CommandOutput(value, text=said, note="\n".join(notes), ok=not count["error"])
 
 
 def _wanted(rest: str) -> tuple[tuple[str, ...], str]:

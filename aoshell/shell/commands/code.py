@@ -6,19 +6,19 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import Module
-from aoshell.shell.code.bundle import Bundle, bundle, refuse_unloadable
+from aoshell.shell.code.bundle import ProgramBundle, bundle, refuse_unloadable
 from aoshell.shell.code.files import path_of, read
 from aoshell.shell.code.loading import load_file, notes_of
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import done
 from aoshell.shell.commands.remote import remote
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import size
 
 
 @command("load", "FILE", file=True)
-async def load(session: Session, rest: str) -> Reply:
+async def load(session: Session, rest: str) -> CommandOutput:
     """Evaluate a Lua file and the local files it requires.
 
     On a node that keeps modules it is stored as one, too, and MyModule names it:
@@ -30,7 +30,7 @@ async def load(session: Session, rest: str) -> Reply:
 
 
 @command("publish", "FILE [as NAME] [--yes]", file=True)
-async def publish(session: Session, rest: str) -> Reply:
+async def publish(session: Session, rest: str) -> CommandOutput:
     """Store a file as a module and say its id; evaluate nothing.
 
     Lua is bundled with the local files that it requires; WASM is taken as it is. A module that has
@@ -47,17 +47,17 @@ async def publish(session: Session, rest: str) -> Reply:
         raise usage("publish")
     path = path_of(file.strip())
     program = _program(path)
-    if isinstance(program, Bundle):
+    if isinstance(program, ProgramBundle):
         refuse_unloadable(program)
-    data = program.source if isinstance(program, Bundle) else program
+    data = program.source if isinstance(program, ProgramBundle) else program
     store = _made_public if session.remote else _stored_here
     module = await store(session, data, name.strip(), sure)
     session.journal.files[module.id] = path.absolute()
     if not session.remote:
         done(session, "publish", source=module.id, name=module.name)
     value = {"id": module.id, "kind": module.kind, "name": module.name}
-    note = notes_of(program) if isinstance(program, Bundle) else ""
-    return Reply(value, text=module.id, note=note)
+    note = notes_of(program) if isinstance(program, ProgramBundle) else ""
+    return CommandOutput(value, text=module.id, note=note)
 
 
 async def _stored_here(session: Session, data: bytes, name: str, _: bool) -> Module:
@@ -81,15 +81,15 @@ async def _made_public(session: Session, data: bytes, name: str, sure: bool) -> 
 
 
 @command("dryrun", "CODE")
-async def dryrun(session: Session, rest: str) -> Reply:
+async def dryrun(session: Session, rest: str) -> CommandOutput:
     """Evaluate Lua read-only: the process answers, and nothing changes."""
     if not rest:
         raise usage("dryrun")
     answer = await session.dryrun(rest)
-    return Reply(answer=answer, ok=answer.ok)
+    return CommandOutput(answer=answer, ok=answer.ok)
 
 
-def _program(path: Path) -> Bundle | bytes:
+def _program(path: Path) -> ProgramBundle | bytes:
     data = read(path)
     if data.startswith(b"\0asm"):
         return data

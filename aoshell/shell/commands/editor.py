@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol, cast
 
-from aoshell.errors import Unsupported
+from aoshell.errors import UnsupportedError
 from aoshell.shell.commands import command, usage
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 
@@ -24,16 +24,16 @@ class _Screen(Protocol):
 
 
 def _screen(session: Session) -> _Screen:
-    """Raises Unsupported where there is no terminal."""
+    """Raises UnsupportedError where there is no terminal."""
     if not hasattr(session.front, "compose"):
-        raise Unsupported(
+        raise UnsupportedError(
             "that needs a terminal", hint="in a pipe, code may have several lines as it is"
         )
     return cast(_Screen, session.front)
 
 
 @command("editor")
-async def editor(session: Session, rest: str) -> Reply:
+async def editor(session: Session, rest: str) -> CommandOutput:
     """Write code of several lines, evaluated when it is done.
 
     Enter goes on in the next line, whatever stands there. .done evaluates, .cancel forgets,
@@ -45,7 +45,7 @@ async def editor(session: Session, rest: str) -> Reply:
 
 
 @command("pad")
-async def pad(session: Session, rest: str) -> Reply:
+async def pad(session: Session, rest: str) -> CommandOutput:
     """Write code in $EDITOR; it is evaluated when the editor is left.
 
     It begins with what was written there last in this session. What is left as it was, or is
@@ -56,15 +56,15 @@ async def pad(session: Session, rest: str) -> Reply:
     return await _evaluated(session, await _screen(session).pad())
 
 
-async def _evaluated(session: Session, code: str) -> Reply:
+async def _evaluated(session: Session, code: str) -> CommandOutput:
     if not code.strip():
-        return Reply({"evaluated": False}, note="nothing was evaluated")
+        return CommandOutput({"evaluated": False}, note="nothing was evaluated")
     answer = await session.evaluate(code)
-    return Reply(answer=answer, ok=answer.ok)
+    return CommandOutput(answer=answer, ok=answer.ok)
 
 
 @command("names")
-async def names(session: Session, rest: str) -> Reply:
+async def names(session: Session, rest: str) -> CommandOutput:
     """Read the names of the attached process, for completion.
 
     Processes of the built-in node are read behind each line by themselves, without a trace. One
@@ -73,4 +73,4 @@ async def names(session: Session, rest: str) -> Reply:
     if rest:
         raise usage("names")
     count = await _screen(session).learn_names()
-    return Reply({"names": count}, text=f"{count} names")
+    return CommandOutput({"names": count}, text=f"{count} names")

@@ -11,7 +11,7 @@ from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.feed import short
 from aoshell.shell.identities import OWN
-from aoshell.shell.outcome import Answer, Reply, Table
+from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
 
 _TAG = re.compile(
@@ -25,7 +25,7 @@ _ENVELOPE = frozenset(
 
 
 @command("as", "[NAME]", complete="IDENTITY")
-async def as_(session: Session, rest: str) -> Reply:
+async def as_(session: Session, rest: str) -> CommandOutput:
     """Sign the lines and messages that follow as somebody else, or list who there is.
 
     A new NAME makes a wallet, which is kept in this home; `me` is the wallet that the shell was
@@ -38,7 +38,7 @@ async def as_(session: Session, rest: str) -> Reply:
         found = [(name, (await who.named(name)).address) for name in names]
         rows = tuple((">" * (name == who.current), name, address) for name, address in found)
         value = [{"name": n, "address": a, "current": n == who.current} for n, a in found]
-        return Reply(value, table=Table(("", "NAME", "ADDRESS"), rows))
+        return CommandOutput(value, table=Table(("", "NAME", "ADDRESS"), rows))
     if len(rest.split()) > 1:
         raise usage("as")
     known = who.is_known(rest)
@@ -48,11 +48,11 @@ async def as_(session: Session, rest: str) -> Reply:
     value_of_one = {"name": rest, "address": wallet.address, "new": not known}
     made = "new, " if not known else ""
     back = "" if rest == OWN else f"; .as {OWN} comes back"
-    return Reply(value_of_one, text=f"signing as {rest} ({made}{wallet.address}){back}")
+    return CommandOutput(value_of_one, text=f"signing as {rest} ({made}{wallet.address}){back}")
 
 
 @command("send", "TARGET [NAME=VALUE …] [DATA]", complete="PROCESS Action=")
-async def send(session: Session, rest: str) -> Reply:
+async def send(session: Session, rest: str) -> CommandOutput:
     """Send a signed message to a process, and show what it printed and sent.
 
     TARGET is a name or an id. Words like Action=Transfer or Note="two words" become tags; from the
@@ -72,7 +72,7 @@ async def send(session: Session, rest: str) -> Reply:
     if not shown and answer.ok and not answer.last.output.strip():
         shown = [f"{process.name or short(process.id)} took it, printed nothing and sent nothing"]
     value = {"process": process.id, "as": session.identities.current}
-    return Reply(value, text="\n".join(shown), answer=answer, ok=_taken(answer))
+    return CommandOutput(value, text="\n".join(shown), answer=answer, ok=_taken(answer))
 
 
 def _introduce(session: Session, addresses: Iterable[str]) -> None:
@@ -81,7 +81,7 @@ def _introduce(session: Session, addresses: Iterable[str]) -> None:
         local(session).knows(addresses)
 
 
-def _taken(answer: Answer) -> bool:
+def _taken(answer: LineAnswer) -> bool:
     """Whether it went well; that it lands in an Inbox is no failure for a message."""
     return answer.last.ok and not answer.waiting
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict
 
 from aoshell.shell.commands import command, usage
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.trees import DEEPEST, drawn, look, value
 from aoshell.shell.view.text import clean
@@ -17,7 +17,7 @@ _WANTED = re.compile(r"(?P<value>.*?)(?:\s+depth\s+(?P<depth>\d+))?", re.DOTALL)
 
 
 @command("inspect", "VALUE [depth N]")
-async def inspect(session: Session, rest: str) -> Reply:
+async def inspect(session: Session, rest: str) -> CommandOutput:
     """Show the value of a Lua expression as a tree, folded below two levels.
 
     `…` marks what is folded: .inspect VALUE depth 4 unfolds more, .inspect VALUE.field goes there.
@@ -29,11 +29,11 @@ async def inspect(session: Session, rest: str) -> Reply:
     if not found or not found["value"] or not 1 <= depth <= DEEPEST:
         raise usage("inspect")
     tree = await look(session, found["value"], depth, whole=False)
-    return Reply(asdict(tree), text="\n".join(drawn(tree, found["value"])))
+    return CommandOutput(asdict(tree), text="\n".join(drawn(tree, found["value"])))
 
 
 @command("json", "VALUE")
-async def json_(session: Session, rest: str) -> Reply:
+async def json_(session: Session, rest: str) -> CommandOutput:
     """Show the value of a Lua expression as JSON, whole.
 
     What JSON lacks (functions, circles, numbers that are infinite) is null, and told. It only
@@ -48,4 +48,4 @@ async def json_(session: Session, rest: str) -> Reply:
         shown = json.dumps(found, indent=2)
     more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
     note = f"null instead: {'; '.join(lost[:5])}{more}" if lost else ""
-    return Reply(found, text=shown, note=note)
+    return CommandOutput(found, text=shown, note=note)

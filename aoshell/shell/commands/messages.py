@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.values import Entry, ProcessInfo, Receipt, Undelivered
+from aoshell.nodes.values import LogEntry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.code.bundle import literal
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
 from aoshell.shell.feed import short
-from aoshell.shell.outcome import Answer, Reply, Table
+from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import plain, split_error
 from aoshell.shell.view.text import size
@@ -49,7 +49,7 @@ return require("json").encode({count = last, rows = rows})"""
 
 
 @command("inbox", "[N]")
-async def inbox(session: Session, rest: str) -> Reply:
+async def inbox(session: Session, rest: str) -> CommandOutput:
     """Show the last N messages of the Inbox (10 by default).
 
     It only reads: no metamethod of the process runs, and nothing changes."""
@@ -73,11 +73,11 @@ async def inbox(session: Session, rest: str) -> Reply:
     )
     hidden = found.get("count", 0) - len(rows)
     note = f"{hidden} older: .inbox {found['count']}" if hidden > 0 else ""
-    return Reply({"count": found.get("count", 0), "rows": rows}, table=table, note=note)
+    return CommandOutput({"count": found.get("count", 0), "rows": rows}, table=table, note=note)
 
 
 @command("messages", "[PROCESS] [--last N]")
-async def messages(session: Session, rest: str) -> Reply:
+async def messages(session: Session, rest: str) -> CommandOutput:
     """Show the last messages of a process (20 by default), and what each cost.
 
     MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Below them stands what
@@ -105,11 +105,11 @@ async def messages(session: Session, rest: str) -> Reply:
         if not any(getattr(result, used) for _, result in entries if result):
             table = table.without(column)
     value = [message_value(message, result) for message, result in entries]
-    return Reply({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
+    return CommandOutput({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
 
 
 @command("result", "ID|SLOT")
-async def result(session: Session, rest: str) -> Reply:
+async def result(session: Session, rest: str) -> CommandOutput:
     """Show what became of a message of the attached process, waiting until it is computed."""
     if not rest or len(rest.split()) > 1:
         raise usage("result")
@@ -119,12 +119,12 @@ async def result(session: Session, rest: str) -> Reply:
         found = await session.node.result(process, place)
     slot = None if found.slot < 0 else found.slot
     receipt = Receipt("" if rest.isdecimal() else rest, process, slot)
-    answer = Answer(receipt, found, sources=session.sources)
-    return Reply(answer=answer, ok=answer.ok)
+    answer = LineAnswer(receipt, found, sources=session.sources)
+    return CommandOutput(answer=answer, ok=answer.ok)
 
 
 @command("waits", "[drop ID]")
-async def waits(session: Session, rest: str) -> Reply:
+async def waits(session: Session, rest: str) -> CommandOutput:
     """List what waits for a message (receive, spawn).
 
     `.waits drop ID` gives one up; the beginning of an id suffices."""
@@ -133,7 +133,7 @@ async def waits(session: Session, rest: str) -> Reply:
         name = literal(_resolved(words[1], await _waiting(session))).decode()
         dropped = f'return require(".process").drop({name})'
         answer = await session.evaluate(dropped)
-        return Reply(answer=answer, ok=answer.ok)
+        return CommandOutput(answer=answer, ok=answer.ok)
     if words:
         raise usage("waits")
     rows = await _waiting(session)
@@ -144,7 +144,7 @@ async def waits(session: Session, rest: str) -> Reply:
             for row in rows
         ),
     )
-    return Reply(rows, table=table) if rows else Reply([], text="nothing waits")
+    return CommandOutput(rows, table=table) if rows else CommandOutput([], text="nothing waits")
 
 
 async def _waiting(session: Session) -> list[dict[str, object]]:
@@ -180,7 +180,7 @@ async def _entries(
     return [(message, computed.get(_place(message))) for message in scheduled[-last:]]
 
 
-async def computed_of(session: Session, process: str, after: int = -1) -> AsyncIterator[Entry]:
+async def computed_of(session: Session, process: str, after: int = -1) -> AsyncIterator[LogEntry]:
     """All that is computed of a process behind a slot."""
     last = await session.node.slots(process) - 1
     while after < last:

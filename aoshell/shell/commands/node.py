@@ -11,12 +11,12 @@ from aoshell.shell.commands.processes import local
 from aoshell.shell.commands.remote import remote
 from aoshell.shell.feed import short
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
-from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
 
 @command("node")
-async def node(session: Session, rest: str) -> Reply:
+async def node(session: Session, rest: str) -> CommandOutput:
     """Say which node this is: its kind, address, endpoint, and what its answers are worth."""
     if rest:
         raise usage("node")
@@ -25,7 +25,7 @@ async def node(session: Session, rest: str) -> Reply:
     said |= {name: value for name, value in info.details.items() if value}
     said["unsigned answers"] = _unsigned(session)
     rows = tuple((name, value) for name, value in said.items() if value)
-    return Reply(said, table=Table(("NODE", ""), rows))
+    return CommandOutput(said, table=Table(("NODE", ""), rows))
 
 
 def _unsigned(session: Session) -> str:
@@ -36,7 +36,7 @@ def _unsigned(session: Session) -> str:
 
 
 @command("limits", "[NAME VALUE]", complete="seconds|memory|pushes|gas|network on|off")
-async def limits(session: Session, rest: str) -> Reply:
+async def limits(session: Session, rest: str) -> CommandOutput:
     """Show what a process may use, or change it from now on.
 
     seconds: compute time of a message. memory: megabytes of heap of a process.
@@ -58,11 +58,13 @@ async def limits(session: Session, rest: str) -> Reply:
         ("gas", f"{now.gas}", "fuel of a message in WASM; 0 counts none"),
         ("network", "on" if now.network else "off", "limits of the network on tags"),
     )
-    return Reply(asdict(now), table=Table(("LIMIT", "VALUE", "IS"), rows, frozenset({"VALUE"})))
+    return CommandOutput(
+        asdict(now), table=Table(("LIMIT", "VALUE", "IS"), rows, frozenset({"VALUE"}))
+    )
 
 
 @command("verify-log", "[PROCESS]")
-async def verify_log(session: Session, rest: str) -> Reply:
+async def verify_log(session: Session, rest: str) -> CommandOutput:
     """Compute a log again in a fresh worker, and compare.
 
     What differs from the recorded results is listed, a line each.
@@ -72,7 +74,7 @@ async def verify_log(session: Session, rest: str) -> Reply:
     name = process.name or short(process.id)
     said = "\n".join(differences) or f"the log of {name} gives the recorded results"
     value = {"process": process.id, "differences": differences}
-    return Reply(value, text=said, ok=not differences)
+    return CommandOutput(value, text=said, ok=not differences)
 
 
 def changed(limits: Limits, name: str, value: str) -> Limits:

@@ -6,16 +6,16 @@ import asyncio
 from pathlib import Path
 from typing import Any, cast
 
-from aoshell.errors import AoError, Unsupported, UsageError
+from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.base import LocalVerbs
-from aoshell.nodes.values import NotFound, ProcessInfo
+from aoshell.nodes.values import NotFoundError, ProcessInfo
 from aoshell.shell.code.files import read, write_new
-from aoshell.shell.code.spawning import Definition
+from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
 from aoshell.shell.journal import Deed
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.tables import process_table, remote_table
 from aoshell.shell.view.text import size
@@ -28,10 +28,10 @@ def local(session: Session) -> LocalVerbs:
     """The verbs of a node under the user's own hands.
 
     Raises:
-        Unsupported: the node is not one.
+        UnsupportedError: the node is not one.
     """
     if "local" not in session.node.capabilities:
-        raise Unsupported(
+        raise UnsupportedError(
             "only the built-in node does that", hint="aoshell NAME --node local opens it"
         )
     return cast(LocalVerbs, session.node)
@@ -43,7 +43,7 @@ def done(session: Session, verb: str, said: str = "", **about: Any) -> None:
 
 
 @command("ps")
-async def ps(session: Session, rest: str) -> Reply:
+async def ps(session: Session, rest: str) -> CommandOutput:
     """List the processes of this node, newest first.
 
     TAIL is the number of slots behind the newest checkpoint: what a restart computes again.
@@ -53,11 +53,11 @@ async def ps(session: Session, rest: str) -> Reply:
         raise usage("ps")
     processes = await session.node.processes()
     table = (remote_table if session.remote else process_table)(processes)
-    return Reply([process_value(info) for info in processes], table=table)
+    return CommandOutput([process_value(info) for info in processes], table=table)
 
 
 @command("attach", "NAME|ID", complete="PROCESS")
-async def attach(session: Session, rest: str) -> Reply:
+async def attach(session: Session, rest: str) -> CommandOutput:
     """Send the lines that follow to another process.
 
     Six characters of an id suffice."""
@@ -68,8 +68,8 @@ async def attach(session: Session, rest: str) -> Reply:
     wallet = await session.wallet()
     value = {"id": info.id, "name": info.name, "owner": info.owner}
     if info.owner == wallet.address:
-        return Reply(value, note=f"attached to {info.name or short(info.id)} ({info.id})")
-    return Reply(
+        return CommandOutput(value, note=f"attached to {info.name or short(info.id)} ({info.id})")
+    return CommandOutput(
         value,
         note=f"attached to {info.name or short(info.id)} ({info.id}) to look at: its owner is "
         f"{info.owner}, and only its owner evaluates in it.\n  → {await session.way_in(info)}",
@@ -77,7 +77,7 @@ async def attach(session: Session, rest: str) -> Reply:
 
 
 @command("spawn", "MODULE|ID [as NAME] [--yes]")
-async def spawn(session: Session, rest: str) -> Reply:
+async def spawn(session: Session, rest: str) -> CommandOutput:
     """Make a process of a module, and say its id; it is not attached.
 
     MODULE is an id, or a name that a module was published under; on the built-in node it may be a
@@ -91,9 +91,9 @@ async def spawn(session: Session, rest: str) -> Reply:
         raise usage("spawn")
     if name and await _taken(session, name):
         raise UsageError(f"{name} exists already", hint="choose a new name")
-    info = await make(session, Definition(name, words[0], sure=sure))
+    info = await make(session, SpawnRequest(name, words[0], sure=sure))
     value = {"id": info.id, "name": info.name, "module": info.module}
-    return Reply(value, text=info.id, note=ready(info))
+    return CommandOutput(value, text=info.id, note=ready(info))
 
 
 def ready(info: ProcessInfo) -> str:
@@ -107,13 +107,13 @@ async def _taken(session: Session, name: str) -> bool:
         return any(info.name == name for info in await session.node.processes())
     try:
         await session.node.find(name)
-    except NotFound:
+    except NotFoundError:
         return False
     return True
 
 
 @command("export", "FILE", file=True)
-async def export(session: Session, rest: str) -> Reply:
+async def export(session: Session, rest: str) -> CommandOutput:
     """Write the attached process to a file, for .import.
 
     The file holds its log, its results and the modules that it runs."""
@@ -122,22 +122,22 @@ async def export(session: Session, rest: str) -> Reply:
     data = await local(session).export(session.attached.id)
     path = Path(rest).expanduser()
     await asyncio.to_thread(write_new, path, data, "export")  # a disk may take its time
-    return Reply({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
+    return CommandOutput({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
 
 
 @command("import", "FILE", file=True)
-async def import_(session: Session, rest: str) -> Reply:
+async def import_(session: Session, rest: str) -> CommandOutput:
     """Take in a process that .export wrote."""
     if not rest:
         raise usage("import")
     file = Path(rest).expanduser()
     info = await local(session).restore(read(file, _LARGEST))
     done(session, "import", process=info.id, file=file.absolute())
-    return Reply(process_value(info), text=info.id, note=ready(info))
+    return CommandOutput(process_value(info), text=info.id, note=ready(info))
 
 
 @command("delete", "NAME|ID [--yes]", complete="PROCESS [--yes]")
-async def delete(session: Session, rest: str) -> Reply:
+async def delete(session: Session, rest: str) -> CommandOutput:
     """Forget a process and its log, for good.
 
     It asks first; a script says --yes."""
@@ -156,4 +156,4 @@ async def delete(session: Session, rest: str) -> Reply:
         raise AoError("nothing was deleted", stage="delete", hint="--yes deletes without asking")
     await local(session).delete(info.id)
     done(session, "", f".delete of {info.name or info.id}")
-    return Reply({"deleted": info.id}, text=f"deleted {info.id}")
+    return CommandOutput({"deleted": info.id}, text=f"deleted {info.id}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 
-from aoshell.errors import AoError, Unsupported
-from aoshell.nodes.values import Entry, Module, ProcessInfo
+from aoshell.errors import AoError, UnsupportedError
+from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.files import path_of, write_new
 from aoshell.shell.commands import command, usage
@@ -14,7 +14,7 @@ from aoshell.shell.commands.messages import computed_of
 from aoshell.shell.commands.processes import local
 from aoshell.shell.identities import OWN
 from aoshell.shell.journal import Past
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 MOST = 10_000  # messages of all processes that a record may have
@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
 
 
 @command("record", "FILE", file=True)
-async def record(session: Session, rest: str) -> Reply:
+async def record(session: Session, rest: str) -> CommandOutput:
     """Write what you did in this session as a Lua test, for aoshell test.
 
     The test makes the processes that your lines and messages went to anew, and those that they
@@ -35,7 +35,7 @@ async def record(session: Session, rest: str) -> Reply:
         raise usage("record")
     local(session)
     if session.record is None:
-        raise Unsupported("this session has nothing to record with", hint="aoshell NAME has")
+        raise UnsupportedError("this session has nothing to record with", hint="aoshell NAME has")
     path = path_of(rest)
     gathered = await _gathered(session)
     past = Past(
@@ -62,18 +62,18 @@ async def record(session: Session, rest: str) -> Reply:
     notes = [f"not in the test: {said}" for said in made.lost]
     notes += [f"{name} is beside it: code that the test needs" for name in made.beside]
     lines = made.test.count("\n")
-    return Reply(
+    return CommandOutput(
         value, text=f"{path}: {lines} lines; aoshell test {path} runs it", note="\n".join(notes)
     )
 
 
-async def _gathered(session: Session) -> dict[str, list[Entry]]:
+async def _gathered(session: Session) -> dict[str, list[LogEntry]]:
     """What happened in the processes of this session, and in all that had to do with them.
 
     Raises:
         AoError: that is more than `MOST` messages.
     """
-    known, found = await _processes(session), dict[str, list[Entry]]()
+    known, found = await _processes(session), dict[str, list[LogEntry]]()
     forked = {deed.process: deed.source for deed in session.journal.deeds if deed.verb == "fork"}
     left, count = list(session.visited) or [session.attached.id], 0
     while left:
@@ -93,7 +93,7 @@ async def _gathered(session: Session) -> dict[str, list[Entry]]:
     return found
 
 
-def _named(entry: Entry) -> set[str]:
+def _named(entry: LogEntry) -> set[str]:
     """The processes that a message is from or names."""
     message = entry.message
     texts = [text(message.data), *(tag.value for tag in message.tags)]
@@ -106,7 +106,7 @@ async def _processes(session: Session) -> dict[str, ProcessInfo]:
     return {info.id: info for info in reversed(await session.node.processes())}
 
 
-async def _modules(session: Session, gathered: dict[str, list[Entry]]) -> dict[str, Module]:
+async def _modules(session: Session, gathered: dict[str, list[LogEntry]]) -> dict[str, Module]:
     """The modules that processes were made of, by the reference that says so."""
     wanted = {deed.source: None for deed in session.journal.deeds if deed.verb == "publish"}
     for entries in gathered.values():
@@ -124,7 +124,7 @@ async def _modules(session: Session, gathered: dict[str, list[Entry]]) -> dict[s
     return found
 
 
-def _is_definition(entry: Entry) -> bool:
+def _is_definition(entry: LogEntry) -> bool:
     placed = entry.message.assignment
     return placed is not None and (placed.slot, placed.tick) == (0, 0)
 

@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict
 from typing import Protocol, cast
 
-from aoshell.errors import Unsupported, UsageError
+from aoshell.errors import UnsupportedError, UsageError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.holding import use_pin
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
-from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
 
@@ -30,15 +30,15 @@ def remote(session: Session, hint: str = "aoshell NAME --node URL opens one") ->
         hint: what to use instead on the built-in node.
 
     Raises:
-        Unsupported: the node is not one.
+        UnsupportedError: the node is not one.
     """
     if not session.remote:
-        raise Unsupported("only a remote node does that", hint=hint)
+        raise UnsupportedError("only a remote node does that", hint=hint)
     return cast(RemoteVerbs, session.node)
 
 
 @command("doctor")
-async def doctor(session: Session, rest: str) -> Reply:
+async def doctor(session: Session, rest: str) -> CommandOutput:
     """Look at each endpoint, and say what is wrong and what to do about it."""
     if rest:
         raise usage("doctor")
@@ -49,7 +49,7 @@ async def doctor(session: Session, rest: str) -> Reply:
     )
     hints = (f"{one.name}: {one.hint}" for one in found if one.hint)
     value = [asdict(one) for one in found]
-    return Reply(value, table=table, note="\n".join(hints), ok=all(one.ok for one in found))
+    return CommandOutput(value, table=table, note="\n".join(hints), ok=all(one.ok for one in found))
 
 
 NEW_KEY = "--new-key"
@@ -61,7 +61,7 @@ _TAKEN = {
 
 
 @command("verify", "[on|off|attested] [--new-key]")
-async def verify(session: Session, rest: str) -> Reply:
+async def verify(session: Session, rest: str) -> CommandOutput:
     """Refuse answers that the node does not sign, or take them again.
 
     An answer whose signature is bad is refused always. With on, each must be signed by the node's
@@ -87,34 +87,34 @@ async def verify(session: Session, rest: str) -> Reply:
     lacks = session.process is None and session.lacking and session.lacking.stage == "verify"
     if words and lacks and session.try_again:
         await session.try_again()
-    return Reply({"verify": node.verify.value}, text=_TAKEN[node.verify] + taken)
+    return CommandOutput({"verify": node.verify.value}, text=_TAKEN[node.verify] + taken)
 
 
 @command("signature")
-async def signature(session: Session, rest: str) -> Reply:
+async def signature(session: Session, rest: str) -> CommandOutput:
     """Show what the last answer with a bad signature should have signed, as it was rebuilt."""
     if rest:
         raise usage("signature")
     remote(session)
     base = str(getattr(session.node, "last_failure", ""))  # a legacy network signs nothing
-    return Reply({"base": base}, text=base or "no answer had a bad signature so far")
+    return CommandOutput({"base": base}, text=base or "no answer had a bad signature so far")
 
 
 @command("monitor", "[PROCESS]")
-async def monitor(session: Session, rest: str) -> Reply:
+async def monitor(session: Session, rest: str) -> CommandOutput:
     """Have the network run the cron messages of a process."""
     return await _monitor(session, rest, True)
 
 
 @command("unmonitor", "[PROCESS]")
-async def unmonitor(session: Session, rest: str) -> Reply:
+async def unmonitor(session: Session, rest: str) -> CommandOutput:
     """Have the network run the cron messages of a process no more."""
     return await _monitor(session, rest, False)
 
 
-async def _monitor(session: Session, rest: str, on: bool) -> Reply:
+async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
     if "monitor" not in session.node.capabilities:
-        raise Unsupported(
+        raise UnsupportedError(
             "this node runs cron messages by itself",
             hint="--cron 5-minutes makes a process that ticks; aoshell --legacy has monitors",
         )
@@ -122,16 +122,16 @@ async def _monitor(session: Session, rest: str, on: bool) -> Reply:
     await remote(session).monitor(await session.wallet(), process.id, on)
     said = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}
-    return Reply(value, text=f"{process.name or short(process.id)} {said}")
+    return CommandOutput(value, text=f"{process.name or short(process.id)} {said}")
 
 
 @command("now", "[KEY]")
-async def now(session: Session, rest: str) -> Reply:
+async def now(session: Session, rest: str) -> CommandOutput:
     """Read the state of the attached process, or one key of it; nothing changes.
 
     KEY may lead further down: balances/ADDRESS."""
     if "now" not in session.node.capabilities:
-        raise Unsupported(
+        raise UnsupportedError(
             "this node does not tell the state of a process", hint=".dryrun CODE reads it by Lua"
         )
     found = await cast(_States, session.node).now(session.attached.id, rest)
@@ -141,6 +141,6 @@ async def now(session: Session, rest: str) -> Reply:
             if found
             else f"there is nothing at {rest or 'the top'}; .now tells all that there is"
         )
-        return Reply(found, text=found, note=note)
+        return CommandOutput(found, text=found, note=note)
     shown = json.dumps(found, indent=2, default=str, ensure_ascii=False)
-    return Reply(json.loads(shown), text=shown)
+    return CommandOutput(json.loads(shown), text=shown)

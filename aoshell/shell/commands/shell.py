@@ -8,7 +8,7 @@ from textwrap import fill
 from aoshell.errors import UsageError
 from aoshell.shell import reference
 from aoshell.shell.commands import Command, command, registry, unknown, usage
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 _WIDEST = 44  # columns of the commands' forms, in the list of all
@@ -16,7 +16,7 @@ _WIDTH = 96
 
 
 @command("help", "[COMMAND|FUNCTION]")
-async def help_(_: Session, rest: str) -> Reply:
+async def help_(_: Session, rest: str) -> CommandOutput:
     """Say what the commands do, or a function of a process: .help send, .help ao.send, .help ao."""
     if rest:
         return _told(rest)
@@ -26,10 +26,10 @@ async def help_(_: Session, rest: str) -> Reply:
         f"{forms[name]:{width}}  {known.help.splitlines()[0]}" for name, known in registry().items()
     ]
     lines += ["", "Whatever else is typed is Lua, evaluated in the attached process."]
-    return Reply([_value(known) for known in registry().values()], text="\n".join(lines))
+    return CommandOutput([_value(known) for known in registry().values()], text="\n".join(lines))
 
 
-def _told(name: str) -> Reply:
+def _told(name: str) -> CommandOutput:
     """Help on all that has this name: a command may be called like a function."""
     known = registry().get(name.removeprefix("."))
     entry = None if name.startswith(".") else reference.find(name)
@@ -43,7 +43,7 @@ def _told(name: str) -> Reply:
     value |= _value(known) if known else {}
     value |= {"function": {"signature": entry.signature, "help": entry.help}} if entry else {}
     value |= {"functions": inside} if inside else {}
-    return Reply(value, text="\n\n".join(parts))
+    return CommandOutput(value, text="\n\n".join(parts))
 
 
 def _summary(name: str) -> str:
@@ -60,11 +60,11 @@ def _unknown(name: str) -> UsageError:
 
 
 @command("exit")
-async def exit_(_: Session, rest: str) -> Reply:
+async def exit_(_: Session, rest: str) -> CommandOutput:
     """Leave; the processes stay where they are."""
     if rest:
         raise usage("exit")
-    return Reply(leave=True)
+    return CommandOutput(leave=True)
 
 
 def _form(known: Command) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aoshell.errors import UsageError
-from aoshell.nodes.values import Entry, Hop
+from aoshell.nodes.values import Hop, LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.messages import message_value
 from aoshell.shell.commands.workbench import bench
 from aoshell.shell.feed import short
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import plain, split_error
 from aoshell.shell.view.text import size
@@ -20,7 +20,7 @@ _WIDTH = 60
 
 
 @command("trace", "[SLOT|MESSAGE]")
-async def trace(session: Session, rest: str) -> Reply:
+async def trace(session: Session, rest: str) -> CommandOutput:
     """Show all that one line caused, as a tree across processes.
 
     Without an argument of the last line; else of a slot of the attached process, or of any message
@@ -30,7 +30,7 @@ async def trace(session: Session, rest: str) -> Reply:
         raise usage("trace")
     hops = await bench(session).trace(await _message(session, rest))
     names = {info.id: info.name for info in await session.node.processes()}
-    return Reply([_value(hop) for hop in hops], text="\n".join(_tree(hops, names)))
+    return CommandOutput([_value(hop) for hop in hops], text="\n".join(_tree(hops, names)))
 
 
 async def _message(session: Session, rest: str) -> str:
@@ -100,7 +100,7 @@ def _value(hop: Hop) -> dict[str, object]:
 
 
 @command("log", "SLOT")
-async def log(session: Session, rest: str) -> Reply:
+async def log(session: Session, rest: str) -> CommandOutput:
     """Show a slot of the attached process whole: the message, what it did, and what that cost."""
     if not rest.isdecimal():
         raise usage("log")
@@ -109,8 +109,8 @@ async def log(session: Session, rest: str) -> Reply:
     if not messages:
         raise UsageError(f"there is no slot {slot}", hint=".messages lists slots")
     result = await session.node.result(process, slot)
-    entry = Entry(messages[0], result)
-    return Reply(_whole(entry), text="\n".join(_shown(messages[0], result)))
+    entry = LogEntry(messages[0], result)
+    return CommandOutput(_whole(entry), text="\n".join(_shown(messages[0], result)))
 
 
 def _shown(message: Message, result: Result) -> list[str]:
@@ -152,7 +152,7 @@ def _data(data: bytes) -> list[str]:
     return [f"  data, {len(data)} bytes:", *(f"    {line}" for line in text(data).split("\n"))]
 
 
-def _whole(entry: Entry) -> dict[str, object]:
+def _whole(entry: LogEntry) -> dict[str, object]:
     message, result = entry.message, entry.result
     assert result is not None
     return message_value(message, result) | {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aoshell.errors import AoError
 from aoshell.shell.code.files import read
 from aoshell.shell.commands import command, usage
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import size
 
@@ -24,7 +24,7 @@ KINDS = {
 
 
 @command("wasm", "FILE|ID", file=True)
-async def wasm(session: Session, rest: str) -> Reply:
+async def wasm(session: Session, rest: str) -> CommandOutput:
     """Describe a WASM module (kind, imports, exports, memory, format) without running it.
 
     ID may be the name that a module was published under.
@@ -46,7 +46,7 @@ async def wasm(session: Session, rest: str) -> Reply:
         f"imports   {len(about.imports)}",
         *(f"  {item.kind} {item.module}.{item.name} {item.signature}" for item in about.imports),
     ]
-    return Reply(asdict(about), text="\n".join(lines), ok=bool(about.kind))
+    return CommandOutput(asdict(about), text="\n".join(lines), ok=bool(about.kind))
 
 
 async def _data(session: Session, rest: str) -> bytes:

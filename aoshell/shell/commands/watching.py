@@ -12,12 +12,12 @@ from aoshell.shell.code.files import path_of, read
 from aoshell.shell.code.reloading import Reloader
 from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import Where
-from aoshell.shell.outcome import Reply
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 
 @command("live", "[--where NAME=VALUE …]")
-async def live(session: Session, rest: str) -> Reply:
+async def live(session: Session, rest: str) -> CommandOutput:
     """Show what arrives at the attached process and what your lines cause elsewhere, as it comes.
 
     That is how a session begins. After .pause, what came meanwhile is shown first. --where shows
@@ -30,16 +30,16 @@ async def live(session: Session, rest: str) -> Reply:
     feed.where = where
     value = {"where": dict(where.pairs) if where else None, "missed": missed}
     said = f"messages with {where} are shown" if where else "what arrives is shown"
-    return Reply(value, note=f"{said}; .pause stops that")
+    return CommandOutput(value, note=f"{said}; .pause stops that")
 
 
 @command("pause")
-async def pause(session: Session, rest: str) -> Reply:
+async def pause(session: Session, rest: str) -> CommandOutput:
     """Show only answers; .live shows what came meanwhile, the newest 1,000 of it."""
     if rest:
         raise usage("pause")
     session.feed.pause()
-    return Reply({"paused": True}, note="what arrives is kept for .live")
+    return CommandOutput({"paused": True}, note="what arrives is kept for .live")
 
 
 def _where(rest: str) -> Where | None:
@@ -58,7 +58,7 @@ def _where(rest: str) -> Where | None:
 
 
 @command("watch", "FILE… | off", file=True, complete="FILE…")
-async def watch(session: Session, rest: str) -> Reply:
+async def watch(session: Session, rest: str) -> CommandOutput:
     """Load files as .load does, now and whenever they or what they require is saved.
 
     What that changes in Handlers is told. At a terminal it goes on behind the prompt, until .watch
@@ -66,7 +66,7 @@ async def watch(session: Session, rest: str) -> Reply:
     """
     if rest == "off":
         ended = await session.end_behind()
-        return Reply({"watching": []}, text="nothing is watched" + " any more" * ended)
+        return CommandOutput({"watching": []}, text="nothing is watched" + " any more" * ended)
     files = _files(rest)
     if not files:
         raise usage("watch")
@@ -80,7 +80,7 @@ async def watch(session: Session, rest: str) -> Reply:
     if not session.front.asks:
         await reloader.follow(nullcontext())  # the turn is this line's already
     session.behind = asyncio.create_task(reloader.follow(session.turn))
-    return Reply(value, note=f"watching {', '.join(map(str, files))}; .watch off ends it")
+    return CommandOutput(value, note=f"watching {', '.join(map(str, files))}; .watch off ends it")
 
 
 def _files(rest: str) -> list[Path]:

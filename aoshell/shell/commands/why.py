@@ -12,7 +12,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.workbench import bench
-from aoshell.shell.outcome import Reply, Table
+from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 from aoshell.shell.view.tables import table_lines
@@ -51,7 +51,7 @@ return require("json").encode(list)
 
 
 @command("handlers")
-async def handlers(session: Session, rest: str) -> Reply:
+async def handlers(session: Session, rest: str) -> CommandOutput:
     """List the handlers of the attached process in the order in which they are asked.
 
     HITS is how often each ran since it was put up; a run whose message failed is undone and does
@@ -72,11 +72,13 @@ async def handlers(session: Session, rest: str) -> Reply:
         if isinstance(one, dict)
     )
     table = Table(("NAME", "PATTERN", "HITS", "LEFT"), rows, frozenset({"HITS", "LEFT"}))
-    return Reply(found, table=table) if rows else Reply([], text="it has no handlers")
+    return (
+        CommandOutput(found, table=table) if rows else CommandOutput([], text="it has no handlers")
+    )
 
 
 @command("why", "SLOT|MESSAGE")
-async def why(session: Session, rest: str) -> Reply:
+async def why(session: Session, rest: str) -> CommandOutput:
     """Tell what became of a message, and why: which handlers were asked, and what they answered.
 
     The message is handled once more in the state before it, and that is thrown away again. It says
@@ -94,7 +96,7 @@ async def why(session: Session, rest: str) -> Reply:
     message = (await session.node.schedule(process, recorded.slot, recorded.slot))[0]
     found = await bench(session).at(process, recorded.slot - 1, _asked(message))
     facts = _facts(found)
-    return Reply(facts, text="\n".join(_told(message, facts, recorded)))
+    return CommandOutput(facts, text="\n".join(_told(message, facts, recorded)))
 
 
 def _asked(message: Message) -> Message:

@@ -14,7 +14,7 @@ from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import done, local, ready
 from aoshell.shell.feed import short
 from aoshell.shell.journal import Deed
-from aoshell.shell.outcome import Answer, Reply, Table
+from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import EVAL, Session
 from aoshell.shell.view.errors_view import TYPED
 from aoshell.shell.view.values import process_value
@@ -29,12 +29,12 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
 def bench(session: Session) -> Workbench:
-    """The workbench of the built-in node. Raises Unsupported on another."""
+    """The workbench of the built-in node. Raises UnsupportedError on another."""
     return local(session).workbench
 
 
 @command("fork", "[PROCESS[@SLOT]] as NAME")
-async def fork(session: Session, rest: str) -> Reply:
+async def fork(session: Session, rest: str) -> CommandOutput:
     """Make a process with the state that another has, now or behind a slot.
 
     It has an id of its own, and goes on by itself: what it sends is from it.
@@ -48,11 +48,11 @@ async def fork(session: Session, rest: str) -> Reply:
     info = await bench(session).fork(process.id, at, name.strip())
     number = -1 if at is None else at
     done(session, "fork", process=info.id, source=process.id, name=info.name, number=number)
-    return Reply(process_value(info), text=info.id, note=ready(info))
+    return CommandOutput(process_value(info), text=info.id, note=ready(info))
 
 
 @command("undo", "[SLOT]")
-async def undo(session: Session, rest: str) -> Reply:
+async def undo(session: Session, rest: str) -> CommandOutput:
     """Take back the last slot of the attached process, or SLOT and all behind it.
 
     What these messages sent to others stays there. A copy of the process as it was is kept.
@@ -62,18 +62,18 @@ async def undo(session: Session, rest: str) -> Reply:
     return await _undone(session, process, slot)
 
 
-async def _undone(session: Session, process: ProcessInfo, slot: int) -> Reply:
+async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandOutput:
     before = await session.node.slots(process.id)
     path = await bench(session).undo(process.id, slot)
     done(session, "", f"what .undo took back of {process.name or short(process.id)}")
     await session.attach(await session.node.find(process.id))
     said = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
-    return Reply(value, text=f"{said} taken back", note=f"kept in {path}, for .import")
+    return CommandOutput(value, text=f"{said} taken back", note=f"kept in {path}, for .import")
 
 
 @command("at", "SLOT CODE")
-async def at(session: Session, rest: str) -> Reply:
+async def at(session: Session, rest: str) -> CommandOutput:
     """Evaluate Lua read-only in the state behind a slot."""
     slot, _, code = rest.partition(" ")
     if not code.strip():
@@ -82,27 +82,31 @@ async def at(session: Session, rest: str) -> Reply:
     tags = (*envelope("Message"), EVAL, Tag("Read-Only", "true"))
     asked = Message("", process.owner, process.owner, process.id, tags, raw(code))
     found = await bench(session).at(process.id, _slot(slot), asked)
-    answer = Answer(None, found, sources={TYPED: code})
-    return Reply(answer=answer, ok=answer.ok)
+    answer = LineAnswer(None, found, sources={TYPED: code})
+    return CommandOutput(answer=answer, ok=answer.ok)
 
 
 @command("snapshot", "[NAME]")
-async def snapshot(session: Session, rest: str) -> Reply:
+async def snapshot(session: Session, rest: str) -> CommandOutput:
     """Remember the state of the attached process under a name, or list those remembered."""
     process, on = session.attached, bench(session)
     if len(rest.split()) > 1:
         raise usage("snapshot")
     if rest:
         slot = await on.mark(process.id, rest)
-        return Reply({"name": rest, "slot": slot}, text=f"{rest} is slot {slot}")
+        return CommandOutput({"name": rest, "slot": slot}, text=f"{rest} is slot {slot}")
     marks = await on.marks(process.id)
     rows = tuple((name, str(slot)) for name, slot in marks.items())
     table = Table(("NAME", "SLOT"), rows, frozenset({"SLOT"}))
-    return Reply(dict(marks), table=table) if rows else Reply({}, text="nothing is remembered")
+    return (
+        CommandOutput(dict(marks), table=table)
+        if rows
+        else CommandOutput({}, text="nothing is remembered")
+    )
 
 
 @command("restore", "NAME", complete="SNAPSHOT")
-async def restore(session: Session, rest: str) -> Reply:
+async def restore(session: Session, rest: str) -> CommandOutput:
     """Go back to what .snapshot remembered; what came behind it is taken back, as by .undo."""
     process = session.attached
     marks = await bench(session).marks(process.id)
@@ -113,32 +117,34 @@ async def restore(session: Session, rest: str) -> Reply:
         raise UsageError(f"there is no snapshot {rest}", hint=hint)
     slot = marks[rest]
     if slot == await session.node.slots(process.id) - 1:
-        return Reply({"process": process.id, "slot": slot}, text=f"it is at slot {slot} already")
+        return CommandOutput(
+            {"process": process.id, "slot": slot}, text=f"it is at slot {slot} already"
+        )
     return await _undone(session, process, slot + 1)
 
 
 @command("warp", "DURATION")
-async def warp(session: Session, rest: str) -> Reply:
+async def warp(session: Session, rest: str) -> CommandOutput:
     """Set the clock of this node forward: .warp 1h30m. Cron messages that are then due are sent.
 
     Time does not go back, so it stays ahead from then on, also after a restart.
     """
     ahead = await bench(session).warp(span(rest))
     done(session, "advance", number=span(rest))
-    return Reply({"ahead_ms": ahead}, text=f"the clock is {told(ahead)} ahead")
+    return CommandOutput({"ahead_ms": ahead}, text=f"the clock is {told(ahead)} ahead")
 
 
 @command("tick", "[PROCESS]")
-async def tick(session: Session, rest: str) -> Reply:
+async def tick(session: Session, rest: str) -> CommandOutput:
     """Send the cron messages of a process now, whether due or not."""
     process = await session.node.find(rest) if rest else session.attached
     count = await bench(session).tick(process.id)
     sent = "1 cron message was sent" if count == 1 else f"{count} cron messages were sent"
-    return Reply({"process": process.id, "ticks": count}, text=sent)
+    return CommandOutput({"process": process.id, "ticks": count}, text=sent)
 
 
 @command("queue", "[on|off]")
-async def queue(session: Session, rest: str) -> Reply:
+async def queue(session: Session, rest: str) -> CommandOutput:
     """Hold what other processes send to the attached one, and list it; lines still run.
 
     .step delivers the messages one by one, in any order; .queue off delivers all of them.
@@ -166,21 +172,21 @@ async def queue(session: Session, rest: str) -> Reply:
         {"n": n, "action": one.message.tag("Action"), "from": one.process, "id": one.message.id}
         for n, one in enumerate(waiting, 1)
     ]
-    return Reply(value, table=table) if rows else Reply(value, text=_EMPTY[rest])
+    return CommandOutput(value, table=table) if rows else CommandOutput(value, text=_EMPTY[rest])
 
 
 @command("step", "[N]")
-async def step(session: Session, rest: str) -> Reply:
+async def step(session: Session, rest: str) -> CommandOutput:
     """Deliver the first message of the queue, or the N-th."""
     number, order = 1 if not rest else _slot(rest), local(session).newest
     await bench(session).step(session.attached.id, number - 1)
     session.journal.deeds.append(Deed(order, "step", process=session.attached.id, number=number))
     left = len(await bench(session).queued(session.attached.id))
-    return Reply({"left": left}, text=f"delivered; {left} left")
+    return CommandOutput({"left": left}, text=f"delivered; {left} left")
 
 
 @command("mock", "ID FILE [as NAME]", file=True)
-async def mock(session: Session, rest: str) -> Reply:
+async def mock(session: Session, rest: str) -> CommandOutput:
     """Put a stand-in at an address that is not on this node: a process that FILE scripts."""
     words = rest.split()
     name = words[3] if len(words) == 4 and words[2] == "as" else ""
@@ -193,7 +199,7 @@ async def mock(session: Session, rest: str) -> Reply:
         session.front.feed(note)
     info = await bench(session).mock(words[0], program.source, name or f"mock {words[0][:8]}")
     session.journal.files[info.module] = file.absolute()
-    return Reply(process_value(info), text=f"{info.name} stands in for {info.id}")
+    return CommandOutput(process_value(info), text=f"{info.name} stands in for {info.id}")
 
 
 def span(text: str) -> int:

@@ -29,9 +29,9 @@ from aoshell.protocol.message import Result
 from aoshell.scarcity import unawaited
 from aoshell.shell.lines import run_line
 from aoshell.shell.multiline import is_command
-from aoshell.shell.outcome import Outcome, Reply
+from aoshell.shell.outcome import CommandOutput, Outcome
 from aoshell.shell.prompt.config import Preferences
-from aoshell.shell.prompt.entry import Entry
+from aoshell.shell.prompt.entry import PromptInput
 from aoshell.shell.prompt.history import LONGEST, LineHistory
 from aoshell.shell.prompt.keys import bindings
 from aoshell.shell.prompt.picker import Picker
@@ -90,7 +90,7 @@ class Prompt:
         self._history = LineHistory(history)
         self._buffer = buffer = Buffer(history=self._history, multiline=True)
         buffer.on_text_changed += lambda _: self._suggest()
-        self._entry = Entry(buffer, self)
+        self._entry = PromptInput(buffer, self)
         picker = Picker(self._history, buffer, lambda: self._screen.rows)
         keys = bindings(self._entry, buffer, picker)
         vi = self._preferences.editing == "vi"
@@ -215,7 +215,7 @@ class Prompt:
             outcome = await self._watched(session, line)
             await self._show(line, outcome)
             session.feed.release()
-            if isinstance(outcome, Reply) and outcome.leave:
+            if isinstance(outcome, CommandOutput) and outcome.leave:
                 return
             self._learn(session, line, outcome)
             self._rest()

@@ -16,7 +16,7 @@ from prompt_toolkit.document import Document
 from aoshell.shell import reference
 from aoshell.shell.commands import Command, registry
 from aoshell.shell.multiline import is_command
-from aoshell.shell.prompt.names import Names, joined
+from aoshell.shell.prompt.names import ProcessNames, joined
 from aoshell.shell.prompt.structure import KEYWORDS, LOOKED_AT, Context, context, is_name
 
 ASKED = frozenset({"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"})  # kinds that a node is asked for
@@ -66,7 +66,9 @@ class LineCompleter(Completer):
         lists: words for commands.
     """
 
-    def __init__(self, names: Callable[[], Names] = Names, lists: Lists | None = None) -> None:
+    def __init__(
+        self, names: Callable[[], ProcessNames] = ProcessNames, lists: Lists | None = None
+    ) -> None:
         self._names = names
         self._lists = lists or Lists()
         self._paths = PathCompleter(expanduser=True)
@@ -130,7 +132,7 @@ class LineCompleter(Completer):
         else:
             yield from self._free(where, names)
 
-    def _fields(self, where: Context, names: Names) -> Iterator[Completion]:
+    def _fields(self, where: Context, names: ProcessNames) -> Iterator[Completion]:
         found = fields(where, names)
         begin = joined(where.path)
         for word in matching(where.word, found):
@@ -143,7 +145,7 @@ class LineCompleter(Completer):
             elif where.separator == ".":
                 yield Completion(f'["{word}"]', -len(where.word) - 1, f'["{word}"]', meta)
 
-    def _free(self, where: Context, names: Names) -> Iterator[Completion]:
+    def _free(self, where: Context, names: ProcessNames) -> Iterator[Completion]:
         if not where.word and not where.call:
             return
         offered: dict[str, str] = {}
@@ -162,7 +164,7 @@ class LineCompleter(Completer):
             meta = "field of the message" if kind == "=" else _meta(word, kind, names)
             yield Completion(text, -len(where.word), word, meta)
 
-    def _quoted(self, where: Context, names: Names) -> Iterator[Completion]:
+    def _quoted(self, where: Context, names: ProcessNames) -> Iterator[Completion]:
         call = where.call
         key = call.key if call else ""
         offered: dict[str, str] = {}
@@ -175,7 +177,7 @@ class LineCompleter(Completer):
             yield Completion(word + end, -len(where.word), word, offered[word])
 
 
-def fields(where: Context, names: Names) -> dict[str, str]:
+def fields(where: Context, names: ProcessNames) -> dict[str, str]:
     """The fields of what stands before the dot, by their kinds."""
     path = where.path
     found = dict(names.at(path))
@@ -191,7 +193,7 @@ def fields(where: Context, names: Names) -> dict[str, str]:
     return found
 
 
-def is_message(path: tuple[str, ...], names: Names) -> bool:
+def is_message(path: tuple[str, ...], names: ProcessNames) -> bool:
     """Whether a path leads to a message, or to its tags."""
     root = path[:-1] if path[-1] == "Tags" else path
     return root == ("Inbox", "[]") or (
@@ -199,7 +201,7 @@ def is_message(path: tuple[str, ...], names: Names) -> bool:
     )
 
 
-def unknown(before: str, names: Names) -> tuple[str, ...]:
+def unknown(before: str, names: ProcessNames) -> tuple[str, ...]:
     """The path whose fields are to be completed and not known yet, () where there is none."""
     if is_command(before):
         return ()
@@ -272,7 +274,7 @@ def _order(name: str) -> tuple[bool, str, str]:
     return name.startswith("_"), name.lower(), name
 
 
-def _meta(name: str, kind: str, names: Names) -> str:
+def _meta(name: str, kind: str, names: ProcessNames) -> str:
     if name in names.calls:
         return names.calls[name]
     entry = reference.find(name)

@@ -9,7 +9,7 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
 from aoshell.shell.multiline import chunks
-from aoshell.shell.prompt.keys import Target
+from aoshell.shell.prompt.keys import KeyTarget
 from aoshell.shell.prompt.pastes import Pastes
 from aoshell.shell.prompt.structure import dedented, next_indent
 
@@ -45,7 +45,7 @@ class Owner(Protocol):
         """Give the terminal back for a while."""
 
 
-class Entry(Target):
+class PromptInput(KeyTarget):
     """What is typed, and what it is typed for: a line, the answer to a question, or code."""
 
     def __init__(self, buffer: Buffer, owner: Owner) -> None:

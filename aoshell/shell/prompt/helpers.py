@@ -44,7 +44,7 @@ class Helpers:
         self._buffer, self._invalidate = buffer, invalidate
         self._names = Keeper(idle)
         self._offering = Offering(buffer, self._names)
-        self._facts = toolbar.Facts()
+        self._facts = toolbar.ToolbarFacts()
         self._asking: asyncio.Task[None] | None = None
         self._typed: tuple[str, int, int] | None = None
         self._signature = ""

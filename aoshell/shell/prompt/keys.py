@@ -17,7 +17,7 @@ from aoshell.shell.prompt.picker import bindings as picker_bindings
 from aoshell.shell.prompt.structure import INDENT
 
 
-class Target(ABC):
+class KeyTarget(ABC):
     """Who the keys act on."""
 
     @abstractmethod
@@ -58,7 +58,7 @@ class Target(ABC):
         """Whether nothing is typed."""
 
 
-def bindings(target: Target, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
+def bindings(target: KeyTarget, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
     """The keys of the prompt, of its menu, and of the list that Ctrl-R opens."""
     return merge_key_bindings(
         [
@@ -71,7 +71,7 @@ def bindings(target: Target, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
     )
 
 
-def _line(target: Target, buffer: Buffer) -> KeyBindings:
+def _line(target: KeyTarget, buffer: Buffer) -> KeyBindings:
     keys = KeyBindings()
     here = has_focus(buffer)
 

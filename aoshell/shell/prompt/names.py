@@ -105,7 +105,7 @@ _LONGEST = 65_536  # characters of a line that is looked through for definitions
 
 
 @dataclass(slots=True)
-class Names:
+class ProcessNames:
     """What is known of one process.
 
     Attributes:
@@ -198,17 +198,17 @@ class Keeper:
 
     def __init__(self, idle: Callable[[], bool]) -> None:
         self._idle = idle
-        self._known: dict[str, Names] = {}
+        self._known: dict[str, ProcessNames] = {}
         self._task: asyncio.Task[None] | None = None
         self._quiet_until = 0.0
 
-    def of(self, session: Session | None) -> Names:
+    def of(self, session: Session | None) -> ProcessNames:
         """What is known of the attached process."""
         id = session.process.id if session and session.process else ""
         if id not in self._known:
             while len(self._known) >= _PROCESSES:
                 del self._known[next(iter(self._known))]
-            self._known[id] = Names()
+            self._known[id] = ProcessNames()
         return self._known[id]
 
     def later(self, session: Session) -> None:
@@ -244,7 +244,7 @@ class Keeper:
         self._quiet_until = end + _CALM * (end - begun)
 
 
-async def read(session: Session, names: Names) -> None:
+async def read(session: Session, names: ProcessNames) -> None:
     """Read all names of the attached process.
 
     Raises:

@@ -9,8 +9,8 @@ from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
 from aoshell.shell.feed import short
 from aoshell.shell.multiline import is_command
-from aoshell.shell.outcome import Answer, Outcome, Reply
-from aoshell.shell.prompt.names import Names
+from aoshell.shell.outcome import CommandOutput, LineAnswer, Outcome
+from aoshell.shell.prompt.names import ProcessNames
 from aoshell.shell.prompt.structure import LOOKED_AT, context
 from aoshell.shell.view.text import cell, clean, width_of
 
@@ -19,7 +19,7 @@ _DOT = " · "
 
 
 @dataclass(slots=True)
-class Facts:
+class ToolbarFacts:
     """What the toolbar tells; "" and None are not known, and left out.
 
     Attributes:
@@ -40,8 +40,8 @@ class Facts:
 
     def learn(self, outcome: Outcome) -> None:
         """Take over what a line came to."""
-        answer = outcome.answer if isinstance(outcome, Reply) else outcome
-        if not isinstance(answer, Answer):
+        answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
+        if not isinstance(answer, LineAnswer):
             return
         results = (answer.own, answer.later) if answer.later else (answer.own,)
         self.milliseconds = sum(result.milliseconds for result in results)
@@ -50,7 +50,7 @@ class Facts:
             self.slot = answer.last.slot
 
 
-def line(facts: Facts, prompt: str, columns: int, mode: str = "") -> str:
+def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
     """The toolbar's text, as wide as the screen at most.
 
     Args:
@@ -85,7 +85,7 @@ def _node(node: NodeInfo | None) -> str:
     return node.kind if node.kind == "local" else f"{node.kind} {node.endpoint}"
 
 
-def signature(before: str, names: Names, columns: int) -> str:
+def signature(before: str, names: ProcessNames, columns: int) -> str:
     """How the call that is being typed is written, "" outside of known calls."""
     if is_command(before):
         return ""

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable
 from aoshell.errors import AoError
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import Result
-from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome, Reply, Table
+from aoshell.shell.outcome import (
+    CommandOutput,
+    Interrupted,
+    LineAnswer,
+    LineFailure,
+    Outcome,
+    Table,
+)
 from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.tables import process_table, remote_table, table_lines
@@ -54,11 +61,11 @@ class Renderer:
             self._object({"input": line} | outcome_value(outcome))
             return
         match outcome:
-            case Answer():
+            case LineAnswer():
                 self._answer(outcome)
-            case Reply():
+            case CommandOutput():
                 self._reply(outcome)
-            case Failure(error):
+            case LineFailure(error):
                 self.error(error)
             case Interrupted():
                 self.note(interrupted(outcome))
@@ -91,7 +98,7 @@ class Renderer:
         for info in processes:
             self._object(process_value(info))
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: LineAnswer) -> None:
         if answer.later or not answer.own.suspended:
             self._untrusted(self._out, answer.last.output)
         if not answer.last.ok:
@@ -106,7 +113,7 @@ class Renderer:
                 " (.waits lists what waits)"
             )
 
-    def _reply(self, reply: Reply) -> None:
+    def _reply(self, reply: CommandOutput) -> None:
         if reply.note:
             self.note(reply.note)
         if reply.answer:

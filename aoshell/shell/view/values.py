@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import Outgoing, Result, text
-from aoshell.shell.outcome import Answer, Failure, Interrupted, Outcome, Reply
+from aoshell.shell.outcome import CommandOutput, Interrupted, LineAnswer, LineFailure, Outcome
 from aoshell.shell.view.errors_view import split_error
 
 UNEVALUATED = (
@@ -23,20 +23,20 @@ def process_value(info: ProcessInfo) -> dict[str, object]:
 def outcome_value(outcome: Outcome) -> dict[str, object]:
     """An outcome for `--json`, as docs/json.md says."""
     match outcome:
-        case Answer():
+        case LineAnswer():
             return _answer_value(outcome)
-        case Reply(answer=Answer() as answer):
+        case CommandOutput(answer=LineAnswer() as answer):
             return _answer_value(answer) | {"ok": outcome.ok, "value": outcome.value}
-        case Reply():
+        case CommandOutput():
             return {"ok": outcome.ok, "value": outcome.value}
-        case Failure(error):
+        case LineFailure(error):
             return {"ok": False, "error": error.what, "stage": error.stage, "hint": error.hint}
         case Interrupted(receipt):
             slot = receipt.slot if receipt else None
             return {"ok": False, "slot": slot, "error": "interrupted", "stage": "wait", "hint": ""}
 
 
-def _answer_value(answer: Answer) -> dict[str, object]:
+def _answer_value(answer: LineAnswer) -> dict[str, object]:
     results = (answer.own, answer.later) if answer.later else (answer.own,)
     return {
         "ok": answer.ok,
@@ -52,7 +52,7 @@ def _answer_value(answer: Answer) -> dict[str, object]:
     }
 
 
-def _outcome_word(answer: Answer) -> str:
+def _outcome_word(answer: LineAnswer) -> str:
     if not answer.evaluated:
         return "unevaluated"
     return "waiting" if answer.waiting else answer.last.outcome

@@ -24,7 +24,7 @@ ADDING = "adding"  # in the table of facts: number of the process, 0 for none
 Entries = Sequence[tuple[Logged, Computed | None]]
 
 
-class Node(Protocol):
+class AddingPort(Protocol):
     """What adding needs of the node."""
 
     store: Store
@@ -40,7 +40,7 @@ class Node(Protocol):
 class Adding:
     """Adds one process at a time."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: AddingPort) -> None:
         self._node = node
         self._turn = asyncio.Lock()
         self._forget()

@@ -32,7 +32,7 @@ SLICE = 500  # messages that are deleted at once
 UNDONE = "undone"  # folder of what was taken back
 
 
-class Node(Protocol):
+class CuttingPort(Protocol):
     """What cutting needs of the node."""
 
     store: Store
@@ -56,7 +56,7 @@ class Cutting:
         held: id of the process whose log is being cut, "" for none.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: CuttingPort) -> None:
         self._node = node
         self._turn = asyncio.Lock()
         self.held = ""

@@ -16,7 +16,7 @@ Progress = Callable[[int], None]
 T = TypeVar("T")
 
 
-class _GivenUp(BaseException):
+class _GivenUpError(BaseException):
     """Nobody waits for what a thread does."""
 
 
@@ -55,7 +55,7 @@ async def in_thread(work: Callable[[Progress], T], progress: Progress) -> T:
 
     def told(done: int) -> None:
         if given_up.is_set():
-            raise _GivenUp
+            raise _GivenUpError
         progress(done)
 
     running = asyncio.ensure_future(asyncio.to_thread(work, told))

@@ -198,7 +198,7 @@ def _records_of(data: bytes) -> Iterator[bytes]:
             taken += len(line) + RECORD
             _demand(taken <= most, f"its records take more than {size(most)}")
             yield line
-    except zipped.Damaged as error:
+    except zipped.DamagedZipError as error:
         raise ValueError(f"its bytes {error}") from None
 
 

@@ -70,7 +70,7 @@ class Checkpoints:
         self._files.write(process, self._header(process, environment) | facts, checkpoint.image)
 
     def read(self, process: str, environment: str) -> Checkpoint | None:
-        """The process's newest checkpoint, or None where there is none. Raises sealed.Damaged."""
+        """The process's newest checkpoint, or None where there is none. Raises DamagedFileError."""
         found = self._files.read(process, self._header(process, environment))
         if found is None:
             return None

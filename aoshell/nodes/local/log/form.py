@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from aoshell.nodes.local.log.rows import Computed, Logged
-from aoshell.nodes.values import Entry
+from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
-from aoshell.sandbox.frames import Unbelievable, is_count, is_text, pack
+from aoshell.sandbox.frames import FrameError, is_count, is_text, pack
 
 Wire = list[Any]
 
@@ -124,7 +124,7 @@ class Outbox:
 
 
 class _Doubter:
-    """Goes over a result that is not believed yet. Raises Unbelievable where it is none."""
+    """Goes over a result that is not believed yet. Raises FrameError where it is none."""
 
     def __init__(self, result: Wire) -> None:
         self._result = result
@@ -134,7 +134,7 @@ class _Doubter:
         """The last of the next `count` values, all of which must fit."""
         part = self._result[self._at : self._at + count]
         if len(part) != count or not all(map(fits, part)):
-            raise Unbelievable("no worker answers that")
+            raise FrameError("no worker answers that")
         self._at += count
         return part[-1] if part else None
 
@@ -144,7 +144,7 @@ class _Doubter:
 
     def end(self) -> None:
         if self._at != len(self._result):
-            raise Unbelievable("a worker's answer goes on behind its end")
+            raise FrameError("a worker's answer goes on behind its end")
 
 
 def check_result(failed: bool, result: Wire) -> None:
@@ -195,12 +195,14 @@ def assignment(process: str, logged: Logged) -> Assignment:
     )
 
 
-def to_entry(process: str, logged: Logged, computed: Computed | None, result: Wire | None) -> Entry:
+def to_entry(
+    process: str, logged: Logged, computed: Computed | None, result: Wire | None
+) -> LogEntry:
     """A message and its result; `result` is the loaded body of `computed`."""
     message = to_message(load(logged.body), assignment(process, logged))
     if computed is None or result is None:
-        return Entry(message, None)
-    return Entry(message, to_result(process, logged, computed, result))
+        return LogEntry(message, None)
+    return LogEntry(message, to_result(process, logged, computed, result))
 
 
 def to_result(process: str, logged: Logged, computed: Computed, wire: Wire) -> Result:

@@ -22,7 +22,7 @@ LARGEST = IMAGE_LIMIT + LONGEST_HEADER  # bytes of a file: nothing larger is han
 Header = dict[str, Any]
 
 
-class Damaged(Exception):
+class DamagedFileError(Exception):
     """A file that cannot be used; the text says why."""
 
 
@@ -58,17 +58,17 @@ class Sealed:
             expected: what the header must say.
 
         Raises:
-            Damaged: it cannot be used. It has been removed.
+            DamagedFileError: it cannot be used. It has been removed.
         """
         try:
             raw = files.read(self.path(name), LARGEST)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Damaged(f"it cannot be read: {error.strerror}") from error
+            raise DamagedFileError(f"it cannot be read: {error.strerror}") from error
         try:
             return _opened(raw, expected)
-        except Damaged:
+        except DamagedFileError:
             self.remove(name)
             raise
 
@@ -99,12 +99,12 @@ def _opened(raw: bytes, expected: Header) -> tuple[Header, bytes]:
         header = jsontext.parse(line, largest=LONGEST_HEADER)
         digest = header.pop("sha256")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged("its header is no header") from error
+        raise DamagedFileError("its header is no header") from error
     for key, value in expected.items():
         if header.get(key) != value:
-            raise Damaged(f"it was made for another {key}")
+            raise DamagedFileError(f"it was made for another {key}")
     if _digest(header, data) != digest:
-        raise Damaged("its bytes have changed")
+        raise DamagedFileError("its bytes have changed")
     return header, data
 
 

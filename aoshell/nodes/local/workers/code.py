@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log.sealed import Damaged, Sealed
-from aoshell.sandbox.supervisor import Supervisor, Worker
+from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed
+from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
 
 FORMAT = 5  # raised when what is made of the same module changes
 LOOK = 1.0  # seconds between two looks at a compiler that does not answer
@@ -25,7 +25,7 @@ MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class WorkerCode:
     """What a worker loads before it boots a process.
 
     Attributes:
@@ -59,7 +59,7 @@ class MachineCode:
         if key not in self._loaded:
             try:
                 found = self._files.read(_name(key), _header(key))
-            except Damaged as error:
+            except DamagedFileError as error:
                 self._notice(f"the machine code of {module[:8]} was discarded ({error})")
                 found = None
             if found is None:
@@ -126,7 +126,7 @@ class MachineCode:
 
 
 def send_process(
-    worker: Worker, code: Code, memory: int, seconds: float, definition: list[Any]
+    worker: WorkerHandle, code: WorkerCode, memory: int, seconds: float, definition: list[Any]
 ) -> None:
     """Let a worker load the code of a process, where that is not what it has already, and boot it.
 

@@ -20,9 +20,9 @@ from typing import Any, Protocol
 from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
 from aoshell.nodes.local.log.form import Wire, check_result, load
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
-from aoshell.nodes.local.log.sealed import Damaged
+from aoshell.nodes.local.log.sealed import DamagedFileError
 from aoshell.nodes.local.log.store import START, Place, Store
-from aoshell.nodes.local.workers.code import Code, send_process
+from aoshell.nodes.local.workers.code import WorkerCode, send_process
 from aoshell.nodes.local.workers.jobs import (
     KILLED,
     MAX_DEATHS,
@@ -35,8 +35,8 @@ from aoshell.nodes.local.workers.jobs import (
     out_of_memory,
 )
 from aoshell.nodes.values import Limits
-from aoshell.sandbox.frames import Frame, Unbelievable
-from aoshell.sandbox.supervisor import Supervisor, Worker
+from aoshell.sandbox.frames import Frame, FrameError
+from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
 
 WINDOW = 64  # messages a worker may be sent ahead of its answers
 TURN = 512  # messages a process computes before it makes room for others that wait
@@ -50,7 +50,7 @@ WAY_OUT = "raise .limits seconds or .limits memory, or .delete the process"
 CHECKPOINT_SHARE = 20  # and at most one part in this many of the computing time
 
 
-class Node(Protocol):
+class LivePort(Protocol):
     """What computing needs of the node."""
 
     limits: Limits
@@ -63,10 +63,10 @@ class Node(Protocol):
     def notice(self, process: ProcessRow, text: str) -> None: ...
 
 
-class Computer(Protocol):
+class LiveComputePort(Protocol):
     """What a live process needs of who made it live."""
 
-    node: Node
+    node: LivePort
     store: Store
     checkpoints: Checkpoints
     loop: asyncio.AbstractEventLoop
@@ -92,10 +92,10 @@ class Live:
 
     def __init__(
         self,
-        computer: Computer,
+        computer: LiveComputePort,
         supervisor: Supervisor,
         row: ProcessRow,
-        code: Code,
+        code: WorkerCode,
         queue: deque[Job],
         dries: deque[Dry],
     ) -> None:
@@ -124,7 +124,7 @@ class Live:
         self.unsaved = False
         self.began = False
         self.used = time.monotonic()
-        self._worker: Worker = supervisor.worker(
+        self._worker: WorkerHandle = supervisor.worker(
             computer.loop, self._frame, self._image, self._gone, code.device
         )
         self._replay: Iterator[Frame] | None = None
@@ -141,7 +141,7 @@ class Live:
 
     # Becoming live ----------------------------------------------------------------------------
 
-    def _boot(self, code: Code) -> None:
+    def _boot(self, code: WorkerCode) -> None:
         node, row = self._computer.node, self.row
         # A WASM guest can tell how far its memory grows, so that never changes; a Lua guest cannot.
         self._memory = row.memory if code.device == "wasm" else node.limits.memory
@@ -158,7 +158,7 @@ class Live:
             try:
                 self._load(checkpoints.read(row.id, row.environment))
                 return
-            except Damaged as error:
+            except DamagedFileError as error:
                 said = f"its checkpoint was discarded ({error}); its log is replayed"
                 self._computer.node.notice(row, said)
                 again = checkpoints.discard(row.id)
@@ -169,7 +169,7 @@ class Live:
         last = self._computer.store.computed_at(checkpoint.seq)
         if last is None or last.process != self.row.number or _mark(last) != checkpoint.mark:
             # A power cut took the end of the log, and the checkpoint is of that end.
-            raise Damaged("it is ahead of the log")
+            raise DamagedFileError("it is ahead of the log")
         self._last = last
         self._restored = True
         header = ["image", 0, checkpoint.seq, len(checkpoint.image)]
@@ -239,7 +239,7 @@ class Live:
     def _frame(self, frame: Frame) -> None:
         try:
             getattr(self, f"_on_{frame[0]}")(*frame[1:])
-        except Unbelievable:
+        except FrameError:
             self._worker.give_up()
         except Exception as error:  # whoever waits is told, and the message is kept
             self._computer.drop(self.row.number)
@@ -260,12 +260,12 @@ class Live:
 
     def _on_done(self, epoch: int, seq: int, outcome: str, *rest: Any) -> None:
         if epoch != self._epoch or not self._sent or self._sent[0].logged.seq != seq:
-            raise Unbelievable(f"an answer to {seq} out of turn")
+            raise FrameError(f"an answer to {seq} out of turn")
         cost, wire = Cost(*rest[:3]), list(rest[3:])
         if outcome == "memory" and wire:
             wire[0] = out_of_memory(self._memory)
         if outcome not in ("ok", "error", "gas", "memory"):
-            raise Unbelievable(f"no message ends with {outcome}")
+            raise FrameError(f"no message ends with {outcome}")
         check_result(outcome != "ok", wire)
         self._promotions = 0
         self._computer.answered(self.row.number)
@@ -323,7 +323,7 @@ class Live:
         self._promotions += 1
         self._parked = False
         if self._promotions > MAX_PROMOTIONS:
-            raise Unbelievable("nothing dies that often")  # each is answered with a resend
+            raise FrameError("nothing dies that often")  # each is answered with a resend
         self._behind = True  # whoever hears of the outcome now may have more to compute
         if why != "rollback" and self._sent:
             self._blame(self._sent[0], why, printed)
@@ -474,7 +474,7 @@ class Live:
         self._computer.left(self)
 
     def cancel(self, seq: int) -> bool:
-        """Stop a message that was sent; see `Computer.cancel`."""
+        """Stop a message that was sent; see `LiveComputePort.cancel`."""
         found = [job for job in self._sent if job.logged.seq == seq]
         for job in found:
             job.cancelled = True

@@ -8,53 +8,53 @@ from typing import Protocol
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.modules import Modules
-from aoshell.nodes.local.workers.code import Code, MachineCode
+from aoshell.nodes.local.workers.code import MachineCode, WorkerCode
 from aoshell.nodes.values import Limits, Module
 
 
-class Computer(Protocol):
+class LoaderComputePort(Protocol):
     """Who waits for code."""
 
     def resume(self, process: int) -> None: ...
     def give_up(self, row: ProcessRow, why: str) -> None: ...
 
 
-class Node(Protocol):
+class LoaderPort(Protocol):
     """What loading needs of the node."""
 
     limits: Limits
-    computer: Computer
+    computer: LoaderComputePort
 
 
 class Loader:
     """Gives the code of processes, and takes in modules."""
 
-    def __init__(self, node: Node, modules: Modules, machine_code: MachineCode) -> None:
+    def __init__(self, node: LoaderPort, modules: Modules, machine_code: MachineCode) -> None:
         self._node = node
         self._modules = modules
         self._machine_code = machine_code
         self._making: dict[int, asyncio.Task[None]] = {}
 
-    def code(self, process: ProcessRow) -> Code | None:
-        """What a worker loads; None while that is being made, `Computer.resume` follows."""
+    def code(self, process: ProcessRow) -> WorkerCode | None:
+        """What a worker loads. None while it is being made: `LoaderComputePort.resume` follows."""
         if not self._modules.is_wasm(process.module):
-            return Code("lua", self._modules.environment_of(process))
+            return WorkerCode("lua", self._modules.environment_of(process))
         gas = self._node.limits.gas
         data = self._machine_code.get(process.module, gas > 0)
         if data is not None:
-            return Code("wasm", data, gas)
+            return WorkerCode("wasm", data, gas)
         if process.number not in self._making:
             self._making[process.number] = asyncio.create_task(self._make(process))
         return None
 
-    async def ready(self, process: ProcessRow) -> Code:
+    async def ready(self, process: ProcessRow) -> WorkerCode:
         """What a worker loads, made if need be. Raises AoError."""
         code = self.code(process)
         if code is None:
             source = self._modules.resolve(process.module).data
             gas = self._node.limits.gas
             data = await self._machine_code.make(process.module, source, gas > 0)
-            code = Code("wasm", data, gas)
+            code = WorkerCode("wasm", data, gas)
         return code
 
     async def _make(self, process: ProcessRow) -> None:

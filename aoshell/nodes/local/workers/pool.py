@@ -19,7 +19,7 @@ from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, message_frame
-from aoshell.nodes.local.workers.live import Live, Node
+from aoshell.nodes.local.workers.live import Live, LivePort
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -33,7 +33,7 @@ class Computer:
 
     def __init__(
         self,
-        node: Node,
+        node: LivePort,
         loader: Loader,
         supervisor: Supervisor,
         store: Store,

@@ -7,7 +7,7 @@ network, ao's development tools (tags of a module), the bundlers' `POST /tx`.
 from __future__ import annotations
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import Answer, in_a_line
+from aoshell.nodes.remote.http.answer import Response, in_a_line
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.pages import is_number
 from aoshell.nodes.values import Module, Publication, envelope
@@ -125,7 +125,7 @@ class Bundler:
         return f"{int(digits) / WINSTON:.6f} AR" if int(digits) else "free"
 
 
-def _id(answer: Answer) -> str:
+def _id(answer: Response) -> str:
     """The id that an answer tells, "" where it tells none."""
     try:
         said = answer.json("upload")

@@ -1,6 +1,6 @@
 """A gateway of Arweave: names and transactions by GraphQL, code by its id, verified and kept.
 
-A look-up has three outcomes: what was found, `NotFound` where there surely is nothing, and any
+A look-up has three outcomes: what was found, `NotFoundError` where there surely is nothing, and any
 other AoError where that is not known; only the second allows that something is made instead.
 """
 
@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.bounded import files
-from aoshell.errors import AoError, Unsupported
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.arweave import verified
 from aoshell.nodes.remote.arweave.bundler import Bundler, kind_of
-from aoshell.nodes.remote.arweave.transactions import NotVerified
+from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.doctor import Patient
 from aoshell.nodes.remote.http.pages import is_number
 from aoshell.nodes.remote.results import words
-from aoshell.nodes.values import Module, NotFound, Publication
+from aoshell.nodes.values import Module, NotFoundError, Publication
 from aoshell.protocol.encoding import brief, unb64url
 from aoshell.protocol.wallet import Wallet
 
@@ -86,14 +86,14 @@ class Gateway:
             variant: the network it is of ("ao.TN.1"), "" for any.
 
         Raises:
-            NotFound: there is none.
+            NotFoundError: there is none.
             AoError: stage "lookup": there are several, or it cannot be known now.
         """
         tags = {"Data-Protocol": "ao", "Type": "Process", "Name": name}
         listed = self.listed(owner, tags | _given(Variant=variant))
         found = [id async for node in listed if is_id(id := words(node.get("id")))]
         if not found:
-            raise NotFound(
+            raise NotFoundError(
                 f"{owner} has no process named {brief(name)}, says {self.endpoint}",
                 stage="lookup",
                 hint="a new one takes minutes to be listed; its id works at once",
@@ -168,7 +168,7 @@ class Gateway:
             self._keep(id, code.packed)
         return Module(id, kind_of(code.data), code.name, code.data)
 
-    async def _fetch(self, id: str) -> verified.Code:
+    async def _fetch(self, id: str) -> verified.VerifiedCode:
         node = await self.transaction(id)
         bundled = bool(_inner(node, "bundledIn", "id"))
         header = None if bundled else await self._header(id)
@@ -184,7 +184,7 @@ class Gateway:
                 data = _inline(header) or await self._data(id)
                 return verified.transaction(id, header, data)
             return verified.item(id, node or {}, await self._data(id))
-        except NotVerified as error:
+        except NotVerifiedError as error:
             raise AoError(
                 f"{id} as {self.endpoint} has it is refused: {error}",
                 stage="verify",
@@ -217,11 +217,11 @@ class Gateway:
                 hint="is it code at all?",
             )
 
-    def _kept(self, id: str) -> verified.Code | None:
+    def _kept(self, id: str) -> verified.VerifiedCode | None:
         """Code from the cache; what is damaged there is as good as not there."""
         try:
             return verified.unpack(id, files.read(self._cache / id, LARGEST_KEPT))
-        except (OSError, NotVerified):
+        except (OSError, NotVerifiedError):
             return None
 
     def _keep(self, id: str, packed: bytes) -> None:
@@ -246,7 +246,9 @@ class Gateway:
 
     def _publisher(self) -> Bundler:
         if self._bundler is None:
-            raise Unsupported("no bundler is named that code goes to", hint="name one (bundler)")
+            raise UnsupportedError(
+                "no bundler is named that code goes to", hint="name one (bundler)"
+            )
         return self._bundler
 
     # And the rest -----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ LARGEST_CHUNK, SMALLEST_CHUNK = 256 * 1024, 32 * 1024
 NOTE = 32  # bytes of an offset in the tree
 
 
-class NotVerified(Exception):
+class NotVerifiedError(Exception):
     """Why a transaction is not what its id stands for."""
 
 
@@ -38,13 +38,13 @@ def check(id: str, header: Mapping[str, Any], data: bytes) -> None:
         header: as `GET /tx/<id>` gives it; binary members in base64url.
 
     Raises:
-        NotVerified: they are not, or that cannot be found out.
+        NotVerifiedError: they are not, or that cannot be found out.
     """
     signature, owner = _bytes(header, "signature"), _bytes(header, "owner")
     if b64url(hashlib.sha256(signature).digest()) != id:
-        raise NotVerified("its signature belongs to another id")
+        raise NotVerifiedError("its signature belongs to another id")
     if not owner:
-        raise NotVerified("it names no owner (an ECDSA account); only RSA is verified")
+        raise NotVerifiedError("it names no owner (an ECDSA account); only RSA is verified")
     kind = header.get("format", 1)
     if kind == 1:
         signed = _format_1(header, owner, data)
@@ -52,9 +52,9 @@ def check(id: str, header: Mapping[str, Any], data: bytes) -> None:
         _check_root(header, data)
         signed = _format_2(header, owner)
     else:
-        raise NotVerified(f"format {str(kind)[:20]} is not known")
+        raise NotVerifiedError(f"format {str(kind)[:20]} is not known")
     if not verify(owner, signed, signature):
-        raise NotVerified("its owner has not signed this")
+        raise NotVerifiedError("its owner has not signed this")
 
 
 def data_root(data: bytes, *, closing: bool = True) -> bytes:
@@ -73,12 +73,12 @@ def data_root(data: bytes, *, closing: bool = True) -> bytes:
 def _check_root(header: Mapping[str, Any], data: bytes) -> None:
     if header.get("data_size") != str(len(data)):
         size = str(header.get("data_size"))[:20]
-        raise NotVerified(f"it has {size} bytes of data, {len(data)} came")
+        raise NotVerifiedError(f"it has {size} bytes of data, {len(data)} came")
     root = _bytes(header, "data_root")
     if not data and not root:
         return
     if root not in (data_root(data), data_root(data, closing=not data)):
-        raise NotVerified("its data does not make its data_root")
+        raise NotVerifiedError("its data does not make its data_root")
 
 
 def _format_1(header: Mapping[str, Any], owner: bytes, data: bytes) -> bytes:
@@ -137,7 +137,7 @@ def _hash(value: bytes) -> bytes:
 def _tags(header: Mapping[str, Any]) -> Sequence[tuple[bytes, bytes]]:
     tags = header.get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, Mapping) for tag in tags):
-        raise NotVerified("its tags are no list of names and values")
+        raise NotVerifiedError("its tags are no list of names and values")
     return [(_bytes(tag, "name"), _bytes(tag, "value")) for tag in tags]
 
 
@@ -146,12 +146,12 @@ def _bytes(header: Mapping[str, Any], name: str) -> bytes:
     try:
         return unb64url(value)
     except (ValueError, TypeError):
-        raise NotVerified(f"its {name} is no base64url") from None
+        raise NotVerifiedError(f"its {name} is no base64url") from None
 
 
 def _number(header: Mapping[str, Any], name: str) -> bytes:
     """A number as it is signed: its decimal digits."""
     value = header.get(name, "0")
     if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
-        raise NotVerified(f"its {name} is no number")
+        raise NotVerifiedError(f"its {name} is no number")
     return value.encode()

@@ -14,7 +14,7 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.nodes.remote.arweave import transactions
-from aoshell.nodes.remote.arweave.transactions import NotVerified
+from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
 from aoshell.nodes.remote.results import words
 from aoshell.protocol.ans104 import ADDRESS_LENGTH, DataItem
 from aoshell.protocol.avro import encode_tags
@@ -26,7 +26,7 @@ WHOLE = ("signature", "owner", "tags")  # members without which no item can be b
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class VerifiedCode:
     """Verified bytes.
 
     Attributes:
@@ -44,11 +44,11 @@ class Code:
         return next((tag.value for tag in self.tags if tag.name == "Name"), "")
 
 
-def item(id: str, node: Mapping[str, Any], data: bytes) -> Code:
+def item(id: str, node: Mapping[str, Any], data: bytes) -> VerifiedCode:
     """A data item from what GraphQL tells of it, and its data.
 
     Raises:
-        NotVerified: says what is missing, or what does not fit.
+        NotVerifiedError: says what is missing, or what does not fit.
     """
     signature = _octets(node, "signature", node.get("signature"))
     owner = node.get("owner")
@@ -56,45 +56,45 @@ def item(id: str, node: Mapping[str, Any], data: bytes) -> Code:
     tags = _tags(node.get("tags"))
     anchor, target = _anchor(node.get("anchor")), words(node.get("recipient"))
     if len(_unb64url(target)) not in (0, ADDRESS_LENGTH):
-        raise NotVerified("its recipient is no address")
+        raise NotVerifiedError("its recipient is no address")
     for number, kind in KINDS.items():
         if (kind.signature, kind.owner) != (len(signature), len(key)):
             continue
         built = DataItem(number, signature, key, target, anchor, tags, encode_tags(tags), data=data)
         if built.id != id:
-            raise NotVerified("its signature belongs to another id")
+            raise NotVerifiedError("its signature belongs to another id")
         if built.verify():
-            return Code(id, tags, data, built.raw)
-    raise NotVerified("its owner has not signed what came")
+            return VerifiedCode(id, tags, data, built.raw)
+    raise NotVerifiedError("its owner has not signed what came")
 
 
-def transaction(id: str, header: Mapping[str, Any], data: bytes) -> Code:
-    """A base layer transaction, from its header and data. Raises NotVerified."""
+def transaction(id: str, header: Mapping[str, Any], data: bytes) -> VerifiedCode:
+    """A base layer transaction, from its header and data. Raises NotVerifiedError."""
     transactions.check(id, header, data)
     kept = {name: value for name, value in header.items() if name != "data"}
     tags = tuple(
         Tag(*(text(unb64url(tag[part])) for part in ("name", "value")))
         for tag in header.get("tags") or []
     )
-    return Code(id, tags, data, json.dumps(kept).encode() + b"\n" + data)
+    return VerifiedCode(id, tags, data, json.dumps(kept).encode() + b"\n" + data)
 
 
-def unpack(id: str, packed: bytes) -> Code:
-    """Code as it was packed, verified again. Raises NotVerified."""
+def unpack(id: str, packed: bytes) -> VerifiedCode:
+    """Code as it was packed, verified again. Raises NotVerifiedError."""
     if packed.startswith(b"{"):
         head, _, data = packed.partition(b"\n")
         try:
             header = jsontext.parse(head)
         except ValueError:
-            raise NotVerified("the file is damaged") from None
+            raise NotVerifiedError("the file is damaged") from None
         return transaction(id, header, data)
     try:
         kept = DataItem.parse(packed)
     except ProtocolError as error:
-        raise NotVerified(error.what) from None
+        raise NotVerifiedError(error.what) from None
     if kept.id != id or not kept.verify():
-        raise NotVerified("the file is damaged")
-    return Code(id, kept.tags, kept.data, packed)
+        raise NotVerifiedError("the file is damaged")
+    return VerifiedCode(id, kept.tags, kept.data, packed)
 
 
 def _octets(node: Mapping[str, Any], what: str, value: object) -> bytes:
@@ -104,13 +104,15 @@ def _octets(node: Mapping[str, Any], what: str, value: object) -> bytes:
         found = b""
     if not found:
         has = ", ".join(name for name in node if node[name] and name in WHOLE)
-        raise NotVerified(f"the gateway does not tell its {what} (of {', '.join(WHOLE)}: {has})")
+        raise NotVerifiedError(
+            f"the gateway does not tell its {what} (of {', '.join(WHOLE)}: {has})"
+        )
     return found
 
 
 def _tags(value: object) -> tuple[Tag, ...]:
     if not isinstance(value, list) or not all(isinstance(tag, Mapping) for tag in value):
-        raise NotVerified("the gateway does not tell its tags")
+        raise NotVerifiedError("the gateway does not tell its tags")
     return tuple(Tag(words(tag.get("name")), words(tag.get("value"))) for tag in value)
 
 
@@ -120,7 +122,7 @@ def _anchor(value: object) -> bytes:
     for octets in (raw(anchor), _unb64url(anchor)):
         if len(octets) in (0, ADDRESS_LENGTH):
             return octets
-    raise NotVerified("its anchor has no 32 bytes")
+    raise NotVerifiedError("its anchor has no 32 bytes")
 
 
 def _unb64url(string: str) -> bytes:

@@ -16,7 +16,7 @@ WITHHELD = "(what it says is not signed, so it is not shown)"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A whole answer.
 
     Attributes:
@@ -45,7 +45,7 @@ class Answer:
         """The body as JSON. Raises AoError, which says what it is instead."""
         try:
             return jsontext.parse(self.body)
-        except jsontext.Exceeded as error:
+        except jsontext.JsonLimitError as error:
             what = f"{self._who} answered JSON that {error}"
             raise AoError(what, stage=stage, hint="nothing of it was used") from None
         except ValueError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.progress import Waiting, tries_left
 from aoshell.nodes.remote.http.route import place, proxy_of
 from aoshell.protocol.encoding import brief
@@ -37,7 +37,7 @@ REDIRECTS = 5
 _BY_NAME = "name that URL yourself if you trust it"
 
 
-class Lost(AoError):
+class ConnectionLostError(AoError):
     """No answer to a request that may have arrived: what became of it is not known."""
 
 
@@ -83,7 +83,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         seconds: float = ANSWER,
         largest: int = LARGEST,
-    ) -> Answer:
+    ) -> Response:
         """Read; tried again while the endpoint is busy or cannot be reached for a moment."""
         whole = tuple((headers or {}).items())
         return await self.ask(
@@ -102,7 +102,7 @@ class Client:
         busy: frozenset[int] | None = None,
         seconds: float = ANSWER,
         largest: int = LARGEST,
-    ) -> Answer:
+    ) -> Response:
         """One request, and its answer whatever the status.
 
         Args:
@@ -122,7 +122,7 @@ class Client:
             for attempt in range(1, tries + 1):
                 try:
                     answer = await self._once(stage, method, url, headers, body, seconds, largest)
-                except _Passing as error:
+                except _TransientError as error:
                     # What was never sent may be sent again, whatever it is. Who lets two requests
                     # stand will let the third.
                     last = attempt == (min(2, tries) if error.stalled else tries)
@@ -154,7 +154,7 @@ class Client:
         body: bytes,
         seconds: float,
         largest: int,
-    ) -> Answer:
+    ) -> Response:
         try:
             async with asyncio.timeout(seconds):
                 await self._resolve()
@@ -166,8 +166,8 @@ class Client:
                     url = onward
         except TimeoutError as error:
             at = self._waiting.stage
-            raise _Passing(
-                Lost(
+            raise _TransientError(
+                ConnectionLostError(
                     f"{place(self.endpoint, url)} did not answer within {seconds:g} s",
                     stage=at.name if at else stage,
                     hint=f".doctor looks at what is wrong with {host_of(self.endpoint)}",
@@ -201,7 +201,7 @@ class Client:
         headers: Iterable[tuple[str, str]],
         body: bytes,
         largest: int,
-    ) -> Answer:
+    ) -> Response:
         import httpx
 
         from aoshell.bounded import http
@@ -222,7 +222,7 @@ class Client:
                 content = await http.body(answer, largest, progress)
             finally:
                 await answer.aclose()
-        except http.Refused as error:
+        except http.ResponseLimitError as error:
             raise AoError(
                 f"{who} {error}", stage=stage, hint="nothing of it was used; .doctor looks at it"
             ) from None
@@ -234,7 +234,7 @@ class Client:
             (name.decode("latin-1").lower(), _characters(value))
             for name, value in answer.headers.raw
         )
-        return Answer(url, answer.status_code, read, content, who, self.withholds)
+        return Response(url, answer.status_code, read, content, who, self.withholds)
 
     def _tracer(self, stage: str, who: str) -> Callable[[str, object], Any]:
         names = {
@@ -271,7 +271,7 @@ class Client:
             )
         return self._made
 
-    def _told(self, error: httpx.HTTPError, stage: str, url: str) -> _Passing:
+    def _told(self, error: httpx.HTTPError, stage: str, url: str) -> _TransientError:
         """An error of the library as the stage that failed."""
         import httpx
 
@@ -300,10 +300,10 @@ class Client:
         else:
             what, at = f"{between} was lost{words}", stage
         hint = f"is it running, and is the URL right? .doctor looks at {self.endpoint}"
-        told = AoError if unsent else Lost
-        return _Passing(told(what, stage=at, hint=hint), unsent=unsent)
+        told = AoError if unsent else ConnectionLostError
+        return _TransientError(told(what, stage=at, hint=hint), unsent=unsent)
 
-    def _redirect(self, answer: Answer, stage: str, method: str) -> str:
+    def _redirect(self, answer: Response, stage: str, method: str) -> str:
         """Where an answer redirects to, "" where it does not."""
         location = answer.header("location")
         if answer.status not in (301, 302, 303, 307, 308) or not location:
@@ -337,7 +337,7 @@ class Client:
         return "" if method == "GET" else "and only reads are sent on"
 
 
-class _Passing(Exception):
+class _TransientError(Exception):
     """A failure that may pass: worth another try where one does no harm."""
 
     def __init__(self, told: AoError, *, unsent: bool, stalled: bool = False) -> None:
@@ -366,7 +366,7 @@ def _pause(attempt: int) -> float:
     return pause * random.uniform(0.8, 1.2)
 
 
-def _asked_pause(answer: Answer) -> float:
+def _asked_pause(answer: Response) -> float:
     """Seconds that a busy node asks for, bounded; 0 where it does not say."""
     asked = answer.header("retry-after")
     return min(LONGEST_PAUSE, float(asked)) if asked.isdecimal() and len(asked) < 6 else 0.0

@@ -9,9 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.progress import impatiently
-from aoshell.nodes.values import Finding
+from aoshell.nodes.values import EndpointFinding
 
 SKEW = 300.0  # seconds that two clocks may be apart
 
@@ -20,23 +20,25 @@ SKEW = 300.0  # seconds that two clocks may be apart
 Patient: TypeAlias = tuple[str, str, Callable[[], Awaitable[object]]]
 
 
-async def examine(patients: Sequence[Patient]) -> Sequence[Finding]:
+async def examine(patients: Sequence[Patient]) -> Sequence[EndpointFinding]:
     """What was found out of each."""
     return await asyncio.gather(*(_look(*patient) for patient in patients))
 
 
-async def _look(name: str, endpoint: str, ask: Callable[[], Awaitable[object]]) -> Finding:
+async def _look(name: str, endpoint: str, ask: Callable[[], Awaitable[object]]) -> EndpointFinding:
     """What asking an endpoint comes to, and how long it took."""
     impatiently()
     start = time.monotonic()
     try:
         said = await ask()
     except AoError as error:
-        return Finding(name, endpoint, False, f"{error.stage}: {error.what}", error.hint)
-    return Finding(name, endpoint, True, f"{said} ({1000 * (time.monotonic() - start):.0f} ms)")
+        return EndpointFinding(name, endpoint, False, f"{error.stage}: {error.what}", error.hint)
+    return EndpointFinding(
+        name, endpoint, True, f"{said} ({1000 * (time.monotonic() - start):.0f} ms)"
+    )
 
 
-async def usable(asked: Awaitable[Answer], *, json: bool = False) -> str:
+async def usable(asked: Awaitable[Response], *, json: bool = False) -> str:
     """A word on what an endpoint answered.
 
     Args:
@@ -58,7 +60,7 @@ async def usable(asked: Awaitable[Answer], *, json: bool = False) -> str:
     return "answers"
 
 
-def clock(answer: Answer) -> None:
+def clock(answer: Response) -> None:
     """Raise AoError where an answer's `Date` and this machine's clock are far apart."""
     try:
         seconds = parsedate_to_datetime(answer.header("date")).timestamp() - time.time()

@@ -24,7 +24,7 @@ _OTHER = "so it could be the answer to another, or an old one"
 _KEYS = {PROCESS: ("process",), SLOT: ("slot", "at-slot"), MESSAGE: ("body",)}
 
 
-class Contradiction(Exception):
+class ContradictionError(Exception):
     """A signed answer that is one to something else; the text says how that shows."""
 
 
@@ -51,7 +51,7 @@ def named(said: Mapping[str, Value], ids: Mapping[str, str], asked: Asked) -> tu
         ids: of maps in it that are signed themselves, by key.
 
     Raises:
-        Contradiction: it names another.
+        ContradictionError: it names another.
     """
     found = []
     for name, due in asked.fields.items():
@@ -60,7 +60,7 @@ def named(said: Mapping[str, Value], ids: Mapping[str, str], asked: Asked) -> tu
             if not isinstance(value, (str, int)):
                 continue
             if str(value) != str(due):
-                raise Contradiction(f"it is for {name} {brief(str(value))}, not {due}")
+                raise ContradictionError(f"it is for {name} {brief(str(value))}, not {due}")
             found.append(name)
     return tuple(dict.fromkeys(found))
 
@@ -86,13 +86,13 @@ class Seen:
         """Remember an answer.
 
         Raises:
-            Contradiction: it came before, as the answer to another request.
+            ContradictionError: it came before, as the answer to another request.
         """
         if not asked.name:
             return
         for mark in _marks(checked, asked):
             if self._names.setdefault(mark, asked.name) != asked.name:
-                raise Contradiction("it came before, as the answer to another request")
+                raise ContradictionError("it came before, as the answer to another request")
         while len(self._names) > SEEN:
             del self._names[next(iter(self._names))]
 

@@ -15,8 +15,8 @@ from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting, impatiently
 
 if TYPE_CHECKING:
-    from aoshell.attest.evidence import Answer, Challenge, Evidence
-    from aoshell.nodes.remote.http.answer import Answer as Received
+    from aoshell.attest.evidence import Challenge, Evidence, RawResponse
+    from aoshell.nodes.remote.http.answer import Response as Received
 
 GENERATE = "/~snp@1.0/generate"
 BUNDLED = (("accept-bundle", "true"),)
@@ -92,7 +92,7 @@ async def _challenged(client: Client, value: str) -> Challenge:
     return Challenge(value, _kept(answer))
 
 
-def _holds(answer: Answer, challenge: str) -> bool:
+def _holds(answer: RawResponse, challenge: str) -> bool:
     """Whether report and challenge are signed together."""
     from aoshell.attest.answer import verify
     from aoshell.attest.errors import EvidenceError
@@ -121,7 +121,7 @@ async def _get(client: Client, path: str) -> Received:
     return answer
 
 
-def _kept(answer: Received) -> Answer:
-    from aoshell.attest.evidence import Answer
+def _kept(answer: Received) -> RawResponse:
+    from aoshell.attest.evidence import RawResponse
 
-    return Answer(answer.headers, answer.body)
+    return RawResponse(answer.headers, answer.body)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.hyperbeam.signed import examine, why
 from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.httpsig import Outcome
+from aoshell.protocol.httpsig import SignatureStatus
 
 PATH = "/~meta@1.0/info/address"
 BUNDLED = {"accept-bundle": "true"}
@@ -100,10 +100,10 @@ class NodeKey:
             what = f"{answer.by} does not say its address: {answer.status} {answer.said()}"
             raise AoError(what.rstrip(), stage="info", hint=_KIND)
         checked = examine(answer)
-        if checked.outcome is Outcome.BAD:
+        if checked.outcome is SignatureStatus.BAD:
             what = why(checked.failure, withheld=answer.withheld)
             raise _refused(answer, f"it is refused: {what}")
-        proven = checked.outcome is Outcome.VERIFIED
+        proven = checked.outcome is SignatureStatus.VERIFIED
         if signed and not proven:
             raise _refused(answer, "nobody has signed it")
         said = checked.verified if proven else checked.message
@@ -120,7 +120,7 @@ class NodeKey:
 _KIND = "is that a HyperBEAM node? --legacy is for MU, SU and CU"
 
 
-def _refused(answer: Answer, what: str) -> AoError:
+def _refused(answer: Response, what: str) -> AoError:
     return AoError(
         f"{answer.by} does not prove its address: {what}",
         stage="verify",

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from aoshell.errors import AoError, Unsupported
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting, silently
@@ -27,10 +27,10 @@ from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VAR
 from aoshell.nodes.remote.memory import Book, process_info
 from aoshell.nodes.remote.unsupported import Elsewhere
 from aoshell.nodes.values import (
-    Finding,
+    EndpointFinding,
     Module,
     NodeInfo,
-    NotFound,
+    NotFoundError,
     Pin,
     ProcessInfo,
     Publication,
@@ -136,7 +136,7 @@ class HyperBeamNode(Sending, Elsewhere):
         details = {"answers": self._trust.state, "trouble": trouble}
         return NodeInfo("hyperbeam", address, self.endpoint, details)
 
-    async def doctor(self) -> Sequence[Finding]:
+    async def doctor(self) -> Sequence[EndpointFinding]:
         self._key.forget()
         node = ("node", self.endpoint, self._address)
         return await doctor.examine([node, *self._gateway.patients])
@@ -240,7 +240,7 @@ class HyperBeamNode(Sending, Elsewhere):
             return known
         (definition,) = await self.schedule(process, 0, 0) or (None,)
         if definition is None:
-            raise NotFound(f"{self.endpoint} knows no process {process}", stage="find")
+            raise NotFoundError(f"{self.endpoint} knows no process {process}", stage="find")
         if self._trust.verifies and definition.id != process:
             raise AoError(
                 f"the log of {process} begins with another definition, {definition.id}",
@@ -322,7 +322,7 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
         del wallet, process, on
-        raise Unsupported("HyperBEAM runs cron messages by itself", hint="see its cron@1.0")
+        raise UnsupportedError("HyperBEAM runs cron messages by itself", hint="see its cron@1.0")
 
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):

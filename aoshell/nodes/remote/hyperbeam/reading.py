@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote import schedules
-from aoshell.nodes.remote.feed import Feed, Step
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.feed import RemoteFeed, Step
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import ANSWER, Client
 from aoshell.nodes.remote.http.pages import is_number, turns
 from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
@@ -19,7 +19,7 @@ from aoshell.nodes.remote.hyperbeam.key import BUNDLED, NodeKey
 from aoshell.nodes.remote.hyperbeam.results import FORMS, to_result
 from aoshell.nodes.remote.hyperbeam.trust import JSON, Trust
 from aoshell.nodes.remote.memory import Book
-from aoshell.nodes.values import Entry, Event
+from aoshell.nodes.values import Event, LogEntry
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
@@ -40,7 +40,7 @@ class Reading:
         self._book = book
         self._key = NodeKey(client, book)
         self._trust = Trust(self.endpoint, self._notice)
-        self._feed = Feed(self._page, book, self.endpoint)
+        self._feed = RemoteFeed(self._page, book, self.endpoint)
         self._last: dict[str, int] = {}
 
     def _notice(self, detail: str, kind: str = "notice") -> None:
@@ -65,7 +65,7 @@ class Reading:
                 hint=".attest looks at it again",
             )
 
-    async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Answer:
+    async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Response:
         await self._ready()
         return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
 
@@ -103,19 +103,19 @@ class Reading:
             return replace(result, milliseconds=1000 * (time.monotonic() - start))
         raise AssertionError("the last form returns or raises")
 
-    def _said(self, answer: Answer, stage: str, asked: Asked) -> Mapping[str, Any]:
+    def _said(self, answer: Response, stage: str, asked: Asked) -> Mapping[str, Any]:
         """What an answer says, as a message or as JSON."""
         if not answer.header("content-type").startswith(JSON):
             return self._trust.read(answer, stage, asked)
         value = self._trust.json(answer, stage, asked)
         return value if isinstance(value, dict) else {}
 
-    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         last = min(await self.slots(process) - 1, after + limit)
         if last <= after:
             return ()
         messages = await self.schedule(process, after + 1, last)
-        return [Entry(one, await self._result(process, slot_of(one))) for one in messages]
+        return [LogEntry(one, await self._result(process, slot_of(one))) for one in messages]
 
     async def _page(self, process: str, after: int | None) -> Sequence[Step]:
         """For the feed, whose cursor is the last slot seen."""
@@ -191,7 +191,7 @@ class Reading:
         said.pop("status", None)
         return plain(said) if said.keys() <= {"body", "data"} else said
 
-    def _expect(self, answer: Answer, stage: str, what: str, asked: Asked = ANY) -> None:
+    def _expect(self, answer: Response, stage: str, what: str, asked: Asked = ANY) -> None:
         if answer.ok:
             return
         raise AoError(

@@ -8,11 +8,17 @@ from contextlib import suppress
 from enum import Enum, auto
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import Answer
-from aoshell.nodes.remote.http.client import REFUSED, Client, Lost
+from aoshell.nodes.remote.http.answer import Response
+from aoshell.nodes.remote.http.client import REFUSED, Client, ConnectionLostError
 from aoshell.nodes.remote.http.pages import is_number
 from aoshell.nodes.remote.http.progress import impatiently
-from aoshell.nodes.remote.hyperbeam.binding import MESSAGE, PROCESS, Asked, Contradiction, named
+from aoshell.nodes.remote.hyperbeam.binding import (
+    MESSAGE,
+    PROCESS,
+    Asked,
+    ContradictionError,
+    named,
+)
 from aoshell.nodes.remote.hyperbeam.reading import COMPUTE, Reading
 from aoshell.nodes.remote.hyperbeam.signing import TAKES_ITEMS
 from aoshell.nodes.remote.memory import Book
@@ -57,7 +63,7 @@ class Sending(Reading):
         before = int(self._book.get(self.endpoint, "slot", process) or 0)
         try:
             answer = await self._post(stage, path, item, process)
-        except Lost as error:
+        except ConnectionLostError as error:
             found = await self._look_for(process, item.id, before)
             if found is None:
                 raise _unknown(error, what[1]) from error
@@ -82,7 +88,7 @@ class Sending(Reading):
         self._reached(process, slot)
         return slot, Heard.PLACED
 
-    async def _post(self, stage: str, path: str, item: Signed, process: str) -> Answer:
+    async def _post(self, stage: str, path: str, item: Signed, process: str) -> Response:
         await self._ready()  # where its answer would be refused, nothing is sent
         young = time.monotonic() - self._born.get(process, -YOUNG) < YOUNG
         # A node may not find a process in the moment after it was made.
@@ -94,13 +100,13 @@ class Sending(Reading):
             stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
         )
 
-    def _assigned(self, answer: Answer, stage: str, process: str, message: str) -> int:
+    def _assigned(self, answer: Response, stage: str, process: str, message: str) -> int:
         """The slot that an answer gives a message."""
         asked = Asked(message, {PROCESS: process, MESSAGE: message})
         said = self._said(answer, stage, asked)
         try:
             named(said, {}, asked)  # of an unsigned one, too
-        except Contradiction as error:
+        except ContradictionError as error:
             raise AoError(f"{answer.by} answers for something else: {error}", stage=stage) from None
         slot = str(said.get("slot", 0 if process == message else ""))
         if not is_number(slot):

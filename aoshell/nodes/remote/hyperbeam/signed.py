@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.protocol import httpsig
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.fields import escaped
@@ -14,7 +14,7 @@ from aoshell.protocol.rebuild import fits
 _TRIED = 32
 
 
-def examine(answer: Answer) -> Checked:
+def examine(answer: Response) -> Checked:
     """What an answer holds and what of it is signed. Raises nothing, whatever came."""
     checked = httpsig.check(answer.headers, answer.body)
     if isinstance(checked.failure, SignatureError):
@@ -22,7 +22,7 @@ def examine(answer: Answer) -> Checked:
     return checked
 
 
-def _with_space(answer: Answer, failure: SignatureError) -> Checked | None:
+def _with_space(answer: Response, failure: SignatureError) -> Checked | None:
     """An answer as its node signed it, where HTTP took a space from the end of a header.
 
     Prompts end with a space, and what carries HTTP strips it. Nothing is guessed: it counts only if
@@ -37,7 +37,7 @@ def _with_space(answer: Answer, failure: SignatureError) -> Checked | None:
             # What else there is to check costs as much as the first time, so only once.
             whole = (*answer.headers[:at], (name, value + " "), *answer.headers[at + 1 :])
             checked = httpsig.check(whole, answer.body)
-            return checked if checked.outcome is httpsig.Outcome.VERIFIED else None
+            return checked if checked.outcome is httpsig.SignatureStatus.VERIFIED else None
     return None
 
 

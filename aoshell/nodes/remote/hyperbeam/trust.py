@@ -14,12 +14,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import WITHHELD, Answer, in_a_line
-from aoshell.nodes.remote.hyperbeam.binding import ANY, Asked, Contradiction, Seen, named, strength
+from aoshell.nodes.remote.http.answer import WITHHELD, Response, in_a_line
+from aoshell.nodes.remote.hyperbeam.binding import (
+    ANY,
+    Asked,
+    ContradictionError,
+    Seen,
+    named,
+    strength,
+)
 from aoshell.nodes.remote.hyperbeam.signed import examine, why
 from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol import httpsig
-from aoshell.protocol.httpsig import Checked, Outcome
+from aoshell.protocol.httpsig import Checked, SignatureStatus
 from aoshell.protocol.structured import Value
 
 Fields: TypeAlias = Mapping[str, Value]
@@ -32,7 +39,7 @@ _NOT_SIGNED = " does not sign its answers (.verify on refuses them)"
 _OTHER = "somebody stands between, or the node has a new key: .node asks it again"
 
 
-class NotSigned(AoError):
+class NotSignedError(AoError):
     """An answer that nobody has signed, where that is not enough."""
 
 
@@ -99,7 +106,7 @@ class Trust:
             if not signed:
                 self._tell_once(self._endpoint + _NOT_SIGNED)
 
-    def read(self, answer: Answer, stage: str, asked: Asked = ANY) -> Fields:
+    def read(self, answer: Response, stage: str, asked: Asked = ANY) -> Fields:
         """What an answer says: of a signed one, no more than what was signed.
 
         Raises:
@@ -109,7 +116,7 @@ class Trust:
         self._judge(stage, asked)
         return said
 
-    def json(self, answer: Answer, stage: str, asked: Asked = ANY) -> Any:
+    def json(self, answer: Response, stage: str, asked: Asked = ANY) -> Any:
         """The JSON of an answer, whose signature is over the bytes of its body.
 
         Raises:
@@ -126,12 +133,12 @@ class Trust:
         if isinstance(said, dict):
             try:
                 self.named += named(said, {}, asked)
-            except Contradiction as error:
+            except ContradictionError as error:
                 raise self._refused(answer, stage, str(error)) from None
         self._judge(stage, asked)
         return said
 
-    def failure(self, answer: Answer, stage: str, what: str, asked: Asked = ANY) -> str:
+    def failure(self, answer: Response, stage: str, what: str, asked: Asked = ANY) -> str:
         """A sentence on an answer that is an error; of its words those that count.
 
         Args:
@@ -143,7 +150,7 @@ class Trust:
         try:
             said = self._read(answer, stage, asked)
             self.state = "verified"
-        except NotSigned:
+        except NotSignedError:
             pass
         except AoError as error:
             return f"{error.what} (status {answer.status})"
@@ -153,13 +160,13 @@ class Trust:
         words = next((str(said[key]) for key in ("body", "reason") if key in said), "")
         return f"{self._who(answer)} {what}: {answer.status} {in_a_line(words)}".rstrip()
 
-    def _read(self, answer: Answer, stage: str, asked: Asked) -> Fields:
+    def _read(self, answer: Response, stage: str, asked: Asked) -> Fields:
         checked = examine(answer)
         self.named, self.state = (), ""
-        if checked.outcome is Outcome.BAD:
+        if checked.outcome is SignatureStatus.BAD:
             raise self._bad(answer, checked, stage)
         self.pinned()
-        if checked.outcome is not Outcome.VERIFIED:
+        if checked.outcome is not SignatureStatus.VERIFIED:
             self._unsigned(answer, stage)
             return checked.message
         self._by_the_node(answer, checked, stage)
@@ -167,7 +174,7 @@ class Trust:
             _same_status(answer, checked)
             self.named = named(checked.verified, checked.ids, asked)
             self._seen.note(checked, asked)
-        except Contradiction as error:
+        except ContradictionError as error:
             raise self._refused(answer, stage, str(error)) from None
         return checked.verified
 
@@ -183,7 +190,7 @@ class Trust:
             whose = "attested" if self.level is Verify.ATTESTED else "node's own"
             self._tell_once(f"{stage}: signed by the {whose} key; {strength(self.named, asked)}")
 
-    def _by_the_node(self, answer: Answer, checked: Checked, stage: str) -> None:
+    def _by_the_node(self, answer: Response, checked: Checked, stage: str) -> None:
         """Raise AoError where another key than the node's has signed; two are none."""
         whose = "attested key" if self.pin and self.level is Verify.ATTESTED else "node's own key"
         due = self.pin.address if self.pin and self.level is Verify.ATTESTED else self.address
@@ -192,11 +199,11 @@ class Trust:
         what = f"signed by {' and '.join(checked.committers)}, not by the {whose} {due}".rstrip()
         raise self._refused(answer, stage, what, _OTHER)
 
-    def _unsigned(self, answer: Answer, stage: str) -> None:
-        """An answer came that nobody signed. Raises NotSigned where that is not enough."""
+    def _unsigned(self, answer: Response, stage: str) -> None:
+        """An answer came that nobody signed. Raises NotSignedError where that is not enough."""
         if self.verifies:
             self.state = REFUSED
-            raise NotSigned(
+            raise NotSignedError(
                 f"{self._who(answer)} does not sign this answer ({stage}, {answer.status})",
                 stage="verify",
                 hint=".verify off takes it as it is",
@@ -209,14 +216,14 @@ class Trust:
             self._told.add(said)
             self._tell(said)
 
-    def _bad(self, answer: Answer, checked: Checked, stage: str) -> AoError:
+    def _bad(self, answer: Response, checked: Checked, stage: str) -> AoError:
         failure = checked.failure
         if isinstance(failure, httpsig.SignatureError):
             self.last_failure = failure.base.decode("utf-8", "replace")
         hint = _SHOW if self.last_failure else "it may have been changed on its way"
         return self._refused(answer, stage, why(failure, withheld=self.verifies), hint)
 
-    def _refused(self, answer: Answer, stage: str, what: str, hint: str = "") -> AoError:
+    def _refused(self, answer: Response, stage: str, what: str, hint: str = "") -> AoError:
         self.state = REFUSED
         return AoError(
             f"the answer of {self._who(answer)} ({stage}) is refused: {what}",
@@ -224,12 +231,12 @@ class Trust:
             hint=hint or "somebody may stand between, and answer with what was said before",
         )
 
-    def _who(self, answer: Answer) -> str:
+    def _who(self, answer: Response) -> str:
         return answer.by or self._endpoint
 
 
-def _same_status(answer: Answer, checked: Checked) -> None:
+def _same_status(answer: Response, checked: Checked) -> None:
     """Raise Contradiction where the status that was signed is not the one that came."""
     status = checked.verified.get("status")
     if isinstance(status, int) and not isinstance(status, bool) and status != answer.status:
-        raise Contradiction(f"status {status} was signed, and {answer.status} came")
+        raise ContradictionError(f"status {status} was signed, and {answer.status} came")

@@ -21,9 +21,16 @@ from typing import Any
 from aoshell.errors import AoError
 from aoshell.nodes.remote.feed import Step
 from aoshell.nodes.remote.http.pages import turns
-from aoshell.nodes.remote.legacy.units import Computer, Edge, NotListed, Scheduler, cursor, place
+from aoshell.nodes.remote.legacy.units import (
+    ComputeUnit,
+    Edge,
+    NotListedError,
+    SchedulerUnit,
+    cursor,
+    place,
+)
 from aoshell.nodes.remote.results import from_json
-from aoshell.nodes.values import Entry
+from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Assignment, Message, Tag
 
 PAGE = 50  # slots that a feed asks for at once…
@@ -33,7 +40,7 @@ PROMPT = 2.0  # …and seconds until it has what was computed by then
 class Log:
     """The logs of all processes of a network."""
 
-    def __init__(self, scheduler: Scheduler, computer: Computer) -> None:
+    def __init__(self, scheduler: SchedulerUnit, computer: ComputeUnit) -> None:
         self._scheduler = scheduler
         self._computer = computer
 
@@ -41,22 +48,22 @@ class Log:
         """Number of slots. Raises AoError."""
         try:
             return place(await self._scheduler.latest(process))[0] + 1
-        except NotListed:
+        except NotListedError:
             return int((await self._end(process))["slot"]) + 1
 
     async def steps(self, process: str, behind: Mapping[str, Any] | None) -> Sequence[Step]:
         """A feed's page (`feed.Page`): what there is soon; the rest comes with the next."""
         try:
             return await self._by_slots(process, behind, PAGE, PROMPT)
-        except NotListed:
+        except NotListedError:
             return await self._by_ids(process, behind, PAGE)
 
-    async def entries(self, process: str, after: int, limit: int) -> Sequence[Entry]:
+    async def entries(self, process: str, after: int, limit: int) -> Sequence[LogEntry]:
         """Up to `limit` slots behind slot `after`, cron results between them. Raises AoError."""
         behind = {"slot": after}
         try:
             steps = await self._by_slots(process, behind, limit, float("inf"))
-        except NotListed:
+        except NotListedError:
             steps = await self._by_ids(process, behind, limit)
         return [step.entry for step in steps if step.entry]
 
@@ -90,7 +97,7 @@ class Log:
         """
         edges = await self._edges(process, behind, messages)
         found = {edge.slot: edge for edge in edges if not edge.cron}
-        start, asked, entries = time.monotonic(), False, list[Entry]()
+        start, asked, entries = time.monotonic(), False, list[LogEntry]()
         for message in messages:
             slot = place(message)[0]
             try:
@@ -103,7 +110,7 @@ class Log:
                 if not entries or seconds == float("inf"):
                     raise
                 break
-            entries.append(Entry(message, result))
+            entries.append(LogEntry(message, result))
             if time.monotonic() - start > seconds:
                 break
         if asked:  # Computing them has brought about the cron results between them.
@@ -129,7 +136,7 @@ class Log:
         self,
         process: str,
         behind: Mapping[str, Any],
-        entries: Sequence[Entry],
+        entries: Sequence[LogEntry],
         crons: Sequence[Edge],
     ) -> list[Step]:
         steps = list[Step]()
@@ -155,7 +162,7 @@ class Log:
             "cron": edge.cron,
             "tick": tick,
         }
-        return Step(behind, Entry(message, result))
+        return Step(behind, LogEntry(message, result))
 
     # As the CU lists it -----------------------------------------------------------------------
 
@@ -182,7 +189,7 @@ class Log:
             assignment = Assignment(process, slot, 0, 0, 0, "")
             message = Message(edge.cursor, "", "", process, (), b"", "", "", assignment)
             result = from_json(process, slot, edge.result, 0.0, edge.by)
-            steps.append(Step({"slot": slot, "id": edge.cursor}, Entry(message, result)))
+            steps.append(Step({"slot": slot, "id": edge.cursor}, LogEntry(message, result)))
         return steps
 
     async def _end(self, process: str, slot: int | None = None) -> dict[str, Any]:

