@@ -205,16 +205,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Code about to be made public, for good; nothing is sent yet.
+    """Code about to be made public; nothing is sent yet.
 
     Attributes:
-        item: signed; its id becomes the module's.
+        item: signed; its id becomes the module's. A DataItem stays on Arweave for good, a message
+            for the node itself for as long as the node keeps it.
         destination: endpoint that it goes to.
         size: bytes on the wire.
         cost: what the destination asks for it, as a person reads it; "" where it does not say.
     """
 
-    item: DataItem
+    item: Signed
     destination: str
     size: int
     cost: str

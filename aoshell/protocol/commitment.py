@@ -35,6 +35,7 @@ MOST = 64
 
 # In the order in which HyperBEAM sends them; in the signature base they are sorted.
 PARAMETERS = ("alg", "keyid", "tag", "created", "expires", "nonce", "bundle")
+ID = "id"  # not signed; nodes of 2026 send it where the id does not follow from the signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,9 @@ class Profile:
         scheme: what the key id of a public key begins with.
         literal: whether plain RFC 9421 holds: header fields signed as they are sent, parameters in
             the order of the wire. Else what is signed is rebuilt from the message.
+        linked: whether a commitment inside a message stands there as header fields, with a link to
+            its list of keys. Nodes since September 2025 also take it as a map, those since
+            November 2025 only so.
     """
 
     name: str
@@ -54,13 +58,14 @@ class Profile:
     scheme: str
     constant: str
     literal: bool = False
+    linked: bool = False
 
     def keyid(self, owner: bytes) -> str:
         """The key id of an RSA modulus."""
         return self.scheme + base64.b64encode(owner).decode("ascii")
 
 
-EDGE = Profile("HyperBEAM edge (2025-06)", "sig-", "", "ao")
+EDGE = Profile("HyperBEAM edge (2025-06)", "sig-", "", "ao", linked=True)
 CURRENT = Profile("HyperBEAM", "comm-", "publickey:", "constant:ao")
 CORE_LIBS = Profile("ao-core-libs", "http-sig-", "", "", literal=True)
 
@@ -82,6 +87,8 @@ class Commitment:
         created, expires: seconds since the Unix epoch, None where absent.
         bundle: whether nested maps were signed in place rather than as links.
         device: what kind of commitment it is ("httpsig@1.0", "ans104@1.0").
+        uncheckable: why nobody here can tell whether it fits, as the end of "it cannot be checked,
+            because …"; "" where it can be told.
     """
 
     id: str
@@ -98,6 +105,7 @@ class Commitment:
     bundle: bool = False
     device: str = DEVICE
     profile: Profile = EDGE
+    uncheckable: str = ""
 
     @property
     def owner(self) -> bytes:
@@ -161,8 +169,7 @@ def _commitment(
     label: str, signature: object, member: object, field: str, where: Mapping[str, str]
 ) -> Commitment:
     profile = next((profile for profile in PROFILES if label.startswith(profile.label)), None)
-    if profile is None:
-        raise ProtocolError(f"no version known here writes {brief(label)}", 0, where[SIGNATURE])
+    strange = "" if profile else f"no version known here writes the label {brief(label)}"
     match signature, member:
         case (bytes() as raw_signature, _), (list() as components, dict() as given):
             pass
@@ -171,9 +178,9 @@ def _commitment(
     if base64.b64encode(raw_signature).decode("ascii") not in field:
         raise ProtocolError("base64 with stray bits", 0, where[SIGNATURE])
     values = read_parameters(given, where[INPUT])
-    return make_commitment(
-        raw_signature, profile, components=_names(components, where[INPUT]), **values
-    )
+    values["uncheckable"] = strange or values["uncheckable"]
+    names = _names(components, where[INPUT])
+    return make_commitment(raw_signature, profile or CURRENT, components=names, **values)
 
 
 def id_of(signature: bytes) -> str:
@@ -190,6 +197,9 @@ def make_commitment(
     committer = address_of(owner) if owner else ""
     if slash:
         rest["device"] = device
+    given = rest.pop(ID, "")
+    if given and given != id_of(signature):
+        rest["uncheckable"] = f"its id {brief(given)} does not follow from the signature"
     return Commitment(
         id_of(signature),
         kind,
@@ -216,15 +226,21 @@ def _names(components: list[object], place: str) -> tuple[str, ...]:
 def read_parameters(given: Mapping[str, object], place: str) -> dict[str, Any]:
     """The parameters of a signature as `make_commitment()` takes them.
 
+    One that is not known here might mean anything, so it makes the signature uncheckable, not bad:
+    RFC 9421 section 2.3 lets applications add parameters, and newer nodes do.
+
     Raises:
-        ProtocolError: one that is not known here, and so might mean anything, or no algorithm.
+        ProtocolError: one that is known and has another type, or no algorithm.
     """
-    values: dict[str, Any] = {"keyid": ""}
+    values: dict[str, Any] = {"keyid": "", "uncheckable": ""}
     for name, value in given.items():
         numeric = name in ("created", "expires")
-        if name not in PARAMETERS or type(value) is not (int if numeric else str):
-            raise ProtocolError(f"the parameter {brief(name)} is not known here", 0, place)
-        values[name] = value
+        if name not in PARAMETERS and name != ID:
+            values["uncheckable"] = f"its parameter {brief(name)} is not known here"
+        elif type(value) is not (int if numeric else str):
+            raise ProtocolError(f"the parameter {brief(name)} has another type", 0, place)
+        else:
+            values[name] = value
     if "alg" not in values:
         raise ProtocolError("no algorithm", 0, place)
     if "bundle" in values:

@@ -18,7 +18,7 @@ nothing: a message with that alone counts as unsigned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -107,13 +107,17 @@ class Checked:
         return tuple(sorted({one.committer for one in self.commitments if one.committer}))
 
 
-def check(headers: Headers, body: bytes) -> Checked:
-    """What a message holds and what of it is signed. Raises nothing, whatever comes."""
+def check(headers: Headers, body: bytes, *, shallow: bool = False) -> Checked:
+    """What a message holds and what of it is signed. Raises nothing, whatever comes.
+
+    Args:
+        shallow: of what is signed, leave out the maps: those who signed them are not looked at.
+    """
     message: dict[str, Value] = {}
     try:
         fields, commitments, tabm, in_body = _read(headers, body)
         message = from_tabm(tabm)
-        checked, covered, ids = _check(fields, commitments, tabm, in_body)
+        checked, covered, ids = _check(fields, commitments, tabm, in_body, shallow)
         signed = any(one.committer for one in checked)
         outcome = SignatureStatus.VERIFIED if signed else SignatureStatus.UNSIGNED
         return Checked(outcome, checked, message, from_tabm(covered) if signed else {}, ids)
@@ -162,23 +166,40 @@ def _check(
     commitments: tuple[Commitment, ...],
     tabm: Tabm,
     in_body: frozenset[str],
+    shallow: bool = False,
 ) -> tuple[tuple[Commitment, ...], Tabm, dict[str, str]]:
     checked: list[Commitment] = []
     covered: Tabm = {}
     ids: dict[str, str] = {}
     rebuilders: dict[str, Rebuilder] = {}
-    for one in commitments:
+    # Those that can be checked come first: one that does not fit makes the message bad, whatever
+    # stands beside it.
+    for one in sorted(commitments, key=lambda one: bool(one.uncheckable)):
+        if one.uncheckable:
+            raise UncheckableError(one.uncheckable, 0, f"header {INPUT}")
         one = replace(one, committed=covered_keys(one, tabm, in_body))
-        rebuilder = rebuilders.setdefault(one.profile.name, Rebuilder(one.profile))
+        rebuilder = rebuilders.setdefault(one.profile.name, Rebuilder(one.profile, shallow))
         # A bundled commitment signs the body as it came, and so does plain RFC 9421.
         as_sent = fields if one.bundle or one.profile.literal else None
         part = rebuilder.check(one, tabm, fields=as_sent)
         checked.append(one)
         if one.committer:
-            covered |= part
-            if as_sent is None:  # else the bytes are signed, and nothing in them was looked at
+            kept = part.items() if not shallow else _texts(part)
+            covered |= dict(kept)
+            if (
+                as_sent is None and not shallow
+            ):  # else the bytes are signed, and nothing in them was looked at
                 ids |= rebuilder.signed_ids(tabm, part)
     return tuple(checked), covered, ids
+
+
+def _texts(part: Tabm) -> Iterable[tuple[str, str]]:
+    """What of a message is no map; links stay out, as what they name did not come along."""
+    return (
+        (key, value)
+        for key, value in part.items()
+        if isinstance(value, str) and not key.endswith(LINK)
+    )
 
 
 RESERVED = frozenset((BODY_KEY, wire.IDS, DIGEST, SIGNATURE, INPUT, COMMITMENTS, "priv"))

@@ -4,8 +4,9 @@ HyperBEAM keeps, and writes as JSON,
 
     commitment-device, committed (a numbered map), committer, keyid, signature (base64url), type
 
-and `tag`, `bundle`… where they are. In a part of a body the signature stands as in the header
-fields instead, the list of its components left empty: they follow from `committed`.
+and `tag`, `bundle`… where they are. In a part of a body it stands like that, too, since November
+2025; before that the signature stood as in the header fields, the list of its components left
+empty: they follow from `committed`.
 """
 
 from __future__ import annotations
@@ -54,8 +55,10 @@ def carry(message: Tabm, commitments: Iterable[Commitment], id_of: Callable[[Tab
     """
     kept: Tabm = {}
     for one in commitments:
-        link: Tabm = {"committed+link": id_of(_numbered(one.committed))}
-        kept[one.id] = to_map(one) | link | write_commitments([replace(one, components=None)])
+        kept[one.id] = whole = to_map(one)
+        if one.profile.linked:
+            whole["committed+link"] = id_of(_numbered(one.committed))
+            whole |= write_commitments([replace(one, components=None)])
     return message | {COMMITMENTS: kept}
 
 
@@ -95,7 +98,7 @@ def _from_map(flat: Mapping[str, str], place: str) -> Commitment:
         given = {name: flat[name] for name in PARAMETERS if name in flat} | {"alg": flat["type"]}
     except (KeyError, ValueError):
         raise ProtocolError("a commitment without its signature or its type", 0, place) from None
-    profile = CURRENT if ":" in given.get("keyid", "") else EDGE
+    profile = EDGE if given.get("keyid", "") and ":" not in given["keyid"] else CURRENT
     return make_commitment(signature, profile, **read_parameters(given, place))
 
 

@@ -69,9 +69,11 @@ class Rebuilder:
 
     Attributes:
         profile: whose HMAC makes the ids of maps without commitments.
+        shallow: leave out what maps hold. The commitments in them are not looked at then.
     """
 
     profile: Profile = EDGE
+    shallow: bool = False
     _sealed: dict[int, tuple[str, Tabm]] = field(default_factory=dict)
 
     def check(
@@ -134,7 +136,9 @@ class Rebuilder:
                 continue
             if key + LINK in message:
                 raise ProtocolError(f"{brief(key)} is there and linked to", 0, _place(path))
-            id_, cut[key] = self.seal(value, f"{path}/{key}" if path else key)
+            id_, inner = self.seal(value, f"{path}/{key}" if path else key)
+            if not self.shallow:
+                cut[key] = inner
             linked[key + LINK] = id_
         return linked, cut
 
@@ -160,20 +164,31 @@ class Rebuilder:
         }
 
     def _seal(self, message: Tabm, path: str) -> tuple[str, Tabm]:
-        commitments = nested_commitments(message, path)
-        if not commitments:
+        if self.shallow:
+            ones = [one for one, _ in nested_commitments(message, path)]
+            parts: list[tuple[Commitment, Tabm]] = [(one, {}) for one in ones]
+        else:
+            parts = self.check_commitments(message, path)
+        if not parts:
             linked, cut = self.link(message, path)
             return unsigned(linked, self.profile).id, cut
-        parts = [
-            (one, self._check_nested(one, source, message, path)) for one, source in commitments
-        ]
         chosen = [(one, part) for one, part in parts if one.committer] or parts
         merged: Tabm = {}
         for _, part in chosen:
             merged |= part
         return add_ids([one.id for one, _ in chosen]), merged
 
+    def check_commitments(self, message: Tabm, path: str = "") -> list[tuple[Commitment, Tabm]]:
+        """The commitments that a map carries, signers first, each with the part of the map that it
+        covers; raises as `check()`."""
+        commitments = nested_commitments(message, path)
+        return [
+            (one, self._check_nested(one, source, message, path)) for one, source in commitments
+        ]
+
     def _check_nested(self, commitment: Commitment, source: Tabm, message: Tabm, path: str) -> Tabm:
+        if commitment.uncheckable:
+            raise UncheckableError(commitment.uncheckable, 0, _place(path))
         if commitment.device != ITEM:
             return self.check(commitment, message, path)
         part = signs_item(commitment, source, message)
@@ -273,11 +288,10 @@ def fits(commitment: Commitment, base: bytes) -> bool:
         return hmac.compare_digest(mac, commitment.signature)
     if commitment.alg == RSA and commitment.owner:
         return verify(commitment.owner, base, commitment.signature, "sha512")
-    raise UncheckableError(
-        f"signatures of the kind {brief(commitment.alg)} are not checked here",
-        0,
-        "header signature-input",
-    )
+    why = f"signatures of the kind {brief(commitment.alg)} are not checked here"
+    if commitment.alg == RSA:
+        why = "it names no public key"
+    raise UncheckableError(why, 0, "header signature-input")
 
 
 def _place(path: str) -> str:

@@ -113,6 +113,21 @@ def _encoded(value: Value, depth: int, key: str) -> tuple[str | Tabm, str]:
     raise AoError(f"a {kind} at the key {brief(key)} cannot be sent", stage="message")
 
 
+def typed(value: object) -> tuple[str, str]:
+    """A value of JSON that is neither list nor map: its TABM, and its type, "" for text.
+
+    Integers may be as long as the node wrote them, unlike those that are sent from here.
+    """
+    match value:
+        case bool() | None:
+            return _NAMES[value], "atom"
+        case int():
+            return str(value), "integer"
+        case float():
+            return f"{value:.20e}", "float"
+    return str(value), ""
+
+
 def _whole(value: str, key: str) -> str:
     try:
         raw(value)

@@ -38,6 +38,14 @@ Recorder: TypeAlias = Callable[[Past], Recorded]
 """Writes a session as a test (`.record`)."""
 
 
+# The module of a process that makes JSON: aos has it as "json", HyperBEAM's own environment as
+# ".json". On the line of the code, whose numbers stay.
+_JSON = (
+    'local JSON = (function() local found, json = pcall(require, "json") '
+    'return found and json or require(".json") end)() '
+)
+
+
 class Patience(Enum):
     """How long a line is waited for."""
 
@@ -282,12 +290,13 @@ class Session:
         return LineAnswer(None, await self.node.dryrun(process.id, item), sources={TYPED: code})
 
     async def query(self, code: str) -> object:
-        """The value of Lua code that returns JSON, evaluated read-only.
+        """The value of Lua code that returns JSON, evaluated read-only. JSON stands in it for the
+        process's own module.
 
         Raises:
             AoError: stage "query", when the process answers anything else.
         """
-        result = (await self.dryrun(code)).own
+        result = (await self.dryrun(_JSON + code)).own
         if result.ok:
             with suppress(ValueError):
                 return jsontext.parse(result.output, strict=False)

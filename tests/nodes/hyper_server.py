@@ -1,8 +1,9 @@
 """A HyperBEAM node over real HTTP on loopback, with real signatures and faults on switches.
 
-It schedules and "executes" a few lines (sums, `Count`, what a test puts into `evaluations`), signs
-assignments as the real one does, and gives results in the form that `form` names. What a recorded
-node answered is replayed elsewhere; this one is for what cannot be recorded.
+It schedules and "executes" a few lines (sums, `Count`, what a test puts into `evaluations`) and
+signs as the generation does whose `profile` it has. One of September 2025 or later gives JSON that
+carries its commitments to who accepts JSON. What a recorded node answered is replayed elsewhere;
+this one is for what cannot be recorded.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from aoshell.protocol import httpsig, wire
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.commitment import write_commitments
+from aoshell.protocol.commitment import (
+    CURRENT,
+    EDGE,
+    Commitment,
+    Profile,
+    write_commitments,
+)
+from aoshell.protocol.nested import to_map
 from aoshell.protocol.structured import to_tabm
 from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wallet import Wallet
@@ -56,7 +64,7 @@ class HyperServer:
     """The node. `faults` are tried on each reply, by a pattern of "METHOD path"."""
 
     wallet: Wallet
-    form: str = "compute&slot"
+    profile: Profile = EDGE
     sign_all: bool = False
     bare: bool = False  # assignments do not hold the message
     signer: Wallet | None = None  # signs answers instead of the node itself, but for its address
@@ -65,8 +73,10 @@ class HyperServer:
     faults: dict[str, Fault] = field(default_factory=dict)
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     drop_after_scheduling: int = 0  # answers lost after the message was scheduled
+    stuck_at: int | None = None  # a slot that cannot be computed, so that no later one can be
     refuse_first: int = 0  # answers of 500 before a message is taken
     edges: list[Any] = field(default_factory=list)  # what its GraphQL lists
+    accepted: str = ""  # what the request being answered accepts
     url: str = ""
 
     # Over HTTP ----------------------------------------------------------------------------------
@@ -83,6 +93,7 @@ class HyperServer:
         writer.close()
 
     def answer(self, request: Request) -> Reply | None:
+        self.accepted = request.header("accept")
         reply = self.route(request)
         for pattern, fault in self.faults.items():
             if reply is not None and re.search(pattern, f"{request.method} {request.path}"):
@@ -115,9 +126,7 @@ class HyperServer:
             query = parse_qs(urlsplit(request.path).query)
             return self.listing(process, int(query["from"][0]), int(query["to"][0]))
         if rest.startswith("as=execution/compute"):
-            item = DataItem.parse(request.body)
-            assert item.verify()
-            return self.json({"raw": _raw(self.evaluate(item.data.decode()))})
+            return self.dryrun(request)
         if rest.startswith("now/"):
             return self.plain(rest.removeprefix("now/"))
         return self.result(process, rest)
@@ -180,23 +189,36 @@ class HyperServer:
     # Results ------------------------------------------------------------------------------------
 
     def result(self, process: str, rest: str) -> Reply:
-        forms = {
-            "compute&slot": r"compute&slot=(\d+)/results\Z",
-            "compute/results=": r"compute/results=(\d+)\Z",
-            "compute=": r"compute=(\d+)\Z",
-        }
-        asked = re.match(forms[self.form], rest)
+        asked = re.match(r"compute&slot=(\d+)/results\Z", rest)
         if asked is None:
+            # As real ones do: the newest state, whatever slot is named there.
+            if self.profile is CURRENT and re.match(r"compute/results=\d+", rest):
+                return self.signed_or_not({"status": 200, **self.computed(process, -1)})
             return 404, [("content-type", "text/html")], HTML
-        slot = int(asked[1])
-        if slot >= len(self.logs[process]):
-            return self.refusal(404, "not_found")
-        said = self.evaluate(str(self.logs[process][slot].keys.get("data", "")), process, slot)
-        if self.form == "compute&slot":
-            return self.signed_or_not({"status": 200, **said})
-        return self.json(
-            {"raw": _raw(said)} if "results" in self.form else {"results": {"raw": _raw(said)}}
-        )
+        slot, there = int(asked[1]), len(self.logs[process])
+        if slot >= there:
+            early = {
+                "attempted-slot": there,
+                "phase": "get-schedule",
+                "reason": "Requested slot not yet available in schedule.",
+            }
+            return self.failed(404, early)
+        if self.stuck_at is not None and slot >= self.stuck_at:
+            return self.failed(500, {"attempted-slot": self.stuck_at, "phase": "compute"})
+        return self.signed_or_not({"status": 200, **self.computed(process, slot)})
+
+    def computed(self, process: str, slot: int) -> dict[str, Any]:
+        log = self.logs[process]
+        slot %= len(log)
+        return self.evaluate(str(log[slot].keys.get("data", "")), process, slot)
+
+    def dryrun(self, request: Request) -> Reply:
+        if request.header("content-type") == "application/ans104":
+            item = DataItem.parse(request.body)
+            assert item.verify()
+            return self.json({"raw": _raw(self.evaluate(item.data.decode()))})
+        code = str(self.message_of(request).keys.get("data", ""))
+        return self.signed_or_not({"status": 200, **self.evaluate(code)})
 
     def evaluate(self, code: str, process: str = "", slot: int = 0) -> dict[str, Any]:
         if code in self.evaluations:
@@ -218,22 +240,41 @@ class HyperServer:
         return self.signed(message) if self.sign_all else self.unsigned(message)
 
     def signed(self, message: dict[str, Any]) -> Reply:
-        headers, body = httpsig.sign(self.signer or self.wallet, message)
+        if self.gives_json:
+            return self.in_json(message)
+        signer = self.signer or self.wallet
+        headers, body = httpsig.sign(signer, message, profile=self.profile)
         return 200, headers, body
 
     def unsigned(self, message: dict[str, Any]) -> Reply:
+        if self.gives_json:
+            return self.in_json(message, signed=False)
         _, headers, body = self.signed(message)
         return 200, [pair for pair in headers if not pair[0].startswith("signature")], body
+
+    @property
+    def gives_json(self) -> bool:
+        return self.profile is CURRENT and self.accepted == "application/json"
+
+    def in_json(self, message: dict[str, Any], *, signed: bool = True) -> Reply:
+        """A message as JSON with its commitments."""
+        tabm = to_tabm(message)
+        made = httpsig.commit(self.signer or self.wallet, tabm, profile=self.profile)
+        kept = {one.id: _in_json(one) for one in made}
+        body = json.dumps(message | ({"commitments": kept} if signed else {})).encode()
+        return 200, [("codec-device", "json@1.0"), ("content-type", "application/json")], body
+
+    def failed(self, status: int, fields: dict[str, Any]) -> Reply:
+        _, headers, body = self.signed_or_not({"status": status, **fields})
+        return status, headers, body
 
     def json(self, value: Any) -> Reply:
         body = json.dumps(value)
         if not self.sign_all:
             return _json(value)
-        return self.signed({"body": body, "content-type": "application/json", "status": 200})
-
-    def refusal(self, status: int, why: str) -> Reply:
-        _, headers, body = self.signed_or_not({"body": why, "status": status})
-        return status, headers, body
+        message = {"body": body, "content-type": "application/json", "status": 200}
+        headers, content = httpsig.sign(self.signer or self.wallet, message, profile=self.profile)
+        return 200, headers, content
 
     def assigned(self, assignment: dict[str, Any], message: Tabm | None) -> Reply:
         """An assignment, which holds the message with its signatures as real ones do."""
@@ -241,8 +282,10 @@ class HyperServer:
             return self.signed(assignment)
         tabm = to_tabm(assignment) | {"body": message}
         signer = self.signer or self.wallet
-        fields, body = wire.encode(tabm)
-        signatures = write_commitments(httpsig.commit(signer, tabm))
+        if self.gives_json:
+            return self.in_json(assignment)
+        fields, body = wire.encode(tabm, self.profile)
+        signatures = write_commitments(httpsig.commit(signer, tabm, profile=self.profile))
         return 200, [*fields.items(), *signatures.items()], body or b""
 
     def address(self) -> Reply:
@@ -254,6 +297,11 @@ class HyperServer:
 
     def plain(self, value: str | int) -> Reply:
         return self.signed_or_not({"body": value})
+
+
+def _in_json(one: Commitment) -> dict[str, Any]:
+    kept: dict[str, Any] = dict(to_map(one))
+    return kept | {"committed": list(one.committed)}
 
 
 def _raw(said: dict[str, Any]) -> dict[str, Any]:

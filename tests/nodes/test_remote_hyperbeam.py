@@ -18,6 +18,7 @@ from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Event, HttpMessage, NotFoundError, Verify
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.commitment import CURRENT, EDGE, Profile
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 
@@ -100,10 +101,10 @@ async def evaluate(node: HyperBeamNode, home: Home, process: str, code: str) -> 
 
 
 @pytest.mark.parametrize("module", [LUA_MODULE, WASM_MODULE])
-@pytest.mark.parametrize("form", ["compute&slot", "compute/results=", "compute="])
+@pytest.mark.parametrize("profile", [EDGE, CURRENT], ids=lambda profile: profile.label)
 @in_loop
-async def test_spawn_send_result(home: Home, module: str, form: str) -> None:
-    home.server.form = form
+async def test_spawn_send_result(home: Home, module: str, profile: Profile) -> None:
+    home.server.profile = profile
     async with up(home) as node:
         process = await spawn(node, home, module)
         definition = home.server.logs[process][0].keys
@@ -138,18 +139,6 @@ async def test_what_a_process_wants_is_found_out_by_its_definition(home: Home) -
 
 
 @in_loop
-async def test_the_form_of_results_is_probed_once(home: Home) -> None:
-    home.server.form = "compute="
-    async with up(home) as node:
-        process = await spawn(node, home)
-        await evaluate(node, home, process, "1+1")
-        home.server.asked.clear()
-        await evaluate(node, home, process, "1+1")
-        (path,) = [path for path in home.server.asked if "/compute" in path]
-        assert path.startswith(f"GET /{process}~process@1.0/compute=2?")
-
-
-@in_loop
 async def test_a_result_by_the_id_of_its_message(home: Home) -> None:
     async with up(home) as node:
         process = await spawn(node, home)
@@ -178,14 +167,32 @@ async def test_errors_and_outboxes_come_out_of_each_form(home: Home) -> None:
         assert ("action", "Ping") in [(tag.name, tag.value) for tag in sent.tags]
 
 
+@pytest.mark.parametrize(
+    ("module", "profile", "path"),
+    [
+        (LUA_MODULE, CURRENT, "as=execution/compute/results"),
+        (WASM_MODULE, CURRENT, "as=execution/compute&Action=Eval"),
+        (WASM_MODULE, EDGE, "as=execution/compute&Action=Eval"),
+    ],
+)
 @in_loop
-async def test_dry_runs(home: Home) -> None:
+async def test_dry_runs(home: Home, module: str, profile: Profile, path: str) -> None:
+    home.server.profile = profile
     async with up(home) as node:
-        process = await spawn(node, home)
+        process = await spawn(node, home, module)
         asked = Message("", "", "", process, EVAL, b"2+3")
         assert (await node.dryrun(process, asked)).output == "5"
         assert await node.slots(process) == 1
-        assert f"POST /{process}~process@1.0/as=execution/compute&Action=Eval" in home.server.asked
+        assert f"POST /{process}~process@1.0/{path}" in home.server.asked
+
+
+@in_loop
+async def test_a_node_without_dry_runs_says_so(home: Home) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home)
+        with pytest.raises(UnsupportedError, match="June 2025") as raised:
+            await node.dryrun(process, Message("", "", "", process, EVAL, b"2+3"))
+        assert ".now" in raised.value.hint
 
 
 @in_loop

@@ -158,7 +158,7 @@ def test_what_nodes_of_later_versions_signed_is_taken(shared: Path, wallet: Wall
         ("sept-compute-no-such-slot-404", "404 Requested slot not yet available in schedule."),
         ("sept-now-missing-key-404", "404 not_found"),
         ("sept-compute-500-details-header", "500 (what it says is not signed"),
-        ("sept-push-wasm-400-but-scheduled", "400 (what it says is not signed"),
+        ("sept-push-wasm-400-but-scheduled", "does not: 400"),
     ],
 )
 def test_of_real_errors_what_is_signed_is_shown(shared: Path, name: str, shown: str) -> None:

@@ -297,11 +297,9 @@ def test_other_signatures_are_uncheckable(alg: str, keyid: str) -> None:
         ("sig-x=:AAAA:", 'sig-x=("a";sf);alg="x"', "with parameters, or twice"),
         ("sig-x=:AAAA:", 'sig-x=("a" "a");alg="x"', "with parameters, or twice"),
         ("sig-x=:AAAA:", 'sig-x=("a" b);alg="x"', "with parameters, or twice"),
-        ("sig-x=:AAAA:", 'sig-x=("a");alg="x";created="5"', "not known here"),
-        ("sig-x=:AAAA:", 'sig-x=("a");alg="x";new=5', "not known here"),
+        ("sig-x=:AAAA:", 'sig-x=("a");alg="x";created="5"', "has another type"),
         ("sig-x=:AAAB:", 'sig-x=("b");alg="hmac-sha256";keyid="ao"', "covers 'b', which is not"),
         ("sig-x=:AB==:", 'sig-x=("a");alg="x"', "stray bits"),
-        ("other=:AAAA:", 'other=("a");alg="x"', "no version known here"),
         ("sig-x=:AAAA:, sig-x=:AAAA:", 'sig-x=("a");alg="x"', "occurs twice"),
         ("(" * 100_000, 'sig-x=("a");alg="x"', "no structured dictionary"),
         ("a" * 2_000_000, 'sig-x=("a");alg="x"', "more than 1048576 bytes"),
@@ -312,6 +310,34 @@ def test_malformed_signatures(signature: str, signature_input: str, what: str) -
     with pytest.raises(ProtocolError, match=what) as caught:
         verify(fields, b"")
     assert caught.value.place
+    assert check(fields, b"").outcome is SignatureStatus.BAD
+
+
+@pytest.mark.parametrize(
+    ("label", "parameters", "why"),
+    [
+        ("sig-x", ';alg="hmac-sha256";keyid="ao";new=5', "parameter 'new' is not known"),
+        ("comm-x", ';alg="hmac-sha256";keyid="ao";new', "parameter 'new' is not known"),
+        ("comm-x", ';alg="hmac-sha256";keyid="ao";id="other"', "'other' does not follow"),
+        ("other", ';alg="hmac-sha256";keyid="ao"', "no version known here"),
+    ],
+)
+def test_what_nobody_here_knows_makes_a_signature_uncheckable_not_bad(
+    label: str, parameters: str, why: str
+) -> None:
+    fields = {"a": "1", SIGNATURE: f"{label}=:AAAA:", INPUT: f'{label}=("a"){parameters}'}
+    checked = check(fields, b"")
+    assert (checked.outcome, checked.verified) == (SignatureStatus.UNCHECKABLE, {})
+    assert checked.message == {"a": "1"} and why in str(checked.failure)
+
+
+def test_a_bad_signature_beside_an_uncheckable_one_is_bad() -> None:
+    bad = 'sig-x=("a");alg="hmac-sha256";keyid="ao"'
+    fields = {
+        "a": "1",
+        SIGNATURE: "other=:AAAA:, sig-x=:AAAA:",
+        INPUT: f'other=("a");alg="x", {bad}',
+    }
     assert check(fields, b"").outcome is SignatureStatus.BAD
 
 

@@ -23,6 +23,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS facts (
   PRIMARY KEY (endpoint, kind, key)
 ) WITHOUT ROWID"""
 
+VERSION = 1  # of what is remembered (`PRAGMA user_version`)
 _REMEDY = "move it away: it only remembers where remote processes live"
 
 
@@ -44,6 +45,16 @@ class Book:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(_TABLE)
+            self._forget_what_misled()
+
+    def _forget_what_misled(self) -> None:
+        """Homes of before kept which path gave results, and one of these paths answers with the
+        newest state whatever slot is asked for."""
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version < VERSION:
+            with self._db:
+                self._db.execute("DELETE FROM facts WHERE kind = 'form'")
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

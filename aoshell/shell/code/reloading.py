@@ -47,7 +47,7 @@ for i = 1, rawlen(list) do
     rows[#rows + 1] = { name, said(rawget(one, "pattern"), 4), said(rawget(one, "handle"), 4) }
   end
 end
-return require("json").encode({ rows = rows })"""
+return JSON.encode({ rows = rows })"""
 _PLACE = re.compile("\1([^\1]*):(\\d+):(\\d+)\1")
 
 Handlers: TypeAlias = Mapping[str, str]

@@ -17,7 +17,7 @@ from aoshell.shell.view.text import size
 
 _VERSION = """
 local known, environment = pcall(require, ".environment")
-return require("json").encode({ environment = known and tostring(environment) or "" })
+return JSON.encode({ environment = known and tostring(environment) or "" })
 """
 
 

@@ -39,13 +39,20 @@ local last = rawlen(inbox)
 for i = math.max(1, last - %d + 1), last do
   local m = rawget(inbox, i)
   local tags = type(m) == "table" and rawget(m, "Tags")
-  local data = get(m, "Data")
+  local data, from, action = get(m, "Data"), get(m, "From"), get(tags, "Action")
+  -- HyperBEAM's environment keeps assignments, whose body is the message.
+  local body = type(m) == "table" and rawget(m, "body")
+  if type(body) == "table" then
+    data, from, action = get(body, "data"), get(body, "from-process"), get(body, "action")
+    for _, one in next, from == "" and rawget(body, "commitments") or {} do
+      if from == "" then from = get(one, "committer") end
+    end
+  end
   rows[#rows + 1] = {
-    n = i, id = get(m, "Id"), from = get(m, "From"), action = get(tags, "Action"),
-    size = #data, data = cut(data, %d)
+    n = i, id = get(m, "Id"), from = from, action = action, size = #data, data = cut(data, %d)
   }
 end
-return require("json").encode({count = last, rows = rows})"""
+return JSON.encode({count = last, rows = rows})"""
 
 
 @command("inbox", "[N]")
@@ -148,7 +155,7 @@ async def waits(session: Session, rest: str) -> CommandOutput:
 
 
 async def _waiting(session: Session) -> list[dict[str, object]]:
-    found = await session.query('return require("json").encode(require(".process").waits())')
+    found = await session.query('return JSON.encode(require(".process").waits())')
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
 
 

@@ -46,7 +46,7 @@ for i, handler in ipairs(Handlers.list) do
     maxRuns = handler.maxRuns and tostring(handler.maxRuns),
     hits = known and (known[handler] or 0) or nil }
 end
-return require("json").encode(list)
+return JSON.encode(list)
 """
 
 

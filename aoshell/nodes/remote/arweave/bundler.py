@@ -36,28 +36,19 @@ def module_item(wallet: Wallet, data: bytes, name: str) -> DataItem:
     return DataItem.sign(wallet, "", _tags(data, name), data)
 
 
-def _tags(data: bytes, name: str) -> tuple[Tag, ...]:
-    kind = kind_of(data)
-    if kind == "wasm":
+def check_code(data: bytes) -> str:
+    """The format of a module that `data` is ("lua", or what a WASM module says).
+
+    Raises:
+        AoError: stage "publish", it is no module.
+    """
+    if kind_of(data) == "wasm":
         from aoshell.sandbox.wasm.binary import describe
 
         told = describe(data)
         if told.problem:
             raise AoError(f"the WASM module cannot be run: {told.problem}", stage="publish")
-        form = told.format
-    else:
-        form = "lua"
-        _check_lua(data)
-    return (
-        Tag("Content-Type", f"application/{kind}"),
-        *envelope("Module"),
-        Tag("Module-Format", form),
-        *tags_of((*_ENCODINGS, *_LIMITS)),
-        *((Tag("Name", name),) if name else ()),
-    )
-
-
-def _check_lua(data: bytes) -> None:
+        return told.format
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -65,6 +56,18 @@ def _check_lua(data: bytes) -> None:
         raise AoError(what, stage="publish") from None
     if not data.strip():
         raise AoError("there is nothing in it", stage="publish")
+    return "lua"
+
+
+def _tags(data: bytes, name: str) -> tuple[Tag, ...]:
+    form = check_code(data)
+    return (
+        Tag("Content-Type", f"application/{kind_of(data)}"),
+        *envelope("Module"),
+        Tag("Module-Format", form),
+        *tags_of((*_ENCODINGS, *_LIMITS)),
+        *((Tag("Name", name),) if name else ()),
+    )
 
 
 class Bundler:
@@ -83,6 +86,7 @@ class Bundler:
     async def publish(self, publication: Publication) -> Module:
         """Upload an item. It may be sent again: a bundler keeps one of each id."""
         item = publication.item
+        assert isinstance(item, DataItem)  # made above
         answer = await self._client.ask(
             "upload",
             "POST",

@@ -23,6 +23,7 @@ from aoshell.nodes.remote.http.doctor import Patient
 from aoshell.nodes.remote.http.pages import is_number
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.values import Module, NotFoundError, Publication
+from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import brief, unb64url
 from aoshell.protocol.wallet import Wallet
 
@@ -241,7 +242,8 @@ class Gateway:
     async def publish(self, publication: Publication) -> Module:
         """Upload it. What was uploaded is in the cache, as if fetched."""
         module = await self._publisher().publish(publication)
-        self._keep(module.id, publication.item.raw)
+        if isinstance(publication.item, DataItem):
+            self._keep(module.id, publication.item.raw)
         return module
 
     def _publisher(self) -> Bundler:

@@ -41,6 +41,10 @@ class ConnectionLostError(AoError):
     """No answer to a request that may have arrived: what became of it is not known."""
 
 
+class NotHttpError(ConnectionLostError):
+    """An answer came that is not HTTP: the same request would get the same again."""
+
+
 class Client:
     """Requests to one endpoint.
 
@@ -295,6 +299,11 @@ class Client:
         elif isinstance(error, httpx.ConnectError):
             why = getattr(cause, "strerror", None) or str(cause) or "no answer"
             what, at = f"{between} does not take connections: {why}", "connect"
+        elif isinstance(error, httpx.RemoteProtocolError) and "illegal" in str(error).lower():
+            hint = "a value with a line break in a header does that; .doctor looks at the node"
+            raise NotHttpError(
+                f"the answer of {between} is not HTTP{words}", stage=stage, hint=hint
+            )
         elif isinstance(error, httpx.RemoteProtocolError):
             what, at = f"{between} broke its answer off{words}", stage
         else:

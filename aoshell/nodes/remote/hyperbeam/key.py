@@ -12,14 +12,15 @@ import asyncio
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.hyperbeam.generation import GENERATIONS, Generation, generation_of
 from aoshell.nodes.remote.hyperbeam.signed import examine, why
 from aoshell.nodes.remote.memory import Book
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.httpsig import SignatureStatus
+from aoshell.protocol.httpsig import Checked, SignatureStatus
 
 PATH = "/~meta@1.0/info/address"
 BUNDLED = {"accept-bundle": "true"}
-KEY = "key"  # the kind of fact in the book
+KEY, GENERATION = "key", "generation"  # kinds of facts in the book
 _TAKE = "if you know why it has changed: .verify --new-key takes the new one"
 
 
@@ -37,6 +38,41 @@ class NodeKey:
         self._lock = asyncio.Lock()
         self._address = ""
         self._signed = False
+        self._generation: Generation | None = None
+
+    @property
+    def generation(self) -> Generation:
+        """Which generation the node is of, as its newest signed answer says.
+
+        That of an earlier run counts until one came; of a node that signs nothing the newest is
+        assumed.
+        """
+        kept = self._book.get(self._client.endpoint, GENERATION, "name")
+        known = next((one for one in GENERATIONS if one.name == kept), None)
+        return self._generation or known or GENERATIONS[-1]
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether an answer of this run has said which generation the node is of."""
+        return self._generation is not None
+
+    def heard(self, checked: Checked) -> str:
+        """Learn from an answer whose signatures fit.
+
+        Returns:
+            The name of the generation that the node was of before, where that has changed; else "".
+        """
+        found = generation_of(checked)
+        if found is None or found is self._generation:
+            return ""
+        before, self._generation = self._generation, found
+        self._book.put(self._client.endpoint, GENERATION, "name", found.name, learnt_again=True)
+        return before.name if before else ""
+
+    def signed_by(self, address: str) -> None:
+        """Take a signer of an ordinary answer for the node, where answers are not verified."""
+        if not self.known:
+            self._address = address
 
     @property
     def signed(self) -> bool:
@@ -74,7 +110,7 @@ class NodeKey:
 
     def forget(self) -> None:
         """Have it asked again, and compared with the one that is kept."""
-        self._address, self._signed = "", False
+        self._address, self._signed, self._generation = "", False, None
 
     def _take(self, address: str, proven: bool, *, keep: bool) -> None:
         self._address, self._signed = address, proven
@@ -106,6 +142,7 @@ class NodeKey:
         proven = checked.outcome is SignatureStatus.VERIFIED
         if signed and not proven:
             raise _refused(answer, "nobody has signed it")
+        self.heard(checked)
         said = checked.verified if proven else checked.message
         address = str(said.get("body", said.get("data", ""))).strip()
         if proven and checked.committers != (address,):

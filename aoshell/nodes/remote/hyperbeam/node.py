@@ -9,18 +9,24 @@ to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `d
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from aoshell.errors import AoError, UnsupportedError
+from aoshell.nodes.remote.arweave.bundler import kind_of
+from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting, silently
 from aoshell.nodes.remote.hyperbeam import evidence, signing
-from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.generation import JSON
 from aoshell.nodes.remote.hyperbeam.key import BUNDLED
+from aoshell.nodes.remote.hyperbeam.names import Names
+from aoshell.nodes.remote.hyperbeam.reading import plain
 from aoshell.nodes.remote.hyperbeam.results import to_result
 from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
 from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
@@ -42,11 +48,14 @@ from aoshell.nodes.values import (
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.url import is_loopback
 from aoshell.protocol.wallet import Wallet
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
-    from aoshell.nodes.remote.arweave.gateway import Gateway
+
+DEFAULT_INTERVAL = "30-seconds"  # of processes that name none
+_INTERVAL = re.compile(r"[1-9][0-9]{0,9}-(?:millisecond|second|minute|hour|day)s?", re.I)
 
 CAPABILITIES = frozenset(
     [
@@ -65,6 +74,7 @@ CAPABILITIES = frozenset(
         "watch",
         "now",
         "evidence",
+        "monitor",
     ]
 )
 
@@ -92,8 +102,11 @@ class HyperBeamNode(Sending, Elsewhere):
         Elsewhere.__init__(self, waiting)
         Sending.__init__(self, client or Client(url, waiting), book)
         self._gateway = gateway
+        self._names = Names(self._client, gateway, self._notice)
         self._wallet = wallet
-        self._definitions: dict[str, dict[str, Any]] = {}  # signed and not sent yet, by id
+        # Signed and not sent yet, by id.
+        self._definitions: dict[str, dict[str, Any]] = {}
+        self._modules: dict[str, Module] = {}
         self._pushes: set[asyncio.Task[None]] = set()
 
     # What it is -------------------------------------------------------------------------------
@@ -144,14 +157,14 @@ class HyperBeamNode(Sending, Elsewhere):
     # Signing and sending ----------------------------------------------------------------------
 
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+        profile = (await self._generation()).profile
         if target:
-            return signing.message(
-                wallet, (await self._known(target))["device"], target, tags, data
-            )
+            device = (await self._known(target))["device"]
+            return signing.message(wallet, device, target, tags, data, profile)
         given = {tag.name.lower(): tag.value for tag in tags}
         device = given.get("execution-device", self._device(given.get("module", "")))
         tags = signing.definition(tags, device, await self._address())
-        made = signing.message(wallet, device, "", tags, data)
+        made = signing.message(wallet, device, "", tags, data, profile)
         self._definitions[made.id] = {
             "owner": wallet.address,
             "device": device,
@@ -166,7 +179,7 @@ class HyperBeamNode(Sending, Elsewhere):
         return LUA if known.get("kind") == "lua" else LEGACY
 
     async def spawn(self, item: Signed, name: str = "") -> Receipt:
-        path = "/push" if isinstance(item, DataItem) else "/~scheduler@1.0/schedule"
+        path = "/push" if isinstance(item, DataItem) else signing.SPAWN
         what = "does not make the process", f"aoshell {item.id} attaches to it if it did"
         slot, _ = await self._scheduled("spawn", path, item, item.id, what)
         if slot != 0:
@@ -205,7 +218,9 @@ class HyperBeamNode(Sending, Elsewhere):
         asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
         try:
             await self._ready()
-            answer = await self._client.ask("push", "POST", path, headers=BUNDLED.items())
+            accepts = {"accept": JSON} if (await self._generation()).json else {}
+            headers = (BUNDLED | accepts).items()
+            answer = await self._client.ask("push", "POST", path, headers=headers)
             said = self._said(answer, "push", asked)
         except AoError as error:
             self._notice(f"slot {slot}: what became of what it sends is not known: {error.what}")
@@ -216,17 +231,44 @@ class HyperBeamNode(Sending, Elsewhere):
                 self._notice(f"slot {slot}: not delivered to {where}: {why}", "undelivered")
 
     async def dryrun(self, process: str, item: Message) -> Result:
+        device = (await self._known(process))["device"]
+        generation = await self._generation()
+        if device == LUA and not generation.dryrun:
+            raise UnsupportedError(
+                f"{self.endpoint} is of {generation.name}, which evaluates nothing read-only in "
+                "Lua processes",
+                hint=".now KEY reads the state; a message that is sent shows its result",
+            )
+        asked_for = self._dryrun_of_lua if device == LUA else self._dryrun_of_items
+        return await asked_for(process, item)
+
+    async def _dryrun_of_lua(self, process: str, item: Message) -> Result:
+        """The message signed, under `body`: measured on nodes since September 2025."""
+        path = f"/{process}~process@1.0/as=execution/compute/results"
+        profile = (await self._generation()).profile
+        tags = (*envelope("Message", VARIANT), *item.tags)
+        wallet = await self._wallet()
+        sent = signing.as_httpsig(wallet, path, process, tags, item.data, profile)
+        headers = (*sent.headers, ("accept", JSON))
+        return await self._evaluated(process, sent.id, path, headers, sent.body)
+
+    async def _dryrun_of_items(self, process: str, item: Message) -> Result:
         keys = "".join(f"&{quote(tag.name)}={quote(tag.value)}" for tag in item.tags)
         path = f"/{process}~process@1.0/as=execution/compute{keys}"
-        tags = (*envelope("Message", VARIANT), Tag("require-codec", "application/json"))
+        tags = (*envelope("Message", VARIANT), Tag("require-codec", JSON))
         sent = DataItem.sign(await self._wallet(), process, tags, item.data)
+        return await self._evaluated(process, sent.id, path, TAKES_ITEMS, sent.raw)
+
+    async def _evaluated(
+        self, process: str, id_: str, path: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> Result:
         await self._ready()
         answer = await self._client.ask(
-            "dryrun", "POST", path, headers=TAKES_ITEMS, body=sent.raw, again=True
+            "dryrun", "POST", path, headers=headers, body=body, again=True
         )
-        self._expect(answer, "dryrun", "does not evaluate it")
-        said = self._said(answer, "dryrun", Asked(sent.id, {PROCESS: process}))
-        return to_result(process, -1, said, answer.by)
+        asked = Asked(id_, {PROCESS: process})
+        self._expect(answer, "dryrun", "does not evaluate it", asked)
+        return to_result(process, -1, self._said(answer, "dryrun", asked), answer.by)
 
     # Processes and code -----------------------------------------------------------------------
 
@@ -283,7 +325,7 @@ class HyperBeamNode(Sending, Elsewhere):
         if not has_id_form(process):
             await self._address()  # where the node is not there, that is what to say
             owner = (await self._wallet()).address
-            process = await self._gateway.find(reference, owner, VARIANT)
+            process = await self._names.look_up(reference, owner, VARIANT)
         fact = await self._known(process)
         if self._trust.verifies and not by_id:
             owner = "" if sure else (await self._wallet()).address
@@ -299,10 +341,21 @@ class HyperBeamNode(Sending, Elsewhere):
         return sorted(listed, key=lambda info: -info.created)
 
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
-        return await self._gateway.publication(wallet, data, name)
+        if not is_loopback(self.endpoint):
+            return await self._gateway.publication(wallet, data, name)
+        profile, address = (await self._generation()).profile, await self._address()
+        item = signing.module(wallet, data, name, address, profile)
+        self._modules[item.id] = Module(item.id, kind_of(data), name, data)
+        return Publication(item, self.endpoint, len(item.body), "free")
 
     async def publish(self, publication: Publication) -> Module:
-        return self._remembered(await self._gateway.publish(publication))
+        module = self._modules.pop(publication.item.id, None)
+        if module is None:
+            return self._remembered(await self._gateway.publish(publication))
+        what = "does not keep the code", ".publish it again"
+        path = signing.SPAWN
+        await self._scheduled("publish", path, publication.item, module.id, what)
+        return self._remembered(module)
 
     async def fetch(self, reference: str) -> Module:
         return self._remembered(await self._gateway.module(reference))
@@ -321,8 +374,31 @@ class HyperBeamNode(Sending, Elsewhere):
         await self._feed.watch(process)
 
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
-        del wallet, process, on
-        raise UnsupportedError("HyperBEAM runs cron messages by itself", hint="see its cron@1.0")
+        del wallet
+        task = str(self._book.get(self.endpoint, "cron", process) or "")
+        if task:
+            await self._cron(f"stop?task={task}", "does not stop it")
+            self._book.put(self.endpoint, "cron", process, "")
+        if on:
+            every = await self._interval(process)
+            computed = f"/{process}~process@1.0/now"
+            said = await self._cron(f"every?interval={every}&cron-path={computed}", "runs no cron")
+            self._book.put(self.endpoint, "cron", process, plain(said))
+        elif not task:
+            what = f"{self.endpoint} runs no task of this home for {process}"
+            raise AoError(what, stage="monitor")
+
+    async def _cron(self, rest: str, what: str) -> Mapping[str, object]:
+        answer = await self._get("monitor", f"/~cron@1.0/{rest}")
+        self._expect(answer, "monitor", what)
+        return self._trust.read(answer, "monitor", ANY)
+
+    async def _interval(self, process: str) -> str:
+        """How often a process wants to be run, by the tag of its definition."""
+        (definition,) = await self.schedule(process, 0, 0) or (None,)
+        tags = definition.tags if definition else ()
+        every = next((tag.value for tag in tags if tag.name.lower() == "cron-interval"), "")
+        return every if _INTERVAL.fullmatch(every) else DEFAULT_INTERVAL
 
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):

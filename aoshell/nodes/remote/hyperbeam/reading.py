@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -12,18 +14,25 @@ from aoshell.errors import AoError
 from aoshell.nodes.remote import schedules
 from aoshell.nodes.remote.feed import RemoteFeed, Step
 from aoshell.nodes.remote.http.answer import Response
-from aoshell.nodes.remote.http.client import ANSWER, Client
+from aoshell.nodes.remote.http.client import ANSWER, Client, NotHttpError
 from aoshell.nodes.remote.http.pages import is_number, turns
 from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.generation import JSON, Generation
 from aoshell.nodes.remote.hyperbeam.key import BUNDLED, NodeKey
-from aoshell.nodes.remote.hyperbeam.results import FORMS, to_result
-from aoshell.nodes.remote.hyperbeam.trust import JSON, Trust
+from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
+from aoshell.nodes.remote.hyperbeam.results import to_result
+from aoshell.nodes.remote.hyperbeam.signed import is_message_in_json
+from aoshell.nodes.remote.hyperbeam.trust import Trust
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Event, LogEntry
+from aoshell.protocol.httpsig import Checked
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
+MOMENTS = (0.2, 0.5, 1.0)  # seconds before a read is tried again that lacked a part of the state
+EARLY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks while the schedule is behind
 PAGE = 50  # slots asked for at once
+_DOCTOR = ".doctor looks at the node"
 
 
 class Reading:
@@ -39,18 +48,36 @@ class Reading:
         self.endpoint = client.endpoint
         self._book = book
         self._key = NodeKey(client, book)
-        self._trust = Trust(self.endpoint, self._notice)
+        self._trust = Trust(self.endpoint, self._notice, self._heard)
         self._feed = RemoteFeed(self._page, book, self.endpoint)
         self._last: dict[str, int] = {}
 
     def _notice(self, detail: str, kind: str = "notice") -> None:
         self._feed.tell(Event(kind, "", "", detail))
 
+    def _heard(self, checked: Checked) -> None:
+        """Learn from an answer whose signatures fit."""
+        before = self._key.heard(checked)
+        if before:
+            now = self._key.generation.name
+            self._notice(f"{self.endpoint} is of another generation now: {now}, before {before}")
+        if not self._trust.verifies and len(checked.committers) == 1:
+            self._key.signed_by(checked.committers[0])
+            self._trust.address = self._key.known
+
     async def _address(self) -> str:
-        await self._key.address(signed=self._trust.verifies)
+        """The address of the node, asked for where no answer has told it."""
+        if self._trust.verifies or not self._key.known:
+            await self._key.address(signed=self._trust.verifies)
         await self._ready()
         self._trust.met(signed=self._key.signed)
         return self._trust.address
+
+    async def _generation(self) -> Generation:
+        """Which generation the node is of. It is asked where no answer of this run has said it."""
+        if not self._key.has_spoken:
+            await self._key.address(signed=self._trust.verifies)
+        return self._key.generation
 
     async def _ready(self) -> None:
         """Know whose answers count, before one is asked for."""
@@ -66,8 +93,29 @@ class Reading:
             )
 
     async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Response:
+        """Ask for a message as JSON with its commitments, where the node has that.
+
+        JSON takes every value. The header fields of HTTP do not: nodes of 2025 write line breaks
+        into them raw, which is no HTTP any more.
+        """
+        return await _until_whole(lambda: self._get_once(stage, path, seconds))
+
+    async def _get_once(self, stage: str, path: str, seconds: float) -> Response:
         await self._ready()
-        return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
+        generation = await self._generation()
+        if not generation.json:
+            return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
+        headers = BUNDLED | {"accept": JSON}
+        answer = await self._client.get(stage, path, headers=headers, seconds=seconds)
+        if self._trust.is_checkable(answer):
+            return answer
+        # What JSON loses (atoms) may be signed; the other form has it.
+        try:
+            return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
+        except NotHttpError:
+            if self._trust.verifies:
+                raise
+            return answer
 
     # Results ----------------------------------------------------------------------------------
 
@@ -87,25 +135,43 @@ class Reading:
 
     async def _result(self, process: str, slot: int) -> Result:
         start = time.monotonic()
-        known = self._book.get(self.endpoint, "form", "result")
-        forms = sorted(FORMS, key=lambda form: form.name != known)
-        for form in forms:
-            path = f"/{process}~process@1.0{form.path.format(slot=slot)}"
+        path = f"/{process}~process@1.0/compute&slot={slot}/results"
+        asked = Asked(f"{process} compute {slot}", {PROCESS: process, SLOT: slot})
+        answer = await self._get("compute", path, COMPUTE)
+        for pause in EARLY:
+            refusal = self._trust.refusal(answer, "compute", asked) if not answer.ok else None
+            if refusal is None or not refusal.is_early:
+                break
+            # The schedule may be behind, or not reach the slot at all.
+            slots = await self.slots(process)
+            if slot >= slots:
+                raise _no_such_slot(process, slot, slots, answer.by)
+            await asyncio.sleep(pause)
             answer = await self._get("compute", path, COMPUTE)
-            if answer.status in (404, 400) and form is not forms[-1]:
-                continue
-            asked = Asked(f"{process} compute {slot}", {PROCESS: process, SLOT: slot})
-            self._expect(answer, "compute", f"does not compute slot {slot}", asked)
-            said = self._said(answer, "compute", asked)
-            result = to_result(process, slot, said, answer.by)
-            if form.name != known:
-                self._book.put(self.endpoint, "form", "result", form.name, learnt_again=True)
-            return replace(result, milliseconds=1000 * (time.monotonic() - start))
-        raise AssertionError("the last form returns or raises")
+        self._expect_computed(answer, process, slot, asked)
+        said = self._said(answer, "compute", asked)
+        result = to_result(process, slot, said, answer.by)
+        return replace(result, milliseconds=1000 * (time.monotonic() - start))
+
+    def _expect_computed(self, answer: Response, process: str, slot: int, asked: Asked) -> None:
+        """Raise AoError where a slot was not computed, with what is known of why."""
+        if answer.ok:
+            return
+        refusal = self._trust.refusal(answer, "compute", asked)
+        what = self._trust.failure(answer, "compute", f"does not compute slot {slot}", asked)
+        if not refusal.is_stuck:
+            raise AoError(what, stage="compute", hint=_DOCTOR if answer.status >= 500 else "")
+        stuck = refusal.slot
+        where = "this slot fails" if stuck == slot else f"slot {stuck} before it fails"
+        raise AoError(
+            f"{what}: {where} each time, so {process} is stuck there and computes no later slot",
+            stage="compute",
+            hint="the code of the process decides that; .spawn makes another process",
+        )
 
     def _said(self, answer: Response, stage: str, asked: Asked) -> Mapping[str, Any]:
         """What an answer says, as a message or as JSON."""
-        if not answer.header("content-type").startswith(JSON):
+        if is_message_in_json(answer) or not answer.header("content-type").startswith(JSON):
             return self._trust.read(answer, stage, asked)
         value = self._trust.json(answer, stage, asked)
         return value if isinstance(value, dict) else {}
@@ -127,7 +193,7 @@ class Reading:
     async def slots(self, process: str) -> int:
         answer = await self._get("slot", f"/{process}~process@1.0/slot/current")
         asked = Asked(f"{process} slot")
-        self._expect(answer, "slot", f"knows no process {process}", asked)
+        self._expect_process(answer, "slot", process, asked)
         said = plain(self._trust.read(answer, "slot", asked))
         if not is_number(said):
             raise AoError(f"{answer.by} answers {answer.said()!r} for a slot", stage="slot")
@@ -150,9 +216,10 @@ class Reading:
                 break
             query = f"from={first}&to={last}&accept=application/aos-2"
             await self._ready()
-            answer = await self._client.get("schedule", f"/{process}~process@1.0/schedule?{query}")
+            path = f"/{process}~process@1.0/schedule?{query}"
+            answer = await _until_whole(partial(self._client.get, "schedule", path))
             asked = Asked(f"{process} schedule")  # its messages name their slots
-            self._expect(answer, "schedule", f"knows no process {process}", asked)
+            self._expect_process(answer, "schedule", process, asked)
             page = schedules.messages(self._trust.json(answer, "schedule", asked), answer.by)
             if any(one.assignment and one.assignment.process != process for one in page):
                 raise AoError(
@@ -179,7 +246,7 @@ class Reading:
         return None
 
     async def now(self, process: str, key: str = "") -> object:
-        """The newest state of a process, or one key of it (`.now`)."""
+        """The newest state of a process, or the value of one key of it (`.now`)."""
         inner = "".join(f"/{quote(part)}" for part in key.split("/") if part)
         path = f"/{process}~process@1.0/now{inner}"
         answer = await self._get("now", path, COMPUTE)
@@ -189,7 +256,19 @@ class Reading:
         self._expect(answer, "now", f"has no {key or 'state'} of {process}", asked)
         said = dict(self._trust.read(answer, "now", asked))
         said.pop("status", None)
-        return plain(said) if said.keys() <= {"body", "data"} else said
+        named = said.get("ao-result")
+        if isinstance(named, str) and named in said:
+            return said[named]
+        return said.get("body", said.get("data", "")) if said.keys() <= {"body", "data"} else said
+
+    def _expect_process(self, answer: Response, stage: str, process: str, asked: Asked) -> None:
+        """Raise AoError where a question about a process was not answered."""
+        if answer.ok:
+            return
+        refusal = self._trust.refusal(answer, stage, asked)
+        unknown = answer.status == 404 or refusal.missing == process
+        what = "knows no process" if unknown else "does not answer about the process"
+        self._expect(answer, stage, f"{what} {process}", asked)
 
     def _expect(self, answer: Response, stage: str, what: str, asked: Asked = ANY) -> None:
         if answer.ok:
@@ -197,8 +276,27 @@ class Reading:
         raise AoError(
             self._trust.failure(answer, stage, what, asked),
             stage=stage,
-            hint=".doctor looks at the node" if answer.status >= 500 else "",
+            hint=_DOCTOR if answer.status >= 500 else "",
         )
+
+
+async def _until_whole(ask: Callable[[], Awaitable[Response]]) -> Response:
+    """The answer to a read, asked for again where the node lacked a part of its state."""
+    answer = await ask()
+    for pause in MOMENTS:
+        if not is_momentary(answer):
+            break
+        await asyncio.sleep(pause)
+        answer = await ask()
+    return answer
+
+
+def _no_such_slot(process: str, slot: int, slots: int, by: str) -> AoError:
+    return AoError(
+        f"{by} has no slot {slot} of {process}: there are {slots}, the last is {slots - 1}",
+        stage="compute",
+        hint=".messages shows the newest",
+    )
 
 
 def plain(said: Mapping[str, object]) -> str:

@@ -1,14 +1,13 @@
-"""Results of a HyperBEAM process: the forms in which nodes give them, and what they mean.
+"""Results of a HyperBEAM process: the shapes in which nodes give them, and what they mean.
 
-Versions differ in the path and in the shape: nodes of 2025 answer `compute&slot=N/results`, what
-aoconnect asks for is `compute/results=N`, and before that `compute=N`. Source: HyperBEAM
-`dev_process`, aoconnect.
+All are asked for at `compute&slot=N/results`, which computes slot N by its definition. The path
+that aoconnect has (`compute/results=N`) answers with the newest state whatever N is, so it is not
+used. Source: HyperBEAM `dev_process:target_slot`, measured on nodes of September and November 2025.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.results import from_json, words
@@ -16,28 +15,10 @@ from aoshell.protocol.message import Outgoing, Result, Tag
 
 # Keys of an outbox message that are no tags.
 _OWN = frozenset(
-    ("target", "data", "anchor", "tags", "commitments", "ao-types", "ao-data-key", "ao-body-key")
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A path to a result.
-
-    Attributes:
-        name: what the book remembers.
-        path: behind the process, with {slot}.
-    """
-
-    name: str
-    path: str
-
-
-_JSON = "require-codec=application/json&accept-bundle=true"
-FORMS = (
-    Form("compute&slot", "/compute&slot={slot}/results"),
-    Form("compute/results=", "/compute/results={slot}?" + _JSON),
-    Form("compute=", "/compute={slot}?" + _JSON),
+    (
+        *("target", "data", "anchor", "tags"),
+        *("commitments", "ao-types", "ao-data-key", "ao-body-key"),
+    )
 )
 
 
@@ -47,6 +28,7 @@ def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -
     Raises:
         AoError: stage "compute", it is none of them.
     """
+    said = unwrapped(said)
     inner = said.get("results")
     whole = inner if isinstance(inner, Mapping) else said
     legacy = said.get("raw", whole.get("raw", whole))
@@ -77,6 +59,12 @@ def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -
     )
 
 
+def unwrapped(said: Mapping[str, object]) -> Mapping[str, object]:
+    """A message that an answer holds under the key that its `ao-result` names, else the answer."""
+    inner = said.get(str(said.get("ao-result", "")))
+    return inner if isinstance(inner, Mapping) else said
+
+
 def _output(whole: Mapping[str, object]) -> tuple[str, str]:
     """What it printed or answered, and its prompt."""
     output = whole.get("output", whole.get("data", ""))
@@ -99,6 +87,8 @@ def _listed(value: object) -> list[Mapping[str, object]]:
 
 
 def _outgoing(message: Mapping[str, object]) -> Outgoing:
+    """A message of an outbox. Nodes of 2025 keep the case of its keys, those of 2026 lower it."""
+    message = {key.lower() if key.lower() in _OWN else key: value for key, value in message.items()}
     listed = message.get("tags")
     pairs = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
     tags = [
@@ -107,7 +97,8 @@ def _outgoing(message: Mapping[str, object]) -> Outgoing:
         if isinstance(pair, Mapping)
     ]
     if not tags:
-        tags = [Tag(key, words(value)) for key, value in message.items() if key not in _OWN]
+        own = _OWN if "data" in message else _OWN | {"body"}
+        tags = [Tag(key, words(value)) for key, value in message.items() if key not in own]
     data = words(message.get("data", message.get("body", "")))
     return Outgoing(
         words(message.get("target", "")),

@@ -19,6 +19,7 @@ from aoshell.nodes.remote.hyperbeam.binding import (
     ContradictionError,
     named,
 )
+from aoshell.nodes.remote.hyperbeam.generation import JSON
 from aoshell.nodes.remote.hyperbeam.reading import COMPUTE, Reading
 from aoshell.nodes.remote.hyperbeam.signing import TAKES_ITEMS
 from aoshell.nodes.remote.memory import Book
@@ -96,6 +97,8 @@ class Sending(Reading):
         headers, body = (
             (TAKES_ITEMS, item.raw) if isinstance(item, DataItem) else (item.headers, item.body)
         )
+        if (await self._generation()).json:
+            headers = (*headers, ("accept", JSON))
         return await self._client.ask(
             stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
         )

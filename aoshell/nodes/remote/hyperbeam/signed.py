@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+from aoshell.bounded import jsontext
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.protocol import httpsig
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.fields import escaped
-from aoshell.protocol.httpsig import Checked, SignatureError
+from aoshell.protocol.httpsig import Checked, SignatureError, SignatureStatus
+from aoshell.protocol.jsonform import check_json
 from aoshell.protocol.message import raw
 from aoshell.protocol.rebuild import fits
+
+CODEC = "json@1.0"  # value of `codec-device` where a message comes as JSON
 
 # Headers of an answer that `_with_space` tries; each costs one look at a signature.
 _TRIED = 32
 
 
+def is_message_in_json(answer: Response) -> bool:
+    """Whether an answer is a message as JSON, which holds its own commitments."""
+    return answer.header("codec-device") == CODEC
+
+
 def examine(answer: Response) -> Checked:
-    """What an answer holds and what of it is signed. Raises nothing, whatever came."""
-    checked = httpsig.check(answer.headers, answer.body)
+    """What an answer holds and what of it is signed. Raises nothing, whatever came.
+
+    Of an error only texts and numbers count: its maps are traces, which nodes fill with messages
+    that passed through Lua and fit their signatures no more.
+    """
+    if is_message_in_json(answer):
+        return _examine_json(answer)
+    checked = httpsig.check(answer.headers, answer.body, shallow=not answer.ok)
     if isinstance(checked.failure, SignatureError):
         return _with_space(answer, checked.failure) or checked
     return checked
+
+
+def _examine_json(answer: Response) -> Checked:
+    try:
+        value = jsontext.parse(answer.body)
+    except (jsontext.JsonLimitError, ValueError):
+        value = None
+    if isinstance(value, dict):
+        return check_json(value, shallow=not answer.ok)
+    failure = ProtocolError("its body is no message in JSON", 0, "body")
+    return Checked(SignatureStatus.BAD, failure=failure)
 
 
 def _with_space(answer: Response, failure: SignatureError) -> Checked | None:
@@ -37,7 +63,7 @@ def _with_space(answer: Response, failure: SignatureError) -> Checked | None:
             # What else there is to check costs as much as the first time, so only once.
             whole = (*answer.headers[:at], (name, value + " "), *answer.headers[at + 1 :])
             checked = httpsig.check(whole, answer.body)
-            return checked if checked.outcome is httpsig.SignatureStatus.VERIFIED else None
+            return checked if checked.outcome is SignatureStatus.VERIFIED else None
     return None
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from aoshell.nodes.remote.arweave.bundler import check_code, kind_of
 from aoshell.nodes.values import HttpMessage, Signed, envelope
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Tag, text
+from aoshell.protocol.commitment import Profile
+from aoshell.protocol.message import Tag, tags_of, text
 from aoshell.protocol.wallet import Wallet
 
 VARIANT = "ao.N.1"
+SPAWN = "/~scheduler@1.0/schedule"  # path that takes a new process's definition
 LUA, LEGACY = "lua@5.3a", "genesis-wasm@1.0"
 TAKES_ITEMS = (
     ("content-type", "application/ans104"),
@@ -40,21 +43,57 @@ def definition(tags: tuple[Tag, ...], device: str, node: str) -> tuple[Tag, ...]
     return (*added, *tags)
 
 
-def message(wallet: Wallet, device: str, target: str, tags: Iterable[Tag], data: bytes) -> Signed:
-    """A message, or with no target a definition."""
+def message(
+    wallet: Wallet,
+    device: str,
+    target: str,
+    tags: Iterable[Tag],
+    data: bytes,
+    profile: Profile,
+) -> Signed:
+    """A message, or with no target a definition.
+
+    Args:
+        profile: of the node, for messages that are httpsig.
+    """
     whole = (*envelope("Message" if target else "Process", VARIANT), *tags)
     if device == LUA:
-        return _httpsig(wallet, target, whole, data)
+        path = f"/{target}~process@1.0/schedule" if target else SPAWN
+        return as_httpsig(wallet, path, target, whole, data, profile)
     own = [Tag("signing-format", "ans104"), Tag("accept-bundle", "true")]
     if target:
         own.append(Tag("require-codec", "application/json"))
     return DataItem.sign(wallet, target, (*whole, *own), data)
 
 
-def _httpsig(wallet: Wallet, target: str, tags: Iterable[Tag], data: bytes) -> HttpMessage:
+def module(wallet: Wallet, data: bytes, name: str, node: str, profile: Profile) -> HttpMessage:
+    """Code for a node to keep. A node keeps what it schedules, and a new process is all that it
+    schedules without a process: so the code goes along as the data of one, which is never asked
+    for anything.
+
+    Args:
+        node: its address.
+
+    Raises:
+        AoError: stage "publish", the code is neither WASM nor text.
+    """
+    check_code(data)
+    kept = _DEVICES | {
+        "scheduler": node,
+        "scheduler-location": node,
+        "module-format": kind_of(data),
+    }
+    tags = (*envelope("Process", VARIANT), *tags_of(kept.items()))
+    named = (Tag("name", name),) if name else ()
+    return as_httpsig(wallet, SPAWN, "", (*tags, *named), data, profile)
+
+
+def as_httpsig(
+    wallet: Wallet, path: str, target: str, tags: Iterable[Tag], data: bytes, profile: Profile
+) -> HttpMessage:
+    """A signed message within a signed request to `path`."""
     keys = {tag.name.lower(): tag.value for tag in tags}
     keys |= {"target": target} if target else {}
     keys |= {"data": text(data)} if data else {}
-    path = f"/{target}~process@1.0/schedule" if target else "/~scheduler@1.0/schedule"
-    made = httpsig.request(wallet, path, keys)
+    made = httpsig.request(wallet, path, keys, profile=profile)
     return HttpMessage(made.id, tuple(made.headers), made.body)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.answer import WITHHELD, Response, in_a_line
+from aoshell.nodes.remote.http.answer import WITHHELD, Response
 from aoshell.nodes.remote.hyperbeam.binding import (
     ANY,
     Asked,
@@ -23,7 +23,9 @@ from aoshell.nodes.remote.hyperbeam.binding import (
     named,
     strength,
 )
-from aoshell.nodes.remote.hyperbeam.signed import examine, why
+from aoshell.nodes.remote.hyperbeam.generation import JSON
+from aoshell.nodes.remote.hyperbeam.refusal import Refusal, refusal_in
+from aoshell.nodes.remote.hyperbeam.signed import examine, is_message_in_json, why
 from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol import httpsig
 from aoshell.protocol.httpsig import Checked, SignatureStatus
@@ -31,11 +33,11 @@ from aoshell.protocol.structured import Value
 
 Fields: TypeAlias = Mapping[str, Value]
 
-JSON = "application/json"
-UNSIGNED, REFUSED = "unsigned", "refused"
+UNSIGNED, REFUSED, UNCHECKABLE = "unsigned", "refused", "not checkable"
 _RESULTS = frozenset(("compute", "dryrun", "now"))  # stages whose answers a person is shown
 _SHOW = ".signature shows what should have been signed"
 _NOT_SIGNED = " does not sign its answers (.verify on refuses them)"
+_NOT_CHECKABLE = " signs answers in a way that cannot be checked here"
 _OTHER = "somebody stands between, or the node has a new key: .node asks it again"
 
 
@@ -49,6 +51,7 @@ class Trust:
     Args:
         endpoint: for messages.
         tell: called once for each kind of worth that answers have.
+        heard: called with each answer whose signatures fit.
 
     Attributes:
         level: what is taken.
@@ -60,7 +63,12 @@ class Trust:
         last_failure: what the last bad answer should have signed, as a person reads it.
     """
 
-    def __init__(self, endpoint: str, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        tell: Callable[[str], None],
+        heard: Callable[[Checked], None] = lambda _: None,
+    ) -> None:
         self.level = Verify.OFF
         self.pin: Pin | None = None
         self.address = ""
@@ -69,6 +77,8 @@ class Trust:
         self.last_failure = ""
         self._endpoint = endpoint
         self._tell = tell
+        self._heard = heard
+        self._examined: tuple[Response, Checked] | None = None
         self._told: set[str] = set()
         self._seen = Seen()
 
@@ -123,7 +133,7 @@ class Trust:
             AoError: stage "verify", or it is no JSON.
         """
         covered = self._read(answer, stage, asked)
-        if self.state != UNSIGNED:
+        if self.state not in (UNSIGNED, UNCHECKABLE):
             values = (value for value in covered.values() if isinstance(value, str))
             whole = answer.body in (value.encode("utf-8", "surrogateescape") for value in values)
             # That it is JSON must be signed, too: a process may print what looks like some.
@@ -138,6 +148,20 @@ class Trust:
         self._judge(stage, asked)
         return said
 
+    def is_checkable(self, answer: Response) -> bool:
+        """Whether it can be told if the signatures of an answer fit."""
+        return self._examine(answer).outcome is not SignatureStatus.UNCHECKABLE
+
+    def refusal(self, answer: Response, stage: str, asked: Asked = ANY) -> Refusal:
+        """What an answer that is an error says, as far as that counts; raises nothing."""
+        try:
+            said = self._read(answer, stage, asked)
+        except AoError:
+            return Refusal()
+        if self.verifies and said.get("status") != answer.status:
+            return Refusal()
+        return refusal_in({**dict(answer.headers), **said} if not self.verifies else said)
+
     def failure(self, answer: Response, stage: str, what: str, asked: Asked = ANY) -> str:
         """A sentence on an answer that is an error; of its words those that count.
 
@@ -145,7 +169,10 @@ class Trust:
             what: that the node does not do, which its status says.
         """
         if not self.verifies:
-            return f"{self._who(answer)} {what}: {answer.status} {answer.said()}".rstrip()
+            words = self.refusal(answer, stage, asked).words
+            if not words and not is_message_in_json(answer):
+                words = answer.said()
+            return f"{self._who(answer)} {what}: {answer.status} {words}".rstrip()
         said: Fields = {}
         try:
             said = self._read(answer, stage, asked)
@@ -157,18 +184,25 @@ class Trust:
         if said.get("status") != answer.status:
             self.state = REFUSED
             return f"{self._who(answer)} answers {answer.status} {WITHHELD}"
-        words = next((str(said[key]) for key in ("body", "reason") if key in said), "")
-        return f"{self._who(answer)} {what}: {answer.status} {in_a_line(words)}".rstrip()
+        words = refusal_in(said).words
+        return f"{self._who(answer)} {what}: {answer.status} {words}".rstrip()
+
+    def _examine(self, answer: Response) -> Checked:
+        """What `examine()` says of an answer. Looking twice at one costs nothing."""
+        if self._examined is None or self._examined[0] is not answer:
+            self._examined = answer, examine(answer)
+        return self._examined[1]
 
     def _read(self, answer: Response, stage: str, asked: Asked) -> Fields:
-        checked = examine(answer)
+        checked = self._examine(answer)
         self.named, self.state = (), ""
         if checked.outcome is SignatureStatus.BAD:
             raise self._bad(answer, checked, stage)
         self.pinned()
         if checked.outcome is not SignatureStatus.VERIFIED:
-            self._unsigned(answer, stage)
+            self._unsigned(answer, stage, checked)
             return checked.message
+        self._heard(checked)
         self._by_the_node(answer, checked, stage)
         try:
             _same_status(answer, checked)
@@ -180,7 +214,7 @@ class Trust:
 
     def _judge(self, stage: str, asked: Asked) -> None:
         """Keep what the answer is worth, and say once for each kind of result how it is bound."""
-        if self.state == UNSIGNED:
+        if self.state in (UNSIGNED, UNCHECKABLE):
             return
         self.state = "verified"
         if self.level is Verify.ATTESTED:
@@ -199,17 +233,26 @@ class Trust:
         what = f"signed by {' and '.join(checked.committers)}, not by the {whose} {due}".rstrip()
         raise self._refused(answer, stage, what, _OTHER)
 
-    def _unsigned(self, answer: Response, stage: str) -> None:
-        """An answer came that nobody signed. Raises NotSignedError where that is not enough."""
+    def _unsigned(self, answer: Response, stage: str, checked: Checked | None = None) -> None:
+        """An answer came that nobody signed, or so that nobody can check it.
+
+        Raises:
+            NotSignedError: that is not enough.
+        """
+        failure = checked.failure if checked else None
+        uncheckable = checked is not None and checked.outcome is SignatureStatus.UNCHECKABLE
+        because = f": {failure.what}" if failure and not self.verifies else ""
         if self.verifies:
             self.state = REFUSED
+            what = f"does not sign this answer ({stage}, {answer.status})"
+            if uncheckable:
+                what = f"signs this answer ({stage}) in a way that cannot be checked here"
             raise NotSignedError(
-                f"{self._who(answer)} does not sign this answer ({stage}, {answer.status})",
-                stage="verify",
-                hint=".verify off takes it as it is",
+                f"{self._who(answer)} {what}", stage="verify", hint=".verify off takes it as it is"
             )
-        self.state = UNSIGNED
-        self._tell_once(self._endpoint + _NOT_SIGNED)
+        self.state = UNCHECKABLE if uncheckable else UNSIGNED
+        told = _NOT_SIGNED if not uncheckable else f"{_NOT_CHECKABLE}{because}"
+        self._tell_once(self._endpoint + told)
 
     def _tell_once(self, said: str) -> None:
         if said not in self._told:

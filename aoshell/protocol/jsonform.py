@@ -1,0 +1,90 @@
+"""Messages as JSON with their commitments, as nodes give them where JSON is asked for (`json@1.0`).
+
+HyperBEAM writes the commitments of a message under `commitments`, in it and in the maps in it. JSON
+keeps texts, numbers, lists and maps apart, so what was signed can be rebuilt from it. It does not
+keep which texts were atoms. A message with atoms does not fit here and does in its other form, so
+what does not fit is uncheckable, never bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aoshell.protocol.commitment import CURRENT
+from aoshell.protocol.encoding import ProtocolError
+from aoshell.protocol.httpsig import Checked, SignatureStatus
+from aoshell.protocol.rebuild import Rebuilder
+from aoshell.protocol.structured import ITSELF, Value, from_tabm, typed, write_types
+from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, TYPES, Tabm
+
+
+def check_json(value: Mapping[str, object], *, shallow: bool = False) -> Checked:
+    """What a message in JSON holds and what of it is signed. Raises nothing, whatever comes.
+
+    Args:
+        value: an object as a JSON parser gives it.
+        shallow: as `httpsig.check()` has it.
+
+    Returns:
+        VERIFIED, UNSIGNED or UNCHECKABLE. `message` is what came, without commitments.
+    """
+    message = _bare(value, 0)
+    assert isinstance(message, dict)
+    if not isinstance(value.get(COMMITMENTS), Mapping):
+        return Checked(SignatureStatus.UNSIGNED, message=message)
+    try:
+        tabm = _tabm(value, 0)
+        rebuilder = Rebuilder(CURRENT, shallow)  # older nodes write no commitments into JSON
+        checked = rebuilder.check_commitments(tabm)
+        signed = [(one, part) for one, part in checked if one.committer]
+        covered: Tabm = {}
+        for _, part in signed:
+            covered |= part
+        commitments = tuple(one for one, _ in checked)
+        outcome = SignatureStatus.VERIFIED if signed else SignatureStatus.UNSIGNED
+        ids = {} if shallow else rebuilder.signed_ids(tabm, covered)
+        return Checked(outcome, commitments, message, from_tabm(covered), ids)
+    except ProtocolError as failure:
+        return Checked(SignatureStatus.UNCHECKABLE, message=message, failure=failure)
+
+
+def _bare(value: object, depth: int) -> Value:
+    """The same without commitments, what is nested too deep left out."""
+    if isinstance(value, Mapping):
+        if depth > DEEPEST:
+            return {}
+        return {key: _bare(inner, depth + 1) for key, inner in value.items() if key != COMMITMENTS}
+    if isinstance(value, list):
+        return [_bare(inner, depth + 1) for inner in value] if depth <= DEEPEST else []
+    return value  # type: ignore[return-value]  # what is left of JSON: text, numbers, true, null
+
+
+def _tabm(message: Mapping[str, object], depth: int) -> Tabm:
+    """An object of JSON as TABM; its keys stay as they are.
+
+    Raises:
+        ProtocolError: it is nested too deep.
+    """
+    if depth > DEEPEST:
+        raise ProtocolError(f"nested deeper than {DEEPEST}", 0, "the message")
+    tabm: Tabm = {}
+    types: dict[str, str] = {}
+    for key, value in message.items():
+        if isinstance(value, Mapping):
+            tabm[key] = _tabm(value, depth + 1)
+        elif isinstance(value, list):
+            tabm[key] = _list(value, depth + 1)
+        else:
+            tabm[key], kind = typed(value)
+            if kind:
+                types[key] = kind
+    if types and TYPES not in tabm:
+        tabm[TYPES] = write_types(types)
+    return tabm
+
+
+def _list(values: Sequence[object], depth: int) -> Tabm:
+    tabm = _tabm({str(number): value for number, value in enumerate(values, 1)}, depth)
+    inner = tabm.pop(TYPES, "")
+    types = ", ".join(filter(None, (write_types({ITSELF: "list"}), str(inner))))
+    return tabm | {TYPES: types}
