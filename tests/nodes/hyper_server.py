@@ -260,7 +260,7 @@ class HyperServer:
         """A message as JSON with its commitments."""
         tabm = to_tabm(message)
         made = httpsig.commit(self.signer or self.wallet, tabm, profile=self.profile)
-        kept = {one.id: _in_json(one) for one in made}
+        kept = {one.id: in_json(one) for one in made}
         body = json.dumps(message | ({"commitments": kept} if signed else {})).encode()
         return 200, [("codec-device", "json@1.0"), ("content-type", "application/json")], body
 
@@ -299,7 +299,7 @@ class HyperServer:
         return self.signed_or_not({"body": value})
 
 
-def _in_json(one: Commitment) -> dict[str, Any]:
+def in_json(one: Commitment) -> dict[str, Any]:
     kept: dict[str, Any] = dict(to_map(one))
     return kept | {"committed": list(one.committed)}
 

@@ -18,6 +18,7 @@ from test_remote_hyperbeam import (
     home,
     in_loop,
     node_wallet,
+    profile,
     server,
     spawn,
     up,
@@ -29,16 +30,17 @@ from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.hyperbeam import binding
 from aoshell.nodes.remote.hyperbeam.binding import MESSAGE, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.hyperbeam.trust import Trust
 from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol import httpsig, wire
-from aoshell.protocol.commitment import EDGE, RSA, signature_base, write_commitments
+from aoshell.protocol.commitment import CURRENT, EDGE, RSA, signature_base, write_commitments
 from aoshell.protocol.message import Message
 from aoshell.protocol.rebuild import unsigned
 from aoshell.protocol.structured import to_tabm
 from aoshell.protocol.wallet import Wallet
 
-__all__ = ["home", "node_wallet", "server"]  # fixtures
+__all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
 OTHER = "o" * 43
 
 
@@ -103,7 +105,7 @@ async def test_a_signed_refusal_of_something_else_is_refused(home: Home, level: 
         process = await scheduled(home)
         node = verifying(home, level)
         home.server.faults["now/a"] = lambda *_: refusal
-        refusal = home.server.refusal(404, "not_found")
+        refusal = home.server.failed(404, {"body": "not_found"})
         with pytest.raises(AoError, match=r"has no a of .*: 404 not_found"):
             await node.now(process, "a")
         home.server.faults["now/b"] = lambda *_: refusal
@@ -114,6 +116,7 @@ async def test_a_signed_refusal_of_something_else_is_refused(home: Home, level: 
 
 @in_loop
 async def test_dry_runs_are_not_answered_twice_alike(home: Home) -> None:
+    home.server.profile = CURRENT  # older ones have none
     async with serving(home.server):
         process = await scheduled(home)
         node = verifying(home, Verify.ON)
@@ -393,6 +396,12 @@ class Names:
     async def close(self) -> None: ...
 
 
+def looks_up(node: HyperBeamNode, process: str) -> None:
+    """Have the node's gateway give each name to a process."""
+    gateway: Any = Names(process)
+    node._gateway = node._names._gateway = gateway
+
+
 @pytest.mark.parametrize("level", VERIFYING)
 @in_loop
 async def test_a_name_counts_if_the_definition_has_it(home: Home, level: Verify) -> None:
@@ -400,8 +409,7 @@ async def test_a_name_counts_if_the_definition_has_it(home: Home, level: Verify)
         process = await scheduled(home)
         node = verifying(home, level)
         node._book.put(node.endpoint, "process", process, {})
-        gateway: Any = Names(process)
-        node._gateway = gateway
+        looks_up(node, process)
         assert (await node.find("first")).id == process  # as its definition calls it
         node._book.put(node.endpoint, "process", process, {})
         with pytest.raises(AoError, match="does not give it the name 'other'") as raised:
@@ -422,8 +430,7 @@ async def test_a_name_is_no_beginning_of_an_id_that_a_gateway_tells(
         for told in (None, {}):
             if told is not None:
                 node._book.put(node.endpoint, "process", process, told)
-            gateway: Any = Names(process)
-            node._gateway = gateway
+            looks_up(node, process)
             with pytest.raises(AoError, match="does not give it the name"):
                 await node.find(process[:2])
         assert (await node.find(process[:6])).id == process  # of one that is remembered
@@ -441,8 +448,7 @@ async def test_a_name_is_that_of_the_wallets_own_process(
         node = verifying(home, level)
         told = {"name": "first", "owner": home.wallet.address, "device": "d"} if remembered else {}
         node._book.put(node.endpoint, "process", process, told)
-        gateway: Any = Names(process)
-        node._gateway = gateway
+        looks_up(node, process)
         own, home.wallet = home.wallet, node_wallet
         with pytest.raises(AoError, match="is not of") as raised:
             await node.find("first")

@@ -65,9 +65,16 @@ def node_wallet() -> Wallet:
     return Wallet.generate()
 
 
+@pytest.fixture(params=[EDGE, CURRENT], ids=["june", "later"])
+def profile(request: pytest.FixtureRequest) -> Profile:
+    """How the node signs; what holds for one generation holds for the other."""
+    found: Profile = request.param
+    return found
+
+
 @pytest.fixture
-def server(node_wallet: Wallet) -> HyperServer:
-    return HyperServer(node_wallet)
+def server(node_wallet: Wallet, profile: Profile) -> HyperServer:
+    return HyperServer(node_wallet, profile)
 
 
 @pytest.fixture

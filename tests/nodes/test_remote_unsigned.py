@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from hyper_server import HyperServer, Reply, Request, serving
-from test_remote_hyperbeam import EVAL, LUA_MODULE, WASM_MODULE, node_wallet, server
+from test_remote_hyperbeam import EVAL, LUA_MODULE, WASM_MODULE, node_wallet, profile, server
 
 from aoshell.backends import remote_node
 from aoshell.home.endpoints import Endpoints
@@ -32,7 +32,7 @@ from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer
 
-__all__ = ["node_wallet", "server"]  # fixtures
+__all__ = ["node_wallet", "profile", "server"]  # fixtures
 
 MARK = "XQMARKQX"
 ID = MARK + "A" * 35

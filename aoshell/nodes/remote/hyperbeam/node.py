@@ -141,7 +141,7 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def info(self) -> NodeInfo:
         try:
-            address, trouble = await self._address(), ""
+            address, trouble = await self._asked_address(), ""
         except AoError as error:
             if error.stage == "info":  # it is no such node
                 raise
@@ -151,7 +151,7 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def doctor(self) -> Sequence[EndpointFinding]:
         self._key.forget()
-        node = ("node", self.endpoint, self._address)
+        node = ("node", self.endpoint, self._asked_address)
         return await doctor.examine([node, *self._gateway.patients])
 
     # Signing and sending ----------------------------------------------------------------------

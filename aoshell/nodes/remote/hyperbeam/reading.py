@@ -73,6 +73,11 @@ class Reading:
         self._trust.met(signed=self._key.signed)
         return self._trust.address
 
+    async def _asked_address(self) -> str:
+        """The address that the node tells itself in this run, so that another key shows."""
+        await self._key.address(signed=self._trust.verifies)
+        return await self._address()
+
     async def _generation(self) -> Generation:
         """Which generation the node is of. It is asked where no answer of this run has said it."""
         if not self._key.has_spoken:
