@@ -88,8 +88,8 @@ class Checked:
         commitments: all of them, where the outcome is VERIFIED or UNSIGNED.
         message: everything that came, believed or not; {} where it cannot be read.
         verified: the part of it that signers stand for; {} unless VERIFIED.
-        ids: of the maps in that part, by key, those that somebody has signed: the signature around
-            them names these ids, and theirs were checked.
+        ids: of the maps in that part that somebody has signed, by key: the ids of these signatures,
+            as far as the signature around the map names them. Theirs were checked.
         failure: why the outcome is BAD or UNCHECKABLE. A SignatureError shows what should have
             been signed.
     """
@@ -98,7 +98,7 @@ class Checked:
     commitments: tuple[Commitment, ...] = ()
     message: Mapping[str, Value] = field(default_factory=dict)
     verified: Mapping[str, Value] = field(default_factory=dict)
-    ids: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, frozenset[str]] = field(default_factory=dict)
     failure: ProtocolError | None = None
 
     @property
@@ -167,10 +167,10 @@ def _check(
     tabm: Tabm,
     in_body: frozenset[str],
     shallow: bool = False,
-) -> tuple[tuple[Commitment, ...], Tabm, dict[str, str]]:
+) -> tuple[tuple[Commitment, ...], Tabm, dict[str, frozenset[str]]]:
     checked: list[Commitment] = []
     covered: Tabm = {}
-    ids: dict[str, str] = {}
+    ids: dict[str, frozenset[str]] = {}
     rebuilders: dict[str, Rebuilder] = {}
     # Those that can be checked come first: one that does not fit makes the message bad, whatever
     # stands beside it.

@@ -7,14 +7,21 @@ with its id, unless the commitment is bundled. The id of a map is
 - that of the commitments it carries: the signed ones if there are any, several being added up
   modulo 2^256. What the map holds is then bound by these commitments only, so they are checked;
 - else the HMAC over all its keys.
+
+Three things are not said by what was sent, and tried (`Rebuilder._readings`): whether the type of
+the status that nodes add to an answer was signed; whether the id of a map that several keys have
+signed is that sum, or that of the one commitment which it had when the map around it was signed;
+and the order of keys in a map of more than 32, which is that of the node's memory: as they came.
+Source: answers of nodes of 2025; HyperBEAM `dev_message:id`, `dev_codec_httpsig`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, product
 
 from aoshell.errors import AoError
 from aoshell.protocol import multipart, wire
@@ -63,6 +70,25 @@ class UncheckableError(ProtocolError):
     """A signature of a kind that is not checked here, or over what did not come along."""
 
 
+READINGS = 32  # of one message that are tried, each at the cost of one look at a signature
+SORTED = 32  # keys of a map up to which HyperBEAM has them in order
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A map as an id stands for it.
+
+    Attributes:
+        id: the id.
+        part: of its keys those that the id stands for.
+        signed: the ids of the signed commitments in it that the id stands for.
+    """
+
+    id: str
+    part: Tabm
+    signed: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class Rebuilder:
     """Rebuilds and checks one message. Each map in it is checked once, whoever refers to it.
@@ -74,7 +100,9 @@ class Rebuilder:
 
     profile: Profile = EDGE
     shallow: bool = False
-    _sealed: dict[int, tuple[str, Tabm]] = field(default_factory=dict)
+    _sealed: dict[int, tuple[Sealed, ...]] = field(default_factory=dict)
+    _signed: dict[int, frozenset[str]] = field(default_factory=dict)
+    _unordered: bool = False  # a map was met whose keys may be in another order
 
     def check(
         self,
@@ -94,53 +122,82 @@ class Rebuilder:
             UncheckableError: whether it fits cannot be told.
             ProtocolError: a key is not there, or there twice.
         """
-        if fields is None:
-            part, fields = self.rebuild(commitment, message, path)
-            meaning = set(fields)
-        else:
+        if fields is not None:
             part = _covered(message, commitment.committed, path, (LINK, ""))
-            meaning = _meaning(fields)
-        components = commitment.components
-        if components is None:
-            components = tuple(in_order(fields))
-        unsigned = min(meaning - {name.removeprefix("@") for name in components}, default=None)
-        if unsigned is not None and DIGEST in components:
-            raise ProtocolError(
-                f"{brief(unsigned)} gives the body its meaning unsigned", 0, _place(path)
-            )
-        base = signature_base(replace(commitment, components=components), fields)
-        if not fits(commitment, base):
-            raise SignatureError(commitment, base, path)
-        return part
+            base = _base(commitment, fields, _meaning(fields), path)
+            if not fits(commitment, base):
+                raise SignatureError(commitment, base, path)
+            return part
+        failure: SignatureError | None = None
+        for reading, part, fields in islice(self._readings(commitment, message, path), READINGS):
+            base = _base(commitment, fields, set(fields), path)
+            if fits(commitment, base):
+                self._note(message, reading)
+                return part
+            failure = failure or SignatureError(commitment, base, path)
+        assert failure is not None
+        if self.shallow and any(isinstance(message.get(k), dict) for k in commitment.committed):
+            what = "what the maps in it were when it was signed is not known"
+            raise UncheckableError(what, 0, _place(path)) from failure
+        if self._unordered:
+            what = f"a map in it has more than {SORTED} keys, in an order that only the node knows"
+            raise UncheckableError(what, 0, _place(path)) from failure
+        raise failure
 
-    def rebuild(
-        self, commitment: Commitment, message: Tabm, path: str = ""
-    ) -> tuple[Tabm, dict[str, str]]:
-        """The keys that a commitment covers, and the fields they make; raises as `check()`."""
-        part = _covered(message, commitment.committed, path)
-        linked, part = (part, part) if commitment.bundle else self.link(part, path)
-        try:
-            return part, wire.encode(linked, commitment.profile)[0]
-        except AoError as error:
-            raise ProtocolError(f"not signed by any codec: {error.what}", 0, _place(path)) from None
+    def _readings(
+        self, commitment: Commitment, message: Tabm, path: str
+    ) -> Iterator[tuple[Mapping[str, Sealed], Tabm, dict[str, str]]]:
+        """What a commitment may have been made of: the maps, the part it covers, its fields.
 
-    def link(self, message: Tabm, path: str = "") -> tuple[Tabm, Tabm]:
-        """A message with links for its maps, and with these cut down; raises as `check()`."""
-        linked: Tabm = {}
-        cut: Tabm = {}
+        Raises as `check()`.
+        """
+        covered = _covered(message, commitment.committed, path)
+        bundle = commitment.bundle
+        maps = {} if bundle else self._maps(covered, path)
+        types = [covered] if not _has_status_type(covered) else [_without_status(covered), covered]
+        for chosen, plain in product(product(*maps.values()), types):
+            reading = dict(zip(maps, chosen, strict=True))
+            linked, cut = (plain, plain) if bundle else self._linked(plain, reading)
+            try:
+                yield reading, cut, wire.encode(linked, commitment.profile)[0]
+            except AoError as error:
+                what = f"not signed by any codec: {error.what}"
+                raise ProtocolError(what, 0, _place(path)) from None
+
+    def _note(self, message: Tabm, reading: Mapping[str, Sealed]) -> None:
+        """Keep which signatures of the maps in a message the one around them stands for."""
+        for key, sealed in reading.items():
+            at = id(message[key])
+            self._signed[at] = self._signed.get(at, sealed.signed) & sealed.signed
+
+    def _maps(self, message: Tabm, path: str) -> dict[str, tuple[Sealed, ...]]:
+        """The maps of a message, each in all the ways in which it may be named."""
+        found = {}
         for key, value in message.items():
-            if key == COMMITMENTS:
-                continue
-            if isinstance(value, str):
-                linked[key] = cut[key] = value
+            if isinstance(value, str) or key == COMMITMENTS:
                 continue
             if key + LINK in message:
                 raise ProtocolError(f"{brief(key)} is there and linked to", 0, _place(path))
-            id_, inner = self.seal(value, f"{path}/{key}" if path else key)
-            if not self.shallow:
-                cut[key] = inner
-            linked[key + LINK] = id_
+            found[key] = self._seals(value, f"{path}/{key}" if path else key)
+        return found
+
+    def _linked(self, message: Tabm, reading: Mapping[str, Sealed]) -> tuple[Tabm, Tabm]:
+        """A message with links for its maps, and with these cut down."""
+        linked: Tabm = {}
+        cut: Tabm = {}
+        for key, value in message.items():
+            if isinstance(value, str):
+                linked[key] = cut[key] = value
+            elif key in reading:
+                linked[key + LINK] = reading[key].id
+                if not self.shallow:
+                    cut[key] = reading[key].part
         return linked, cut
+
+    def link(self, message: Tabm, path: str = "") -> tuple[Tabm, Tabm]:
+        """A message with links for its maps, and with these cut down; raises as `check()`."""
+        first = {key: seals[0] for key, seals in self._maps(message, path).items()}
+        return self._linked(message, first)
 
     def seal(self, message: Tabm, path: str = "") -> tuple[str, Tabm]:
         """The id of a map, and of its keys those that this id stands for.
@@ -148,22 +205,25 @@ class Rebuilder:
         Raises:
             SignatureError, UncheckableError, ProtocolError: as `check()`.
         """
+        first = self._seals(message, path)[0]
+        return first.id, first.part
+
+    def _seals(self, message: Tabm, path: str) -> tuple[Sealed, ...]:
         if id(message) not in self._sealed:
             if path.count("/") > DEEPEST:
                 raise ProtocolError("nested too deep", 0, _place(path))
             self._sealed[id(message)] = self._seal(message, path)
         return self._sealed[id(message)]
 
-    def signed_ids(self, message: Tabm, keys: Iterable[str]) -> dict[str, str]:
-        """Of those keys whose maps carry a signature: the ids of these maps; raises as `seal()`."""
+    def signed_ids(self, message: Tabm, keys: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Of those keys whose maps carry signatures: the ids of these that what was checked so far
+        stands for."""
         maps = {key: value for key in keys if isinstance(value := message.get(key), dict)}
         return {
-            key: self.seal(value, key)[0]
-            for key, value in maps.items()
-            if any(one.committer for one, _ in nested_commitments(value, key))
+            key: signed for key, value in maps.items() if (signed := self._signed.get(id(value)))
         }
 
-    def _seal(self, message: Tabm, path: str) -> tuple[str, Tabm]:
+    def _seal(self, message: Tabm, path: str) -> tuple[Sealed, ...]:
         if self.shallow:
             ones = [one for one, _ in nested_commitments(message, path)]
             parts: list[tuple[Commitment, Tabm]] = [(one, {}) for one in ones]
@@ -171,12 +231,20 @@ class Rebuilder:
             parts = self.check_commitments(message, path)
         if not parts:
             linked, cut = self.link(message, path)
-            return unsigned(linked, self.profile).id, cut
-        chosen = [(one, part) for one, part in parts if one.committer] or parts
+            # HyperBEAM has the keys of large maps in an order of its own, and sends them in it.
+            as_came = len(linked) > SORTED
+            self._unordered |= as_came
+            return (Sealed(unsigned(linked, self.profile, as_came=as_came).id, cut),)
+        signers = [(one, part) for one, part in parts if one.committer]
+        chosen = signers or parts
         merged: Tabm = {}
         for _, part in chosen:
             merged |= part
-        return add_ids([one.id for one, _ in chosen]), merged
+        signed = frozenset(one.id for one, _ in signers)
+        whole = Sealed(add_ids([one.id for one, _ in chosen]), merged, signed)
+        if len(signers) < 2:
+            return (whole,)
+        return whole, *(Sealed(one.id, part, frozenset((one.id,))) for one, part in signers)
 
     def check_commitments(self, message: Tabm, path: str = "") -> list[tuple[Commitment, Tabm]]:
         """The commitments that a map carries, signers first, each with the part of the map that it
@@ -199,13 +267,18 @@ class Rebuilder:
         return part
 
 
-def unsigned(linked: Tabm, profile: Profile = EDGE, *, bundle: bool = False) -> Commitment:
+def unsigned(
+    linked: Tabm, profile: Profile = EDGE, *, bundle: bool = False, as_came: bool = False
+) -> Commitment:
     """The HMAC over all of a message, whose id is the unsigned id of it.
 
     Args:
         linked: its maps replaced by links already, unless `bundle`.
+        as_came: leave the keys in the order that they have; else it is that of their bytes.
     """
     fields, _ = wire.encode(linked, profile)
+    order = [key for key in linked if key in fields] if as_came else []
+    order += in_order(fields.keys() - set(order))
     bare = Commitment(
         "",
         HMAC,
@@ -213,7 +286,7 @@ def unsigned(linked: Tabm, profile: Profile = EDGE, *, bundle: bool = False) -> 
         (),
         profile.constant,
         b"",
-        tuple(in_order(fields)),
+        tuple(order),
         bundle=bundle,
         profile=profile,
     )
@@ -267,18 +340,46 @@ def _covered(
     for key in keys:
         name = next((key + end for end in ends if key + end in message), None)
         if name is None:
-            raise ProtocolError(f"it covers {brief(key)}, which is not there", 0, _place(path))
+            # Nodes change maps that were signed before, and leave the signatures in them.
+            kind = UncheckableError if path else ProtocolError
+            raise kind(f"it covers {brief(key)}, which is not there", 0, _place(path))
         part[name] = message[name]
-    if isinstance(part.get(TYPES), str) and "status" not in part:
-        _forget_status(part)
     return part
 
 
-def _forget_status(part: Tabm) -> None:
-    """Nodes answer a message signed before with the status of the answer, and its type, added."""
+def _has_status_type(part: Tabm) -> bool:
+    """Whether a part without a status says of which type the status is. Nodes answer a message that
+    was signed before with the status of the answer, and its type, added; some sign the type."""
+    typed = isinstance(part.get(TYPES), str) and "status" not in part
+    return typed and "status" in read_types(part)
+
+
+def _without_status(part: Tabm) -> Tabm:
     types = read_types(part)
-    if types.pop("status", None):
-        part[TYPES] = write_types(types)
+    del types["status"]
+    return part | {TYPES: write_types(types)}
+
+
+def _base(commitment: Commitment, fields: Mapping[str, str], meaning: set[str], path: str) -> bytes:
+    """The signature base of a commitment over fields.
+
+    Raises:
+        UncheckableError: a map that is signed by its id did not come.
+        ProtocolError: what gives the body its meaning is not signed.
+    """
+    components = commitment.components
+    if components is None:
+        components = tuple(in_order(fields))
+    unsigned = min(meaning - {name.removeprefix("@") for name in components}, default=None)
+    if unsigned is not None and DIGEST in components:
+        raise ProtocolError(
+            f"{brief(unsigned)} gives the body its meaning unsigned", 0, _place(path)
+        )
+    missing = [name for name in components if name not in fields]
+    if missing and all(name.endswith(LINK) for name in missing):
+        what = f"of {brief(missing[0].removesuffix(LINK))} something else came than was signed"
+        raise UncheckableError(what, 0, _place(path))
+    return signature_base(replace(commitment, components=components), fields)
 
 
 def fits(commitment: Commitment, base: bytes) -> bool:

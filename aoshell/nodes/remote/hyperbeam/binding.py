@@ -44,11 +44,13 @@ class Asked:
 ANY = Asked()
 
 
-def named(said: Mapping[str, Value], ids: Mapping[str, str], asked: Asked) -> tuple[str, ...]:
+def named(
+    said: Mapping[str, Value], ids: Mapping[str, frozenset[str]], asked: Asked
+) -> tuple[str, ...]:
     """What of a request the signed part of its answer names.
 
     Args:
-        ids: of maps in it that are signed themselves, by key.
+        ids: of the signatures of maps in it, by key: a text that was sent twice may have two.
 
     Raises:
         ContradictionError: it names another.
@@ -56,12 +58,13 @@ def named(said: Mapping[str, Value], ids: Mapping[str, str], asked: Asked) -> tu
     found = []
     for name, due in asked.fields.items():
         for key in _KEYS[name]:
-            value = ids.get(key) if name == MESSAGE else ids.get(key, said.get(key))
-            if not isinstance(value, (str, int)):
-                continue
-            if str(value) != str(due):
-                raise ContradictionError(f"it is for {name} {brief(str(value))}, not {due}")
-            found.append(name)
+            value = None if name == MESSAGE else said.get(key)
+            alone = {str(value)} if isinstance(value, (str, int)) else set()
+            values = ids.get(key, alone)
+            if values and str(due) not in values:
+                raise ContradictionError(f"it is for {name} {brief(min(values))}, not {due}")
+            if values:
+                found.append(name)
     return tuple(dict.fromkeys(found))
 
 

@@ -1,0 +1,164 @@
+"""What a signature may have been made of, where the message does not say it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aoshell.protocol import httpsig, rebuild, wire
+from aoshell.protocol.commitment import (
+    CURRENT,
+    RSA,
+    Commitment,
+    signature_base,
+    write_commitments,
+)
+from aoshell.protocol.httpsig import Checked, SignatureStatus
+from aoshell.protocol.jsonform import check_json
+from aoshell.protocol.nested import carry, to_map
+from aoshell.protocol.rebuild import (
+    Rebuilder,
+    Sealed,
+    SignatureError,
+    UncheckableError,
+    add_ids,
+    unsigned,
+)
+from aoshell.protocol.tabm import Tabm
+from aoshell.protocol.wallet import Wallet
+
+
+def signed(wallet: Wallet, linked: Tabm, order: list[str] | None = None) -> Commitment:
+    """A signature over the fields of a message whose maps are links."""
+    bare = replace(unsigned(linked, CURRENT), alg=RSA, committer=wallet.address)
+    bare = replace(
+        bare, keyid=CURRENT.keyid(wallet.owner), components=tuple(order or sorted(linked))
+    )
+    base = signature_base(bare, wire.encode(linked, CURRENT)[0])
+    return bare.signed(wallet.sign(base, "sha512"))
+
+
+def came(message: Tabm, one: Commitment) -> Checked:
+    fields, body = wire.encode(message, CURRENT)
+    return httpsig.check([*fields.items(), *write_commitments([one]).items()], body or b"")
+
+
+@pytest.mark.parametrize("types", ['slot="integer"', 'slot="integer", status="integer"'])
+def test_the_type_of_a_status_that_is_not_signed_may_be_signed(wallet: Wallet, types: str) -> None:
+    """Nodes of June 2025 sign the one, those of November 2025 the other."""
+    one = signed(wallet, {"ao-types": types, "slot": "4"})
+    sent: Tabm = {"ao-types": 'slot="integer", status="integer"', "slot": "4", "status": "200"}
+    checked = came(sent, one)
+    assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
+    assert checked.verified == {"slot": 4}
+
+
+@pytest.mark.parametrize(
+    "types", ['slot="atom"', 'slot="integer", status="atom"', 'status="integer"']
+)
+def test_other_types_than_were_signed_do_not_fit(wallet: Wallet, types: str) -> None:
+    one = signed(wallet, {"ao-types": types, "slot": "4"})
+    sent: Tabm = {"ao-types": 'slot="integer", status="integer"', "slot": "4", "status": "200"}
+    assert came(sent, one).outcome is SignatureStatus.BAD
+
+
+def twice(wallet: Wallet) -> tuple[Tabm, list[Commitment]]:
+    """A text that was signed twice, and its signatures, as a node has both of them in one map."""
+    inner: Tabm = {"data": "return 7", "action": "Eval"}
+    ones = [httpsig.commit(wallet, inner, profile=CURRENT) for _ in range(2)]
+    return carry(inner, [one for pair in ones for one in pair], lambda _: ""), [
+        one for one, _ in ones
+    ]
+
+
+@pytest.mark.parametrize("named", ["both", 0, 1])
+@pytest.mark.parametrize("json", [False, True])
+def test_an_assignment_names_the_signature_it_was_made_for(
+    wallet: Wallet, named: str | int, json: bool
+) -> None:
+    body, ones = twice(wallet)
+    due = [one.id for one in ones] if named == "both" else [ones[int(named)].id]
+    one = signed(wallet, {"path": "compute", "body+link": add_ids(due)})
+    if json:
+        kept = {key: to_json(value) for key, value in body.items()}
+        said = {"path": "compute", "body": kept, "commitments": {one.id: listed(one)}}
+        checked = check_json(said)
+    else:
+        checked = came({"path": "compute", "body": body}, one)
+    assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
+    assert checked.ids == {"body": frozenset(due)}
+
+
+def listed(one: Commitment) -> dict[str, object]:
+    return {**to_map(one), "committed": list(one.committed)}
+
+
+def to_json(value: str | Tabm) -> object:
+    if isinstance(value, str):
+        return value
+    kept: dict[str, object] = {}
+    for key, inner in value.items():
+        listed = key == "committed" and isinstance(inner, dict)
+        kept[key] = list(inner.values()) if listed and isinstance(inner, dict) else to_json(inner)
+    return kept
+
+
+def test_what_only_the_other_signature_covers_is_not_signed(wallet: Wallet) -> None:
+    """Somebody on the way adds a key and signs it: the node has named its own signature alone."""
+    inner: Tabm = {"data": "return 7"}
+    own = httpsig.commit(wallet, inner, profile=CURRENT)[0]
+    stranger = httpsig.commit(Wallet.generate(), inner | {"added": "x"}, profile=CURRENT)[0]
+    body = carry(inner | {"added": "x"}, [own, stranger], lambda _: "")
+    checked = came({"body": body, "path": "p"}, signed(wallet, {"path": "p", "body+link": own.id}))
+    assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
+    assert checked.verified["body"] == {"data": "return 7"}
+    assert checked.ids == {"body": frozenset((own.id,))}
+
+
+def mixed(count: int) -> Tabm:
+    """A map whose keys are in no order of theirs, as in the memory of a node."""
+    keys = [f"k{number:02}" for number in range(count)]
+    return dict.fromkeys(keys[1::2] + keys[::2], "v")
+
+
+@pytest.mark.parametrize(("count", "sorts"), [(32, True), (33, False)])
+def test_a_map_of_many_keys_is_in_the_order_of_the_node(
+    wallet: Wallet, count: int, sorts: bool
+) -> None:
+    many = mixed(count)
+    for as_came in (True, False):
+        linked: Tabm = {"a": "b", "many+link": unsigned(many, CURRENT, as_came=as_came).id}
+        one = replace(signed(wallet, linked), committed=("a", "many"))
+        rebuilder = Rebuilder(CURRENT)
+        if as_came is not sorts:
+            assert rebuilder.check(one, {"a": "b", "many": many})["many"] == many
+        else:  # of a small one the order is known
+            with pytest.raises(SignatureError if sorts else UncheckableError):
+                rebuilder.check(one, {"a": "b", "many": many})
+
+
+def test_what_a_node_took_out_of_a_signed_map_makes_it_uncheckable(wallet: Wallet) -> None:
+    """As `patch@1.0` does with an outbox: the id stands for keys that are not there."""
+    stale = httpsig.commit(wallet, {"first": "x"}, profile=CURRENT)[1]
+    one = signed(wallet, {"outbox+link": stale.id, "status": "200"})
+    checked = came({"outbox": carry({}, [stale], lambda _: ""), "status": "200"}, one)
+    assert checked.outcome is SignatureStatus.UNCHECKABLE and "first" in str(checked.failure)
+
+
+def test_what_came_instead_of_a_signed_map_makes_it_uncheckable(wallet: Wallet) -> None:
+    one = signed(wallet, {"body+link": "x" * 43, "status": "200"})
+    checked = came({"body": "<html>", "status": "200"}, one)
+    assert checked.outcome is SignatureStatus.UNCHECKABLE
+
+
+def test_readings_are_bounded(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr(rebuild, "fits", lambda one, _: tried.append(one))
+    bodies: Tabm = {f"m{number}": {"a": "b"} for number in range(4)}
+    one = replace(signed(wallet, {"a": "b"}), committed=tuple(bodies), components=None)
+    monkeypatch.setattr(rebuild, "READINGS", 5)
+    monkeypatch.setattr(Rebuilder, "_seals", lambda *_: [Sealed("x" * 43, {})] * 3)
+    with pytest.raises(SignatureError):
+        Rebuilder(CURRENT).check(one, bodies)
+    assert len(tried) == 5
