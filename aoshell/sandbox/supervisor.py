@@ -66,7 +66,7 @@ def _is_others(group: int) -> bool:
 
 START = """import sys
 sys.path[:0] = sys.argv[3:]
-from aoshell.sandbox.worker import main
+from aoshell.sandbox.zygote import main
 main()"""
 
 

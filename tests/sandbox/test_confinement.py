@@ -109,7 +109,7 @@ def test_a_workers_system_calls_are_filtered(worker: Driven) -> None:
 PROBE = """
 import errno, os, resource, signal, socket, sys
 sys.path[:0] = sys.argv[3:]
-from aoshell.sandbox import confine, worker
+from aoshell.sandbox import confine, worker, zygote
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -122,11 +122,11 @@ def probe(self, seq, code):
         answer = repr(eval(code))
     except OSError as error:
         answer = errno.errorcode[error.errno]
-    self._send(["broken", answer])
+    self._sockets.send(["broken", answer])
 
 worker.Worker._failed = probe
 WITHOUT
-worker.main()
+zygote.main()
 """
 NO_FILTER = "confine.filter_system_calls = lambda libc: False\n"
 NO_LIMITS = "resource.setrlimit = lambda *given: None\n"
@@ -214,7 +214,7 @@ def test_control_without_either_a_file_opens(probed: Any) -> None:
 
 
 def test_control_unconfined_a_worker_is_a_process_like_ours(probed: Any) -> None:
-    unconfined = "worker.confine = lambda control: None\n"
+    unconfined = "zygote.confine = lambda control: None\n"
     read = "open('/proc/self/status').read()"
     found = dict(line.split(":", 1) for line in eval(probed(read, unconfined)).splitlines())
     ours = status(os.getpid())
