@@ -10,7 +10,7 @@ import signal
 import zlib
 
 from aoshell.sandbox.confine import die_with_parent
-from aoshell.sandbox.fates import fate, told
+from aoshell.sandbox.fates import describe_fate, fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import IMAGE_LIMIT
 from aoshell.sandbox.runtime import Host, Runtime
@@ -32,7 +32,7 @@ def compile_module(
         if how == "killed":
             os._exit(0)  # that says nothing about the module
         if how:
-            sockets.send_aside(0, b"", f"compiling it {told(how, COMPILE_SECONDS)}")
+            sockets.send_aside(0, b"", f"compiling it {describe_fate(how, COMPILE_SECONDS)}")
         return
     die_with_parent(True)
     floor.lay(COMPILE_MEMORY, COMPILE_MEMORY, 0)

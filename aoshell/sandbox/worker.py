@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from aoshell.sandbox.confine import die_with_parent
-from aoshell.sandbox.fates import OUT_OF_MEMORY, fate, told
+from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import WITH_BYTES
 from aoshell.sandbox.printed import Printed
@@ -152,7 +152,7 @@ class Worker:
             self._task = task
             self._printed.clear()
             # For whoever watches.
-            self._printed.line(f"{task}: it {told('time', self._task_seconds)}")
+            self._printed.line(f"{task}: it {describe_fate('time', self._task_seconds)}")
             self._floor.lift()
         elif now - self._armed < self._task_seconds / REPLAY_TIMES:
             return  # a system call for each message would cost more than short ones do
@@ -187,7 +187,9 @@ class Worker:
         if how and how != "killed":
             overdue = self._printed.text().partition("\n")[0]
             task = overdue.partition(":")[0]
-            self._sockets.end_unable(overdue if how == "time" else f"{task}: it {told(how, 0)}")
+            self._sockets.end_unable(
+                overdue if how == "time" else f"{task}: it {describe_fate(how, 0)}"
+            )
         os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0)
 
     # Messages -----------------------------------------------------------------------------
