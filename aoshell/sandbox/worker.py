@@ -31,11 +31,11 @@ from aoshell.sandbox.side_work import compile_module, save_image
 from aoshell.sandbox.worker_sockets import WorkerSockets
 
 ROLL_BACK = 3  # exit code of a fork whose message failed; its result is sent already
-PARK_SHARE = 10  # a fork may cost one part in this many of the computing time
-COPYING = 2  # what a fork costs in all, of its own time: pages are copied when written to later
+PARK_SHARE = 10  # forks may cost one part in this many of the computing time
+COPYING = 2  # a fork costs this many times what fork(2) takes: pages are copied on later writes
 # Seconds of processor time.
-LOAD_SECONDS = 2.0  # that code may take to load, whatever a message may; ours takes 0.03
-REPLAY_TIMES = 10  # a message that went well once may take this many times what a new one may
+LOAD_SECONDS = 2.0  # that code may take to load at least, whatever a message may; ours takes 0.03
+REPLAY_TIMES = 10  # a replayed message may take this many times what a new one may
 
 LOADING, RESTORING, REPLAYING = (
     "its code does not load",
@@ -45,13 +45,16 @@ LOADING, RESTORING, REPLAYING = (
 
 
 def _end_out_of_memory(unraisable: Any) -> None:
-    """Where Python could not raise: a guest must not go on with an answer that was never made."""
+    """`sys.unraisablehook`: end where Python drops a MemoryError, in a callback for example.
+
+    Otherwise a guest would go on with an answer that was never made.
+    """
     if isinstance(unraisable.exc_value, MemoryError):
         os._exit(OUT_OF_MEMORY)
 
 
 class Worker:
-    """Computes messages in order; see the module's docstring and `frames`."""
+    """Computes messages in order; see the module's docstring, and `frames` for the commands."""
 
     def __init__(self, sockets: WorkerSockets, host: Host, printed: Printed, floor: Floor) -> None:
         self._sockets = sockets
@@ -62,16 +65,16 @@ class Worker:
         self._floor = floor
         self._memory = 0  # bytes of heap the guest may use
         self._seconds = 0.0  # of processor time, that a new message may take
-        self._judged = True  # what is run is new
-        self._code_size = 0  # bytes of code that came for it
+        self._judged = True  # messages are new: all bounds count
+        self._code_size = 0  # bytes of the code that came with the process
         self._epoch = 0
         self._seq = 0  # the last message whose effects the state holds
-        self._parked = 0  # pid of the parked fork that waits for this one, 0: none
-        self._watcher = 0  # pid of the fork that watches the beginning, 0: none
-        self._task = ""  # of the beginning, what is under way
-        self._armed = 0.0  # when the time for a part of it began, seconds; 0: no timer runs
+        self._parked = 0  # pid of the parked process that waits for this one, 0: none
+        self._watcher = 0  # pid of the process that waits while code or a log is run, 0: none
+        self._task = ""  # LOADING, RESTORING or REPLAYING while that is under way
+        self._armed = 0.0  # when the task's timer was last set, seconds
         self._spent = 0.0  # seconds computed since parking
-        self._fork_cost = 0.001  # seconds, of the last fork with what is copied behind it
+        self._fork_cost = 0.001  # seconds, of the last fork with the copying that follows
         self._commands: dict[str, Callable[..., None]] = {
             "code": self._code,
             "compile": self._compile,
@@ -91,6 +94,7 @@ class Worker:
         while True:
             try:
                 command, epoch, *rest = self._sockets.receive()
+                # Older frames were sent before the shell knew of a roll-back; it sends them again.
                 if epoch == self._epoch:
                     self._commands[command](*rest)
                 elif command in WITH_BYTES:
@@ -145,13 +149,16 @@ class Worker:
         self._seq = seq
 
     def _start_task(self, task: str) -> None:
-        """Under limits from here on: code or a log that came with the process, and not from us."""
+        """Set the limits for running code or a log that came with the process.
+
+        Called for each part of a task, each message of a log for example.
+        """
         now = time.perf_counter()
         if task != self._task:
-            self._fork_watched()
+            self._fork_watched()  # before the timer is set: a fork does not inherit it, fork(2)
             self._task = task
             self._printed.clear()
-            # For whoever watches.
+            # What the process that waits reports if the time runs out.
             self._printed.line(f"{task}: it {describe_fate('time', self._task_seconds)}")
             self._floor.lift()
         elif now - self._armed < self._task_seconds / REPLAY_TIMES:
@@ -166,13 +173,16 @@ class Worker:
         return max(LOAD_SECONDS, times * self._seconds)
 
     def _end_task(self) -> None:
-        """What comes now has limits of its own."""
+        """Take the task's time limit away: what comes now has limits of its own."""
         if self._task:
             self._task = ""
             signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _fork_watched(self) -> None:
-        """Let a fork go on while this one waits, and says what became of it should it die."""
+        """Go on in a fork; this process waits, and reports how the fork died if it does.
+
+        Once only: later, a parked process waits anyway.
+        """
         if self._watcher or self._parked or self._epoch:
             return
         own = os.getpid()
@@ -201,6 +211,7 @@ class Worker:
         outcome, spent, result = self._compute(seconds, message)
         cost = (spent * 1000, self._runtime.memory, self._runtime.gas_used)
         self._sockets.send(["done", self._epoch, seq, outcome, *cost, *result])
+        # Exit after the result is sent. The parked process has the state before the message.
         if outcome != "ok":
             os._exit(ROLL_BACK)
         self._spent += spent
@@ -212,8 +223,8 @@ class Worker:
         if self._judged:
             self._floor.lower()
         start = time.perf_counter()
-        # The kernel ends this fork when its processor time is up: nothing that a guest does
-        # (pcall, a coroutine, a pattern that never ends) can hold that off.
+        # The kernel kills this fork with SIGPROF when its processor time is up. Nothing that a
+        # guest does (pcall, a coroutine, a pattern that never ends) can prevent that.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             error, *others = self._runtime.deliver(message)
@@ -226,7 +237,8 @@ class Worker:
     def _replay(self, seq: int, *message: Any) -> None:
         self._start_task(REPLAYING)
         start = time.perf_counter()
-        # It went well once; behind a checkpoint the collector's pace is another.
+        # It went well once. After a checkpoint garbage is collected at other moments, so the same
+        # message may need more memory for a while.
         size = self._host.headroom * self._memory
         self._runtime.limit_memory(size, judged=False)
         try:
@@ -244,7 +256,7 @@ class Worker:
     # Forks --------------------------------------------------------------------------------
 
     def _park_when_due(self) -> bool:
-        """Keep this state in a parked fork if it is time. True in the fork that was promoted."""
+        """Park this process and go on in a fork, if it is time. Returns True when promoted."""
         if self._parked and self._spent < PARK_SHARE * self._fork_cost:
             return False
         self._reap()
@@ -257,14 +269,18 @@ class Worker:
             self._parked, self._watcher, self._spent = own, 0, 0.0
             self._sockets.send(["parked", self._seq, os.getpid()])
             return False
+        # Only now that this state is kept: until then the older one is what a roll-back goes to.
         self._end_older_park()
         self._wait_parked(child)
         return True
 
     def _end_older_park(self) -> None:
-        """End the fork that was parked before: an older state, of no use from now on."""
+        """End the process that was parked before: nobody goes back to its state any more."""
         older, self._watcher = self._parked or self._watcher, 0
-        if older and os.getppid() == older:  # and not whoever adopted this one
+        # It is this process's parent. If another one is, it has ended, and its pid may be reused.
+        if older and os.getppid() == older:
+            # Its death would kill this process. Once the zygote has adopted this one, dying with
+            # the parent means dying with the zygote.
             die_with_parent(False)
             os.kill(older, signal.SIGKILL)
             while os.getppid() == older:
@@ -272,7 +288,7 @@ class Worker:
             die_with_parent(True)
 
     def _wait_parked(self, child: int) -> None:
-        """Sleep until the computing fork ends; return only when this one is to take over."""
+        """Sleep until the computing fork ends; return only when this process has to take over."""
         _pid, status = os.waitpid(child, 0)
         why = fate(status)
         if not why:
@@ -284,7 +300,7 @@ class Worker:
         self._sockets.send(["promoted", self._seq, why, self._printed.text(), os.getpid()])
 
     def _reap(self) -> None:
-        """Collect checkpoint forks that have ended."""
+        """Collect the forks of images that have ended, or they would stay as zombies."""
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
@@ -293,7 +309,7 @@ class Worker:
 
     def _dry(self, token: int, seconds: float, *message: Any) -> None:
         self._end_task()
-        # Whoever kills this fork, to stop the dry run, wants another one to take over.
+        # A dry run is stopped by killing the computing fork, so a parked one must be there first.
         if not self._parked and self._park_when_due():
             return  # promoted: the dry run will come again, if it is still wanted
         child = os.fork()

@@ -26,12 +26,13 @@ def main() -> None:
     host = _host(device, printed)
     control = socket.socket(fileno=int(control_fd))
     floor = Floor()
+    # Last: the device is imported and /proc is read, which both need files.
     confine(control.fileno())
     Zygote(control, host, printed, floor).serve()
 
 
 def _host(device: str, printed: Printed) -> Host:
-    # Each zygote imports its own device only.
+    # Imported here: lupa and wasmtime each take time and memory that the other zygote saves.
     if device == "wasm":
         from aoshell.sandbox.wasm.device import WasmHost
 
@@ -51,7 +52,7 @@ class Zygote:
         self._floor = floor
 
     def serve(self) -> NoReturn:
-        # Children and orphaned grandchildren are nobody's to wait for: the kernel buries them.
+        # Nobody waits for workers, or for forks that the zygote adopted: the kernel reaps them.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             data, fds, _flags, _address = socket.recv_fds(self._control, 1, 2)
@@ -61,7 +62,9 @@ class Zygote:
                 die_with_parent(True)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.setpgid(0, 0)
-                os.dup2(0, self._control.fileno())  # closed, but its number is not free
+                # A worker has no business with the control socket. It becomes a copy of /dev/null:
+                # a free number would let the worker open something.
+                os.dup2(0, self._control.fileno())
                 main, side = (socket.socket(fileno=fd) for fd in fds)
                 sockets = WorkerSockets(main, side, self._floor)
                 Worker(sockets, self._host, self._printed, self._floor).serve()
