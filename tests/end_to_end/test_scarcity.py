@@ -18,9 +18,9 @@ ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 FULL = """
 import sys
 from aoshell import cli
-from aoshell.nodes.local import engine
+from aoshell.nodes.local import retries
 from aoshell.nodes.local.log import database
-engine.RETRY = 0.1
+retries.RETRY = 0.1
 opened = database.to_write
 def small(path):
     db = opened(path)

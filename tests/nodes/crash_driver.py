@@ -27,7 +27,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.local import engine
+from aoshell.nodes.local import retries
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers import live, pool
@@ -217,7 +217,7 @@ async def feed(node: LocalNode, job: dict[str, Any]) -> None:
     for _number, _target, _name, item in inputs:
         found = store.by_id(item.id)
         assert found is not None
-        await node.result(node._engine.row(found.process).id, found.slot)
+        await node.result(node._engine.processes.get(found.process).id, found.slot)
         await node.settled(item.id)
 
 
@@ -288,7 +288,7 @@ async def run(job: dict[str, Any], killer: Killer) -> dict[str, Any]:
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
     pool.MAX_LIVE = job["live"]
-    engine.RETRY = 0.05
+    retries.RETRY = 0.05
     if job["often"]:
         live.CHECKPOINT_EVERY = live.CHECKPOINT_SHARE = 0  # type: ignore[assignment]
     killer = Killer(*job["plan"])

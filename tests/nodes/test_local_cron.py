@@ -262,7 +262,7 @@ async def test_the_clock_is_looked_at_however_far_the_next_time_is(opening, cloc
     monkeypatch.setattr(node_time, "LOOK", 0.02)
     async with opening() as local:
         pid = await ticking(local, "1-day")
-        number = local.engine.process(pid).number
+        number = local.engine.processes.find(pid).number
         clock.now += 86_400_000  # and nobody is told
         await until(lambda: local.engine.store.head(number).tick == 1)
         await local.node.idle()

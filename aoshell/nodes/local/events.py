@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.values import Event
 
 
@@ -69,6 +70,10 @@ class Events:
             self.put(event)
         else:
             self._unheard.append(event)
+
+    def notice_about(self, process: ProcessRow, text: str) -> None:
+        """Show the user a notice that begins with a process's name."""
+        self.notice(f"{process.name or process.id[:8]}: {text}", process.id)
 
     def close(self) -> None:
         """End all subscriptions."""

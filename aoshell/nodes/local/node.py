@@ -152,13 +152,13 @@ class LocalNode:
         return DataItem.sign(wallet, "", (*envelope("Process"), *missing, *tags), data)
 
     async def spawn(self, item: Signed, name: str = "") -> Receipt:
-        logged = self._engine.spawn(_item(item), name)
+        logged = self._engine.intake.spawn(_item(item), name)
         return Receipt(item.id, item.id, logged.slot)
 
     async def send(self, process: str, item: Signed) -> Receipt:
         row = self._row(process)
         await self._engine.cutting.free(row)
-        logged = self._engine.send(row, _item(item))
+        logged = self._engine.intake.send(row, _item(item))
         return Receipt(item.id, process, logged.slot)
 
     async def result(self, process: str, place: int | str) -> Result:
@@ -258,7 +258,7 @@ class LocalNode:
         return slot
 
     def _row(self, process: str) -> ProcessRow:
-        row = self._engine.process(process)
+        row = self._engine.processes.find(process)
         if row is None:
             raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
         return row
@@ -289,7 +289,7 @@ class LocalNode:
         return self._info(rows[0])
 
     async def upload(self, data: bytes, name: str = "") -> Module:
-        return await self._engine.loader.take_in(data, name)
+        return await self._engine.loader.add_module(data, name)
 
     async def fetch(self, reference: str) -> Module:
         try:
@@ -316,7 +316,7 @@ class LocalNode:
     # Under the user's own hands ------------------------------------------------------------------
 
     def knows(self, wallets: Iterable[str]) -> None:
-        self._engine.know_wallets(wallets)
+        self._engine.signers.add(wallets)
 
     async def set_limits(self, limits: Limits) -> None:
         if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1 or limits.gas < 0:
@@ -331,7 +331,7 @@ class LocalNode:
         number = self._row(process).number if process else None
         return [
             Undelivered(
-                self._engine.row(sender).id,
+                self._engine.processes.get(sender).id,
                 slot,
                 kept.idx,
                 kept.reason,
@@ -356,7 +356,8 @@ class LocalNode:
             return await in_thread(lambda told: b"".join(transfer.export(now, row, told)), seen)
 
     async def restore(self, data: bytes) -> ProcessInfo:
-        row = await transfer.restore(self._engine, data)
+        engine = self._engine
+        row = await transfer.restore(engine.store, engine.adding, engine.work, data)
         return self._info(row)
 
     async def delete(self, process: str) -> None:

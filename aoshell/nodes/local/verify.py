@@ -17,7 +17,7 @@ async def verify(engine: Engine, row: ProcessRow) -> list[str]:
     Messages that were stopped (`STOPPED`) are taken as recorded: where exactly that was differs
     from run to run, or with limits that are not what they were.
     """
-    replay = Replay(engine, row, await engine.loader.ready(row), again=True)
+    replay = Replay(engine, row, await engine.loader.make_code(row), again=True)
     differences: list[str] = []
     try:
         for logged, computed in engine.store.entries(row.number):

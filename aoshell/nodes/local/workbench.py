@@ -75,7 +75,7 @@ class LocalWorkbench:
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._row(process)
         await self._engine.wait_for(row.number, self._slot(row, slot))
-        replay = Replay(self._engine, row, await self._engine.loader.ready(row))
+        replay = Replay(self._engine, row, await self._engine.loader.make_code(row))
         try:
             last: tuple[Logged, Computed] | None = None
             for logged, computed in self._engine.store.behind_slot(row.number, -1, -1, slot):
@@ -143,7 +143,9 @@ class LocalWorkbench:
 
     def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
         message = form.to_message(form.load(kept.body), None)
-        return Undelivered(self._engine.row(sender).id, slot, kept.idx, kept.reason, message)
+        return Undelivered(
+            self._engine.processes.get(sender).id, slot, kept.idx, kept.reason, message
+        )
 
     # Others -----------------------------------------------------------------------------------
 
@@ -151,14 +153,14 @@ class LocalWorkbench:
         engine = self._engine
         if not has_id_form(id):
             raise UsageError(f"{id} is no address", hint="43 characters of A-Z a-z 0-9 - and _")
-        if engine.process(id) is not None:
+        if engine.processes.find(id) is not None:
             raise UsageError(f"{id} is a process of this node already", hint=".delete it first")
         self._free(name)
         module = engine.modules.check(source, "")
         engine.modules.keep(module)
         tags = ["Data-Protocol", "ao", "Type", "Process", "Module", module.id, "Name", name]
         tags += ["Authority", engine.address, "Mock", "true"]
-        row = engine.create(id, module.id, owner=engine.address, tags=tags, name=name)
+        row = engine.processes.create(id, module.id, owner=engine.address, tags=tags, name=name)
         body = [id, engine.address, engine.address, id, "", "", "", *tags]
         logged = engine.scheduler.assign(row.number, id, form.dump(body))
         engine.admit(Batch(processes=[row], log=[logged]), [(logged, body)])
@@ -176,7 +178,7 @@ class LocalWorkbench:
         hops: list[Hop] = []
         places: dict[int, int] = {}
         for logged, computed in engine.store.tree(found.root, HOPS):
-            row = engine.row(logged.process)
+            row = engine.processes.get(logged.process)
             result = form.load(computed.body) if computed else None
             entry = form.to_entry(row.id, logged, computed, result)
             places[logged.seq] = len(hops)
@@ -199,7 +201,7 @@ class LocalWorkbench:
         return process_info(engine.store, engine.checkpoints, row, engine.computer.is_live)
 
     def _row(self, process: str) -> ProcessRow:
-        row = self._engine.process(process)
+        row = self._engine.processes.find(process)
         if row is None:
             raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
         return row

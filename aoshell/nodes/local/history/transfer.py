@@ -14,7 +14,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from functools import partial
 from hashlib import shake_256
-from typing import Any, Protocol
+from typing import Any
 
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
@@ -123,19 +123,8 @@ def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
-class Target(Protocol):
-    """A node that a process is taken into."""
-
-    store: Store
-    work: LongWork
-    adding: Adding
-
-    def process(self, process_id: str) -> ProcessRow | None:
-        """A process that is there already, None where it is not."""
-
-
-async def restore(node: Target, data: bytes) -> ProcessRow:
-    """Take in what `export` wrote.
+async def restore(store: Store, adding: Adding, work: LongWork, data: bytes) -> ProcessRow:
+    """Add the process that `export` wrote.
 
     Raises:
         AoError: it is no such file, it is damaged, or the process is here already.
@@ -143,23 +132,18 @@ async def restore(node: Target, data: bytes) -> ProcessRow:
     if not data.startswith(MAGIC):
         raise _no_export()
     try:
-        with node.work.seen("import", size(len(data))) as seen:
+        with work.seen("import", size(len(data))) as seen:
             row, modules, entries = await in_thread(partial(_read, data), seen)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise _damaged(error) from error
-    if node.process(row.id) is not None:
-        raise AoError(
-            f"process {row.id} is on this node already",
-            stage="import",
-            hint=".delete it first to replace it",
-        )
+    adding.check_new(row.id)
     known = {module_id for module_id, _kind, _content in modules}
     for needed in (row.environment, row.module):
-        if needed not in known and node.store.module(needed) is None:
+        if needed not in known and store.module(needed) is None:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
     for module_id, kind, content in modules:
-        node.store.add_module(module_id, kind, content, "", row.created)
-    return await node.adding.add(row, entries)
+        store.add_module(module_id, kind, content, "", row.created)
+    return await adding.add(row, entries)
 
 
 _Entries = list[tuple[Logged, Computed | None]]

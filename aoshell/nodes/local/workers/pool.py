@@ -184,7 +184,7 @@ class Computer:
         queue = self._queues.setdefault(process, deque())
         dries = self._dries.setdefault(process, deque())
         try:
-            code = self._loader.code(row)
+            code = self._loader.find_code(row, self.resume, self.give_up)
             if code is not None:  # otherwise it is being made, and `resume` comes
                 self._live[process] = Live(self, self._supervisor, row, code, queue, dries)
         except AoError as error:
