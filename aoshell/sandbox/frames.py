@@ -31,8 +31,8 @@ From a worker:
 Beside it, on a socket of its own: images, and what was compiled (seq 0), as a list
 [seq length reason] and then the bytes.
 
-What a worker says is checked before it is believed (`said`, `image_header`): a guest that found a
-hole in Lua would speak for it.
+Frames from a worker are checked before they are used (`check_worker_frame`, `check_image_header`):
+a guest that found a hole in Lua could send frames in the worker's place.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Frame = list[Any]
 
 
 class FrameError(ValueError):
-    """A worker said what none says, or not then: a guest may speak for it."""
+    """A frame that no worker sends, or not then: a guest may have sent it."""
 
 
 WITH_BYTES = ("code", "compile", "image")  # frames with raw bytes behind them, the length last
@@ -146,8 +146,8 @@ def _is_time(value: object) -> bool:
 
 _Check = Callable[[object], bool]
 
-# What a worker may say; behind `done` and `dried` stands a result, which `nodes.local.wire` knows.
-_SAID: dict[str, tuple[_Check, ...]] = {
+# Frames from a worker. A result follows in `done` and `dried`: `nodes.local.log.form` checks it.
+_FROM_WORKER: dict[str, tuple[_Check, ...]] = {
     "ready": (is_count,),
     "parked": (is_count, is_count),
     "done": (is_count, is_count, is_text, _is_time, is_count, is_count),
@@ -167,22 +167,24 @@ def _fits(values: Frame, checks: tuple[_Check, ...]) -> bool:
     )
 
 
-def said(frame: Frame) -> Frame:
-    """A frame from a worker, as it is. Raises FrameError where a worker never says that."""
-    name = frame[0] if frame else None
-    checks = _SAID.get(name) if isinstance(name, str) else None
-    if checks is not None:
-        head = frame[1 : 1 + len(checks)] if name in _WITH_RESULT else frame[1:]
-        if _fits(head, checks):
-            return frame
-    raise FrameError("no worker says that")
-
-
-def image_header(frame: Frame) -> Frame:
-    """An image's header, as it is. Raises FrameError where it is none, or of too much."""
-    if not _fits(frame, _IMAGE) or frame[1] > IMAGE_LIMIT:
-        raise FrameError("no header of an image")
+def check_worker_frame(frame: Frame) -> Frame:
+    """A frame from a worker, unchanged. Raises FrameError where no worker sends such a frame."""
+    name, *values = frame or [None]
+    checks = _FROM_WORKER.get(name) if isinstance(name, str) else None
+    if checks is None or not _fits(
+        values[: len(checks)] if name in _WITH_RESULT else values, checks
+    ):
+        raise FrameError("no worker sends that")
     return frame
+
+
+def check_image_header(header: Frame) -> Frame:
+    """An image's header, unchanged. Raises FrameError where it is none, or the image too large."""
+    if _fits(header, _IMAGE):
+        _seq, length, _reason = header
+        if length <= IMAGE_LIMIT:
+            return header
+    raise FrameError("no header of an image")
 
 
 class FrameReader:

@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.sandbox.frames import Frame, FrameError, FrameReader, encode, image_header, said
+from aoshell.sandbox.frames import (
+    Frame,
+    FrameError,
+    FrameReader,
+    check_image_header,
+    check_worker_frame,
+    encode,
+)
 from aoshell.sandbox.stillness import Stillness
 
 if TYPE_CHECKING:
@@ -274,25 +281,27 @@ class WorkerHandle:
                 frame = self._frames.frame()
                 if frame is None:
                     return
-                self._note_pid(said(frame))
+                self._note_pid(check_worker_frame(frame))
             except FrameError:
                 self.give_up()
                 return
             self._on_frame(frame)
 
     def _note_pid(self, frame: Frame) -> None:
-        # `ready` is said before any guest runs, and once: the group that it names is the worker's.
-        # Later names are taken only from within it, or a guest could have anybody killed.
-        if (frame[0] == "ready") == bool(self.group):
-            raise FrameError("a worker says first that it is ready, and once")
-        if frame[0] == "ready":
-            pid = frame[1]
-            # Its forks may have ended it before this was read: the group is theirs then.
-            if pid > MAX_PID or _group_of(pid) not in (pid, NOBODY) or not _is_others(pid):
-                raise FrameError("a worker leads a group of its own")
-            self.pid = self.group = pid
-        elif frame[0] in ("parked", "promoted", "forked"):
-            self.pid = frame[-1] if _group_of(frame[-1]) == self.group else 0
+        # A worker sends `ready` before any guest runs, and once: so its group is known for certain.
+        # Pids that come later count only within that group, or a guest could have any process of
+        # the user's killed.
+        match frame:
+            case ["ready", pid]:
+                # Its forks may have ended it before this was read: the group is theirs then.
+                leads = _group_of(pid) in (pid, NOBODY) and _is_others(pid)
+                if self.group or pid > MAX_PID or not leads:
+                    raise FrameError("a worker is ready once, and leads a group of its own")
+                self.pid = self.group = pid
+            case _ if not self.group:
+                raise FrameError("a worker is ready first")
+            case ["parked", _, pid] | ["promoted", _, _, _, pid] | ["forked", pid]:
+                self.pid = pid if _group_of(pid) == self.group else 0
 
     def _side_readable(self) -> None:
         try:
@@ -307,7 +316,7 @@ class WorkerHandle:
             try:
                 # One header at a time: the bytes behind it are no frames.
                 header = self._image or self._images.frame()
-                self._image = header and image_header(header)
+                self._image = header and check_image_header(header)
             except FrameError:
                 self.give_up()
                 return

@@ -345,8 +345,8 @@ class Worker:
         # (pcall, a coroutine, a pattern that never ends) can hold that off.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
-            result = list(self._runtime.deliver(message))
-            outcome = self._runtime.failure if result[0] else "ok"
+            error, *others = self._runtime.deliver(message)
+            outcome, result = self._runtime.failure if error else "ok", [error, *others]
         except (OutOfMemoryError, MemoryError):
             outcome, result = "memory", [None, self._printed.text(), "", False, 0]
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -214,13 +214,15 @@ def test_an_outbox_is_read_as_it_was_written(resumed, sent, assignments):
     result.append(len(assignments))
     for message, processes in assignments:
         result += [message, len(processes), *processes]
-    outbox = form.Outbox(result)
+    stored = form.FlatResult.of(result)
+    assert stored.values == result
+    outbox = form.Outbox(stored)
     assert outbox.resumed == resumed
     assert [
         (*m[:4], list(zip(m[4][::2], m[4][1::2], strict=True))) for m in outbox.messages
     ] == sent
     assert outbox.assignments == assignments
-    form.check_result(False, result)
-    failed = ["text", "out", "", False, 0]
+    form.check_result(False, stored)
+    failed = form.failed_result("text", "out")
     assert form.Outbox(failed).messages == []
     form.check_result(True, failed)

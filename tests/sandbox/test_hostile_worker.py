@@ -17,7 +17,13 @@ from sandbox_worker import is_alive
 
 from aoshell.nodes.local.log import form
 from aoshell.sandbox import frames
-from aoshell.sandbox.frames import FrameError, FrameReader, encode, image_header, said
+from aoshell.sandbox.frames import (
+    FrameError,
+    FrameReader,
+    check_image_header,
+    check_worker_frame,
+    encode,
+)
 from aoshell.sandbox.supervisor import WorkerHandle
 
 RESULT = [False, "out", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
@@ -66,13 +72,13 @@ BAD: list[Any] = [
 
 @pytest.mark.parametrize("frame", GOOD, ids=lambda frame: frame[0])
 def test_what_a_worker_says_passes(frame: list[Any]) -> None:
-    assert said(frame) is frame
+    assert check_worker_frame(frame) is frame
 
 
 @pytest.mark.parametrize("frame", BAD, ids=repr)
 def test_what_no_worker_says_does_not(frame: list[Any]) -> None:
     with pytest.raises(FrameError):
-        said(frame)
+        check_worker_frame(frame)
 
 
 @given(st.binary())
@@ -81,7 +87,7 @@ def test_a_reader_raises_one_kind_of_error(data: bytes) -> None:
     reader.feed(data)
     try:
         while (frame := reader.frame()) is not None:
-            said(frame)
+            check_worker_frame(frame)
     except FrameError:
         pass
 
@@ -133,9 +139,9 @@ def test_a_frame_up_to_the_limit_is_waited_for() -> None:
      [1, 3, None], [1, 3, "", 5], [1 << 64, 3, ""]],
 )  # fmt: skip
 def test_a_header_of_no_image_is_unbelievable(header: list[Any]) -> None:
-    assert image_header([1, 3, ""])
+    assert check_image_header([1, 3, ""])
     with pytest.raises(FrameError):
-        image_header(header)
+        check_image_header(header)
 
 
 # Results ------------------------------------------------------------------------------------------
@@ -168,25 +174,29 @@ BAD_RESULTS: list[list[Any]] = [
 @pytest.mark.parametrize("result", BAD_RESULTS, ids=repr)
 def test_a_malformed_result_is_unbelievable(result: list[Any]) -> None:
     with pytest.raises(FrameError):
-        form.check_result(False, result)
+        form.check_result(False, form.FlatResult.of(result))
 
 
 def test_a_result_is_believed() -> None:
-    form.check_result(False, RESULT)
-    form.check_result(False, [False, "", "", True, 1, "m", 0, 1, "m", 2, "p", "q"])
-    form.check_result(True, ["error", "", "", False, 0])
-    assert form.Outbox(RESULT).messages == [(False, "to", "data", "", ["name", "value"])]
+    result = form.FlatResult.of(RESULT)
+    form.check_result(False, result)
+    values = [False, "", "", True, 1, "m", 0, 1, "m", 2, "p", "q"]
+    form.check_result(False, form.FlatResult.of(values))
+    form.check_result(True, form.failed_result("error"))
+    assert form.Outbox(result).messages == [(False, "to", "data", "", ["name", "value"])]
 
 
 @given(st.lists(st.none() | st.booleans() | st.integers(-2, 9) | st.text(max_size=2), max_size=14))
-def test_what_is_believed_can_be_read_and_stored(result: list[Any]) -> None:
+def test_what_is_believed_can_be_read_and_stored(values: list[Any]) -> None:
     for failed in (True, False):
         try:
+            result = form.FlatResult.of(values)
             form.check_result(failed, result)
         except FrameError:
             continue
         form.Outbox(result)
-        assert form.load(form.dump(result)) == result
+        assert result.values == form.load(form.dump_result(result)) == values
+        assert form.load_result(form.dump_result(result)) == result
 
 
 # The shell's end of a worker ----------------------------------------------------------------------

@@ -26,7 +26,7 @@ from aoshell.nodes.local.intake import Intake
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.form import FlatResult, Wire
 from aoshell.nodes.local.log.rows import (
     FETCHING,
     HELD,
@@ -294,14 +294,14 @@ class Engine:
 
     # Results ------------------------------------------------------------------------------------
 
-    def computed(self, logged: Logged, outcome: str, cost: Cost, result: Wire) -> None:
+    def computed(self, logged: Logged, outcome: str, cost: Cost, result: FlatResult) -> None:
         """A worker has answered: push what it sends, and write both at the end of this turn."""
         sender, root = self.processes.get(logged.process), self.roots.id_of(logged.root)
         outbox = form.Outbox(result)
         pushed = self._pusher.push(sender, logged, root, outbox)
         # A failed message is undone: what it suspended or ended is as it was.
-        waits = bool(result[3]) - len(outbox.resumed) if outcome == "ok" else 0
-        body = form.dump(result)
+        waits = result.suspended - len(outbox.resumed) if outcome == "ok" else 0
+        body = form.dump_result(result)
         computed = Computed(logged.seq, outcome, *cost, waits, body)
         self._batch.results.append(computed)
         add_to(self._batch, pushed)
@@ -355,7 +355,7 @@ class Engine:
         root: str,
         logged: Logged,
         computed: Computed,
-        result: Wire,
+        result: FlatResult,
         spawned: list[ProcessRow],
         kept: list[Kept],
     ) -> None:
@@ -363,8 +363,7 @@ class Engine:
         if not self.events.wanted:
             return
         process = self.processes.get(logged.process).id
-        # error, output, and how many handlings ended: see aoshell.sandbox.lua
-        quiet = not (result[0] or result[1] or result[4])
+        quiet = not (result.error or result.output or result.ended)
         entry = partial(form.to_entry, process, logged, computed, result)
         self.events.put(Event("result", process, root, quiet=quiet, load=entry))
         for row in spawned:

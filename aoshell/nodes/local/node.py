@@ -169,7 +169,7 @@ class LocalNode:
         await self._engine.wait_for(row.number, slot)
         found = self._engine.store.at_slot(row.number, slot)
         assert found is not None and found[1] is not None
-        return form.to_result(process, found[0], found[1], form.load(found[1].body))
+        return form.to_result(process, found[0], found[1], form.load_result(found[1].body))
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         row = self._row(process)
@@ -197,9 +197,9 @@ class LocalNode:
         message = message_frame(placed, body, read_only=True)
         outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
         if outcome == "time":
-            result[0] = out_of_time(self.limits)
-        elif result[0] is None:
-            result[0] = "its worker died under it"
+            result = result._replace(error=out_of_time(self.limits))
+        elif result.error is None:
+            result = result._replace(error="its worker died under it")
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
         return form.to_result(process, placed, computed, result)
 
@@ -371,5 +371,5 @@ def _item(item: Signed) -> DataItem:
 
 
 def _entry(process: str, logged: Logged, computed: Computed | None) -> LogEntry:
-    result = form.load(computed.body) if computed else None
+    result = form.load_result(computed.body) if computed else None
     return form.to_entry(process, logged, computed, result)

@@ -77,4 +77,4 @@ def last_prompt(database: Path, name: str) -> str:
 
 
 def _prompt(last: Computed | None) -> str:
-    return form.widen(form.load(last.body)[2]) if last else ""
+    return form.widen(form.load_result(last.body).prompt) if last else ""

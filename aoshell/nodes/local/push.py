@@ -272,7 +272,12 @@ class _Push:
             return
         counts[root] = count + 1
         logged = self._pusher.scheduler.assign(
-            process.number, wire[0], dump(wire), cause=self._cause, idx=self._idx, ordinal=count + 1
+            process.number,
+            wire[ID],
+            dump(wire),
+            cause=self._cause,
+            idx=self._idx,
+            ordinal=count + 1,
         )
         self._idx += 1
         self.pushed.scheduled.append((logged, wire))

@@ -86,11 +86,11 @@ class LocalWorkbench:
             placed = last[0]._replace(tick=0, id="")
             body = form.from_message(message)
             body[form.TARGET] = body[form.TARGET] or process
-            outcome, said = await replay.dry(message_frame(placed, body, read_only=True))
+            outcome, cost, result = await replay.dry(message_frame(placed, body, read_only=True))
         finally:
             replay.close()
-        dried = Computed(placed.seq, outcome, said[0], said[1], said[2], 0, b"")
-        return form.to_result(process, placed, dried, list(said[3:]))
+        dried = Computed(placed.seq, outcome, *cost, 0, b"")
+        return form.to_result(process, placed, dried, result)
 
     async def mark(self, process: str, name: str) -> int:
         row = self._row(process)
@@ -179,7 +179,7 @@ class LocalWorkbench:
         places: dict[int, int] = {}
         for logged, computed in engine.store.tree(found.root, HOPS):
             row = engine.processes.get(logged.process)
-            result = form.load(computed.body) if computed else None
+            result = form.load_result(computed.body) if computed else None
             entry = form.to_entry(row.id, logged, computed, result)
             places[logged.seq] = len(hops)
             hops.append(Hop(row.id, entry, places.get(logged.cause or 0, -1)))

@@ -237,7 +237,8 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     _demand(0 <= computed.milliseconds < 1 << 63, "a time is none that the database can hold")
     numbers = (computed.memory, computed.gas, abs(computed.waits))
     _demand(all(map(is_count, numbers)), "a result's number is none")
-    form.check_result(computed.outcome != "ok", _wire(computed.body))
+    result = form.FlatResult.of(_wire(computed.body))
+    form.check_result(computed.outcome != "ok", result)
     return logged, computed
 
 

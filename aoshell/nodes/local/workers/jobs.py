@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log.form import TAGS, Wire
+from aoshell.nodes.local.log.form import TAGS, FlatResult, Wire
 from aoshell.nodes.local.log.rows import Logged
 from aoshell.nodes.values import Limits
 
@@ -58,7 +58,7 @@ class Dry:
     """A dry run to be answered."""
 
     message: list[Any]
-    answer: asyncio.Future[tuple[str, Cost, Wire]]  # outcome, cost, result
+    answer: asyncio.Future[tuple[str, Cost, FlatResult]]  # outcome, cost, result
     deaths: int = 0
 
     def fail(self, text: str) -> None:

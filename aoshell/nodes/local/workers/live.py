@@ -18,7 +18,13 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from aoshell.nodes.local.log.checkpoint import Checkpoint, Checkpoints
-from aoshell.nodes.local.log.form import Wire, check_result, load
+from aoshell.nodes.local.log.form import (
+    FlatResult,
+    check_result,
+    failed_result,
+    load,
+    load_result,
+)
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.local.log.sealed import DamagedFileError
 from aoshell.nodes.local.log.store import START, Place, Store
@@ -59,7 +65,7 @@ class LivePort(Protocol):
     def row(self, number: int) -> ProcessRow: ...
     def flush(self) -> None: ...
     def stuck(self, process: ProcessRow, text: str) -> None: ...
-    def computed(self, logged: Logged, outcome: str, cost: Cost, result: Wire) -> None: ...
+    def computed(self, logged: Logged, outcome: str, cost: Cost, result: FlatResult) -> None: ...
     def notice(self, process: ProcessRow, text: str) -> None: ...
 
 
@@ -189,7 +195,7 @@ class Live:
                 message = message_frame(logged, load(logged.body))
                 yield ["replay", 0, logged.seq, *message]
             else:
-                yield ["failed", 0, logged.seq, load(computed.body)[0]]
+                yield ["failed", 0, logged.seq, load_result(computed.body).error]
 
     def _feed(self) -> None:
         """Send the past, a part at a time, then begin with what is new."""
@@ -238,7 +244,8 @@ class Live:
 
     def _frame(self, frame: Frame) -> None:
         try:
-            getattr(self, f"_on_{frame[0]}")(*frame[1:])
+            name, *values = frame
+            getattr(self, f"_on_{name}")(*values)
         except FrameError:
             self._worker.give_up()
         except Exception as error:  # whoever waits is told, and the message is kept
@@ -258,23 +265,32 @@ class Live:
             self._tail.popleft()
         self._stop_cancelled()
 
-    def _on_done(self, epoch: int, seq: int, outcome: str, *rest: Any) -> None:
+    def _on_done(
+        self,
+        epoch: int,
+        seq: int,
+        outcome: str,
+        milliseconds: float,
+        memory: int,
+        gas: int,
+        *values: Any,
+    ) -> None:
         if epoch != self._epoch or not self._sent or self._sent[0].logged.seq != seq:
             raise FrameError(f"an answer to {seq} out of turn")
-        cost, wire = Cost(*rest[:3]), list(rest[3:])
-        if outcome == "memory" and wire:
-            wire[0] = out_of_memory(self._memory)
+        result = FlatResult.of(values)
+        if outcome == "memory":
+            result = result._replace(error=out_of_memory(self._memory))
         if outcome not in ("ok", "error", "gas", "memory"):
             raise FrameError(f"no message ends with {outcome}")
-        check_result(outcome != "ok", wire)
+        check_result(outcome != "ok", result)
         self._promotions = 0
         self._computer.answered(self.row.number)
-        self._finish(outcome, cost, wire)
+        self._finish(outcome, Cost(milliseconds, memory, gas), result)
         self._proceed()
 
-    def _finish(self, outcome: str, cost: Cost, result: Wire) -> None:
+    def _finish(self, outcome: str, cost: Cost, result: FlatResult) -> None:
         job = self._sent.popleft()
-        again = ("replay", job.message) if outcome == "ok" else ("failed", [result[0]])
+        again = ("replay", job.message) if outcome == "ok" else ("failed", [result.error])
         self._tail.append((job.logged.seq, *again))
         self.used = self._since = time.monotonic()
         self._last = job.logged
@@ -299,13 +315,21 @@ class Live:
         else:
             self._computer.idled()
 
-    def _on_dried(self, token: int, outcome: str, *rest: Any) -> None:
-        cost, result = Cost(*rest[:3]), rest[3:]
+    def _on_dried(
+        self,
+        token: int,
+        outcome: str,
+        milliseconds: float,
+        memory: int,
+        gas: int,
+        *values: Any,
+    ) -> None:
+        result = FlatResult.of(values)
         # One that was stopped has no text yet.
-        known = result if result[:1] != (None,) else ("", *result[1:])
+        known = result._replace(error="") if result.error is None else result
+        check_result(outcome != "ok", known)
         if outcome == "memory":
-            result = (out_of_memory(self._memory), *result[1:])
-        check_result(outcome != "ok", list(known))
+            result = result._replace(error=out_of_memory(self._memory))
         self._promotions = 0
         self.began = True
         self._computer.answered(self.row.number)
@@ -313,7 +337,7 @@ class Live:
         if dry is not None and outcome == "killed":
             self._again(dry)
         elif dry is not None and not dry.answer.done():
-            dry.answer.set_result((outcome, cost, list(result)))
+            dry.answer.set_result((outcome, Cost(milliseconds, memory, gas), result))
         self.used = time.monotonic()
         if self.idle:
             self._computer.idled()
@@ -362,7 +386,7 @@ class Live:
         outcome, error = judged(job, why, limits, self._memory)
         if outcome:
             seconds = time.monotonic() - self._since if job.cancelled else limits.seconds
-            self._finish(outcome, Cost(1000 * seconds, 0, 0), [error, printed, "", False, 0])
+            self._finish(outcome, Cost(1000 * seconds, 0, 0), failed_result(error, printed))
 
     def _on_broken(self, text: str) -> None:
         row = self.row
@@ -406,7 +430,7 @@ class Live:
             job.deaths += 1
             if job.deaths >= MAX_DEATHS:
                 self._sent.popleft()
-                result = [died(job, "it answered what no worker does"), "", "", False, 0]
+                result = failed_result(died(job, "it answered what no worker does"))
                 self._computer.node.computed(job.logged, "crash", Cost(0, 0, 0), result)
                 self._computer.answered(self.row.number)
         self._take_back()

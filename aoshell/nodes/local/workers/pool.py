@@ -15,7 +15,7 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.form import FlatResult, Wire
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, message_frame
@@ -69,11 +69,13 @@ class Computer:
         self._queues.setdefault(logged.process, deque()).append(job)
         self._pump(logged.process)
 
-    def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[tuple[str, Cost, Wire]]:
+    def dry_run(
+        self, process: int, message: list[Any]
+    ) -> asyncio.Future[tuple[str, Cost, FlatResult]]:
         """Evaluate behind everything scheduled so far: outcome, cost, result. Raises AoError."""
         if self._stopped:
             raise AoError("the node is closed", stage="node")
-        answer: asyncio.Future[tuple[str, Cost, Wire]] = self.loop.create_future()
+        answer: asyncio.Future[tuple[str, Cost, FlatResult]] = self.loop.create_future()
         answer.add_done_callback(partial(self._dry_done, process))
         self._dries.setdefault(process, deque()).append(Dry(message, answer))
         self._pump(process)
