@@ -14,7 +14,7 @@ from local_home import database, in_loop, next_event, opened, until
 from aoshell.errors import AoError
 from aoshell.nodes.local import retries
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.workers import live
+from aoshell.nodes.local.workers import images, live
 
 COUNTER = """
 N = 0
@@ -143,8 +143,8 @@ async def test_a_newer_database_is_left_alone(opening, folder):
 
 @pytest.fixture
 def often(monkeypatch):
-    monkeypatch.setattr(live, "CHECKPOINT_EVERY", 0)
-    monkeypatch.setattr(live, "CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr(images, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr(images, "CHECKPOINT_SHARE", 0)
 
 
 @pytest.mark.parametrize(
@@ -453,8 +453,8 @@ async def test_a_checkpoint_ahead_of_the_log_is_discarded(opening, folder, again
         await local.eval(pid, "N = 1000")
         path = folder / "checkpoints" / f"{pid}.checkpoint"
         for one in list(local.engine.computer._live.values()):
-            await one.checkpoint()  # one that is under way
-            await one.checkpoint()  # and one behind it
+            await one.images.ask()  # one that is under way
+            await one.images.ask()  # and one behind it
         ahead = path.read_bytes()
         assert f'"slot": {at}'.encode() in ahead
     with database(folder) as db:

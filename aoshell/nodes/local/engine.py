@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.events import Events, put_result
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.history.adding import Adding
@@ -29,8 +28,6 @@ from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.form import FlatResult, Wire
 from aoshell.nodes.local.log.rows import (
     FETCHING,
-    HELD,
-    LOST,
     Batch,
     Computed,
     Kept,
@@ -49,11 +46,12 @@ from aoshell.nodes.local.signers import Signers
 from aoshell.nodes.local.ticking import NodeClock, Ticking
 from aoshell.nodes.local.waiters import Waiters
 from aoshell.nodes.local.workers.code import MachineCode
+from aoshell.nodes.local.workers.context import ComputeContext
 from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.pool import Computer
 from aoshell.nodes.local.workers.turns import Turns
-from aoshell.nodes.values import Event, Limits
+from aoshell.nodes.values import Limits
 from aoshell.sandbox.supervisor import Supervisor
 
 QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
@@ -94,7 +92,18 @@ class Engine:
         self.retries = Retries(self.events, self.roots, self._waiters)
         machine_code = MachineCode(store.folder / "machine-code", supervisor, self.events.notice)
         self.loader = Loader(self.modules, machine_code, self._get_limits)
-        self.computer = Computer(self, self.loader, supervisor, self.store, self.checkpoints)
+        context = ComputeContext(
+            store,
+            self.checkpoints,
+            self.processes,
+            self.modules,
+            self.events,
+            self._get_limits,
+            self.flush,
+            self.add_result,
+            self._report_stuck,
+        )
+        self.computer = Computer(context, self.loader, supervisor)
         self._turns = Turns(self.computer.enqueue) if fixed else None
         self._enqueue = self._turns.add if self._turns else self.computer.enqueue
         self._pusher = Pusher(
@@ -206,14 +215,6 @@ class Engine:
 
     # Processes --------------------------------------------------------------------------------
 
-    def row(self, number: int) -> ProcessRow:
-        """A process by number."""
-        return self.processes.get(number)
-
-    def definition(self, process: ProcessRow) -> list[Any]:
-        """Slot 0 in the order of `LuaRuntime.boot`."""
-        return self.modules.definition(process)
-
     def set_limits(self, limits: Limits) -> None:
         """Change limits for every message from now on."""
         now = self.limits
@@ -294,7 +295,7 @@ class Engine:
 
     # Results ------------------------------------------------------------------------------------
 
-    def computed(self, logged: Logged, outcome: str, cost: Cost, result: FlatResult) -> None:
+    def add_result(self, logged: Logged, outcome: str, cost: Cost, result: FlatResult) -> None:
         """A worker has answered: push what it sends, and write both at the end of this turn."""
         sender, root = self.processes.get(logged.process), self.roots.id_of(logged.root)
         outbox = form.Outbox(result)
@@ -363,15 +364,7 @@ class Engine:
         if not self.events.wanted:
             return
         process = self.processes.get(logged.process).id
-        quiet = not (result.error or result.output or result.ended)
-        entry = partial(form.to_entry, process, logged, computed, result)
-        self.events.put(Event("result", process, root, quiet=quiet, load=entry))
-        for row in spawned:
-            self.events.put(Event("spawned", row.id, root))
-        for item in kept:
-            if item.held in (LOST, HELD):
-                kind = "held" if item.held else "undelivered"
-                self.events.put(Event(kind, process, root, _told(item)))
+        put_result(self.events, process, root, logged, computed, result, spawned, kept)
 
     async def wait_for(self, process: int, slot: int) -> None:
         """Wait until a slot has its result on disk."""
@@ -437,11 +430,7 @@ class Engine:
         self._batch, self._ready, self._after = Batch(), [], []
         self.processes.forget_all()
 
-    def notice(self, process: ProcessRow, text: str) -> None:
-        """Tell the user about a process."""
-        self.events.notice_about(process, text)
-
-    def stuck(self, process: ProcessRow, text: str) -> None:
+    def _report_stuck(self, process: ProcessRow, text: str) -> None:
         """A process cannot be computed at all."""
         self.events.notice_about(process, text)
         error = _stuck(process, text)
@@ -456,14 +445,3 @@ class Engine:
 def _stuck(process: ProcessRow, text: str) -> AoError:
     hint = "its messages are kept; the next one to it is another try"
     return AoError(f"process {process.name or process.id}: {text}", stage="compute", hint=hint)
-
-
-def _told(kept: Kept) -> str:
-    """What was not delivered, to whom, and why, in a line."""
-    message = form.to_message(form.load(kept.body), None)
-    if message.tag("Type") == "Process":
-        return f"a spawn failed: {kept.reason}"
-    whom = message.target if len(message.target) <= 12 else f"{message.target[:8]}…"
-    target = f"to {whom}" if whom else "without Target"
-    state = "held" if kept.held else "not delivered"
-    return f"{message.tag('Action') or 'a message'} {target}: {state}: {kept.reason}"

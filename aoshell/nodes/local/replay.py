@@ -40,7 +40,7 @@ class Replay:
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
         memory = row.memory if code.device == "wasm" else ROOM * engine.limits.memory
-        send_process(self._worker, code, memory, self._seconds, engine.definition(row))
+        send_process(self._worker, code, memory, self._seconds, engine.modules.definition(row))
         if again:
             self._worker.send(["lift", 0])
 
