@@ -1,11 +1,11 @@
-"""The local node at work: what enters is logged, computed, and what that sends is logged in turn.
+"""The order of things in the local node: when it commits, fsyncs, computes on and announces.
 
 One transaction holds a message's result and everything that it sends, so at any moment the database
-says what is still to be done, and starting is the same as recovering: compute what has no result.
-Transactions are made once per turn of the event loop, with whatever workers have answered by then.
+says what is still to be computed. Starting is the same as recovering: compute what has no result.
+Each turn of the event loop has one transaction, with all that workers have answered by then.
 
-Messages from outside are fsynced before they run. The rest is fsynced in groups: before anybody is
-told that a line has settled, and a moment after things have become quiet.
+Messages from outside are fsynced before they run. Results are fsynced in groups: before anybody
+hears that a line has settled, and a moment after nothing more has come.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.push import Pusher, add_to
 from aoshell.nodes.local.retries import Retries
 from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.settling import Settling, stuck_error
 from aoshell.nodes.local.signers import Signers
 from aoshell.nodes.local.ticking import NodeClock, Ticking
 from aoshell.nodes.local.waiters import Waiters
@@ -54,13 +55,12 @@ from aoshell.nodes.local.workers.turns import Turns
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.supervisor import Supervisor
 
-QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
-IDLE = 0.0005  # seconds between two looks whether nothing is left
-MOMENT = 0.5  # seconds that closing waits for messages under way
+QUIET = 0.05  # seconds after a commit without fsync before `sync`, so that a burst gets one fsync
+MOMENT = 0.5  # seconds that closing waits for messages that are being computed
 
 
 class Engine:
-    """Owner of the store, the workers and the order of things. Runs on one event loop."""
+    """Owns the store and the workers, and makes the parts of the node. Runs on one event loop."""
 
     def __init__(
         self,
@@ -146,15 +146,25 @@ class Engine:
             self.flush,
             self.add_with_log,
         )
-        # What is written by the next `flush`, and what follows it.
+        self.settling = Settling(
+            store,
+            self.roots,
+            self.processes,
+            self._waiters,
+            self.retries,
+            self.computer.given_up,
+            self.flush,
+            self.sync,
+        )
+        # What the next `flush` writes; messages to compute and calls to make once it is written.
         self._batch = Batch()
         self._ready: list[tuple[Logged, Wire]] = []
         self._after: list[Callable[[], None]] = []
         self._flush_due: asyncio.Handle | None = None
-        self._unsynced = False
+        self._unsynced = False  # something was committed without fsync
 
     def start(self) -> None:
-        """Compute what was left, and let time pass for cron."""
+        """Compute what was left, and send the cron messages that are due."""
         pending = self._recover()
         if pending:
             what = "message was" if pending == 1 else "messages were"
@@ -163,8 +173,11 @@ class Engine:
         self.ticking.begin()
 
     def _recover(self) -> int:
+        """Compute what is on disk and has no result; how many messages that are."""
         self.retries.cancel("retry")
         pending = self.store.pending()
+        # Those who wait for a root go on waiting: the books are made again from the log, and only
+        # then `settle_empty` releases whoever waits for a root of which nothing is left.
         self.roots.forget_all()
         self._go_on([(logged, form.load(logged.body)) for logged in pending], begin=True)
         self.fetching.resume()
@@ -172,26 +185,29 @@ class Engine:
         return len(pending)
 
     async def close(self) -> None:
-        """Leave everything on disk.
+        """Write and fsync everything, and close. Raises AoError where it cannot be written.
 
-        The order matters: no more is taken; the workers end, and nothing calls back from then on;
-        what they have answered is written; then the store closes.
+        The order matters. First cron stops, so that nothing new begins. Then the workers end, so
+        that none answers behind the last write. What they have answered is written then, and the
+        store closes last.
         """
         self.ticking.stop()
         try:
             await self._finish()
             await self.computer.close()
             try:
-                self._sync()
+                self.sync()
             except AoError:
-                if not self.retries.failures:  # else it is known
+                if (
+                    not self.retries.failures
+                ):  # the first failure is raised, `Retries` has shown the others
                     raise
             await self.fetching.close()
         finally:
             self.abandon()
 
     def abandon(self) -> None:
-        """Let go of everything at once; what is in the log is computed at the next start."""
+        """Close without waiting or writing. The next start computes what has no result."""
         self.ticking.stop()
         self.computer.stop()
         self.fetching.stop()
@@ -199,7 +215,7 @@ class Engine:
         self.retries.stop()
         if self._flush_due is not None:
             self._flush_due.cancel()
-        if not self.loop.is_closed():  # else nobody waits any more
+        if not self.loop.is_closed():  # nobody can wait on a closed one
             closed = AoError("the node was closed", stage="node", hint="what was sent is kept")
             self._waiters.fail(closed)
             self.roots.fail(closed)
@@ -208,17 +224,18 @@ class Engine:
         self.store.close()
 
     async def _finish(self) -> None:
-        """Let what is being computed come to its end, if that is a matter of moments."""
+        """Wait for messages that are being computed, `MOMENT` at most."""
         end = self.loop.time() + MOMENT
         while self.roots.anything_open and self.loop.time() < end:
             await asyncio.sleep(0.005)
 
-    # Processes --------------------------------------------------------------------------------
+    # What parts ask and change ---------------------------------------------------------------
 
     def set_limits(self, limits: Limits) -> None:
-        """Change limits for every message from now on."""
+        """Change the limits of every message from now on."""
         now = self.limits
-        # Other machine code; a worker keeps the memory that it began with.
+        # Gas is counted by other machine code, and a worker keeps the memory limit that it booted
+        # with: all workers begin anew.
         anew = limits.gas != now.gas or limits.memory != now.memory
         raised = limits.pushes > now.pushes
         self.limits = limits
@@ -240,11 +257,13 @@ class Engine:
 
     def _hold(self, process: ProcessRow) -> None:
         """Compute nothing for a process until `_let_go`."""
-        self.flush()
+        self.flush()  # what its worker has answered counts: the copy and the cut must have it
         self.computer.hold(process.number)
 
     def _let_go(self, process: ProcessRow, error: AoError) -> None:
         """Go on with a process whose log was cut; `error` is for those who wait for results."""
+        # Workers and books may know messages that are gone: all begins anew from the log. What
+        # others sent meanwhile comes behind what the log still has to compute.
         self.computer.let_go(process.number)
         self._waiters.fail(error, process.number)
         self.start_over()
@@ -252,27 +271,36 @@ class Engine:
             self.keeping.release(self.keeping.queued(process.id))
         self.ticking.begin()
 
-    # Messages in ------------------------------------------------------------------------------
+    # Messages from outside --------------------------------------------------------------------
 
     def admit(self, batch: Batch, ready: list[tuple[Logged, Wire]]) -> None:
-        """Write messages from outside, with fsync, and compute them. Raises AoError."""
+        """Write messages from outside, with fsync, and compute them.
+
+        Raises:
+            AoError: they cannot be written, and were not.
+        """
         self._commit_now(batch)
         self._begin(ready)
         if batch.processes:
             self.ticking.begin()
 
     def add_with_log(self, batch: Batch) -> None:
-        """Write a process that comes with its log, and compute what it has no results for."""
+        """Write a process with the end of its log, and compute the rest of it. Raises AoError."""
         self._commit_now(batch)
         self.start_over()
         self.ticking.begin()
 
     def _commit_now(self, batch: Batch) -> None:
-        """Write what came from outside, and everything before it, with fsync."""
+        """Write what came from outside, with fsync."""
+        # Results first: their messages have lower numbers, and the log on disk is at any time a
+        # prefix of what the node took. This fsync covers them, too.
         self.flush()
         try:
             self.store.commit(batch, sync=True)
         except AoError:
+            # The scheduler has given numbers and slots that are not on disk, so all goes back to
+            # the log. That ends every worker: without a retry nothing would compute the messages
+            # that were under way, until the next one comes.
             self._undo()
             self.retries.call_later("retry", self._recover)
             raise
@@ -280,14 +308,16 @@ class Engine:
         self.retries.forget_failures()
 
     def _begin(self, scheduled: list[tuple[Logged, Wire]]) -> None:
-        """Compute messages from outside, behind what a full disk may have left undone."""
+        """Compute messages from outside that are on disk now."""
+        # A full disk may have left older messages of these processes undone. Those come first, and
+        # `_recover` finds the new ones behind them in the log.
         if self.retries.waits("retry"):
             self._recover()
         else:
             self._go_on(scheduled, begin=True)
 
     def _go_on(self, scheduled: list[tuple[Logged, Wire]], *, begin: bool = False) -> None:
-        """Compute messages that are on disk."""
+        """Compute messages that are on disk, in their order; `begin` where `Roots` lacks them."""
         for logged, body in scheduled:
             if begin:
                 self.roots.begin(logged)
@@ -296,59 +326,70 @@ class Engine:
     # Results ------------------------------------------------------------------------------------
 
     def add_result(self, logged: Logged, outcome: str, cost: Cost, result: FlatResult) -> None:
-        """A worker has answered: push what it sends, and write both at the end of this turn."""
+        """Take a worker's answer and schedule what it sends; `flush` writes both."""
         sender, root = self.processes.get(logged.process), self.roots.id_of(logged.root)
         outbox = form.Outbox(result)
         pushed = self._pusher.push(sender, logged, root, outbox)
-        # A failed message is undone: what it suspended or ended is as it was.
+        # A failed message is undone, so it has neither suspended a handling nor ended one.
         waits = result.suspended - len(outbox.resumed) if outcome == "ok" else 0
         body = form.dump_result(result)
         computed = Computed(logged.seq, outcome, *cost, waits, body)
         self._batch.results.append(computed)
         add_to(self._batch, pushed)
         self._ready += pushed.scheduled
+        # Here, not when they run: `flush` would else take the root for settled.
         for entry, _body in pushed.scheduled:
             self.roots.begin(entry)
         spawned, kept = pushed.spawned, pushed.kept
         fetched = [item for item in kept if item.held == FETCHING]
-        if not fetched:  # else its root stays open until that has come
+        if not fetched:  # else the root stays open until the module has come
             self.roots.done(logged)
         self._after.append(lambda: self._announce(root, logged, computed, result, spawned, kept))
         self._after += [partial(self.fetching.begin, item) for item in fetched]
+        # At the end of this turn: one transaction for all workers that have answered in it.
         if self._flush_due is None:
             self._flush_due = self.loop.call_soon(self.flush)
         if self._turns:
             self._turns.done(logged)
 
     def flush(self) -> None:
-        """Write what workers have answered; then, and only then, go on with what follows."""
+        """Commit what workers have answered; then compute what they sent, and announce the results.
+
+        The order is the promise: nothing runs and nobody hears of anything that is not committed.
+        """
         if self._flush_due is not None:
             self._flush_due.cancel()
             self._flush_due = None
         if not self._batch.results:
             return
+        # Taken out before the commit: what follows it may bring new answers, for the next one.
         batch, ready, after = self._batch, self._ready, self._after
         self._batch, self._ready, self._after = Batch(), [], []
         settled = self.roots.take_settled()
+        # Who waits for a line to settle is told that all of it is on disk: fsync at once, in the
+        # same transaction. Any other result can be computed again, so its fsync may wait.
         sync = any(self.roots.is_awaited(root) for root in settled)
-        if sync:
+        if sync:  # a mark that saves the next start some reading: no more often than an fsync
             batch.computed_to = self.roots.computed_to(self.scheduler.last_seq)
         try:
             self.store.commit(batch, sync=sync)
         except AoError as error:
+            # None of it is on disk, and workers hold state that the log does not know.
             self._undo()
             self.retries.call_again(error, "retry", self._recover)
             return
         self.retries.forget_failures()
+        # Workers first, then those who wait: computing goes on while the shell shows the result.
         self._go_on(ready)
         for call in after:
             call()
+        # Behind `after`: the events of all results are put before whoever waits for a root goes on.
         for root in settled:
             self.roots.settle(root)
         self._unsynced = not sync
         if self._unsynced:
-            self.retries.call_later("sync", self._sync, QUIET)
-        if batch.processes:
+            self.retries.call_later("sync", self.sync, QUIET)
+        if batch.processes:  # a new one may have a cron that is due before all others
             self.ticking.begin()
 
     def _announce(
@@ -360,69 +401,34 @@ class Engine:
         spawned: list[ProcessRow],
         kept: list[Kept],
     ) -> None:
+        """Release those who wait for a result that is committed, and put its events."""
         self._waiters.release(logged.process, logged.slot)
-        if not self.events.wanted:
+        if not self.events.wanted:  # nobody listens: no event need be made
             return
         process = self.processes.get(logged.process).id
         put_result(self.events, process, root, logged, computed, result, spawned, kept)
 
-    async def wait_for(self, process: int, slot: int) -> None:
-        """Wait until a slot has its result on disk."""
-        found = self.store.at_slot(process, slot)
-        if found is None or found[1] is None:
-            if process in self.computer.given_up:
-                raise _stuck(self.processes.get(process), self.computer.given_up[process])
-            await self._waiters.wait(process, slot)
+    def sync(self) -> None:
+        """Write and fsync everything. Raises AoError.
 
-    async def settled(self, message_id: str) -> None:
-        """Wait until nothing that a message caused is left, and all of it is on disk."""
-        for logged in self.store.pending() if self.computer.given_up else ():
-            why = self.computer.given_up.get(logged.process)
-            if why and self.roots.id_of(logged.root) == message_id:
-                raise _stuck(self.processes.get(logged.process), why)
-        await self.roots.wait(message_id)
-        while await self._undone():
-            await self.roots.wait(message_id)
-        self._sync()
-
-    async def idle(self) -> None:
-        """Wait until nothing that was scheduled is left, and all of it is on disk."""
-        self.flush()
-        while await self._undone() or self.roots.anything_open:
-            for number, why in self.computer.given_up.items():
-                raise _stuck(self.processes.get(number), why)
-            await asyncio.sleep(IDLE)
-        self._sync()
-
-    async def _undone(self) -> bool:
-        """Whether what could not be written was to be computed again, a moment ago.
-
-        Raises:
-            AoError: it has not helped so far.
+        A transaction of its own: an fsync covers all commits before it, so this one may hold as
+        little as the mark up to which all is computed.
         """
-        if not self.retries.waits("retry"):
-            return False
-        if error := self.retries.lasting_error:
-            raise error
-        await asyncio.sleep(IDLE)
-        return True
-
-    def _sync(self) -> None:
         self.flush()
         if self._unsynced:
             computed_to = self.roots.computed_to(self.scheduler.last_seq)
             self.store.commit(Batch(computed_to=computed_to), sync=True)
             self._unsynced = False
 
-    # When something is wrong ----------------------------------------------------------------------
+    # Back to what is on disk ----------------------------------------------------------------------
 
     def start_over(self) -> None:
-        """Go on from what is on disk, which something other than a result has changed."""
+        """Go on from the log, which something other than a result has changed."""
         self._undo()
         self._recover()
 
     def _undo(self) -> None:
-        """Forget everything that is not on disk; workers may have run ahead of it."""
+        """Forget everything that is not on disk, workers included: their state is ahead of it."""
         self.scheduler.forget()
         self.computer.drop_all()
         if self._turns:
@@ -431,17 +437,12 @@ class Engine:
         self.processes.forget_all()
 
     def _report_stuck(self, process: ProcessRow, text: str) -> None:
-        """A process cannot be computed at all."""
+        """Raise an error for all who wait for a process that cannot be computed."""
         self.events.notice_about(process, text)
-        error = _stuck(process, text)
+        error = stuck_error(process, text)
         self._waiters.fail(error, process.number)
         pending = self.store.pending()
         mine = {logged.root for logged in pending if logged.process == process.number}
         self.roots.fail(error, mine)
         if self._turns:
             self._turns.drop(process.number)
-
-
-def _stuck(process: ProcessRow, text: str) -> AoError:
-    hint = "its messages are kept; the next one to it is another try"
-    return AoError(f"process {process.name or process.id}: {text}", stage="compute", hint=hint)

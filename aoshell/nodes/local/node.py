@@ -166,7 +166,7 @@ class LocalNode:
         slot = self._slot(row, place)
         if not 0 <= slot <= self._engine.scheduler.head(row.number).slot:
             raise AoError(f"process {process} has no slot {slot} yet", stage="compute")
-        await self._engine.wait_for(row.number, slot)
+        await self._engine.settling.wait_for_result(row.number, slot)
         found = self._engine.store.at_slot(row.number, slot)
         assert found is not None and found[1] is not None
         return form.to_result(process, found[0], found[1], form.load_result(found[1].body))
@@ -187,7 +187,8 @@ class LocalNode:
 
     async def dryrun(self, process: str, item: Message) -> Result:
         row = self._row(process)
-        await self._engine.wait_for(row.number, self._engine.scheduler.head(row.number).slot)
+        head = self._engine.scheduler.head(row.number)
+        await self._engine.settling.wait_for_result(row.number, head.slot)
         last = self._engine.store.last_computed(row.number)
         assert last is not None
         at = max(last[0].timestamp, self.time)
@@ -230,11 +231,11 @@ class LocalNode:
         return self._engine.scheduler.head(self._row(process).number).slot + 1
 
     async def settled(self, root: str) -> None:
-        await self._engine.settled(root)
+        await self._engine.settling.wait_until_settled(root)
 
     async def idle(self) -> None:
         """Return once nothing is left to compute, cron messages included, and it is on disk."""
-        await self._engine.idle()
+        await self._engine.settling.wait_until_idle()
 
     async def cancel(self, process: str, slot: int) -> bool:
         row = self._row(process)

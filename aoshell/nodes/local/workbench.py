@@ -74,7 +74,7 @@ class LocalWorkbench:
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._row(process)
-        await self._engine.wait_for(row.number, self._slot(row, slot))
+        await self._engine.settling.wait_for_result(row.number, self._slot(row, slot))
         replay = Replay(self._engine, row, await self._engine.loader.make_code(row))
         try:
             last: tuple[Logged, Computed] | None = None
@@ -164,7 +164,7 @@ class LocalWorkbench:
         body = [id, engine.address, engine.address, id, "", "", "", *tags]
         logged = engine.scheduler.assign(row.number, id, form.dump(body))
         engine.admit(Batch(processes=[row], log=[logged]), [(logged, body)])
-        await engine.wait_for(row.number, 0)
+        await engine.settling.wait_for_result(row.number, 0)
         return self._info(row)
 
     async def trace(self, message: str) -> Sequence[Hop]:
