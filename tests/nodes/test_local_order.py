@@ -14,7 +14,7 @@ from aoshell.nodes.local.workers.live import Live
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
 
-HEAVY = "local t = {} for i = 1, 480 do t[i] = ('x'):rep(100000) .. i end return #t"  # 48 MB
+HEAVY = "local t = {} for i = 1, 420 do t[i] = ('x'):rep(100000 + i) end return #t"  # 42 MB
 
 
 class OnAnswer:
@@ -132,6 +132,8 @@ async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, m
             result = await asyncio.wait_for(local.node.result(pid, first.slot), 30)
         assert result.ok
         assert await local.value(pid, "N") == "2"
+        slots = [message.assignment.slot for message in await local.messages(pid)]
+        assert slots == [0, 1, 2]  # the refused one has left no gap
         assert await local.node.verify_log(pid) == []
 
 
@@ -163,7 +165,7 @@ async def test_the_memory_limit_holds_behind_a_replay(opening, saved, dry):
         result = await evaluated(local, pid, HEAVY, dry)
         assert (result.outcome, "may use 32 MB" in result.error) == ("memory", True)
         assert await local.value(pid, "N") == "2"
-    async with opening(Limits(memory=64 << 20)) as local:
+    async with opening(Limits(memory=128 << 20)) as local:
         assert (await evaluated(local, pid, HEAVY, dry)).ok
 
 

@@ -198,9 +198,7 @@ class Engine:
             try:
                 self.sync()
             except AoError:
-                if (
-                    not self.retries.failures
-                ):  # the first failure is raised, `Retries` has shown the others
+                if not self.retries.failures:  # else it is known
                     raise
             await self.fetching.close()
         finally:
