@@ -21,13 +21,13 @@ from aoshell import cli
 from aoshell.nodes.local import retries
 from aoshell.nodes.local.log import database
 retries.RETRY = 0.1
-opened = database.to_write
+opened = database.open_to_write
 def small(path):
     db = opened(path)
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {pages + 40}")
     return db
-database.to_write = small
+database.open_to_write = small
 sys.exit(cli.main())
 """
 

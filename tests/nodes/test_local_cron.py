@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(node_time, "wall", clock)
+    monkeypatch.setattr(node_time, "read_wall_clock", clock)
     return clock
 
 
@@ -330,9 +330,9 @@ def test_any_text_is_an_interval_or_refused(text):
 @given(st.integers(1000, 10**9), st.integers(0, 10**13), st.integers(0, 10**13))
 def test_a_schedule_moves_behind_now_in_whole_steps(interval, due, now):
     before = cron.Schedule(interval, due, ("Action", "Tick"))
-    after, missed = cron.advance(before, now)
+    after, missed = cron.advance_schedule(before, now)
     assert after.due == due + missed * interval
     assert (missed == 0) == (now < due)
     assert after.due > now
     assert missed == 0 or after.due - interval <= now
-    assert cron.load(cron.dump([before, after])) == [before, after]
+    assert cron.load_schedules(cron.dump_schedules([before, after])) == [before, after]

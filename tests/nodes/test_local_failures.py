@@ -67,7 +67,7 @@ async def test_a_failure_leaves_the_prompt_and_the_memory_as_they_were(opening, 
         after = await local.node.find(pid)
         assert (after.prompt, after.memory) == (before.prompt, before.memory)
         assert (plain(after.prompt), after.memory > 0) == ("own> ", True)
-        assert peek.last_prompt(local.engine.store.path, "failing") == before.prompt
+        assert peek.read_last_prompt(local.engine.store.path, "failing") == before.prompt
 
 
 @in_loop

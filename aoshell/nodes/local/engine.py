@@ -39,7 +39,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.process_rows import ProcessRows
-from aoshell.nodes.local.push import Pusher, add_to
+from aoshell.nodes.local.push import Pusher, add_pushed
 from aoshell.nodes.local.retries import Retries
 from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.settling import Settling, stuck_error
@@ -179,7 +179,7 @@ class Engine:
         # Those who wait for a root go on waiting: the books are made again from the log, and only
         # then `settle_empty` releases whoever waits for a root of which nothing is left.
         self.roots.forget_all()
-        self._go_on([(logged, form.load(logged.body)) for logged in pending], begin=True)
+        self._go_on([(logged, form.load_wire(logged.body)) for logged in pending], begin=True)
         self.fetching.resume()
         self.roots.settle_empty()
         return len(pending)
@@ -247,7 +247,7 @@ class Engine:
         return self.limits
 
     def _can_fetch(self, module: str) -> bool:
-        return self.fetching.can(module)
+        return self.fetching.can_fetch(module)
 
     def _is_paused(self, process: ProcessRow) -> bool:
         """Whether what others send to a process waits in a queue."""
@@ -333,7 +333,7 @@ class Engine:
         body = form.dump_result(result)
         computed = Computed(logged.seq, outcome, *cost, waits, body)
         self._batch.results.append(computed)
-        add_to(self._batch, pushed)
+        add_pushed(self._batch, pushed)
         self._ready += pushed.scheduled
         # Here, not when they run: `flush` would else take the root for settled.
         for entry, _body in pushed.scheduled:

@@ -108,7 +108,7 @@ def put_result(
 
 def _kept_text(kept: Kept) -> str:
     """What was not delivered, to whom, and why, in a line."""
-    message = form.to_message(form.load(kept.body), None)
+    message = form.to_message(form.load_wire(kept.body), None)
     if message.tag("Type") == "Process":
         return f"a spawn failed: {kept.reason}"
     whom = message.target if len(message.target) <= 12 else f"{message.target[:8]}…"

@@ -50,11 +50,11 @@ class Fetching:
         self._release = release
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def can(self, module: str) -> bool:
+    def can_fetch(self, module: str) -> bool:
         """Whether a module of that name may be found elsewhere."""
         return self._fetch is not None and has_id_form(module)
 
-    async def module(self, module: str) -> Module:
+    async def fetch_module(self, module: str) -> Module:
         """A module by its transaction, kept here from now on under that name.
 
         Raises:
@@ -84,7 +84,7 @@ class Fetching:
 
     async def _bring(self, module: str) -> None:
         try:
-            await self.module(module)
+            await self.fetch_module(module)
         except AoError as error:
             self._events.notice(f"module {module} cannot be had: {error.what}")
         except Exception as error:  # whatever it is: those that wait for the module must hear of it
@@ -119,4 +119,4 @@ class Fetching:
 
 
 def _module_of(kept: Kept) -> str:
-    return form.tag(form.load(kept.body)[form.TAGS :], "Module")
+    return form.find_tag(form.load_wire(kept.body)[form.TAGS :], "Module")

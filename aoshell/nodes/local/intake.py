@@ -40,7 +40,7 @@ class Intake:
         """Schedule a signed definition as slot 0 of a new process, durably. Raises AoError."""
         owner = item.owner_address
         tags = _tag_list(item)
-        module = self._modules.resolve(form.tag(tags, "Module") or "aos").id
+        module = self._modules.resolve(form.find_tag(tags, "Module") or "aos").id
         row = self._processes.create(item.id, module, owner=owner, tags=tags, name=name)
         body = [item.id, owner, owner, item.id, *_rest(item), *tags]
         return self._schedule(row, item, body, Batch(processes=[row]))
@@ -51,14 +51,16 @@ class Intake:
         owner = item.owner_address
         # As on the network: From-Process becomes From. From is then not Owner, so a process handles
         # the message only where it trusts one of them as an authority (`trusted` in process.lua).
-        sender = form.tag(tags, "From-Process") or owner
+        sender = form.find_tag(tags, "From-Process") or owner
         target = form.narrow(item.target or process.id)
         body = [item.id, sender, owner, target, *_rest(item), *tags]
         return self._schedule(process, item, body, Batch())
 
     def _schedule(self, process: ProcessRow, item: DataItem, body: Wire, batch: Batch) -> Logged:
         self._signers.note(item.owner_address)
-        logged = self._scheduler.assign(process.number, item.id, form.dump(body), signed=item.raw)
+        logged = self._scheduler.assign(
+            process.number, item.id, form.dump_wire(body), signed=item.raw
+        )
         batch.log.append(logged)
         self._admit(batch, [(logged, body)])
         return logged

@@ -11,7 +11,7 @@ from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import HELD, QUEUED, Batch, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.process_rows import ProcessRows
-from aoshell.nodes.local.push import Pusher, add_to
+from aoshell.nodes.local.push import Pusher, add_pushed
 from aoshell.nodes.local.roots import Roots
 
 PAUSED = "paused"  # in the table of facts: ids of processes with a queue
@@ -69,7 +69,7 @@ class Keeping:
             pushed = self._pusher.release(self._processes.get(sender), cause, root, kept)
             if not any(item.held == kept.held for item in pushed.kept):
                 batch.freed.append((kept.cause, kept.idx))
-                add_to(batch, pushed)
+                add_pushed(batch, pushed)
                 ready += pushed.scheduled
         if batch.freed:
             self._admit(batch, ready)

@@ -16,14 +16,14 @@ from aoshell.nodes.local.events import EventSubscription
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.history import transfer
-from aoshell.nodes.local.history.longwork import in_thread
+from aoshell.nodes.local.history.longwork import run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
-from aoshell.nodes.local.log.scheduler import height
+from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.peek import process_info
+from aoshell.nodes.local.peek import describe_process
 from aoshell.nodes.local.workbench import LocalWorkbench
-from aoshell.nodes.local.workers.jobs import message_frame, out_of_time
+from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
     Limits,
     LogEntry,
@@ -157,7 +157,7 @@ class LocalNode:
 
     async def send(self, process: str, item: Signed) -> Receipt:
         row = self._row(process)
-        await self._engine.cutting.free(row)
+        await self._engine.cutting.wait_until_free(row)
         logged = self._engine.intake.send(row, _item(item))
         return Receipt(item.id, process, logged.slot)
 
@@ -192,13 +192,13 @@ class LocalNode:
         last = self._engine.store.last_computed(row.number)
         assert last is not None
         at = max(last[0].timestamp, self.time)
-        placed = last[0]._replace(tick=0, id="", timestamp=at, height=height(at))
+        placed = last[0]._replace(tick=0, id="", timestamp=at, height=block_height(at))
         body = form.from_message(item)
         body[form.TARGET] = body[form.TARGET] or process
-        message = message_frame(placed, body, read_only=True)
+        message = make_message_frame(placed, body, read_only=True)
         outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
         if outcome == "time":
-            result = result._replace(error=out_of_time(self.limits))
+            result = result._replace(error=time_text(self.limits))
         elif result.error is None:
             result = result._replace(error="its worker died under it")
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
@@ -266,7 +266,7 @@ class LocalNode:
 
     def _info(self, row: ProcessRow) -> ProcessInfo:
         engine = self._engine
-        return process_info(engine.store, engine.checkpoints, row, engine.computer.is_live)
+        return describe_process(engine.store, engine.checkpoints, row, engine.computer.is_live)
 
     async def processes(self) -> Sequence[ProcessInfo]:
         self._engine.flush()
@@ -296,9 +296,9 @@ class LocalNode:
         try:
             return self._engine.modules.resolve(reference)
         except AoError:
-            if not self._engine.fetching.can(reference):
+            if not self._engine.fetching.can_fetch(reference):
                 raise
-        return await self._engine.fetching.module(reference)
+        return await self._engine.fetching.fetch_module(reference)
 
     async def info(self) -> NodeInfo:
         engine = self._engine
@@ -336,7 +336,7 @@ class LocalNode:
                 slot,
                 kept.idx,
                 kept.reason,
-                form.to_message(form.load(kept.body), None),
+                form.to_message(form.load_wire(kept.body), None),
             )
             for sender, slot, kept in self._engine.store.kept(number)
         ]
@@ -344,7 +344,7 @@ class LocalNode:
     async def verify_log(self, process: str) -> Sequence[str]:
         row = self._row(process)
         self._engine.flush()
-        return await verify.verify(self._engine, row)
+        return await verify.verify_log(self._engine, row)
 
     async def export(self, process: str) -> bytes:
         row = self._row(process)
@@ -354,11 +354,13 @@ class LocalNode:
             self._engine.store.unchanging() as now,
             self._engine.work.seen("export", row.name, whole) as seen,
         ):
-            return await in_thread(lambda told: b"".join(transfer.export(now, row, told)), seen)
+            return await run_in_thread(
+                lambda told: b"".join(transfer.export_process(now, row, told)), seen
+            )
 
     async def restore(self, data: bytes) -> ProcessInfo:
         engine = self._engine
-        row = await transfer.restore(engine.store, engine.adding, engine.work, data)
+        row = await transfer.import_process(engine.store, engine.adding, engine.work, data)
         return self._info(row)
 
     async def delete(self, process: str) -> None:

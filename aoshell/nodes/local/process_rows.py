@@ -58,12 +58,12 @@ class ProcessRows:
         row = ProcessRow(
             number=self._scheduler.new_process(),
             id=process_id,
-            name=form.printable(name or form.widen(form.tag(tags, "Name"))),
+            name=form.printable(name or form.widen(form.find_tag(tags, "Name"))),
             owner=owner,
             module=module,
             environment=self._modules.environment,
             created=now,
-            cron=cron.dump(cron.schedules(tags, now)),
+            cron=cron.dump_schedules(cron.parse_schedules(tags, now)),
             memory=self._get_limits().memory,
         )
         return self.keep(row)

@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 
 from aoshell.bounded import jsontext
 from aoshell.errors import UsageError
-from aoshell.nodes.local.log.form import ANCHOR, ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
+from aoshell.nodes.local.log.form import (
+    ANCHOR,
+    ID,
+    TAGS,
+    TARGET,
+    Outbox,
+    Wire,
+    dump_wire,
+    find_tag,
+    load_wire,
+)
 from aoshell.nodes.local.log.rows import (
     FETCHING,
     HELD,
@@ -105,9 +115,9 @@ class Pusher:
         """Deliver a message that was held, or spawn what waited for its module."""
         run = _Push(self, sender, cause, root, Pushed(), start=kept.idx)
         if kept.held == FETCHING:
-            run.make(load(kept.body), fetched=True)
+            run.make(load_wire(kept.body), fetched=True)
         else:
-            run.deliver(kept.target, load(kept.body), queued=kept.held == QUEUED)
+            run.deliver(kept.target, load_wire(kept.body), queued=kept.held == QUEUED)
         return run.pushed
 
 
@@ -175,7 +185,7 @@ class _Push:
         Args:
             fetched: its module has been asked for; where it still lacks, it cannot be had.
         """
-        request, wanted = wire[TAGS:], tag(wire[TAGS:], "Module")
+        request, wanted = wire[TAGS:], find_tag(wire[TAGS:], "Module")
         store, reason = self._pusher.store, self._refusal("spawn", request)
         known = store.module(wanted) is not None
         module = wanted if known else store.module_named(wanted) or ""
@@ -215,7 +225,7 @@ class _Push:
     def assignment(self, message_id: str, processes: list[str]) -> None:
         found = self._pusher.store.by_id(message_id) if message_id else None
         for target in processes:
-            self._assign(target, None if found is None else load(found.body), message_id)
+            self._assign(target, None if found is None else load_wire(found.body), message_id)
 
     def _assign(self, target: str, message: Wire | None, message_id: str) -> None:
         process = self._pusher.processes.find(target)
@@ -242,7 +252,7 @@ class _Push:
 
     def _wire(self, target: str, data: str, anchor: str, tags: list[str]) -> Wire:
         place = [self._sender.id, self._cause.slot, self._cause.tick, self._idx]
-        content = dump([*place, target, data, anchor, tags])
+        content = dump_wire([*place, target, data, anchor, tags])
         message_id = b64url(hashlib.sha256(content).digest())
         owner = self._pusher.address
         return [message_id, self._sender.id, owner, target, data, anchor, self._root, *tags]
@@ -274,7 +284,7 @@ class _Push:
         logged = self._pusher.scheduler.assign(
             process.number,
             wire[ID],
-            dump(wire),
+            dump_wire(wire),
             cause=self._cause,
             idx=self._idx,
             ordinal=count + 1,
@@ -285,14 +295,14 @@ class _Push:
     def _keep(self, wire: Wire, reason: str, held: int = LOST, target: str = "") -> None:
         # An assigned message is held for another process than its Target.
         target = target or wire[TARGET]
-        kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump(wire))
+        kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump_wire(wire))
         self._idx += 1
         self.pushed.kept.append(kept)
 
 
 def _assigned(tags: list[str]) -> list[str]:
     """The processes in a tag Assignments, a list in JSON, as the legacy network reads it."""
-    value = tag(tags, "Assignments")
+    value = find_tag(tags, "Assignments")
     if not value.startswith("[") or len(value) > ASSIGNMENTS_TEXT:
         return []
     try:
@@ -307,7 +317,7 @@ def _is_patch(tags: list[str]) -> bool:
     return names.get("device") == "patch@1.0" or names.get("method") == "PATCH"
 
 
-def add_to(batch: Batch, pushed: Pushed) -> None:
+def add_pushed(batch: Batch, pushed: Pushed) -> None:
     """Put what was pushed into the transaction of its result."""
     batch.processes += pushed.spawned
     batch.log += [logged for logged, _wire in pushed.scheduled]

@@ -26,7 +26,7 @@ FARTHEST = 10 * 365 * 86_400_000  # milliseconds that the clock may be ahead
 _AHEAD = "clock_ahead"  # in the table of facts, milliseconds
 
 
-def wall() -> int:
+def read_wall_clock() -> int:
     """The machine's clock, milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000
 
@@ -48,7 +48,7 @@ class NodeClock:
         self._begin = None if begin is None else max(begin, store.newest() - self.ahead)
 
     def __call__(self) -> int:
-        return (wall() if self._begin is None else self._begin) + self.ahead
+        return (read_wall_clock() if self._begin is None else self._begin) + self.ahead
 
     def warp(self, milliseconds: int) -> None:
         """Go forward; never back, for time in a log does not."""
@@ -117,7 +117,7 @@ class Ticking:
         Raises:
             UsageError: it has none.
         """
-        schedules = cron.load(row.cron)
+        schedules = cron.load_schedules(row.cron)
         if not schedules:
             raise UsageError(
                 f"{row.name or row.id} has no cron", hint="spawn it with --cron 5-minutes"
@@ -127,10 +127,12 @@ class Ticking:
 
     def _send(self, row: ProcessRow) -> int:
         """Send what is due to one process. Returns when it is due next, ms since the epoch."""
-        now, items = self._clock(), cron.load(row.cron)
+        now, items = self._clock(), cron.load_schedules(row.cron)
         if self._is_cut(row):  # whoever cuts its log calls `begin`
             return now + int(LOOK * 1000)
-        moved = [cron.advance(cron.within_reach(item, now, SLACK), now) for item in items]
+        moved = [
+            cron.advance_schedule(cron.pull_within_reach(item, now, SLACK), now) for item in items
+        ]
         schedules = [item for item, _missed in moved]
         back = max(old.due - new.due for old, new in zip(items, schedules, strict=True))
         if back > 0:
@@ -142,7 +144,7 @@ class Ticking:
             )
         ready = [item.tags for item, missed in moved if missed]
         if ready or back > 0:
-            batch = Batch(cron=[(cron.dump(schedules), row.number)])
+            batch = Batch(cron=[(cron.dump_schedules(schedules), row.number)])
             self._schedule(row, batch, ready)
             self._processes.keep(row._replace(cron=batch.cron[0][0]))
         return min(item.due for item in schedules)
@@ -151,7 +153,7 @@ class Ticking:
         ready: list[tuple[Logged, Wire]] = []
         for tags in messages:
             body = ["", row.owner, row.owner, row.id, "", "", "", *tags]
-            logged = self._scheduler.assign(row.number, "", form.dump(body), tick=True)
+            logged = self._scheduler.assign(row.number, "", form.dump_wire(body), tick=True)
             ready.append((logged, body))
         batch.log += [logged for logged, _body in ready]
         self._admit(batch, ready)

@@ -17,7 +17,7 @@ from pathlib import Path
 from aoshell import durable
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
-from aoshell.nodes.local.history.longwork import LongWork, Progress, in_thread
+from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.rows import ProcessRow
@@ -63,7 +63,7 @@ class Cutting:
         """Whether nothing may be scheduled on a process now."""
         return process.id == self.held
 
-    async def free(self, process: ProcessRow) -> None:
+    async def wait_until_free(self, process: ProcessRow) -> None:
         """Wait until messages may be scheduled on a process."""
         while self.held == process.id:
             async with self._turn:
@@ -119,7 +119,7 @@ class Cutting:
         ):
             try:
                 durable.make_folder(name.parent)
-                return await in_thread(partial(_kept, now, row, name), seen)
+                return await run_in_thread(partial(_kept, now, row, name), seen)
             except OSError as error:
                 raise AoError(
                     f"no copy can be written to {name.parent}: {error.strerror or error}",
@@ -143,6 +143,6 @@ def _kept(store: Store, row: ProcessRow, name: Path, progress: Progress) -> Path
     for number in count(1):
         path = name.with_name(name.name + (f"-{number}" if number > 1 else "") + ".process")
         with suppress(FileExistsError):
-            durable.write(path, transfer.export(store, row, progress), new=True)
+            durable.write(path, transfer.export_process(store, row, progress), new=True)
             return path
     raise AssertionError("numbers do not end")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from aoshell.nodes.local.log.form import FlatResult
-from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, died
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, death_text
 
 
 class DryRuns:
@@ -71,7 +71,7 @@ class DryRuns:
     def _count_death(self, dry: Dry, how: str, put_back: Callable[[Dry], None]) -> bool:
         dry.deaths += 1
         if dry.deaths >= MAX_DEATHS:
-            dry.fail(died(dry, how))
+            dry.fail(death_text(dry, how))
             return False
         put_back(dry)
         return True

@@ -21,8 +21,8 @@ from aoshell.nodes.local.log.form import (
     FlatResult,
     check_result,
     failed_result,
-    load,
     load_result,
+    load_wire,
 )
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.local.log.store import START, Place
@@ -36,10 +36,10 @@ from aoshell.nodes.local.workers.jobs import (
     Cost,
     Dry,
     Job,
-    died,
-    judged,
-    message_frame,
-    out_of_memory,
+    death_text,
+    judge_death,
+    make_message_frame,
+    memory_text,
 )
 from aoshell.sandbox.frames import Frame, FrameError
 from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
@@ -160,7 +160,7 @@ class Live:
             self._last = logged
             self.images.spent += computed.milliseconds / 1000
             if computed.outcome == "ok":
-                message = message_frame(logged, load(logged.body))
+                message = make_message_frame(logged, load_wire(logged.body))
                 yield ["replay", 0, logged.seq, *message]
             else:
                 yield ["failed", 0, logged.seq, load_result(computed.body).error]
@@ -242,7 +242,7 @@ class Live:
             raise FrameError(f"an answer to {seq} out of turn")
         result = FlatResult.of(values)
         if outcome == "memory":
-            result = result._replace(error=out_of_memory(self._memory))
+            result = result._replace(error=memory_text(self._memory))
         if outcome not in ("ok", "error", "gas", "memory"):
             raise FrameError(f"no message ends with {outcome}")
         check_result(outcome != "ok", result)
@@ -291,7 +291,7 @@ class Live:
         known = result._replace(error="") if result.error is None else result
         check_result(outcome != "ok", known)
         if outcome == "memory":
-            result = result._replace(error=out_of_memory(self._memory))
+            result = result._replace(error=memory_text(self._memory))
         self._promotions = 0
         self.began = True
         self._pool.answered(self.row.number)
@@ -328,7 +328,7 @@ class Live:
     def _blame(self, job: Job, why: str, printed: str) -> None:
         """A fork died under a message: what that makes of it, if anything."""
         limits = self._context.get_limits()
-        outcome, error = judged(job, why, limits, self._memory)
+        outcome, error = judge_death(job, why, limits, self._memory)
         if outcome:
             seconds = time.monotonic() - self._since if job.cancelled else limits.seconds
             self._finish(outcome, Cost(1000 * seconds, 0, 0), failed_result(error, printed))
@@ -369,7 +369,7 @@ class Live:
             job.deaths += 1
             if job.deaths >= MAX_DEATHS:
                 self._sent.popleft()
-                result = failed_result(died(job, "it answered what no worker does"))
+                result = failed_result(death_text(job, "it answered what no worker does"))
                 self._context.add_result(job.logged, "crash", Cost(0, 0, 0), result)
                 self._pool.answered(self.row.number)
         self._take_back()

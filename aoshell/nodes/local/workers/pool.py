@@ -17,7 +17,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.log.form import FlatResult, Wire
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.local.workers.context import ComputeContext
-from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, message_frame
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, make_message_frame
 from aoshell.nodes.local.workers.live import Live, PoolCalls
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.sandbox.supervisor import Supervisor
@@ -61,7 +61,7 @@ class Computer:
         """Compute a message. It must be on disk: when this has stopped, the next start does it."""
         if self._stopped:
             return
-        job, key = Job(logged, message_frame(logged, wire)), (logged.seq, logged.id)
+        job, key = Job(logged, make_message_frame(logged, wire)), (logged.seq, logged.id)
         job.cancelled = key in self._cancelled
         self._cancelled.discard(key)
         self._queues.setdefault(logged.process, deque()).append(job)
