@@ -92,14 +92,14 @@ class LocalBackend:
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
         del tell
-        from aoshell.nodes.local.peek import processes
+        from aoshell.nodes.local.peek import list_processes
 
-        return processes(settings.node_db)
+        return list_processes(settings.node_db)
 
     def last_prompt(self, settings: Settings, name: str) -> str:
-        from aoshell.nodes.local.peek import last_prompt
+        from aoshell.nodes.local.peek import read_last_prompt
 
-        return last_prompt(settings.node_db, name)
+        return read_last_prompt(settings.node_db, name)
 
 
 class RemoteBackend:

@@ -20,7 +20,7 @@ import aoshell.api
 from aoshell.errors import AoError
 from aoshell.nodes.database_errors import LEAST_ROOM, UnusableDatabaseError, as_told
 from aoshell.nodes.local import engine
-from aoshell.nodes.local.log.database import to_read
+from aoshell.nodes.local.log.database import open_to_read
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.wallet import Wallet
@@ -146,7 +146,7 @@ def test_what_is_on_a_full_disk_can_be_read(
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
-        with contextlib.closing(to_read(store.path)) as db:
+        with contextlib.closing(open_to_read(store.path)) as db:
             assert db.execute("SELECT count(*) FROM processes").fetchone() == (0,)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -197,7 +197,7 @@ def test_what_is_believed_can_be_read_and_stored(values: list[Any]) -> None:
         except FrameError:
             continue
         form.Outbox(result)
-        assert result.values == form.load(form.dump_result(result)) == values
+        assert result.values == form.load_wire(form.dump_result(result)) == values
         assert form.load_result(form.dump_result(result)) == result
 
 

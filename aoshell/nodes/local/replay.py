@@ -10,7 +10,7 @@ from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
-from aoshell.nodes.local.workers.jobs import Cost, message_frame
+from aoshell.nodes.local.workers.jobs import Cost, make_message_frame
 from aoshell.nodes.local.workers.live import BACKLOG, MAX_TOLD
 from aoshell.sandbox.frames import Frame, FrameError
 
@@ -40,7 +40,7 @@ class Replay:
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
         memory = row.memory if code.device == "wasm" else ROOM * engine.limits.memory
-        send_process(self._worker, code, memory, self._seconds, engine.definition(row))
+        send_process(self._worker, code, memory, self._seconds, engine.modules.definition(row))
         if again:
             self._worker.send(["lift", 0])
 
@@ -55,7 +55,7 @@ class Replay:
         Raises:
             AoError: stage "compute", the worker cannot go on; that is not the message's doing.
         """
-        message = message_frame(logged, form.load(logged.body))
+        message = make_message_frame(logged, form.load_wire(logged.body))
         self._worker.send(["run", self._epoch, logged.seq, self._seconds, *message])
         outcome, result = "", form.failed_result("")
         while True:
@@ -81,7 +81,7 @@ class Replay:
         while self._worker.backlog > BACKLOG:
             await asyncio.sleep(0.002)
         if computed.outcome == "ok":
-            message = message_frame(logged, form.load(logged.body))
+            message = make_message_frame(logged, form.load_wire(logged.body))
             self._worker.send(["replay", 0, logged.seq, *message])
         else:
             error = form.load_result(computed.body).error

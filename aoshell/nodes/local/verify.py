@@ -11,13 +11,13 @@ from aoshell.nodes.local.replay import Replay
 TOLD_SINCE = ": a result has 200000 fields at the most, five a message and two a tag"
 
 
-async def verify(engine: Engine, row: ProcessRow) -> list[str]:
+async def verify_log(engine: Engine, row: ProcessRow) -> list[str]:
     """Differences between a process's results and a fresh computation, a line each.
 
     Messages that were stopped (`STOPPED`) are taken as recorded: where exactly that was differs
     from run to run, or with limits that are not what they were.
     """
-    replay = Replay(engine, row, await engine.loader.ready(row), again=True)
+    replay = Replay(engine, row, await engine.loader.make_code(row), again=True)
     differences: list[str] = []
     try:
         for logged, computed in engine.store.entries(row.number):

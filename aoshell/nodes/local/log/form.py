@@ -22,13 +22,13 @@ Wire = list[Any]
 ID, FROM, OWNER, TARGET, DATA, ANCHOR, PUSHED_FOR, TAGS = range(8)
 
 
-def dump(value: Wire) -> bytes:
+def dump_wire(value: Wire) -> bytes:
     """A list as stored bytes."""
     return pack(value)
 
 
-def load(body: bytes) -> Wire:
-    """The inverse of `dump`."""
+def load_wire(body: bytes) -> Wire:
+    """The inverse of `dump_wire`."""
     wire: Wire = json.loads(body.decode("latin-1"))
     return wire
 
@@ -84,7 +84,7 @@ def to_message(wire: Wire, assignment: Assignment | None) -> Message:
     )
 
 
-def tag(tags: Wire, name: str) -> str:
+def find_tag(tags: Wire, name: str) -> str:
     """The first value of a tag in a list name, value, …; "" where there is none."""
     for at in range(0, len(tags), 2):
         if tags[at] == name:
@@ -130,12 +130,12 @@ def failed_result(error: str, printed: str = "") -> FlatResult:
 
 def dump_result(result: FlatResult) -> bytes:
     """A result as stored bytes."""
-    return dump(result.values)
+    return dump_wire(result.values)
 
 
 def load_result(body: bytes) -> FlatResult:
     """The inverse of `dump_result`."""
-    return FlatResult.of(load(body))
+    return FlatResult.of(load_wire(body))
 
 
 class Outbox:
@@ -227,7 +227,7 @@ def _is_bool(value: object) -> bool:
     return type(value) is bool
 
 
-def assignment(process: str, logged: Logged) -> Assignment:
+def to_assignment(process: str, logged: Logged) -> Assignment:
     """Where a stored message was placed."""
     return Assignment(
         process,
@@ -244,7 +244,7 @@ def to_entry(
     process: str, logged: Logged, computed: Computed | None, result: FlatResult | None
 ) -> LogEntry:
     """A message and its result; `result` is the loaded body of `computed`."""
-    message = to_message(load(logged.body), assignment(process, logged))
+    message = to_message(load_wire(logged.body), to_assignment(process, logged))
     if computed is None or result is None:
         return LogEntry(message, None)
     return LogEntry(message, to_result(process, logged, computed, result))
