@@ -146,17 +146,13 @@ class Sample:
         came: bool = False,
         **wishes: Any,
     ) -> Verdict:
-        """What the room says; `came` tells whether the collateral came with the evidence."""
+        """The verdict; `came` tells whether the collateral came with the evidence."""
         evidence = evidence or Evidence(raw=self.report)
         if came:
             evidence = replace(evidence, collateral=self.collateral)
+        collateral = Collateral() if came else self.collateral
         verdict = verify(
-            evidence,
-            Collateral() if came else self.collateral,
-            policy or Policy(),
-            at,
-            test_roots=self.roots,
-            **wishes,
+            evidence, collateral, policy or Policy(), at, test_roots=self.roots, **wishes
         )
         check_form(verdict)
         return verdict

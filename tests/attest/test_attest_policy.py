@@ -57,6 +57,12 @@ REPORTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"minimum_firmware": Version(1, 55, 30)}, "FIRMWARE_BELOW_MINIMUM"),
     ({}, {"minimum_firmware": Version(1, 56, 0)}, "FIRMWARE_BELOW_MINIMUM"),
     ({}, {"minimum_firmware": Version(1, 55, 29)}, ""),
+    (  # the committed version counts, not the one that runs
+        {"committed": bytes((28, 55, 1))},
+        {"provisional_firmware": True, "minimum_firmware": Version(1, 55, 29)},
+        "FIRMWARE_BELOW_MINIMUM",
+    ),
+    ({"committed_tcb": milan_tcb(snp=23)}, {"provisional_firmware": True}, ""),
     ({}, {"mitigations": 1}, "MITIGATION_MISSING"),
     ({"chip_id": bytes(64)}, {}, "CHIP_ID_MASKED"),
     ({"chip_id": bytes(64)}, {"masked_chip": True}, ""),
@@ -104,6 +110,16 @@ def test_each_component_has_a_floor(amd: Amd, product: str) -> None:
         verdict = sample.verify(Policy(minimum_tcb={product: floor}))
         assert verdict.error == "TCB_BELOW_MINIMUM"
         assert f"{part} {tcb[part]} < {tcb[part] + 1}" in verdict.check("minimum-tcb").detail
+
+
+def test_the_floor_is_for_the_reported_tcb_not_the_current_one(amd: Amd) -> None:
+    """A host may report an older TCB than the one that runs, and sign with its key."""
+    older = TCBS["Milan"] | {"snp": 21}
+    sample = amd.milan.sample(reported_tcb=tcb_bytes("Milan", older))
+    sample = sample.but(vek=amd.milan.vek_draft(older).der())
+    assert sample.verify().errors == ("TCB_BELOW_MINIMUM",)
+    lower = Policy(minimum_tcb={"Milan": older}, minimum_launch_tcb={"Milan": MILAN_FLOOR})
+    assert sample.verify(lower).verdict == "PASS"
 
 
 def test_no_floor_is_said(amd: Amd) -> None:
