@@ -68,20 +68,17 @@ def test_edited_reports(good: Sample, edits: list[Any]) -> None:
         assert verdict.evidence_id == good.verify().evidence_id
 
 
-@given(edits=EDITS)
+@given(edits=EDITS, part=st.sampled_from(["vek", "chain", "crl"]), came=st.booleans())
 @QUICK
-def test_edited_certificates(good: Sample, edits: list[Any]) -> None:
-    vek = edited(good.vek, edits)
-    crl = edited(good.crl, edits)
-    chain = edited(good.chain, edits)
-    for came in (False, True):
-        verdict = good.but(vek=vek).verify(came=came)
-        assert (verdict.verdict == "PASS") == (vek == good.vek)
-        verdict = good.but(crl=crl).verify(came=came)
-        assert (verdict.verdict == "PASS") == (crl == good.crl)
-        verdict = good.but(chain=chain).verify(came=came)
-        if verdict.verdict == "PASS":  # spaces in the PEM, or bits that base64 does not use
-            assert values(chain, "it") == values(good.chain, "it")
+def test_edited_certificates(good: Sample, edits: list[Any], part: str, came: bool) -> None:
+    before = getattr(good, part)
+    after = edited(before, edits)
+    verdict = good.but(**{part: after}).verify(came=came)
+    if part == "chain" and verdict.verdict == "PASS":
+        # Spaces in the PEM, or bits that base64 does not use.
+        assert values(after, "it") == values(before, "it")
+    else:
+        assert (verdict.verdict == "PASS") == (after == before)
 
 
 @given(data=st.binary(max_size=300), edits=EDITS)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from aoshell.attest.errors import EvidenceError
 
-BOOLEAN, INTEGER, BITS, OCTETS, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+BOOLEAN, INTEGER, BITS, OCTETS, OID = 0x01, 0x02, 0x03, 0x04, 0x06
 UTF8, PRINTABLE, IA5, UTC_TIME, TIME = 0x0C, 0x13, 0x16, 0x17, 0x18
 SEQUENCE, SET = 0x30, 0x31
 
@@ -78,9 +78,9 @@ class DerReader:
         self._at += count
         return length
 
-    def inside(self, tag: int, what: str = "") -> DerReader:
+    def inside(self, tag: int) -> DerReader:
         """A reader of the next element's content."""
-        return DerReader(self.take(tag), what or self._what)
+        return DerReader(self.take(tag), self._what)
 
     def end(self) -> None:
         """That nothing is left."""
@@ -107,10 +107,10 @@ class DerReader:
             raise self.refuse("a bit string of odd bits")
         return octets[1:]
 
-    def boolean(self, default: bool = False) -> bool:
-        """A BOOLEAN where one is next; DER leaves out what is the default."""
+    def boolean(self) -> bool:
+        """A BOOLEAN whose default is False: DER leaves a default value out (X.690 section 11.5)."""
         if self.peek() != BOOLEAN:
-            return default
+            return False
         if self.take(BOOLEAN) != b"\xff":
             raise self.refuse("a boolean that is not the short true")
         return True
