@@ -49,7 +49,7 @@ class SignedPart:
     uncovered: tuple[str, ...]
 
 
-def raw_report(evidence: Evidence) -> bytes:
+def read_raw_report(evidence: Evidence) -> bytes:
     """The bytes of the report in evidence, before anything is believed.
 
     Raises:
@@ -59,11 +59,11 @@ def raw_report(evidence: Evidence) -> bytes:
         raise evidence.fault
     if evidence.raw is not None:
         return evidence.raw
-    text = report_text(evidence.answer) if evidence.answer else evidence.text
-    return jsonreport.to_bytes(text or b"")
+    text = read_report_text(evidence.answer) if evidence.answer else evidence.text
+    return jsonreport.report_from_json(text or b"")
 
 
-def report_text(answer: RawResponse) -> bytes:
+def read_report_text(answer: RawResponse) -> bytes:
     """The report's JSON, before anything is believed.
 
     Raises:
@@ -91,7 +91,7 @@ def check_size(answer: RawResponse) -> None:
         raise EvidenceError("JSON_LIMIT", "the answer is larger than any node's")
 
 
-def verify(answer: RawResponse) -> SignedPart:
+def verify_answer(answer: RawResponse) -> SignedPart:
     """What one RSA key has signed of an answer.
 
     Raises:
@@ -157,11 +157,11 @@ def check_coverage(signed: SignedPart) -> None:
         if name + LINK in signed.message:
             why = "came as a link, which says nothing"
         raise EvidenceError("HTTPSIG_COVERAGE", f"{name} {why}")
-    if local_hashes(signed) is None:
+    if read_local_hashes(signed) is None:
         raise EvidenceError("HTTPSIG_COVERAGE", "local-hashes is missing, or not signed")
 
 
-def local_hashes(signed: SignedPart) -> object:
+def read_local_hashes(signed: SignedPart) -> object:
     """What the node says it was launched from, None where it says nothing."""
     if "local-hashes" in signed.message:
         return signed.message["local-hashes"]
@@ -169,7 +169,7 @@ def local_hashes(signed: SignedPart) -> object:
     return {key: value for key, value in members if key.replace("-", "_") in MEMBERS} or None
 
 
-def nonce(signed: SignedPart) -> bytes:
+def read_nonce(signed: SignedPart) -> bytes:
     """The 64 bytes that the node says are in the report.
 
     Raises:
@@ -182,7 +182,7 @@ def nonce(signed: SignedPart) -> bytes:
         raise EvidenceError("NONCE_FIELD_MISMATCH", "the key nonce is no base64url") from None
 
 
-def node_message_id(signed: SignedPart) -> bytes:
+def compute_node_message_id(signed: SignedPart) -> bytes:
     """The unsigned id of the configuration, which the node had put into its report.
 
     Raises:
@@ -216,7 +216,7 @@ def check_challenge(challenge: Challenge, answer: RawResponse, owner: bytes) -> 
         EvidenceError: CHALLENGE_FAILED.
     """
     try:
-        signed = verify(challenge.answer or answer)
+        signed = verify_answer(challenge.answer or answer)
     except EvidenceError as error:
         what = f"the answer to the challenge: {error.what}"
         raise EvidenceError("CHALLENGE_FAILED", what) from None

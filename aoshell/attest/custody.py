@@ -34,7 +34,7 @@ _SIGNS = ("green_zone_initialized", "trusted_nodes", "identities")
 _PEER = "green_zone_peer_"
 
 
-def custody(case: Case, *, bound: bool) -> Custody | None:
+def judge_custody(case: Case, *, bound: bool) -> Custody | None:
     """Who may have the node's key; None for a report alone.
 
     Args:

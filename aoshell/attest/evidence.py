@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 from aoshell.attest import forms, frames
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.jsonreport import read_object
+from aoshell.attest.jsonreport import read_json_object
 
 FORMAT = "aoshell-evidence"
 LARGEST = 8 << 20  # bytes of a kept answer
@@ -114,19 +114,19 @@ class Evidence:
         return "node" if self.answer else "report"
 
 
-def load(data: bytes) -> Evidence:
+def load_evidence(data: bytes) -> Evidence:
     """The evidence in a file. Raises nothing."""
-    text = forms.plain(data)[:64]
+    text = forms.decode_text(data)[:64]
     beginning = text.lstrip(b" \t\r\n")
     if _KEPT.match(beginning) and len(data) <= LARGEST:
         try:
-            return _kept(read_object(data, LARGEST))
+            return _kept(read_json_object(data, LARGEST))
         except EvidenceError as fault:
             return Evidence(fault=fault)
     if beginning[:1] in (b"{", b"[", b'"') and b"\0" not in text:
         return Evidence(text=data)
     try:
-        found = frames.read(data)
+        found = frames.read_frame(data)
     except EvidenceError as fault:
         return Evidence(fault=fault)
     if found.text:
@@ -134,7 +134,7 @@ def load(data: bytes) -> Evidence:
     return Evidence(raw=found.raw, table=found.table, form=found.form)
 
 
-def save(evidence: Evidence, collateral: Collateral) -> bytes:
+def save_evidence(evidence: Evidence, collateral: Collateral) -> bytes:
     """A file of a node's answer and what it was checked against, for `load()`."""
     assert evidence.answer is not None
     challenge = evidence.challenge

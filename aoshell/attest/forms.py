@@ -46,7 +46,7 @@ _BINARY = {
 }
 
 
-def plain(data: bytes) -> bytes:
+def decode_text(data: bytes) -> bytes:
     """Text without a byte order mark; UTF-16, as a Windows prompt writes it, made UTF-8. Bytes that
     are no such text stay as they are."""
     if data.startswith(_UTF8_MARK):
@@ -59,7 +59,7 @@ def plain(data: bytes) -> bytes:
     return data
 
 
-def decoded(text: bytes) -> tuple[bytes, str]:
+def decode_digits(text: bytes) -> tuple[bytes, str]:
     """(the bytes that a text writes down, "in hexadecimal" or "in base64"); (b"", "") where it is
     neither from its beginning to its end."""
     if len(text) > LARGEST_TEXT:
@@ -86,9 +86,9 @@ def _from_base64(text: bytes) -> bytes:
     return octets if text in (same, same.rstrip(b"=")) else b""
 
 
-def describe(data: bytes) -> str:
+def describe_file(data: bytes) -> str:
     """What a file seems to be, as "an HTML page"; for people."""
-    text = plain(data)
+    text = decode_text(data)
     if not text.strip():
         return "empty"
     if is_der(text):

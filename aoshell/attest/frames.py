@@ -59,7 +59,7 @@ class Framed:
     form: str = ""
 
 
-def read(data: bytes) -> Framed:
+def read_frame(data: bytes) -> Framed:
     """The report in a file that is no JSON.
 
     Raises:
@@ -67,16 +67,16 @@ def read(data: bytes) -> Framed:
     """
     if framed := _frame(data):
         return framed
-    text = forms.plain(data)
+    text = forms.decode_text(data)
     if report := _flat_report(text):
         return Framed(text=report)
-    octets, form = forms.decoded(text)
+    octets, form = forms.decode_digits(text)
     if framed := _frame(octets):
         around = ", ".join(filter(None, (framed.form, form)))
         return Framed(framed.raw, table=framed.table, form=around)
     if len(octets) >= LEAST:
         return Framed(octets, form=form)
-    what = forms.describe(data)
+    what = forms.describe_file(data)
     if what.endswith(forms.UNKNOWN) or not data.strip():
         return Framed(data)
     raise EvidenceError("REPORT_FORM", f"this is no report that can be read but {what}", _HINT)
@@ -88,7 +88,7 @@ def _frame(data: bytes) -> Framed | None:
         return Framed(data)
     if data.startswith(_HCL_MAGIC):
         return Framed(_from_hcl(data), form="in Azure's HCL frame")
-    if len(data) > SIZE and tables.looks_like(data[SIZE:]):
+    if len(data) > SIZE and tables.looks_like_table(data[SIZE:]):
         return Framed(data[:SIZE], table=data[SIZE:])
     return _from_firmware(data)
 

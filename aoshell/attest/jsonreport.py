@@ -138,14 +138,14 @@ MITIGATIONS: tuple[Field, ...] = (
 )
 
 
-def to_bytes(text: bytes) -> bytes:
+def report_from_json(text: bytes) -> bytes:
     """The 1184 bytes of a report.
 
     Raises:
         EvidenceError: JSON_LIMIT, JSON_SYNTAX, JSON_DUPLICATE_KEY, JSON_UNKNOWN_KEY,
             JSON_MISSING_KEY, JSON_TYPE, JSON_RANGE or JSON_LENGTH.
     """
-    members = read_object(text)
+    members = read_json_object(text)
     report = bytearray(SIZE)
     _write(report, 0, members, _dialect(members), "")
     return bytes(report)
@@ -206,7 +206,7 @@ def _refuse(error: str, path: str, why: str) -> EvidenceError:
     return EvidenceError(f"JSON_{error}", f"{path or 'the report'}: {why}")
 
 
-def read_object(text: bytes, largest: int = LARGEST) -> dict[str, object]:
+def read_json_object(text: bytes, largest: int = LARGEST) -> dict[str, object]:
     """A JSON object as strictly as it can be read: no key twice, no fractions, no huge numbers.
 
     Raises:

@@ -155,7 +155,7 @@ def _bad(why: str) -> EvidenceError:
     return EvidenceError("LOCAL_HASHES", f"the node's local-hashes: {why}")
 
 
-def measure(hashes: LocalHashes) -> bytes:
+def compute_measurement(hashes: LocalHashes) -> bytes:
     """The measurement that the firmware makes of such a guest, 48 bytes.
 
     Raises:

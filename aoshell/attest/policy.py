@@ -106,7 +106,7 @@ class Policy:
     trusted: tuple[Image, ...] = ()
 
 
-def load(data: bytes, name: str = "policy file") -> Policy:
+def load_policy(data: bytes, name: str = "policy file") -> Policy:
     """A policy from TOML. What it does not say keeps its default.
 
     Raises:

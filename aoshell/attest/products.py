@@ -44,7 +44,7 @@ PINNED_ROOTS: Mapping[str, str] = {
 """SHA-256 of each product's ARK certificate in DER."""
 
 
-def by_cpuid(family: int, model: int) -> Product | None:
+def product_by_cpuid(family: int, model: int) -> Product | None:
     """The product of a processor; None for those without a root here."""
     if family == 0x19 and model <= 0x0F:
         return MILAN

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.products import LEGACY_TCB, TURIN_TCB, Product, by_cpuid
+from aoshell.attest.products import LEGACY_TCB, TURIN_TCB, Product, product_by_cpuid
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -184,7 +184,7 @@ class Report:
             committed=Version(raw[0x1EE], raw[0x1ED], raw[0x1EC]),
             launch_mitigations=number(0x1F8, 8),
             current_mitigations=number(0x200, 8),
-            product=by_cpuid(family, model) if version > 2 else None,
+            product=product_by_cpuid(family, model) if version > 2 else None,
         )
 
     @property

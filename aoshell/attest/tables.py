@@ -24,7 +24,7 @@ _NAMES = {
 }
 
 
-def looks_like(data: bytes) -> bool:
+def looks_like_table(data: bytes) -> bool:
     """Whether a table seems to begin here: with an entry that is known, or with another one (a host
     may say more than certificates) that points at something behind the table's end."""
     if len(data) < _ENTRY.size:
@@ -34,7 +34,7 @@ def looks_like(data: bytes) -> bool:
     return UUID(bytes=guid) in _NAMES or (any(guid) and points)
 
 
-def parse(data: bytes) -> dict[str, bytes]:
+def parse_table(data: bytes) -> dict[str, bytes]:
     """Certificates by "VCEK", "VLEK", "ASK", "ARK" and "CRL"; others are left out.
 
     Raises:

@@ -19,7 +19,7 @@ _SPL = {
 }
 
 
-def candidates(report: Report) -> tuple[Product, ...]:
+def candidate_products(report: Report) -> tuple[Product, ...]:
     """Products that a report may be from: reports of version 2 do not say."""
     if report.version > 2:
         return (report.product,) if report.product else ()
@@ -53,7 +53,7 @@ def vek_hint(report: Report) -> str:
         return "the cloud provider hands it out: --vek FILE"
     if not any(report.chip_id):
         return "the host hides which chip it is, so only the host can hand it out: --vek FILE"
-    found = candidates(report)
+    found = candidate_products(report)
     urls = " or ".join(vcek_url(report, product) for product in found)
     return f"attest without --offline, or fetch {urls} and give it with --vek FILE"
 

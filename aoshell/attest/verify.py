@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from aoshell.attest.checks import chain, node, policy, report
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status
-from aoshell.attest.custody import Custody, State, custody
+from aoshell.attest.custody import Custody, State, judge_custody
 from aoshell.attest.errors import (
     EvidenceError,
     InconclusiveError,
@@ -115,7 +115,7 @@ class Verdict:
         return members
 
 
-def verify(
+def verify_evidence(
     evidence: Evidence,
     collateral: Collateral,
     policy: Policy,
@@ -150,7 +150,7 @@ def verify(
         results[one.name] = result
         if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
             blocked.add(one.name)
-    kept = custody(case, bound=results["node-message"].status is Status.PASS)
+    kept = judge_custody(case, bound=results["node-message"].status is Status.PASS)
     if policy.exclusive_key:
         results[CUSTODY] = _custody_result(kept)
     known = results["report-size"].status is Status.PASS
@@ -199,7 +199,7 @@ def _overall(results: Mapping[str, CheckResult], is_node: bool) -> str:
     return "PASS" if passed and Status.INCONCLUSIVE not in statuses else "INCONCLUSIVE"
 
 
-def explain(name: str) -> str:
+def explain_check(name: str) -> str:
     """What a check does and why, or which checks end with an error of that name; for people.
 
     Raises:

@@ -1,6 +1,6 @@
 """A synthetic AMD: for each product roots, intermediates, chips' keys, CRLs and reports.
 
-Its roots are trusted by nobody but a caller that passes `Amd.roots` to `verify()`.
+Its roots are trusted by nobody but a caller that passes `Amd.roots` to `verify_evidence()`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from der_writer import (
 
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.verify import CHECKS, Verdict, verify
+from aoshell.attest.verify import CHECKS, Verdict, verify_evidence
 
 SIGNED = 0x2A0
 ORDER = int(
@@ -151,7 +151,7 @@ class Sample:
         if came:
             evidence = replace(evidence, collateral=self.collateral)
         collateral = Collateral() if came else self.collateral
-        verdict = verify(
+        verdict = verify_evidence(
             evidence, collateral, policy or Policy(), at, test_roots=self.roots, **wishes
         )
         check_form(verdict)

@@ -12,10 +12,17 @@ from amd import Amd, Line
 from attest_node import HASHES, IMAGE, POLICY, SimulatedNode, fetch
 from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
-from aoshell.attest.answer import verify
+from aoshell.attest.answer import verify_answer
 from aoshell.attest.custody import State
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import Challenge, Collateral, Evidence, RawResponse, load, save
+from aoshell.attest.evidence import (
+    Challenge,
+    Collateral,
+    Evidence,
+    RawResponse,
+    load_evidence,
+    save_evidence,
+)
 from aoshell.attest.policy import Image, Policy
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.client import Client
@@ -56,13 +63,13 @@ def test_over_http(amd: Amd, wallet: Wallet, product: str, together: bool) -> No
     assert (verdict.address, verdict.image) == (wallet.address, "the image")
     assert verdict.check("challenge").detail.startswith("signed now")
     assert verdict.as_json()["key_custody"] == "UNKNOWN"
-    kept = load(save(evidence, node.sample.collateral))
+    kept = load_evidence(save_evidence(evidence, node.sample.collateral))
     assert (kept.origin, kept.taken) == (url, 1)
     again = node.sample.but(vek=b"", chain=b"", crl=b"").verify(POLICY, evidence=kept)
     assert again.verdict == "PASS"
     assert again.evidence_id == verdict.evidence_id
     assert "as its keeper says" in again.check("challenge").detail
-    signed = verify(info)
+    signed = verify_answer(info)
     assert (signed.commitment.committer, signed.message["port"]) == (wallet.address, 8734)
 
 
@@ -251,7 +258,7 @@ def test_parameters_that_are_not_known_are_refused(
     verdict = node.sample.verify(POLICY, evidence=evidence)
     assert (verdict.verdict, verdict.error) == ("FAIL", "HTTPSIG_INVALID")
     with pytest.raises(EvidenceError, match=f"the parameter '{added[0]}' is not known here"):
-        verify(evidence.answer or RawResponse((), b""))
+        verify_answer(evidence.answer or RawResponse((), b""))
 
 
 @pytest.mark.parametrize("moved", ["/~snp@1.0/generate", "/~message@1.0"])

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from aoshell.attest import evidence
 from aoshell.attest.evidence import Collateral
-from aoshell.attest.policy import MILAN_FLOOR, Bits, Image, Policy, load
+from aoshell.attest.policy import MILAN_FLOOR, Bits, Image, Policy, load_policy
 from aoshell.attest.report import Version
-from aoshell.attest.verify import explain, verify
+from aoshell.attest.verify import explain_check, verify_evidence
 from aoshell.errors import AoError
 
 
@@ -159,7 +159,7 @@ hashes = {firmware = "%s", kernel = "%s", initrd = "%s", append = "%s", vcpus = 
 
 
 def test_a_whole_file() -> None:
-    policy = load(FILE)
+    policy = load_policy(FILE)
     assert (policy.debug, policy.migration, policy.vlek) == (True, False, True)
     assert policy.minimum_firmware == Version(1, 55, 16)
     assert policy.minimum_abi == (1, 51)
@@ -175,7 +175,7 @@ def test_a_whole_file() -> None:
 
 
 def test_an_empty_file_is_the_default() -> None:
-    assert load(b"") == Policy()
+    assert load_policy(b"") == Policy()
 
 
 BAD = [
@@ -219,7 +219,7 @@ BAD = [
 @pytest.mark.parametrize("data", BAD, ids=lambda data: repr(data[:40]))
 def test_bad_files(data: bytes) -> None:
     with pytest.raises(AoError) as raised:
-        load(data, "p.toml")
+        load_policy(data, "p.toml")
     assert raised.value.stage == "policy"
     assert raised.value.what.startswith("p.toml: ")
     assert raised.value.hint
@@ -229,13 +229,13 @@ def test_bad_files(data: bytes) -> None:
 @settings(max_examples=60, deadline=None)
 def test_any_text(text: str) -> None:
     try:
-        load(text.encode("utf-8", "surrogatepass"))
+        load_policy(text.encode("utf-8", "surrogatepass"))
     except AoError as error:
         assert error.stage == "policy"
 
 
 def test_a_report_alone_has_no_exclusive_key() -> None:
     policy = Policy(exclusive_key=True)
-    verdict = verify(evidence.load(b"\0" * 1184), Collateral(), policy, 0)
+    verdict = verify_evidence(evidence.load_evidence(b"\0" * 1184), Collateral(), policy, 0)
     assert verdict.check("key-custody").error == "KEY_NOT_EXCLUSIVE"
-    assert "exclusive_key" in explain("key_not_exclusive") == explain("key-custody")
+    assert "exclusive_key" in explain_check("key_not_exclusive") == explain_check("key-custody")

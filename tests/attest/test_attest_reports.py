@@ -14,11 +14,10 @@ from der_writer import NOW
 from aoshell.attest.checks.frame import Case
 from aoshell.attest.checks.report import report_signature
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import Evidence
-from aoshell.attest.evidence import load as load_evidence
+from aoshell.attest.evidence import Evidence, load_evidence
 from aoshell.attest.policy import Policy
 from aoshell.attest.report import Report
-from aoshell.attest.verify import CHECKS, explain
+from aoshell.attest.verify import CHECKS, explain_check
 
 LENIENT = Policy(vlek=True)
 NOT_ASKED = {  # of a raw report by default
@@ -266,9 +265,9 @@ def test_there_are_41_checks_in_the_order_that_was_agreed() -> None:
 def test_explanations() -> None:
     for one in CHECKS:
         for name in (one.name, str(one.number), one.errors[0], one.errors[0].lower()):
-            assert one.explanation in explain(name)
+            assert one.explanation in explain_check(name)
     with pytest.raises(KeyError):
-        explain("nothing")
+        explain_check("nothing")
 
 
 def test_what_a_failed_check_blocks_is_no_pass(milan: Line) -> None:

@@ -36,7 +36,7 @@ def node(wallet: Wallet, milan: Line) -> SimulatedNode:
 
 def judge(node: SimulatedNode) -> Verdict:
     sample, evidence = node.sample, node.evidence("c" * 43)
-    return attest.verify(evidence, sample.collateral, POLICY, NOW, test_roots=sample.roots)
+    return attest.verify_evidence(evidence, sample.collateral, POLICY, NOW, test_roots=sample.roots)
 
 
 def ending(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
@@ -68,7 +68,7 @@ def test_the_checks_that_must_pass() -> None:
 @pytest.mark.parametrize("name", CORE)
 def test_no_report_passes_without(monkeypatch: pytest.MonkeyPatch, good: Sample, name: str) -> None:
     ending(monkeypatch, name, SkippedCheckError("left out"))
-    verdict = attest.verify(
+    verdict = attest.verify_evidence(
         Evidence(raw=good.report), good.collateral, Policy(), NOW, test_roots=good.roots
     )
     assert (verdict.verdict, verdict.errors) == ("INCONCLUSIVE", ())

@@ -22,7 +22,7 @@ from aoshell.attest.report import VLEK, Report
 from aoshell.attest.urls import chain_hint, vek_hint
 from aoshell.attest.x509 import amd_profile, path
 from aoshell.attest.x509.certificates import Certificate, common_name
-from aoshell.attest.x509.path import Pool, came_along
+from aoshell.attest.x509.path import Pool, read_enclosed_collateral
 
 
 class Status(Enum):
@@ -109,7 +109,7 @@ class Case:
     @cached_property
     def theirs(self) -> Pool:
         """The certificates that came with the evidence."""
-        return Pool.read(came_along(self.evidence), ours=False)
+        return Pool.read(read_enclosed_collateral(self.evidence), ours=False)
 
     def is_theirs(self, certificate: Certificate) -> bool:
         """Whether a certificate came with the evidence alone."""
@@ -119,7 +119,7 @@ class Case:
     def vek(self) -> Certificate:
         """Raises EvidenceError: CERT_PARSE; Inconclusive: VCEK_UNAVAILABLE, CERT_PARSE."""
         for pool in (self.ours, self.theirs):
-            if found := path.leaf(pool, self.report, self.at):
+            if found := path.find_leaf(pool, self.report, self.at):
                 return found
         self.refuse_unreadable("vek")
         what = "the certificate of the key that signed the report is not at hand"
@@ -131,13 +131,13 @@ class Case:
         ROOT_NOT_PINNED where the verifier has other products' certificates."""
         assert self.product
         pinned = self.roots.get(self.product.name, "")
-        found = path.root((self.ours, self.theirs), self.product, pinned)
+        found = path.find_root((self.ours, self.theirs), self.product, pinned)
         return found or self._without(amd_profile.root_of(self.product))
 
     @cached_property
     def ask(self) -> Certificate:
         """ASK or ASVK. Raises as `ark` does."""
-        found = path.intermediate((self.ours, self.theirs), self.vek, self.ark, self.at)
+        found = path.find_intermediate((self.ours, self.theirs), self.vek, self.ark, self.at)
         return found or self._without(common_name(self.vek.issuer))
 
     def _without(self, name: str) -> NoReturn:

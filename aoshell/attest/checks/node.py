@@ -7,7 +7,7 @@ import hashlib
 from aoshell.attest import answer
 from aoshell.attest.checks.frame import Case, check
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
-from aoshell.attest.measurement import LocalHashes, measure
+from aoshell.attest.measurement import LocalHashes, compute_measurement
 
 _ALONE = "a report alone has no answer around it"
 _BOUND = ("report-version", "outer-signature")
@@ -24,7 +24,7 @@ def outer_signature(case: Case) -> str:
     nonce, report, local-hashes and node-message. What it does not cover is left aside."""
     if case.evidence.answer is None:
         raise SkippedCheckError(_ALONE)
-    signed = answer.verify(case.evidence.answer)
+    signed = answer.verify_answer(case.evidence.answer)
     answer.check_coverage(signed)
     case.signed = signed
     left = f"; unsigned and left aside: {', '.join(signed.uncovered)}" if signed.uncovered else ""
@@ -57,7 +57,7 @@ def report_data(case: Case) -> str:
     if data[:32] != hashlib.sha256(case.signed.commitment.owner).digest():
         what = "the report was made for another key than the one that signed this answer"
         raise EvidenceError("REPORT_DATA_MISMATCH", what)
-    if data != answer.nonce(case.signed):
+    if data != answer.read_nonce(case.signed):
         what = "the nonce that the node names is not the one in the report"
         raise EvidenceError("NONCE_FIELD_MISMATCH", what)
     return "made for the key that signed the answer"
@@ -69,7 +69,7 @@ def node_message(case: Case) -> str:
     configuration in the answer."""
     if case.signed is None:
         raise SkippedCheckError(_ALONE)
-    if case.report.report_data[32:] != answer.node_message_id(case.signed):
+    if case.report.report_data[32:] != answer.compute_node_message_id(case.signed):
         what = "the configuration in the answer is not the one in the report"
         raise EvidenceError("NODE_MESSAGE_MISMATCH", what)
     message = case.signed.message["node-message"]
@@ -88,9 +88,9 @@ def measurement(case: Case) -> str:
         if not case.expected_measurement:
             raise SkippedCheckError(f"{_ALONE}; --measurement says what it must be")
         return "as expected"
-    hashes = LocalHashes.read(answer.local_hashes(case.signed))
+    hashes = LocalHashes.read(answer.read_local_hashes(case.signed))
     try:
-        computed = measure(hashes)
+        computed = compute_measurement(hashes)
     except InconclusiveError:
         if _is_named(case):
             raise SkippedCheckError(

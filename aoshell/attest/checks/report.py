@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aoshell.attest import tables
-from aoshell.attest.answer import raw_report
+from aoshell.attest.answer import read_raw_report
 from aoshell.attest.checks.frame import Case, check
 from aoshell.attest.errors import EvidenceError, SkippedCheckError
 from aoshell.attest.report import (
@@ -40,7 +40,7 @@ def report_json(case: Case) -> str:
     once and in range. It is made bytes again, and nothing but these bytes is looked at afterwards:
     so a text cannot mean one thing here and another thing to someone else. A file that is plainly
     something else than a report is refused by the name of what it is."""
-    case.raw = raw_report(case.evidence)
+    case.raw = read_raw_report(case.evidence)
     if case.evidence.raw is not None:
         raise SkippedCheckError(f"the report came as bytes {case.evidence.form}".rstrip())
     return f"a report of {SIZE} bytes in JSON"
@@ -52,7 +52,7 @@ def certificate_table(case: Case) -> str:
     is whole, and they prove nothing by lying there: each is checked like any other."""
     if not case.evidence.table:
         raise SkippedCheckError("none came along")
-    found = tables.parse(case.evidence.table)
+    found = tables.parse_table(case.evidence.table)
     return f"holds {', '.join(sorted(found)) or 'nothing that is known here'}"
 
 

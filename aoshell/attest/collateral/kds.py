@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aoshell.attest import urls
-from aoshell.attest.answer import raw_report
+from aoshell.attest.answer import read_raw_report
 from aoshell.attest.checks.frame import CheckResult, Status
 from aoshell.attest.collateral.cache import Folder
 from aoshell.attest.errors import EvidenceError
@@ -28,10 +28,10 @@ from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS, Product
 from aoshell.attest.report import VLEK, Report
-from aoshell.attest.verify import verify
+from aoshell.attest.verify import verify_evidence
 from aoshell.attest.x509 import amd_profile, certificates, crl, material, path
 from aoshell.attest.x509.certificates import Certificate
-from aoshell.attest.x509.path import Pool, came_along
+from aoshell.attest.x509.path import Pool, read_enclosed_collateral
 
 PAUSE = 1.0  # seconds between two requests
 REFUSED_PAUSE = 10.0  # after a refusal that does not say for how long
@@ -94,7 +94,7 @@ class Kds:
     Args:
         folder: where to keep it; made when needed. None keeps nothing.
         fetch: None to stay offline.
-        roots: as in `verify()`, for tests only.
+        roots: as in `verify_evidence()`, for tests only.
         clock, sleep: seconds on a clock that never steps, and waiting for some.
     """
 
@@ -119,11 +119,11 @@ class Kds:
         """What it takes to check evidence at a time (seconds since the Unix epoch): what the user
         has, and from the service what neither is there nor came along. Raises nothing."""
         try:
-            parsed = Report.parse(raw_report(evidence))
+            parsed = Report.parse(read_raw_report(evidence))
         except EvidenceError as error:
             return Gathered(have, (error.what,))
         problems: list[str] = []
-        came = came_along(evidence)
+        came = read_enclosed_collateral(evidence)
         products = _products(parsed, _leaf(parsed, have, came, at))
         for product in products:
             found, missing = await _Task(self, parsed, product, came, at).gather(have)
@@ -193,14 +193,14 @@ class Kds:
     ) -> CheckResult | None:
         """The first check of these that evidence with this collateral does not pass."""
         lenient = Policy(vlek=True, masked_chip=True)
-        verdict = verify(evidence, collateral, lenient, at, test_roots=self._roots)
+        verdict = verify_evidence(evidence, collateral, lenient, at, test_roots=self._roots)
         checks = (verdict.check(name) for name in names)
         return next((one for one in checks if one.status is not Status.PASS), None)
 
     def judge_chain(self, data: bytes, product: Product) -> str:
         """Why these are not the certificates above a product's chips; "" where they are."""
         try:
-            found = material.read(data, "the answer").certificates
+            found = material.read_material(data, "the answer").certificates
         except EvidenceError as error:
             return error.what
         ark = next((one for one in found if one.fingerprint == self.pinned(product)), None)
@@ -244,7 +244,7 @@ class _Task:
         pools = _pools(have, self.came)
         issuer = amd_profile.issuer_of(self.product, self._kind == "vlek")
         below = any(one.common_name == issuer for pool in pools for one in pool.certificates)
-        whole = below and path.root(pools, self.product, self.kds.pinned(self.product))
+        whole = below and path.find_root(pools, self.product, self.kds.pinned(self.product))
         return not whole and (not have.chain or pools[0].serves(self.product))
 
     def _lacks_vek(self, have: Collateral) -> bool:
@@ -312,7 +312,7 @@ class _Task:
 def _with(have: Collateral, name: str, data: bytes) -> Collateral:
     """What is at hand and something more; what the user gave for it stays."""
     given = getattr(have, name)
-    return replace(have, **{name: material.bundle((given, data)) if given else data})
+    return replace(have, **{name: material.bundle_as_pem((given, data)) if given else data})
 
 
 def _pools(have: Collateral, came: Collateral) -> tuple[Pool, Pool]:
@@ -321,7 +321,7 @@ def _pools(have: Collateral, came: Collateral) -> tuple[Pool, Pool]:
 
 def _leaf(report: Report, have: Collateral, came: Collateral, at: int) -> Certificate | None:
     """The VEK at hand."""
-    found = (path.leaf(pool, report, at) for pool in _pools(have, came))
+    found = (path.find_leaf(pool, report, at) for pool in _pools(have, came))
     return next(filter(None, found), None)
 
 
@@ -330,7 +330,7 @@ def _products(report: Report, vek: Certificate | None) -> tuple[Product, ...]:
     if report.version == 2 and vek:
         named = amd_profile.product_of(certificates.common_name(vek.issuer))
         return (named,) if named else ()
-    return urls.candidates(report)
+    return urls.candidate_products(report)
 
 
 def _pause(reply: KdsResponse) -> float:
@@ -340,7 +340,7 @@ def _pause(reply: KdsResponse) -> float:
     )
 
 
-async def fetch(url: str, most: int) -> KdsResponse:
+async def fetch_url(url: str, most: int) -> KdsResponse:
     """`Fetch` over httpx.
 
     Raises:

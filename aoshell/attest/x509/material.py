@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from aoshell.attest import forms, tables
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.jsonreport import read_object
+from aoshell.attest.jsonreport import read_json_object
 from aoshell.attest.report import SIZE, VERSIONS
 from aoshell.attest.x509 import certificates, der
 from aoshell.attest.x509.certificates import Certificate
@@ -51,7 +51,7 @@ class Material:
         return ", ".join(named)
 
 
-def read(data: bytes, what: str) -> Material:
+def read_material(data: bytes, what: str) -> Material:
     """The certificates and CRLs in a file.
 
     Args:
@@ -62,7 +62,7 @@ def read(data: bytes, what: str) -> Material:
     """
     found: list[Certificate | Crl] = []
     faults: list[EvidenceError] = []
-    for octets in values(data, what):
+    for octets in read_der_values(data, what):
         try:
             found.append(_parse(octets, what))
         except EvidenceError as fault:
@@ -87,7 +87,7 @@ def _parse(octets: bytes, what: str) -> Certificate | Crl:
             raise fault from None
 
 
-def values(data: bytes, what: str) -> list[bytes]:
+def read_der_values(data: bytes, what: str) -> list[bytes]:
     """The DER values in a file, each once.
 
     Raises:
@@ -96,7 +96,7 @@ def values(data: bytes, what: str) -> list[bytes]:
     if len(data) > LARGEST:
         raise _refuse(what, f"has more than {LARGEST} bytes")
     found: dict[bytes, None] = {}
-    for octets in _values(forms.plain(data), what):
+    for octets in _values(forms.decode_text(data), what):
         found[octets] = None
         if len(found) > MOST:
             raise _refuse(what, f"has more than {MOST} certificates and CRLs in it")
@@ -108,13 +108,13 @@ def values(data: bytes, what: str) -> list[bytes]:
 def _values(data: bytes, what: str) -> Iterator[bytes]:
     if forms.is_der(data):
         yield from _from_der(data, what)
-    elif tables.looks_like(data):
+    elif tables.looks_like_table(data):
         yield from _from_table(data, what)
     elif data[:1] == b"{":
         yield from _from_json(data, what)
     elif b"-----BEGIN " in data:
         yield from _from_pem(data, what)
-    elif forms.is_der(octets := forms.decoded(data)[0]):
+    elif forms.is_der(octets := forms.decode_digits(data)[0]):
         yield from _from_der(octets, what)
     else:
         raise _refuse(what, f"is {_describe(data)}, neither a certificate nor a CRL")
@@ -123,7 +123,7 @@ def _values(data: bytes, what: str) -> Iterator[bytes]:
 def _from_table(data: bytes, what: str) -> Iterator[bytes]:
     """The values in a certificate table; what is no PEM in there is said to be DER by its place."""
     try:
-        entries = tables.parse(data).values()
+        entries = tables.parse_table(data).values()
     except EvidenceError as error:
         raise _refuse(what, f"cannot be read: {error.what}") from None
     for entry in entries:
@@ -171,7 +171,7 @@ def _from_pem(data: bytes, what: str) -> Iterator[bytes]:
         elif kind in _CONTAINERS:
             yield from _from_pkcs7(octets, what)
     if not kinds & {*_CERTIFICATES, *_CONTAINERS}:
-        raise _refuse(what, f"is {forms.describe(data)}, in which no certificate can be read")
+        raise _refuse(what, f"is {forms.describe_file(data)}, in which no certificate can be read")
 
 
 def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -187,7 +187,7 @@ def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _from_json(data: bytes, what: str) -> Iterator[bytes]:
     """PEM in the texts of an object, as Azure's service for certificates (THIM) answers."""
     try:
-        members = read_object(data)
+        members = read_json_object(data)
     except EvidenceError:
         members = {}
     blocks = [
@@ -206,16 +206,16 @@ def _describe(data: bytes) -> str:
     """Names what people take for a certificate most often, too."""
     if len(data) == SIZE and int.from_bytes(data[:4], "little") in VERSIONS:
         return "a report"
-    return forms.describe(data)
+    return forms.describe_file(data)
 
 
-def bundle(contents: Iterable[bytes]) -> bytes:
+def bundle_as_pem(contents: Iterable[bytes]) -> bytes:
     """Files of any form in one, as PEM. What cannot be read becomes a block that cannot be read:
     it is for who uses the bundle to say so."""
     found: list[bytes] = []
     for content in contents:
         try:
-            found += values(content, "")
+            found += read_der_values(content, "")
         except EvidenceError:
             found.append(content)
     return b"".join(map(_armoured, found))

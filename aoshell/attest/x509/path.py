@@ -49,7 +49,7 @@ class Pool:
         for part, what in _WHAT.items():
             if data := getattr(collateral, part):
                 try:
-                    found[part] = material.read(data, what)
+                    found[part] = material.read_material(data, what)
                 except EvidenceError as error:
                     faults[part] = error
                 else:
@@ -77,15 +77,15 @@ class Pool:
         return self.found[part].names if part in self.found else ""
 
 
-def came_along(evidence: Evidence) -> Collateral:
+def read_enclosed_collateral(evidence: Evidence) -> Collateral:
     """What came with evidence, in its table, too. A table that is broken has nothing in it: that it
     is broken, a check of its own says."""
     try:
-        found = tables.parse(evidence.table) if evidence.table else {}
+        found = tables.parse_table(evidence.table) if evidence.table else {}
     except EvidenceError:
         return evidence.collateral
     vek, chain = (
-        material.bundle(found[name] for name in names if name in found)
+        material.bundle_as_pem(found[name] for name in names if name in found)
         for names in (("VLEK", "VCEK"), ("ASK", "ARK"))
     )
     return evidence.collateral.filled(Collateral(vek, chain, found.get("CRL", b"")))
@@ -97,7 +97,7 @@ def is_authority(certificate: Certificate) -> bool:
     return named or certificate.subject == certificate.issuer
 
 
-def leaf(pool: Pool, report: Report, at: int) -> Certificate | None:
+def find_leaf(pool: Pool, report: Report, at: int) -> Certificate | None:
     """The certificate that may be of the key that signed a report."""
     tried = [one for one in pool.certificates if not is_authority(one)]
     if len(tried) < 2:
@@ -110,7 +110,7 @@ def leaf(pool: Pool, report: Report, at: int) -> Certificate | None:
     return max(tried, key=rank)
 
 
-def root(pools: Iterable[Pool], product: Product, pinned: str) -> Certificate | None:
+def find_root(pools: Iterable[Pool], product: Product, pinned: str) -> Certificate | None:
     """The root of a product: the pinned one, else one that calls itself so; for one that comes with
     evidence it is enough to be a root at all."""
     own_name = amd_profile.root_of(product)
@@ -124,7 +124,7 @@ def root(pools: Iterable[Pool], product: Product, pinned: str) -> Certificate | 
     return None
 
 
-def intermediate(
+def find_intermediate(
     pools: Iterable[Pool], vek: Certificate, ark: Certificate, at: int
 ) -> Certificate | None:
     """The certificate between a VEK and a root: it has the name of the VEK's issuer, or its key has

@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from aoshell import interrupts
-from aoshell.attest.evidence import Evidence, load
-from aoshell.attest.verify import CHECKS, explain
+from aoshell.attest.evidence import Evidence, load_evidence
+from aoshell.attest.verify import CHECKS, explain_check
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
-from aoshell.shell.attestation import judging as attesting
-from aoshell.shell.attestation.files import collateral, content
+from aoshell.shell.attestation import judging
+from aoshell.shell.attestation.files import read_collateral, read_named_file
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import AttestationPins
-from aoshell.shell.attestation.view import open_to_others, view
+from aoshell.shell.attestation.view import render_trial, warn_unprotected
 from aoshell.shell.flags.arguments import file
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | 
     """Check evidence as a command line asks for it; the exit code.
 
     Args:
-        test_roots: as in `attest.verify.verify()`, for tests only.
+        test_roots: as in `verify_evidence()`, for tests only.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding lacks is shown escaped.
@@ -60,9 +60,9 @@ def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | 
         for warning in _warnings(target, trial):
             note(clean(warning, colour=False) + "\n")
         whole = json.dumps(trial.verdict.as_json()) if given.json else ""
-        say((whole or view(trial, _trust(trial, target))) + "\n")
+        say((whole or render_trial(trial, _trust(trial, target))) + "\n")
         if given.save:
-            attesting.keep(given.save, trial)
+            judging.save_trial(given.save, trial)
     except SystemExit as leaving:  # argparse, which has said what there is to say
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     except AoError as error:
@@ -77,17 +77,17 @@ async def _tried(
     """A verdict, or why a node gave no evidence."""
     wishes = _wishes(given)
     settings = _settings()
-    attesting.policy_of(settings, wishes.policy)  # a bad one is told before anybody is asked
-    if attesting.is_url(target):
+    judging.load_user_policy(settings, wishes.policy)  # a bad one is told before anybody is asked
+    if judging.is_url(target):
         try:
-            evidence = await ask(target, attesting.new_challenge())
+            evidence = await ask(target, judging.new_challenge())
         except UsageError:
             raise
         except AoError as error:
             return error
     else:
-        evidence = load(content(target))
-    return await attesting.judge(evidence, settings, wishes, test_roots=test_roots)
+        evidence = load_evidence(read_named_file(target))
+    return await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
 
 
 def _target(target: str | None) -> str:
@@ -110,7 +110,7 @@ def _wishes(given: argparse.Namespace) -> Wishes:
     named = {"vek": given.vek, "chain": given.chain, "crl": given.crl}
     files = {part: name for part, name in named.items() if name}
     return Wishes(
-        collateral(files),
+        read_collateral(files),
         files,
         given.at,
         given.policy,
@@ -122,7 +122,7 @@ def _wishes(given: argparse.Namespace) -> Wishes:
 
 def _explained(name: str) -> str:
     try:
-        return explain(name)
+        return explain_check(name)
     except KeyError:
         known = ", ".join(one.name for one in CHECKS)
         raise UsageError(f"there is no check {name}", hint=f"there are {known}") from None
@@ -142,10 +142,10 @@ def _nothing(why: AoError, as_json: bool) -> str:
 def _warnings(target: str, trial: Trial) -> list[str]:
     """What is to be said besides the verdict: loud, and in JSON's way nowhere."""
     said = []
-    if attesting.is_url(target) and (warning := open_to_others(target)):
+    if judging.is_url(target) and (warning := warn_unprotected(target)):
         said.append(warning)
     settings = _settings()
-    if settings and attesting.is_url(target):
+    if settings and judging.is_url(target):
         try:
             known = AttestationPins(settings).get(trial.evidence.origin)
         except AoError as error:

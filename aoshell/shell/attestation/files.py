@@ -22,7 +22,7 @@ _LEAVES = (amd_profile.VCEK_NAME, amd_profile.VLEK_NAME)
 _FORMS = "docs/attest.md lists the forms that are read"
 
 
-def content(name: str, most: int = kept.LARGEST) -> bytes:
+def read_named_file(name: str, most: int = kept.LARGEST) -> bytes:
     """A file that was named, cut off one byte behind the most that anybody takes.
 
     Raises:
@@ -31,15 +31,15 @@ def content(name: str, most: int = kept.LARGEST) -> bytes:
     try:
         return files.head(Path(name).expanduser(), most + 1)
     except (OSError, ValueError, RuntimeError) as error:
-        raise unreadable(name, error) from None
+        raise unreadable_error(name, error) from None
 
 
-def unreadable(name: str, error: Exception) -> UsageError:
+def unreadable_error(name: str, error: Exception) -> UsageError:
     why = (isinstance(error, OSError) and error.strerror) or str(error)
     return UsageError(f"{name} cannot be read: {why}", hint="look at its name, and who may read it")
 
 
-def collateral(names: Mapping[str, str]) -> Collateral:
+def read_collateral(names: Mapping[str, str]) -> Collateral:
     """What the files that a user names have in them.
 
     Args:
@@ -65,7 +65,7 @@ def collateral(names: Mapping[str, str]) -> Collateral:
 
 def _read(name: str, data: bytes) -> Material:
     try:
-        return material.read(data, name)
+        return material.read_material(data, name)
     except EvidenceError as error:
         raise UsageError(error.what, hint=_FORMS) from None
 
@@ -75,8 +75,8 @@ def _content(name: str) -> bytes:
         folder = Path(name).expanduser()
         inside = sorted(folder.iterdir())[: MOST_FILES + 1] if folder.is_dir() else None
     except (OSError, ValueError, RuntimeError) as error:
-        raise unreadable(name, error) from None
-    return content(name, material.LARGEST) if inside is None else _together(name, inside)
+        raise unreadable_error(name, error) from None
+    return read_named_file(name, material.LARGEST) if inside is None else _together(name, inside)
 
 
 def _together(name: str, inside: list[Path]) -> bytes:
@@ -87,11 +87,11 @@ def _together(name: str, inside: list[Path]) -> bytes:
     for file in inside:
         if not file.is_file():
             continue
-        data = content(str(file), material.LARGEST)
+        data = read_named_file(str(file), material.LARGEST)
         try:
-            found += material.values(data, str(file))
+            found += material.read_der_values(data, str(file))
         except EvidenceError:
             continue
     if not found:
         raise UsageError(f"{name} has no file with a certificate in it", hint=_FORMS)
-    return material.bundle(found)
+    return material.bundle_as_pem(found)

@@ -37,10 +37,10 @@ def use_pin(session: Holder, node: RemoteVerbs) -> None:
     if known is None or pin is None:
         why = "was attested too long ago" if known and known.until else "is not attested"
         raise AoError(f"{node.endpoint} {why}", stage="attest", hint=".attest does it")
-    hold(session, node, pin, f"attested {clock(known.at)}")
+    hold_to_pin(session, node, pin, f"attested {format_time(known.at)}")
 
 
-def hold(session: Holder, node: RemoteVerbs, pin: Pin | None, said: str) -> None:
+def hold_to_pin(session: Holder, node: RemoteVerbs, pin: Pin | None, said: str) -> None:
     """Hold the attached node to a key from now on, None to none; and tell so for as long as the pin
     lasts.
     """
@@ -54,7 +54,7 @@ def hold(session: Holder, node: RemoteVerbs, pin: Pin | None, said: str) -> None
         asyncio.get_running_loop().call_later(pin.until - time.time(), lapse)
 
 
-def clock(at: int) -> str:
+def format_time(at: int) -> str:
     """A time of the day in the user's zone, of another day with its date."""
     moment, today = time.localtime(at), time.localtime()
     same = moment[:3] == today[:3]

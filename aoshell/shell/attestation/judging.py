@@ -12,15 +12,15 @@ from pathlib import Path
 
 from aoshell import durable
 from aoshell.attest import evidence as kept
-from aoshell.attest.collateral.kds import Fetch, Kds, fetch
+from aoshell.attest.collateral.kds import Fetch, Kds, fetch_url
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
-from aoshell.attest.policy import Policy, load
-from aoshell.attest.verify import Verdict, verify
+from aoshell.attest.policy import Policy, load_policy
+from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.encoding import b64url
-from aoshell.shell.attestation.files import content, unreadable
+from aoshell.shell.attestation.files import read_named_file, unreadable_error
 from aoshell.shell.attestation.pins import Trusted
 
 
@@ -68,19 +68,19 @@ class Trial:
         return self.verdict.report.measurement if self.verdict.report else b""
 
 
-async def judge(
+async def judge_evidence(
     evidence: Evidence,
     settings: Settings | None,
     wishes: Wishes,
     *,
     test_roots: Mapping[str, str] | None = None,
-    asking: Fetch = fetch,
+    asking: Fetch = fetch_url,
 ) -> Trial:
     """What is to be thought of evidence.
 
     Args:
         settings: None where there is no home: then nothing is kept, and the defaults count.
-        test_roots: as in `attest.verify.verify()`, for tests only.
+        test_roots: as in `verify_evidence()`, for tests only.
         asking: how AMD's service is asked.
 
     Raises:
@@ -88,11 +88,11 @@ async def judge(
         AoError: stage "policy", a policy file cannot be used.
     """
     at = int(time.time()) if wishes.at is None else wishes.at
-    policy = policy_of(settings, wishes.policy)
+    policy = load_user_policy(settings, wishes.policy)
     folder = settings.cache / "attest" if settings else None
     kds = Kds(folder, None if wishes.offline else asking, test_roots=test_roots)
     gathered = await kds.gather(evidence, wishes.have, at)
-    verdict = verify(
+    verdict = verify_evidence(
         evidence,
         gathered.collateral,
         policy,
@@ -108,7 +108,7 @@ async def judge(
     return Trial(verdict, evidence, gathered.collateral, problems, at)
 
 
-def policy_of(settings: Settings | None, name: str) -> Policy:
+def load_user_policy(settings: Settings | None, name: str) -> Policy:
     """The policy in a file; without a name that of the config folder, if there is one, and what
     `.trust` named besides.
 
@@ -117,11 +117,15 @@ def policy_of(settings: Settings | None, name: str) -> Policy:
         AoError: stage "policy", it is no policy.
     """
     if name:
-        return load(content(name, LARGEST_POLICY), name)
+        return load_policy(read_named_file(name, LARGEST_POLICY), name)
     if settings is None:
         return Policy()
     path = policy_file(settings)
-    policy = load(content(str(path), LARGEST_POLICY), str(path)) if exists(path) else Policy()
+    policy = (
+        load_policy(read_named_file(str(path), LARGEST_POLICY), str(path))
+        if file_exists(path)
+        else Policy()
+    )
     named = {image.name for image in policy.trusted}
     more = [image for image in Trusted(settings).images() if image.name not in named]
     return replace(policy, trusted=(*policy.trusted, *more))
@@ -132,7 +136,7 @@ def policy_file(settings: Settings) -> Path:
     return settings.config / "attest.toml"
 
 
-def exists(path: Path) -> bool:
+def file_exists(path: Path) -> bool:
     """Whether there is such a file. What cannot be looked at is not taken for missing.
 
     Raises:
@@ -143,7 +147,7 @@ def exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:
-        raise unreadable(str(path), error) from None
+        raise unreadable_error(str(path), error) from None
     return True
 
 
@@ -157,7 +161,7 @@ def new_challenge() -> str:
     return b64url(secrets.token_bytes(32))
 
 
-def keep(name: str, trial: Trial) -> None:
+def save_trial(name: str, trial: Trial) -> None:
     """Write a node's answer, and what it was checked against, to a new file.
 
     Raises:
@@ -167,7 +171,9 @@ def keep(name: str, trial: Trial) -> None:
         raise UsageError("only a node's answer is kept", hint="this evidence is a file already")
     path = Path(name).expanduser()
     try:
-        content = kept.save(trial.evidence, trial.collateral.filled(trial.evidence.collateral))
+        content = kept.save_evidence(
+            trial.evidence, trial.collateral.filled(trial.evidence.collateral)
+        )
         durable.write(path, [content], new=True, mode=durable.USERS_FILE)
     except FileExistsError:
         raise UsageError(f"{path} exists already", hint="name a file that does not") from None

@@ -97,7 +97,7 @@ class AttestationPins:
 
     def put(self, passed: Passed) -> None:
         """Keep one, in place of an older one of that node. Raises AoError, stage "attest"."""
-        write(self._path(passed.origin), json.dumps(asdict(passed), indent=1).encode())
+        write_file(self._path(passed.origin), json.dumps(asdict(passed), indent=1).encode())
 
     def lapse(self, origin: str) -> None:
         """A node did not pass: it is attested no more, and what it was stays known."""
@@ -128,10 +128,10 @@ class Trusted:
 
     def images(self) -> tuple[Image, ...]:
         """All of it. Raises AoError, stage "policy": the file is damaged."""
-        from aoshell.attest.policy import LARGEST, load
+        from aoshell.attest.policy import LARGEST, load_policy
 
         try:
-            return load(files.read(self.path, LARGEST), str(self.path)).trusted
+            return load_policy(files.read(self.path, LARGEST), str(self.path)).trusted
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as error:
@@ -140,12 +140,12 @@ class Trusted:
 
     def put(self, image: Image) -> None:
         """Keep a name, in place of the same one. Raises AoError."""
-        from aoshell.attest.policy import load
+        from aoshell.attest.policy import load_policy
 
         others = [one for one in self.images() if one.name != image.name]
         content = "".join(map(_entry, (*others, image))).encode()
-        load(content)  # what cannot be read again is not written
-        write(self.path, content)
+        load_policy(content)  # what cannot be read again is not written
+        write_file(self.path, content)
 
 
 def _entry(image: Image) -> str:
@@ -154,7 +154,7 @@ def _entry(image: Image) -> str:
     return f'[[trusted]]\nname = {name}\nmeasurement = "{image.measurement.hex()}"\n\n'
 
 
-def write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, for the user's eyes. Raises AoError, stage "attest"."""
     try:
         durable.make_folder(path.parent)

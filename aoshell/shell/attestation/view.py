@@ -16,14 +16,14 @@ PASSED = Status.PASS
 _UNREACHED = "not reached"
 
 
-def view(trial: Trial, trust: str) -> str:
+def render_trial(trial: Trial, trust: str) -> str:
     """All of it.
 
     Args:
         trust: what to do about software without a name.
     """
     verdict = trial.verdict
-    lines = [sentence(trial), "", *table_lines(_table(verdict.checks))]
+    lines = [render_verdict(trial), "", *table_lines(_table(verdict.checks))]
     if unreached := sum(map(_is_unreached, verdict.checks)):
         lines.append(f"({unreached} checks more were not reached)")
     lines.append("")
@@ -36,7 +36,7 @@ def view(trial: Trial, trust: str) -> str:
     return "\n".join(map(cell, lines)).rstrip("\n")
 
 
-def sentence(trial: Trial) -> str:
+def render_verdict(trial: Trial) -> str:
     """The verdict in one sentence."""
     verdict, primary = trial.verdict, trial.verdict.primary
     if primary:
@@ -83,7 +83,7 @@ def _hint(primary: CheckResult, trust: str) -> str:
     return trust if primary.error == "SOFTWARE_UNKNOWN" else primary.hint
 
 
-def open_to_others(url: str) -> str:
+def warn_unprotected(url: str) -> str:
     """A warning where what a node says comes through others unprotected, else ""."""
     if urlsplit(url).scheme != "http" or is_loopback(url):
         return ""

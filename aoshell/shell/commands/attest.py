@@ -12,7 +12,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Pin
 from aoshell.protocol.url import unprotected
-from aoshell.shell.attestation.holding import clock, hold
+from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.commands import command, usage
 from aoshell.shell.outcome import CommandOutput, Table
@@ -34,10 +34,10 @@ async def attest(session: Session, rest: str) -> CommandOutput:
     what the node answered and what it was checked against, so that others can check it later.
     --offline asks AMD for nothing. aoshell attest has more flags, and docs/attest.md what it means.
     """
-    return await conduct(session, rest)
+    return await run_attest(session, rest)
 
 
-async def conduct(
+async def run_attest(
     session: Session,
     rest: str,
     *,
@@ -47,29 +47,31 @@ async def conduct(
     """`.attest`.
 
     Args:
-        test_roots, at: as in `attesting.judge()`, for tests only.
+        test_roots, at: as in `judge_evidence()`, for tests only.
     """
     from aoshell.home.folders import Settings
-    from aoshell.shell.attestation import judging as attesting
-    from aoshell.shell.attestation.view import open_to_others, view
+    from aoshell.shell.attestation import judging
+    from aoshell.shell.attestation.view import render_trial, warn_unprotected
 
     target, save, offline = _arguments(rest)
     settings = Settings.find()
     evidence = await _evidence(session, target)
-    wishes = attesting.Wishes(offline=offline, at=at)
-    trial = await attesting.judge(evidence, settings, wishes, test_roots=test_roots)
-    notes = [open_to_others(evidence.origin)] if attesting.is_url(target or evidence.origin) else []
+    wishes = judging.Wishes(offline=offline, at=at)
+    trial = await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
+    notes = (
+        [warn_unprotected(evidence.origin)] if judging.is_url(target or evidence.origin) else []
+    )
     value = trial.verdict.as_json()
-    if not target or attesting.is_url(target):
+    if not target or judging.is_url(target):
         changes = _remember(session, trial, AttestationPins(settings))
         value |= {"origin": evidence.origin, "changed": list(changes)}
         notes += [f"CHANGED SINCE IT WAS ATTESTED LAST: {change}" for change in changes]
     if save:
-        attesting.keep(save, trial)
+        judging.save_trial(save, trial)
         notes.append(f"kept in {save}")
     return CommandOutput(
         value,
-        text=view(trial, _TRUST),
+        text=render_trial(trial, _TRUST),
         note="\n".join(filter(None, notes)),
         ok=trial.verdict.verdict == "PASS",
     )
@@ -102,14 +104,14 @@ def _words(name: str, rest: str) -> list[str]:
 
 
 async def _evidence(session: Session, target: str) -> Evidence:
-    from aoshell.attest.evidence import load
-    from aoshell.shell.attestation import judging as attesting
-    from aoshell.shell.attestation.files import content
+    from aoshell.attest.evidence import load_evidence
+    from aoshell.shell.attestation import judging
+    from aoshell.shell.attestation.files import read_named_file
 
-    if target and not attesting.is_url(target):
-        return load(content(target))
+    if target and not judging.is_url(target):
+        return load_evidence(read_named_file(target))
     endpoint = target.rstrip("/")
-    return await session.node.evidence(attesting.new_challenge(), endpoint)
+    return await session.node.evidence(judging.new_challenge(), endpoint)
 
 
 def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[str, ...]:
@@ -125,16 +127,16 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
         passed = Passed(origin, *found, verdict.evidence_id, verdict.image, now, now + LIFETIME)
         pins.put(passed)
         pin = Pin(passed.address, passed.until)
-        said = f"attested {clock(now)}"
+        said = f"attested {format_time(now)}"
     elif known and verdict.verdict == "INCONCLUSIVE" and not changes:
         # Something could not be had, nothing speaks against what was seen before.
         pin = pins.pin(origin)
-        said = f"attested {clock(known.at)}" if pin else ""
+        said = f"attested {format_time(known.at)}" if pin else ""
     else:
         pins.lapse(origin)
         said = "FAIL" if verdict.verdict == "FAIL" else ""
     if session.remote and (node := cast(RemoteVerbs, session.node)).endpoint == origin:
-        hold(session, node, pin, said)
+        hold_to_pin(session, node, pin, said)
     return changes
 
 
@@ -147,10 +149,10 @@ async def trust(session: Session, rest: str) -> CommandOutput:
     """
     from aoshell.attest.policy import Image
     from aoshell.home.folders import Settings
-    from aoshell.shell.attestation.judging import policy_of
+    from aoshell.shell.attestation.judging import load_user_policy
 
     settings = Settings.find()
-    trusted = policy_of(settings, "").trusted
+    trusted = load_user_policy(settings, "").trusted
     if not rest:
         rows = tuple((one.name, one.measurement.hex() or "by its hashes") for one in trusted)
         value = [{"name": name, "measurement": measured} for name, measured in rows]
@@ -228,11 +230,11 @@ async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, objec
 
 async def _offer(session: Session, url: str) -> tuple[bool, str]:
     """Whether a node has a report to show, and what that says unproven, or why it has none."""
-    from aoshell.attest.answer import raw_report
+    from aoshell.attest.answer import read_raw_report
     from aoshell.attest.report import Report
 
     try:
-        report = Report.parse(raw_report(await session.node.evidence("", url)))
+        report = Report.parse(read_raw_report(await session.node.evidence("", url)))
     except AoError as error:
         return False, f"{error.stage}: {error.what}"
     product = report.product.name if report.product else "product not told"
