@@ -58,9 +58,7 @@ async def run_attest(
     evidence = await _evidence(session, target)
     wishes = judging.Wishes(offline=offline, at=at)
     trial = await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
-    notes = (
-        [warn_unprotected(evidence.origin)] if judging.is_url(target or evidence.origin) else []
-    )
+    notes = [warn_unprotected(evidence.origin)] if judging.is_url(target or evidence.origin) else []
     value = trial.verdict.as_json()
     if not target or judging.is_url(target):
         changes = _remember(session, trial, AttestationPins(settings))
