@@ -128,7 +128,7 @@ def _is_text(beginning: bytes) -> bool:
 
 
 def _is_old_sev(data: bytes) -> bool:
-    """Whether this is an ASK or ARK in the format for SEV before SNP (AMD 55766, appendix B)."""
+    """Whether this is an ASK or ARK in the format for SEV before SNP (AMD 55766)."""
     version, modulus = (int.from_bytes(data[at : at + 4], "little") for at in (0x00, 0x3C))
     return version == 1 and modulus in (2048, 4096)
 

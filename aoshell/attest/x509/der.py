@@ -141,7 +141,7 @@ class DerReader:
         try:
             return octets.decode(_TEXT[tag])
         except UnicodeDecodeError:
-            raise self.refuse("a string with other characters than its kind has") from None
+            raise self.refuse("a string with characters that its kind does not have") from None
 
     def time(self) -> int:
         """A UTCTime or GeneralizedTime in its one form, as seconds since the Unix epoch."""
@@ -157,5 +157,5 @@ class DerReader:
         try:
             moment = datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
         except ValueError:
-            raise self.refuse("a time that there is not") from None
+            raise self.refuse("a time that does not exist") from None
         return int(moment.timestamp())

@@ -1,6 +1,6 @@
-"""Files that a user names: read under a limit, and refused by name where they cannot be used.
+"""Reads the files that a user names, under a limit. Errors name the file.
 
-Certificates and CRLs of the user's own are looked at here before any evidence is: a wrong file must
+The user's own certificates and CRLs are checked here before any evidence, so that a wrong file does
 not look like wrong evidence.
 """
 
@@ -23,7 +23,7 @@ _FORMS = "docs/attest.md lists the forms that are read"
 
 
 def read_named_file(name: str, most: int = kept.LARGEST) -> bytes:
-    """A file that was named, cut off one byte behind the most that anybody takes.
+    """The content of a file; of a longer one, the first `most` + 1 bytes.
 
     Raises:
         UsageError: it cannot be read.
@@ -35,18 +35,19 @@ def read_named_file(name: str, most: int = kept.LARGEST) -> bytes:
 
 
 def unreadable_error(name: str, error: Exception) -> UsageError:
+    """The error for a file that cannot be read."""
     why = (isinstance(error, OSError) and error.strerror) or str(error)
-    return UsageError(f"{name} cannot be read: {why}", hint="look at its name, and who may read it")
+    return UsageError(f"{name} cannot be read: {why}", hint="check its name, and who may read it")
 
 
 def read_collateral(names: Mapping[str, str]) -> Collateral:
-    """What the files that a user names have in them.
+    """The certificates and CRLs in the files that a user names.
 
     Args:
-        names: of files or folders by part, as in `Collateral`.
+        names: of files or folders, by part of `Collateral`.
 
     Raises:
-        UsageError: one cannot be read, or has nothing in it that it was named for.
+        UsageError: one cannot be read, or lacks what it was named for.
     """
     contents = {part: _content(name) for part, name in names.items()}
     found = {part: _read(names[part], content) for part, content in contents.items()}
@@ -59,7 +60,7 @@ def read_collateral(names: Mapping[str, str]) -> Collateral:
     for part, name in names.items():
         what, there = wanted[part]
         if not any(there):
-            raise UsageError(f"{name} has no {what} in it but {found[part].names}", hint=_FORMS)
+            raise UsageError(f"{name} has no {what} but {found[part].names}", hint=_FORMS)
     return Collateral(**contents)
 
 
@@ -80,9 +81,9 @@ def _content(name: str) -> bytes:
 
 
 def _together(name: str, inside: list[Path]) -> bytes:
-    """All certificates and CRLs of a folder, as snpguest makes one; other files do not count."""
+    """All certificates and CRLs in a folder, such as snpguest makes. Other files are skipped."""
     if len(inside) > MOST_FILES:
-        raise UsageError(f"{name} has more than {MOST_FILES} files in it", hint="name one of them")
+        raise UsageError(f"{name} has more than {MOST_FILES} files", hint="name one of them")
     found: list[bytes] = []
     for file in inside:
         if not file.is_file():
@@ -93,5 +94,5 @@ def _together(name: str, inside: list[Path]) -> bytes:
         except EvidenceError:
             continue
     if not found:
-        raise UsageError(f"{name} has no file with a certificate in it", hint=_FORMS)
+        raise UsageError(f"{name} has no file with a certificate", hint=_FORMS)
     return material.bundle_as_pem(found)
