@@ -192,7 +192,8 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
         from aoshell.shell.attestation.pins import AttestationPins
 
         node.verify = Verify(verify)
-        node.pin = AttestationPins(settings).pin(node.endpoint)
+        known = AttestationPins(settings).get(node.endpoint)
+        node.pin = known.pin() if known else None
     return node
 
 

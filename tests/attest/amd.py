@@ -1,6 +1,6 @@
 """A synthetic AMD: for each product roots, intermediates, chips' keys, CRLs and reports.
 
-Its roots are trusted by nobody but a caller that passes `Amd.roots` to `verify()`.
+Its roots are trusted by nobody but a caller that passes `Amd.roots` to `verify_evidence()`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from der_writer import (
 
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.verify import CHECKS, Verdict, verify
+from aoshell.attest.verify import CHECKS, Verdict, verify_evidence
 
 SIGNED = 0x2A0
 ORDER = int(
@@ -146,17 +146,13 @@ class Sample:
         came: bool = False,
         **wishes: Any,
     ) -> Verdict:
-        """What the room says; `came` tells whether the collateral came with the evidence."""
+        """The verdict; `came` tells whether the collateral came with the evidence."""
         evidence = evidence or Evidence(raw=self.report)
         if came:
             evidence = replace(evidence, collateral=self.collateral)
-        verdict = verify(
-            evidence,
-            Collateral() if came else self.collateral,
-            policy or Policy(),
-            at,
-            test_roots=self.roots,
-            **wishes,
+        collateral = Collateral() if came else self.collateral
+        verdict = verify_evidence(
+            evidence, collateral, policy or Policy(), at, test_roots=self.roots, **wishes
         )
         check_form(verdict)
         return verdict

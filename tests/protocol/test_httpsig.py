@@ -32,6 +32,7 @@ from aoshell.protocol.httpsig import (
     SignatureStatus,
     UncheckableError,
     check,
+    commit,
     decode,
     request,
     sign,
@@ -193,6 +194,30 @@ def test_an_hmac_is_no_signature(wallet: Wallet) -> None:
     assert (checked.outcome, checked.verified) == (SignatureStatus.UNSIGNED, {})
     assert [one.alg for one in checked.commitments] == [HMAC]
     assert check({"a": "2"} | hmac, body).outcome is SignatureStatus.BAD
+
+
+def test_what_an_hmac_covers_alone_is_not_verified(wallet: Wallet) -> None:
+    """Its key is public: anybody can make one that fits, over more than was signed."""
+    signer, _ = commit(wallet, to_tabm({"a": "1"}))
+    _, whole = commit(wallet, to_tabm({"a": "1", "b": "evil"}))
+    fields = {"a": "1", "b": "evil"} | write_commitments((signer, whole))
+    checked = check(fields, b"")
+    assert checked.outcome is SignatureStatus.VERIFIED
+    assert [one.committed for one in checked.commitments] == [("a",), ("a", "b")]
+    assert checked.verified == {"a": "1"}
+    assert checked.message == {"a": "1", "b": "evil"}
+
+
+def test_ids_of_maps_that_an_hmac_covers_alone_are_not_verified(wallet: Wallet) -> None:
+    sent = request(wallet, "/push", {"action": "Eval"})
+    assert check(sent.headers, sent.body).ids == {"body": sent.id}
+    signer, _ = commit(wallet, to_tabm({"method": "POST"}))
+    own = {SIGNATURE: only(dict(sent.headers)[SIGNATURE], HMAC, sent.headers)}
+    own[INPUT] = only(dict(sent.headers)[INPUT], HMAC, sent.headers)
+    kept = {name: f"{value}, {own[name]}" for name, value in write_commitments((signer,)).items()}
+    checked = check(dict(sent.headers) | kept, sent.body)
+    assert (checked.outcome, checked.ids) == (SignatureStatus.VERIFIED, {})
+    assert checked.verified == {"method": "POST"}
 
 
 def only(value: str, alg: str, headers: list[tuple[str, str]]) -> str:

@@ -33,10 +33,10 @@ from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.attestation import judging as attesting
-from aoshell.shell.attestation.judging import Wishes, judge
+from aoshell.shell.attestation import judging
+from aoshell.shell.attestation.judging import Wishes, judge_evidence
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
-from aoshell.shell.commands.attest import conduct
+from aoshell.shell.commands.attest import run_attest
 from aoshell.shell.lines import run_line
 from aoshell.shell.outcome import CommandOutput as Outcome
 from aoshell.shell.session import Patience, Session
@@ -108,7 +108,7 @@ class There:
 
     async def attest(self, rest: str = "--offline") -> Outcome:
         roots = self.server.guest.sample.roots
-        return await conduct(self.session, rest, test_roots=roots, at=NOW)
+        return await run_attest(self.session, rest, test_roots=roots, at=NOW)
 
     async def pass_(self) -> Outcome:
         await self.attest()
@@ -169,7 +169,7 @@ async def fill(guest: SimulatedNode, home: Settings) -> None:
         return KdsReply(200, {}, kinds.get(url.rpartition("/")[2], sample.vek))
 
     roots, wishes = guest.sample.roots, Wishes(at=NOW)
-    await judge(guest.evidence(), home, wishes, test_roots=roots, asking=asking)
+    await judge_evidence(guest.evidence(), home, wishes, test_roots=roots, asking=asking)
 
 
 @pytest.fixture(autouse=True)
@@ -332,9 +332,9 @@ def test_trust(there: Any, home: Settings) -> None:
         assert "another" in listed and "cd" * 48 in listed
         home.config.mkdir()
         named = f'[[trusted]]\nname = "written"\nmeasurement = "{"00" * 48}"\n'
-        attesting.policy_file(home).write_text(named)
+        judging.policy_file(home).write_text(named)
         assert "has a written already" in failed(await run_line(session, ".trust written")).what
-        assert {one.name for one in attesting.policy_of(home, "").trusted} == {
+        assert {one.name for one in judging.load_user_policy(home, "").trusted} == {
             "written",
             first.name,
             "another",

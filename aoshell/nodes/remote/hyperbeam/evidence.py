@@ -94,11 +94,11 @@ async def _challenged(client: Client, value: str) -> Challenge:
 
 def _holds(answer: RawResponse, challenge: str) -> bool:
     """Whether report and challenge are signed together."""
-    from aoshell.attest.answer import verify
+    from aoshell.attest.answer import verify_answer
     from aoshell.attest.errors import EvidenceError
 
     try:
-        signed = verify(answer)
+        signed = verify_answer(answer)
     except EvidenceError:
         return False
     return "report" in signed.message and signed.message.get("challenge") == challenge
