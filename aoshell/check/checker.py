@@ -11,7 +11,7 @@ from aoshell.check.facts import SourceFacts, Text, facts, shown
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.check.hyper import hyper
 from aoshell.check.names import World
-from aoshell.lua.lexer import LuaSyntaxError
+from aoshell.lua.strict import LuaSyntaxError
 
 
 def check(

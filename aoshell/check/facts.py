@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.known import Path
 from aoshell.lua import syntax as tree
-from aoshell.lua.lexer import Lexer
+from aoshell.lua.lexer import BREAK
 from aoshell.lua.parser import parse
+from aoshell.lua.strict import StrictLexer
 
-_BREAK = re.compile(r"\r\n|\n\r|\n|\r")
 _BYTES = re.compile(r"[\x80-\xff]+")
 _SKIPPED = re.compile(r"(?:\xef\xbb\xbf)?(#[^\r\n]*|)")
 # What a required module is known as.
@@ -34,7 +34,7 @@ class Text:
         skipped = len(_SKIPPED.match(text).group())  # type: ignore[union-attr]
         text = " " * skipped + text[skipped:]
         self.source = text
-        self._lines = [0, *(found.end() for found in _BREAK.finditer(text))]
+        self._lines = [0, *(found.end() for found in BREAK.finditer(text))]
 
     def place(self, at: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1; columns count characters."""
@@ -72,7 +72,7 @@ class SourceFacts:
 
     text: Text
     main: tree.Function
-    lexer: Lexer
+    lexer: StrictLexer
     own: Collection[str] = ()
     reads: list[tuple[Path, tree.SyntaxNode]] = field(default_factory=list)
     writes: set[Path] = field(default_factory=set)

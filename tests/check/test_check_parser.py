@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.lua import syntax as tree
-from aoshell.lua.lexer import LuaSyntaxError, number
+from aoshell.lua.strict import LuaSyntaxError, number
 from aoshell.lua.parser import parse
 
 ROOT = Path(__file__).resolve().parents[2]

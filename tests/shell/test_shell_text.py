@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.lua import compiling
+from aoshell.lua.lexer import tokens
 from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
 from aoshell.shell.view import text as shown
@@ -84,13 +85,13 @@ def test_open(code: str) -> None:
 @given(st.text())
 def test_check_takes_any_text(code: str) -> None:
     compiling.check(code)
-    list(compiling.tokens(code))
+    list(tokens(code))
 
 
 @given(st.text(alphabet="[]=-\"'\\\n x()"))
 def test_tokens_cover_all_but_space_and_comments(code: str) -> None:
     at = 0
-    for token in compiling.tokens(code):
+    for token in tokens(code):
         between = code[at : token.start]
         assert not between.strip() or "--" in between
         assert code[token.start : token.start + len(token.text)] == token.text

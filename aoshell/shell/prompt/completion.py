@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
+from aoshell.lua.lexer import KEYWORDS
 from aoshell.shell import reference
 from aoshell.shell.commands import Command, registry
 from aoshell.shell.multiline import is_command
 from aoshell.shell.prompt.names import ProcessNames, joined
-from aoshell.shell.prompt.structure import KEYWORDS, LOOKED_AT, Context, context, is_name
+from aoshell.shell.prompt.structure import LOOKED_AT, Context, context, is_name
 
 ASKED = frozenset({"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"})  # kinds that a node is asked for
 MOST = 300  # completions that are offered at once

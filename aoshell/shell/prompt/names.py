@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.lua import compiling
-from aoshell.shell.prompt.structure import KEYWORDS
+from aoshell.lua.lexer import Token, tokens
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
@@ -101,6 +100,7 @@ return '{"at":{' .. concat(out, ",") .. '},"tags":[' .. keys(tags) .. '],"action
   .. keys(actions) .. "]}"
 """
 
+_DOTS = (".", ":")
 _LONGEST = 65_536  # characters of a line that is looked through for definitions
 
 
@@ -153,25 +153,25 @@ class ProcessNames:
 
 def definitions(code: str) -> Iterator[tuple[str, str | None]]:
     """Names that Lua code sets and that are not local, and the arguments of those of functions."""
-    found = list(compiling.tokens(code))
+    found = list(tokens(code))
     for at, token in enumerate(found):
         before = found[at - 1].text if at else ""
-        if token.kind != "name" or token.text in KEYWORDS or before in (".", ":", "local", "for"):
+        if token.kind != "name" or before in (*_DOTS, "local", "for"):
             continue
         name, end = token.text, at + 1
-        while end + 1 < len(found) and found[end].text in ".:" and found[end + 1].kind == "name":
+        while end + 1 < len(found) and found[end].text in _DOTS and found[end + 1].kind == "name":
             name, end = f"{name}.{found[end + 1].text}", end + 2
         if before == "function" and at > 1 and found[at - 2].text == "local":
             continue
         ahead = [found[end + i].text if end + i < len(found) else "" for i in range(3)]
         if before == "function" and ahead[0] == "(":
             yield name, _arguments(found, end + 1)
-        elif ahead[0] == "=" and ahead[1] != "=" and before not in ("{", ","):
+        elif ahead[0] == "=" and before not in ("{", ","):
             is_function = ahead[1:] == ["function", "("]
             yield name, _arguments(found, end + 3) if is_function else None
 
 
-def _arguments(found: list[compiling.Token], at: int) -> str:
+def _arguments(found: list[Token], at: int) -> str:
     parts = []
     while at < len(found) and found[at].text != ")":
         parts.append(found[at].text)

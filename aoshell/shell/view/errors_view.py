@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from aoshell.lua import compiling
+from aoshell.lua.lexer import BREAK, tokens
 from aoshell.protocol.message import Result
 
 TYPED = '[string "aos"]'
@@ -48,7 +49,7 @@ def view(error: str, sources: Mapping[str, str]) -> str:
         source = _source(place["chunk"], sources)
         if source is None:
             continue
-        lines = re.split(r"\r\n|\n\r|\r|\n", source)
+        lines = BREAK.split(source)
         number, what = int(place["line"]), error[place.start("what") :]
         if not 1 <= number <= len(lines):
             continue
@@ -84,7 +85,7 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
         name = variable[1] or variable[2]
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line)
         return found.start() if found else None
-    names = [token for token in compiling.tokens(line) if token.kind == "name"]
+    names = [token for token in tokens(line) if token.kind in ("name", "keyword")]
     raising = [token.start for token in names if token.text in _RAISING]
     said = set(re.findall(r"\w+", message))
     places = raising or [token.start for token in names if token.text in said]
