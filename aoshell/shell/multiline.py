@@ -44,12 +44,13 @@ class Depth:
     def __init__(self) -> None:
         self._depth = 0
         self._closer = ""  # of the long string or comment that is open
+        self._begun = ""  # how the string in quotes begins that goes on in the next line
         self._last = ""
 
     @property
     def open(self) -> bool:
         """Whether a chunk of these lines cannot be complete."""
-        return self._depth > 0 or bool(self._closer) or self._last in _GOES_ON
+        return self._depth > 0 or bool(self._closer + self._begun) or self._last in _GOES_ON
 
     def add(self, line: str) -> None:
         """Take the next line in."""
@@ -58,9 +59,12 @@ class Depth:
             if not found:
                 return
             self._closer = ""
-        for piece in pieces(line):
+        begun, self._begun = self._begun, ""
+        for piece in pieces(f"{begun}{line}\n"):
             if piece.unfinished and piece.level is not None:
                 self._closer = f"]{'=' * piece.level}]"
+            elif piece.unfinished and piece.text[-1] == "\n":  # a backslash took it along
+                self._begun = piece.text[0] + "\\z" * piece.text.rstrip().endswith("\\z")
             elif piece.kind in ("keyword", "symbol"):
                 self._depth += _OPENS.get(piece.text, 0)
             if piece.kind not in ("space", "comment"):

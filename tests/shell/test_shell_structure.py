@@ -61,11 +61,26 @@ def test_nothing_is_completed_in_comments_and_numbers(before: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "before", ["--[[ a ]] Hand", "--[=[ ]] ]=] Hand", "-- a\nHand", "--\rHand"]
+)
+def test_behind_a_comment_it_is(before: str) -> None:
+    where = context(before)
+    assert (where.comment, where.word) == (False, "Hand")
+
+
+def test_a_comparison_is_no_key() -> None:
+    found = context("f({ a == ").call
+    assert found is not None and found.key == ""
+
+
+@pytest.mark.parametrize(
     ("before", "quote", "word"),
     [
         ('x = "Tra', '"', "Tra"),
         (r"x = 'it\'s", "'", r"it\'s"),
         ("x = [[a\nb", "[[", "[a\nb"),
+        ("x = 'a\\\nb", "'", "a\\\nb"),
+        ("x = 'a\n", "", ""),
         ('x = "a"', "", ""),
         (r'x = "a\\"', "", ""),
     ],

@@ -47,7 +47,7 @@ def _lines(text: str) -> Iterator[StyleAndTextTuples]:
         line.append((style, first))
         for other in others:
             yield line
-            line = [(style, other)]
+            line = [(style, other)] if other else []
     yield line
 
 
