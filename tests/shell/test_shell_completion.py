@@ -90,6 +90,13 @@ def test_fields_and_texts_of_a_message_that_is_sent() -> None:
     assert offered('Send({ Target = "a', None, targets) == [f'Send({{ Target = "{"a" * 43}"']
 
 
+def test_processes_stand_in_the_order_of_their_names() -> None:
+    """Of 43 characters of an id, none says which process it is."""
+    targets = Lists({"TARGET": [("C" * 43, ""), ("A" * 43, "zoe"), ("b" * 43, "Bob"), ("z", "al")]})
+    found = offered('Send({ Target = "', None, targets)
+    assert [one[len('Send({ Target = "') :][0] for one in found] == ["z", "b", "A", "C"]
+
+
 @pytest.mark.parametrize("before", ["-- Hand", "x = 3.", '"Hand', "zzz", "zzz."])
 def test_nothing_where_nothing_fits(before: str) -> None:
     assert offered(before) == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
 from types import SimpleNamespace
+from typing import cast
 from unicodedata import combining
 
 import pytest
@@ -13,12 +15,15 @@ from hypothesis import strategies as st
 
 from aoshell.lua import compiling
 from aoshell.lua.lexer import tokens
+from aoshell.shell.commands import registry
 from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
-from aoshell.shell.outcome import Table
+from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.session import Session
 from aoshell.shell.view import text as shown
 from aoshell.shell.view.errors_view import TYPED, split_error, view
+from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.tables import table_lines
-from aoshell.shell.view.text import cell, clean, prompt_text, size, width_of
+from aoshell.shell.view.text import cell, clean, prompt_text, size, width_of, wrapped
 
 COMPLETE = [
     "1+1",
@@ -214,6 +219,57 @@ def test_what_is_cut_fits_and_is_the_beginning(said: str, columns: int) -> None:
     _, line = table_lines(Table(("",), ((said,),)), columns)
     assert width_of(line) <= max(columns, 1)
     assert cell(said).startswith(line.removesuffix("…").rstrip())
+
+
+PROSE = """.send TARGET
+
+The first of two lines which are
+one paragraph.
+
+.a [B]  Says what a does, in words.
+ao.b()
+    Says what b does, in more words."""
+
+
+def test_prose_is_broken_between_words() -> None:
+    assert wrapped(PROSE, 80) == PROSE
+    assert wrapped(PROSE, 26).split("\n") == [
+        ".send TARGET",
+        "",
+        "The first of two lines",
+        "which are one paragraph.",
+        "",
+        ".a [B]",
+        "    Says what a does, in",
+        "    words.",
+        "ao.b()",
+        "    Says what b does, in",
+        "    more words.",
+    ]
+    assert wrapped(".a  One two three four five six seven", 35).split("\n") == [
+        ".a  One two three four five six",
+        "    seven",
+    ]
+
+
+@pytest.mark.parametrize("columns", [20, 50, 80, 100, 132])
+@pytest.mark.parametrize("topic", ["", "attest", "ao", "Send"])
+def test_help_fits_a_screen(columns: int, topic: str) -> None:
+    shown: list[str] = []
+    renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: columns)
+    reply = asyncio.run(registry()["help"].run(cast("Session", None), topic))
+    renderer.outcome(".help", reply)
+    lines = "".join(shown).split("\n")
+    assert all(len(line) <= columns or " " not in line.strip() for line in lines)
+    words = re.sub(r"\s+", " ", reply.text).strip()
+    assert re.sub(r"\s+", " ", " ".join(lines)).strip() == words
+
+
+def test_what_is_no_prose_is_never_broken() -> None:
+    shown: list[str] = []
+    renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: 20)
+    renderer.outcome(".json x", CommandOutput(text="a long answer " * 9))
+    assert shown == ["a long answer " * 9 + "\n"]
 
 
 def test_sizes() -> None:

@@ -174,7 +174,10 @@ class LineCompleter(Completer):
         elif key in _TARGETS:
             offered = dict(self._lists.of("TARGET"))
         end = where.quote if len(where.quote) == 1 else ""
-        for word in matching(where.word, offered):
+        found = matching(where.word, offered)
+        if key in _TARGETS:  # by name, which says more than an id; those without one stand last
+            found.sort(key=lambda id: (not offered[id], _order(offered[id])))
+        for word in found:
             yield Completion(word + end, -len(where.word), word, offered[word])
 
 
