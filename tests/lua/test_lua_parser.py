@@ -70,6 +70,35 @@ def test_it_agrees_with_lua_on_corners(source: str) -> None:
     assert we_say(raw) == lua_says(raw)
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "inside"),
+    [
+        ("x = (", ")", "1"), ("x = {", "}", "1"), ("x = a[", "]", "1"), ("a(", ")", ""),
+        ("x = function() return ", " end", "1"), ("x = - ", "", "1"), ("x = not ", "", "a"),
+        ("x = 1 .. ", "", "1"), ("x = 2 ^ ", "", "1"), ("x = {[", "] = 1}", "1"),
+        ("do ", " end", ""), ("while a do ", " end", ""), ("repeat ", " until a", ""),
+        ("if a then ", " end", ""), ("if a then else ", " end", ""),
+        ("for i = 1, 2 do ", " end", ""), ("for k in a do ", " end", ""),
+        ("local function f() ", " end", ""), ("function f() ", " end", ""),
+        ("function a.b:c() ", " end", ""),
+    ],
+)  # fmt: skip
+def test_nesting_ends_where_lua_ends_it(begin: str, end: str, inside: str) -> None:
+    def nested(depth: int) -> bytes:
+        first = "x = " if begin.startswith("x = ") else ""
+        return f"{first}{begin.removeprefix(first) * depth}{inside}{end * depth}".encode()
+
+    deepest = next(depth for depth in range(250, 0, -1) if not lua_says(nested(depth)))
+    assert 40 < deepest < 250
+    for depth in (deepest, deepest + 1, 2000):
+        assert we_say(nested(depth)) == lua_says(nested(depth))
+
+
+def test_nesting_is_counted_anew_for_each_statement() -> None:
+    deep = "x = " + "(" * 150 + "1" + ")" * 150 + "\ndo " + "do " * 150 + "end " * 151
+    assert we_say((deep * 5).encode()) == lua_says((deep * 5).encode()) == ""
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.from_regex(r"(0x)?[0-9a-f]{0,20}\.?[0-9a-f]{0,4}([ep][+-]?[0-9]{1,4})?", fullmatch=True))
 def test_numerals_have_lua_s_value(numeral: str) -> None:

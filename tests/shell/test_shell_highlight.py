@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.layout.processors import TransformationInput
 
 from aoshell.lua.lexer import Token, pieces
 from aoshell.shell.prompt import highlight
 from aoshell.shell.prompt.highlight import LineLexer
+from aoshell.shell.prompt.screen import ShowHidden
 from aoshell.shell.prompt.themes import COLOURS
 
 
@@ -73,3 +78,12 @@ def test_only_what_is_shown_is_coloured(monkeypatch: pytest.MonkeyPatch) -> None
     line = LineLexer().lex_document(Document("x = 1\n" * 1000))
     assert line(2) == line(0) and line(1) is line(1)
     assert taken < 20 and line(1000) == line(2000) == []
+
+
+def test_hidden_marks_in_the_line_are_shown_in_reverse() -> None:
+    fragments: StyleAndTextTuples = [("class:lua.string", "'a\u202eb\u2066é'"), ("", " x")]
+    given = cast("TransformationInput", SimpleNamespace(fragments=fragments))
+    found = ShowHidden().apply_transformation(given).fragments
+    assert "".join(part[1] for part in found) == "'a?b?é' x"
+    assert [part[0] for part in found if part[1] == "?"] == ["class:hidden"] * 2
+    assert found[1][0] == "class:lua.string"

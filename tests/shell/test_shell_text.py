@@ -180,6 +180,31 @@ def test_escapes(said: str, shown: str) -> None:
     assert clean(said, colour=True) == shown
 
 
+def test_marks_that_turn_text_are_shown() -> None:
+    """All of Unicode's: explicit formatting characters (UAX #9, 2) and separators of lines."""
+    explicit = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    marks = {
+        chr(code) for code in range(0x3000) if unicodedata.bidirectional(chr(code)) in explicit
+    }
+    marks |= {
+        unicodedata.lookup(name)
+        for name in (
+            *("LEFT-TO-RIGHT MARK", "RIGHT-TO-LEFT MARK", "ARABIC LETTER MARK"),
+            *("LINE SEPARATOR", "PARAGRAPH SEPARATOR"),
+        )
+    }
+    assert len(marks) == 14 and marks == shown.HIDDEN
+    for mark in marks:
+        for colour in (True, False):
+            assert clean(f"a{mark}b", colour=colour) == f"a\\u{ord(mark):04x}b"
+        assert cell(mark) == prompt_text(mark, colour=True) == f"\\u{ord(mark):04x}"
+
+
+def test_what_only_looks_like_a_mark_is_left_alone() -> None:
+    for text in ("\u200b\u200c\u200d\u2027\u202f\u2065\u206a\u061b\u061d", "אב العربية", "e\u0301"):
+        assert clean(text, colour=False) == text
+
+
 @given(hostile)
 def test_prompts_and_cells_stay_on_one_line(said: str) -> None:
     assert "\n" not in prompt_text(said, colour=True)

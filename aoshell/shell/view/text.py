@@ -9,11 +9,15 @@ from itertools import groupby
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _RESET = "\x1b[0m"
-# Controls (C0, DEL, C1), bytes that are no UTF-8, and marks that turn the direction of text or
-# break lines unseen (Unicode UAX #9; U+2028, U+2029).
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+HIDDEN = frozenset(
+    "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
+"""Marks that turn the direction of text (Unicode UAX #9) or break lines unseen (U+2028, U+2029).
+
+They would let a line look like another one.
+"""
+# Controls (C0, DEL, C1), bytes that are no UTF-8, and what is hidden.
+_UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{''.join(sorted(HIDDEN))}]")
 _LONGEST_PROMPT = 200
 _LIST_ROOM = 30  # columns of a list's second column; with less it stands below the first
 _LIST_GAP = re.compile(r"\S {2,}(?=\S)")
