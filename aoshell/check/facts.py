@@ -44,10 +44,12 @@ class Text:
 
     def finding(self, rule: str, severity: Severity, at: int, message: str, advice: str) -> Finding:
         line, column = self.place(at)
-        return Finding(rule, self.name, line, column, severity, shown(message), shown(advice))
+        return Finding(
+            rule, self.name, line, column, severity, as_characters(message), as_characters(advice)
+        )
 
 
-def shown(text: str) -> str:
+def as_characters(text: str) -> str:
     """A message in which the bytes of the source's names and strings are characters again."""
     return _BYTES.sub(
         lambda found: found.group().encode("latin-1").decode("utf-8", "replace"), text
@@ -85,7 +87,7 @@ class SourceFacts:
         """The global that an expression names, locals that stand for one included."""
         keys: list[str] = []
         while True:
-            match bare(expression):
+            match without_parentheses(expression):
                 case tree.Name(local=None, name=name):
                     return _rooted(name, keys)
                 case tree.Name(local=local) if local in self.values:
@@ -109,16 +111,16 @@ class SourceFacts:
 
     def function(self, expression: tree.Expression) -> tree.Function | None:
         """The function that an expression is, as far as can be seen."""
-        found = bare(expression)
+        found = without_parentheses(expression)
         if isinstance(found, tree.Name) and found.local in self.values:
             found = self.values[found.local]
         return found if isinstance(found, tree.Function) else None
 
     def origin(self, expression: tree.Expression) -> tree.Expression:
         """An expression, or what the local that it names is set to."""
-        found = bare(expression)
+        found = without_parentheses(expression)
         if isinstance(found, tree.Name) and found.local in self.values:
-            return bare(self.values[found.local])
+            return without_parentheses(self.values[found.local])
         return found
 
     def required(self) -> Iterator[tuple[str, tree.Call]]:
@@ -140,13 +142,13 @@ class SourceFacts:
 
 def _text(expression: tree.Expression) -> str | None:
     """A text that stands there."""
-    found = bare(expression)
+    found = without_parentheses(expression)
     return (
         found.value if isinstance(found, tree.Constant) and isinstance(found.value, str) else None
     )
 
 
-def facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
+def read_facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
     """What a source does.
 
     Args:
@@ -165,7 +167,7 @@ def facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
     return found
 
 
-def bare(expression: tree.Expression) -> tree.Expression:
+def without_parentheses(expression: tree.Expression) -> tree.Expression:
     """An expression without the parentheses around it."""
     while isinstance(expression, tree.Parenthesis):
         expression = expression.inner

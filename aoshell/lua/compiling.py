@@ -53,7 +53,7 @@ class CompileResult(NamedTuple):
 _END = Token("end", "", 0)
 
 
-def required(source: str) -> Iterator[Requirement]:
+def find_requires(source: str) -> Iterator[Requirement]:
     """The calls of `require` in a text, in its order.
 
     A name that is computed, or written with an escape, is known only when the code runs.
@@ -94,7 +94,7 @@ def without_tail_calls(source: str, calls: Iterable[Requirement]) -> str:
     return "".join(part + "()"[at % 2] for at, part in enumerate(parts[:-1])) + parts[-1]
 
 
-def check(source: str) -> CompileResult:
+def check_line(source: str) -> CompileResult:
     """Whether a line of the shell is complete: as an expression first, then as a chunk.
 
     Lua names the end of the text ("near <eof>") exactly where more of it could help. The newline
@@ -112,7 +112,7 @@ def check(source: str) -> CompileResult:
     return CompileResult(not open_end, as_chunk)
 
 
-def syntax_error(source: str) -> str:
+def find_syntax_error(source: str) -> str:
     """The parser's message for a text as a chunk, "" where it is valid."""
     return _compile(raw(source))
 

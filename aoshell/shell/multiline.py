@@ -28,7 +28,7 @@ def is_command(line: str) -> bool:
 
 def is_complete(chunk: str) -> bool:
     """Whether Enter sends this, or asks for another line."""
-    return is_command(chunk) or compiling.check(chunk).complete
+    return is_command(chunk) or compiling.check_line(chunk).complete
 
 
 def without_prompt(line: str) -> str:
@@ -134,7 +134,7 @@ def _is_program(lines: list[str]) -> bool:
     if any(is_command(line) and _is_known(line) for line in lines) or _PROMPT.match(lines[0]):
         return False
     text = "\n".join(lines)
-    verdict = compiling.check(text)
+    verdict = compiling.check_line(text)
     return verdict.complete and not verdict.error and any(tokens(text))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lua_texts import FILES, PIECES, PROGRAMS, lua_says
 
-from aoshell.lua.compiling import required
+from aoshell.lua.compiling import find_requires
 from aoshell.lua.lexer import BREAK, Token, find_name, pieces, tokens
 from aoshell.lua.parser import parse
 from aoshell.shell import multiline
@@ -168,7 +168,7 @@ def test_find_name_finds_the_tokens_of_that_name(parts: list[str]) -> None:
 
 def test_a_comment_ends_at_any_end_of_line() -> None:
     """As Lua counts lines: text saved with CR alone has code behind its comments, too."""
-    (found,) = required('-- it\'s\rrequire("x")')
+    (found,) = find_requires('-- it\'s\rrequire("x")')
     assert (found.name, found.line) == ("x", 2)
 
 

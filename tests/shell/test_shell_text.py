@@ -20,10 +20,10 @@ from aoshell.shell.multiline import Assembler, chunks, is_command, without_promp
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view import text as shown
-from aoshell.shell.view.errors_view import TYPED, split_error, view
+from aoshell.shell.view.errors_view import TYPED, show_source, split_error
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.tables import table_lines
-from aoshell.shell.view.text import cell, clean, prompt_text, size, width_of, wrapped
+from aoshell.shell.view.text import clean, clean_line, clean_prompt, format_size, width_of, wrapped
 
 COMPLETE = [
     "1+1",
@@ -79,17 +79,17 @@ OPEN = [
 
 @pytest.mark.parametrize("code", COMPLETE)
 def test_complete(code: str) -> None:
-    assert compiling.check(code).complete
+    assert compiling.check_line(code).complete
 
 
 @pytest.mark.parametrize("code", OPEN)
 def test_open(code: str) -> None:
-    assert not compiling.check(code).complete
+    assert not compiling.check_line(code).complete
 
 
 @given(st.text())
 def test_check_takes_any_text(code: str) -> None:
-    compiling.check(code)
+    compiling.check_line(code)
     list(tokens(code))
 
 
@@ -197,7 +197,7 @@ def test_marks_that_turn_text_are_shown() -> None:
     for mark in marks:
         for colour in (True, False):
             assert clean(f"a{mark}b", colour=colour) == f"a\\u{ord(mark):04x}b"
-        assert cell(mark) == prompt_text(mark, colour=True) == f"\\u{ord(mark):04x}"
+        assert clean_line(mark) == clean_prompt(mark, colour=True) == f"\\u{ord(mark):04x}"
 
 
 def test_what_only_looks_like_a_mark_is_left_alone() -> None:
@@ -207,8 +207,8 @@ def test_what_only_looks_like_a_mark_is_left_alone() -> None:
 
 @given(hostile)
 def test_prompts_and_cells_stay_on_one_line(said: str) -> None:
-    assert "\n" not in prompt_text(said, colour=True)
-    assert "\n" not in cell(said) and "\x1b" not in cell(said)
+    assert "\n" not in clean_prompt(said, colour=True)
+    assert "\n" not in clean_line(said) and "\x1b" not in clean_line(said)
 
 
 def test_tables_are_aligned() -> None:
@@ -243,7 +243,7 @@ def test_a_cell_of_any_length_is_cut_by_one_look_at_it(
 def test_what_is_cut_fits_and_is_the_beginning(said: str, columns: int) -> None:
     _, line = table_lines(Table(("",), ((said,),)), columns)
     assert width_of(line) <= max(columns, 1)
-    assert cell(said).startswith(line.removesuffix("…").rstrip())
+    assert clean_line(said).startswith(line.removesuffix("…").rstrip())
 
 
 PROSE = """.send TARGET
@@ -298,7 +298,7 @@ def test_what_is_no_prose_is_never_broken() -> None:
 
 
 def test_sizes() -> None:
-    assert [size(n) for n in (0, 12, 2048, 5 << 20)] == ["-", "12 B", "2.0 kB", "5.0 MB"]
+    assert [format_size(n) for n in (0, 12, 2048, 5 << 20)] == ["-", "12 B", "2.0 kB", "5.0 MB"]
 
 
 TYPED_CODE = 'local a = 1\n\tfoo.bar(1) x = = 2\nreturn\nx = 2 error("no")'
@@ -320,7 +320,7 @@ TYPED_CODE = 'local a = 1\n\tfoo.bar(1) x = = 2\nreturn\nx = 2 error("no")'
 )
 def test_the_caret_is_under_the_place(error: str, line: int, under: str) -> None:
     sources = {TYPED: TYPED_CODE, "lib/x.lua": "  boom()"}
-    source, caret = view(error, sources).split("\n")
+    source, caret = show_source(error, sources).split("\n")
     assert source.startswith(f"  {line} │ ") and caret.endswith("^")
     assert source[len(caret) - 1 :].startswith(under)
 
@@ -335,17 +335,19 @@ def test_the_caret_is_under_the_place(error: str, line: int, under: str) -> None
     ],
 )
 def test_no_view_where_the_source_is_not_known(error: str) -> None:
-    assert view(error, {TYPED: TYPED_CODE}) == ""
+    assert show_source(error, {TYPED: TYPED_CODE}) == ""
 
 
 def test_the_caret_stands_in_long_and_hostile_lines() -> None:
     code = "x = '\x1b[2J' " + "y() " * 100 + "= 1"
-    source, caret = view(f"{TYPED}:1: unexpected symbol near '='", {TYPED: code}).split("\n")
+    source, caret = show_source(f"{TYPED}:1: unexpected symbol near '='", {TYPED: code}).split("\n")
     assert source[len(caret) - 1] == "=" and len(source) < 200 and "\x1b" not in source
 
 
 def test_a_line_without_a_known_place_has_no_caret() -> None:
-    assert view(f"{TYPED}:2: went wrong", {TYPED: TYPED_CODE}) == "  2 │   foo.bar(1) x = = 2"
+    assert (
+        show_source(f"{TYPED}:2: went wrong", {TYPED: TYPED_CODE}) == "  2 │   foo.bar(1) x = = 2"
+    )
 
 
 def test_the_message_of_an_error_is_told_from_what_was_printed() -> None:
@@ -357,11 +359,11 @@ def test_places_that_were_printed_are_not_the_error_s() -> None:
     printed = "a.lua:1: attempt to index a nil value (global 'io')"
     error = f"{printed}\n\n\x1b[31merror:\n\x1b[0ma.lua:3: boom"
     sources = {"a.lua": "pcall(function() return io.x end)\n\nerror('boom')"}
-    assert view(error, sources).startswith("  3 │ error('boom')\n    │ ^")
-    assert view(f"{printed}\nerror:\nboom", sources) == ""
+    assert show_source(error, sources).startswith("  3 │ error('boom')\n    │ ^")
+    assert show_source(f"{printed}\nerror:\nboom", sources) == ""
 
 
 def test_a_place_behind_another_is_found() -> None:
     """What is rethrown names the place that rethrew it first."""
     error = f'[string ".handlers"]:723: {TYPED}:1: went wrong'
-    assert view(error, {TYPED: "foo() bar()"}) == "  1 │ foo() bar()"
+    assert show_source(error, {TYPED: "foo() bar()"}) == "  1 │ foo() bar()"

@@ -73,7 +73,7 @@ class Context:
         return None
 
 
-def context(before: str) -> Context:
+def read_context(before: str) -> Context:
     """What surrounds the end of a text."""
     text = _end_of(before)
     found = list(pieces(text))
@@ -89,10 +89,10 @@ def context(before: str) -> Context:
             silent = True
     code = [piece for piece in found if piece.kind not in ("space", "comment")]
     path, separator = ((), "") if quote else _path(code)
-    return Context(word, path, separator, quote, silent, tuple(frames(code)))
+    return Context(word, path, separator, quote, silent, tuple(open_frames(code)))
 
 
-def frames(found: list[Token]) -> list[Frame]:
+def open_frames(found: list[Token]) -> list[Frame]:
     """The brackets and blocks that tokens leave open."""
     stack: list[Frame] = []
     for at, token in enumerate(found):
@@ -119,7 +119,7 @@ def next_indent(before: str) -> str:
     found = list(tokens(text))
     if found and _is_open_string(found[-1]):
         return ""  # they would belong to the text
-    stack = frames(found)
+    stack = open_frames(found)
     return _indent_at(text, stack[-1].start) + INDENT if stack else ""
 
 
@@ -130,7 +130,7 @@ def dedented(before: str) -> str | None:
         return None
     text = _end_of(head)
     found = list(tokens(text))
-    stack = frames(found)
+    stack = open_frames(found)
     if not stack or _is_open_string(found[-1]):
         return None
     indent = _indent_at(text, stack[-1].start)

@@ -68,7 +68,7 @@ _FIXED = {
 }
 
 
-def style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
+def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
     """The style of a theme with changes to it.
 
     Args:

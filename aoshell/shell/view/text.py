@@ -35,13 +35,13 @@ def clean(untrusted: str, *, colour: bool) -> str:
     return mixed if codes[-1] in (_RESET, "\x1b[m") else mixed + _RESET
 
 
-def prompt_text(untrusted: str, *, colour: bool) -> str:
+def clean_prompt(untrusted: str, *, colour: bool) -> str:
     """A process's prompt as one line of bounded length."""
     line = clean(untrusted, colour=colour).replace("\n", " ").replace("\t", " ")
     return line if len(line) <= _LONGEST_PROMPT else "aos> "
 
 
-def cell(untrusted: str) -> str:
+def clean_line(untrusted: str) -> str:
     """Text on one line, without colours."""
     return clean(untrusted, colour=False).replace("\n", "\\n").replace("\t", "\\t")
 
@@ -97,7 +97,7 @@ def columns_of(character: str) -> int:
     return 1 + wide - (unicodedata.combining(character) != 0)
 
 
-def moment(milliseconds: int) -> str:
+def format_time(milliseconds: int) -> str:
     """A point in time in the user's zone, "-" where it is not known."""
     if milliseconds <= 0:
         return "-"
@@ -108,7 +108,7 @@ def moment(milliseconds: int) -> str:
     return "-"
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """A number of bytes for a person, "-" for none."""
     if not count:
         return "-"
