@@ -146,10 +146,10 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     """The prompt is on the screen first, and keys count from then on; the rest comes behind it."""
     from aoshell.shell.prompt.terminal import Terminal
     from aoshell.shell.view.streams import colours
-    from aoshell.shell.view.text import prompt_text
+    from aoshell.shell.view.text import clean_prompt
 
     known = backend.last_prompt(settings, options.reference or "default")
-    prompt = prompt_text(known or FIRST_PROMPT, colour=colours(sys.stdout))
+    prompt = clean_prompt(known or FIRST_PROMPT, colour=colours(sys.stdout))
     with Terminal(prompt):
         backend.warm()
         from aoshell.interrupts import run

@@ -21,7 +21,7 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.values import ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.feed import FeedView, Line, short
+from aoshell.shell.feed import FeedView, Line, short_id
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.outcome import Interrupted, LineAnswer
@@ -292,7 +292,7 @@ class Session:
             with suppress(ValueError):
                 return jsontext.parse(result.output, strict=False)
         raise AoError(
-            f"{self.attached.name or short(self.attached.id)} cannot be asked: "
+            f"{self.attached.name or short_id(self.attached.id)} cannot be asked: "
             f"{result.error or result.output or result.outcome}",
             stage="query",
             hint="does it run the aos environment?",
@@ -301,7 +301,7 @@ class Session:
     async def attach(self, info: ProcessInfo) -> None:
         """Make a process the one that lines go to."""
         self.process = info
-        name = info.name or short(info.id)
+        name = info.name or short_id(info.id)
         self.feed.attach(info.id, name)
         self.feed.prompt = info.prompt or f"{name}> "
         try:
@@ -360,7 +360,7 @@ class Session:
         return await self.sign(process.id, tags, raw(code))
 
     async def _not_owner(self, process: ProcessInfo) -> AoError:
-        name, owner = process.name or short(process.id), short(process.owner)
+        name, owner = process.name or short_id(process.id), short_id(process.owner)
         return AoError(
             f"{name} belongs to {owner}, so it does not evaluate what this wallet sends",
             stage="session",

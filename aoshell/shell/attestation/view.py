@@ -10,7 +10,7 @@ from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
 from aoshell.shell.view.tables import table_lines
-from aoshell.shell.view.text import cell
+from aoshell.shell.view.text import clean_line
 
 PASSED = Status.PASS
 _UNREACHED = "not reached"
@@ -33,7 +33,7 @@ def render_trial(trial: Trial, trust: str) -> str:
     if (primary := verdict.primary) and (hint := _hint(primary, trust)):
         lines.append(f"→ {hint}")
     # A node's own words are in these lines, so each is made safe for a terminal.
-    return "\n".join(map(cell, lines)).rstrip("\n")
+    return "\n".join(map(clean_line, lines)).rstrip("\n")
 
 
 def render_verdict(trial: Trial) -> str:

@@ -11,7 +11,7 @@ from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.holding import use_pin
 from aoshell.shell.commands import command, usage
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
@@ -122,7 +122,7 @@ async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
     await remote(session).monitor(await session.wallet(), process.id, on)
     said = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}
-    return CommandOutput(value, text=f"{process.name or short(process.id)} {said}")
+    return CommandOutput(value, text=f"{process.name or short_id(process.id)} {said}")
 
 
 @command("now", "[KEY]")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from aoshell.errors import AoError
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.prompt.completion import Lists, wanted_kinds
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Words = list[tuple[str, str]]
 
 
-async def load(session: Session, before: str, lists: Lists) -> None:
+async def load_words(session: Session, before: str, lists: Lists) -> None:
     """Bring the lists up to date that completing a line needs."""
     for kind in wanted_kinds(before):
         with suppress(AoError):
@@ -25,7 +25,9 @@ async def load(session: Session, before: str, lists: Lists) -> None:
 
 
 async def _processes(session: Session) -> Words:
-    return [(info.name or info.id[:12], short(info.id)) for info in await session.node.processes()]
+    return [
+        (info.name or info.id[:12], short_id(info.id)) for info in await session.node.processes()
+    ]
 
 
 async def _targets(session: Session) -> Words:
