@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -98,5 +99,9 @@ class SharedGuard:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Programs that tests start must take Ctrl-C even where nohup, a CI or a script's `&` started
+    # the tests and ignores it. A program inherits what is ignored, but not a handler.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
     config.stash[GUARD] = SharedGuard()
     config.pluginmanager.register(config.stash[GUARD], "shared-guard")
