@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from rsa_keys import RsaKeys
 
 from aoshell.protocol.wallet import Wallet
 
@@ -51,9 +52,21 @@ def aoshell_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wallet() -> Wallet:
-    """An RSA-4096 wallet, made once a session: it takes a second."""
-    return Wallet.generate()
+def rsa_keys(tmp_path_factory: pytest.TempPathFactory) -> RsaKeys:
+    """RSA-4096 keys by number."""
+    return RsaKeys(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def wallet(rsa_keys: RsaKeys) -> Wallet:
+    """The user's wallet."""
+    return rsa_keys.wallet(0)
+
+
+@pytest.fixture(scope="session")
+def other_wallet(rsa_keys: RsaKeys) -> Wallet:
+    """The wallet of somebody else."""
+    return rsa_keys.wallet(1)
 
 
 class SharedGuard:

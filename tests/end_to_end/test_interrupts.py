@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import select
@@ -15,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from aoshell.interrupts import INTERRUPTED
-from aoshell.protocol.wallet import Wallet
 
 REPO = Path(__file__).resolve().parents[2]
 ENDS = (INTERRUPTED, -signal.SIGINT)  # a shell shows both as 130
@@ -82,11 +80,8 @@ class Screen:
 
 
 @pytest.fixture
-def started(environment: dict[str, str], tmp_path: Path, wallet: Wallet) -> dict[str, str]:
-    """A home that was used before."""
-    state = tmp_path / "home" / "state"
-    state.mkdir(parents=True, mode=0o700)
-    (state / "wallet.json").write_text(json.dumps(wallet.jwk()))
+def started(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment in which `scripts/aoshell` starts: there is nothing to set up."""
     shown = '. "$0/scripts/environment.sh"; repo=$0; venv=$0/.venv; ready run'
     if subprocess.run(["bash", "-c", shown, str(REPO)], check=False).returncode:
         pytest.skip("scripts/aoshell would set up first")

@@ -41,11 +41,11 @@ class Driven:
     def send(self, frame: Frame, blob: bytes = b"") -> None:
         self.worker.send(frame, blob)
 
-    def next(self, seconds: float = 10.0) -> Frame:
+    def next(self, seconds: float = 60.0) -> Frame:
         """The next frame. Raises TimeoutError."""
         return self.loop.run_until_complete(asyncio.wait_for(self.frames.get(), seconds))
 
-    def await_frame(self, *names: str, seconds: float = 10.0) -> Frame:
+    def await_frame(self, *names: str, seconds: float = 60.0) -> Frame:
         """The next frame of one of these names; others are passed over."""
         until = time.monotonic() + seconds
         while True:
@@ -108,7 +108,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
     until = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > until:

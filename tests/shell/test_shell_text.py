@@ -19,6 +19,8 @@ from aoshell.shell.view.errors_view import TYPED, split_error, view
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import cell, clean, prompt_text, size, width_of
 
+pytestmark = pytest.mark.versions
+
 COMPLETE = [
     "1+1",
     "x = 1",
