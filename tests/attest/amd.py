@@ -6,7 +6,7 @@ Its roots are trusted by nobody but a caller that passes `Amd.roots` to `verify_
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -321,12 +321,14 @@ def signature_field(r: int, s: int) -> bytes:
 
 
 class Amd:
-    """All products. Three RSA keys serve in turns, so that no product's key fits another's."""
+    """All products. Three RSA keys serve in turns, so that no product's key fits another's.
 
-    def __init__(self) -> None:
-        one, two, three, self.stranger = (
-            rsa.generate_private_key(public_exponent=65537, key_size=4096) for _ in range(4)
-        )
+    Args:
+        keys: four RSA-4096 keys, of which the last one is nobody's.
+    """
+
+    def __init__(self, keys: Sequence[rsa.RSAPrivateKey]) -> None:
+        one, two, three, self.stranger = keys
         self.milan = Line("Milan", one, two, three)
         self.genoa = Line("Genoa", two, three, one)
         self.turin = Line("Turin", three, one, two)

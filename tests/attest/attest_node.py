@@ -180,7 +180,7 @@ class SimulatedNode:
 
 
 def fetch(url: str) -> RawResponse:
-    reply = httpx.get(url, headers={"accept-bundle": "true"}, follow_redirects=False, timeout=20)
+    reply = httpx.get(url, headers={"accept-bundle": "true"}, follow_redirects=False, timeout=60)
     assert reply.status_code == 200
     pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers.raw)
     return RawResponse(tuple(pairs), reply.content)

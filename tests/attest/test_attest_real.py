@@ -28,6 +28,8 @@ from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.attest.x509.material import bundle_as_pem
 from aoshell.protocol.commitment import EDGE, make_commitment
 
+pytestmark = pytest.mark.versions
+
 AT = calendar.timegm((2026, 3, 1, 0, 0, 0))
 CHAINS = {"Milan": "milan", "Genoa": "genoa", "Turin": "turin_vcek", "Milan-VLEK": "milan_vlek"}
 IDS = [

@@ -70,7 +70,7 @@ def answer(body: bytes, *headers: str) -> Script:
     return says("\r\n".join([*lines, "", ""]).encode(), body)
 
 
-def asked(script: Script, largest: int = 1 << 20, seconds: float = 20) -> bytes:
+def asked(script: Script, largest: int = 1 << 20, seconds: float = 60) -> bytes:
     """The body that a client of ours is given."""
 
     async def whole() -> bytes:

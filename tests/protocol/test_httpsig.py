@@ -284,8 +284,8 @@ def test_a_changed_map_is_not_saved_by_its_commitments(wallet: Wallet) -> None:
     assert b'"action": Evil\n' in failure.base
 
 
-def test_another_key_is_another_committer(wallet: Wallet) -> None:
-    other = Wallet.generate()
+def test_another_key_is_another_committer(wallet: Wallet, other_wallet: Wallet) -> None:
+    other = other_wallet
     headers, body = sign(other, {"a": "1"})
     assert check(headers, body).committers == (other.address,) != (wallet.address,)
     swapped = [

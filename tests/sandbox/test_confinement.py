@@ -359,4 +359,4 @@ def test_all_vanish_with_a_shell_that_is_killed() -> None:
     shell.stdout.close()
     # The one that computes ends at the end of its message's time, the others at once.
     assert eventually(lambda: not is_alive(zygote))
-    assert eventually(lambda: not any(map(group_of, groups)), 6.0)
+    assert eventually(lambda: not any(map(group_of, groups)))

@@ -12,14 +12,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 sys.path.extend(str(Path(__file__).parents[1] / room) for room in ("attest", "nodes"))
 
 from amd import Line
 from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
+from eventually import until
 from hyper_server import HTML, HyperServer, Reply, Request, serving
+from rsa_keys import RsaKeys
 from shell_fake import FakeNode
 from test_shell_session import Screen, failed, printed, replied, use
 
@@ -68,14 +69,14 @@ class Guest(HyperServer):
 
 
 @pytest.fixture(scope="module")
-def milan() -> Line:
-    ark, ask = (rsa.generate_private_key(public_exponent=65537, key_size=4096) for _ in range(2))
+def milan(rsa_keys: RsaKeys) -> Line:
+    ark, ask = rsa_keys.key(2), rsa_keys.key(3)
     return Line("Milan", ark, ask, ask)
 
 
 @pytest.fixture(scope="module")
-def stranger() -> Wallet:
-    return Wallet.generate()
+def stranger(other_wallet: Wallet) -> Wallet:
+    return other_wallet
 
 
 @pytest.fixture
@@ -119,12 +120,8 @@ class There:
 
     async def told(self, beginning: str) -> None:
         """Wait until the screen has a line that begins so."""
-        for _ in range(500):
-            lines = "\n".join(self.screen.said).splitlines()
-            if any(line.startswith(beginning) for line in lines):
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError(self.screen.said)
+        said = self.screen.said
+        await until(lambda: f"\n{beginning}" in "\n".join(["", *said]), beginning)
 
     async def attach(self) -> None:
         """A process of this wallet's."""
@@ -290,7 +287,7 @@ def test_files_and_other_nodes(there: Any, tmp_path: Path, stranger: Wallet, mil
         assert "origin" not in found.value  # type: ignore[operator]
         pin, said = at.node.pin, session.attestation
         with SimulatedNode(stranger, milan, configuration={"trusted_nodes": 1}).served() as url:
-            found = await asyncio.wait_for(at.attest(f"{url}/ --offline"), 20)
+            found = await asyncio.wait_for(at.attest(f"{url}/ --offline"), 60)
             assert found.ok and found.value["origin"] == url  # type: ignore[index]
         assert (at.node.pin, session.attestation) == (pin, said)
         for words in ("a b", "--save", "--online", "'"):
@@ -460,8 +457,7 @@ def test_the_toolbar_says_when_it_is_over(there: Any, monkeypatch: pytest.Monkey
     async def body(at: There) -> None:
         await at.pass_()
         assert at.session.attestation.startswith("attested")
-        await asyncio.sleep(1.1)
-        assert at.session.attestation == "attest again"
+        await until(lambda: at.session.attestation == "attest again")
 
     there(body)
 

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from eventually import until
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from shell_typing import Typing, Use
@@ -265,10 +266,7 @@ def test_a_busy_process_is_not_read(typing: Use) -> None:
         await asyncio.sleep(0.3)
         assert not keeper.of(typed.session).read
         keeper.later(typed.session)
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            if keeper.of(typed.session).read:
-                break
+        await until(lambda: keeper.of(typed.session).read)
         assert "Handlers" in keeper.of(typed.session).at(())
 
     typing(body)
@@ -279,7 +277,7 @@ def test_a_broken_environment_cannot_be_read_and_nothing_is_said(typing: Use) ->
         await typed("next = 'gone'")
         keeper = Keeper(lambda: True)
         keeper.later(typed.session)
-        await asyncio.sleep(0.5)
+        await until(lambda: keeper.of(typed.session).deaf)
         assert keeper.of(typed.session).at(()) == {} and keeper.of(typed.session).deaf
         assert typed.front.said == [] or "names" not in "".join(typed.front.said)
 

@@ -207,4 +207,4 @@ def test_messages_and_first_hints_on_any_node(
         assert session.last_line == message.id
         await close_session(session)
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 60))

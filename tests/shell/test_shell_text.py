@@ -25,6 +25,8 @@ from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import clean, clean_line, clean_prompt, format_size, width_of, wrapped
 
+pytestmark = pytest.mark.versions
+
 COMPLETE = [
     "1+1",
     "x = 1",

@@ -203,7 +203,7 @@ def test_a_pipe_hears_what_the_built_in_node_is_at(monkeypatch: pytest.MonkeyPat
         front = batch.BatchFront(SimpleNamespace(feed=None, note=said.put_nowait))  # type: ignore[arg-type]
         front.opened(node)  # type: ignore[arg-type]
         try:
-            return await asyncio.wait_for(said.get(), 20)
+            return await asyncio.wait_for(said.get(), 60)
         finally:
             front.close()
 
