@@ -106,8 +106,8 @@ class AoSession:
         receipt = await node.send(process, item)
         async with stopped_with_us(node, receipt):
             own = await node.result(process, receipt.place)
-            if "settled" in node.capabilities:
-                await node.settled(receipt.id)
+            if node.local:
+                await node.local.settled(receipt.id)
         return answer(receipt.id, await self._address(), own, None, {})
 
     async def value(self, expression: str) -> Any:

@@ -1,8 +1,12 @@
 """What a node is to the shell: one interface, whoever implements it.
 
 The shell knows this module and `nodes.values`, and no other of `nodes`. Every failure that a person
-sees is an `AoError`. A verb that a node lacks raises `UnsupportedError`, whose hint names what to
-use instead, and is absent from `Node.capabilities`.
+sees is an `AoError`.
+
+`Node` holds the verbs of every node. What only some nodes can do is a part of its own: `local`,
+`remote`, `cron` and `state` are None where a node lacks them, so that a type checker proves that
+they were looked at. `upload` and `evidence` are on every node; one that cannot do them raises
+`UnsupportedError`, whose hint names what to use instead.
 """
 
 from __future__ import annotations
@@ -38,8 +42,20 @@ class Node(Protocol):
     """The verbs. Ids are 43 characters base64url; slots count from 0."""
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        """Names of the verbs that this node carries out."""
+    def local(self) -> LocalVerbs | None:
+        """What only a node on this computer can do."""
+
+    @property
+    def remote(self) -> RemoteVerbs | None:
+        """What only a node somewhere else can do."""
+
+    @property
+    def cron(self) -> CronVerbs | None:
+        """Starting and stopping cron; None where the node runs cron messages by itself."""
+
+    @property
+    def state(self) -> StateVerbs | None:
+        """Reading what processes expose; None where the node does not show it."""
 
     @property
     def stage(self) -> Stage | None:
@@ -106,20 +122,16 @@ class Node(Protocol):
     async def watch(self, process: str) -> None:
         """Let events of a process come, too. The built-in node tells of all without being asked."""
 
-    async def settled(self, root: str) -> None:
-        """Return once nothing that message `root` caused is left to compute, and it is on disk."""
-
-    async def cancel(self, process: str, slot: int) -> bool:
-        """Stop computing a slot now, as if its time were up. False if it was done already."""
-
     async def close(self) -> None:
         """Put workers away and leave everything on disk."""
 
 
 class LocalVerbs(Protocol):
-    """What only a node under the user's own hands can do (capability "local")."""
+    """What only a node on this computer can do."""
 
-    limits: Limits
+    @property
+    def limits(self) -> Limits:
+        """What one process may use."""
 
     @property
     def newest(self) -> int:
@@ -131,6 +143,12 @@ class LocalVerbs(Protocol):
 
     def knows(self, wallets: Iterable[str]) -> None:
         """From now on, what is sent to these addresses counts as delivered: somebody has them."""
+
+    async def settled(self, root: str) -> None:
+        """Return once nothing that message `root` caused is left to compute, and it is on disk."""
+
+    async def cancel(self, process: str, slot: int) -> bool:
+        """Stop computing a slot now, as if its time were up. False if it was done already."""
 
     async def set_limits(self, limits: Limits) -> None:
         """Change limits for every message from now on; raising `pushes` frees what was held."""
@@ -152,7 +170,7 @@ class LocalVerbs(Protocol):
 
 
 class RemoteVerbs(Protocol):
-    """What a node somewhere else can do besides (capability "remote").
+    """What only a node somewhere else can do.
 
     Attributes:
         endpoint: its URL.
@@ -163,6 +181,10 @@ class RemoteVerbs(Protocol):
     endpoint: str
     verify: Verify
     pin: Pin | None
+
+    @property
+    def last_failure(self) -> str:
+        """What the last answer with a bad signature should have signed, "" where none was bad."""
 
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
         """Sign code as a module (Lua source or WASM, told apart by content)."""
@@ -176,8 +198,19 @@ class RemoteVerbs(Protocol):
     async def new_key(self) -> str:
         """Take the key that the node has now, whichever it was before; its address."""
 
+
+class CronVerbs(Protocol):
+    """Starting and stopping cron on a network that does not run it by itself (`Node.cron`)."""
+
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
-        """Have the network run a process's cron messages, or stop (capability "monitor")."""
+        """Have the network run a process's cron messages, or stop."""
+
+
+class StateVerbs(Protocol):
+    """Reading what processes expose (`Node.state`)."""
+
+    async def now(self, process: str, key: str) -> object:
+        """The newest state of a process, or what is at a path of keys; "" for nothing there."""
 
 
 class Workbench(Protocol):

@@ -708,15 +708,15 @@ def test_what_it_is_and_what_it_is_not(run: Any, network: Network) -> None:
             "c" * 43,
             network.unit("mu"),
         )
-        assert {"remote", "monitor"} <= node.capabilities
-        for missing in (node.settled(""), node.cancel("", 0), node.evidence(""), node.upload(b"")):
+        assert (node.local, node.remote, node.cron, node.state) == (None, node, node, None)
+        for missing in (node.evidence(""), node.upload(b"")):
             with pytest.raises(UnsupportedError) as caught:
                 await missing
             assert caught.value.hint
         with pytest.raises(UnsupportedError):
             node.verify = Verify.ON
         assert node.verify is Verify.OFF
-        assert not {"settled", "cancel", "evidence", "upload", "local"} & node.capabilities
+        assert node.last_failure == ""
 
     run(test)
 

@@ -18,6 +18,10 @@ class Elsewhere:
         self._waiting = waiting
 
     @property
+    def local(self) -> None:
+        return None
+
+    @property
     def stage(self) -> Stage | None:
         return self._waiting.stage
 
@@ -27,13 +31,3 @@ class Elsewhere:
             "code for a remote node is public, so it is never stored in passing",
             hint=".publish FILE shows size, cost and destination, and asks",
         )
-
-    async def settled(self, root: str) -> None:
-        del root
-        raise UnsupportedError(
-            "a remote node does not tell when all is settled", hint="see .messages"
-        )
-
-    async def cancel(self, process: str, slot: int) -> bool:
-        del process, slot
-        raise UnsupportedError("a remote node goes on computing", hint=".result shows the outcome")

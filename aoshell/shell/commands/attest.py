@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Pin
 from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.holding import clock, hold
@@ -133,7 +132,7 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
     else:
         pins.lapse(origin)
         said = "FAIL" if verdict.verdict == "FAIL" else ""
-    if session.remote and (node := cast(RemoteVerbs, session.node)).endpoint == origin:
+    if (node := session.node.remote) and node.endpoint == origin:
         hold(session, node, pin, said)
     return changes
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from aoshell.errors import AoError, UnsupportedError
+from aoshell.errors import AoError
 from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting, silently
@@ -48,26 +48,6 @@ if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
     from aoshell.nodes.remote.arweave.gateway import Gateway
 
-CAPABILITIES = frozenset(
-    [
-        "remote",
-        "spawn",
-        "send",
-        "result",
-        "results",
-        "dryrun",
-        "slots",
-        "schedule",
-        "fetch",
-        "info",
-        "processes",
-        "subscribe",
-        "watch",
-        "now",
-        "evidence",
-    ]
-)
-
 
 class HyperBeamNode(Sending, Elsewhere):
     """One node.
@@ -99,8 +79,16 @@ class HyperBeamNode(Sending, Elsewhere):
     # What it is -------------------------------------------------------------------------------
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        return CAPABILITIES
+    def remote(self) -> HyperBeamNode:
+        return self
+
+    @property
+    def cron(self) -> None:
+        return None
+
+    @property
+    def state(self) -> HyperBeamNode:
+        return self
 
     @property
     def verify(self) -> Verify:
@@ -319,10 +307,6 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def watch(self, process: str) -> None:
         await self._feed.watch(process)
-
-    async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
-        del wallet, process, on
-        raise UnsupportedError("HyperBEAM runs cron messages by itself", hint="see its cron@1.0")
 
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):

@@ -56,24 +56,6 @@ from aoshell.protocol.wallet import Wallet
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
 
-CAPABILITIES = frozenset(
-    [
-        "remote",
-        "spawn",
-        "send",
-        "result",
-        "results",
-        "dryrun",
-        "slots",
-        "schedule",
-        "fetch",
-        "info",
-        "processes",
-        "subscribe",
-        "watch",
-        "monitor",
-    ]
-)
 EMPTY = b" "  # in place of no data, which bundlers do not take
 YOUNG = 120_000  # milliseconds in which the MU may not know a new process yet
 READY = 60.0  # seconds until a new process must be known
@@ -133,8 +115,20 @@ class LegacyNode(Elsewhere):
     # What it is -------------------------------------------------------------------------------
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        return CAPABILITIES
+    def remote(self) -> LegacyNode:
+        return self
+
+    @property
+    def cron(self) -> LegacyNode:
+        return self
+
+    @property
+    def state(self) -> None:
+        return None
+
+    @property
+    def last_failure(self) -> str:
+        return ""
 
     @property
     def verify(self) -> Verify:
