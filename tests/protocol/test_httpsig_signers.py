@@ -84,6 +84,17 @@ def test_a_map_that_only_an_hmac_covers_gives_no_id(wallet: Wallet) -> None:
     assert (checked.verified, checked.ids) == (SIGNED, {})
 
 
+@pytest.mark.parametrize("bundle", [False, True])
+def test_ids_are_those_that_the_outer_signature_names(wallet: Wallet, bundle: bool) -> None:
+    """A bundled commitment signs the bytes of a map: the signatures in it were not checked."""
+    signature, mac = commit(wallet, MORE)
+    outer: Tabm = {"m": carried(MORE, signature, mac)}
+    fields, body = wire.encode(outer)
+    checked = check(fields | write_commitments(commit(wallet, outer, bundle=bundle)), body or b"")
+    assert checked.outcome is SignatureStatus.VERIFIED
+    assert checked.ids == ({} if bundle else {"m": signature.id})
+
+
 def test_two_signers_stand_for_what_both_say(wallet: Wallet) -> None:
     other = Wallet.generate()
     first, second = commit(wallet, {"a": "1"})[0], commit(other, {"b": "2"})[0]
