@@ -240,8 +240,8 @@ def _settings(home: Path) -> Settings:
 
 def _backend(node: str, settings: Settings, wallet: str) -> Backend:
     if not node:
-        return LocalBackend(said=True)
+        return LocalBackend(named=True)
     from aoshell.home.endpoints import resolve
 
     endpoints = resolve({"node": node}, {}, settings.config / "config.toml")
-    return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(said=True)
+    return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(named=True)

@@ -213,7 +213,7 @@ def test_json_is_taken_whatever_it_is_called() -> None:
     ],
 )
 def test_a_date_that_is_none_says_nothing_of_a_clock(date: str) -> None:
-    doctor.clock(Response("", 200, (("date", date),), b""))
+    doctor.check_clock(Response("", 200, (("date", date),), b""))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_what_is_withheld_is_in_no_error(answer: bytes, due: str) -> None:
         found = await client.ask("read", "GET", "/x", seconds=2)
         if found.ok:
             found.json("read")
-        raise AoError(f"{found.by}: {found.status} {found.said()}", stage="read", hint="x")
+        raise AoError(f"{found.by}: {found.status} {found.summary()}", stage="read", hint="x")
 
     error = failing(Server(says(answer)), ask)
     assert due in error.what and "XQMARK" not in str(error)

@@ -29,7 +29,7 @@ class NoGateway:
     async def find(self, name: str, *_: str) -> str:
         raise NotFoundError(f"no process {name}", stage="find")
 
-    patients: tuple[Any, ...] = ()
+    probes: tuple[Any, ...] = ()
 
     async def close(self) -> None: ...
 

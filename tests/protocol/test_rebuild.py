@@ -1,14 +1,18 @@
-"""What a signer signed, rebuilt: links cannot replace maps, and nothing else is taken for signed."""
+"""What a signer signed, rebuilt: a link cannot vouch for another map, and nesting is bounded."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from aoshell.protocol import wire
-from aoshell.protocol.commitment import write_commitments
-from aoshell.protocol.encoding import ProtocolError
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.commitment import CORE_LIBS, CURRENT, signature_base, write_commitments
+from aoshell.protocol.encoding import ProtocolError, b64url
 from aoshell.protocol.httpsig import SignatureStatus, check, commit, unsigned_id
-from aoshell.protocol.rebuild import Rebuilder
+from aoshell.protocol.message import Tag
+from aoshell.protocol.rebuild import Rebuilder, UncheckableError, add_ids
 from aoshell.protocol.tabm import DEEPEST, Tabm
 from aoshell.protocol.wallet import Wallet
 
@@ -33,6 +37,41 @@ def test_a_signed_link_does_not_vouch_for_another_map_beside_it(
 def test_empty_commitments_change_no_id() -> None:
     assert Rebuilder().link({"a": "1", "commitments": {}}) == ({"a": "1"}, {"a": "1"})
     assert Rebuilder().seal({"a": "1", "commitments": {}})[0] == unsigned_id({"a": "1"})
+
+
+def test_a_data_item_in_a_message_must_fit_it(wallet: Wallet) -> None:
+    """ANS-104: the item is rebuilt from the message, whose keys are its tags."""
+    item = DataItem.sign(wallet, tags=[Tag("a", "1")], data=b"x")
+    kept: Tabm = {
+        "commitment-device": "ans104@1.0",
+        "committed": {"1": "a"},
+        "keyid": CURRENT.keyid(wallet.owner),
+        "signature": b64url(item.signature),
+        "type": "rsa-pss-sha256",
+    }
+    message: Tabm = {"a": "1", "data": "x", "b": "unsigned", "commitments": {item.id: kept}}
+    assert Rebuilder().seal(message) == (item.id, {"a": "1", "data": "x"})
+    for changed in ({"a": "2"}, {"data": "y"}, {"target": wallet.address}):
+        with pytest.raises(UncheckableError, match="cannot be rebuilt, or is another one"):
+            Rebuilder().seal(message | changed)
+
+
+def test_several_ids_are_added_modulo_2_to_the_256() -> None:
+    largest, two = b64url(b"\xff" * 32), b64url((2).to_bytes(32, "big"))
+    assert add_ids([largest, two]) == add_ids([two, largest]) == b64url((1).to_bytes(32, "big"))
+    assert add_ids([two]) == two
+
+
+def test_a_signed_digest_covers_the_maps_in_the_body(wallet: Wallet) -> None:
+    """RFC 9421 as it stands (core-libs): what is signed is the body's digest, not links."""
+    message: Tabm = {"a": "1", "m": {"b": "2"}, "n": {"c": "3"}}
+    fields, body = wire.encode(message)
+    one = commit(wallet, {"a": "1"}, profile=CORE_LIBS)[0]
+    one = replace(one, components=("a", "content-digest", "content-type"))
+    one = one.signed(wallet.sign(signature_base(one, fields), "sha512"))
+    checked = check(fields | write_commitments([one]), body or b"")
+    assert checked.verified == message
+    assert checked.commitments[0].committed[:3] == ("a", "m", "n")
 
 
 def test_nesting_is_bounded() -> None:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.client import Client
-from aoshell.nodes.remote.http.progress import Waiting, silently
+from aoshell.nodes.remote.http.progress import Waiting, hide_progress
 from aoshell.nodes.remote.hyperbeam import evidence, signing
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.key import BUNDLED
@@ -126,8 +126,8 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def doctor(self) -> Sequence[EndpointFinding]:
         self._key.forget()
-        node = ("node", self.endpoint, self._address)
-        return await doctor.examine([node, *self._gateway.patients])
+        node = doctor.Probe("node", self.endpoint, self._address)
+        return await doctor.examine([node, *self._gateway.probes])
 
     # Signing and sending ----------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def _pushed(self, process: str, slot: int) -> None:
         path = f"/{process}~process@1.0/push&slot={slot}"
-        silently()
+        hide_progress()
         asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
         try:
             await self._ready()
