@@ -1,7 +1,7 @@
 """Structured fields (RFC 9651, which replaces RFC 8941) as text, parsed by http-sf.
 
-http-sf is imported at its first use, so that a shell without signed messages starts faster. It is
-needed from 1.1 on, which names `StructuredFieldError` and takes `on_duplicate_key`.
+http-sf is imported at its first use, so that a shell without signed messages starts faster. Earlier
+versions than 1.1 have no `StructuredFieldError`.
 """
 
 from __future__ import annotations

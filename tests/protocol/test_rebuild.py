@@ -8,7 +8,14 @@ import pytest
 
 from aoshell.protocol import wire
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.commitment import CORE_LIBS, CURRENT, signature_base, write_commitments
+from aoshell.protocol.commitment import (
+    CORE_LIBS,
+    CURRENT,
+    EDGE,
+    Profile,
+    signature_base,
+    write_commitments,
+)
 from aoshell.protocol.encoding import ProtocolError, b64url
 from aoshell.protocol.httpsig import SignatureStatus, check, commit, unsigned_id
 from aoshell.protocol.message import Tag
@@ -72,6 +79,31 @@ def test_a_signed_digest_covers_the_maps_in_the_body(wallet: Wallet) -> None:
     checked = check(fields | write_commitments([one]), body or b"")
     assert checked.verified == message
     assert checked.commitments[0].committed[:3] == ("a", "m", "n")
+
+
+@pytest.mark.parametrize("profile", [EDGE, CORE_LIBS], ids=lambda one: one.name)
+def test_an_unsigned_field_does_not_rename_a_body_signed_as_sent(
+    wallet: Wallet, profile: Profile
+) -> None:
+    fields, body = wire.encode({"a": "1", "body": "x"}, profile)
+    one = commit(wallet, {"a": "1"}, bundle=True, profile=profile)[0]
+    one = replace(one, components=("a", "content-digest"))
+    one = one.signed(wallet.sign(signature_base(one, fields), "sha512"))
+    signed = fields | write_commitments([one])
+    assert check(signed, body or b"").verified == {"a": "1", "body": "x"}
+    renamed = check(signed | {"ao-body-key": "evil"}, body or b"")
+    assert renamed.outcome is SignatureStatus.BAD
+    assert "gives the body its meaning unsigned" in str(renamed.failure)
+
+
+@pytest.mark.parametrize("bundle", [False, True])
+def test_a_map_in_the_body_does_not_replace_a_signed_link(wallet: Wallet, bundle: bool) -> None:
+    signed: Tabm = {"a": "1", "m+link": unsigned_id({"b": "2"})}
+    signatures = commit(wallet, signed, bundle=bundle, profile=CORE_LIBS)
+    fields, body = wire.encode({"m": {"evil": "1"}})
+    checked = check(signed | fields | write_commitments(signatures), body or b"")
+    assert checked.outcome is SignatureStatus.VERIFIED
+    assert checked.verified == signed
 
 
 def test_nesting_is_bounded() -> None:
