@@ -143,7 +143,7 @@ class Session:
     @property
     def remote(self) -> bool:
         """Whether the node is somewhere else."""
-        return "remote" in self.node.capabilities
+        return self.node.remote is not None
 
     @property
     def attached(self) -> ProcessInfo:
@@ -221,24 +221,16 @@ class Session:
 
     async def settle(self) -> None:
         """Wait until all that the last line caused is done and told, where that is asked for."""
-        if self.sent and self.patience is Patience.SETTLED and self._settles:
-            await self.node.settled(self.sent.id)
+        node = self.node.local
+        if self.sent and self.patience is Patience.SETTLED and node:
+            await node.settled(self.sent.id)
             await self.feed.caught_up()
             self.feed.due()
 
     @property
-    def _settles(self) -> bool:
-        """Whether the node knows when all that a line caused is done."""
-        return "settled" in self.node.capabilities
-
-    @property
     def given_up(self) -> Interrupted:
         """What a line comes to that nobody waits for any more."""
-        return Interrupted(self.sent, self.sending if self.remote else "", self._stops)
-
-    @property
-    def _stops(self) -> bool:
-        return "cancel" in self.node.capabilities
+        return Interrupted(self.sent, self.sending if self.remote else "", bool(self.node.local))
 
     async def stop(self) -> bool:
         """Stop computing the line that was given up last, else what runs behind the prompt.
@@ -250,10 +242,10 @@ class Session:
 
     async def stop_line(self) -> bool:
         """Stop computing the last line; False where it is computed, or cannot be stopped."""
-        sent = self.sent
-        if sent is None or sent.slot is None or not self._stops:
+        sent, node = self.sent, self.node.local
+        if sent is None or sent.slot is None or node is None:
             return False
-        return await self.node.cancel(sent.process, sent.slot)
+        return await node.cancel(sent.process, sent.slot)
 
     async def end_behind(self) -> bool:
         """End what runs behind the prompt; False where nothing does."""
@@ -369,8 +361,9 @@ class Session:
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
         """The result that ends a suspended handling; None when nothing is left to end it."""
-        if self.patience is Patience.SETTLED and self._settles:
-            settled = asyncio.ensure_future(self.node.settled(receipt.id))
+        node = self.node.local
+        if self.patience is Patience.SETTLED and node:
+            settled: asyncio.Future[None] = asyncio.ensure_future(node.settled(receipt.id))
             either: set[asyncio.Future[Any]] = {line.resumed, settled}
             try:
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

@@ -381,7 +381,7 @@ async def test_the_log_of_another_process_is_refused(home: Home, level: Verify) 
 class Names:
     """A gateway that gives each name to one process."""
 
-    patients: tuple[Any, ...] = ()
+    probes: tuple[Any, ...] = ()
     withholds = False
 
     def __init__(self, process: str) -> None:

@@ -31,7 +31,7 @@ class NoGateway:
     async def find(self, name: str, *_: str) -> str:
         raise NotFoundError(f"no process {name}", stage="find")
 
-    patients: tuple[Any, ...] = ()
+    probes: tuple[Any, ...] = ()
 
     async def close(self) -> None: ...
 
@@ -200,10 +200,10 @@ async def test_state_is_read_by_key(home: Home) -> None:
 @in_loop
 async def test_what_it_cannot_do_says_what_to_use(home: Home) -> None:
     async with up(home) as node:
-        for verb in (node.settled("x"), node.cancel("x", 1), node.upload(b"")):
-            with pytest.raises(UnsupportedError) as raised:
-                await verb
-            assert raised.value.hint
+        assert (node.local, node.remote, node.cron, node.state) == (None, node, None, node)
+        with pytest.raises(UnsupportedError) as raised:
+            await node.upload(b"")
+        assert raised.value.hint
 
 
 # Nothing twice, nothing lost --------------------------------------------------------------------

@@ -315,6 +315,8 @@ def test_other_signatures_are_uncheckable(alg: str, keyid: str) -> None:
     [
         ("sig-x=:AAAA:", "", "in one of the two only"),
         ("sig-x=:AAAA:", 'sig-y=("a");alg="x"', "in one of the two only"),
+        ("sig-x=:AAAA:", 'sig-x=("a");alg="x", sig-y=("a");alg="x"', "'sig-y' is in one of"),
+        ("sig-x=:AAAA:, sig-y=:AAAA:", 'sig-x=("a");alg="x"', "'sig-y' is in one of"),
         ("", "", "0 signatures"),
         ("sig-x=:AAAA:", 'sig-x=("a")', "no algorithm"),
         ("sig-x=1", 'sig-x=("a");alg="x"', "is no signature"),

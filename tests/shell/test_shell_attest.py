@@ -87,7 +87,7 @@ def server(wallet: Wallet, milan: Line) -> Guest:
 
 
 class NoGateway:
-    patients: tuple[Any, ...] = ()
+    probes: tuple[Any, ...] = ()
 
     async def find(self, name: str, *_: str) -> str:
         from aoshell.nodes.values import NotFoundError

@@ -13,6 +13,7 @@ from shell_typing import Typing, Use
 from aoshell.errors import AoError
 from aoshell.nodes.values import Event, LogEntry
 from aoshell.protocol.message import Assignment, Message, Result, tags_of
+from aoshell.shell import feed
 from aoshell.shell.feed import FeedView, Where
 
 MINE = "M" * 43
@@ -81,6 +82,21 @@ def test_each_is_told_once_and_in_order() -> None:
             on.events.put(entry(number, f"said {number}"))
         await on.seen("said 3")
         assert on.text == "said 1\nsaid 2\nsaid 3"
+
+    following(body)
+
+
+def test_the_results_that_passed_are_remembered_within_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "_SEEN", 3)
+
+    async def body(on: Following) -> None:
+        for number in (1, 2, 3, 4, 5, 5, 3, 1):  # 3…5 are remembered, 1 is forgotten
+            on.events.put(entry(number, f"said {number}"))
+        await asyncio.sleep(0.1)
+        assert on.text == "said 1\nsaid 2\nsaid 3\nsaid 4\nsaid 5\nsaid 1"
+        assert len(on.feed._seen) == 3
 
     following(body)
 

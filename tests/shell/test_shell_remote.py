@@ -267,7 +267,7 @@ def test_monitor(there: FakeRemote, home: Settings) -> None:
         assert "not monitored" in printed(await run_line(session, ".unmonitor default"))
         id = session.attached.id
         assert there.monitored == [(id, True), (id, False)]
-        there.capabilities = frozenset({"remote"})  # type: ignore[misc]
+        there.cron = there.state = None
         assert "--cron" in failed(await run_line(session, ".monitor")).hint
         assert ".dryrun" in failed(await run_line(session, ".now")).hint
 
@@ -771,7 +771,7 @@ def test_real_nodes_are_made_of_endpoints(home: Settings, wallet: Wallet, kind: 
 
     async def run() -> None:
         node = backends.remote_node(endpoints, home, key, None)
-        assert "remote" in node.capabilities and node.stage is None
+        assert (node.local, node.remote, node.stage) == (None, node, None)
         await node.close()
 
     asyncio.run(run())

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import RemoteVerbs
 from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
@@ -133,7 +132,7 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
     else:
         pins.end(known)
         shown = "FAIL" if verdict.verdict == "FAIL" else ""
-    if session.remote and (node := cast(RemoteVerbs, session.node)).endpoint == origin:
+    if (node := session.node.remote) and node.endpoint == origin:
         hold_to_pin(session, node, pin, shown)
     return changes
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Outgoing, Tag, raw, text
 from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
 from aoshell.shell.feed import short_id
 from aoshell.shell.identities import OWN
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
@@ -79,8 +78,8 @@ async def send(session: Session, rest: str) -> CommandOutput:
 
 def _introduce(session: Session, addresses: Iterable[str]) -> None:
     """Have the built-in node know identities, or it would call what goes to them undelivered."""
-    if "local" in session.node.capabilities:
-        local(session).knows(addresses)
+    if node := session.node.local:
+        node.knows(addresses)
 
 
 def _taken(answer: LineAnswer) -> bool:

@@ -9,7 +9,6 @@ from aoshell.nodes.values import LogEntry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.code.bundle import literal
 from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
 from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
@@ -92,8 +91,8 @@ async def messages(session: Session, rest: str) -> CommandOutput:
     process = await session.node.find(words[0]) if words else session.attached
     entries = await _entries(session, process, last)
     kept: tuple[Undelivered, ...] = ()
-    if "local" in session.node.capabilities:
-        kept = tuple(await local(session).undelivered(process.id))[-last:]
+    if node := session.node.local:
+        kept = tuple(await node.undelivered(process.id))[-last:]
     names = await session.identities.addresses()
     rows = tuple(_row(message, result, names) for message, result in entries)
     table = Table(

@@ -8,7 +8,6 @@ from aoshell.errors import UsageError
 from aoshell.nodes.values import Limits, Verify
 from aoshell.shell.commands import command, usage
 from aoshell.shell.commands.processes import local
-from aoshell.shell.commands.remote import remote
 from aoshell.shell.feed import short_id
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
 from aoshell.shell.outcome import CommandOutput, Table
@@ -29,9 +28,9 @@ async def node(session: Session, rest: str) -> CommandOutput:
 
 
 def _unsigned(session: Session) -> str:
-    if not session.remote:
+    if session.node.remote is None:
         return ""
-    level = remote(session).verify
+    level = session.node.remote.verify
     return f"{'taken' if level is Verify.OFF else 'refused'} (.verify {level.value})"
 
 

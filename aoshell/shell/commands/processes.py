@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.base import LocalVerbs
@@ -30,11 +30,11 @@ def local(session: Session) -> LocalVerbs:
     Raises:
         UnsupportedError: the node is not one.
     """
-    if "local" not in session.node.capabilities:
+    if session.node.local is None:
         raise UnsupportedError(
             "only the built-in node does that", hint="aoshell NAME --node local opens it"
         )
-    return cast(LocalVerbs, session.node)
+    return session.node.local
 
 
 def done(session: Session, verb: str, said: str = "", **about: Any) -> None:

@@ -109,7 +109,7 @@ class Prompt:
         self.renderer.feed(said)
 
     def opened(self, node: Node) -> None:
-        if "remote" in node.capabilities:
+        if node.remote:
             self._watch(node)
 
     def _watch(self, node: Node) -> None:

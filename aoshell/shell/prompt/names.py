@@ -255,4 +255,4 @@ async def read_names(session: Session, names: ProcessNames) -> None:
 
 
 def _readable(session: Session) -> bool:
-    return session.process is not None and "local" in session.node.capabilities
+    return session.process is not None and session.node.local is not None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.shell.feed import short_id
 from aoshell.shell.prompt.completion import Lists, wanted_kinds
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import LocalVerbs
     from aoshell.shell.session import Session
 
 Words = list[tuple[str, str]]
@@ -35,9 +34,10 @@ async def _targets(session: Session) -> Words:
 
 
 async def _snapshots(session: Session) -> Words:
-    if "local" not in session.node.capabilities:
+    node = session.node.local
+    if node is None:
         return []
-    marks = await cast("LocalVerbs", session.node).workbench.marks(session.attached.id)
+    marks = await node.workbench.marks(session.attached.id)
     return [(name, f"slot {slot}") for name, slot in marks.items()]
 
 
