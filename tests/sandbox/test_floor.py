@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from sandbox_worker import Driven, driven
 
 from aoshell.sandbox import supervisor as supervising
-from aoshell.sandbox.fates import OUT_OF_MEMORY, fate
+from aoshell.sandbox.fates import OUT_OF_MEMORY, read_fate
 from aoshell.sandbox.floor import LIFTED_LEAST, MARGIN
-from aoshell.sandbox.frames import HEADER, LARGE, FrameReader, encode, pieces
+from aoshell.sandbox.frames import HEADER, LARGE, FrameReader, encode_frame, frame_pieces
 from aoshell.sandbox.lua import SHARE
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -43,8 +43,8 @@ from aoshell.sandbox import worker_sockets
 def pieces(frame):
     if "speechless" in frame:
         raise MemoryError
-    return [worker_sockets.encode(frame)]
-worker_sockets.pieces = pieces
+    return [worker_sockets.encode_frame(frame)]
+worker_sockets.frame_pieces = pieces
 """
 
 
@@ -113,12 +113,12 @@ def test_who_cannot_answer_for_want_of_memory_is_out_of_it(changed: Workers) -> 
 
 
 def test_the_ways_in_which_a_fork_ends() -> None:
-    assert fate(0) == fate(3 << 8) == ""
-    assert fate(OUT_OF_MEMORY << 8) == "memory"
-    assert fate(signal.SIGPROF) == "time"
-    assert fate(signal.SIGSEGV) == "crash 11"
-    assert fate(signal.SIGABRT) == "crash 6"
-    assert fate(signal.SIGKILL) == fate(signal.SIGTERM) == fate(64) == "killed"
+    assert read_fate(0) == read_fate(3 << 8) == ""
+    assert read_fate(OUT_OF_MEMORY << 8) == "memory"
+    assert read_fate(signal.SIGPROF) == "time"
+    assert read_fate(signal.SIGSEGV) == "crash 11"
+    assert read_fate(signal.SIGABRT) == "crash 6"
+    assert read_fate(signal.SIGKILL) == read_fate(signal.SIGTERM) == read_fate(64) == "killed"
 
 
 LATIN = st.text(st.characters(max_codepoint=255), max_size=20)
@@ -129,7 +129,7 @@ def test_a_frame_in_pieces_is_the_frame(frame: list[object], data: st.DataObject
     for _ in range(data.draw(st.integers(0, 3))):
         at = data.draw(st.integers(0, len(frame)))
         frame.insert(at, data.draw(LATIN.filter(bool)) * LARGE)
-    whole = b"".join(pieces(frame))
+    whole = b"".join(frame_pieces(frame))
     assert int.from_bytes(whole[:HEADER], "big") == len(whole) - HEADER
     assert json.loads(whole[HEADER:].decode("latin-1")) == frame
     reader = FrameReader()
@@ -139,9 +139,9 @@ def test_a_frame_in_pieces_is_the_frame(frame: list[object], data: st.DataObject
 
 def test_a_small_frame_is_one_piece() -> None:
     frame = ["done", 1, "text"]
-    assert list(pieces(frame)) == [encode(frame)]
+    assert list(frame_pieces(frame)) == [encode_frame(frame)]
 
 
 def test_a_result_of_control_characters_is_never_whole() -> None:
     frame = ["\1" * (8 << 20), *["\1" * (LARGE - 1)] * 8]
-    assert max(map(len, pieces(frame))) <= 6 * 2 * LARGE + 1024
+    assert max(map(len, frame_pieces(frame))) <= 6 * 2 * LARGE + 1024

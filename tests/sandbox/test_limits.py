@@ -176,6 +176,17 @@ def test_a_computing_fork_that_is_killed_leaves_a_parked_one(worker: Driven) -> 
     assert worker.is_well()
 
 
+def test_only_the_newest_state_stays_parked(worker: Driven) -> None:
+    computing = {worker.worker.pid}
+    for _ in range(100):  # how often it parks follows from what a fork costs
+        assert worker.eval("for i = 1, 1e7 do end")[1] == "ok"
+        computing.add(worker.worker.pid)
+        if len(computing) == 3:
+            break
+    assert len(computing) == 3
+    assert eventually(lambda: len(group_of(worker.worker.group)) == 2)
+
+
 def test_frames_from_before_a_roll_back_are_ignored(worker: Driven) -> None:
     assert worker.eval("error('x')")[1] == "error"
     assert worker.is_well()

@@ -36,15 +36,15 @@ class GuestExitError(Exception):
         self.code = code
 
 
-def imports(guest: Guest) -> Callable[[wasmtime.ImportType], Any]:
+def provide_imports(guest: Guest) -> Callable[[wasmtime.ImportType], Any]:
     """What a module is given for each import that is not the adapter's."""
-    known = answers(guest) | streams(guest) | cxx.answers(guest)
+    known = host_functions(guest) | stream_functions(guest) | cxx.host_functions(guest)
 
     def give(item: wasmtime.ImportType) -> Any:
         if not isinstance(item.type, wasmtime.FuncType):
             raise GuestError(f"it imports {item.module}.{item.name}, which is no function")
         name = item.name or ""
-        call = known.get(name.lstrip("_")) or default(name, item.type)
+        call = known.get(name.lstrip("_")) or default_function(name, item.type)
         if item.module not in MODULES:
             call = partial(_lacking, f"{item.module}.{name}")
         return wasmtime.Func(guest.store, item.type, _fitting(call, item.type))
@@ -52,7 +52,7 @@ def imports(guest: Guest) -> Callable[[wasmtime.ImportType], Any]:
     return give
 
 
-def streams(guest: Guest) -> dict[str, Host]:
+def stream_functions(guest: Guest) -> dict[str, Host]:
     """Standard output is what the process prints; there are no files."""
 
     def fd_write(fd: int, vectors: int, count: int, written: int) -> int:
@@ -87,7 +87,7 @@ def _fitting(call: Host, kind: wasmtime.FuncType) -> Host:
     return fitted
 
 
-def answers(guest: Guest) -> dict[str, Host]:
+def host_functions(guest: Guest) -> dict[str, Host]:
     """The host's functions by import name, without the underscores that versions differ in."""
     host = _Host(guest)
     return {
@@ -116,7 +116,7 @@ def answers(guest: Guest) -> dict[str, Host]:
     }
 
 
-def default(name: str, kind: wasmtime.FuncType) -> Host:
+def default_function(name: str, kind: wasmtime.FuncType) -> Host:
     """What suffices for everything else: ENOSYS for system calls, 0 elsewhere.
 
     But for C++ exceptions: going on as if nothing were thrown would be worse than an error.

@@ -23,8 +23,8 @@ THROWERS = {
 MAX_CAUGHT = 100_000  # exceptions that are caught and not let go of
 
 
-def answers(guest: Guest) -> dict[str, Callable[..., Any]]:
-    """The host's functions by import name; see `answers.answers`."""
+def host_functions(guest: Guest) -> dict[str, Callable[..., Any]]:
+    """The host's functions by import name; see `answers.host_functions`."""
     host = _Exceptions(guest)
     # By how many clauses a call has; two more arguments of its ancestor count in its name.
     find = {f"cxa_find_matching_catch_{2 + count}": host.find for count in range(33)}

@@ -8,7 +8,7 @@ from aoshell.sandbox.wasm.code import changes_tables, legacy_bodies
 from aoshell.sandbox.wasm.expose import SAVED_TYPES
 from aoshell.sandbox.wasm.names import unminify
 from aoshell.sandbox.wasm.reader import Memory, ModuleError, TableType
-from aoshell.sandbox.wasm.sections import MAX_SIZE, WasmModule, parse
+from aoshell.sandbox.wasm.sections import MAX_SIZE, WasmModule, parse_module
 
 MAX_PAGES = 65_536  # 4 GiB
 MAX_ENTRIES = 10_000_000  # of all tables together
@@ -62,7 +62,7 @@ class Description:
     sections: tuple[str, ...]
 
 
-def describe(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
+def describe_module(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
     """What a module is. `max_pages`: the most memory it may ask for at first, in pages of 64 KiB.
 
     Raises:
@@ -70,8 +70,8 @@ def describe(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
             `max_pages`, tables above ten million entries, above 64 MiB, a component.
     """
     full = unminify(data) if len(data) <= MAX_SIZE else data
-    module = parse(full)
-    refuse(module, max_pages)
+    module = parse_module(full)
+    check_module(module, max_pages)
     kind = _kind(module)
     return Description(
         kind=kind,
@@ -96,7 +96,7 @@ def describe(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
     )
 
 
-def refuse(module: WasmModule, max_pages: int) -> None:
+def check_module(module: WasmModule, max_pages: int) -> None:
     """Raises ModuleError where a module wants what no process may have; see `describe()`."""
     if len(module.memories) > 1:
         hint = "build it with one memory"

@@ -3,7 +3,7 @@
 The same face as `sandbox.lua.LuaRuntime`: flat lists in and out, an image of the state and back.
 Roll-back is the worker's parked forks; here nothing needs to be undone.
 
-Three kinds of module, told apart by their exports (`binary.describe`):
+Three kinds of module, told apart by their exports (`binary.describe_module`):
 
     json    `handle(message, environment)`, two C strings of JSON; the result is one
     plain   a message with Action=ExecuteFunction calls the export that its tag Function names
@@ -26,7 +26,7 @@ from aoshell.sandbox.wasm import answers, emscripten
 from aoshell.sandbox.wasm.binary import ModuleError
 from aoshell.sandbox.wasm.budget import Budget
 from aoshell.sandbox.wasm.describe import MAX_ENTRIES
-from aoshell.sandbox.wasm.engine import Compiled, compile_module, engine
+from aoshell.sandbox.wasm.engine import Compiled, compile_module, new_engine
 from aoshell.sandbox.wasm.functions import Functions
 from aoshell.sandbox.wasm.guest import MAX_TEXT, PAGE, Guest, GuestError
 from aoshell.sandbox.wasm.interface import JsonInterface
@@ -60,7 +60,7 @@ class WasmHost:
         # strftime knows no zone but this one, wherever the node is.
         os.environ["TZ"] = "UTC"
         time.tzset()
-        self._engines = {metered: engine(fuel=metered) for metered in (False, True)}
+        self._engines = {metered: new_engine(fuel=metered) for metered in (False, True)}
 
     def room(self, memory: int) -> int:
         # Beyond what is reserved for it, a memory moves when it grows: it is there twice then.
@@ -177,7 +177,7 @@ class WasmRuntime:
             self._kind = Programs(guest, module, about, self._new_store)
             self._kind.limit(self._limit)
             return
-        instance = emscripten.instantiate(guest, module, adapter, answers.imports(guest))
+        instance = emscripten.instantiate(guest, module, adapter, answers.provide_imports(guest))
         guest.attach(instance.exports(store))
         self._kind = (JsonInterface if self._compiled.kind == "json" else Functions)(guest, about)
 

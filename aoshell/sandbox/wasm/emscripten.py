@@ -51,7 +51,7 @@ def _names(exports: dict[str, Any]) -> _Names:
     return _Names(save, restore)
 
 
-def missing(module: wasmtime.Module) -> list[str]:
+def missing_exports(module: wasmtime.Module) -> list[str]:
     """Exports that the adapter needs and the module lacks."""
     if not throws(module):
         return []
@@ -109,7 +109,7 @@ def throws(module: wasmtime.Module) -> bool:
     return any(is_thrower(item) for item in module.imports)
 
 
-def adapter(module: wasmtime.Module) -> str:
+def adapter_text(module: wasmtime.Module) -> str:
     """The adapter's text: its exports are the imports that `in_adapter` tells."""
     small = [
         f'(func (export "{name.partition(".")[2]}") {signature} {body})'
@@ -190,7 +190,7 @@ def _invoke(item: wasmtime.ImportType, width: str, threw: str) -> list[str]:
     ]
 
 
-def linker(module: wasmtime.Module) -> str:
+def linker_text(module: wasmtime.Module) -> str:
     """The text of a module that copies the module's function table into the adapter's, once.
 
     It also has what the adapter needs of the module's memory.

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import wasmtime
 
 from aoshell.sandbox.wasm import emscripten
-from aoshell.sandbox.wasm.binary import Description, ModuleError, describe, prepare
+from aoshell.sandbox.wasm.binary import Description, ModuleError, describe_module, prepare_module
 from aoshell.sandbox.wasm.describe import Extern
 from aoshell.sandbox.wasm.expose import SAVED_TYPES
 
 
-def engine(*, fuel: bool) -> wasmtime.Engine:
+def new_engine(*, fuel: bool) -> wasmtime.Engine:
     """The engine. Time is limited from outside, so no epochs; fuel where gas is to be counted.
 
     NaNs are made canonical and relaxed SIMD is deterministic: the same log must give the same
@@ -77,27 +77,27 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
     Raises:
         ModuleError: it is malformed, of no known kind, or wants what no process may have.
     """
-    about = describe(data)
+    about = describe_module(data)
     if about.problem:
         raise ModuleError(about.problem, 0)
     for item in about.imports:
         if _is_opaque(item):
             what = f"it imports {item.module}.{item.name} {item.signature}"
             raise ModuleError(what, 0, "only functions on numbers can be imported")
-    exposed, saved = prepare(data)
+    exposed, saved = prepare_module(data)
     hidden = tuple(item.name for item in about.exports if _is_opaque(item))
     facts = (saved, about.kind, _unsaved(about), hidden)
     try:
         module = wasmtime.Module(on, exposed)
         if not emscripten.needs_adapter(module):
             return Compiled(bytes(module.serialize()), b"", b"", *facts)
-        if lacks := emscripten.missing(module):
+        if lacks := emscripten.missing_exports(module):
             what = f"its calls that may throw need the exports {', '.join(lacks)}"
             raise ModuleError(
                 what, 0, "build it with these exports (emscripten: EXPORTED_FUNCTIONS)"
             )
-        bridge = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.adapter(module))))
-        linker = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.linker(module))))
+        bridge = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.adapter_text(module))))
+        linker = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.linker_text(module))))
     except wasmtime.WasmtimeError as error:
         raise ModuleError(_reason(error), 0) from error
     code = [bytes(part.serialize()) for part in (module, bridge, linker)]

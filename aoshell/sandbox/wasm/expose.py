@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aoshell.sandbox.wasm.reader import ModuleError, string, unsigned
-from aoshell.sandbox.wasm.sections import EXPORT, KINDS, Export, parse
+from aoshell.sandbox.wasm.reader import ModuleError, encode_name, leb128
+from aoshell.sandbox.wasm.sections import EXPORT, KINDS, Export, parse_module
 
 GLOBAL_PREFIX = "aoshell:global:"
 MEMORY = "aoshell:memory"
@@ -22,7 +22,7 @@ def expose(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     Raises:
         ModuleError: the module is malformed, or uses one of these names for something else.
     """
-    module = parse(data)
+    module = parse_module(data)
     present = {export.name: export for export in module.exports}
     wanted = [
         Export(f"{GLOBAL_PREFIX}{index}", "global", index)
@@ -43,11 +43,11 @@ def expose(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     reader = module.section(EXPORT)
     count = reader.count("exports") if reader else 0
     old = reader.data[reader.at : reader.end] if reader else b""
-    return module.rebuilt({EXPORT: unsigned(count + len(added)) + old + encoded(added)}), names
+    return module.rebuilt({EXPORT: leb128(count + len(added)) + old + encoded(added)}), names
 
 
 def encoded(exports: list[Export]) -> bytes:
     """The entries of an export section."""
     return b"".join(
-        string(e.name) + bytes([KINDS.index(e.kind)]) + unsigned(e.index) for e in exports
+        encode_name(e.name) + bytes([KINDS.index(e.kind)]) + leb128(e.index) for e in exports
     )

@@ -18,7 +18,7 @@ class FilesFullError(Exception):
     """No room for more."""
 
 
-def cost(path: str) -> int:
+def path_cost(path: str) -> int:
     """Bytes that a path takes."""
     return sys.getsizeof(path)
 
@@ -73,19 +73,19 @@ class Files:
         """Forget a file. False where there is none."""
         if self.contents.pop(path, None) is None:
             return False
-        self._names -= cost(path)
+        self._names -= path_cost(path)
         return True
 
     def remove_folder(self, path: str) -> None:
         """Forget a directory."""
         self.folders.remove(path)
-        self._names -= cost(path)
+        self._names -= path_cost(path)
 
     def _make_room(self, path: str) -> None:
         if len(self.contents) + len(self.folders) >= MAX_NAMES:
             raise FilesFullError
-        self._budget.check(cost(path))
-        self._names += cost(path)
+        self._budget.check(path_cost(path))
+        self._names += path_cost(path)
 
     def resize(self, path: str, size: int) -> None:
         """Cut a file, or fill it up with zeros. Raises Full, and OutOfMemoryError."""
@@ -103,18 +103,18 @@ class Files:
     def rename(self, old: str, new: str) -> None:
         """Move a file, or a directory with what it holds. Raises OutOfMemoryError."""
         if old in self.contents:
-            self._budget.check(cost(new))
+            self._budget.check(path_cost(new))
             self.contents[new] = self.contents.pop(old)
         else:
             inside = [p for p in self.contents if p.startswith(old + "/")]
             moved = {p for p in self.folders if p == old or p.startswith(old + "/")}
             # Old and new names are there together for a while.
-            more = cost(new) - cost(old)
-            self._budget.check(sum(cost(path) + more for path in (*inside, *moved)))
+            more = path_cost(new) - path_cost(old)
+            self._budget.check(sum(path_cost(path) + more for path in (*inside, *moved)))
             for path in inside:
                 self.contents[new + path[len(old) :]] = self.contents.pop(path)
             self.folders = (self.folders - moved) | {new + path[len(old) :] for path in moved}
-        self._names = sum(map(cost, (*self.contents, *self.folders)))
+        self._names = sum(map(path_cost, (*self.contents, *self.folders)))
 
     def dump(self) -> bytes:
         """All of it as bytes; equal trees give equal bytes."""
@@ -129,7 +129,7 @@ class Files:
             facts = json.loads(data)
             files.folders = set(facts["folders"])
             files.contents = {p: bytearray(b64decode(c)) for p, c in facts["files"].items()}
-            files._names = sum(map(cost, (*files.contents, *files.folders)))
+            files._names = sum(map(path_cost, (*files.contents, *files.folders)))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("the image of its files is damaged") from error
         return files

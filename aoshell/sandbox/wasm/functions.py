@@ -17,7 +17,7 @@ import json
 from typing import Any
 
 from aoshell.sandbox.wasm.guest import Guest, GuestError
-from aoshell.sandbox.wasm.interface import start
+from aoshell.sandbox.wasm.interface import start_module
 from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition, narrow
 from aoshell.sandbox.wasm.strings import ALLOCATORS, Strings
 
@@ -39,7 +39,7 @@ class Functions:
         self._guest = guest
 
     def start(self) -> None:
-        start(self._guest)
+        start_module(self._guest)
 
     def deliver(self, message: Delivered) -> GuestResult:
         action = message.tag("Action")

@@ -22,13 +22,13 @@ class JsonInterface:
         self._environment = json.dumps(definition.environment).encode()
 
     def start(self) -> None:
-        start(self._guest)
+        start_module(self._guest)
 
     def deliver(self, message: Delivered) -> GuestResult:
         guest = self._guest
         text = message.as_json(self._module).encode()
         # One block for both strings: a call into the guest costs as much as all that is done here.
-        block = c_string(guest, text, self._environment)
+        block = put_c_strings(guest, text, self._environment)
         answer = guest.text(guest.call("handle", block, block + len(text) + 1))
         if guest.has("free"):
             guest.call("free", block)
@@ -45,7 +45,7 @@ class JsonInterface:
         return GuestResult.of(said["response"])
 
 
-def start(guest: Guest) -> None:
+def start_module(guest: Guest) -> None:
     """What a module's own run-time does before its first function.
 
     A module that was linked as a program has it in `_start`, which runs `main` too and may end with
@@ -63,7 +63,7 @@ def start(guest: Guest) -> None:
             return
 
 
-def c_string(guest: Guest, *texts: bytes) -> int:
+def put_c_strings(guest: Guest, *texts: bytes) -> int:
     """Strings in the guest's memory, one behind the other. Raises GuestError where it gives no
     room for them."""
     size = sum(len(text) + 1 for text in texts)

@@ -8,8 +8,16 @@ signature that belongs to it.
 
 from __future__ import annotations
 
-from aoshell.sandbox.wasm.reader import string, unsigned
-from aoshell.sandbox.wasm.sections import EXPORT, IMPORT, KINDS, Export, Import, WasmModule, parse
+from aoshell.sandbox.wasm.reader import encode_name, leb128
+from aoshell.sandbox.wasm.sections import (
+    EXPORT,
+    IMPORT,
+    KINDS,
+    Export,
+    Import,
+    WasmModule,
+    parse_module,
+)
 
 # letter, name, signature: result first, v for none; "-" for what is no function.
 _IMPORTS = """
@@ -39,17 +47,20 @@ def unminify(data: bytes) -> bytes:
     Raises:
         ModuleError: it is malformed.
     """
-    module = parse(data)
+    module = parse_module(data)
     if not is_minified(module):
         return data
-    imports, exports = [unsigned(len(module.imports))], [unsigned(len(module.exports))]
+    imports, exports = (
+        [leb128(len(module.imports))],
+        [leb128(len(module.exports))],
+    )
     for item in module.imports:
         found = _KNOWN_IMPORTS[item.name][0] if item.module == "a" else f"{item.module}.{item.name}"
         origin, name = found.split(".", 1)
-        imports += string(origin), string(name), data[item.span[0] : item.span[1]]
+        imports += encode_name(origin), encode_name(name), data[item.span[0] : item.span[1]]
     for export in module.exports:
         kind = bytes([KINDS.index(export.kind)])
-        exports += string(_KNOWN_EXPORTS[export.name][0]), kind, unsigned(export.index)
+        exports += encode_name(_KNOWN_EXPORTS[export.name][0]), kind, leb128(export.index)
     return module.rebuilt({IMPORT: b"".join(imports), EXPORT: b"".join(exports)})
 
 

@@ -232,7 +232,7 @@ class ModuleReader:
         self.at = found.end()
 
 
-def unsigned(value: int) -> bytes:
+def leb128(value: int) -> bytes:
     """A number as unsigned LEB128."""
     out = bytearray()
     while value >= 0x80:
@@ -242,7 +242,7 @@ def unsigned(value: int) -> bytes:
     return bytes(out)
 
 
-def string(text: str) -> bytes:
+def encode_name(text: str) -> bytes:
     """A name: its length and its UTF-8."""
     encoded = text.encode()
-    return unsigned(len(encoded)) + encoded
+    return leb128(len(encoded)) + encoded

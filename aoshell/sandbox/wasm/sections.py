@@ -25,7 +25,7 @@ from aoshell.sandbox.wasm.reader import (
     ModuleReader,
     Signature,
     TableType,
-    unsigned,
+    leb128,
 )
 
 MAX_SIZE = 64 << 20
@@ -133,7 +133,7 @@ class WasmModule:
         return b"".join(parts)
 
 
-def parse(data: bytes) -> WasmModule:
+def parse_module(data: bytes) -> WasmModule:
     """A module's declarations.
 
     Raises:
@@ -169,7 +169,7 @@ def parse(data: bytes) -> WasmModule:
 
 
 def _section(number: int, payload: bytes) -> bytes:
-    return bytes([number]) + unsigned(len(payload)) + payload
+    return bytes([number]) + leb128(len(payload)) + payload
 
 
 def _head(reader: ModuleReader) -> Section:

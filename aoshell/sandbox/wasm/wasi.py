@@ -16,7 +16,7 @@ from typing import Any
 import wasmtime
 
 from aoshell.sandbox.wasm.answers import GuestExitError
-from aoshell.sandbox.wasm.files import PIECE, Files, FilesFullError, cost
+from aoshell.sandbox.wasm.files import PIECE, Files, FilesFullError, path_cost
 from aoshell.sandbox.wasm.guest import Guest, GuestError
 
 MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
@@ -62,7 +62,7 @@ class System:
         self._open = {0: device, 1: device, 2: device, ROOT: Descriptor("/", DIRECTORY)}
         # A path that is open outlives its file.
         guest.budget.count("system", lambda: len(self.stdout) + self._open_paths)
-        self._open_paths = sum(cost(file.path) for file in self._open.values())  # bytes
+        self._open_paths = sum(path_cost(file.path) for file in self._open.values())  # bytes
 
     def give(self, item: wasmtime.ImportType) -> wasmtime.Func:
         """The host's function for an import. Raises GuestError where there is none."""
@@ -252,14 +252,14 @@ class System:
         self._guest.put(result, self._descriptor(fd, REGULAR).offset, 8)
 
     def _fd_close(self, fd: int) -> None:
-        self._open_paths -= cost(self._descriptor(fd).path)
+        self._open_paths -= path_cost(self._descriptor(fd).path)
         del self._open[fd]
 
     def _fd_renumber(self, fd: int, to: int) -> None:
         replaced = self._descriptor(to)
         self._open[to] = self._descriptor(fd)
         if to != fd:
-            self._open_paths -= cost(replaced.path)
+            self._open_paths -= path_cost(replaced.path)
             del self._open[fd]
 
     def _fd_sync(self, fd: int) -> None:
@@ -357,8 +357,8 @@ class System:
         number = next(n for n in range(4, 1 << 20) if n not in self._open)
         if number > 1024:
             raise WasiError(NOSPC)
-        self._guest.budget.check(cost(path))
-        self._open_paths += cost(path)
+        self._guest.budget.check(path_cost(path))
+        self._open_paths += path_cost(path)
         self._open[number] = opened
         self._guest.put(result, number, 4)
 
