@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sandbox_worker import Driven, driven
+from sandbox_worker import PATIENCE, Driven, driven, eventually, group_of
 
+from aoshell.sandbox import floor
 from aoshell.sandbox import supervisor as supervising
 from aoshell.sandbox.fates import OUT_OF_MEMORY, read_fate
 from aoshell.sandbox.floor import LIFTED_LEAST, MARGIN
@@ -81,6 +83,41 @@ def test_a_worker_stands_on_its_floor(worker: Driven) -> None:
     least = int(SHARE * MEMORY) + MARGIN
     assert least < soft < least + (128 << 20)
     assert LIFTED_LEAST < hard < LIFTED_LEAST + MARGIN + (128 << 20)
+
+
+@pytest.mark.parametrize("hard", [resource.RLIM_INFINITY, 3 << 30, 1 << 30])
+def test_the_two_heights(monkeypatch: pytest.MonkeyPatch, hard: int) -> None:
+    """`hard` is what the user's own `ulimit -d` allows."""
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(floor, "data_size", lambda: 100 << 20)
+    monkeypatch.setattr(resource, "getrlimit", lambda _limit: (hard, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _limit, pair: limits.append(pair))
+    own = floor.Floor()
+    own.lower()
+    assert limits == []  # without heights there is nothing to set
+    own.lay(1 << 30, 2 << 30, 10 << 20)
+    own.lower()
+    own.lower()
+    own.lift()
+    beside = (100 << 20) + 3 * (10 << 20) + MARGIN
+    low, high = beside + (2 << 30), beside + (8 << 30)
+    if hard != resource.RLIM_INFINITY:
+        low, high = min(low, hard), min(high, hard)
+    assert limits == [(high, high), (low, high), (high, high)]
+
+
+def test_an_image_that_takes_too_long_is_given_up(changed: Workers) -> None:
+    endless = """
+from aoshell.sandbox import lua, side_work
+side_work.IMAGE_SECONDS = 0.5
+lua.LuaRuntime.image = lambda self: sum(iter(int, 1))
+"""
+    with driven(changed(endless), memory=MEMORY) as worker:
+        before = len(group_of(worker.worker.group))
+        worker.send(["checkpoint", worker.epoch, 1])
+        assert eventually(lambda: len(group_of(worker.worker.group)) > before, PATIENCE)
+        assert eventually(lambda: len(group_of(worker.worker.group)) == before, PATIENCE)
+        assert worker.is_well()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Instructions of function bodies: enough to walk over them, not to understand them.
+"""Instructions of function bodies: enough to walk over them, without their meaning.
 
 A Python loop over the two million instructions of a large module would take seconds. Regular
 expressions of possessive groups walk at the speed of C instead: one match takes the whole run of

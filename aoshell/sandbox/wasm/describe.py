@@ -27,13 +27,13 @@ class Extern:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A module, told without running it.
+    """What is known of a module without running it.
 
     Attributes:
-        kind: "json" (`handle` on JSON strings), "wasi" (a program), "plain" (functions to call by
-            name), or "" where none fits.
+        kind: "json" (`handle` on JSON strings), "wasi" (a program), "plain" (functions that are
+            called by name), or "" where none fits.
         problem: why none fits, or "".
-        format: the `Module-Format` that AO would give it, as a guess from its names.
+        format: its `Module-Format` in AO, guessed from its names.
         pointer: "i32" or "i64".
         imports, exports: in order; full names also where the file has minified ones.
         globals: how many it defines or imports.
@@ -97,7 +97,7 @@ def describe_module(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
 
 
 def check_module(module: WasmModule, max_pages: int) -> None:
-    """Raises ModuleError where a module wants what no process may have; see `describe()`."""
+    """Raises ModuleError for what `describe_module` refuses."""
     if len(module.memories) > 1:
         hint = "build it with one memory"
         raise ModuleError(f"the module has {len(module.memories)} memories", 0, hint)

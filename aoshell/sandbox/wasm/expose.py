@@ -1,4 +1,4 @@
-"""Modules with their whole state in reach: what a host must save and restore gets an export."""
+"""Exports for all that a host must save and restore: a module's whole state."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ SAVED_TYPES = frozenset({"i32", "i64", "f32", "f64"})  # what wasmtime reads and
 
 
 def expose(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The module with its mutable globals, its memory and its tables exported; the globals' names.
+    """A module with exports for its mutable globals, memory and tables, and the globals' names.
 
-    Globals are named `aoshell:global:<index>`, tables `aoshell:table:<index>`. The memory is named
-    `memory`, or `aoshell:memory` where that name stands for something else. Globals that hold
-    references or vectors stay as they are: `Description.unsaved` lists them. What is exported so
-    already is not exported again.
+    Globals are named `aoshell:global:<index>`, tables `aoshell:table:<index>`. The memory has the
+    name `memory`, or `aoshell:memory` where something else has that. Globals that hold references
+    or vectors get no export: `Description.unsaved` lists them. Nothing gets an export twice.
 
     Raises:
         ModuleError: the module is malformed, or uses one of these names for something else.

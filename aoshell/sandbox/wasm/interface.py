@@ -14,7 +14,7 @@ from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinit
 
 
 class JsonInterface:
-    """See `device.Kind`."""
+    """See `device.ModuleKind`."""
 
     def __init__(self, guest: Guest, definition: ProcessDefinition) -> None:
         self._guest = guest
@@ -27,7 +27,7 @@ class JsonInterface:
     def deliver(self, message: Delivered) -> GuestResult:
         guest = self._guest
         text = message.as_json(self._module).encode()
-        # One block for both strings: a call into the guest costs as much as all that is done here.
+        # One block for both strings: a call of malloc costs as much as all the rest here.
         block = put_c_strings(guest, text, self._environment)
         answer = guest.text(guest.call("handle", block, block + len(text) + 1))
         if guest.has("free"):
@@ -46,10 +46,10 @@ class JsonInterface:
 
 
 def start_module(guest: Guest) -> None:
-    """What a module's own run-time does before its first function.
+    """Run the start-up code of a module's run-time, before any of its functions is called.
 
-    A module that was linked as a program has it in `_start`, which runs `main` too and may end with
-    exit(0); its functions can be called afterwards. Raises emscripten.Exit for any other code.
+    In a module that was linked as a program that is `_start`, which also runs `main` and may end
+    with exit(0); functions can be called after that. Raises GuestExitError for any other code.
     """
     if guest.has("emscripten_stack_init"):
         guest.call("emscripten_stack_init")
@@ -64,8 +64,11 @@ def start_module(guest: Guest) -> None:
 
 
 def put_c_strings(guest: Guest, *texts: bytes) -> int:
-    """Strings in the guest's memory, one behind the other. Raises GuestError where it gives no
-    room for them."""
+    """Put strings into the guest's memory, one after the other. Returns where they begin.
+
+    Raises:
+        GuestError: malloc has no room for them.
+    """
     size = sum(len(text) + 1 for text in texts)
     pointer = at = int(guest.call("malloc", size))
     if pointer == 0:

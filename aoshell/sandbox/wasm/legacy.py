@@ -17,7 +17,7 @@ block of type T becomes, with one inner block for each clause:
       second handler
     end
 
-A clause whose handler says `rethrow` also catches the exception itself and keeps it in a local.
+A clause whose handler uses `rethrow` also catches the exception itself and keeps it in a local.
 
 Sources: the exception handling proposal, "legacy" and current.
 """

@@ -1,4 +1,4 @@
-"""Messages as WASM modules take them, results as they give them, beside the worker's flat lists."""
+"""Messages and results in the form of WASM modules, and from and to the worker's flat lists."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from aoshell.sandbox.wasm.guest import MAX_TEXT, GuestError
 
-# As for Lua (host/bridge.lua): bytes of a whole result, and its fields.
+# The same as for Lua (host/bridge.lua): bytes of a whole result, and its fields.
 MAX_RESULT, MAX_FIELDS = 32 << 20, 200_000
 TOO_MANY_FIELDS = f": a result has {MAX_FIELDS} fields at the most, five a message and two a tag"
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def widen(text: str) -> str:
-    """One character a byte → text. Bytes that are no UTF-8 become U+FFFD: JSON has no others."""
+    """One character a byte → text. Bytes that are no UTF-8 become U+FFFD, for JSON."""
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 
@@ -30,7 +30,7 @@ def narrow(text: str) -> str:
     """Text → one character a byte."""
     if text.isascii():
         return text
-    # JSON can name halves of surrogate pairs, which no text has.
+    # JSON can escape halves of surrogate pairs, which have no UTF-8.
     return _HALVES.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("latin-1")
 
 
@@ -90,7 +90,7 @@ class Delivered:
 
     @property
     def identity(self) -> str:
-        """What its randomness is drawn from."""
+        """The seed of the message's randomness."""
         return f"{self.id}:{self.timestamp}:{self.nonce}:{self.chain}"
 
     def tag(self, name: str) -> str | None:
@@ -98,7 +98,7 @@ class Delivered:
         return next((tag["value"] for tag in self.tags if tag["name"] == name), None)
 
     def as_json(self, module: str) -> str:
-        """The message as modules of the ao loader take it."""
+        """The message in the JSON of the ao loader."""
         message: dict[str, Any] = {
             "Id": self.id,
             "From": widen(self.sender),

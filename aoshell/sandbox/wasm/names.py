@@ -1,9 +1,8 @@
 """Full names for the modules of the first format, `wasm32-unknown-emscripten`.
 
-That format was linked with minified names: one letter for each import of module `a` and for each
-export, the same in all modules of the format, since all were built by one tool from one runtime.
-Its loader holds the table. A module counts as one of them only where each letter also has the
-signature that belongs to it.
+These have minified names: one letter for each import of module `a` and for each export. The letters
+are the same in all of them, as one tool built all from one run-time; the loader of the format has
+the table. A module counts as one of them only if each letter also has the signature in the table.
 """
 
 from __future__ import annotations
