@@ -9,6 +9,7 @@ import pytest
 from sandbox_guest import eval_message, message
 from sandbox_worker import Driven, driven, end, eventually, group_of
 
+from aoshell.sandbox.printed import PRINTED_LIMIT, Printed
 from aoshell.sandbox.supervisor import Supervisor
 
 LOOP = "local function loop() while true do end end "
@@ -100,6 +101,19 @@ def test_an_ended_message_keeps_no_prints_of_another_process(
     said = next(part for part in frame if isinstance(part, str) and "mine" in part)
     assert said == "mine"
     assert outcome in frame
+
+
+def test_prints_are_kept_up_to_a_limit() -> None:
+    printed = Printed()
+    printed.add("x" * (PRINTED_LIMIT - 1))
+    printed.add("yz")
+    assert printed.text() == "x" * (PRINTED_LIMIT - 1) + "y"
+    printed.line("no room is left")
+    assert len(printed.text()) == PRINTED_LIMIT
+    printed.clear()
+    assert printed.text() == ""
+    printed.line("again")
+    assert printed.text() == "again"
 
 
 def test_a_flood_of_prints_is_an_error(supervisor: Supervisor) -> None:

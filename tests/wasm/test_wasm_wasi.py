@@ -188,6 +188,16 @@ def test_a_name_is_a_call_and_no_method_of_ours(calls: Calls) -> None:
         calls.give('"wasi_unstable" "fd_close" (func (param i32 i32))')
 
 
+def test_a_part_of_memory_lies_within_it(calls: Calls) -> None:
+    end = 32 * PAGE
+    assert [calls.guest.span(*part) for part in ((0, end), (end, 0), (end - 1, 1))] == [
+        0, end, end - 1,
+    ]  # fmt: skip
+    for pointer, length in ((0, -1), (8, -4), (end, 1), (end - 1, 2), (-1, 1), (0, end + 1)):
+        with pytest.raises(GuestError, match="wild"):
+            calls.guest.read(pointer, length)
+
+
 # Bounds -------------------------------------------------------------------------------------------
 
 
