@@ -171,9 +171,11 @@ class _Host:
         raise GuestExitError(code)
 
     def assertion(self, condition: int, file: int, line: int, _function: int) -> None:
-        said = self._guest.text(condition, 4096), self._guest.text(file, 4096)
-        place = said[1].decode("utf-8", "replace")
-        raise GuestError(f"assertion failed: {said[0].decode('utf-8', 'replace')} ({place}:{line})")
+        what, place = (
+            self._guest.text(pointer, 4096).decode("utf-8", "replace")
+            for pointer in (condition, file)
+        )
+        raise GuestError(f"assertion failed: {what} ({place}:{line})")
 
     def no_system(self, _command: int) -> int:
         return ENOSYS
@@ -235,10 +237,10 @@ class _Host:
         moment = (year + 1900, month + 1, day, hour, minute, sec, (weekday - 1) % 7, yearday + 1, 0)
         pattern = self._guest.text(form, 4096).decode("latin-1")
         try:
-            said = time.strftime(pattern, moment).encode("latin-1", "replace") + b"\0"
+            shown = time.strftime(pattern, moment).encode("latin-1", "replace") + b"\0"
         except (ValueError, OverflowError):
             return 0
-        if len(said) > room:
+        if len(shown) > room:
             return 0
-        self._guest.write(target, said)
-        return len(said) - 1
+        self._guest.write(target, shown)
+        return len(shown) - 1

@@ -3,7 +3,7 @@
 The interface is `runtime.Runtime`, with the flat lists of `sandbox.lua`. The worker's parked forks
 do the roll-back; nothing has to be undone here.
 
-Three kinds of module, told apart by their exports (`binary.describe_module`):
+Three kinds of module; their exports decide which one it is (`binary.describe_module`):
 
     json    `handle(message, environment)`, two C strings of JSON; the result is one
     plain   a message with Action=ExecuteFunction calls the export that its tag Function names
@@ -53,7 +53,7 @@ class WasmHost:
     """See `runtime.Host`. Code is what `Compiled.dump` returns."""
 
     runtime = None  # no code is built in
-    headroom = 1  # a guest can tell how far its memory grows
+    headroom = 1  # a guest can observe how far its memory grows
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit

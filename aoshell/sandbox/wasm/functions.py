@@ -45,8 +45,8 @@ class Functions:
         action = message.tag("Action")
         if action != EXECUTE:
             # The definition, and messages with another Action, change nothing.
-            said = "" if message.tag("Type") == "Process" else f"nothing takes Action = {action}"
-            return GuestResult(output=said)
+            output = "" if message.tag("Type") == "Process" else f"nothing takes Action = {action}"
+            return GuestResult(output=output)
         name = self._function(message.tag("Function"))
         answer = self._call(name, self._arguments(message), message.tag("Result-Type"))
         tags = [{"name": "Action", "value": RESULT}, {"name": "Function", "value": name}]
@@ -109,8 +109,8 @@ class Functions:
         if wanted == "text":
             return strings.take(answer, gives)
         given = any(isinstance(value, bytes) for value in values)
-        said = strings.find(answer, gives, given) if wanted is None else None
-        return _shown(answer, gives) if said is None else said
+        text = strings.find(answer, gives, given) if wanted is None else None
+        return _shown(answer, gives) if text is None else text
 
 
 def _number(name: str, value: Any, kind: str) -> int | float:

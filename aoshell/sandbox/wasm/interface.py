@@ -33,16 +33,16 @@ class JsonInterface:
         if guest.has("free"):
             guest.call("free", block)
         try:
-            said = guest_json.read(
+            reply = guest_json.read(
                 answer, guest.budget, encoding="utf-8", errors="surrogateescape", strict=False
             )
         except (ValueError, RecursionError) as error:
             raise GuestError(f"handle answered no JSON: {answer[:80]!r}") from error
-        if not isinstance(said, dict) or "response" not in said:
+        if not isinstance(reply, dict) or "response" not in reply:
             raise GuestError("handle answered no {ok, response}")
-        if said.get("ok") is False:
-            return GuestResult(error=shown(said["response"]) or "handle answered ok = false")
-        return GuestResult.of(said["response"])
+        if reply.get("ok") is False:
+            return GuestResult(error=shown(reply["response"]) or "handle answered ok = false")
+        return GuestResult.of(reply["response"])
 
 
 def start_module(guest: Guest) -> None:

@@ -142,7 +142,7 @@ class GuestResult:
     def flat(self) -> tuple[Any, ...]:
         """The worker's list. Raises GuestError where it is too large."""
         if self.error:
-            # Its end says why.
+            # The end of a long error has the reason.
             error, output = narrow(self.error)[-MAX_TEXT:], narrow(self.output)[-MAX_TEXT:]
             return error, output, "", False, 0
         flat = _Bounded()
@@ -162,7 +162,7 @@ class GuestResult:
 
     @classmethod
     def of(cls, response: Any) -> GuestResult:
-        """What a module's JSON says. Raises GuestError where it is no result."""
+        """The result in a module's JSON. Raises GuestError where it is none."""
         if not isinstance(response, dict):
             raise GuestError("its answer is no result: an object with Output or Error")
         if response.get("Error"):
@@ -188,15 +188,15 @@ class _Bounded:
 
     def text(self, value: Any, what: str) -> None:
         """Append a text. Raises GuestError."""
-        said = narrow(shown(value))
-        self._size += len(said)
-        if len(said) > MAX_TEXT:
+        narrowed = narrow(shown(value))
+        self._size += len(narrowed)
+        if len(narrowed) > MAX_TEXT:
             raise GuestError(f"{what} is larger than {MAX_TEXT >> 20} MB")
         if self._size > MAX_RESULT:
             raise GuestError(f"the result is larger than {MAX_RESULT >> 20} MB")
         if len(self.values) >= MAX_FIELDS:
             raise GuestError(f"the result is too long{TOO_MANY_FIELDS}")
-        self.values.append(said)
+        self.values.append(narrowed)
 
 
 def _flatten(flat: _Bounded, spawn: bool, message: dict[str, Any]) -> None:

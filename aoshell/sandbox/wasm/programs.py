@@ -58,25 +58,25 @@ class Programs:
     def deliver(self, message: Delivered) -> GuestResult:
         if message.tag("Type") == "Process":
             return GuestResult()
-        said = self._run(message.as_json(self._definition.module))
-        answer = self._result(said)
+        printed = self._run(message.as_json(self._definition.module))
+        answer = self._result(printed)
         if isinstance(answer, dict) and any(name in answer for name in FIELDS):
             return GuestResult.of(answer)
-        text = said.decode("utf-8", "surrogateescape").removesuffix("\n")
+        text = printed.decode("utf-8", "surrogateescape").removesuffix("\n")
         if message.tag("Action") != EXECUTE:
             return GuestResult(output=text)
         tags = [{"name": "Action", "value": RESULT}]
         sent = {"Target": message.sender, "Data": text, "Tags": tags}
         return GuestResult(output=text, messages=[(False, sent)])
 
-    def _result(self, said: bytes) -> object:
+    def _result(self, printed: bytes) -> object:
         """What it printed, as JSON; None where it is no JSON object, but text."""
-        if b"{" not in said.lstrip()[:FIRST]:
+        if b"{" not in printed.lstrip()[:FIRST]:
             return None
         try:
-            encoding = json.detect_encoding(said)
+            encoding = json.detect_encoding(printed)
             return guest_json.read(
-                said, self._guest.budget, encoding=encoding, errors="surrogatepass"
+                printed, self._guest.budget, encoding=encoding, errors="surrogatepass"
             )
         except (ValueError, RecursionError):
             return None

@@ -79,17 +79,17 @@ class Strings:
             given: whether the function was given a string.
         """
         try:
-            said = self.take(answer, gives)
+            text = self.take(answer, gives)
         except GuestError:
             return None
         if self._objects:
-            return said
+            return text
         if self._is_pair(gives):
             pointer = self._guest.unsigned(answer >> 32)
-            likely = pointer >= _FIRST_DATA or (pointer > 0 and not said)
+            likely = pointer >= _FIRST_DATA or (pointer > 0 and not text)
         else:
-            likely = self._guest.unsigned(answer) >= _FIRST_DATA and bool(_TEXT.fullmatch(said))
-        return said if given and likely else None
+            likely = self._guest.unsigned(answer) >= _FIRST_DATA and bool(_TEXT.fullmatch(text))
+        return text if given and likely else None
 
     def _is_pair(self, gives: list[str]) -> bool:
         return gives == ["i64"] and not self._guest.wide and not self._objects
