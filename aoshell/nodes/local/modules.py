@@ -29,7 +29,7 @@ class Modules:
         self._store = store
         self._clock = clock
         self._kinds: dict[str, str] = {}
-        data = environment.pack(environment.sources())
+        data = environment.pack(environment.read_sources())
         self.environment = environment.module_id(data)
         if store.module_named(ENVIRONMENT) != self.environment:
             store.add_module(self.environment, "environment", data, ENVIRONMENT, clock())
@@ -61,10 +61,10 @@ class Modules:
             )
         kind = "lua"
         if data.startswith(WASM_MAGIC):
-            from aoshell.sandbox.wasm.binary import describe
+            from aoshell.sandbox.wasm.binary import describe_module
 
             kind = "wasm"
-            problem = describe(data).problem  # before anything is compiled
+            problem = describe_module(data).problem  # before anything is compiled
             if problem:
                 hint = "`.wasm FILE` lists what it exports"
                 raise AoError(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from aoshell.nodes.local.log.rows import Computed, Logged
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
-from aoshell.sandbox.frames import FrameError, is_count, is_text, pack
+from aoshell.sandbox.frames import FrameError, is_count, is_text, pack_list
 
 Wire = list[Any]
 
@@ -24,7 +24,7 @@ ID, FROM, OWNER, TARGET, DATA, ANCHOR, PUSHED_FOR, TAGS = range(8)
 
 def dump_wire(value: Wire) -> bytes:
     """A list as stored bytes."""
-    return pack(value)
+    return pack_list(value)
 
 
 def load_wire(body: bytes) -> Wire:
