@@ -1,4 +1,4 @@
-"""A worker of its own that computes a log again, apart from the one that is live."""
+"""A worker that computes a log again, beside the live one of the process."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
 from aoshell.nodes.local.workers.jobs import Cost, make_message_frame
-from aoshell.nodes.local.workers.live import BACKLOG, MAX_TOLD
+from aoshell.nodes.local.workers.live import BACKLOG, MAX_REASON
 from aoshell.sandbox.frames import Frame, FrameError
 
-ROOM = 4  # times the limits that the first computation had
+ROOM = 4  # times the limits of today: a log may be older than they are
 LOOK = 1.0  # seconds between two looks at a worker that does not answer
 
 
 class Replay:
-    """A worker of its own, from the process's definition on.
+    """Computes a process again, from its definition on.
 
     Args:
-        again: what it computes was computed before, perhaps when there were fewer bounds.
+        again: do not apply bounds that may be newer than the log (the frame `lift`).
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Replay:
             self._worker.send(["lift", 0])
 
     def tell_failure(self, seq: int, error: str | bool | None) -> None:
-        """A message that had failed: only its error is told."""
+        """Give the worker the error of a message that had failed; it is not run again."""
         self._worker.send(["failed", self._epoch, seq, error])
         self._tail.append((seq, "failed", [error]))
 
@@ -53,7 +53,7 @@ class Replay:
         """Outcome and result of a message.
 
         Raises:
-            AoError: stage "compute", the worker cannot go on; that is not the message's doing.
+            AoError: stage "compute", the worker cannot go on, for a reason outside the message.
         """
         message = make_message_frame(logged, form.load_wire(logged.body))
         self._worker.send(["run", self._epoch, logged.seq, self._seconds, *message])
@@ -77,7 +77,7 @@ class Replay:
                     return why.partition(" ")[0], result
 
     async def past(self, logged: Logged, computed: Computed) -> None:
-        """Take in a message as it was computed before, without waiting for it."""
+        """Send a message as it was computed before, without waiting for an answer."""
         while self._worker.backlog > BACKLOG:
             await asyncio.sleep(0.002)
         if computed.outcome == "ok":
@@ -88,7 +88,7 @@ class Replay:
             self._worker.send(["failed", 0, logged.seq, error])
 
     async def dry(self, message: list[Any]) -> tuple[str, Cost, form.FlatResult]:
-        """Outcome, cost and result of a message that changes nothing.
+        """Outcome, cost and result of a message whose effects are dropped.
 
         Raises:
             AoError: stage "compute", the past could not be computed again.
@@ -102,7 +102,7 @@ class Replay:
                     return outcome, Cost(milliseconds, memory, gas), _flat_result(values)
 
     async def _answer(self) -> Frame:
-        """The next frame of a worker that is well. Raises AoError."""
+        """The worker's next frame. Raises AoError where it died, hangs or cannot go on."""
         while True:
             try:
                 frame = await asyncio.wait_for(self._answers.get(), LOOK)
@@ -114,7 +114,7 @@ class Replay:
                 raise _cut_short("its worker died")
             match frame:
                 case ["broken" | "unable", why]:
-                    raise _cut_short(why[:MAX_TOLD])
+                    raise _cut_short(why[:MAX_REASON])
             return frame
 
     def _roll_back(self, seq: int) -> None:
