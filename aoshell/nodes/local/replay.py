@@ -6,13 +6,15 @@ import asyncio
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
 from aoshell.nodes.local.workers.jobs import Cost, make_message_frame
 from aoshell.nodes.local.workers.live import BACKLOG, MAX_REASON
+from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame, FrameError
+from aoshell.sandbox.supervisor import Supervisor
 
 ROOM = 4  # times the limits of today: a log may be older than they are
 LOOK = 1.0  # seconds between two looks at a worker that does not answer
@@ -22,25 +24,33 @@ class Replay:
     """Computes a process again, from its definition on.
 
     Args:
+        limits: those of today.
         again: do not apply bounds that may be newer than the log (the frame `lift`).
     """
 
     def __init__(
-        self, engine: Engine, row: ProcessRow, code: WorkerCode, *, again: bool = False
+        self,
+        supervisor: Supervisor,
+        modules: Modules,
+        limits: Limits,
+        row: ProcessRow,
+        code: WorkerCode,
+        *,
+        again: bool = False,
     ) -> None:
         self._answers: asyncio.Queue[Frame | None] = asyncio.Queue()
-        self._worker = engine.supervisor.worker(
-            engine.loop,
+        self._worker = supervisor.worker(
+            asyncio.get_running_loop(),
             self._answers.put_nowait,
             _no_image,
             lambda: self._answers.put_nowait(None),
             code.device,
         )
-        self._seconds = ROOM * engine.limits.seconds
+        self._seconds = ROOM * limits.seconds
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
-        memory = row.memory if code.device == "wasm" else ROOM * engine.limits.memory
-        send_process(self._worker, code, memory, self._seconds, engine.modules.definition(row))
+        memory = row.memory if code.device == "wasm" else ROOM * limits.memory
+        send_process(self._worker, code, memory, self._seconds, modules.definition(row))
         if again:
             self._worker.send(["lift", 0])
 

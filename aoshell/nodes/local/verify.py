@@ -17,7 +17,8 @@ async def verify_log(engine: Engine, row: ProcessRow) -> list[str]:
     The outcome of a message that was stopped (`STOPPED`) is not compared: it depends on the limits
     and the machine, not on the log alone.
     """
-    replay = Replay(engine, row, await engine.loader.make_code(row), again=True)
+    code = await engine.loader.make_code(row)
+    replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code, again=True)
     differences: list[str] = []
     try:
         for logged, computed in engine.store.entries(row.number):

@@ -74,7 +74,9 @@ class LocalWorkbench:
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._row(process)
         await self._engine.settling.wait_for_result(row.number, self._slot(row, slot))
-        replay = Replay(self._engine, row, await self._engine.loader.make_code(row))
+        engine = self._engine
+        code = await engine.loader.make_code(row)
+        replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code)
         try:
             last: tuple[Logged, Computed] | None = None
             for logged, computed in self._engine.store.behind_slot(row.number, -1, -1, slot):
