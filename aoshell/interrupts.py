@@ -17,8 +17,17 @@ _before: list[Callable[[], None]] = []
 
 
 def quiet() -> None:
-    """From now on Ctrl-C ends the program at once; a program that was told to ignore it goes on."""
+    """From now on Ctrl-C ends the program at once.
+
+    If the parent process ignores SIGINT, it stays ignored: a shell starts background jobs so.
+    """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _end)
+
+
+def heed() -> None:
+    """Make Ctrl-C count even if the parent ignores it: somebody sits at the terminal."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end)
 
 

@@ -100,7 +100,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("sandbox/supervisor.py", ".recv"): (2, "BUFFER at a time, frames.LIMIT and IMAGE_LIMIT"),
 }
 # Run in workers only, whose memory the kernel bounds; tests/sandbox watches what they hold.
-WORKERS = ("sandbox/wasm/", "sandbox/worker.py", "sandbox/lua.py")
+WORKERS = ("sandbox/wasm/", "sandbox/worker.py", "sandbox/worker_sockets.py", "sandbox/lua.py")
 
 
 def calls(source: str) -> Iterator[tuple[int, str]]:

@@ -48,7 +48,7 @@ class BatchFront:
 
     def opened(self, node: Node) -> None:
         # The built-in node is seldom waited for: short runs do not pay for looking.
-        later = 0 if "remote" in node.capabilities else _LOOKED_AT
+        later = 0 if node.remote else _LOOKED_AT
         self._looking = asyncio.get_running_loop().call_later(later, self._report, node)
 
     def _report(self, node: Node) -> None:
@@ -170,7 +170,7 @@ def _is_last(error: AoError, session: Session) -> bool:
 
 async def _give_up(session: Session, renderer: Renderer) -> None:
     """Ctrl-C: a line is stopped, else the next start would compute it again; or left to go on."""
-    if "cancel" in session.node.capabilities:
+    if session.node.local:
         with suppress(AoError, TimeoutError):
             await asyncio.wait_for(_stopped(session), _STOPPING)
     elif session.sending:

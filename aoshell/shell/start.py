@@ -184,7 +184,7 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
             raise
         return None
     except AoError:
-        if "remote" in node.capabilities or has_id_form(reference):
+        if node.remote or has_id_form(reference):
             raise
         # Not free, but ambiguous: a failed look-up must never make a new process of that name.
         for info in await node.processes():

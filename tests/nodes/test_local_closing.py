@@ -177,7 +177,7 @@ def test_a_node_that_nobody_closed_warns_and_lets_go(folder: Path, wallet: Walle
         async with opened(folder, wallet):
             await until(lambda: all(map(gone, pids)))
 
-    asyncio.run(asyncio.wait_for(again(), 20))
+    asyncio.run(asyncio.wait_for(again(), 60))
 
 
 @pytest.mark.usefixtures("aoshell_home")
@@ -201,7 +201,7 @@ def test_a_session_that_nobody_closed_warns_and_lets_go(
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        asyncio.run(asyncio.wait_for(use(), 20))
+        asyncio.run(asyncio.wait_for(use(), 60))
         gc.collect()
     assert len([one for one in caught if "was not closed" in str(one.message)]) == 1
     assert {one.category for one in caught} == {ResourceWarning}
@@ -210,4 +210,4 @@ def test_a_session_that_nobody_closed_warns_and_lets_go(
         async with aoshell.api.open(wallet=key) as session:
             assert (await session.eval("return 1 + 1")).output == "2"
 
-    asyncio.run(asyncio.wait_for(again(), 20))
+    asyncio.run(asyncio.wait_for(again(), 60))

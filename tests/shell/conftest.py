@@ -37,9 +37,3 @@ def typing(tmp_path: Path, wallet: Wallet) -> Use:
         asyncio.run(asyncio.wait_for(typed(tmp_path, wallet, body), 60))
 
     return use
-
-
-@pytest.fixture(scope="session")
-def other_wallet() -> Wallet:
-    """A second wallet."""
-    return Wallet.generate()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eventually import turns, until
 from shell_fake import ADDRESS, FakeNode
 
 from aoshell.errors import AoError, UsageError
@@ -69,7 +70,7 @@ def use(
         shown = screen or Screen()
         session = await open_session(start or Start(), home, opened, shown, patience)
         try:
-            await asyncio.wait_for(body(session, shown), 30)
+            await asyncio.wait_for(body(session, shown), 60)
         finally:
             await close_session(session)
         assert node.closed
@@ -204,7 +205,7 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
         node.make("Q" * 43, "quiet", "O" * 43)
         await run_line(session, 'send("pong", "one") send("self", "two")')
         await session.settle()
-        await asyncio.sleep(0.05)
+        await session.feed.caught_up()
         said = screen.said[1:]
         assert said == []  # held until the answer is shown
         session.feed.release()
@@ -213,7 +214,7 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
         node.arrive(session.attached.id, "mine")
         node.arrive(session.attached.id, "bad", outcome="error", error="oops", output="")
         node.tell(Event("notice", "", "", detail="recovered"))
-        await asyncio.sleep(0.1)
+        await until(lambda: "recovered" in "".join(screen.said))
         said = "\n".join(screen.said[2:])
         assert said == "New Message: mine\nslot 4 failed: oops\nrecovered"
 
@@ -222,12 +223,13 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
 
 def test_a_given_up_line_is_told_when_it_comes(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        line = asyncio.create_task(run_line(session, 'sleep(0.05) print("late")'))
-        await asyncio.sleep(0.02)
+        line = asyncio.create_task(run_line(session, 'sleep(0.5) print("late")'))
+        await until(lambda: node.codes)
+        await turns()
         line.cancel()
         await asyncio.wait({line})
         assert line.cancelled() and session.sent and session.sent.slot == 1
-        await asyncio.sleep(0.1)
+        await until(lambda: screen.said[1:])
         assert screen.said[1:] == ["slot 1 │ late"]
 
     use(node, home, body, patience=Patience.ANSWER)
@@ -235,8 +237,9 @@ def test_a_given_up_line_is_told_when_it_comes(node: FakeNode, home: Settings) -
 
 def test_a_result_that_was_asked_for_is_not_told_besides(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        line = asyncio.create_task(run_line(session, 'sleep(0.05) print("late")'))
-        await asyncio.sleep(0.02)
+        line = asyncio.create_task(run_line(session, 'sleep(0.5) print("late")'))
+        await until(lambda: node.codes)
+        await turns()
         line.cancel()
         await asyncio.wait({line})
         reply = await run_line(session, ".result 1")
@@ -252,7 +255,8 @@ def test_a_result_that_was_asked_for_is_not_told_besides(node: FakeNode, home: S
 def test_a_given_up_line_can_be_stopped(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         line = asyncio.create_task(run_line(session, "slow"))
-        await asyncio.sleep(0.02)
+        await until(lambda: node.codes)
+        await turns()
         line.cancel()
         await asyncio.wait({line})
         assert await session.stop()
@@ -324,7 +328,7 @@ def test_load(node: FakeNode, home: Settings, tmp_path: Path) -> None:
         assert node.codes[-1] == f'MyModule = "{module.id}"\n{module.data.decode()}'
         # An error of the file later on is shown with the file's line.
         node.arrive(session.attached.id, "", outcome="error", error="my main.lua:2: no", output="")
-        await asyncio.sleep(0.02)
+        await session.feed.caught_up()
         session.feed.release()
 
     screen = Screen()

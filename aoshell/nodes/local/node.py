@@ -44,27 +44,6 @@ from aoshell.sandbox.supervisor import Supervisor
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
 
-CAPABILITIES = frozenset(
-    [
-        "local",
-        "spawn",
-        "send",
-        "result",
-        "results",
-        "dryrun",
-        "slots",
-        "schedule",
-        "upload",
-        "fetch",
-        "info",
-        "processes",
-        "subscribe",
-        "settled",
-        "cancel",
-        "now",
-    ]
-)
-
 
 class LocalNode:
     """A node in this process, its state in one folder. Make one with `LocalNode.open`."""
@@ -117,8 +96,20 @@ class LocalNode:
         return cls(engine)
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        return CAPABILITIES
+    def local(self) -> LocalNode:
+        return self
+
+    @property
+    def remote(self) -> None:
+        return None
+
+    @property
+    def cron(self) -> None:
+        return None
+
+    @property
+    def state(self) -> LocalNode:
+        return self
 
     @property
     def stage(self) -> Stage | None:
