@@ -13,7 +13,7 @@ from attest_node import HASHES, IMAGE, POLICY, SimulatedNode, fetch
 from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
 from aoshell.attest.answer import SignedPart, compute_node_message_id, verify_answer
-from aoshell.attest.custody import State
+from aoshell.attest.checks.custody import State
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import (
     Challenge,
