@@ -21,7 +21,7 @@ _MAX_QUANTIFIERS = 5
 
 
 def check_hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """What hyper-aos and its Lua do not do."""
+    """What hyper-aos and its Lua do not support."""
     if world.is_legacy:
         return
     yield from _syntax(facts)
@@ -151,7 +151,7 @@ _ONCE: dict[Path, tuple[str, Severity, str, str]] = {
 
 
 def _once_a_file(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """What is worth knowing once, however often it is there."""
+    """Findings that are reported once a file, however often they apply."""
     said: set[Path] = set()
     for path, call in facts.calls:
         if path in _ONCE and path not in said and path not in world.writes:
@@ -161,7 +161,7 @@ def _once_a_file(facts: SourceFacts, world: World) -> Iterator[Finding]:
 
 
 def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
-    """What a handler reads of a message as aos has it: there it is a request with a body."""
+    """Keys that a handler reads in aos's form: hyper-aos gives it a request with a body."""
     name = function.parameters[0].name
     for key, at in reads_of(function, key_of):
         if key == "forward":

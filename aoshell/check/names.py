@@ -63,14 +63,14 @@ def check_names(facts: SourceFacts, world: World) -> Iterator[Finding]:
         if any(_is_open(path[:length], facts, world) for length in range(1, depth + 1)):
             continue
         finding = _global(path, node, facts, world) or _member(path, node, facts, world)
-        # Of an unknown name one is told once a file; of what fails, each place.
+        # An unknown name is reported once a file, an error at each of its places.
         if finding and (finding.severity == "error" or finding.message not in said):
             said.add(finding.message)
             yield finding
 
 
 def _is_open(path: Path, facts: SourceFacts, world: World) -> bool:
-    """Whether the script provides for it, or expects that it may be missing."""
+    """Whether the script sets a name itself, or tests whether it is there."""
     return path in world.writes or path in facts.tested or path[0] in world.names
 
 
@@ -178,7 +178,7 @@ _INSTEAD_OF_MEMBER = {
 
 
 def check_own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Functions of aos's modules that only this shell's have."""
+    """Calls of functions that are in this shell's modules only."""
     for path, call in facts.calls:
         if path in known.OWN_CALLS:
             yield facts.text.finding(
@@ -189,7 +189,7 @@ def check_own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
 
 
 def check_modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Modules that nothing brings along."""
+    """Modules that neither the files nor the target's aos bring."""
     for name, call in facts.required():
         if name in world.loadable or name in world.modules:
             if name == "lsqlite3" and world.is_legacy and name not in world.modules:

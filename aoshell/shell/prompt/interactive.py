@@ -20,7 +20,7 @@ CONFIG = "config.toml"
 
 
 class _Later:
-    """A front that takes what is said before the real one is there."""
+    """A front that keeps what it is given until the real one is loaded."""
 
     def __init__(self) -> None:
         self._front: asyncio.Future[Front] = asyncio.get_running_loop().create_future()

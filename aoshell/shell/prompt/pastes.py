@@ -1,6 +1,6 @@
-"""Large pastes: kept aside, and shown by their size, so that a key costs as much as before.
+"""Large pastes: a short mark stands for them in the prompt.
 
-What is in the prompt is drawn with every key; a megabyte of it would be felt.
+The whole prompt is drawn with every key, so a megabyte in it would make typing slow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Pastes:
         self._kept: dict[int, str] = {}
 
     def fold(self, pasted: str) -> str:
-        """What is put into the prompt for a paste: itself, or what stands for it."""
+        """The text to put into the prompt for a paste: itself, or a mark."""
         said = pasted.replace("\r\n", "\n").replace("\r", "\n")
         lines = said.count("\n") + 1
         if len(said) < FOLDED and lines < _LINES:
@@ -29,11 +29,11 @@ class Pastes:
         return f"⟦paste {number}: {lines} lines, {len(said)} characters⟧"
 
     def unfold(self, typed: str) -> str:
-        """The text that is meant."""
+        """What is typed, with pastes in place of their marks."""
         if not self._kept:
             return typed
         return _MARK.sub(lambda mark: self._kept.get(int(mark[1]), mark[0]), typed)
 
     def clear(self) -> None:
-        """The line is over."""
+        """Forget the pastes: the line is over."""
         self._kept.clear()

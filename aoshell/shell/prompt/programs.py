@@ -1,4 +1,4 @@
-"""Other programs that take over the terminal for a while: the editor and the pager.
+"""The editor and the pager: programs that take over the terminal for a while.
 
 While one runs, the prompt writes nothing, and Ctrl-C is that program's alone.
 """
@@ -23,7 +23,7 @@ from aoshell.texts import unmarked
 
 
 async def edit_text(said: str) -> str:
-    """A text as the user leaves it in $VISUAL, $EDITOR or vi.
+    """Edit a text in $VISUAL, $EDITOR or vi. Returns it as the user leaves it.
 
     Raises:
         AoError: stage "editor", when it cannot be run, or failed.

@@ -1,5 +1,5 @@
-"""What is on the screen, from top to bottom: what is waited for, the prompt with what is typed, the
-list that Ctrl-R opens, and one line below. All but the prompt come and go.
+"""The screen, from top to bottom: what the shell waits for, the prompt with what is typed, the list
+of Ctrl-R, and one line below. All but the prompt come and go.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class View(Protocol):
     """What the screen shows.
 
     Attributes:
-        stage: what is waited for, "" for nothing.
+        stage: what the shell waits for, "" for nothing.
         lexer: colours what is typed.
     """
 
@@ -59,7 +59,7 @@ class View(Protocol):
     lexer: Lexer | None
 
     def prefix(self) -> str:
-        """What stands before the line that is typed, with colours; "" while a line runs."""
+        """The prompt, with colours; "" while a line runs."""
 
     def below(self) -> tuple[str, str]:
         """The class and text of the line below, "" for none."""
@@ -128,7 +128,7 @@ class Screen:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Another program has the terminal; what is written meanwhile comes behind it."""
+        """Another program has the terminal; what is written meanwhile is shown afterwards."""
         self._held = []
         try:
             yield
@@ -138,12 +138,12 @@ class Screen:
                 self.write(said)
 
     def clear_line(self) -> None:
-        """Go to the beginning of a line on which the early prompt may stand."""
+        """Clear the line, on which the early prompt may be."""
         self.app.output.write_raw("\r")
         self.app.output.erase_down()
 
     def finish(self) -> None:
-        """Leave the line standing as it is, without what comes and goes, and go on below it."""
+        """Leave the line on the screen without menu and toolbar, and go on below it."""
         brackets = _has_brackets_marked(self._buffer)
         self._buffer.complete_state = None
         self._buffer.suggestion = None
@@ -156,7 +156,7 @@ class Screen:
     # --- drawing
 
     def shown(self) -> str:
-        """What the drawing depends on, "" when there is nothing to see but the answer to come."""
+        """A text that changes when the drawing has to; "" while nothing is shown."""
         said = self._view.stage + self._view.prefix() + self._buffer.text + self._picker.state
         if not said:
             return ""
@@ -210,7 +210,7 @@ class Screen:
         )
 
     def _height(self) -> Dimension:
-        """As high as its text; with room below the cursor while a menu is open."""
+        """As high as its text, with room below the cursor while a menu is open."""
         info = self._window.render_info
         if self._buffer.complete_state is None or self._finishing or info is None:
             return Dimension()
@@ -218,11 +218,11 @@ class Screen:
         return Dimension(min=max(1, min(above + _MENU, self.rows - 1 - bool(self._below[1]))))
 
     def _line_prefix(self, line: int, wrapped: int) -> StyleAndTextTuples:
-        """The prompt; below it spaces, which paste back as nothing."""
+        """The prompt before the first line, spaces before the others."""
         prompt = to_formatted_text(ANSI(self._view.prefix()))
         width = fragment_list_width(prompt)
         if width > self.columns // 2:
-            # A prompt that leaves no room for lines below it is not indented under.
+            # Below a wide prompt there is no room for an indentation.
             width = 0
         return prompt if not line and not wrapped else [("", " " * width)]
 

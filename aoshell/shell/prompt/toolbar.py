@@ -1,4 +1,4 @@
-"""The line below the prompt: where one is and what the last line cost, or how a call is written."""
+"""The line below the prompt: node, process and cost of the last line, or a signature."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DOT = " · "
 
 @dataclass(slots=True)
 class ToolbarFacts:
-    """What the toolbar tells; "" and None are not known, and left out.
+    """What the toolbar shows; "" and None are not known, and left out.
 
     Attributes:
         wallet: its address.
@@ -39,7 +39,7 @@ class ToolbarFacts:
     attestation: str = ""
 
     def learn(self, outcome: Outcome) -> None:
-        """Take over what a line came to."""
+        """Learn from the outcome of a line."""
         answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
         if not isinstance(answer, LineAnswer):
             return
@@ -86,7 +86,7 @@ def _node(node: NodeInfo | None) -> str:
 
 
 def signature(before: str, names: ProcessNames, columns: int) -> str:
-    """How the call that is being typed is written, "" outside of known calls."""
+    """The signature of the call that is being typed, "" outside of known calls."""
     if is_command(before):
         return ""
     where = read_context(before[-LOOKED_AT:])
