@@ -152,10 +152,10 @@ _ONCE: dict[Path, tuple[str, Severity, str, str]] = {
 
 def _once_a_file(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Findings that are reported once a file, however often they apply."""
-    said: set[Path] = set()
+    reported: set[Path] = set()
     for path, call in facts.calls:
-        if path in _ONCE and path not in said and path not in world.writes:
-            said.add(path)
+        if path in _ONCE and path not in reported and path not in world.writes:
+            reported.add(path)
             rule, severity, message, advice = _ONCE[path]
             yield facts.text.finding(rule, severity, call.at, message, advice)
 

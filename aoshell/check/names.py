@@ -57,15 +57,15 @@ _DEPTH = 3  # of the longest name that is known: Handlers.utils.reply
 
 def check_names(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Globals and members that the target lacks."""
-    said: set[str] = set()
+    reported: set[str] = set()
     for path, node in facts.reads:
         depth = min(len(path), _DEPTH)
         if any(_is_open(path[:length], facts, world) for length in range(1, depth + 1)):
             continue
         finding = _global(path, node, facts, world) or _member(path, node, facts, world)
         # An unknown name is reported once a file, an error at each of its places.
-        if finding and (finding.severity == "error" or finding.message not in said):
-            said.add(finding.message)
+        if finding and (finding.severity == "error" or finding.message not in reported):
+            reported.add(finding.message)
             yield finding
 
 

@@ -105,8 +105,8 @@ class Prompt:
     def partial(self, result: Result) -> None:
         self.renderer.partial(result)
 
-    def feed(self, said: str) -> None:
-        self.renderer.feed(said)
+    def feed(self, text: str) -> None:
+        self.renderer.feed(text)
 
     def opened(self, node: Node) -> None:
         if node.remote:
@@ -140,11 +140,11 @@ class Prompt:
         from aoshell.shell.prompt.programs import edit_text
 
         with self._screen.lent():
-            said = await edit_text(self._padded)
-        if said == self._padded:
+            text = await edit_text(self._padded)
+        if text == self._padded:
             return ""
-        self._padded = said
-        return self._remembered(said.rstrip("\n"))
+        self._padded = text
+        return self._remembered(text.rstrip("\n"))
 
     async def learn_names(self) -> int:
         """Read the names of the attached process; returns how many globals it has."""
@@ -226,16 +226,16 @@ class Prompt:
             return
         parts: list[str] = []
         self._renderer(parts.append, self.renderer.colour).outcome(line, outcome)
-        said = "".join(parts)
-        if said.count("\n") < self._screen.rows:
-            self.write(said)
+        text = "".join(parts)
+        if text.count("\n") < self._screen.rows:
+            self.write(text)
             return
         from aoshell.shell.prompt.programs import page_text
 
         with self._screen.lent():
-            shown = await page_text(said)
+            shown = await page_text(text)
         if not shown:
-            self.write(said)
+            self.write(text)
 
     async def _watched(self, session: Session, line: str) -> Outcome:
         """Run a line, and show meanwhile what the node does.
@@ -255,8 +255,8 @@ class Prompt:
             self._watching = None
             self._show_stage("")
 
-    def _show_stage(self, said: str) -> None:
-        shown = clean_line(said)
+    def _show_stage(self, text: str) -> None:
+        shown = clean_line(text)
         if shown != self.stage:
             self.stage = shown
             self._app.invalidate()
@@ -400,9 +400,9 @@ class Prompt:
 
     # --- the screen
 
-    def write(self, said: str) -> None:
+    def write(self, text: str) -> None:
         """Print above the prompt."""
-        self._screen.write(said)
+        self._screen.write(text)
 
     def finish(self) -> None:
         """Leave the line on the screen as it is, and go on below it."""
@@ -434,8 +434,8 @@ class Prompt:
 
     def _shown_prompt(self) -> str:
         session = self._session
-        said = session.prompt if session and session.process else self._prompt
-        return clean_prompt(said, colour=self.renderer.colour)
+        text = session.prompt if session and session.process else self._prompt
+        return clean_prompt(text, colour=self.renderer.colour)
 
     def _echo(self, line: str) -> str:
         """A line entered earlier, with its prompt, as if it were typed now."""

@@ -92,8 +92,8 @@ class LineCompleter(Completer):
             found = {known.name: known for known in registry().values()}
             for word in match_words(name[1:], found):
                 ending = " " if found[word].usage else ""
-                said = found[word].help.split("\n", 1)[0]
-                yield Completion(f".{word}{ending}", -len(name), f".{word}", said)
+                summary = found[word].help.split("\n", 1)[0]
+                yield Completion(f".{word}{ending}", -len(name), f".{word}", summary)
             return
         known = registry().get(name[1:])
         if known:

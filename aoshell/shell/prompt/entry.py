@@ -35,7 +35,7 @@ class Owner(Protocol):
     def tab(self) -> None:
         """Complete what stands before the cursor."""
 
-    def write(self, said: str) -> None:
+    def write(self, text: str) -> None:
         """Print above the prompt."""
 
     def finish(self) -> None:

@@ -85,9 +85,9 @@ class Helpers:
 
     def below(self, session: Session | None, prompt: str, columns: int) -> tuple[str, str]:
         """The class and text of the line below the prompt: a signature, else the toolbar."""
-        kind, said = self.signature(session, columns)
-        if said:
-            return kind, said
+        kind, text = self.signature(session, columns)
+        if text:
+            return kind, text
         if session and session.process:
             self._facts.process = session.process.name or short_id(session.process.id)
             self._facts.identity = session.identity

@@ -20,13 +20,13 @@ class Pastes:
 
     def fold(self, pasted: str) -> str:
         """The text to put into the prompt for a paste: itself, or a mark."""
-        said = pasted.replace("\r\n", "\n").replace("\r", "\n")
-        lines = said.count("\n") + 1
-        if len(said) < FOLDED and lines < _LINES:
-            return said
+        text = pasted.replace("\r\n", "\n").replace("\r", "\n")
+        lines = text.count("\n") + 1
+        if len(text) < FOLDED and lines < _LINES:
+            return text
         number = len(self._kept) + 1
-        self._kept[number] = said
-        return f"⟦paste {number}: {lines} lines, {len(said)} characters⟧"
+        self._kept[number] = text
+        return f"⟦paste {number}: {lines} lines, {len(text)} characters⟧"
 
     def unfold(self, typed: str) -> str:
         """What is typed, with pastes in place of their marks."""

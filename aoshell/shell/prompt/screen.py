@@ -111,17 +111,17 @@ class Screen:
         info = self._window.render_info
         return info is None or (info.top_visible and info.bottom_visible)
 
-    def write(self, said: str) -> None:
+    def write(self, text: str) -> None:
         """Print above the prompt."""
         app = self.app
         if self._held is not None:
-            self._held.append(said)
+            self._held.append(text)
             return
         if app.is_running:
             app.renderer.erase()
         else:
             self.clear_line()
-        app.output.write_raw(said)
+        app.output.write_raw(text)
         app.output.flush()
         if app.is_running:
             app.invalidate()
@@ -134,8 +134,8 @@ class Screen:
             yield
         finally:
             held, self._held = self._held, None
-            for said in held:
-                self.write(said)
+            for text in held:
+                self.write(text)
 
     def clear_line(self) -> None:
         """Clear the line, on which the early prompt may be."""
@@ -157,13 +157,13 @@ class Screen:
 
     def shown(self) -> str:
         """A text that changes when the drawing has to; "" while nothing is shown."""
-        said = self._view.stage + self._view.prefix() + self._buffer.text + self._picker.state
-        if not said:
+        text = self._view.stage + self._view.prefix() + self._buffer.text + self._picker.state
+        if not text:
             return ""
         suggested = self._buffer.suggestion.text if self._buffer.suggestion else ""
         state = self._buffer.complete_state
         menu = f"{len(state.completions)} {state.complete_index}" if state else ""
-        return "\0".join((said, suggested, menu, *self._line_below()))
+        return "\0".join((text, suggested, menu, *self._line_below()))
 
     def _line_below(self) -> tuple[str, str]:
         if not self._finishing:
@@ -227,8 +227,8 @@ class Screen:
         return prompt if not line and not wrapped else [("", " " * width)]
 
     def _below_fragments(self) -> StyleAndTextTuples:
-        kind, said = self._below
-        return [(f"class:{kind}", said)]
+        kind, text = self._below
+        return [(f"class:{kind}", text)]
 
 
 def _has_brackets_marked(buffer: Buffer) -> bool:
@@ -244,8 +244,8 @@ class ShowHidden(Processor):
         if all(item[1].isascii() for item in fragments):
             return Transformation(fragments)
         shown: StyleAndTextTuples = []
-        for style, said, *_ in fragments:
-            for character in said:
+        for style, text, *_ in fragments:
+            for character in text:
                 hidden = character in HIDDEN
                 shown.append(("class:hidden", "?") if hidden else (style, character))
         return Transformation(shown)

@@ -71,12 +71,12 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
     return cut(clean_line(_DOT.join(word for word in words if word)), columns - 1)
 
 
-def cut(said: str, columns: int) -> str:
+def cut(text: str, columns: int) -> str:
     """A line that is no wider than the screen."""
-    said = said[: max(columns, 0)]  # no character is narrower than a column, but for combining ones
-    while width_of(said) > columns:
-        said = said[:-1]
-    return said
+    text = text[: max(columns, 0)]  # no character is narrower than a column, but for combining ones
+    while width_of(text) > columns:
+        text = text[:-1]
+    return text
 
 
 def _node(node: NodeInfo | None) -> str:
@@ -97,9 +97,9 @@ def signature(before: str, names: ProcessNames, columns: int) -> str:
     if entry is None and call.name.split(".")[0] in ("m", "message"):
         entry = reference.find("msg." + call.name.partition(".")[2])
     if call.name in names.calls:
-        said = call.name + names.calls[call.name]
+        text = call.name + names.calls[call.name]
     elif entry and entry.call:
-        said = f"{entry.signature}  {entry.summary}"
+        text = f"{entry.signature}  {entry.summary}"
     else:
         return ""
-    return cut(clean_line(said), columns - 1)
+    return cut(clean_line(text), columns - 1)

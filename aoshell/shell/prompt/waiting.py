@@ -46,33 +46,33 @@ class Watch:
         return (self._stage, now - self._since) if self._stage else None
 
 
-async def show(node: Node, tell: Callable[[str], None]) -> None:
+async def show(node: Node, pass_on: Callable[[str], None]) -> None:
     """Pass on the line whenever it changes, "" without a stage, until cancelled."""
     watch = Watch(node)
     await asyncio.sleep(SHOWN_AFTER)
     while True:
         now = watch.look()
-        tell(line(*now) if now else "")
+        pass_on(line(*now) if now else "")
         await asyncio.sleep(EVERY)
 
 
-async def report(node: Node, tell: Callable[[str], None]) -> None:
+async def report(node: Node, pass_on: Callable[[str], None]) -> None:
     """Pass on one line for each stage that lasts, until cancelled."""
-    watch, told = Watch(node), None
+    watch, reported = Watch(node), None
     while True:
         now = watch.look()
-        if now is None or told != _place(now[0]):
-            told = None
-        if now and told is None and now[1] >= REPORTED_AFTER:
-            told = _place(now[0])
-            tell(line(*now))
+        if now is None or reported != _place(now[0]):
+            reported = None
+        if now and reported is None and now[1] >= REPORTED_AFTER:
+            reported = _place(now[0])
+            pass_on(line(*now))
         await asyncio.sleep(EVERY)
 
 
 def line(stage: Stage, seconds: float) -> str:
     """`· compute https://node.example  3.2 s`, and the node's note behind it."""
-    said = f"· {stage.name} {stage.where}  {seconds:.1f} s"
-    return f"{said}  {stage.note}" if stage.note else said
+    text = f"· {stage.name} {stage.where}  {seconds:.1f} s"
+    return f"{text}  {stage.note}" if stage.note else text
 
 
 def _place(stage: Stage) -> tuple[str, str]:
