@@ -115,5 +115,5 @@ def _syntax(text: Text, error: LuaSyntaxError) -> Finding:
     line, column = text.place(error.at)
     return Finding(
         "syntax", text.name, error.line, column if line == error.line else 1, "error",
-        as_characters(error.message), "no network takes it: it is no Lua 5.3",
+        as_characters(error.message), "no network takes it: it is not Lua 5.3",
     )  # fmt: skip

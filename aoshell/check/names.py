@@ -81,7 +81,7 @@ def _global(path: Path, node: tree.SyntaxNode, facts: SourceFacts, world: World)
     if name in known.OWN_GLOBALS:
         return facts.text.finding(
             "only-here", "error", node.at,
-            f"'{name}' is there in this shell only: {world.aos} has no such name",
+            f"'{name}' exists in this shell only: {world.aos} has no such name",
             _INSTEAD_OF_OWN[name, world.target],
         )  # fmt: skip
     if name == "coroutine":
@@ -127,7 +127,7 @@ def _undefined(name: str, node: tree.SyntaxNode, facts: SourceFacts, world: Worl
         severity, advice = "warning", f"is {similar} meant?"
     return facts.text.finding(
         "undefined-global", severity, node.at,
-        f"'{name}' is assigned in none of the files and is no name of {world.aos}", advice,
+        f"no file assigns '{name}', and {world.aos} has no such name", advice,
     )  # fmt: skip
 
 
@@ -183,8 +183,8 @@ def check_own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
         if path in known.OWN_CALLS:
             yield facts.text.finding(
                 "only-here", "error", call.at,
-                f"{path[-1]} of the module '.process' is there in this shell only",
-                f"leave it out: {world.aos} cannot tell what waits",
+                f"{path[-1]} of the module '.process' exists in this shell only",
+                f"leave it out: {world.aos} does not know what waits",
             )  # fmt: skip
 
 

@@ -226,7 +226,7 @@ def test_a_place_counts_characters() -> None:
 def test_a_finding_reads_as_compilers_write_them() -> None:
     (found,) = check(b"x = spawn('m')", "a.lua", "legacy")
     assert found.severity == "error"
-    assert str(found).startswith("a.lua:1:5: error: 'spawn' is there in this shell only")
+    assert str(found).startswith("a.lua:1:5: error: 'spawn' exists in this shell only")
     assert str(found).endswith("[only-here]")
     assert "Spawn(module, tags)" in found.advice
 

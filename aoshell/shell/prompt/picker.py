@@ -85,7 +85,7 @@ class Picker:
 
     def _lines(self) -> StyleAndTextTuples:
         if not self.found:
-            return [("class:toolbar", "  nothing was entered like that")]
+            return [("class:toolbar", "  no earlier line fits")]
         first = max(0, self.chosen - self._height + 1)
         lines: StyleAndTextTuples = []
         for at, entry in enumerate(self.found[first : first + self._height], first):
