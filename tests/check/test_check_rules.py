@@ -30,6 +30,9 @@ def wrapped(body: str) -> str:
 BOTH = [
     ("syntax", "x = = 1"),
     ("undefined-global", "print(Balances)"),
+    ("undefined-global", "rawset(_G, 'Seen', 1) print(Unseen)"),
+    ("undefined-global", "setmetatable({}, _G) print(Unseen)"),
+    ("undefined-global", "rawset({}, 'Unseen', 1) print(Unseen)"),
     ("missing-member", "print(string.trim(Name))"),
     ("missing-member", "table.getn({})"),
     ("missing-member", "Handlers.ad('x', 'x', print)"),
@@ -141,6 +144,8 @@ FINE_ANYWHERE = [
     "local x = type(Limits) == 'table' and Limits.most or 1",
     "_G.Seen = {} print(Seen)",
     "rawset(_G, 'Seen', 1) print(Seen)",
+    "rawset(_G, Name, 1) print(Anything)",
+    "setmetatable(_G, { __index = print }) print(Anything)",
     "for k, v in pairs({}) do _G[k] = v end print(Anything)",
     "package.loaded['x.y'] = {} require('x.y')",
     "pcall(require, 'nowhere')",
