@@ -155,6 +155,8 @@ FINE_ANYWHERE = [
     "Handlers.add('a', 'x', print) Handlers.remove('a') Handlers.add('a', 'y', print)",
     "Handlers.before('a').add('x', 'x', print) Handlers.before('a').add('x', 'x', print)",
     "Handlers.once('x', print) Handlers.once('x', print)",
+    "Handlers.add('a', { 'x', [1] = 'y', [Name] = 'z' }, print)",
+    "Handlers.add('a', { TagArray = '_', reply = '_', forward = '_' }, print)",
     "local function f(...) Handlers.add(...) end",
     "local function f(n, p, h) Handlers.add(n, p, h) end",
     "Handlers.add('a', function(m) if m then return true end end, print)",
@@ -392,3 +394,11 @@ def test_of_many_circles_few_are_told() -> None:
 def test_computed_names_are_told(source: str) -> None:
     found = check_bundle({"main.lua": b"local name, y, f = ... " + source.encode()}, "legacy")
     assert [(one.rule, one.severity) for one in found] == [("module", "note")]
+
+
+def test_short_names_are_not_guessed_at() -> None:
+    """Of five letters, a name that differs in one is as likely another word."""
+    (short,) = check(b"print(Names)", "x.lua", "legacy")
+    (long,) = check(b"print(Handler)", "x.lua", "legacy")
+    assert (short.severity, long.severity) == ("note", "warning")
+    assert "Handlers" in long.advice and "meant" not in short.advice

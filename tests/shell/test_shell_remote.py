@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from eventually import turns, until
+from prompt_keyboard import Keyboard, play
 from shell_fake import FakeBackend, FakeNode
 from shell_remote import MODULE, URL, FakeRemote
-from test_shell_app import Keyboard, play
 from test_shell_cli import PROMPT, environment, terminal
 from test_shell_session import Screen, failed, printed, replied, use
 
