@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from eventually import turns, until
+from prompt_keyboard import Keyboard, play
 from shell_fake import FakeBackend, FakeNode
 from shell_remote import MODULE, URL, FakeRemote
-from test_shell_app import Keyboard, play
 from test_shell_cli import PROMPT, environment, terminal
 from test_shell_session import Screen, failed, printed, replied, use
 
@@ -454,7 +454,7 @@ def run_pipe(
 def test_a_pipe_hears_once_of_a_stage_that_lasts(
     there: FakeRemote, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "TOLD_AFTER", 0.2)
+    monkeypatch.setattr(waiting, "REPORTED_AFTER", 0.2)
     monkeypatch.setattr(waiting, "EVERY", 0.02)
     out, err, code = run_pipe(there, home, Start(), ["1+1", 'sleep(0.8) print("x")'])
     assert (out, code) == ("2\nx\n", 0)
