@@ -133,6 +133,12 @@ def plain(text: str) -> str:
 async def opened(
     folder: Path, wallet: Wallet, limits: Limits | None = None
 ) -> AsyncIterator[Shell]:
+    """A node in a folder of the test's own. All tests share its machine code, which takes long."""
+    code = folder.parents[1] / "machine-code"
+    for made in (code, folder):
+        made.mkdir(mode=0o700, exist_ok=True)
+    if not (folder / code.name).exists():
+        (folder / code.name).symlink_to(code)
     node = await LocalNode.open(folder, limits)
     try:
         yield Shell(node, wallet, (await node.info()).address)
