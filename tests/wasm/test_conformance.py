@@ -162,7 +162,7 @@ def session(
                 source = (modules / f"{name}.wasm").read_bytes()
                 await test(shell, (await shell.node.upload(source)).id)
 
-        asyncio.run(asyncio.wait_for(opening(), 90))
+        asyncio.run(asyncio.wait_for(opening(), 240))
 
     return run
 
@@ -319,7 +319,7 @@ def test_a_runaway_is_stopped_and_the_process_lives(
             assert (runaway.ok, runaway.outcome) == (False, "time")
             assert await shell.value(process, "return x") == "1"
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), 240))
 
 
 @pytest.mark.parametrize("name", ["aos2_0_6", "aos2_0_4_32"])
