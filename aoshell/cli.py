@@ -239,9 +239,9 @@ def _start_of(options: Options) -> Start:
 
 def _recorded(past: Past) -> Recorded:
     """A session as a test; the room that writes those is imported when it is asked for."""
-    from aoshell.testing.recording import recorded
+    from aoshell.testing.recording import record_session
 
-    return recorded(past)
+    return record_session(past)
 
 
 def _parsed(arguments: list[str]) -> Options:
