@@ -184,6 +184,17 @@ def test_ethereum_signatures_of_either_parity(secret: int, message: bytes) -> No
         assert not verify(signer.owner, message, changed)
 
 
+@pytest.mark.parametrize(("s", "taken"), [((N - 1) // 2, True), ((N + 1) // 2, False)])
+def test_the_lower_half_of_s_ends_in_the_middle(s: int, taken: bool) -> None:
+    """EIP-2, to the number. For any s a key can be found whose signature with k = 1 it is."""
+    message = b"\x19Ethereum Signed Message:\n7message"
+    digest = int.from_bytes(keccak.new(digest_bits=256, data=message).digest(), "big")
+    point = ec.derive_private_key(1, ec.SECP256K1()).public_key().public_numbers()
+    secret = (s - digest) * pow(point.x, -1, N) % N
+    signature = point.x.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + point.y % 2])
+    assert KINDS[3].verify(Ethereum(secret).owner, b"message", signature) is taken
+
+
 def test_an_ethereum_key_is_uncompressed() -> None:
     signer = Ethereum()
     signature = signer.sign(b"message")
