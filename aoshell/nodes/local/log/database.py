@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.nodes.database_errors import as_told, code_of, is_full
+from aoshell.nodes.database_errors import as_ao_error, code_of, is_full
 from aoshell.nodes.local.log import schema
 
 # SQLite's codes where it can make no file in the folder.
@@ -75,4 +75,4 @@ def translated_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise as_told(path, error) from error
+        raise as_ao_error(path, error) from error
