@@ -330,7 +330,9 @@ def test_trust(there: Any, home: Settings) -> None:
         home.config.mkdir()
         named = f'[[trusted]]\nname = "written"\nmeasurement = "{"00" * 48}"\n'
         judging.policy_file(home).write_text(named)
-        assert "has the name written already" in failed(await run_line(session, ".trust written")).what
+        assert (
+            "has the name written already" in failed(await run_line(session, ".trust written")).what
+        )
         assert {one.name for one in judging.load_user_policy(home, "").trusted} == {
             "written",
             first.name,
