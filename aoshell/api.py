@@ -19,7 +19,7 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.protocol.message import Result, raw, tags_of
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session

@@ -168,12 +168,12 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
-    from aoshell.shell.tty_lines import reading
+    from aoshell.shell.lines.tty import reading
 
     with nullcontext() if options.runs else reading(0) as given:
         backend.warm()
         from aoshell.interrupts import run
-        from aoshell.shell.batch import run_batch
+        from aoshell.shell.lines.batch import run_batch
         from aoshell.shell.session import Patience
 
         return run(
@@ -192,7 +192,7 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
 def _watch(options: Options, settings: Settings, backend: Backend) -> int:
     backend.warm()
     from aoshell.interrupts import run
-    from aoshell.shell.batch import run_watch
+    from aoshell.shell.lines.batch import run_watch
 
     start = backend.prepared(_start_of(options), settings)
     return run(run_watch(start, settings, backend.open, _renderer(options)))

@@ -37,7 +37,7 @@ from aoshell.shell.attestation import judging as attesting
 from aoshell.shell.attestation.judging import Wishes, judge
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.commands.attest import conduct
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput as Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Start, close_session, open_session

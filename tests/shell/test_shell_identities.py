@@ -15,7 +15,7 @@ from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.identities import split_message
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Start, close_session, open_session

@@ -14,7 +14,7 @@ from aoshell.home.wallets import load_wallet
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell import tty_lines
 from aoshell.shell.code.bundle import bundle
-from aoshell.shell.tty_lines import Keys
+from aoshell.shell.lines.tty import Keys
 from aoshell.texts import unmarked
 
 MARK = b"\xef\xbb\xbf"

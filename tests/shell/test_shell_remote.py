@@ -26,7 +26,7 @@ from aoshell.nodes.values import EndpointFinding, Limits, Stage, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell import batch
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import Interrupted
 from aoshell.shell.prompt import waiting
 from aoshell.shell.session import Patience, Session
@@ -782,7 +782,7 @@ def test_a_local_start_pays_for_no_network(home: Settings) -> None:
     code = (
         "import sys; from aoshell.cli import main; main(['--run', '1+1']);"
         "print([m for m in ('httpx', 'tomllib', 'aoshell.home.endpoints',"
-        " 'aoshell.shell.prompt.waiting') if m in sys.modules])"
+        " 'aoshell.shell.view.waiting') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

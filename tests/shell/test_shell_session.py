@@ -16,8 +16,8 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Event, Limits
 from aoshell.protocol.message import Result, Tag
-from aoshell.shell.batch import run_batch
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.batch import run_batch
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Key, Start, close_session, open_session

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aoshell.shell.multiline import chunks
+from aoshell.shell.lines.multiline import chunks
 from aoshell.shell.prompt.names import ProcessNames, definitions
 from aoshell.shell.prompt.structure import context, dedented, next_indent
 

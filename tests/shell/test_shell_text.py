@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.lua import compiling
-from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
+from aoshell.shell.lines.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
 from aoshell.shell.view import text as shown
 from aoshell.shell.view.errors_view import TYPED, split_error, view

@@ -12,7 +12,7 @@ from shell_typing import Typing, Use, typed
 
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.reloading import Changes, changes
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 
 FIRST = """local lib = require("lib")
 Handlers.add("One", "One", function(msg)

@@ -7,9 +7,9 @@ import re
 from dataclasses import asdict
 
 from aoshell.shell.commands import command, usage
+from aoshell.shell.commands.trees import DEEPEST, drawn, look, value
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.trees import DEEPEST, drawn, look, value
 from aoshell.shell.view.text import clean
 
 _DEPTH = 2

@@ -15,7 +15,7 @@ from prompt_toolkit.document import Document
 
 from aoshell.shell import reference
 from aoshell.shell.commands import Command, registry
-from aoshell.shell.multiline import is_command
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.prompt.names import ProcessNames, joined
 from aoshell.shell.prompt.structure import KEYWORDS, LOOKED_AT, Context, context, is_name
 

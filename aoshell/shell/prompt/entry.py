@@ -8,7 +8,7 @@ from typing import Protocol
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
-from aoshell.shell.multiline import chunks
+from aoshell.shell.lines.multiline import chunks
 from aoshell.shell.prompt.keys import KeyTarget
 from aoshell.shell.prompt.pastes import Pastes
 from aoshell.shell.prompt.structure import dedented, next_indent

@@ -9,7 +9,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.lexers import Lexer, PygmentsLexer
 from pygments.lexers.scripting import LuaLexer
 
-from aoshell.shell.multiline import is_command
+from aoshell.shell.lines.multiline import is_command
 
 
 class LineLexer(Lexer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aoshell.errors import AoError
 from aoshell.scarcity import defect
-from aoshell.shell.multiline import is_command
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import LineFailure, Outcome
 from aoshell.shell.session import Session
 

@@ -15,8 +15,8 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
 from aoshell.scarcity import unawaited
-from aoshell.shell.lines import run_line
-from aoshell.shell.multiline import Assembler
+from aoshell.shell.lines.multiline import Assembler
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineFailure
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
@@ -52,7 +52,7 @@ class BatchFront:
         self._looking = asyncio.get_running_loop().call_later(later, self._report, node)
 
     def _report(self, node: Node) -> None:
-        from aoshell.shell.prompt.waiting import report
+        from aoshell.shell.view.waiting import report
 
         self._reporting = asyncio.create_task(report(node, self._renderer.note))
 
