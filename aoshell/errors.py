@@ -31,7 +31,7 @@ STAGES = {
     "input": "Standard input or the terminal gave a line that cannot be run whole.",
     "load": "A file of code could not be read, or cannot be loaded.",
     "lookup": "A gateway did not find a process or module, or did not answer as one does.",
-    "machine": "The machine, or a limit set on the shell, has too little memory, disk or processes.",
+    "machine": "The machine, or a limit of the shell, has too little memory, disk or processes.",
     "message": "A message cannot be encoded, signed or sent as it is.",
     "module": "A module is damaged, missing, or not of a kind that is run here.",
     "monitor": "The MU did not begin or end cron for a process.",
