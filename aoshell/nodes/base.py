@@ -144,8 +144,13 @@ class LocalVerbs(Protocol):
     async def export(self, process: str) -> bytes:
         """A process as a file: log, results and modules."""
 
-    async def restore(self, data: bytes) -> ProcessInfo:
-        """Take in an exported process (`.import`)."""
+    async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
+        """Take in an exported process (`.import`).
+
+        Args:
+            name: that it gets; "" keeps its own.
+            unique: refuse a name that another process has: each could be found by its id only.
+        """
 
     async def delete(self, process: str) -> None:
         """Forget a process and its log."""

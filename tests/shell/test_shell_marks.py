@@ -12,8 +12,8 @@ from aoshell.errors import AoError
 from aoshell.home.configfile import parsed
 from aoshell.home.wallets import load_wallet
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell import tty_lines
 from aoshell.shell.code.bundle import bundle
+from aoshell.shell.lines import tty
 from aoshell.shell.lines.tty import Keys
 from aoshell.texts import unmarked
 
@@ -93,7 +93,7 @@ def test_a_terminal_s_line_is_as_long_as_it_is_typed() -> None:
 
 
 def test_a_line_beyond_its_bound_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tty_lines, "LONGEST", 100)
+    monkeypatch.setattr(tty, "LONGEST", 100)
     typed = keys()
     assert typed.take(b"x" * 100) == (b"", b"")
     assert typed.take(b"y") == (b"x" * 100 + b"y", b"")

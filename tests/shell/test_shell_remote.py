@@ -25,12 +25,12 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.values import EndpointFinding, Limits, Stage, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell import batch
+from aoshell.shell.lines import batch
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import Interrupted
-from aoshell.shell.prompt import waiting
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Key, Start
+from aoshell.shell.view import waiting
 from aoshell.shell.view.render import Renderer
 
 ENTRY = Path(__file__).with_name("shell_remote_entry.py")
@@ -200,12 +200,13 @@ def test_the_book_knows_what_lives_where(home: Settings) -> None:
 def test_doctor(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         assert (await run_line(session, ".doctor")).ok
-        there.found.append(
-            EndpointFinding("gateway", "https://gw", False, "resolve: no name", "spell it")
-        )
+        why = "resolve: " + "no such name; " * 40 + "that is all"
+        there.found.append(EndpointFinding("gateway", "https://gw", False, why, "spell it"))
         reply = replied(await run_line(session, ".doctor"))
-        assert not reply.ok and "resolve: no name" in printed(reply)
-        assert reply.note == "gateway: spell it"
+        narrow: list[str] = []
+        Renderer(narrow.append, narrow.append, colour=False, columns=lambda: 40).outcome("", reply)
+        shown = "".join(narrow)
+        assert not reply.ok and f"bad  {why}\n  → spell it\n" in shown
 
     use(there, home, body)
 

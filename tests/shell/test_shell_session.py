@@ -427,6 +427,9 @@ def test_export_and_import(node: FakeNode, home: Settings, tmp_path: Path) -> No
         replied(await run_line(session, f".export {file}"))
         assert "exists already" in failed(await run_line(session, f".export {file}")).what
         assert "again" in printed(await run_line(session, f".import {file}"))
+        assert "twin" in printed(await run_line(session, f".import {file} as twin"))
+        for line in (".import", f".import {file} as"):
+            assert failed(await run_line(session, line)).stage == "usage"
 
     use(node, home, body)
 

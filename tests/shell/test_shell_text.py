@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from types import SimpleNamespace
+from typing import Any
 from unicodedata import combining
 
 import pytest
@@ -15,7 +16,7 @@ from aoshell.lua import compiling
 from aoshell.shell.lines.multiline import Assembler, chunks, is_command, without_prompt
 from aoshell.shell.outcome import Table
 from aoshell.shell.view import text as shown
-from aoshell.shell.view.errors_view import TYPED, split_error, view
+from aoshell.shell.view.errors_view import TYPED, failure_text, split_error, view
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import cell, clean, prompt_text, size, width_of
 
@@ -269,6 +270,22 @@ def test_a_line_without_a_known_place_has_no_caret() -> None:
 def test_the_message_of_an_error_is_told_from_what_was_printed() -> None:
     assert split_error("a\nb\n\n\x1b[31merror:\n\x1b[0mx:1: no") == ("a\nb", "x:1: no")
     assert split_error("x:1: error: no") == ("", "x:1: error: no")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("x:1: no", "x:1: no"),
+        ("\x1b[31merror:\n\x1b[0mx:1: no", "\x1b[31merror:\n\x1b[0mx:1: no"),
+        ("printed\n\x1b[31merror:\n\x1b[0mx:1: no", "printed\n\x1b[31merror:\n\x1b[0mx:1: no"),
+        ("failed\nx:1: no\n\n\x1b[31merror:\n\x1b[0mx:1: no", "failed\nx:1: no"),
+        ("error:\nx:1: no\nerror:\nx:1: no", "error:\nx:1: no"),
+        ("\x1b[31merror:\n\x1b[0m", "\x1b[31merror:\n\x1b[0m"),
+    ],
+)
+def test_a_reason_that_was_printed_is_not_shown_again(error: str, shown: str) -> None:
+    result: Any = SimpleNamespace(outcome="error", error=error)
+    assert failure_text(result, {}) == shown
 
 
 def test_places_that_were_printed_are_not_the_error_s() -> None:

@@ -13,10 +13,10 @@ from shell_typing import Typing, Use
 
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Stage
-from aoshell.shell import batch
 from aoshell.shell.commands import messages
 from aoshell.shell.commands.workbench import span, told
-from aoshell.shell.prompt import waiting
+from aoshell.shell.lines import batch
+from aoshell.shell.view import waiting
 
 PEER = """
 Heard = {}
@@ -162,6 +162,8 @@ def test_traces_and_logs(typing: Use, tmp_path: Path) -> None:
         json.dumps(whole)
         assert len(whole["sent"]) == 3 and whole["data"].startswith("Send(")
         assert "no slot 9" in await typed.error(".log 9")
+        await typed("print({1, {a = 2}})")
+        assert (await typed.text(".trace")).endswith(" ms · { 1, { a = 2 } }")
 
     typing(body)
 

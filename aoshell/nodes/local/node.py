@@ -355,8 +355,9 @@ class LocalNode:
         ):
             return await in_thread(lambda told: b"".join(transfer.export(now, row, told)), seen)
 
-    async def restore(self, data: bytes) -> ProcessInfo:
-        row = await transfer.restore(self._engine, data)
+    async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
+        self._engine.flush()
+        row = await transfer.restore(self._engine, data, form.printable(name), unique=unique)
         return self._info(row)
 
     async def delete(self, process: str) -> None:

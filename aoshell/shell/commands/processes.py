@@ -125,13 +125,18 @@ async def export(session: Session, rest: str) -> CommandOutput:
     return CommandOutput({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
 
 
-@command("import", "FILE", file=True)
+@command("import", "FILE [as NAME]", file=True)
 async def import_(session: Session, rest: str) -> CommandOutput:
-    """Take in a process that .export wrote."""
-    if not rest:
+    """Take in a process that .export wrote.
+
+    It keeps its name, unless `as NAME` gives it another. A name that is taken is refused."""
+    path, separator, name = rest.rpartition(" as ")
+    if not separator:
+        path, name = rest, ""
+    if not path or rest.split()[-1] == "as":
         raise usage("import")
-    file = Path(rest).expanduser()
-    info = await local(session).restore(read(file, _LARGEST))
+    file = Path(path.strip()).expanduser()
+    info = await local(session).restore(read(file, _LARGEST), name.strip(), unique=True)
     done(session, "import", process=info.id, file=file.absolute())
     return CommandOutput(process_value(info), text=info.id, note=ready(info))
 

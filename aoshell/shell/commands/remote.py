@@ -14,6 +14,7 @@ from aoshell.shell.commands import command, usage
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
+from aoshell.shell.view.tables import table_lines
 
 
 class _States(Protocol):
@@ -43,13 +44,14 @@ async def doctor(session: Session, rest: str) -> CommandOutput:
     if rest:
         raise usage("doctor")
     found = await remote(session, ".verify-log checks a log of this one").doctor()
-    table = Table(
-        ("WHAT", "ENDPOINT", "", "FOUND"),
-        tuple((one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found),
-    )
-    hints = (f"{one.name}: {one.hint}" for one in found if one.hint)
+    rows = [(one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found]
+    # Text and not a table: a screen that is too narrow would cut the reasons off.
+    heading, *lines = table_lines(Table(("WHAT", "ENDPOINT", "", "FOUND"), tuple(rows)))
+    shown = [heading]
+    for one, line in zip(found, lines, strict=True):
+        shown += [line, f"  → {one.hint}"] if one.hint else [line]
     value = [asdict(one) for one in found]
-    return CommandOutput(value, table=table, note="\n".join(hints), ok=all(one.ok for one in found))
+    return CommandOutput(value, text="\n".join(shown), ok=all(one.ok for one in found))
 
 
 NEW_KEY = "--new-key"

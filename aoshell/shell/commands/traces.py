@@ -16,7 +16,8 @@ from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import plain, split_error
 from aoshell.shell.view.text import size
 
-_WIDTH = 60
+_WIDTH = 60  # columns of what a hop printed
+_LOOKED_AT = 4096  # characters of it that are put into one line
 
 
 @command("trace", "[SLOT|MESSAGE]")
@@ -81,13 +82,16 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
         return f"{said} · not computed yet"
     mark = "" if result.ok else "✗ "
     words = [f"{mark}{said}", f"{result.milliseconds:.1f} ms"]
-    shown = plain(result.output) if result.ok else split_error(result.error)[1]
-    line = shown.strip().split("\n", 1)[0]
-    if line:
+    # All in one line: of a table, the first line alone is `{`.
+    if line := _in_one_line(plain(result.output) if result.ok else split_error(result.error)[1]):
         words.append(line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…")
     if result.suspended:
         words.append("waits")
     return " · ".join(words)
+
+
+def _in_one_line(said: str) -> str:
+    return " ".join(said[:_LOOKED_AT].split())
 
 
 def _value(hop: Hop) -> dict[str, object]:

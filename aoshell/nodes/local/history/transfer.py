@@ -134,11 +134,15 @@ class Target(Protocol):
         """A process that is there already, None where it is not."""
 
 
-async def restore(node: Target, data: bytes) -> ProcessRow:
+async def restore(node: Target, data: bytes, name: str = "", *, unique: bool = False) -> ProcessRow:
     """Take in what `export` wrote.
 
+    Args:
+        name: that the process gets; "" keeps its own.
+        unique: refuse a name that another process has.
+
     Raises:
-        AoError: it is no such file, it is damaged, or the process is here already.
+        AoError: it is no such file, it is damaged, or the process or its name is here already.
     """
     if not data.startswith(MAGIC):
         raise _no_export()
@@ -153,13 +157,28 @@ async def restore(node: Target, data: bytes) -> ProcessRow:
             stage="import",
             hint=".delete it first to replace it",
         )
-    known = {module_id for module_id, _kind, _content in modules}
+    row = row._replace(name=name or row.name)
+    if unique and row.name and _has_name(node.store, row.name):
+        raise AoError(
+            f"a process called {row.name} is on this node already",
+            stage="import",
+            hint=".import FILE as NAME gives this one another name",
+        )
+    kinds = {module_id: kind for module_id, kind, _content in modules}
     for needed in (row.environment, row.module):
-        if needed not in known and node.store.module(needed) is None:
+        if needed not in kinds and (found := node.store.module(needed)):
+            kinds[needed] = found[0]
+        if needed not in kinds:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
+    if kinds[row.environment] != "environment":  # a worker would take its text for an archive
+        raise _damaged(ValueError("its environment is a module of another kind"))
     for module_id, kind, content in modules:
         node.store.add_module(module_id, kind, content, "", row.created)
     return await node.adding.add(row, entries)
+
+
+def _has_name(store: Store, name: str) -> bool:
+    return any(row.name == name for row in store.find_processes(name))
 
 
 _Entries = list[tuple[Logged, Computed | None]]
