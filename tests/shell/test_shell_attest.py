@@ -21,7 +21,7 @@ from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
 from hyper_server import HTML, HyperServer, Reply, Request, serving
 from shell_fake import FakeNode
-from test_shell_session import Screen, failed, printed, replied, use
+from shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends
 from aoshell.attest.collateral.kds import KdsResponse as KdsReply
