@@ -241,7 +241,7 @@ def _settings(home: Path) -> Settings:
 def _backend(node: str, settings: Settings, wallet: str) -> Backend:
     if not node:
         return LocalBackend(said=True)
-    from aoshell.home.endpoints import resolve
+    from aoshell.home.endpoints import resolve_endpoints
 
-    endpoints = resolve({"node": node}, {}, settings.config / "config.toml")
+    endpoints = resolve_endpoints({"node": node}, {}, settings.config / "config.toml")
     return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(said=True)

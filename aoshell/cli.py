@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
-from aoshell.scarcity import defect, refuse_too_little
+from aoshell.scarcity import refuse_too_little, to_ao_error
 from aoshell.shell.flags.options import Options
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
         refuse_too_little()
         return _run(list(sys.argv[1:] if argv is None else argv), backend)
     except AoError as error:
-        return _failed(error)
+        return _show_error(error)
     except KeyboardInterrupt:
         from aoshell.interrupts import INTERRUPTED
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
     except BrokenPipeError:
         return FAILED  # nobody reads any more
     except Exception as error:
-        return _failed(defect(error))
+        return _show_error(to_ao_error(error))
 
 
 def _open_streams() -> None:
@@ -70,7 +70,7 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
     if arguments == ["--version"]:
         from aoshell import __version__
 
-        return _told(f"aoshell {__version__}\n")
+        return _write_out(f"aoshell {__version__}\n")
     if arguments[:1] == ["test"]:
         from aoshell.testing.command import main as test
 
@@ -83,14 +83,14 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
     said = io.StringIO()
     try:
         with redirect_stdout(said):
-            options = _parsed(arguments)
+            options = _parse_options(arguments)
     except SystemExit as leaving:  # argparse, which has said what there is to say
-        _told(said.getvalue())
+        _write_out(said.getvalue())
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     return _start(options, backend)
 
 
-def _told(said: str) -> int:
+def _write_out(said: str) -> int:
     from aoshell.shell.view.streams import writer
 
     writer(sys.stdout, needed=True)(said)
@@ -124,9 +124,9 @@ def _backend(options: Options, settings: Settings) -> Backend:
     file, said, gateway = settings.config / "config.toml", False, ""
 
     def resolved() -> Endpoints:
-        from aoshell.home.endpoints import resolve
+        from aoshell.home.endpoints import resolve_endpoints
 
-        return resolve(options.network, os.environ, file)
+        return resolve_endpoints(options.network, os.environ, file)
 
     # Where nothing could name another node, a start does not pay for looking.
     open_gateway = os.environ.get("GATEWAY_URL", "").startswith("http:")  # warned of
@@ -168,9 +168,9 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
-    from aoshell.shell.lines.tty import reading
+    from aoshell.shell.lines.tty import open_input
 
-    with nullcontext() if options.runs else reading(0) as given:
+    with nullcontext() if options.runs else open_input(0) as given:
         backend.warm()
         from aoshell.interrupts import run
         from aoshell.shell.lines.batch import run_batch
@@ -234,26 +234,26 @@ def _start_of(options: Options) -> Start:
         limits,
         named=bool(options.reference),
         existing=bool(options.watch),
-        record=_recorded,
+        record=_record,
     )
 
 
-def _recorded(past: Past) -> Recorded:
+def _record(past: Past) -> Recorded:
     """A session as a test; the room that writes those is imported when it is asked for."""
     from aoshell.testing.recording import recorded
 
     return recorded(past)
 
 
-def _parsed(arguments: list[str]) -> Options:
+def _parse_options(arguments: list[str]) -> Options:
     if not arguments:
         return Options()
-    from aoshell.shell.flags.arguments import parse
+    from aoshell.shell.flags.arguments import parse_arguments
 
-    return parse(arguments)
+    return parse_arguments(arguments)
 
 
-def _failed(error: AoError) -> int:
+def _show_error(error: AoError) -> int:
     from aoshell.shell.view.streams import writer
     from aoshell.shell.view.text import clean
 

@@ -11,7 +11,7 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from aoshell import interrupts
 
-    interrupts.quiet()
+    interrupts.end_on_ctrl_c()
     from aoshell.cli import main as run
 
     try:

@@ -16,19 +16,19 @@ _T = TypeVar("_T")
 _before: list[Callable[[], None]] = []
 
 
-def quiet() -> None:
+def end_on_ctrl_c() -> None:
     """From now on Ctrl-C ends the program at once; a program that was told to ignore it goes on."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end)
 
 
-def before_end(call: Callable[[], None]) -> None:
+def call_before_end(call: Callable[[], None]) -> None:
     """Call this before such an end."""
     _before.append(call)
 
 
-def not_before_end(call: Callable[[], None]) -> None:
-    """Take back `before_end`."""
+def forget_before_end(call: Callable[[], None]) -> None:
+    """Take back `call_before_end`."""
     _before.remove(call)
 
 

@@ -24,7 +24,7 @@ _SHORT = {
 _COUNTED = ("file descriptors", "processes")
 
 
-def defect(error: BaseException) -> AoError:
+def to_ao_error(error: BaseException) -> AoError:
     """What an error is told as that nobody expected: what there is too little of, else a defect."""
     what = _lack(error)
     if what is None:
@@ -35,10 +35,12 @@ def defect(error: BaseException) -> AoError:
     return AoError(told, stage="machine", hint=what[1])
 
 
-def unawaited(context: Mapping[str, object]) -> AoError:
-    """What a loop's exception handler is given, as `defect`: nobody waits for what failed."""
+def error_of_context(context: Mapping[str, object]) -> AoError:
+    """What a loop's exception handler is given, as `to_ao_error`: nobody waits for what failed."""
     error = context.get("exception")
-    return defect(error if isinstance(error, BaseException) else Exception(context.get("message")))
+    return to_ao_error(
+        error if isinstance(error, BaseException) else Exception(context.get("message"))
+    )
 
 
 def refuse_too_little() -> None:

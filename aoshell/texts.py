@@ -15,7 +15,7 @@ _OTHERS = (
 )
 
 
-def unmarked(data: bytes, what: object, stage: str) -> bytes:
+def strip_mark(data: bytes, what: object, stage: str) -> bytes:
     """The text without its byte order mark.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aoshell.errors import AoError, UsageError
-from aoshell.home.endpoints import ENVIRONMENT, FLAGS, KEYS, Endpoints, resolve
+from aoshell.home.endpoints import ENVIRONMENT, FLAGS, KEYS, Endpoints, resolve_endpoints
 
 A, B, C, D = (f"https://{name}.example" for name in "abcd")
 CONFIG = f"""
@@ -45,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def found(file: Path, *, env: Mapping[str, str] | None = None, **flags: str) -> Endpoints:
-    return resolve(flags, env or {}, file)
+    return resolve_endpoints(flags, env or {}, file)
 
 
 def test_nothing_named_is_the_built_in_node(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_every_combination_resolves_or_is_an_error(file: Path) -> None:
         for chosen in itertools.combinations(flags, count):
             for around in ({}, env):
                 try:
-                    got = resolve({key: flags[key] for key in chosen}, around, file)
+                    got = resolve_endpoints({key: flags[key] for key in chosen}, around, file)
                 except UsageError:
                     continue
                 assert set(got.sources) <= {"kind", *KEYS}

@@ -48,7 +48,7 @@ class BlueprintFacts:
         return cls(digest, len(source), tuple(dict.fromkeys(found)))
 
 
-def path_of(name: str, folder: Path) -> Path:
+def blueprint_path(name: str, folder: Path) -> Path:
     """The file of a name, the user's own first.
 
     Raises:
@@ -59,7 +59,7 @@ def path_of(name: str, folder: Path) -> Path:
             path = place / f"{name}.lua"
             if path.is_file():
                 return path
-    known = ", ".join(sorted(names(folder)))
+    known = ", ".join(sorted(blueprint_names(folder)))
     raise AoError(
         f"there is no blueprint {name}",
         stage="blueprint",
@@ -67,7 +67,7 @@ def path_of(name: str, folder: Path) -> Path:
     )
 
 
-def names(folder: Path) -> set[str]:
+def blueprint_names(folder: Path) -> set[str]:
     """All names there are."""
     return {name for place in (folder, SHIPPED) for name in _named(place)}
 
@@ -78,7 +78,7 @@ def _named(folder: Path) -> Iterator[str]:
             yield path.stem
 
 
-def differences(before: BlueprintFacts, now: BlueprintFacts) -> list[str]:
+def describe_changes(before: BlueprintFacts, now: BlueprintFacts) -> list[str]:
     """What a blueprint is that has changed, line by line."""
     lines = [f"before  {before.hash}, {before.size} bytes", f"now     {now.hash}, {now.size} bytes"]
     for said, these, others in (

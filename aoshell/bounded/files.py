@@ -40,7 +40,7 @@ class UnfitFileError(OSError):
 
 
 def take_pipe(path: Path) -> None:
-    """Read a pipe to its end, for `read` and `head` to have what came. Other files are left alone.
+    """Read a pipe to its end; `read` and `read_head` then give what came. Ignores other files.
 
     Raises:
         UnfitFileError: more than `LARGEST_PIPE` came.
@@ -83,7 +83,7 @@ def read(path: Path, largest: int) -> bytes:
     return data
 
 
-def tail(path: Path, most: int) -> bytes:
+def read_tail(path: Path, most: int) -> bytes:
     """The last `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
     with _opened(path) as file:
         told = _size(file)
@@ -91,7 +91,7 @@ def tail(path: Path, most: int) -> bytes:
         return file.read(min(told, most))  # room for as many is taken at once
 
 
-def head(path: Path, most: int) -> bytes:
+def read_head(path: Path, most: int) -> bytes:
     """The first `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
     with _opened(path) as file:
         return file.read(most)

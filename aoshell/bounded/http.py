@@ -34,7 +34,7 @@ class ResponseLimitError(Exception):
     """An answer that goes beyond a bound; the text says which, as the end of "the node …"."""
 
 
-def guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
+def guard_client(client: httpx.AsyncClient) -> httpx.AsyncClient:
     """The same client, which counts what it reads before a body."""
     # httpx has no door through which its pools could be given this.
     for transport in (client._transport, *client._mounts.values()):
@@ -45,10 +45,10 @@ def guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
 
 
 async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """The head of an answer; `body` reads the rest.
+    """The head of an answer; `read_body` reads the rest.
 
     Args:
-        client: a `guarded` one.
+        client: a `guard_client` one.
 
     Raises:
         Refused: it has too much before its body.
@@ -65,7 +65,7 @@ async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Respo
     return answer
 
 
-async def body(
+async def read_body(
     answer: httpx.Response, largest: int, progress: Callable[[int], None] = lambda _: None
 ) -> bytes:
     """The body of an answer, unpacked, of at most `largest` bytes packed and unpacked.

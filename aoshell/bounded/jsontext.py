@@ -51,7 +51,7 @@ def parse(
         UnicodeDecodeError: it is no text.
         ValueError: what all of these are.
     """
-    check(data, largest, deepest)
+    check_bounds(data, largest, deepest)
     if isinstance(data, bytes):
         data = data.decode(json.detect_encoding(data), "surrogatepass")
     try:
@@ -62,7 +62,7 @@ def parse(
         raise JsonLimitError(f"is nested deeper than {deepest} levels") from None
 
 
-def check(data: bytes | str, largest: int = LARGEST, deepest: int = DEEPEST) -> None:
+def check_bounds(data: bytes | str, largest: int = LARGEST, deepest: int = DEEPEST) -> None:
     """Raise Exceeded where a text is larger, of more values or deeper than it may be."""
     if len(data) > largest:
         raise JsonLimitError(f"has more than {size(largest)}")

@@ -47,7 +47,7 @@ class Unpacking:
             raise DamagedZipError("break off")
 
 
-def lines(packed: Iterable[bytes], largest: int, longest: int) -> Iterator[bytes]:
+def unpacked_lines(packed: Iterable[bytes], largest: int, longest: int) -> Iterator[bytes]:
     """The lines of a ZLIB stream, without their ends.
 
     Args:

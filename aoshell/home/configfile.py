@@ -11,13 +11,13 @@ from typing import Any
 
 from aoshell.bounded import files
 from aoshell.errors import AoError
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 LARGEST = 1 << 20  # bytes
 KEYS = ("profile", "profiles", "shell")  # what may stand at its top
 
 
-def parsed(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
     """What the file says, {} where there is none.
 
     Raises:
@@ -34,7 +34,7 @@ def parsed(path: Path) -> dict[str, Any]:
         return {}
     import tomllib
 
-    content = unmarked(content, path, "config")
+    content = strip_mark(content, path, "config")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -25,7 +25,7 @@ from typing import TypeAlias
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import KEYS as KEYS_OF_FILE
-from aoshell.home.configfile import parsed
+from aoshell.home.configfile import read_config
 
 LOCAL, HYPERBEAM, LEGACY = "local", "hyperbeam", "legacynet"
 
@@ -155,7 +155,9 @@ class _Config:
         )
 
 
-def resolve(flags: Mapping[str, str], environment: Mapping[str, str], file: Path) -> Endpoints:
+def resolve_endpoints(
+    flags: Mapping[str, str], environment: Mapping[str, str], file: Path
+) -> Endpoints:
     """The endpoints that count.
 
     Args:
@@ -171,7 +173,7 @@ def resolve(flags: Mapping[str, str], environment: Mapping[str, str], file: Path
     given = {key: _Value(text, FLAGS[key], "usage") for key, text in flags.items() if key in FLAGS}
     if name and "node" in given:
         del given["node"]  # no URL
-    choice = _choose(name, flags, given, _around(environment), file)
+    choice = _choose(name, flags, given, _from_environment(environment), file)
     for key in given.keys() - _COUNTS[choice.kind]:
         raise UsageError(f"{FLAGS[key]} is not for a node of kind {choice.kind}", hint=_GOES[key])
     found = {
@@ -197,7 +199,7 @@ def _name(flags: Mapping[str, str]) -> str:
     return profile if "://" in node else node or profile
 
 
-def _around(environment: Mapping[str, str]) -> _Layer:
+def _from_environment(environment: Mapping[str, str]) -> _Layer:
     named = ((key, name, environment.get(name, "")) for key, name in ENVIRONMENT.items())
     return {
         key: _Value(text, name, "environment") for key, name, text in named if text not in _UNSET
@@ -242,7 +244,7 @@ def _is_public(found: dict[str, _Value]) -> bool:
         return True
     for key in ("cu", "su"):
         if key not in found:
-            raise _wrong(
+            raise _value_error(
                 f"{mu.source} names a network of its own, and nothing says its {key.upper()}",
                 mu.stage,
                 f"{FLAGS[key]} URL, {ENVIRONMENT[key]}, or {key} = … in a profile",
@@ -257,7 +259,7 @@ def _checked(key: str, value: _Value) -> _Value:
         parts_of = value.text.split(",") if key == "authority" else [value.text]
         if not all(_ADDRESS.match(part.strip()) for part in parts_of):
             hint = "an address has 43 characters of A-Z, a-z, 0-9, - and _"
-            raise _wrong(f"{value.source}: {value.text!r} is no address", value.stage, hint)
+            raise _value_error(f"{value.source}: {value.text!r} is no address", value.stage, hint)
     if key not in _URLS:
         return value
     from urllib.parse import urlsplit
@@ -270,11 +272,11 @@ def _checked(key: str, value: _Value) -> _Value:
     if not fine or set("?#@") & set(value.text) or not value.text.isprintable():
         # A password would stand in every message that names the endpoint, this one included.
         shown = repr(value.text) if "@" not in value.text else "it"
-        raise _wrong(f"{value.source}: {shown} is no URL of a node", value.stage, _EXAMPLE)
+        raise _value_error(f"{value.source}: {shown} is no URL of a node", value.stage, _EXAMPLE)
     return _Value(value.text.rstrip("/"), value.source, value.stage)
 
 
-def _wrong(what: str, stage: str, hint: str) -> AoError:
+def _value_error(what: str, stage: str, hint: str) -> AoError:
     return (
         UsageError(what, hint=hint) if stage == "usage" else AoError(what, stage=stage, hint=hint)
     )
@@ -284,34 +286,38 @@ def _wrong(what: str, stage: str, hint: str) -> AoError:
 
 
 def _read(path: Path) -> _Config:
-    content = parsed(path)
+    content = read_config(path)
     _only(path, "", content, KEYS_OF_FILE)
     tables = content.get("profiles", {})
     if not isinstance(tables, dict):
-        raise _bad(path, "profiles", "is no table", "[profiles.NAME]")
+        raise _file_error(path, "profiles", "is no table", "[profiles.NAME]")
     profiles = {name: _profile(path, name, table) for name, table in tables.items()}
     default = content.get("profile", "")
     if default == LOCAL:
         default = ""
     if default != "" and (not isinstance(default, str) or default not in profiles):
         known = ", ".join((*profiles, LOCAL))
-        raise _bad(path, "profile", f"there is no profile {default!r}", f"it may be: {known}")
+        raise _file_error(
+            path, "profile", f"there is no profile {default!r}", f"it may be: {known}"
+        )
     return _Config(path, default, profiles)
 
 
 def _profile(path: Path, name: str, table: object) -> _Choice:
     where = f"[profiles.{name}]"
     if name == LOCAL or "://" in name or not isinstance(table, dict):
-        raise _bad(path, where, "is no profile", f"a table of any name but {LOCAL}")
+        raise _file_error(path, where, "is no profile", f"a table of any name but {LOCAL}")
     _only(path, where, table, ("kind", *KEYS))
     for key, text in table.items():
         if not isinstance(text, str) or not text:
-            raise _bad(path, f"{where} {key}", f"{text!r} is no text", "text in quotes")
+            raise _file_error(path, f"{where} {key}", f"{text!r} is no text", "text in quotes")
     kind = table.get("kind", LEGACY if any(unit in table for unit in UNITS) else HYPERBEAM)
     if kind not in (HYPERBEAM, LEGACY):
-        raise _bad(path, f"{where} kind", f"there is no {kind!r}", f"{HYPERBEAM} or {LEGACY}")
+        raise _file_error(
+            path, f"{where} kind", f"there is no {kind!r}", f"{HYPERBEAM} or {LEGACY}"
+        )
     if kind == HYPERBEAM and "node" not in table:
-        raise _bad(path, where, "names no node", f'node = "URL", or kind = "{LEGACY}"')
+        raise _file_error(path, where, "names no node", f'node = "URL", or kind = "{LEGACY}"')
     _only(path, where, table, ("kind", *(key for key in KEYS if key in _COUNTS[kind])))
     layer = {
         key: _Value(text, f"{path}: {where} {key}", "config")
@@ -324,8 +330,10 @@ def _profile(path: Path, name: str, table: object) -> _Choice:
 def _only(path: Path, where: str, table: Iterable[str], allowed: tuple[str, ...]) -> None:
     for key in table:
         if key not in allowed:
-            raise _bad(path, f"{where} {key}".strip(), "has no meaning there", ", ".join(allowed))
+            raise _file_error(
+                path, f"{where} {key}".strip(), "has no meaning there", ", ".join(allowed)
+            )
 
 
-def _bad(path: Path, where: str, what: str, allowed: str) -> AoError:
+def _file_error(path: Path, where: str, what: str, allowed: str) -> AoError:
     return AoError(f"{path}: {where}: {what}", stage="config", hint=f"allowed: {allowed}")

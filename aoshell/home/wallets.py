@@ -11,7 +11,7 @@ from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.home.folders import make_folder, reason_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 LARGEST_WALLET = 64 * 1024  # bytes
 
@@ -26,7 +26,7 @@ def load_wallet(path: Path) -> Wallet:
 
     content = _read(path)
     try:
-        value = jsontext.parse(unmarked(content, f"the wallet {path}", "wallet"))
+        value = jsontext.parse(strip_mark(content, f"the wallet {path}", "wallet"))
     except ValueError:
         raise AoError(
             f"the wallet {path} is not valid JSON",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from aoshell.bounded.files import tail
+from aoshell.bounded.files import read_tail
 from aoshell.home.folders import Settings
 
 HINTS = {
@@ -23,7 +23,7 @@ HINTS = {
 _MOST = 1 << 20  # bytes of a file that are looked at
 
 
-def hint(settings: Settings) -> str:
+def next_hint(settings: Settings) -> str:
     """The hint of this start, "" where all were given."""
     gone = set(_text(settings.hints).split())
     if gone.issuperset(HINTS):
@@ -38,7 +38,7 @@ def hint(settings: Settings) -> str:
 def _text(file: Path) -> str:
     """The end of a file, "" where there is none to be read."""
     with suppress(OSError):
-        return tail(file, _MOST).decode("utf-8", "replace")
+        return read_tail(file, _MOST).decode("utf-8", "replace")
     return ""
 
 

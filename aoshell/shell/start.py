@@ -17,8 +17,8 @@ from aoshell.nodes.values import Limits, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.code.spawning import SpawnRequest, born, spawn
-from aoshell.shell.hints import hint
+from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
+from aoshell.shell.hints import next_hint
 from aoshell.shell.session import Front, Patience, Recorder, Session
 
 Key = Callable[[], Awaitable[Wallet]]
@@ -120,7 +120,7 @@ async def open_session(
         if start.place:
             session.front.feed(start.place)
         await (_attach_there if session.remote else _attach)(session, start)
-        if front.asks and (said := hint(settings)):
+        if front.asks and (said := next_hint(settings)):
             front.feed(said)
     except BaseException:
         await node.close()
@@ -228,11 +228,11 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
     data = _file(start.data) if start.data else b""
     module = start.module or start.default_module
     info = await spawn(session, SpawnRequest(start.reference, module, data, tags))
-    session.front.feed(born(info))
+    session.front.feed(birth_notice(info))
     return info
 
 
 def _file(name: str) -> bytes:
-    from aoshell.shell.code.files import read
+    from aoshell.shell.code.files import read_file
 
-    return read(Path(name).expanduser())
+    return read_file(Path(name).expanduser())

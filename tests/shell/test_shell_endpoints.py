@@ -163,11 +163,14 @@ def test_help_is_short(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_flag_of_the_network_is_there() -> None:
     from aoshell.home.endpoints import FLAGS
-    from aoshell.shell.flags.arguments import parse
+    from aoshell.shell.flags.arguments import parse_arguments
 
     given = [part for flag in FLAGS.values() for part in (flag, "x")]
-    assert parse(given).network == dict.fromkeys(FLAGS, "x")
-    assert parse(["--legacy", "--profile", "p"]).network == {"legacy": "--legacy", "profile": "p"}
+    assert parse_arguments(given).network == dict.fromkeys(FLAGS, "x")
+    assert parse_arguments(["--legacy", "--profile", "p"]).network == {
+        "legacy": "--legacy",
+        "profile": "p",
+    }
 
 
 @pytest.mark.parametrize("kind", ["hyperbeam", "legacynet"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aoshell.shell.lines.multiline import chunks
+from aoshell.shell.lines.multiline import split_chunks
 from aoshell.shell.prompt.names import ProcessNames, definitions
 from aoshell.shell.prompt.structure import context, dedented, next_indent
 
@@ -117,7 +117,7 @@ def test_whatever_is_typed(before: str) -> None:
     assert where.quote or before.endswith(where.word)
     assert next_indent(before).strip() == ""
     dedented(before)
-    chunks(before)
+    split_chunks(before)
     ProcessNames().learn(before)
 
 
@@ -139,12 +139,12 @@ def test_definitions() -> None:
 
 def test_a_program_is_one_chunk_and_a_transcript_is_not() -> None:
     program = "local x = 1\nfunction f()\n  return x\nend\nreturn f()"
-    assert chunks(program) == ([program], False)
-    assert chunks("1+1\n.ps\n2+2") == (["1+1", ".ps", "2+2"], False)
-    assert chunks("aos> x = 1\naos> y = 2") == (["x = 1", "y = 2"], False)
+    assert split_chunks(program) == ([program], False)
+    assert split_chunks("1+1\n.ps\n2+2") == (["1+1", ".ps", "2+2"], False)
+    assert split_chunks("aos> x = 1\naos> y = 2") == (["x = 1", "y = 2"], False)
     chained = "x = builder\n  .first\n  .second"
-    assert chunks(chained) == ([chained], False)
-    assert chunks("x = 1\nf(") == (["x = 1", "f("], True)
+    assert split_chunks(chained) == ([chained], False)
+    assert split_chunks("x = 1\nf(") == (["x = 1", "f("], True)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,6 @@ def test_a_program_is_one_chunk_and_a_transcript_is_not() -> None:
 )
 def test_a_megabyte_is_looked_at_in_time(text: str) -> None:
     begun = time.perf_counter()
-    chunks(text)
+    split_chunks(text)
     ProcessNames().learn(text)
     assert time.perf_counter() - begun < 10

@@ -14,7 +14,7 @@ from shell_typing import Typing, Use
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Stage
 from aoshell.shell.commands import messages
-from aoshell.shell.commands.workbench import span, told
+from aoshell.shell.commands.workbench import duration_text, parse_duration
 from aoshell.shell.lines import batch
 from aoshell.shell.view import waiting
 
@@ -173,14 +173,14 @@ def test_traces_and_logs(typing: Use, tmp_path: Path) -> None:
     [("90s", 90_000), ("1h30m", 5_400_000), ("2d", 172_800_000), ("1.5h", 5_400_000), ("5ms", 5)],
 )
 def test_durations(text: str, milliseconds: int) -> None:
-    assert span(text) == milliseconds
-    assert span(told(milliseconds)) == milliseconds
+    assert parse_duration(text) == milliseconds
+    assert parse_duration(duration_text(milliseconds)) == milliseconds
 
 
 @pytest.mark.parametrize("text", ["", "1", "h", "1h x", "-1h", "1y"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(UsageError):
-        span(text)
+        parse_duration(text)
 
 
 def test_the_last_value(typing: Use) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.lua.compiling import syntax_error
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.program import File, Program, program
+from aoshell.shell.code.program import File, Program, read_program
 
 # The first line, and that of chunks in older logs: file("x.y", [[@x/y.lua]], [[…]]).
 _HEAD = re.compile(
@@ -74,26 +74,26 @@ def bundle(path: Path) -> ProgramBundle:
     Raises:
         AoError: stage "load", when a file cannot be read or there is too much of them.
     """
-    found = program(path)
+    found = read_program(path)
     files = {file.path: text(file.data) for file in found.files}
     return ProgramBundle(_chunk(found), found, files)
 
 
 def _chunk(found: Program) -> bytes:
     if len(found.files) == 1 and not found.circular:
-        chunk, source = quote(b"@" + raw(found.main.path)), quote(found.main.source)
+        chunk, source = long_string(b"@" + raw(found.main.path)), long_string(found.main.source)
         return b"%sreturn file(nil, %s, %s)\n" % (_ALONE, chunk, source)
-    head = b'local file, main = load(%s, "=.load", "t")()\n' % quote(_loader())
+    head = b'local file, main = load(%s, "=.load", "t")()\n' % long_string(_loader())
     return b"".join((head, *(_call(file, found) for file in found.files)))
 
 
 def _call(file: File, whole: Program) -> bytes:
-    names = b"{%s}" % b", ".join(map(literal, file.names))
-    chunk, source = quote(b"@" + raw(file.path)), quote(file.source)
+    names = b"{%s}" % b", ".join(map(short_string, file.names))
+    chunk, source = long_string(b"@" + raw(file.path)), long_string(file.source)
     if file is whole.main:
         circular = b"true" if whole.circular else b"false"
         return b"return main(%s, %s, %s, %s)\n" % (names, chunk, circular, source)
-    by = quote(b"@" + raw(file.by))
+    by = long_string(b"@" + raw(file.by))
     return b"file(%s, %s, %s, %d, %s)\n" % (names, chunk, by, file.line, source)
 
 
@@ -104,13 +104,13 @@ def _loader() -> bytes:
     return re.sub(rb"^--.*\n|^\n", b"", source, flags=re.MULTILINE)
 
 
-def bound(source: bytes, module: str) -> bytes:
+def bind_module(source: bytes, module: str) -> bytes:
     """The code by which `.load` evaluates a program that is kept as a module, too."""
-    return b"MyModule = %s\n%s" % (literal(module), source)
+    return b"MyModule = %s\n%s" % (short_string(module), source)
 
 
-def unbound(code: bytes) -> tuple[str, bytes] | None:
-    """The module and the program of what `bound` made, None for other code."""
+def unbind_module(code: bytes) -> tuple[str, bytes] | None:
+    """The module and the program of what `bind_module` made, None for other code."""
     found = _BOUND.match(code)
     return (text(found[1]), code[found.end() :]) if found else None
 
@@ -155,7 +155,7 @@ def refuse_unloadable(bundled: ProgramBundle) -> None:
             raise AoError(said, stage="load", hint=found.advice)
 
 
-def quote(source: bytes) -> bytes:
+def long_string(source: bytes) -> bytes:
     """Any bytes as a Lua long string, at the first level that they do not close.
 
     Lua drops a newline right behind the opening bracket, so there is always one. It turns \\r\\n
@@ -168,7 +168,7 @@ def quote(source: bytes) -> bytes:
     return b"[%s[\n%s]%s]" % (level, source, level)
 
 
-def literal(string: str) -> bytes:
+def short_string(string: str) -> bytes:
     """Text as a short Lua string."""
     escaped = re.sub(rb"[^ !#-\[\]-~]", lambda byte: b"\\%03d" % byte.group()[0], raw(string))
     return b'"%s"' % escaped

@@ -9,19 +9,19 @@ from aoshell import durable
 from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a file that is read whole
 
 
-def path_of(rest: str) -> Path:
+def path_of_argument(rest: str) -> Path:
     """The file that an argument names, in quotes or without."""
     quoted = len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "\"'"
     name = rest[1:-1] if quoted else rest
     return Path(_decoded(name)).expanduser()
 
 
-def read(path: Path, largest: int = _LARGEST) -> bytes:
+def read_file(path: Path, largest: int = _LARGEST) -> bytes:
     """The bytes of a regular file: a device or a pipe might never end.
 
     Raises:
@@ -39,11 +39,11 @@ def read(path: Path, largest: int = _LARGEST) -> bytes:
 
 
 def read_text(path: Path, largest: int = _LARGEST) -> bytes:
-    """As `read`, of a text, without a byte order mark (`texts.unmarked`)."""
-    return unmarked(read(path, largest), path, "load")
+    """As `read_file`, of a text, without a byte order mark (`texts.strip_mark`)."""
+    return strip_mark(read_file(path, largest), path, "load")
 
 
-def write_new(path: Path, data: bytes, stage: str) -> None:
+def write_new_file(path: Path, data: bytes, stage: str) -> None:
     """Write a file that must not exist yet; it is on disk, fsynced, afterwards.
 
     Raises:

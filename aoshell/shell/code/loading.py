@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from aoshell.protocol.message import text
-from aoshell.shell.code.bundle import ProgramBundle, bound, bundle
-from aoshell.shell.code.program import lines_of
+from aoshell.shell.code.bundle import ProgramBundle, bind_module, bundle
+from aoshell.shell.code.program import tree_lines
 from aoshell.shell.outcome import CommandOutput, LineAnswer
 from aoshell.shell.session import Session
 
@@ -29,7 +29,7 @@ async def load_bundle(session: Session, program: ProgramBundle) -> CommandOutput
         module = await session.node.upload(program.source, "")
         main = program.program.root / program.program.main.path
         session.journal.files[module.id] = main.absolute()
-        code = bound(code, module.id)
+        code = bind_module(code, module.id)
         value["module"] = module.id
     answer = await session.evaluate(text(code), program.files, shown="")
     if "module" in value:
@@ -39,7 +39,7 @@ async def load_bundle(session: Session, program: ProgramBundle) -> CommandOutput
 
 def notes_of(program: ProgramBundle) -> str:
     """The tree of files where there is more than one, and what is to be known of them."""
-    tree = lines_of(program.program) if program.program.main.needs else ()
+    tree = tree_lines(program.program) if program.program.main.needs else ()
     return "\n".join((*tree, *program.program.notes))
 
 

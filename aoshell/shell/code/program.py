@@ -118,7 +118,7 @@ class Program:
         return tuple(notes)
 
 
-def program(main: Path) -> Program:
+def read_program(main: Path) -> Program:
     """The program whose main file is `main`.
 
     Raises:
@@ -135,7 +135,7 @@ def find(root: Path, name: str) -> str | None:
         return None
 
 
-def lines_of(program: Program) -> Iterator[str]:
+def tree_lines(program: Program) -> Iterator[str]:
     """The tree of files, drawn, one line each; a file that was drawn has no branches again."""
     yield program.main.path
     drawn = {program.main.path}

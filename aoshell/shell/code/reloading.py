@@ -13,7 +13,7 @@ from typing import TypeAlias
 from aoshell.errors import AoError
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.loading import load_bundle
-from aoshell.shell.code.program import program
+from aoshell.shell.code.program import read_program
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text
 
@@ -76,7 +76,7 @@ class Changes:
         return "\n".join(said)
 
 
-def changes(
+def compare_handlers(
     before: Handlers, after: Handlers, old: Mapping[str, str], new: Mapping[str, str]
 ) -> Changes:
     """What a reload did.
@@ -131,7 +131,7 @@ class Reloader:
         if before is None or after is None:
             return "\n".join([head, *notes])
         was = {name: text for name, text in old.items() if name in bundled.files}
-        told = str(changes(before, after, was, bundled.files))
+        told = str(compare_handlers(before, after, was, bundled.files))
         return "\n".join(
             [head if told else f"{head}; no handler changed", *notes, *filter(None, [told])]
         )
@@ -178,7 +178,7 @@ def _text(place: re.Match[str], sources: Mapping[str, str]) -> str:
 def _parts(file: Path) -> list[Path]:
     """The file, what it requires, and where what it requires may come to be."""
     try:
-        found = program(file)
+        found = read_program(file)
     except AoError:
         return [file]
     return [file.parent / name for name in (*(part.path for part in found.files), *found.absent)]

@@ -137,9 +137,9 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
 def _program(session: Session, path: Path) -> bytes:
     """A module's bytes: WASM as it is, Lua with what it requires."""
     from aoshell.shell.code.bundle import bundle, refuse_unloadable
-    from aoshell.shell.code.files import read
+    from aoshell.shell.code.files import read_file
 
-    data = read(path)
+    data = read_file(path)
     if data.startswith(b"\0asm"):
         return data
     program = bundle(path)
@@ -149,6 +149,6 @@ def _program(session: Session, path: Path) -> bytes:
     return program.source
 
 
-def born(info: ProcessInfo) -> str:
+def birth_notice(info: ProcessInfo) -> str:
     """What is said of a process that was just made."""
     return f"New process {info.name or short(info.id)}: {info.id}"

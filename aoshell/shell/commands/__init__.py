@@ -73,7 +73,7 @@ def registry() -> dict[str, Command]:
     return dict(sorted(_REGISTRY.items()))
 
 
-async def run(session: Session, line: str) -> CommandOutput:
+async def run_command(session: Session, line: str) -> CommandOutput:
     """Carry out a dot command.
 
     Raises:
@@ -83,20 +83,20 @@ async def run(session: Session, line: str) -> CommandOutput:
     name, _, rest = line.strip()[1:].partition(" ")
     found = registry().get(name)
     if found is None:
-        raise unknown(name)
+        raise unknown_command(name)
     try:
         return await found.run(session, rest.strip())
     except UnicodeEncodeError:
         raise UsageError(f"what stands behind .{name} is no UTF-8 text") from None
 
 
-def usage(name: str) -> UsageError:
+def usage_error(name: str) -> UsageError:
     """The error for arguments that a command does not understand."""
     known = registry()[name]
     return UsageError(f".{known.name} {known.usage}".rstrip(), hint=f".help {name}")
 
 
-def unknown(name: str) -> UsageError:
+def unknown_command(name: str) -> UsageError:
     """The error for a command that is none; the hint names the nearest."""
     from difflib import get_close_matches
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from aoshell.blueprints import SHIPPED, BlueprintFacts, BlueprintPins, differences, names, path_of
+from aoshell.blueprints import (
+    SHIPPED,
+    BlueprintFacts,
+    BlueprintPins,
+    blueprint_names,
+    blueprint_path,
+    describe_changes,
+)
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import size
@@ -39,7 +46,7 @@ async def load_blueprint(session: Session, rest: str) -> CommandOutput:
     """
     given, flags = _arguments(rest)
     if flags and not given:
-        raise usage("load-blueprint")
+        raise usage_error("load-blueprint")
     folder, pins = _folders()
     if not given:
         return _listed(folder, pins)
@@ -74,7 +81,7 @@ def _found(reference: str, folder: Path) -> tuple[str, Path]:
     if "/" in reference or reference.endswith(".lua"):
         path = Path(reference).expanduser().absolute()
         return str(path), path
-    return reference, path_of(reference, folder)
+    return reference, blueprint_path(reference, folder)
 
 
 def _summary(name: str, origin: str, facts: BlueprintFacts) -> str:
@@ -91,7 +98,7 @@ async def _agree(
     """Raises AoError where a name stands for another program than before and nobody agrees."""
     if before is None or before.hash == now.hash:
         return
-    changed = [f"{name} is not what was loaded before:", *differences(before, now)]
+    changed = [f"{name} is not what was loaded before:", *describe_changes(before, now)]
     session.front.feed("\n  ".join(changed))
     if not sure and not await session.front.confirm("Load it all the same? [y/N] "):
         raise AoError(
@@ -104,8 +111,8 @@ async def _agree(
 
 def _listed(folder: Path, pins: BlueprintPins) -> CommandOutput:
     rows, value = [], []
-    for name in sorted(names(folder)):
-        path = path_of(name, folder)
+    for name in sorted(blueprint_names(folder)):
+        path = blueprint_path(name, folder)
         facts = BlueprintFacts.of(bundle(path).source)
         before = pins.get(name)
         state = "-" if before is None else "loaded" if before.hash == facts.hash else "changed"
@@ -123,8 +130,8 @@ async def update(session: Session, rest: str) -> CommandOutput:
     .bint, .crypto) stays as it was.
     """
     if rest:
-        raise usage("update")
-    local(session)
+        raise usage_error("update")
+    local_verbs(session)
     from aoshell.sandbox import environment
 
     sources = environment.sources()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, cast
 
 from aoshell.errors import UnsupportedError
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
@@ -40,7 +40,7 @@ async def editor(session: Session, rest: str) -> CommandOutput:
     .delete takes the line above back, .print shows what there is so far.
     """
     if rest:
-        raise usage("editor")
+        raise usage_error("editor")
     return await _evaluated(session, await _screen(session).compose())
 
 
@@ -52,7 +52,7 @@ async def pad(session: Session, rest: str) -> CommandOutput:
     empty, is not evaluated.
     """
     if rest:
-        raise usage("pad")
+        raise usage_error("pad")
     return await _evaluated(session, await _screen(session).pad())
 
 
@@ -71,6 +71,6 @@ async def names(session: Session, rest: str) -> CommandOutput:
     somewhere else is asked only when this says so: by a dry run, which changes nothing.
     """
     if rest:
-        raise usage("names")
+        raise usage_error("names")
     count = await _screen(session).learn_names()
     return CommandOutput({"names": count}, text=f"{count} names")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Outgoing, Tag, raw, text
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.feed import short
 from aoshell.shell.identities import OWN
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
@@ -40,7 +40,7 @@ async def as_(session: Session, rest: str) -> CommandOutput:
         value = [{"name": n, "address": a, "current": n == who.current} for n, a in found]
         return CommandOutput(value, table=Table(("", "NAME", "ADDRESS"), rows))
     if len(rest.split()) > 1:
-        raise usage("as")
+        raise usage_error("as")
     known = who.is_known(rest)
     wallet = await who.named(rest)
     who.current = rest
@@ -61,14 +61,14 @@ async def send(session: Session, rest: str) -> CommandOutput:
     """
     target, _, given = rest.partition(" ")
     if not target or "=" in target:
-        raise usage("send")
+        raise usage_error("send")
     process = await session.node.find(target)
     pairs, data = split_message(given)
     tags = [Tag(name, await _address(session, value)) for name, value in pairs]
     names = await session.identities.addresses()
     _introduce(session, names)
     answer = await session.post(process.id, tuple(tags), raw(data))
-    shown = [line for sent in answer.last.messages for line in _told(sent, names)]
+    shown = [line for sent in answer.last.messages for line in _sent_lines(sent, names)]
     if not shown and answer.ok and not answer.last.output.strip():
         shown = [f"{process.name or short(process.id)} took it, printed nothing and sent nothing"]
     value = {"process": process.id, "as": session.identities.current}
@@ -78,7 +78,7 @@ async def send(session: Session, rest: str) -> CommandOutput:
 def _introduce(session: Session, addresses: Iterable[str]) -> None:
     """Have the built-in node know identities, or it would call what goes to them undelivered."""
     if "local" in session.node.capabilities:
-        local(session).knows(addresses)
+        local_verbs(session).knows(addresses)
 
 
 def _taken(answer: LineAnswer) -> bool:
@@ -124,7 +124,7 @@ async def _address(session: Session, value: str) -> str:
         ) from None
 
 
-def _told(sent: Outgoing, names: dict[str, str]) -> Iterator[str]:
+def _sent_lines(sent: Outgoing, names: dict[str, str]) -> Iterator[str]:
     """A message that the process sent, for people."""
     tags = [tag for tag in sent.tags if tag.name not in _ENVELOPE]
     if sent.spawn:

@@ -6,8 +6,8 @@ import json
 import re
 from dataclasses import asdict
 
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.trees import DEEPEST, drawn, look, value
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.trees import DEEPEST, draw_tree, json_value, read_tree
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import clean
@@ -27,9 +27,9 @@ async def inspect(session: Session, rest: str) -> CommandOutput:
     found = _WANTED.fullmatch(rest)
     depth = int(found["depth"] or _DEPTH) if found else 0
     if not found or not found["value"] or not 1 <= depth <= DEEPEST:
-        raise usage("inspect")
-    tree = await look(session, found["value"], depth, whole=False)
-    return CommandOutput(asdict(tree), text="\n".join(drawn(tree, found["value"])))
+        raise usage_error("inspect")
+    tree = await read_tree(session, found["value"], depth, whole=False)
+    return CommandOutput(asdict(tree), text="\n".join(draw_tree(tree, found["value"])))
 
 
 @command("json", "VALUE")
@@ -40,9 +40,9 @@ async def json_(session: Session, rest: str) -> CommandOutput:
     reads: no metamethod of a table that is shown runs, and nothing changes.
     """
     if not rest:
-        raise usage("json")
+        raise usage_error("json")
     lost: list[str] = []
-    found = value(await look(session, rest, whole=True), rest, lost)
+    found = json_value(await read_tree(session, rest, whole=True), rest, lost)
     shown = json.dumps(found, indent=2, ensure_ascii=False)
     if clean(shown, colour=False) != shown:  # the screen would write it in a way that is no JSON
         shown = json.dumps(found, indent=2)

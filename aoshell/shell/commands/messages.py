@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import LogEntry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
-from aoshell.shell.code.bundle import literal
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
+from aoshell.shell.code.bundle import short_string
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
@@ -88,12 +88,12 @@ async def messages(session: Session, rest: str) -> CommandOutput:
         last = _number(" ".join(words[at + 1 : at + 2]), "messages")
         del words[at : at + 2]
     if len(words) > 1:
-        raise usage("messages")
+        raise usage_error("messages")
     process = await session.node.find(words[0]) if words else session.attached
     entries = await _entries(session, process, last)
     kept: tuple[Undelivered, ...] = ()
     if "local" in session.node.capabilities:
-        kept = tuple(await local(session).undelivered(process.id))[-last:]
+        kept = tuple(await local_verbs(session).undelivered(process.id))[-last:]
     names = await session.identities.addresses()
     rows = tuple(_row(message, result, names) for message, result in entries)
     table = Table(
@@ -112,7 +112,7 @@ async def messages(session: Session, rest: str) -> CommandOutput:
 async def result(session: Session, rest: str) -> CommandOutput:
     """Show what became of a message of the attached process, waiting until it is computed."""
     if not rest or len(rest.split()) > 1:
-        raise usage("result")
+        raise usage_error("result")
     process = session.attached.id
     place = int(rest) if rest.isdecimal() else rest
     with session.feed.shown_by(session.unanswered.get(rest, "")):
@@ -130,12 +130,12 @@ async def waits(session: Session, rest: str) -> CommandOutput:
     `.waits drop ID` gives one up; the beginning of an id suffices."""
     words = rest.split()
     if words[:1] == ["drop"] and len(words) == 2:
-        name = literal(_resolved(words[1], await _waiting(session))).decode()
+        name = short_string(_resolved(words[1], await _waiting(session))).decode()
         dropped = f'return require(".process").drop({name})'
         answer = await session.evaluate(dropped)
         return CommandOutput(answer=answer, ok=answer.ok)
     if words:
-        raise usage("waits")
+        raise usage_error("waits")
     rows = await _waiting(session)
     table = Table(
         ("ID", "ACTION", "WAITS FOR"),
@@ -174,13 +174,15 @@ async def _entries(
     scheduled = await session.node.schedule(process.id, first, total - 1) if total else ()
     computed = {
         (entry.result.slot, entry.result.tick): entry.result
-        async for entry in computed_of(session, process.id, first - 1)
+        async for entry in computed_entries(session, process.id, first - 1)
         if entry.result
     }
     return [(message, computed.get(_place(message))) for message in scheduled[-last:]]
 
 
-async def computed_of(session: Session, process: str, after: int = -1) -> AsyncIterator[LogEntry]:
+async def computed_entries(
+    session: Session, process: str, after: int = -1
+) -> AsyncIterator[LogEntry]:
     """All that is computed of a process behind a slot."""
     last = await session.node.slots(process) - 1
     while after < last:

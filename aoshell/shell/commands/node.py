@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Limits, Verify
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
-from aoshell.shell.commands.remote import remote
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.processes import local_verbs
+from aoshell.shell.commands.remote import remote_verbs
 from aoshell.shell.feed import short
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
 from aoshell.shell.outcome import CommandOutput, Table
@@ -19,7 +19,7 @@ from aoshell.shell.session import Session
 async def node(session: Session, rest: str) -> CommandOutput:
     """Say which node this is: its kind, address, endpoint, and what its answers are worth."""
     if rest:
-        raise usage("node")
+        raise usage_error("node")
     info = await session.node.info()
     said = {"kind": info.kind, "address": info.address, "endpoint": info.endpoint}
     said |= {name: value for name, value in info.details.items() if value}
@@ -31,7 +31,7 @@ async def node(session: Session, rest: str) -> CommandOutput:
 def _unsigned(session: Session) -> str:
     if not session.remote:
         return ""
-    level = remote(session).verify
+    level = remote_verbs(session).verify
     return f"{'taken' if level is Verify.OFF else 'refused'} (.verify {level.value})"
 
 
@@ -44,12 +44,12 @@ async def limits(session: Session, rest: str) -> CommandOutput:
     gas: fuel that a message may use in WASM processes, counted exactly; 0 counts none.
     network: on or off, whether the network's limits on tags hold.
     """
-    node = local(session)
+    node = local_verbs(session)
     words = rest.split()
     if words:
         if len(words) != 2:
-            raise usage("limits")
-        await node.set_limits(changed(node.limits, *words))
+            raise usage_error("limits")
+        await node.set_limits(with_limit(node.limits, *words))
     now = node.limits
     rows = (
         ("seconds", f"{now.seconds:g}", "compute time of a message"),
@@ -70,14 +70,14 @@ async def verify_log(session: Session, rest: str) -> CommandOutput:
     What differs from the recorded results is listed, a line each.
     """
     process = await session.node.find(rest) if rest else session.attached
-    differences = list(await local(session).verify_log(process.id))
+    differences = list(await local_verbs(session).verify_log(process.id))
     name = process.name or short(process.id)
     said = "\n".join(differences) or f"the log of {name} gives the recorded results"
     value = {"process": process.id, "differences": differences}
     return CommandOutput(value, text=said, ok=not differences)
 
 
-def changed(limits: Limits, name: str, value: str) -> Limits:
+def with_limit(limits: Limits, name: str, value: str) -> Limits:
     """Limits with one of them changed.
 
     Raises:

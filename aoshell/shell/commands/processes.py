@@ -9,10 +9,10 @@ from typing import Any, cast
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.base import LocalVerbs
 from aoshell.nodes.values import NotFoundError, ProcessInfo
-from aoshell.shell.code.files import read, write_new
+from aoshell.shell.code.files import read_file, write_new_file
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.feed import short
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
@@ -24,7 +24,7 @@ from aoshell.shell.view.values import process_value
 _LARGEST = 1 << 30  # bytes of an exported process
 
 
-def local(session: Session) -> LocalVerbs:
+def local_verbs(session: Session) -> LocalVerbs:
     """The verbs of a node under the user's own hands.
 
     Raises:
@@ -37,9 +37,9 @@ def local(session: Session) -> LocalVerbs:
     return cast(LocalVerbs, session.node)
 
 
-def done(session: Session, verb: str, said: str = "", **about: Any) -> None:
+def record_deed(session: Session, verb: str, said: str = "", **about: Any) -> None:
     """Keep what is done to the built-in node by hand, for .record (`shell.journal.Deed`)."""
-    session.journal.deeds.append(Deed(local(session).newest, verb, said, **about))
+    session.journal.deeds.append(Deed(local_verbs(session).newest, verb, said, **about))
 
 
 @command("ps")
@@ -50,7 +50,7 @@ async def ps(session: Session, rest: str) -> CommandOutput:
     On a remote node these are the processes that are known there.
     """
     if rest:
-        raise usage("ps")
+        raise usage_error("ps")
     processes = await session.node.processes()
     table = (remote_table if session.remote else process_table)(processes)
     return CommandOutput([process_value(info) for info in processes], table=table)
@@ -62,7 +62,7 @@ async def attach(session: Session, rest: str) -> CommandOutput:
 
     Six characters of an id suffice."""
     if not rest:
-        raise usage("attach")
+        raise usage_error("attach")
     info = await session.node.find(rest)
     await session.attach(info)
     wallet = await session.wallet()
@@ -88,15 +88,15 @@ async def spawn(session: Session, rest: str) -> CommandOutput:
     words = words[: len(words) - sure]
     name = words[2] if len(words) == 3 and words[1] == "as" else ""
     if len(words) != (3 if name else 1):
-        raise usage("spawn")
+        raise usage_error("spawn")
     if name and await _taken(session, name):
         raise UsageError(f"{name} exists already", hint="choose a new name")
     info = await make(session, SpawnRequest(name, words[0], sure=sure))
     value = {"id": info.id, "name": info.name, "module": info.module}
-    return CommandOutput(value, text=info.id, note=ready(info))
+    return CommandOutput(value, text=info.id, note=ready_note(info))
 
 
-def ready(info: ProcessInfo) -> str:
+def ready_note(info: ProcessInfo) -> str:
     """That a process is there, and how lines get to it."""
     return f"{info.name or 'it'} is there; .attach {info.name or info.id[:12]} sends lines to it"
 
@@ -118,10 +118,10 @@ async def export(session: Session, rest: str) -> CommandOutput:
 
     The file holds its log, its results and the modules that it runs."""
     if not rest:
-        raise usage("export")
-    data = await local(session).export(session.attached.id)
+        raise usage_error("export")
+    data = await local_verbs(session).export(session.attached.id)
     path = Path(rest).expanduser()
-    await asyncio.to_thread(write_new, path, data, "export")  # a disk may take its time
+    await asyncio.to_thread(write_new_file, path, data, "export")  # a disk may take its time
     return CommandOutput({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
 
 
@@ -134,11 +134,11 @@ async def import_(session: Session, rest: str) -> CommandOutput:
     if not separator:
         path, name = rest, ""
     if not path or rest.split()[-1] == "as":
-        raise usage("import")
+        raise usage_error("import")
     file = Path(path.strip()).expanduser()
-    info = await local(session).restore(read(file, _LARGEST), name.strip(), unique=True)
-    done(session, "import", process=info.id, file=file.absolute())
-    return CommandOutput(process_value(info), text=info.id, note=ready(info))
+    info = await local_verbs(session).restore(read_file(file, _LARGEST), name.strip(), unique=True)
+    record_deed(session, "import", process=info.id, file=file.absolute())
+    return CommandOutput(process_value(info), text=info.id, note=ready_note(info))
 
 
 @command("delete", "NAME|ID [--yes]", complete="PROCESS [--yes]")
@@ -150,7 +150,7 @@ async def delete(session: Session, rest: str) -> CommandOutput:
     sure = "--yes" in words
     names = [word for word in words if word != "--yes"]
     if len(names) != 1:
-        raise usage("delete")
+        raise usage_error("delete")
     info = await session.node.find(names[0])
     if info.id == session.attached.id:
         raise UsageError(
@@ -159,6 +159,6 @@ async def delete(session: Session, rest: str) -> CommandOutput:
     question = f"Delete {info.name or info.id} and its {info.slots} messages for good? [y/N] "
     if not sure and not await session.front.confirm(question):
         raise AoError("nothing was deleted", stage="delete", hint="--yes deletes without asking")
-    await local(session).delete(info.id)
-    done(session, "", f".delete of {info.name or info.id}")
+    await local_verbs(session).delete(info.id)
+    record_deed(session, "", f".delete of {info.name or info.id}")
     return CommandOutput({"deleted": info.id}, text=f"deleted {info.id}")

@@ -8,10 +8,10 @@ import re
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.files import path_of, write_new
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.messages import computed_of
-from aoshell.shell.commands.processes import local
+from aoshell.shell.code.files import path_of_argument, write_new_file
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.messages import computed_entries
+from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.identities import OWN
 from aoshell.shell.journal import Past
 from aoshell.shell.outcome import CommandOutput
@@ -32,11 +32,11 @@ async def record(session: Session, rest: str) -> CommandOutput:
     my_test.lua lets aoshell test find it.
     """
     if not rest:
-        raise usage("record")
-    local(session)
+        raise usage_error("record")
+    local_verbs(session)
     if session.record is None:
         raise UnsupportedError("this session has nothing to record with", hint="aoshell NAME has")
-    path = path_of(rest)
+    path = path_of_argument(rest)
     gathered = await _gathered(session)
     past = Past(
         [entry for entries in gathered.values() for entry in entries],
@@ -47,11 +47,11 @@ async def record(session: Session, rest: str) -> CommandOutput:
         path.absolute().parent,
     )
     made = await asyncio.to_thread(session.record, past)
-    write_new(path, raw(made.test), "record")
+    write_new_file(path, raw(made.test), "record")
     for name, data in made.beside.items():
         beside = path.with_name(name)
         if not beside.exists():  # named by its content
-            write_new(beside, data, "record")
+            write_new_file(beside, data, "record")
     value = {
         "file": str(path),
         "processes": list(gathered),
@@ -80,7 +80,7 @@ async def _gathered(session: Session) -> dict[str, list[LogEntry]]:
         process = left.pop(0)
         if process in found or process not in known:
             continue
-        found[process] = [entry async for entry in computed_of(session, process)]
+        found[process] = [entry async for entry in computed_entries(session, process)]
         count += len(found[process])
         if count > MOST:
             raise AoError(

@@ -10,7 +10,7 @@ from aoshell.errors import UnsupportedError, UsageError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.holding import use_pin
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
@@ -24,7 +24,7 @@ class _States(Protocol):
         """The newest state of a process, or what is below a key of it."""
 
 
-def remote(session: Session, hint: str = "aoshell NAME --node URL opens one") -> RemoteVerbs:
+def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens one") -> RemoteVerbs:
     """The verbs of a node somewhere else.
 
     Args:
@@ -42,8 +42,8 @@ def remote(session: Session, hint: str = "aoshell NAME --node URL opens one") ->
 async def doctor(session: Session, rest: str) -> CommandOutput:
     """Look at each endpoint, and say what is wrong and what to do about it."""
     if rest:
-        raise usage("doctor")
-    found = await remote(session, ".verify-log checks a log of this one").doctor()
+        raise usage_error("doctor")
+    found = await remote_verbs(session, ".verify-log checks a log of this one").doctor()
     rows = [(one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found]
     # Text and not a table: a screen that is too narrow would cut the reasons off.
     heading, *lines = table_lines(Table(("WHAT", "ENDPOINT", "", "FOUND"), tuple(rows)))
@@ -71,12 +71,12 @@ async def verify(session: Session, rest: str) -> CommandOutput:
     signature does not cover is shown then. The node's key is kept, and another one refused until
     --new-key takes it.
     """
-    node = remote(session, ".verify-log checks a log of this one")
+    node = remote_verbs(session, ".verify-log checks a log of this one")
     words = rest.split()
     renew = NEW_KEY in words
     levels = [word for word in words if word != NEW_KEY]
     if len(levels) > 1:
-        raise usage("verify")
+        raise usage_error("verify")
     level = levels[0] if levels else ""
     if level and level not in [each.value for each in Verify]:
         raise UsageError(f"verify cannot be {level}", hint="off, on or attested")
@@ -96,8 +96,8 @@ async def verify(session: Session, rest: str) -> CommandOutput:
 async def signature(session: Session, rest: str) -> CommandOutput:
     """Show what the last answer with a bad signature should have signed, as it was rebuilt."""
     if rest:
-        raise usage("signature")
-    remote(session)
+        raise usage_error("signature")
+    remote_verbs(session)
     base = str(getattr(session.node, "last_failure", ""))  # a legacy network signs nothing
     return CommandOutput({"base": base}, text=base or "no answer had a bad signature so far")
 
@@ -121,7 +121,7 @@ async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
             hint="--cron 5-minutes makes a process that ticks; aoshell --legacy has monitors",
         )
     process = await session.node.find(rest) if rest else session.attached
-    await remote(session).monitor(await session.wallet(), process.id, on)
+    await remote_verbs(session).monitor(await session.wallet(), process.id, on)
     said = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}
     return CommandOutput(value, text=f"{process.name or short(process.id)} {said}")

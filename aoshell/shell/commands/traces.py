@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Hop, LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.messages import message_value
-from aoshell.shell.commands.workbench import bench
+from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.feed import short
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
@@ -28,8 +28,8 @@ async def trace(session: Session, rest: str) -> CommandOutput:
     by its id.
     """
     if len(rest.split()) > 1:
-        raise usage("trace")
-    hops = await bench(session).trace(await _message(session, rest))
+        raise usage_error("trace")
+    hops = await workbench_of(session).trace(await _message(session, rest))
     names = {info.id: info.name for info in await session.node.processes()}
     return CommandOutput([_value(hop) for hop in hops], text="\n".join(_tree(hops, names)))
 
@@ -107,7 +107,7 @@ def _value(hop: Hop) -> dict[str, object]:
 async def log(session: Session, rest: str) -> CommandOutput:
     """Show a slot of the attached process whole: the message, what it did, and what that cost."""
     if not rest.isdecimal():
-        raise usage("log")
+        raise usage_error("log")
     process, slot = session.attached.id, int(rest)
     messages = await session.node.schedule(process, slot, slot)
     if not messages:

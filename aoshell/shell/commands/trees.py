@@ -14,7 +14,7 @@ from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
 from aoshell.lua.compiling import syntax_error
 from aoshell.protocol.message import text
-from aoshell.shell.code.bundle import literal
+from aoshell.shell.code.bundle import short_string
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 
@@ -49,7 +49,9 @@ class Tree:
     meta: Tree | None = None
 
 
-async def look(session: Session, expression: str, depth: int = DEEPEST, *, whole: bool) -> Tree:
+async def read_tree(
+    session: Session, expression: str, depth: int = DEEPEST, *, whole: bool
+) -> Tree:
     """The value of a Lua expression of the attached process, which does not change by it.
 
     Args:
@@ -83,7 +85,7 @@ async def look(session: Session, expression: str, depth: int = DEEPEST, *, whole
 
 
 def _lua(said: str) -> str:
-    return text(literal(said))
+    return text(short_string(said))
 
 
 def _tree(node: list[Any]) -> Tree:
@@ -99,7 +101,7 @@ def _tree(node: list[Any]) -> Tree:
 # For people -----------------------------------------------------------------------------------
 
 
-def drawn(tree: Tree, name: str) -> list[str]:
+def draw_tree(tree: Tree, name: str) -> list[str]:
     """The tree, a line for each value; `…` stands for what is folded."""
     return [f"{name}  {_summary(tree)}", *_below(tree, "")]
 
@@ -155,7 +157,7 @@ def _escape(found: re.Match[str]) -> str:
 # For machines ---------------------------------------------------------------------------------
 
 
-def value(tree: Tree, place: str, lost: list[str]) -> object:
+def json_value(tree: Tree, place: str, lost: list[str]) -> object:
     """A value as JSON has it. What JSON lacks becomes null, and `lost` says where and what.
 
     Args:
@@ -176,12 +178,12 @@ def value(tree: Tree, place: str, lost: list[str]) -> object:
             return None
         case "list":
             members = enumerate(tree.entries or (), 1)
-            return [value(item, f"{place}[{n}]", lost) for n, (_, item) in members]
+            return [json_value(item, f"{place}[{n}]", lost) for n, (_, item) in members]
         case "table" if not tree.size:
             return []
         case "table" if tree.entries is not None:
             pairs = [(_json_key(key), item) for key, item in tree.entries]
-            return {name: value(item, f"{place}.{name}", lost) for name, item in pairs}
+            return {name: json_value(item, f"{place}.{name}", lost) for name, item in pairs}
         case "table":
             lost.append(f"{place} is too deep")
         case "seen":

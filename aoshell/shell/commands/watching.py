@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from aoshell.errors import UsageError
-from aoshell.shell.code.files import path_of, read
+from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.reloading import Reloader
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.feed import Where
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
@@ -37,7 +37,7 @@ async def live(session: Session, rest: str) -> CommandOutput:
 async def pause(session: Session, rest: str) -> CommandOutput:
     """Show only answers; .live shows what came meanwhile, the newest 1,000 of it."""
     if rest:
-        raise usage("pause")
+        raise usage_error("pause")
     session.feed.pause()
     return CommandOutput({"paused": True}, note="what arrives is kept for .live")
 
@@ -46,10 +46,10 @@ def _where(rest: str) -> Where | None:
     try:
         words = shlex.split(rest)
     except ValueError:
-        raise usage("live") from None
+        raise usage_error("live") from None
     pairs = [word.partition("=") for word in words if word != "--where"]
     if words and (words[0] != "--where" or not pairs):
-        raise usage("live")
+        raise usage_error("live")
     for name, equals, value in pairs:
         if not name or not equals:
             wrong = f"{name}{equals}{value}"
@@ -69,10 +69,10 @@ async def watch(session: Session, rest: str) -> CommandOutput:
         return CommandOutput({"watching": []}, text="nothing is watched" + " any more" * ended)
     files = _files(rest)
     if not files:
-        raise usage("watch")
+        raise usage_error("watch")
     value = {"process": session.attached.id, "watching": [str(file) for file in files]}
     for file in files:
-        read(file)
+        read_file(file)
     reloader = Reloader(session)
     for file in files:
         session.front.feed(await reloader.load(file))
@@ -85,9 +85,9 @@ async def watch(session: Session, rest: str) -> CommandOutput:
 
 def _files(rest: str) -> list[Path]:
     """The files that are named; names with spaces stand in quotes."""
-    if path_of(rest).is_file():
-        return [path_of(rest)]
+    if path_of_argument(rest).is_file():
+        return [path_of_argument(rest)]
     try:
-        return [path_of(word) for word in shlex.split(rest)]
+        return [path_of_argument(word) for word in shlex.split(rest)]
     except ValueError:
-        raise usage("watch") from None
+        raise usage_error("watch") from None

@@ -10,8 +10,8 @@ from typing import Any
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Message, Result, Tag
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.workbench import bench
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
@@ -58,7 +58,7 @@ async def handlers(session: Session, rest: str) -> CommandOutput:
     not count. LEFT is how many runs it still has, where it has not got all.
     """
     if rest:
-        raise usage("handlers")
+        raise usage_error("handlers")
     found = await session.query(_HANDLERS)
     assert isinstance(found, list)
     rows = tuple(
@@ -85,7 +85,7 @@ async def why(session: Session, rest: str) -> CommandOutput:
     who was not trusted for which reason, which pattern did not fit where, and what the Inbox got.
     """
     if not rest or len(rest.split()) > 1:
-        raise usage("why")
+        raise usage_error("why")
     process = session.attached.id
     recorded = await session.node.result(process, int(rest) if rest.isdecimal() else rest)
     if recorded.slot < 1:
@@ -94,9 +94,9 @@ async def why(session: Session, rest: str) -> CommandOutput:
             hint=".log 0 shows it",
         )
     message = (await session.node.schedule(process, recorded.slot, recorded.slot))[0]
-    found = await bench(session).at(process, recorded.slot - 1, _asked(message))
+    found = await workbench_of(session).at(process, recorded.slot - 1, _asked(message))
     facts = _facts(found)
-    return CommandOutput(facts, text="\n".join(_told(message, facts, recorded)))
+    return CommandOutput(facts, text="\n".join(_explanation(message, facts, recorded)))
 
 
 def _asked(message: Message) -> Message:
@@ -120,7 +120,7 @@ def _facts(found: Result) -> dict[str, Any]:
     )
 
 
-def _told(message: Message, facts: Mapping[str, Any], recorded: Result) -> list[str]:
+def _explanation(message: Message, facts: Mapping[str, Any], recorded: Result) -> list[str]:
     action = message.tag("Action") or "a message without Action"
     lines = [f"slot {recorded.slot}: {action} from {facts['from']}"]
     if facts.get("refused"):

@@ -37,7 +37,7 @@ class _Script(argparse.Action):
         namespace.script = script
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse_arguments(arguments: Sequence[str]) -> Options:
     """The options of a command line. --help and --version print and leave.
 
     Raises:

@@ -14,14 +14,14 @@ from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
-from aoshell.scarcity import unawaited
+from aoshell.scarcity import error_of_context
 from aoshell.shell.lines.multiline import Assembler
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineFailure
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer, interrupted, not_run
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 Reading: TypeAlias = Callable[[], bytes]
 """The next bytes of standard input, b"" at its end; it waits for them."""
@@ -91,7 +91,7 @@ async def run_batch(
     """
     front, lines = BatchFront(renderer), Lines(script, reading)
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: renderer.error(unawaited(context)))
+    loop.set_exception_handler(lambda _, context: renderer.error(error_of_context(context)))
     try:
         session = await open_session(start, settings, open_node, front, patience)
         try:
@@ -207,7 +207,7 @@ class Lines:
         assembler, rest, begun = Assembler(), bytearray(), False
         async for block in _blocks(reading):
             if not begun:
-                block, begun = unmarked(block, "standard input", "load"), True
+                block, begun = strip_mark(block, "standard input", "load"), True
             first, *more = block.split(b"\n")
             rest += first
             lines = [bytes(rest), *more[:-1]] if more else []

@@ -110,7 +110,7 @@ class Assembler:
         return chunk if chunk.strip() else None
 
 
-def chunks(text: str) -> tuple[list[str], bool]:
+def split_chunks(text: str) -> tuple[list[str], bool]:
     """The chunks of a text of several lines, and whether the last one is left open.
 
     What is one Lua program as a whole is one chunk: its `local`s count to its end.

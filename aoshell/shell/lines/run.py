@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aoshell.errors import AoError
-from aoshell.scarcity import defect
+from aoshell.scarcity import to_ao_error
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import LineFailure, Outcome
 from aoshell.shell.session import Session
@@ -23,14 +23,14 @@ async def run_line(session: Session, line: str) -> Outcome:
         outcome: Outcome
         try:
             if is_command(line):
-                from aoshell.shell.commands import run
+                from aoshell.shell.commands import run_command
 
-                outcome = await run(session, line)
+                outcome = await run_command(session, line)
             else:
                 outcome = await session.evaluate(line)
         except AoError as error:
             outcome = LineFailure(error)
         except Exception as error:
-            outcome = LineFailure(defect(error))
+            outcome = LineFailure(to_ao_error(error))
         session.sending = ""  # who cancels still asks what was being sent
         return outcome

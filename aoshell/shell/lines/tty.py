@@ -90,7 +90,7 @@ def _waiting(fd: int) -> int:
 
 
 @contextmanager
-def reading(fd: int) -> Iterator[Callable[[], bytes]]:
+def open_input(fd: int) -> Iterator[Callable[[], bytes]]:
     """What reads the next bytes of a terminal, a pipe or a file; b"" at the end.
 
     Raises:
@@ -113,7 +113,7 @@ def _long_lines(fd: int) -> Iterator[Keys]:
 
     now[_LFLAG] &= ~(termios.ICANON | termios.ECHOCTL)
     now[_CC][termios.VMIN], now[_CC][termios.VTIME] = 1, 0
-    interrupts.before_end(restore)
+    interrupts.call_before_end(restore)
     termios.tcsetattr(fd, termios.TCSANOW, now)
     try:
         if _waiting(fd) >= KEPT:
@@ -126,7 +126,7 @@ def _long_lines(fd: int) -> Iterator[Keys]:
         yield Keys(before[_CC])
     finally:
         restore()
-        interrupts.not_before_end(restore)
+        interrupts.forget_before_end(restore)
 
 
 def _lines(fd: int, keys: Keys) -> bytes:

@@ -26,7 +26,7 @@ from prompt_toolkit.styles import BaseStyle
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
-from aoshell.scarcity import unawaited
+from aoshell.scarcity import error_of_context
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Outcome
@@ -308,7 +308,7 @@ class Prompt:
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         """What failed where nobody waits for it, a key's handler above all: never a traceback."""
-        self.renderer.error(unawaited(context))
+        self.renderer.error(error_of_context(context))
 
     # --- what is entered
 

@@ -213,7 +213,7 @@ def _records_of(data: bytes) -> Iterator[bytes]:
     pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
     most, taken = min(LARGEST, max(LITTLE, RATIO * len(view))), 0
     try:
-        for line in zipped.lines(pieces, most, LONGEST):
+        for line in zipped.unpacked_lines(pieces, most, LONGEST):
             taken += len(line) + RECORD
             _demand(taken <= most, f"its records take more than {size(most)}")
             yield line
