@@ -1,7 +1,7 @@
-"""The command `aoshell`: flags and arguments, each to one function.
+"""The command `aoshell`: chooses the node and the mode that the arguments ask for.
 
-Exit codes: 0; 1 when a line failed; 2 for a command line that cannot be understood; 130 after
-Ctrl-C without a terminal. `aoshell attest` has those of its verdicts.
+Exit codes: 0; 1 when a line failed; 2 when the command line cannot be understood; 130 after Ctrl-C
+without a terminal. `aoshell attest` has those of its verdicts.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
 
 
 def _open_streams() -> None:
-    """Open what the parent process closed, before a file of ours takes its number.
+    """Open standard streams that the parent closed, before a file of ours takes their number.
 
-    Nothing is to be read, notes are lost, and answers fail as the closed stream would have.
+    Then there is nothing to read, notes are lost, and answers fail as on the closed stream.
     """
     streams = (
         ("stdin", os.O_RDONLY, "r"),
@@ -84,7 +84,7 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
     try:
         with redirect_stdout(said):
             options = _parse_options(arguments)
-    except SystemExit as leaving:  # argparse, which has said what there is to say
+    except SystemExit as leaving:  # argparse has printed the reason
         _write_out(said.getvalue())
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     return _start(options, backend)
@@ -143,7 +143,7 @@ def _backend(options: Options, settings: Settings) -> Backend:
 
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
-    """The prompt is on the screen first, and keys count from then on; the rest comes behind it."""
+    """Shows the prompt first, so that keys count from then on; then loads the rest."""
     from aoshell.shell.prompt.terminal import Terminal
     from aoshell.shell.view.streams import colours
     from aoshell.shell.view.text import prompt_text
@@ -239,7 +239,7 @@ def _start_of(options: Options) -> Start:
 
 
 def _record(past: Past) -> Recorded:
-    """A session as a test; the room that writes those is imported when it is asked for."""
+    """A session as a test. Imports the recorder only when it is used."""
     from aoshell.testing.recording import recorded
 
     return recorded(past)

@@ -1,4 +1,4 @@
-"""The way in. It imports next to nothing until Ctrl-C is taken care of."""
+"""The entry point. It imports next to nothing before Ctrl-C is handled (`interrupts`)."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def main() -> int:
 
     try:
         return run()
-    except KeyboardInterrupt:  # while an error was told
+    except KeyboardInterrupt:  # while an error was written
         return interrupts.INTERRUPTED

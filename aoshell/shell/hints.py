@@ -1,7 +1,7 @@
-"""What the first starts at a terminal say below the prompt's beginning: one hint each, then none.
+"""Hints: each of the first starts at a terminal shows one.
 
-A hint whose command was typed before it came, as the history tells, is never said. What was said is
-a word in a file of the home; without that file, all come again.
+A hint whose command stands in the history is never shown. The words of those shown are kept in a
+file of the home; without that file, all are shown again.
 """
 
 from __future__ import annotations
@@ -43,6 +43,6 @@ def _text(file: Path) -> str:
 
 
 def _keep(settings: Settings, words: set[str]) -> None:
-    # A comfort, not fsynced: a home that cannot be written to stops nobody here.
+    # Not fsynced, and errors are ignored: a hint is no reason to fail.
     with suppress(OSError):
         settings.hints.write_text("\n".join(sorted(words)) + "\n", encoding="utf-8")

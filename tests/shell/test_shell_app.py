@@ -11,6 +11,7 @@ from prompt_toolkit.input import PipeInput
 from prompt_toolkit.input.defaults import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from shell_fake import FakeNode
+from shell_session import until
 
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Limits
@@ -168,7 +169,7 @@ def test_ctrl_c_clears_what_is_typed(node: FakeNode, home: Settings) -> None:
 def test_ctrl_c_gives_up_the_wait_then_stops(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("slow\r9+9\r")
-        await asyncio.sleep(0.2)
+        await until(lambda: node.codes)
         keyboard.type("\x03")
         await keyboard.see("No longer waiting for slot 1")
         keyboard.type("\x03")

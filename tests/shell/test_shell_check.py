@@ -152,7 +152,7 @@ def test_what_is_recorded_passes_as_a_test(
 
 def test_what_can_be_recorded_is_said(typing: Use, tmp_path: Path) -> None:
     async def body(typed: Typing) -> None:
-        assert "nothing to record with" in await typed.error(f".record {tmp_path / 'x'}")
+        assert "cannot be recorded" in await typed.error(f".record {tmp_path / 'x'}")
 
     typing(body)
 

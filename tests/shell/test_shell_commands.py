@@ -147,8 +147,11 @@ def test_waits_are_dropped_by_an_eval(node: FakeNode, home: Settings) -> None:
         drops = [code for code in node.codes if "drop" in code]
         ids = ("7", "abc", "a\\034b")
         assert drops == [f'return require(".process").drop("{id}")' for id in ids]
-        assert failed(await run_line(session, ".waits drop a")).what == "2 of them begin with a"
-        assert failed(await run_line(session, ".waits drop x")).what == "nothing waits as x"
+        assert failed(await run_line(session, ".waits drop a")).what == "2 ids begin with a"
+        assert (
+            failed(await run_line(session, ".waits drop x")).what
+            == "nothing that waits has the id x"
+        )
 
     use(node, home, body)
 

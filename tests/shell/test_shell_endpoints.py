@@ -145,7 +145,7 @@ def test_list_of_a_remote(capsys: pytest.CaptureFixture[str]) -> None:
         (["--node", ""], "it is empty"),
         (["--node", "nosuch", "--run", "1"], "no profile nosuch"),
         (["--scheduler", "x", "--run", "1"], "--scheduler is not for"),
-        (["--mu-url", "http://x", "--run", "1"], "nothing says its CU"),
+        (["--mu-url", "http://x", "--run", "1"], "but its CU is not set"),
     ],
 )
 @pytest.mark.usefixtures("home", "dialled")

@@ -101,7 +101,7 @@ def test_a_script_stops_where_no_process_is_attached(there: FakeRemote, home: Se
 @pytest.mark.parametrize(
     ("start", "said"),
     [
-        (Start("fresh", named=True, default_module=""), "nothing says what a new process"),
+        (Start("fresh", named=True, default_module=""), "no module is set for a new process"),
         (Start("fresh", named=True, module=__file__), "a remote node takes code by its id"),
         (Start("default", module=MODULE), "exists already"),
         (new(cron="soon"), "no interval"),
@@ -159,9 +159,9 @@ def test_verify_and_signature(there: FakeRemote, home: Settings) -> None:
         assert "are refused" in printed(await run_line(session, ".verify on"))
         assert there.verify is Verify.ON
         assert "refused (.verify on)" in printed(await run_line(session, ".node"))
-        assert "are taken" in printed(await run_line(session, ".verify off"))
+        assert "are accepted" in printed(await run_line(session, ".verify off"))
         assert there.verify is Verify.OFF
-        assert "are taken" in printed(await run_line(session, ".verify"))
+        assert "are accepted" in printed(await run_line(session, ".verify"))
         assert failed(await run_line(session, ".verify maybe")).hint == "off, on or attested"
         shown = printed(await run_line(session, ".verify on --new-key"))
         assert "are refused; its key is KKK" in shown

@@ -67,7 +67,7 @@ def test_time(typing: Use) -> None:
         before = int(await typed.value("os.time()"))
         assert "1h30m" in await typed.text(".warp 1h30m")
         assert int(await typed.value("os.time()")) - before >= 5_400_000
-        assert "no duration" in await typed.error(".warp soon")
+        assert "not a duration" in await typed.error(".warp soon")
         assert "no cron" in await typed.error(".tick")
 
     typing(body)
@@ -122,7 +122,7 @@ def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
         assert "stands in" in await typed.text(f".mock {address} {script} as peer")
         await typed(".attach peer")
         assert await typed.text(".queue") == "nothing waits in its queue"
-        assert "waits from now on" in await typed.text(".queue on")
+        assert "to it now waits" in await typed.text(".queue on")
         await typed(".attach desk")
         for word in ("a", "b", "c"):
             await typed(f'Send({{Target = "{address}", Action = "Note", Data = "{word}"}})')

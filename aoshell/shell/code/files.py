@@ -1,4 +1,4 @@
-"""The user's files: the name of one, as a command's argument; reading it; writing a new one."""
+"""Files that commands name: the path in an argument, reading, writing a new file."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def path_of_argument(rest: str) -> Path:
 
 
 def read_file(path: Path, largest: int = _LARGEST) -> bytes:
-    """The bytes of a regular file: a device or a pipe might never end.
+    """The bytes of a regular file; a device or a pipe is refused, as it might never end.
 
     Raises:
-        AoError: stage "load"; also where it is larger than `largest` bytes.
+        AoError: stage "load"; also for more than `largest` bytes.
     """
     try:
         return files.read(path, largest)
@@ -39,15 +39,15 @@ def read_file(path: Path, largest: int = _LARGEST) -> bytes:
 
 
 def read_text(path: Path, largest: int = _LARGEST) -> bytes:
-    """As `read_file`, of a text, without a byte order mark (`texts.strip_mark`)."""
+    """As `read_file`, without a byte order mark (`texts.strip_mark`)."""
     return strip_mark(read_file(path, largest), path, "load")
 
 
 def write_new_file(path: Path, data: bytes, stage: str) -> None:
-    """Write a file that must not exist yet; it is on disk, fsynced, afterwards.
+    """Write a file that must not exist yet, and fsync it.
 
     Raises:
-        AoError: of that stage; it does exist, or cannot be written.
+        AoError: of that stage; it exists, or cannot be written.
     """
     try:
         durable.write(path, [data], new=True, mode=durable.USERS_FILE)
@@ -62,5 +62,5 @@ def write_new_file(path: Path, data: bytes, stage: str) -> None:
 
 
 def _decoded(name: str) -> str:
-    """A file name as the system spells it: what was read as UTF-8 is written back as bytes."""
+    """A file name with the bytes that were typed, whatever their encoding."""
     return os.fsdecode(raw(name))

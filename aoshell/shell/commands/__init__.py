@@ -1,7 +1,7 @@
-"""Dot commands: a registry, filled by one module a group.
+"""Dot commands: a registry, which one module a group fills.
 
-A command takes the session and the text behind its name, and returns a `CommandOutput`. It never
-prints.
+A command takes the session and the text after its name, and returns a `CommandOutput`. It never
+prints. To add one: docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -87,17 +87,17 @@ async def run_command(session: Session, line: str) -> CommandOutput:
     try:
         return await found.run(session, rest.strip())
     except UnicodeEncodeError:
-        raise UsageError(f"what stands behind .{name} is no UTF-8 text") from None
+        raise UsageError(f"the text after .{name} is not UTF-8") from None
 
 
 def usage_error(name: str) -> UsageError:
-    """The error for arguments that a command does not understand."""
+    """The error for wrong arguments: how the command is used."""
     known = registry()[name]
     return UsageError(f".{known.name} {known.usage}".rstrip(), hint=f".help {name}")
 
 
 def unknown_command(name: str) -> UsageError:
-    """The error for a command that is none; the hint names the nearest."""
+    """The error for an unknown command; the hint names the nearest."""
     from difflib import get_close_matches
 
     close = get_close_matches(name.lower(), registry(), 1, 0.5)

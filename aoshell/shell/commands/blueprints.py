@@ -1,4 +1,4 @@
-"""What a process is given ready-made: .load-blueprint, .update."""
+"""Ready-made code for a process: .load-blueprint, .update."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def _folders() -> tuple[Path, BlueprintPins]:
 
 @command("load-blueprint", "[NAME|FILE] [--show] [--yes]", file=True)
 async def load_blueprint(session: Session, rest: str) -> CommandOutput:
-    """Load ready handlers into the attached process; without a name, list those there are.
+    """Load ready-made handlers into the attached process; without a name, list all blueprints.
 
-    Names are files in blueprints/ of the config folder, and token, chatroom, voting, staking. What
-    it adds is shown first; --show shows all of it and loads nothing. Which program a name stands
-    for is remembered: for another one under the same name it asks, and a script says --yes.
+    A NAME is a file in blueprints/ of the config folder, or token, chatroom, voting or staking. The
+    handlers are shown first; --show shows the whole text and loads nothing. If a name stands for
+    another program than when it was loaded last, it asks first; a script says --yes.
     """
     given, flags = _arguments(rest)
     if flags and not given:
@@ -95,7 +95,7 @@ def _summary(name: str, origin: str, facts: BlueprintFacts) -> str:
 async def _agree(
     session: Session, name: str, before: BlueprintFacts | None, now: BlueprintFacts, sure: bool
 ) -> None:
-    """Raises AoError where a name stands for another program than before and nobody agrees."""
+    """Asks where a name stands for another program than before. Raises AoError: nobody agreed."""
     if before is None or before.hash == now.hash:
         return
     changed = [f"{name} is not what was loaded before:", *describe_changes(before, now)]
@@ -126,8 +126,8 @@ def _listed(folder: Path, pins: BlueprintPins) -> CommandOutput:
 async def update(session: Session, rest: str) -> CommandOutput:
     """Move the attached process to the newest environment, by a message in its log.
 
-    Its state stays, and its handlers. What scripts took out of the environment before (functions,
-    .bint, .crypto) stays as it was.
+    Its state and handlers stay. What scripts took from the environment before (functions, .bint,
+    .crypto) stays as it was.
     """
     if rest:
         raise usage_error("update")
@@ -138,7 +138,7 @@ async def update(session: Session, rest: str) -> CommandOutput:
     newest, before = environment.version(sources), await _version(session)
     value = {"before": before, "environment": newest}
     if before == newest:
-        return CommandOutput(value, text=f"it has the newest environment already, {newest}")
+        return CommandOutput(value, text=f"it already has the newest environment, {newest}")
     answer = await session.evaluate(text(environment.update(sources)), shown="")
     return CommandOutput(value, answer=answer, ok=answer.ok)
 
@@ -148,7 +148,7 @@ async def _version(session: Session) -> str:
     if isinstance(found, dict) and found.get("environment"):
         return str(found["environment"])
     raise UnsupportedError(
-        "this process cannot be moved: its module brings an environment of its own, or it was made"
-        " before there was .update",
-        hint="spawn a new one, and load its files there",
+        "this process cannot be moved: its module has an environment of its own, or it was made"
+        " before .update existed",
+        hint="make a new process, and load the files there",
     )

@@ -25,12 +25,12 @@ _TARGET = re.compile(r"(?:^|\s)--target(?:[ =]+(\S+))?(?=\s|\Z)")
 
 @command("check", "[--target legacy|hyperbeam] FILE|PROCESS", file=True)
 async def check(session: Session, rest: str) -> CommandOutput:
-    """Say what works here and would fail on a network, with file and line; run nothing.
+    """Show what works here and would fail on a network, with file and line; runs nothing.
 
-    A FILE is looked at with the local files that it requires, a PROCESS with the files that were
-    loaded into it and all other lines that went well. legacy is aos on the legacy network,
-    hyperbeam is hyper-aos; without --target it is both. Errors make a script fail, warnings and
-    notes do not.
+    A FILE is checked with the local files that it requires; a PROCESS with the files that were
+    loaded into it, and all other lines that succeeded. legacy is aos on the legacy network,
+    hyperbeam is hyper-aos; without --target both are checked. Errors make a script fail, warnings
+    and notes do not.
     """
     targets, name = _wanted(rest)
     sources, modules, notes = await _sources(session, name)
@@ -68,8 +68,8 @@ _Sources = tuple[Mapping[str, bytes], Mapping[str, str], tuple[str, ...]]
 
 
 async def _sources(session: Session, name: str) -> _Sources:
-    """The texts to check by name, in the order in which they run; by the names of modules, which of
-    them they are; and what is to be known of them."""
+    """The texts to check by name, in the order in which they run; the text of each module, by the
+    module's name; and notes for the user."""
     path = path_of_argument(name)
     if path.is_file() or path.suffix == ".lua":
         program = bundle(path)
@@ -79,13 +79,14 @@ async def _sources(session: Session, name: str) -> _Sources:
         process = await session.node.find(name)
     except AoError:
         raise UsageError(
-            f"{name} is neither a file nor a process here", hint="give a .lua file; .ps lists"
+            f"{name} is neither a file nor a process here",
+            hint="give a .lua file, or see .ps",
         ) from None
     return await _lines(session, process)
 
 
 async def _lines(session: Session, process: ProcessInfo) -> _Sources:
-    """What a process is made of: the files that were loaded, and other lines by their slots."""
+    """The code of a process: the files that were loaded, and other lines by their slots."""
     found: dict[str, bytes] = {}
     modules: dict[str, str] = {}
     async for entry in computed_entries(session, process.id):

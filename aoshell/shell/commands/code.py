@@ -31,11 +31,11 @@ async def load(session: Session, rest: str) -> CommandOutput:
 
 @command("publish", "FILE [as NAME] [--yes]", file=True)
 async def publish(session: Session, rest: str) -> CommandOutput:
-    """Store a file as a module and say its id; evaluate nothing.
+    """Store a file as a module and show its id; evaluates nothing.
 
-    Lua is bundled with the local files that it requires; WASM is taken as it is. A module that has
-    a name can be spawned by it: spawn("NAME").
-    On a remote node that makes it public, for good: size, cost and destination are shown, and it
+    Lua is bundled with the local files that it requires; WASM is stored as it is. A module with a
+    name can be spawned by it: spawn("NAME").
+    On a remote node this makes the code public, for good: it shows size, cost and destination, and
     asks. A script says --yes.
     """
     sure = rest.endswith(" --yes")
@@ -82,7 +82,7 @@ async def _made_public(session: Session, data: bytes, name: str, sure: bool) -> 
 
 @command("dryrun", "CODE")
 async def dryrun(session: Session, rest: str) -> CommandOutput:
-    """Evaluate Lua read-only: the process answers, and nothing changes."""
+    """Evaluate Lua read-only: nothing changes."""
     if not rest:
         raise usage_error("dryrun")
     answer = await session.dryrun(rest)
@@ -95,8 +95,8 @@ def _program(path: Path) -> ProgramBundle | bytes:
         return data
     if path.suffix == ".wasm":
         raise AoError(
-            f"{path} is no WASM module: it does not begin like one",
+            f"{path} is not a WASM module: it does not begin like one",
             stage="module",
-            hint="build it again; a file of Lua has another name",
+            hint="build it again, or name a file of Lua .lua",
         )
     return bundle(path)

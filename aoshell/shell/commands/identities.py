@@ -26,11 +26,11 @@ _ENVELOPE = frozenset(
 
 @command("as", "[NAME]", complete="IDENTITY")
 async def as_(session: Session, rest: str) -> CommandOutput:
-    """Sign the lines and messages that follow as somebody else, or list who there is.
+    """Sign the lines and messages that follow as another identity, or list all.
 
     A new NAME makes a wallet, which is kept in this home; `me` is the wallet that the shell was
-    started with. The prompt says who signs. A process takes lines of its owner only: .send sends
-    other messages, .spawn makes a process that is NAME's own.
+    started with. The prompt shows who signs. A process evaluates lines of its owner only: .send
+    sends other messages, .spawn makes a process that NAME owns.
     """
     who = session.identities
     if not rest:
@@ -55,9 +55,9 @@ async def as_(session: Session, rest: str) -> CommandOutput:
 async def send(session: Session, rest: str) -> CommandOutput:
     """Send a signed message to a process, and show what it printed and sent.
 
-    TARGET is a name or an id. Words like Action=Transfer or Note="two words" become tags; from the
-    first other word on, all is the data. In a value @NAME stands for the address of an identity or
-    of a process: .send token Action=Transfer Recipient=@alice Quantity=5
+    TARGET is a name or an id. Words like Action=Transfer or Note="two words" become tags; the first
+    other word begins the data. In a value, @NAME stands for the address of an identity or of a
+    process: .send token Action=Transfer Recipient=@alice Quantity=5
     """
     target, _, given = rest.partition(" ")
     if not target or "=" in target:
@@ -76,13 +76,13 @@ async def send(session: Session, rest: str) -> CommandOutput:
 
 
 def _introduce(session: Session, addresses: Iterable[str]) -> None:
-    """Have the built-in node know identities, or it would call what goes to them undelivered."""
+    """Tell the built-in node of identities: else it reports messages to them as undelivered."""
     if "local" in session.node.capabilities:
         local_verbs(session).knows(addresses)
 
 
 def _taken(answer: LineAnswer) -> bool:
-    """Whether it went well; that it lands in an Inbox is no failure for a message."""
+    """Whether it succeeded; a message that no handler took, and is in the Inbox, counts as well."""
     return answer.last.ok and not answer.waiting
 
 

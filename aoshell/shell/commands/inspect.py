@@ -1,4 +1,4 @@
-"""Looking at values: .inspect and .json."""
+"""Values of a process: .inspect and .json."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ async def inspect(session: Session, rest: str) -> CommandOutput:
     """Show the value of a Lua expression as a tree, folded below two levels.
 
     `…` marks what is folded: .inspect VALUE depth 4 unfolds more, .inspect VALUE.field goes there.
-    Functions say where they were written. It only reads: no metamethod of a table that is shown
-    runs, and nothing changes.
+    Functions say where they were written. It only reads: no metamethod runs, and nothing changes.
     """
     found = _WANTED.fullmatch(rest)
     depth = int(found["depth"] or _DEPTH) if found else 0
@@ -36,15 +35,15 @@ async def inspect(session: Session, rest: str) -> CommandOutput:
 async def json_(session: Session, rest: str) -> CommandOutput:
     """Show the value of a Lua expression as JSON, whole.
 
-    What JSON lacks (functions, circles, numbers that are infinite) is null, and told. It only
-    reads: no metamethod of a table that is shown runs, and nothing changes.
+    What JSON lacks (functions, circles, infinite numbers) is null, and a note says so. It only
+    reads: no metamethod runs, and nothing changes.
     """
     if not rest:
         raise usage_error("json")
     lost: list[str] = []
     found = json_value(await read_tree(session, rest, whole=True), rest, lost)
     shown = json.dumps(found, indent=2, ensure_ascii=False)
-    if clean(shown, colour=False) != shown:  # the screen would write it in a way that is no JSON
+    if clean(shown, colour=False) != shown:  # what the screen escapes would not be JSON any more
         shown = json.dumps(found, indent=2)
     more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
     note = f"null instead: {'; '.join(lost[:5])}{more}" if lost else ""

@@ -1,4 +1,4 @@
-"""Messages: .inbox, .messages, .result, .waits."""
+"""Messages and results: .inbox, .messages, .result, .waits."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ async def inbox(session: Session, rest: str) -> CommandOutput:
 async def messages(session: Session, rest: str) -> CommandOutput:
     """Show the last messages of a process (20 by default), and what each cost.
 
-    MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Below them stands what
-    could not be delivered, and why."""
+    MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Messages that could not be
+    delivered follow, with the reason."""
     words, last = rest.split(), _LAST
     if "--last" in words:
         at = words.index("--last")
@@ -110,7 +110,7 @@ async def messages(session: Session, rest: str) -> CommandOutput:
 
 @command("result", "ID|SLOT")
 async def result(session: Session, rest: str) -> CommandOutput:
-    """Show what became of a message of the attached process, waiting until it is computed."""
+    """Show the result of a message of the attached process; waits until it is computed."""
     if not rest or len(rest.split()) > 1:
         raise usage_error("result")
     process = session.attached.id
@@ -127,7 +127,7 @@ async def result(session: Session, rest: str) -> CommandOutput:
 async def waits(session: Session, rest: str) -> CommandOutput:
     """List what waits for a message (receive, spawn).
 
-    `.waits drop ID` gives one up; the beginning of an id suffices."""
+    `.waits drop ID` gives one up; the beginning of an id is enough."""
     words = rest.split()
     if words[:1] == ["drop"] and len(words) == 2:
         name = short_string(_resolved(words[1], await _waiting(session))).decode()
@@ -153,7 +153,7 @@ async def _waiting(session: Session) -> list[dict[str, object]]:
 
 
 def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
-    """The one id that is this, or begins so.
+    """The one id that begins like this.
 
     Raises:
         AoError: stage "waits".
@@ -161,8 +161,12 @@ def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
     ids = [str(row.get("id", "")) for row in rows]
     found = [begin] if begin in ids else [id for id in ids if id.startswith(begin)]
     if len(found) != 1:
-        what = f"{len(found)} of them begin with {begin}" if found else f"nothing waits as {begin}"
-        raise AoError(what, stage="waits", hint=".waits lists what waits")
+        what = (
+            f"{len(found)} ids begin with {begin}"
+            if found
+            else f"nothing that waits has the id {begin}"
+        )
+        raise AoError(what, stage="waits", hint=".waits lists the ids")
     return found[0]
 
 
@@ -183,7 +187,7 @@ async def _entries(
 async def computed_entries(
     session: Session, process: str, after: int = -1
 ) -> AsyncIterator[LogEntry]:
-    """All that is computed of a process behind a slot."""
+    """The computed entries of a process after a slot, oldest first."""
     last = await session.node.slots(process) - 1
     while after < last:
         page = await session.node.results(process, after, _PAGE)
@@ -278,5 +282,5 @@ def _preview(said: str) -> str:
 
 def _number(word: str, name: str) -> int:
     if not word.isdecimal() or int(word) < 1:
-        raise UsageError(f"{word or 'nothing'} is no number of messages", hint=f".help {name}")
+        raise UsageError(f"{word or 'nothing'} is not a number of messages", hint=f".help {name}")
     return int(word)

@@ -17,7 +17,7 @@ from aoshell.shell.session import Session
 
 @command("node")
 async def node(session: Session, rest: str) -> CommandOutput:
-    """Say which node this is: its kind, address, endpoint, and what its answers are worth."""
+    """Show which node this is: its kind, address and endpoint, and which answers are accepted."""
     if rest:
         raise usage_error("node")
     info = await session.node.info()
@@ -37,7 +37,7 @@ def _unsigned(session: Session) -> str:
 
 @command("limits", "[NAME VALUE]", complete="seconds|memory|pushes|gas|network on|off")
 async def limits(session: Session, rest: str) -> CommandOutput:
-    """Show what a process may use, or change it from now on.
+    """Show what a process may use, or change it for all messages from now on.
 
     seconds: compute time of a message. memory: megabytes of heap of a process.
     pushes: messages that one line may cause; more are held, and freed when this is raised.
@@ -67,7 +67,7 @@ async def limits(session: Session, rest: str) -> CommandOutput:
 async def verify_log(session: Session, rest: str) -> CommandOutput:
     """Compute a log again in a fresh worker, and compare.
 
-    What differs from the recorded results is listed, a line each.
+    Each difference from the recorded results is a line.
     """
     process = await session.node.find(rest) if rest else session.attached
     differences = list(await local_verbs(session).verify_log(process.id))
@@ -78,7 +78,7 @@ async def verify_log(session: Session, rest: str) -> CommandOutput:
 
 
 def with_limit(limits: Limits, name: str, value: str) -> Limits:
-    """Limits with one of them changed.
+    """The limits with one of them changed.
 
     Raises:
         UsageError: no such limit, or no such value of it.

@@ -25,10 +25,10 @@ _LARGEST = 1 << 30  # bytes of an exported process
 
 
 def local_verbs(session: Session) -> LocalVerbs:
-    """The verbs of a node under the user's own hands.
+    """The verbs of the built-in node.
 
     Raises:
-        UnsupportedError: the node is not one.
+        UnsupportedError: this is another node.
     """
     if "local" not in session.node.capabilities:
         raise UnsupportedError(
@@ -38,7 +38,7 @@ def local_verbs(session: Session) -> LocalVerbs:
 
 
 def record_deed(session: Session, verb: str, said: str = "", **about: Any) -> None:
-    """Keep what is done to the built-in node by hand, for .record (`shell.journal.Deed`)."""
+    """Note what was done to the built-in node by hand, for .record (`shell.journal.Deed`)."""
     session.journal.deeds.append(Deed(local_verbs(session).newest, verb, said, **about))
 
 
@@ -46,8 +46,8 @@ def record_deed(session: Session, verb: str, said: str = "", **about: Any) -> No
 async def ps(session: Session, rest: str) -> CommandOutput:
     """List the processes of this node, newest first.
 
-    TAIL is the number of slots behind the newest checkpoint: what a restart computes again.
-    On a remote node these are the processes that are known there.
+    TAIL is the number of slots after the newest checkpoint, which a restart computes again.
+    On a remote node these are the processes that this home knows there.
     """
     if rest:
         raise usage_error("ps")
@@ -60,7 +60,7 @@ async def ps(session: Session, rest: str) -> CommandOutput:
 async def attach(session: Session, rest: str) -> CommandOutput:
     """Send the lines that follow to another process.
 
-    Six characters of an id suffice."""
+    Six characters of an id are enough."""
     if not rest:
         raise usage_error("attach")
     info = await session.node.find(rest)
@@ -78,10 +78,10 @@ async def attach(session: Session, rest: str) -> CommandOutput:
 
 @command("spawn", "MODULE|ID [as NAME] [--yes]")
 async def spawn(session: Session, rest: str) -> CommandOutput:
-    """Make a process of a module, and say its id; it is not attached.
+    """Make a process of a module, and show its id; .attach sends lines to it.
 
     MODULE is an id, or a name that a module was published under; on the built-in node it may be a
-    file, too. On a remote node a process is public and permanent: it asks first.
+    file, too. On a remote node a process is public and permanent, so it asks first.
     """
     words = rest.split()
     sure = words[-1:] == ["--yes"]
@@ -97,7 +97,7 @@ async def spawn(session: Session, rest: str) -> CommandOutput:
 
 
 def ready_note(info: ProcessInfo) -> str:
-    """That a process is there, and how lines get to it."""
+    """The note that a process exists, and how to send lines to it."""
     return f"{info.name or 'it'} is there; .attach {info.name or info.id[:12]} sends lines to it"
 
 
@@ -143,7 +143,7 @@ async def import_(session: Session, rest: str) -> CommandOutput:
 
 @command("delete", "NAME|ID [--yes]", complete="PROCESS [--yes]")
 async def delete(session: Session, rest: str) -> CommandOutput:
-    """Forget a process and its log, for good.
+    """Delete a process and its log, for good.
 
     It asks first; a script says --yes."""
     words = rest.split()

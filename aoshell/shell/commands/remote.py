@@ -28,10 +28,10 @@ def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens on
     """The verbs of a node somewhere else.
 
     Args:
-        hint: what to use instead on the built-in node.
+        hint: what to do instead on the built-in node.
 
     Raises:
-        UnsupportedError: the node is not one.
+        UnsupportedError: this is the built-in node.
     """
     if not session.remote:
         raise UnsupportedError("only a remote node does that", hint=hint)
@@ -40,7 +40,7 @@ def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens on
 
 @command("doctor")
 async def doctor(session: Session, rest: str) -> CommandOutput:
-    """Look at each endpoint, and say what is wrong and what to do about it."""
+    """Check each endpoint; say what is wrong and what to do about it."""
     if rest:
         raise usage_error("doctor")
     found = await remote_verbs(session, ".verify-log checks a log of this one").doctor()
@@ -56,7 +56,7 @@ async def doctor(session: Session, rest: str) -> CommandOutput:
 
 NEW_KEY = "--new-key"
 _TAKEN = {
-    Verify.OFF: "answers without a signature are taken, and said to be so",
+    Verify.OFF: "answers without a signature are accepted, and marked",
     Verify.ON: "answers that the node's own key has not signed are refused",
     Verify.ATTESTED: "answers of any other key than the attested one are refused",
 }
@@ -64,12 +64,11 @@ _TAKEN = {
 
 @command("verify", "[on|off|attested] [--new-key]")
 async def verify(session: Session, rest: str) -> CommandOutput:
-    """Refuse answers that the node does not sign, or take them again.
+    """Refuse answers that the node does not sign, or accept them again.
 
-    An answer whose signature is bad is refused always. With on, each must be signed by the node's
-    own key; with attested, by the key that .attest has found in a report. Nothing that the
-    signature does not cover is shown then. The node's key is kept, and another one refused until
-    --new-key takes it.
+    A bad signature is always refused. With on, each answer must be signed by the node's own key;
+    with attested, by the key that .attest found in a report. What the signature does not cover is
+    not shown then. The node's key is remembered; another one is refused until --new-key.
     """
     node = remote_verbs(session, ".verify-log checks a log of this one")
     words = rest.split()
@@ -110,7 +109,7 @@ async def monitor(session: Session, rest: str) -> CommandOutput:
 
 @command("unmonitor", "[PROCESS]")
 async def unmonitor(session: Session, rest: str) -> CommandOutput:
-    """Have the network run the cron messages of a process no more."""
+    """Have the network stop the cron messages of a process."""
     return await _monitor(session, rest, False)
 
 
@@ -134,15 +133,11 @@ async def now(session: Session, rest: str) -> CommandOutput:
     KEY may lead further down: balances/ADDRESS."""
     if "now" not in session.node.capabilities:
         raise UnsupportedError(
-            "this node does not tell the state of a process", hint=".dryrun CODE reads it by Lua"
+            "this node does not show the state of a process", hint=".dryrun CODE reads it by Lua"
         )
     found = await cast(_States, session.node).now(session.attached.id, rest)
     if isinstance(found, str):
-        note = (
-            ""
-            if found
-            else f"there is nothing at {rest or 'the top'}; .now tells all that there is"
-        )
+        note = "" if found else f"there is nothing at {rest or 'the top'}; .now shows all keys"
         return CommandOutput(found, text=found, note=note)
     shown = json.dumps(found, indent=2, default=str, ensure_ascii=False)
     return CommandOutput(json.loads(shown), text=shown)

@@ -17,7 +17,7 @@ _WIDTH = 96
 
 @command("help", "[COMMAND|FUNCTION]")
 async def help_(_: Session, rest: str) -> CommandOutput:
-    """Say what the commands do, or a function of a process: .help send, .help ao.send, .help ao."""
+    """Describe the commands, or a function of a process: .help send, .help ao.send, .help ao."""
     if rest:
         return _help_on(rest)
     forms = {name: _form(known) for name, known in registry().items()}
@@ -25,7 +25,7 @@ async def help_(_: Session, rest: str) -> CommandOutput:
     lines = [
         f"{forms[name]:{width}}  {known.help.splitlines()[0]}" for name, known in registry().items()
     ]
-    lines += ["", "Whatever else is typed is Lua, evaluated in the attached process."]
+    lines += ["", "Every other line is Lua, evaluated in the attached process."]
     return CommandOutput([_value(known) for known in registry().values()], text="\n".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""Looking closely: .trace and .log."""
+"""Messages and their consequences: .trace and .log."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LOOKED_AT = 4096  # characters of it that are put into one line
 
 @command("trace", "[SLOT|MESSAGE]")
 async def trace(session: Session, rest: str) -> CommandOutput:
-    """Show all that one line caused, as a tree across processes.
+    """Show all that a line caused, as a tree across processes.
 
-    Without an argument of the last line; else of a slot of the attached process, or of any message
+    Without an argument, of the last line; else of a slot of the attached process, or of any message
     by its id.
     """
     if len(rest.split()) > 1:
@@ -105,7 +105,7 @@ def _value(hop: Hop) -> dict[str, object]:
 
 @command("log", "SLOT")
 async def log(session: Session, rest: str) -> CommandOutput:
-    """Show a slot of the attached process whole: the message, what it did, and what that cost."""
+    """Show all of a slot of the attached process: the message, its result, and what that cost."""
     if not rest.isdecimal():
         raise usage_error("log")
     process, slot = session.attached.id, int(rest)

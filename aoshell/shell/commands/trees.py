@@ -1,4 +1,4 @@
-"""A value of a process as a tree, looked at raw: no metamethod runs, and nothing changes."""
+"""A value of a process as a tree, read raw: no metamethod runs, and nothing changes."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ class Tree:
 async def read_tree(
     session: Session, expression: str, depth: int = DEEPEST, *, whole: bool
 ) -> Tree:
-    """The value of a Lua expression of the attached process, which does not change by it.
+    """Reads the value of a Lua expression in the attached process, and changes nothing.
 
     Args:
         depth: levels of tables that are looked into.
-        whole: no string and no table is cut.
+        whole: cut no string and no table.
 
     Raises:
-        UsageError: it is no expression.
+        UsageError: it is not one expression.
         AoError: stage "query": it fails, or the process cannot be asked.
     """
     if problem := syntax_error(f"return {expression}\n"):
@@ -72,13 +72,13 @@ async def read_tree(
     result = (await session.dryrun(f"{walker}\nreturn walk({call})")).own
     if not result.ok:
         raise AoError(
-            split_error(result.error)[1] or f"the look ended in {result.outcome}", stage="query"
+            split_error(result.error)[1] or f"reading it ended in {result.outcome}", stage="query"
         )
     with suppress(ValueError, RecursionError, LookupError, TypeError):
         said = result.output.rpartition("\n")[2]
         return _tree(jsontext.parse(said, deepest=_BRACKETS, strict=False))
     raise AoError(
-        f"the process cannot be asked: it answers {result.output[:60]!r}",
+        f"the process cannot be read: it answers {result.output[:60]!r}",
         stage="query",
         hint="does it run the aos environment?",
     )
@@ -158,10 +158,10 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def json_value(tree: Tree, place: str, lost: list[str]) -> object:
-    """A value as JSON has it. What JSON lacks becomes null, and `lost` says where and what.
+    """A value as JSON. What JSON lacks becomes null, and a sentence in `lost` says where and what.
 
     Args:
-        place: the way to it.
+        place: the path to it, for these sentences.
     """
     match tree.kind:
         case "string":

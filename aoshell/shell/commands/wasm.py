@@ -56,7 +56,7 @@ async def _data(session: Session, rest: str) -> bytes:
     module = await session.node.fetch(rest)
     if module.kind != "wasm":
         raise AoError(
-            f"module {rest} is no WASM", stage="module", hint="give a .wasm file, or its id"
+            f"module {rest} is not WASM", stage="module", hint="give a .wasm file, or its id"
         )
     return module.data
 
@@ -71,5 +71,5 @@ def _memory(about: Description) -> str:
 
 def _state(about: Description) -> str:
     if about.unsaved or about.moves_tables:
-        return "not all of it can be saved: its log is replayed instead"
+        return "it cannot be saved whole; the log is replayed instead"
     return f"memory and {about.globals} globals"

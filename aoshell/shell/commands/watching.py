@@ -1,4 +1,4 @@
-"""What happens beside the prompt: .live, .pause and .watch."""
+"""What goes on while you type: .live, .pause and .watch."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from aoshell.shell.session import Session
 async def live(session: Session, rest: str) -> CommandOutput:
     """Show what arrives at the attached process and what your lines cause elsewhere, as it comes.
 
-    That is how a session begins. After .pause, what came meanwhile is shown first. --where shows
-    the messages that have all of these tags, and no others, whatever they print; * in a VALUE
-    stands for anything: .live --where Action=*-Notice. Without --where all are shown again.
+    A session begins like this. After .pause, what came meanwhile is shown first. --where shows only
+    the messages that have all of these tags, also those that print nothing; * in a VALUE stands for
+    anything: .live --where Action=*-Notice. Without --where all are shown again.
     """
     where = _where(rest)
     feed = session.feed
@@ -59,10 +59,10 @@ def _where(rest: str) -> Where | None:
 
 @command("watch", "FILE… | off", file=True, complete="FILE…")
 async def watch(session: Session, rest: str) -> CommandOutput:
-    """Load files as .load does, now and whenever they or what they require is saved.
+    """Load files as .load does, now and whenever they, or files that they require, are saved.
 
-    What that changes in Handlers is told. At a terminal it goes on behind the prompt, until .watch
-    off or Ctrl-C on an empty line; in a script until Ctrl-C.
+    It lists the handlers that this changes. At a terminal it goes on behind the prompt until .watch
+    off, or Ctrl-C on an empty line; in a script until Ctrl-C.
     """
     if rest == "off":
         ended = await session.end_behind()

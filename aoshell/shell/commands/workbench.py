@@ -1,4 +1,4 @@
-"""Trying things: .fork, .undo, .at, .snapshot, .restore, .warp, .tick, .queue, .step, .mock."""
+"""Experiments: .fork, .undo, .at, .snapshot, .restore, .warp, .tick, .queue, .step, .mock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aoshell.shell.view.values import process_value
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _EMPTY = {
     "": "nothing waits in its queue",
-    "on": "what other processes send to it waits from now on; .step delivers it",
+    "on": "what other processes send to it now waits; .step delivers it",
     "off": "what other processes send to it is delivered as it comes",
 }
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -35,9 +35,9 @@ def workbench_of(session: Session) -> Workbench:
 
 @command("fork", "[PROCESS[@SLOT]] as NAME")
 async def fork(session: Session, rest: str) -> CommandOutput:
-    """Make a process with the state that another has, now or behind a slot.
+    """Make a process with the state that another has now, or had after a slot.
 
-    It has an id of its own, and goes on by itself: what it sends is from it.
+    It has an id of its own and goes on by itself.
     """
     head, separator, name = f" {rest}".rpartition(" as ")
     if not separator or not name.strip() or len(head.split()) > 1:
@@ -53,9 +53,9 @@ async def fork(session: Session, rest: str) -> CommandOutput:
 
 @command("undo", "[SLOT]")
 async def undo(session: Session, rest: str) -> CommandOutput:
-    """Take back the last slot of the attached process, or SLOT and all behind it.
+    """Take back the last slot of the attached process, or SLOT and all after it.
 
-    What these messages sent to others stays there. A copy of the process as it was is kept.
+    What these messages sent to other processes stays there. A copy of the process before is kept.
     """
     process = session.attached
     slot = _slot(rest) if rest else await session.node.slots(process.id) - 1
@@ -74,7 +74,7 @@ async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandO
 
 @command("at", "SLOT CODE")
 async def at(session: Session, rest: str) -> CommandOutput:
-    """Evaluate Lua read-only in the state behind a slot."""
+    """Evaluate Lua read-only in the state after a slot."""
     slot, _, code = rest.partition(" ")
     if not code.strip():
         raise usage_error("at")
@@ -88,7 +88,7 @@ async def at(session: Session, rest: str) -> CommandOutput:
 
 @command("snapshot", "[NAME]")
 async def snapshot(session: Session, rest: str) -> CommandOutput:
-    """Remember the state of the attached process under a name, or list those remembered."""
+    """Remember the state of the attached process under a name, or list these names."""
     process, on = session.attached, workbench_of(session)
     if len(rest.split()) > 1:
         raise usage_error("snapshot")
@@ -107,7 +107,7 @@ async def snapshot(session: Session, rest: str) -> CommandOutput:
 
 @command("restore", "NAME", complete="SNAPSHOT")
 async def restore(session: Session, rest: str) -> CommandOutput:
-    """Go back to what .snapshot remembered; what came behind it is taken back, as by .undo."""
+    """Go back to a state that .snapshot remembered; later slots are taken back, as by .undo."""
     process = session.attached
     marks = await workbench_of(session).marks(process.id)
     if not rest:
@@ -125,9 +125,9 @@ async def restore(session: Session, rest: str) -> CommandOutput:
 
 @command("warp", "DURATION")
 async def warp(session: Session, rest: str) -> CommandOutput:
-    """Set the clock of this node forward: .warp 1h30m. Cron messages that are then due are sent.
+    """Set the clock of this node forward: .warp 1h30m. Cron messages that become due are sent.
 
-    Time does not go back, so it stays ahead from then on, also after a restart.
+    The clock stays ahead, also after a restart: time never goes back.
     """
     ahead = await workbench_of(session).warp(parse_duration(rest))
     record_deed(session, "advance", number=parse_duration(rest))
@@ -136,7 +136,7 @@ async def warp(session: Session, rest: str) -> CommandOutput:
 
 @command("tick", "[PROCESS]")
 async def tick(session: Session, rest: str) -> CommandOutput:
-    """Send the cron messages of a process now, whether due or not."""
+    """Send the cron messages of a process now, due or not."""
     process = await session.node.find(rest) if rest else session.attached
     count = await workbench_of(session).tick(process.id)
     sent = "1 cron message was sent" if count == 1 else f"{count} cron messages were sent"
@@ -145,9 +145,9 @@ async def tick(session: Session, rest: str) -> CommandOutput:
 
 @command("queue", "[on|off]")
 async def queue(session: Session, rest: str) -> CommandOutput:
-    """Hold what other processes send to the attached one, and list it; lines still run.
+    """Hold and list what other processes send to the attached one; lines still run.
 
-    .step delivers the messages one by one, in any order; .queue off delivers all of them.
+    .step delivers them one by one, in any order; .queue off delivers all of them.
     """
     process, on = session.attached, workbench_of(session)
     if rest not in ("", "on", "off"):
@@ -205,15 +205,15 @@ async def mock(session: Session, rest: str) -> CommandOutput:
 
 
 def parse_duration(text: str) -> int:
-    """Milliseconds of a duration like 90s, 1h30m or 2d. Raises UsageError."""
+    """A duration like 90s, 1h30m or 2d in milliseconds. Raises UsageError."""
     parts = _SPAN.findall(text.replace(" ", ""))
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise UsageError(f"{text or 'nothing'} is no duration", hint="like 90s, 1h30m or 2d")
+        raise UsageError(f"{text or 'nothing'} is not a duration", hint="like 90s, 1h30m or 2d")
     return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
 def duration_text(milliseconds: int) -> str:
-    """A duration as `parse_duration` reads it."""
+    """A duration in the form that `parse_duration` reads."""
     parts, left = [], milliseconds
     for unit in ("w", "d", "h", "m", "s", "ms"):
         count, left = divmod(left, _UNITS[unit])
@@ -223,5 +223,5 @@ def duration_text(milliseconds: int) -> str:
 
 def _slot(word: str) -> int:
     if not word.isdecimal():
-        raise UsageError(f"{word} is no number", hint=".messages lists slots")
+        raise UsageError(f"{word} is not a number", hint=".messages lists slots")
     return int(word)

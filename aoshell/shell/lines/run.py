@@ -1,4 +1,4 @@
-"""One line: Lua for the attached process, or a dot command; and what it comes to."""
+"""Runs one line: Lua in the attached process, or a dot command."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aoshell.shell.session import Session
 
 
 async def run_line(session: Session, line: str) -> Outcome:
-    """Carry out a complete line. Cancelling ends the wait for it, and takes back nothing.
+    """Run a complete line. Cancelling ends the wait only; nothing is taken back.
 
     Args:
         line: Lua, or a dot command.
 
     Returns:
-        What it came to; an error is a `LineFailure`, never raised.
+        Its outcome; an error is a `LineFailure`, never raised.
     """
     async with session.turn:
         session.sent, session.sending = None, ""
@@ -32,5 +32,5 @@ async def run_line(session: Session, line: str) -> Outcome:
             outcome = LineFailure(error)
         except Exception as error:
             outcome = LineFailure(to_ao_error(error))
-        session.sending = ""  # who cancels still asks what was being sent
+        session.sending = ""  # kept when cancelled: `given_up` needs it
         return outcome
