@@ -106,8 +106,8 @@ class AoSession:
         receipt = await node.send(process, item)
         async with stopped_with_us(node, receipt):
             own = await node.result(process, receipt.place)
-            if "settled" in node.capabilities:
-                await node.settled(receipt.id)
+            if node.local:
+                await node.local.settled(receipt.id)
         return answer(receipt.id, await self._address(), own, None, {})
 
     async def value(self, expression: str) -> Any:
@@ -240,8 +240,8 @@ def _settings(home: Path) -> Settings:
 
 def _backend(node: str, settings: Settings, wallet: str) -> Backend:
     if not node:
-        return LocalBackend(said=True)
+        return LocalBackend(named=True)
     from aoshell.home.endpoints import resolve_endpoints
 
     endpoints = resolve_endpoints({"node": node}, {}, settings.config / "config.toml")
-    return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(said=True)
+    return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(named=True)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
+from aoshell import interrupts
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
 from aoshell.scarcity import refuse_too_little, to_ao_error
@@ -38,9 +39,7 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
     except AoError as error:
         return _show_error(error)
     except KeyboardInterrupt:
-        from aoshell.interrupts import INTERRUPTED
-
-        return INTERRUPTED
+        return interrupts.INTERRUPTED
     except BrokenPipeError:
         return FAILED  # nobody reads any more
     except Exception as error:
@@ -146,16 +145,16 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
     """Shows the prompt first, so that keys count from then on; then loads the rest."""
     from aoshell.shell.prompt.terminal import Terminal
     from aoshell.shell.view.streams import colours
-    from aoshell.shell.view.text import prompt_text
+    from aoshell.shell.view.text import clean_prompt
 
     known = backend.last_prompt(settings, options.reference or "default")
-    prompt = prompt_text(known or FIRST_PROMPT, colour=colours(sys.stdout))
+    prompt = clean_prompt(known or FIRST_PROMPT, colour=colours(sys.stdout))
+    interrupts.heed()
     with Terminal(prompt):
         backend.warm()
-        from aoshell.interrupts import run
         from aoshell.shell.prompt.interactive import interact
 
-        return run(
+        return interrupts.run(
             interact(
                 backend.prepared(_start_of(options), settings),
                 settings,
@@ -170,13 +169,14 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
     from aoshell.shell.lines.tty import open_input
 
+    if not options.runs and sys.stdin.isatty():
+        interrupts.heed()
     with nullcontext() if options.runs else open_input(0) as given:
         backend.warm()
-        from aoshell.interrupts import run
         from aoshell.shell.lines.batch import run_batch
         from aoshell.shell.session import Patience
 
-        return run(
+        return interrupts.run(
             run_batch(
                 backend.prepared(_start_of(options), settings),
                 settings,
@@ -191,11 +191,10 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
 
 def _watch(options: Options, settings: Settings, backend: Backend) -> int:
     backend.warm()
-    from aoshell.interrupts import run
     from aoshell.shell.lines.batch import run_watch
 
     start = backend.prepared(_start_of(options), settings)
-    return run(run_watch(start, settings, backend.open, _renderer(options)))
+    return interrupts.run(run_watch(start, settings, backend.open, _renderer(options)))
 
 
 def _renderer(options: Options) -> Renderer:

@@ -17,8 +17,17 @@ _before: list[Callable[[], None]] = []
 
 
 def end_on_ctrl_c() -> None:
-    """From now on Ctrl-C ends the program at once, unless the parent process had it ignored."""
+    """From now on Ctrl-C ends the program at once.
+
+    If the parent process ignores SIGINT, it stays ignored: a shell starts background jobs so.
+    """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _end)
+
+
+def heed() -> None:
+    """Make Ctrl-C count even if the parent ignores it: somebody sits at the terminal."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end)
 
 

@@ -16,7 +16,7 @@ from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.protocol.wallet import Wallet
 
 # None of these may touch the user's own folders.
-pytestmark = pytest.mark.usefixtures("aoshell_home")
+pytestmark = [pytest.mark.usefixtures("aoshell_home"), pytest.mark.versions]
 not_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 
 

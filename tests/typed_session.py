@@ -79,7 +79,7 @@ class Typed:
     async def checkpoint(self) -> None:
         """Write images of all processes that live."""
         for live in self.node._engine.computer._live.values():
-            await live.checkpoint()
+            await live.images.ask()
 
 
 Body = Callable[[Typed], Awaitable[None]]

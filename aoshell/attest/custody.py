@@ -1,8 +1,8 @@
-"""Where else the key of an attested node may be. Its own line, never part of PASS.
+"""Who else may have the key of an attested node. Shown on a line of its own, never part of PASS.
 
-A report proves that the software asked for the key's address to be put in it, not that the key was
-made there, nor that it never left. Nodes of a "green zone" hand their key to each other, upon a
-check that is weaker than the ones here.
+A report proves that the software asked for the key's address to be put into it. It does not prove
+that the key was made there, or that it never left. Nodes of a "green zone" (HyperBEAM's
+`~green-zone@1.0`) give their key to each other, after weaker checks than the ones here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aoshell.attest.checks.frame import Case
 
 
 class State(Enum):
-    """Who may have the key: this guest only, others as well, or nobody can tell."""
+    """Who has the key: this guest only, other nodes as well, or unknown."""
 
     EXCLUSIVE = "EXCLUSIVE"
     SHARED = "SHARED"
@@ -24,7 +24,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Custody:
-    """What can be said of the key, and why."""
+    """Who has the key, and why it is thought so (`detail`, for people)."""
 
     state: State
     detail: str
@@ -34,22 +34,27 @@ _SIGNS = ("green_zone_initialized", "trusted_nodes", "identities")
 _PEER = "green_zone_peer_"
 
 
-def custody(case: Case, *, bound: bool) -> Custody | None:
-    """Who may have the node's key; None for a report alone.
+def judge_custody(case: Case, *, bound: bool) -> Custody | None:
+    """Who has the node's key; None for a report alone.
 
     Args:
-        bound: whether the node's configuration was shown to be the one in the report.
+        bound: whether the check `node-message` passed. Only then is the configuration that of the
+            guest: an unbound one could hide that keys are shared.
     """
     if case.signed is None:
         return None
     message = case.signed.message.get("node-message")
     signs = sorted(_signs(message)) if isinstance(message, Mapping) else []
     if signs:
-        what = f"the key may be on other nodes, too: the configuration has {', '.join(signs)}"
+        what = f"other nodes may have the key: the configuration has {', '.join(signs)}"
         return Custody(State.SHARED, what)
     if case.image and case.image.exclusive_key and bound:
-        return Custody(State.EXCLUSIVE, f"you say that {case.image.name} keeps its keys to itself")
-    return Custody(State.UNKNOWN, "nobody has shown that the key was made in this guest and stays")
+        return Custody(
+            State.EXCLUSIVE, f"your policy says that {case.image.name} keeps its keys to itself"
+        )
+    return Custody(
+        State.UNKNOWN, "nothing shows that the key was made in this guest and never leaves it"
+    )
 
 
 def _signs(message: Mapping[str, object]) -> Iterable[str]:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from aoshell.check import chunk, handlers, messages, names
-from aoshell.check.circles import circles
-from aoshell.check.facts import SourceFacts, Text, facts, shown
+from aoshell.check.circles import check_circles
+from aoshell.check.facts import SourceFacts, Text, as_characters, read_facts
 from aoshell.check.finding import TARGETS, Finding
-from aoshell.check.hyper import hyper
+from aoshell.check.hyper import check_hyper
 from aoshell.check.names import World
-from aoshell.lua.lexer import LuaSyntaxError
+from aoshell.lua.strict import LuaSyntaxError
 
 
 def check(
@@ -59,7 +59,7 @@ def check_bundle(
     for name, source in sources.items():
         text = Text(name, source)
         try:
-            read.append(facts(text, files))
+            read.append(read_facts(text, files))
         except LuaSyntaxError as error:
             found.append(_syntax(text, error))
     world = World(
@@ -72,13 +72,13 @@ def check_bundle(
     main = [*sources][-1:]
     for one in read:
         found += _of_one(one, world, is_main=one.text.name in main)
-    found += handlers.replaced(read)
-    found += circles(read, files)
+    found += handlers.check_replaced(read)
+    found += check_circles(read, files)
     order = {name: index for index, name in enumerate(sources)}
     return sorted(set(found), key=lambda f: (order[f.file], f.line, f.column, f.rule, f.message))
 
 
-def circles_of(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterator[Finding]:
+def find_circles(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterator[Finding]:
     """Files that require each other in a circle whatever happens when they run.
 
     Args:
@@ -88,18 +88,20 @@ def circles_of(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterat
     Raises:
         LuaSyntaxError: one is no Lua 5.3.
     """
-    return circles([facts(Text(name, source)) for name, source in sources.items()], files)
+    return check_circles(
+        [read_facts(Text(name, source)) for name, source in sources.items()], files
+    )
 
 
 def _of_one(one: SourceFacts, world: World, is_main: bool) -> Iterator[Finding]:
-    yield from names.names(one, world)
-    yield from names.own_calls(one, world)
-    yield from names.modules(one, world)
-    yield from messages.messages(one, world)
-    yield from handlers.handlers(one, world)
-    yield from hyper(one, world)
-    yield from chunk.answers(one, world, is_main)
-    yield from chunk.calls(one, world)
+    yield from names.check_names(one, world)
+    yield from names.check_own_calls(one, world)
+    yield from names.check_modules(one, world)
+    yield from messages.check_messages(one, world)
+    yield from handlers.check_handlers(one, world)
+    yield from check_hyper(one, world)
+    yield from chunk.check_answers(one, world, is_main)
+    yield from chunk.check_calls(one, world)
 
 
 def _loaded(one: SourceFacts) -> Iterator[str]:
@@ -113,5 +115,5 @@ def _syntax(text: Text, error: LuaSyntaxError) -> Finding:
     line, column = text.place(error.at)
     return Finding(
         "syntax", text.name, error.line, column if line == error.line else 1, "error",
-        shown(error.message), "no network takes it: it is no Lua 5.3",
+        as_characters(error.message), "no network takes it: it is no Lua 5.3",
     )  # fmt: skip

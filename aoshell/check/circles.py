@@ -18,7 +18,7 @@ _NAMED = 20  # files of a circle that its message names
 _Edge = tuple[str, tree.Call]
 
 
-def circles(sources: list[SourceFacts], files: Mapping[str, str]) -> Iterator[Finding]:
+def check_circles(sources: list[SourceFacts], files: Mapping[str, str]) -> Iterator[Finding]:
     """One finding for each circle, at the call that closes it; not more than MOST_CIRCLES.
 
     Args:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.known import Path
 from aoshell.lua import syntax as tree
-from aoshell.lua.lexer import Lexer
+from aoshell.lua.lexer import BREAK
 from aoshell.lua.parser import parse
+from aoshell.lua.strict import StrictLexer
 
-_BREAK = re.compile(r"\r\n|\n\r|\n|\r")
 _BYTES = re.compile(r"[\x80-\xff]+")
 _SKIPPED = re.compile(r"(?:\xef\xbb\xbf)?(#[^\r\n]*|)")
 # What a required module is known as.
@@ -34,7 +34,7 @@ class Text:
         skipped = len(_SKIPPED.match(text).group())  # type: ignore[union-attr]
         text = " " * skipped + text[skipped:]
         self.source = text
-        self._lines = [0, *(found.end() for found in _BREAK.finditer(text))]
+        self._lines = [0, *(found.end() for found in BREAK.finditer(text))]
 
     def place(self, at: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1; columns count characters."""
@@ -44,10 +44,12 @@ class Text:
 
     def finding(self, rule: str, severity: Severity, at: int, message: str, advice: str) -> Finding:
         line, column = self.place(at)
-        return Finding(rule, self.name, line, column, severity, shown(message), shown(advice))
+        return Finding(
+            rule, self.name, line, column, severity, as_characters(message), as_characters(advice)
+        )
 
 
-def shown(text: str) -> str:
+def as_characters(text: str) -> str:
     """A message in which the bytes of the source's names and strings are characters again."""
     return _BYTES.sub(
         lambda found: found.group().encode("latin-1").decode("utf-8", "replace"), text
@@ -72,7 +74,7 @@ class SourceFacts:
 
     text: Text
     main: tree.Function
-    lexer: Lexer
+    lexer: StrictLexer
     own: Collection[str] = ()
     reads: list[tuple[Path, tree.SyntaxNode]] = field(default_factory=list)
     writes: set[Path] = field(default_factory=set)
@@ -85,7 +87,7 @@ class SourceFacts:
         """The global that an expression names, locals that stand for one included."""
         keys: list[str] = []
         while True:
-            match bare(expression):
+            match without_parentheses(expression):
                 case tree.Name(local=None, name=name):
                     return _rooted(name, keys)
                 case tree.Name(local=local) if local in self.values:
@@ -109,16 +111,16 @@ class SourceFacts:
 
     def function(self, expression: tree.Expression) -> tree.Function | None:
         """The function that an expression is, as far as can be seen."""
-        found = bare(expression)
+        found = without_parentheses(expression)
         if isinstance(found, tree.Name) and found.local in self.values:
             found = self.values[found.local]
         return found if isinstance(found, tree.Function) else None
 
     def origin(self, expression: tree.Expression) -> tree.Expression:
         """An expression, or what the local that it names is set to."""
-        found = bare(expression)
+        found = without_parentheses(expression)
         if isinstance(found, tree.Name) and found.local in self.values:
-            return bare(self.values[found.local])
+            return without_parentheses(self.values[found.local])
         return found
 
     def required(self) -> Iterator[tuple[str, tree.Call]]:
@@ -140,13 +142,13 @@ class SourceFacts:
 
 def _text(expression: tree.Expression) -> str | None:
     """A text that stands there."""
-    found = bare(expression)
+    found = without_parentheses(expression)
     return (
         found.value if isinstance(found, tree.Constant) and isinstance(found.value, str) else None
     )
 
 
-def facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
+def read_facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
     """What a source does.
 
     Args:
@@ -165,7 +167,7 @@ def facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
     return found
 
 
-def bare(expression: tree.Expression) -> tree.Expression:
+def without_parentheses(expression: tree.Expression) -> tree.Expression:
     """An expression without the parentheses around it."""
     while isinstance(expression, tree.Parenthesis):
         expression = expression.inner

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding, Severity
-from aoshell.check.handlers import all_handlers, key_of, lower, reads_of
+from aoshell.check.handlers import all_handlers, key_of, lower_case, reads_of
 from aoshell.check.known import Path
-from aoshell.check.messages import folded
+from aoshell.check.messages import constant_value
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
 
@@ -20,7 +20,7 @@ _IN_BODY = frozenset(("action", "data", "from", "owner", "tags", "target"))
 _MAX_QUANTIFIERS = 5
 
 
-def hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
+def check_hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """What hyper-aos and its Lua do not do."""
     if world.is_legacy:
         return
@@ -106,7 +106,7 @@ def _is_receive(call: tree.Call, facts: SourceFacts) -> bool:
                 return True
             match sent.function:
                 case tree.Index(object=tree.Name(local=tree.Local()), key=key):
-                    return folded(key) == "reply"
+                    return constant_value(key) == "reply"
     return False
 
 
@@ -117,7 +117,7 @@ def _loads_more(call: tree.Call, facts: SourceFacts) -> bool:
 
 
 def _gmatch(call: tree.Call, facts: SourceFacts) -> Iterator[Finding]:
-    pattern = folded(call.arguments[1])
+    pattern = constant_value(call.arguments[1])
     if not isinstance(pattern, str):
         return
     count = len(re.findall(r"[*+?]", pattern))
@@ -166,8 +166,8 @@ def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
     for key, at in reads_of(function, key_of):
         if key == "forward":
             what, advice = f"{name}.forward is not there", "use Send with the fields of req.body"
-        elif lower(key) != key or key in _IN_BODY:
-            small = "<name>" if key in ("Tags", "TagArray", "tags") else lower(key)
+        elif lower_case(key) != key or key in _IN_BODY:
+            small = "<name>" if key in ("Tags", "TagArray", "tags") else lower_case(key)
             what = f"{name}.{key} is nil: a handler gets a request, with keys in lower case"
             advice = f"read {name}.body{_access(small)}"
         else:

@@ -55,7 +55,7 @@ class World:
 _DEPTH = 3  # of the longest name that is known: Handlers.utils.reply
 
 
-def names(facts: SourceFacts, world: World) -> Iterator[Finding]:
+def check_names(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Globals and members that the target lacks."""
     said: set[str] = set()
     for path, node in facts.reads:
@@ -177,7 +177,7 @@ _INSTEAD_OF_MEMBER = {
 }
 
 
-def own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
+def check_own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Functions of aos's modules that only this shell's have."""
     for path, call in facts.calls:
         if path in known.OWN_CALLS:
@@ -188,7 +188,7 @@ def own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
+def check_modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Modules that nothing brings along."""
     for name, call in facts.required():
         if name in world.loadable or name in world.modules:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aoshell.lua import syntax as tree
-from aoshell.lua.lexer import Lexer, LuaSyntaxError, Token
 from aoshell.lua.scopes import MAX_LOCALS, FunctionScope, ScopeError
+from aoshell.lua.strict import LuaSyntaxError, StrictLexer, SyntaxToken
 
 # How strongly an operator holds what stands to its left and to its right.
 _BINARY = {
@@ -26,16 +26,16 @@ _MAX_LEVELS = 199  # of nesting; of 200, calling the parser takes one
 class Expressions:
     """Parses expressions; statements are a subclass's."""
 
-    def __init__(self, lexer: Lexer) -> None:
+    def __init__(self, lexer: StrictLexer) -> None:
         self._lexer = lexer
         self._token = lexer.next()
-        self._ahead: Token | None = None
+        self._ahead: SyntaxToken | None = None
         self._function = FunctionScope(None, 0, is_vararg=True)
         self._levels = 0
 
     # Tokens
 
-    def _advance(self) -> Token:
+    def _advance(self) -> SyntaxToken:
         token = self._token
         self._token, self._ahead = self._ahead or self._lexer.next(), None
         return token
@@ -46,13 +46,13 @@ class Expressions:
         self._advance()
         return True
 
-    def _expect(self, kind: str) -> Token:
+    def _expect(self, kind: str) -> SyntaxToken:
         if self._token.kind != kind:
             shown = kind if len(kind) > 2 and kind[0] == "<" else f"'{kind}'"
             raise self._error(f"{shown} expected")
         return self._advance()
 
-    def _close(self, kind: str, opening: Token, line: int = 0) -> None:
+    def _close(self, kind: str, opening: SyntaxToken, line: int = 0) -> None:
         """The token that closes what `opening` opened; Lua may name another line for that."""
         line = line or opening.line
         if self._token.kind != kind and line != self._token.line:
@@ -92,7 +92,7 @@ class Expressions:
         """The name of a variable, which will be declared behind `waiting` others."""
         return self._room_for(self._expect("<name>"), waiting)
 
-    def _room_for(self, name: Token, waiting: int) -> tree.Local:
+    def _room_for(self, name: SyntaxToken, waiting: int) -> tree.Local:
         if not self._function.has_room(waiting + 1):
             where = self._function.where
             raise self._error(f"too many local variables (limit is {MAX_LOCALS}) in {where}")
@@ -220,11 +220,11 @@ class Expressions:
             self._advance()
         return tree.Field(token.at, key, self._expression())
 
-    def _peek(self) -> Token:
+    def _peek(self) -> SyntaxToken:
         self._ahead = self._ahead or self._lexer.next()
         return self._ahead
 
-    def _body(self, keyword: Token, line: int, is_method: bool = False) -> tree.Function:
+    def _body(self, keyword: SyntaxToken, line: int, is_method: bool = False) -> tree.Function:
         """A function from its parameters on; Lua says that the one of `keyword` is at `line`."""
         self._function = FunctionScope(self._function, line, is_vararg=False)
         with self._scoped():

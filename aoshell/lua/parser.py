@@ -12,13 +12,13 @@ from contextlib import contextmanager
 
 from aoshell.lua import syntax as tree
 from aoshell.lua.expressions import Expressions
-from aoshell.lua.lexer import Lexer, Token
+from aoshell.lua.strict import StrictLexer, SyntaxToken
 
 _BLOCK_END = frozenset(("<eof>", "end", "else", "elseif"))
 _RECURSION = 4000  # Python's frames that Lua's 200 levels can need
 
 
-def parse(source: str) -> tuple[tree.Function, Lexer]:
+def parse(source: str) -> tuple[tree.Function, StrictLexer]:
     """The main function of a chunk, and the lexer with what it noticed.
 
     Args:
@@ -27,7 +27,7 @@ def parse(source: str) -> tuple[tree.Function, Lexer]:
     Raises:
         LuaSyntaxError: Lua would refuse it.
     """
-    lexer = Lexer(source)
+    lexer = StrictLexer(source)
     with _deep():
         return _Parser(lexer).main(), lexer
 
@@ -140,7 +140,9 @@ class _Parser(Expressions):
             self._close("end", opening)
         return found
 
-    def _numeric_for(self, opening: Token, name: Token) -> tree.NumericFor | tree.GenericFor:
+    def _numeric_for(
+        self, opening: SyntaxToken, name: SyntaxToken
+    ) -> tree.NumericFor | tree.GenericFor:
         self._hide("(for index)", "(for limit)", "(for step)")
         local = self._room_for(name, 0)
         self._advance()
@@ -151,7 +153,9 @@ class _Parser(Expressions):
             bounds.append(self._expression())
         return tree.NumericFor(opening.at, local, tuple(bounds), self._for_body(local))
 
-    def _generic_for(self, opening: Token, name: Token) -> tree.NumericFor | tree.GenericFor:
+    def _generic_for(
+        self, opening: SyntaxToken, name: SyntaxToken
+    ) -> tree.NumericFor | tree.GenericFor:
         self._hide("(for generator)", "(for state)", "(for control)")
         locals_ = [self._room_for(name, 0)]
         while self._accept(","):

@@ -1,12 +1,14 @@
-"""What was signed, rebuilt from a message: the fields of its keys, and the ids of maps in it.
+"""Rebuilds from a message what its signers signed: the header fields of its keys, the ids of maps.
 
-A commitment covers some keys. To check it, HyperBEAM takes these keys alone, encodes them anew and
-looks at the fields that come out, and so does this. A map among them stands there as `key+link`
-with its id, unless the commitment is bundled. The id of a map is
+A commitment covers some keys of a message. To check it, HyperBEAM encodes these keys alone and
+verifies the signature over the fields that result; this module does the same. A map among the keys
+becomes the field `key+link` with the map's id, unless the commitment is bundled. The id of a map is
 
-- that of the commitments it carries: the signed ones if there are any, several being added up
-  modulo 2^256. What the map holds is then bound by these commitments only, so they are checked;
+- the id of its signed commitments, if it has any; several ids are added modulo 2^256. Only these
+  commitments then bind the content of the map, so they are checked too;
 - else the HMAC over all its keys.
+
+Source: HyperBEAM `dev_codec_httpsig`, `hb_message:id`.
 """
 
 from __future__ import annotations
@@ -42,8 +44,9 @@ class SignatureError(ProtocolError):
     """A signature that does not fit the message.
 
     Attributes:
-        commitment: the one that failed.
-        base: the signature base as rebuilt from the message, to compare with the signer's.
+        commitment: the commitment that failed.
+        base: the signature base (RFC 9421 section 2.5) rebuilt from the message, to compare with
+            the signer's.
     """
 
     def __init__(self, commitment: Commitment, base: bytes, path: str) -> None:
@@ -60,15 +63,15 @@ class SignatureError(ProtocolError):
 
 
 class UncheckableError(ProtocolError):
-    """A signature of a kind that is not checked here, or over what did not come along."""
+    """A signature of a kind that is not checked here, or over data that was not received."""
 
 
 @dataclass(slots=True)
 class Rebuilder:
-    """Rebuilds and checks one message. Each map in it is checked once, whoever refers to it.
+    """Rebuilds and checks one message. Each map in it is checked once, however often it is covered.
 
     Attributes:
-        profile: whose HMAC makes the ids of maps without commitments.
+        profile: its HMAC makes the ids of maps without commitments.
     """
 
     profile: Profile = EDGE
@@ -81,16 +84,16 @@ class Rebuilder:
         path: str = "",
         fields: Mapping[str, str] | None = None,
     ) -> Tabm:
-        """The part of a message that a commitment covers, maps in it cut down in the same way.
+        """Check a commitment; the part of the message it covers, maps reduced in the same way.
 
         Args:
-            path: of the message in the one around it, "" for that one itself.
-            fields: what was signed, where it is known and not to be rebuilt.
+            path: where `message` is in the outer message, "" for the outer message itself.
+            fields: the signed fields, where they are signed as sent and need no rebuilding.
 
         Raises:
-            SignatureError: it does not fit; also for a map in the message.
-            UncheckableError: whether it fits cannot be told.
-            ProtocolError: a key is not there, or there twice.
+            SignatureError: it does not fit, or that of a map in the message does not.
+            UncheckableError: this module cannot check it.
+            ProtocolError: a key is missing, or is there twice.
         """
         if fields is None:
             part, fields = self.rebuild(commitment, message, path)
@@ -101,6 +104,8 @@ class Rebuilder:
         components = commitment.components
         if components is None:
             components = tuple(in_order(fields))
+        # content-digest (RFC 9530) signs the bytes of the body. Which key these are, and where its
+        # parts end, is said by other fields: unsigned, they could give signed bytes a new meaning.
         unsigned = min(meaning - {name.removeprefix("@") for name in components}, default=None)
         if unsigned is not None and DIGEST in components:
             raise ProtocolError(
@@ -114,7 +119,7 @@ class Rebuilder:
     def rebuild(
         self, commitment: Commitment, message: Tabm, path: str = ""
     ) -> tuple[Tabm, dict[str, str]]:
-        """The keys that a commitment covers, and the fields they make; raises as `check()`."""
+        """The keys that a commitment covers, and their header fields; raises as `check()`."""
         part = _covered(message, commitment.committed, path)
         linked, part = (part, part) if commitment.bundle else self.link(part, path)
         try:
@@ -123,7 +128,10 @@ class Rebuilder:
             raise ProtocolError(f"not signed by any codec: {error.what}", 0, _place(path)) from None
 
     def link(self, message: Tabm, path: str = "") -> tuple[Tabm, Tabm]:
-        """A message with links for its maps, and with these cut down; raises as `check()`."""
+        """A message twice: with links for its maps, and with its maps reduced to what is signed.
+
+        Raises as `check()`.
+        """
         linked: Tabm = {}
         cut: Tabm = {}
         for key, value in message.items():
@@ -139,7 +147,7 @@ class Rebuilder:
         return linked, cut
 
     def seal(self, message: Tabm, path: str = "") -> tuple[str, Tabm]:
-        """The id of a map, and of its keys those that this id stands for.
+        """The id of a map, and those of its keys that this id covers.
 
         Raises:
             SignatureError, UncheckableError, ProtocolError: as `check()`.
@@ -151,7 +159,7 @@ class Rebuilder:
         return self._sealed[id(message)]
 
     def signed_ids(self, message: Tabm, keys: Iterable[str]) -> dict[str, str]:
-        """Of those keys whose maps carry a signature: the ids of these maps; raises as `seal()`."""
+        """Ids of the maps under these keys that carry a signature, by key; raises as `seal()`."""
         maps = {key: value for key in keys if isinstance(value := message.get(key), dict)}
         return {
             key: self.seal(value, key)[0]
@@ -167,6 +175,7 @@ class Rebuilder:
         parts = [
             (one, self._check_nested(one, source, message, path)) for one, source in commitments
         ]
+        # HyperBEAM ignores HMACs where there is a signature, so they add no keys either.
         chosen = [(one, part) for one, part in parts if one.committer] or parts
         merged: Tabm = {}
         for _, part in chosen:
@@ -179,16 +188,16 @@ class Rebuilder:
         part = signs_item(commitment, source, message)
         if part is None:
             raise UncheckableError(
-                "the data item it came as cannot be rebuilt, or is another", 0, _place(path)
+                "its data item cannot be rebuilt, or is another one", 0, _place(path)
             )
         return part
 
 
 def unsigned(linked: Tabm, profile: Profile = EDGE, *, bundle: bool = False) -> Commitment:
-    """The HMAC over all of a message, whose id is the unsigned id of it.
+    """The HMAC over all keys of a message; its id is the message's unsigned id.
 
     Args:
-        linked: its maps replaced by links already, unless `bundle`.
+        linked: the message, its maps already replaced by links unless `bundle`.
     """
     fields, _ = wire.encode(linked, profile)
     bare = Commitment(
@@ -210,11 +219,11 @@ def unsigned(linked: Tabm, profile: Profile = EDGE, *, bundle: bool = False) -> 
 def covered_keys(
     commitment: Commitment, message: Mapping[str, str | Tabm], in_body: frozenset[str]
 ) -> tuple[str, ...]:
-    """The keys of a message that the signed fields stand for, in their order.
+    """The keys of a message that the signed fields carry, in their order.
 
     Args:
-        in_body: the keys that came in the body. A content-digest covers these: of an unbundled
-            commitment the binaries, as it links to the maps.
+        in_body: the keys that came in the body; `content-digest` covers them. An unbundled
+            commitment covers only the binaries among them that way: it covers maps by links.
     """
     keys: list[str] = []
     for name in (component.removeprefix("@") for component in commitment.components or ()):
@@ -232,13 +241,13 @@ def covered_keys(
 
 
 def add_ids(ids: Sequence[str]) -> str:
-    """One id for several, whatever their order."""
+    """One id for several: their sum modulo 2^256, so that their order does not matter."""
     total = sum(int.from_bytes(unb64url(id_), "big") for id_ in ids)
     return b64url((total % (1 << 256)).to_bytes(32, "big"))
 
 
 def _meaning(fields: Mapping[str, str]) -> set[str]:
-    """Which of the fields as sent say how to read the body."""
+    """The fields, of those sent, that decide how the body is read."""
     parts = multipart.boundary_of(fields.get(wire.TYPE, ""))
     return {
         name for name in (BODY_KEY, wire.TYPE) if name in fields and (parts or name == BODY_KEY)
@@ -260,7 +269,11 @@ def _covered(
 
 
 def _forget_status(part: Tabm) -> None:
-    """Nodes answer a message signed before with the status of the answer, and its type, added."""
+    """Remove the type of `status`, which is not covered.
+
+    A node that answers with a message signed earlier adds the status of the answer, and its type
+    to `ao-types`. The signer signed `ao-types` without it.
+    """
     types = read_types(part)
     if types.pop("status", None):
         part[TYPES] = write_types(types)
@@ -268,6 +281,7 @@ def _forget_status(part: Tabm) -> None:
 
 def fits(commitment: Commitment, base: bytes) -> bool:
     """Whether a commitment is one to this signature base. Raises UncheckableError."""
+    # The key id of an HMAC is its key, but for "secret:…", whose key the id does not hold.
     if commitment.alg == HMAC and not commitment.keyid.startswith("secret:"):
         mac = hmac.digest(raw(commitment.keyid), base, hashlib.sha256)
         return hmac.compare_digest(mac, commitment.signature)

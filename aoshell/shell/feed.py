@@ -131,7 +131,7 @@ class FeedView:
             self._answered.add(line.message)
         elif line.own and not answered:
             process, message, result = line.own
-            self._tell_result(process, self._names.get(process, short(process)), message, result)
+            self._tell_result(process, self._names.get(process, short_id(process)), message, result)
         line.resumed.cancel()
 
     @contextmanager
@@ -268,7 +268,7 @@ class FeedView:
             if not self.where(message):
                 return
             what = message.tag("Action") or message.tag("Type") or "a message"
-            said.insert(0, f"{what} from {short(message.from_)}")
+            said.insert(0, f"{what} from {short_id(message.from_)}")
         if not said:
             return
         lines = "\n".join(said)
@@ -283,9 +283,9 @@ class FeedView:
         if process not in self._names:
             try:
                 info = await self._node.find(process)
-                self._names[process] = info.name or short(process)
+                self._names[process] = info.name or short_id(process)
             except AoError:
-                self._names[process] = short(process)
+                self._names[process] = short_id(process)
         return self._names[process]
 
 
@@ -293,6 +293,6 @@ def _under(name: str, lines: str) -> str:
     return "\n".join(f"{name} │ {line}" for line in lines.rstrip("\n").split("\n"))
 
 
-def short(id: str) -> str:
+def short_id(id: str) -> str:
     """An id as people read it; its beginning finds the process again."""
     return id if len(id) <= 12 else f"{id[:8]}…"

@@ -82,6 +82,7 @@ class CommandOutput:
     Attributes:
         value: the answer as JSON knows it.
         text: the answer for a person; `table` is shown where this is "".
+        prose: whether the text is sentences, to be broken between words where a screen is narrow.
         note: shown above the answer on a screen, on stderr in a pipe.
         answer: of the message that the command sent; shown above the text.
         ok: False makes the exit code 1.
@@ -90,6 +91,7 @@ class CommandOutput:
 
     value: object = None
     text: str = ""
+    prose: bool = False
     table: Table | None = None
     note: str = ""
     answer: LineAnswer | None = None

@@ -21,7 +21,7 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.values import ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.feed import FeedView, Line, short
+from aoshell.shell.feed import FeedView, Line, short_id
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.outcome import Interrupted, LineAnswer
@@ -143,7 +143,7 @@ class Session:
     @property
     def remote(self) -> bool:
         """Whether the node is somewhere else."""
-        return "remote" in self.node.capabilities
+        return self.node.remote is not None
 
     @property
     def attached(self) -> ProcessInfo:
@@ -221,24 +221,16 @@ class Session:
 
     async def settle(self) -> None:
         """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`."""
-        if self.sent and self.patience is Patience.SETTLED and self._settles:
-            await self.node.settled(self.sent.id)
+        node = self.node.local
+        if self.sent and self.patience is Patience.SETTLED and node:
+            await node.settled(self.sent.id)
             await self.feed.caught_up()
             self.feed.due()
 
     @property
-    def _settles(self) -> bool:
-        """Whether the node can say when all that a line caused is done."""
-        return "settled" in self.node.capabilities
-
-    @property
     def given_up(self) -> Interrupted:
         """The outcome of a line that was given up."""
-        return Interrupted(self.sent, self.sending if self.remote else "", self._stops)
-
-    @property
-    def _stops(self) -> bool:
-        return "cancel" in self.node.capabilities
+        return Interrupted(self.sent, self.sending if self.remote else "", bool(self.node.local))
 
     async def stop(self) -> bool:
         """Stop computing the last line, else what runs behind the prompt.
@@ -250,10 +242,10 @@ class Session:
 
     async def stop_line(self) -> bool:
         """Stop computing the last line; False where it has ended, or cannot be stopped."""
-        sent = self.sent
-        if sent is None or sent.slot is None or not self._stops:
+        sent, node = self.sent, self.node.local
+        if sent is None or sent.slot is None or node is None:
             return False
-        return await self.node.cancel(sent.process, sent.slot)
+        return await node.cancel(sent.process, sent.slot)
 
     async def end_behind(self) -> bool:
         """End what runs behind the prompt; False where nothing does."""
@@ -292,7 +284,7 @@ class Session:
             with suppress(ValueError):
                 return jsontext.parse(result.output, strict=False)
         raise AoError(
-            f"{self.attached.name or short(self.attached.id)} cannot be asked: "
+            f"{self.attached.name or short_id(self.attached.id)} cannot be asked: "
             f"{result.error or result.output or result.outcome}",
             stage="query",
             hint="does it run the aos environment?",
@@ -301,7 +293,7 @@ class Session:
     async def attach(self, info: ProcessInfo) -> None:
         """Make a process the one that lines go to."""
         self.process = info
-        name = info.name or short(info.id)
+        name = info.name or short_id(info.id)
         self.feed.attach(info.id, name)
         self.feed.prompt = info.prompt or f"{name}> "
         try:
@@ -360,7 +352,7 @@ class Session:
         return await self.sign(process.id, tags, raw(code))
 
     async def _not_owner(self, process: ProcessInfo) -> AoError:
-        name, owner = process.name or short(process.id), short(process.owner)
+        name, owner = process.name or short_id(process.id), short_id(process.owner)
         return AoError(
             f"{name} belongs to {owner}, so it does not evaluate what this wallet sends",
             stage="session",
@@ -369,8 +361,9 @@ class Session:
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
         """The result that ends a suspended handling; None when nothing is left to end it."""
-        if self.patience is Patience.SETTLED and self._settles:
-            settled = asyncio.ensure_future(self.node.settled(receipt.id))
+        node = self.node.local
+        if self.patience is Patience.SETTLED and node:
+            settled: asyncio.Future[None] = asyncio.ensure_future(node.settled(receipt.id))
             either: set[asyncio.Future[Any]] = {line.resumed, settled}
             try:
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

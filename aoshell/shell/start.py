@@ -184,7 +184,7 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
             raise
         return None
     except AoError:
-        if "remote" in node.capabilities or has_id_form(reference):
+        if node.remote or has_id_form(reference):
             raise
         # Several have this name. A failed look-up never makes a process: one of them may be meant.
         for info in await node.processes():

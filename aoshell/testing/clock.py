@@ -89,7 +89,9 @@ class AsyncClock:
         for info in await self._node.local.processes():
             definition = (await self._node.local.schedule(info.id, 0, 0))[0]
             flat = [text for tag in definition.tags for text in (tag.name, tag.value)]
-            found += [(item.due, item.interval) for item in cron.schedules(flat, info.created)]
+            found += [
+                (item.due, item.interval) for item in cron.parse_schedules(flat, info.created)
+            ]
         return found
 
 

@@ -148,7 +148,7 @@ class AsyncNode:
         """
         data = read_file((self.folder or Path()) / file, EXPORT)
         stand = {address: str(identity) for address, identity in (names or {}).items()}
-        info = await self.local.restore(transfer.renamed(data, stand))
+        info = await self.local.restore(transfer.rename_addresses(data, stand))
         await self.idle()
         known = {identity.address: identity for identity in (names or {}).values()}
         return AsyncProcess(self, info.id, owner or known.get(info.owner, self.owner))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, text
 from aoshell.shell.journal import Deed, Past, Recorded
-from aoshell.shell.view.errors_view import plain, split_error
+from aoshell.shell.view.errors_view import split_error, without_colours
 from aoshell.testing.cast import GIVEN, OWN, Cast, is_mock, is_root, slot_of, texts
 from aoshell.testing.code_files import CodeFiles
 from aoshell.testing.writing import ADDRESS, VOLATILE, comment, pattern, quoted
@@ -305,7 +305,7 @@ class _Writer:
     def _said(self, message: Message, result: Result) -> str | None:
         """What a line came to before anything else was done; None where it waited for that."""
         if not result.suspended:
-            return plain(result.output)
+            return without_colours(result.output)
         end = self.ends.get(message.id)
         begun, ended = message.assignment, end and end.message.assignment
         if not (end and end.result and end.result.ok and begun and ended):
@@ -313,7 +313,7 @@ class _Writer:
         if bisect_right(self.orders, begun.order) != bisect_right(self.orders, ended.order):
             return None
         before, output = result.output, end.result.output
-        return plain(f"{before}\n{output}".strip("\n") if before else output)
+        return without_colours(f"{before}\n{output}".strip("\n") if before else output)
 
     def _keep(self, message: Message, call: str) -> str:
         """Keep what a message came to in a variable."""

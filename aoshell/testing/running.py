@@ -12,7 +12,7 @@ from typing import Any
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import Limits
 from aoshell.shell.code.bundle import ProgramBundle
-from aoshell.shell.view.errors_view import view
+from aoshell.shell.view.errors_view import show_source
 from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox
@@ -90,7 +90,7 @@ class _TestRun:
             self.path_of(name) if name else "",
             int(number[:9]) if number.isdecimal() else 0,
             # Lua's own message names what is wrong in the line; what an assertion says does not.
-            view(said if said.startswith(place) else place, self.program.files),
+            show_source(said if said.startswith(place) else place, self.program.files),
             tuple(_difference(item) for item in differences or () if isinstance(item, dict)),
         )
 
@@ -247,7 +247,7 @@ def _refusal(error: AoError) -> str:
 
 def _below(text: str, run: _TestRun) -> str:
     """An error's text, and below it the line of a handler's file that it names."""
-    drawn = view(text, {**run.sources, **run.program.files})
+    drawn = show_source(text, {**run.sources, **run.program.files})
     return f"{text}\n{drawn}" if drawn else text
 
 

@@ -28,9 +28,9 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.remote.hyperbeam.evidence import ask
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation import command as attest_command
-from aoshell.shell.attestation.judging import Wishes, judge
+from aoshell.shell.attestation.judging import Wishes, judge_evidence
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed
-from aoshell.shell.attestation.view import open_to_others
+from aoshell.shell.attestation.view import warn_unprotected
 
 REPO = Path(__file__).parents[2]
 HTML = b"<!DOCTYPE html><html><title>Not Found</title></html>"
@@ -446,7 +446,7 @@ def test_what_amd_says_is_kept_and_checked_each_time(node: SimulatedNode, home: 
         return KdsResponse(200, {}, content)
 
     def tried(**wishes: Any) -> Any:
-        found = judge(
+        found = judge_evidence(
             node.evidence("c" * 43),
             Settings.find(),
             Wishes(at=NOW, measurement=node.sample.report[144:192], **wishes),
@@ -489,6 +489,6 @@ def test_a_changed_node_is_told_loudly(command: Command, node: SimulatedNode) ->
 
 
 def test_who_can_read_along() -> None:
-    assert not open_to_others("https://node.example")
-    assert not open_to_others("http://localhost:8734")
-    assert "no https" in open_to_others("http://node.example")
+    assert not warn_unprotected("https://node.example")
+    assert not warn_unprotected("http://localhost:8734")
+    assert "no https" in warn_unprotected("http://node.example")

@@ -16,9 +16,9 @@ from test_attest_kds import FakeKds, fake, paths
 from test_attest_tables import VLEK, table
 
 from aoshell.attest.collateral.kds import Gathered
-from aoshell.attest.evidence import Collateral, Evidence, load, save
+from aoshell.attest.evidence import Collateral, Evidence, load_evidence, save_evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.x509.material import LARGEST, bundle
+from aoshell.attest.x509.material import LARGEST, bundle_as_pem
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation.files import MOST_FILES
 
@@ -142,11 +142,11 @@ def test_what_came_with_the_evidence_is_evidence(
     part, make, error = OUTDATED[kind]
     node = SimulatedNode(wallet, milan)
     came = {"vek": node.sample.vek, "chain": node.sample.chain, "crl": node.sample.crl}
-    kept = command.file("kept", save(node.evidence("c" * 43), Collateral(**came)))
+    kept = command.file("kept", save_evidence(node.evidence("c" * 43), Collateral(**came)))
     measured = ["--measurement", node.sample.report[144:192].hex()]
     assert command(kept, *measured).code == 0
     came[part] = make(milan)
-    kept = command.file("kept", save(node.evidence("c" * 43), Collateral(**came)))
+    kept = command.file("kept", save_evidence(node.evidence("c" * 43), Collateral(**came)))
     said = command(kept, *measured)
     # Only the list is AMD's word of the day: an old one speaks against nobody.
     assert said.code == (3 if error == "CRL_EXPIRED" else 1)
@@ -159,7 +159,7 @@ def test_a_kept_answer_can_be_kept_again(command: Command, milan: Line, wallet: 
     """With what came along in it, and what the user gave in its place."""
     node = SimulatedNode(wallet, milan)
     came = Collateral(node.sample.vek, node.sample.chain, milan.crl(next_update=NOW - 1))
-    kept = command.file("kept", save(node.evidence("c" * 43), came))
+    kept = command.file("kept", save_evidence(node.evidence("c" * 43), came))
     again = str(command.folder / "again")
     measured = ["--measurement", node.sample.report[144:192].hex()]
     assert command(kept, *measured, "--crl", command.files["crl"], "--save", again).code == 0
@@ -170,7 +170,7 @@ def test_a_kept_answer_can_be_kept_again(command: Command, milan: Line, wallet: 
 
 
 def test_everything_in_one_file(command: Command, good: Sample) -> None:
-    everything = command.file("all", bundle([good.chain, good.crl, good.vek]))
+    everything = command.file("all", bundle_as_pem([good.chain, good.crl, good.vek]))
     target = str(command.folder / "report")
     for flag in ("--vek", "--chain"):
         assert command(target, flag, everything).code == 0
@@ -211,8 +211,8 @@ def test_a_report_in_any_form_as_a_target(command: Command, good: Sample) -> Non
 def test_what_was_checked_in_bundles_is_kept(milan: Line, wallet: Wallet) -> None:
     node = SimulatedNode(wallet, milan)
     sample, evidence = node.sample, node.evidence("c" * 43)
-    everything = Collateral(vek=bundle([sample.chain, sample.vek, sample.crl]))
-    again = load(save(evidence, everything))
+    everything = Collateral(vek=bundle_as_pem([sample.chain, sample.vek, sample.crl]))
+    again = load_evidence(save_evidence(evidence, everything))
     alone = sample.but(vek=b"", chain=b"", crl=b"")
     measurement = sample.report[144:192]
     assert alone.verify(evidence=again, measurement=measurement).verdict == "PASS"
@@ -230,7 +230,7 @@ def gathered(
 
 def test_what_a_bundle_has_is_not_asked_for(milan: Line, good: Sample) -> None:
     server = fake(milan, good)
-    have = Collateral(vek=bundle([good.chain, good.vek]))
+    have = Collateral(vek=bundle_as_pem([good.chain, good.vek]))
     assert gathered(server, good, have).collateral == Collateral(have.vek, b"", good.crl)
     assert server.asked == [paths(milan)[2]]
 
@@ -278,7 +278,7 @@ def test_what_a_host_hands_out_is_not_asked_for_but_what_it_lacks(amd: Amd) -> N
     """A provider's certificate comes from its host alone: the rest is AMD's to give."""
     sample = amd.milan.sample(vlek=True)
     server = FakeKds({"/vlek/v1/Milan/cert_chain": sample.chain, "/vlek/v1/Milan/crl": sample.crl})
-    evidence = load(sample.report + table((VLEK, sample.vek)))
+    evidence = load_evidence(sample.report + table((VLEK, sample.vek)))
     found = asyncio.run(server.kds(None, sample).gather(evidence, Collateral(), NOW))
     assert found == Gathered(Collateral(chain=sample.chain, crl=sample.crl), ())
     alone = sample.but(vek=b"")

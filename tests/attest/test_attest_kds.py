@@ -344,17 +344,17 @@ def test_the_real_fetch() -> None:
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
     try:
-        refused = asyncio.run(service.fetch(f"{url}/x", 100))
+        refused = asyncio.run(service.fetch_url(f"{url}/x", 100))
         assert (refused.status, refused.headers["retry-after"]) == (429, "3")
-        assert asyncio.run(service.fetch(f"{url}/moved", 100)).status == 302
-        assert asyncio.run(service.fetch(f"{url}/long", 5000)).body == bytes(5000)
+        assert asyncio.run(service.fetch_url(f"{url}/moved", 100)).status == 302
+        assert asyncio.run(service.fetch_url(f"{url}/long", 5000)).body == bytes(5000)
         with pytest.raises(OSError, match="more than 4999 bytes"):
-            asyncio.run(service.fetch(f"{url}/long", 4999))
+            asyncio.run(service.fetch_url(f"{url}/long", 4999))
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
     with pytest.raises(OSError):
-        asyncio.run(service.fetch(f"{url}/x", 100))
+        asyncio.run(service.fetch_url(f"{url}/x", 100))
     with pytest.raises(OSError):
-        asyncio.run(service.fetch("http://[", 100))
+        asyncio.run(service.fetch_url("http://[", 100))

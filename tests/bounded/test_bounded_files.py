@@ -89,7 +89,7 @@ def test_nobody_waits_for_what_is_no_regular_file(unfit: Path, reader: str) -> N
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert outcome, "it waits"
     if reader in QUIET:
         assert outcome == [[]]

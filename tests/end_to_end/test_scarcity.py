@@ -18,16 +18,16 @@ ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 FULL = """
 import sys
 from aoshell import cli
-from aoshell.nodes.local import engine
+from aoshell.nodes.local import retries
 from aoshell.nodes.local.log import database
-engine.RETRY = 0.1
-opened = database.to_write
+retries.RETRY = 0.1
+opened = database.open_to_write
 def small(path):
     db = opened(path)
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {pages + 40}")
     return db
-database.to_write = small
+database.open_to_write = small
 sys.exit(cli.main())
 """
 

@@ -125,7 +125,7 @@ async def test_the_files_of_the_shared_cases(opening, shared, name):
     data = (shared / f"cases/hostile/environment-{name}.process").read_bytes()
     # Its module is the environment of its day, which it does not bring: today's stands for it.
     born = records_of(data)[0]["process"]["module"]
-    data = transfer.renamed(
+    data = transfer.rename_addresses(
         data, {born: environment.module_id(environment.pack(environment.sources()))}
     )
     async with opening(SHORT) as local:

@@ -321,7 +321,7 @@ async def test_delete_forgets_a_process_and_nothing_else(opening, folder):
         await local.node.delete(pid)
         with pytest.raises(AoError):
             await waiting
-        await asyncio.wait_for(local.node.settled(running.id), 5)
+        await asyncio.wait_for(local.node.settled(running.id), 60)
         assert (await local.node.result(other, busy.slot)).ok
         assert [info.name for info in await local.node.processes()] == ["stays"]
         assert await local.reasons() == []

@@ -307,7 +307,7 @@ async def test_a_message_is_found_where_its_answer_does_not_count(
         assert len(home.server.logs[process]) == 2
         # It may have been pushed, and is not pushed twice.
         assert not any("push&slot" in line for line in home.server.asked)
-        told = (await asyncio.wait_for(anext(events), 5)).detail
+        told = (await asyncio.wait_for(anext(events), 60)).detail
         assert told == "slot 1: whether what it sends was delivered is not known"
         home.server.faults["GET .*schedule"] = lambda _request, _reply: (500, [], b"away")
         with pytest.raises(AoError, match="whether the message arrived is not known"):
@@ -381,7 +381,7 @@ async def test_the_log_of_another_process_is_refused(home: Home, level: Verify) 
 class Names:
     """A gateway that gives each name to one process."""
 
-    patients: tuple[Any, ...] = ()
+    probes: tuple[Any, ...] = ()
     withholds = False
 
     def __init__(self, process: str) -> None:

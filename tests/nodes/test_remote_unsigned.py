@@ -301,8 +301,3 @@ def test_what_another_key_signed_is_not_shown(
 def test_a_shell_that_opens_shows_nothing_unsigned(shown: Shown, kind: str) -> None:
     said = shown(Verify.ON, (SEEN | UNSEEN)[kind], opening=True)
     assert MARK.lower() not in said.lower(), said
-
-
-@pytest.fixture(scope="module")
-def other_wallet() -> Wallet:
-    return Wallet.generate()

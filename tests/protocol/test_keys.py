@@ -22,6 +22,8 @@ from aoshell.protocol.keys import KINDS, REFUSED, Signer, ethereum_address
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 
+pytestmark = pytest.mark.versions
+
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of ed25519's group
 N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1's

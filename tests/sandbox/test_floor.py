@@ -29,22 +29,22 @@ lua.LuaRuntime.limit_memory = lambda self, size, *, judged=True: None
 """
 # One whose Python holds what it is told.
 HOLDING = """
-from aoshell.sandbox import worker
+from aoshell.sandbox import zygote
 held = []
-class Printed(worker.Printed):
+class Printed(zygote.Printed):
     def line(self, text):
         if text.isdigit():
             held.append(bytearray(int(text) << 20))
-worker.Printed = Printed
+zygote.Printed = Printed
 """
 # One that cannot even answer.
 SPEECHLESS = """
-from aoshell.sandbox import worker
+from aoshell.sandbox import worker_sockets
 def pieces(frame):
     if "speechless" in frame:
         raise MemoryError
-    return [worker.encode(frame)]
-worker.pieces = pieces
+    return [worker_sockets.encode(frame)]
+worker_sockets.pieces = pieces
 """
 
 
@@ -57,7 +57,7 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     opened: list[Supervisor] = []
 
     def workers(lines: str) -> Supervisor:
-        main = "from aoshell.sandbox.worker"
+        main = "from aoshell.sandbox.zygote"
         start = supervising.START.replace(main, lines + main)
         monkeypatch.setattr(supervising, "START", start)
         opened.append(Supervisor())

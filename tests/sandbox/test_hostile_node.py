@@ -154,7 +154,7 @@ async def evaluate(node: LocalNode, wallet: Wallet, process: str, code: str) -> 
     named = tags(Data_Protocol="ao", Type="Message", Action="Eval")
     item = DataItem.sign(wallet, target=process, tags=named, data=code.encode())
     receipt = await node.send(process, item)
-    return await asyncio.wait_for(node.result(process, receipt.slot), 10)
+    return await asyncio.wait_for(node.result(process, receipt.slot), 60)
 
 
 def watched(wrong: list[Any]) -> None:
@@ -255,7 +255,7 @@ def test_a_dry_run_that_turns_every_worker_is_given_up(
             dry = Message(id="", owner=wallet.address, from_=wallet.address, target=process,
                           tags=tags(Action="Eval"), data=b"return 1")  # fmt: skip
             with pytest.raises(AoError, match="died"):
-                await asyncio.wait_for(node.dryrun(process, dry), 10)
+                await asyncio.wait_for(node.dryrun(process, dry), 60)
             assert betrayed.met <= jobs.MAX_DEATHS
             betrayed.left = 0
             assert (await node.dryrun(process, dry)).output == "1"
@@ -303,7 +303,7 @@ def test_a_log_that_outgrew_its_memory_says_so(tmp_path: Path, wallet: Wallet) -
             await node.close()
         node = await LocalNode.open(tmp_path, Limits())
         try:
-            result = await asyncio.wait_for(node.result(process, pending), 10)
+            result = await asyncio.wait_for(node.result(process, pending), 60)
             assert result.output == str(20 << 20)
         finally:
             await node.close()

@@ -176,6 +176,15 @@ def test_a_computing_fork_that_is_killed_leaves_a_parked_one(worker: Driven) -> 
     assert worker.is_well()
 
 
+def test_frames_from_before_a_roll_back_are_ignored(worker: Driven) -> None:
+    assert worker.eval("error('x')")[1] == "error"
+    assert worker.is_well()
+    worker.send(["run", worker.epoch - 1, 98, 10.0, *eval_message("stale = true")])
+    worker.send(["image", worker.epoch - 1, 99, 7], b"garbage")  # its bytes are passed over, too
+    worker.send(["run", worker.epoch + 1, 100, 10.0, *eval_message("stale = true")])
+    assert worker.eval("return tostring(stale)")[2][8] == "nil"
+
+
 def test_a_group_that_is_killed_is_gone(worker: Driven) -> None:
     worker.begin("while true do end")
     group = worker.worker.group

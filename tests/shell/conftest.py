@@ -40,12 +40,6 @@ def typing(tmp_path: Path, wallet: Wallet) -> Use:
     return use
 
 
-@pytest.fixture(scope="session")
-def other_wallet() -> Wallet:
-    """A second wallet."""
-    return Wallet.generate()
-
-
 @pytest.fixture
 def there(wallet: Wallet) -> FakeRemote:
     """A remote node with a process called default."""

@@ -38,8 +38,11 @@ ADDRESS = "N" * 43
 
 
 class FakeNode:
-    capabilities = frozenset({"local", "settled", "cancel"})
-    stage = None
+    remote = cron = state = stage = None
+
+    @property
+    def local(self) -> FakeNode | None:
+        return self
 
     def __init__(self) -> None:
         self.limits = Limits()

@@ -63,7 +63,7 @@ def use(
         shown = screen or Screen()
         session = await open_session(start or Start(), home, opened, shown, patience)
         try:
-            await asyncio.wait_for(body(session, shown), 30)
+            await asyncio.wait_for(body(session, shown), 60)
         finally:
             await close_session(session)
         assert node.closed
@@ -110,12 +110,5 @@ def run_pipe(
     running = run_batch(
         *(start, home, opened, renderer, lines), reading=None, patience=Patience.SETTLED
     )
-    code = asyncio.run(asyncio.wait_for(running, 30))
+    code = asyncio.run(asyncio.wait_for(running, 60))
     return "".join(out), "".join(err), code
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait, for up to 10 s, until something holds."""
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.005)

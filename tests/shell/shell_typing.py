@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from eventually import until
+
 from aoshell.nodes.base import Node
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Result
@@ -82,14 +84,10 @@ class Typing:
 
     async def heard(self, part: str) -> str:
         """Wait until the feed says something; all that it has said since the last call."""
-        for _ in range(400):
-            if any(part in said for said in self.front.said):
-                break
-            await asyncio.sleep(0.02)
-        else:
-            raise AssertionError(f"{part!r} was not said, but {self.front.said}")
-        said, self.front.said[:] = "\n".join(self.front.said), []
-        return said
+        said = self.front.said
+        await until(lambda: any(part in text for text in said), f"{part!r} was not said")
+        whole, said[:] = "\n".join(said), []
+        return whole
 
 
 Body: TypeAlias = Callable[[Typing], Awaitable[None]]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from eventually import turns, until
 from prompt_toolkit.input import PipeInput
 from prompt_toolkit.input.defaults import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from shell_fake import FakeNode
-from shell_session import until
 
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Limits
@@ -21,6 +22,8 @@ from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.history import LineHistory
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
+
+pytestmark = pytest.mark.versions
 
 
 class Output(DummyOutput):
@@ -45,7 +48,7 @@ class Keyboard:
 
     async def see(self, text: str) -> None:
         """Wait until `text` is printed, behind what was seen before."""
-        for _ in range(3000):
+        for _ in range(6000):
             at = self.output.text.find(text, self._seen)
             if at >= 0:
                 self._seen = at + len(text)
@@ -53,10 +56,27 @@ class Keyboard:
             await asyncio.sleep(0.01)
         raise AssertionError(f"{text!r} not in {self.output.text[self._seen :]!r}")
 
+    async def taken(self) -> None:
+        """Wait until the prompt has taken in what was typed."""
+        await until(lambda: not select.select([self.keys.fileno()], [], [], 0)[0])
+        await turns()
+
     async def composing(self) -> None:
-        """Wait until `.editor` takes what is typed."""
-        while self.app._entry._waiting is None:
-            await asyncio.sleep(0.01)
+        """Wait until something takes what is typed: `.editor`, or a question."""
+        await until(lambda: self.app._entry._waiting is not None)
+
+    async def helped(self) -> None:
+        """Wait until what helps to type is loaded."""
+        await until(lambda: self.app._helpers is not None)
+
+    async def learned(self) -> None:
+        """Wait until the names of the attached process were read."""
+        await self.helped()
+        await until(lambda: self.app._helpers._names.of(self.app._session).read)
+
+    async def line(self, text: str) -> None:
+        """Wait until the line that is typed is this."""
+        await until(lambda: self.app._buffer.text == text, text)
 
 
 Script = Callable[[Keyboard], Awaitable[None]]
@@ -92,7 +112,7 @@ def play(
             await asyncio.wait({running, typing}, timeout=60, return_when="FIRST_COMPLETED")
             if typing.done():
                 await typing
-            assert await asyncio.wait_for(running, 30) == 0
+            assert await asyncio.wait_for(running, 60) == 0
             await typing
             await close_session(await opening)
 
@@ -140,7 +160,7 @@ def test_enter_continues_what_is_open(node: FakeNode, home: Settings) -> None:
 def test_a_paste_is_taken_line_by_line(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("\x1b[200~aos> 1+1\n[aos]> f(\n 1)\n.limits\n2+2\x1b[201~")
-        await asyncio.sleep(0.05)
+        await keyboard.taken()
         assert node.codes == []
         keyboard.type("\r")
         await keyboard.see("1+1\n2\n")
@@ -169,7 +189,9 @@ def test_ctrl_c_clears_what_is_typed(node: FakeNode, home: Settings) -> None:
 def test_ctrl_c_gives_up_the_wait_then_stops(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("slow\r9+9\r")
+        await keyboard.taken()
         await until(lambda: node.codes)
+        await turns()
         keyboard.type("\x03")
         await keyboard.see("No longer waiting for slot 1")
         keyboard.type("\x03")
@@ -202,15 +224,15 @@ def test_questions(node: FakeNode, home: Settings) -> None:
 
     async def script(keyboard: Keyboard) -> None:
         keyboard.type(".delete one\r")
-        await asyncio.sleep(0.5)
+        await keyboard.composing()
         keyboard.type("n\r")
         await keyboard.see("nothing was deleted")
         keyboard.type(".delete two\r")
-        await asyncio.sleep(0.5)
+        await keyboard.composing()
         keyboard.type("y\r")
         await keyboard.see("deleted E")
         keyboard.type(".delete one\r")
-        await asyncio.sleep(0.5)
+        await keyboard.composing()
         keyboard.type("\x03")
         await keyboard.see("nothing was deleted")
         keyboard.type("\x04")
@@ -225,7 +247,7 @@ def test_tab_and_history(node: FakeNode, home: Settings, tmp_path: Path) -> None
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
-        await asyncio.sleep(0.3)  # completion is loaded behind the prompt
+        await keyboard.helped()
         keyboard.type(f".loa\t {tmp_path}/only\t\r")
         await keyboard.see("loaded\n")
         keyboard.type("\x12" + "1+\r\r")
@@ -299,7 +321,7 @@ def test_a_pasted_program_is_one_line(node: FakeNode, home: Settings) -> None:
 
     async def script(keyboard: Keyboard) -> None:
         keyboard.type(f"\x1b[200~{program}\x1b[201~")
-        await asyncio.sleep(0.05)
+        await keyboard.taken()
         keyboard.type("\r")
         await keyboard.see("\n")
         keyboard.type("\x04")
@@ -312,9 +334,9 @@ def test_lines_are_indented_and_closed(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         for line in ("if a then", "while b do", "c()", "end", "else", "d = {", "1", "}", "end"):
             keyboard.type(line)
-            await asyncio.sleep(0.05)  # what is typed ahead keeps the indentation it has
+            await keyboard.taken()  # what is typed ahead keeps the indentation it has
             keyboard.type("\r")
-            await asyncio.sleep(0.05)
+            await keyboard.taken()
         keyboard.type("\x04")
 
     play(node, home, script)
@@ -326,7 +348,7 @@ def test_the_inline_editor(node: FakeNode, home: Settings) -> None:
         keyboard.type(".editor\r")
         await keyboard.composing()
         keyboard.type('print("a")\rprint("b")\r3\r.delete\r')
-        await asyncio.sleep(0.1)
+        await keyboard.taken()
         keyboard.type(".print\r")
         await keyboard.see('   1  print("a")\n   2  print("b")\n')
         keyboard.type(".done\r")
@@ -346,7 +368,7 @@ def test_the_inline_editor(node: FakeNode, home: Settings) -> None:
 def test_a_pasted_editor_session(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("\x1b[200~.editor\nx = 1\n4+4\n.done\n5+5\x1b[201~")
-        await asyncio.sleep(0.05)
+        await keyboard.taken()
         keyboard.type("\r")
         await keyboard.see("10\n")
         keyboard.type("\x04")
@@ -383,17 +405,22 @@ def test_tab_knows_the_process(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
-        await asyncio.sleep(0.8)  # it is read behind the line
-        keyboard.type("Bala\t\r")
-        await asyncio.sleep(0.2)
-        keyboard.type("Hand\t.\t")
-        await asyncio.sleep(0.2)
+        await keyboard.learned()
+        keyboard.type("Bala\t")
+        await keyboard.line("Balance")
+        keyboard.type("\r")
+        await until(lambda: node.codes[-1] == "Balance")
+        await keyboard.learned()
+        keyboard.type("Hand\t")
+        await keyboard.line("Handlers")
+        keyboard.type(".\t")
+        await until(lambda: keyboard.app._buffer.complete_state)
         keyboard.type("\t")  # goes into the menu
-        await asyncio.sleep(0.05)
+        await keyboard.line("Handlers.add")
         keyboard.type("\r")  # takes what is chosen,
-        await asyncio.sleep(0.05)
+        await keyboard.taken()
         keyboard.type("\r")  # and sends it
-        await asyncio.sleep(0.2)
+        await until(lambda: node.codes[-1] == "Handlers.add")
         keyboard.type("\x04")
 
     play(node, home, script)
@@ -406,9 +433,9 @@ def test_commands_complete_what_only_the_node_knows(node: FakeNode, home: Settin
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
-        await asyncio.sleep(0.4)
+        await keyboard.helped()
         keyboard.type(".attach del\t")
-        await asyncio.sleep(0.3)
+        await keyboard.line(".attach delta")
         keyboard.type("\r")
         await keyboard.see("attached to delta")
         keyboard.type("\x04")
@@ -423,7 +450,7 @@ def test_a_suggestion_is_taken(node: FakeNode, home: Settings) -> None:
         keyboard.type("6\x05\r")
         await keyboard.see("42\n")
         keyboard.type("\x12zzz\x07\x12zzz\x1b")
-        await asyncio.sleep(0.3)
+        await until(lambda: not keyboard.app._app.layout.is_searching)
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
         keyboard.type("\x04")
@@ -436,7 +463,7 @@ def test_names_are_read_when_told(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
-        await asyncio.sleep(0.5)
+        await keyboard.helped()
         keyboard.type(".names\r")
         await keyboard.see("2 names")
         keyboard.type(".names x\r")
@@ -459,10 +486,7 @@ def test_long_answers_are_paged_where_asked_for(
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
         keyboard.type(".help\r")
-        for _ in range(200):
-            await asyncio.sleep(0.02)
-            if seen.exists() and ".help" in seen.read_text():
-                break
+        await until(lambda: seen.exists() and ".help" in seen.read_text())
         monkeypatch.setenv("PAGER", "no-such-pager-here")
         keyboard.type(".help\r")
         await keyboard.see(".help")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lupa.lua53 import LuaError, LuaRuntime
 
 from aoshell.errors import AoError
-from aoshell.lua.compiling import required, without_tail_calls
+from aoshell.lua.compiling import find_requires, without_tail_calls
 from aoshell.protocol.message import raw
 from aoshell.shell.code.bundle import bundle, long_string, refuse_unloadable, short_string
 from aoshell.shell.code.files import read_file
@@ -351,7 +351,7 @@ def test_line_ends_marks_and_first_lines_change_no_line(tmp_path: Path) -> None:
         ("return require('a')()", "return require('a')()"),
         ("return require('a') .. 'b'", "return require('a') .. 'b'"),
         ("return require { 'a' }", "return require { 'a' }"),
-        ("return required('a')", "return required('a')"),
+        ("return find_requires('a')", "return find_requires('a')"),
         ("local x = require('a')", "local x = require('a')"),
         ("-- return require('a')", "-- return require('a')"),
         ("return require(", "return require("),
@@ -359,7 +359,7 @@ def test_line_ends_marks_and_first_lines_change_no_line(tmp_path: Path) -> None:
 )
 def test_tail_calls_of_require(source: str, same: str) -> None:
     both = "if x then return (require[[a]]) else return (require(b)) end"
-    assert without_tail_calls(source, required(source)) == (same or both)
+    assert without_tail_calls(source, find_requires(source)) == (same or both)
 
 
 def test_a_syntax_error_names_the_file_alone(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_real_nodes_are_made_of_endpoints(home: Settings, wallet: Wallet, kind: 
 
     async def run() -> None:
         node = backends.remote_node(endpoints, home, key, None)
-        assert "remote" in node.capabilities and node.stage is None
+        assert (node.local, node.remote, node.stage) == (None, node, None)
         await node.close()
 
     asyncio.run(run())

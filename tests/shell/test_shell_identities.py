@@ -192,7 +192,7 @@ def test_messages_and_first_hints_on_any_node(
 
         front = Front()
         session = await open_session(
-            Start("desk", module="M" * 43 if "remote" in node.capabilities else "aos"),
+            Start("desk", module="M" * 43 if node.remote else "aos"),
             *(home, opened, front, Patience.ANSWER),
         )
         assert front.said[-1].startswith("Hint: ")
@@ -207,4 +207,4 @@ def test_messages_and_first_hints_on_any_node(
         assert session.last_line == message.id
         await close_session(session)
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 60))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aoshell.attest.policy import load
+from aoshell.attest.policy import load_policy
 from aoshell.errors import AoError
 from aoshell.home.configfile import read_config
 from aoshell.home.wallets import load_wallet
@@ -43,12 +43,12 @@ def test_a_wallet_and_a_policy(tmp_path: Path, wallet: Wallet) -> None:
     file = tmp_path / "wallet.json"
     file.write_bytes(MARK + key.encode())
     assert load_wallet(file).address == wallet.address
-    assert load(MARK + policy.encode()).debug
+    assert load_policy(MARK + policy.encode()).debug
     file.write_bytes(key.encode("utf-16"))
     with pytest.raises(AoError, match=f"the wallet {file} is UTF-16 text"):
         load_wallet(file)
     with pytest.raises(AoError, match="mine is UTF-16 text") as raised:
-        load(policy.encode("utf-16"), "mine")
+        load_policy(policy.encode("utf-16"), "mine")
     assert raised.value.stage == "policy"
 
 

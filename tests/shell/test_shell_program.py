@@ -14,7 +14,7 @@ from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
-from aoshell.lua.compiling import required
+from aoshell.lua.compiling import find_requires
 from aoshell.shell.code import program as rules
 from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.code.program import find, read_program, tree_lines
@@ -77,16 +77,16 @@ def paths(main: Path) -> list[str]:
         ("pcall(require, 'a')", []),
         ("require('a", []),
         ("require [[a", []),
-        ("required('a')", []),
+        ("find_requires('a')", []),
     ],
 )
 def test_names_that_stand_in_the_text(source: str, names: list[str]) -> None:
-    assert [one.name for one in required(source) if one.name is not None] == names
+    assert [one.name for one in find_requires(source) if one.name is not None] == names
 
 
 def test_lines_of_requirements() -> None:
     source = 'require("a")\r\n\n\rx = [[\n]] require\n"b"'
-    assert [(one.name, one.line) for one in required(source)] == [("a", 1), ("b", 4)]
+    assert [(one.name, one.line) for one in find_requires(source)] == [("a", 1), ("b", 4)]
 
 
 # Files --------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from eventually import turns, until
 from shell_fake import ADDRESS, FakeNode
-from shell_session import Screen, answered, failed, printed, replied, until, use
+from shell_session import Screen, answered, failed, printed, replied, use
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
@@ -128,7 +129,7 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
         node.make("Q" * 43, "quiet", "O" * 43)
         await run_line(session, 'send("pong", "one") send("self", "two")')
         await session.settle()
-        await asyncio.sleep(0.05)
+        await session.feed.caught_up()
         said = screen.said[1:]
         assert said == []  # held until the answer is shown
         session.feed.release()
@@ -137,7 +138,7 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
         node.arrive(session.attached.id, "mine")
         node.arrive(session.attached.id, "bad", outcome="error", error="oops", output="")
         node.tell(Event("notice", "", "", detail="recovered"))
-        await until(lambda: "recovered" in screen.said[-1])
+        await until(lambda: "recovered" in "".join(screen.said))
         said = "\n".join(screen.said[2:])
         assert said == "New Message: mine\nslot 4 failed: oops\nrecovered"
 
@@ -146,8 +147,9 @@ def test_what_arrives_is_told_after_the_answer(node: FakeNode, home: Settings) -
 
 def test_a_given_up_line_is_told_when_it_comes(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        line = asyncio.create_task(run_line(session, 'sleep(0.3) print("late")'))
-        await until(lambda: session.sent)
+        line = asyncio.create_task(run_line(session, 'sleep(0.5) print("late")'))
+        await until(lambda: node.codes)
+        await turns()
         line.cancel()
         await asyncio.wait({line})
         assert line.cancelled() and session.sent and session.sent.slot == 1
@@ -159,8 +161,9 @@ def test_a_given_up_line_is_told_when_it_comes(node: FakeNode, home: Settings) -
 
 def test_a_result_that_was_asked_for_is_not_told_besides(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, screen: Screen) -> None:
-        line = asyncio.create_task(run_line(session, 'sleep(0.3) print("late")'))
-        await until(lambda: session.sent)
+        line = asyncio.create_task(run_line(session, 'sleep(0.5) print("late")'))
+        await until(lambda: node.codes)
+        await turns()
         line.cancel()
         await asyncio.wait({line})
         reply = await run_line(session, ".result 1")
@@ -176,7 +179,8 @@ def test_a_result_that_was_asked_for_is_not_told_besides(node: FakeNode, home: S
 def test_a_given_up_line_can_be_stopped(node: FakeNode, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         line = asyncio.create_task(run_line(session, "slow"))
-        await until(lambda: session.sent)
+        await until(lambda: node.codes)
+        await turns()
         line.cancel()
         await asyncio.wait({line})
         assert await session.stop()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unicodedata import combining
 
 import pytest
@@ -13,12 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.lua import compiling
+from aoshell.lua.lexer import tokens
+from aoshell.shell.commands import registry
 from aoshell.shell.lines.multiline import Assembler, is_command, split_chunks, without_prompt
-from aoshell.shell.outcome import Table
+from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.session import Session
 from aoshell.shell.view import text as shown
-from aoshell.shell.view.errors_view import TYPED, failure_text, split_error, view
+from aoshell.shell.view.errors_view import TYPED, failure_text, show_source, split_error
+from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.tables import table_lines
-from aoshell.shell.view.text import cell, clean, prompt_text, size, width_of
+from aoshell.shell.view.text import clean, clean_line, clean_prompt, format_size, width_of, wrapped
+
+pytestmark = pytest.mark.versions
 
 COMPLETE = [
     "1+1",
@@ -74,24 +81,24 @@ OPEN = [
 
 @pytest.mark.parametrize("code", COMPLETE)
 def test_complete(code: str) -> None:
-    assert compiling.check(code).complete
+    assert compiling.check_line(code).complete
 
 
 @pytest.mark.parametrize("code", OPEN)
 def test_open(code: str) -> None:
-    assert not compiling.check(code).complete
+    assert not compiling.check_line(code).complete
 
 
 @given(st.text())
 def test_check_takes_any_text(code: str) -> None:
-    compiling.check(code)
-    list(compiling.tokens(code))
+    compiling.check_line(code)
+    list(tokens(code))
 
 
 @given(st.text(alphabet="[]=-\"'\\\n x()"))
 def test_tokens_cover_all_but_space_and_comments(code: str) -> None:
     at = 0
-    for token in compiling.tokens(code):
+    for token in tokens(code):
         between = code[at : token.start]
         assert not between.strip() or "--" in between
         assert code[token.start : token.start + len(token.text)] == token.text
@@ -175,10 +182,35 @@ def test_escapes(said: str, shown: str) -> None:
     assert clean(said, colour=True) == shown
 
 
+def test_marks_that_turn_text_are_shown() -> None:
+    """All of Unicode's: explicit formatting characters (UAX #9, 2) and separators of lines."""
+    explicit = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    marks = {
+        chr(code) for code in range(0x3000) if unicodedata.bidirectional(chr(code)) in explicit
+    }
+    marks |= {
+        unicodedata.lookup(name)
+        for name in (
+            *("LEFT-TO-RIGHT MARK", "RIGHT-TO-LEFT MARK", "ARABIC LETTER MARK"),
+            *("LINE SEPARATOR", "PARAGRAPH SEPARATOR"),
+        )
+    }
+    assert len(marks) == 14 and marks == shown.HIDDEN
+    for mark in marks:
+        for colour in (True, False):
+            assert clean(f"a{mark}b", colour=colour) == f"a\\u{ord(mark):04x}b"
+        assert clean_line(mark) == clean_prompt(mark, colour=True) == f"\\u{ord(mark):04x}"
+
+
+def test_what_only_looks_like_a_mark_is_left_alone() -> None:
+    for text in ("\u200b\u200c\u200d\u2027\u202f\u2065\u206a\u061b\u061d", "אב العربية", "e\u0301"):
+        assert clean(text, colour=False) == text
+
+
 @given(hostile)
 def test_prompts_and_cells_stay_on_one_line(said: str) -> None:
-    assert "\n" not in prompt_text(said, colour=True)
-    assert "\n" not in cell(said) and "\x1b" not in cell(said)
+    assert "\n" not in clean_prompt(said, colour=True)
+    assert "\n" not in clean_line(said) and "\x1b" not in clean_line(said)
 
 
 def test_tables_are_aligned() -> None:
@@ -213,11 +245,62 @@ def test_a_cell_of_any_length_is_cut_by_one_look_at_it(
 def test_what_is_cut_fits_and_is_the_beginning(said: str, columns: int) -> None:
     _, line = table_lines(Table(("",), ((said,),)), columns)
     assert width_of(line) <= max(columns, 1)
-    assert cell(said).startswith(line.removesuffix("…").rstrip())
+    assert clean_line(said).startswith(line.removesuffix("…").rstrip())
+
+
+PROSE = """.send TARGET
+
+The first of two lines which are
+one paragraph.
+
+.a [B]  Says what a does, in words.
+ao.b()
+    Says what b does, in more words."""
+
+
+def test_prose_is_broken_between_words() -> None:
+    assert wrapped(PROSE, 80) == PROSE
+    assert wrapped(PROSE, 26).split("\n") == [
+        ".send TARGET",
+        "",
+        "The first of two lines",
+        "which are one paragraph.",
+        "",
+        ".a [B]",
+        "    Says what a does, in",
+        "    words.",
+        "ao.b()",
+        "    Says what b does, in",
+        "    more words.",
+    ]
+    assert wrapped(".a  One two three four five six seven", 35).split("\n") == [
+        ".a  One two three four five six",
+        "    seven",
+    ]
+
+
+@pytest.mark.parametrize("columns", [20, 50, 80, 100, 132])
+@pytest.mark.parametrize("topic", ["", "attest", "ao", "Send"])
+def test_help_fits_a_screen(columns: int, topic: str) -> None:
+    shown: list[str] = []
+    renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: columns)
+    reply = asyncio.run(registry()["help"].run(cast("Session", None), topic))
+    renderer.outcome(".help", reply)
+    lines = "".join(shown).split("\n")
+    assert all(len(line) <= columns or " " not in line.strip() for line in lines)
+    words = re.sub(r"\s+", " ", reply.text).strip()
+    assert re.sub(r"\s+", " ", " ".join(lines)).strip() == words
+
+
+def test_what_is_no_prose_is_never_broken() -> None:
+    shown: list[str] = []
+    renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: 20)
+    renderer.outcome(".json x", CommandOutput(text="a long answer " * 9))
+    assert shown == ["a long answer " * 9 + "\n"]
 
 
 def test_sizes() -> None:
-    assert [size(n) for n in (0, 12, 2048, 5 << 20)] == ["-", "12 B", "2.0 kB", "5.0 MB"]
+    assert [format_size(n) for n in (0, 12, 2048, 5 << 20)] == ["-", "12 B", "2.0 kB", "5.0 MB"]
 
 
 TYPED_CODE = 'local a = 1\n\tfoo.bar(1) x = = 2\nreturn\nx = 2 error("no")'
@@ -239,7 +322,7 @@ TYPED_CODE = 'local a = 1\n\tfoo.bar(1) x = = 2\nreturn\nx = 2 error("no")'
 )
 def test_the_caret_is_under_the_place(error: str, line: int, under: str) -> None:
     sources = {TYPED: TYPED_CODE, "lib/x.lua": "  boom()"}
-    source, caret = view(error, sources).split("\n")
+    source, caret = show_source(error, sources).split("\n")
     assert source.startswith(f"  {line} │ ") and caret.endswith("^")
     assert source[len(caret) - 1 :].startswith(under)
 
@@ -254,17 +337,19 @@ def test_the_caret_is_under_the_place(error: str, line: int, under: str) -> None
     ],
 )
 def test_no_view_where_the_source_is_not_known(error: str) -> None:
-    assert view(error, {TYPED: TYPED_CODE}) == ""
+    assert show_source(error, {TYPED: TYPED_CODE}) == ""
 
 
 def test_the_caret_stands_in_long_and_hostile_lines() -> None:
     code = "x = '\x1b[2J' " + "y() " * 100 + "= 1"
-    source, caret = view(f"{TYPED}:1: unexpected symbol near '='", {TYPED: code}).split("\n")
+    source, caret = show_source(f"{TYPED}:1: unexpected symbol near '='", {TYPED: code}).split("\n")
     assert source[len(caret) - 1] == "=" and len(source) < 200 and "\x1b" not in source
 
 
 def test_a_line_without_a_known_place_has_no_caret() -> None:
-    assert view(f"{TYPED}:2: went wrong", {TYPED: TYPED_CODE}) == "  2 │   foo.bar(1) x = = 2"
+    assert (
+        show_source(f"{TYPED}:2: went wrong", {TYPED: TYPED_CODE}) == "  2 │   foo.bar(1) x = = 2"
+    )
 
 
 def test_the_message_of_an_error_is_told_from_what_was_printed() -> None:
@@ -292,11 +377,11 @@ def test_places_that_were_printed_are_not_the_error_s() -> None:
     printed = "a.lua:1: attempt to index a nil value (global 'io')"
     error = f"{printed}\n\n\x1b[31merror:\n\x1b[0ma.lua:3: boom"
     sources = {"a.lua": "pcall(function() return io.x end)\n\nerror('boom')"}
-    assert view(error, sources).startswith("  3 │ error('boom')\n    │ ^")
-    assert view(f"{printed}\nerror:\nboom", sources) == ""
+    assert show_source(error, sources).startswith("  3 │ error('boom')\n    │ ^")
+    assert show_source(f"{printed}\nerror:\nboom", sources) == ""
 
 
 def test_a_place_behind_another_is_found() -> None:
     """What is rethrown names the place that rethrew it first."""
     error = f'[string ".handlers"]:723: {TYPED}:1: went wrong'
-    assert view(error, {TYPED: "foo() bar()"}) == "  1 │ foo() bar()"
+    assert show_source(error, {TYPED: "foo() bar()"}) == "  1 │ foo() bar()"

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from eventually import turns, until
 from shell_fake import FakeNode
 from shell_remote import BROKEN, URL, FakeRemote
-from shell_session import Screen, nothing, printed, run_pipe, until, use
+from shell_session import Screen, nothing, printed, run_pipe, use
 from test_shell_app import Keyboard, play
 from test_shell_cli import PROMPT, terminal
 
@@ -64,7 +65,7 @@ def test_a_pipe_hears_once_of_a_stage_that_lasts(
     monkeypatch.setattr(waiting, "EVERY", 0.02)
     out, err, code = run_pipe(there, home, Start(), ["1+1", 'sleep(0.8) print("x")'])
     assert (out, code) == ("2\nx\n", 0)
-    assert err.count("· compute") == 1 and f"· compute {URL}  0." in err
+    assert err.count("· compute") == 1 and f"· compute {URL}  " in err
 
 
 def test_ctrl_c_in_a_pipe_says_how_to_go_on(there: FakeRemote, home: Settings) -> None:
@@ -85,9 +86,8 @@ def test_ctrl_c_in_a_pipe_says_how_to_go_on(there: FakeRemote, home: Settings) -
                 patience=Patience.SETTLED,
             )
         )
-        while not there.codes:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+        await until(lambda: there.codes)
+        await turns()
         running.cancel()
         await asyncio.wait({running})
         assert running.cancelled()
@@ -102,11 +102,12 @@ def test_ctrl_c_in_a_pipe_says_how_to_go_on(there: FakeRemote, home: Settings) -
 def test_what_was_given_up_while_it_was_sent(there: FakeRemote, home: Settings) -> None:
     async def body(session: Session, _: Screen) -> None:
         async def lost(*_: object) -> None:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
 
         there.send = lost  # type: ignore[assignment]
         line = asyncio.create_task(run_line(session, "1+1"))
         await until(lambda: session.sending)
+        await turns()
         line.cancel()
         await asyncio.wait({line})
         given_up = session.given_up
@@ -158,7 +159,7 @@ def test_stages_in_a_terminal(home: Settings) -> None:
     with terminal(home, entry=ENTRY) as screen:
         screen.see(PROMPT.format(1))
         screen.child.send('sleep(1.5) print("done")\r')
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not any(line.startswith(f"· compute {URL}  ") for line in screen.lines):
             assert time.monotonic() < end, screen.lines
             screen.look()
@@ -174,7 +175,7 @@ def test_ctrl_c_in_a_terminal_gives_the_wait_up(home: Settings) -> None:
     with terminal(home, entry=ENTRY) as screen:
         screen.see(PROMPT.format(1))
         screen.child.send("slow\r")
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not any(line.startswith("· compute") for line in screen.lines):
             assert time.monotonic() < end, screen.lines
             screen.look()
@@ -197,11 +198,10 @@ def test_watch_only_follows(there: FakeRemote, home: Settings) -> None:
         renderer = Renderer(out.append, err.append, colour=False)
         start = Start(id, existing=True)
         watching = asyncio.create_task(batch.run_watch(start, home, opened, renderer))
-        while not err:
-            await asyncio.sleep(0.01)
+        await until(lambda: err)
         there.arrive(id, "one")
         there.arrive(id, "", outcome="error", error="oops", output="")
-        await asyncio.sleep(0.05)
+        await until(lambda: "oops" in "".join(out))
         watching.cancel()
         return await watching
 

@@ -196,16 +196,14 @@ def test_the_last_value(typing: Use) -> None:
 def test_a_pipe_hears_what_the_built_in_node_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "_LOOKED_AT", 0.01)
     monkeypatch.setattr(waiting, "TOLD_AFTER", 0.02)
-    node = SimpleNamespace(
-        capabilities={"local"}, stage=Stage("undo", "desk", "500 of 200,000 messages")
-    )
+    node = SimpleNamespace(remote=None, stage=Stage("undo", "desk", "500 of 200,000 messages"))
 
     async def heard() -> str:
         said = asyncio.Queue[str]()
         front = batch.BatchFront(SimpleNamespace(feed=None, note=said.put_nowait))  # type: ignore[arg-type]
         front.opened(node)  # type: ignore[arg-type]
         try:
-            return await asyncio.wait_for(said.get(), 20)
+            return await asyncio.wait_for(said.get(), 60)
         finally:
             front.close()
 

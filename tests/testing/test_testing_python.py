@@ -17,6 +17,8 @@ from aoshell.testing import EvalFailed, Identity, Mail, Node, open_node
 from aoshell.testing.clock import STOPS, milliseconds, stops
 from aoshell.testing.sources import code
 
+pytestmark = pytest.mark.versions
+
 ECHO = """
 Handlers.add("Echo", "Echo", function(msg)
   print("echo")

@@ -117,7 +117,8 @@ class Shell:
 
     async def checkpoint(self) -> None:
         """Write images of all processes that live."""
-        await asyncio.gather(*(i.checkpoint() for i in self.node._engine.computer._live.values()))
+        live = self.node._engine.computer._live.values()
+        await asyncio.gather(*(one.images.ask() for one in live))
 
     def _signed(self, target: str, data: str, tags: dict[str, str]) -> DataItem:
         named = tags_of([("Data-Protocol", "ao"), *tags.items()])

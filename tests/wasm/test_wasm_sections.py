@@ -12,7 +12,7 @@ from wasm_samples import LEGACY, wide
 
 from aoshell.sandbox.wasm import binary, code
 from aoshell.sandbox.wasm.binary import ModuleError, describe
-from aoshell.sandbox.wasm.reader import unsigned
+from aoshell.sandbox.wasm.reader import MAX_ITEMS, unsigned
 from aoshell.sandbox.wasm.sections import MAX_SIZE, parse
 
 HEADER = b"\0asm\1\0\0\0"
@@ -149,6 +149,8 @@ def test_refuses_by_name(text: str, named: str) -> None:
         (HEADER + b"\1\2\0\0", "longer than what it holds"),
         (HEADER + b"\1\5\xff\xff\xff\xff\x0f", "types: 4294967295 items"),
         (HEADER + b"\1\5\xff\xff\xff\xff\x1f", "more than 32 bits"),
+        (HEADER + b"\1\2\x90\x4e", "types: 10000 items"),
+        (HEADER + b"\x0d\3\1\1\0", "the attribute is not 0"),
         (HEADER + b"\1\2\1\x5f", "form 0x5f"),
         (HEADER + b"\1\4\1\x60\1\x64", "value type 0x64|items are declared"),
         (HEADER + b"\3\2\1\0", "functions: index 0 where there are 0"),
@@ -168,6 +170,45 @@ def test_malformed_modules_name_the_part(data: bytes, named: str) -> None:
         describe(data)
     told = str(failed.value)
     assert any(part in told for part in named.split("|")), told
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "what"),
+    [
+        (0, 100_000, "custom section"),  # bytes of a name
+        (2, 100_000, "imports"),
+        (4, 100, "tables"),
+        (5, 100, "memories"),
+        (7, 100_000, "exports"),
+        (3, 1_000_000, "functions"),
+        (10, 1_000_000, "code"),
+    ],
+)
+def test_vectors_are_bounded_before_they_are_read(number: int, count: int, what: str) -> None:
+    for items, bounded in ((count, False), (count + 1, True)):
+        payload = unsigned(items) + b"\xff" * items  # no name, kind, type or index
+        data = HEADER + bytes([number]) + unsigned(len(payload)) + payload
+        with pytest.raises(ModuleError) as failed:
+            describe(data)
+        assert (f"{what}: {items} items are declared" in str(failed.value)) is bounded
+
+
+def test_a_signature_has_a_thousand_types_at_the_most() -> None:
+    for takes, gives, fits in ((1000, 1000, True), (1001, 0, False), (0, 1001, False)):
+        types = b"\1\x60" + b"".join(unsigned(n) + b"\x7f" * n for n in (takes, gives))
+        data = HEADER + b"\1" + unsigned(len(types)) + types
+        if fits:
+            assert len(parse(data).types[0].takes) == 1000
+        else:
+            with pytest.raises(ModuleError, match="1001 items are declared"):
+                parse(data)
+
+
+def test_sections_are_bounded() -> None:
+    custom = b"\0\1\0"  # without a name
+    assert len(parse(HEADER + custom * MAX_ITEMS).sections) == MAX_ITEMS
+    with pytest.raises(ModuleError, match="too many sections"):
+        parse(HEADER + custom * (MAX_ITEMS + 1))
 
 
 def everything(data: bytes) -> None:

@@ -53,7 +53,7 @@ def parse_interval(text: str) -> int:
     return interval
 
 
-def schedules(tags: list[str], now: int) -> list[Schedule]:
+def parse_schedules(tags: list[str], now: int) -> list[Schedule]:
     """The schedules that a definition's tags (name, value, …) ask for. Raises UsageError."""
     found: list[tuple[int, list[str]]] = []
     for name, value in zip(tags[::2], tags[1::2], strict=True):
@@ -64,17 +64,17 @@ def schedules(tags: list[str], now: int) -> list[Schedule]:
     return [Schedule(every, now + every, tuple(names)) for every, names in found]
 
 
-def dump(items: list[Schedule]) -> str:
+def dump_schedules(items: list[Schedule]) -> str:
     """Schedules as stored text."""
     return json.dumps([[item.interval, item.due, item.tags] for item in items])
 
 
-def load(text: str) -> list[Schedule]:
-    """The inverse of `dump`."""
+def load_schedules(text: str) -> list[Schedule]:
+    """The inverse of `dump_schedules`."""
     return [Schedule(every, due, tuple(tags)) for every, due, tags in json.loads(text)]
 
 
-def advance(item: Schedule, now: int) -> tuple[Schedule, int]:
+def advance_schedule(item: Schedule, now: int) -> tuple[Schedule, int]:
     """The schedule behind `now`, and how many of its times have passed (0 where it is not due)."""
     if now < item.due:
         return item, 0
@@ -82,7 +82,7 @@ def advance(item: Schedule, now: int) -> tuple[Schedule, int]:
     return Schedule(item.interval, item.due + missed * item.interval, item.tags), missed
 
 
-def within_reach(item: Schedule, now: int, slack: int) -> Schedule:
+def pull_within_reach(item: Schedule, now: int, slack: int) -> Schedule:
     """The schedule, due in an interval from now where it was due later than that, and `slack` ms.
 
     It never is where time only goes forward: the clock has jumped back.

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.form import FlatResult
+from aoshell.nodes.local.log.rows import HELD, LOST, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.values import Event
 
 
@@ -70,7 +74,44 @@ class Events:
         else:
             self._unheard.append(event)
 
+    def notice_about(self, process: ProcessRow, text: str) -> None:
+        """Show the user a notice that begins with a process's name."""
+        self.notice(f"{process.name or process.id[:8]}: {text}", process.id)
+
     def close(self) -> None:
         """End all subscriptions."""
         for subscription in list(self._subscriptions):
             self.remove(subscription)
+
+
+def put_result(
+    events: Events,
+    process: str,
+    root: str,
+    logged: Logged,
+    computed: Computed,
+    result: FlatResult,
+    spawned: list[ProcessRow],
+    kept: list[Kept],
+) -> None:
+    """The events of a result that is on disk: itself, what it spawned, what was not delivered."""
+    quiet = not (result.error or result.output or result.ended)
+    entry = partial(form.to_entry, process, logged, computed, result)
+    events.put(Event("result", process, root, quiet=quiet, load=entry))
+    for row in spawned:
+        events.put(Event("spawned", row.id, root))
+    for item in kept:
+        if item.held in (LOST, HELD):
+            kind = "held" if item.held else "undelivered"
+            events.put(Event(kind, process, root, _kept_text(item)))
+
+
+def _kept_text(kept: Kept) -> str:
+    """What was not delivered, to whom, and why, in a line."""
+    message = form.to_message(form.load_wire(kept.body), None)
+    if message.tag("Type") == "Process":
+        return f"a spawn failed: {kept.reason}"
+    whom = message.target if len(message.target) <= 12 else f"{message.target[:8]}…"
+    target = f"to {whom}" if whom else "without Target"
+    state = "held" if kept.held else "not delivered"
+    return f"{message.tag('Action') or 'a message'} {target}: {state}: {kept.reason}"

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.events import Events
-from aoshell.nodes.local.keeping import Keeping
+from aoshell.nodes.local.keeping import Item
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import FETCHING, Kept
 from aoshell.nodes.local.log.store import Store
@@ -26,33 +25,36 @@ from aoshell.protocol.encoding import has_id_form
 Fetch = Callable[[str], Awaitable[Module]]
 
 
-class FetchingPort(Protocol):
-    """What fetching needs of the node."""
-
-    store: Store
-    modules: Modules
-    roots: Roots
-    events: Events
-    keeping: Keeping
-
-
 class Fetching:
     """Asks for each module once, however many spawns wait for it.
 
     Args:
         fetch: gives the module of a transaction, verified; None where there is no network to ask.
+        release: sends kept messages their way.
     """
 
-    def __init__(self, node: FetchingPort, fetch: Fetch | None) -> None:
-        self._node = node
+    def __init__(
+        self,
+        fetch: Fetch | None,
+        store: Store,
+        modules: Modules,
+        roots: Roots,
+        events: Events,
+        release: Callable[[list[Item]], None],
+    ) -> None:
         self._fetch = fetch
+        self._store = store
+        self._modules = modules
+        self._roots = roots
+        self._events = events
+        self._release = release
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def can(self, module: str) -> bool:
+    def can_fetch(self, module: str) -> bool:
         """Whether a module of that name may be found elsewhere."""
         return self._fetch is not None and has_id_form(module)
 
-    async def module(self, module: str) -> Module:
+    async def fetch_module(self, module: str) -> Module:
         """A module by its transaction, kept here from now on under that name.
 
         Raises:
@@ -61,33 +63,33 @@ class Fetching:
         if self._fetch is None:
             raise AoError("this node asks no network", stage="module", hint=".publish it here")
         found = await self._fetch(module)
-        checked = self._node.modules.check(found.data, module)
-        self._node.modules.keep(checked)
+        checked = self._modules.check(found.data, module)
+        self._modules.keep(checked)
         return replace(checked, id=module)
 
     def begin(self, kept: Kept) -> None:
         """Bring what a spawn waits for, in the background."""
         module = _module_of(kept)
         if module not in self._tasks:
-            self._node.events.notice(f"module {module} is not here; it is fetched")
+            self._events.notice(f"module {module} is not here; it is fetched")
             self._tasks[module] = asyncio.create_task(self._bring(module))
 
     def resume(self) -> None:
         """Ask for what was wanted when the node stopped; what asked counts as not done."""
         waiting = [kept for _, _, kept in self._waiting()]
         for seq in sorted({kept.cause for kept in waiting}):
-            self._node.roots.begin(self._node.store.at_seq(seq))
+            self._roots.begin(self._store.at_seq(seq))
         for kept in waiting:
             self.begin(kept)
 
     async def _bring(self, module: str) -> None:
         try:
-            await self.module(module)
+            await self.fetch_module(module)
         except AoError as error:
-            self._node.events.notice(f"module {module} cannot be had: {error.what}")
+            self._events.notice(f"module {module} cannot be had: {error.what}")
         except Exception as error:  # whatever it is: those that wait for the module must hear of it
             told = f"{type(error).__name__}: {error}"
-            self._node.events.notice(f"module {module} cannot be had: {told}")
+            self._events.notice(f"module {module} cannot be had: {told}")
         del self._tasks[module]
         self._spawn(module)
 
@@ -95,15 +97,15 @@ class Fetching:
         """Spawn what waited for a module, or say that it cannot be."""
         waiting = self._waiting()
         mine = [item for item in waiting if _module_of(item[2]) == module]
-        self._node.keeping.release(mine)
+        self._release(mine)
         others = {kept.cause for _, _, kept in waiting if _module_of(kept) != module}
         for seq in sorted({kept.cause for _, _, kept in mine} - others):
-            self._node.roots.done(self._node.store.at_seq(seq))
-        for root in self._node.roots.take_settled():
-            self._node.roots.settle(root)
+            self._roots.done(self._store.at_seq(seq))
+        for root in self._roots.take_settled():
+            self._roots.settle(root)
 
-    def _waiting(self) -> list[tuple[int, int, Kept]]:
-        return [item for item in self._node.store.kept() if item[2].held == FETCHING]
+    def _waiting(self) -> list[Item]:
+        return [item for item in self._store.kept() if item[2].held == FETCHING]
 
     def stop(self) -> None:
         """Give up what is under way; it is asked for again at the next start."""
@@ -117,4 +119,4 @@ class Fetching:
 
 
 def _module_of(kept: Kept) -> str:
-    return form.tag(form.load(kept.body)[form.TAGS :], "Module")
+    return form.find_tag(form.load_wire(kept.body)[form.TAGS :], "Module")

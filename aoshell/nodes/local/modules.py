@@ -108,7 +108,7 @@ class Modules:
         first = self._store.at_slot(process.number, 0)
         if first is None:
             raise AoError(f"process {process.id} has no definition", stage="store")
-        body = form.load(first[0].body)
+        body = form.load_wire(first[0].body)
         tags = body[form.TAGS :]
         code = None
         if process.module != process.environment:
@@ -117,7 +117,7 @@ class Modules:
                 raise AoError(f"the module of {process.id} is missing", stage="store")
             # A process made of an older environment's module is just that environment.
             code = found[1].decode("latin-1") if found[0] == "lua" else None
-        boot = form.tag(tags, "On-Boot")
+        boot = form.find_tag(tags, "On-Boot")
         loaded = self._store.module(boot) if boot and boot != "Data" else None
         boot_data = loaded[1].decode("latin-1") if loaded else None
         return [

@@ -8,12 +8,22 @@ The node, not the process, says who a message is from (`spec`: MU of the legacy 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from aoshell.bounded import jsontext
 from aoshell.errors import UsageError
-from aoshell.nodes.local.log.form import ANCHOR, ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
+from aoshell.nodes.local.log.form import (
+    ANCHOR,
+    ID,
+    TAGS,
+    TARGET,
+    Outbox,
+    Wire,
+    dump_wire,
+    find_tag,
+    load_wire,
+)
 from aoshell.nodes.local.log.rows import (
     FETCHING,
     HELD,
@@ -26,6 +36,7 @@ from aoshell.nodes.local.log.rows import (
 )
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
@@ -50,35 +61,39 @@ class Pushed:
     kept: list[Kept] = field(default_factory=list)
 
 
-class PushPort(Protocol):
-    """What pushing needs of the node."""
-
-    address: str
-    limits: Limits
-
-    def process(self, process_id: str) -> ProcessRow | None: ...
-    def create(
-        self, process_id: str, module: str, *, owner: str, tags: list[str]
-    ) -> ProcessRow: ...
-    def is_wallet(self, address: str) -> bool: ...
-    def can_fetch(self, module: str) -> bool: ...
-    def is_paused(self, process: ProcessRow) -> bool: ...
-
-
 class Pusher:
     """Turns outboxes into scheduled messages.
 
     Args:
+        address: of the node, which owns what processes send.
         counts: messages caused so far, by root seq; kept up to date here.
+        is_wallet: whether somebody known here signs with an address.
+        can_fetch: whether a module that is not here may be found elsewhere.
+        is_paused: whether what others send to a process waits in its queue.
     """
 
     def __init__(
-        self, node: PushPort, store: Store, scheduler: Scheduler, counts: dict[int, int]
+        self,
+        address: str,
+        store: Store,
+        scheduler: Scheduler,
+        processes: ProcessRows,
+        counts: dict[int, int],
+        *,
+        get_limits: Callable[[], Limits],
+        is_wallet: Callable[[str], bool],
+        can_fetch: Callable[[str], bool],
+        is_paused: Callable[[ProcessRow], bool],
     ) -> None:
-        self.node = node
+        self.address = address
         self.store = store
         self.scheduler = scheduler
+        self.processes = processes
         self.counts = counts
+        self.get_limits = get_limits
+        self.is_wallet = is_wallet
+        self.can_fetch = can_fetch
+        self.is_paused = is_paused
 
     def push(self, sender: ProcessRow, cause: Logged, root: str, outbox: Outbox) -> Pushed:
         """Schedule everything in an outbox.
@@ -101,9 +116,9 @@ class Pusher:
         """Deliver a message that was held, or spawn what waited for its module."""
         run = _Push(self, sender, cause, root, Pushed(), start=kept.idx)
         if kept.held == FETCHING:
-            run.make(load(kept.body), fetched=True)
+            run.make(load_wire(kept.body), fetched=True)
         else:
-            run.deliver(kept.target, load(kept.body), queued=kept.held == QUEUED)
+            run.deliver(kept.target, load_wire(kept.body), queued=kept.held == QUEUED)
         return run.pushed
 
 
@@ -145,14 +160,14 @@ class _Push:
             queued: it has waited in the queue of a paused process.
         """
         reason = self._refusal(target, wire[TAGS:])
-        process = None if reason else self._pusher.node.process(target)
-        if process is not None and not queued and self._pusher.node.is_paused(process):
+        process = None if reason else self._pusher.processes.find(target)
+        if process is not None and not queued and self._pusher.is_paused(process):
             self._keep(wire, "it waits in the queue", QUEUED, process.id)
         elif process is not None:
             self._schedule(process, wire)
         elif reason:
             self._keep(wire, reason)
-        elif not self._pusher.node.is_wallet(target):
+        elif not self._pusher.is_wallet(target):
             self._keep(
                 wire,
                 "no process with this id is on this node, and no wallet known here has it"
@@ -178,12 +193,12 @@ class _Push:
         Args:
             fetched: its module has been asked for; where it still lacks, it cannot be had.
         """
-        request, wanted = wire[TAGS:], tag(wire[TAGS:], "Module")
+        request, wanted = wire[TAGS:], find_tag(wire[TAGS:], "Module")
         store, reason = self._pusher.store, self._refusal("spawn", request)
         known = store.module(wanted) is not None
         module = wanted if known else store.module_named(wanted) or ""
         if not reason and not module:
-            if not fetched and self._pusher.node.can_fetch(wanted):
+            if not fetched and self._pusher.can_fetch(wanted):
                 self._keep(wire, f"module {wanted} is being fetched", FETCHING)
                 self._idx += 1  # the place of the answer
                 return
@@ -193,7 +208,9 @@ class _Push:
             return
         # On the network too, a child belongs to the process that spawned it.
         try:
-            row = self._pusher.node.create(wire[ID], module, owner=self._sender.id, tags=request)
+            row = self._pusher.processes.create(
+                wire[ID], module, owner=self._sender.id, tags=request
+            )
         except UsageError as error:  # a Cron-Interval that is none
             self._refuse_spawn(wire, error.what)
             return
@@ -216,10 +233,10 @@ class _Push:
     def assignment(self, message_id: str, processes: list[str]) -> None:
         found = self._pusher.store.by_id(message_id) if message_id else None
         for target in processes:
-            self._assign(target, None if found is None else load(found.body), message_id)
+            self._assign(target, None if found is None else load_wire(found.body), message_id)
 
     def _assign(self, target: str, message: Wire | None, message_id: str) -> None:
-        process = self._pusher.node.process(target)
+        process = self._pusher.processes.find(target)
         if message is None or process is None:
             missing = "message" if message is None else "process"
             wire = self._wire(target, "", "", ["Assign", message_id])
@@ -243,15 +260,15 @@ class _Push:
 
     def _wire(self, target: str, data: str, anchor: str, tags: list[str]) -> Wire:
         place = [self._sender.id, self._cause.slot, self._cause.tick, self._idx]
-        content = dump([*place, target, data, anchor, tags])
+        content = dump_wire([*place, target, data, anchor, tags])
         message_id = b64url(hashlib.sha256(content).digest())
-        owner = self._pusher.node.address
+        owner = self._pusher.address
         return [message_id, self._sender.id, owner, target, data, anchor, self._root, *tags]
 
     def _refusal(self, target: str, tags: list[str]) -> str:
         if not target:
             return "it names no Target"
-        if not self._pusher.node.limits.network:
+        if not self._pusher.get_limits().network:
             return ""
         if len(tags) // 2 > MAX_TAGS:
             return f"it has {len(tags) // 2} tags, the network allows {MAX_TAGS}"
@@ -266,14 +283,19 @@ class _Push:
     def _schedule(self, process: ProcessRow, wire: Wire) -> None:
         counts, root = self._pusher.counts, self._cause.root
         count = counts.get(root, self._cause.ordinal)
-        bound = self._pusher.node.limits.pushes
+        bound = self._pusher.get_limits().pushes
         if count >= bound:
             reason = f"one message has caused {count} others, the bound is {bound}"
             self._keep(wire, reason, HELD, process.id)
             return
         counts[root] = count + 1
         logged = self._pusher.scheduler.assign(
-            process.number, wire[0], dump(wire), cause=self._cause, idx=self._idx, ordinal=count + 1
+            process.number,
+            wire[ID],
+            dump_wire(wire),
+            cause=self._cause,
+            idx=self._idx,
+            ordinal=count + 1,
         )
         self._idx += 1
         self.pushed.scheduled.append((logged, wire))
@@ -281,14 +303,14 @@ class _Push:
     def _keep(self, wire: Wire, reason: str, held: int = LOST, target: str = "") -> None:
         # An assigned message is held for another process than its Target.
         target = target or wire[TARGET]
-        kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump(wire))
+        kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump_wire(wire))
         self._idx += 1
         self.pushed.kept.append(kept)
 
 
 def _assigned(tags: list[str]) -> list[str]:
     """The processes in a tag Assignments, a list in JSON, as the legacy network reads it."""
-    value = tag(tags, "Assignments")
+    value = find_tag(tags, "Assignments")
     if not value.startswith("[") or len(value) > ASSIGNMENTS_TEXT:
         return []
     try:
@@ -303,7 +325,7 @@ def _is_patch(tags: list[str]) -> bool:
     return names.get("device") == "patch@1.0" or names.get("method") == "PATCH"
 
 
-def add_to(batch: Batch, pushed: Pushed) -> None:
+def add_pushed(batch: Batch, pushed: Pushed) -> None:
     """Put what was pushed into the transaction of its result."""
     batch.processes += pushed.spawned
     batch.log += [logged for logged, _wire in pushed.scheduled]

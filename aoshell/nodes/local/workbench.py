@@ -13,13 +13,13 @@ from functools import partial
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.history.longwork import Progress, in_thread
+from aoshell.nodes.local.history.longwork import Progress, run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.peek import process_info
+from aoshell.nodes.local.peek import describe_process
 from aoshell.nodes.local.replay import Replay
-from aoshell.nodes.local.workers.jobs import message_frame
+from aoshell.nodes.local.workers.jobs import make_message_frame
 from aoshell.nodes.values import Hop, ProcessInfo, Undelivered
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
@@ -55,7 +55,7 @@ class LocalWorkbench:
             self._engine.store.unchanging() as now,
             self._engine.work.seen("copy", row.name, last + 1) as seen,
         ):
-            entries = await in_thread(partial(renamed, now), seen)
+            entries = await run_in_thread(partial(renamed, now), seen)
         made = row._replace(id=twin, name=form.printable(name), created=self._engine.clock())
         return self._info(await self._engine.adding.add(made, entries))
 
@@ -74,8 +74,8 @@ class LocalWorkbench:
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._row(process)
-        await self._engine.wait_for(row.number, self._slot(row, slot))
-        replay = Replay(self._engine, row, await self._engine.loader.ready(row))
+        await self._engine.settling.wait_for_result(row.number, self._slot(row, slot))
+        replay = Replay(self._engine, row, await self._engine.loader.make_code(row))
         try:
             last: tuple[Logged, Computed] | None = None
             for logged, computed in self._engine.store.behind_slot(row.number, -1, -1, slot):
@@ -86,11 +86,13 @@ class LocalWorkbench:
             placed = last[0]._replace(tick=0, id="")
             body = form.from_message(message)
             body[form.TARGET] = body[form.TARGET] or process
-            outcome, said = await replay.dry(message_frame(placed, body, read_only=True))
+            outcome, cost, result = await replay.dry(
+                make_message_frame(placed, body, read_only=True)
+            )
         finally:
             replay.close()
-        dried = Computed(placed.seq, outcome, said[0], said[1], said[2], 0, b"")
-        return form.to_result(process, placed, dried, list(said[3:]))
+        dried = Computed(placed.seq, outcome, *cost, 0, b"")
+        return form.to_result(process, placed, dried, result)
 
     async def mark(self, process: str, name: str) -> int:
         row = self._row(process)
@@ -112,14 +114,14 @@ class LocalWorkbench:
 
     async def tick(self, process: str) -> int:
         row = self._row(process)
-        await self._engine.cutting.free(row)
+        await self._engine.cutting.wait_until_free(row)
         return self._engine.ticking.tick(row)
 
     # Queues -----------------------------------------------------------------------------------
 
     async def pause(self, process: str, on: bool) -> None:
         row = self._row(process)
-        await self._engine.cutting.free(row)
+        await self._engine.cutting.wait_until_free(row)
         self._engine.keeping.pause(row, on)
         if not on:
             self._engine.keeping.release(self._engine.keeping.queued(row.id))
@@ -130,7 +132,7 @@ class LocalWorkbench:
 
     async def step(self, process: str, index: int = 0) -> None:
         row = self._row(process)
-        await self._engine.cutting.free(row)
+        await self._engine.cutting.wait_until_free(row)
         queue = self._engine.keeping.queued(row.id)
         if not 0 <= index < len(queue):
             raise UsageError(
@@ -142,8 +144,10 @@ class LocalWorkbench:
         self._engine.keeping.release([queue[index]])
 
     def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
-        message = form.to_message(form.load(kept.body), None)
-        return Undelivered(self._engine.row(sender).id, slot, kept.idx, kept.reason, message)
+        message = form.to_message(form.load_wire(kept.body), None)
+        return Undelivered(
+            self._engine.processes.get(sender).id, slot, kept.idx, kept.reason, message
+        )
 
     # Others -----------------------------------------------------------------------------------
 
@@ -151,18 +155,18 @@ class LocalWorkbench:
         engine = self._engine
         if not has_id_form(id):
             raise UsageError(f"{id} is no address", hint="43 characters of A-Z a-z 0-9 - and _")
-        if engine.process(id) is not None:
+        if engine.processes.find(id) is not None:
             raise UsageError(f"{id} is a process of this node already", hint=".delete it first")
         self._free(name)
         module = engine.modules.check(source, "")
         engine.modules.keep(module)
         tags = ["Data-Protocol", "ao", "Type", "Process", "Module", module.id, "Name", name]
         tags += ["Authority", engine.address, "Mock", "true"]
-        row = engine.create(id, module.id, owner=engine.address, tags=tags, name=name)
+        row = engine.processes.create(id, module.id, owner=engine.address, tags=tags, name=name)
         body = [id, engine.address, engine.address, id, "", "", "", *tags]
-        logged = engine.scheduler.assign(row.number, id, form.dump(body))
+        logged = engine.scheduler.assign(row.number, id, form.dump_wire(body))
         engine.admit(Batch(processes=[row], log=[logged]), [(logged, body)])
-        await engine.wait_for(row.number, 0)
+        await engine.settling.wait_for_result(row.number, 0)
         return self._info(row)
 
     async def trace(self, message: str) -> Sequence[Hop]:
@@ -176,8 +180,8 @@ class LocalWorkbench:
         hops: list[Hop] = []
         places: dict[int, int] = {}
         for logged, computed in engine.store.tree(found.root, HOPS):
-            row = engine.row(logged.process)
-            result = form.load(computed.body) if computed else None
+            row = engine.processes.get(logged.process)
+            result = form.load_result(computed.body) if computed else None
             entry = form.to_entry(row.id, logged, computed, result)
             places[logged.seq] = len(hops)
             hops.append(Hop(row.id, entry, places.get(logged.cause or 0, -1)))
@@ -196,10 +200,10 @@ class LocalWorkbench:
 
     def _info(self, row: ProcessRow) -> ProcessInfo:
         engine = self._engine
-        return process_info(engine.store, engine.checkpoints, row, engine.computer.is_live)
+        return describe_process(engine.store, engine.checkpoints, row, engine.computer.is_live)
 
     def _row(self, process: str) -> ProcessRow:
-        row = self._engine.process(process)
+        row = self._engine.processes.find(process)
         if row is None:
             raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
         return row

@@ -1,4 +1,4 @@
-"""Schedules as JSON: what HyperBEAM calls `application/aos-2`, and the legacy SU its pages."""
+"""Schedules in JSON: HyperBEAM's `application/aos-2`, and the pages of the legacy SU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from aoshell.protocol.message import Assignment, Message, Tag
 
 
 def messages(page: Any, where: str) -> list[Message]:
-    """The messages of a page, by slot.
+    """The messages of a page, sorted by slot.
+
+    Args:
+        page: decoded JSON.
+        where: who gave it, for errors.
 
     Raises:
         AoError: stage "schedule", it is no such page.
@@ -30,7 +34,7 @@ def messages(page: Any, where: str) -> list[Message]:
 
 def _message(said: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Message:
     place = {tag.name.lower(): tag.value for tag in _tags(_get(placed, "tags"))}
-    # Without a message, what was assigned is a transaction from elsewhere.
+    # Without a message, an Arweave transaction was assigned: only its id is here.
     said = said or {"id": place.get("message", "")}
     tags = _tags(_get(said, "tags"))
     named = {tag.name.lower(): tag.value for tag in tags}
@@ -58,7 +62,7 @@ def _message(said: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Messa
 
 
 def _get(value: Mapping[str, Any], name: str) -> Any:
-    """A member, whose name nodes write with a capital or without."""
+    """A member, whose name nodes write in lower case or with a capital."""
     return value.get(name, value.get(name.capitalize()))
 
 

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.lua.compiling import syntax_error
+from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.program import File, Program, read_program
 
@@ -139,7 +139,7 @@ def refuse_unloadable(bundled: ProgramBundle) -> None:
     Either a file is not Lua, or files require each other in a circle that always happens.
     """
     for file in bundled.program.files:
-        said = syntax_error(text(file.source))
+        said = find_syntax_error(text(file.source))
         if said:
             raise AoError(
                 f"{file.path}:{said.partition(':')[2]}",  # it begins with the chunk's name
@@ -147,10 +147,10 @@ def refuse_unloadable(bundled: ProgramBundle) -> None:
                 hint="a module is Lua source or a WASM file",
             )
     if bundled.program.circular:
-        from aoshell.check.checker import circles_of
+        from aoshell.check.checker import find_circles
 
         sources = {file.path: file.source for file in bundled.program.files}
-        for found in circles_of(sources, bundled.program.modules):
+        for found in find_circles(sources, bundled.program.modules):
             said = f"{found.file}:{found.line}: {found.message}"
             raise AoError(said, stage="load", hint=found.advice)
 

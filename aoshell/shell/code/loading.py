@@ -25,7 +25,7 @@ async def load_bundle(session: Session, program: ProgramBundle) -> CommandOutput
     note = notes_of(program)
     value: dict[str, object] = {"file": program.program.main.path, "files": list(program.files)}
     code = program.source
-    if "local" in session.node.capabilities:
+    if session.node.local:
         module = await session.node.upload(program.source, "")
         main = program.program.root / program.program.main.path
         session.journal.files[module.id] = main.absolute()

@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.lua.compiling import required, without_tail_calls
+from aoshell.lua.compiling import find_requires, without_tail_calls
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.files import read_text
 
@@ -231,7 +231,7 @@ class _Walk:
         if self._bytes > MOST_BYTES:
             raise _too_much(f"the program's files have more than {MOST_BYTES >> 20} MB together")
         source = text(_commented(data))
-        calls = list(islice(required(source), MOST_NAMES + 1))
+        calls = list(islice(find_requires(source), MOST_NAMES + 1))
         if len(calls) > MOST_NAMES:
             raise _too_much(f"{path} requires more than {MOST_NAMES:,} times")
         file = File(path, data, raw(without_tail_calls(source, calls)))

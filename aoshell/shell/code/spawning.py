@@ -10,10 +10,10 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text, split_error
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
         if not has_id_form(reference) or error.stage == "verify":
             raise
         return reference, f"(not looked at: {error.what})"
-    about = ", ".join(filter(None, (module.kind, size(len(module.data)), module.name)))
+    about = ", ".join(filter(None, (module.kind, format_size(len(module.data)), module.name)))
     return module.id, f"({about})"
 
 
@@ -151,4 +151,4 @@ def _program(session: Session, path: Path) -> bytes:
 
 def birth_notice(info: ProcessInfo) -> str:
     """The note on a process that was just made."""
-    return f"New process {info.name or short(info.id)}: {info.id}"
+    return f"New process {info.name or short_id(info.id)}: {info.id}"

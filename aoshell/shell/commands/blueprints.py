@@ -20,7 +20,7 @@ from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 
 _VERSION = """
 local known, environment = pcall(require, ".environment")
@@ -86,7 +86,7 @@ def _found(reference: str, folder: Path) -> tuple[str, Path]:
 
 def _summary(name: str, origin: str, facts: BlueprintFacts) -> str:
     return (
-        f"{name}: {size(facts.size)}, {origin}\n"
+        f"{name}: {format_size(facts.size)}, {origin}\n"
         f"  hash      {facts.hash}\n"
         f"  handlers  {', '.join(facts.handlers) or 'none that its text names'}"
     )

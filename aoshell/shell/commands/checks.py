@@ -10,7 +10,7 @@ from dataclasses import asdict
 from aoshell.check.checker import check_bundle
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
-from aoshell.lua.compiling import syntax_error
+from aoshell.lua.compiling import find_syntax_error
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.bundle import bundle, unbundle
@@ -102,7 +102,7 @@ async def _lines(session: Session, process: ProcessInfo) -> _Sources:
 
 def _chunk(code: bytes) -> bytes:
     """A line as a chunk: an expression is one behind `return`."""
-    return b"return " + code if syntax_error(text(code)) else code
+    return b"return " + code if find_syntax_error(text(code)) else code
 
 
 def _finding_lines(

@@ -14,7 +14,7 @@ from aoshell.shell.commands.processes import record_deed
 from aoshell.shell.commands.remote import remote_verbs
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 
 
 @command("load", "FILE", file=True)
@@ -69,7 +69,7 @@ async def _made_public(session: Session, data: bytes, name: str, sure: bool) -> 
     publication = await node.publication(await session.wallet(), data, name)
     session.front.feed(
         f"{publication.item.id}, public and permanent:\n"
-        f"  size         {size(publication.size)}\n"
+        f"  size         {format_size(publication.size)}\n"
         f"  destination  {publication.destination}\n"
         f"  cost         {publication.cost or 'the destination does not say'}"
     )

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Outgoing, Tag, raw, text
 from aoshell.shell.commands import command, usage_error
-from aoshell.shell.commands.processes import local_verbs
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.identities import OWN
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
@@ -70,15 +69,17 @@ async def send(session: Session, rest: str) -> CommandOutput:
     answer = await session.post(process.id, tuple(tags), raw(data))
     shown = [line for sent in answer.last.messages for line in _sent_lines(sent, names)]
     if not shown and answer.ok and not answer.last.output.strip():
-        shown = [f"{process.name or short(process.id)} took it, printed nothing and sent nothing"]
+        shown = [
+            f"{process.name or short_id(process.id)} took it, printed nothing and sent nothing"
+        ]
     value = {"process": process.id, "as": session.identities.current}
     return CommandOutput(value, text="\n".join(shown), answer=answer, ok=_taken(answer))
 
 
 def _introduce(session: Session, addresses: Iterable[str]) -> None:
     """Tell the built-in node of identities: else it reports messages to them as undelivered."""
-    if "local" in session.node.capabilities:
-        local_verbs(session).knows(addresses)
+    if node := session.node.local:
+        node.knows(addresses)
 
 
 def _taken(answer: LineAnswer) -> bool:

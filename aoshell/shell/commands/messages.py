@@ -9,12 +9,11 @@ from aoshell.nodes.values import LogEntry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.code.bundle import short_string
 from aoshell.shell.commands import command, usage_error
-from aoshell.shell.commands.processes import local_verbs
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
-from aoshell.shell.view.errors_view import plain, split_error
-from aoshell.shell.view.text import size
+from aoshell.shell.view.errors_view import split_error, without_colours
+from aoshell.shell.view.text import format_size
 
 _SHOWN = 10
 _LAST = 20
@@ -62,7 +61,7 @@ async def inbox(session: Session, rest: str) -> CommandOutput:
         tuple(
             (
                 str(row["n"]),
-                names.get(row["from"]) or short(row["from"]),
+                names.get(row["from"]) or short_id(row["from"]),
                 row["action"] or "-",
                 str(row["size"]),
                 _preview(row["data"]),
@@ -92,8 +91,8 @@ async def messages(session: Session, rest: str) -> CommandOutput:
     process = await session.node.find(words[0]) if words else session.attached
     entries = await _entries(session, process, last)
     kept: tuple[Undelivered, ...] = ()
-    if "local" in session.node.capabilities:
-        kept = tuple(await local_verbs(session).undelivered(process.id))[-last:]
+    if node := session.node.local:
+        kept = tuple(await node.undelivered(process.id))[-last:]
     names = await session.identities.addresses()
     rows = tuple(_row(message, result, names) for message, result in entries)
     table = Table(
@@ -161,11 +160,7 @@ def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
     ids = [str(row.get("id", "")) for row in rows]
     found = [begin] if begin in ids else [id for id in ids if id.startswith(begin)]
     if len(found) != 1:
-        what = (
-            f"{len(found)} ids begin with {begin}"
-            if found
-            else f"nothing that waits has the id {begin}"
-        )
+        what = f"{len(found) or 'no'} ids begin with {begin}"
         raise AoError(what, stage="waits", hint=".waits lists the ids")
     return found[0]
 
@@ -218,12 +213,12 @@ def _row(message: Message, result: Result | None, names: dict[str, str]) -> tupl
     return (
         _slot(message),
         message.tag("Action", "-"),
-        names.get(message.from_) or short(message.from_),
+        names.get(message.from_) or short_id(message.from_),
         outcome,
         f"{result.milliseconds:.1f}" if result else "-",
-        size(result.memory) if result else "-",
+        format_size(result.memory) if result else "-",
         str(result.gas or "-") if result else "-",
-        short(message.id) or "cron",
+        short_id(message.id) or "cron",
     )
 
 
@@ -231,12 +226,12 @@ def _kept_row(kept: Undelivered) -> tuple[str, ...]:
     return (
         str(kept.slot),
         kept.message.tag("Action", "-"),
-        short(kept.message.from_),
-        f"not delivered to {short(kept.message.target)}: {kept.reason}",
+        short_id(kept.message.from_),
+        f"not delivered to {short_id(kept.message.target)}: {kept.reason}",
         "-",
         "-",
         "-",
-        short(kept.message.id),
+        short_id(kept.message.id),
     )
 
 
@@ -272,7 +267,7 @@ def _kept_value(kept: Undelivered) -> dict[str, object]:
 
 def _printed(result: Result) -> str:
     """All that a message printed; of one that failed it stands above the reason."""
-    return plain(result.output) or split_error(result.error)[0]
+    return without_colours(result.output) or split_error(result.error)[0]
 
 
 def _preview(said: str) -> str:

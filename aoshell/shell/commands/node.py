@@ -8,8 +8,7 @@ from aoshell.errors import UsageError
 from aoshell.nodes.values import Limits, Verify
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.processes import local_verbs
-from aoshell.shell.commands.remote import remote_verbs
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
@@ -29,9 +28,9 @@ async def node(session: Session, rest: str) -> CommandOutput:
 
 
 def _unsigned(session: Session) -> str:
-    if not session.remote:
+    if session.node.remote is None:
         return ""
-    level = remote_verbs(session).verify
+    level = session.node.remote.verify
     return f"{'taken' if level is Verify.OFF else 'refused'} (.verify {level.value})"
 
 
@@ -71,7 +70,7 @@ async def verify_log(session: Session, rest: str) -> CommandOutput:
     """
     process = await session.node.find(rest) if rest else session.attached
     differences = list(await local_verbs(session).verify_log(process.id))
-    name = process.name or short(process.id)
+    name = process.name or short_id(process.id)
     said = "\n".join(differences) or f"the log of {name} gives the recorded results"
     value = {"process": process.id, "differences": differences}
     return CommandOutput(value, text=said, ok=not differences)

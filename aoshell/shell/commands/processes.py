@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.base import LocalVerbs
@@ -13,12 +13,12 @@ from aoshell.shell.code.files import read_file, write_new_file
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
 from aoshell.shell.commands import command, usage_error
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.tables import process_table, remote_table
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 from aoshell.shell.view.values import process_value
 
 _LARGEST = 1 << 30  # bytes of an exported process
@@ -30,11 +30,11 @@ def local_verbs(session: Session) -> LocalVerbs:
     Raises:
         UnsupportedError: this is another node.
     """
-    if "local" not in session.node.capabilities:
+    if session.node.local is None:
         raise UnsupportedError(
             "only the built-in node does that", hint="aoshell NAME --node local opens it"
         )
-    return cast(LocalVerbs, session.node)
+    return session.node.local
 
 
 def record_deed(session: Session, verb: str, said: str = "", **about: Any) -> None:
@@ -68,10 +68,12 @@ async def attach(session: Session, rest: str) -> CommandOutput:
     wallet = await session.wallet()
     value = {"id": info.id, "name": info.name, "owner": info.owner}
     if info.owner == wallet.address:
-        return CommandOutput(value, note=f"attached to {info.name or short(info.id)} ({info.id})")
+        return CommandOutput(
+            value, note=f"attached to {info.name or short_id(info.id)} ({info.id})"
+        )
     return CommandOutput(
         value,
-        note=f"attached to {info.name or short(info.id)} ({info.id}) to look at: its owner is "
+        note=f"attached to {info.name or short_id(info.id)} ({info.id}) to look at: its owner is "
         f"{info.owner}, and only its owner evaluates in it.\n  → {await session.way_in(info)}",
     )
 
@@ -122,7 +124,9 @@ async def export(session: Session, rest: str) -> CommandOutput:
     data = await local_verbs(session).export(session.attached.id)
     path = Path(rest).expanduser()
     await asyncio.to_thread(write_new_file, path, data, "export")  # a disk may take its time
-    return CommandOutput({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
+    return CommandOutput(
+        {"file": str(path), "bytes": len(data)}, text=f"{path}: {format_size(len(data))}"
+    )
 
 
 @command("import", "FILE [as NAME]", file=True)
@@ -154,7 +158,7 @@ async def delete(session: Session, rest: str) -> CommandOutput:
     info = await session.node.find(names[0])
     if info.id == session.attached.id:
         raise UsageError(
-            f"{info.name or short(info.id)} is attached", hint=".attach another process first"
+            f"{info.name or short_id(info.id)} is attached", hint=".attach another process first"
         )
     question = f"Delete {info.name or info.id} and its {info.slots} messages for good? [y/N] "
     if not sure and not await session.front.confirm(question):

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Protocol, cast
 
 from aoshell.errors import UnsupportedError, UsageError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.holding import use_pin
 from aoshell.shell.commands import command, usage_error
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.tables import table_lines
-
-
-class _States(Protocol):
-    """What a node with capability "now" can do."""
-
-    async def now(self, process: str, key: str) -> object:
-        """The newest state of a process, or what is below a key of it."""
 
 
 def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens one") -> RemoteVerbs:
@@ -33,9 +25,9 @@ def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens on
     Raises:
         UnsupportedError: this is the built-in node.
     """
-    if not session.remote:
+    if session.node.remote is None:
         raise UnsupportedError("only a remote node does that", hint=hint)
-    return cast(RemoteVerbs, session.node)
+    return session.node.remote
 
 
 @command("doctor")
@@ -96,8 +88,7 @@ async def signature(session: Session, rest: str) -> CommandOutput:
     """Show what the last answer with a bad signature should have signed, as it was rebuilt."""
     if rest:
         raise usage_error("signature")
-    remote_verbs(session)
-    base = str(getattr(session.node, "last_failure", ""))  # a legacy network signs nothing
+    base = remote_verbs(session).last_failure
     return CommandOutput({"base": base}, text=base or "no answer had a bad signature so far")
 
 
@@ -114,16 +105,17 @@ async def unmonitor(session: Session, rest: str) -> CommandOutput:
 
 
 async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
-    if "monitor" not in session.node.capabilities:
+    cron = session.node.cron
+    if cron is None:
         raise UnsupportedError(
             "this node runs cron messages by itself",
             hint="--cron 5-minutes makes a process that ticks; aoshell --legacy has monitors",
         )
     process = await session.node.find(rest) if rest else session.attached
-    await remote_verbs(session).monitor(await session.wallet(), process.id, on)
+    await cron.monitor(await session.wallet(), process.id, on)
     said = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}
-    return CommandOutput(value, text=f"{process.name or short(process.id)} {said}")
+    return CommandOutput(value, text=f"{process.name or short_id(process.id)} {said}")
 
 
 @command("now", "[KEY]")
@@ -131,11 +123,12 @@ async def now(session: Session, rest: str) -> CommandOutput:
     """Read the state of the attached process, or one key of it; nothing changes.
 
     KEY may lead further down: balances/ADDRESS."""
-    if "now" not in session.node.capabilities:
+    state = session.node.state
+    if state is None:
         raise UnsupportedError(
             "this node does not show the state of a process", hint=".dryrun CODE reads it by Lua"
         )
-    found = await cast(_States, session.node).now(session.attached.id, rest)
+    found = await state.now(session.attached.id, rest)
     if isinstance(found, str):
         note = "" if found else f"there is nothing at {rest or 'the top'}; .now shows all keys"
         return CommandOutput(found, text=found, note=note)

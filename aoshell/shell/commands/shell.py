@@ -26,7 +26,8 @@ async def help_(_: Session, rest: str) -> CommandOutput:
         f"{forms[name]:{width}}  {known.help.splitlines()[0]}" for name, known in registry().items()
     ]
     lines += ["", "Every other line is Lua, evaluated in the attached process."]
-    return CommandOutput([_value(known) for known in registry().values()], text="\n".join(lines))
+    value = [_value(known) for known in registry().values()]
+    return CommandOutput(value, text="\n".join(lines), prose=True)
 
 
 def _help_on(name: str) -> CommandOutput:
@@ -43,7 +44,7 @@ def _help_on(name: str) -> CommandOutput:
     value |= _value(known) if known else {}
     value |= {"function": {"signature": entry.signature, "help": entry.help}} if entry else {}
     value |= {"functions": inside} if inside else {}
-    return CommandOutput(value, text="\n\n".join(parts))
+    return CommandOutput(value, text="\n\n".join(parts), prose=True)
 
 
 def _summary(name: str) -> str:

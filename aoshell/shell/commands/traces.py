@@ -10,11 +10,11 @@ from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.messages import message_value
 from aoshell.shell.commands.workbench import workbench_of
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.view.errors_view import plain, split_error
-from aoshell.shell.view.text import size
+from aoshell.shell.view.errors_view import split_error, without_colours
+from aoshell.shell.view.text import format_size
 
 _WIDTH = 60  # columns of what a hop printed
 _LOOKED_AT = 4096  # characters of it that are put into one line
@@ -72,10 +72,10 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
     if hop.kept is not None:
         message = hop.kept.message
         what = message.tag("Action") or message.tag("Type") or "message"
-        return f"✗ {what} to {short(message.target) or 'nobody'}: {hop.kept.reason}"
+        return f"✗ {what} to {short_id(message.target) or 'nobody'}: {hop.kept.reason}"
     assert hop.entry is not None
     message, result = hop.entry.message, hop.entry.result
-    name = names.get(hop.process) or short(hop.process)
+    name = names.get(hop.process) or short_id(hop.process)
     slot = message.assignment.slot if message.assignment else "?"
     said = f"{name} #{slot} {message.tag('Action') or message.tag('Type') or '-'}"
     if result is None:
@@ -83,7 +83,8 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
     mark = "" if result.ok else "✗ "
     words = [f"{mark}{said}", f"{result.milliseconds:.1f} ms"]
     # All in one line: of a table, the first line alone is `{`.
-    if line := _in_one_line(plain(result.output) if result.ok else split_error(result.error)[1]):
+    shown = without_colours(result.output) if result.ok else split_error(result.error)[1]
+    if line := _in_one_line(shown):
         words.append(line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…")
     if result.suspended:
         words.append("waits")
@@ -129,7 +130,7 @@ def _shown(message: Message, result: Result) -> list[str]:
     lines += [f"  caused by {message.pushed_for}"] if message.pushed_for else []
     lines += _tags(message.tags) + _data(message.data)
     cost = [f"{result.milliseconds:.1f} ms"]
-    cost += [f"{size(result.memory)} of memory"] if result.memory else []
+    cost += [f"{format_size(result.memory)} of memory"] if result.memory else []
     cost += [f"{result.gas} gas"] if result.gas else []
     lines.append(f"result {result.outcome}, {', '.join(cost)}")
     lines += [

@@ -12,7 +12,7 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
-from aoshell.lua.compiling import syntax_error
+from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import short_string
 from aoshell.shell.session import Session
@@ -62,7 +62,7 @@ async def read_tree(
         UsageError: it is not one expression.
         AoError: stage "query": it fails, or the process cannot be asked.
     """
-    if problem := syntax_error(f"return {expression}\n"):
+    if problem := find_syntax_error(f"return {expression}\n"):
         raise UsageError(
             re.sub(r"^\S*?:\d+: ", "", problem), hint="give one Lua expression: Inbox[1].Tags"
         )

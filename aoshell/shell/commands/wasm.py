@@ -11,7 +11,7 @@ from aoshell.shell.code.files import read_file
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 
 if TYPE_CHECKING:
     from aoshell.sandbox.wasm.binary import Description
@@ -37,7 +37,7 @@ async def wasm(session: Session, rest: str) -> CommandOutput:
     lines = [
         f"kind      {KINDS.get(about.kind) or f'none: {about.problem}'}",
         f"format    {about.format}",
-        f"size      {size(about.size)}",
+        f"size      {format_size(about.size)}",
         f"memory    {_memory(about)}",
         f"state     {_state(about)}",
         f"start     {'a function runs at once' if about.start is not None else 'nothing runs'}",
@@ -65,8 +65,10 @@ def _memory(about: Description) -> str:
     if not about.memories:
         return "none"
     memory = about.memories[0]
-    most = "no maximum" if memory.maximum is None else f"at most {size(memory.maximum << 16)}"
-    return f"{size(memory.minimum << 16)} to begin with, {most}, {about.pointer} pointers"
+    most = (
+        "no maximum" if memory.maximum is None else f"at most {format_size(memory.maximum << 16)}"
+    )
+    return f"{format_size(memory.minimum << 16)} to begin with, {most}, {about.pointer} pointers"
 
 
 def _state(about: Description) -> str:

@@ -12,7 +12,7 @@ from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import EVAL, Session
@@ -65,7 +65,7 @@ async def undo(session: Session, rest: str) -> CommandOutput:
 async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandOutput:
     before = await session.node.slots(process.id)
     path = await workbench_of(session).undo(process.id, slot)
-    record_deed(session, "", f"what .undo took back of {process.name or short(process.id)}")
+    record_deed(session, "", f"what .undo took back of {process.name or short_id(process.id)}")
     await session.attach(await session.node.find(process.id))
     said = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
@@ -160,7 +160,7 @@ async def queue(session: Session, rest: str) -> CommandOutput:
         (
             str(number),
             one.message.tag("Action", "-"),
-            short(one.process),
+            short_id(one.process),
             str(one.slot),
             str(len(one.message.data)),
         )

@@ -48,7 +48,7 @@ class BatchFront:
 
     def opened(self, node: Node) -> None:
         # Waits for the built-in node are rare: short runs do not pay for polling it.
-        later = 0 if "remote" in node.capabilities else _LOOKED_AT
+        later = 0 if node.remote else _LOOKED_AT
         self._looking = asyncio.get_running_loop().call_later(later, self._report, node)
 
     def _report(self, node: Node) -> None:
@@ -170,7 +170,7 @@ def _is_last(error: AoError, session: Session) -> bool:
 
 async def _give_up(session: Session, renderer: Renderer) -> None:
     """After Ctrl-C: stops the line, or the next start would compute it again; remote ones go on."""
-    if "cancel" in session.node.capabilities:
+    if session.node.local:
         with suppress(AoError, TimeoutError):
             await asyncio.wait_for(_stopped(session), _STOPPING)
     elif session.sending:

@@ -33,13 +33,13 @@ from aoshell.shell.outcome import CommandOutput, Outcome
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.entry import PromptInput
 from aoshell.shell.prompt.history import LONGEST, LineHistory
-from aoshell.shell.prompt.keys import bindings
+from aoshell.shell.prompt.keys import make_bindings
 from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.prompt.screen import Screen
 from aoshell.shell.session import Session
 from aoshell.shell.view.render import Renderer, not_run
 from aoshell.shell.view.streams import Write
-from aoshell.shell.view.text import cell, clean, prompt_text, width_of
+from aoshell.shell.view.text import clean, clean_line, clean_prompt, width_of
 
 if TYPE_CHECKING:
     from aoshell.shell.prompt.helpers import Helpers
@@ -92,7 +92,7 @@ class Prompt:
         buffer.on_text_changed += lambda _: self._suggest()
         self._entry = PromptInput(buffer, self)
         picker = Picker(self._history, buffer, lambda: self._screen.rows)
-        keys = bindings(self._entry, buffer, picker)
+        keys = make_bindings(self._entry, buffer, picker)
         vi = self._preferences.editing == "vi"
         self._screen = Screen(self, buffer, picker, keys, vi=vi, input=input, output=output)
         self._app = self._screen.app
@@ -109,7 +109,7 @@ class Prompt:
         self.renderer.feed(said)
 
     def opened(self, node: Node) -> None:
-        if "remote" in node.capabilities:
+        if node.remote:
             self._watch(node)
 
     def _watch(self, node: Node) -> None:
@@ -137,10 +137,10 @@ class Prompt:
 
     async def pad(self) -> str:
         """What the user wrote in $EDITOR; "" where it is nothing new."""
-        from aoshell.shell.prompt.programs import edit
+        from aoshell.shell.prompt.programs import edit_text
 
         with self._screen.lent():
-            said = await edit(self._padded)
+            said = await edit_text(self._padded)
         if said == self._padded:
             return ""
         self._padded = said
@@ -230,10 +230,10 @@ class Prompt:
         if said.count("\n") < self._screen.rows:
             self.write(said)
             return
-        from aoshell.shell.prompt.programs import page
+        from aoshell.shell.prompt.programs import page_text
 
         with self._screen.lent():
-            shown = await page(said)
+            shown = await page_text(said)
         if not shown:
             self.write(said)
 
@@ -256,7 +256,7 @@ class Prompt:
             self._show_stage("")
 
     def _show_stage(self, said: str) -> None:
-        shown = cell(said)
+        shown = clean_line(said)
         if shown != self.stage:
             self.stage = shown
             self._app.invalidate()
@@ -280,11 +280,11 @@ class Prompt:
         def load() -> tuple[Lexer, type[Helpers], BaseStyle]:
             from aoshell.shell.prompt.helpers import Helpers
             from aoshell.shell.prompt.highlight import LineLexer
-            from aoshell.shell.prompt.themes import style
+            from aoshell.shell.prompt.themes import make_style
 
             theme = self._preferences.theme if self.renderer.colour else "plain"
             changes = self._preferences.colours if self.renderer.colour else {}
-            return LineLexer(), Helpers, style(theme, changes)
+            return LineLexer(), Helpers, make_style(theme, changes)
 
         self.lexer, helpers, self._app.style = await asyncio.to_thread(load)
         self._helpers = helpers(self._buffer, self._app.invalidate, lambda: not self._busy)
@@ -435,7 +435,7 @@ class Prompt:
     def _shown_prompt(self) -> str:
         session = self._session
         said = session.prompt if session and session.process else self._prompt
-        return prompt_text(said, colour=self.renderer.colour)
+        return clean_prompt(said, colour=self.renderer.colour)
 
     def _echo(self, line: str) -> str:
         """A line that was entered earlier, as if it were typed now."""

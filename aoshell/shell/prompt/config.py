@@ -45,7 +45,7 @@ class Preferences:
     problems: tuple[str, ...] = ()
 
 
-def load(path: Path) -> Preferences:
+def load_preferences(path: Path) -> Preferences:
     """What the file says; without it, and where it cannot be used, the defaults."""
     try:
         table = read_config(path).get("shell", {})

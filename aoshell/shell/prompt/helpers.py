@@ -13,11 +13,11 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.prompt import toolbar
-from aoshell.shell.prompt.names import Keeper, read
+from aoshell.shell.prompt.names import Keeper, read_names
 from aoshell.shell.prompt.offering import Offering
 from aoshell.shell.session import Session
 
@@ -80,7 +80,7 @@ class Helpers:
             AoError: it cannot be asked.
         """
         names = self._names.of(session)
-        await read(session, names)
+        await read_names(session, names)
         return len(names.at(()))
 
     def below(self, session: Session | None, prompt: str, columns: int) -> tuple[str, str]:
@@ -89,7 +89,7 @@ class Helpers:
         if said:
             return kind, said
         if session and session.process:
-            self._facts.process = session.process.name or short(session.process.id)
+            self._facts.process = session.process.name or short_id(session.process.id)
             self._facts.identity = session.identity
             self._facts.attestation = session.attestation
         return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())

@@ -84,9 +84,9 @@ async def interact(
 
 def _prompt_class(file: Path) -> tuple[type[Prompt], Preferences]:
     from aoshell.shell.prompt.app import Prompt
-    from aoshell.shell.prompt.config import load
+    from aoshell.shell.prompt.config import load_preferences
 
-    return Prompt, load(file)
+    return Prompt, load_preferences(file)
 
 
 async def _put_away(opening: asyncio.Task[Session]) -> None:

@@ -58,7 +58,7 @@ class KeyTarget(ABC):
         """Whether nothing is typed."""
 
 
-def bindings(target: KeyTarget, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
+def make_bindings(target: KeyTarget, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
     """The keys of the prompt, of its menu, and of the list that Ctrl-R opens."""
     return merge_key_bindings(
         [

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.lua import compiling
-from aoshell.shell.prompt.structure import KEYWORDS
+from aoshell.lua.lexer import Token, tokens
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
@@ -101,6 +100,7 @@ return '{"at":{' .. concat(out, ",") .. '},"tags":[' .. keys(tags) .. '],"action
   .. keys(actions) .. "]}"
 """
 
+_DOTS = (".", ":")
 _LONGEST = 65_536  # characters of a line that is looked through for definitions
 
 
@@ -126,11 +126,11 @@ class ProcessNames:
 
     def at(self, path: Iterable[str]) -> dict[str, str]:
         """The fields of a table, empty where none are known."""
-        return self.fields.get(joined(path), {})
+        return self.fields.get(join_path(path), {})
 
     def learn(self, line: str) -> None:
         """Take over what a line of Lua defines, for processes that cannot be read."""
-        for name, arguments in definitions(line[:_LONGEST]):
+        for name, arguments in find_definitions(line[:_LONGEST]):
             if arguments is not None:
                 self.calls[name] = f"({arguments})"
             path, _, last = name.rpartition(".")
@@ -139,39 +139,39 @@ class ProcessNames:
                 self.fields.setdefault(path, {}).setdefault(last, kind)
 
     def take(self, answer: object, *, whole: bool = True) -> None:
-        """Take over what `query` answered."""
+        """Take over what `names_query` answered."""
         if not isinstance(answer, dict):
             return
         fields = answer.get("at")
         if isinstance(fields, dict):
-            found = {joined([str(path)]): dict(names) for path, names in fields.items()}
+            found = {join_path([str(path)]): dict(names) for path, names in fields.items()}
             self.fields = found if whole else self.fields | found
         self.tags |= {str(tag) for tag in answer.get("tags") or ()}
         self.actions |= {str(action) for action in answer.get("actions") or ()}
         self.read = True
 
 
-def definitions(code: str) -> Iterator[tuple[str, str | None]]:
+def find_definitions(code: str) -> Iterator[tuple[str, str | None]]:
     """Names that Lua code sets and that are not local, and the arguments of those of functions."""
-    found = list(compiling.tokens(code))
+    found = list(tokens(code))
     for at, token in enumerate(found):
         before = found[at - 1].text if at else ""
-        if token.kind != "name" or token.text in KEYWORDS or before in (".", ":", "local", "for"):
+        if token.kind != "name" or before in (*_DOTS, "local", "for"):
             continue
         name, end = token.text, at + 1
-        while end + 1 < len(found) and found[end].text in ".:" and found[end + 1].kind == "name":
+        while end + 1 < len(found) and found[end].text in _DOTS and found[end + 1].kind == "name":
             name, end = f"{name}.{found[end + 1].text}", end + 2
         if before == "function" and at > 1 and found[at - 2].text == "local":
             continue
         ahead = [found[end + i].text if end + i < len(found) else "" for i in range(3)]
         if before == "function" and ahead[0] == "(":
             yield name, _arguments(found, end + 1)
-        elif ahead[0] == "=" and ahead[1] != "=" and before not in ("{", ","):
+        elif ahead[0] == "=" and before not in ("{", ","):
             is_function = ahead[1:] == ["function", "("]
             yield name, _arguments(found, end + 3) if is_function else None
 
 
-def _arguments(found: list[compiling.Token], at: int) -> str:
+def _arguments(found: list[Token], at: int) -> str:
     parts = []
     while at < len(found) and found[at].text != ")":
         parts.append(found[at].text)
@@ -179,12 +179,12 @@ def _arguments(found: list[compiling.Token], at: int) -> str:
     return "".join(parts).replace(",", ", ")
 
 
-def joined(path: Iterable[str]) -> str:
+def join_path(path: Iterable[str]) -> str:
     """A path as the process writes it: `Handlers.list[]`."""
     return ".".join(path).replace(".[]", "[]")
 
 
-def query(path: tuple[str, ...] = ()) -> str:
+def names_query(path: tuple[str, ...] = ()) -> str:
     """Lua that tells the names below a path, for `Session.query`."""
     return _READ % (", ".join(f'"{name}"' for name in path), MOST, MOST)
 
@@ -229,7 +229,7 @@ class Keeper:
             return
         names = self.of(session)
         with suppress(AoError):
-            names.take(await session.query(query(path)), whole=False)
+            names.take(await session.query(names_query(path)), whole=False)
 
     async def _soon(self, session: Session) -> None:
         await asyncio.sleep(max(PAUSE, self._quiet_until - time.monotonic()))
@@ -237,22 +237,22 @@ class Keeper:
             return
         begun, names = time.monotonic(), self.of(session)
         try:
-            await read(session, names)
+            await read_names(session, names)
         except AoError:
             names.deaf = True
         end = time.monotonic()
         self._quiet_until = end + _CALM * (end - begun)
 
 
-async def read(session: Session, names: ProcessNames) -> None:
+async def read_names(session: Session, names: ProcessNames) -> None:
     """Read all names of the attached process.
 
     Raises:
         AoError: it cannot be asked.
     """
-    names.take(await session.query(query()))
+    names.take(await session.query(names_query()))
     names.deaf = False
 
 
 def _readable(session: Session) -> bool:
-    return session.process is not None and "local" in session.node.capabilities
+    return session.process is not None and session.node.local is not None

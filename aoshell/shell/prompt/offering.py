@@ -18,9 +18,9 @@ from prompt_toolkit.completion import (
 )
 from prompt_toolkit.document import Document
 
-from aoshell.shell.prompt.completion import LineCompleter, Lists, unknown, wanted_kinds
+from aoshell.shell.prompt.completion import LineCompleter, Lists, unknown_path, wanted_kinds
 from aoshell.shell.prompt.names import Keeper
-from aoshell.shell.prompt.words import load
+from aoshell.shell.prompt.words import load_words
 from aoshell.shell.session import Session
 
 PATIENCE = 0.05  # seconds
@@ -95,11 +95,11 @@ class Offering:
         )
 
     def _to_read(self, session: Session, before: str) -> asyncio.Task[None] | None:
-        path = unknown(before, self._names.of(session))
+        path = unknown_path(before, self._names.of(session))
         if path:
             return asyncio.create_task(self._names.below(session, path))
         if wanted_kinds(before):
-            return asyncio.create_task(load(session, before, self._lists))
+            return asyncio.create_task(load_words(session, before, self._lists))
         return None
 
     async def _once(self, reading: asyncio.Task[None], document: Document) -> None:

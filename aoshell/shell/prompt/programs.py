@@ -22,7 +22,7 @@ from aoshell.shell.code.files import read_file
 from aoshell.texts import strip_mark
 
 
-async def edit(said: str) -> str:
+async def edit_text(said: str) -> str:
     """A text as the user leaves it in $VISUAL, $EDITOR or vi.
 
     Raises:
@@ -47,7 +47,7 @@ async def edit(said: str) -> str:
         path.unlink(missing_ok=True)
 
 
-async def page(said: str) -> bool:
+async def page_text(said: str) -> bool:
     """Show a text in $PAGER, or less. Returns whether it could be run."""
     try:
         await _run(_words(os.environ.get("PAGER") or "less -R"), said)

@@ -41,6 +41,7 @@ from prompt_toolkit.output import Output
 
 from aoshell.shell.prompt.drawing import LeanRenderer, terminal_output
 from aoshell.shell.prompt.picker import Picker
+from aoshell.shell.view.text import HIDDEN
 
 _MENU = 8  # rows of the menu
 _ESCAPE = 0.1  # seconds after which Escape is a key of its own
@@ -236,10 +237,7 @@ def _has_brackets_marked(buffer: Buffer) -> bool:
 
 
 class ShowHidden(Processor):
-    """Shows the characters that turn the direction of text or break lines unseen.
-
-    They would let a line look like another one (Unicode UAX #9).
-    """
+    """Shows hidden characters as a question mark in reverse, each in one column."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         fragments = transformation_input.fragments
@@ -248,11 +246,6 @@ class ShowHidden(Processor):
         shown: StyleAndTextTuples = []
         for style, said, *_ in fragments:
             for character in said:
-                hidden = character in _HIDDEN
+                hidden = character in HIDDEN
                 shown.append(("class:hidden", "?") if hidden else (style, character))
         return Transformation(shown)
-
-
-_HIDDEN = frozenset(
-    "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)

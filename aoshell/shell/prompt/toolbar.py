@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Outcome
 from aoshell.shell.prompt.names import ProcessNames
-from aoshell.shell.prompt.structure import LOOKED_AT, context
-from aoshell.shell.view.text import cell, clean, width_of
+from aoshell.shell.prompt.structure import LOOKED_AT, read_context
+from aoshell.shell.view.text import clean, clean_line, width_of
 
 _INBOX = re.compile(r"\[Inbox:(\d+)\]")
 _DOT = " · "
@@ -59,7 +59,7 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
     """
     words = [mode, _node(facts.node), facts.attestation, facts.process]
     if facts.wallet:
-        words.append(f"{facts.identity or 'wallet'} {short(facts.wallet)}")
+        words.append(f"{facts.identity or 'wallet'} {short_id(facts.wallet)}")
     if facts.slot is not None:
         words.append(f"slot {facts.slot}")
     if inbox := _INBOX.search(clean(prompt, colour=False)):
@@ -68,7 +68,7 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
         words.append(f"{facts.milliseconds:.1f} ms")
     if facts.gas:
         words.append(f"{facts.gas} gas")
-    return cut(cell(_DOT.join(word for word in words if word)), columns - 1)
+    return cut(clean_line(_DOT.join(word for word in words if word)), columns - 1)
 
 
 def cut(said: str, columns: int) -> str:
@@ -89,7 +89,7 @@ def signature(before: str, names: ProcessNames, columns: int) -> str:
     """How the call that is being typed is written, "" outside of known calls."""
     if is_command(before):
         return ""
-    where = context(before[-LOOKED_AT:])
+    where = read_context(before[-LOOKED_AT:])
     call = where.call
     if call is None or where.comment:
         return ""
@@ -102,4 +102,4 @@ def signature(before: str, names: ProcessNames, columns: int) -> str:
         said = f"{entry.signature}  {entry.summary}"
     else:
         return ""
-    return cut(cell(said), columns - 1)
+    return cut(clean_line(said), columns - 1)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from aoshell.lua import compiling
+from aoshell.lua.lexer import BREAK, tokens
 from aoshell.protocol.message import Result
 
 TYPED = '[string "aos"]'
@@ -26,18 +27,18 @@ _RAISING = frozenset({"error", "assert"})
 _WIDEST = 160
 
 
-def plain(said: str) -> str:
+def without_colours(said: str) -> str:
     """Text without its colours."""
     return _SGR.sub("", said)
 
 
 def split_error(error: str) -> tuple[str, str]:
     """What was printed before a message failed, and Lua's message itself, both without colours."""
-    *before, reason = _HEADING.split(plain(error))
+    *before, reason = _HEADING.split(without_colours(error))
     return "\n".join(before).strip("\n"), reason.strip("\n")
 
 
-def view(error: str, sources: Mapping[str, str]) -> str:
+def show_source(error: str, sources: Mapping[str, str]) -> str:
     """The lines to show below an error message, "" where no source is known for it.
 
     Args:
@@ -49,7 +50,7 @@ def view(error: str, sources: Mapping[str, str]) -> str:
         source = _source(place["chunk"], sources)
         if source is None:
             continue
-        lines = re.split(r"\r\n|\n\r|\r|\n", source)
+        lines = BREAK.split(source)
         number, what = int(place["line"]), error[place.start("what") :]
         if not 1 <= number <= len(lines):
             continue
@@ -85,7 +86,7 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
         name = variable[1] or variable[2]
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line)
         return found.start() if found else None
-    names = [token for token in compiling.tokens(line) if token.kind == "name"]
+    names = [token for token in tokens(line) if token.kind in ("name", "keyword")]
     raising = [token.start for token in names if token.text in _RAISING]
     said = set(re.findall(r"\w+", message))
     places = raising or [token.start for token in names if token.text in said]
@@ -99,7 +100,7 @@ def _stop(lines: list[str], number: int, token: str) -> int:
     places = [match.start() for match in re.finditer(re.escape(token), line)]
     for start in places:
         head = f"{before}\n{line[: start + len(token)]}" if before else line[: start + len(token)]
-        error = compiling.syntax_error(head)
+        error = compiling.find_syntax_error(head)
         if error and not error.endswith("near <eof>"):
             return start
     return places[-1] if places else len(line) - len(line.lstrip())
@@ -140,5 +141,5 @@ def failure_text(result: Result, sources: Mapping[str, str]) -> str:
         "memory": "the process ran out of memory (.limits)",
         "crash": "the worker died",
     }.get(result.outcome, "the message failed")
-    seen = view(result.error, sources)
+    seen = show_source(result.error, sources)
     return f"{said}\n{seen}" if seen else said

@@ -22,7 +22,7 @@ from aoshell.shell.outcome import (
 from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.tables import process_table, remote_table, table_lines
-from aoshell.shell.view.text import clean
+from aoshell.shell.view.text import clean, wrapped
 from aoshell.shell.view.values import UNEVALUATED, outcome_value, process_value
 
 NOT_OWNER = (
@@ -119,7 +119,8 @@ class Renderer:
         if reply.answer:
             self._answer(reply.answer)
         if reply.text:
-            self._untrusted(self._out, reply.text)
+            columns = self._columns() if reply.prose else 0
+            self._untrusted(self._out, wrapped(reply.text, columns) if columns else reply.text)
         elif reply.table:
             self._table(reply.table)
 

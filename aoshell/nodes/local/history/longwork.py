@@ -49,7 +49,7 @@ class LongWork:
             self.stage = before
 
 
-async def in_thread(work: Callable[[Progress], T], progress: Progress) -> T:
+async def run_in_thread(work: Callable[[Progress], T], progress: Progress) -> T:
     """Run work in a thread; the loop goes on. Cancelled, it ends the work and waits for that."""
     given_up = threading.Event()
 

@@ -14,14 +14,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from functools import partial
 from hashlib import shake_256
-from typing import Any, Protocol
+from typing import Any
 
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.history.adding import Adding
-from aoshell.nodes.local.history.longwork import LongWork, Progress, in_thread
+from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import STOPPED, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
@@ -41,8 +41,8 @@ RECORD = 1 << 10  # bytes that one takes besides
 PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
-def export(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
-    """A process, its modules, its log and its results, in parts: a file that `restore` takes.
+def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
+    """The parts of a file with a process, its modules, its log and its results.
 
     Raises:
         AoError: stage "export", it would be larger than may be imported.
@@ -99,7 +99,7 @@ def _result(computed: Computed | None) -> dict[str, Any] | None:
     return computed and computed._asdict() | {"body": computed.body.decode("latin-1")}
 
 
-def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
+def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:
     """An exported process in which other addresses stand for some; signatures fit no more.
 
     Args:
@@ -123,19 +123,16 @@ def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
-class Target(Protocol):
-    """A node that a process is taken into."""
-
-    store: Store
-    work: LongWork
-    adding: Adding
-
-    def process(self, process_id: str) -> ProcessRow | None:
-        """A process that is there already, None where it is not."""
-
-
-async def restore(node: Target, data: bytes, name: str = "", *, unique: bool = False) -> ProcessRow:
-    """Take in what `export` wrote.
+async def import_process(
+    store: Store,
+    adding: Adding,
+    work: LongWork,
+    data: bytes,
+    name: str = "",
+    *,
+    unique: bool = False,
+) -> ProcessRow:
+    """Add the process that `export_process` wrote.
 
     Args:
         name: that the process gets; "" keeps its own.
@@ -147,18 +144,13 @@ async def restore(node: Target, data: bytes, name: str = "", *, unique: bool = F
     if not data.startswith(MAGIC):
         raise _no_export()
     try:
-        with node.work.seen("import", size(len(data))) as seen:
-            row, modules, entries = await in_thread(partial(_read, data), seen)
+        with work.seen("import", size(len(data))) as seen:
+            row, modules, entries = await run_in_thread(partial(_read, data), seen)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise _damaged(error) from error
-    if node.process(row.id) is not None:
-        raise AoError(
-            f"process {row.id} is on this node already",
-            stage="import",
-            hint=".delete it first to replace it",
-        )
+    adding.check_new(row.id)
     row = row._replace(name=name or row.name)
-    if unique and row.name and _has_name(node.store, row.name):
+    if unique and row.name and _has_name(store, row.name):
         raise AoError(
             f"a process called {row.name} is on this node already",
             stage="import",
@@ -166,15 +158,15 @@ async def restore(node: Target, data: bytes, name: str = "", *, unique: bool = F
         )
     kinds = {module_id: kind for module_id, kind, _content in modules}
     for needed in (row.environment, row.module):
-        if needed not in kinds and (found := node.store.module(needed)):
+        if needed not in kinds and (found := store.module(needed)):
             kinds[needed] = found[0]
         if needed not in kinds:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
     if kinds[row.environment] != "environment":  # a worker would take its text for an archive
         raise _damaged(ValueError("its environment is a module of another kind"))
     for module_id, kind, content in modules:
-        node.store.add_module(module_id, kind, content, "", row.created)
-    return await node.adding.add(row, entries)
+        store.add_module(module_id, kind, content, "", row.created)
+    return await adding.add(row, entries)
 
 
 def _has_name(store: Store, name: str) -> bool:
@@ -233,7 +225,7 @@ def _damaged(error: Exception) -> AoError:
     )
 
 
-# A file may come from anybody: what is not as `export` writes it must not get into the database.
+# A file may come from anybody: the database gets only what `export_process` could have written.
 
 
 def _demand(condition: bool, what: str) -> None:
@@ -272,7 +264,8 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     _demand(0 <= computed.milliseconds < 1 << 63, "a time is none that the database can hold")
     numbers = (computed.memory, computed.gas, abs(computed.waits))
     _demand(all(map(is_count, numbers)), "a result's number is none")
-    form.check_result(computed.outcome != "ok", _wire(computed.body))
+    result = form.FlatResult.of(_wire(computed.body))
+    form.check_result(computed.outcome != "ok", result)
     return logged, computed
 
 
@@ -292,7 +285,7 @@ def _cron(text: str) -> str:
         _demand(type(tags) is list and len(tags) % 2 == 0, "a cron message has no tags")
         _demand(all(map(is_text, tags)), "a cron tag is no text")
         items.append(cron.Schedule(every, due, tuple(tags)))
-    return cron.dump(items)
+    return cron.dump_schedules(items)
 
 
 def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> None:

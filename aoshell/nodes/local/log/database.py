@@ -16,7 +16,7 @@ from aoshell.nodes.local.log import schema
 _NO_ROOM_TO_WORK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
-def to_write(path: Path) -> sqlite3.Connection:
+def open_to_write(path: Path) -> sqlite3.Connection:
     """The database of a node, made or migrated if need be. Whatever is committed is fsynced.
 
     Raises:
@@ -40,7 +40,7 @@ def to_write(path: Path) -> sqlite3.Connection:
     return db
 
 
-def to_read(path: Path) -> sqlite3.Connection:
+def open_to_read(path: Path) -> sqlite3.Connection:
     """A database to read from, whoever writes to it, and where nothing can be written.
 
     Raises:
@@ -70,7 +70,7 @@ def _reading(uri: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def translated_errors(path: Path) -> Iterator[None]:
     """Errors of a database as errors for people."""
     try:
         yield

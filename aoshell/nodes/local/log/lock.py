@@ -10,7 +10,7 @@ from typing import IO
 from aoshell.errors import AoError
 
 
-def take(path: Path) -> IO[str]:
+def take_lock(path: Path) -> IO[str]:
     """An exclusive lock that the kernel drops when this process ends.
 
     Raises AoError when another process has it.

@@ -20,7 +20,7 @@ _FIRST_BLOCK = 1_528_480_000_000
 _BLOCK_MS = 129_000
 
 
-def height(timestamp: int) -> int:
+def block_height(timestamp: int) -> int:
     """The block height at a time, milliseconds since the Unix epoch."""
     return (timestamp - _FIRST_BLOCK) // _BLOCK_MS
 
@@ -115,7 +115,7 @@ class Scheduler:
             root=cause.root if cause else seq,
             ordinal=ordinal,
             timestamp=head.timestamp,
-            height=height(head.timestamp),
+            height=block_height(head.timestamp),
             chain=head.chain,
             signed=signed,
             body=body,

@@ -14,12 +14,11 @@ from functools import partial
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.form import FlatResult, Wire
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
-from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, message_frame
-from aoshell.nodes.local.workers.live import Live, LivePort
+from aoshell.nodes.local.workers.context import ComputeContext
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, make_message_frame
+from aoshell.nodes.local.workers.live import Live, PoolCalls
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -33,18 +32,17 @@ class Computer:
 
     def __init__(
         self,
-        node: LivePort,
+        context: ComputeContext,
         loader: Loader,
         supervisor: Supervisor,
-        store: Store,
-        checkpoints: Checkpoints,
     ) -> None:
-        self.node = node
+        self._context = context
         self._loader = loader
-        self.store = store
-        self.checkpoints = checkpoints
         self.loop = asyncio.get_running_loop()
         self._supervisor = supervisor
+        self._calls = PoolCalls(
+            self.answered, self.crowded, self.idled, self.left, self.abandoned, self.fail
+        )
         self._live: dict[int, Live] = {}
         self._queues: dict[int, deque[Job]] = {}
         self._dries: dict[int, deque[Dry]] = {}
@@ -63,17 +61,19 @@ class Computer:
         """Compute a message. It must be on disk: when this has stopped, the next start does it."""
         if self._stopped:
             return
-        job, key = Job(logged, message_frame(logged, wire)), (logged.seq, logged.id)
+        job, key = Job(logged, make_message_frame(logged, wire)), (logged.seq, logged.id)
         job.cancelled = key in self._cancelled
         self._cancelled.discard(key)
         self._queues.setdefault(logged.process, deque()).append(job)
         self._pump(logged.process)
 
-    def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[tuple[str, Cost, Wire]]:
+    def dry_run(
+        self, process: int, message: list[Any]
+    ) -> asyncio.Future[tuple[str, Cost, FlatResult]]:
         """Evaluate behind everything scheduled so far: outcome, cost, result. Raises AoError."""
         if self._stopped:
             raise AoError("the node is closed", stage="node")
-        answer: asyncio.Future[tuple[str, Cost, Wire]] = self.loop.create_future()
+        answer: asyncio.Future[tuple[str, Cost, FlatResult]] = self.loop.create_future()
         answer.add_done_callback(partial(self._dry_done, process))
         self._dries.setdefault(process, deque()).append(Dry(message, answer))
         self._pump(process)
@@ -172,21 +172,23 @@ class Computer:
         # Those that wait for a message cannot be checkpointed: they go last.
         idle = [live for live in self._live.values() if live.idle and not live.leaving]
         if idle:
-            min(idle, key=lambda live: (live.unsaved, live.used)).leave()
+            min(idle, key=lambda live: (live.images.unsaved, live.used)).leave()
 
     def _start(self, process: int) -> None:
         # What is computed but not on disk would be missing from the replay.
-        self.node.flush()
+        self._context.flush()
         if process in self._live or process in self._held:
             return  # the flush has brought it more work, and that has started it; or it is held
         self.given_up.pop(process, None)
-        row = self.node.row(process)
+        row = self._context.processes.get(process)
         queue = self._queues.setdefault(process, deque())
         dries = self._dries.setdefault(process, deque())
         try:
-            code = self._loader.code(row)
+            code = self._loader.find_code(row, self.resume, self.give_up)
             if code is not None:  # otherwise it is being made, and `resume` comes
-                self._live[process] = Live(self, self._supervisor, row, code, queue, dries)
+                self._live[process] = Live(
+                    self._context, self._calls, self._supervisor, row, code, queue, dries
+                )
         except AoError as error:
             self.give_up(row, error.what)
 
@@ -199,7 +201,7 @@ class Computer:
         """Whether other processes wait for room."""
         return bool(self._waiting)
 
-    def left(self, live: Live, *, died: bool = False) -> None:
+    def left(self, live: Live, died: bool) -> None:
         """A worker is gone. Whoever waits takes its place; it may be the same process again."""
         process = live.row.number
         if self._live.get(process) is not live:
@@ -229,13 +231,18 @@ class Computer:
         self.give_up(live.row, why)
         self._fill()
 
+    def fail(self, row: ProcessRow, why: str) -> None:
+        """The node has a defect: forget the process's worker and work, and give it up."""
+        self.drop(row.number)
+        self.give_up(row, why)
+
     def give_up(self, row: ProcessRow, why: str) -> None:
         """A process cannot be computed now. Its next message is another attempt."""
         self._failures.pop(row.number, None)
         self.given_up[row.number] = why
         for dry in self._dries.pop(row.number, ()):
             dry.fail(why)
-        self.node.stuck(row, why)
+        self._context.report_stuck(row, why)
 
     def idled(self) -> None:
         """A process has nothing to do: it may make room."""

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from aoshell.errors import AoError, UnsupportedError
+from aoshell.errors import AoError
 from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.client import Client
-from aoshell.nodes.remote.http.progress import Waiting, silently
+from aoshell.nodes.remote.http.progress import Waiting, hide_progress
 from aoshell.nodes.remote.hyperbeam import evidence, signing
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.key import BUNDLED
@@ -47,26 +47,6 @@ from aoshell.protocol.wallet import Wallet
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
     from aoshell.nodes.remote.arweave.gateway import Gateway
-
-CAPABILITIES = frozenset(
-    [
-        "remote",
-        "spawn",
-        "send",
-        "result",
-        "results",
-        "dryrun",
-        "slots",
-        "schedule",
-        "fetch",
-        "info",
-        "processes",
-        "subscribe",
-        "watch",
-        "now",
-        "evidence",
-    ]
-)
 
 
 class HyperBeamNode(Sending, Elsewhere):
@@ -99,8 +79,16 @@ class HyperBeamNode(Sending, Elsewhere):
     # What it is -------------------------------------------------------------------------------
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        return CAPABILITIES
+    def remote(self) -> HyperBeamNode:
+        return self
+
+    @property
+    def cron(self) -> None:
+        return None
+
+    @property
+    def state(self) -> HyperBeamNode:
+        return self
 
     @property
     def verify(self) -> Verify:
@@ -138,8 +126,8 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def doctor(self) -> Sequence[EndpointFinding]:
         self._key.forget()
-        node = ("node", self.endpoint, self._address)
-        return await doctor.examine([node, *self._gateway.patients])
+        node = doctor.Probe("node", self.endpoint, self._address)
+        return await doctor.examine([node, *self._gateway.probes])
 
     # Signing and sending ----------------------------------------------------------------------
 
@@ -201,7 +189,7 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def _pushed(self, process: str, slot: int) -> None:
         path = f"/{process}~process@1.0/push&slot={slot}"
-        silently()
+        hide_progress()
         asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
         try:
             await self._ready()
@@ -319,10 +307,6 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def watch(self, process: str) -> None:
         await self._feed.watch(process)
-
-    async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
-        del wallet, process, on
-        raise UnsupportedError("HyperBEAM runs cron messages by itself", hint="see its cron@1.0")
 
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):

@@ -145,7 +145,7 @@ class Trust:
             what: that the node does not do, which its status says.
         """
         if not self.verifies:
-            return f"{self._who(answer)} {what}: {answer.status} {answer.said()}".rstrip()
+            return f"{self._who(answer)} {what}: {answer.status} {answer.summary()}".rstrip()
         said: Fields = {}
         try:
             said = self._read(answer, stage, asked)
