@@ -24,8 +24,8 @@ from aoshell.shell.outcome import Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
 from aoshell.testing import values
-from aoshell.testing.answers import Answer, EvalFailed, answer, tag_text, tags_from
-from aoshell.testing.recording import recorded
+from aoshell.testing.answers import Answer, EvalFailed, make_answer, tag_text, tags_from
+from aoshell.testing.recording import record_session
 from aoshell.testing.stopping import stopped_with_us
 
 
@@ -72,7 +72,7 @@ class AoSession:
             await self.session.settle()
         assert came_to.receipt is not None
         later = came_to.later
-        told = answer(came_to.receipt.id, await self._address(), came_to.own, later, {})
+        told = make_answer(came_to.receipt.id, await self._address(), came_to.own, later, {})
         if not told.ok:
             raise EvalFailed(told.error or told.outcome)
         return told
@@ -108,7 +108,7 @@ class AoSession:
             own = await node.result(process, receipt.place)
             if node.local:
                 await node.local.settled(receipt.id)
-        return answer(receipt.id, await self._address(), own, None, {})
+        return make_answer(receipt.id, await self._address(), own, None, {})
 
     async def value(self, expression: str) -> Any:
         """The value of a Lua expression in the process; changes nothing.
@@ -118,8 +118,8 @@ class AoSession:
         Raises:
             EvalFailed: the expression raised an error.
         """
-        told = await self._dry(values.reading(expression))
-        return values.value(told.result.output)
+        told = await self._dry(values.value_query(expression))
+        return values.parse_value(told.result.output)
 
     async def dryrun(self, code: str) -> Answer:
         """Evaluate Lua without changing anything. Raises EvalFailed."""
@@ -146,7 +146,7 @@ class AoSession:
 
     async def _dry(self, code: str) -> Answer:
         came_to = await self.session.dryrun(code)
-        told = answer("", came_to.own.process, came_to.own, None, {})
+        told = make_answer("", came_to.own.process, came_to.own, None, {})
         if not told.ok:
             raise EvalFailed(told.error or told.outcome)
         return told
@@ -228,7 +228,7 @@ def open(
         AoError: the node is unknown; on entering: the session cannot be opened.
     """
     settings = Settings.find() if home is None else _settings(Path(home).absolute())
-    start = Start(process, module, wallet=str(wallet), named=True, record=recorded)
+    start = Start(process, module, wallet=str(wallet), named=True, record=record_session)
     if limits is not None:
         start = replace(start, limits=limits)
     return SessionOpening(start, settings, _backend(node, settings, str(wallet)), _Front(said))

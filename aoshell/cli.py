@@ -239,9 +239,9 @@ def _start_of(options: Options) -> Start:
 
 def _record(past: Past) -> Recorded:
     """A session as a test. Imports the recorder only when it is used."""
-    from aoshell.testing.recording import recorded
+    from aoshell.testing.recording import record_session
 
-    return recorded(past)
+    return record_session(past)
 
 
 def _parse_options(arguments: list[str]) -> Options:

@@ -65,7 +65,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("cli.py", "open"): (1, "the standard streams"),
     ("home/configfile.py", "tomllib.loads"): (1, "LARGEST, just above"),
     ("nodes/local/cron.py", "json.loads"): (1, "LONGEST of an imported record, else " + _DATABASE),
-    ("nodes/local/signers.py", "json.loads"): (1, _DATABASE),
+    ("nodes/local/intake.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/keeping.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/node.py", "b''.join"): (1, "transfer.LARGEST, when it is exported"),
     ("nodes/local/history/transfer.py", "b''.join"): (1, "a log that is in the database"),

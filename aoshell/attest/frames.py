@@ -92,7 +92,7 @@ def _frame(data: bytes) -> Framed | None:
         return Framed(data)
     if data.startswith(_HCL_MAGIC):
         return Framed(_from_hcl(data), form="in Azure's HCL frame")
-    if len(data) > SIZE and tables.looks_like_table(data[SIZE:]):
+    if tables.looks_like_table(data[SIZE:]):
         return Framed(data[:SIZE], table=data[SIZE:])
     return _from_firmware(data)
 

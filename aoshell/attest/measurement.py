@@ -139,7 +139,7 @@ MEMBERS = frozenset((*_RANGES, *_SIZES))
 
 def _number(name: str, value: object) -> int:
     least, most = _RANGES[name]
-    text = str(value) if type(value) is int or isinstance(value, str) else ""
+    text = str(value)  # of whatever: "True" or "1.0" is refused by its form
     if not re.fullmatch("[0-9]{1,20}", text) or not least <= int(text) <= most:
         raise _bad(f"{name} is not a number from {least} to {most}")
     return int(text)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.attest.checks import chain, node, policy, report
+from aoshell.attest.checks.custody import Custody, State, judge_custody
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status
-from aoshell.attest.custody import Custody, State, judge_custody
 from aoshell.attest.errors import (
     EvidenceError,
     InconclusiveError,

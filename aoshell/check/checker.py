@@ -1,4 +1,4 @@
-"""All rules, over one source or several."""
+"""Applies all rules to one source or several."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from aoshell.lua.strict import LuaSyntaxError
 def check(
     source: bytes, name: str, target: str, known_modules: Collection[str] = ()
 ) -> list[Finding]:
-    """What of a source will not work on a network.
+    """Find what in a source will not work on a network.
 
     Args:
         source: Lua text, as a file holds it.
         name: what findings call it.
         target: one of TARGETS: "legacy" is aos 2.0 on the legacy network, "hyperbeam" is
             hyper-aos on HyperBEAM's device lua@5.3a.
-        known_modules: names for require that are there, beside those of aos.
+        known_modules: names that `require` will find, beside those of aos.
 
     Returns:
-        The findings in the order of the text. Text that is no Lua 5.3 has one, of the rule
-        "syntax", with the parser's words.
+        The findings in the order of the text. A source that is not Lua 5.3 has one, of the rule
+        "syntax", with Lua's message.
     """
     return check_bundle({name: source}, target, known_modules)
 
@@ -40,12 +40,12 @@ def check_bundle(
     known_names: Collection[str] = (),
     files: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Finding]:
-    """The same for sources that share one process: a file and what it requires, or a log of Evals.
+    """Check sources that share one process: a file and what it requires, or a log of Evals.
 
     Args:
         sources: text by name, in the order in which they run, the main file last.
         target: one of TARGETS.
-        known_modules: names of modules that are there, beside these sources and those of aos.
+        known_modules: names that `require` will find, beside these sources and those of aos.
         known_names: globals that the process has already.
         files: which of the sources a module is, by each name that it is required by.
 
@@ -79,7 +79,7 @@ def check_bundle(
 
 
 def find_circles(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterator[Finding]:
-    """Files that require each other in a circle whatever happens when they run.
+    """Find files that are sure to require each other in a circle while they are loaded.
 
     Args:
         sources: text by name; each is valid Lua.
@@ -115,5 +115,5 @@ def _syntax(text: Text, error: LuaSyntaxError) -> Finding:
     line, column = text.place(error.at)
     return Finding(
         "syntax", text.name, error.line, column if line == error.line else 1, "error",
-        as_characters(error.message), "no network takes it: it is no Lua 5.3",
+        as_characters(error.message), "no network takes it: it is not Lua 5.3",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rules about what a text does as a whole: its answer, what it prints and raises."""
+"""Rules about a source as a whole: what it returns, prints and raises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aoshell.lua import syntax as tree
 
 
 def check_answers(facts: SourceFacts, world: World, is_main: bool) -> Iterator[Finding]:
-    """`return a, b` of the text that is evaluated."""
+    """`return a, b` in the main source: aos takes `b` for an error."""
     last = facts.main.body.statements[-1:]
     if not is_main or not last or not isinstance(last[0], tree.Return) or len(last[0].values) < 2:
         return
@@ -25,7 +25,7 @@ def check_answers(facts: SourceFacts, world: World, is_main: bool) -> Iterator[F
 
 
 def check_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Errors that are tables, and prints of more than one value."""
+    """Errors that are tables, and calls of `print` with more than one value."""
     for path, call in facts.calls:
         if path == ("error",) and call.arguments and kind_of(call.arguments[0]) == "table":
             yield facts.text.finding(

@@ -1,4 +1,4 @@
-"""A source text with what the rules ask about it: names read and written, calls, places."""
+"""What the rules ask about a source: names read and written, calls, lines and columns."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from aoshell.lua.strict import StrictLexer
 
 _BYTES = re.compile(r"[\x80-\xff]+")
 _SKIPPED = re.compile(r"(?:\xef\xbb\xbf)?(#[^\r\n]*|)")
-# What a required module is known as.
+# The global that a module of aos is.
 _MODULES: dict[str, Path] = {
     "ao": ("ao",), ".ao": ("ao",), ".handlers": ("Handlers",), ".utils": ("Utils",),
     ".handlers-utils": ("Handlers", "utils"), ".process": ("require .process",),
 }  # fmt: skip
-# Functions that take what may be nil.
+# Functions whose arguments may be nil.
 _CAREFUL = frozenset(("assert", "rawequal", "tostring", "type"))
 
 
 class Text:
-    """A source as the parser takes it: latin-1, without what Lua skips when it reads a file."""
+    """A source as the parser takes it: latin-1, with spaces for a byte order mark and `#` line."""
 
     def __init__(self, name: str, source: bytes) -> None:
         self.name = name
@@ -50,7 +50,7 @@ class Text:
 
 
 def as_characters(text: str) -> str:
-    """A message in which the bytes of the source's names and strings are characters again."""
+    """A message with the bytes of names and strings from the source decoded as UTF-8."""
     return _BYTES.sub(
         lambda found: found.group().encode("latin-1").decode("utf-8", "replace"), text
     )
@@ -58,7 +58,7 @@ def as_characters(text: str) -> str:
 
 @dataclass(slots=True)
 class SourceFacts:
-    """What a source does.
+    """What a source reads, writes and calls.
 
     Attributes:
         reads: (path, node) of each global variable that is read, as far as its keys are constant:
@@ -84,7 +84,7 @@ class SourceFacts:
     is_dynamic: bool = False
 
     def path(self, expression: tree.Expression) -> Path | None:
-        """The global that an expression names, locals that stand for one included."""
+        """The path of the global that an expression names, directly or through a local."""
         keys: list[str] = []
         while True:
             match without_parentheses(expression):
@@ -100,7 +100,7 @@ class SourceFacts:
                     return module and (*module, *reversed(keys))
 
     def _required_as(self, expression: tree.Expression) -> Path | None:
-        """What of aos's a call of `require` gives."""
+        """The global that `require` of one of aos's modules gives, None of other modules."""
         match expression:
             case tree.Call(
                 function=tree.Name(name="require", local=None),
@@ -110,7 +110,7 @@ class SourceFacts:
         return None
 
     def function(self, expression: tree.Expression) -> tree.Function | None:
-        """The function that an expression is, as far as can be seen."""
+        """The function that an expression is or names, None where that is not certain."""
         found = without_parentheses(expression)
         if isinstance(found, tree.Name) and found.local in self.values:
             found = self.values[found.local]
@@ -141,7 +141,7 @@ class SourceFacts:
 
 
 def _text(expression: tree.Expression) -> str | None:
-    """A text that stands there."""
+    """The value of a string constant, else None."""
     found = without_parentheses(expression)
     return (
         found.value if isinstance(found, tree.Constant) and isinstance(found.value, str) else None
@@ -149,13 +149,13 @@ def _text(expression: tree.Expression) -> str | None:
 
 
 def read_facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
-    """What a source does.
+    """Collect the facts about a source.
 
     Args:
         own: modules that are files beside it.
 
     Raises:
-        LuaSyntaxError: it is no Lua 5.3.
+        LuaSyntaxError: it is not Lua 5.3.
     """
     main, lexer = parse(text.source)
     found = SourceFacts(text, main, lexer, own)
@@ -175,7 +175,7 @@ def without_parentheses(expression: tree.Expression) -> tree.Expression:
 
 
 def global_path(expression: tree.SyntaxNode) -> Path | None:
-    """The global that an expression names itself."""
+    """The path of the global that an expression names directly."""
     keys: list[str] = []
     while isinstance(expression, tree.Index):
         if not isinstance(expression.key, tree.Constant) or not isinstance(

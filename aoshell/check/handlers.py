@@ -1,4 +1,4 @@
-"""Rules about handlers: how they are put up, and what they read of a message."""
+"""Rules about handlers: how they are added, and which keys of a message they read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TAG_PATTERNS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A call that puts up a handler; what it does not give, or may give, is None.
+    """A call that adds a handler; arguments that are missing or not known are None.
 
     Attributes:
         replaces: whether it takes the place of a handler of the same name.
@@ -45,7 +45,7 @@ class Handler:
 
 
 def handler_of(call: tree.Expression, facts: SourceFacts) -> Handler | None:
-    """The handler that a call puts up."""
+    """The handler that a call adds, None of other calls."""
     if not isinstance(call, tree.Call):
         return None
     path = facts.path(call.function)
@@ -79,7 +79,7 @@ def all_handlers(facts: SourceFacts) -> Iterator[Handler]:
 
 
 def check_handlers(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Handlers that cannot be put up, that fail, or that no message reaches."""
+    """Handlers that cannot be added, that fail, or that no message reaches."""
     for handler in all_handlers(facts):
         wrong = list(_arguments(handler, facts))
         yield from wrong
@@ -191,7 +191,7 @@ def _never(name: str, at: int, facts: SourceFacts) -> Finding:
 def reads_of(
     function: tree.Function, name_of: Callable[[tree.SyntaxNode, tree.Local], str]
 ) -> Iterator[tuple[str, int]]:
-    """What a handler reads of its message: each name with its first place, unless it sets it.
+    """The keys that a handler reads of its message, each with its first place, unless it sets it.
 
     `name_of` says the name that a node reads of a message in a variable, or "".
     """
@@ -223,7 +223,7 @@ def _tag_of(node: tree.SyntaxNode, message: tree.Local) -> str:
 
 
 def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
-    """What a handler reads by names that aos never gives."""
+    """Keys of a message that a handler reads and aos never sets."""
     for name, at in reads_of(function, _tag_of):
         if title_case(name) != name:
             yield _never(name, at, facts)

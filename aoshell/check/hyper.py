@@ -21,7 +21,7 @@ _MAX_QUANTIFIERS = 5
 
 
 def check_hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """What hyper-aos and its Lua do not do."""
+    """What hyper-aos and its Lua do not support."""
     if world.is_legacy:
         return
     yield from _syntax(facts)
@@ -151,17 +151,17 @@ _ONCE: dict[Path, tuple[str, Severity, str, str]] = {
 
 
 def _once_a_file(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """What is worth knowing once, however often it is there."""
-    said: set[Path] = set()
+    """Findings that are reported once a file, however often they apply."""
+    reported: set[Path] = set()
     for path, call in facts.calls:
-        if path in _ONCE and path not in said and path not in world.writes:
-            said.add(path)
+        if path in _ONCE and path not in reported and path not in world.writes:
+            reported.add(path)
             rule, severity, message, advice = _ONCE[path]
             yield facts.text.finding(rule, severity, call.at, message, advice)
 
 
 def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
-    """What a handler reads of a message as aos has it: there it is a request with a body."""
+    """Keys that a handler reads in aos's form: hyper-aos gives it a request with a body."""
     name = function.parameters[0].name
     for key, at in reads_of(function, key_of):
         if key == "forward":

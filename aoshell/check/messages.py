@@ -13,7 +13,7 @@ from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
 # Fields of a message that are no tags.
 _FIELDS = frozenset(("Target", "Data", "Anchor", "Tags", "From"))
-# What the network says about a sender itself, whatever the sender writes.
+# Tags that the network sets itself; it removes those that a process writes.
 _REMOVED = frozenset(
     (
         "Data-Protocol",
@@ -41,7 +41,7 @@ class TagExpression:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that is written out in the text.
+    """A message whose fields are written out in the source.
 
     Attributes:
         tags: those with constant names.
@@ -134,7 +134,7 @@ def constant_value(expression: tree.Expression | None) -> object:
 
 
 def check_messages(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """What the legacy network makes of messages."""
+    """Messages that the legacy network drops, changes or does not understand."""
     if not world.is_legacy:
         return
     has_patch = False
@@ -233,7 +233,7 @@ _COMPARE = frozenset(("==", "~=", "<", ">", "<=", ">="))
 
 
 def kind_of(expression: tree.Expression | None) -> str:
-    """Lua's type of what an expression surely gives, else ""."""
+    """The Lua type that an expression is sure to have, else ""."""
     match expression and without_parentheses(expression):
         case tree.Constant(value=value):
             if value is None:

@@ -1,7 +1,7 @@
-"""Lua text looked at without running it: does it parse, and what does it require.
+"""Looks at Lua without running it: is a text complete and valid, and what does it require.
 
-Parsing is Lua's own: a bare runtime compiles the text and never calls what it compiled. Nothing
-here executes; code runs in a node's worker only.
+Lua's own compiler decides: a bare runtime compiles the text and never calls the result. Code runs
+in a node's worker only.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Requirement(NamedTuple):
 
 
 class CompileResult(NamedTuple):
-    """What the parser says of a text.
+    """The compiler's verdict on a text.
 
     Attributes:
         complete: False when more text could still make it valid.
-        error: the parser's message, "" where the text is valid.
+        error: Lua's message, "" where the text is valid.
     """
 
     complete: bool
@@ -54,7 +54,7 @@ _END = Token("end", "", 0)
 
 
 def find_requires(source: str) -> Iterator[Requirement]:
-    """The calls of `require` in a text, in its order.
+    """Find the calls of `require` in a text, in its order.
 
     A name that is computed, or written with an escape, is known only when the code runs.
     """
@@ -84,10 +84,9 @@ def _requirement(source: str, start: int, line: int, returned: bool) -> Requirem
 
 
 def without_tail_calls(source: str, calls: Iterable[Requirement]) -> str:
-    """A text that means the same, in which no call that is given is a tail call.
+    """The text with the given calls in parentheses, so that none of them is a tail call.
 
-    Such a call leaves nothing of the line that it stands in, for the error of a module that is not
-    there. In parentheses it is none.
+    A tail call leaves no trace of its line, which the error of a missing module has to name.
     """
     places = [place for call in calls if call.end >= 0 for place in (call.start, call.end)]
     parts = [source[one:other] for one, other in pairwise((0, *places, len(source)))]
@@ -95,7 +94,7 @@ def without_tail_calls(source: str, calls: Iterable[Requirement]) -> str:
 
 
 def check_line(source: str) -> CompileResult:
-    """Whether a line of the shell is complete: as an expression first, then as a chunk.
+    """Say whether a line of the shell is complete: as an expression first, then as a chunk.
 
     Lua names the end of the text ("near <eof>") exactly where more of it could help. The newline
     that is added is the one the user would type next: it ends a short string, which is an error,
@@ -113,12 +112,12 @@ def check_line(source: str) -> CompileResult:
 
 
 def find_syntax_error(source: str) -> str:
-    """The parser's message for a text as a chunk, "" where it is valid."""
+    """Lua's message for a text as a chunk, "" where it is valid."""
     return _compile(raw(source))
 
 
 def _literal(token: Token) -> str | None:
-    """What a string stands for; None where it has an escape or no end."""
+    """The value of a string; None where it has an escape or no end."""
     if token.unfinished:
         return None
     if token.level is not None:

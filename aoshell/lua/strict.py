@@ -1,4 +1,4 @@
-"""Tokens of Lua 5.3 with their values, as strictly as Lua itself takes them.
+"""Tokens of Lua 5.3 with their values, as strict as Lua itself.
 
 Text is latin-1, one character per byte, so that strings hold the bytes that Lua would see. Messages
 are worded as Lua's own are: people look them up.
@@ -28,7 +28,7 @@ class LuaSyntaxError(Exception):
     """Text that Lua 5.3 would not compile.
 
     Attributes:
-        message: Lua's words for it, without chunk name and line.
+        message: Lua's own, without chunk name and line.
         at: offset in the text of the token that it is about.
         line: the line that Lua names, from 1.
     """
@@ -60,7 +60,7 @@ class SyntaxToken:
 
 
 class StrictLexer:
-    """Tokens one by one, and what not every Lua takes.
+    """Gives tokens one by one, and notes what not every Lua takes.
 
     Attributes:
         long_brackets: (offset, level, whether it is a comment) of each long bracket.
@@ -79,7 +79,7 @@ class StrictLexer:
         """The next token; "<eof>" for ever behind the last.
 
         Raises:
-            LuaSyntaxError: no token begins there.
+            LuaSyntaxError: what stands there is no token.
         """
         for piece in self._pieces:
             match piece.kind:
@@ -202,13 +202,13 @@ class StrictLexer:
         return chr(value).encode("utf-8", "surrogatepass").decode("latin-1")
 
     def _white_space(self) -> None:
-        """Over what `\\z` skips: spaces and line breaks, no comments."""
+        """Skip what `\\z` skips: spaces and line breaks, no comments."""
         while space := _SPACE.match(self.source, self._at) or BREAK.match(self.source, self._at):
             self._line += space.group()[0] in "\r\n"
             self._at = space.end()
 
     def _peek(self) -> str:
-        """The next character; at the end one that is none of any set."""
+        """The next character; at the end a text that is in no set of characters."""
         return self.source[self._at : self._at + 1] or "\0eof"
 
     def _require(self, condition: bool, message: str, start: int, parts: list[str]) -> None:
@@ -222,7 +222,10 @@ class StrictLexer:
 
 
 def number(text: str) -> int | float | None:
-    """The value of a numeral, None where it is none: integers wrap round only in hexadecimal."""
+    """The value of a numeral, None where it is malformed.
+
+    Large integers wrap around in hexadecimal, and become floats in decimal.
+    """
     if _DECIMAL.match(text):
         if text.isdigit() and int(text) < 2**63:
             return int(text)
@@ -238,7 +241,7 @@ def number(text: str) -> int | float | None:
 
 
 def _scaled(mantissa: int, power: int) -> float:
-    """mantissa · 2^power, infinite or zero where a float cannot say it."""
+    """mantissa · 2^power; infinite or zero out of the range of floats."""
     if mantissa == 0:
         return 0.0
     size = mantissa.bit_length()
@@ -259,5 +262,5 @@ def _exact(mantissa: int, power: int) -> float:
 
 
 def _quoted(parts: list[str]) -> str:
-    """As C would print it: up to the first zero."""
+    """A text in quotes as C prints it: up to the first zero byte."""
     return f"'{''.join(parts).split(chr(0))[0]}'"

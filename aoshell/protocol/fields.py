@@ -38,6 +38,8 @@ def parse_dictionary(value: str, place: str) -> dict[str, Any]:
     Raises:
         ProtocolError: `value` is no dictionary, or names a key twice.
     """
+    if not value.strip(" "):  # RFC 9651 section 4.2; http-sf before 1.4 refuses an empty dictionary
+        return {}
     found: dict[str, Any] = _parse(value, place, "dictionary")
     return found
 

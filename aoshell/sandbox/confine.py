@@ -219,7 +219,7 @@ def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> by
     return struct.pack("=HBBI", code, then, otherwise, value)
 
 
-def program(machine: int) -> bytes:
+def filter_program(machine: int) -> bytes:
     """The filter for a machine (0: x86_64, 1: aarch64) as `struct sock_filter[]`.
 
     It looks at the architecture first: a number means another call in another one.
@@ -260,7 +260,7 @@ def filter_system_calls(libc: ctypes.CDLL) -> bool:
     machine = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(os.uname().machine)
     if machine is None or sys.maxsize < 1 << 32:
         return False
-    code = ctypes.create_string_buffer(program(machine))
+    code = ctypes.create_string_buffer(filter_program(machine))
     # struct sock_fprog: the number of instructions, 8 bytes each, and where they are.
     packed = struct.pack("@HP", (len(code) - 1) // 8, ctypes.addressof(code))
     installed: int = libc.syscall(

@@ -21,7 +21,7 @@ _FIXED = (".bint", ".crypto", ".hyper")
 HOST_VERSION = ".host-version"  # the module that says which host an environment was made for
 
 
-def sources() -> dict[str, str]:
+def read_sources() -> dict[str, str]:
     """Module name → Lua source (latin-1 text).
 
     `aos/handlers.lua` is the module `.handlers`, `aos/crypto/util/hex.lua` is `.crypto.util.hex`;
@@ -51,7 +51,7 @@ def host_version(modules: Mapping[str, str]) -> int:
     return int(found[1]) if found else 1
 
 
-def update(modules: dict[str, str]) -> bytes:
+def update_code(modules: dict[str, str]) -> bytes:
     """Lua code that moves a process to these sources when its owner evaluates it there.
 
     See `aos/update.lua`. Modules of `_FIXED` stay those that the process was made with, and so does

@@ -17,7 +17,7 @@ OWN_SIGNALS = frozenset(
 )
 
 
-def fate(status: int) -> str:
+def read_fate(status: int) -> str:
     """How a fork died: "time", "memory", "crash SIGNAL" or "killed"; "" where it exited.
 
     Args:

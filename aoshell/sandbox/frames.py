@@ -62,21 +62,21 @@ IMAGE_LIMIT = 1 << 30  # bytes of a compressed image
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
-def pack(value: list[Any]) -> bytes:
+def pack_list(value: list[Any]) -> bytes:
     """A list as JSON, a byte a character."""
     return _json(value).encode("latin-1")
 
 
-def encode(frame: Frame) -> bytes:
+def encode_frame(frame: Frame) -> bytes:
     """One frame as bytes."""
-    body = pack(frame)
+    body = pack_list(frame)
     return len(body).to_bytes(HEADER, "big") + body
 
 
 LARGE = 1 << 16  # characters of a large frame that are encoded at a time
 
 
-def pieces(frame: Frame) -> Iterator[bytes]:
+def frame_pieces(frame: Frame) -> Iterator[bytes]:
     """One frame as bytes, in pieces where it is large.
 
     A result is up to six times longer as JSON: a whole copy beside a guest's memory is too much.
@@ -86,7 +86,7 @@ def pieces(frame: Frame) -> Iterator[bytes]:
         if type(value) is str:
             size += len(value)
     if size < LARGE:
-        yield encode(frame)
+        yield encode_frame(frame)
         return
     yield sum(map(len, _encoded(frame))).to_bytes(HEADER, "big")
     yield from _encoded(frame)
@@ -99,7 +99,7 @@ def _encoded(frame: Frame) -> Iterator[bytes]:
     for value in frame:
         large = type(value) is str and len(value) >= LARGE
         if few and (large or size >= LARGE or len(few) >= LARGE):
-            yield before + pack(few)[1:-1]
+            yield before + pack_list(few)[1:-1]
             before, few, size = b",", [], 0
         if not large:
             few.append(value)
@@ -107,13 +107,13 @@ def _encoded(frame: Frame) -> Iterator[bytes]:
             continue
         yield before + b'"'
         for at in range(0, len(value), LARGE):
-            yield pack([value[at : at + LARGE]])[2:-2]
+            yield pack_list([value[at : at + LARGE]])[2:-2]
         yield b'"'
         before = b","
-    yield (before + pack(few)[1:-1] if few else b"") + b"]"
+    yield (before + pack_list(few)[1:-1] if few else b"") + b"]"
 
 
-def decode(body: bytes) -> Frame:
+def decode_frame(body: bytes) -> Frame:
     """The list in a frame's body. Raises FrameError where it is no JSON list."""
     try:
         text = body.decode("latin-1")
@@ -213,7 +213,7 @@ class FrameReader:
             return None
         body = bytes(buffer[HEADER:end])
         del buffer[:end]
-        return decode(body)
+        return decode_frame(body)
 
     def take(self, size: int) -> bytes | None:
         """The next `size` raw bytes, None until all of them are there."""

@@ -63,7 +63,7 @@ class LuaHost:
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
-        self.runtime = LuaRuntime(environment.sources(), emit)
+        self.runtime = LuaRuntime(environment.read_sources(), emit)
 
     def room(self, memory: int) -> int:
         return int(SHARE * memory)

@@ -10,7 +10,7 @@ import signal
 import zlib
 
 from aoshell.sandbox.confine import die_with_parent
-from aoshell.sandbox.fates import describe_fate, fate
+from aoshell.sandbox.fates import describe_fate, read_fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import IMAGE_LIMIT
 from aoshell.sandbox.runtime import Host, Runtime
@@ -28,7 +28,7 @@ def compile_module(
     """Compile a module in a fork, and wait for it."""
     child = os.fork()
     if child:
-        how = fate(os.waitpid(child, 0)[1])
+        how = read_fate(os.waitpid(child, 0)[1])
         if how == "killed":
             os._exit(0)  # that says nothing about the module
         if how:

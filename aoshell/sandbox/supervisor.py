@@ -23,7 +23,7 @@ from aoshell.sandbox.frames import (
     FrameReader,
     check_image_header,
     check_worker_frame,
-    encode,
+    encode_frame,
 )
 from aoshell.sandbox.stillness import Stillness
 
@@ -240,7 +240,7 @@ class WorkerHandle:
 
     def send(self, frame: Frame, blob: bytes = b"") -> None:
         """Queue a frame; never blocks."""
-        data = encode(frame) + blob
+        data = encode_frame(frame) + blob
         if not self._unsent and not self._closed:
             try:
                 sent = self._main.send(data)

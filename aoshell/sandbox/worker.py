@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from aoshell.sandbox.confine import die_with_parent
-from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, fate
+from aoshell.sandbox.fates import OUT_OF_MEMORY, describe_fate, read_fate
 from aoshell.sandbox.floor import Floor
 from aoshell.sandbox.frames import WITH_BYTES
 from aoshell.sandbox.printed import Printed
@@ -193,7 +193,7 @@ class Worker:
             self._sockets.send(["forked", os.getpid()])
             return
         _pid, status = os.waitpid(child, 0)
-        how = fate(status)
+        how = read_fate(status)
         if how and how != "killed":
             overdue = self._printed.text().partition("\n")[0]
             task = overdue.partition(":")[0]
@@ -290,7 +290,7 @@ class Worker:
     def _wait_parked(self, child: int) -> None:
         """Sleep until the computing fork ends; return only when this process has to take over."""
         _pid, status = os.waitpid(child, 0)
-        why = fate(status)
+        why = read_fate(status)
         if not why:
             if os.WEXITSTATUS(status) != ROLL_BACK:
                 os._exit(os.WEXITSTATUS(status))
@@ -323,7 +323,7 @@ class Worker:
                 os._exit(OUT_OF_MEMORY)
             os._exit(0)
         _pid, status = os.waitpid(child, 0)
-        how = fate(status)
+        how = read_fate(status)
         if how:
             outcome = how if how in ("time", "memory", "killed") else "crash"
             printed = self._printed.text()

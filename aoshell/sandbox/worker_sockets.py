@@ -12,7 +12,7 @@ import socket
 from typing import Any, NoReturn
 
 from aoshell.sandbox.floor import Floor
-from aoshell.sandbox.frames import HEADER, encode, pieces
+from aoshell.sandbox.frames import HEADER, encode_frame, frame_pieces
 
 LARGE = 1 << 20  # bytes of a frame from which on the floor is lifted to take it in
 
@@ -56,7 +56,7 @@ class WorkerSockets:
     def send(self, frame: list[Any]) -> None:
         """Send a frame."""
         try:
-            for piece in pieces(frame):
+            for piece in frame_pieces(frame):
                 self._main.sendall(piece)
         except OSError:
             os._exit(0)
@@ -64,7 +64,7 @@ class WorkerSockets:
     def send_aside(self, seq: int, data: bytes, reason: str) -> None:
         """Send an image or a compiled module on the side socket; `reason`: why there is none."""
         with contextlib.suppress(OSError):
-            self._side.sendall(encode([seq, len(data), reason]))
+            self._side.sendall(encode_frame([seq, len(data), reason]))
             self._side.sendall(data)
 
     def end_broken(self, text: str) -> NoReturn:

@@ -146,7 +146,7 @@ class Answer:
         return [mail for mail in self.messages if mail.fits(action, **fields)]
 
 
-def answer(
+def make_answer(
     message_id: str, sender: str, own: Result, later: Result | None, sources: Mapping[str, str]
 ) -> Answer:
     """What a message came to.

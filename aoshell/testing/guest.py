@@ -134,7 +134,7 @@ class TestSandbox:
 @cache
 def _code() -> bytes:
     """The code of a guest, as a worker takes it: ours, and what that needs of aos's modules."""
-    aos = environment.sources()
+    aos = environment.read_sources()
     found = {f".{path.stem}": path.read_text(encoding="latin-1") for path in _FOLDER.glob("*.lua")}
     left = list(found.values())
     while left:

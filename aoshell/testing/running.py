@@ -17,7 +17,7 @@ from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox
 from aoshell.testing.opening import Zygotes, open_node
-from aoshell.testing.sources import bundled, refuse_parts_outside
+from aoshell.testing.sources import bundle_file, refuse_parts_outside
 
 SECONDS = 10.0  # that a test may take
 _PATTERNS = ("*_test.lua", "test_*.lua")
@@ -100,7 +100,7 @@ class _TestRun:
         return str(folder / name) if name in self.program.files else name
 
 
-def find(given: Iterable[str], folder: Path) -> list[Path]:
+def find_test_files(given: Iterable[str], folder: Path) -> list[Path]:
     """The test files that are meant: files, those below folders, by default below `folder`.
 
     Raises:
@@ -144,13 +144,13 @@ class Runner:
 
     def close(self) -> None:
         """Let its sandboxes end."""
-        self._zygotes.end()
+        self._zygotes.shut_down()
 
     async def run(self, file: Path) -> AsyncIterator[TestOutcome]:
         """The outcomes of a file's tests, each as soon as there is one."""
         begin, shown = time.perf_counter(), str(file)
         try:
-            program = bundled(file)
+            program = bundle_file(file)
             roots = (file.resolve().parent, *(root.resolve() for root in self._roots))
             refuse_parts_outside(file, roots)
         except AoError as error:

@@ -28,7 +28,7 @@ class ModuleSource:
     files: dict[str, str]
 
 
-def file_of(source: Source) -> Path | None:
+def source_file(source: Source) -> Path | None:
     """The file that a source names, None where it is the code itself."""
     if isinstance(source, Path):
         return source
@@ -36,7 +36,7 @@ def file_of(source: Source) -> Path | None:
     return Path(str(source)) if named else None
 
 
-def code(source: Source, folder: Path | None = None) -> ModuleSource:
+def read_source(source: Source, folder: Path | None = None) -> ModuleSource:
     """The code that a source stands for.
 
     Args:
@@ -45,7 +45,7 @@ def code(source: Source, folder: Path | None = None) -> ModuleSource:
     Raises:
         AoError: stage "load".
     """
-    path = file_of(source)
+    path = source_file(source)
     if path is not None:
         return _file((folder or Path()) / path.expanduser())
     data = source if isinstance(source, bytes) else raw(str(source))
@@ -72,7 +72,7 @@ def refuse_parts_outside(path: Path, roots: Sequence[Path]) -> None:
         refuse_outside(part.path, path.parent / part.path, roots)
 
 
-def bundled(path: Path) -> ProgramBundle:
+def bundle_file(path: Path) -> ProgramBundle:
     """The program of a file; what its author may not expect of it is a UserWarning.
 
     Raises:
@@ -87,6 +87,6 @@ def bundled(path: Path) -> ProgramBundle:
 def _file(path: Path) -> ModuleSource:
     if path.suffix == ".wasm":
         return ModuleSource(read_file(path), {})
-    found = bundled(path)
+    found = bundle_file(path)
     refuse_unloadable(found)
     return ModuleSource(found.source, found.files)

@@ -51,7 +51,7 @@ USELESS: dict[str, tuple[Callable[[Sample], bytes], str]] = {
     "truncated PEM": (lambda good: pem(good.vek)[:700], "without its end"),
     "a report": (lambda good: good.report, "is a report, neither"),
     "a report in hexadecimal": (lambda good: good.report.hex().encode(), "is text: '03000000"),
-    "JSON": (lambda _: b'{"message": "busy"}', "is JSON without a certificate in it"),
+    "JSON": (lambda _: b'{"message": "busy"}', "is JSON without a certificate"),
     "too large": (lambda _: bytes(LARGEST + 1), f"has more than {LARGEST} bytes"),
 }
 
@@ -71,28 +71,29 @@ WRONG: dict[str, tuple[str, Callable[[Amd], bytes], str]] = {
     "vek: ASK": (
         "vek",
         lambda a: pem(a.milan.ask),
-        "has no certificate of a VCEK or VLEK in it but SEV-Milan",
+        "has no certificate of a VCEK or VLEK but SEV-Milan",
     ),
     "vek: a CRL": (
         "vek",
         lambda a: a.milan.crl(),
-        "has no certificate of a VCEK or VLEK in it but a CRL of ARK-Milan",
+        "has no certificate of a VCEK or VLEK but a CRL of ARK-Milan",
     ),
     "chain: VEK": (
         "chain",
         lambda a: a.milan.vek_draft().der(),
-        "has no certificate of an ARK, ASK or ASVK in it but SEV-VCEK",
+        "has no certificate of an ARK, ASK or ASVK but SEV-VCEK",
     ),
     "chain: Genoa's": (
         "chain",
         lambda a: pem(a.genoa.ask, a.genoa.ark),
-        "cannot be used: the certificate chain has SEV-Genoa, ARK-Genoa, where AMD's for Milan",
+        "cannot be used: the certificate chain has SEV-Genoa, ARK-Genoa, "
+        "not AMD's certificates for Milan",
     ),
-    "crl: ARK": ("crl", lambda a: a.milan.ark, "has no CRL in it but ARK-Milan"),
+    "crl: ARK": ("crl", lambda a: a.milan.ark, "has no CRL but ARK-Milan"),
     "crl: Genoa's": (
         "crl",
         lambda a: a.genoa.crl(),
-        "cannot be used: a CRL of 'ARK-Genoa', not of ARK-Milan",
+        "cannot be used: the CRL is of 'ARK-Genoa', not of ARK-Milan",
     ),
 }
 
@@ -182,7 +183,7 @@ def test_a_folder_of_certificates(command: Command, milan: Line, good: Sample) -
     target, folder = str(command.folder / "report"), command.folder / "certs"
     folder.mkdir()
     said = command(target, "--vek", str(folder))
-    assert said.code == 2 and "has no file with a certificate in it" in said.err
+    assert said.code == 2 and "has no file with a certificate" in said.err
     for name, data in {
         "ark.pem": pem(milan.ark),
         "ask.der": milan.ask,

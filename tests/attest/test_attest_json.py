@@ -15,7 +15,7 @@ from report_json import version_5, version_5_members, version_6_members
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import load_evidence
-from aoshell.attest.jsonreport import LARGEST, report_from_json
+from aoshell.attest.jsonreport import LARGEST, read_json_object, report_from_json
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,13 @@ def test_each_key_is_due_and_no_other(good: Sample, dialect: int) -> None:
         changed = members()
         changed[inner] = changed[inner] | {"extra": 1}
         assert error_of(json.dumps(changed).encode()) == "JSON_UNKNOWN_KEY"
+
+
+@pytest.mark.parametrize("text", [b"[]", b"5", b'"x"', b"null"])
+def test_an_object_is_expected(text: bytes) -> None:
+    with pytest.raises(EvidenceError) as raised:
+        read_json_object(text)
+    assert raised.value.error == "JSON_TYPE"
 
 
 def test_dialects_do_not_mix(good: Sample) -> None:

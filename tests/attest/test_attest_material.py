@@ -304,7 +304,9 @@ NAMES: dict[str, Callable[[Sample], bytes]] = {
     ),
     "a gzip archive": lambda _: b"\x1f\x8b\x08\0" + bytes(40),
     "an Erlang term": lambda _: b"#{\n<<'a'>> => 1}",
-    "4 bytes of no form that is known here": lambda _: b"\0\1\2\3",
+    "4 bytes of no known form": lambda _: b"\0\1\2\3",
+    "103 bytes of no known form": lambda _: b"abc" + b"\xff" * 100,
+    "text: 'abc é": lambda _: "abc é".encode() + "é".encode()[:1],
 }
 
 

@@ -12,9 +12,9 @@ from amd import Amd, Line
 from attest_node import HASHES, IMAGE, POLICY, SimulatedNode, fetch
 from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
-from aoshell.attest.answer import verify_answer
-from aoshell.attest.custody import State
-from aoshell.attest.errors import EvidenceError
+from aoshell.attest.answer import SignedPart, compute_node_message_id, verify_answer
+from aoshell.attest.checks.custody import State
+from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import (
     Challenge,
     Collateral,
@@ -92,9 +92,19 @@ def test_a_link_is_called_one(node: SimulatedNode, attacker: Wallet) -> None:
     assert "came as a link" in verdict.check("outer-signature").detail
 
 
+@pytest.mark.parametrize("within", [{"x+link": "A" * 43}, {"a": {"x+link": "A" * 43}}])
+def test_a_link_in_the_configuration_leaves_it_unbound(
+    wallet: Wallet, within: dict[str, Any]
+) -> None:
+    signed = SignedPart({"node-message": within}, httpsig.commit(wallet, {})[0], ())
+    with pytest.raises(InconclusiveError) as raised:
+        compute_node_message_id(signed)
+    assert raised.value.error == "NODE_MESSAGE_UNBOUND"
+
+
 def test_what_is_not_signed_is_named(node: SimulatedNode, attacker: Wallet) -> None:
     verdict = ACCEPTED["something unsigned besides"](node, attacker).verify()
-    assert "left aside: x-cache" in verdict.check("outer-signature").detail
+    assert "not signed, so not used: x-cache" in verdict.check("outer-signature").detail
 
 
 def test_the_newer_form_of_signatures(wallet: Wallet, node: SimulatedNode) -> None:
@@ -183,7 +193,7 @@ class TestChallenge:
         assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "CHALLENGE_FAILED")
 
     def test_none_is_said(self, node: SimulatedNode) -> None:
-        assert "nothing about now" in node.verify().check("challenge").detail
+        assert "there was no challenge" in node.verify().check("challenge").detail
 
     def test_a_short_value_proves_nothing(self, node: SimulatedNode) -> None:
         assert node.verify(challenge="200").error == "CHALLENGE_FAILED"

@@ -123,7 +123,20 @@ def test_the_floor_is_for_the_reported_tcb_not_the_current_one(amd: Amd) -> None
 
 
 def test_no_floor_is_said(amd: Amd) -> None:
-    assert amd.genoa.sample().verify().check("minimum-tcb").detail == "no floor is set for Genoa"
+    assert (
+        amd.genoa.sample().verify().check("minimum-tcb").detail
+        == "the policy sets no minimum for Genoa"
+    )
+
+
+def test_the_values_that_were_compared_are_named(milan: Line) -> None:
+    sample = milan.sample(host_data=b"h" * 32, guest_svn=2)
+    for policy, detail in (
+        (Policy(host_data=b"h" * 32), "host_data"),
+        (Policy(minimum_guest_svn=2), "guest_svn"),
+        (Policy(host_data=b"h" * 32, minimum_guest_svn=2), "host_data, guest_svn"),
+    ):
+        assert sample.verify(policy).check("guest-identity").detail == detail
 
 
 def test_unknown_platform_bits_are_shown(milan: Line) -> None:
@@ -200,6 +213,9 @@ BAD = [
     b"host_data = 'ab'",
     b"host_data = 'zz'",
     b"id_keys = []",
+    b"id_keys = 5",
+    b"id_keys = {" + b"ab" * 48 + b" = 1}",
+    b"id_keys = '" + b"ab" * 48 + b"'",
     b"trusted = []",
     b"[[trusted]]\nname = 'x'",
     b"[[trusted]]\nname = ''\nmeasurement = '" + b"ab" * 48 + b"'",

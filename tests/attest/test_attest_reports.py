@@ -6,7 +6,8 @@ import hashlib
 from typing import Any
 
 import pytest
-from amd import FIELDS, ORDER, SIGNED, TCBS, Amd, Line, Sample, signature_field, tcb_bytes
+from amd import FIELDS, ORDER, SIGNED, TCBS, Amd, Line, Sample, put, signature_field, tcb_bytes
+from amd import LAYOUTS as TCB_LAYOUTS
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from der_writer import NOW
@@ -16,7 +17,8 @@ from aoshell.attest.checks.report import report_signature
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Evidence, load_evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.report import Report
+from aoshell.attest.products import product_by_cpuid
+from aoshell.attest.report import SIZE, Report
 from aoshell.attest.verify import CHECKS, explain_check
 
 LENIENT = Policy(vlek=True)
@@ -25,6 +27,51 @@ NOT_ASKED = {  # of a raw report by default
     *("mitigations", "report-data", "node-message", "measurement", "trusted-software"),
     *("guest-identity", "id-block", "challenge"),
 }
+
+
+CPUIDS = [
+    *((0x19, model, "Milan") for model in (0x00, 0x01, 0x0F)),
+    *((0x19, model, "Genoa") for model in (0x10, 0x11, 0x1F, 0xA0, 0xAF)),
+    *((0x19, model, "") for model in (0x20, 0x9F, 0xB0, 0xFF)),
+    *((0x1A, model, "Turin") for model in (0x00, 0x02, 0x11)),
+    *((family, model, "") for family, model in ((0x1A, 0x12), (0x18, 0x01), (0x1B, 0x01), (0, 0))),
+]
+
+
+@pytest.mark.parametrize(("family", "model", "name"), CPUIDS)
+def test_products_by_cpuid(family: int, model: int, name: str) -> None:
+    product = product_by_cpuid(family, model)
+    assert (product.name if product else "") == name
+
+
+@pytest.mark.parametrize("version", [3, 5])
+def test_each_field_is_where_amd_has_it(version: int) -> None:
+    """Every byte another than its neighbours, so that a field of other bounds differs."""
+    raw = bytearray(hashlib.shake_256(b"a report").digest(SIZE))
+    put(raw, "version", version)
+    put(raw, "cpuid", bytes((0x1A, 2, 1)))
+    found = Report.parse(bytes(raw))
+    for name, (at, size) in FIELDS.items():
+        octets = bytes(raw[at : at + size])
+        if name.endswith("_tcb"):
+            parts = {part: octets[byte] for part, byte in TCB_LAYOUTS["Turin"].items()}
+            assert found.tcb[name.removesuffix("_tcb")].parts == parts
+        elif name in ("current", "committed"):
+            version_found = getattr(found, name)
+            assert (version_found.build, version_found.minor, version_found.major) == (*octets,)
+        else:
+            value = getattr(found, name)
+            assert (
+                value == octets
+                or value == int.from_bytes(octets, "little")
+                or (name == "cpuid" and bytes(value) == octets)
+            ), name
+
+
+def test_reports_of_version_2_have_the_older_layout(milan: Line) -> None:
+    raw = bytearray(milan.body(2) + bytes(512))
+    put(raw, "cpuid", bytes((0x1A, 2, 1)))  # reserved in this version
+    assert Report.parse(bytes(raw)).tcb["reported"].parts == TCBS["Milan"]
 
 
 @pytest.mark.parametrize("product", ["Milan", "Genoa", "Turin"])

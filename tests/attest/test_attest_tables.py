@@ -89,6 +89,18 @@ FAULTS = {
 }
 
 
+def test_entries_may_point_in_any_order() -> None:
+    data = entry(VCEK, 73, 3) + entry(ASK, 72, 1) + bytes(24) + b"abcd"
+    assert parse_table(data) == {"VCEK": b"bcd", "ASK": b"a"}
+
+
+def test_an_entry_without_a_guid_is_no_table(good: Sample) -> None:
+    verdict = good.verify(
+        evidence=load_evidence(good.report + entry(UUID(int=0), 48, 4) + bytes(28))
+    )
+    assert (verdict.verdict, verdict.error) == ("FAIL", "REPORT_SIZE")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults(good: Sample, fault: str) -> None:
     verdict = good.verify(evidence=load_evidence(good.report + FAULTS[fault]))

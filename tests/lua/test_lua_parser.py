@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,8 @@ def test_it_agrees_with_lua_on_torn_files(
         "break", "while true do local function f() break end end", "return 1 return 2", "return;;",
         "function f() return ... end", "(a) = 1", "f() = 1", "a.b:c = 1", "f\n(g)()", "x = 1 .. 2",
         "if a\nthen\n", "f(\n1\n2", 'x = "\\u{110000}"', 'x = "\\300"', 'x = "\\', "x = 'a\n'",
+        'x = "\\u{}"', 'x = "\\u{g}"', 'x = "\\u{1', 'x = "\\u', 'x = "\\x"', 'x = "\\xg1"',
+        'x = "\\x1',
         "x = [==[ ]=]", "--[[ never", "x = \0", "goto", "::", "x =", "\xff",
         "local " + ",".join(f"a{i}" for i in range(200)), "local " + ",".join("a" * 201),
         "x = " + "(" * 197 + "1" + ")" * 197, "x = " + "(" * 198 + "1" + ")" * 198,
@@ -102,12 +106,39 @@ def test_nesting_is_counted_anew_for_each_statement() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.from_regex(r"(0x)?[0-9a-f]{0,20}\.?[0-9a-f]{0,4}([ep][+-]?[0-9]{1,4})?", fullmatch=True))
 def test_numerals_have_lua_s_value(numeral: str) -> None:
+    check_numeral(numeral)
+
+
+@pytest.mark.parametrize(
+    "numeral",
+    [
+        *(
+            f"0x1p{power}"
+            for power in (899, 900, 1023, 1024, 1025, 4000, -999, -1000, -1074, -1075)
+        ),
+        *("0x0p99999", "0x.8p1024", "0x.8p1025", "0x1.8p-1074", "0x3p-1075", "0x1p-99999"),
+        *("0x" + "f" * 224 + ".p0", "0x" + "f" * 225 + ".p0", "0x" + "f" * 256 + ".0"),
+        *("0x" + "f" * 300 + "p-1200", "0x" + "f" * 300 + "p-300", "0xffffffffffffffff1"),
+        *("9223372036854775807", "9223372036854775808", "0x8000000000000000", "1e309", "08"),
+    ],
+)
+def test_numerals_at_the_ends_of_their_range(numeral: str) -> None:
+    check_numeral(numeral)
+
+
+@cache
+def to_number() -> Callable[[bytes], object]:
     from lupa.lua53 import LuaRuntime
 
-    value = number(numeral)
-    assert value == LuaRuntime(encoding=None, register_eval=False).globals()[b"tonumber"](
-        numeral.encode()
-    )
+    found: Callable[[bytes], object] = LuaRuntime(encoding=None, register_eval=False).globals()[
+        b"tonumber"
+    ]
+    return found
+
+
+def check_numeral(numeral: str) -> None:
+    ours, lua_s = number(numeral), to_number()(numeral.encode())
+    assert (ours, type(ours)) == (lua_s, type(lua_s))
 
 
 # Trees --------------------------------------------------------------------------------------------

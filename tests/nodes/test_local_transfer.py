@@ -387,7 +387,7 @@ async def test_a_tampered_message_is_found(opening, folder):
 
 @in_loop
 async def test_a_process_keeps_the_environment_it_was_born_with(opening, folder, elsewhere):
-    older = environment.sources()
+    older = environment.read_sources()
     older[".utils"] += "\n"
     older[".process"] = older[".process"].replace('_version = "2.0.4"', '_version = "1.9.9"')
     data = environment.pack(older)

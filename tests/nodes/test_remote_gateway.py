@@ -435,3 +435,30 @@ def test_names_are_no_part_of_the_query(ask: Any, network: Network) -> None:
     asked = json.loads(body)
     assert name not in asked["query"]
     assert {"name": "Name", "values": [name]} in asked["variables"]["tags"]
+
+
+def listing(*ids: str) -> Reply:
+    edges = [{"cursor": id, "node": {"id": id, "tags": []}} for id in ids]
+    return told({"data": {"transactions": {"edges": edges}}})
+
+
+def test_the_entry_of_another_transaction_is_not_taken(ask: Any, network: Network) -> None:
+    network.fail("gateway", listing("x" * 43), listing("x" * 43, "y" * 43))
+    assert ask("transaction", "y" * 43) is None
+    assert ask("transaction", "y" * 43)["id"] == "y" * 43
+
+
+def test_a_gateway_that_repeats_its_page_is_asked_no_further(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "PAGE", 2)
+    network.fail("gateway", *[listing("x" * 43, "y" * 43)] * gateway.PAGES)
+
+    async def whole() -> list[object]:
+        opened = Gateway(Client(network.unit("gateway"), Waiting()), tmp_path)
+        found = [node["id"] async for node in opened.listed("o" * 43, {})]
+        await opened.close()
+        return found
+
+    assert run(whole()) == ["x" * 43, "y" * 43]
+    assert len(network.asked("gateway")) == 2

@@ -88,6 +88,21 @@ def test_a_new_process_is_waited_for(run: Any, network: Network) -> None:
     assert early == late != refused
 
 
+@pytest.mark.parametrize(("status", "kind"), [(404, AoError), (500, ConnectionLostError)])
+def test_what_an_older_process_is_refused_is_not_repeated(
+    run: Any, network: Network, status: int, kind: type[AoError]
+) -> None:
+    async def test(session: Session) -> None:
+        process = await session.spawn()
+        session.node._known.put(process, {"name": "counter", "created": 1})
+        network.fail("mu", told({"error": "Could not find the process"}, status))
+        with pytest.raises(kind, match=f"does not take it: {status}"):
+            await session.send(process, "1")
+
+    run(test)
+    assert len(network.asked("mu")) == 2
+
+
 def test_a_process_that_never_gets_ready(
     run: Any, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

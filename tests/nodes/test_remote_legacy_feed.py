@@ -104,6 +104,20 @@ def test_what_was_not_seen_comes_again(opened: Opened) -> None:
     asyncio.run(asyncio.wait_for(test(), 60))
 
 
+def test_a_result_that_was_asked_for_does_not_come_after_a_restart(opened: Opened) -> None:
+    async def test() -> None:
+        async with opened() as session:
+            process = await session.spawn()
+            await session.node.watch(process)
+            receipt = await session.send(process, "a")
+            assert (await session.node.result(process, receipt.id)).output == "a"
+        async with opened() as session:
+            session.from_elsewhere(process, "b")
+            assert outputs(await events(session, process, 1)) == ["b"]
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
 @pytest.mark.parametrize("to_ids", [True, False])
 def test_a_cursor_of_the_other_kind(opened: Opened, network: Network, to_ids: bool) -> None:
     def become(wao: bool) -> None:

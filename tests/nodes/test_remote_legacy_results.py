@@ -37,6 +37,23 @@ def test_still_computing_is_waited_for(
     run(test)
 
 
+def test_a_message_that_the_cu_does_not_get_is_given_up(
+    run: Any, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "UNHEARD", 2)
+
+    async def test(session: Session) -> None:
+        process = await session.spawn()
+        receipt = await session.send(process, "1")
+        network.fail("cu", Reply(404), Reply(404))
+        assert (await session.node.result(process, receipt.id)).output == "1"
+        network.fail("cu", Reply(404), Reply(200), Reply(404))
+        with pytest.raises(AoError, match="does not answer: 404"):
+            await session.node.result(process, receipt.id)
+
+    run(test)
+
+
 def test_the_wait_is_seen_and_can_be_given_up(run: Any, network: Network) -> None:
     async def test(session: Session) -> None:
         process = await session.spawn()

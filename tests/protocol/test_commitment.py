@@ -84,6 +84,12 @@ def test_keys_with_the_name_of_a_derived_component_are_signed_as_one(name: str) 
     assert base.startswith(f'"{name}": x\n"@signature-params": ("{shown}");')
 
 
+def test_names_are_escaped() -> None:
+    """RFC 9651 section 4.1.6: else two names could make one line."""
+    base = signature_base(of_key(EDGE, components=('a\\"b',)), {'a\\"b': "x"}).decode()
+    assert base.startswith('"a\\\\\\"b": x\n"@signature-params": ("a\\\\\\"b");')
+
+
 def test_without_components_the_base_begins_with_an_empty_line() -> None:
     """Unlike in RFC 9421 section 2.5; the ids of empty maps depend on it."""
     assert signature_base(of_key(EDGE, components=()), {}).startswith(b'\n"@signature-params": ();')

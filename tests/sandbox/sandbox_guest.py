@@ -77,7 +77,7 @@ class Guest:
         version: int = 2,
     ) -> None:
         self.printed: list[str] = []
-        sources = environment.sources()
+        sources = environment.read_sources()
         if version == 1:
             del sources[environment.HOST_VERSION]
         parts = cut_out({**lua.CHUNKS, **sources}, without)

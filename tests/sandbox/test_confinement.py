@@ -248,7 +248,7 @@ def filtered(machine: int, number: int, *arguments: int, architecture: int | Non
     """What the filter returns for a system call, run as the kernel runs classic BPF."""
     arch = ARCHITECTURES[machine] if architecture is None else architecture
     data = struct.pack("<IIQ6Q", number, arch, 0, *arguments, *[0] * (6 - len(arguments)))
-    program, at, loaded = confine.program(machine), 0, 0
+    program, at, loaded = confine.filter_program(machine), 0, 0
     for _ in range(len(program)):
         code, then, otherwise, value = struct.unpack_from("<HBBI", program, 8 * at)
         at += 1
@@ -296,7 +296,7 @@ def test_a_worker_may_move_its_own_data_limit_and_no_other(machine: int) -> None
 
 def test_the_filter_is_well_formed() -> None:
     for machine in (0, 1):
-        program = confine.program(machine)
+        program = confine.filter_program(machine)
         assert len(program) % 8 == 0
         assert len(program) // 8 < 4096  # the kernel's bound
 

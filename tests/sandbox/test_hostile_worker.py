@@ -22,7 +22,7 @@ from aoshell.sandbox.frames import (
     FrameReader,
     check_image_header,
     check_worker_frame,
-    encode,
+    encode_frame,
 )
 from aoshell.sandbox.supervisor import MAX_PID, WorkerHandle
 
@@ -108,12 +108,12 @@ GARBAGE = {
     "digits": body(b"[" + b"9" * 100_000 + b"]"),
     "huge": (frames.LIMIT + 1).to_bytes(4, "big") + b"[",
     "hugest": b"\xff" * 64,
-    "out of turn": encode(DONE),
-    "group of all": encode(["ready", 1]),
-    "our own group": encode(["ready", os.getpgid(0)]),
-    "ourselves": encode(["ready", os.getpid()]),
-    "no group": encode(["ready", 0]),
-    "nobody": encode(["ready", 1 << 40]),
+    "out of turn": encode_frame(DONE),
+    "group of all": encode_frame(["ready", 1]),
+    "our own group": encode_frame(["ready", os.getpgid(0)]),
+    "ourselves": encode_frame(["ready", os.getpid()]),
+    "no group": encode_frame(["ready", 0]),
+    "nobody": encode_frame(["ready", 1 << 40]),
 }
 
 
@@ -229,7 +229,7 @@ class Shell:
         self.loop.run_until_complete(asyncio.sleep(seconds))
 
     def hear(self, *frames: list[Any]) -> None:
-        self.main.sendall(b"".join(map(encode, frames)))
+        self.main.sendall(b"".join(map(encode_frame, frames)))
         self.turn()
 
     def close(self) -> None:
@@ -271,13 +271,15 @@ def test_garbage_behind_a_beginning_ends_it_and_its_group(shell: Shell, fork: in
 
 
 def test_garbage_instead_of_an_image_ends_it_too(shell: Shell) -> None:
-    shell.side.sendall(encode([1, 2, 3, "", "more"]))
+    shell.side.sendall(encode_frame([1, 2, 3, "", "more"]))
     shell.turn()
     assert (shell.ends, shell.images) == (1, [])
 
 
 def test_images_behind_one_another(shell: Shell) -> None:
-    shell.side.sendall(encode([1, 3, ""]) + b"abc" + encode([2, 0, "why"]) + encode([3, 1, ""]))
+    shell.side.sendall(
+        encode_frame([1, 3, ""]) + b"abc" + encode_frame([2, 0, "why"]) + encode_frame([3, 1, ""])
+    )
     shell.turn()
     shell.side.sendall(b"d")
     shell.turn()

@@ -330,7 +330,9 @@ def test_trust(there: Any, home: Settings) -> None:
         home.config.mkdir()
         named = f'[[trusted]]\nname = "written"\nmeasurement = "{"00" * 48}"\n'
         judging.policy_file(home).write_text(named)
-        assert "has a written already" in failed(await run_line(session, ".trust written")).what
+        assert (
+            "has the name written already" in failed(await run_line(session, ".trust written")).what
+        )
         assert {one.name for one in judging.load_user_policy(home, "").trusted} == {
             "written",
             first.name,
@@ -347,7 +349,7 @@ def test_what_is_not_certain_gets_no_name(there: Any, stranger: Wallet) -> None:
         at.server.guest = at.server.guest.but(signer=stranger)
         await at.attest()
         error = failed(await run_line(at.session, ".trust mine"))
-        assert "is not certain: ADDRESS_MISMATCH" in error.what
+        assert "is not verified: ADDRESS_MISMATCH" in error.what
 
     there(body)
 
@@ -363,12 +365,15 @@ def test_nodes(there: Any) -> None:
             found = replied(await run_line(at.session, line))
         rows: Any = found.value
         assert [row["offered"] for row in rows] == [True, False, True]
-        assert "version 2, product not told, measurement" in rows[0]["what"]
+        assert "version 2, unknown product, measurement" in rows[0]["what"]
         assert "does not take connections" in rows[1]["what"]
         assert ".attest URL" in found.note
         for words in ("", "--tee", "x", "--tee '"):
             assert ".help nodes" in failed(await run_line(at.session, f".nodes {words}")).hint
-        assert "no URL" in failed(await run_line(at.session, ".nodes --tee file")).what
+        assert (
+            "is not the URL of a node"
+            in failed(await run_line(at.session, ".nodes --tee file")).what
+        )
 
     there(body)
 

@@ -17,7 +17,7 @@ from aoshell.shell.hints import HINTS, next_hint
 from aoshell.shell.journal import Past, Recorded
 from aoshell.shell.outcome import CommandOutput
 from aoshell.testing.command import main
-from aoshell.testing.recording import recorded
+from aoshell.testing.recording import record_session
 
 BAD = 'local lib = require("lib")\nlocal child = spawn("x")\nprint(child, lib)\n'
 
@@ -144,7 +144,7 @@ def test_what_is_recorded_passes_as_a_test(
         await typing(".send desk Action=Twice ab")
         assert "aoshell test" in await typing.text(f".record {file}")
 
-    recorder = partial(recorded, name="what was played")
+    recorder = partial(record_session, name="what was played")
     asyncio.run(asyncio.wait_for(typed(tmp_path, wallet, body, record=recorder), 60))
     assert main([str(file)]) == 0
     assert "✓ what was played" in capsys.readouterr().out

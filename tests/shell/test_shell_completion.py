@@ -111,13 +111,9 @@ def test_matching_gets_looser_step_by_step() -> None:
     assert match_words("q", known) == []
 
 
-def test_many_names_are_offered_quickly() -> None:
-    import time
-
+def test_of_many_names_the_first_are_offered() -> None:
     known = ProcessNames({"": {f"name_{i}": "n" for i in range(5_000)}}, read=True)
-    begun = time.perf_counter()
-    assert len(offered("name", known)) == 300
-    assert time.perf_counter() - begun < 0.5
+    assert offered("name", known) == sorted(known.at(()))[:300]
 
 
 # Dot commands ----------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from eventually import turns, until
+from prompt_keyboard import Keyboard, play
 from shell_fake import FakeNode
-from test_shell_app import Keyboard, play
 
 from aoshell.home.folders import Settings
 from aoshell.shell.prompt.history import LONGEST

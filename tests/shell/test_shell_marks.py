@@ -13,8 +13,6 @@ from aoshell.home.configfile import read_config
 from aoshell.home.wallets import load_wallet
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle
-from aoshell.shell.lines import tty
-from aoshell.shell.lines.tty import Keys
 from aoshell.texts import strip_mark
 
 MARK = b"\xef\xbb\xbf"
@@ -52,13 +50,6 @@ def test_a_wallet_and_a_policy(tmp_path: Path, wallet: Wallet) -> None:
     assert raised.value.stage == "policy"
 
 
-def test_a_line_that_never_ends_is_handed_over() -> None:
-    typed, most = keys(), 1 << 20
-    assert typed.take(b"x" * most) == (b"", b"")
-    assert typed.take(b"y") == (b"x" * most + b"y", b"")
-    assert typed.take(b"\x7fz\n") == (b"z\n", b"")
-
-
 @pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be"])
 def test_other_codings_are_named(tmp_path: Path, coding: str) -> None:
     file = tmp_path / "x.lua"
@@ -67,43 +58,3 @@ def test_other_codings_are_named(tmp_path: Path, coding: str) -> None:
         bundle(file)
     with pytest.raises(AoError, match="UTF-"):
         strip_mark(file.read_bytes(), "it", "load")
-
-
-CONTROL = [b"\0"] * 32
-
-
-def keys() -> Keys:
-    import termios
-
-    control = list(CONTROL)
-    for place, key in (
-        (termios.VERASE, b"\x7f"),
-        (termios.VKILL, b"\x15"),
-        (termios.VWERASE, b"\x17"),
-        (termios.VEOF, b"\x04"),
-    ):
-        control[place] = key
-    return Keys(control)
-
-
-def test_a_terminal_s_line_is_as_long_as_it_is_typed() -> None:
-    typed = keys()
-    assert typed.take(b"x" * 6000) == (b"", b"")
-    assert typed.take(b"\x04y\n") == (b"x" * 6000 + b"y\n", b"") and not typed.ended
-
-
-def test_a_line_beyond_its_bound_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tty, "LONGEST", 100)
-    typed = keys()
-    assert typed.take(b"x" * 100) == (b"", b"")
-    assert typed.take(b"y") == (b"x" * 100 + b"y", b"")
-    assert typed.take(b"z\n") == (b"z\n", b"")
-
-
-def test_erasing_and_ending() -> None:
-    typed = keys()
-    assert typed.take("añ".encode()) == (b"", b"")
-    assert typed.take(b"\x7f") == (b"", b"\b \b")
-    assert typed.take(b" two words\x17") == (b"", b"\b \b" * 5)
-    assert typed.take(b"\n") == (b"a two \n", b"")
-    assert typed.take(b"gone\x15left\x08\n\x04more") == (b"lef\n", b"") and typed.ended

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from eventually import turns, until
+from prompt_keyboard import Keyboard, play
 from shell_fake import FakeNode
 from shell_remote import BROKEN, URL, FakeRemote
 from shell_session import Screen, nothing, printed, run_pipe, use
-from test_shell_app import Keyboard, play
 from test_shell_cli import PROMPT, terminal
 
 from aoshell.errors import AoError

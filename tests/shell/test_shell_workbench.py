@@ -195,7 +195,7 @@ def test_the_last_value(typing: Use) -> None:
 
 def test_a_pipe_hears_what_the_built_in_node_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "_LOOKED_AT", 0.01)
-    monkeypatch.setattr(waiting, "TOLD_AFTER", 0.02)
+    monkeypatch.setattr(waiting, "REPORTED_AFTER", 0.02)
     node = SimpleNamespace(remote=None, stage=Stage("undo", "desk", "500 of 200,000 messages"))
 
     async def heard() -> str:

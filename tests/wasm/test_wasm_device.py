@@ -9,7 +9,7 @@ import wasmtime
 from wasm_device import Device, responding, wat
 
 from aoshell.sandbox.wasm.binary import ModuleError
-from aoshell.sandbox.wasm.engine import compile_module, engine
+from aoshell.sandbox.wasm.engine import compile_module, new_engine
 
 COUNTER = (Path(__file__).resolve().parents[2] / "examples/wasm/counter.wat").read_text()
 
@@ -289,7 +289,7 @@ LONGJMP = '(module (import "env" "invoke_v" (func (param i32))) {} (func (export
 )
 def test_modules_that_are_refused(data: bytes, error: str) -> None:
     with pytest.raises(ModuleError) as refused:
-        compile_module(data, engine(fuel=False))
+        compile_module(data, new_engine(fuel=False))
     assert error in refused.value.what
 
 
@@ -298,7 +298,7 @@ def test_an_import_name_is_no_text_of_the_adapter() -> None:
     text = f'(module (import "env" "{name}" (func (param i32))) (func (export "f")))'.replace(
         'invoke_")', r"invoke_\22)"
     )
-    module = wasmtime.Module(engine(fuel=False), wat(text))
+    module = wasmtime.Module(new_engine(fuel=False), wat(text))
     from aoshell.sandbox.wasm import emscripten
 
     assert not emscripten.needs_adapter(module)

@@ -10,7 +10,7 @@ import wasmtime
 from aoshell.sandbox.runtime import OutOfMemoryError
 from aoshell.sandbox.wasm import files, wasi
 from aoshell.sandbox.wasm.budget import BESIDE, Budget
-from aoshell.sandbox.wasm.files import Files, FilesFullError, cost
+from aoshell.sandbox.wasm.files import Files, FilesFullError, path_cost
 from aoshell.sandbox.wasm.guest import Guest, GuestError
 from aoshell.sandbox.wasm.wasi import System, WasiError
 
@@ -188,6 +188,16 @@ def test_a_name_is_a_call_and_no_method_of_ours(calls: Calls) -> None:
         calls.give('"wasi_unstable" "fd_close" (func (param i32 i32))')
 
 
+def test_a_part_of_memory_lies_within_it(calls: Calls) -> None:
+    end = 32 * PAGE
+    assert [calls.guest.span(*part) for part in ((0, end), (end, 0), (end - 1, 1))] == [
+        0, end, end - 1,
+    ]  # fmt: skip
+    for pointer, length in ((0, -1), (8, -4), (end, 1), (end - 1, 2), (-1, 1), (0, end + 1)):
+        with pytest.raises(GuestError, match="wild"):
+            calls.guest.read(pointer, length)
+
+
 # Bounds -------------------------------------------------------------------------------------------
 
 
@@ -256,17 +266,17 @@ def test_open_paths_count(calls: Calls) -> None:
     calls.open("bb")
     before = calls.held
     calls.open("bb", 0)
-    assert calls.held == before + cost("/bb")
+    assert calls.held == before + path_cost("/bb")
     assert calls.do("fd_renumber", 6, 4) == OK  # "a" is closed by it
-    assert calls.held == before + cost("/bb") - cost("/a")
+    assert calls.held == before + path_cost("/bb") - path_cost("/a")
     assert calls.do("fd_renumber", 5, 5) == OK
     assert calls.do("fd_close", 4) == OK
-    assert calls.held == before - cost("/a")
+    assert calls.held == before - path_cost("/a")
 
 
 def test_opening_beyond_the_budget_ends_the_message(calls: Calls) -> None:
     calls.open("f")
-    calls.budget.limit = calls.held + cost("/f") - BESIDE
+    calls.budget.limit = calls.held + path_cost("/f") - BESIDE
     assert calls.open("f") == OK
     with pytest.raises(OutOfMemoryError):
         calls.open("f")
@@ -279,7 +289,7 @@ def new_files(limit: int = 64 << 20) -> tuple[Files, Budget]:
 
 
 def names(held: Files) -> int:
-    return sum(map(cost, (*held.contents, *held.folders))) - cost("/")
+    return sum(map(path_cost, (*held.contents, *held.folders))) - path_cost("/")
 
 
 def test_names_count_while_they_are_there() -> None:
@@ -289,16 +299,16 @@ def test_names_count_while_they_are_there() -> None:
     held.create("/d/inside")
     assert held._names == names(held)
     held.rename("/f", "/a longer name")
-    assert held._names == names(held) + cost("/")  # all are counted anew, the root with them
+    assert held._names == names(held) + path_cost("/")  # all are counted anew, the root with them
     held.rename("/d", "/another name")
     assert "/another name/inside" in held.contents
-    assert held._names == names(held) + cost("/")
+    assert held._names == names(held) + path_cost("/")
     assert Files.load(held.dump(), Budget())._names == held._names
     before = held._names
     assert held.remove("/a longer name")
     held.remove("/another name/inside")
     held.remove_folder("/another name")
-    assert held._names == cost("/") < before
+    assert held._names == path_cost("/") < before
     assert not held.remove("/none")
 
 
@@ -329,11 +339,14 @@ def test_files_beyond_the_budget_end_the_message(what: str) -> None:
     held.create("/d/f")
     long = "/" + "x" * 100
     more = {
-        "create": (lambda: held.create(long), cost(long)),
-        "create_folder": (lambda: held.create_folder(long), cost(long)),
+        "create": (lambda: held.create(long), path_cost(long)),
+        "create_folder": (lambda: held.create_folder(long), path_cost(long)),
         "grow": (lambda: held.resize("/f", 100), 100),
-        "rename": (lambda: held.rename("/f", long), cost(long)),
-        "rename a folder": (lambda: held.rename("/d", long), cost(long) + cost(long + "/f")),
+        "rename": (lambda: held.rename("/f", long), path_cost(long)),
+        "rename a folder": (
+            lambda: held.rename("/d", long),
+            path_cost(long) + path_cost(long + "/f"),
+        ),
     }
     act, bytes_more = more[what]
     budget.limit = held.size + held._names + bytes_more - 1 - BESIDE

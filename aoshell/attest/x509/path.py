@@ -81,7 +81,7 @@ def read_enclosed_collateral(evidence: Evidence) -> Collateral:
     """The collateral that came with evidence, including its certificate table. A broken table
     counts as empty; the check `certificate-table` reports it."""
     try:
-        found = tables.parse_table(evidence.table) if evidence.table else {}
+        found = tables.parse_table(evidence.table)
     except EvidenceError:
         return evidence.collateral
     vek, chain = (

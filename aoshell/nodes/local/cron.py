@@ -1,7 +1,7 @@
-"""Cron messages, as on the legacy network: a process's own definition asks for them.
+"""Schedules of cron messages, as on the legacy network: tags of a process's definition set them.
 
-`Cron-Interval` (`10-seconds`, `5-minutes`, `1-hour` …) begins a schedule; the `Cron-Tag-NAME` tags
-behind it are the tags of its messages. They have no id, data or slot of their own, come from the
+`Cron-Interval` (`10-seconds`, `5-minutes`, `1-hour` …) begins a schedule. The `Cron-Tag-NAME` tags
+after it are the tags of its messages. These have no id, data or slot of their own, come from the
 process's owner and stand between slots.
 """
 
@@ -75,7 +75,7 @@ def load_schedules(text: str) -> list[Schedule]:
 
 
 def advance_schedule(item: Schedule, now: int) -> tuple[Schedule, int]:
-    """The schedule behind `now`, and how many of its times have passed (0 where it is not due)."""
+    """The schedule, next due after `now`, and how many of its times have passed (0: none)."""
     if now < item.due:
         return item, 0
     missed = (now - item.due) // item.interval + 1
@@ -83,9 +83,9 @@ def advance_schedule(item: Schedule, now: int) -> tuple[Schedule, int]:
 
 
 def pull_within_reach(item: Schedule, now: int, slack: int) -> Schedule:
-    """The schedule, due in an interval from now where it was due later than that, and `slack` ms.
+    """The schedule, at most one interval and `slack` ms away; what is later becomes one interval.
 
-    It never is where time only goes forward: the clock has jumped back.
+    It is later only where the clock has jumped back.
     """
     if item.due - now <= item.interval + slack:
         return item

@@ -21,19 +21,12 @@ from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.cutting import Cutting
 from aoshell.nodes.local.history.longwork import LongWork
-from aoshell.nodes.local.intake import Intake
+from aoshell.nodes.local.intake import Intake, Signers
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.form import FlatResult, Wire
-from aoshell.nodes.local.log.rows import (
-    FETCHING,
-    Batch,
-    Computed,
-    Kept,
-    Logged,
-    ProcessRow,
-)
+from aoshell.nodes.local.log.rows import FETCHING, Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
@@ -42,10 +35,8 @@ from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.push import Pusher, add_pushed
 from aoshell.nodes.local.retries import Retries
 from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.settling import Settling, stuck_error
-from aoshell.nodes.local.signers import Signers
+from aoshell.nodes.local.settling import Settling, Waiters, stuck_error
 from aoshell.nodes.local.ticking import NodeClock, Ticking
-from aoshell.nodes.local.waiters import Waiters
 from aoshell.nodes.local.workers.code import MachineCode
 from aoshell.nodes.local.workers.context import ComputeContext
 from aoshell.nodes.local.workers.jobs import Cost
@@ -89,7 +80,7 @@ class Engine:
             store, self.scheduler, self.modules, self.clock, self._get_limits
         )
         self._waiters = Waiters()
-        self.retries = Retries(self.events, self.roots, self._waiters)
+        self.retries = Retries(self.events.notice, self._is_awaited, self._fail_all)
         machine_code = MachineCode(store.folder / "machine-code", supervisor, self.events.notice)
         self.loader = Loader(self.modules, machine_code, self._get_limits)
         context = ComputeContext(
@@ -215,8 +206,7 @@ class Engine:
             self._flush_due.cancel()
         if not self.loop.is_closed():  # nobody can wait on a closed one
             closed = AoError("the node was closed", stage="node", hint="what was sent is kept")
-            self._waiters.fail(closed)
-            self.roots.fail(closed)
+            self._fail_all(closed)
             self.events.close()
         self.supervisor.close()
         self.store.close()
@@ -242,6 +232,13 @@ class Engine:
             self.start_over()
         if raised:
             self.keeping.release_held()
+
+    def _is_awaited(self) -> bool:
+        return bool(self._waiters) or self.roots.awaited
+
+    def _fail_all(self, error: AoError) -> None:
+        self._waiters.fail(error)
+        self.roots.fail(error)
 
     def _get_limits(self) -> Limits:
         return self.limits

@@ -1,4 +1,4 @@
-"""Events of the local node, to whoever subscribes."""
+"""Events of the local node, and those who subscribe to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aoshell.nodes.values import Event
 
 
 class EventSubscription:
-    """Events from the moment it was made. An async iterator; `aclose` ends it."""
+    """An async iterator over the events since it was made; `aclose` ends it."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -35,7 +35,7 @@ class EventSubscription:
 
 
 class Events:
-    """All subscriptions. Notices that nobody could hear yet are kept for the first to come."""
+    """All subscriptions. Notices without a subscriber are kept for the first one."""
 
     def __init__(self) -> None:
         self._subscriptions: list[EventSubscription] = []
@@ -43,7 +43,7 @@ class Events:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody listens."""
+        """Whether anybody has subscribed."""
         return bool(self._subscriptions)
 
     def subscribe(self) -> EventSubscription:
@@ -62,12 +62,12 @@ class Events:
             subscription.put(None)
 
     def put(self, event: Event) -> None:
-        """Tell everybody."""
+        """Give an event to every subscriber."""
         for subscription in self._subscriptions:
             subscription.put(event)
 
     def notice(self, text: str, process: str = "") -> None:
-        """Tell the user something, now or as soon as there is one."""
+        """Show the user a notice, now or once somebody has subscribed."""
         event = Event("notice", process, "", text)
         if self._subscriptions:
             self.put(event)
@@ -94,7 +94,7 @@ def put_result(
     spawned: list[ProcessRow],
     kept: list[Kept],
 ) -> None:
-    """The events of a result that is on disk: itself, what it spawned, what was not delivered."""
+    """Put the events of a committed result: the result, its spawns, and what was not delivered."""
     quiet = not (result.error or result.output or result.ended)
     entry = partial(form.to_entry, process, logged, computed, result)
     events.put(Event("result", process, root, quiet=quiet, load=entry))

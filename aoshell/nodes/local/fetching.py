@@ -1,8 +1,8 @@
-"""Modules that this node does not have, brought from where they are public.
+"""Modules that this node does not have, fetched from where they are public.
 
-A spawn of such a module is kept, marked, in the transaction of the message that asked for it. When
-the module has come, or surely will not, the spawn goes its usual way. What is marked when the node
-starts is asked for again.
+A spawn of such a module is kept, marked as `FETCHING`, in the transaction of the message that asked
+for it. Once the module has come or cannot be fetched, the spawn goes its usual way. The next start
+fetches again what is still marked.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Fetch = Callable[[str], Awaitable[Module]]
 
 
 class Fetching:
-    """Asks for each module once, however many spawns wait for it.
+    """Fetches each module once, however many spawns wait for it.
 
     Args:
         fetch: gives the module of a transaction, verified; None where there is no network to ask.
-        release: sends kept messages their way.
+        release: delivers kept messages.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Fetching:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def can_fetch(self, module: str) -> bool:
-        """Whether a module of that name may be found elsewhere."""
+        """Whether there is a network to ask, and the name is the id of a transaction."""
         return self._fetch is not None and has_id_form(module)
 
     async def fetch_module(self, module: str) -> Module:
-        """A module by its transaction, kept here from now on under that name.
+        """The module of a transaction, stored here with the transaction's id as its name.
 
         Raises:
-            AoError: it cannot be had, or what came is no module.
+            AoError: it cannot be fetched, or what came is no module.
         """
         if self._fetch is None:
             raise AoError("this node asks no network", stage="module", hint=".publish it here")
@@ -68,14 +68,14 @@ class Fetching:
         return replace(checked, id=module)
 
     def begin(self, kept: Kept) -> None:
-        """Bring what a spawn waits for, in the background."""
+        """Fetch the module of a kept spawn, in the background."""
         module = _module_of(kept)
         if module not in self._tasks:
             self._events.notice(f"module {module} is not here; it is fetched")
             self._tasks[module] = asyncio.create_task(self._bring(module))
 
     def resume(self) -> None:
-        """Ask for what was wanted when the node stopped; what asked counts as not done."""
+        """Fetch what was marked when the node stopped; what asked for it counts as not done."""
         waiting = [kept for _, _, kept in self._waiting()]
         for seq in sorted({kept.cause for kept in waiting}):
             self._roots.begin(self._store.at_seq(seq))
@@ -87,14 +87,14 @@ class Fetching:
             await self.fetch_module(module)
         except AoError as error:
             self._events.notice(f"module {module} cannot be had: {error.what}")
-        except Exception as error:  # whatever it is: those that wait for the module must hear of it
-            told = f"{type(error).__name__}: {error}"
-            self._events.notice(f"module {module} cannot be had: {told}")
+        except Exception as error:  # any other must not leave those that wait without an answer
+            why = f"{type(error).__name__}: {error}"
+            self._events.notice(f"module {module} cannot be had: {why}")
         del self._tasks[module]
         self._spawn(module)
 
     def _spawn(self, module: str) -> None:
-        """Spawn what waited for a module, or say that it cannot be."""
+        """Release the spawns that waited for a module: they succeed, or get a Spawn-Error."""
         waiting = self._waiting()
         mine = [item for item in waiting if _module_of(item[2]) == module]
         self._release(mine)
@@ -108,12 +108,12 @@ class Fetching:
         return [item for item in self._store.kept() if item[2].held == FETCHING]
 
     def stop(self) -> None:
-        """Give up what is under way; it is asked for again at the next start."""
+        """Cancel all fetches; the next start begins them again."""
         for task in self._tasks.values():
             task.cancel()
 
     async def close(self) -> None:
-        """Stop, and wait for that."""
+        """Cancel all fetches and wait until they have ended."""
         self.stop()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 

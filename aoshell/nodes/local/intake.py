@@ -1,18 +1,51 @@
-"""Signed messages as the log takes them: a definition begins a process, any other gets a slot."""
+"""Signed messages from outside, and the addresses that sign them.
+
+A definition becomes slot 0 of a new process, any other message the next slot of its target. A
+message that a process sends to an address that signs here counts as delivered: the shell shows it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import Batch, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.push import FORGED
-from aoshell.nodes.local.signers import Signers
 from aoshell.protocol.ans104 import DataItem
+
+WALLETS = "wallets"  # in the table of facts: addresses of the shell's identities, a JSON list
+
+
+class Signers:
+    """Addresses of wallets; the owner of a process here counts without an entry."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: set[str] = self._stored()
+
+    def add(self, addresses: Iterable[str]) -> None:
+        """Know addresses durably, though nothing that they signed has come yet."""
+        stored = self._stored()
+        if new := set(addresses) - stored:
+            self._store.set_meta(WALLETS, json.dumps(sorted(stored | new)))
+        self._known |= new
+
+    def note(self, address: str) -> None:
+        """Know an address while the node is open."""
+        self._known.add(address)
+
+    def has(self, address: str) -> bool:
+        """Whether somebody known here signs with an address."""
+        return address in self._known or self._store.is_owner(address)
+
+    def _stored(self) -> set[str]:
+        return set(json.loads(self._store.meta(WALLETS) or "[]"))
 
 
 class Intake:

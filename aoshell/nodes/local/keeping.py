@@ -1,5 +1,6 @@
-"""Messages that are kept for a while, and what lets them go: in the queue of a process, above the
-bound on what a line may cause, until a module has come.
+"""Messages that are kept for a while, and their release.
+
+They wait in the queue of a paused process, because a line has caused too many, or for a module.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ Item = tuple[int, int, Kept]
 
 
 class Keeping:
-    """Lets kept messages go.
+    """Keeps queues, and releases kept messages.
 
     Args:
         flush: writes what workers have answered.
-        admit: writes messages that are free now, and has them computed. Raises AoError.
+        admit: writes released messages, and has them computed. Raises AoError.
 
     Attributes:
-        paused: ids of the processes to which what others send waits in a queue.
+        paused: ids of the processes that have a queue for what others send.
     """
 
     def __init__(
@@ -49,18 +50,18 @@ class Keeping:
         self.paused: frozenset[str] = frozenset(json.loads(store.meta(PAUSED) or "[]"))
 
     def pause(self, process: ProcessRow, on: bool) -> None:
-        """Queue what others send to a process, or no longer."""
+        """Begin or end to queue what others send to a process."""
         self._flush()
         self.paused = self.paused | {process.id} if on else self.paused - {process.id}
         self._store.set_meta(PAUSED, json.dumps(sorted(self.paused)))
 
     def queued(self, process: str) -> list[Item]:
-        """What waits in the queue of a process."""
+        """The messages in the queue of a process."""
         self._flush()
         return [item for item in self._of(QUEUED) if item[2].target == process]
 
     def release(self, items: list[Item]) -> None:
-        """Send kept messages their way, if it is free now."""
+        """Deliver those kept messages that nothing holds any more; the others stay kept."""
         self._flush()
         batch, ready = Batch(), []
         for sender, _slot, kept in items:
@@ -75,11 +76,11 @@ class Keeping:
             self._admit(batch, ready)
 
     def release_held(self) -> None:
-        """Deliver what a lower bound on pushes had held."""
+        """Deliver what was held by a lower bound on pushes."""
         self.release(self._of(HELD))
 
     def release_left(self) -> None:
-        """Deliver what waits in a queue that is none: a node ended while it cut a log."""
+        """Deliver what is queued for unpaused processes: a node ended while it cut their log."""
         self.release([item for item in self._of(QUEUED) if self._may_go(item[2])])
 
     def _may_go(self, kept: Kept) -> bool:

@@ -1,4 +1,4 @@
-"""The built-in node: `nodes.base.Node` and `LocalVerbs` over the engine."""
+"""The built-in node: `nodes.base.Node` and `LocalVerbs`, over the engine."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ class LocalNode:
         fetch: Fetch | None = None,
         fixed: Fixed | None = None,
     ) -> LocalNode:
-        """Open or make the node whose state is in `folder`, and go on where it stopped.
+        """Open or make the node in `folder`, and compute what was left when it stopped.
 
         Args:
             supervisor: one whose zygote has been started already, to save time.
             fetch: gives the module of an Arweave transaction, verified; None stays offline.
-            fixed: time and chance of a node that does the same each time; None takes the machine's.
+            fixed: clock and key of a node that does the same in each run; None takes the machine's.
 
         Raises:
             AoError: another shell holds the folder, or it cannot be used.
@@ -121,7 +121,7 @@ class LocalNode:
 
     @property
     def time(self) -> int:
-        """What its clock shows, milliseconds since the Unix epoch."""
+        """The node's time, milliseconds since the Unix epoch."""
         return self._engine.clock()
 
     @property
@@ -198,7 +198,7 @@ class LocalNode:
     async def now(self, process: str, key: str) -> object:
         """What a process exposes through `patch@1.0`: all of it, or what is at a path of keys.
 
-        Text is text, a table what its JSON says; "" where there is nothing.
+        A text as it is, a table as its JSON value; "" where there is nothing.
 
         Raises:
             UnsupportedError: its module is WASM.
@@ -237,7 +237,7 @@ class LocalNode:
         return self._engine.events.subscribe()
 
     async def watch(self, process: str) -> None:
-        del process  # the subscription tells of all
+        del process  # the subscription has the events of all processes
 
     # Processes and modules ------------------------------------------------------------------------
 
@@ -346,7 +346,7 @@ class LocalNode:
             self._engine.work.seen("export", row.name, whole) as seen,
         ):
             return await run_in_thread(
-                lambda told: b"".join(transfer.export_process(now, row, told)), seen
+                lambda progress: b"".join(transfer.export_process(now, row, progress)), seen
             )
 
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:

@@ -1,6 +1,6 @@
-"""Facts about a node's processes, also without holding the node: `--list`, the first prompt.
+"""Facts about a node's processes, for `.ps`, `--list` and the first prompt.
 
-Reads the database of a node that another shell may be working with; never writes to it.
+Works on a database that another shell may be using, and never writes to it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _unknown(_number: int) -> bool:
 
 
 def read_last_prompt(database: Path, name: str) -> str:
-    """The prompt that a process gave last, "" where there is none or it cannot be read."""
+    """The last prompt of a process, "" where there is none or it cannot be read."""
     if not database.exists():
         return ""
     with contextlib.suppress(AoError, sqlite3.Error, ValueError):

@@ -1,8 +1,8 @@
-"""From an outbox to the logs of those it is addressed to.
+"""Delivery of an outbox: each message goes to the log of its target, or is kept.
 
-Everything here ends up in one `Batch`, which also holds the result that the outbox belongs to.
-The node, not the process, says who a message is from (`spec`: MU of the legacy network,
-`dev_push` of HyperBEAM): tags that claim it are taken out and set truthfully.
+All of it is written in one `Batch` with the result that the outbox belongs to. The node, not the
+process, sets who a message is from, as the legacy network's MU and HyperBEAM's `dev_push` do: tags
+of a process that claim it are removed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
-# What a sender cannot say about itself.
+# Tags that the node sets; a process's own are removed.
 _TRUTH = frozenset(
     ["Data-Protocol", "Variant", "Type", "From-Process", "From-Module", "Assignments", "Pushed-For"]
 )
@@ -49,12 +49,12 @@ FORGED = frozenset(["From", "Owner"])
 
 ADDRESS_LENGTH = 43
 LONGEST_NAME = 256  # characters of a target that is looked up as the name of a process
-ASSIGNMENTS_TEXT = 16 << 10  # characters of a tag Assignments; more is no list of processes
+ASSIGNMENTS_TEXT = 16 << 10  # characters of a tag Assignments; a longer one is ignored
 
 
 @dataclass(slots=True)
 class Pushed:
-    """What became of one outbox."""
+    """What one outbox has led to."""
 
     scheduled: list[tuple[Logged, Wire]] = field(default_factory=list)
     spawned: list[ProcessRow] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Pusher:
 
     Args:
         address: of the node, which owns what processes send.
-        counts: messages caused so far, by root seq; kept up to date here.
+        counts: messages caused so far, by the seq of the root; `Pusher` updates it.
         is_wallet: whether somebody known here signs with an address.
         can_fetch: whether a module that is not here may be found elsewhere.
         is_paused: whether what others send to a process waits in its queue.
@@ -113,7 +113,7 @@ class Pusher:
         return run.pushed
 
     def release(self, sender: ProcessRow, cause: Logged, root: str, kept: Kept) -> Pushed:
-        """Deliver a message that was held, or spawn what waited for its module."""
+        """Deliver a kept message, or spawn the process that waited for its module."""
         run = _Push(self, sender, cause, root, Pushed(), start=kept.idx)
         if kept.held == FETCHING:
             run.make(load_wire(kept.body), fetched=True)
@@ -147,7 +147,7 @@ class _Push:
         tags = self._truthful(tags, "Message")
         wire = self._wire(target or "", data, anchor, tags)
         if is_patch:
-            self._idx += 1  # it was for the node that computes, which has laid it over the state
+            self._idx += 1  # not a message: the computing node has applied the patch to the state
         else:
             self.deliver(target or "", wire)
         for process in processes:
@@ -191,7 +191,7 @@ class _Push:
         """Spawn a process from its definition.
 
         Args:
-            fetched: its module has been asked for; where it still lacks, it cannot be had.
+            fetched: its module was asked for; if it is not here now, it cannot be fetched.
         """
         request, wanted = wire[TAGS:], find_tag(wire[TAGS:], "Module")
         store, reason = self._pusher.store, self._refusal("spawn", request)
@@ -200,7 +200,7 @@ class _Push:
         if not reason and not module:
             if not fetched and self._pusher.can_fetch(wanted):
                 self._keep(wire, f"module {wanted} is being fetched", FETCHING)
-                self._idx += 1  # the place of the answer
+                self._idx += 1  # the answer's place: ids are made from places
                 return
             reason = f"no module {wanted!r} is on this node: .publish it first"
         if reason:
@@ -211,7 +211,7 @@ class _Push:
             row = self._pusher.processes.create(
                 wire[ID], module, owner=self._sender.id, tags=request
             )
-        except UsageError as error:  # a Cron-Interval that is none
+        except UsageError as error:  # a bad Cron-Interval
             self._refuse_spawn(wire, error.what)
             return
         self.pushed.spawned.append(row)
@@ -220,12 +220,12 @@ class _Push:
         self._answer(wire, ["Process", wire[ID], "Action", "Spawned"])
 
     def _refuse_spawn(self, wire: Wire, reason: str) -> None:
-        """Keep a spawn that cannot be, and tell who asked for it: somebody may wait."""
+        """Keep a spawn that cannot be done, and answer Spawn-Error: a handling may wait for it."""
         self._keep(wire, reason)
         self._answer(wire, ["Error", reason, "Action", "Spawn-Error"])
 
     def _answer(self, request: Wire, tags: list[str]) -> None:
-        """Tell the sender what became of its spawn."""
+        """Answer the sender of a spawn."""
         whole = [*request[TAGS:], *tags]
         answer = self._wire(self._sender.id, "", request[ANCHOR], whole)
         self._schedule(self._sender, answer)
@@ -309,7 +309,7 @@ class _Push:
 
 
 def _assigned(tags: list[str]) -> list[str]:
-    """The processes in a tag Assignments, a list in JSON, as the legacy network reads it."""
+    """The processes in a tag Assignments, a JSON list as on the legacy network."""
     value = find_tag(tags, "Assignments")
     if not value.startswith("[") or len(value) > ASSIGNMENTS_TEXT:
         return []
@@ -326,7 +326,7 @@ def _is_patch(tags: list[str]) -> bool:
 
 
 def add_pushed(batch: Batch, pushed: Pushed) -> None:
-    """Put what was pushed into the transaction of its result."""
+    """Add what was pushed to the transaction of its result."""
     batch.processes += pushed.spawned
     batch.log += [logged for logged, _wire in pushed.scheduled]
     batch.kept += pushed.kept

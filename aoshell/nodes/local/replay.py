@@ -1,4 +1,4 @@
-"""A worker of its own that computes a log again, apart from the one that is live."""
+"""A worker that computes a log again, beside the live one of the process."""
 
 from __future__ import annotations
 
@@ -6,46 +6,56 @@ import asyncio
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
 from aoshell.nodes.local.workers.jobs import Cost, make_message_frame
-from aoshell.nodes.local.workers.live import BACKLOG, MAX_TOLD
+from aoshell.nodes.local.workers.live import BACKLOG, MAX_REASON
+from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame, FrameError
+from aoshell.sandbox.supervisor import Supervisor
 
-ROOM = 4  # times the limits that the first computation had
+ROOM = 4  # times the limits of today: a log may be older than they are
 LOOK = 1.0  # seconds between two looks at a worker that does not answer
 
 
 class Replay:
-    """A worker of its own, from the process's definition on.
+    """Computes a process again, from its definition on.
 
     Args:
-        again: what it computes was computed before, perhaps when there were fewer bounds.
+        limits: those of today.
+        again: do not apply bounds that may be newer than the log (the frame `lift`).
     """
 
     def __init__(
-        self, engine: Engine, row: ProcessRow, code: WorkerCode, *, again: bool = False
+        self,
+        supervisor: Supervisor,
+        modules: Modules,
+        limits: Limits,
+        row: ProcessRow,
+        code: WorkerCode,
+        *,
+        again: bool = False,
     ) -> None:
         self._answers: asyncio.Queue[Frame | None] = asyncio.Queue()
-        self._worker = engine.supervisor.worker(
-            engine.loop,
+        self._worker = supervisor.worker(
+            asyncio.get_running_loop(),
             self._answers.put_nowait,
             _no_image,
             lambda: self._answers.put_nowait(None),
             code.device,
         )
-        self._seconds = ROOM * engine.limits.seconds
+        self._seconds = ROOM * limits.seconds
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
-        memory = row.memory if code.device == "wasm" else ROOM * engine.limits.memory
-        send_process(self._worker, code, memory, self._seconds, engine.modules.definition(row))
+        memory = row.memory if code.device == "wasm" else ROOM * limits.memory
+        send_process(self._worker, code, memory, self._seconds, modules.definition(row))
         if again:
             self._worker.send(["lift", 0])
 
     def tell_failure(self, seq: int, error: str | bool | None) -> None:
-        """A message that had failed: only its error is told."""
+        """Give the worker the error of a message that had failed; it is not run again."""
         self._worker.send(["failed", self._epoch, seq, error])
         self._tail.append((seq, "failed", [error]))
 
@@ -53,7 +63,7 @@ class Replay:
         """Outcome and result of a message.
 
         Raises:
-            AoError: stage "compute", the worker cannot go on; that is not the message's doing.
+            AoError: stage "compute", the worker cannot go on, for a reason outside the message.
         """
         message = make_message_frame(logged, form.load_wire(logged.body))
         self._worker.send(["run", self._epoch, logged.seq, self._seconds, *message])
@@ -77,7 +87,7 @@ class Replay:
                     return why.partition(" ")[0], result
 
     async def past(self, logged: Logged, computed: Computed) -> None:
-        """Take in a message as it was computed before, without waiting for it."""
+        """Send a message as it was computed before, without waiting for an answer."""
         while self._worker.backlog > BACKLOG:
             await asyncio.sleep(0.002)
         if computed.outcome == "ok":
@@ -88,7 +98,7 @@ class Replay:
             self._worker.send(["failed", 0, logged.seq, error])
 
     async def dry(self, message: list[Any]) -> tuple[str, Cost, form.FlatResult]:
-        """Outcome, cost and result of a message that changes nothing.
+        """Outcome, cost and result of a message whose effects are dropped.
 
         Raises:
             AoError: stage "compute", the past could not be computed again.
@@ -102,7 +112,7 @@ class Replay:
                     return outcome, Cost(milliseconds, memory, gas), _flat_result(values)
 
     async def _answer(self) -> Frame:
-        """The next frame of a worker that is well. Raises AoError."""
+        """The worker's next frame. Raises AoError where it died, hangs or cannot go on."""
         while True:
             try:
                 frame = await asyncio.wait_for(self._answers.get(), LOOK)
@@ -114,7 +124,7 @@ class Replay:
                 raise _cut_short("its worker died")
             match frame:
                 case ["broken" | "unable", why]:
-                    raise _cut_short(why[:MAX_TOLD])
+                    raise _cut_short(why[:MAX_REASON])
             return frame
 
     def _roll_back(self, seq: int) -> None:

@@ -8,9 +8,6 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.database_errors import UnusableDatabaseError
-from aoshell.nodes.local.events import Events
-from aoshell.nodes.local.roots import Roots
-from aoshell.nodes.local.waiters import Waiters
 
 RETRY = 2.0  # seconds before a disk that could not be written is tried again
 TRIES = 4  # failures in a row before those who wait get the error; the disk is still tried again
@@ -19,15 +16,25 @@ TRIES = 4  # failures in a row before those who wait get the error; the disk is 
 class Retries:
     """Timers by name, and the count of failures in a row.
 
+    Args:
+        notice: shows a text to the user.
+        is_awaited: whether anybody waits for a result.
+        fail_all: raises an error for all who wait.
+
     Attributes:
         failures: how often in a row the database could not be used.
     """
 
-    def __init__(self, events: Events, roots: Roots, waiters: Waiters) -> None:
+    def __init__(
+        self,
+        notice: Callable[[str], None],
+        is_awaited: Callable[[], bool],
+        fail_all: Callable[[AoError], None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._events = events
-        self._roots = roots
-        self._waiters = waiters
+        self._notice = notice
+        self._is_awaited = is_awaited
+        self._fail_all = fail_all
         self._timers: dict[str, asyncio.Handle] = {}
         self.failures = 0
         self._error: AoError | None = None  # the last of these
@@ -79,11 +86,10 @@ class Retries:
         """
         self.failures, self._error = self.failures + 1, error
         helps = not isinstance(error, UnusableDatabaseError)
-        if not helps or (self.failures == 1 and not self._waiters and not self._roots.awaited):
-            self._events.notice(str(error))
+        if not helps or (self.failures == 1 and not self._is_awaited()):
+            self._notice(str(error))
         if not helps or self.failures >= TRIES:
-            self._waiters.fail(error)
-            self._roots.fail(error)
+            self._fail_all(error)
         return RETRY if helps else None
 
     def forget_failures(self) -> None:

@@ -1,7 +1,7 @@
-"""The node's time: its clock, which can be set forward, and the cron messages that are due.
+"""The node's clock, which can be set forward, and the cron messages that are due.
 
 After downtime, and after a jump of the clock, one message stands for all the times of a schedule
-that have passed; that is said. Where the clock has jumped back, a schedule goes on from there.
+that have passed, and a notice gives their number. After a jump back, a schedule goes on from there.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.process_rows import ProcessRows
 
-LOOK = 10.0  # seconds between two looks at the clock: it may jump, and stand still asleep
-SLACK = 1000  # milliseconds that the clock may go back unnoticed: it is adjusted now and then
-FARTHEST = 10 * 365 * 86_400_000  # milliseconds that the clock may be ahead
+LOOK = 10.0  # seconds at most between two looks at the clock: timers do not see its jumps
+SLACK = 1000  # milliseconds that the clock may go back without a notice: NTP may adjust it
+FARTHEST = 10 * 365 * 86_400_000  # milliseconds that the clock may be ahead: ten years
 _AHEAD = "clock_ahead"  # in the table of facts, milliseconds
 
 
@@ -32,10 +32,10 @@ def read_wall_clock() -> int:
 
 
 class NodeClock:
-    """Milliseconds since the Unix epoch, as this node has it.
+    """The node's time, milliseconds since the Unix epoch.
 
     Args:
-        begin: where it stands until it is set forward; None where it goes with the machine's.
+        begin: the time until it is set forward; None to follow the machine's clock.
 
     Attributes:
         ahead: milliseconds that it was set forward by.
@@ -44,14 +44,14 @@ class NodeClock:
     def __init__(self, store: Store, begin: int | None = None) -> None:
         self._store = store
         self.ahead = int(store.meta(_AHEAD) or 0)
-        # A folder that was in use before may have a log that is ahead of that.
+        # The log may have later messages, and its time never goes back.
         self._begin = None if begin is None else max(begin, store.newest() - self.ahead)
 
     def __call__(self) -> int:
         return (read_wall_clock() if self._begin is None else self._begin) + self.ahead
 
     def warp(self, milliseconds: int) -> None:
-        """Go forward; never back, for time in a log does not."""
+        """Set the clock forward. Raises UsageError for back and beyond `FARTHEST`."""
         if milliseconds < 0:
             raise UsageError("time only goes forward", hint=".warp 1h")
         if self.ahead + milliseconds > FARTHEST:
@@ -95,7 +95,7 @@ class Ticking:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Send what is due and sleep until the next; called whenever that may have changed."""
+        """Send what is due, and set a timer for the next; called whenever that may have changed."""
         self.stop()
         try:
             due = [self._send(row) for row in self._store.processes_with_cron()]
@@ -106,16 +106,16 @@ class Ticking:
             self._timer = self._loop.call_later(max(0.001, wait), self.begin)
 
     def stop(self) -> None:
-        """Send nothing more."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def tick(self, row: ProcessRow) -> int:
-        """Send one message of each of a process's schedules now, due or not; how many.
+        """Send one message of each schedule of a process now, due or not. Returns how many.
 
         Raises:
-            UsageError: it has none.
+            UsageError: the process has no schedule.
         """
         schedules = cron.load_schedules(row.cron)
         if not schedules:
@@ -126,7 +126,7 @@ class Ticking:
         return len(schedules)
 
     def _send(self, row: ProcessRow) -> int:
-        """Send what is due to one process. Returns when it is due next, ms since the epoch."""
+        """Send what is due to a process. Returns when the next is due, ms since the epoch."""
         now, items = self._clock(), cron.load_schedules(row.cron)
         if self._is_cut(row):  # whoever cuts its log calls `begin`
             return now + int(LOOK * 1000)
@@ -136,8 +136,8 @@ class Ticking:
         schedules = [item for item, _missed in moved]
         back = max(old.due - new.due for old, new in zip(items, schedules, strict=True))
         if back > 0:
-            said = f"the clock went back by {back // 1000} s or more; its cron goes on from now"
-            self._events.notice_about(row, said)
+            text = f"the clock went back by {back // 1000} s or more; its cron goes on from now"
+            self._events.notice_about(row, text)
         for missed in [missed for _item, missed in moved if missed > 1]:
             self._events.notice_about(
                 row, f"cron was due {missed} times; it gets one message for all"

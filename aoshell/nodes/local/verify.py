@@ -7,17 +7,18 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import STOPPED, Computed, ProcessRow
 from aoshell.nodes.local.replay import Replay
 
-# What the error of a result with too many fields says since it names the bound (host/bridge.lua).
-TOLD_SINCE = ": a result has 200000 fields at the most, five a message and two a tag"
+# The end of an error of host/bridge.lua. Logs from before it was added lack it.
+ADDED_TEXT = ": a result has 200000 fields at the most, five a message and two a tag"
 
 
 async def verify_log(engine: Engine, row: ProcessRow) -> list[str]:
     """Differences between a process's results and a fresh computation, a line each.
 
-    Messages that were stopped (`STOPPED`) are taken as recorded: where exactly that was differs
-    from run to run, or with limits that are not what they were.
+    The outcome of a message that was stopped (`STOPPED`) is not compared: it depends on the limits
+    and the machine, not on the log alone.
     """
-    replay = Replay(engine, row, await engine.loader.make_code(row), again=True)
+    code = await engine.loader.make_code(row)
+    replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code, again=True)
     differences: list[str] = []
     try:
         for logged, computed in engine.store.entries(row.number):
@@ -28,7 +29,7 @@ async def verify_log(engine: Engine, row: ProcessRow) -> list[str]:
                 replay.tell_failure(logged.seq, stored.error)
                 continue
             outcome, result = await replay.compute(logged)
-            if outcome == "error" and result.error == f"{stored.error}{TOLD_SINCE}":
+            if outcome == "error" and result.error == f"{stored.error}{ADDED_TEXT}":
                 stored = stored._replace(error=result.error)
             if (outcome, result) != (computed.outcome, stored):
                 place = f"slot {logged.slot}" + (f" tick {logged.tick}" if logged.tick else "")

@@ -1,7 +1,6 @@
-"""Trying things out: forks, steps back, a clock to set, queues, stand-ins, traces.
+"""Forks, undo, the past, snapshots, the clock, queues, stand-ins and traces.
 
-What is done here is done to the log, by the user's own hand, and said so; a process sees nothing
-that messages could not have brought about.
+The user changes the log with these. A process sees nothing that messages could not have caused.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class LocalWorkbench:
         return self._info(await self._engine.adding.add(made, entries))
 
     def _twin(self, row: ProcessRow, slot: int, name: str) -> str:
-        """An id for a fork: any, or of a node that does the same each time the same in each run."""
+        """A random id for a fork; on a node with a fixed clock and key, the same in each run."""
         if self._engine.fixed is None:
             return b64url(os.urandom(32))
         return b64url(hashlib.sha256(f"fork {row.id} {slot} {name}".encode()).digest())
@@ -75,7 +74,9 @@ class LocalWorkbench:
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._row(process)
         await self._engine.settling.wait_for_result(row.number, self._slot(row, slot))
-        replay = Replay(self._engine, row, await self._engine.loader.make_code(row))
+        engine = self._engine
+        code = await engine.loader.make_code(row)
+        replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code)
         try:
             last: tuple[Logged, Computed] | None = None
             for logged, computed in self._engine.store.behind_slot(row.number, -1, -1, slot):
@@ -103,7 +104,7 @@ class LocalWorkbench:
     async def marks(self, process: str) -> Mapping[str, int]:
         row = self._row(process)
         last = self._engine.scheduler.head(row.number).slot
-        # Homes of before may name slots that were taken back.
+        # Older versions left the names of slots that were taken back.
         found = self._engine.marks.of(row.id)
         return {name: slot for name, slot in found.items() if slot <= last}
 
@@ -194,7 +195,7 @@ class LocalWorkbench:
     # ------------------------------------------------------------------------------------------
 
     def _free(self, name: str) -> None:
-        """Raise UsageError where a process has that name: each is found by it."""
+        """Raise UsageError where a process has that name already."""
         if any(row.name == name for row in self._engine.store.find_processes(name)):
             raise UsageError(f"{name} exists already", hint="choose a new name")
 
@@ -222,7 +223,7 @@ class LocalWorkbench:
 def _renamed(
     logged: Logged, computed: Computed | None, old: str, new: str
 ) -> tuple[Logged, Computed | None]:
-    """A message and its result as of a process of another id; a signature fits no more."""
+    """A message and its result with another process id, and so without a signature."""
     before, after = old.encode(), new.encode()
     message = logged._replace(
         id=logged.id.replace(old, new), body=logged.body.replace(before, after), signed=None

@@ -50,9 +50,9 @@ class Book:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            from aoshell.nodes.database_errors import as_told
+            from aoshell.nodes.database_errors import as_ao_error
 
-            raise as_told(self._path, error, _REMEDY) from error
+            raise as_ao_error(self._path, error, _REMEDY) from error
 
     def get(self, endpoint: str, kind: str, key: str) -> Any:
         """A fact, None if there is none."""

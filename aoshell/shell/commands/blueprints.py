@@ -134,12 +134,12 @@ async def update(session: Session, rest: str) -> CommandOutput:
     local_verbs(session)
     from aoshell.sandbox import environment
 
-    sources = environment.sources()
+    sources = environment.read_sources()
     newest, before = environment.version(sources), await _version(session)
     value = {"before": before, "environment": newest}
     if before == newest:
         return CommandOutput(value, text=f"it already has the newest environment, {newest}")
-    answer = await session.evaluate(text(environment.update(sources)), shown="")
+    answer = await session.evaluate(text(environment.update_code(sources)), shown="")
     return CommandOutput(value, answer=answer, ok=answer.ok)
 
 

@@ -31,9 +31,9 @@ async def wasm(session: Session, rest: str) -> CommandOutput:
     """
     if not rest:
         raise usage_error("wasm")
-    from aoshell.sandbox.wasm.binary import describe
+    from aoshell.sandbox.wasm.binary import describe_module
 
-    about = describe(await _data(session, rest))
+    about = describe_module(await _data(session, rest))
     lines = [
         f"kind      {KINDS.get(about.kind) or f'none: {about.problem}'}",
         f"format    {about.format}",

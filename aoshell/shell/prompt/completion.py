@@ -1,7 +1,7 @@
 """Tab: dot commands and their arguments, files, Lua, and the names of the attached process.
 
-What is offered is known already; nothing here waits. `Wanted` says what is worth reading when what
-is known does not suffice.
+Only known words are offered; nothing here waits. `unknown_path` and `wanted_kinds` say what is
+worth reading.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.prompt.names import ProcessNames, join_path
 from aoshell.shell.prompt.structure import LOOKED_AT, Context, is_name, read_context
 
-ASKED = frozenset({"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"})  # kinds that a node is asked for
+ASKED = frozenset(
+    {"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"}
+)  # kinds of words that the node knows
 MOST = 300  # completions that are offered at once
 
 _KINDS = {
@@ -34,7 +36,7 @@ _KINDS = {
 _VALUED = re.compile(r"\[(--[\w-]+) ([^\]]+)\]")  # a flag that takes a value, in a usage
 _TARGETS = frozenset({"Target", "Process"})  # fields whose texts are ids of processes
 _FIELDS = ("Target", "Action", "Data", "Tags")
-# What a message has in a handler, besides its tags.
+# The fields that a message has in a handler, besides its tags.
 MESSAGE = {
     **dict.fromkeys(
         ("Id", "From", "Owner", "Target", "Data", "Action", "Module", "Reference"), "s"
@@ -45,22 +47,22 @@ MESSAGE = {
     **dict.fromkeys(("Tags", "TagArray"), "t"),
     **dict.fromkeys(("reply", "forward"), "f"),
 }
-_MESSAGES = frozenset({"msg", "m", "message"})  # what handlers call their argument
+_MESSAGES = frozenset({"msg", "m", "message"})  # the usual names of a handler's argument
 
 
 @dataclass(slots=True)
 class Lists:
-    """Words that commands take, as they were last known: by the kind that their usage names."""
+    """Words for commands as they were last read, by the kind that usages name."""
 
     known: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[tuple[str, str]]:
-        """Words and what they mean."""
+        """Words and their descriptions."""
         return self.known.get(kind, [])
 
 
 class LineCompleter(Completer):
-    """Completes what stands before the cursor.
+    """Completes the text before the cursor.
 
     Args:
         names: of the attached process.
@@ -90,8 +92,8 @@ class LineCompleter(Completer):
             found = {known.name: known for known in registry().values()}
             for word in match_words(name[1:], found):
                 ending = " " if found[word].usage else ""
-                said = found[word].help.split("\n", 1)[0]
-                yield Completion(f".{word}{ending}", -len(name), f".{word}", said)
+                summary = found[word].help.split("\n", 1)[0]
+                yield Completion(f".{word}{ending}", -len(name), f".{word}", summary)
             return
         known = registry().get(name[1:])
         if known:
@@ -182,7 +184,7 @@ class LineCompleter(Completer):
 
 
 def known_fields(where: Context, names: ProcessNames) -> dict[str, str]:
-    """The fields of what stands before the dot, by their kinds."""
+    """The known fields of the value before the dot, by kind."""
     path = where.path
     found = dict(names.at(path))
     known = path[0] and (path[0] != "msg" or is_message(path, names))
@@ -206,7 +208,7 @@ def is_message(path: tuple[str, ...], names: ProcessNames) -> bool:
 
 
 def unknown_path(before: str, names: ProcessNames) -> tuple[str, ...]:
-    """The path whose fields are to be completed and not known yet, () where there is none."""
+    """The path whose fields are needed and not known yet, () where there is none."""
     if is_command(before):
         return ()
     where = read_context(before[-LOOKED_AT:])
@@ -215,7 +217,7 @@ def unknown_path(before: str, names: ProcessNames) -> tuple[str, ...]:
 
 
 def wanted_kinds(before: str) -> list[str]:
-    """The kinds of words that completing a line needs, of those that a node is asked for."""
+    """The kinds of words that a line needs and the node knows."""
     line = before.lstrip()
     if not is_command(line):
         call = read_context(before[-LOOKED_AT:]).call
@@ -231,7 +233,7 @@ def _kinds(known: Command, words: list[str]) -> list[str]:
 
 
 def expected_kinds(usage: str, before: Sequence[str]) -> list[str]:
-    """What may stand behind some arguments of a command, by its usage.
+    """The kinds of words that may follow some arguments of a command, by its usage.
 
     Of `[drop ID]` it is ["drop"] at first, and ["ID"] then; flags may stand anywhere.
     """
@@ -258,7 +260,7 @@ def expected_kinds(usage: str, before: Sequence[str]) -> list[str]:
 
 
 def match_words(word: str, offered: Iterable[str]) -> list[str]:
-    """What fits a word: by its beginning, else in any case, else by letters in their order."""
+    """The names that begin with a word; else in any case; else those with its letters in order."""
     offered = list(offered)
     found = [name for name in offered if name.startswith(word)]
     if not found:
@@ -274,7 +276,7 @@ def _in_order(letters: str, name: str) -> bool:
 
 
 def _order(name: str) -> tuple[bool, str, str]:
-    """Names that begin with an underscore are of the inside, and stand last."""
+    """Names that begin with an underscore are private, and stand last."""
     return name.startswith("_"), name.lower(), name
 
 

@@ -1,8 +1,8 @@
-"""Which names a process has: read from outside, and kept for completion.
+"""The names that a process has, for completion.
 
-They are read by a dry run, which sees a copy of the process and leaves no trace, and raw: no
-metamethod is asked. Only a process of the built-in node is read by itself, behind each line and
-while nothing else runs there; of one somewhere else `.names` reads when it is told to.
+A dry run reads them: it sees a copy of the process, leaves no trace, and calls no metamethod. A
+process of the built-in node is read after each line, while nothing else runs there; a process of
+another node is read by `.names` only.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from aoshell.lua.lexer import Token, tokens
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
 
-MOST = 20_000  # names that are read at once
-PAUSE = 0.15  # seconds of silence behind a line before the process is read
-_CALM = 20  # a process that takes long to read is read that much more seldom
-_PROCESSES = 50  # of how many processes names are kept
+MOST = 20_000  # names of one reading
+PAUSE = 0.15  # seconds without a line before the process is read
+_CALM = 20  # pause before the next reading, in durations of the last one
+_PROCESSES = 50  # processes whose names are kept
 
-# The kinds that it writes are the first letters of Lua's types.
+# Writes a type as its first letter.
 _READ = r"""local from, most, out, left = {%s}, %d, {}, %d
 local find, sub, concat = string.find, string.sub, table.concat
 local function fine(key)
@@ -101,20 +101,20 @@ return '{"at":{' .. concat(out, ",") .. '},"tags":[' .. keys(tags) .. '],"action
 """
 
 _DOTS = (".", ":")
-_LONGEST = 65_536  # characters of a line that is looked through for definitions
+_LONGEST = 65_536  # characters of a line in which definitions are looked for
 
 
 @dataclass(slots=True)
 class ProcessNames:
-    """What is known of one process.
+    """The known names of one process.
 
     Attributes:
         fields: first letters of types by name, by the path of their table ("" for globals).
         tags, actions: of messages seen.
         calls: arguments of functions defined in lines typed here, by name.
-        read: whether the process was read, and told.
-        deaf: it could not be read: it runs another environment, or broke its own. It is not asked
-            again, but for `.names`.
+        read: whether the process was read.
+        deaf: reading it failed: it runs another environment, or broke its own. Only `.names` reads
+            it again.
     """
 
     fields: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class ProcessNames:
         return self.fields.get(join_path(path), {})
 
     def learn(self, line: str) -> None:
-        """Take over what a line of Lua defines, for processes that cannot be read."""
+        """Add what a line of Lua defines, for processes that cannot be read."""
         for name, arguments in find_definitions(line[:_LONGEST]):
             if arguments is not None:
                 self.calls[name] = f"({arguments})"
@@ -139,7 +139,7 @@ class ProcessNames:
                 self.fields.setdefault(path, {}).setdefault(last, kind)
 
     def take(self, answer: object, *, whole: bool = True) -> None:
-        """Take over what `names_query` answered."""
+        """Add the answer to `names_query`; other values are ignored."""
         if not isinstance(answer, dict):
             return
         fields = answer.get("at")
@@ -152,7 +152,7 @@ class ProcessNames:
 
 
 def find_definitions(code: str) -> Iterator[tuple[str, str | None]]:
-    """Names that Lua code sets and that are not local, and the arguments of those of functions."""
+    """Find the globals and fields that Lua code sets, and the arguments of functions among them."""
     found = list(tokens(code))
     for at, token in enumerate(found):
         before = found[at - 1].text if at else ""
@@ -185,7 +185,7 @@ def join_path(path: Iterable[str]) -> str:
 
 
 def names_query(path: tuple[str, ...] = ()) -> str:
-    """Lua that tells the names below a path, for `Session.query`."""
+    """Lua for `Session.query` that returns the names below a path."""
     return _READ % (", ".join(f'"{name}"' for name in path), MOST, MOST)
 
 
@@ -193,7 +193,7 @@ class Keeper:
     """Keeps the names of the processes that are attached.
 
     Args:
-        idle: whether nothing runs, so that the process may be read.
+        idle: whether nothing runs; only then is a process read.
     """
 
     def __init__(self, idle: Callable[[], bool]) -> None:
@@ -203,7 +203,7 @@ class Keeper:
         self._quiet_until = 0.0
 
     def of(self, session: Session | None) -> ProcessNames:
-        """What is known of the attached process."""
+        """The known names of the attached process."""
         id = session.process.id if session and session.process else ""
         if id not in self._known:
             while len(self._known) >= _PROCESSES:
@@ -212,13 +212,13 @@ class Keeper:
         return self._known[id]
 
     def later(self, session: Session) -> None:
-        """Read the attached process once nothing has happened for a while."""
+        """Read the attached process after a pause without lines."""
         self.stop()
         if _readable(session) and not self.of(session).deaf:
             self._task = asyncio.create_task(self._soon(session))
 
     def stop(self) -> None:
-        """A line is about to run: whoever waits to read waits no more."""
+        """Cancel a reading that has not begun: a line is about to run."""
         if self._task:
             self._task.cancel()
             self._task = None

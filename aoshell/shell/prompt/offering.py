@@ -1,7 +1,7 @@
 """What Tab does: complete as far as it is clear, then offer what there is in a menu.
 
-What is known is offered at once. What has to be read first may take `PATIENCE`; a node that takes
-longer has told it by the next Tab. Nobody who types waits.
+Known words are offered at once. Words that have to be read are waited for up to `PATIENCE`; what a
+slower node answers is there at the next Tab. Typing never waits.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Offering:
         self._follows = False
 
     def _offer(self) -> bool:
-        """Complete what is clear, and open the menu for the rest; whether there was any."""
+        """Complete what is clear, and open a menu for the rest. Returns whether anything fits."""
         buffer = self._buffer
         found = self._found()
         if len(found) == 1:
@@ -84,7 +84,7 @@ class Offering:
         return list(self._completer.get_completions(self._buffer.document, asked))
 
     def _typed(self) -> None:
-        """The menu stays open while its words are typed on."""
+        """Keep the menu open while a word of it is typed on."""
         if not self._follows:
             return
         before = self._buffer.document.char_before_cursor
@@ -103,7 +103,7 @@ class Offering:
         return None
 
     async def _once(self, reading: asyncio.Task[None], document: Document) -> None:
-        """Offer what was read, if it came in time and nothing was typed since."""
+        """Offer what was read, if it came in time and nothing was typed meanwhile."""
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(reading), PATIENCE)
             if self._buffer.document == document and not self._buffer.complete_state:

@@ -1,4 +1,4 @@
-"""Other programs that take over the terminal for a while: the editor and the pager.
+"""The editor and the pager: programs that take over the terminal for a while.
 
 While one runs, the prompt writes nothing, and Ctrl-C is that program's alone.
 """
@@ -22,8 +22,8 @@ from aoshell.shell.code.files import read_file
 from aoshell.texts import strip_mark
 
 
-async def edit_text(said: str) -> str:
-    """A text as the user leaves it in $VISUAL, $EDITOR or vi.
+async def edit_text(content: str) -> str:
+    """Edit a text in $VISUAL, $EDITOR or vi. Returns it as the user leaves it.
 
     Raises:
         AoError: stage "editor", when it cannot be run, or failed.
@@ -34,7 +34,7 @@ async def edit_text(said: str) -> str:
     path = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(raw(said))
+            file.write(raw(content))
         code = await _run([*command, name])
         if code:
             raise AoError(
@@ -47,10 +47,10 @@ async def edit_text(said: str) -> str:
         path.unlink(missing_ok=True)
 
 
-async def page_text(said: str) -> bool:
+async def page_text(content: str) -> bool:
     """Show a text in $PAGER, or less. Returns whether it could be run."""
     try:
-        await _run(_words(os.environ.get("PAGER") or "less -R"), said)
+        await _run(_words(os.environ.get("PAGER") or "less -R"), content)
     except AoError:
         return False
     return True

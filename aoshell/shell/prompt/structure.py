@@ -1,7 +1,7 @@
-"""Where the cursor stands in a text of Lua that is being typed: in which call, behind which dot.
+"""What surrounds the cursor in Lua that is being typed: an open call, a string, names and dots.
 
-Read from its tokens, however unfinished the text is. Only the end of a long text is looked at, for
-this is done with every key.
+It is read from tokens, however unfinished the text is, and with every key: so only the end of a
+long text counts.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 @dataclass(slots=True)
 class Frame:
-    """A bracket or a block that is open at the cursor.
+    """A bracket or block that is open at the cursor.
 
     Attributes:
         opener: a bracket, or the keyword.
         start: where it stands.
-        name: what is called, for `name(`, `name{` and for the braces right inside of such a call.
-        argument: number of commas behind it.
+        name: the function, for `name(`, `name{` and for the braces right inside of such a call.
+        argument: how many commas follow it.
         key: in braces, the key whose value is being written, or "".
     """
 
@@ -43,16 +43,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the cursor stands.
+    """What surrounds the cursor.
 
     Attributes:
-        word: what of a name, or of a text in quotes, is typed already.
-        path: names before it, `("Handlers", "list", "[]")` for `Handlers.list[1].`; "" as the
-            first one where what stands there is no name.
-        separator: "." or ":" before the word, "" where it stands alone.
-        quote: the quotes that are open, "" outside of texts.
-        comment: whether it stands in a comment, or in a number, where nothing is to be completed.
-        frames: what is open, outermost first.
+        word: the part of a name or string that is typed already.
+        path: the names before it, `("Handlers", "list", "[]")` for `Handlers.list[1].`; the first
+            one is "" where the expression does not begin with a name.
+        separator: "." or ":" before the word, else "".
+        quote: what opened the string around the cursor, "" outside of strings.
+        comment: whether it is in a comment or a number, where nothing is completed.
+        frames: open brackets and blocks, outermost first.
     """
 
     word: str
@@ -74,7 +74,7 @@ class Context:
 
 
 def read_context(before: str) -> Context:
-    """What surrounds the end of a text."""
+    """Read what surrounds the end of a text."""
     text = _end_of(before)
     found = list(pieces(text))
     quote, silent, word = "", False, ""
@@ -93,7 +93,7 @@ def read_context(before: str) -> Context:
 
 
 def open_frames(found: list[Token]) -> list[Frame]:
-    """The brackets and blocks that tokens leave open."""
+    """The brackets and blocks that tokens leave open, outermost first."""
     stack: list[Frame] = []
     for at, token in enumerate(found):
         word = token.text
@@ -114,7 +114,7 @@ def open_frames(found: list[Token]) -> list[Frame]:
 
 
 def next_indent(before: str) -> str:
-    """The spaces with which the line below a text begins."""
+    """The indentation of the line that follows a text."""
     text = _end_of(before)
     found = list(tokens(text))
     if found and _is_open_string(found[-1]):
@@ -124,7 +124,7 @@ def next_indent(before: str) -> str:
 
 
 def dedented(before: str) -> str | None:
-    """How the last line of a text is to begin if it closes what is open above; None as it does."""
+    """The indentation of a last line that closes what is open above it; None where it is right."""
     head, newline, line = before.rpartition("\n")
     if not newline or not _DEDENTS.match(line):
         return None
@@ -151,7 +151,7 @@ def _is_open_string(token: Token) -> bool:
 
 
 def _path(found: list[Token]) -> tuple[tuple[str, ...], str]:
-    """The names before a word, read backwards from the dot that stands before it."""
+    """The names before a word, read backwards from the dot before it."""
     at = len(found) - 1
     if at < 0 or found[at].text not in (".", ":"):
         return (), ""
@@ -179,7 +179,7 @@ def _opening(found: list[Token], at: int) -> int:
 
 
 def _called(found: list[Token], at: int, stack: list[Frame]) -> str:
-    """The name that stands before a bracket and calls what it names, "" where none does."""
+    """The name of the function that a bracket calls, "" where it calls none."""
     bracket = found[at].text
     if bracket == "[" or not at:
         return ""
@@ -195,7 +195,7 @@ def _called(found: list[Token], at: int, stack: list[Frame]) -> str:
 
 
 def _close(stack: list[Frame], closer: str) -> None:
-    """Close the innermost frame that this closes, and what was left open inside of it."""
+    """Close the innermost frame that `closer` ends, and all frames inside of it."""
     for at in range(len(stack) - 1, -1, -1):
         opener = stack[at].opener
         closes = closer == _OPENERS.get(opener) or (closer in _ENDS and opener in _BLOCKS)
@@ -210,5 +210,5 @@ def _indent_at(text: str, start: int) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can stand behind a dot."""
+    """Whether a text can follow a dot."""
     return _NAME.match(text) is not None and text not in KEYWORDS

@@ -84,7 +84,7 @@ def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
 
 
 def colour_problem(colour: object) -> str:
-    """Why a text is no colour, "" where it is one."""
+    """Why a value is no colour, "" where it is one."""
     if not isinstance(colour, str):
         return f"{colour!r} is no text"
     from prompt_toolkit.styles import Style

@@ -1,4 +1,4 @@
-"""Words that dot commands take and only a node knows: processes, snapshots, identities."""
+"""Words for dot commands that only the node knows: processes, snapshots, identities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Words = list[tuple[str, str]]
 
 
 async def load_words(session: Session, before: str, lists: Lists) -> None:
-    """Bring the lists up to date that completing a line needs."""
+    """Read the lists that completing a line needs."""
     for kind in wanted_kinds(before):
         with suppress(AoError):
             lists.known[kind] = await _LOADERS[kind](session)

@@ -1,4 +1,4 @@
-"""Where an error of Lua is: the source line with its number, and a caret under the place."""
+"""Shows where an error of Lua is: the source line with its number, and a caret under the place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLACE = re.compile(
     r"(?=(?P<what>[^\n]*))"
 )
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
-_HEADING = re.compile(r"(?:^|\n)error:\n")  # what an environment sets above the reason
+_HEADING = re.compile(r"(?:^|\n)error:\n")  # which an environment writes above the reason
 _COLOURED_HEADING = re.compile(r"(?:^|\n)(?:\x1b\[[0-9;]*m)*error:(?:\x1b\[[0-9;]*m)*\n")
 _NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
 _VARIABLE = re.compile(
@@ -27,9 +27,9 @@ _RAISING = frozenset({"error", "assert"})
 _WIDEST = 160
 
 
-def without_colours(said: str) -> str:
-    """Text without its colours."""
-    return _SGR.sub("", said)
+def without_colours(text: str) -> str:
+    """A text without its colours."""
+    return _SGR.sub("", text)
 
 
 def split_error(error: str) -> tuple[str, str]:
@@ -45,7 +45,7 @@ def show_source(error: str, sources: Mapping[str, str]) -> str:
         error: the message of Lua, perhaps with a traceback.
         sources: text by chunk name: `TYPED`, and files by the path that messages use.
     """
-    _, error = split_error(error)  # what was printed before may name places, too
+    _, error = split_error(error)  # text printed before it may name places, too
     for place in _PLACE.finditer(error):
         source = _source(place["chunk"], sources)
         if source is None:
@@ -73,9 +73,9 @@ def _source(chunk: str, sources: Mapping[str, str]) -> str | None:
 
 
 def _column(what: str, lines: list[str], number: int) -> int | None:
-    """Index into the line, -1 where the place in it is not known.
+    """Index into the line; -1 where the place in it is not known.
 
-    None where the message names something that is not in it.
+    None where the message names something that is not in the line.
     """
     line, message = lines[number - 1], what.split("\n", 1)[0]
     if message.endswith("near <eof>"):
@@ -88,13 +88,13 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
         return found.start() if found else None
     names = [token for token in tokens(line) if token.kind in ("name", "keyword")]
     raising = [token.start for token in names if token.text in _RAISING]
-    said = set(re.findall(r"\w+", message))
-    places = raising or [token.start for token in names if token.text in said]
+    words = set(re.findall(r"\w+", message))
+    places = raising or [token.start for token in names if token.text in words]
     return places[0] if len(places) == 1 else -1
 
 
 def _stop(lines: list[str], number: int, token: str) -> int:
-    """Where the parser stopped: the first place of the token from which on the text is wrong."""
+    """Where the parser stopped: the first place of the token up to which the text is an error."""
     line, before = lines[number - 1], "\n".join(lines[: number - 1])
     token = token.split("\n", 1)[0]
     places = [match.start() for match in re.finditer(re.escape(token), line)]
@@ -118,7 +118,7 @@ def _drawn(number: int, line: str, column: int) -> str:
 
 
 def _even(text: str) -> str:
-    """Text of which each character takes one column: a tab and whatever is not printable."""
+    """A text in columns as wide as characters: tabs and what is not printable are replaced."""
     return "".join(c if c.isprintable() else "  " if c == "\t" else "?" for c in text)
 
 
@@ -135,11 +135,11 @@ def _once(error: str) -> str:
 
 
 def failure_text(result: Result, sources: Mapping[str, str]) -> str:
-    """Why a message failed, with the source line where it is known."""
-    said = _once(result.error).strip("\n") or {
+    """Why a message failed, with the source line where that is known."""
+    reason = _once(result.error).strip("\n") or {
         "time": "the message took longer than its limit (.limits)",
         "memory": "the process ran out of memory (.limits)",
         "crash": "the worker died",
     }.get(result.outcome, "the message failed")
     seen = show_source(result.error, sources)
-    return f"{said}\n{seen}" if seen else said
+    return f"{reason}\n{seen}" if seen else reason

@@ -1,4 +1,4 @@
-"""Text of others, made fit for a terminal."""
+"""Makes untrusted text fit for a terminal."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _LIST_GAP = re.compile(r"\S {2,}(?=\S)")
 
 
 def clean(untrusted: str, *, colour: bool) -> str:
-    """Text that a terminal may see: SGR colours (or none), \\n and \\t; the rest is escaped."""
+    """The text with controls escaped, but for \\n, \\t and SGR colours, which may be left out."""
     parts = _SGR.split(untrusted)
     safe = [_UNSAFE.sub(_escaped, part) for part in parts]
     if not colour or len(parts) == 1:
         return "".join(safe)
     codes = _SGR.findall(untrusted)
     mixed = "".join(part + code for part, code in zip(safe, [*codes, ""], strict=True))
-    # A colour that nobody ends would run into the prompt.
+    # A colour without an end would run into the prompt.
     return mixed if codes[-1] in (_RESET, "\x1b[m") else mixed + _RESET
 
 
 def clean_prompt(untrusted: str, *, colour: bool) -> str:
-    """A process's prompt as one line of bounded length."""
+    """A prompt of a process as one line of bounded length."""
     line = clean(untrusted, colour=colour).replace("\n", " ").replace("\t", " ")
     return line if len(line) <= _LONGEST_PROMPT else "aos> "
 
@@ -87,12 +87,12 @@ def _broken(line: str, columns: int) -> list[str]:
 
 
 def width_of(line: str) -> int:
-    """Columns that a terminal gives a line."""
+    """The columns that a line takes on a terminal."""
     return len(line) if line.isascii() else sum(map(columns_of, line))
 
 
 def columns_of(character: str) -> int:
-    """Columns that a terminal gives a character."""
+    """The columns that a character takes on a terminal."""
     wide = unicodedata.east_asian_width(character) in "WF"
     return 1 + wide - (unicodedata.combining(character) != 0)
 

@@ -1,8 +1,8 @@
 """Adding a process that comes with its log: `.import` and `.fork`.
 
-A long log is written a slice at a time, so that the rest of the node goes on. The process is there
-with the last slice, or not at all: until then its number is marked, and what a node that has ended
-in the middle finds under that mark it forgets.
+A long log is written a slice at a time, so that the rest of the node goes on. The process itself is
+written with the last slice. Until then its number is marked, and a node that ended in the middle
+deletes at its next start what was written under that number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.roots import Roots
 
-SLICE = 500  # messages that are written at once
+SLICE = 500  # messages that one transaction writes
 ADDING = "adding"  # in the table of facts: number of the process, 0 for none
 
 Entries = Sequence[tuple[Logged, Computed | None]]
@@ -29,7 +29,7 @@ class Adding:
 
     Args:
         flush: writes what workers have answered.
-        add_with_log: writes the last slice with the process, and has computed what lacks results.
+        add_with_log: writes the last slice and the process, and has the rest of the log computed.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Adding:
 
     async def _add(self, row: ProcessRow, entries: Entries) -> ProcessRow:
         row = row._replace(number=self._scheduler.new_process())
-        # What is to be computed is written with the process that computes it.
+        # Messages without a result come with the process: a start would compute them before that.
         known = sum(computed is not None for _, computed in entries)
         with self._work.seen("write", row.name, len(entries)) as seen:
             at = 0
@@ -112,7 +112,7 @@ class Adding:
         return made
 
     def _forget(self) -> None:
-        """Forget what was begun and did not come to its end."""
+        """Delete what was added only in part."""
         store = self._store
         number = store.meta(ADDING) or 0
         while number and store.forget(number, 0, SLICE):

@@ -1,8 +1,8 @@
-"""Taking messages back, and forgetting processes.
+"""`.undo` and `.delete`: a process's log is cut from its end on.
 
-What is cut is a process's log, from its end on, a slice at a time so that the rest of the node goes
-on. Meanwhile nothing is computed for that process, and nothing is scheduled on it: lines and cron
-wait, what other processes send waits in its queue.
+It is cut a slice at a time, so that the rest of the node goes on. Meanwhile nothing is computed for
+that process, and nothing is scheduled on it: lines and cron wait, and what other processes send
+waits in its queue.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
 
-SLICE = 500  # messages that are deleted at once
-UNDONE = "undone"  # folder of what was taken back
+SLICE = 500  # messages that one transaction deletes
+UNDONE = "undone"  # folder of the copies from before an undo
 
 
 class Cutting:
     """Cuts one log at a time.
 
     Args:
-        hold: has nothing computed for a process any more.
+        hold: stops computing a process.
         let_go: goes on with it; those who wait for its results get the error.
 
     Attributes:
@@ -70,22 +70,23 @@ class Cutting:
                 pass
 
     async def undo(self, row: ProcessRow, slot: int) -> Path:
-        """Take back a slot and all behind it; the file that keeps the process as it was.
+        """Delete a slot and all later ones. Returns the file that keeps the process as it was.
 
-        Ended in the middle, it leaves a log that ends somewhere in between, and the file.
+        A kill in the middle leaves a log that ends somewhere in between, and the file.
 
         Raises:
-            AoError: the file cannot be written; nothing was taken back.
+            AoError: the file cannot be written; nothing was deleted.
         """
         async with self._alone(row, AoError("the message was taken back", stage="node")):
-            path = await self._copy(row)
+            path = await self._copy(row)  # first: from here on it is the only whole copy
+            # Before the log: a kill must not leave marks or checkpoints of slots that are gone.
             self._marks.cut(row.id, slot)
             self._checkpoints.back_to(row.id, slot)
             await self._cut("undo", row, slot)
             return path
 
     async def delete(self, row: ProcessRow) -> None:
-        """Forget a process and its log, its marks and its queue."""
+        """Delete a process with its log, its marks and its queue."""
         async with self._alone(row, AoError("the process was deleted", stage="node")):
             self._marks.cut(row.id, 0)
             self._checkpoints.remove(row.id)
@@ -110,7 +111,7 @@ class Cutting:
                 self._let_go(row, error)
 
     async def _copy(self, row: ProcessRow) -> Path:
-        """The process as it is, in a file of its own, on disk."""
+        """Write the process as it is to a new file, with fsync."""
         slots, _computed = self._store.counts(row.number)
         name = self._store.folder / UNDONE / f"{row.id}-{slots - 1}"
         with (
@@ -139,7 +140,7 @@ class Cutting:
 
 
 def _kept(store: Store, row: ProcessRow, name: Path, progress: Progress) -> Path:
-    """Write a process to the first file of that name that is not there yet."""
+    """Write a process to the first path of that name that is free."""
     for number in count(1):
         path = name.with_name(name.name + (f"-{number}" if number > 1 else "") + ".process")
         with suppress(FileExistsError):

@@ -1,9 +1,9 @@
 """A process as a file: `.export` and `.import`.
 
-JSON lines, compressed: a header, the modules, then the log with its results. What belongs to other
-processes (who caused a message, what could not be delivered) stays behind; ids and contents do not
-change. What unpacks to very much has a filler as its last record, which means nothing: a file is
-taken only if it is as large as its contents may let one expect.
+JSON lines, compressed: a header, the modules, then the log with its results. Ids and contents do
+not change. What belongs to other processes is left out: who caused a message, what was not
+delivered. An import refuses a small file that unpacks to very much, so a log that compresses that
+well gets a filler as its last record, which an import skips.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from aoshell.sandbox.frames import is_count, is_text
 MAGIC = b"aoshell process 1\n"
 OUTCOMES = ("ok", "error", *STOPPED)
 
-LARGEST = 1 << 30  # bytes that the records of a file may take here, each `RECORD` besides its own
-LITTLE, RATIO = 128 << 20, 100  # and what a little file may unpack to: bytes, or times its own size
+LARGEST = 1 << 30  # bytes of all records of a file, `RECORD` more for each
+LITTLE, RATIO = 128 << 20, 100  # what a small file may unpack to: bytes, or times its size
 LONGEST = 192 << 20  # bytes of one record
-RECORD = 1 << 10  # bytes that one takes besides
+RECORD = 1 << 10  # bytes that a record takes in memory besides its own
 PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
@@ -45,7 +45,7 @@ def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterato
     """The parts of a file with a process, its modules, its log and its results.
 
     Raises:
-        AoError: stage "export", it would be larger than may be imported.
+        AoError: stage "export", it would be too large to import.
     """
     pack = zlib.compressobj(6)
     yield MAGIC
@@ -100,13 +100,13 @@ def _result(computed: Computed | None) -> dict[str, Any] | None:
 
 
 def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:
-    """An exported process in which other addresses stand for some; signatures fit no more.
+    """An exported process with some addresses replaced, so that its signatures do not verify.
 
     Args:
-        names: address → the one that stands for it, both of 43 characters.
+        names: address → its replacement, both of 43 characters.
 
     Raises:
-        AoError: it is no exported process.
+        AoError: the data is no exported process.
     """
     if not data.startswith(MAGIC):
         raise _no_export()
@@ -139,7 +139,7 @@ async def import_process(
         unique: refuse a name that another process has.
 
     Raises:
-        AoError: it is no such file, it is damaged, or the process or its name is here already.
+        AoError: the data is no export, it is damaged, or the process or its name is here already.
     """
     if not data.startswith(MAGIC):
         raise _no_export()
@@ -179,9 +179,7 @@ _Entries = list[tuple[Logged, Computed | None]]
 def _read(
     data: bytes, progress: Progress
 ) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries]:
-    """Process, modules and log, each record let go once it is read: a little file may unpack to
-    very much.
-    """
+    """Process, modules and log. Each record is dropped once it is read: they may be large."""
     row, modules, entries = None, list[tuple[str, str, bytes]](), _Entries()
     for line in _records_of(data):
         record = jsontext.parse(line, largest=LONGEST)
@@ -270,13 +268,13 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
 
 
 def _wire(body: bytes) -> form.Wire:
-    """A list as `wire.dump` writes it, of which nothing is believed yet."""
+    """A list as `form.dump_wire` writes it, unchecked."""
     found: form.Wire = jsontext.parse(body.decode("latin-1"), largest=LONGEST)
     return found
 
 
 def _cron(text: str) -> str:
-    """Schedules as the node itself writes them: it reads them at every start, and believes them."""
+    """Checked schedules as the node writes them: it reads its own without a check."""
     found, items = jsontext.parse(text), []
     _demand(type(found) is list, "its cron is none")
     for every, due, tags in found:

@@ -1,4 +1,4 @@
-"""Messages and results in the form in which they are stored and handed to workers.
+"""Messages and results in the form in which the log stores them and workers take them.
 
 A stored message is the JSON list `[id, from, owner, target, data, anchor, pushed_for, name, value,
 …]`; a result is the list of `aoshell.sandbox.lua`, here `FlatResult`. Text is latin-1, a character
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from aoshell.nodes.local.log.rows import Computed, Logged
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
-from aoshell.sandbox.frames import FrameError, is_count, is_text, pack
+from aoshell.sandbox.frames import FrameError, is_count, is_text, pack_list
 
 Wire = list[Any]
 
@@ -24,7 +24,7 @@ ID, FROM, OWNER, TARGET, DATA, ANCHOR, PUSHED_FOR, TAGS = range(8)
 
 def dump_wire(value: Wire) -> bytes:
     """A list as stored bytes."""
-    return pack(value)
+    return pack_list(value)
 
 
 def load_wire(body: bytes) -> Wire:
@@ -48,7 +48,7 @@ def widen(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text for the eye and the database: bytes that are no UTF-8 become U+FFFD."""
+    """Text to show and to store: bytes that are no UTF-8 become U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -139,7 +139,7 @@ def load_result(body: bytes) -> FlatResult:
 
 
 class Outbox:
-    """What a result says of other messages, read once in order.
+    """The part of a result that is about other messages.
 
     Attributes:
         resumed: ids of messages whose suspended handling ended.
@@ -168,8 +168,8 @@ class Outbox:
             at += processes
 
 
-class _Doubter:
-    """Goes over a result that is not believed yet. Raises FrameError where it is none."""
+class _ResultChecker:
+    """Checks the values of a result one after the other. Raises FrameError where it is none."""
 
     def __init__(self, values: list[Any]) -> None:
         self._values = values
@@ -193,28 +193,28 @@ class _Doubter:
 
 
 def check_result(failed: bool, result: FlatResult) -> None:
-    """Raise FrameError where what a worker answers is no result."""
+    """Raise FrameError where a worker's answer is no result."""
     if not failed and _sends_nothing(result):
         return
-    doubt = _Doubter(result.values)
-    doubt.take(is_text if failed else _is_bool)
-    doubt.take(is_text, 2)
-    doubt.take(_is_bool)
-    doubt.take_texts()
+    checker = _ResultChecker(result.values)
+    checker.take(is_text if failed else _is_bool)
+    checker.take(is_text, 2)
+    checker.take(_is_bool)
+    checker.take_texts()
     if not failed:
-        for _ in range(doubt.take(is_count)):
-            doubt.take(_is_bool)
-            doubt.take(lambda target: target is False or is_text(target))
-            doubt.take(is_text, 2)
-            doubt.take_texts(each=2)
-        for _ in range(doubt.take(is_count)):
-            doubt.take(is_text)
-            doubt.take_texts()
-    doubt.end()
+        for _ in range(checker.take(is_count)):
+            checker.take(_is_bool)
+            checker.take(lambda target: target is False or is_text(target))
+            checker.take(is_text, 2)
+            checker.take_texts(each=2)
+        for _ in range(checker.take(is_count)):
+            checker.take(is_text)
+            checker.take_texts()
+    checker.end()
 
 
 def _sends_nothing(result: FlatResult) -> bool:
-    """Whether it is a good result without an outbox, as most are."""
+    """Whether it is a valid result without an outbox, as most are; a short cut."""
     error, output, prompt, suspended, ended, rest = result
     if error is not False or type(suspended) is not bool or type(ended) is not int or ended:
         return False
@@ -228,7 +228,7 @@ def _is_bool(value: object) -> bool:
 
 
 def to_assignment(process: str, logged: Logged) -> Assignment:
-    """Where a stored message was placed."""
+    """The place of a stored message in its log."""
     return Assignment(
         process,
         logged.slot,

@@ -1,10 +1,9 @@
 """The log on disk. Synchronous; every call is one statement or one transaction.
 
-Whatever is written goes through `Store._transaction`: all of it is in the database afterwards, or
-nothing, and it is on disk, fsynced (WAL, synchronous=FULL). Only `commit` may leave the fsync out,
-for what can be computed again: such rows survive the death of the process, but the last of them may
-not survive a power cut. A later transaction covers them: the log on disk is at any time a prefix of
-what was taken.
+Every write is a `Store._transaction`: all or nothing, and fsynced (WAL, synchronous=FULL). Only
+`commit` may leave the fsync out, for what can be computed again. Such rows survive the death of the
+process, but a power cut may take the last of them. The WAL is written in order, so the next fsync
+covers them, and the log on disk is at any time a prefix of what the node took.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class Store:
 
     @classmethod
     def reading(cls, path: Path) -> Store:
-        """A store to read from, whoever holds it. Raises AoError where it cannot be read."""
+        """Open a store to read, whoever holds it. Raises AoError where it cannot be read."""
         store = cls.__new__(cls)
         store.folder, store.path, store._lock = path.parent, path, None
         with store._translated_errors():
@@ -70,7 +69,7 @@ class Store:
 
     @contextlib.contextmanager
     def unchanging(self) -> Iterator[Store]:
-        """The same database as it is now, whatever is written meanwhile; for another thread."""
+        """The database as it is now, whatever is written meanwhile; another thread may use it."""
         store = Store.reading(self.path)
         try:
             with store._translated_errors():

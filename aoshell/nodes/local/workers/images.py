@@ -132,5 +132,5 @@ class Images:
 
 
 def _mark(logged: Logged) -> str:
-    """What tells a message from another one that has its number in a log that went on otherwise."""
+    """Differs between messages that have the same number, one before and one after an undo."""
     return f"{logged.chain}:{logged.tick}:{logged.timestamp}"

@@ -1,4 +1,4 @@
-"""What a worker is asked to compute, in the form in which it takes it."""
+"""Messages and dry runs as a worker takes them, and what a death under one means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aoshell.nodes.local.log.form import TAGS, FlatResult, Wire
 from aoshell.nodes.local.log.rows import Logged
 from aoshell.nodes.values import Limits
 
-MAX_DEATHS = 3  # times a worker may die under one message
+MAX_DEATHS = 3  # of workers under one message; then it is given up
 
 
 def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
@@ -38,12 +38,12 @@ class Cost(NamedTuple):
 
 @dataclass(slots=True)
 class Job:
-    """A message to be computed, in the form in which a worker takes it.
+    """A message to be computed.
 
     Attributes:
-        deaths: times that it made its worker die: too many are an outcome, `crash`.
-        kills: times that its worker was killed from outside: too many are none.
-        cancelled: it is to be stopped.
+        deaths: times that it made its worker die; `MAX_DEATHS` are the outcome `crash`.
+        kills: times that its worker was killed from outside; `MAX_DEATHS` hold it, without outcome.
+        cancelled: the user wants it stopped.
     """
 
     logged: Logged
@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(slots=True)
 class Dry:
-    """A dry run to be answered."""
+    """A dry run to be evaluated."""
 
     message: list[Any]
     answer: asyncio.Future[tuple[str, Cost, FlatResult]]  # outcome, cost, result
@@ -75,21 +75,21 @@ KILLED = f"its worker was killed from outside {MAX_DEATHS} times (is the machine
 
 
 def memory_text(memory: int) -> str:
-    """Why a message ended that went over its memory, in bytes."""
+    """The error of a message that went over its memory, in bytes."""
     return f"not enough memory: this process may use {memory >> 20} MB"
 
 
 def time_text(limits: Limits) -> str:
-    """Why a message ended that went over its time."""
+    """The error of a message that went over its time."""
     return f"stopped after {limits.seconds:g} s of computing, its limit"
 
 
 def judge_death(job: Job, why: str, limits: Limits, memory: int) -> tuple[str, str]:
-    """Outcome and error of a message under which a fork died; "" and "" where that is none.
+    """Outcome and error of a message under which a fork died; "" and "" where it is tried again.
 
     Args:
-        why: as `sandbox.fates` tells it. Who is killed from outside has not ended by itself.
-        memory: bytes that the process may use; `limits` is for new processes.
+        why: a word of `sandbox.fates`. A kill from outside is not the message's doing.
+        memory: bytes that this process may use; `limits.memory` is for new ones.
     """
     if job.cancelled:
         return "time", "stopped by the user"

@@ -1,12 +1,11 @@
-"""One process with a worker: how it comes to hold the state, and what it is to do.
+"""One process with a worker: how the worker gets the state, and what it computes.
 
-It becomes live by its checkpoint, if there is a good one, and by the messages behind it, in the
-same way whether the node has just started, the worker was put away to make room, or it died.
-Messages with a result are replayed and not answered; one that had failed is not run again, only its
-error is told.
+The worker loads the newest good checkpoint, then replays the messages behind it. That is the same
+whether the node has just started, the worker was put away to make room, or it died. A replayed
+message is not answered. One that had failed is not run again: the worker gets its error only.
 
-A worker runs ahead of the log by a window of messages; what fails is undone as `sandbox.worker`
-describes and what came behind it is sent again.
+A worker runs ahead of the log by a window of messages. A message that fails is undone as
+`sandbox.worker` describes, and those behind it are sent again.
 """
 
 from __future__ import annotations
@@ -44,16 +43,16 @@ from aoshell.nodes.local.workers.jobs import (
 from aoshell.sandbox.frames import Frame, FrameError
 from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
 
-WINDOW = 64  # messages a worker may be sent ahead of its answers
-TURN = 512  # messages a process computes before it makes room for others that wait
+WINDOW = 64  # messages that a worker is sent ahead of its answers
+TURN = 512  # messages that a process computes before it makes room for others
 BACKLOG = 4 << 20  # bytes waiting to be sent to a worker before replay pauses
 PAUSE = 0.002  # seconds of such a pause
-MAX_PROMOTIONS = 64  # roll-backs of a worker without an answer between them
+MAX_PROMOTIONS = 64  # roll-backs without an answer in between; each costs us a resend
 IDLE_SECONDS = 1.0  # behind the last message, before an idle process is checkpointed
 # Seconds of computing that are worth a checkpoint: where a process makes room and may be back soon;
 # where it is idle; where the node closes and somebody waits for that.
 WORTH_WHEN_LEAVING, WORTH_WHEN_IDLE, WORTH_WHEN_CLOSING = 0.002, 0.05, 0.1
-MAX_TOLD = 1000  # characters of what a worker says that are shown
+MAX_REASON = 1000  # characters of a worker's reason that are shown
 WAY_OUT = "raise .limits seconds or .limits memory, or .delete the process"
 
 
@@ -81,7 +80,7 @@ class Live:
     """One process with a worker.
 
     Attributes:
-        leaving: it is being put away.
+        leaving: it is put away once its checkpoint is made.
         used: when it last had work, monotonic seconds.
         images: images of its state.
         began: its worker holds the state and has computed something with it.
@@ -102,13 +101,13 @@ class Live:
         self.row = row
         self._queue = queue  # not sent yet
         self._sent: deque[Job] = deque()  # sent, not answered
-        # What was computed since the parked fork: seq, and how to do it again.
+        # What was computed since the parked fork, to send again: seq, command, values.
         self._tail: deque[tuple[int, str, list[Any]]] = deque()
         self._dries = DryRuns(dries, self._send_dry)
         self._epoch = 0
         self._promotions = 0  # since the last answer
         self._parked = False  # a fork waits that takes over where the computing one is killed
-        self._behind = False  # the fork that took over has not been sent again what it lacks
+        self._behind = False  # the fork that took over still lacks what is sent again
         self._turn = 0
         self._since = time.monotonic()  # when the oldest sent message may have begun
         self._last: Logged | None = None  # the last message that the state holds
@@ -137,7 +136,7 @@ class Live:
     def _boot(self, code: WorkerCode) -> None:
         context, row = self._context, self.row
         limits = context.get_limits()
-        # A WASM guest can tell how far its memory grows, so that never changes; a Lua guest cannot.
+        # A WASM guest can observe how far its memory grows, so that never changes; Lua cannot.
         self._memory = row.memory if code.device == "wasm" else limits.memory
         definition = context.modules.definition(row)
         send_process(self._worker, code, self._memory, limits.seconds, definition)
@@ -151,7 +150,7 @@ class Live:
         self._feed()
 
     def _past(self, after: Place) -> Iterator[Frame]:
-        """What was computed before, as frames."""
+        """Frames that replay the log behind a place, up to the first without a result."""
         first_pending = self._queue[0].logged.seq if self._queue else 1 << 62
         number, store = self.row.number, self._context.store
         for logged, computed in store.entries(number, after, first_pending - 1):
@@ -166,7 +165,7 @@ class Live:
                 yield ["failed", 0, logged.seq, load_result(computed.body).error]
 
     def _feed(self) -> None:
-        """Send the past, a part at a time, then begin with what is new."""
+        """Send the past, a part at a time, then the new messages."""
         while self._replay is not None:
             if self._worker.backlog > BACKLOG:
                 asyncio.get_running_loop().call_later(PAUSE, self._feed)
@@ -181,7 +180,7 @@ class Live:
     # Sending ----------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Send what there is to do, up to the window."""
+        """Send new messages, up to the window, and dry runs behind the last one."""
         if self._replay is not None or self._behind:
             return
         seconds = self._context.get_limits().seconds
@@ -204,7 +203,7 @@ class Live:
         seconds = self._context.get_limits().seconds
         self._worker.send(["dry", self._epoch, token, seconds, *dry.message])
 
-    # What the worker says -----------------------------------------------------------------------
+    # Answers of the worker ----------------------------------------------------------------------
 
     def _frame(self, frame: Frame) -> None:
         try:
@@ -212,15 +211,14 @@ class Live:
             getattr(self, f"_on_{name}")(*values)
         except FrameError:
             self._worker.give_up()
-        except Exception as error:  # whoever waits is told, and the message is kept
+        except Exception as error:  # whoever waits gets the error, and the message is kept
             defect = f"a defect of the node itself: {type(error).__name__}: {error}"
             self._pool.failed(self.row, defect)
 
     def _on_ready(self, _pid: int) -> None:
-        pass  # the replay is still to come
+        """The supervisor has noted the pid."""
 
-    def _on_forked(self, _pid: int) -> None:
-        pass  # the supervisor has noted it
+    _on_forked = _on_ready
 
     def _on_parked(self, seq: int, _pid: int) -> None:
         self.began = self._parked = True
@@ -262,15 +260,12 @@ class Live:
         self._stop_cancelled()
 
     def _proceed(self) -> None:
-        """With whatever is to come behind what was sent."""
+        """Go on behind an answer: a checkpoint, more messages, or room for others."""
         if self.images.is_due:
             self.images.ask()
         self.pump()
-        if self.idle or (self._turn >= TURN and not self._sent and self._pool.is_crowded()):
-            self._rest()
-
-    def _rest(self) -> None:
-        if self.leaving:
+        is_over = self._turn >= TURN and not self._sent and self._pool.is_crowded()
+        if self.leaving or not (self.idle or is_over):
             return
         if self._queue:  # its turn is over, others wait
             self.leave()
@@ -287,7 +282,7 @@ class Live:
         *values: Any,
     ) -> None:
         result = FlatResult.of(values)
-        # One that was stopped has no text yet.
+        # One that was stopped has no error text yet: the node words it.
         known = result._replace(error="") if result.error is None else result
         check_result(outcome != "ok", known)
         if outcome == "memory":
@@ -306,8 +301,9 @@ class Live:
         self._promotions += 1
         self._parked = False
         if self._promotions > MAX_PROMOTIONS:
-            raise FrameError("nothing dies that often")  # each is answered with a resend
-        self._behind = True  # whoever hears of the outcome now may have more to compute
+            raise FrameError("nothing dies that often")
+        # `add_result` below may enqueue more: nothing is sent before what the new fork lacks.
+        self._behind = True
         if why != "rollback" and self._sent:
             self._blame(self._sent[0], why, printed)
             if self._sent and self._sent[0].kills >= MAX_DEATHS:
@@ -326,7 +322,7 @@ class Live:
         self._proceed()
 
     def _blame(self, job: Job, why: str, printed: str) -> None:
-        """A fork died under a message: what that makes of it, if anything."""
+        """A fork died under a message: finish the message where that decides its outcome."""
         limits = self._context.get_limits()
         outcome, error = judge_death(job, why, limits, self._memory)
         if outcome:
@@ -336,23 +332,23 @@ class Live:
     def _on_broken(self, text: str) -> None:
         row = self.row
         self._context.checkpoints.remove(row.id)
-        self._context.events.notice_about(row, f"{text[:MAX_TOLD]}; its log is replayed")
+        self._context.events.notice_about(row, f"{text[:MAX_REASON]}; its log is replayed")
 
     def _on_unable(self, text: str) -> None:
-        if self._restored:  # without the checkpoint it may do
+        if self._restored:  # without the checkpoint it may work
             self._on_broken(text)
         else:
-            self._hold(f"{text[:MAX_TOLD]}; {WAY_OUT}")
+            self._hold(f"{text[:MAX_REASON]}; {WAY_OUT}")
 
     def _hold(self, why: str) -> None:
-        """Give its messages up for now: they are kept, and have no outcome."""
+        """Let the worker go; the messages are kept without an outcome."""
         self._worker.kill()
         self._worker.close()
         self._take_back()
         self._pool.abandoned(self, why)
 
     def _take_back(self) -> None:
-        """What was sent is not answered any more."""
+        """Put back what was sent and will not be answered, in its order."""
         for job in self._sent:
             job.kills = 0
         self._queue.extendleft(reversed(self._sent))
@@ -362,8 +358,9 @@ class Live:
         self.images.settle()
 
     def _gone(self) -> None:
-        """The worker ended, or died with all its forks."""
-        # Whether a message had it answer what none does, or somebody killed it, makes a difference.
+        """The worker has ended with all its forks."""
+        # An answer that no worker gives is the message's doing. A death from outside is not, and is
+        # counted by the pool only.
         if self._sent and self.began and self._worker.unbelieved:
             job = self._sent[0]
             job.deaths += 1
@@ -427,7 +424,7 @@ class Live:
             self._worker.stop_computing()
 
     def dry_cancelled(self) -> None:
-        """A dry run that nobody waits for any more is stopped."""
+        """Stop dry runs that nobody waits for."""
         self._dries.drop_cancelled()
         self._stop_cancelled()
 

@@ -1,4 +1,4 @@
-"""What each process's worker is to load, made first where it has to be."""
+"""The code that each process's worker loads, compiled first where need be."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aoshell.nodes.values import Limits, Module
 
 
 class Loader:
-    """Gives the code of processes, and takes in modules."""
+    """Finds or makes the code of processes, and stores modules."""
 
     def __init__(
         self, modules: Modules, machine_code: MachineCode, get_limits: Callable[[], Limits]
@@ -76,13 +76,13 @@ class Loader:
             self._making.pop(process.number, None)
 
     def stop(self) -> None:
-        """Give up what is being made."""
+        """Cancel what is being made."""
         for task in self._making.values():
             task.cancel()
         self._machine_code.stop()
 
     async def add_module(self, data: bytes, name: str) -> Module:
-        """Keep a module; a WASM one is compiled first, so that a bad one is never kept.
+        """Store a module. A WASM one is compiled first, so that a bad one is never stored.
 
         Raises:
             AoError: it is no module that can be run.

@@ -39,9 +39,9 @@ def module_item(wallet: Wallet, data: bytes, name: str) -> DataItem:
 def _tags(data: bytes, name: str) -> tuple[Tag, ...]:
     kind = kind_of(data)
     if kind == "wasm":
-        from aoshell.sandbox.wasm.binary import describe
+        from aoshell.sandbox.wasm.binary import describe_module
 
-        module = describe(data)
+        module = describe_module(data)
         if module.problem:
             raise AoError(f"the WASM module cannot be run: {module.problem}", stage="publish")
         form = module.format

@@ -20,6 +20,6 @@ def turns(endpoint: str, stage: str) -> Iterator[int]:
     )
 
 
-def is_number(said: str) -> bool:
+def is_number(text: str) -> bool:
     """Whether a node's text is a natural number of a size that can be right."""
-    return said.isascii() and said.isdecimal() and len(said) <= LONGEST_NUMBER
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
