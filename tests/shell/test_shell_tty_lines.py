@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aoshell.shell.lines import tty
 from aoshell.shell.lines.tty import Keys
 
 CONTROL = [b"\0"] * 32
