@@ -18,7 +18,7 @@ from local_home import Local, in_loop, opened, until
 
 import aoshell.api
 from aoshell.errors import AoError
-from aoshell.nodes.database_errors import LEAST_ROOM, UnusableDatabaseError, as_told
+from aoshell.nodes.database_errors import LEAST_ROOM, UnusableDatabaseError, as_ao_error
 from aoshell.nodes.local import engine
 from aoshell.nodes.local.log.database import open_to_read
 from aoshell.nodes.local.log.store import Store
@@ -115,7 +115,7 @@ def test_damage_is_what_sqlite_calls_damage(tmp_path: Path) -> None:
     for code, words in told.items():
         error = sqlite3.OperationalError("as SQLite says it")
         error.sqlite_errorcode = code  # type: ignore[misc]
-        assert words in as_told(store.path, error).what
+        assert words in as_ao_error(store.path, error).what
     store.close()
     with pytest.raises(
         UnusableDatabaseError, match="a defect of the node itself: ProgrammingError"
@@ -133,7 +133,7 @@ def test_a_disk_without_room_is_said_to_be_full(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code  # type: ignore[misc]
-    full = "free some room" in as_told(tmp_path / "node.db", error).hint
+    full = "free some room" in as_ao_error(tmp_path / "node.db", error).hint
     assert full is (free < LEAST_ROOM)
 
 

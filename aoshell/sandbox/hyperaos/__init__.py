@@ -42,7 +42,7 @@ def source() -> bytes:
     """The environment as a module's code."""
     modules = {
         name: text
-        for name, text in environment.sources().items()
+        for name, text in environment.read_sources().items()
         if name in _KEPT or not any(f"{name}.".startswith(f"{out}.") for out in _LEFT_OUT)
     }
     modules |= {f".{name}": _read(name) for name in REPLACED}
