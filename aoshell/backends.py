@@ -150,7 +150,7 @@ class RemoteBackend:
 
         from aoshell.home.wallets import load_wallet
         from aoshell.protocol.url import unprotected
-        from aoshell.shell.prompt.waiting import report
+        from aoshell.shell.view.waiting import report
 
         async def key() -> Wallet:
             return load_wallet(Path(self._wallet).expanduser() if self._wallet else settings.wallet)

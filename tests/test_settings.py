@@ -91,7 +91,7 @@ def test_a_home_that_is_a_file(aoshell_home: Path) -> None:
 def test_a_state_that_is_a_file(aoshell_home: Path) -> None:
     aoshell_home.mkdir()
     (aoshell_home / "state").write_text("")
-    with pytest.raises(AoError, match="is no folder"):
+    with pytest.raises(AoError, match="is not a folder"):
         Settings.find().make_folders()
 
 

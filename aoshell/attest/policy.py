@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from aoshell.attest.products import PRODUCTS
 from aoshell.attest.report import GUEST_BITS, PLATFORM_BITS, Version
 from aoshell.errors import AoError
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 Floors: TypeAlias = Mapping[str, Mapping[str, int]]
 """Minimum versions by product and component."""
@@ -117,7 +117,7 @@ def load_policy(data: bytes, name: str = "policy file") -> Policy:
     if len(data) > LARGEST:
         raise _refuse(name, f"it has {len(data)} bytes, more than {LARGEST}")
     try:
-        table = tomllib.loads(unmarked(data, name, "policy").decode("utf-8"))
+        table = tomllib.loads(strip_mark(data, name, "policy").decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _refuse(name, f"this is not TOML: {error}") from None
     values: dict[str, Any] = {}

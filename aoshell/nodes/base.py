@@ -169,8 +169,13 @@ class LocalVerbs(Protocol):
     async def export(self, process: str) -> bytes:
         """The content of a file with a process: log, results and modules."""
 
-    async def restore(self, data: bytes) -> ProcessInfo:
-        """Import an exported process (`.import`)."""
+    async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
+        """Import an exported process (`.import`).
+
+        Args:
+            name: of the process here; "" keeps its own.
+            unique: refuse a name that another process has: each could be found by its id only.
+        """
 
     async def delete(self, process: str) -> None:
         """Delete a process and its log."""

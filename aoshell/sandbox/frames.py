@@ -117,7 +117,7 @@ def decode_frame(body: bytes) -> Frame:
     """The list in a frame's body. Raises FrameError where it is no JSON list."""
     try:
         text = body.decode("latin-1")
-        jsontext.check(text, LIMIT)
+        jsontext.check_bounds(text, LIMIT)
         frame = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FrameError("a frame is JSON") from error

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aoshell.blueprints import SHIPPED, path_of
+from aoshell.blueprints import SHIPPED, blueprint_path
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import LogEntry, Undelivered, envelope
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
-from aoshell.shell.code.bundle import bound
-from aoshell.shell.code.files import read
+from aoshell.shell.code.bundle import bind_module
+from aoshell.shell.code.files import read_file
 from aoshell.shell.view.errors_view import split_error
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, make_answer, tag_text, tags_from
@@ -146,7 +146,7 @@ class AsyncNode:
         Raises:
             AoError: it cannot be read, or is none; or the process is here already.
         """
-        data = read((self.folder or Path()) / file, EXPORT)
+        data = read_file((self.folder or Path()) / file, EXPORT)
         stand = {address: str(identity) for address, identity in (names or {}).items()}
         info = await self.local.restore(transfer.rename_addresses(data, stand))
         await self.idle()
@@ -271,7 +271,7 @@ class AsyncProcess:
         program = read_source(source, self.node.folder)
         self.node.sources.update(program.files)
         module = await self.node.local.upload(program.data, "")
-        return await self.eval(text(bound(program.data, module.id)))
+        return await self.eval(text(bind_module(program.data, module.id)))
 
     async def blueprint(self, name: str | Path) -> Answer:
         """Evaluate a blueprint that comes with aoshell, or a file as one (`.load-blueprint`).
@@ -280,7 +280,7 @@ class AsyncProcess:
             AoError: there is none.
             EvalFailed: it raised an error, or overran a limit.
         """
-        file = name if isinstance(name, Path) else path_of(name, SHIPPED)
+        file = name if isinstance(name, Path) else blueprint_path(name, SHIPPED)
         program = read_source(file, self.node.folder)
         self.node.sources.update(program.files)
         return await self.eval(text(program.data))

@@ -7,7 +7,7 @@ from pathlib import Path
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.bundle import literal
+from aoshell.shell.code.bundle import short_string
 
 DEEPEST = 256  # brackets around a value: `value.lua` writes 100 levels, two for each
 _WRITER = Path(__file__).with_name("lua").joinpath("value.lua")
@@ -16,7 +16,7 @@ _WRITER = Path(__file__).with_name("lua").joinpath("value.lua")
 def value_query(expression: str) -> str:
     """Lua whose last line of output says the value of an expression."""
     writer = _WRITER.read_text(encoding="utf-8")
-    return f"{writer}\nreturn write({text(literal(expression))})"
+    return f"{writer}\nreturn write({text(short_string(expression))})"
 
 
 def value_json(output: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.bundle import literal, quote
+from aoshell.shell.code.bundle import long_string, short_string
 
 # What differs from run to run: ids, whole or as aos shortens them, and times in (milli)seconds.
 VOLATILE = re.compile(
@@ -29,7 +29,7 @@ def lua_string(value: str) -> str:
     """Text as a Lua string, as people write it where that is possible."""
     if value.replace("\n", "").replace("\t", "").isprintable():
         return f'"{value.translate(_ESCAPES)}"'
-    return text(literal(value))
+    return text(short_string(value))
 
 
 def lua_pattern(value: str) -> str:
@@ -97,4 +97,4 @@ def _block(piece: str) -> str:
     """A piece of code as a long string, which keeps its lines; carriage returns would change."""
     if "\r" in piece or (len(piece) < _LONG and "\n" not in piece):
         return lua_string(piece)
-    return text(quote(raw(piece)))
+    return text(long_string(raw(piece)))

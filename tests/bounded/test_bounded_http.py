@@ -13,7 +13,7 @@ import pytest
 
 from aoshell.attest.collateral import kds
 from aoshell.bounded import http, zipped
-from aoshell.bounded.zipped import GZIP, DamagedZipError, Unpacking, lines
+from aoshell.bounded.zipped import GZIP, DamagedZipError, Unpacking, unpacked_lines
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http import client as remote
 from aoshell.nodes.remote.http.client import Client, ConnectionLostError
@@ -181,7 +181,7 @@ def pieces(data: bytes, size: int) -> Iterable[bytes]:
 def test_lines_come_as_they_were_packed(size: int) -> None:
     said = [b"a", b"", b"b" * 3000, b"c"]
     packed = zlib.compress(b"\n".join(said))
-    assert list(lines(pieces(packed, size), 10_000, 10_000)) == said
+    assert list(unpacked_lines(pieces(packed, size), 10_000, 10_000)) == said
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_lines_come_as_they_were_packed(size: int) -> None:
 )
 def test_lines_have_bounds(data: bytes, why: str) -> None:
     with pytest.raises(DamagedZipError, match=why):
-        for _ in lines(pieces(data, 1000), 4 << 20, 2 << 20):
+        for _ in unpacked_lines(pieces(data, 1000), 4 << 20, 2 << 20):
             pass
 
 

@@ -14,8 +14,8 @@ from lua_texts import FILES, PIECES, PROGRAMS, lua_says
 from aoshell.lua.compiling import find_requires
 from aoshell.lua.lexer import BREAK, Token, find_name, pieces, tokens
 from aoshell.lua.parser import parse
-from aoshell.shell import multiline
-from aoshell.shell.multiline import Assembler, Depth
+from aoshell.shell.lines import multiline
+from aoshell.shell.lines.multiline import Assembler, Depth
 
 ANY_TEXT = st.one_of(
     st.text(),

@@ -102,6 +102,24 @@ async def test_a_spawn_of_an_unknown_module_is_kept_and_seen(opening):
 
 
 @in_loop
+async def test_a_message_to_a_name_says_the_id_to_use(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        bank, first, second = [await local.spawn(name=n) for n in ("bank", "twin", "twin")]
+        for name in ("bank", "twin", "nobody", "", "x" * 5000):
+            await local.eval(pid, f'Send({{Target = "{name}", Action = "Hi"}})')
+        reasons = [kept.reason for kept in await local.node.undelivered(pid)]
+        no_address = "the target is no address (43 characters of base64url)"
+        assert reasons == [
+            f"the target is a name, and must be an id: bank is {bank}",
+            f"the target is a name, and must be an id: twin is {first} or {second}",
+            no_address,
+            "it names no Target",
+            no_address,
+        ]
+
+
+@in_loop
 async def test_modules_go_by_name(opening):
     async with opening() as local:
         module = await local.node.upload(ECHO.encode(), "echo")

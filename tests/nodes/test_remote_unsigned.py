@@ -28,7 +28,7 @@ from aoshell.protocol import httpsig
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation.pins import AttestationPins, Passed
-from aoshell.shell.batch import BatchFront, run_lines
+from aoshell.shell.lines.batch import BatchFront, run_lines
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Key, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from shell_fake import FakeNode
+from shell_remote import FakeRemote
 from shell_typing import Body, Use, typed
 
 from aoshell.home.folders import Settings
@@ -37,3 +38,11 @@ def typing(tmp_path: Path, wallet: Wallet) -> Use:
         asyncio.run(asyncio.wait_for(typed(tmp_path, wallet, body), 60))
 
     return use
+
+
+@pytest.fixture
+def there(wallet: Wallet) -> FakeRemote:
+    """A remote node with a process called default."""
+    node = FakeRemote("default")
+    node.own(wallet.address)
+    return node

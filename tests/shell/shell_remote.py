@@ -32,6 +32,7 @@ from aoshell.shell.start import Start
 
 URL = "https://node.example"
 MODULE = "M" * 43
+BROKEN = AoError("the gateway is away", stage="lookup", hint="try again")
 
 
 class FakeRemote(FakeNode):
@@ -118,3 +119,7 @@ class RemoteBackend(FakeBackend):
 
         self.node.own(load_wallet(settings.wallet).address)
         return start
+
+
+def new(name: str = "fresh", **more: object) -> Start:
+    return Start(name, default_module=MODULE, named=True, place=f"on {URL}", **more)  # type: ignore[arg-type]

@@ -151,7 +151,7 @@ def test_a_lack_is_told_and_the_prompt_goes_on(
     if where == "the history":
         monkeypatch.setattr(LineHistory, "load_history_strings", fail)
     if where == "a line":
-        monkeypatch.setattr(commands, "run", fail)
+        monkeypatch.setattr(commands, "run_command", fail)
 
     async def script(keyboard: Keyboard) -> None:
         if where == "nobody waits":

@@ -22,7 +22,7 @@ from eventually import until
 from hyper_server import HTML, HyperServer, Reply, Request, serving
 from rsa_keys import RsaKeys
 from shell_fake import FakeNode
-from test_shell_session import Screen, failed, printed, replied, use
+from shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends
 from aoshell.attest.collateral.kds import KdsResponse as KdsReply
@@ -38,7 +38,7 @@ from aoshell.shell.attestation import judging
 from aoshell.shell.attestation.judging import Wishes, judge_evidence
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
 from aoshell.shell.commands.attest import run_attest
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput as Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Start, close_session, open_session

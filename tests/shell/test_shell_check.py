@@ -13,7 +13,7 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.commands import registry
-from aoshell.shell.hints import HINTS, hint
+from aoshell.shell.hints import HINTS, next_hint
 from aoshell.shell.journal import Past, Recorded
 from aoshell.shell.outcome import CommandOutput
 from aoshell.testing.command import main
@@ -152,7 +152,7 @@ def test_what_is_recorded_passes_as_a_test(
 
 def test_what_can_be_recorded_is_said(typing: Use, tmp_path: Path) -> None:
     async def body(typed: Typing) -> None:
-        assert "nothing to record with" in await typed.error(f".record {tmp_path / 'x'}")
+        assert "cannot be recorded" in await typed.error(f".record {tmp_path / 'x'}")
 
     typing(body)
 
@@ -185,16 +185,16 @@ def test_every_command_has_help_and_docs() -> None:
 def test_hints_go_away(home: Settings) -> None:
     home.hints.unlink()
     home.history.write_text("\n# 2026\n+.load x.lua\n")
-    said = [hint(home) for _ in range(8)]
+    said = [next_hint(home) for _ in range(8)]
     assert all(one.startswith("Hint: ") for one in said[:5]) and len(set(said[:5])) == 5
     assert said[5:] == ["", "", ""]
     assert max(map(len, said)) < 80  # one line of a screen
     assert not any(one.startswith("Hint: .load") for one in said)
     home.hints.write_text("\n".join(HINTS))
-    assert hint(home) == ""
+    assert next_hint(home) == ""
     home.hints.unlink()
     home.hints.mkdir()  # what cannot be written stops nobody
-    assert hint(home).startswith("Hint: ")
+    assert next_hint(home).startswith("Hint: ")
 
 
 def test_costs(typing: Use) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aoshell.errors import AoError
 from aoshell.home.configfile import line_of
-from aoshell.home.endpoints import resolve
+from aoshell.home.endpoints import resolve_endpoints
 from aoshell.nodes.values import NodeInfo
 from aoshell.shell.prompt.config import Preferences, load_preferences
 from aoshell.shell.prompt.pastes import FOLDED, Pastes
@@ -39,7 +39,7 @@ def test_all_of_it(tmp_path: Path) -> None:
     assert load_preferences(path) == Preferences(
         "vi", "light", False, True, {"keyword": "ansired bold"}
     )
-    assert resolve({}, {}, path).kind == "local"  # one file, two readers
+    assert resolve_endpoints({}, {}, path).kind == "local"  # one file, two readers
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_is_good_counts_beside_what_is_not(tmp_path: Path) -> None:
 
 def test_other_keys_at_the_top_are_still_refused(tmp_path: Path) -> None:
     with pytest.raises(AoError, match="profil"):
-        resolve({}, {}, written(tmp_path, 'profil = "x"\n[shell]\n'))
+        resolve_endpoints({}, {}, written(tmp_path, 'profil = "x"\n[shell]\n'))
 
 
 def test_lines_are_found_by_table(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from aoshell.shell.view.errors_view import TYPED, show_source, split_error
+from aoshell.shell.view.errors_view import TYPED, failure_text, show_source, split_error
 
 TYPED_CODE = 'local a = 1\n\tfoo.bar(1) x = = 2\nreturn\nx = 2 error("no")'
 
@@ -58,6 +61,22 @@ def test_a_line_without_a_known_place_has_no_caret() -> None:
 def test_the_message_of_an_error_is_told_from_what_was_printed() -> None:
     assert split_error("a\nb\n\n\x1b[31merror:\n\x1b[0mx:1: no") == ("a\nb", "x:1: no")
     assert split_error("x:1: error: no") == ("", "x:1: error: no")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("x:1: no", "x:1: no"),
+        ("\x1b[31merror:\n\x1b[0mx:1: no", "\x1b[31merror:\n\x1b[0mx:1: no"),
+        ("printed\n\x1b[31merror:\n\x1b[0mx:1: no", "printed\n\x1b[31merror:\n\x1b[0mx:1: no"),
+        ("failed\nx:1: no\n\n\x1b[31merror:\n\x1b[0mx:1: no", "failed\nx:1: no"),
+        ("error:\nx:1: no\nerror:\nx:1: no", "error:\nx:1: no"),
+        ("\x1b[31merror:\n\x1b[0m", "\x1b[31merror:\n\x1b[0m"),
+    ],
+)
+def test_a_reason_that_was_printed_is_not_shown_again(error: str, shown: str) -> None:
+    result: Any = SimpleNamespace(outcome="error", error=error)
+    assert failure_text(result, {}) == shown
 
 
 def test_places_that_were_printed_are_not_the_error_s() -> None:

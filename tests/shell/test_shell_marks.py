@@ -9,11 +9,11 @@ import pytest
 
 from aoshell.attest.policy import load_policy
 from aoshell.errors import AoError
-from aoshell.home.configfile import parsed
+from aoshell.home.configfile import read_config
 from aoshell.home.wallets import load_wallet
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 MARK = b"\xef\xbb\xbf"
 
@@ -30,10 +30,10 @@ def test_lua_files(tmp_path: Path) -> None:
 def test_the_config_file(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(MARK + b'[shell]\r\ntheme = "light"\r\n')
-    assert parsed(file) == {"shell": {"theme": "light"}}
+    assert read_config(file) == {"shell": {"theme": "light"}}
     file.write_bytes("[shell]\n".encode("utf-16"))
     with pytest.raises(AoError, match="UTF-16 text"):
-        parsed(file)
+        read_config(file)
 
 
 def test_a_wallet_and_a_policy(tmp_path: Path, wallet: Wallet) -> None:
@@ -57,4 +57,4 @@ def test_other_codings_are_named(tmp_path: Path, coding: str) -> None:
     with pytest.raises(AoError, match=f"{file} is {coding[:6].upper()} text"):
         bundle(file)
     with pytest.raises(AoError, match="UTF-"):
-        unmarked(file.read_bytes(), "it", "load")
+        strip_mark(file.read_bytes(), "it", "load")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aoshell.lua import compiling
 from aoshell.lua.lexer import tokens
-from aoshell.shell.multiline import Assembler, chunks, is_command, without_prompt
+from aoshell.shell.lines.multiline import Assembler, is_command, split_chunks, without_prompt
 
 COMPLETE = [
     "1+1",
@@ -98,15 +98,15 @@ def test_pasted_prompts(line: str, rest: str) -> None:
 
 def test_lines_become_chunks() -> None:
     text = "-- a script\n[aos]> x = {\n  1,\n}\n\n.load my file.lua\naos> f(\n[[\naos> kept]])\nx ="
-    lines, is_open = chunks(text)
+    lines, is_open = split_chunks(text)
     assert is_open and lines == [
         "x = {\n  1,\n}",
         ".load my file.lua",
         "f(\n[[\naos> kept]])",
         "x =",
     ]
-    assert chunks("1\r\n2\r3") == (["1", "2", "3"], False)
-    assert chunks("x = 1\nInbox[1].Data") == (["x = 1", "Inbox[1].Data"], False)
+    assert split_chunks("1\r\n2\r3") == (["1", "2", "3"], False)
+    assert split_chunks("x = 1\nInbox[1].Data") == (["x = 1", "Inbox[1].Data"], False)
 
 
 def test_a_number_is_no_command() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aoshell.shell.multiline import chunks
+from aoshell.shell.lines.multiline import split_chunks
 from aoshell.shell.prompt.names import ProcessNames, find_definitions
 from aoshell.shell.prompt.structure import dedented, next_indent, read_context
 
@@ -130,7 +130,7 @@ def test_whatever_is_typed(before: str) -> None:
     assert where.quote or before.endswith(where.word)
     assert next_indent(before).strip() == ""
     dedented(before)
-    chunks(before)
+    split_chunks(before)
     ProcessNames().learn(before)
 
 
@@ -152,12 +152,12 @@ def test_definitions() -> None:
 
 def test_a_program_is_one_chunk_and_a_transcript_is_not() -> None:
     program = "local x = 1\nfunction f()\n  return x\nend\nreturn f()"
-    assert chunks(program) == ([program], False)
-    assert chunks("1+1\n.ps\n2+2") == (["1+1", ".ps", "2+2"], False)
-    assert chunks("aos> x = 1\naos> y = 2") == (["x = 1", "y = 2"], False)
+    assert split_chunks(program) == ([program], False)
+    assert split_chunks("1+1\n.ps\n2+2") == (["1+1", ".ps", "2+2"], False)
+    assert split_chunks("aos> x = 1\naos> y = 2") == (["x = 1", "y = 2"], False)
     chained = "x = builder\n  .first\n  .second"
-    assert chunks(chained) == ([chained], False)
-    assert chunks("x = 1\nf(") == (["x = 1", "f("], True)
+    assert split_chunks(chained) == ([chained], False)
+    assert split_chunks("x = 1\nf(") == (["x = 1", "f("], True)
 
 
 @pytest.mark.parametrize(
@@ -173,5 +173,5 @@ def test_a_program_is_one_chunk_and_a_transcript_is_not() -> None:
 )
 def test_a_megabyte_is_looked_at_in_time(text: str) -> None:
     """Were each line looked at anew with all above it, this would take hours."""
-    chunks(text)
+    split_chunks(text)
     ProcessNames().learn(text)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aoshell.shell import tty_lines
-from aoshell.shell.tty_lines import Keys
+from aoshell.shell.lines import tty
+from aoshell.shell.lines.tty import Keys
 
 CONTROL = [b"\0"] * 32
 
@@ -31,7 +31,7 @@ def test_a_terminal_s_line_is_as_long_as_it_is_typed() -> None:
 
 
 def test_a_line_beyond_its_bound_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tty_lines, "LONGEST", 100)
+    monkeypatch.setattr(tty, "LONGEST", 100)
     typed = keys()
     assert typed.take(b"x" * 100) == (b"", b"")
     assert typed.take(b"y") == (b"x" * 100 + b"y", b"")

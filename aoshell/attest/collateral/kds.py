@@ -361,10 +361,10 @@ async def fetch_url(url: str, most: int) -> KdsResponse:
         timeout=TIMEOUT, follow_redirects=False, headers={"accept-encoding": http.ACCEPTED}
     )
     try:
-        async with http.guarded(made) as client, asyncio.timeout(3 * TIMEOUT):
+        async with http.guard_client(made) as client, asyncio.timeout(3 * TIMEOUT):
             reply = await http.send(client, client.build_request("GET", url))
             try:
-                body = await http.body(reply, most)
+                body = await http.read_body(reply, most)
             finally:
                 await reply.aclose()
             return KdsResponse(reply.status_code, dict(reply.headers), body)

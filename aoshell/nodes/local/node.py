@@ -349,9 +349,12 @@ class LocalNode:
                 lambda progress: b"".join(transfer.export_process(now, row, progress)), seen
             )
 
-    async def restore(self, data: bytes) -> ProcessInfo:
+    async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         engine = self._engine
-        row = await transfer.import_process(engine.store, engine.adding, engine.work, data)
+        engine.flush()
+        row = await transfer.import_process(
+            engine.store, engine.adding, engine.work, data, form.printable(name), unique=unique
+        )
         return self._info(row)
 
     async def delete(self, process: str) -> None:

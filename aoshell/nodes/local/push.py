@@ -48,6 +48,7 @@ _TRUTH = frozenset(
 FORGED = frozenset(["From", "Owner"])
 
 ADDRESS_LENGTH = 43
+LONGEST_NAME = 256  # characters of a target that is looked up as the name of a process
 ASSIGNMENTS_TEXT = 16 << 10  # characters of a tag Assignments; a longer one is ignored
 
 
@@ -171,10 +172,17 @@ class _Push:
                 wire,
                 "no process with this id is on this node, and no wallet known here has it"
                 if len(target) == ADDRESS_LENGTH
-                else "the target is no address (43 characters of base64url)",
+                else self._no_address(target),
             )
         else:
             self._idx += 1
+
+    def _no_address(self, target: str) -> str:
+        """Why nothing goes to a target that is no address; a name of a process may be meant."""
+        rows = self._pusher.store.find_processes(target) if len(target) <= LONGEST_NAME else []
+        if ids := [row.id for row in rows if target and row.name == target]:
+            return f"the target is a name, and must be an id: {target} is {' or '.join(ids[:4])}"
+        return "the target is no address (43 characters of base64url)"
 
     def spawn(self, data: str, anchor: str, tags: list[str]) -> None:
         self.make(self._wire("", data, anchor, self._truthful(tags, "Process")))

@@ -29,7 +29,7 @@ def read_named_file(name: str, most: int = kept.LARGEST) -> bytes:
         UsageError: it cannot be read.
     """
     try:
-        return files.head(Path(name).expanduser(), most + 1)
+        return files.read_head(Path(name).expanduser(), most + 1)
     except (OSError, ValueError, RuntimeError) as error:
         raise unreadable_error(name, error) from None
 

@@ -12,7 +12,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
@@ -85,11 +85,11 @@ def _arguments(rest: str) -> tuple[str, str, bool]:
         elif word == "--offline":
             offline = True
         elif word.startswith("--"):
-            raise usage("attest")
+            raise usage_error("attest")
         else:
             targets.append(word)
     if len(targets) > 1:
-        raise usage("attest")
+        raise usage_error("attest")
     return (targets[0] if targets else ""), save, offline
 
 
@@ -97,7 +97,7 @@ def _words(name: str, rest: str) -> list[str]:
     try:
         return shlex.split(rest)
     except ValueError:
-        raise usage(name) from None
+        raise usage_error(name) from None
 
 
 async def _evidence(session: Session, target: str) -> Evidence:
@@ -200,7 +200,7 @@ async def nodes(session: Session, rest: str) -> CommandOutput:
     """
     words = _words("nodes", rest)
     if len(words) < 2 or words[0] != "--tee":
-        raise usage("nodes")
+        raise usage_error("nodes")
     found = await _offers(session, list(dict.fromkeys(words[1:])))
     columns = ("NODE", "EVIDENCE", "WHAT")
     rows = tuple((one["node"], "offered" if one["offered"] else "-", one["what"]) for one in found)

@@ -1,4 +1,4 @@
-"""Looking closely: .trace and .log."""
+"""Messages and their consequences: .trace and .log."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from collections.abc import Sequence
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Hop, LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.messages import message_value
-from aoshell.shell.commands.workbench import bench
+from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error, without_colours
 from aoshell.shell.view.text import format_size
 
-_WIDTH = 60
+_WIDTH = 60  # columns of what a hop printed
+_LOOKED_AT = 4096  # characters of it that are put into one line
 
 
 @command("trace", "[SLOT|MESSAGE]")
 async def trace(session: Session, rest: str) -> CommandOutput:
-    """Show all that one line caused, as a tree across processes.
+    """Show all that a line caused, as a tree across processes.
 
-    Without an argument of the last line; else of a slot of the attached process, or of any message
+    Without an argument, of the last line; else of a slot of the attached process, or of any message
     by its id.
     """
     if len(rest.split()) > 1:
-        raise usage("trace")
-    hops = await bench(session).trace(await _message(session, rest))
+        raise usage_error("trace")
+    hops = await workbench_of(session).trace(await _message(session, rest))
     names = {info.id: info.name for info in await session.node.processes()}
     return CommandOutput([_value(hop) for hop in hops], text="\n".join(_tree(hops, names)))
 
@@ -81,13 +82,17 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
         return f"{said} · not computed yet"
     mark = "" if result.ok else "✗ "
     words = [f"{mark}{said}", f"{result.milliseconds:.1f} ms"]
+    # All in one line: of a table, the first line alone is `{`.
     shown = without_colours(result.output) if result.ok else split_error(result.error)[1]
-    line = shown.strip().split("\n", 1)[0]
-    if line:
+    if line := _in_one_line(shown):
         words.append(line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…")
     if result.suspended:
         words.append("waits")
     return " · ".join(words)
+
+
+def _in_one_line(said: str) -> str:
+    return " ".join(said[:_LOOKED_AT].split())
 
 
 def _value(hop: Hop) -> dict[str, object]:
@@ -101,9 +106,9 @@ def _value(hop: Hop) -> dict[str, object]:
 
 @command("log", "SLOT")
 async def log(session: Session, rest: str) -> CommandOutput:
-    """Show a slot of the attached process whole: the message, what it did, and what that cost."""
+    """Show all of a slot of the attached process: the message, its result, and what that cost."""
     if not rest.isdecimal():
-        raise usage("log")
+        raise usage_error("log")
     process, slot = session.attached.id, int(rest)
     messages = await session.node.schedule(process, slot, slot)
     if not messages:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.shell.code.files import read
-from aoshell.shell.commands import command, usage
+from aoshell.shell.code.files import read_file
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.text import format_size
@@ -30,7 +30,7 @@ async def wasm(session: Session, rest: str) -> CommandOutput:
     ID may be the name that a module was published under.
     """
     if not rest:
-        raise usage("wasm")
+        raise usage_error("wasm")
     from aoshell.sandbox.wasm.binary import describe_module
 
     about = describe_module(await _data(session, rest))
@@ -52,11 +52,11 @@ async def wasm(session: Session, rest: str) -> CommandOutput:
 async def _data(session: Session, rest: str) -> bytes:
     path = Path(rest.strip("\"'")).expanduser()
     if path.is_file():
-        return read(path)
+        return read_file(path)
     module = await session.node.fetch(rest)
     if module.kind != "wasm":
         raise AoError(
-            f"module {rest} is no WASM", stage="module", hint="give a .wasm file, or its id"
+            f"module {rest} is not WASM", stage="module", hint="give a .wasm file, or its id"
         )
     return module.data
 
@@ -73,5 +73,5 @@ def _memory(about: Description) -> str:
 
 def _state(about: Description) -> str:
     if about.unsaved or about.moves_tables:
-        return "not all of it can be saved: its log is replayed instead"
+        return "it cannot be saved whole; the log is replayed instead"
     return f"memory and {about.globals} globals"

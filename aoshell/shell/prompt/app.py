@@ -26,9 +26,9 @@ from prompt_toolkit.styles import BaseStyle
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
-from aoshell.scarcity import unawaited
-from aoshell.shell.lines import run_line
-from aoshell.shell.multiline import is_command
+from aoshell.scarcity import error_of_context
+from aoshell.shell.lines.multiline import is_command
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Outcome
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.entry import PromptInput
@@ -113,7 +113,7 @@ class Prompt:
             self._watch(node)
 
     def _watch(self, node: Node) -> None:
-        from aoshell.shell.prompt.waiting import show
+        from aoshell.shell.view.waiting import show
 
         self._watching = asyncio.create_task(show(node, self._show_stage))
 
@@ -308,7 +308,7 @@ class Prompt:
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         """Report an error that no caller waits for, as of a key's handler, without a traceback."""
-        self.renderer.error(unawaited(context))
+        self.renderer.error(error_of_context(context))
 
     # --- what is entered
 

@@ -16,7 +16,7 @@ from prompt_toolkit.document import Document
 from aoshell.lua.lexer import KEYWORDS
 from aoshell.shell import reference
 from aoshell.shell.commands import Command, registry
-from aoshell.shell.multiline import is_command
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.prompt.names import ProcessNames, join_path
 from aoshell.shell.prompt.structure import LOOKED_AT, Context, is_name, read_context
 

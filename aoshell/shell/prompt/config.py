@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.home.configfile import line_of, parsed
+from aoshell.home.configfile import line_of, read_config
 from aoshell.shell.prompt.themes import COLOURS, THEMES, colour_problem
 
 _CHOICES: dict[str, tuple[object, ...]] = {
@@ -48,7 +48,7 @@ class Preferences:
 def load_preferences(path: Path) -> Preferences:
     """Read the preferences; where there are none, or wrong ones, the defaults hold."""
     try:
-        table = parsed(path).get("shell", {})
+        table = read_config(path).get("shell", {})
     except AoError as error:
         return Preferences(problems=(str(error),))
     if not isinstance(table, dict):

@@ -8,7 +8,7 @@ from typing import Protocol
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
-from aoshell.shell.multiline import chunks
+from aoshell.shell.lines.multiline import split_chunks
 from aoshell.shell.prompt.keys import KeyTarget
 from aoshell.shell.prompt.pastes import Pastes
 from aoshell.shell.prompt.structure import dedented, next_indent
@@ -98,7 +98,7 @@ class PromptInput(KeyTarget):
             self._composed(ahead=ahead)
         else:
             self._dedent(ahead=ahead)
-            lines, is_open = chunks(self._pastes.unfold(buffer.text))
+            lines, is_open = split_chunks(self._pastes.unfold(buffer.text))
             if is_open or not buffer.document.on_last_line:
                 self.newline(ahead=ahead)
             else:

@@ -14,7 +14,7 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
 from aoshell.shell.feed import short_id
-from aoshell.shell.multiline import is_command
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.prompt import toolbar
 from aoshell.shell.prompt.names import Keeper, read_names

@@ -10,7 +10,7 @@ from prompt_toolkit.lexers import Lexer
 
 from aoshell.check.known import BASIC, LUA
 from aoshell.lua.lexer import Token, pieces
-from aoshell.shell.multiline import is_command
+from aoshell.shell.lines.multiline import is_command
 
 _CONSTANTS = frozenset(("true", "false", "nil"))
 _COLOURED = frozenset(("string", "number", "comment"))

@@ -14,7 +14,7 @@ from pathlib import Path
 from prompt_toolkit.auto_suggest import Suggestion
 from prompt_toolkit.history import History
 
-from aoshell.bounded.files import tail
+from aoshell.bounded.files import read_tail
 from aoshell.protocol.message import raw, text
 
 KEPT = 10_000  # newest entries that a session knows
@@ -46,7 +46,7 @@ class LineHistory(History):
             return []
         try:
             self._path.touch(mode=_PRIVATE)
-            content = tail(self._path, _READ)
+            content = read_tail(self._path, _READ)
         except OSError:
             return []
         return _entries(content)

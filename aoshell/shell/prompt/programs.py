@@ -18,8 +18,8 @@ from prompt_toolkit.application.run_in_terminal import in_terminal
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.files import read
-from aoshell.texts import unmarked
+from aoshell.shell.code.files import read_file
+from aoshell.texts import strip_mark
 
 
 async def edit_text(content: str) -> str:
@@ -42,7 +42,7 @@ async def edit_text(content: str) -> str:
                 stage="editor",
                 hint="nothing was evaluated; $EDITOR names another one",
             )
-        return text(unmarked(read(path), "what was saved", "editor"))
+        return text(strip_mark(read_file(path), "what was saved", "editor"))
     finally:
         path.unlink(missing_ok=True)
 

@@ -30,7 +30,7 @@ class Terminal:
 
     def __enter__(self) -> Terminal:
         self._modes = termios.tcgetattr(self._in)
-        interrupts.before_end(self._restore)
+        interrupts.call_before_end(self._restore)
         # TCSANOW keeps the keys that were typed already.
         termios.tcsetattr(self._in, termios.TCSANOW, _raw(termios.tcgetattr(self._in)))
         os.write(self._out, b"\r\x1b[J" + self._prompt.encode("utf-8", "replace"))
@@ -45,7 +45,7 @@ class Terminal:
         if kind is not None:
             # The error is shown on the line where the prompt was.
             os.write(self._out, b"\r\x1b[J")
-        interrupts.not_before_end(self._restore)
+        interrupts.forget_before_end(self._restore)
         self._restore()
 
     def _restore(self) -> None:

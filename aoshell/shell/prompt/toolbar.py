@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
 from aoshell.shell.feed import short_id
-from aoshell.shell.multiline import is_command
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Outcome
 from aoshell.shell.prompt.names import ProcessNames
 from aoshell.shell.prompt.structure import LOOKED_AT, read_context

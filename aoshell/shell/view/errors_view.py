@@ -18,6 +18,7 @@ _PLACE = re.compile(
 )
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADING = re.compile(r"(?:^|\n)error:\n")  # which an environment writes above the reason
+_COLOURED_HEADING = re.compile(r"(?:^|\n)(?:\x1b\[[0-9;]*m)*error:(?:\x1b\[[0-9;]*m)*\n")
 _NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
 _VARIABLE = re.compile(
     r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)|^bad argument #\d+ to '([^']+)'"
@@ -121,9 +122,21 @@ def _even(text: str) -> str:
     return "".join(c if c.isprintable() else "  " if c == "\t" else "?" for c in text)
 
 
+def _once(error: str) -> str:
+    """An error without the reason at its end, where what was printed before it has that already.
+
+    aos prints the reason of a handler that failed, with a traceback, and then raises it.
+    """
+    before, reason = split_error(error)
+    if not reason or reason not in before:
+        return error
+    *_, heading = _COLOURED_HEADING.finditer(error)
+    return error[: heading.start()]
+
+
 def failure_text(result: Result, sources: Mapping[str, str]) -> str:
     """Why a message failed, with the source line where that is known."""
-    reason = result.error.strip("\n") or {
+    reason = _once(result.error).strip("\n") or {
         "time": "the message took longer than its limit (.limits)",
         "memory": "the process ran out of memory (.limits)",
         "crash": "the worker died",

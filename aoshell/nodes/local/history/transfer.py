@@ -123,11 +123,23 @@ def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
-async def import_process(store: Store, adding: Adding, work: LongWork, data: bytes) -> ProcessRow:
+async def import_process(
+    store: Store,
+    adding: Adding,
+    work: LongWork,
+    data: bytes,
+    name: str = "",
+    *,
+    unique: bool = False,
+) -> ProcessRow:
     """Add the process that `export_process` wrote.
 
+    Args:
+        name: that the process gets; "" keeps its own.
+        unique: refuse a name that another process has.
+
     Raises:
-        AoError: the data is no export, it is damaged, or the process is here already.
+        AoError: the data is no export, it is damaged, or the process or its name is here already.
     """
     if not data.startswith(MAGIC):
         raise _no_export()
@@ -137,13 +149,28 @@ async def import_process(store: Store, adding: Adding, work: LongWork, data: byt
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise _damaged(error) from error
     adding.check_new(row.id)
-    known = {module_id for module_id, _kind, _content in modules}
+    row = row._replace(name=name or row.name)
+    if unique and row.name and _has_name(store, row.name):
+        raise AoError(
+            f"a process called {row.name} is on this node already",
+            stage="import",
+            hint=".import FILE as NAME gives this one another name",
+        )
+    kinds = {module_id: kind for module_id, kind, _content in modules}
     for needed in (row.environment, row.module):
-        if needed not in known and store.module(needed) is None:
+        if needed not in kinds and (found := store.module(needed)):
+            kinds[needed] = found[0]
+        if needed not in kinds:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
+    if kinds[row.environment] != "environment":  # a worker would take its text for an archive
+        raise _damaged(ValueError("its environment is a module of another kind"))
     for module_id, kind, content in modules:
         store.add_module(module_id, kind, content, "", row.created)
     return await adding.add(row, entries)
+
+
+def _has_name(store: Store, name: str) -> bool:
+    return any(row.name == name for row in store.find_processes(name))
 
 
 _Entries = list[tuple[Logged, Computed | None]]
@@ -176,7 +203,7 @@ def _records_of(data: bytes) -> Iterator[bytes]:
     pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
     most, taken = min(LARGEST, max(LITTLE, RATIO * len(view))), 0
     try:
-        for line in zipped.lines(pieces, most, LONGEST):
+        for line in zipped.unpacked_lines(pieces, most, LONGEST):
             taken += len(line) + RECORD
             _demand(taken <= most, f"its records take more than {size(most)}")
             yield line

@@ -75,7 +75,7 @@ class Sealed:
     def header(self, name: str) -> Header:
         """The header of a file, unchecked; {} where there is none."""
         try:
-            line, _, _ = files.head(self.path(name), LONGEST_HEADER).partition(b"\n")
+            line, _, _ = files.read_head(self.path(name), LONGEST_HEADER).partition(b"\n")
             header = jsontext.parse(line)
         except (OSError, ValueError):
             return {}

@@ -223,7 +223,7 @@ class Client:
             )
             answer = await http.send(self._client(), request)
             try:
-                content = await http.body(answer, largest, progress)
+                content = await http.read_body(answer, largest, progress)
             finally:
                 await answer.aclose()
         except http.ResponseLimitError as error:
@@ -264,7 +264,7 @@ class Client:
             # Redirects stay on the host, so what holds for the endpoint holds for all requests.
             direct = dict.fromkeys(("all://", "http://", "https://")) if loopback else None
             headers = {"user-agent": "aoshell", "accept": "*/*", "accept-encoding": http.ACCEPTED}
-            self._made = http.guarded(
+            self._made = http.guard_client(
                 httpx.AsyncClient(
                     transport=self._transport,
                     mounts=direct,

@@ -1,4 +1,4 @@
-"""From lines as they come to chunks that can be sent: complete Lua, or one dot command."""
+"""Puts lines together into chunks that can be sent: complete Lua, or one dot command."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from aoshell.lua.lexer import pieces, tokens
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
 _PROMPT = re.compile(r"\s*(?:aos|\[aos\]|[^\s@]*@aos-[\w.-]+(?:\[Inbox:\d+\])?)> ?")
-_CHECKED = 64  # lines of a chunk up to which each is looked at by Lua's own parser
+_CHECKED = 64  # lines; in longer chunks Lua's parser runs only if `Depth` sees no open block
 _OPENS = {
     **dict.fromkeys(("(", "{", "[", "function", "if", "do", "repeat"), 1),
     **dict.fromkeys((")", "}", "]", "end", "until"), -1),
 }
 _GOES_ON = frozenset(
     (*"+-*/%^#&~|<>=,", "..", "==", "~=", "<=", ">=", "<<", ">>", "//", "and", "or", "not")
-)  # nothing ends in these
+)  # no complete chunk ends in these
 _COMMAND = re.compile(r"\s*\.[A-Za-z]")
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is meant for the shell: no Lua chunk begins with a dot and a letter."""
+    """Whether a line is a dot command: no Lua chunk begins with a dot and a letter."""
     return _COMMAND.match(line) is not None
 
 
 def is_complete(chunk: str) -> bool:
-    """Whether Enter sends this, or asks for another line."""
+    """Whether Enter sends this; otherwise it begins another line."""
     return is_command(chunk) or compiling.check_line(chunk).complete
 
 
 def without_prompt(line: str) -> str:
-    """A line without the prompt, coloured or not, that was copied together with it."""
+    """A line without a prompt, coloured or not, that was copied with it."""
     plain = _SGR.sub("", line)
     prompt = _PROMPT.match(plain)
     return plain[prompt.end() :] if prompt else line
 
 
 class Depth:
-    """How many brackets and blocks lines leave open, roughly: an error in them may mislead it."""
+    """Estimates how many brackets and blocks lines leave open; errors in them may mislead it."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -88,9 +88,9 @@ class Assembler:
         return self._size if self._lines else 0
 
     def add(self, line: str) -> str | None:
-        """Take one line without its newline; the chunk that it completes, or None.
+        """Add a line without its newline; returns the chunk that it completes, or None.
 
-        Blank lines and comments between chunks complete nothing.
+        Blank lines and comments between chunks are skipped.
         """
         if not self._lines:
             self._depth, self._size = Depth(), 0
@@ -115,10 +115,10 @@ class Assembler:
         return chunk if chunk.strip() else None
 
 
-def chunks(text: str) -> tuple[list[str], bool]:
-    """The chunks of a text of several lines, and whether the last one is left open.
+def split_chunks(text: str) -> tuple[list[str], bool]:
+    """The chunks of a text of several lines, and whether the last one is incomplete.
 
-    What is one Lua program as a whole is one chunk: its `local`s count to its end.
+    A text that is one Lua program is one chunk, so that its `local`s hold to its end.
     """
     lines = re.split(r"\r\n|\r|\n", text)
     if len(lines) > 1 and _is_program(lines):
