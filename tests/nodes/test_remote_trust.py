@@ -171,7 +171,9 @@ def test_a_bad_signature_is_refused_at_every_level(wallet: Wallet, level: Verify
 
 
 @pytest.mark.parametrize("level", Verify)
-def test_the_answer_of_another_key_is_refused(wallet: Wallet, level: Verify) -> None:
+def test_the_answer_of_another_key_is_refused(
+    wallet: Wallet, other_wallet: Wallet, level: Verify
+) -> None:
     trust, _ = reader(wallet, level)
     with pytest.raises(AoError, match=r"signed by .*, not by the (node's own|attested) key"):
         trust.read(answer_of(other_wallet, {"output": "2"}), "compute")
@@ -197,7 +199,7 @@ def test_without_a_valid_attestation_nothing_is_taken(wallet: Wallet, pin: str |
             trust.read(answer, "compute")
 
 
-def test_an_answer_signed_by_two_keys_is_refused(wallet: Wallet) -> None:
+def test_an_answer_signed_by_two_keys_is_refused(wallet: Wallet, other_wallet: Wallet) -> None:
     """One of them could be anybody's, who adds a signature over more than the node signed."""
     trust, _ = reader(wallet, Verify.ON)
     said: Tabm = {"output": "2"}

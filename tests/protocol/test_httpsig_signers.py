@@ -97,12 +97,11 @@ def test_ids_are_those_that_the_outer_signature_names(wallet: Wallet, bundle: bo
     assert checked.ids == ({} if bundle else {"m": signature.id})
 
 
-def test_two_signers_stand_for_what_both_say(wallet: Wallet) -> None:
-    other = other_wallet
-    first, second = commit(wallet, {"a": "1"})[0], commit(other, {"b": "2"})[0]
+def test_two_signers_stand_for_what_both_say(wallet: Wallet, other_wallet: Wallet) -> None:
+    first, second = commit(wallet, {"a": "1"})[0], commit(other_wallet, {"b": "2"})[0]
     checked = check({"a": "1", "b": "2", "c": "3"} | write_commitments((first, second)), b"")
     assert checked.verified == {"a": "1", "b": "2"}
-    assert checked.committers == tuple(sorted((wallet.address, other.address)))
+    assert checked.committers == tuple(sorted((wallet.address, other_wallet.address)))
     inner = carried({"a": "1", "b": "2", "c": "3"}, first, second)
     fields, body = wire.encode({"m": inner})
     checked = check(fields | write_commitments(commit(wallet, {"m": inner})), body or b"")
