@@ -41,9 +41,7 @@ def tagged(wallet: Wallet, output: str, tag: str) -> Response:
 
 
 @pytest.mark.parametrize("level", VERIFYING)
-def test_a_hashpath_stands_for_one_request(
-    wallet: Wallet, other_wallet: Wallet, level: Verify
-) -> None:
+def test_a_hashpath_stands_for_one_request(wallet: Wallet, level: Verify) -> None:
     trust, _ = reader(wallet, level)
     path = f"{'b' * 43}/{'r' * 43}"
     first = Asked("p compute 1", {PROCESS: "p", SLOT: 1})
@@ -179,9 +177,7 @@ def test_the_answer_of_another_key_is_refused(
         trust.read(answer_of(other_wallet, {"output": "2"}), "compute")
 
 
-def test_the_attested_key_counts_and_not_the_nodes_own(
-    wallet: Wallet, other_wallet: Wallet
-) -> None:
+def test_the_attested_key_counts_and_not_the_nodes_own(wallet: Wallet) -> None:
     trust, _ = reader(wallet, Verify.ATTESTED)
     trust.address = OTHER
     assert trust.read(answer_of(wallet, {"output": "2"}), "compute")["output"] == "2"

@@ -26,9 +26,7 @@ SIGNED: Tabm = {"a": "1"}
 MORE: Tabm = {"a": "1", "b": "2", "balance": "1000000"}
 
 
-def test_an_hmac_adds_nothing_to_what_a_key_has_signed(
-    wallet: Wallet, other_wallet: Wallet
-) -> None:
+def test_an_hmac_adds_nothing_to_what_a_key_has_signed(wallet: Wallet) -> None:
     """Anybody can make an HMAC: it may cover every key, and its keys stay unsigned."""
     for profile in (EDGE, CURRENT):
         signature, _ = commit(wallet, SIGNED, profile=profile)
