@@ -19,18 +19,18 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.protocol.message import Result, raw, tags_of
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
 from aoshell.testing import values
-from aoshell.testing.answers import Answer, EvalFailed, answer, tag_text, tags_from
-from aoshell.testing.recording import recorded
+from aoshell.testing.answers import Answer, EvalFailed, make_answer, tag_text, tags_from
+from aoshell.testing.recording import record_session
 from aoshell.testing.stopping import stopped_with_us
 
 
 class AoSession:
-    """An attached process. Made by `open`."""
+    """A session with one attached process. `open` makes it."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -38,7 +38,7 @@ class AoSession:
         self._closed = False
 
     async def close(self) -> None:
-        """Put everything away: what `async with` does at its end."""
+        """End the session and close its node, as `async with` does at its end."""
         self._closed = True
         await close_session(self.session)
 
@@ -59,12 +59,12 @@ class AoSession:
         return self.session.node
 
     async def eval(self, code: str) -> Answer:
-        """Evaluate Lua in the process; what it came to, once all that it caused is done.
+        """Evaluate Lua in the process; its answer, once all that it caused is done.
 
-        Cancelled, it stops what is still computed for it (on the built-in node).
+        Cancelling also stops the computation (on the built-in node).
 
         Raises:
-            EvalFailed: it raised an error, or overran a limit.
+            EvalFailed: it raised an error, or exceeded a limit.
             AoError: the message could not be made or sent.
         """
         async with self.session.turn, self._stopped_with_us():
@@ -72,7 +72,7 @@ class AoSession:
             await self.session.settle()
         assert came_to.receipt is not None
         later = came_to.later
-        told = answer(came_to.receipt.id, await self._address(), came_to.own, later, {})
+        told = make_answer(came_to.receipt.id, await self._address(), came_to.own, later, {})
         if not told.ok:
             raise EvalFailed(told.error or told.outcome)
         return told
@@ -87,9 +87,9 @@ class AoSession:
         tags: Mapping[str, object] | None = None,
         **named: object,
     ) -> Answer:
-        """Send a message signed by the wallet; what it came to.
+        """Send a message signed by the wallet; its answer, once all that it caused is done.
 
-        Cancelled, it stops the message if that is still computed (on the built-in node).
+        Cancelling also stops the computation (on the built-in node).
 
         Args:
             target: id of a process, the attached one by default.
@@ -106,29 +106,29 @@ class AoSession:
         receipt = await node.send(process, item)
         async with stopped_with_us(node, receipt):
             own = await node.result(process, receipt.place)
-            if "settled" in node.capabilities:
-                await node.settled(receipt.id)
-        return answer(receipt.id, await self._address(), own, None, {})
+            if node.local:
+                await node.local.settled(receipt.id)
+        return make_answer(receipt.id, await self._address(), own, None, {})
 
     async def value(self, expression: str) -> Any:
-        """The value of a Lua expression in the process, which does not change by it.
+        """The value of a Lua expression in the process; changes nothing.
 
         Tables 1…n, and empty ones, are lists, other tables dicts; functions and the like are text.
 
         Raises:
             EvalFailed: the expression raised an error.
         """
-        told = await self._dry(values.reading(expression))
-        return values.value(told.result.output)
+        told = await self._dry(values.value_query(expression))
+        return values.parse_value(told.result.output)
 
     async def dryrun(self, code: str) -> Answer:
         """Evaluate Lua without changing anything. Raises EvalFailed."""
         return await self._dry(code)
 
     async def run(self, line: str) -> Outcome:
-        """What a line of the shell comes to, dot commands as well (`shell.outcome`).
+        """Run a line of the shell, Lua or a dot command; its outcome (`shell.outcome`).
 
-        Cancelled, it stops what is still computed for it (on the built-in node).
+        Cancelling also stops the computation (on the built-in node).
         """
         async with self._stopped_with_us():
             outcome = await run_line(self.session, line)
@@ -137,7 +137,7 @@ class AoSession:
 
     @asynccontextmanager
     async def _stopped_with_us(self) -> AsyncIterator[None]:
-        """Where nobody waits for a line any more, the next one need not wait for it either."""
+        """Stops the line if the block is cancelled, so that the next one need not wait for it."""
         try:
             yield
         except asyncio.CancelledError:
@@ -146,7 +146,7 @@ class AoSession:
 
     async def _dry(self, code: str) -> Answer:
         came_to = await self.session.dryrun(code)
-        told = answer("", came_to.own.process, came_to.own, None, {})
+        told = make_answer("", came_to.own.process, came_to.own, None, {})
         if not told.ok:
             raise EvalFailed(told.error or told.outcome)
         return told
@@ -156,7 +156,7 @@ class AoSession:
 
 
 class _Front:
-    """Nobody is there to be asked; what arrives goes to a function."""
+    """A front without a person: what arrives goes to a function."""
 
     asks = False
 
@@ -175,7 +175,7 @@ class _Front:
 
 
 class SessionOpening:
-    """What `open` gives, for `async with`."""
+    """What `open` returns, for `async with`."""
 
     def __init__(self, start: Start, settings: Settings, backend: Backend, front: _Front) -> None:
         self._start = start
@@ -213,7 +213,7 @@ def open(
     limits: Limits | None = None,
     said: Callable[[str], None] = lambda _text: None,
 ) -> SessionOpening:
-    """Attach to a process, which is made where its name is free: `async with open("bank") as s`.
+    """Attach to a process, and make it if the name is free: `async with open("bank") as s`.
 
     Args:
         process: name, id or beginning of an id.
@@ -222,13 +222,13 @@ def open(
         wallet: a key's file, instead of the home's own.
         module: id, published name or file that a new process is made of.
         limits: what processes of the built-in node may use.
-        said: takes what arrives besides answers, as the prompt's feed shows it.
+        said: called with what arrives besides answers, as the prompt shows it.
 
     Raises:
-        AoError: the node is none that is known; on entering, whatever stands in the way.
+        AoError: the node is unknown; on entering: the session cannot be opened.
     """
     settings = Settings.find() if home is None else _settings(Path(home).absolute())
-    start = Start(process, module, wallet=str(wallet), named=True, record=recorded)
+    start = Start(process, module, wallet=str(wallet), named=True, record=record_session)
     if limits is not None:
         start = replace(start, limits=limits)
     return SessionOpening(start, settings, _backend(node, settings, str(wallet)), _Front(said))
@@ -240,8 +240,8 @@ def _settings(home: Path) -> Settings:
 
 def _backend(node: str, settings: Settings, wallet: str) -> Backend:
     if not node:
-        return LocalBackend(said=True)
-    from aoshell.home.endpoints import resolve
+        return LocalBackend(named=True)
+    from aoshell.home.endpoints import resolve_endpoints
 
-    endpoints = resolve({"node": node}, {}, settings.config / "config.toml")
-    return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(said=True)
+    endpoints = resolve_endpoints({"node": node}, {}, settings.config / "config.toml")
+    return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(named=True)

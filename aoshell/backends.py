@@ -1,7 +1,7 @@
-"""The node behind the shell: the built-in one, or one somewhere else.
+"""Makes the node behind the shell: the built-in node or a remote one.
 
-Here, and nowhere else, the shell is given its node: it knows `nodes.base` only. What is heavy is
-imported where it is needed.
+Only this module gives the shell its node; the shell itself knows `nodes.base` only. Slow imports
+are inside the functions that need them.
 """
 
 from __future__ import annotations
@@ -23,46 +23,49 @@ if TYPE_CHECKING:
     from aoshell.sandbox.supervisor import Supervisor
     from aoshell.shell.start import Key, Start
 
-BOOK = "remote.db"  # what is remembered of remote nodes, in the state folder
+BOOK = "remote.db"  # facts about remote nodes, in the state folder
 
 
 class Backend(Protocol):
-    """The node behind the shell; what is read only works while another shell holds it."""
+    """A node that the shell can open. `processes` and `last_prompt` need no open node."""
 
     def warm(self) -> None:
-        """Begin what takes time and needs neither settings nor an event loop."""
+        """Start slow work that needs neither settings nor an event loop."""
 
     def prepared(self, start: Start, settings: Settings) -> Start:
-        """A start with what this node adds to it."""
+        """A start, completed for this node."""
 
     async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
-        """Open the node. `key` gives the wallet, once it is loaded."""
+        """Open the node. `key` returns the wallet once it is loaded."""
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
-        """All processes, newest first. `tell` hears what takes long."""
+        """All processes, newest first; also while another shell has the node open.
+
+        Args:
+            tell: shows warnings, and stages that take long.
+        """
 
     def last_prompt(self, settings: Settings, name: str) -> str:
-        """The prompt that a process gave last, "" where there is none."""
+        """The last prompt of a process, "" if it has none."""
 
 
 class LocalBackend:
     """The built-in node.
 
     Args:
-        said: the user asks for it by name; else a process that is known to live on a remote node
-            is not made again here.
-        endpoints: gives the gateway that code comes from which this node lacks.
-        gateway: its URL, where somebody has named one.
+        named: the user named it. If not, a process that is known on a remote node is not made here.
+        endpoints: returns the endpoints, of which the gateway provides code that this node lacks.
+        gateway: URL of the gateway that the user named, "" for none.
     """
 
     def __init__(
         self,
-        said: bool = False,
+        named: bool = False,
         endpoints: Callable[[], Endpoints] | None = None,
         gateway: str = "",
     ) -> None:
         self._supervisor: Supervisor | None = None
-        self._said = said
+        self._named = named
         self._endpoints = endpoints
         self._gateway = gateway
 
@@ -79,7 +82,7 @@ class LocalBackend:
             from aoshell.protocol.url import unprotected
 
             start = replace(start, place=unprotected([self._gateway]))
-        if self._said:
+        if self._named:
             return start
         return replace(start, elsewhere=lambda reference: _elsewhere(settings, reference))
 
@@ -87,23 +90,23 @@ class LocalBackend:
         del key
         from aoshell.nodes.local.node import LocalNode
 
-        fetch = self._endpoints and partial(_fetched, self._endpoints, settings)
+        fetch = self._endpoints and partial(_fetch_module, self._endpoints, settings)
         return await LocalNode.open(settings.state, limits, self._supervisor, fetch)
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
         del tell
-        from aoshell.nodes.local.peek import processes
+        from aoshell.nodes.local.peek import list_processes
 
-        return processes(settings.node_db)
+        return list_processes(settings.node_db)
 
     def last_prompt(self, settings: Settings, name: str) -> str:
-        from aoshell.nodes.local.peek import last_prompt
+        from aoshell.nodes.local.peek import read_last_prompt
 
-        return last_prompt(settings.node_db, name)
+        return read_last_prompt(settings.node_db, name)
 
 
 class RemoteBackend:
-    """A node somewhere else."""
+    """A remote node."""
 
     def __init__(self, endpoints: Endpoints, wallet: str, verify: str) -> None:
         self._endpoints = endpoints
@@ -131,7 +134,7 @@ class RemoteBackend:
         )
 
     async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
-        del limits  # they are its own
+        del limits  # a remote node has limits of its own
         return remote_node(self._endpoints, settings, key, self._verify)
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
@@ -147,7 +150,7 @@ class RemoteBackend:
 
         from aoshell.home.wallets import load_wallet
         from aoshell.protocol.url import unprotected
-        from aoshell.shell.prompt.waiting import report
+        from aoshell.shell.view.waiting import report
 
         async def key() -> Wallet:
             return load_wallet(Path(self._wallet).expanduser() if self._wallet else settings.wallet)
@@ -169,7 +172,7 @@ class RemoteBackend:
 
 
 def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str) -> Node:
-    """The one place where a remote node is made."""
+    """Make a remote node; nothing else does."""
     from aoshell.nodes.remote.http.progress import Waiting
     from aoshell.nodes.remote.memory import Book
 
@@ -192,7 +195,8 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
         from aoshell.shell.attestation.pins import AttestationPins
 
         node.verify = Verify(verify)
-        node.pin = AttestationPins(settings).pin(node.endpoint)
+        known = AttestationPins(settings).get(node.endpoint)
+        node.pin = known.pin() if known else None
     return node
 
 
@@ -204,8 +208,10 @@ def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gate
     return Gateway(Client(endpoints.gateway, waiting), settings.cache / "modules", bundler)
 
 
-async def _fetched(endpoints: Callable[[], Endpoints], settings: Settings, module: str) -> Module:
-    """Code by its transaction, for the built-in node."""
+async def _fetch_module(
+    endpoints: Callable[[], Endpoints], settings: Settings, module: str
+) -> Module:
+    """Code by its transaction id, for the built-in node."""
     from aoshell.nodes.remote.http.progress import Waiting
 
     gateway = _gateway(endpoints(), settings, Waiting())
@@ -216,14 +222,14 @@ async def _fetched(endpoints: Callable[[], Endpoints], settings: Settings, modul
 
 
 def _place(endpoints: Endpoints) -> str:
-    """The remote node, and what chose it."""
+    """The remote node and the setting that chose it, for the first line on the screen."""
     where = endpoints.node or f"MU {endpoints.mu}, CU {endpoints.cu}, SU {endpoints.su}"
     chosen = endpoints.sources.get("kind", "")
     return f"on {where} ({endpoints.kind}, by {chosen})"
 
 
 def _elsewhere(settings: Settings, reference: str) -> tuple[str, str] | None:
-    """The remote node on which a name or id is known to live, and the flags that lead there."""
+    """The remote node on which a name or id is known, and the flags that open it."""
     file = settings.state / BOOK
     if not file.exists():
         return None

@@ -1,7 +1,7 @@
-"""The command `aoshell`: flags and arguments, each to one function.
+"""The command `aoshell`: chooses the node and the mode that the arguments ask for.
 
-Exit codes: 0; 1 when a line failed; 2 for a command line that cannot be understood; 130 after
-Ctrl-C without a terminal. `aoshell attest` has those of its verdicts.
+Exit codes: 0; 1 when a line failed; 2 when the command line cannot be understood; 130 after Ctrl-C
+without a terminal. `aoshell attest` has those of its verdicts.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
+from aoshell import interrupts
 from aoshell.backends import Backend, LocalBackend, RemoteBackend
 from aoshell.errors import AoError, UsageError
-from aoshell.scarcity import defect, refuse_too_little
+from aoshell.scarcity import refuse_too_little, to_ao_error
 from aoshell.shell.flags.options import Options
 
 if TYPE_CHECKING:
@@ -36,21 +37,19 @@ def main(argv: Sequence[str] | None = None, backend: Backend | None = None) -> i
         refuse_too_little()
         return _run(list(sys.argv[1:] if argv is None else argv), backend)
     except AoError as error:
-        return _failed(error)
+        return _show_error(error)
     except KeyboardInterrupt:
-        from aoshell.interrupts import INTERRUPTED
-
-        return INTERRUPTED
+        return interrupts.INTERRUPTED
     except BrokenPipeError:
         return FAILED  # nobody reads any more
     except Exception as error:
-        return _failed(defect(error))
+        return _show_error(to_ao_error(error))
 
 
 def _open_streams() -> None:
-    """Open what the parent process closed, before a file of ours takes its number.
+    """Open standard streams that the parent closed, before a file of ours takes their number.
 
-    Nothing is to be read, notes are lost, and answers fail as the closed stream would have.
+    Then there is nothing to read, notes are lost, and answers fail as on the closed stream.
     """
     streams = (
         ("stdin", os.O_RDONLY, "r"),
@@ -70,7 +69,7 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
     if arguments == ["--version"]:
         from aoshell import __version__
 
-        return _told(f"aoshell {__version__}\n")
+        return _write_out(f"aoshell {__version__}\n")
     if arguments[:1] == ["test"]:
         from aoshell.testing.command import main as test
 
@@ -83,14 +82,14 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
     said = io.StringIO()
     try:
         with redirect_stdout(said):
-            options = _parsed(arguments)
-    except SystemExit as leaving:  # argparse, which has said what there is to say
-        _told(said.getvalue())
+            options = _parse_options(arguments)
+    except SystemExit as leaving:  # argparse has printed the reason
+        _write_out(said.getvalue())
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     return _start(options, backend)
 
 
-def _told(said: str) -> int:
+def _write_out(said: str) -> int:
     from aoshell.shell.view.streams import writer
 
     writer(sys.stdout, needed=True)(said)
@@ -124,9 +123,9 @@ def _backend(options: Options, settings: Settings) -> Backend:
     file, said, gateway = settings.config / "config.toml", False, ""
 
     def resolved() -> Endpoints:
-        from aoshell.home.endpoints import resolve
+        from aoshell.home.endpoints import resolve_endpoints
 
-        return resolve(options.network, os.environ, file)
+        return resolve_endpoints(options.network, os.environ, file)
 
     # Where nothing could name another node, a start does not pay for looking.
     open_gateway = os.environ.get("GATEWAY_URL", "").startswith("http:")  # warned of
@@ -143,19 +142,19 @@ def _backend(options: Options, settings: Settings) -> Backend:
 
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
-    """The prompt is on the screen first, and keys count from then on; the rest comes behind it."""
+    """Shows the prompt first, so that keys count from then on; then loads the rest."""
     from aoshell.shell.prompt.terminal import Terminal
     from aoshell.shell.view.streams import colours
-    from aoshell.shell.view.text import prompt_text
+    from aoshell.shell.view.text import clean_prompt
 
     known = backend.last_prompt(settings, options.reference or "default")
-    prompt = prompt_text(known or FIRST_PROMPT, colour=colours(sys.stdout))
+    prompt = clean_prompt(known or FIRST_PROMPT, colour=colours(sys.stdout))
+    interrupts.heed()
     with Terminal(prompt):
         backend.warm()
-        from aoshell.interrupts import run
         from aoshell.shell.prompt.interactive import interact
 
-        return run(
+        return interrupts.run(
             interact(
                 backend.prepared(_start_of(options), settings),
                 settings,
@@ -168,15 +167,16 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 
 
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
-    from aoshell.shell.tty_lines import reading
+    from aoshell.shell.lines.tty import open_input
 
-    with nullcontext() if options.runs else reading(0) as given:
+    if not options.runs and sys.stdin.isatty():
+        interrupts.heed()
+    with nullcontext() if options.runs else open_input(0) as given:
         backend.warm()
-        from aoshell.interrupts import run
-        from aoshell.shell.batch import run_batch
+        from aoshell.shell.lines.batch import run_batch
         from aoshell.shell.session import Patience
 
-        return run(
+        return interrupts.run(
             run_batch(
                 backend.prepared(_start_of(options), settings),
                 settings,
@@ -191,11 +191,10 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
 
 def _watch(options: Options, settings: Settings, backend: Backend) -> int:
     backend.warm()
-    from aoshell.interrupts import run
-    from aoshell.shell.batch import run_watch
+    from aoshell.shell.lines.batch import run_watch
 
     start = backend.prepared(_start_of(options), settings)
-    return run(run_watch(start, settings, backend.open, _renderer(options)))
+    return interrupts.run(run_watch(start, settings, backend.open, _renderer(options)))
 
 
 def _renderer(options: Options) -> Renderer:
@@ -234,26 +233,26 @@ def _start_of(options: Options) -> Start:
         limits,
         named=bool(options.reference),
         existing=bool(options.watch),
-        record=_recorded,
+        record=_record,
     )
 
 
-def _recorded(past: Past) -> Recorded:
-    """A session as a test; the room that writes those is imported when it is asked for."""
-    from aoshell.testing.recording import recorded
+def _record(past: Past) -> Recorded:
+    """A session as a test. Imports the recorder only when it is used."""
+    from aoshell.testing.recording import record_session
 
-    return recorded(past)
+    return record_session(past)
 
 
-def _parsed(arguments: list[str]) -> Options:
+def _parse_options(arguments: list[str]) -> Options:
     if not arguments:
         return Options()
-    from aoshell.shell.flags.arguments import parse
+    from aoshell.shell.flags.arguments import parse_arguments
 
-    return parse(arguments)
+    return parse_arguments(arguments)
 
 
-def _failed(error: AoError) -> int:
+def _show_error(error: AoError) -> int:
     from aoshell.shell.view.streams import writer
     from aoshell.shell.view.text import clean
 

@@ -1,8 +1,8 @@
-"""Files and folders that are on disk once these functions return: a power cut takes none of it.
+"""Writes files and folders that survive a power cut once these functions return.
 
-The one way to write what a user was told is kept and that the database does not hold. A file comes
-into its place whole: it is written beside it, fsynced, renamed, and the folder is fsynced. What can
-be made again (caches, checkpoints) need not come this way.
+Whatever a user may rely on, and the database does not hold, is written here. A file is written
+beside its place, fsynced and renamed; then the folder is fsynced. So it is there whole or not at
+all. What can be made again (caches, checkpoints) need not be written here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 USERS_FILE = 0o666  # less what the user's umask takes away
 
-# What a file system without hard links says to one; and a folder that cannot be fsynced, because
-# its file system knows no such thing or the user may not read it.
+# Errors of a file system without hard links; and of a folder that cannot be fsynced, because its
+# file system has no such thing or the user may not read it.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES)
 
@@ -30,7 +30,7 @@ def write(
     """Write a file, whole or not at all.
 
     Args:
-        new: it must not exist yet; else what is there is replaced.
+        new: it must not exist yet; otherwise an existing file is replaced.
 
     Raises:
         OSError: it cannot be written; FileExistsError where it must not exist and does.
@@ -41,11 +41,11 @@ def write(
 
 @contextmanager
 def writing(path: Path, *, new: bool = False, mode: int = PRIVATE_FILE) -> Iterator[BinaryIO]:
-    """As `write`, a part at a time: the file is in its place behind the block.
+    """As `write`, a part at a time: the file is in its place after the block.
 
-    Where the block raises, nothing is left of it.
+    If the block raises, nothing is left of it.
     """
-    if new and os.path.lexists(path):  # before it is paid for
+    if new and os.path.lexists(path):  # before its parts are made
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     partial = path.with_name(f".{path.name[:64]}.{os.urandom(8).hex()}")
     with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -72,9 +72,9 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring a folder's own entries to disk: files made, renamed and removed in it. Raises OSError.
+    """Fsync a folder: files made, renamed and removed in it. Raises OSError.
 
-    Nothing happens where that cannot be done.
+    Does nothing on a file system that cannot do this.
     """
     try:
         folder = os.open(path, os.O_RDONLY)

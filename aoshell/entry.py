@@ -1,4 +1,4 @@
-"""The way in. It imports next to nothing until Ctrl-C is taken care of."""
+"""The entry point. It imports next to nothing before Ctrl-C is handled (`interrupts`)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from aoshell import interrupts
 
-    interrupts.quiet()
+    interrupts.end_on_ctrl_c()
     from aoshell.cli import main as run
 
     try:
         return run()
-    except KeyboardInterrupt:  # while an error was told
+    except KeyboardInterrupt:  # while an error was written
         return interrupts.INTERRUPTED

@@ -1,7 +1,7 @@
-"""What Ctrl-C does where no coroutine can be cancelled: end the program, quietly.
+"""Ctrl-C where no coroutine can be cancelled ends the program without a traceback.
 
-Python would raise KeyboardInterrupt wherever it is, in the middle of an import or of a finalizer,
-and print a traceback where nobody catches it.
+Python would raise KeyboardInterrupt anywhere, also within an import or a finalizer, and print a
+traceback if nothing catches it.
 """
 
 from __future__ import annotations
@@ -16,24 +16,33 @@ _T = TypeVar("_T")
 _before: list[Callable[[], None]] = []
 
 
-def quiet() -> None:
-    """From now on Ctrl-C ends the program at once; a program that was told to ignore it goes on."""
+def end_on_ctrl_c() -> None:
+    """From now on Ctrl-C ends the program at once.
+
+    If the parent process ignores SIGINT, it stays ignored: a shell starts background jobs so.
+    """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _end)
 
 
-def before_end(call: Callable[[], None]) -> None:
-    """Call this before such an end."""
+def heed() -> None:
+    """Make Ctrl-C count even if the parent ignores it: somebody sits at the terminal."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _end)
+
+
+def call_before_end(call: Callable[[], None]) -> None:
+    """Have a function called before Ctrl-C ends the program."""
     _before.append(call)
 
 
-def not_before_end(call: Callable[[], None]) -> None:
-    """Take back `before_end`."""
+def forget_before_end(call: Callable[[], None]) -> None:
+    """Take back `call_before_end`."""
     _before.remove(call)
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """As `asyncio.run`: Ctrl-C cancels the work, and raises KeyboardInterrupt when it has ended."""
+    """As `asyncio.run`: Ctrl-C cancels the work and raises KeyboardInterrupt after its end."""
     import asyncio
 
     mine = signal.getsignal(signal.SIGINT) is _end

@@ -1,4 +1,4 @@
-"""What the machine, or a limit set on the shell, has too little of, as a person is told."""
+"""Errors for people: what the machine, or a limit of the shell, has too little of."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SHORT = {
 _COUNTED = ("file descriptors", "processes")
 
 
-def defect(error: BaseException) -> AoError:
-    """What an error is told as that nobody expected: what there is too little of, else a defect."""
+def to_ao_error(error: BaseException) -> AoError:
+    """An unexpected exception as an error for people: something is lacking, else it is a defect."""
     what = _lack(error)
     if what is None:
         told = f"a defect of the shell itself: {type(error).__name__}: {error}"
@@ -35,16 +35,18 @@ def defect(error: BaseException) -> AoError:
     return AoError(told, stage="machine", hint=what[1])
 
 
-def unawaited(context: Mapping[str, object]) -> AoError:
-    """What a loop's exception handler is given, as `defect`: nobody waits for what failed."""
+def error_of_context(context: Mapping[str, object]) -> AoError:
+    """The same of what asyncio gives an exception handler: of a task that nobody awaits."""
     error = context.get("exception")
-    return defect(error if isinstance(error, BaseException) else Exception(context.get("message")))
+    return to_ao_error(
+        error if isinstance(error, BaseException) else Exception(context.get("message"))
+    )
 
 
 def refuse_too_little() -> None:
-    """Raise AoError where the address space is bounded so that libraries would end the program.
+    """Raise AoError if the address space is so small that libraries would end the program.
 
-    Nothing can be told then.
+    Later it would end without a message.
     """
     import resource
 

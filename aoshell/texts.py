@@ -15,14 +15,14 @@ _OTHERS = (
 )
 
 
-def unmarked(data: bytes, what: object, stage: str) -> bytes:
+def strip_mark(data: bytes, what: object, stage: str) -> bytes:
     """The text without its byte order mark.
 
     Args:
-        what: the text's own name, for the message.
+        what: names the text in the error.
 
     Raises:
-        AoError: of that stage; the mark says that it is not UTF-8.
+        AoError: of that stage; the mark is that of another encoding.
     """
     for mark, name in _OTHERS:
         if data.startswith(mark):

@@ -118,7 +118,7 @@ def plain_lua() -> float:
     from aoshell.sandbox import environment
     from aoshell.sandbox.lua import LuaRuntime
 
-    runtime = LuaRuntime(environment.sources(), lambda _text: None)
+    runtime = LuaRuntime(environment.read_sources(), lambda _text: None)
     process, owner = "p" * 43, "o" * 43
     runtime.boot([process, owner, "m" * 43, None, None, None])
     place = [1, 1, 1, "h" * 43, False, False]

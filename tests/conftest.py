@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
 import pytest
+from rsa_keys import RsaKeys
 
 from aoshell.protocol.wallet import Wallet
 
@@ -50,9 +52,21 @@ def aoshell_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wallet() -> Wallet:
-    """An RSA-4096 wallet, made once a session: it takes a second."""
-    return Wallet.generate()
+def rsa_keys(tmp_path_factory: pytest.TempPathFactory) -> RsaKeys:
+    """RSA-4096 keys by number."""
+    return RsaKeys(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def wallet(rsa_keys: RsaKeys) -> Wallet:
+    """The user's wallet."""
+    return rsa_keys.wallet(0)
+
+
+@pytest.fixture(scope="session")
+def other_wallet(rsa_keys: RsaKeys) -> Wallet:
+    """The wallet of somebody else."""
+    return rsa_keys.wallet(1)
 
 
 class SharedGuard:
@@ -98,5 +112,9 @@ class SharedGuard:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Programs that tests start must take Ctrl-C even where nohup, a CI or a script's `&` started
+    # the tests and ignores it. A program inherits what is ignored, but not a handler.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
     config.stash[GUARD] = SharedGuard()
     config.pluginmanager.register(config.stash[GUARD], "shared-guard")

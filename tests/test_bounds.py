@@ -57,7 +57,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("attest/x509/certificates.py", "b''.join"): (1, _MADE),
     ("attest/forms.py", "b''.join"): (2, "LARGEST_TEXT, just above"),
     ("attest/jsonreport.py", "json.loads"): (1, "LARGEST, DEEPEST and the hooks beside it"),
-    ("attest/collateral/kds.py", "httpx.AsyncClient"): (1, "bounded.http.guarded"),
+    ("attest/collateral/kds.py", "httpx.AsyncClient"): (1, "bounded.http.guard_client"),
     ("attest/x509/material.py", "b''.join"): (2, "LARGEST of a file, MOST of them"),
     ("attest/measurement.py", "b''.join"): (1, _MADE),
     ("attest/policy.py", "tomllib.loads"): (1, "LARGEST, just above"),
@@ -65,7 +65,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("cli.py", "open"): (1, "the standard streams"),
     ("home/configfile.py", "tomllib.loads"): (1, "LARGEST, just above"),
     ("nodes/local/cron.py", "json.loads"): (1, "LONGEST of an imported record, else " + _DATABASE),
-    ("nodes/local/engine.py", "json.loads"): (2, _DATABASE),
+    ("nodes/local/intake.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/keeping.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/node.py", "b''.join"): (1, "transfer.LARGEST, when it is exported"),
     ("nodes/local/history/transfer.py", "b''.join"): (1, "a log that is in the database"),
@@ -76,18 +76,18 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
         "LARGEST_CODE, and client.LARGEST for a header",
     ),
     ("nodes/remote/memory.py", "json.loads"): (2, "what was written by `put`"),
-    ("nodes/remote/http/client.py", "httpx.AsyncClient"): (1, "bounded.http.guarded"),
+    ("nodes/remote/http/client.py", "httpx.AsyncClient"): (1, "bounded.http.guard_client"),
     ("protocol/ans104.py", "b''.join"): (1, _MADE),
     ("protocol/avro.py", "b''.join"): (1, _MADE),
     ("protocol/bundle.py", "b''.join"): (1, _MADE),
     ("protocol/multipart.py", "b''.join"): (2, _MADE),
-    ("shell/tty_lines.py", "os.read"): (2, "BLOCK at a time, batch.LONGEST for a line or chunk"),
-    ("shell/tty_lines.py", "b''.join"): (1, "the control keys of a terminal"),
+    ("shell/lines/tty.py", "os.read"): (2, "BLOCK at a time, batch.LONGEST for a line or chunk"),
+    ("shell/lines/tty.py", "b''.join"): (1, "the control keys of a terminal"),
     ("shell/code/bundle.py", "b''.join"): (2, "program.MOST_BYTES"),
     ("shell/code/bundle.py", ".read_bytes"): (1, _OWN),
     ("shell/commands/remote.py", "json.loads"): (1, "written two lines above"),
     ("shell/prompt/programs.py", ".communicate"): (1, "a pager's output, which is not read"),
-    ("shell/trees.py", ".read_text"): (1, _OWN),
+    ("shell/commands/trees.py", ".read_text"): (1, _OWN),
     ("testing/guest.py", ".read_text"): (1, _OWN),
     ("testing/opening.py", ".open"): (1, "LocalNode.open, no file"),
     ("testing/values.py", ".read_text"): (1, _OWN),
@@ -95,12 +95,12 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("sandbox/environment.py", ".read_text"): (1, _OWN),
     ("sandbox/environment.py", "b''.join"): (1, _OWN),
     ("sandbox/floor.py", ".read_text"): (1, _SYSTEM),
-    ("sandbox/frames.py", "json.loads"): (1, "LIMIT, and jsontext.check just above"),
+    ("sandbox/frames.py", "json.loads"): (1, "LIMIT, and jsontext.check_bounds just above"),
     ("sandbox/stillness.py", ".read_text"): (1, _SYSTEM),
     ("sandbox/supervisor.py", ".recv"): (2, "BUFFER at a time, frames.LIMIT and IMAGE_LIMIT"),
 }
 # Run in workers only, whose memory the kernel bounds; tests/sandbox watches what they hold.
-WORKERS = ("sandbox/wasm/", "sandbox/worker.py", "sandbox/lua.py")
+WORKERS = ("sandbox/wasm/", "sandbox/worker.py", "sandbox/worker_sockets.py", "sandbox/lua.py")
 
 
 def calls(source: str) -> Iterator[tuple[int, str]]:

@@ -11,6 +11,7 @@ REPO = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md")
 _PATH = re.compile(r"(?<![\w/.-])(?:[\w-]+/)+(?:[\w-]+\.(?:py|lua|md|toml|sh|c|mjs))?")
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+_CONSTANT = re.compile(r"^((?:_?[A-Z][A-Z_]*(?:, )?)+)(?:: \w+)? = ", re.MULTILINE)
 _ROOTS = ("", "aoshell", "tests", "docs")
 
 
@@ -37,6 +38,24 @@ def test_paths_exist(name: str) -> None:
     paths = {path for path in _PATH.findall(text) if path.endswith(ends) and "NAME" not in path}
     assert paths
     assert not [path for path in sorted(paths) if not exists(path, page)]
+
+
+def test_bounds_that_the_docs_name_exist() -> None:
+    """`module.NAME` in the last column; a NAME alone is of the module before it."""
+    known: dict[str, set[str]] = {}
+    for path in (REPO / "aoshell").rglob("*.py"):
+        found = _CONSTANT.findall(path.read_text(encoding="utf-8"))
+        known.setdefault(path.stem, set()).update(re.findall(r"\w+", ",".join(found)))
+    page = (REPO / "docs/attack.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|") and "`" in line]
+    missing, named = [], 0
+    for row in rows:
+        module = ""
+        for word in re.findall(r"`((?:[a-z]+\.)?_?[A-Z_]+)`", row.split("|")[-2]):
+            before, _, name = word.rpartition(".")
+            module, named = before or module, named + 1
+            missing += [word] if name not in known.get(module, set()) else []
+    assert named > 20 and not missing
 
 
 def test_the_architecture_has_every_room() -> None:

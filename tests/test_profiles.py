@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aoshell.errors import AoError, UsageError
-from aoshell.home.endpoints import ENVIRONMENT, FLAGS, KEYS, Endpoints, resolve
+from aoshell.home.endpoints import ENVIRONMENT, FLAGS, KEYS, Endpoints, resolve_endpoints
 
 A, B, C, D = (f"https://{name}.example" for name in "abcd")
 CONFIG = f"""
@@ -45,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def found(file: Path, *, env: Mapping[str, str] | None = None, **flags: str) -> Endpoints:
-    return resolve(flags, env or {}, file)
+    return resolve_endpoints(flags, env or {}, file)
 
 
 def test_nothing_named_is_the_built_in_node(tmp_path: Path) -> None:
@@ -143,13 +143,13 @@ def test_the_legacy_network(file: Path) -> None:
         ({"node": "local", "scheduler": "x"}, "--scheduler is not for a node of kind local"),
         ({"node": "nosuch"}, "there is no profile nosuch"),
         ({"node": "localhost:8734"}, "there is no profile localhost:8734"),
-        ({"node": "ftp://x"}, "--node: 'ftp://x' is no URL"),
-        ({"node": "http://x:99999"}, "is no URL"),
-        ({"node": "http://"}, "is no URL"),
-        ({"node": f"{A}?x=1"}, "is no URL"),
-        ({"node": "https://me:secret@x"}, "--node: it is no URL"),
-        ({"mu": A}, "--mu-url names a network of its own, and nothing says its CU"),
-        ({"mu": A, "cu": A}, "nothing says its SU"),
+        ({"node": "ftp://x"}, "--node: 'ftp://x' is not the URL"),
+        ({"node": "http://x:99999"}, "is not the URL"),
+        ({"node": "http://"}, "is not the URL"),
+        ({"node": f"{A}?x=1"}, "is not the URL"),
+        ({"node": "https://me:secret@x"}, "--node: it is not the URL"),
+        ({"mu": A}, "--mu-url names a network of its own, but its CU is not set"),
+        ({"mu": A, "cu": A}, "but its SU is not set"),
     ],
 )
 def test_flags_that_cannot_be(file: Path, flags: dict[str, str], said: str) -> None:
@@ -160,7 +160,7 @@ def test_flags_that_cannot_be(file: Path, flags: dict[str, str], said: str) -> N
 
 
 def test_what_stands_in_the_environment(file: Path) -> None:
-    with pytest.raises(AoError, match=r"GATEWAY_URL: 'arweave.net' is no URL") as caught:
+    with pytest.raises(AoError, match=r"GATEWAY_URL: 'arweave.net' is not the URL") as caught:
         found(file, env={"GATEWAY_URL": "arweave.net"})
     assert caught.value.stage == "environment" and not isinstance(caught.value, UsageError)
 
@@ -175,12 +175,12 @@ def test_what_stands_in_the_environment(file: Path) -> None:
         ("profile = 7", "profile: there is no profile 7", "local"),
         ('profile = ["a"]', "profile: ", "local"),
         ('profile = "no"\n[profiles.yes]\nnode = "https://x"', "no profile 'no'", "yes, local"),
-        ("profiles = 1", "profiles: is no table", "[profiles.NAME]"),
-        ("[profiles]\nx = 1", "[profiles.x]: is no profile", "a table"),
+        ("profiles = 1", "profiles: is not a table", "[profiles.NAME]"),
+        ("[profiles]\nx = 1", "[profiles.x]: is not a profile", "a table"),
         ('[profiles.local]\nnode = "https://x"', "[profiles.local]", "any name but local"),
         ("[profiles.x]", "[profiles.x]: names no node", "node = "),
-        ("[profiles.x]\nnode = 7", "[profiles.x] node: 7 is no text", "quotes"),
-        ('[profiles.x]\nnode = ""', "[profiles.x] node: '' is no text", "quotes"),
+        ("[profiles.x]\nnode = 7", "[profiles.x] node: 7 is not text", "quotes"),
+        ('[profiles.x]\nnode = ""', "[profiles.x] node: '' is not text", "quotes"),
         ('[profiles.x]\nnod = "https://x"', "[profiles.x] nod", "kind, node, mu"),
         ('[profiles.x]\nkind = "solana"', "[profiles.x] kind", "hyperbeam or legacynet"),
         ('[profiles.x]\nnode = "https://x"\nmu = "https://x"', "[profiles.x] node", "mu, cu"),
@@ -200,7 +200,7 @@ def test_a_broken_file_is_named(tmp_path: Path, content: str, said: str, allowed
 def test_a_value_of_the_file_that_cannot_be_used(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('profile = "x"\n[profiles.x]\nnode = "node.example"')
-    with pytest.raises(AoError, match=r"\[profiles.x\] node: 'node.example' is no URL"):
+    with pytest.raises(AoError, match=r"\[profiles.x\] node: 'node.example' is not the URL"):
         found(file)
 
 
@@ -227,7 +227,7 @@ def test_every_combination_resolves_or_is_an_error(file: Path) -> None:
         for chosen in itertools.combinations(flags, count):
             for around in ({}, env):
                 try:
-                    got = resolve({key: flags[key] for key in chosen}, around, file)
+                    got = resolve_endpoints({key: flags[key] for key in chosen}, around, file)
                 except UsageError:
                     continue
                 assert set(got.sources) <= {"kind", *KEYS}
@@ -252,5 +252,5 @@ def test_addresses_are_addresses(file: Path, key: str, value: str, fine: bool) -
     if fine:
         assert getattr(found(file, node=A, **{key: value}), key) == value
     else:
-        with pytest.raises(UsageError, match="is no address"):
+        with pytest.raises(UsageError, match="is not an address"):
             found(file, node=A, **{key: value})

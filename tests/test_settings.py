@@ -16,7 +16,7 @@ from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.protocol.wallet import Wallet
 
 # None of these may touch the user's own folders.
-pytestmark = pytest.mark.usefixtures("aoshell_home")
+pytestmark = [pytest.mark.usefixtures("aoshell_home"), pytest.mark.versions]
 not_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 
 
@@ -91,7 +91,7 @@ def test_a_home_that_is_a_file(aoshell_home: Path) -> None:
 def test_a_state_that_is_a_file(aoshell_home: Path) -> None:
     aoshell_home.mkdir()
     (aoshell_home / "state").write_text("")
-    with pytest.raises(AoError, match="is no folder"):
+    with pytest.raises(AoError, match="is not a folder"):
         Settings.find().make_folders()
 
 

@@ -14,7 +14,7 @@ from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
 from aoshell.shell.session import Patience, Session
 
@@ -79,7 +79,7 @@ class Typed:
     async def checkpoint(self) -> None:
         """Write images of all processes that live."""
         for live in self.node._engine.computer._live.values():
-            await live.checkpoint()
+            await live.images.ask()
 
 
 Body = Callable[[Typed], Awaitable[None]]

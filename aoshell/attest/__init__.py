@@ -1,5 +1,5 @@
-"""Verification of AMD SEV-SNP evidence. Evidence goes in and a verdict comes out (`verify`).
+"""Verification of AMD SEV-SNP evidence: evidence goes in, a verdict comes out (`verify`).
 
-The code is pure: time, files and network come in as arguments. Only `collateral` fetches, what AMD
-publishes. Nothing is raised but the errors of `errors`, whatever the evidence is.
+The code is pure: time, files and network come in as arguments. Only `collateral` fetches something,
+the certificates that AMD publishes. Whatever the evidence, only the errors of `errors` are raised.
 """

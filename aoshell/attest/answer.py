@@ -1,13 +1,13 @@
-"""What a HyperBEAM node says about itself (`~snp@1.0/generate`), and who signed it.
+"""The answer of a HyperBEAM node to `~snp@1.0/generate`, and who signed it.
 
     address        of the node's key: SHA-256 of its modulus
-    nonce          the 64 bytes it asked the firmware to put into the report
+    nonce          the 64 bytes that the node asked the firmware to put into the report
     report         the report, as JSON
-    local-hashes   what it says it was launched from (in the oldest versions, at the top level)
-    node-message   its configuration, private keys aside
+    local-hashes   what the node was launched from (at the top level in the oldest versions)
+    node-message   the node's configuration, without private keys
 
-One key has signed all five, or the answer is worth nothing: what is read here is read from the part
-that this key's signature covers. HMACs sign nothing, their key is public.
+One key must have signed all five. What is read here is read from the part that its signature
+covers. An HMAC counts as no signature, since its key is public.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from aoshell.protocol.structured import Value
 from aoshell.protocol.tabm import LINK
 from aoshell.protocol.wire import join
 
-MODULUS = 512
+MODULUS = 512  # bytes: RSA-4096, as all AO wallets
 MOST_HEADERS = 256
-LARGEST_HEADERS = 256 << 10
+LARGEST_HEADERS = 256 << 10  # characters of names and values
+LEAST_CHALLENGE = 16  # characters
 NEEDED = ("address", "nonce", "report", "node-message")
 
 
@@ -41,7 +42,7 @@ class SignedPart:
     Attributes:
         message: by key, as rich values.
         commitment: the signature.
-        uncovered: keys that came along unsigned, to be left aside.
+        uncovered: keys that are not signed, hence not used.
     """
 
     message: Mapping[str, Value]
@@ -49,22 +50,22 @@ class SignedPart:
     uncovered: tuple[str, ...]
 
 
-def raw_report(evidence: Evidence) -> bytes:
-    """The bytes of the report in evidence, before anything is believed.
+def read_raw_report(evidence: Evidence) -> bytes:
+    """The bytes of the report in evidence. Nothing is verified yet.
 
     Raises:
-        EvidenceError: JSON_…, HTTPSIG_INVALID, CONTENT_DIGEST: there are none to be had.
+        EvidenceError: JSON_…, HTTPSIG_INVALID, CONTENT_DIGEST or REPORT_FORM: there is no report.
     """
     if evidence.fault:
         raise evidence.fault
     if evidence.raw is not None:
         return evidence.raw
-    text = report_text(evidence.answer) if evidence.answer else evidence.text
-    return jsonreport.to_bytes(text or b"")
+    text = read_report_text(evidence.answer) if evidence.answer else evidence.text
+    return jsonreport.report_from_json(text or b"")
 
 
-def report_text(answer: RawResponse) -> bytes:
-    """The report's JSON, before anything is believed.
+def read_report_text(answer: RawResponse) -> bytes:
+    """The report's JSON. Nothing is verified yet.
 
     Raises:
         EvidenceError: CONTENT_DIGEST, HTTPSIG_INVALID, JSON_MISSING_KEY, JSON_TYPE or JSON_LIMIT.
@@ -79,7 +80,7 @@ def report_text(answer: RawResponse) -> bytes:
     if report is None:
         raise EvidenceError("JSON_MISSING_KEY", "there is no report in the answer")
     if not isinstance(report, str):
-        raise EvidenceError("JSON_TYPE", "the report in the answer is no text")
+        raise EvidenceError("JSON_TYPE", "the report in the answer is not a text")
     return report.encode("utf-8", "surrogateescape")
 
 
@@ -88,11 +89,12 @@ def check_size(answer: RawResponse) -> None:
     length = sum(len(name) + len(value) for name, value in answer.headers)
     too_many = len(answer.headers) > MOST_HEADERS or length > LARGEST_HEADERS
     if too_many or len(answer.body) > LARGEST_BODY:
-        raise EvidenceError("JSON_LIMIT", "the answer is larger than any node's")
+        what = f"the answer has more than {LARGEST_BODY} bytes, or {MOST_HEADERS} headers"
+        raise EvidenceError("JSON_LIMIT", what)
 
 
-def verify(answer: RawResponse) -> SignedPart:
-    """What one RSA key has signed of an answer.
+def verify_answer(answer: RawResponse) -> SignedPart:
+    """The part of an answer that one RSA key has signed.
 
     Raises:
         EvidenceError: CONTENT_DIGEST, HTTPSIG_KEY_SCHEME, HTTPSIG_INVALID or JSON_LIMIT.
@@ -109,7 +111,7 @@ def verify(answer: RawResponse) -> SignedPart:
         raise EvidenceError("HTTPSIG_INVALID", checked.failure.what)
     signers = [one for one in checked.commitments if one.committer]
     if len(signers) != 1:
-        what = f"{len(signers)} signatures: which of them answers cannot be told"
+        what = f"{len(signers)} keys signed the answer; one is expected, that of the node"
         raise EvidenceError("HTTPSIG_INVALID", what)
     uncovered = sorted(checked.message.keys() - checked.verified.keys())
     return SignedPart(checked.verified, signers[0], tuple(uncovered))
@@ -125,27 +127,27 @@ def _check_digest(fields: Mapping[str, str], body: bytes) -> None:
     except ProtocolError as error:
         raise EvidenceError("CONTENT_DIGEST", error.what) from None
     if digests.get("sha-256") != hashlib.sha256(body).digest():
-        why = "is of another body" if "sha-256" in digests else "names no sha-256"
-        raise EvidenceError("CONTENT_DIGEST", f"the digest of the answer {why}")
+        why = "does not fit its body" if "sha-256" in digests else "has no sha-256"
+        raise EvidenceError("CONTENT_DIGEST", f"the content-digest of the answer {why}")
 
 
 def _check_schemes(commitments: tuple[Commitment, ...]) -> None:
     for one in commitments:
         if one.alg == HMAC and one.keyid.startswith("secret:"):
-            what = "an HMAC whose key cannot be known claims to be a signature"
+            what = "an HMAC with a secret key cannot be checked, and proves nothing"
             raise EvidenceError("HTTPSIG_KEY_SCHEME", what)
         if one.alg not in (HMAC, RSA):
-            what = f"signed by {one.alg!r}, which is not known here"
+            what = f"the signature algorithm {one.alg!r} is unknown"
             raise EvidenceError("HTTPSIG_KEY_SCHEME", what)
         if one.alg == RSA and len(one.owner) != MODULUS:
-            raise EvidenceError("HTTPSIG_KEY_SCHEME", "the key is not RSA-4096")
+            raise EvidenceError("HTTPSIG_KEY_SCHEME", "the key that signed is not RSA-4096")
     if not any(one.alg == RSA for one in commitments):
-        what = "nobody has signed the answer" + (": an HMAC proves nothing" if commitments else "")
+        what = "the answer is not signed" + (": an HMAC proves nothing" if commitments else "")
         raise EvidenceError("HTTPSIG_KEY_SCHEME", what)
 
 
 def check_coverage(signed: SignedPart) -> None:
-    """That all that counts is signed.
+    """Checks that everything that counts is signed.
 
     Raises:
         EvidenceError: HTTPSIG_COVERAGE.
@@ -155,22 +157,22 @@ def check_coverage(signed: SignedPart) -> None:
             continue
         why = "is not signed" if name in signed.uncovered else "is missing"
         if name + LINK in signed.message:
-            why = "came as a link, which says nothing"
+            why = "came as a link, not as a value"
         raise EvidenceError("HTTPSIG_COVERAGE", f"{name} {why}")
-    if local_hashes(signed) is None:
+    if read_local_hashes(signed) is None:
         raise EvidenceError("HTTPSIG_COVERAGE", "local-hashes is missing, or not signed")
 
 
-def local_hashes(signed: SignedPart) -> object:
-    """What the node says it was launched from, None where it says nothing."""
+def read_local_hashes(signed: SignedPart) -> object:
+    """What the node says it was launched from; None if it says nothing."""
     if "local-hashes" in signed.message:
         return signed.message["local-hashes"]
     members = signed.message.items()
     return {key: value for key, value in members if key.replace("-", "_") in MEMBERS} or None
 
 
-def nonce(signed: SignedPart) -> bytes:
-    """The 64 bytes that the node says are in the report.
+def read_nonce(signed: SignedPart) -> bytes:
+    """The 64 bytes that the node says it put into the report; b"" if it names none.
 
     Raises:
         EvidenceError: NONCE_FIELD_MISMATCH.
@@ -179,52 +181,51 @@ def nonce(signed: SignedPart) -> bytes:
     try:
         return unb64url(value) if isinstance(value, str) else b""
     except ValueError:
-        raise EvidenceError("NONCE_FIELD_MISMATCH", "the key nonce is no base64url") from None
+        raise EvidenceError(
+            "NONCE_FIELD_MISMATCH", "the nonce in the answer is not base64url"
+        ) from None
 
 
-def node_message_id(signed: SignedPart) -> bytes:
-    """The unsigned id of the configuration, which the node had put into its report.
+def compute_node_message_id(signed: SignedPart) -> bytes:
+    """The unsigned id of the configuration, computed again. The node put it into its report.
 
     Raises:
-        InconclusiveError: NODE_MESSAGE_UNBOUND, where it cannot be encoded here as there.
+        InconclusiveError: NODE_MESSAGE_UNBOUND: it cannot be encoded as the node did.
     """
     message = signed.message["node-message"]
     try:
-        if isinstance(message, Mapping) and not _links(message):
+        if isinstance(message, Mapping):
+            # Raises where a link stands for a value: the id of a link is not that of its value.
             return unb64url(httpsig.unsigned_id(message, signed.commitment.profile))
     except (AoError, ValueError):
         pass
-    what = "the node's configuration cannot be rebuilt, so it is not bound to the report"
+    what = (
+        "the id of the node's configuration cannot be computed, so nothing binds it to the report"
+    )
     raise InconclusiveError("NODE_MESSAGE_UNBOUND", what)
 
 
-def _links(message: Mapping[str, Value]) -> bool:
-    return any(
-        key.endswith(LINK) or (isinstance(value, Mapping) and _links(value))
-        for key, value in message.items()
-    )
-
-
 def check_challenge(challenge: Challenge, answer: RawResponse, owner: bytes) -> str:
-    """That the key of the report has signed the challenge; returns where.
+    """Checks that the key in the report has signed the challenge; returns under which name.
 
     Args:
-        answer: with the report, which may hold the challenge, too.
-        owner: the modulus that the report vouches for.
+        answer: the one with the report, which may hold the challenge as well.
+        owner: the modulus of the key that the report vouches for.
 
     Raises:
         EvidenceError: CHALLENGE_FAILED.
     """
     try:
-        signed = verify(challenge.answer or answer)
+        signed = verify_answer(challenge.answer or answer)
     except EvidenceError as error:
         what = f"the answer to the challenge: {error.what}"
         raise EvidenceError("CHALLENGE_FAILED", what) from None
     if signed.commitment.owner != owner:
         raise EvidenceError("CHALLENGE_FAILED", "another key has signed the challenge")
     for key in ("challenge", "body"):
-        if len(challenge.value) >= 16 and signed.message.get(key) == challenge.value:
+        # A short value may stand in any answer by chance ("200"), so it proves nothing.
+        if len(challenge.value) >= LEAST_CHALLENGE and signed.message.get(key) == challenge.value:
             return key
     unsigned = {"challenge", "body"} & {*signed.uncovered}
-    why = "is there, but not signed" if unsigned else "is missing"
+    why = "is in the answer, but not signed" if unsigned else "is not in the answer"
     raise EvidenceError("CHALLENGE_FAILED", f"the challenge {why}")

@@ -1,4 +1,4 @@
-"""How a check ends when it does not pass. Nothing else leaves this room, whatever comes in."""
+"""The errors of attestation. Whatever comes in, nothing else is raised here."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from aoshell.errors import AoError
 
 
 class EvidenceError(AoError):
-    """Evidence that is refused.
+    """Evidence is refused: its check ends as FAIL.
 
     Args:
-        error: the name of the error, in capitals ("REPORT_SIZE"): stable, for programs.
-        what: what is wrong, for people, one sentence without a full stop at its end.
-        hint: what to do next, the command where there is one.
+        error: the name of the error, in capitals ("REPORT_SIZE"). Stable, for programs.
+        what: what is wrong, for people. One sentence without a full stop at its end.
+        hint: what to do next, as a command if there is one.
     """
 
     def __init__(self, error: str, what: str, hint: str = "") -> None:
@@ -20,14 +20,14 @@ class EvidenceError(AoError):
 
 
 class InconclusiveError(EvidenceError):
-    """Nothing is wrong so far, but what would decide it is not at hand."""
+    """Nothing is wrong so far, but something is missing to decide it."""
 
 
 class UnusableFileError(InconclusiveError):
-    """A file of the verifier's own cannot be used: nothing is wrong with the evidence so far.
+    """A file of the verifier's own cannot be used. Nothing is wrong with the evidence so far.
 
     Args:
-        part: which, as in `Collateral`: "vek", "chain" or "crl".
+        part: of `Collateral`: "vek", "chain" or "crl".
     """
 
     def __init__(self, error: str, what: str, part: str, hint: str = "") -> None:
@@ -36,4 +36,4 @@ class UnusableFileError(InconclusiveError):
 
 
 class SkippedCheckError(Exception):
-    """A check that does not apply here, or that the policy leaves out; the text says which."""
+    """A check does not apply to this evidence, or the policy leaves it out. The text says which."""

@@ -1,14 +1,14 @@
-"""Evidence as it comes and as it is kept: a raw report, a report as JSON, or a node's answer.
+"""Evidence: a raw report, a report as JSON, or a node's answer; and the file that keeps an answer.
 
-A kept answer is a JSON file with everything that a later check needs, as it came:
+That file is JSON, with everything that a later check needs, as it came:
 
     {"aoshell-evidence": 1, "origin": URL, "taken": seconds since the epoch,
      "headers": [[name, value], …], "body": base64,
      "challenge": {"value": …, "headers": …, "body": …} or null,
      "vek": base64, "chain": base64, "crl": base64}
 
-A challenge without headers of its own was answered together with the report. Whatever is wrong with
-evidence is for the checks to say: `load()` takes any bytes.
+A challenge without headers of its own was answered together with the report. `load_evidence()`
+takes any bytes: what is wrong with evidence, the checks report.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import TypeAlias
 
 from aoshell.attest import forms, frames
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.jsonreport import read_object
+from aoshell.attest.jsonreport import read_json_object
 
 FORMAT = "aoshell-evidence"
 LARGEST = 8 << 20  # bytes of a kept answer
-LARGEST_BODY = 4 << 20
+LARGEST_BODY = 4 << 20  # bytes
 
 _KEPT = re.compile(rb'\{\s*"%s"' % FORMAT.encode())
 
@@ -36,10 +36,10 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """An answer over HTTP, as it came.
+    """An HTTP response, as it came.
 
     Attributes:
-        headers: in order, several of one name included.
+        headers: in order, repeated names included.
     """
 
     headers: Headers
@@ -51,9 +51,9 @@ class Challenge:
     """A random value that a node was asked to sign.
 
     Attributes:
-        answer: to the question; None where it is the answer with the report.
-        fresh: whether the value was made by who checks it now, rather than kept in a file.
-        unanswered: why there is no answer at all ("the node did not answer"), "" where there is.
+        answer: the response to it; None if the answer with the report has it.
+        fresh: whether this verifier made the value just now; False for one kept in a file.
+        unanswered: why there is no response ("the node did not answer"), "" if there is one.
     """
 
     value: str
@@ -64,7 +64,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Collateral:
-    """What a report is checked against, as files: DER or PEM, b"" where it is not at hand.
+    """What a report is checked against, as the content of files: DER or PEM, b"" if missing.
 
     Attributes:
         vek: the certificate of the key that signed the report.
@@ -83,18 +83,19 @@ class Collateral:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is to be checked; exactly one of `raw`, `text`, `answer` and `fault` is there.
+    """What is to be checked. Exactly one of `raw`, `text`, `answer` and `fault` is set.
 
     Attributes:
         raw: a report as bytes.
         text: a report as JSON.
-        answer: of a node, with a report in it.
-        fault: why a file cannot be read, though it is plain what it is.
-        table: the certificate table behind a raw report, b"" without.
-        form: how a raw report was written down in its file, for people; "" as bytes alone.
-        challenge: None where the node was not challenged.
-        collateral: that came along. It proves nothing by coming along.
-        origin: of an answer, where it came from; taken: when, in seconds since the epoch.
+        answer: a node's, with a report in it.
+        fault: why a file cannot be read, though its form is known.
+        table: the certificate table behind a raw report, b"" without one.
+        form: how a raw report was written in its file, for people; "" for bytes alone.
+        challenge: None if the node was not challenged.
+        collateral: what came with the evidence. It is checked like any other.
+        origin: the URL that an answer came from.
+        taken: when it was fetched, seconds since the Unix epoch.
     """
 
     raw: bytes | None = None
@@ -108,25 +109,20 @@ class Evidence:
     origin: str = ""
     taken: int = 0
 
-    @property
-    def profile(self) -> str:
-        """ "node" for an answer, "report" for a report alone."""
-        return "node" if self.answer else "report"
 
-
-def load(data: bytes) -> Evidence:
+def load_evidence(data: bytes) -> Evidence:
     """The evidence in a file. Raises nothing."""
-    text = forms.plain(data)[:64]
+    text = forms.decode_text(data)[:64]
     beginning = text.lstrip(b" \t\r\n")
     if _KEPT.match(beginning) and len(data) <= LARGEST:
         try:
-            return _kept(read_object(data, LARGEST))
+            return _kept(read_json_object(data, LARGEST))
         except EvidenceError as fault:
             return Evidence(fault=fault)
     if beginning[:1] in (b"{", b"[", b'"') and b"\0" not in text:
         return Evidence(text=data)
     try:
-        found = frames.read(data)
+        found = frames.read_frame(data)
     except EvidenceError as fault:
         return Evidence(fault=fault)
     if found.text:
@@ -134,8 +130,8 @@ def load(data: bytes) -> Evidence:
     return Evidence(raw=found.raw, table=found.table, form=found.form)
 
 
-def save(evidence: Evidence, collateral: Collateral) -> bytes:
-    """A file of a node's answer and what it was checked against, for `load()`."""
+def save_evidence(evidence: Evidence, collateral: Collateral) -> bytes:
+    """A file with a node's answer and what it was checked against, for `load_evidence()`."""
     assert evidence.answer is not None
     challenge = evidence.challenge
     members = {
@@ -166,11 +162,11 @@ _MEMBERS = {FORMAT, "origin", "taken", "headers", "body", "challenge", "vek", "c
 def _kept(members: Mapping[str, object]) -> Evidence:
     _check_keys(members, _MEMBERS)
     if members[FORMAT] != 1:
-        what = f"kept by another version: {FORMAT} {members[FORMAT]!r}"
+        what = f"the file was kept by another version: {FORMAT} is {members[FORMAT]!r}, not 1"
         raise EvidenceError("JSON_RANGE", what)
     origin, taken = members["origin"], members["taken"]
     if not isinstance(origin, str) or type(taken) is not int:
-        raise EvidenceError("JSON_TYPE", "origin is text and taken is a number")
+        raise EvidenceError("JSON_TYPE", "in a kept answer, origin is text and taken is a number")
     return Evidence(
         answer=_answer(members),
         challenge=_challenge(members["challenge"]),
@@ -182,16 +178,16 @@ def _kept(members: Mapping[str, object]) -> Evidence:
 
 def _check_keys(members: Mapping[str, object], known: set[str]) -> None:
     if unknown := sorted(members.keys() - known):
-        raise EvidenceError("JSON_UNKNOWN_KEY", f"{unknown[0]!r} is not known here")
+        raise EvidenceError("JSON_UNKNOWN_KEY", f"a kept answer has no key {unknown[0]!r}")
     if missing := sorted(known - members.keys()):
-        raise EvidenceError("JSON_MISSING_KEY", f"{', '.join(missing)}: missing")
+        raise EvidenceError("JSON_MISSING_KEY", f"the kept answer lacks {', '.join(missing)}")
 
 
 def _challenge(value: object) -> Challenge | None:
     if value is None:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("value"), str):
-        raise EvidenceError("JSON_TYPE", "a challenge is an object with a value")
+        raise EvidenceError("JSON_TYPE", "a kept challenge is an object with a value")
     with_answer = "headers" in value
     _check_keys(value, {"value", "headers", "body"} if with_answer else {"value"})
     return Challenge(value["value"], _answer(value) if with_answer else None, fresh=False)
@@ -200,14 +196,14 @@ def _challenge(value: object) -> Challenge | None:
 def _answer(members: Mapping[str, object]) -> RawResponse:
     headers = members["headers"]
     if not isinstance(headers, list):
-        raise EvidenceError("JSON_TYPE", "headers are an array")
+        raise EvidenceError("JSON_TYPE", "the headers of a kept answer are an array")
     pairs = []
     for pair in headers:
         match pair:
             case [str() as name, str() as value]:
                 pairs.append((name, value))
             case _:
-                raise EvidenceError("JSON_TYPE", "a header is a name and a value")
+                raise EvidenceError("JSON_TYPE", "a header of a kept answer is a name and a value")
     return RawResponse(tuple(pairs), _octets(members, "body"))
 
 
@@ -218,4 +214,4 @@ def _octets(members: Mapping[str, object], name: str) -> bytes:
             return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         pass
-    raise EvidenceError("JSON_TYPE", f"{name} is base64")
+    raise EvidenceError("JSON_TYPE", f"{name} of a kept answer is not base64")

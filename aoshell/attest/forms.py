@@ -1,7 +1,6 @@
-"""What a file is, seen from its bytes: text in its encodings, bytes written as text, and a name for
-what cannot be used.
+"""Recognises what a file is from its bytes: text and its encoding, or bytes written as text.
 
-Whoever cannot use a file says with `describe()` what it is instead; nothing is decided by that.
+`describe_file()` names a file that cannot be used, for an error. It decides nothing.
 """
 
 from __future__ import annotations
@@ -13,13 +12,14 @@ import re
 from aoshell.protocol.encoding import brief
 
 LARGEST_TEXT = 1 << 20  # bytes of text that are decoded from hexadecimal or base64
-UNKNOWN = "bytes of no form that is known here"
-_SHOWN = 160  # bytes of a text's beginning by which it is named
+UNKNOWN = "bytes of no known form"
+_SHOWN = 160  # bytes of a text's beginning that decide its name, and that an error shows
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
-# Of a text without blanks around it: what could be taken in two ways would take forever to refuse.
+# For a text without blanks around it: a pattern that could match blanks in two ways would take
+# exponential time to refuse a long text.
 _HEX = re.compile(rb"(?:0[xX])?([0-9a-fA-F\s]+)")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}|[A-Za-z0-9_\-\s]+={0,2}")
 _PROTO = re.compile(rb"\x0a[\x80-\xff]{1,2}[\x01-\x7f]\x08[\x01-\x7f]", re.DOTALL)
@@ -46,9 +46,9 @@ _BINARY = {
 }
 
 
-def plain(data: bytes) -> bytes:
-    """Text without a byte order mark; UTF-16, as a Windows prompt writes it, made UTF-8. Bytes that
-    are no such text stay as they are."""
+def decode_text(data: bytes) -> bytes:
+    """Removes a byte order mark, and turns UTF-16 (as a Windows prompt writes it) into UTF-8. Other
+    bytes stay as they are."""
     if data.startswith(_UTF8_MARK):
         return data[len(_UTF8_MARK) :]
     if (encoding := _UTF16_MARKS.get(data[:2])) and len(data) <= 2 * LARGEST_TEXT:
@@ -59,9 +59,9 @@ def plain(data: bytes) -> bytes:
     return data
 
 
-def decoded(text: bytes) -> tuple[bytes, str]:
-    """(the bytes that a text writes down, "in hexadecimal" or "in base64"); (b"", "") where it is
-    neither from its beginning to its end."""
+def decode_digits(text: bytes) -> tuple[bytes, str]:
+    """The bytes that a text in hexadecimal or base64 stands for, and "in hexadecimal" or "in
+    base64"; (b"", "") if it is neither as a whole."""
     if len(text) > LARGEST_TEXT:
         return b"", ""
     text = text.strip()
@@ -75,7 +75,8 @@ def decoded(text: bytes) -> tuple[bytes, str]:
 
 
 def _from_base64(text: bytes) -> bytes:
-    """The bytes of base64 or base64url in its one form, padded or not; b"" where it is not."""
+    """The bytes of base64 or base64url, padded or not; b"" if it is not the one form of its bytes
+    (RFC 4648 section 3.5)."""
     letters = text.rstrip(b"=")
     altchars = b"-_" if re.search(rb"[-_]", letters) else b"+/"
     try:
@@ -86,18 +87,18 @@ def _from_base64(text: bytes) -> bytes:
     return octets if text in (same, same.rstrip(b"=")) else b""
 
 
-def describe(data: bytes) -> str:
-    """What a file seems to be, as "an HTML page"; for people."""
-    text = plain(data)
+def describe_file(data: bytes) -> str:
+    """What a file seems to be ("an HTML page"), for people."""
+    text = decode_text(data)
     if not text.strip():
         return "empty"
     if is_der(text):
-        return "DER, or what begins like it"
+        return "DER, or begins like it"
     for beginning, name in _BINARY.items():
         if text.startswith(beginning):
             return name
     if _is_old_sev(text):
-        return "a certificate in AMD's older SEV format, where X.509 is due"
+        return "a certificate in AMD's older SEV format, not X.509"
     if _PROTO.match(text):
         return "a protobuf, perhaps of go-sev-guest"
     return _describe_text(text) if _is_text(text[:_SHOWN]) else f"{len(text)} {UNKNOWN}"
@@ -116,7 +117,7 @@ def _describe_text(text: bytes) -> str:
 
 
 def _is_text(beginning: bytes) -> bool:
-    """Whether these are characters that a person can read; the last may be cut."""
+    """Whether these are printable characters in UTF-8; the last one may be cut off."""
     try:
         characters = beginning.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -127,11 +128,11 @@ def _is_text(beginning: bytes) -> bool:
 
 
 def _is_old_sev(data: bytes) -> bool:
-    """Whether this is an ASK or ARK as AMD hands them out for SEV before SNP (AMD 55766)."""
+    """Whether this is an ASK or ARK in the format for SEV before SNP (AMD 55766)."""
     version, modulus = (int.from_bytes(data[at : at + 4], "little") for at in (0x00, 0x3C))
     return version == 1 and modulus in (2048, 4096)
 
 
 def is_der(data: bytes) -> bool:
-    """Whether DER of more than 127 bytes seems to begin here, as all certificates are."""
+    """Whether DER of more than 127 bytes seems to begin here. All certificates are that long."""
     return data[:1] == b"\x30" and data[1:2] >= b"\x80"

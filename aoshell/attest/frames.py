@@ -1,5 +1,7 @@
-"""Reports in what the field's tools put around them. A form is told by its magic and its lengths,
-what must be zero in it is, and nothing but the 1184 bytes of the report goes on from here.
+"""Reads reports in the frames and encodings that other tools put around them.
+
+A form is recognised by its magic number and its lengths, and its reserved bytes must be zero. Only
+the 1184 bytes of the report, and a certificate table behind it, are passed on.
 
     bytes alone                             sev tools, configfs-tsm, go-sev-guest
     a certificate table behind them         go-sev-guest `attest -extended`
@@ -24,7 +26,7 @@ from aoshell.attest.errors import EvidenceError
 from aoshell.attest.report import SIZE
 
 LARGEST_FRAME = 64 << 10  # bytes of a frame of Azure's; those seen have 2600
-LEAST = 64  # bytes that a text must write down to be taken for a report that was cut
+LEAST = 64  # bytes that a text must stand for, to count as a report that was cut off
 
 _HINT = "docs/attest.md lists the forms that are read"
 
@@ -44,13 +46,13 @@ _FLAT_LINE = re.compile(rb"^(?:[!-~]+/)?report: (\{[^\n]*\})\r?$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """A report and what was around it.
+    """A report, and what was around it.
 
     Attributes:
-        raw: the report; where nothing was recognised all that there was.
-        text: the report as JSON, which is then to be read instead of `raw`.
-        table: the certificate table behind it, b"" without.
-        form: how it was written, as "in base64", for people; "" for bytes alone.
+        raw: the report; if no form was recognised, the whole file.
+        text: the report as JSON, to be read instead of `raw`; b"" if it is not JSON.
+        table: the certificate table behind it, b"" without one.
+        form: how it was written ("in base64"), for people; "" for bytes alone.
     """
 
     raw: bytes = b""
@@ -59,43 +61,45 @@ class Framed:
     form: str = ""
 
 
-def read(data: bytes) -> Framed:
-    """The report in a file that is no JSON.
+def read_frame(data: bytes) -> Framed:
+    """The report in a file that is not JSON.
 
     Raises:
-        EvidenceError: REPORT_FORM, the file has another form than those above.
+        EvidenceError: REPORT_FORM: the file has none of the forms above.
     """
     if framed := _frame(data):
         return framed
-    text = forms.plain(data)
+    text = forms.decode_text(data)
     if report := _flat_report(text):
         return Framed(text=report)
-    octets, form = forms.decoded(text)
+    octets, form = forms.decode_digits(text)
     if framed := _frame(octets):
         around = ", ".join(filter(None, (framed.form, form)))
         return Framed(framed.raw, table=framed.table, form=around)
     if len(octets) >= LEAST:
         return Framed(octets, form=form)
-    what = forms.describe(data)
+    what = forms.describe_file(data)
     if what.endswith(forms.UNKNOWN) or not data.strip():
         return Framed(data)
-    raise EvidenceError("REPORT_FORM", f"this is no report that can be read but {what}", _HINT)
+    raise EvidenceError(
+        "REPORT_FORM", f"the file is not a known form of a report but {what}", _HINT
+    )
 
 
 def _frame(data: bytes) -> Framed | None:
-    """A report with what may be around it; None where it is none of these."""
+    """A report with what is around it; None if the data have none of these forms."""
     if len(data) == SIZE:
         return Framed(data)
     if data.startswith(_HCL_MAGIC):
         return Framed(_from_hcl(data), form="in Azure's HCL frame")
-    if len(data) > SIZE and tables.looks_like(data[SIZE:]):
+    if tables.looks_like_table(data[SIZE:]):
         return Framed(data[:SIZE], table=data[SIZE:])
     return _from_firmware(data)
 
 
 def _from_firmware(data: bytes) -> Framed | None:
-    """What the firmware answered; None where the data do not begin like that. The size is 0 where a
-    tool has left the header empty: then only the length tells.
+    """A report in the firmware's answer (AMD 56860, MSG_REPORT_RSP); None if the data do not begin
+    like one. Some tools leave the header empty: then the size is 0, and only the length decides.
 
     Raises:
         EvidenceError: REPORT_FORM.
@@ -108,18 +112,18 @@ def _from_firmware(data: bytes) -> Framed | None:
         return None
     rest = data[_HEADER.size :]
     if status:
-        what = f"the firmware gave no report but the status {status:#x}"
+        what = f"the firmware answered with the status {status:#x}, not with a report"
     elif not due or any(rest[SIZE:]):
-        what = f"an answer of the firmware in {len(data)} bytes, not {_ANSWERS[0]}, nor "
-        what += f"{_ANSWERS[1]} that are zero to the end"
+        what = f"an answer of the firmware in {len(data)} bytes; it has {_ANSWERS[0]}, or "
+        what += f"{_ANSWERS[1]} that are zero behind the report"
     else:
         return Framed(rest[:SIZE], form="behind the header of the firmware's answer")
     raise EvidenceError("REPORT_FORM", what, _HINT)
 
 
 def _from_hcl(data: bytes) -> bytes:
-    """The hardware's report in a frame of Azure's. The runtime data behind it are not looked at,
-    but they must be those whose hash the report has: a frame with other data is nobody's.
+    """The report in a frame of Azure's. The runtime data behind it are not used, but must be those
+    whose hash is in the report: a frame with other data was put together by somebody else.
 
     Raises:
         EvidenceError: REPORT_FORM.
@@ -127,7 +131,7 @@ def _from_hcl(data: bytes) -> bytes:
     version = int.from_bytes(data[4:8], "little")
     begin = _HCL_HEADER + SIZE
     if version not in _HCL_VERSIONS or len(data) > LARGEST_FRAME or len(data) < begin:
-        raise _refuse_hcl(f"version {version}, {len(data)} bytes: not known here")
+        raise _refuse_hcl(f"version {version} with {len(data)} bytes is unknown")
     report = data[_HCL_HEADER:begin]
     if len(data) == begin:
         return report
@@ -135,14 +139,14 @@ def _from_hcl(data: bytes) -> bytes:
         raise _refuse_hcl("it is cut off")
     *_, kind, hashed, length = _HCL_DATA.unpack_from(data, begin)
     if kind != _HCL_SNP:
-        raise _refuse_hcl(f"it holds a report of kind {kind}, SEV-SNP is {_HCL_SNP}")
+        raise _refuse_hcl(f"it holds a report of kind {kind}; SEV-SNP is {_HCL_SNP}")
     runtime, end = data[begin + _HCL_DATA.size :][:length], begin + _HCL_DATA.size + length
     if len(runtime) != length or any(data[end:]):
-        raise _refuse_hcl("its length is not the one that it says")
+        raise _refuse_hcl("its length differs from the one in its header")
     if hashed not in _HCL_HASHES:
-        raise _refuse_hcl(f"hash {hashed} is not known here")
+        raise _refuse_hcl(f"hash {hashed} is unknown")
     if hashlib.new(_HCL_HASHES[hashed], runtime).digest().ljust(64, b"\0") != report[_REPORT_DATA]:
-        raise _refuse_hcl("its runtime data are not those that the report vouches for")
+        raise _refuse_hcl("the report does not hold the hash of its runtime data")
     return report
 
 
@@ -151,16 +155,16 @@ def _refuse_hcl(why: str) -> EvidenceError:
 
 
 def _flat_report(text: bytes) -> bytes:
-    """The report's JSON in a dump of HyperBEAM's flat codec, b"" where a text is no such dump.
-    Whatever else stands there is nobody's word: the dump's signatures cannot be checked.
+    """The report's JSON in a dump of HyperBEAM's flat codec; b"" if a text is no such dump. Nothing
+    else in it is used, since the dump's signatures cannot be checked.
 
     Raises:
-        EvidenceError: REPORT_FORM, there is more than one.
+        EvidenceError: REPORT_FORM: there is more than one report.
     """
     if len(text) > forms.LARGEST_TEXT:
         return b""
     found = _FLAT_LINE.findall(text)
     if len(found) > 1:
-        what = f"a flat dump of HyperBEAM with {len(found)} reports in it, one is due"
+        what = f"the flat dump of HyperBEAM has {len(found)} reports; one is expected"
         raise EvidenceError("REPORT_FORM", what)
     return bytes(found[0]) if found else b""

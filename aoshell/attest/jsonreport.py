@@ -1,10 +1,9 @@
-"""A report as JSON, the form in which HyperBEAM and the `sev` tools hand it on, made bytes again.
+"""Turns a report in JSON, as HyperBEAM and the `sev` tools write it, back into bytes.
 
-Two dialects exist, the structs of two versions of the Rust crate `sev` as serde writes them: that
-of version 5 with all reserved bytes (HyperBEAM's), and that of version 6 on, with CPUIDs. The keys
-tell them apart. In both every number and byte must be there, in its range, once, and nothing else:
-the bytes that are made here are all that is looked at afterwards, and one text must not mean one
-thing here and another thing elsewhere.
+There are two dialects, the structs of two versions of the Rust crate `sev` as serde writes them:
+version 5 with all reserved bytes (HyperBEAM's), and version 6 on, with CPUIDs. The keys show which.
+In both, every number and byte must be there, once, in its range, and nothing else. All checks look
+at the resulting bytes only, and no text may mean one thing here and another elsewhere.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from aoshell.attest.report import SIZE
 from aoshell.protocol.encoding import brief
 
 LARGEST = 64 << 10  # bytes; the texts seen have 4 KB
-DEEPEST = 16
+DEEPEST = 16  # levels of nesting; reports have 2
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """An unsigned number of `size` bytes. `null` stands for 0 where it may."""
+    """An unsigned number of `size` bytes. If `nullable`, `null` stands for 0."""
 
     size: int
     nullable: bool = False
@@ -39,7 +38,7 @@ class Octets:
 
 
 class Null:
-    """What does not exist on this processor."""
+    """A field that this processor does not have: `null` only."""
 
 
 Shape: TypeAlias = "Number | Octets | Null | tuple[Field, ...]"
@@ -138,14 +137,14 @@ MITIGATIONS: tuple[Field, ...] = (
 )
 
 
-def to_bytes(text: bytes) -> bytes:
+def report_from_json(text: bytes) -> bytes:
     """The 1184 bytes of a report.
 
     Raises:
         EvidenceError: JSON_LIMIT, JSON_SYNTAX, JSON_DUPLICATE_KEY, JSON_UNKNOWN_KEY,
             JSON_MISSING_KEY, JSON_TYPE, JSON_RANGE or JSON_LENGTH.
     """
-    members = read_object(text)
+    members = read_json_object(text)
     report = bytearray(SIZE)
     _write(report, 0, members, _dialect(members), "")
     return bytes(report)
@@ -162,10 +161,10 @@ def _dialect(members: Mapping[str, object]) -> tuple[Field, ...]:
 
 def _write(report: bytearray, base: int, value: object, fields: Iterable[Field], path: str) -> None:
     if not isinstance(value, dict):
-        raise _refuse("TYPE", path, "an object is due")
+        raise _refuse("TYPE", path, "an object is expected")
     shapes = {key: (at, shape) for key, at, shape in fields}
     if unknown := sorted(value.keys() - shapes.keys()):
-        raise EvidenceError("JSON_UNKNOWN_KEY", f"no report has {brief(path + unknown[0])}")
+        raise EvidenceError("JSON_UNKNOWN_KEY", f"a report has no key {brief(path + unknown[0])}")
     if missing := [path + key for key in shapes if key not in value]:
         raise EvidenceError("JSON_MISSING_KEY", f"the report lacks {', '.join(missing)}")
     for key, (at, shape) in shapes.items():
@@ -181,24 +180,24 @@ def _write_value(report: bytearray, at: int, value: object, shape: Shape, path: 
             report[at : at + shape.size] = _octets(value, shape.size, path)
         case Null():
             if value is not None:
-                raise _refuse("TYPE", path, "this processor has none, hence null is due")
+                raise _refuse("TYPE", path, "this processor has none, so null is expected")
         case _:
             _write(report, at, value, shape, f"{path}.")
 
 
 def _number(value: object, size: int, path: str) -> int:
     if type(value) is not int:
-        raise _refuse("TYPE", path, "a whole number is due")
+        raise _refuse("TYPE", path, "a whole number is expected")
     if not 0 <= value < 1 << 8 * size:
-        raise _refuse("RANGE", path, f"a number of {size} bytes is due")
+        raise _refuse("RANGE", path, f"a number of up to {size} bytes is expected")
     return value
 
 
 def _octets(value: object, size: int, path: str) -> bytes:
     if not isinstance(value, list):
-        raise _refuse("TYPE", path, "an array is due")
+        raise _refuse("TYPE", path, "an array is expected")
     if len(value) != size:
-        raise _refuse("LENGTH", path, f"{size} bytes are due, {len(value)} are there")
+        raise _refuse("LENGTH", path, f"{size} bytes are expected, there are {len(value)}")
     return bytes(_number(octet, 1, f"{path}[{at}]") for at, octet in enumerate(value))
 
 
@@ -206,31 +205,31 @@ def _refuse(error: str, path: str, why: str) -> EvidenceError:
     return EvidenceError(f"JSON_{error}", f"{path or 'the report'}: {why}")
 
 
-def read_object(text: bytes, largest: int = LARGEST) -> dict[str, object]:
-    """A JSON object as strictly as it can be read: no key twice, no fractions, no huge numbers.
+def read_json_object(text: bytes, largest: int = LARGEST) -> dict[str, object]:
+    """Reads a JSON object strictly: no key twice, no fractions, no huge numbers.
 
     Raises:
         EvidenceError: JSON_LIMIT, JSON_SYNTAX, JSON_DUPLICATE_KEY, JSON_TYPE or JSON_RANGE.
     """
     if len(text) > largest:
-        raise EvidenceError("JSON_LIMIT", f"{len(text)} bytes of JSON, at most {largest} are read")
+        raise EvidenceError("JSON_LIMIT", f"the JSON has {len(text)} bytes, more than {largest}")
     if _depth(text) > DEEPEST:
-        raise EvidenceError("JSON_LIMIT", f"JSON nested deeper than {DEEPEST}")
+        raise EvidenceError("JSON_LIMIT", f"the JSON is nested deeper than {DEEPEST} levels")
     try:
         value = json.loads(
             text.decode("utf-8"),
             object_pairs_hook=_once,
-            parse_float=_no(EvidenceError("JSON_TYPE", "a number with a fraction or an exponent")),
-            parse_constant=_no(EvidenceError("JSON_SYNTAX", "a name that is no JSON")),
+            parse_float=_no(EvidenceError("JSON_TYPE", "it has a fraction or an exponent")),
+            parse_constant=_no(EvidenceError("JSON_SYNTAX", "it has a name unknown to JSON")),
             parse_int=_whole,
         )
     except UnicodeDecodeError as error:
-        raise EvidenceError("JSON_SYNTAX", f"no UTF-8 at byte {error.start}") from None
+        raise EvidenceError("JSON_SYNTAX", f"the JSON is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        what = f"no JSON: {error.msg} at character {error.pos}"
+        what = f"this is not JSON: {error.msg} at character {error.pos}"
         raise EvidenceError("JSON_SYNTAX", what) from None
     if not isinstance(value, dict):
-        raise EvidenceError("JSON_TYPE", "an object is due")
+        raise EvidenceError("JSON_TYPE", "a JSON object is expected")
     return value
 
 
@@ -238,7 +237,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def _depth(text: bytes) -> int:
-    """How deep brackets nest, strings aside: the parser would recurse as deep."""
+    """How deep brackets nest, outside of strings. Counted first, as the parser recurses as deep."""
     depth = deepest = 0
     for token in _TOKEN.finditer(text):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
@@ -264,5 +263,5 @@ def _no(error: EvidenceError) -> Callable[[str], object]:
 
 def _whole(digits: str) -> int:
     if digits.startswith("-") or len(digits) > 20:
-        raise EvidenceError("JSON_RANGE", f"{brief(digits)} is no number of up to 8 bytes")
+        raise EvidenceError("JSON_RANGE", f"{brief(digits)} is not a number of up to 8 bytes")
     return int(digits)

@@ -1,13 +1,14 @@
-"""The launch measurement, computed again from the hashes that a HyperBEAM node reports.
+"""Computes the launch measurement again from the hashes that a HyperBEAM node reports.
 
-SNP firmware extends a digest of 48 bytes by each page of a guest before it starts: LD becomes
-SHA-384 of PAGE_INFO, which holds LD, a digest of the page, its kind and address (AMD 56860, section
-8.17.2). `firmware` is that digest behind the pages of the firmware image; what follows are the
-sections that the image asks for, in the order of its metadata, one of them the table of hashes that
-QEMU fills in, and a VMSA page for each processor.
+Before a guest starts, the SNP firmware extends a digest of 48 bytes (LD) by each of its pages: the
+new LD is SHA-384 of PAGE_INFO, which holds the old LD, a digest of the page, its kind and its
+address (AMD 56860 section 8.17.2). `firmware` is LD behind the pages of the firmware image. Then
+come the sections that the image asks for, in the order of its metadata; one of them is the table of
+hashes that QEMU fills in. Last comes a VMSA page for each processor.
 
-That order is a property of the firmware, which its digest names: `LAYOUTS` has those that were
-confirmed by genuine reports. So has the hypervisor a part in the VMSA; only QEMU's is confirmed.
+That order belongs to the firmware image, and the digest says which image it is. `LAYOUTS` has the
+ones that genuine reports have confirmed. The VMSA depends on the hypervisor as well; only QEMU's is
+confirmed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _SIGNATURES = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a firmware image asks to be measured behind itself.
+    """What a firmware image has measured behind itself.
 
     Attributes:
         sections: (kind, address, size) in order; the page of hashes is of kind 1.
@@ -98,21 +99,21 @@ class LocalHashes:
 
     @classmethod
     def read(cls, message: object) -> LocalHashes:
-        """Of a map as nodes send it; its keys have dashes or underscores.
+        """Reads a map as nodes send it, with dashes or underscores in its keys.
 
         Raises:
             EvidenceError: LOCAL_HASHES.
         """
         if not isinstance(message, Mapping):
-            raise _bad("they are no map")
+            raise _bad("a map is expected")
         values: dict[str, object] = {}
         for key, value in message.items():
             name = str(key).replace("-", "_")
             if name in values:
-                raise _bad(f"{name} is there in two spellings")
+                raise _bad(f"{name} occurs in two spellings")
             values[name] = value
         if odd := sorted(values.keys() ^ MEMBERS):
-            raise _bad(f"{', '.join(map(repr, odd))}: missing, or not known here")
+            raise _bad(f"{', '.join(map(repr, odd))}: missing or unknown")
         read: dict[str, Any] = {name: _number(name, values[name]) for name in _RANGES}
         read |= {name: _digest(name, values[name]) for name in _SIZES}
         if read["vcpu_type"] not in _SIGNATURES:
@@ -138,9 +139,9 @@ MEMBERS = frozenset((*_RANGES, *_SIZES))
 
 def _number(name: str, value: object) -> int:
     least, most = _RANGES[name]
-    text = str(value) if type(value) is int or isinstance(value, str) else ""
+    text = str(value)  # of whatever: "True" or "1.0" is refused by its form
     if not re.fullmatch("[0-9]{1,20}", text) or not least <= int(text) <= most:
-        raise _bad(f"{name} is no number from {least} to {most}")
+        raise _bad(f"{name} is not a number from {least} to {most}")
     return int(text)
 
 
@@ -155,19 +156,19 @@ def _bad(why: str) -> EvidenceError:
     return EvidenceError("LOCAL_HASHES", f"the node's local-hashes: {why}")
 
 
-def measure(hashes: LocalHashes) -> bytes:
-    """The measurement that the firmware makes of such a guest, 48 bytes.
+def compute_measurement(hashes: LocalHashes) -> bytes:
+    """The measurement of a guest with these hashes, 48 bytes.
 
     Raises:
-        InconclusiveError: SOFTWARE_UNKNOWN, for a firmware or hypervisor of unknown layout.
+        InconclusiveError: SOFTWARE_UNKNOWN: the layout of the firmware or hypervisor is unknown.
     """
     layout = LAYOUTS.get(hashes.firmware.hex())
     if layout is None or hashes.vmm_type != QEMU:
         what = "firmware" if layout is None else "hypervisor"
         raise InconclusiveError(
             "SOFTWARE_UNKNOWN",
-            f"what this {what} adds to a measurement is not known here",
-            "allow the measurement itself, by name: .trust NAME",
+            f"the measurement cannot be computed: this {what} is unknown",
+            "trust the measurement itself: .trust NAME",
         )
     digest = hashes.firmware
     table = sha384(_hashes_page(layout, hashes)).digest()
@@ -201,8 +202,8 @@ def _hashes_page(layout: Layout, hashes: LocalHashes) -> bytes:
     return (bytes(layout.table) + entry(_TABLE, entries)).ljust(PAGE, b"\0")
 
 
-# The VMSA of a processor as KVM and QEMU leave it for its first instruction (AMD APM volume 2,
-# table B-4): offset and content of what is not zero, but for what depends on the guest.
+# The VMSA of a processor as KVM and QEMU set it up for its first instruction (AMD APM volume 2,
+# table B-4): offset and content of what is not zero, without what depends on the guest.
 _SEGMENT = "<HHIQ"  # selector, attributes, limit, base
 _DATA, _NO_ATTRIBUTES, _LDT, _TASK, _CODE = 0x93, 0, 0x82, 0x8B, 0x9B
 _SEGMENTS = (

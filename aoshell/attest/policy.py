@@ -1,8 +1,8 @@
-"""What a user asks of a node beyond genuine hardware: the policy file (TOML) and its defaults.
+"""The policy file (TOML): what a user asks of a node beyond genuine hardware. docs/attest.md has
+all keys.
 
-The defaults are for HyperBEAM nodes as they are: their reports come from VMPL 1 and allow SMT; the
-floor for Milan is the one that HyperBEAM's own operating system is configured with. docs/attest.md
-has each key.
+The defaults fit HyperBEAM nodes: their reports come from VMPL 1 and allow SMT, and the minimum TCB
+for Milan is the one in the configuration of HyperBEAM's own operating system.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 from aoshell.attest.products import PRODUCTS
 from aoshell.attest.report import GUEST_BITS, PLATFORM_BITS, Version
 from aoshell.errors import AoError
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 Floors: TypeAlias = Mapping[str, Mapping[str, int]]
-"""Least versions by product and component."""
+"""Minimum versions by product and component."""
 
 LARGEST = 1 << 20  # bytes
 
@@ -38,10 +38,10 @@ class Image:
     """Software that a user trusts.
 
     Attributes:
-        name: the user's word for it.
-        measurement: launch measurement; b"" where `hashes` tell it.
+        name: the user's name for it.
+        measurement: launch measurement, b"" if `hashes` identify it.
         hashes: members of a node's local-hashes that must have these values.
-        exclusive_key: whether a review has shown that its keys are made in it and never leave it.
+        exclusive_key: whether a review found that its keys are made in it and never leave it.
     """
 
     name: str
@@ -53,10 +53,11 @@ class Image:
         """Whether a guest is this image.
 
         Args:
-            hashes: the node's local-hashes where they were shown to make the measurement, else {}.
+            hashes: the node's local-hashes if they are shown to give the measurement, else {}.
         """
         if self.measurement:
             return self.measurement == measurement
+        # Unproven hashes are {}: a node could claim any.
         return bool(hashes) and all(hashes[name] == value for name, value in self.hashes.items())
 
 
@@ -65,20 +66,19 @@ class Policy:
     """What is asked of evidence. The defaults are those of an empty file.
 
     Attributes:
-        debug, migration: guests that their host may look into, or move with an agent.
-        vlek: reports signed by a key of a cloud provider.
-        masked_chip: reports that do not say which chip made them.
-        provisional_firmware: firmware that can still be rolled back.
-        revocation: whether AMD's CRL must be there.
-        vmpl: the highest privilege level (the lowest privilege) of a report.
-        minimum_tcb: floors of the reported TCB, and of that at launch unless `minimum_launch_tcb`.
-        minimum_firmware, minimum_abi: (major, minor[, build]).
-        mitigations: bits that both mitigation vectors must have; 0 asks for none.
-        guest, platform: bits of the guest policy and of the platform.
-        host_data, family_id, image_id, report_id: their one value; b"" asks for none.
-        id_keys, author_keys: digests of which one must have signed the guest's id block.
-        exclusive_key: whether the node's key must be known to exist in this guest only.
-        trusted: images; () where the user has named none.
+        debug, migration: permit guests whose memory the host can read, or that an agent can move.
+        vlek: permit reports signed by a key of a cloud provider.
+        masked_chip: permit reports that hide their chip.
+        provisional_firmware: permit firmware that can be rolled back.
+        revocation: whether AMD's CRL is needed.
+        vmpl: the highest level (the lowest privilege) that a report may come from.
+        minimum_tcb: of the reported TCB, and of the one at launch unless `minimum_launch_tcb` is
+            set. minimum_firmware, minimum_abi: (major, minor[, build]). mitigations: bits that both
+            mitigation vectors must have; 0 for none. guest, platform: bits of the guest policy and
+            of the platform. host_data, family_id, image_id, report_id: the one value permitted, b""
+            for any. id_keys, author_keys: digests of keys; one of each must have signed the guest's
+            ID block. exclusive_key: whether the node's key must be known to exist in this guest
+            only. trusted: images; () if the user named none.
     """
 
     debug: bool = False
@@ -106,26 +106,26 @@ class Policy:
     trusted: tuple[Image, ...] = ()
 
 
-def load(data: bytes, name: str = "policy file") -> Policy:
-    """A policy from TOML. What it does not say keeps its default.
+def load_policy(data: bytes, name: str = "policy file") -> Policy:
+    """A policy from TOML. Keys that are not there keep their defaults.
 
     Raises:
-        AoError: stage "policy": no TOML, an unknown key, a value of another kind.
+        AoError: stage "policy": not TOML, an unknown key, or a value of the wrong kind.
     """
     import tomllib
 
     if len(data) > LARGEST:
-        raise _refuse(name, f"{len(data)} bytes, at most {LARGEST} are read")
+        raise _refuse(name, f"it has {len(data)} bytes, more than {LARGEST}")
     try:
-        table = tomllib.loads(unmarked(data, name, "policy").decode("utf-8"))
+        table = tomllib.loads(strip_mark(data, name, "policy").decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _refuse(name, f"no TOML: {error}") from None
+        raise _refuse(name, f"this is not TOML: {error}") from None
     values: dict[str, Any] = {}
     for key, value in table.items():
         read = _READERS.get(key)
         if read is None:
             known = ", ".join(one.name for one in fields(Policy))
-            raise _refuse(name, f"{key!r} is not known here", f"known are {known}")
+            raise _refuse(name, f"the key {key!r} is unknown", f"known keys are {known}")
         try:
             values[key] = read(value)
         except ValueError as error:
@@ -139,14 +139,14 @@ def _refuse(name: str, why: str, hint: str = "docs/attest.md has each key") -> A
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("true or false is due")
+        raise ValueError("true or false is expected")
     return value
 
 
 def _number(most: int) -> Callable[[object], int]:
     def read(value: object) -> int:
         if type(value) is not int or not 0 <= value <= most:
-            raise ValueError(f"a number from 0 to {most} is due")
+            raise ValueError(f"a number from 0 to {most} is expected")
         return value
 
     return read
@@ -154,14 +154,14 @@ def _number(most: int) -> Callable[[object], int]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError("text is due")
+        raise ValueError("a text is expected")
     return value
 
 
 def _octets(size: int) -> Callable[[object], bytes]:
     def read(value: object) -> bytes:
         if not isinstance(value, str) or not re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", value):
-            raise ValueError(f"{2 * size} hexadecimal digits are due")
+            raise ValueError(f"{2 * size} hexadecimal digits are expected")
         return bytes.fromhex(value)
 
     return read
@@ -170,7 +170,7 @@ def _octets(size: int) -> Callable[[object], bytes]:
 def _each(read: Callable[[object], Any]) -> Callable[[object], tuple[Any, ...]]:
     def read_all(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list) or not value:
-            raise ValueError("a list is due, with something in it")
+            raise ValueError("a list with something in it is expected")
         return tuple(map(read, value))
 
     return read_all
@@ -180,7 +180,7 @@ def _dotted(count: int) -> Callable[[object], tuple[int, ...]]:
     def read(value: object) -> tuple[int, ...]:
         parts = _text(value).split(".")
         if len(parts) != count or not all(re.fullmatch("[0-9]{1,3}", part) for part in parts):
-            raise ValueError(f"{count} numbers with dots between them are due")
+            raise ValueError(f"{count} numbers with dots between them are expected, as text")
         return tuple(map(int, parts))
 
     return read
@@ -192,7 +192,7 @@ def _version(value: object) -> Version:
 
 def _table(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise ValueError("a table is due")
+        raise ValueError("a table is expected")
     return value
 
 
@@ -201,7 +201,7 @@ def _floors(value: object) -> Floors:
     for name, floor in _table(value).items():
         product = PRODUCTS.get(name)
         if product is None:
-            raise ValueError(f"{name!r} is no product; there are {', '.join(PRODUCTS)}")
+            raise ValueError(f"{name!r} is not a product; there are {', '.join(PRODUCTS)}")
         if _table(floor).keys() != product.tcb.keys():
             raise ValueError(f"{name} has the components {', '.join(product.tcb)}")
         floors[name] = {part: _number(255)(least) for part, least in _table(floor).items()}
@@ -215,7 +215,9 @@ def _bits(names: Mapping[str, int]) -> Callable[[object], Bits]:
             is_list = key in ("required", "refused") and isinstance(chosen, list)
             lists[key] = tuple(str(one) for one in chosen) if isinstance(chosen, list) else ()
             if not is_list or not names.keys() >= {*lists[key]}:
-                raise ValueError(f"lists named required and refused are due, of {', '.join(names)}")
+                raise ValueError(
+                    f"lists named required and refused are expected, of {', '.join(names)}"
+                )
         return Bits(**lists)
 
     return read
@@ -234,7 +236,7 @@ def _hashes(value: object) -> Mapping[str, str | int]:
     if unknown := table.keys() - _HASHES.keys():
         raise ValueError(f"{min(unknown)!r} is none of {', '.join(_HASHES)}")
     if missing := [name for name in IDENTIFYING if name not in table]:
-        raise ValueError(f"without {', '.join(missing)} this could be anything")
+        raise ValueError(f"without {', '.join(missing)} this does not identify an image")
     return {name: _HASHES[name](one) for name, one in table.items()}
 
 

@@ -1,8 +1,7 @@
-"""The products of AMD that this room knows: what differs between them, and their roots.
+"""The AMD products that can be verified: what differs between them, and their roots.
 
 Sources: AMD 56860 (SEV-SNP firmware ABI) for CPUIDs and TCB layouts, AMD 57230 (VCEK certificates
-and KDS) for names and extensions. The fingerprints are those of the ARK certificates that AMD's
-KDS serves.
+and KDS) for names and extensions. The fingerprints are those of the ARK certificates in AMD's KDS.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ class Product:
     """A line of processors.
 
     Attributes:
-        name: as in names of certificates and in the KDS.
-        tcb: the byte of each component in a TCB_VERSION.
+        name: as in certificates and in the KDS.
+        tcb: the byte of each component in TCB_VERSION (AMD 56860 section 2.2).
         struct: version of the extensions in its chips' certificates.
-        chip_id: length in bytes of what identifies a chip; the rest of CHIP_ID is 0.
+        chip_id: bytes of CHIP_ID that identify a chip; the rest is 0.
     """
 
     name: str
@@ -44,8 +43,8 @@ PINNED_ROOTS: Mapping[str, str] = {
 """SHA-256 of each product's ARK certificate in DER."""
 
 
-def by_cpuid(family: int, model: int) -> Product | None:
-    """The product of a processor; None for those without a root here."""
+def product_by_cpuid(family: int, model: int) -> Product | None:
+    """The product of a processor, None if it is unknown."""
     if family == 0x19 and model <= 0x0F:
         return MILAN
     if family == 0x19 and (0x10 <= model <= 0x1F or 0xA0 <= model <= 0xAF):

@@ -1,8 +1,8 @@
 """An SEV-SNP attestation report: 1184 bytes, of which the first 672 are signed.
 
-`Report.parse()` takes any 1184 bytes; what they must be like is for the checks to say. Where each
-field is follows AMD 56860 (SEV-SNP firmware ABI), table ATTESTATION_REPORT; numbers are
-little-endian. Only these bytes are ever looked at: a report that came as JSON is made bytes first.
+`Report.parse()` takes any 1184 bytes; the checks say what they must be. The offsets are those of
+AMD 56860 (SEV-SNP firmware ABI), table ATTESTATION_REPORT. Numbers are little-endian. A report that
+came as JSON is turned into these bytes first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.products import LEGACY_TCB, TURIN_TCB, Product, by_cpuid
+from aoshell.attest.products import LEGACY_TCB, TURIN_TCB, Product, product_by_cpuid
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -35,8 +35,8 @@ GUEST_BITS = {
     "ciphertext-hiding": 24,
     "page-swap-disabled": 25,
 }
-"""Bits of the guest policy that say what a guest allows ("smt", "migration", "debug", "cxl") or
-demands of its host."""
+"""Bits of the guest policy (AMD 56860 section 4.3): what a guest allows its host ("smt",
+"migration", "debug", "cxl") or demands of it."""
 
 ALWAYS_ONE = 17  # of the guest policy
 
@@ -50,7 +50,7 @@ PLATFORM_BITS = {
     "tio": 7,
 }
 
-# (begin, end) of what must be zero in every version; the last is not even signed.
+# (begin, end) of what must be zero in every version. The last is behind the signature, not signed.
 _RESERVED = (
     (0x04C, 0x050),
     (0x18B, 0x1A0),
@@ -81,12 +81,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Tcb:
-    """Security versions of firmware, by component. There is no order over all of them."""
+    """Security versions of firmware, by component. A TCB as a whole has no order."""
 
     parts: Mapping[str, int]
 
     def below(self, floor: Mapping[str, int]) -> list[str]:
-        """Which components are lower than in `floor`, as "snp 8 < 22"."""
+        """The components that are lower than in `floor`, as "snp 8 < 22"."""
         return [
             f"{name} {self.parts.get(name, 0)} < {least}"
             for name, least in floor.items()
@@ -99,18 +99,18 @@ class Tcb:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The fields of a report, nothing checked. Byte strings are as they lie there.
+    """The fields of a report. Nothing is checked. Byte strings are as in the report.
 
     Attributes:
         raw: all 1184 bytes.
-        version: layout of the report, 2…5 in those that are known.
+        version: of the report's layout, 2 to 5 in those that are known.
         policy, platform: bits, see `GUEST_BITS`, `PLATFORM_BITS`.
-        key_info: bit 1 MASK_CHIP_KEY, bits 2…4 the signing key.
+        key_info: bit 0 AUTHOR_KEY_EN, bit 1 MASK_CHIP_KEY, bits 2 to 4 the signing key.
         tcb: "current", "reported", "committed", "launch".
         current, committed: firmware versions.
         launch_mitigations, current_mitigations: bits; 0 before version 5.
         cpuid: (family, model, stepping), zeros before version 3.
-        product: None where the report does not say (version 2) or says one not known here.
+        product: None if the report does not say (version 2), or if it is unknown.
     """
 
     raw: bytes
@@ -144,7 +144,7 @@ class Report:
         """The fields of a report.
 
         Raises:
-            EvidenceError: REPORT_SIZE, the one thing that can be wrong here.
+            EvidenceError: REPORT_SIZE.
         """
         if len(raw) != SIZE:
             what = f"a report has {SIZE} bytes, this has {len(raw)}"
@@ -184,13 +184,13 @@ class Report:
             committed=Version(raw[0x1EE], raw[0x1ED], raw[0x1EC]),
             launch_mitigations=number(0x1F8, 8),
             current_mitigations=number(0x200, 8),
-            product=by_cpuid(family, model) if version > 2 else None,
+            product=product_by_cpuid(family, model) if version > 2 else None,
         )
 
     @property
     def id(self) -> str:
-        """SHA-256 of the signed bytes, in hexadecimal. The signature is no part of it, as anyone
-        can turn a valid signature into another valid one."""
+        """SHA-256 of the signed bytes, in hexadecimal. The signature is left out: anyone can turn a
+        valid signature into another valid one."""
         return hashlib.sha256(self.raw[:SIGNED]).hexdigest()
 
     @property
@@ -199,7 +199,7 @@ class Report:
 
     @property
     def signature(self) -> tuple[int, int]:
-        """(R, S), up to 576 bits each as they lie there."""
+        """(R, S), up to 576 bits each, unchecked."""
         r, s = self.raw[0x2A0:0x2E8], self.raw[0x2E8:0x330]
         return int.from_bytes(r, "little"), int.from_bytes(s, "little")
 
@@ -218,7 +218,7 @@ class Report:
 
     @property
     def has_short_chip(self) -> bool:
-        """Whether the chip's id is one of 8 bytes, as Turin's are."""
+        """Whether the chip's id has 8 bytes, as Turin's do."""
         return any(self.chip_id[:8]) and not any(self.chip_id[8:])
 
     def allows(self, name: str) -> bool:
@@ -226,12 +226,13 @@ class Report:
         return bool(self.policy >> GUEST_BITS[name] & 1)
 
     def reserved(self) -> list[int]:
-        """Where bytes are not zero that must be, for this version and product."""
+        """Offsets of bytes that are not zero but must be, in this version and product."""
         ranges = [*_RESERVED]
         if self.version < 3:
             ranges.append(_CPUID)
         if self.version < 5:
             ranges.append(_MITIGATIONS)
+        # Only where the layout of the TCB is known; `product` refuses the other reports.
         if self.product or (self.version < 3 and not self.has_short_chip):
             layout = _layout(self.version, self.cpuid[0]).values()
             unused = [byte for byte in range(8) if byte not in layout]
@@ -239,7 +240,7 @@ class Report:
         return sorted(at for begin, end in ranges for at in range(begin, end) if self.raw[at])
 
     def as_json(self) -> dict[str, object]:
-        """The fields for programs: numbers, names of set bits, and hexadecimal."""
+        """The fields as `--json` prints them: numbers, names of set bits, and hexadecimal."""
         return {
             "version": self.version,
             "product": self.product.name if self.product else None,
@@ -275,7 +276,8 @@ _IN_HEX = (
 
 
 def _layout(version: int, family: int) -> Mapping[str, int]:
-    """Where TCB components are. Reports of version 2 do not say, and come from before Turin."""
+    """The byte of each TCB component. Reports of version 2 do not say, and are from before
+    Turin."""
     return TURIN_TCB if version > 2 and family >= 0x1A else LEGACY_TCB
 
 

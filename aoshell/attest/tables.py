@@ -1,7 +1,7 @@
-"""Certificate tables: what a host may hand its guest along with a report.
+"""Certificate tables, which a host may give its guest with a report.
 
-Entries of 24 bytes (GUID, offset, length, the latter two little-endian) up to an entry of zeros,
-then the certificates that they point at. Source: AMD 56421 (GHCB), section 4.1.8.1.
+A table has entries of 24 bytes (GUID, offset, length; numbers are little-endian) up to an entry of
+zeros, then the certificates that they point at. Source: AMD 56421 (GHCB) section 4.1.8.1.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _NAMES = {
 }
 
 
-def looks_like(data: bytes) -> bool:
-    """Whether a table seems to begin here: with an entry that is known, or with another one (a host
-    may say more than certificates) that points at something behind the table's end."""
+def looks_like_table(data: bytes) -> bool:
+    """Whether a table seems to begin here: its first entry is a known one, or it points behind the
+    end of a table. A host may list other things than certificates."""
     if len(data) < _ENTRY.size:
         return False
     guid, offset, length = _ENTRY.unpack_from(data)
@@ -34,14 +34,14 @@ def looks_like(data: bytes) -> bool:
     return UUID(bytes=guid) in _NAMES or (any(guid) and points)
 
 
-def parse(data: bytes) -> dict[str, bytes]:
-    """Certificates by "VCEK", "VLEK", "ASK", "ARK" and "CRL"; others are left out.
+def parse_table(data: bytes) -> dict[str, bytes]:
+    """Certificates by "VCEK", "VLEK", "ASK", "ARK" and "CRL". Other entries are left out.
 
     Raises:
         EvidenceError: CERT_TABLE.
     """
     if len(data) > LARGEST:
-        raise _refuse(f"{len(data)} bytes, at most {LARGEST} are read")
+        raise _refuse(f"has {len(data)} bytes, more than {LARGEST}")
     entries = _entries(data)
     begin = _ENTRY.size * (len(entries) + 1)
     found: dict[str, bytes] = {}
@@ -49,13 +49,13 @@ def parse(data: bytes) -> dict[str, bytes]:
     for guid, offset, length in entries:
         end = offset + length
         if not begin <= offset < end <= len(data):
-            raise _refuse("an entry points at nothing, or beyond the end")
+            raise _refuse("has an entry that points at nothing, or beyond the end")
         if any(offset < other_end and other < end for other, other_end in taken):
-            raise _refuse("two entries overlap")
+            raise _refuse("has entries that overlap")
         taken.append((offset, end))
         name = _NAMES.get(guid)
         if name in found:
-            raise _refuse(f"{name} is there twice")
+            raise _refuse(f"has two entries for {name}")
         if name:
             found[name] = bytes(data[offset:end])
     return found
@@ -66,13 +66,13 @@ def _entries(data: bytes) -> list[tuple[UUID, int, int]]:
     while len(entries) <= MOST_ENTRIES:
         octets = data[_ENTRY.size * len(entries) :][: _ENTRY.size]
         if len(octets) < _ENTRY.size:
-            raise _refuse("it has no end")
+            raise _refuse("has no end")
         if not any(octets):
             return entries
         guid, offset, length = _ENTRY.unpack(octets)
         entries.append((UUID(bytes=guid), offset, length))
-    raise _refuse(f"it has more than {MOST_ENTRIES} entries")
+    raise _refuse(f"has more than {MOST_ENTRIES} entries")
 
 
 def _refuse(why: str) -> EvidenceError:
-    return EvidenceError("CERT_TABLE", f"the certificate table: {why}")
+    return EvidenceError("CERT_TABLE", f"the certificate table {why}")

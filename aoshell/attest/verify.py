@@ -1,10 +1,10 @@
-"""Evidence in, verdict out: all checks in their order, from raw bytes to AMD's pinned root.
+"""Runs all checks on evidence, in their order, and derives the verdict.
 
-    verdict = verify(evidence.load(data), Collateral(vek, chain, crl), Policy(), at)
+    verdict = verify_evidence(load_evidence(data), Collateral(vek, chain, crl), Policy(), at)
     verdict.verdict        "PASS", "FAIL" or "INCONCLUSIVE"
 
-PASS takes every check that applies; INCONCLUSIVE says what is missing. No clock, no network, no
-files, and nothing is raised, whatever the evidence.
+PASS means that every check that applies passed. INCONCLUSIVE means that something is missing. This
+module uses no clock, no network and no files, and raises nothing, whatever the evidence.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.attest.checks import chain, node, policy, report
+from aoshell.attest.checks.custody import Custody, State, judge_custody
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status
-from aoshell.attest.custody import Custody, State, custody
 from aoshell.attest.errors import (
     EvidenceError,
     InconclusiveError,
@@ -28,16 +28,33 @@ from aoshell.attest.report import Report
 
 
 def _all_checks() -> tuple[Check, ...]:
-    rooms = (report, chain, policy, node)
-    found = [one for room in rooms for one in vars(room).values() if isinstance(one, Check)]
-    first = {39: -4, 37: -3, 38: -2, 41: -1}  # the envelope before its content
+    modules = (report, chain, policy, node)
+    found = [one for module in modules for one in vars(module).values() if isinstance(one, Check)]
+    # The envelope before its content: what is around a report decides which bytes are the report,
+    # and which part of an answer later checks may read at all.
+    first = {39: -4, 37: -3, 38: -2, 41: -1}
     return tuple(sorted(found, key=lambda one: first.get(one.number, one.number)))
 
 
 CHECKS = _all_checks()
-"""In the order in which they run; the first that fails names the error of a verdict."""
+"""In the order in which they run. The first one that fails names the error of the verdict.
 
-# Of a node also these: without them a report says nothing about who answers.
+PASS takes all of them, whatever the order. The order decides which error is reported when several
+checks fail, so the deepest cause comes first; `needs` keeps a check from relying on one that
+failed.
+
+1. The envelope (39, 37, 38, 41), then the form of the report (1-6): the version says where which
+   field is (AMD 56860, table ATTESTATION_REPORT).
+2. The product (7), which says which root counts, then the certificates from that root down (8-18),
+   each after the signature of its issuer (RFC 5280 section 6.1).
+3. The signature of the report (19, 20). Behind a bad one no field means anything, so it comes
+   before all that fields say.
+4. The policy (21-30, 35, 36) and the binding to the node and its software (31-34).
+5. The challenge (40): it shows something about the key that the report vouches for (31), no other.
+"""
+
+# A node's answer must pass these as well. Without them the report is genuine, but says nothing of
+# who answers, or of the software behind it. SKIPPED does not count as passed, here and in `core`.
 _NODE_CORE = (
     "report-json",
     "outer-signature",
@@ -48,23 +65,23 @@ _NODE_CORE = (
 )
 CUSTODY, NOT_EXCLUSIVE = "key-custody", "KEY_NOT_EXCLUSIVE"
 _ABOUT_CUSTODY = (
-    f"{CUSTODY}\nOnly with `exclusive_key = true` in the policy: a review of the image must have "
-    f"found that its key exists in this guest alone.\nErrors: {NOT_EXCLUSIVE}"
+    f"{CUSTODY}\nRuns only with `exclusive_key = true` in the policy. A review of the image must "
+    f"have found that its key exists in this guest alone.\nErrors: {NOT_EXCLUSIVE}"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of evidence.
+    """The result of all checks.
 
     Attributes:
         verdict: "PASS", "FAIL" or "INCONCLUSIVE".
         checks: in the order in which they ran.
-        report: None where it could not be read; unproven unless the verdict is PASS.
-        product: name, "" where it is not known.
-        address: of the node's key, "" for a report alone; attested only with PASS.
-        image: the user's name for the software, "" where it has none.
-        custody: where else the node's key may be; None for a report alone.
+        report: None if it could not be read. Unproven unless the verdict is PASS.
+        product: name, "" if unknown.
+        address: of the node's key, "" for a report alone. Attested only if the verdict is PASS.
+        image: the user's name for the software, "" if it has none.
+        custody: who else may have the node's key; None for a report alone.
         evidence_id: SHA-256 of the signed bytes of the report, in hexadecimal, or "".
     """
 
@@ -79,7 +96,7 @@ class Verdict:
 
     @property
     def primary(self) -> CheckResult | None:
-        """The check that decided: the first that failed, else the first that could not tell."""
+        """The check that decided: the first FAIL, else the first INCONCLUSIVE, else None."""
         for status in (Status.FAIL, Status.INCONCLUSIVE):
             for result in self.checks:
                 if result.status is status:
@@ -88,7 +105,7 @@ class Verdict:
 
     @property
     def error(self) -> str:
-        """The name of the primary error, "" with PASS."""
+        """The name of the error that decided, "" if there is none."""
         return self.primary.error if self.primary else ""
 
     @property
@@ -101,7 +118,7 @@ class Verdict:
         return {result.name: result for result in self.checks}[name]
 
     def as_json(self) -> dict[str, object]:
-        """For programs."""
+        """The object that `--json` prints (docs/json.md)."""
         report = self.report.as_json() | {"product": self.product or None} if self.report else {}
         members: dict[str, object] = {
             "verdict": self.verdict,
@@ -115,7 +132,7 @@ class Verdict:
         return members
 
 
-def verify(
+def verify_evidence(
     evidence: Evidence,
     collateral: Collateral,
     policy: Policy,
@@ -128,11 +145,11 @@ def verify(
     """Runs all checks. Raises nothing.
 
     Args:
-        collateral: of the verifier; what is missing in it is taken from the evidence.
+        collateral: the verifier's. What it lacks is taken from the evidence.
         at: the time of evaluation, seconds since the Unix epoch.
-        report_data, measurement: what the report must hold (64 and 48 bytes); b"" for no wish.
-        test_roots: fingerprints of roots by product instead of AMD's, for tests only: nothing that
-            a user can write leads here.
+        report_data, measurement: what the report must hold (64 and 48 bytes); b"" for anything.
+        test_roots: fingerprints of roots by product, instead of AMD's. For tests only: no flag and
+            no file sets it.
     """
     case = Case(
         evidence,
@@ -148,9 +165,11 @@ def verify(
     for one in CHECKS:
         result = _run(one, case, blocked)
         results[one.name] = result
+        # A check behind a blocked one is blocked itself, so that nothing relies on what was never
+        # checked. SKIPPED for another reason blocks nothing: the policy or the evidence says so.
         if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
             blocked.add(one.name)
-    kept = custody(case, bound=results["node-message"].status is Status.PASS)
+    kept = judge_custody(case, bound=results["node-message"].status is Status.PASS)
     if policy.exclusive_key:
         results[CUSTODY] = _custody_result(kept)
     known = results["report-size"].status is Status.PASS
@@ -168,7 +187,7 @@ def verify(
 
 def _run(one: Check, case: Case, blocked: set[str]) -> CheckResult:
     if unmet := [name for name in one.needs if name in blocked]:
-        return CheckResult(one.name, Status.SKIPPED, detail=f"not reached: it needs {unmet[0]}")
+        return CheckResult(one.name, Status.SKIPPED, detail=f"not reached: {unmet[0]} did not pass")
     try:
         return CheckResult(one.name, Status.PASS, detail=one.run(case))
     except SkippedCheckError as skipped:
@@ -184,7 +203,7 @@ def _run(one: Check, case: Case, blocked: set[str]) -> CheckResult:
 def _custody_result(kept: Custody | None) -> CheckResult:
     if kept and kept.state is State.EXCLUSIVE:
         return CheckResult(CUSTODY, Status.PASS, detail=kept.detail)
-    detail = kept.detail if kept else "a report alone says nothing of who answers with its key"
+    detail = kept.detail if kept else "a report alone does not show who has a key"
     return CheckResult(CUSTODY, Status.FAIL, NOT_EXCLUSIVE, detail)
 
 
@@ -199,11 +218,11 @@ def _overall(results: Mapping[str, CheckResult], is_node: bool) -> str:
     return "PASS" if passed and Status.INCONCLUSIVE not in statuses else "INCONCLUSIVE"
 
 
-def explain(name: str) -> str:
-    """What a check does and why, or which checks end with an error of that name; for people.
+def explain_check(name: str) -> str:
+    """What a check does and why, for people. For the name of an error, the checks that report it.
 
     Raises:
-        KeyError: neither a check nor an error is called so.
+        KeyError: there is no check and no error of that name.
     """
     if name == CUSTODY or name.upper() == NOT_EXCLUSIVE:
         return _ABOUT_CUSTODY

@@ -1,8 +1,8 @@
-"""Blueprints: ready handlers to load into a process, and which of them were loaded before.
+"""Blueprints: ready-made handlers to load into a process, and a record of those loaded before.
 
-A name stands for a file NAME.lua of the user's own folder or, where there is none, one that comes
-with aoshell. Their hashes are remembered, so that a name does not come to mean another program
-unnoticed.
+A name stands for the file NAME.lua in the user's own folder, or else for one that comes with
+aoshell. The hash is recorded when it is loaded, so that the user is asked before another program
+is loaded under the same name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ADDED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class BlueprintFacts:
-    """What is remembered of a blueprint.
+    """What is recorded of a blueprint.
 
     Attributes:
         hash: base64url SHA-256 of what is evaluated, 43 characters.
@@ -48,27 +48,27 @@ class BlueprintFacts:
         return cls(digest, len(source), tuple(dict.fromkeys(found)))
 
 
-def path_of(name: str, folder: Path) -> Path:
-    """The file of a name, the user's own first.
+def blueprint_path(name: str, folder: Path) -> Path:
+    """The file of a blueprint; the user's own comes first.
 
     Raises:
-        AoError: stage "blueprint", there is none.
+        AoError: stage "blueprint": there is none.
     """
     if NAME.fullmatch(name):
         for place in (folder, SHIPPED):
             path = place / f"{name}.lua"
             if path.is_file():
                 return path
-    known = ", ".join(sorted(names(folder)))
+    known = ", ".join(sorted(blueprint_names(folder)))
     raise AoError(
         f"there is no blueprint {name}",
         stage="blueprint",
-        hint=f"there are {known}; {folder} is for your own",
+        hint=f"there are {known}; put your own into {folder}",
     )
 
 
-def names(folder: Path) -> set[str]:
-    """All names there are."""
+def blueprint_names(folder: Path) -> set[str]:
+    """The names of all blueprints."""
     return {name for place in (folder, SHIPPED) for name in _named(place)}
 
 
@@ -78,8 +78,8 @@ def _named(folder: Path) -> Iterator[str]:
             yield path.stem
 
 
-def differences(before: BlueprintFacts, now: BlueprintFacts) -> list[str]:
-    """What a blueprint is that has changed, line by line."""
+def describe_changes(before: BlueprintFacts, now: BlueprintFacts) -> list[str]:
+    """How a blueprint has changed, a line for each difference."""
     lines = [f"before  {before.hash}, {before.size} bytes", f"now     {now.hash}, {now.size} bytes"]
     for said, these, others in (
         ("new handlers", now.handlers, before.handlers),
@@ -91,13 +91,13 @@ def differences(before: BlueprintFacts, now: BlueprintFacts) -> list[str]:
 
 
 class BlueprintPins:
-    """Which blueprint each name stood for when it was loaded last, in a file."""
+    """Records in a file which blueprint each name stood for when it was loaded last."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def get(self, name: str) -> BlueprintFacts | None:
-        """What a name stood for; None where it was not loaded yet. Raises AoError."""
+        """The facts recorded for a name; None if it was never loaded. Raises AoError."""
         found = self._read().get(name)
         if found is None:
             return None
@@ -107,7 +107,7 @@ class BlueprintPins:
         raise self._damaged()
 
     def put(self, name: str, facts: BlueprintFacts) -> None:
-        """Remember what a name stands for. Raises AoError."""
+        """Record the facts of a name. Raises AoError."""
         content = json.dumps({**self._read(), name: asdict(facts)}, indent=1)
         try:
             durable.write(self._path, [content.encode("ascii")])
@@ -131,7 +131,7 @@ class BlueprintPins:
 
     def _damaged(self) -> AoError:
         return AoError(
-            f"{self._path} does not say which blueprints were loaded",
+            f"{self._path} is damaged: it does not list the blueprints that were loaded",
             stage="blueprint",
-            hint="move it away: then each counts as loaded for the first time",
+            hint="move it away; then every blueprint counts as new",
         )

@@ -1,5 +1,5 @@
-"""What others wrote is read here under bounds: files, JSON, compressed bytes, answers over HTTP.
+"""Reads what others wrote, under bounds: files, JSON, compressed bytes, answers over HTTP.
 
 Whatever comes from a guest, a peer or a file is read, unpacked and parsed here and nowhere else
-(tests/test_bounds.py holds that): a bound counts before the memory is taken, and is named.
+(tests/test_bounds.py holds that). A bound is a named constant, and counts before memory is taken.
 """

@@ -1,7 +1,7 @@
-"""Files that others may have written: regular ones, of a bounded size, and nothing that waits.
+"""Reads files that others may have written: regular ones only, of a bounded size, without waiting.
 
-A pipe is read only where the command line names it (`take_pipe`): who has typed that waits for it,
-and can press Ctrl-C.
+A pipe is read only if the command line names it (`take_pipe`): then the user expects to wait, and
+can press Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from aoshell.bounded.sizes import size
 
-# Opening a pipe that nobody writes to waits, and a terminal may become ours.
+# Without these, opening a pipe without a writer waits, and a terminal may become ours.
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_CLOEXEC", 0)
@@ -30,7 +30,7 @@ _taken: dict[str, bytes] = {}  # what came through the pipes of the command line
 
 
 class UnfitFileError(OSError):
-    """A file that is not read; `strerror` says why, as the end of "the file …"."""
+    """A file that is refused; `strerror` says why and completes "the file …"."""
 
     def __init__(self, why: str) -> None:
         super().__init__(None, why)
@@ -40,7 +40,7 @@ class UnfitFileError(OSError):
 
 
 def take_pipe(path: Path) -> None:
-    """Read a pipe to its end, for `read` and `head` to have what came. Other files are left alone.
+    """Read a pipe to its end; `read` and `read_head` then give what came. Ignores other files.
 
     Raises:
         UnfitFileError: more than `LARGEST_PIPE` came.
@@ -50,7 +50,7 @@ def take_pipe(path: Path) -> None:
         if not stat.S_ISFIFO(path.stat().st_mode):
             return
     except (OSError, ValueError):
-        return  # who reads it says so
+        return  # reading it later reports that
     came = bytearray()
     with path.open("rb", buffering=0) as file:
         while piece := file.read(_PIECE):
@@ -67,31 +67,31 @@ def read(path: Path, largest: int) -> bytes:
         largest: bytes that it may have.
 
     Raises:
-        UnfitFileError: it is larger, or a folder, a pipe, a device.
+        UnfitFileError: it is larger, or a folder, a pipe or a device.
         OSError: it cannot be read.
-        ValueError: this can be no name.
+        ValueError: the path holds a zero byte.
     """
     with _opened(path) as file:
         told = _size(file)
         if told > largest:
             raise _too_large(largest)
         data = file.read(told + 1)
-        if len(data) > told:  # it grows, or the system makes it up and tells no size
+        if len(data) > told:  # it grows, or is one of those in /proc, whose size is 0
             data += file.read(largest - told)
     if len(data) > largest:
         raise _too_large(largest)
     return data
 
 
-def tail(path: Path, most: int) -> bytes:
+def read_tail(path: Path, most: int) -> bytes:
     """The last `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
     with _opened(path) as file:
         told = _size(file)
         file.seek(max(0, told - most))
-        return file.read(min(told, most))  # room for as many is taken at once
+        return file.read(min(told, most))  # read() takes room for that many bytes at once
 
 
-def head(path: Path, most: int) -> bytes:
+def read_head(path: Path, most: int) -> bytes:
     """The first `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
     with _opened(path) as file:
         return file.read(most)
@@ -112,7 +112,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _size(file: BinaryIO) -> int:
-    """Bytes that a file tells to have."""
+    """The size of a file, bytes, as the system reports it."""
     if isinstance(file, io.BytesIO):
         return len(file.getbuffer())
     return os.fstat(file.fileno()).st_size

@@ -1,8 +1,8 @@
-"""Answers over HTTP: heads, bodies and encodings under bounds, whatever the other end sends.
+"""Reads answers over HTTP under bounds: heads, bodies and encodings.
 
-httpx and what lies below it bound one head, not how many interim answers (1xx) come before it, and
-unpack a body without a bound. So the bytes of a head are counted where they are read, and a body is
-taken as it was sent and unpacked here.
+httpx and httpcore bound a head, but not the number of interim answers (1xx) before it, and unpack a
+body without a bound. So the bytes of a head are counted where they are read, and a body is read as
+it was sent and unpacked here.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ LARGEST_HEAD = 96 << 10  # bytes before a body, interim answers among them; http
 MOST_HEADERS = 4096
 MOST_PIECES = 1 << 20  # chunks of a body: each costs time, however short it is
 _ENCODINGS = ("gzip", "x-gzip")
-# Other names that an error repeats (IANA, HTTP content codings); a peer's own words are not shown.
+# Encodings that an error names (IANA, HTTP content codings); other words of a peer are not shown.
 _NAMED = (*_ENCODINGS, "identity", "br", "compress", "dcb", "dcz", "deflate", "zstd")
 
 _left: ContextVar[list[int] | None] = ContextVar("bytes that a head may still have", default=None)
 
 
 class ResponseLimitError(Exception):
-    """An answer that goes beyond a bound; the text says which, as the end of "the node …"."""
+    """An answer exceeds a bound; the text says which and completes "the node …"."""
 
 
-def guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """The same client, which counts what it reads before a body."""
-    # httpx has no door through which its pools could be given this.
+def guard_client(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """Make a client count the bytes that it reads before a body; returns it."""
+    # httpx has no public way to give its pools a network backend.
     for transport in (client._transport, *client._mounts.values()):
         pool = getattr(transport, "_pool", None)
         if pool is not None:
@@ -45,13 +45,13 @@ def guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
 
 
 async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    """The head of an answer; `body` reads the rest.
+    """Send a request and read the head of the answer; `read_body` reads the rest.
 
     Args:
-        client: a `guarded` one.
+        client: of `guard_client`.
 
     Raises:
-        Refused: it has too much before its body.
+        ResponseLimitError: it has too much before its body.
         httpx.HTTPError: there is no answer.
     """
     token = _left.set([LARGEST_HEAD])
@@ -65,16 +65,16 @@ async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Respo
     return answer
 
 
-async def body(
+async def read_body(
     answer: httpx.Response, largest: int, progress: Callable[[int], None] = lambda _: None
 ) -> bytes:
     """The body of an answer, unpacked, of at most `largest` bytes packed and unpacked.
 
     Args:
-        progress: told how many bytes there are.
+        progress: called with the number of bytes so far.
 
     Raises:
-        Refused: it is longer, or encoded in another way than once by gzip.
+        ResponseLimitError: it is longer, or encoded other than once by gzip.
         httpx.HTTPError: it breaks off.
     """
     encoding = answer.headers.get("content-encoding", "").strip().lower()
@@ -95,7 +95,7 @@ async def body(
                 if max(len(content), sent) > largest:
                     raise ResponseLimitError(f"answers with more than {size(largest)}")
                 if unpacking:
-                    await asyncio.sleep(0)  # so that the time that it may take holds meanwhile
+                    await asyncio.sleep(0)  # so that the caller's time-out can end this
             if sent > largest:
                 raise ResponseLimitError(f"answers with more than {size(largest)}")
             progress(len(content))

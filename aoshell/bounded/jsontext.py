@@ -1,8 +1,8 @@
-"""JSON that others wrote. Its bounds hold before the first object is made.
+"""Parses JSON that others wrote. Bounds are checked before the first object is made.
 
-A list of two characters takes 56 bytes once it is parsed, an object of six takes 240: what a text
-may come to is told by its brackets, commas and colons, not by its length. They are counted without
-parsing, at some 200 MB a second, and only where a text is long enough to hold too many.
+A list of two characters takes 56 bytes once it is parsed, an object of six takes 240. So not the
+length of a text says how much memory it may take, but its brackets, commas and colons. They are
+counted without parsing, at some 200 MB a second, and only in texts long enough to hold too many.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STRING = re.compile(rb'"[^"]*"')
 
 
 class JsonLimitError(ValueError):
-    """JSON that goes beyond a bound; the text says which, as the end of "the answer …"."""
+    """JSON exceeds a bound; the text says which and completes "the answer …"."""
 
 
 def parse(
@@ -39,19 +39,19 @@ def parse(
     strict: bool = True,
     pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
 ) -> Any:
-    """The value that a text of JSON stands for.
+    """The value of a JSON text.
 
     Args:
-        strict: control characters in strings are refused.
-        pairs: makes an object of its members; by default the last of one name counts.
+        strict: refuse control characters in strings.
+        pairs: makes an object of its members; by default the last member of a name counts.
 
     Raises:
-        JsonLimitError: a bound does not hold, or a number is none that can be kept.
-        json.JSONDecodeError: it is no JSON (RFC 8259; NaN and Infinity are none).
-        UnicodeDecodeError: it is no text.
-        ValueError: what all of these are.
+        JsonLimitError: it exceeds a bound, or has a number too large for a float.
+        json.JSONDecodeError: it is not JSON (RFC 8259; NaN and Infinity are not).
+        UnicodeDecodeError: it is not text.
+        ValueError: the base of all of these.
     """
-    check(data, largest, deepest)
+    check_bounds(data, largest, deepest)
     if isinstance(data, bytes):
         data = data.decode(json.detect_encoding(data), "surrogatepass")
     try:
@@ -62,8 +62,8 @@ def parse(
         raise JsonLimitError(f"is nested deeper than {deepest} levels") from None
 
 
-def check(data: bytes | str, largest: int = LARGEST, deepest: int = DEEPEST) -> None:
-    """Raise Exceeded where a text is larger, of more values or deeper than it may be."""
+def check_bounds(data: bytes | str, largest: int = LARGEST, deepest: int = DEEPEST) -> None:
+    """Raise JsonLimitError if a text is too large, has too many values or nests too deep."""
     if len(data) > largest:
         raise JsonLimitError(f"has more than {size(largest)}")
     if len(data) > MOST and len(_outside(data, _NO_MARK)) > MOST:
@@ -79,26 +79,26 @@ def _openings(data: bytes | str) -> int:
 
 
 def _outside(data: bytes | str, dropped: bytes) -> bytes:
-    """What stands outside strings, without the bytes that are dropped."""
+    """The bytes outside strings, without those in `dropped`."""
     if isinstance(data, str):
         data = data.encode("utf-8", "surrogatepass")
     # Two of a row of backslashes stand for one; then one before a quote does not end a string.
     data = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, dropped)
     if data.count(b'"') > 4 * MOST + 4:  # each string is a key or a value, with a mark beside
         raise JsonLimitError(f"has more than {2 * MOST:,} strings")
-    # Two quotes side by side change for nothing else whether it stands in a string.
+    # Two quotes side by side do not change whether the rest is inside a string.
     return _STRING.sub(b"", data.replace(b'""', b""))
 
 
 def _is_deeper(left: bytes, deepest: int) -> bool:
-    """Whether brackets nest deeper: each turn takes away the innermost ones."""
+    """Whether brackets nest deeper: each round removes the innermost pairs."""
     left = left.translate(_ONE_KIND)
     for _ in range(deepest):
         if not left:
             return False
         fewer = left.replace(b"[]", b"")
         if len(fewer) == len(left):
-            return False  # they do not match, which the parser tells
+            return False  # they do not match: the parser reports that
         left = fewer
     return bool(left)
 

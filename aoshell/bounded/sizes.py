@@ -1,4 +1,4 @@
-"""Bounds in bytes, as a person reads them."""
+"""Bounds in bytes as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressed bytes, unpacked in steps: a thousandth of what comes out may be all that went in."""
+"""Unpacks compressed bytes in steps: they may unpack to a thousand times their size."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 
 from aoshell.bounded.sizes import size
 
-STEP = 1 << 20  # bytes that one step gives at most
+STEP = 1 << 20  # bytes that one step returns at most
 GZIP, ZLIB = zlib.MAX_WBITS | 16, zlib.MAX_WBITS
 
 
 class DamagedZipError(ValueError):
-    """Bytes that are not as they were packed; the text says what is wrong, as of "they …"."""
+    """Compressed bytes are damaged or too many; the text says how and completes "its bytes …"."""
 
 
 class Unpacking:
-    """One compressed stream (RFC 1950 or 1952), whose bytes come in pieces.
+    """Unpacks one compressed stream (RFC 1950 or 1952) that comes in pieces.
 
     Args:
         kind: `GZIP` or `ZLIB`.
@@ -26,7 +26,7 @@ class Unpacking:
         self._stream = zlib.decompressobj(kind)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """What a piece unpacks to, at most `STEP` bytes a turn. Raises DamagedZipError."""
+        """Unpacks a piece; yields at most `STEP` bytes at a time. Raises DamagedZipError."""
         if piece and self._stream.eof:
             raise DamagedZipError("go on behind the end of what was compressed")
         full = True
@@ -42,12 +42,12 @@ class Unpacking:
                 yield unpacked
 
     def end(self) -> None:
-        """Raise Damaged where the stream has not come to its end."""
+        """Raise DamagedZipError if the stream has not ended."""
         if not self._stream.eof:
             raise DamagedZipError("break off")
 
 
-def lines(packed: Iterable[bytes], largest: int, longest: int) -> Iterator[bytes]:
+def unpacked_lines(packed: Iterable[bytes], largest: int, longest: int) -> Iterator[bytes]:
     """The lines of a ZLIB stream, without their ends.
 
     Args:
@@ -55,7 +55,7 @@ def lines(packed: Iterable[bytes], largest: int, longest: int) -> Iterator[bytes
         longest: bytes of one.
 
     Raises:
-        DamagedZipError: also where there are more; it says how many there may be.
+        DamagedZipError: also for more bytes; it says how many are allowed.
     """
     unpacking, rest, total = Unpacking(ZLIB), bytearray(), 0
     for piece in packed:

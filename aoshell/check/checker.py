@@ -1,4 +1,4 @@
-"""All rules, over one source or several."""
+"""Applies all rules to one source or several."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from aoshell.check import chunk, handlers, messages, names
-from aoshell.check.circles import circles
-from aoshell.check.facts import SourceFacts, Text, facts, shown
+from aoshell.check.circles import check_circles
+from aoshell.check.facts import SourceFacts, Text, as_characters, read_facts
 from aoshell.check.finding import TARGETS, Finding
-from aoshell.check.hyper import hyper
+from aoshell.check.hyper import check_hyper
 from aoshell.check.names import World
-from aoshell.lua.lexer import LuaSyntaxError
+from aoshell.lua.strict import LuaSyntaxError
 
 
 def check(
     source: bytes, name: str, target: str, known_modules: Collection[str] = ()
 ) -> list[Finding]:
-    """What of a source will not work on a network.
+    """Find what in a source will not work on a network.
 
     Args:
         source: Lua text, as a file holds it.
         name: what findings call it.
         target: one of TARGETS: "legacy" is aos 2.0 on the legacy network, "hyperbeam" is
             hyper-aos on HyperBEAM's device lua@5.3a.
-        known_modules: names for require that are there, beside those of aos.
+        known_modules: names that `require` will find, beside those of aos.
 
     Returns:
-        The findings in the order of the text. Text that is no Lua 5.3 has one, of the rule
-        "syntax", with the parser's words.
+        The findings in the order of the text. A source that is not Lua 5.3 has one, of the rule
+        "syntax", with Lua's message.
     """
     return check_bundle({name: source}, target, known_modules)
 
@@ -40,12 +40,12 @@ def check_bundle(
     known_names: Collection[str] = (),
     files: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Finding]:
-    """The same for sources that share one process: a file and what it requires, or a log of Evals.
+    """Check sources that share one process: a file and what it requires, or a log of Evals.
 
     Args:
         sources: text by name, in the order in which they run, the main file last.
         target: one of TARGETS.
-        known_modules: names of modules that are there, beside these sources and those of aos.
+        known_modules: names that `require` will find, beside these sources and those of aos.
         known_names: globals that the process has already.
         files: which of the sources a module is, by each name that it is required by.
 
@@ -59,7 +59,7 @@ def check_bundle(
     for name, source in sources.items():
         text = Text(name, source)
         try:
-            read.append(facts(text, files))
+            read.append(read_facts(text, files))
         except LuaSyntaxError as error:
             found.append(_syntax(text, error))
     world = World(
@@ -72,14 +72,14 @@ def check_bundle(
     main = [*sources][-1:]
     for one in read:
         found += _of_one(one, world, is_main=one.text.name in main)
-    found += handlers.replaced(read)
-    found += circles(read, files)
+    found += handlers.check_replaced(read)
+    found += check_circles(read, files)
     order = {name: index for index, name in enumerate(sources)}
     return sorted(set(found), key=lambda f: (order[f.file], f.line, f.column, f.rule, f.message))
 
 
-def circles_of(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterator[Finding]:
-    """Files that require each other in a circle whatever happens when they run.
+def find_circles(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterator[Finding]:
+    """Find files that are sure to require each other in a circle while they are loaded.
 
     Args:
         sources: text by name; each is valid Lua.
@@ -88,18 +88,20 @@ def circles_of(sources: Mapping[str, bytes], files: Mapping[str, str]) -> Iterat
     Raises:
         LuaSyntaxError: one is no Lua 5.3.
     """
-    return circles([facts(Text(name, source)) for name, source in sources.items()], files)
+    return check_circles(
+        [read_facts(Text(name, source)) for name, source in sources.items()], files
+    )
 
 
 def _of_one(one: SourceFacts, world: World, is_main: bool) -> Iterator[Finding]:
-    yield from names.names(one, world)
-    yield from names.own_calls(one, world)
-    yield from names.modules(one, world)
-    yield from messages.messages(one, world)
-    yield from handlers.handlers(one, world)
-    yield from hyper(one, world)
-    yield from chunk.answers(one, world, is_main)
-    yield from chunk.calls(one, world)
+    yield from names.check_names(one, world)
+    yield from names.check_own_calls(one, world)
+    yield from names.check_modules(one, world)
+    yield from messages.check_messages(one, world)
+    yield from handlers.check_handlers(one, world)
+    yield from check_hyper(one, world)
+    yield from chunk.check_answers(one, world, is_main)
+    yield from chunk.check_calls(one, world)
 
 
 def _loaded(one: SourceFacts) -> Iterator[str]:
@@ -113,5 +115,5 @@ def _syntax(text: Text, error: LuaSyntaxError) -> Finding:
     line, column = text.place(error.at)
     return Finding(
         "syntax", text.name, error.line, column if line == error.line else 1, "error",
-        shown(error.message), "no network takes it: it is no Lua 5.3",
+        as_characters(error.message), "no network takes it: it is not Lua 5.3",
     )  # fmt: skip

@@ -1,18 +1,18 @@
-"""Rules about what a text does as a whole: its answer, what it prints and raises."""
+"""Rules about a source as a whole: what it returns, prints and raises."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aoshell.check.facts import SourceFacts, bare
+from aoshell.check.facts import SourceFacts, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.messages import kind_of
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
 
 
-def answers(facts: SourceFacts, world: World, is_main: bool) -> Iterator[Finding]:
-    """`return a, b` of the text that is evaluated."""
+def check_answers(facts: SourceFacts, world: World, is_main: bool) -> Iterator[Finding]:
+    """`return a, b` in the main source: aos takes `b` for an error."""
     last = facts.main.body.statements[-1:]
     if not is_main or not last or not isinstance(last[0], tree.Return) or len(last[0].values) < 2:
         return
@@ -24,8 +24,8 @@ def answers(facts: SourceFacts, world: World, is_main: bool) -> Iterator[Finding
         )  # fmt: skip
 
 
-def calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Errors that are tables, and prints of more than one value."""
+def check_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
+    """Errors that are tables, and calls of `print` with more than one value."""
     for path, call in facts.calls:
         if path == ("error",) and call.arguments and kind_of(call.arguments[0]) == "table":
             yield facts.text.finding(
@@ -35,7 +35,7 @@ def calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
             )  # fmt: skip
         if path == ("print",) and len(call.arguments) > 1 and path not in world.writes:
             yield facts.text.finding(
-                "print-arguments", "note", bare(call.arguments[1]).at,
+                "print-arguments", "note", without_parentheses(call.arguments[1]).at,
                 f"print of {world.aos} shows its first argument only",
                 "join them with ..",
             )  # fmt: skip

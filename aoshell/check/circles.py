@@ -9,16 +9,16 @@ from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding
 from aoshell.lua import syntax as tree
 
-# What is not run for certain when a file is loaded, and only then.
+# Code inside of these may not run while the file is loaded.
 _PERHAPS = (tree.Function, tree.If, tree.While, tree.Repeat, tree.NumericFor, tree.GenericFor)
 
-MOST_CIRCLES = 20  # that are told
+MOST_CIRCLES = 20  # findings of one check
 _NAMED = 20  # files of a circle that its message names
 
 _Edge = tuple[str, tree.Call]
 
 
-def circles(sources: list[SourceFacts], files: Mapping[str, str]) -> Iterator[Finding]:
+def check_circles(sources: list[SourceFacts], files: Mapping[str, str]) -> Iterator[Finding]:
     """One finding for each circle, at the call that closes it; not more than MOST_CIRCLES.
 
     Args:
@@ -54,7 +54,7 @@ def _circles(sources: list[SourceFacts], files: Mapping[str, str]) -> Iterator[F
 
 
 def _edges(source: SourceFacts, files: Mapping[str, str]) -> Iterator[_Edge]:
-    """The files that a source requires for certain while it is loaded."""
+    """The files that a source is sure to require while it is loaded."""
     sure = {id(node) for node in _run(source.main.body)}
     for name, call in source.required():
         if id(call) in sure and name in files:
@@ -62,13 +62,13 @@ def _edges(source: SourceFacts, files: Mapping[str, str]) -> Iterator[_Edge]:
 
 
 def _puts_itself(source: SourceFacts) -> bool:
-    """Whether a file may put itself into package.loaded before it has run: then it is there."""
+    """Whether a file may put itself into package.loaded: then a circle through it does not fail."""
     paths = (*source.writes, *(path for path, _ in source.reads))
     return any(path[:2] == ("package", "loaded") for path in paths)
 
 
 def _run(block: tree.Block) -> Iterator[tree.SyntaxNode]:
-    """What runs for certain: up to where the file may end, or jump, before its last line."""
+    """The nodes that are sure to run: up to the first statement that may return or jump."""
     for statement in block.statements:
         pending: list[tree.SyntaxNode] = [statement]
         while pending:

@@ -1,4 +1,4 @@
-"""A source text with what the rules ask about it: names read and written, calls, places."""
+"""What the rules ask about a source: names read and written, calls, lines and columns."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.known import Path
 from aoshell.lua import syntax as tree
-from aoshell.lua.lexer import Lexer
+from aoshell.lua.lexer import BREAK
 from aoshell.lua.parser import parse
+from aoshell.lua.strict import StrictLexer
 
-_BREAK = re.compile(r"\r\n|\n\r|\n|\r")
 _BYTES = re.compile(r"[\x80-\xff]+")
 _SKIPPED = re.compile(r"(?:\xef\xbb\xbf)?(#[^\r\n]*|)")
-# What a required module is known as.
+# The global that a module of aos is.
 _MODULES: dict[str, Path] = {
     "ao": ("ao",), ".ao": ("ao",), ".handlers": ("Handlers",), ".utils": ("Utils",),
     ".handlers-utils": ("Handlers", "utils"), ".process": ("require .process",),
 }  # fmt: skip
-# Functions that take what may be nil.
+# Functions whose arguments may be nil.
 _CAREFUL = frozenset(("assert", "rawequal", "tostring", "type"))
 
 
 class Text:
-    """A source as the parser takes it: latin-1, without what Lua skips when it reads a file."""
+    """A source as the parser takes it: latin-1, with spaces for a byte order mark and `#` line."""
 
     def __init__(self, name: str, source: bytes) -> None:
         self.name = name
@@ -34,7 +34,7 @@ class Text:
         skipped = len(_SKIPPED.match(text).group())  # type: ignore[union-attr]
         text = " " * skipped + text[skipped:]
         self.source = text
-        self._lines = [0, *(found.end() for found in _BREAK.finditer(text))]
+        self._lines = [0, *(found.end() for found in BREAK.finditer(text))]
 
     def place(self, at: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1; columns count characters."""
@@ -44,11 +44,13 @@ class Text:
 
     def finding(self, rule: str, severity: Severity, at: int, message: str, advice: str) -> Finding:
         line, column = self.place(at)
-        return Finding(rule, self.name, line, column, severity, shown(message), shown(advice))
+        return Finding(
+            rule, self.name, line, column, severity, as_characters(message), as_characters(advice)
+        )
 
 
-def shown(text: str) -> str:
-    """A message in which the bytes of the source's names and strings are characters again."""
+def as_characters(text: str) -> str:
+    """A message with the bytes of names and strings from the source decoded as UTF-8."""
     return _BYTES.sub(
         lambda found: found.group().encode("latin-1").decode("utf-8", "replace"), text
     )
@@ -56,7 +58,7 @@ def shown(text: str) -> str:
 
 @dataclass(slots=True)
 class SourceFacts:
-    """What a source does.
+    """What a source reads, writes and calls.
 
     Attributes:
         reads: (path, node) of each global variable that is read, as far as its keys are constant:
@@ -72,7 +74,7 @@ class SourceFacts:
 
     text: Text
     main: tree.Function
-    lexer: Lexer
+    lexer: StrictLexer
     own: Collection[str] = ()
     reads: list[tuple[Path, tree.SyntaxNode]] = field(default_factory=list)
     writes: set[Path] = field(default_factory=set)
@@ -82,10 +84,10 @@ class SourceFacts:
     is_dynamic: bool = False
 
     def path(self, expression: tree.Expression) -> Path | None:
-        """The global that an expression names, locals that stand for one included."""
+        """The path of the global that an expression names, directly or through a local."""
         keys: list[str] = []
         while True:
-            match bare(expression):
+            match without_parentheses(expression):
                 case tree.Name(local=None, name=name):
                     return _rooted(name, keys)
                 case tree.Name(local=local) if local in self.values:
@@ -98,7 +100,7 @@ class SourceFacts:
                     return module and (*module, *reversed(keys))
 
     def _required_as(self, expression: tree.Expression) -> Path | None:
-        """What of aos's a call of `require` gives."""
+        """The global that `require` of one of aos's modules gives, None of other modules."""
         match expression:
             case tree.Call(
                 function=tree.Name(name="require", local=None),
@@ -108,17 +110,17 @@ class SourceFacts:
         return None
 
     def function(self, expression: tree.Expression) -> tree.Function | None:
-        """The function that an expression is, as far as can be seen."""
-        found = bare(expression)
+        """The function that an expression is or names, None where that is not certain."""
+        found = without_parentheses(expression)
         if isinstance(found, tree.Name) and found.local in self.values:
             found = self.values[found.local]
         return found if isinstance(found, tree.Function) else None
 
     def origin(self, expression: tree.Expression) -> tree.Expression:
         """An expression, or what the local that it names is set to."""
-        found = bare(expression)
+        found = without_parentheses(expression)
         if isinstance(found, tree.Name) and found.local in self.values:
-            return bare(self.values[found.local])
+            return without_parentheses(self.values[found.local])
         return found
 
     def required(self) -> Iterator[tuple[str, tree.Call]]:
@@ -139,21 +141,21 @@ class SourceFacts:
 
 
 def _text(expression: tree.Expression) -> str | None:
-    """A text that stands there."""
-    found = bare(expression)
+    """The value of a string constant, else None."""
+    found = without_parentheses(expression)
     return (
         found.value if isinstance(found, tree.Constant) and isinstance(found.value, str) else None
     )
 
 
-def facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
-    """What a source does.
+def read_facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
+    """Collect the facts about a source.
 
     Args:
         own: modules that are files beside it.
 
     Raises:
-        LuaSyntaxError: it is no Lua 5.3.
+        LuaSyntaxError: it is not Lua 5.3.
     """
     main, lexer = parse(text.source)
     found = SourceFacts(text, main, lexer, own)
@@ -165,7 +167,7 @@ def facts(text: Text, own: Collection[str] = ()) -> SourceFacts:
     return found
 
 
-def bare(expression: tree.Expression) -> tree.Expression:
+def without_parentheses(expression: tree.Expression) -> tree.Expression:
     """An expression without the parentheses around it."""
     while isinstance(expression, tree.Parenthesis):
         expression = expression.inner
@@ -173,7 +175,7 @@ def bare(expression: tree.Expression) -> tree.Expression:
 
 
 def global_path(expression: tree.SyntaxNode) -> Path | None:
-    """The global that an expression names itself."""
+    """The path of the global that an expression names directly."""
     keys: list[str] = []
     while isinstance(expression, tree.Index):
         if not isinstance(expression.key, tree.Constant) or not isinstance(

@@ -1,4 +1,4 @@
-"""What the checker says: one thing about one place."""
+"""A finding: one problem at one place."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ TARGETS = ("legacy", "hyperbeam")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that will not work on the target, or not as it looks.
+    """A problem of a source on the target network.
 
     Attributes:
         rule: its name, as in docs/check.md.
         file: as the caller named the source.
         line: from 1.
         column: from 1, in characters.
-        severity: "error" fails or does nothing there; "warning" is hardly what was meant; "note"
-            is good to know.
-        message: what is the matter, one sentence without a full stop.
-        advice: what to do, likewise.
+        severity: "error": it fails or does nothing there; "warning": it is probably not what was
+            meant; "note": good to know.
+        message: the problem, one sentence without a full stop.
+        advice: what to do, in the same form.
     """
 
     rule: str

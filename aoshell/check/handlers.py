@@ -1,4 +1,4 @@
-"""Rules about handlers: how they are put up, and what they read of a message."""
+"""Rules about handlers: how they are added, and which keys of a message they read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding
-from aoshell.check.messages import folded, kind_of
+from aoshell.check.messages import constant_value, kind_of
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
 
@@ -29,7 +29,7 @@ _TAG_PATTERNS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A call that puts up a handler; what it does not give, or may give, is None.
+    """A call that adds a handler; arguments that are missing or not known are None.
 
     Attributes:
         replaces: whether it takes the place of a handler of the same name.
@@ -45,7 +45,7 @@ class Handler:
 
 
 def handler_of(call: tree.Expression, facts: SourceFacts) -> Handler | None:
-    """The handler that a call puts up."""
+    """The handler that a call adds, None of other calls."""
     if not isinstance(call, tree.Call):
         return None
     path = facts.path(call.function)
@@ -78,14 +78,14 @@ def all_handlers(facts: SourceFacts) -> Iterator[Handler]:
             yield handler
 
 
-def handlers(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Handlers that cannot be put up, that fail, or that no message reaches."""
+def check_handlers(facts: SourceFacts, world: World) -> Iterator[Finding]:
+    """Handlers that cannot be added, that fail, or that no message reaches."""
     for handler in all_handlers(facts):
         wrong = list(_arguments(handler, facts))
         yield from wrong
         if wrong:
             continue
-        name = folded(handler.name)
+        name = constant_value(handler.name)
         if name in _BUILT_IN and handler.replaces:
             yield facts.text.finding(
                 "handler-reserved", "warning", handler.call.at,
@@ -103,8 +103,8 @@ def handlers(facts: SourceFacts, world: World) -> Iterator[Finding]:
         if path in (("Receive",), ("Handlers", "receive")) and call.arguments and world.is_legacy:
             yield from _pattern_keys(call.arguments[0], facts, world)
         if path in _TAG_PATTERNS and call.arguments and world.is_legacy:
-            name = folded(call.arguments[0])
-            if isinstance(name, str) and normal(name) != name:
+            name = constant_value(call.arguments[0])
+            if isinstance(name, str) and title_case(name) != name:
                 yield _never(name, call.arguments[0].at, facts)
 
 
@@ -167,31 +167,31 @@ def _pattern_keys(
     if not isinstance(table, tree.TableConstructor):
         return
     for part in table.fields:
-        key = folded(part.key)
+        key = constant_value(part.key)
         if not isinstance(key, str) or key in _OWN_KEYS:
             continue
-        if world.is_legacy and normal(key) != key:
+        if world.is_legacy and title_case(key) != key:
             yield _never(key, part.at, facts)
-        elif not world.is_legacy and lower(key) != key:
+        elif not world.is_legacy and lower_case(key) != key:
             yield facts.text.finding(
                 "message-key", "error", part.at,
                 f"no message has '{key}': on HyperBEAM keys are in lower case",
-                f"match {lower(key)}",
+                f"match {lower_case(key)}",
             )  # fmt: skip
 
 
 def _never(name: str, at: int, facts: SourceFacts) -> Finding:
     return facts.text.finding(
         "tag-case", "warning", at,
-        f"no message has '{name}': aos writes the names of tags as '{normal(name)}'",
-        f'use "{normal(name)}"',
+        f"no message has '{name}': aos writes the names of tags as '{title_case(name)}'",
+        f'use "{title_case(name)}"',
     )  # fmt: skip
 
 
 def reads_of(
     function: tree.Function, name_of: Callable[[tree.SyntaxNode, tree.Local], str]
 ) -> Iterator[tuple[str, int]]:
-    """What a handler reads of its message: each name with its first place, unless it sets it.
+    """The keys that a handler reads of its message, each with its first place, unless it sets it.
 
     `name_of` says the name that a node reads of a message in a variable, or "".
     """
@@ -223,9 +223,9 @@ def _tag_of(node: tree.SyntaxNode, message: tree.Local) -> str:
 
 
 def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
-    """What a handler reads by names that aos never gives."""
+    """Keys of a message that a handler reads and aos never sets."""
     for name, at in reads_of(function, _tag_of):
-        if normal(name) != name:
+        if title_case(name) != name:
             yield _never(name, at, facts)
     for key, at in reads_of(function, key_of):
         if key in _SMALL_KEYS:
@@ -233,23 +233,23 @@ def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
             yield facts.text.finding(
                 "message-key", "warning", at,
                 f"{name}.{key} is nil: aos writes the keys of messages in Title-Case",
-                f"read {name}.{normal(key)}" if key != "body" else f"read {name}.X for the tag X",
+                f"read {name}.{'X for the tag X' if key == 'body' else title_case(key)}",
             )  # fmt: skip
 
 
-def normal(name: str) -> str:
+def title_case(name: str) -> str:
     """A tag's name as aos gives it to handlers: `my_tag` is `My-Tag`."""
     return "-".join(
-        part[:1].upper() + part[1:] for part in lower(name.replace("_", "-")).split("-")
+        part[:1].upper() + part[1:] for part in lower_case(name.replace("_", "-")).split("-")
     )
 
 
-def lower(name: str) -> str:
+def lower_case(name: str) -> str:
     """In lower case as C has it: bytes beyond ASCII stay."""
     return name.encode("latin-1").lower().decode("latin-1")
 
 
-def replaced(all_facts: list[SourceFacts]) -> Iterator[Finding]:
+def check_replaced(all_facts: list[SourceFacts]) -> Iterator[Finding]:
     """Handlers that another of the same name replaces, in the order in which the files run."""
     seen: dict[str, tuple[SourceFacts, int]] = {}
     for facts in all_facts:
@@ -257,7 +257,7 @@ def replaced(all_facts: list[SourceFacts]) -> Iterator[Finding]:
         for statement in facts.main.body.statements:
             call = statement.call if isinstance(statement, tree.CallStatement) else None
             handler = handler_of(call, facts) if call else None
-            name = folded(handler.name) if handler and handler.replaces else None
+            name = constant_value(handler.name) if handler and handler.replaces else None
             if not isinstance(name, str) or not handler or removes:
                 continue
             if name in seen and name not in _BUILT_IN:

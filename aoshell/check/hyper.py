@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from aoshell.check.facts import SourceFacts
 from aoshell.check.finding import Finding, Severity
-from aoshell.check.handlers import all_handlers, key_of, lower, reads_of
+from aoshell.check.handlers import all_handlers, key_of, lower_case, reads_of
 from aoshell.check.known import Path
-from aoshell.check.messages import folded
+from aoshell.check.messages import constant_value
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
 
@@ -20,8 +20,8 @@ _IN_BODY = frozenset(("action", "data", "from", "owner", "tags", "target"))
 _MAX_QUANTIFIERS = 5
 
 
-def hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """What hyper-aos and its Lua do not do."""
+def check_hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
+    """What hyper-aos and its Lua do not support."""
     if world.is_legacy:
         return
     yield from _syntax(facts)
@@ -106,7 +106,7 @@ def _is_receive(call: tree.Call, facts: SourceFacts) -> bool:
                 return True
             match sent.function:
                 case tree.Index(object=tree.Name(local=tree.Local()), key=key):
-                    return folded(key) == "reply"
+                    return constant_value(key) == "reply"
     return False
 
 
@@ -117,7 +117,7 @@ def _loads_more(call: tree.Call, facts: SourceFacts) -> bool:
 
 
 def _gmatch(call: tree.Call, facts: SourceFacts) -> Iterator[Finding]:
-    pattern = folded(call.arguments[1])
+    pattern = constant_value(call.arguments[1])
     if not isinstance(pattern, str):
         return
     count = len(re.findall(r"[*+?]", pattern))
@@ -151,23 +151,23 @@ _ONCE: dict[Path, tuple[str, Severity, str, str]] = {
 
 
 def _once_a_file(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """What is worth knowing once, however often it is there."""
-    said: set[Path] = set()
+    """Findings that are reported once a file, however often they apply."""
+    reported: set[Path] = set()
     for path, call in facts.calls:
-        if path in _ONCE and path not in said and path not in world.writes:
-            said.add(path)
+        if path in _ONCE and path not in reported and path not in world.writes:
+            reported.add(path)
             rule, severity, message, advice = _ONCE[path]
             yield facts.text.finding(rule, severity, call.at, message, advice)
 
 
 def _message(function: tree.Function, facts: SourceFacts) -> Iterator[Finding]:
-    """What a handler reads of a message as aos has it: there it is a request with a body."""
+    """Keys that a handler reads in aos's form: hyper-aos gives it a request with a body."""
     name = function.parameters[0].name
     for key, at in reads_of(function, key_of):
         if key == "forward":
             what, advice = f"{name}.forward is not there", "use Send with the fields of req.body"
-        elif lower(key) != key or key in _IN_BODY:
-            small = "<name>" if key in ("Tags", "TagArray", "tags") else lower(key)
+        elif lower_case(key) != key or key in _IN_BODY:
+            small = "<name>" if key in ("Tags", "TagArray", "tags") else lower_case(key)
             what = f"{name}.{key} is nil: a handler gets a request, with keys in lower case"
             advice = f"read {name}.body{_access(small)}"
         else:

@@ -12,7 +12,7 @@ def _words(text: str) -> frozenset[str]:
 
 # Lua 5.3 ------------------------------------------------------------------------------------------
 
-_BASIC = _words(
+BASIC = _words(
     "_G _ENV _VERSION assert collectgarbage dofile error getmetatable ipairs load loadfile next "
     "pairs pcall print rawequal rawget rawlen rawset require select setmetatable tonumber tostring "
     "type xpcall"
@@ -74,7 +74,7 @@ HYPER_AOS: Members = LUERL | {
 }
 
 AOS_GLOBALS = (
-    _BASIC
+    BASIC
     | _words("bit32 coroutine debug io math os package string table utf8")
     | _words(
         "Assign Bell Colors Dump Errors HANDLER_PRINT_LOGS Handlers Inbox Name Nonce Owner Prompt "
@@ -82,7 +82,7 @@ AOS_GLOBALS = (
     )
 )
 HYPER_AOS_GLOBALS = (
-    _BASIC - _words("xpcall")
+    BASIC - _words("xpcall")
     | _words("bit32 debug io loadstring math os package string table unpack utf8")
     | _words(
         "Bell Colors Dump Errors HandlerPrintLogs Handlers Inbox Initialized Name Owner Prompt "

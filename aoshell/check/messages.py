@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aoshell.check.facts import SourceFacts, bare
+from aoshell.check.facts import SourceFacts, without_parentheses
 from aoshell.check.finding import Finding
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
@@ -13,7 +13,7 @@ from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
 # Fields of a message that are no tags.
 _FIELDS = frozenset(("Target", "Data", "Anchor", "Tags", "From"))
-# What the network says about a sender itself, whatever the sender writes.
+# Tags that the network sets itself; it removes those that a process writes.
 _REMOVED = frozenset(
     (
         "Data-Protocol",
@@ -41,7 +41,7 @@ class TagExpression:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that is written out in the text.
+    """A message whose fields are written out in the source.
 
     Attributes:
         tags: those with constant names.
@@ -58,17 +58,17 @@ class Sent:
     def text(self, name: str) -> str:
         """A tag or field that is a constant string, else ""."""
         found = [tag.value for tag in self.tags if tag.name == name]
-        value = folded(found[0] if found else self.fields.get(name))
+        value = constant_value(found[0] if found else self.fields.get(name))
         return value if isinstance(value, str) else ""
 
 
-def sent(facts: SourceFacts) -> Iterator[Sent]:
+def sent_messages(facts: SourceFacts) -> Iterator[Sent]:
     """The messages that a source sends or spawns with."""
     for path, call in facts.calls:
         is_spawn = path in _SPAWNS
         if not (path in _SENDS or is_spawn or _is_reply(call)) or not call.arguments:
             continue
-        table = bare(call.arguments[-1])
+        table = without_parentheses(call.arguments[-1])
         if isinstance(table, tree.TableConstructor) and (not is_spawn or len(call.arguments) <= 2):
             yield _message(call.at, is_spawn, table)
 
@@ -86,7 +86,7 @@ def _message(at: int, is_spawn: bool, table: tree.TableConstructor) -> Sent:
     tags, is_whole = _pairs(table)
     own = [tag for tag in tags if tag.name not in _FIELDS]
     fields.update({tag.name: tag.value for tag in tags if tag.name in _FIELDS})
-    more = bare(fields["Tags"]) if "Tags" in fields else None
+    more = without_parentheses(fields["Tags"]) if "Tags" in fields else None
     if isinstance(more, tree.TableConstructor):
         is_list = bool(more.fields) and all(field.key is None for field in more.fields)
         listed, is_known = _listed(more) if is_list else _pairs(more)
@@ -102,7 +102,7 @@ def _pairs(table: tree.TableConstructor) -> tuple[list[TagExpression], bool]:
     found = [
         TagExpression(name, field.value, field.at)
         for field in table.fields
-        if field.key and isinstance(name := folded(field.key), str)
+        if field.key and isinstance(name := constant_value(field.key), str)
     ]
     return found, len(found) == len(table.fields)
 
@@ -111,34 +111,34 @@ def _listed(table: tree.TableConstructor) -> tuple[list[TagExpression], bool]:
     """The tags of a list of {name=, value=}, and whether all names are constant."""
     found = []
     for item in table.fields:
-        entry = bare(item.value)
+        entry = without_parentheses(item.value)
         if not isinstance(entry, tree.TableConstructor):
             continue
         parts = {tag.name: tag.value for tag in _pairs(entry)[0]}
-        name = folded(parts.get("name"))
+        name = constant_value(parts.get("name"))
         if isinstance(name, str) and "value" in parts:
             found.append(TagExpression(name, parts["value"], item.at))
     return found, len(found) == len(table.fields)
 
 
-def folded(expression: tree.Expression | None) -> object:
+def constant_value(expression: tree.Expression | None) -> object:
     """The value of an expression of constants; None where it is none, or nil."""
-    match expression and bare(expression):
+    match expression and without_parentheses(expression):
         case tree.Constant(value=value):
             return value
         case tree.Binary(operator="..", left=left, right=right):
-            parts = folded(left), folded(right)
+            parts = constant_value(left), constant_value(right)
             if all(isinstance(part, str) for part in parts):
                 return "".join(map(str, parts))
     return None
 
 
-def messages(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """What the legacy network makes of messages."""
+def check_messages(facts: SourceFacts, world: World) -> Iterator[Finding]:
+    """Messages that the legacy network drops, changes or does not understand."""
     if not world.is_legacy:
         return
     has_patch = False
-    for message in sent(facts):
+    for message in sent_messages(facts):
         if message.text("device") == "patch@1.0" or message.text("method") == "PATCH":
             if not has_patch:
                 yield _patch(message, facts)
@@ -192,7 +192,7 @@ def _limits(message: Sent, facts: SourceFacts) -> Iterator[Finding]:
             "put the values into Data, as JSON",
         )  # fmt: skip
     for tag in message.tags:
-        value = folded(tag.value)
+        value = constant_value(tag.value)
         for what, text, limit in (
             ("name", tag.name, MAX_TAG_NAME),
             ("value", value if isinstance(value, str) else "", MAX_TAG_VALUE),
@@ -233,8 +233,8 @@ _COMPARE = frozenset(("==", "~=", "<", ">", "<=", ">="))
 
 
 def kind_of(expression: tree.Expression | None) -> str:
-    """Lua's type of what an expression surely gives, else ""."""
-    match expression and bare(expression):
+    """The Lua type that an expression is sure to have, else ""."""
+    match expression and without_parentheses(expression):
         case tree.Constant(value=value):
             if value is None:
                 return "nil"

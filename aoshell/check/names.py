@@ -55,22 +55,22 @@ class World:
 _DEPTH = 3  # of the longest name that is known: Handlers.utils.reply
 
 
-def names(facts: SourceFacts, world: World) -> Iterator[Finding]:
+def check_names(facts: SourceFacts, world: World) -> Iterator[Finding]:
     """Globals and members that the target lacks."""
-    said: set[str] = set()
+    reported: set[str] = set()
     for path, node in facts.reads:
         depth = min(len(path), _DEPTH)
         if any(_is_open(path[:length], facts, world) for length in range(1, depth + 1)):
             continue
         finding = _global(path, node, facts, world) or _member(path, node, facts, world)
-        # Of an unknown name one is told once a file; of what fails, each place.
-        if finding and (finding.severity == "error" or finding.message not in said):
-            said.add(finding.message)
+        # An unknown name is reported once a file, an error at each of its places.
+        if finding and (finding.severity == "error" or finding.message not in reported):
+            reported.add(finding.message)
             yield finding
 
 
 def _is_open(path: Path, facts: SourceFacts, world: World) -> bool:
-    """Whether the script provides for it, or expects that it may be missing."""
+    """Whether the script sets a name itself, or tests whether it is there."""
     return path in world.writes or path in facts.tested or path[0] in world.names
 
 
@@ -81,7 +81,7 @@ def _global(path: Path, node: tree.SyntaxNode, facts: SourceFacts, world: World)
     if name in known.OWN_GLOBALS:
         return facts.text.finding(
             "only-here", "error", node.at,
-            f"'{name}' is there in this shell only: {world.aos} has no such name",
+            f"'{name}' exists in this shell only: {world.aos} has no such name",
             _INSTEAD_OF_OWN[name, world.target],
         )  # fmt: skip
     if name == "coroutine":
@@ -127,7 +127,7 @@ def _undefined(name: str, node: tree.SyntaxNode, facts: SourceFacts, world: Worl
         severity, advice = "warning", f"is {similar} meant?"
     return facts.text.finding(
         "undefined-global", severity, node.at,
-        f"'{name}' is assigned in none of the files and is no name of {world.aos}", advice,
+        f"no file assigns '{name}', and {world.aos} has no such name", advice,
     )  # fmt: skip
 
 
@@ -177,19 +177,19 @@ _INSTEAD_OF_MEMBER = {
 }
 
 
-def own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Functions of aos's modules that only this shell's have."""
+def check_own_calls(facts: SourceFacts, world: World) -> Iterator[Finding]:
+    """Calls of functions that are in this shell's modules only."""
     for path, call in facts.calls:
         if path in known.OWN_CALLS:
             yield facts.text.finding(
                 "only-here", "error", call.at,
-                f"{path[-1]} of the module '.process' is there in this shell only",
-                f"leave it out: {world.aos} cannot tell what waits",
+                f"{path[-1]} of the module '.process' exists in this shell only",
+                f"leave it out: {world.aos} does not know what waits",
             )  # fmt: skip
 
 
-def modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
-    """Modules that nothing brings along."""
+def check_modules(facts: SourceFacts, world: World) -> Iterator[Finding]:
+    """Modules that neither the files nor the target's aos bring."""
     for name, call in facts.required():
         if name in world.loadable or name in world.modules:
             if name == "lsqlite3" and world.is_legacy and name not in world.modules:

@@ -1,6 +1,6 @@
-"""The config file, `config.toml`: read once by whoever needs a part of it, and never written.
+"""Reads the config file, `config.toml`; it is never written.
 
-`profile` and `[profiles]` say which node (`profiles`); `[shell]` is about the prompt.
+`profile` and `[profiles]` choose the node (`home.endpoints`); `[shell]` sets up the prompt.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 from aoshell.bounded import files
 from aoshell.errors import AoError
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 LARGEST = 1 << 20  # bytes
-KEYS = ("profile", "profiles", "shell")  # what may stand at its top
+KEYS = ("profile", "profiles", "shell")  # at the top level
 
 
-def parsed(path: Path) -> dict[str, Any]:
-    """What the file says, {} where there is none.
+def read_config(path: Path) -> dict[str, Any]:
+    """The content of the file, {} if there is none.
 
     Raises:
         AoError: stage "config"; it names file and line.
@@ -29,12 +29,12 @@ def parsed(path: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         what = f"{path} cannot be read: {error.strerror or error}"
-        raise AoError(what, stage="config", hint="look at who may read it") from error
+        raise AoError(what, stage="config", hint="check its permissions") from error
     if not content:
         return {}
     import tomllib
 
-    content = unmarked(content, path, "config")
+    content = strip_mark(content, path, "config")
     try:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -49,9 +49,9 @@ def parsed(path: Path) -> dict[str, Any]:
 
 
 def line_of(path: Path, table: str, key: str) -> int:
-    """The line on which a key of a table stands, 0 where it is not found.
+    """The line on which a key of a table stands, 0 if it is not found.
 
-    TOML's reader keeps no places, and a file may spell a key in ways that are not looked for here.
+    `tomllib` keeps no line numbers, so this looks for the usual spelling of the key only.
     """
     try:
         lines = files.read(path, LARGEST).decode("utf-8-sig").splitlines()

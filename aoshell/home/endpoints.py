@@ -1,6 +1,6 @@
-"""Which node: endpoints as flags, the environment and the config file name them, in that order.
+"""Chooses the node: endpoints of flags, environment variables and the config file, in that order.
 
-The config file is TOML, and only ever read:
+The config file is TOML:
 
     profile = "work"                     # where neither flag nor environment names a node
 
@@ -11,8 +11,8 @@ The config file is TOML, and only ever read:
     kind = "legacynet"                   # with mu, cu and su, or the public ones
     scheduler = "…"
 
-Values of a profile that a flag names count as flags; those of the file's own choice count last.
-Where nothing names a node, it is the built-in one.
+Values of a profile that a flag names count like flags; those of the file's default profile count
+last. If nothing names a node, it is the built-in one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TypeAlias
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import KEYS as KEYS_OF_FILE
-from aoshell.home.configfile import parsed
+from aoshell.home.configfile import read_config
 
 LOCAL, HYPERBEAM, LEGACY = "local", "hyperbeam", "legacynet"
 
@@ -59,8 +59,7 @@ ENVIRONMENT = {
     "authority": "AUTHORITY",
     "module": "AOS_MODULE",
 }
-# The public network, and what the clients of it have taken for granted. Scheduler and authority
-# belong to its MU.
+# The public network. Scheduler and authority are those of its MU, which its clients take as given.
 PUBLIC = {
     "mu": "https://mu.ao-testnet.xyz",
     "cu": "https://cu.ao-testnet.xyz",
@@ -71,7 +70,7 @@ PUBLIC = {
 _GATEWAY, _BUNDLER = "https://arweave.net", "https://up.arweave.net"
 _UNSET = frozenset({"", "undefined"})  # what JavaScript's tools leave in the environment
 _EXAMPLE = "like https://node.example or http://localhost:8734, without a password"
-# Where a flag belongs that does not go with the node chosen.
+# Hints for flags that do not fit the chosen node.
 _GOES = {
     "node": "--legacy has three endpoints: --mu-url --cu-url --su-url",
     **dict.fromkeys(UNITS, "it goes with --legacy"),
@@ -81,16 +80,16 @@ _GOES = {
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the shell talks to.
+    """The endpoints that the shell uses.
 
     Attributes:
         kind: "local", "hyperbeam" or "legacynet".
         node: URL of a HyperBEAM node.
         mu, cu, su: URLs of the units of a legacy network.
-        gateway, bundler: URLs that code comes from and goes to; without a bundler it goes nowhere.
+        gateway, bundler: URLs that code is fetched from and published to; "" cannot publish.
         scheduler, authority, module: of new processes, "" for the node's own.
-        sources: where each value came from, by name: a flag, a variable, a table of the file, or
-            "default". `sources["kind"]` is what chose the node, absent where nothing did.
+        sources: the origin of each value, by name: a flag, a variable, a table of the file, or
+            "default". `sources["kind"]` is what chose the node; absent if nothing did.
     """
 
     kind: str = LOCAL
@@ -107,7 +106,7 @@ class Endpoints:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """All that are asked."""
+        """The URLs of all endpoints."""
         names = (self.node, self.mu, self.cu, self.su, self.gateway, self.bundler)
         return tuple(filter(None, names))
 
@@ -118,7 +117,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A value, and where it stands."""
+    """A value, its origin, and the stage of errors about it."""
 
     text: str
     source: str
@@ -139,7 +138,7 @@ class _Choice:
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """The config file: its profiles by name, and the name of the one it chooses itself."""
+    """The config file: its profiles by name, and the name of its default profile."""
 
     path: Path
     default: str
@@ -155,23 +154,25 @@ class _Config:
         )
 
 
-def resolve(flags: Mapping[str, str], environment: Mapping[str, str], file: Path) -> Endpoints:
-    """The endpoints that count.
+def resolve_endpoints(
+    flags: Mapping[str, str], environment: Mapping[str, str], file: Path
+) -> Endpoints:
+    """The endpoints to use.
 
     Args:
-        flags: what was given, by key of `FLAGS`; besides "profile" (a name) and "legacy" (any
+        flags: the values given, by key of `FLAGS`; also "profile" (a name) and "legacy" (any
             text). "node" may be a URL, a profile's name or "local".
         file: the config file, which need not exist.
 
     Raises:
-        UsageError: flags that contradict each other, or a profile that there is not.
-        AoError: stage "config" or "environment", for a value that cannot be used.
+        UsageError: flags contradict each other, or there is no such profile.
+        AoError: stage "config" or "environment": a value cannot be used.
     """
     name = _name(flags)
     given = {key: _Value(text, FLAGS[key], "usage") for key, text in flags.items() if key in FLAGS}
     if name and "node" in given:
         del given["node"]  # no URL
-    choice = _choose(name, flags, given, _around(environment), file)
+    choice = _choose(name, flags, given, _from_environment(environment), file)
     for key in given.keys() - _COUNTS[choice.kind]:
         raise UsageError(f"{FLAGS[key]} is not for a node of kind {choice.kind}", hint=_GOES[key])
     found = {
@@ -190,14 +191,14 @@ def resolve(flags: Mapping[str, str], environment: Mapping[str, str], file: Path
 
 
 def _name(flags: Mapping[str, str]) -> str:
-    """The profile that the flags name, "local", or "" where they name none."""
+    """The profile that the flags name, "local", or ""."""
     node, profile = flags.get("node", ""), flags.get("profile", "")
     if node and profile:
-        raise UsageError("--node and --profile both say where", hint="one of them suffices")
+        raise UsageError("--node and --profile both say where", hint="give one of them")
     return profile if "://" in node else node or profile
 
 
-def _around(environment: Mapping[str, str]) -> _Layer:
+def _from_environment(environment: Mapping[str, str]) -> _Layer:
     named = ((key, name, environment.get(name, "")) for key, name in ENVIRONMENT.items())
     return {
         key: _Value(text, name, "environment") for key, name, text in named if text not in _UNSET
@@ -207,7 +208,7 @@ def _around(environment: Mapping[str, str]) -> _Layer:
 def _choose(
     name: str, flags: Mapping[str, str], given: _Layer, around: _Layer, file: Path
 ) -> _Choice:
-    """What kind of node it is, by whose word."""
+    """The kind of node, and what chose it."""
     units = next((flag for flag in ("legacy", *UNITS) if flag in flags), "")
     legacy = FLAGS.get(units, "--legacy")
     if name == LOCAL and units:
@@ -234,7 +235,7 @@ def _choose(
 
 
 def _is_public(found: dict[str, _Value]) -> bool:
-    """Whether it is the public legacy network; what nobody said of that is filled in."""
+    """Whether it is the public legacy network; if so, fills in its other endpoints."""
     mu = found.get("mu")
     if mu is None or mu.text == PUBLIC["mu"]:
         for key, text in PUBLIC.items():
@@ -242,8 +243,8 @@ def _is_public(found: dict[str, _Value]) -> bool:
         return True
     for key in ("cu", "su"):
         if key not in found:
-            raise _wrong(
-                f"{mu.source} names a network of its own, and nothing says its {key.upper()}",
+            raise _value_error(
+                f"{mu.source} names a network of its own, but its {key.upper()} is not set",
                 mu.stage,
                 f"{FLAGS[key]} URL, {ENVIRONMENT[key]}, or {key} = … in a profile",
             )
@@ -251,13 +252,15 @@ def _is_public(found: dict[str, _Value]) -> bool:
 
 
 def _checked(key: str, value: _Value) -> _Value:
-    """A value without the slash at its end. Raises where a URL or an address is due."""
+    """A value without the slash at its end. Raises AoError: it must be a URL or an address."""
     if key in ("scheduler", "authority"):
         # An authority may be several, as in the tag.
         parts_of = value.text.split(",") if key == "authority" else [value.text]
         if not all(_ADDRESS.match(part.strip()) for part in parts_of):
             hint = "an address has 43 characters of A-Z, a-z, 0-9, - and _"
-            raise _wrong(f"{value.source}: {value.text!r} is no address", value.stage, hint)
+            raise _value_error(
+                f"{value.source}: {value.text!r} is not an address", value.stage, hint
+            )
     if key not in _URLS:
         return value
     from urllib.parse import urlsplit
@@ -268,13 +271,15 @@ def _checked(key: str, value: _Value) -> _Value:
     except ValueError:
         fine = False
     if not fine or set("?#@") & set(value.text) or not value.text.isprintable():
-        # A password would stand in every message that names the endpoint, this one included.
+        # Every message that names the endpoint would show a password, this one included.
         shown = repr(value.text) if "@" not in value.text else "it"
-        raise _wrong(f"{value.source}: {shown} is no URL of a node", value.stage, _EXAMPLE)
+        raise _value_error(
+            f"{value.source}: {shown} is not the URL of a node", value.stage, _EXAMPLE
+        )
     return _Value(value.text.rstrip("/"), value.source, value.stage)
 
 
-def _wrong(what: str, stage: str, hint: str) -> AoError:
+def _value_error(what: str, stage: str, hint: str) -> AoError:
     return (
         UsageError(what, hint=hint) if stage == "usage" else AoError(what, stage=stage, hint=hint)
     )
@@ -284,34 +289,38 @@ def _wrong(what: str, stage: str, hint: str) -> AoError:
 
 
 def _read(path: Path) -> _Config:
-    content = parsed(path)
+    content = read_config(path)
     _only(path, "", content, KEYS_OF_FILE)
     tables = content.get("profiles", {})
     if not isinstance(tables, dict):
-        raise _bad(path, "profiles", "is no table", "[profiles.NAME]")
+        raise _file_error(path, "profiles", "is not a table", "[profiles.NAME]")
     profiles = {name: _profile(path, name, table) for name, table in tables.items()}
     default = content.get("profile", "")
     if default == LOCAL:
         default = ""
     if default != "" and (not isinstance(default, str) or default not in profiles):
         known = ", ".join((*profiles, LOCAL))
-        raise _bad(path, "profile", f"there is no profile {default!r}", f"it may be: {known}")
+        raise _file_error(
+            path, "profile", f"there is no profile {default!r}", f"it may be: {known}"
+        )
     return _Config(path, default, profiles)
 
 
 def _profile(path: Path, name: str, table: object) -> _Choice:
     where = f"[profiles.{name}]"
     if name == LOCAL or "://" in name or not isinstance(table, dict):
-        raise _bad(path, where, "is no profile", f"a table of any name but {LOCAL}")
+        raise _file_error(path, where, "is not a profile", f"a table of any name but {LOCAL}")
     _only(path, where, table, ("kind", *KEYS))
     for key, text in table.items():
         if not isinstance(text, str) or not text:
-            raise _bad(path, f"{where} {key}", f"{text!r} is no text", "text in quotes")
+            raise _file_error(path, f"{where} {key}", f"{text!r} is not text", "text in quotes")
     kind = table.get("kind", LEGACY if any(unit in table for unit in UNITS) else HYPERBEAM)
     if kind not in (HYPERBEAM, LEGACY):
-        raise _bad(path, f"{where} kind", f"there is no {kind!r}", f"{HYPERBEAM} or {LEGACY}")
+        raise _file_error(
+            path, f"{where} kind", f"there is no {kind!r}", f"{HYPERBEAM} or {LEGACY}"
+        )
     if kind == HYPERBEAM and "node" not in table:
-        raise _bad(path, where, "names no node", f'node = "URL", or kind = "{LEGACY}"')
+        raise _file_error(path, where, "names no node", f'node = "URL", or kind = "{LEGACY}"')
     _only(path, where, table, ("kind", *(key for key in KEYS if key in _COUNTS[kind])))
     layer = {
         key: _Value(text, f"{path}: {where} {key}", "config")
@@ -324,8 +333,10 @@ def _profile(path: Path, name: str, table: object) -> _Choice:
 def _only(path: Path, where: str, table: Iterable[str], allowed: tuple[str, ...]) -> None:
     for key in table:
         if key not in allowed:
-            raise _bad(path, f"{where} {key}".strip(), "has no meaning there", ", ".join(allowed))
+            raise _file_error(
+                path, f"{where} {key}".strip(), "has no meaning there", ", ".join(allowed)
+            )
 
 
-def _bad(path: Path, where: str, what: str, allowed: str) -> AoError:
+def _file_error(path: Path, where: str, what: str, allowed: str) -> AoError:
     return AoError(f"{path}: {where}: {what}", stage="config", hint=f"allowed: {allowed}")

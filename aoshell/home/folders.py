@@ -1,6 +1,6 @@
-"""Where things live: the folders of a home.
+"""The folders of a home.
 
-Folders follow XDG (through platformdirs); `AOSHELL_HOME` moves all of them below one folder.
+They follow XDG (through platformdirs); `AOSHELL_HOME` puts all of them into one folder.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Settings:
     """The folders of one home, all absolute. None needs to exist yet; see `make_folders()`.
 
     Attributes:
-        home: the folder to name to a user: `AOSHELL_HOME`, or the state folder where it is unset.
-        state: what must not be lost: the node's log, the wallet, the history.
-        config: what the user writes.
+        home: the folder to show to a user: `AOSHELL_HOME`, or the state folder if that is unset.
+        state: what must not be lost: the log of the node, the wallet, the history.
+        config: files that the user writes.
         cache: what can be made again.
     """
 
@@ -33,15 +33,15 @@ class Settings:
 
     @classmethod
     def find(cls) -> Settings:
-        """Settings as the environment has them.
+        """The settings of the environment variables.
 
         Raises:
-            AoError: stage "home", when there is no home folder to be found.
+            AoError: stage "home": no home folder is found.
         """
         if named := os.environ.get("AOSHELL_HOME"):
             home = _absolute(named)
             return cls(home, home / "state", home / "config", home / "cache")
-        # Ten milliseconds, and nobody pays for them who sets AOSHELL_HOME.
+        # Imported here: it takes ten milliseconds, which AOSHELL_HOME saves.
         from platformdirs import PlatformDirs
 
         folders = PlatformDirs(APP, appauthor=False)
@@ -70,19 +70,19 @@ class Settings:
         return self.state / "history"
 
     def make_folders(self) -> None:
-        """Make state and cache, open to the user alone; leave what exists as it is.
+        """Make the state and cache folders with mode 0700; existing ones keep theirs.
 
-        Config is only read here, and may lie on something read-only.
+        The config folder is only read, and may be read-only.
 
         Raises:
-            AoError: stage "home", when one cannot be made or written to.
+            AoError: stage "home": one cannot be made or written to.
         """
         make_folder(self.state)
         make_folder(self.cache)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its missing parents with mode 0700, and see that it can be written to.
+    """Make a folder and its missing parents with mode 0700; check that it can be written to.
 
     Raises:
         AoError: stage "home".
@@ -92,7 +92,7 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         raise _no_home(path, f"cannot be made: {reason_of(error)}") from error
     if not path.is_dir():
-        raise _no_home(path, "is no folder")
+        raise _no_home(path, "is not a folder")
     if not os.access(path, os.W_OK | os.X_OK):
         raise _no_home(path, "cannot be written to")
 

@@ -11,7 +11,7 @@ from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.home.folders import make_folder, reason_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 LARGEST_WALLET = 64 * 1024  # bytes
 
@@ -20,18 +20,18 @@ def load_wallet(path: Path) -> Wallet:
     """The wallet in a file.
 
     Raises:
-        AoError: stage "wallet", when the file is missing or unreadable, or holds no Arweave JWK.
+        AoError: stage "wallet": the file is missing, cannot be read, or holds no Arweave JWK.
     """
     from aoshell.bounded import jsontext
 
     content = _read(path)
     try:
-        value = jsontext.parse(unmarked(content, f"the wallet {path}", "wallet"))
+        value = jsontext.parse(strip_mark(content, f"the wallet {path}", "wallet"))
     except ValueError:
         raise AoError(
             f"the wallet {path} is not valid JSON",
             stage="wallet",
-            hint="restore it from a copy, or move it away; it is left as it is",
+            hint="restore it from a copy, or move it away; it was not changed",
         ) from None
     try:
         return Wallet.from_jwk(value)
@@ -40,13 +40,13 @@ def load_wallet(path: Path) -> Wallet:
 
 
 def ensure_wallet(path: Path) -> Wallet:
-    """The wallet in a file, made on first use. A file that exists is never overwritten.
+    """The wallet in a file, made on first use. An existing file is never overwritten.
 
-    Generating takes up to a few seconds, in which other threads run. Of two that race to make
-    the file one wins, and both return its wallet.
+    Making a key takes up to a few seconds, in which other threads run. If two processes make the
+    file at once, both return the wallet of the first.
 
     Raises:
-        AoError: stage "wallet" as in `load_wallet()`, or "home" when it cannot be written.
+        AoError: stage "wallet" as in `load_wallet()`, or "home": it cannot be written.
     """
     if not os.path.lexists(path):
         make_folder(path.parent)
@@ -67,18 +67,18 @@ def _read(path: Path) -> bytes:
         raise AoError(
             f"there is no wallet at {path}",
             stage="wallet",
-            hint="look at the name after --wallet, or leave it out to have a wallet made",
+            hint="check the path after --wallet; without --wallet one is made",
         ) from None
     except OSError as error:
         raise AoError(
             f"the wallet {path} cannot be read: {reason_of(error)}",
             stage="wallet",
-            hint="look at who may read the file, and its folder",
+            hint="check the permissions of the file and its folder",
         ) from error
 
 
 def _write_once(path: Path, wallet: Wallet) -> None:
-    """Write a whole wallet to `path`, or leave the one that is there by now."""
+    """Write a wallet to `path`, unless another process has made one by now."""
     import json
 
     try:

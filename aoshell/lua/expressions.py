@@ -1,4 +1,4 @@
-"""Expressions of Lua 5.3, and what parsing them and statements has in common."""
+"""Parses expressions of Lua 5.3, with what parsing statements needs, too: tokens and scopes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aoshell.lua import syntax as tree
-from aoshell.lua.lexer import Lexer, LuaSyntaxError, Token
 from aoshell.lua.scopes import MAX_LOCALS, FunctionScope, ScopeError
+from aoshell.lua.strict import LuaSyntaxError, StrictLexer, SyntaxToken
 
-# How strongly an operator holds what stands to its left and to its right.
+# Priorities of an operator to its left and to its right (lparser.c of Lua 5.3).
 _BINARY = {
     "or": (1, 1), "and": (2, 2),
     "<": (3, 3), ">": (3, 3), "<=": (3, 3), ">=": (3, 3), "~=": (3, 3), "==": (3, 3),
@@ -20,22 +20,22 @@ _BINARY = {
 _UNARY = frozenset(("not", "-", "~", "#"))
 _UNARY_PRIORITY = 12
 _CONSTANTS = {"nil": None, "true": True, "false": False}
-_MAX_LEVELS = 199  # of nesting; of 200, calling the parser takes one
+_MAX_LEVELS = 199  # of nesting: Lua allows 200 C calls, and calling its parser takes one
 
 
 class Expressions:
-    """Parses expressions; statements are a subclass's."""
+    """Parses expressions; a subclass adds statements."""
 
-    def __init__(self, lexer: Lexer) -> None:
+    def __init__(self, lexer: StrictLexer) -> None:
         self._lexer = lexer
         self._token = lexer.next()
-        self._ahead: Token | None = None
+        self._ahead: SyntaxToken | None = None
         self._function = FunctionScope(None, 0, is_vararg=True)
         self._levels = 0
 
     # Tokens
 
-    def _advance(self) -> Token:
+    def _advance(self) -> SyntaxToken:
         token = self._token
         self._token, self._ahead = self._ahead or self._lexer.next(), None
         return token
@@ -46,14 +46,14 @@ class Expressions:
         self._advance()
         return True
 
-    def _expect(self, kind: str) -> Token:
+    def _expect(self, kind: str) -> SyntaxToken:
         if self._token.kind != kind:
             shown = kind if len(kind) > 2 and kind[0] == "<" else f"'{kind}'"
             raise self._error(f"{shown} expected")
         return self._advance()
 
-    def _close(self, kind: str, opening: Token, line: int = 0) -> None:
-        """The token that closes what `opening` opened; Lua may name another line for that."""
+    def _close(self, kind: str, opening: SyntaxToken, line: int = 0) -> None:
+        """Take the token that closes what `opening` opened, at `line` in Lua's message."""
         line = line or opening.line
         if self._token.kind != kind and line != self._token.line:
             raise self._error(f"'{kind}' expected (to close '{opening.kind}' at line {line})")
@@ -89,10 +89,10 @@ class Expressions:
             raise LuaSyntaxError(str(error), self._token.at, self._token.line) from None
 
     def _local(self, waiting: int = 0) -> tree.Local:
-        """The name of a variable, which will be declared behind `waiting` others."""
+        """The name of a variable that will be declared after `waiting` others."""
         return self._room_for(self._expect("<name>"), waiting)
 
-    def _room_for(self, name: Token, waiting: int) -> tree.Local:
+    def _room_for(self, name: SyntaxToken, waiting: int) -> tree.Local:
         if not self._function.has_room(waiting + 1):
             where = self._function.where
             raise self._error(f"too many local variables (limit is {MAX_LOCALS}) in {where}")
@@ -104,7 +104,7 @@ class Expressions:
     # Expressions
 
     def _expression(self, limit: int = 0) -> tree.Expression:
-        """An expression whose binary operators hold more strongly than `limit`."""
+        """An expression whose binary operators have a higher priority than `limit`."""
         token = self._token
         with self._nested():
             if token.kind in _UNARY:
@@ -148,7 +148,7 @@ class Expressions:
         return tuple(found)
 
     def _suffixed(self) -> tree.Expression:
-        """A name or parenthesis with indices and calls behind it."""
+        """A name or parenthesis, and the indices and calls that follow it."""
         at, line = self._token.at, self._token.line
         found = self._primary()
         while True:
@@ -220,12 +220,12 @@ class Expressions:
             self._advance()
         return tree.Field(token.at, key, self._expression())
 
-    def _peek(self) -> Token:
+    def _peek(self) -> SyntaxToken:
         self._ahead = self._ahead or self._lexer.next()
         return self._ahead
 
-    def _body(self, keyword: Token, line: int, is_method: bool = False) -> tree.Function:
-        """A function from its parameters on; Lua says that the one of `keyword` is at `line`."""
+    def _body(self, keyword: SyntaxToken, line: int, is_method: bool = False) -> tree.Function:
+        """A function from its parameters on; `line` is where Lua's messages place it."""
         self._function = FunctionScope(self._function, line, is_vararg=False)
         with self._scoped():
             own = (tree.Local("self", keyword.at),) if is_method else ()

@@ -1,6 +1,6 @@
-"""A parser of Lua 5.3: what Lua compiles becomes a tree, what it refuses raises in its words.
+"""A parser of Lua 5.3: makes a tree of what Lua compiles, and raises with Lua's message otherwise.
 
-Variables are resolved on the way, as Lua does it. Not checked are the limits of its machine code,
+It resolves variables on the way, as Lua does. It does not check the limits of Lua's machine code,
 such as 255 registers for a function.
 """
 
@@ -12,14 +12,14 @@ from contextlib import contextmanager
 
 from aoshell.lua import syntax as tree
 from aoshell.lua.expressions import Expressions
-from aoshell.lua.lexer import Lexer, Token
+from aoshell.lua.strict import StrictLexer, SyntaxToken
 
 _BLOCK_END = frozenset(("<eof>", "end", "else", "elseif"))
-_RECURSION = 4000  # Python's frames that Lua's 200 levels can need
+_RECURSION = 4000  # frames of Python: as many as 200 levels of Lua may need
 
 
-def parse(source: str) -> tuple[tree.Function, Lexer]:
-    """The main function of a chunk, and the lexer with what it noticed.
+def parse(source: str) -> tuple[tree.Function, StrictLexer]:
+    """Parse a chunk. Returns its main function, and the lexer with what it noticed.
 
     Args:
         source: text, latin-1; without a byte order mark or a `#` line.
@@ -27,7 +27,7 @@ def parse(source: str) -> tuple[tree.Function, Lexer]:
     Raises:
         LuaSyntaxError: Lua would refuse it.
     """
-    lexer = Lexer(source)
+    lexer = StrictLexer(source)
     with _deep():
         return _Parser(lexer).main(), lexer
 
@@ -50,7 +50,7 @@ class _Parser(Expressions):
         return tree.Function(0, (), True, body)
 
     def _block(self) -> tree.Block:
-        """Statements up to what ends them; whoever calls opens and closes the scope."""
+        """Statements up to the end of their block; the caller opens and closes the scope."""
         at, found = self._token.at, list[tree.Statement]()
         while self._token.kind not in _BLOCK_END and self._token.kind != "until":
             is_last = self._token.kind == "return"
@@ -140,7 +140,9 @@ class _Parser(Expressions):
             self._close("end", opening)
         return found
 
-    def _numeric_for(self, opening: Token, name: Token) -> tree.NumericFor | tree.GenericFor:
+    def _numeric_for(
+        self, opening: SyntaxToken, name: SyntaxToken
+    ) -> tree.NumericFor | tree.GenericFor:
         self._hide("(for index)", "(for limit)", "(for step)")
         local = self._room_for(name, 0)
         self._advance()
@@ -151,7 +153,9 @@ class _Parser(Expressions):
             bounds.append(self._expression())
         return tree.NumericFor(opening.at, local, tuple(bounds), self._for_body(local))
 
-    def _generic_for(self, opening: Token, name: Token) -> tree.NumericFor | tree.GenericFor:
+    def _generic_for(
+        self, opening: SyntaxToken, name: SyntaxToken
+    ) -> tree.NumericFor | tree.GenericFor:
         self._hide("(for generator)", "(for state)", "(for control)")
         locals_ = [self._room_for(name, 0)]
         while self._accept(","):
@@ -162,7 +166,7 @@ class _Parser(Expressions):
         return tree.GenericFor(opening.at, tuple(locals_), values, body)
 
     def _hide(self, *names: str) -> None:
-        """Variables of Lua's own, which no script can name."""
+        """Declare variables of Lua's own, which no script can name."""
         self._function.declare(*(tree.Local(name, 0) for name in names))
 
     def _for_body(self, *locals_: tree.Local) -> tree.Block:
@@ -200,7 +204,7 @@ class _Parser(Expressions):
         return tree.LocalAssign(token.at, tuple(locals_), values)
 
     def _labels(self) -> tuple[tree.Statement, ...]:
-        """Labels that follow one another: all end their block, or none does."""
+        """Labels in a row: either all of them end their block, or none does."""
         found = list[tree.Label]()
         while self._token.kind in ("::", ";"):
             if self._accept(";"):

@@ -1,4 +1,4 @@
-"""What a parser of Lua keeps about blocks: variables in sight, labels, gotos that wait."""
+"""What the parser knows of blocks: visible variables, labels, and gotos without a label yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_LOCALS = 200
 
 @dataclass(slots=True)
 class _Pending:
-    """A goto or break that has not met its label; `active` variables were in sight there."""
+    """A goto or break whose label is not known yet; `active` variables are visible there."""
 
     label: str
     line: int
@@ -27,7 +27,7 @@ class _Scope:
 
 
 class ScopeError(Exception):
-    """A label or goto that Lua refuses, in its words."""
+    """A label or goto that Lua refuses, with Lua's message."""
 
 
 class FunctionScope:
@@ -41,7 +41,7 @@ class FunctionScope:
         self._active: list[Local] = []
 
     def find(self, name: str) -> Local | None:
-        """The variable of that name which is in sight, None where it is global."""
+        """The visible variable of a name, None where the name is global."""
         function: FunctionScope | None = self
         while function:
             for local in reversed(function._active):
@@ -65,7 +65,7 @@ class FunctionScope:
         self._scopes.append(_Scope(is_loop, len(self._active)))
 
     def leave(self) -> None:
-        """Close a block: gotos that found no label in it look in the one around it."""
+        """Close a block. Gotos that found no label in it look in the block around it."""
         scope = self._scopes.pop()
         del self._active[scope.active :]
         left = [goto for goto in scope.gotos if not (scope.is_loop and goto.label == "break")]
@@ -78,18 +78,18 @@ class FunctionScope:
             self._resolve(goto)
 
     def goto(self, label: str, line: int) -> None:
-        """A goto, or a break as a goto of that name."""
+        """Add a goto; a break is a goto to the label `break`."""
         self._resolve(_Pending(label, line, len(self._active)))
 
     def label(self, name: str, line: int) -> None:
-        """A label; gotos find it once it is settled."""
+        """Declare a label; gotos find it after `settle`."""
         labels = self._scopes[-1].labels
         if name in labels:
             raise ScopeError(f"label '{name}' already defined on line {labels[name][0]}")
         labels[name] = (line, len(self._active))
 
     def settle(self, names: list[str], ends_block: bool) -> None:
-        """Let gotos find labels. At the end of a block its variables are out of sight already."""
+        """Let gotos find these labels. Variables of a block are not visible at its end."""
         scope = self._scopes[-1]
         if ends_block:
             scope.labels.update({name: (scope.labels[name][0], scope.active) for name in names})

@@ -1,5 +1,5 @@
-"""Nodes: the built-in one, and those somewhere else.
+"""Nodes: the built-in node, and remote nodes.
 
-`base` says what a node is to the shell, `values` what it takes and gives. The shell imports these
-two and nothing else from here.
+`base` defines the interface of a node for the shell, `values` its arguments and return values. The
+shell imports these two modules and nothing else from here.
 """

@@ -1,8 +1,12 @@
 """What a node is to the shell: one interface, whoever implements it.
 
 The shell knows this module and `nodes.values`, and no other of `nodes`. Every failure that a person
-sees is an `AoError`. A verb that a node lacks raises `UnsupportedError`, whose hint names what to
-use instead, and is absent from `Node.capabilities`.
+sees is an `AoError`.
+
+`Node` holds the verbs of every node. What only some nodes can do is a part of its own: `local`,
+`remote`, `cron` and `state` are None where a node lacks them, so that a type checker proves that
+they were looked at. `upload` and `evidence` are on every node; one that cannot do them raises
+`UnsupportedError`, whose hint names what to use instead.
 """
 
 from __future__ import annotations
@@ -38,18 +42,30 @@ class Node(Protocol):
     """The verbs. Ids are 43 characters base64url; slots count from 0."""
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        """Names of the verbs that this node carries out."""
+    def local(self) -> LocalVerbs | None:
+        """What only a node on this computer can do."""
+
+    @property
+    def remote(self) -> RemoteVerbs | None:
+        """What only a node somewhere else can do."""
+
+    @property
+    def cron(self) -> CronVerbs | None:
+        """Starting and stopping cron; None where the node runs cron messages by itself."""
+
+    @property
+    def state(self) -> StateVerbs | None:
+        """Reading what processes expose; None where the node does not show it."""
 
     @property
     def stage(self) -> Stage | None:
-        """What it waits for now; None where there is nothing to tell."""
+        """What it is doing while somebody waits; None if nothing."""
 
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
-        """A message to `target`, or with no target a process's definition, in this node's form.
+        """A signed message to `target`; without a target, the definition of a process.
 
-        The node adds what its network wants of every message (`envelope`), and to a definition who
-        schedules it and whom it trusts, where the tags do not say so.
+        The node adds the tags of every message (`envelope`), and to a definition its scheduler and
+        authority, unless `tags` has them. The form is the one that this node accepts.
         """
 
     async def spawn(self, item: Signed, name: str = "") -> Receipt:
@@ -59,14 +75,16 @@ class Node(Protocol):
         """Schedule a signed message. When this returns, the message is durable."""
 
     async def result(self, process: str, place: int | str) -> Result:
-        """The result of a slot, or of a message by its id, waiting until it is computed.
+        """The result of a slot, or of a message by its id; waits until it is computed.
 
-        Cancelling cancels the wait only.
+        Cancelling ends the wait only.
         """
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
-        """Computed entries behind slot `after`, oldest first: `limit` of them, and what else is in
-        the last one's slot (cron messages)."""
+        """Computed entries after slot `after`, oldest first.
+
+        These are `limit` entries, and all others of the last one's slot (cron messages).
+        """
 
     async def dryrun(self, process: str, item: Message) -> Result:
         """Evaluate a message without changing anything."""
@@ -75,36 +93,63 @@ class Node(Protocol):
         """Number of slots scheduled."""
 
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
-        """Messages of slots first…last, cron messages between them included."""
+        """Messages of slots first…last, with the cron messages between them."""
 
     async def upload(self, data: bytes, name: str = "") -> Module:
-        """Store a module (Lua source or WASM, told apart by content) and return it."""
+        """Store a module and return it. Its content decides whether it is Lua source or WASM."""
 
     async def fetch(self, reference: str) -> Module:
-        """A module by id or by the name it was published under."""
+        """A module by its id, or by the name it was published under."""
 
     async def info(self) -> NodeInfo:
-        """Who the node is."""
+        """The node's kind, address and endpoint."""
 
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
-        """What it says of the machine it runs on, unchecked.
+        """Attestation evidence of the machine that the node runs on, not verified.
 
         Args:
-            challenge: a random value for it to sign, "" for none.
-            endpoint: URL of another node to ask instead, which any node can do.
+            challenge: a random value for the node to sign, "" for none.
+            endpoint: URL of another node to ask instead. Every node can do that.
         """
 
     async def processes(self) -> Sequence[ProcessInfo]:
         """All processes, newest first."""
 
     async def find(self, reference: str) -> ProcessInfo:
-        """One process by id, by unambiguous beginning of its id (6 or more), or by name."""
+        """One process by id, by the beginning of its id (6 characters or more), or by name.
+
+        Raises:
+            NotFoundError: it does not exist.
+            AoError: several processes fit, or the look-up failed.
+        """
 
     def subscribe(self) -> AsyncIterator[Event]:
         """Events from now on, in order. Closing the iterator ends the subscription."""
 
     async def watch(self, process: str) -> None:
-        """Let events of a process come, too. The built-in node tells of all without being asked."""
+        """Include events of a process. The built-in node always sends those of all processes."""
+
+    async def close(self) -> None:
+        """Stop its workers. Everything is on disk when this returns."""
+
+
+class LocalVerbs(Protocol):
+    """What only a node on this computer can do."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one process may use."""
+
+    @property
+    def newest(self) -> int:
+        """The order of its newest message (`protocol.message.Assignment.order`)."""
+
+    @property
+    def workbench(self) -> Workbench:
+        """Commands that change processes to try things out."""
+
+    def knows(self, wallets: Iterable[str]) -> None:
+        """Treat messages to these addresses as delivered from now on, as users have them."""
 
     async def settled(self, root: str) -> None:
         """Return once nothing that message `root` caused is left to compute, and it is on disk."""
@@ -112,112 +157,112 @@ class Node(Protocol):
     async def cancel(self, process: str, slot: int) -> bool:
         """Stop computing a slot now, as if its time were up. False if it was done already."""
 
-    async def close(self) -> None:
-        """Put workers away and leave everything on disk."""
-
-
-class LocalVerbs(Protocol):
-    """What only a node under the user's own hands can do (capability "local")."""
-
-    limits: Limits
-
-    @property
-    def newest(self) -> int:
-        """The order of its newest message (`protocol.message.Assignment`)."""
-
-    @property
-    def workbench(self) -> Workbench:
-        """What is done to processes to try things out."""
-
-    def knows(self, wallets: Iterable[str]) -> None:
-        """From now on, what is sent to these addresses counts as delivered: somebody has them."""
-
     async def set_limits(self, limits: Limits) -> None:
-        """Change limits for every message from now on; raising `pushes` frees what was held."""
+        """Change the limits for all later messages. Raising `pushes` delivers what was held."""
 
     async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
-        """Messages kept because nobody could take them, oldest first."""
+        """Messages that could not be delivered, oldest first."""
 
     async def verify_log(self, process: str) -> Sequence[str]:
-        """Replay the log in a fresh worker and compare; differences, one line each."""
+        """Replay the log in a new worker and compare the results; one line for each difference."""
 
     async def export(self, process: str) -> bytes:
-        """A process as a file: log, results and modules."""
+        """The content of a file with a process: log, results and modules."""
 
-    async def restore(self, data: bytes) -> ProcessInfo:
-        """Take in an exported process (`.import`)."""
+    async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
+        """Import an exported process (`.import`).
+
+        Args:
+            name: of the process here; "" keeps its own.
+            unique: refuse a name that another process has: each could be found by its id only.
+        """
 
     async def delete(self, process: str) -> None:
-        """Forget a process and its log."""
+        """Delete a process and its log."""
 
 
 class RemoteVerbs(Protocol):
-    """What a node somewhere else can do besides (capability "remote").
+    """What only a node somewhere else can do.
 
     Attributes:
         endpoint: its URL.
-        verify: which answers are taken (`.verify`).
-        pin: for `Verify.ATTESTED`; None where the node is not attested: then none is.
+        verify: which answers are accepted (`.verify`).
+        pin: the attested key, for `Verify.ATTESTED`. With None, that level accepts no answer.
     """
 
     endpoint: str
     verify: Verify
     pin: Pin | None
 
+    @property
+    def last_failure(self) -> str:
+        """The signature base of the last answer with a bad signature, "" if there was none."""
+
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
-        """Sign code as a module (Lua source or WASM, told apart by content)."""
+        """Sign code as a module. Its content decides whether it is Lua source or WASM."""
 
     async def publish(self, publication: Publication) -> Module:
-        """Upload it. Public, and permanent where the destination is Arweave."""
+        """Upload it. It becomes public, and permanent if the destination is Arweave."""
 
     async def doctor(self) -> Sequence[EndpointFinding]:
-        """Look at each endpoint."""
+        """Check each endpoint."""
 
     async def new_key(self) -> str:
-        """Take the key that the node has now, whichever it was before; its address."""
+        """Accept the key that the node has now in place of the earlier one; its address."""
+
+
+class CronVerbs(Protocol):
+    """Starting and stopping cron on a network that does not run it by itself (`Node.cron`)."""
 
     async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
-        """Have the network run a process's cron messages, or stop (capability "monitor")."""
+        """Have the network run a process's cron messages, or stop."""
+
+
+class StateVerbs(Protocol):
+    """Reading what processes expose (`Node.state`)."""
+
+    async def now(self, process: str, key: str) -> object:
+        """The newest state of a process, or what is at a path of keys; "" for nothing there."""
 
 
 class Workbench(Protocol):
-    """Trying things out on a node of one's own (`LocalVerbs.workbench`)."""
+    """Commands to try things out on the built-in node (`LocalVerbs.workbench`)."""
 
     async def fork(self, process: str, slot: int | None, name: str) -> ProcessInfo:
-        """A new process with the state that another has behind a slot (None: now)."""
+        """A new process with the state of another after a slot (None: its newest state)."""
 
     async def undo(self, process: str, slot: int) -> str:
-        """Take back slot `slot` and what follows it; the file that keeps what was there.
+        """Remove slot `slot` and all later slots; the path of a file that keeps the old process.
 
-        What these messages sent to others stays there.
+        Messages that these slots sent to other processes stay there.
         """
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
-        """Evaluate a message read-only in the state behind a slot."""
+        """Evaluate a message read-only in the state after a slot."""
 
     async def mark(self, process: str, name: str) -> int:
-        """Remember the last slot under a name."""
+        """Give the last slot a name; its number."""
 
     async def marks(self, process: str) -> Mapping[str, int]:
-        """Slots by the names they were remembered under."""
+        """Named slots, by name."""
 
     async def warp(self, milliseconds: int) -> int:
-        """Set the node's clock forward; milliseconds that it is ahead now."""
+        """Set the node's clock forward; milliseconds by which it is ahead now."""
 
     async def tick(self, process: str) -> int:
-        """Send a process's cron messages now, due or not; how many."""
+        """Send a process's cron messages now, whether due or not; their number."""
 
     async def pause(self, process: str, on: bool) -> None:
-        """Queue what other processes send to a process; lines of the wallet still run."""
+        """Queue messages from other processes to a process; the wallet's lines still run."""
 
     async def queued(self, process: str) -> Sequence[Undelivered]:
-        """What waits in its queue, oldest first."""
+        """The messages in its queue, oldest first."""
 
     async def step(self, process: str, index: int = 0) -> None:
-        """Deliver one message of the queue, by its place."""
+        """Deliver one message of the queue, by its index."""
 
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
-        """A process under an address that is somebody else's, with a script of one's own."""
+        """A local process with the address of a foreign one, which runs `source`."""
 
     async def trace(self, message: str) -> Sequence[Hop]:
-        """All that goes back to the same root as a message, causes first."""
+        """All messages with the same root as a message, causes first."""

@@ -1,4 +1,4 @@
-"""What errors of a database mean, for people: damage, no room, or a defect."""
+"""Errors of SQLite and of the disk as AoError: damage, a full disk, or a defect of aoshell."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 from aoshell.errors import AoError
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-# What SQLite says of a disk on which it cannot make a file as long as it needs one.
+# SQLite's codes where it cannot make a file of the size it needs, which a full disk may cause.
 _PERHAPS_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-# Bytes free on a disk, below which it is full: SQLite begins with 32 KB beside a file.
+# Bytes; a disk with less room counts as full: SQLite begins with 32 KB beside a file.
 LEAST_ROOM = 65536
 
 
 class UnusableDatabaseError(AoError):
-    """The database is damaged, or used as it must not be; trying again is of no use."""
+    """The database is damaged, or was used in a wrong way: trying again does not help."""
 
 
-def as_told(path: Path, error: sqlite3.Error | OSError, remedy: str = "") -> AoError:
-    """An error of a database for people; damage is what SQLite calls damage, nothing else.
+def as_ao_error(path: Path, error: sqlite3.Error | OSError, remedy: str = "") -> AoError:
+    """The AoError for an error of a database. Only what SQLite calls damage counts as damage.
 
     Args:
-        remedy: what to do about a damaged one; by default, for the node's own.
+        remedy: hint for a damaged database; the default is for the node's own one.
     """
     own = f"move it away and `.import` what you exported, or try `sqlite3 {path} .recover`"
     if code_of(error) in _DAMAGED:
@@ -50,7 +50,7 @@ def as_told(path: Path, error: sqlite3.Error | OSError, remedy: str = "") -> AoE
 
 
 def is_full(path: Path, error: sqlite3.Error | OSError) -> bool:
-    """Whether the disk has no room left; SQLite says so only of what it writes to a database."""
+    """Whether the disk is full. SQLite itself reports that for writes to a database only."""
     if code_of(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
         return True
     with suppress(OSError):
@@ -59,5 +59,5 @@ def is_full(path: Path, error: sqlite3.Error | OSError) -> bool:
 
 
 def code_of(error: Exception) -> int:
-    """SQLite's code of an error without what extends it, 0 where it has none."""
+    """SQLite's primary result code of an error, 0 if it has none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -1,4 +1,4 @@
-"""What a node takes and gives: values without behaviour."""
+"""Arguments and return values of a node: data without behaviour."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SDK = "aoshell"
 
 @dataclass(frozen=True, slots=True)
 class HttpMessage:
-    """A signed message as HyperBEAM's httpsig writes it: what is posted, and its id.
+    """A signed message in HyperBEAM's httpsig form: what is posted, and its id.
 
     Attributes:
-        id: 43 characters base64url, of the wallet's signature.
+        id: 43 characters base64url, the id of the wallet's signature.
         headers: names and values, in order.
-        body: the bytes behind them.
+        body: the bytes after them.
     """
 
     id: str
@@ -29,24 +29,24 @@ class HttpMessage:
     body: bytes = field(repr=False)
 
 
-# A message that a wallet has signed, in the form that its node takes.
+# A message that a wallet has signed, in the form that its node accepts.
 Signed: TypeAlias = DataItem | HttpMessage
 
 
 def envelope(kind: str, variant: str = "ao.TN.1") -> tuple[Tag, ...]:
-    """The tags that make an item a message of AO: kind "Message" or "Process"."""
+    """The tags that every AO message has; kind is "Message", "Process" or "Module"."""
     pairs = (("Data-Protocol", "ao"), ("Variant", variant), ("Type", kind), ("SDK", SDK))
     return tags_of(pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A message that the node has taken and will not lose.
+    """A message that the node has accepted and will not lose.
 
     Attributes:
         id: of the message (for a spawn: of the process).
         process: where it was scheduled.
-        slot: its slot there, None where the node does not tell at once.
+        slot: its slot there, None if the node does not report it at once.
     """
 
     id: str
@@ -55,7 +55,7 @@ class Receipt:
 
     @property
     def place(self) -> int | str:
-        """What `Node.result` finds the result by."""
+        """The argument `place` for `Node.result`."""
         return self.id if self.slot is None else self.slot
 
 
@@ -68,12 +68,12 @@ class NotFoundError(AoError):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a node is being waited for.
+    """What a node is doing while somebody waits.
 
     Attributes:
         name: "resolve", "connect", "TLS", "sign", "schedule", "compute" and so on.
         where: the endpoint; on the built-in node the process.
-        note: why it takes so long, "" where nothing is known ("busy (429), third try").
+        note: why it takes long ("busy (429); try 2 of 5 in 1.0 s"), "" if not known.
     """
 
     name: str
@@ -88,12 +88,12 @@ class ProcessInfo:
     Attributes:
         slots: number of slots scheduled.
         computed: number of slots evaluated.
-        live: whether a worker holds its state right now.
+        live: whether a worker has its state in memory now.
         checkpoint: slot of the newest checkpoint, or None.
         disk: bytes of its log, results and checkpoints on disk.
-        memory: bytes of its heap after the last message, 0 where unknown.
-        waiting: number of handlings suspended in `receive`.
-        prompt: the prompt it gave last, "" before the first.
+        memory: bytes of its heap after the last message, 0 if not known.
+        waiting: number of handlers suspended in `receive`.
+        prompt: the last prompt it returned, "" before the first.
         created: milliseconds since the Unix epoch.
     """
 
@@ -114,7 +114,7 @@ class ProcessInfo:
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """Who the node is: its kind ("local", "hyperbeam", "legacynet"), address and endpoint."""
+    """The node: its kind ("local", "hyperbeam", "legacynet"), address, endpoint and details."""
 
     kind: str
     address: str
@@ -129,7 +129,7 @@ class Module:
     Attributes:
         id: 43 characters base64url; on the local node the SHA-256 of the bytes.
         kind: "lua" or "wasm".
-        name: what the user called it, "" where they did not.
+        name: the name that the user gave it, "" for none.
         data: the source or the bytes.
     """
 
@@ -152,12 +152,13 @@ class Event:
     """Something that happened on the node, in the order in which it happened.
 
     Attributes:
-        kind: "result" (a slot was computed; `entry` says which), "spawned" (`process` now exists),
-            "undelivered" (`detail` says why), "held" (a reply loop reached its bound) or "notice"
-            (`detail` is a sentence for the user: recovery, a discarded checkpoint, cron catch-up).
+        kind: "result" (a slot was computed, see `entry`), "spawned" (`process` now exists),
+            "undelivered" (`detail` is the reason), "held" (a reply loop reached its bound) or
+            "notice" (`detail` is a sentence for the user: recovery, a discarded checkpoint, cron
+            catch-up).
         root: id of the message that caused it, "" for cron and notices.
-        quiet: a result that printed nothing, went well and ended no suspended handling.
-        load: gives `entry`; events come by the thousand and few are looked into.
+        quiet: a result without output or error that ended no suspended handler.
+        load: returns `entry`. There are thousands of events, of which few are read.
     """
 
     kind: str
@@ -175,7 +176,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """An outbox message that the node kept instead of delivering it, and why."""
+    """An outbox message that the node could not deliver and has kept, with the reason."""
 
     process: str
     slot: int
@@ -192,8 +193,9 @@ class Limits:
         seconds: compute time per message.
         memory: bytes of heap per process.
         pushes: messages that one root message may cause before the node holds the rest.
-        gas: fuel that one message of a WASM process may use, counted exactly; 0 counts none.
-        network: hold the network's limits on tags (128 tags, name 1,024 bytes, value 3,072 bytes).
+        gas: fuel that one message of a WASM process may use, counted exactly; 0 for no limit.
+        network: enforce the network's limits on tags (128 tags, names of 1,024 bytes, values of
+            3,072 bytes).
     """
 
     seconds: float = 10.0
@@ -205,14 +207,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Code about to be made public; nothing is sent yet.
+    """Code ready to be published, which cannot be undone. Nothing is sent yet.
 
     Attributes:
-        item: signed; its id becomes the module's. A DataItem stays on Arweave for good, a message
-            for the node itself for as long as the node keeps it.
-        destination: endpoint that it goes to.
+        item: signed; its id becomes that of the module. A DataItem stays on Arweave for good, a
+            message for the node itself for as long as the node keeps it.
+        destination: the endpoint for the upload.
         size: bytes on the wire.
-        cost: what the destination asks for it, as a person reads it; "" where it does not say.
+        cost: the destination's price, for people; "" if it reports none.
     """
 
     item: Signed
@@ -223,14 +225,14 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class EndpointFinding:
-    """What `.doctor` found out of one endpoint.
+    """What `.doctor` found at one endpoint.
 
     Attributes:
         name: what the endpoint is ("node", "MU", "gateway"…).
         endpoint: its URL.
         ok: whether it can be used.
-        detail: what was seen: version, time taken; or what is wrong.
-        hint: what to do about it, "" where all is well.
+        detail: what it answered and how fast, or what is wrong.
+        hint: what to do about it, "" if it can be used.
     """
 
     name: str
@@ -241,8 +243,11 @@ class EndpointFinding:
 
 
 class Verify(Enum):
-    """Which answers of a remote node are taken: all but badly signed ones, those that its own key
-    has signed, or those of the key that an attestation vouches for."""
+    """Which answers of a remote node are accepted.
+
+    OFF: all but those with a bad signature. ON: those that the node's own key has signed. ATTESTED:
+    those of the key that an attestation has proved.
+    """
 
     OFF = "off"
     ON = "on"
@@ -251,7 +256,7 @@ class Verify(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The key that an attestation vouches for.
+    """The key that an attestation has proved.
 
     Attributes:
         until: when it must be attested again, seconds since the Unix epoch.
@@ -266,9 +271,9 @@ class Hop:
     """One message of a trace.
 
     Attributes:
-        entry: the message and its result, None for one that was not delivered.
+        entry: the message and its result, None if it was not delivered.
         cause: index of the hop that sent it, -1 for the root.
-        kept: what was not delivered, and why; None for one that was.
+        kept: the message that was not delivered, with the reason; None if it was delivered.
     """
 
     process: str

@@ -1,4 +1,4 @@
-"""ANS-104 data items: the signed envelope in which messages travel.
+"""ANS-104 data items: the signed form of AO's messages.
 
 An item on the wire, integers little-endian:
 
@@ -11,11 +11,12 @@ An item on the wire, integers little-endian:
     tags                an Avro array of {name: bytes, value: bytes}
     data                the rest
 
-What is signed is the deep hash of these fields, the tags as encoded; so an item keeps the encoding
-it came with, and `DataItem.raw` gives back each accepted input byte for byte. The id is SHA-256 of
-the signature. Source: ANS-104 (arweave-standards), with Avro 1.11 for the tags.
+The signature is over the deep hash of these fields, the tags as encoded. One list of tags has
+several encodings, so an item keeps the one it was read with: `DataItem.raw` returns every accepted
+input byte for byte. The id is SHA-256 of the signature. Source: ANS-104 (arweave-standards), with
+Avro 1.11 for the tags.
 
-`protocol.bundle` has items within items, `protocol.stream` those too large for memory.
+`protocol.bundle` handles items within items, `protocol.stream` items too large for memory.
 """
 
 from __future__ import annotations
@@ -36,26 +37,27 @@ __all__ = ["ADDRESS_LENGTH", "RELAYED_TAGS", "DataItem", "Header", "check_relaye
 
 ADDRESS_LENGTH = 32
 RELAYED_TAGS = 4096
-"""Bytes of encoded tags that the messenger units and bundlers of the legacy network take."""
+"""Bytes of encoded tags that the messenger units and bundlers of the legacy network accept."""
 
 Fields: TypeAlias = "tuple[int, bytes, bytes, str, bytes, tuple[Tag, ...], bytes]"
-"""Those of a header, in order."""
+"""The fields of a `Header`, in its order, to make one of."""
 
+# ANS-104 "DataItem signature": what is signed begins with the name and the version of the format.
 _PREFIX = tuple(deep_hash(constant) for constant in (b"dataitem", b"1"))
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """All of a data item but its data.
+    """All fields of a data item but its data.
 
     Attributes:
         type: number of the owner's kind of key: 1 Arweave, 2 ed25519, 3 Ethereum, 4 Solana.
-        signature: says nothing until it was verified. Arweave: 512 bytes.
+        signature: not verified by being here. Arweave: 512 bytes.
         owner: public key of the signer. Arweave: its RSA modulus, 512 bytes.
         target: address it is sent to, 43 characters base64url, or "".
         anchor: 32 bytes, or b"".
         tags: in order.
-        encoded_tags: the tags as they were signed (one list has more than one Avro encoding).
+        encoded_tags: the tags as they were signed (one list has several Avro encodings).
     """
 
     type: int
@@ -109,16 +111,16 @@ class DataItem(Header):
 
     @classmethod
     def parse(cls, raw: bytes) -> DataItem:
-        """The item in `raw`, its signature not yet checked.
+        """The item in `raw`. Its signature is not verified.
 
         Raises:
-            ProtocolError: the bytes are no data item, or one of a signature type not known here.
+            ProtocolError: the bytes are no data item, or its signature type is not supported.
         """
         return cls.read(AvroReader(raw))
 
     @classmethod
     def read(cls, reader: AvroReader) -> DataItem:
-        """As `parse()`, the item that fills a reader to its end."""
+        """Like `parse()`, for an item that ends where the reader ends."""
         return cls(*read_fields(reader), reader.take(reader.left, "data"))
 
     @classmethod
@@ -132,17 +134,17 @@ class DataItem(Header):
         *,
         limits: bool = True,
     ) -> DataItem:
-        """A new item. The salt of an RSA signature is random, so each has an id of its own.
+        """A new item. The salt of an RSA signature is random, so each call gives another id.
 
         Args:
             wallet: a Wallet, or another signer.
             target: 43 characters base64url, or "".
             anchor: 32 bytes, or b"".
-            limits: hold the network's limits on tags.
+            limits: enforce the network's limits on tags.
 
         Raises:
-            AoError: stage "message", when a field cannot be carried or a limit is exceeded; stage
-                "wallet", when the wallet is not RSA-4096, the one size that data items know.
+            AoError: stage "message", when a field cannot be encoded or exceeds a limit; stage
+                "wallet", when an RSA wallet is not RSA-4096, the only size that data items have.
         """
         return cls(*sign_fields(wallet, deep_hash(data), target, tags, anchor, limits), data)
 
@@ -157,7 +159,7 @@ class DataItem(Header):
 
 
 def read_fields(source: Source) -> Fields:
-    """Those that a source begins with, the signature not yet checked; raises as `parse()`."""
+    """The fields at the beginning of a source, the signature not verified; raises as `parse()`."""
     number, kind = _kind(source)
     signature = source.take(kind.signature, "signature")
     owner = source.take(kind.owner, "owner")
@@ -177,7 +179,7 @@ def read_fields(source: Source) -> Fields:
 def sign_fields(
     wallet: Signer, data: bytes, target: str, tags: Iterable[Tag], anchor: bytes, limits: bool
 ) -> Fields:
-    """Those of a new item whose data has the deep hash `data`; the rest as `DataItem.sign()`."""
+    """The fields of a new item; `data` is the deep hash of its data. Else as `DataItem.sign()`."""
     kind = KINDS[wallet.type]
     if len(wallet.owner) != kind.owner:
         raise AoError(
@@ -196,13 +198,13 @@ def sign_fields(
 
 
 def check_relayed(header: Header) -> None:
-    """Whether the legacy network's messenger units and bundlers take so many bytes of tags.
+    """Refuse an item that the legacy network's messenger units and bundlers would refuse.
 
     They verify with libraries that call an item with more than `RELAYED_TAGS` bytes of encoded
     tags invalid. HyperBEAM and the local node have no such limit.
 
     Raises:
-        AoError: stage "message", when they do not.
+        AoError: stage "message", when its tags are longer.
     """
     if (length := len(header.encoded_tags)) > RELAYED_TAGS:
         what = f"the message has {length:,} bytes of tags in all"
@@ -212,7 +214,7 @@ def check_relayed(header: Header) -> None:
 
 
 def _kind(source: Source) -> tuple[int, KeyType]:
-    """Number and kind of the owner's key."""
+    """Number and kind of the owner's key. Raises ProtocolError for a kind not supported."""
     at = source.position
     number = source.integer(2, "signature type")
     if kind := KINDS.get(number):
@@ -265,6 +267,10 @@ def _address(target: str) -> bytes:
 def _digest(
     kind: int, owner: bytes, target: bytes, anchor: bytes, tags: bytes, data: bytes
 ) -> bytes:
-    """What is signed: the deep hash of an item's fields, given that of its data."""
+    """What is signed: the deep hash of an item's fields, given the deep hash of its data.
+
+    The order is that of ANS-104: "dataitem", "1", signature type in decimal digits, owner, target,
+    anchor, tags as encoded, data.
+    """
     fields = (b"%d" % kind, owner, target, anchor, tags)
     return hash_list([*_PREFIX, *map(deep_hash, fields), data])

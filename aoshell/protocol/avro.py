@@ -1,8 +1,8 @@
-"""Tags as data items carry them, an Avro array of {name: bytes, value: bytes}; and the readers of
-binary formats, which name each field that breaks off.
+"""Tags of data items, an Avro array of {name: bytes, value: bytes}; and readers of binary formats.
 
-An array is a row of blocks, each a count and so many members, then a count of zero. Where a count
-is negative, the block's length in bytes follows it. Source: Avro 1.11, "Binary Encoding".
+An array is a sequence of blocks, each a count and that many members, then a count of zero. After a
+negative count comes the length of the block in bytes. Source: Avro 1.11, "Binary Encoding".
+The readers' errors name the field that is cut short.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from aoshell.protocol.message import Tag, raw, text
 
 
 class Source(ABC):
-    """Bytes taken from front to back."""
+    """Bytes that are read from front to back."""
 
     @property
     @abstractmethod
     def position(self) -> int:
-        """Where the next byte is in the whole input."""
+        """Position of the next byte in the whole input."""
 
     @abstractmethod
     def take(self, length: int, what: str) -> bytes:
-        """The next `length` bytes, or a ProtocolError that says `what` breaks off."""
+        """The next `length` bytes. Raises ProtocolError, which names `what`, if fewer are left."""
 
     def integer(self, length: int, what: str) -> int:
+        """An unsigned little-endian integer of `length` bytes; raises as `take()`."""
         return int.from_bytes(self.take(length, what), "little")
 
 
 class AvroReader(Source):
-    """A part of bytes in memory, `at` … `end`.
+    """Reads `raw[at:end]`.
 
     Args:
-        base: where `raw` itself begins in the whole input, for the positions in errors.
+        base: position of `raw` in the whole input, for errors.
     """
 
     __slots__ = ("at", "base", "end", "raw")
@@ -62,22 +63,27 @@ class AvroReader(Source):
         return self.raw[start : self.at]
 
     def long(self, what: str) -> int:
-        """An Avro long: 64 bits, zigzag, seven bits a byte, least significant first."""
+        """An Avro long: 64 bits, zigzag, seven bits a byte, least significant first.
+
+        Raises:
+            ProtocolError: it is cut short, or exceeds 64 bits.
+        """
         start, number, shift = self.position, 0, 0
-        while shift < 70:
+        while shift < 70:  # ten bytes of seven bits hold 64 bits
             if self.at >= self.end:
                 raise ProtocolError(f"{what}: a number breaks off", start)
             byte = self.raw[self.at]
             self.at += 1
             number |= (byte & 0x7F) << shift
             if byte < 0x80:
-                if number >> 64:
+                if number >> 64:  # the tenth byte has room for more than the one bit that is left
                     break
                 return (number >> 1) ^ -(number & 1)
             shift += 7
         raise ProtocolError(f"{what}: a number exceeds 64 bits", start)
 
     def string(self, what: str) -> str:
+        """Avro bytes as text; raises as `long()` and `take()`, and for a negative length."""
         start = self.position
         length = self.long(what)
         if length < 0:
@@ -86,18 +92,18 @@ class AvroReader(Source):
 
 
 def too_little(length: int, left: int, what: str, position: int) -> ProtocolError:
-    """The error for a field that breaks off."""
+    """The error for a field that is cut short."""
     return ProtocolError(f"{what}: {length} bytes expected, {left} left", position)
 
 
 def decode_tags(encoded: bytes, base: int = 0) -> tuple[Tag, ...]:
-    """The tags in an Avro array; no bytes at all are no tags.
+    """The tags in an Avro array. No bytes at all mean no tags.
 
     Args:
-        base: where `encoded` begins in the whole input.
+        base: position of `encoded` in the whole input.
 
     Raises:
-        ProtocolError: the bytes are no such array, or go on behind it.
+        ProtocolError: the bytes are no such array, or more bytes follow it.
     """
     reader, tags = AvroReader(encoded, base=base), list[Tag]()
     while encoded and (count := reader.long("number of tags in a block")):
@@ -114,7 +120,7 @@ def decode_tags(encoded: bytes, base: int = 0) -> tuple[Tag, ...]:
 
 
 def encode_tags(tags: Sequence[Tag]) -> bytes:
-    """One Avro block, as other signers write it; nothing at all for no tags.
+    """One Avro block, as other signers write it; no bytes at all for no tags.
 
     Raises:
         AoError: stage "message", when a tag holds half a surrogate pair.
@@ -130,7 +136,7 @@ def encode_tags(tags: Sequence[Tag]) -> bytes:
 
 
 def octets(string: str) -> bytes:
-    """The bytes of a tag's name or value; raises as `encode_tags()`."""
+    """The bytes of the name or value of a tag; raises as `encode_tags()`."""
     try:
         return raw(string)
     except UnicodeEncodeError:
@@ -141,7 +147,7 @@ def octets(string: str) -> bytes:
 
 
 def _long(number: int) -> bytes:
-    """A natural number as an Avro long."""
+    """An Avro long of a number that is not negative."""
     number <<= 1
     out = bytearray()
     while number > 0x7F:

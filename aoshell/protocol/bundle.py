@@ -1,25 +1,25 @@
-"""Bundles: many data items in one, as the data of an item or of an Arweave transaction.
+"""Bundles: many data items in one, as data of an item or of an Arweave transaction.
 
 A bundle on the wire, each number 32 bytes little-endian:
 
     count               how many items
     size, id            of each item; the id is 32 bytes
-    items               one behind the other
+    items               one after the other
 
-An item holds a bundle where its tags say Bundle-Format=binary and Bundle-Version=2.0.0. Source:
-ANS-104, "Bundle format".
+The data of an item is a bundle if its tags are Bundle-Format=binary and Bundle-Version=2.0.0.
+Source: ANS-104, "Bundle format".
 
-HyperBEAM has written the numbers big-endian and the tags in lower case, and writes items that no
-one signed, under ids that are not their signature's. The first number tells the two orders apart,
-as no input holds 2^128 items; such bundles are read and given back as they are, and their unsigned
-items do not verify.
+HyperBEAM has written the numbers big-endian and the tags in lower case. It also writes unsigned
+items, under ids that are not the digest of their signature. The first number tells the byte orders
+apart: the wrong one makes it 2^128 or more, and no input has so many items. Such bundles are read
+and written unchanged; their unsigned items do not verify.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from aoshell.protocol.ans104 import DataItem, Header
 from aoshell.protocol.avro import AvroReader
@@ -32,16 +32,16 @@ TAGS: tuple[Tag, ...] = tags_of((("Bundle-Format", "binary"), ("Bundle-Version",
 Order: TypeAlias = Literal["little", "big"]
 
 _ORDERS: tuple[Order, Order] = ("little", "big")
-_NUMBER = 32
-_ID = 32
+_NUMBER = 32  # bytes
+_ID = 32  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class BundleEntry:
-    """An item in its place.
+    """An item in a bundle.
 
     Attributes:
-        id: the one that the bundle gives it, 43 characters base64url.
+        id: the id that the bundle gives it, 43 characters base64url.
         item: the item itself.
         at: where it begins, in bytes from the beginning of the input.
     """
@@ -55,17 +55,17 @@ class BundleEntry:
         return self.id == self.item.id and self.item.verify()
 
     def bundle(self) -> Bundle | None:
-        """As `Bundle.within()`, with positions in the input that this entry is from."""
+        """Like `Bundle.within()`; positions in errors are those in the whole input."""
         return Bundle.within(self.item, self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A row of items. Made by `of()`, `parse()` or `within()`.
+    """A sequence of items. Made by `of()`, `parse()` or `within()`.
 
     Attributes:
         entries: in order.
-        order: of the bytes in its numbers: "little", or "big" as HyperBEAM wrote them once.
+        order: byte order of its numbers: "little", or "big" as HyperBEAM has written them.
     """
 
     entries: tuple[BundleEntry, ...]
@@ -83,18 +83,18 @@ class Bundle:
 
     @classmethod
     def parse(cls, raw: bytes, base: int = 0) -> Bundle:
-        """The bundle in `raw`, no signature checked yet. Bundles within it are not looked into.
+        """The bundle in `raw`. No signature is verified, and bundles within it are not parsed.
 
         Args:
-            base: where `raw` begins in the whole input.
+            base: position of `raw` in the whole input.
 
         Raises:
-            ProtocolError: the bytes are no bundle, or an item in it is none.
+            ProtocolError: the bytes are no bundle, or one of its items is malformed.
         """
         reader = AvroReader(raw, base=base)
-        order, places = _index(reader)
+        order, index = _read_index(reader)
         entries = []
-        for id, size, size_at in places:
+        for id, size, size_at in index:
             if size > reader.left:
                 what = f"an item of {size} bytes announced, {reader.left} left"
                 raise ProtocolError(what, size_at)
@@ -109,13 +109,13 @@ class Bundle:
 
     @classmethod
     def within(cls, item: DataItem, at: int = 0) -> Bundle | None:
-        """The bundle that an item's data is; None where its tags do not say that it is one.
+        """The bundle in the data of an item; None where its tags do not call the data a bundle.
 
         Args:
-            at: where the item begins in the whole input.
+            at: position of the item in the whole input.
 
         Raises:
-            ProtocolError: the tags say so, but the data is no bundle.
+            ProtocolError: the tags call the data a bundle, but it is none.
         """
         return cls.parse(item.data, at + len(item.head)) if holds_bundle(item) else None
 
@@ -140,22 +140,30 @@ class Bundle:
 
 
 def holds_bundle(header: Header) -> bool:
-    """Whether an item's tags say that its data is a bundle, in whatever case."""
-    said = {(tag.name.lower(), tag.value.lower()) for tag in header.tags}
-    return all((tag.name.lower(), tag.value) in said for tag in TAGS)
+    """Whether an item's tags call its data a bundle, in upper or lower case."""
+    given = {(tag.name.lower(), tag.value.lower()) for tag in header.tags}
+    return all((tag.name.lower(), tag.value) in given for tag in TAGS)
 
 
-def _index(reader: AvroReader) -> tuple[Order, list[tuple[str, int, int]]]:
-    """The order of bytes; and id, size and the position of the size, of each item."""
+class _IndexEntry(NamedTuple):
+    """One item in the index of a bundle, and the position of its size in the whole input."""
+
+    id: str
+    size: int
+    size_at: int
+
+
+def _read_index(reader: AvroReader) -> tuple[Order, list[_IndexEntry]]:
+    """The byte order of the numbers, and the index. Raises ProtocolError."""
     at = reader.position
     number = reader.take(_NUMBER, "number of items")
     order = min(_ORDERS, key=lambda order: int.from_bytes(number, order))
     count = int.from_bytes(number, order)
-    if count * (_NUMBER + _ID) > reader.left:
+    if count * (_NUMBER + _ID) > reader.left:  # before a loop that a hostile count makes endless
         raise ProtocolError(f"{count} items announced in {reader.left} bytes", at)
-    places = []
+    index = []
     for _ in range(count):
         size_at = reader.position
         size = int.from_bytes(reader.take(_NUMBER, "size"), order)
-        places.append((b64url(reader.take(_ID, "id")), size, size_at))
-    return order, places
+        index.append(_IndexEntry(b64url(reader.take(_ID, "id")), size, size_at))
+    return order, index

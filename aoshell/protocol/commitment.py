@@ -1,8 +1,8 @@
-"""Commitments: who stands for which keys of a message, and the two header fields that say so.
+"""Commitments: which key has signed which keys of a message, and the two header fields for them.
 
-On the wire a commitment is a member of `signature` and of `signature-input` (RFC 9421) under one
-label; inside a message it is a map under `commitments`, by id. What its fields look like depends on
-the version that wrote it, which the label and the key id give away:
+On the wire a commitment is a member of `signature` and of `signature-input` (RFC 9421 section 4)
+under one label. Inside a message it is a map under `commitments`, by id. Its form depends on the
+version of the software that wrote it; the label shows which one:
 
 | profile   | label                        | key id                       | of the HMAC   |
 |-----------|------------------------------|------------------------------|---------------|
@@ -10,8 +10,9 @@ the version that wrote it, which the label and the key id give away:
 | current   | comm-<id of the signature>   | publickey:<modulus, base64>  | constant:ao   |
 | core-libs | http-sig-<part of the address> | modulus in base64url       | none          |
 
-The id in a label is SHA-256 of the raw signature in base64url, in lower case. An HMAC is keyed with
-its own key id, hence proves nothing but that the message is whole: its value is the unsigned id.
+The id in a label is SHA-256 of the raw signature in base64url, in lower case. The key of an HMAC is
+its own key id, which everybody knows: it detects changes by accident only. Its value is the
+message's unsigned id.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from aoshell.protocol.wallet import address_of
 RSA = "rsa-pss-sha512"
 HMAC = "hmac-sha256"
 DEVICE = "httpsig@1.0"
-MOST = 64
+MOST = 64  # signatures of one message
 
-# In the order in which HyperBEAM sends them; in the signature base they are sorted.
+# In HyperBEAM's order on the wire. In the signature base it sorts them; RFC 9421 section 2.3 would
+# keep the order of the wire.
 PARAMETERS = ("alg", "keyid", "tag", "created", "expires", "nonce", "bundle")
 ID = "id"  # not signed; nodes of 2026 send it where the id does not follow from the signature
 
@@ -43,14 +45,15 @@ class Profile:
     """How one version of AO's software writes commitments.
 
     Attributes:
-        name: as users read it.
-        label: what labels begin with.
-        scheme: what the key id of a public key begins with.
-        literal: whether plain RFC 9421 holds: header fields signed as they are sent, parameters in
-            the order of the wire. Else what is signed is rebuilt from the message.
-        linked: whether a commitment inside a message stands there as header fields, with a link to
-            its list of keys. Nodes since September 2025 also take it as a map, those since
-            November 2025 only so.
+        name: for users.
+        label: prefix of its labels.
+        scheme: prefix of the key id of a public key.
+        constant: key id, and key, of its HMACs.
+        literal: it follows RFC 9421: header fields are signed as sent, parameters in the order of
+            the wire. Else what is signed is rebuilt from the message.
+        linked: a commitment inside a message is written as header fields, with a link to its list
+            of keys. Nodes since September 2025 also take it as a map, those since November 2025
+            only so.
     """
 
     name: str
@@ -72,7 +75,7 @@ CORE_LIBS = Profile("ao-core-libs", "http-sig-", "", "", literal=True)
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """A statement of one key about some keys of a message. Verified only where a verifier says so.
+    """A signature, or HMAC, over some keys of a message. Not verified by being there.
 
     Attributes:
         id: b64url, 43 characters: SHA-256 of the signature, or the HMAC itself.
@@ -81,11 +84,11 @@ class Commitment:
         committed: keys of the message, without "+link" and the like.
         keyid: as the profile writes it.
         signature: raw.
-        components: the header fields signed, in their order; None inside a message, where they
-            follow from `committed`.
-        tag, nonce: free text, "" where absent. HyperBEAM puts the path of the computation there.
+        components: the header fields signed (RFC 9421 section 2), in order; None inside a message,
+            where they follow from `committed`.
+        tag, nonce: free text, "" where absent. HyperBEAM puts its hashpath there.
         created, expires: seconds since the Unix epoch, None where absent.
-        bundle: whether nested maps were signed in place rather than as links.
+        bundle: whether the content of nested maps was signed, rather than links to them.
         device: what kind of commitment it is ("httpsig@1.0", "ans104@1.0").
         uncheckable: why nobody here can tell whether it fits, as the end of "it cannot be checked,
             because …"; "" where it can be told.
@@ -122,7 +125,7 @@ class Commitment:
         return replace(self, signature=signature, id=id_of(signature))
 
     def parameters(self) -> list[tuple[str, str | int]]:
-        """The parameters of the signature that are there, in the order of the wire."""
+        """The parameters that the signature has, in the order of the wire."""
         values = (
             *(self.alg, self.keyid, self.tag or None, self.created, self.expires),
             *(self.nonce or None, "true" if self.bundle else None),
@@ -139,10 +142,10 @@ INPUT = "signature-input"
 def read_commitments(fields: Mapping[str, str], place: str = "") -> tuple[Commitment, ...]:
     """The commitments in the two header fields, signers first, () where both are absent.
 
-    Nothing is checked; their `committed` is empty, as it follows from the message.
+    Nothing is verified. Their `committed` is empty: it follows from the message.
 
     Args:
-        place: what has these fields, where it is a part ("part outbox/1").
+        place: the part that has these fields ("part outbox/1"), "" for the message itself.
 
     Raises:
         ProtocolError: malformed fields, one without the other, or written by no known version.
@@ -175,6 +178,7 @@ def _commitment(
             pass
         case _:
             raise ProtocolError(f"{brief(label)} is no signature", 0, where[SIGNATURE])
+    # Base64 with stray bits decodes to the same signature: one message would have several forms.
     if base64.b64encode(raw_signature).decode("ascii") not in field:
         raise ProtocolError("base64 with stray bits", 0, where[SIGNATURE])
     values = read_parameters(given, where[INPUT])
@@ -191,7 +195,7 @@ def id_of(signature: bytes) -> str:
 def make_commitment(
     signature: bytes, profile: Profile, *, alg: str, keyid: str, **rest: Any
 ) -> Commitment:
-    """A commitment whose id, device and committer follow from the rest."""
+    """A commitment; its id, device and committer are derived from the arguments."""
     device, slash, kind = alg.rpartition("/")
     owner = _owner(keyid, kind)
     committer = address_of(owner) if owner else ""
@@ -218,13 +222,13 @@ def _names(components: list[object], place: str) -> tuple[str, ...]:
         match component:
             case (str() as name, {}) if name not in names and not component[1]:
                 names[name] = None
-            case _:
+            case _:  # `;sf`, `;key`, `;bs`… (RFC 9421 section 2.1) change what is signed
                 raise ProtocolError("a component with parameters, or twice", 0, place)
     return tuple(names)
 
 
 def read_parameters(given: Mapping[str, object], place: str) -> dict[str, Any]:
-    """The parameters of a signature as `make_commitment()` takes them.
+    """The parameters of a signature (RFC 9421 section 2.3) as `make_commitment()` takes them.
 
     One that is not known here might mean anything, so it makes the signature uncheckable, not bad:
     RFC 9421 section 2.3 lets applications add parameters, and newer nodes do.
@@ -249,7 +253,7 @@ def read_parameters(given: Mapping[str, object], place: str) -> dict[str, Any]:
 
 
 def _owner(keyid: str, alg: str) -> bytes:
-    """The modulus in a key id; b"" for an HMAC or what is none."""
+    """The modulus in a key id; b"" for an HMAC, or where there is none."""
     scheme, _, encoded = keyid.rpartition(":")
     if alg == HMAC or scheme not in ("", "publickey"):
         return b""
@@ -281,6 +285,7 @@ def _inner_list(names: Iterable[str]) -> str:
     return f"({' '.join(map(quoted, names))})"
 
 
+# Derived components of RFC 9421 section 2.2. HyperBEAM signs keys of these names as such.
 _DERIVED = frozenset(
     (
         "method",
@@ -299,11 +304,14 @@ _START = re.compile(r'^"(?:[^"\\]|\\.)*": ', re.MULTILINE)
 
 
 def signature_base(commitment: Commitment, fields: Mapping[str, str]) -> bytes:
-    """What is signed (RFC 9421 section 2.5), of the values that `fields` has for the components.
+    """The signature base (RFC 9421 section 2.5): the bytes that are signed.
+
+    Args:
+        fields: values by component.
 
     Raises:
-        ProtocolError: a component is not in `fields`, or its value looks like another one, so that
-            the base of two messages would be the same.
+        ProtocolError: a component is not in `fields`, or its value looks like the line of another
+            one, so that two messages would have the same base.
     """
     lines, names = [], []
     literal = commitment.profile.literal
@@ -316,7 +324,8 @@ def signature_base(commitment: Commitment, fields: Mapping[str, str]) -> bytes:
         names.append(f"@{name}" if name in _DERIVED and not literal else name)
     given = commitment.parameters()
     ordered = parameters(given if literal else sorted(given))
-    # Of no components there is an empty line, unlike in RFC 9421; empty maps have their id from it.
+    # Without components the base begins with an empty line, which RFC 9421 does not have. The ids
+    # of empty maps depend on it.
     text = "\n".join(lines)
     _refuse_ambiguous(text, commitment.components or ())
     components = " ".join(map(escaped, names))
@@ -324,7 +333,10 @@ def signature_base(commitment: Commitment, fields: Mapping[str, str]) -> bytes:
 
 
 def _refuse_ambiguous(text: str, components: tuple[str, ...]) -> None:
-    """Values in maps may hold line breaks, and behind these what looks like another key's line."""
+    """Refuse a value that holds a line break, and behind it what looks like another key's line.
+
+    HTTP carries no line breaks in fields, but the values in nested maps are signed without HTTP.
+    """
     if text.count("\n") < len(components):
         return
     starts = {f"{escaped(name)}: " for name in components}

@@ -1,8 +1,9 @@
-"""Arweave's deep hash: one digest for bytes and nested lists of them, which no framing can confuse.
+"""Arweave's deep hash: one digest of bytes and nested lists. Different structures differ in it.
 
-A blob is H(H("blob" length) H(bytes)); a list starts with H("list" count) and takes in each member
-by H(so far, member's deep hash); H is SHA-384. The length goes into a hash of its own, so that a
-blob can be hashed as it passes by. Source: ANS-104, "DataItem signature".
+With H for SHA-384, the deep hash of a blob is H(H("blob" length) H(bytes)). That of a list starts
+as H("list" count) and becomes H(so far, member's deep hash) with each member, in order. Length and
+bytes are hashed apart, so a blob can be hashed while it is read, before its length is known.
+Source: ANS-104, "DataItem signature".
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def deep_hash(value: DeepHashable) -> bytes:
 
 
 def hash_blob(chunks: Iterable[bytes]) -> bytes:
-    """The deep hash of the bytes that the chunks make together, of which it holds one at a time."""
+    """The deep hash of all chunks joined; one chunk is in memory at a time."""
     length, content = 0, hashlib.sha384()
     for chunk in chunks:
         length += len(chunk)
@@ -31,7 +32,7 @@ def hash_blob(chunks: Iterable[bytes]) -> bytes:
 
 
 def hash_list(members: Sequence[bytes]) -> bytes:
-    """The deep hash of a list, given those of its members."""
+    """The deep hash of a list, given the deep hashes of its members."""
     accumulated = _sha384(b"list%d" % len(members))
     for member in members:
         accumulated = _sha384(accumulated + member)

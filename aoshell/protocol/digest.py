@@ -1,8 +1,8 @@
-"""content-digest (RFC 9530): which body a message goes with.
+"""content-digest (RFC 9530 section 2): the digest of a message's body.
 
-Written with SHA-256. Checked with SHA-256 and SHA-512: each that is there must match, and one must
-be there. aoconnect's libraries write the bytes in base64url where RFC 9651 wants base64; both name
-one digest only, so both are read.
+It is written with SHA-256. Every SHA-256 and SHA-512 digest in it is checked, and there must be at
+least one. aoconnect's libraries write the bytes in base64url where RFC 9651 requires base64. Each
+text stands for one digest in either alphabet, so both are read.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def content_digest(body: bytes) -> str:
 
 
 def check_digest(value: str, body: bytes, place: str = f"header {HEADER}") -> None:
-    """That `value` names `body`.
+    """Check that `value` is the digest of `body`.
 
     Raises:
-        ProtocolError: it names another body, no digest known here, or is malformed.
+        ProtocolError: it is that of another body, has no algorithm known here, or is malformed.
     """
     known = 0
     for name, digest in read_digests(value, place).items():

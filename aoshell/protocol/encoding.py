@@ -1,4 +1,4 @@
-"""What every codec here shares: the one error, and base64url as AO writes it."""
+"""What all codecs share: their error, and base64url as AO writes it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class ProtocolError(AoError):
     """Bytes that are not what they should be.
 
     Args:
-        what: what is wrong, one sentence without a full stop at its end.
-        position: where, in bytes from the beginning of the input.
-        place: the part of the input that `position` counts in, where it is not the whole input
-            ("header ao-types", "part key").
+        what: what is wrong, one sentence without its full stop.
+        position: where, in bytes from the beginning of `place`.
+        place: the part of the input that `position` counts in ("header ao-types", "part key"), ""
+            for the whole input.
     """
 
     def __init__(self, what: str, position: int, place: str = "") -> None:
@@ -37,7 +37,7 @@ def unb64url(text: str) -> bytes:
     """The inverse of `b64url()`.
 
     Raises:
-        ValueError: for anything that `b64url()` does not write, so that each value has one text.
+        ValueError: for any text that `b64url()` does not write: each value has one text only.
     """
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -51,11 +51,11 @@ def unb64url(text: str) -> bytes:
 def has_id_form(string: str) -> bool:
     """Whether a string looks like an id or an address: 43 characters of base64url.
 
-    The last one may have bits that no 32 bytes end in: nodes keep such keys and names as ids, too.
+    The last character may have bits that no 32 bytes end in: nodes treat such keys as ids, too.
     """
     return _ID_FORM.fullmatch(string) is not None
 
 
 def brief(string: str) -> str:
-    """A string as an error quotes it: in quotes, control characters escaped, at most 40 long."""
+    """A string for an error: in quotes, control characters escaped, at most 40 characters."""
     return repr(string if len(string) <= 40 else string[:39] + "…")

@@ -1,6 +1,7 @@
-"""Structured fields (RFC 9651) as text, read and written by http-sf.
+"""Structured fields (RFC 9651, which replaces RFC 8941) as text, parsed by http-sf.
 
-http-sf is imported where it is used first: a shell that never meets a field does not pay for it.
+http-sf is imported at its first use, so that a shell without signed messages starts faster. Earlier
+versions than 1.1 have no `StructuredFieldError`.
 """
 
 from __future__ import annotations
@@ -18,25 +19,27 @@ if TYPE_CHECKING:
 Bare: TypeAlias = "BareItemType"
 Item: TypeAlias = "tuple[Bare, Mapping[str, Bare]]"
 
-LONGEST_FIELD = 1 << 20
+LONGEST_FIELD = 1 << 20  # bytes
 
 
 def parse_item(value: str, place: str) -> Item:
     """An item with its parameters.
 
     Raises:
-        ProtocolError: `value` is no item; `place` names it in the message ("header slot").
+        ProtocolError: `value` is no item. The error names `place` ("header slot").
     """
     found = _parse(value, place, "item")
     return found if isinstance(found, tuple) else (found, {})
 
 
 def parse_dictionary(value: str, place: str) -> dict[str, Any]:
-    """A dictionary: (value, parameters) by key, where an inner list is a list of such pairs.
+    """A dictionary: (value, parameters) by key; the value of an inner list is a list of such pairs.
 
     Raises:
         ProtocolError: `value` is no dictionary, or names a key twice.
     """
+    if not value.strip(" "):  # RFC 9651 section 4.2; http-sf before 1.4 refuses an empty dictionary
+        return {}
     found: dict[str, Any] = _parse(value, place, "dictionary")
     return found
 
@@ -52,10 +55,10 @@ def parse_list(value: str, place: str) -> list[Any]:
 
 
 def quoted(string: str) -> str:
-    """A string as RFC 9651 writes it.
+    """A string as RFC 9651 section 4.1.6 writes it.
 
     Raises:
-        AoError: stage "message", for what it cannot carry: only printable ASCII.
+        AoError: stage "message", for anything but printable ASCII, which it cannot carry.
     """
     if not string.isascii() or not string.isprintable():
         raise AoError(
@@ -66,12 +69,12 @@ def quoted(string: str) -> str:
 
 
 def escaped(string: str) -> str:
-    """As `quoted()` whatever the string holds, for what is hashed and never sent."""
+    """Like `quoted()`, for any string: for what is hashed or signed, and never sent."""
     return '"' + string.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def parameters(pairs: Iterable[tuple[str, str | int]]) -> str:
-    """Parameters as RFC 9651 writes them, in the order given."""
+    """Parameters as RFC 9651 section 4.1.1.2 writes them, in the order given."""
     return "".join(
         f";{name}={value if isinstance(value, int) else quoted(value)}" for name, value in pairs
     )
@@ -84,6 +87,7 @@ def _parse(value: str, place: str, kind: str) -> Any:
     if len(data) > LONGEST_FIELD:
         raise ProtocolError(f"more than {LONGEST_FIELD} bytes", LONGEST_FIELD, place)
 
+    # RFC 9651 lets the last of two equal keys win. Two readers could then disagree, so refuse both.
     def refuse(key: str, _kind: str) -> None:
         raise ProtocolError(f"the key {brief(key)} occurs twice", 0, place)
 

@@ -2,25 +2,27 @@
 
 What comes in:
 
-- `check(headers, body)` says what a message holds and what of it is signed;
+- `check(headers, body)` returns what a message holds and what of it is signed; it raises nothing;
 - `verify(headers, body)` returns its commitments, or raises;
 - `decode(headers, body)` only reads it.
 
 What goes out:
 
-- `sign(wallet, message)` makes headers and a body of a message and a signature over all its keys;
-- `request(wallet, path, message)` does as HyperBEAM's own client: the message is signed, and so is
-  the request around it, method and path being keys of that.
+- `sign(wallet, message)` makes headers and a body, with a signature over all keys of the message;
+- `request(wallet, path, message)` signs the message, and then the request around it, whose keys are
+  method, path and body. HyperBEAM's own client does the same.
 
-Every signed message also carries the HMAC that is its unsigned id, as HyperBEAM has it. It proves
-nothing: a message with that alone counts as unsigned.
+Every signed message also carries an HMAC, whose value is the message's unsigned id (HyperBEAM
+`dev_codec_httpsig`). Its key is public, so it proves nothing: a message with an HMAC alone is
+unsigned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.protocol import wire
@@ -69,7 +71,7 @@ __all__ = [
 
 
 class SignatureStatus(Enum):
-    """What can be said of the signatures of a message."""
+    """What checking the signatures of a message came to."""
 
     VERIFIED = "verified"
     UNSIGNED = "unsigned"
@@ -79,19 +81,20 @@ class SignatureStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A message that came in, and what became of its signatures.
+    """A received message and the outcome of checking its signatures.
 
     Attributes:
-        outcome: VERIFIED if each commitment fits and one has a signer; UNSIGNED if nobody signed;
-            BAD if one does not fit, or if the message cannot be read; UNCHECKABLE if one is of a
-            kind that is not checked here.
+        outcome: VERIFIED if every commitment fits and at least one has a signer; UNSIGNED if none
+            has a signer; BAD if one does not fit or the message cannot be read; UNCHECKABLE if one
+            is of a kind that is not checked here.
         commitments: all of them, where the outcome is VERIFIED or UNSIGNED.
-        message: everything that came, believed or not; {} where it cannot be read.
-        verified: the part of it that signers stand for; {} unless VERIFIED.
+        message: everything received, signed or not; {} where it cannot be read.
+        verified: the part of it that signers have signed; {} unless VERIFIED.
         ids: of the maps in that part that somebody has signed, by key: the ids of these signatures,
-            as far as the signature around the map names them. Theirs were checked.
-        failure: why the outcome is BAD or UNCHECKABLE. A SignatureError shows what should have
-            been signed.
+            as far as the signature around the map covers them. The signatures of the maps
+            themselves were checked.
+        failure: why the outcome is BAD or UNCHECKABLE. A SignatureError holds the signature base
+            that should have been signed.
     """
 
     outcome: SignatureStatus
@@ -103,24 +106,25 @@ class Checked:
 
     @property
     def committers(self) -> tuple[str, ...]:
-        """Addresses of those who signed, in order, each once."""
+        """Addresses of the signers, sorted, each once."""
         return tuple(sorted({one.committer for one in self.commitments if one.committer}))
 
 
 def check(headers: Headers, body: bytes, *, shallow: bool = False) -> Checked:
-    """What a message holds and what of it is signed. Raises nothing, whatever comes.
+    """Check a message; the result says what it holds and what of it is signed. Raises nothing.
 
     Args:
         shallow: of what is signed, leave out the maps: those who signed them are not looked at.
     """
     message: dict[str, Value] = {}
     try:
-        fields, commitments, tabm, in_body = _read(headers, body)
-        message = from_tabm(tabm)
-        checked, covered, ids = _check(fields, commitments, tabm, in_body, shallow)
-        signed = any(one.committer for one in checked)
-        outcome = SignatureStatus.VERIFIED if signed else SignatureStatus.UNSIGNED
-        return Checked(outcome, checked, message, from_tabm(covered) if signed else {}, ids)
+        received = _read(headers, body)
+        message = from_tabm(received.tabm)
+        signed = _check(received, shallow)
+        if not any(one.committer for one in signed.commitments):
+            return Checked(SignatureStatus.UNSIGNED, signed.commitments, message)
+        verified = from_tabm(signed.covered)
+        return Checked(SignatureStatus.VERIFIED, signed.commitments, message, verified, signed.ids)
     except UncheckableError as failure:
         return Checked(SignatureStatus.UNCHECKABLE, (), message, failure=failure)
     except ProtocolError as failure:
@@ -131,75 +135,89 @@ def verify(headers: Headers, body: bytes) -> tuple[Commitment, ...]:
     """The commitments of a message, all verified; () where it has none.
 
     Args:
-        headers: a mapping, or pairs as they came, several of one name included; text or bytes.
+        headers: a mapping, or pairs in the order received; a name may repeat. Text or bytes.
 
     Raises:
-        SignatureError: one does not fit; it has the signature base as rebuilt.
+        SignatureError: one does not fit; the error holds the signature base as rebuilt.
         UncheckableError: one is of a kind that is not checked here.
         ProtocolError: the message cannot be read.
     """
-    fields, commitments, tabm, in_body = _read(headers, body)
-    return _check(fields, commitments, tabm, in_body)[0]
+    return _check(_read(headers, body)).commitments
 
 
 def decode(headers: Headers, body: bytes) -> dict[str, Value]:
-    """The message in headers and a body, its signatures neither looked at nor included.
+    """The message in headers and a body, without its signatures, which are not checked.
 
     Raises:
         ProtocolError: it cannot be read.
     """
-    return from_tabm(_read(headers, body)[2])
+    return from_tabm(_read(headers, body).tabm)
 
 
-def _read(
-    headers: Headers, body: bytes
-) -> tuple[dict[str, str], tuple[Commitment, ...], Tabm, frozenset[str]]:
+class _Received(NamedTuple):
+    """A message as it was received, decoded and not yet checked.
+
+    Attributes:
+        fields: the header fields, each name once.
+        in_body: keys of `tabm` that came in the body.
+    """
+
+    fields: Mapping[str, str]
+    commitments: tuple[Commitment, ...]
+    tabm: Tabm
+    in_body: frozenset[str]
+
+
+class _Signed(NamedTuple):
+    """What the commitments of a message cover; see `Checked` for `ids`."""
+
+    commitments: tuple[Commitment, ...]
+    covered: Tabm
+    ids: dict[str, frozenset[str]]
+
+
+def _read(headers: Headers, body: bytes) -> _Received:
     fields = wire.join(headers)
     commitments = read_commitments(fields)
+    # A signer may cover a field that HTTP itself uses, such as `date`: then it is part of the
+    # message.
     signed = {name for one in commitments for name in one.components or ()}
     tabm, in_body = wire.decode(fields, body, keep=signed)
-    return fields, commitments, tabm, in_body
+    return _Received(fields, commitments, tabm, in_body)
 
 
-def _check(
-    fields: Mapping[str, str],
-    commitments: tuple[Commitment, ...],
-    tabm: Tabm,
-    in_body: frozenset[str],
-    shallow: bool = False,
-) -> tuple[tuple[Commitment, ...], Tabm, dict[str, frozenset[str]]]:
+def _check(received: _Received, shallow: bool = False) -> _Signed:
+    tabm = received.tabm
     checked: list[Commitment] = []
     covered: Tabm = {}
     ids: dict[str, frozenset[str]] = {}
     rebuilders: dict[str, Rebuilder] = {}
     # Those that can be checked come first: one that does not fit makes the message bad, whatever
     # stands beside it.
-    for one in sorted(commitments, key=lambda one: bool(one.uncheckable)):
+    for one in sorted(received.commitments, key=lambda one: bool(one.uncheckable)):
         if one.uncheckable:
             raise UncheckableError(one.uncheckable, 0, f"header {INPUT}")
-        one = replace(one, committed=covered_keys(one, tabm, in_body))
+        one = replace(one, committed=covered_keys(one, tabm, received.in_body))
         rebuilder = rebuilders.setdefault(one.profile.name, Rebuilder(one.profile, shallow))
-        # A bundled commitment signs the body as it came, and so does plain RFC 9421.
-        as_sent = fields if one.bundle or one.profile.literal else None
+        # A bundled commitment signs the body as it was sent, and so does plain RFC 9421.
+        as_sent = received.fields if one.bundle or one.profile.literal else None
         part = rebuilder.check(one, tabm, fields=as_sent)
         checked.append(one)
-        if one.committer:
-            kept = part.items() if not shallow else _texts(part)
-            covered |= dict(kept)
-            if (
-                as_sent is None and not shallow
-            ):  # else the bytes are signed, and nothing in them was looked at
+        if one.committer:  # anybody can make an HMAC, so it makes no key verified
+            covered |= _texts(part) if shallow else part
+            # Of what was signed as bytes the maps were not checked.
+            if as_sent is None and not shallow:
                 ids |= rebuilder.signed_ids(tabm, part)
-    return tuple(checked), covered, ids
+    return _Signed(tuple(checked), covered, ids)
 
 
-def _texts(part: Tabm) -> Iterable[tuple[str, str]]:
-    """What of a message is no map; links stay out, as what they name did not come along."""
-    return (
-        (key, value)
+def _texts(part: Tabm) -> dict[str, str]:
+    """What of a message is no map. Links stay out, as what they name did not come along."""
+    return {
+        key: value
         for key, value in part.items()
         if isinstance(value, str) and not key.endswith(LINK)
-    )
+    }
 
 
 RESERVED = frozenset((BODY_KEY, wire.IDS, DIGEST, SIGNATURE, INPUT, COMMITMENTS, "priv"))
@@ -212,11 +230,11 @@ def sign(
     bundle: bool = False,
     profile: Profile = EDGE,
 ) -> tuple[list[tuple[str, str]], bytes]:
-    """Headers and body of a message, signed over all its keys. Maps in it go along in the body.
+    """Headers and body of a message, signed over all its keys. Maps in it are sent in the body.
 
     Args:
-        bundle: sign maps in place; else by their ids.
-        profile: of the node that shall verify it.
+        bundle: sign the content of maps; else their ids.
+        profile: that of the node which verifies the message.
 
     Raises:
         AoError: stage "message", for what cannot be sent, such as a line break outside the data.
@@ -254,7 +272,9 @@ def _send(
 def commit(
     wallet: Wallet, tabm: Tabm, *, bundle: bool = False, profile: Profile = EDGE
 ) -> tuple[Commitment, Commitment]:
-    """A signature over all keys of a message, and its HMAC. The salt is random, so ids differ.
+    """A signature over all keys of a message, and its HMAC.
+
+    The salt of the signature is random, so each signature has another id.
 
     Raises:
         AoError: stage "message", for maps that cannot be carried in parts of the body.
@@ -289,10 +309,10 @@ def request(
     method: str = "POST",
     profile: Profile = EDGE,
 ) -> Request:
-    """A request as HyperBEAM's own client makes it, such as to schedule a message.
+    """A signed request as HyperBEAM's own client makes it, for example to schedule a message.
 
-    The message is signed by itself and stands under `body`; method and path are signed around it.
-    The answer is asked for with the maps in it rather than links to them.
+    The message is signed by itself and put under the key `body`; the outer signature covers method,
+    path and body. `accept-bundle` asks for an answer that contains its maps, not links to them.
 
     Raises:
         AoError: as `sign()`.
@@ -310,7 +330,7 @@ def request(
 
 
 def unsigned_id(message: Mapping[str, Value], profile: Profile = EDGE) -> str:
-    """The id of a message that nobody signed: the HMAC over it, with maps linked to.
+    """The id of an unsigned message: the HMAC over its keys, each map replaced by a link.
 
     Raises:
         AoError: stage "message", for what cannot be encoded.
@@ -319,7 +339,7 @@ def unsigned_id(message: Mapping[str, Value], profile: Profile = EDGE) -> str:
 
 
 def _unsigned(tabm: Tabm, bundle: bool, profile: Profile) -> tuple[Tabm, Commitment]:
-    """What of a message of our own is signed, and the HMAC over it."""
+    """The keys of a message of our own as they are signed, and the HMAC over them."""
     try:
         linked = tabm if bundle else Rebuilder(profile).link(tabm)[0]
         return linked, unsigned(linked, profile, bundle=bundle)

@@ -1,9 +1,9 @@
-"""Commitments of messages that came as ANS-104 data items: the item is rebuilt and verified.
+"""Commitments of messages that were sent as ANS-104 data items: rebuilds the item and verifies it.
 
-HyperBEAM keeps of such an item the signature, the modulus and, where the keys of the message do not
-tell them, the tags as they were (`original-tags`). In an item of its own making the data may be the
-value at `body`, which the tag `ao-data-key` then says. What it puts into an item within the item
-(values too long for tags) is not rebuilt.
+Of such an item HyperBEAM keeps the signature and the modulus, and the original tags
+(`original-tags`) if they do not follow from the keys of the message. In items that HyperBEAM makes
+itself the data may be the value at `body`; the tag `ao-data-key` marks these. Values too long for
+tags, which it puts into an item within the item, are not rebuilt.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _DATA_KEY = "ao-data-key"
 
 
 def signs_item(commitment: Commitment, source: Tabm, message: Tabm) -> Tabm | None:
-    """What of a message its data item covers; None where no item fits.
+    """The part of a message that its data item covers; None if no item fits the signature.
 
     Args:
-        source: the commitment as it came, for its `original-tags`.
+        source: the map that the commitment was read from, with its `original-tags`.
     """
     tags = _tags(commitment, source, message)
     names = {normal_key(tag.name) for tag in tags or ()}
@@ -57,7 +57,7 @@ def _verifies(item: DataItem) -> bool:
 
 
 def _anchors(message: Tabm) -> Iterator[bytes]:
-    """What the anchor may have been: it is kept under either name, raw or as base64url."""
+    """Possible anchors: the message keeps it under one of two names, raw or in base64url."""
     kept = message.get("anchor", message.get("last_tx", ""))
     if isinstance(kept, str):
         yield raw(kept)

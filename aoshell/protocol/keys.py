@@ -1,18 +1,18 @@
-"""The kinds of keys that sign data items: how long their parts are, how each is checked and named.
+"""The kinds of keys that sign data items: their lengths, how to verify them, their addresses.
 
-    type  kind      signature  owner                       what it signs of a message
+    type  kind      signature  owner                       what the key signs, for a message
     1     Arweave   512        RSA-4096 modulus            the message: RSA-PSS, SHA-256
     2     ed25519   64         public key, 32              the message
     3     Ethereum  65         secp256k1 point, 04 x y     its EIP-191 form, by Keccak-256: r s v
     4     Solana    64         ed25519 public key, 32      its bytes in lower-case hexadecimal
 
-An owner's address is SHA-256 of the owner, but for Ethereum, which has addresses of its own
-(EIP-55). Sources: ANS-104, RFC 8032 for ed25519, SEC 1 for ECDSA; what Ethereum and Solana keys
-sign, and these addresses, as AO's units and the clients of the network have them.
+An owner's address is SHA-256 of the owner. Ethereum has addresses of its own (EIP-55). Sources:
+ANS-104, RFC 8032 for ed25519, SEC 1 for ECDSA; what Ethereum and Solana keys sign, and their
+addresses, as AO's units and the clients of the network do it.
 
-Whether a signature is right is asked of `verify` with the bytes as they came: no owner and no
-signature makes it raise. As an item's id is the digest of its signature, each kind takes one form
-of a signature only; otherwise anyone could send an item again under another id.
+`verify` takes the bytes as received and never raises, whatever they are. An item's id is the digest
+of its signature, so each kind accepts one form of a signature only: with a second form, anybody
+could send an item again under another id.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _P25519 = 2**255 - 19
 
 
 class Signer(Protocol):
-    """Whatever can sign data items; `Wallet` is one.
+    """Anything that can sign data items; `Wallet` is one.
 
     Attributes:
         type: number of its kind of key, one of `KINDS`.
-        owner: the public key, as long as the kind wants it.
+        owner: the public key, of the length that the kind has.
     """
 
     @property
@@ -47,7 +47,7 @@ class Signer(Protocol):
     def owner(self) -> bytes: ...
 
     def sign(self, message: bytes) -> bytes:
-        """A signature that the kind's `verify` accepts."""
+        """A signature that `verify` of its kind accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class KeyType:
     """A kind of key.
 
     Attributes:
-        name: as people call it.
+        name: for people.
         signature, owner: lengths in bytes.
-        address: from an owner of that length to its address.
-        verify: whether (owner, message, signature) belong together; never raises.
+        address: returns the address of an owner of that length.
+        verify: whether `owner` has signed `message` with `signature`, in this order; never raises.
     """
 
     name: str
@@ -89,10 +89,11 @@ def _ed25519(owner: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def _refuse_small_order(owner: bytes) -> None:
-    """Raises ValueError for the few keys under which fixed signatures fit many messages.
+    """Raise ValueError for the few keys for which one fixed signature fits many messages.
 
-    32 zero bytes are one of them, and would "sign" every fourth item. X25519 refuses the same
-    points in its coordinates, u = (1 + y) / (1 - y); any private key tells (RFC 7748, section 6.1).
+    RFC 8032 does not exclude these points of small order. 32 zero bytes are one, and would "sign"
+    every fourth item. In the coordinate of X25519, u = (1 + y) / (1 - y), a key exchange with such
+    a point gives zero, which `exchange` refuses, whatever the private key (RFC 7748 section 6.1).
     """
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
@@ -114,7 +115,7 @@ def _ethereum(owner: bytes, message: bytes, signature: bytes) -> bool:
     digest = _keccak(b"\x19Ethereum Signed Message:\n%d%b" % (len(message), message))
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     v = int.from_bytes(signature[64:], "big")
-    # With (r, s) also (r, -s) verifies: EIP-2 takes the lower s only. v is 27 or 28.
+    # If (r, s) verifies, so does (r, -s): EIP-2 accepts the lower s only. v is 27 or 28.
     if len(owner) != 65 or owner[0] != 4 or len(signature) != 65 or 2 * s > _N or v not in (27, 28):
         return False
     try:
@@ -127,10 +128,11 @@ def _ethereum(owner: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def _recovers(key: EllipticCurvePublicKey, digest: int, r: int, s: int, odd: bool) -> bool:
-    """Whether a valid (r, s) came of the point R with abscissa r whose ordinate is `odd`.
+    """Whether a valid (r, s) belongs to the point R with abscissa r whose ordinate is `odd`.
 
-    R = A + B with A = digest/s · G and B = r/s · key. Key exchange gives B's abscissa, which R - A
-    must have; were R the other point of that abscissa, it would not.
+    ECDSA itself accepts both ordinates, so v could be changed without this check (SEC 1 section
+    4.1.6). R = A + B, with A = digest/s · G and B = r/s · key. A key exchange gives the abscissa of
+    B, which R - A must have; for the other point with abscissa r it differs.
     """
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -145,7 +147,10 @@ def _recovers(key: EllipticCurvePublicKey, digest: int, r: int, s: int, odd: boo
 
 
 def _keccak(value: bytes) -> bytes:
-    """Keccak-256 as Ethereum has it: SHA-3 before its padding was changed."""
+    """Keccak-256 as Ethereum uses it: SHA-3 before FIPS 202 changed its padding.
+
+    `hashlib` and `cryptography` have the padding of FIPS 202 only.
+    """
     from Crypto.Hash import keccak
 
     return keccak.new(digest_bits=256, data=value).digest()
@@ -157,7 +162,7 @@ KINDS = {
     3: KeyType("Ethereum", 65, 65, ethereum_address, _ethereum),
     4: KeyType("Solana", 64, 32, wallet.address_of, _solana),
 }
-"""Those that are verified, by the number of their type."""
+"""The kinds that are verified, by the number of their type."""
 
 REFUSED = {
     5: "Aptos",
@@ -165,4 +170,4 @@ REFUSED = {
     7: "typed Ethereum",
     101: "Kyve",
 }
-"""Those that exist elsewhere and are refused here by name."""
+"""Kinds that exist elsewhere. Errors refuse them by name."""

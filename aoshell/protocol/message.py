@@ -1,7 +1,7 @@
-"""Messages and results: the nouns that every room of the house shares.
+"""Messages and results, which all packages share.
 
-Text that AO calls a string may hold any bytes. Here it is `str`, decoded as UTF-8 with
-`surrogateescape`, so that nothing is lost on the way in and out; `Message.data` is `bytes`.
+AO's strings may hold any bytes. Here they are `str`, decoded as UTF-8 with `surrogateescape`, so
+that every byte survives decoding and encoding. `Message.data` is `bytes`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Assignment:
         timestamp: milliseconds since the Unix epoch.
         block_height: Arweave block height, synthetic on the local node.
         hash_chain: base64url SHA-256 over the previous link and the message id.
-        order: its place among the messages of all processes of the node, 0 where that is not known.
+        order: its number among the messages of all processes of the node, 0 where not known.
     """
 
     process: str
@@ -57,7 +57,7 @@ class Message:
         target: the address it was sent to ("" for a process definition).
         tags: in order.
         data: the body.
-        anchor: free text of the sender (aos: its reference, 32 digits).
+        anchor: free text from the sender (aos: its reference, 32 digits).
         pushed_for: id of the root message that caused it, "" for a root itself.
         assignment: None before it is scheduled.
     """
@@ -93,18 +93,18 @@ class Result:
     """What one message did.
 
     Attributes:
-        process, slot, tick: of the message; slot -1 where its node does not tell.
+        process, slot, tick: those of the message; slot -1 where the node does not report it.
         outcome: "ok"; "error" (the handler raised), "time", "memory", "gas" (limits) or "crash"
-            (the worker died): whatever is not "ok" left the process as it was.
+            (the worker died). Any outcome but "ok" left the process as it was.
         output: what the process printed or answered, untrusted text with SGR colours.
         prompt: the process's own prompt after it, "" where it gave none.
         error: the error text when outcome is not "ok".
         messages: the outbox, in order, spawns included.
-        assignments: (message id, process ids) pairs asked for by `ao.assign`.
+        assignments: (message id, process ids) pairs that `ao.assign` asked for.
         suspended: True when the handler waits for another message (`receive`).
         resumed: ids of earlier messages whose suspended handling ended in this slot.
         milliseconds: compute time, wall clock.
-        memory: bytes the process's heap held afterwards.
+        memory: bytes of the process's heap afterwards.
         gas: fuel used, 0 where it is not counted.
     """
 

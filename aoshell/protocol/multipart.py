@@ -11,12 +11,12 @@ A part carries one map, its binaries as header lines, or one binary too long for
     <the binary at the key that ao-body-key names>
     --<boundary>--
 
-A part's name is the path of its map, `inline` names the map at the message's own inline key. Within
-a part the inline key is `body`, or `data` with `ao-body-key: data`; its value follows the headers.
-Parts are sorted by name, header lines by key; the boundary is SHA-256 of the parts, so one message
-has one encoding.
+The name of a part is the path of its map; `inline` is the part at the message's inline key. Within
+a part the inline key is `body`, or `data` with `ao-body-key: data`; its value follows the header
+lines. Parts are sorted by name, header lines by key, and the boundary is SHA-256 of the parts, so
+one message has one encoding.
 
-Source: HyperBEAM, edge of 2025-06. RFC 7578 is followed only as far as it goes with that.
+Source: HyperBEAM, edge of 2025-06, which follows RFC 7578 in part.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from aoshell.protocol.encoding import ProtocolError, b64url, brief
 from aoshell.protocol.message import raw, text
 from aoshell.protocol.tabm import TYPES, Tabm, in_order, unflatten
 
-LONGEST_HEADER = 4096
+LONGEST_HEADER = 4096  # bytes of a value
 MOST_PARTS = 20_000
-MOST_LINES = 500_000  # header lines of all parts: each takes some 160 bytes once it is read
+MOST_LINES = 500_000  # header lines of all parts; each takes some 160 bytes of memory
 BODY_KEY = "ao-body-key"
 EMPTY = "empty-message"
 
@@ -44,7 +44,7 @@ _BOUNDARY = re.compile(r'multipart/[a-z-]+; ?boundary=(?:"([^"\r\n]{1,200})"|([^
 
 
 def inline_key(fields: Mapping[str, object]) -> str:
-    """The key whose value is the body of a map: the one that it names, else body, else data."""
+    """The key whose value is the body: the one that `ao-body-key` names, else body, else data."""
     named = fields.get(BODY_KEY)
     if isinstance(named, str):
         return named
@@ -52,10 +52,10 @@ def inline_key(fields: Mapping[str, object]) -> str:
 
 
 def boundary_of(content_type: str) -> str | None:
-    """The boundary that a content-type names, None where it speaks of no parts.
+    """The boundary in a content-type, None if it is not multipart.
 
     Raises:
-        ProtocolError: it speaks of parts and names no boundary.
+        ProtocolError: it is multipart and has no boundary that can be read.
     """
     if not content_type.lower().startswith("multipart/"):
         return None
@@ -66,10 +66,10 @@ def boundary_of(content_type: str) -> str | None:
 
 
 def encode(tree: Tabm, inline: str) -> tuple[str, bytes]:
-    """(content-type, body) of the maps and long binaries in `tree`, keys being part names.
+    """(content-type, body) for the maps and long binaries in `tree`; its keys name the parts.
 
     Args:
-        inline: the key whose part is `inline` rather than named.
+        inline: the key whose part has the disposition `inline` instead of a name.
 
     Raises:
         AoError: stage "message", for a key or value that header lines cannot carry.
@@ -106,7 +106,7 @@ def _part(name: str, content: str | dict[str, str], inline: str) -> bytes:
     if isinstance(content, str):
         return raw(f"{_DISPOSITION}: {_disposition(name, inline)}\r\n\r\n{content}")
     lines = dict(content)
-    if lines.keys() == {"body"}:  # its own name would make it the binary, not the map around it
+    if lines.keys() == {"body"}:  # under its own name it would be read as a binary, not as a map
         name += "/body"
     key = inline_key(lines)
     body = lines.pop(key, None)
@@ -132,8 +132,8 @@ def decode(body: bytes, boundary: str, inline: str) -> Tabm:
     """The maps and binaries in the parts, by key of the message. The inverse of `encode()`.
 
     Raises:
-        ProtocolError: `body` is not made of such parts, or their names contradict each other;
-            the position is in the body.
+        ProtocolError: `body` does not consist of such parts, or two names contradict each other.
+            The position is that in the body.
     """
     parts: list[tuple[str, str | Tabm]] = []
     lines = 0
@@ -144,7 +144,7 @@ def decode(body: bytes, boundary: str, inline: str) -> Tabm:
         if lines > MOST_LINES:
             raise ProtocolError(f"more than {MOST_LINES} lines of headers in parts", at, "body")
         parts.append(_read_part(part, at, inline))
-    # A map's own part may come behind those of maps in it: shorter paths make room for longer ones.
+    # The part of a map may follow the parts of maps inside it, so shorter paths go first.
     return unflatten(sorted(parts, key=lambda part: part[0].count("/")), "the names of the parts")
 
 

@@ -1,12 +1,12 @@
 """Commitments inside messages: maps under `commitments`, by id.
 
-HyperBEAM keeps, and writes as JSON,
+In memory and in JSON, HyperBEAM keeps these keys,
 
     commitment-device, committed (a numbered map), committer, keyid, signature (base64url), type
 
-and `tag`, `bundle`… where they are. In a part of a body it stands like that, too, since November
-2025; before that the signature stood as in the header fields, the list of its components left
-empty: they follow from `committed`.
+and `tag`, `bundle`… if the commitment has them. In a part of a body it is written like that, too,
+since November 2025. Before that the signature was written like the header fields, with an empty
+list of components: they follow from `committed`.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def _numbered(keys: Iterable[str]) -> Tabm:
 
 
 def carry(message: Tabm, commitments: Iterable[Commitment], id_of: Callable[[Tabm], str]) -> Tabm:
-    """A message with commitments in it, as parts of a body carry them.
+    """A message with commitments in it, in the form that parts of a body carry.
 
     Args:
-        id_of: the id of a map without commitments: HyperBEAM links to the list of keys as well.
+        id_of: computes the id of a map without commitments, for HyperBEAM's link to the list of
+            keys.
     """
     kept: Tabm = {}
     for one in commitments:
@@ -63,11 +64,12 @@ def carry(message: Tabm, commitments: Iterable[Commitment], id_of: Callable[[Tab
 
 
 def nested_commitments(message: Tabm, path: str = "") -> list[tuple[Commitment, Tabm]]:
-    """The commitments in a map, signers first, each with the map it was read from. Nothing is
-    checked.
+    """The commitments in a map, signers first, each with the map it was read from.
+
+    They are not verified.
 
     Raises:
-        ProtocolError: one that cannot be read, or is kept under an id that is not its own.
+        ProtocolError: one cannot be read, or is under an id that is not its own.
     """
     kept = message.get(COMMITMENTS, {})
     if not isinstance(kept, dict) or len(kept) > MOST:

@@ -1,11 +1,11 @@
-"""What was signed, rebuilt from a message: the fields of its keys, and the ids of maps in it.
+"""Rebuilds from a message what its signers signed: the header fields of its keys, the ids of maps.
 
-A commitment covers some keys. To check it, HyperBEAM takes these keys alone, encodes them anew and
-looks at the fields that come out, and so does this. A map among them stands there as `key+link`
-with its id, unless the commitment is bundled. The id of a map is
+A commitment covers some keys of a message. To check it, HyperBEAM encodes these keys alone and
+verifies the signature over the fields that result; this module does the same. A map among the keys
+becomes the field `key+link` with the map's id, unless the commitment is bundled. The id of a map is
 
-- that of the commitments it carries: the signed ones if there are any, several being added up
-  modulo 2^256. What the map holds is then bound by these commitments only, so they are checked;
+- the id of its signed commitments, if it has any; several ids are added modulo 2^256. Only these
+  commitments then bind the content of the map, so they are checked too;
 - else the HMAC over all its keys.
 
 Three things are not said by what was sent, and tried (`Rebuilder._readings`): whether the type of
@@ -49,8 +49,9 @@ class SignatureError(ProtocolError):
     """A signature that does not fit the message.
 
     Attributes:
-        commitment: the one that failed.
-        base: the signature base as rebuilt from the message, to compare with the signer's.
+        commitment: the commitment that failed.
+        base: the signature base (RFC 9421 section 2.5) rebuilt from the message, to compare with
+            the signer's.
     """
 
     def __init__(self, commitment: Commitment, base: bytes, path: str) -> None:
@@ -67,7 +68,7 @@ class SignatureError(ProtocolError):
 
 
 class UncheckableError(ProtocolError):
-    """A signature of a kind that is not checked here, or over what did not come along."""
+    """A signature of a kind that is not checked here, or over data that was not received."""
 
 
 READINGS = 32  # of one message that are tried, each at the cost of one look at a signature
@@ -91,7 +92,7 @@ class Sealed:
 
 @dataclass(slots=True)
 class Rebuilder:
-    """Rebuilds and checks one message. Each map in it is checked once, whoever refers to it.
+    """Rebuilds and checks one message. Each map in it is checked once, however often it is covered.
 
     Attributes:
         profile: whose HMAC makes the ids of maps without commitments.
@@ -111,16 +112,16 @@ class Rebuilder:
         path: str = "",
         fields: Mapping[str, str] | None = None,
     ) -> Tabm:
-        """The part of a message that a commitment covers, maps in it cut down in the same way.
+        """Check a commitment; the part of the message it covers, maps reduced in the same way.
 
         Args:
-            path: of the message in the one around it, "" for that one itself.
-            fields: what was signed, where it is known and not to be rebuilt.
+            path: where `message` is in the outer message, "" for the outer message itself.
+            fields: the signed fields, where they are signed as sent and need no rebuilding.
 
         Raises:
-            SignatureError: it does not fit; also for a map in the message.
-            UncheckableError: whether it fits cannot be told.
-            ProtocolError: a key is not there, or there twice.
+            SignatureError: it does not fit, or that of a map in the message does not.
+            UncheckableError: this module cannot check it.
+            ProtocolError: a key is missing, or is there twice.
         """
         if fields is not None:
             part = _covered(message, commitment.committed, path, (LINK, ""))
@@ -200,7 +201,7 @@ class Rebuilder:
         return self._linked(message, first)
 
     def seal(self, message: Tabm, path: str = "") -> tuple[str, Tabm]:
-        """The id of a map, and of its keys those that this id stands for.
+        """The id of a map, and those of its keys that this id covers.
 
         Raises:
             SignatureError, UncheckableError, ProtocolError: as `check()`.
@@ -262,7 +263,7 @@ class Rebuilder:
         part = signs_item(commitment, source, message)
         if part is None:
             raise UncheckableError(
-                "the data item it came as cannot be rebuilt, or is another", 0, _place(path)
+                "its data item cannot be rebuilt, or is another one", 0, _place(path)
             )
         return part
 
@@ -298,11 +299,11 @@ def unsigned(
 def covered_keys(
     commitment: Commitment, message: Mapping[str, str | Tabm], in_body: frozenset[str]
 ) -> tuple[str, ...]:
-    """The keys of a message that the signed fields stand for, in their order.
+    """The keys of a message that the signed fields carry, in their order.
 
     Args:
-        in_body: the keys that came in the body. A content-digest covers these: of an unbundled
-            commitment the binaries, as it links to the maps.
+        in_body: the keys that came in the body; `content-digest` covers them. An unbundled
+            commitment covers only the binaries among them that way: it covers maps by links.
     """
     keys: list[str] = []
     for name in (component.removeprefix("@") for component in commitment.components or ()):
@@ -320,13 +321,13 @@ def covered_keys(
 
 
 def add_ids(ids: Sequence[str]) -> str:
-    """One id for several, whatever their order."""
+    """One id for several: their sum modulo 2^256, so that their order does not matter."""
     total = sum(int.from_bytes(unb64url(id_), "big") for id_ in ids)
     return b64url((total % (1 << 256)).to_bytes(32, "big"))
 
 
 def _meaning(fields: Mapping[str, str]) -> set[str]:
-    """Which of the fields as sent say how to read the body."""
+    """The fields, of those sent, that decide how the body is read."""
     parts = multipart.boundary_of(fields.get(wire.TYPE, ""))
     return {
         name for name in (BODY_KEY, wire.TYPE) if name in fields and (parts or name == BODY_KEY)
@@ -384,6 +385,7 @@ def _base(commitment: Commitment, fields: Mapping[str, str], meaning: set[str], 
 
 def fits(commitment: Commitment, base: bytes) -> bool:
     """Whether a commitment is one to this signature base. Raises UncheckableError."""
+    # The key id of an HMAC is its key, but for "secret:…", whose key the id does not hold.
     if commitment.alg == HMAC and not commitment.keyid.startswith("secret:"):
         mac = hmac.digest(raw(commitment.keyid), base, hashlib.sha256)
         return hmac.compare_digest(mac, commitment.signature)

@@ -1,8 +1,8 @@
-"""Data items too large for memory: their data stays in a file, or wherever chunks of it come from.
+"""Data items too large for memory: their data stays in a file or another source of chunks.
 
-An item's header is small, and the data enters its signature by a digest alone. So signing takes
-one pass over the data and yields the header to send before it; verifying takes one pass, too. On
-the wire such an item is `header.head` and then the data. Nothing is opened or closed here.
+The header of an item is small, and the signature covers the data by its deep hash. So signing reads
+the data once and returns the header, which is sent before the data; verifying reads it once too. On
+the wire such an item is `header.head`, then the data. This module opens and closes no file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ LARGEST_FIELD = 1 << 20  # bytes; the network's limits let tags have half of it
 
 
 class Readable(Protocol):
-    """A binary file, or what reads like one."""
+    """A binary file, or anything with the same `read`."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes, none at the end only."""
+        """At most `size` bytes; b"" at the end only."""
 
 
 def sign(
@@ -37,7 +37,7 @@ def sign(
     *,
     limits: bool = True,
 ) -> Header:
-    """The header of a new item, for the data that the chunks make together.
+    """The header of a new item whose data is all chunks joined.
 
     Args and raises:
         as for `DataItem.sign()`, and whatever the chunks raise.
@@ -46,7 +46,7 @@ def sign(
 
 
 def read(file: Readable) -> Header:
-    """The header of the item that begins where the file stands; leaves it at the item's data.
+    """The header of the item at the current position of a file, which is then at the item's data.
 
     Raises:
         ProtocolError: as `DataItem.parse()`, its position counted from where reading began; also
@@ -56,7 +56,7 @@ def read(file: Readable) -> Header:
 
 
 def verify(header: Header, data: Iterable[bytes]) -> bool:
-    """Whether the owner signed exactly this header with the data that the chunks make together."""
+    """Whether the owner signed exactly this header with all chunks joined as its data."""
     return header.signs(hash_blob(data))
 
 
@@ -67,7 +67,7 @@ def chunks(file: Readable, size: int = CHUNK) -> Iterator[bytes]:
 
 
 class _File(Source):
-    """A file read from where it stands, which may give less at a time than it is asked for."""
+    """Reads a file from its current position. One `read` may return less than was asked for."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""AO's structured types: rich values to TABM and back (HyperBEAM's `structured@1.0`).
+"""AO's structured types: Python values to TABM and back (HyperBEAM's `structured@1.0`).
 
 | Python            | TABM                                 | type in `ao-types` beside it  |
 |-------------------|--------------------------------------|-------------------------------|
@@ -10,14 +10,14 @@
 | dict              | a map                                | none                          |
 | list, tuple       | a map from "1", "2"…                 | `.="list"` in the map itself  |
 
-Values come back as str (UTF-8 with `surrogateescape`, as everywhere), int, float, bool, None, Atom,
-dict and list. Empty strings, lists and maps come back as such. Also read, never written, is what
-other versions wrote: `empty-binary`, `empty-list`, `empty-message`, atoms as quoted strings, and
-lists as one field of items like `"(ao-type-integer) 1"`.
+Values are read as str (UTF-8 with `surrogateescape`, as everywhere), int, float, bool, None, Atom,
+dict and list. Empty strings, lists and maps are read as such. Older forms are read too, and never
+written: `empty-binary`, `empty-list`, `empty-message`, atoms as quoted strings, and lists as one
+field of items like `"(ao-type-integer) 1"`.
 
-`ao-types` is a dictionary of RFC 9651 but for its keys: these are keys of the message,
-percent-encoded, and so begin with what they like, "." standing for the map itself. Types are those
-of RFC 9651, hence integers of at most 15 digits.
+`ao-types` is a dictionary of RFC 9651 (which replaces RFC 8941) but for its keys. These are keys of
+the message, percent-encoded, so they may begin with any character; "." is the map itself. Integers
+are those of RFC 9651 section 3.3.1: at most 15 digits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, LINK, TYPES, Tabm, in_or
 
 
 class Atom(str):
-    """A name that is not text. HyperBEAM's true, false and null are bool and None here."""
+    """An Erlang atom: a name, not text. HyperBEAM's true, false and null are bool and None here."""
 
     __slots__ = ()
 
@@ -45,8 +45,8 @@ class Atom(str):
 
 Value: TypeAlias = "str | bytes | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 
-LARGEST_INTEGER = 10**15 - 1
-ITSELF = "."
+LARGEST_INTEGER = 10**15 - 1  # RFC 9651 section 3.3.1
+ITSELF = "."  # the map itself, among the keys in its `ao-types`
 
 _NAMED: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _NAMES = {value: name for name, value in _NAMED.items()}
@@ -57,11 +57,11 @@ _PLAIN = re.compile(rb"[^a-z0-9._/?&+-]")
 
 
 def to_tabm(message: Mapping[str, Value]) -> Tabm:
-    """A message of rich values as TABM, nested maps in place ("bundled").
+    """A message of Python values as TABM, its nested maps included ("bundled").
 
     Raises:
-        AoError: stage "message", for what has no TABM: a key that differs from another in case
-            only, a number out of range, a value of another kind, nesting deeper than 64.
+        AoError: stage "message", for what has no TABM: two keys that differ in case only, a number
+            out of range, a value of another kind, nesting deeper than 64.
     """
     return _map(message, 0)
 
@@ -85,7 +85,7 @@ def _map(message: Mapping[str, Value], depth: int) -> Tabm:
 
 def _key(key: object) -> str:
     if not isinstance(key, str) or not key:
-        raise AoError(f"{brief(str(key))} is no key: it takes text", stage="message")
+        raise AoError(f"{brief(str(key))} is no key: a key is text", stage="message")
     if key.lower() == TYPES:
         raise AoError(f"{TYPES} is written by the codec, not by hand", stage="message")
     return normal_key(_whole(key, key))
@@ -165,7 +165,7 @@ def _list(values: Sequence[Value], depth: int) -> Tabm:
 
 
 def write_types(types: Mapping[str, str]) -> str:
-    """`ao-types` for types by key, in the order of the keys."""
+    """`ao-types` for types by key, the keys sorted."""
     return ", ".join(f'{_escape(key)}="{types[key]}"' for key in in_order(types))
 
 
@@ -173,7 +173,7 @@ def read_types(tabm: Mapping[str, str | Tabm], place: str = f"header {TYPES}") -
     """Types by key, {} where there is no `ao-types`.
 
     Raises:
-        ProtocolError: it is no such dictionary, or names a key twice.
+        ProtocolError: it is no such dictionary, or has a key twice.
     """
     field = tabm.get(TYPES, "")
     if not isinstance(field, str):
@@ -183,7 +183,7 @@ def read_types(tabm: Mapping[str, str | Tabm], place: str = f"header {TYPES}") -
     while at < len(field):
         member = _TYPE.match(field, at)
         if member is None or field[member.end() : member.end() + 1] not in ("", ","):
-            if field == "empty-message":  # how HyperBEAM marks the part of an empty map
+            if field == "empty-message":  # how HyperBEAM marks the body part of an empty map
                 return {ITSELF: field}
             raise ProtocolError('no dictionary of key="type"', len(raw(field[:at])), place)
         key = _unescape(member[1])
@@ -205,10 +205,10 @@ def _unescape(key: str) -> str:
 
 
 def from_tabm(tabm: Mapping[str, str | Tabm]) -> dict[str, Value]:
-    """The rich values of a message. Links stay as they are, commitments are left out.
+    """The Python values of a message. Links stay as they are, commitments are left out.
 
     Raises:
-        ProtocolError: `place` is the key whose value is not of its type.
+        ProtocolError: a value is not of its type; `place` names its key.
     """
     value = _decoded(tabm, "", 0)
     return value if isinstance(value, dict) else dict(_numbered(value))
@@ -247,7 +247,7 @@ _EMPTY: dict[str, Callable[[], Value]] = {
 
 
 def _in_line(message: Value, path: str) -> list[Value]:
-    """The list whose items a map has under "1", "2"…; links among them stand for their items."""
+    """The list of the items that a map has under "1", "2"…; a link takes the place of its item."""
     assert isinstance(message, dict)
     items = {key.removesuffix(LINK): value for key, value in message.items()}
     try:

@@ -1,14 +1,14 @@
-"""TABM, "type-annotated binary message": the one form between all codecs of HyperBEAM.
+"""TABM, "type-annotated binary message": the form between all codecs of HyperBEAM.
 
-A TABM is a map from keys to binaries and to further maps. Types that binaries lack are noted in
-the binary `ao-types` beside them (see `structured`). Here binaries are `str`, decoded as UTF-8 with
-`surrogateescape`. Two more forms of the same:
+A TABM is a map from keys to binaries and to further maps. The types of binaries are in the binary
+`ao-types` beside them (see `structured`). Here binaries are `str`, decoded as UTF-8 with
+`surrogateescape`. Two more forms of the same content:
 
 - flat: one level, a path of keys joined by "/" for each binary (HyperBEAM's `flat@1.0`);
 - JSON: the map as an object, keys in order, no spaces (`json@1.0`).
 
-A map may be replaced by a link: `key+link` with the id of the message instead of `key` with the
-message itself. Ids are made in `links`.
+A map may be replaced by a link: the key `key+link` with the map's id, instead of `key` with the map
+itself. `rebuild` computes ids.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from aoshell.protocol.message import raw, text
 
 Tabm: TypeAlias = "dict[str, str | Tabm]"
 
-DEEPEST = 64
-MOST_MAPS = 200_000  # that paths lead through: each takes some 400 bytes, however short its path
+DEEPEST = 64  # levels of nesting
+MOST_MAPS = 200_000  # made of the paths of one body; each takes some 400 bytes of memory
 LINK = "+link"
 COMMITMENTS = "commitments"
 TYPES = "ao-types"
@@ -42,7 +42,7 @@ def normal_key(key: str) -> str:
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
-    """Keys by their bytes, which is not the order of Python's strings for odd bytes."""
+    """Keys sorted by their bytes. Python's order differs for bytes that are not UTF-8."""
     keys = list(keys)
     if all(map(str.isascii, keys)):
         return sorted(keys)
@@ -50,10 +50,10 @@ def in_order(keys: Iterable[str]) -> list[str]:
 
 
 def flatten(tabm: Mapping[str, str | Tabm]) -> dict[str, str]:
-    """The flat form. An empty map leaves no trace in it.
+    """The flat form, in which empty maps are lost.
 
     Raises:
-        AoError: stage "message", for a key with a "/", which the flat form cannot tell apart.
+        AoError: stage "message", for a key with a "/", which separates keys in the flat form.
     """
     return dict(_paths(tabm, ""))
 
@@ -69,10 +69,10 @@ def _paths(tabm: Mapping[str, str | Tabm], prefix: str) -> Iterator[tuple[str, s
 
 
 def unflatten(flat: Iterable[tuple[str, str | Tabm]], place: str = "") -> Tabm:
-    """The TABM of paths and their values, a map among these merging into what is there.
+    """The TABM of paths and their values. A value that is a map is merged with what is there.
 
     Raises:
-        ProtocolError: a path is empty in part, too deep, or occurs as a binary and as a map.
+        ProtocolError: a path has an empty key, is too deep, or is both a binary and a map.
     """
     top: Tabm = {}
     made = 0
@@ -112,7 +112,7 @@ def to_json(tabm: Mapping[str, str | Tabm]) -> bytes:
     """The JSON form, keys in order.
 
     Raises:
-        AoError: stage "message", for bytes that are not UTF-8: JSON has no place for them.
+        AoError: stage "message", for bytes that are not UTF-8, which JSON cannot carry.
     """
     try:
         return _dump(tabm).encode()
@@ -135,7 +135,8 @@ def from_json(data: bytes) -> Tabm:
     """The TABM in its JSON form.
 
     Raises:
-        ProtocolError: not JSON, not an object of strings and objects, a key twice, too deep.
+        ProtocolError: it is not JSON, not an object of strings and objects, has a key twice, or is
+            nested too deep.
     """
     try:
         value = jsontext.parse(data, pairs=_once)

@@ -1,4 +1,4 @@
-"""What a URL says of the way to its host: whether it leaves this machine, and is encrypted."""
+"""Whether a URL leads off this machine, and whether the connection is encrypted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def host_of(url: str) -> str:
-    """Host and port of a URL, without what identifies a user there."""
+    """Host and port of a URL, without user name and password."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
@@ -26,13 +26,13 @@ def is_loopback(url: str) -> bool:
 
 
 def unprotected(urls: Iterable[str]) -> str:
-    """A warning that names the hosts to which nothing is encrypted, "" where all is."""
+    """A warning that names the hosts with unencrypted connections, "" if there are none."""
     open_ = dict.fromkeys(
         host_of(url) for url in urls if urlsplit(url).scheme == "http" and not is_loopback(url)
     )
     if not open_:
         return ""
     return (
-        f"http:// to {', '.join(open_)} is not encrypted: whoever stands between can read and "
-        "change what is said"
+        f"http:// to {', '.join(open_)} is not encrypted: anybody on the way can read and change "
+        "the messages"
     )

@@ -1,10 +1,10 @@
-"""Arweave keys: who signs, and how a signature is checked.
+"""Arweave wallets: signing, and verifying signatures.
 
 A wallet is an RSA key in a JSON Web Key (RFC 7517, RFC 7518 section 6.3) with e = 65537. Arweave
-generates 4096 bits; its owner field is the modulus, its address SHA-256 of that. Signatures are
-RSA-PSS (RFC 8017 section 8.1) with SHA-256, in HTTP messages with SHA-512 (RFC 9421).
+generates 4096 bits. The owner is the modulus, the address is SHA-256 of the owner. Signatures are
+RSA-PSS (RFC 8017 section 8.1) with SHA-256; in HTTP messages with SHA-512 (RFC 9421 section 3.3.1).
 
-`cryptography` costs tens of milliseconds to import, so it is imported where it is used first.
+Importing `cryptography` takes tens of milliseconds, so it is imported at its first use.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXPONENT = 65537
 GENERATED_BITS = 4096
 SMALLEST_BITS = 2048
-LARGEST_BITS = 8192
+LARGEST_BITS = 8192  # bounds the time to verify a signature by a key that somebody else chose
 
 Digest: TypeAlias = Literal["sha256", "sha512"]
 
@@ -38,8 +38,8 @@ class Wallet:
     """An RSA private key. Make one with `generate()` or `from_jwk()`.
 
     Attributes:
-        type: the kind of key it is among those that sign data items (`protocol.keys`).
-        numbers: the JWK's members n, e, d, p, q, dp, dq, qi. Secret, hence never in a repr.
+        type: number of its kind of key among those that sign data items (`protocol.keys`).
+        numbers: the JWK's members n, e, d, p, q, dp, dq, qi. Secret, so never in a repr.
     """
 
     type: ClassVar[int] = 1
@@ -65,7 +65,8 @@ class Wallet:
 
         Raises:
             AoError: stage "wallet", when it is no private RSA key of 2048…8192 bits with e = 65537,
-                or when its numbers do not belong together. Never quotes the value: it is secret.
+                or when its numbers do not belong together. The error never quotes the value, which
+                is secret.
         """
         if not isinstance(jwk, Mapping) or jwk.get("kty") != "RSA":
             raise _no_wallet("it is no JSON Web Key of type RSA")
@@ -101,8 +102,8 @@ class Wallet:
 
         n, e, d, p, q, dp, dq, qi = (self.numbers[name] for name in _NUMBERS)
         private = rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, rsa.RSAPublicNumbers(e, n))
-        # The full validation tests p and q for primality, 0.3 s at each start. `_check` has made
-        # sure that the numbers belong together, which is what a damaged file gets wrong.
+        # Full validation would test p and q for primality, 0.3 s at each start. `_check` has found
+        # that the numbers belong together, which those of a damaged file do not.
         return private.private_key(unsafe_skip_rsa_key_validation=True)
 
 
@@ -115,7 +116,7 @@ def verify(owner: bytes, message: bytes, signature: bytes, digest: Digest = "sha
     """Whether `signature` over `message` was made by the key with modulus `owner`.
 
     RSA-PSS with a salt of any length: Arweave's clients have written several, and its nodes
-    accept all. An owner that is no usable modulus verifies nothing; nothing is raised.
+    accept all. Raises nothing; False for an owner that is no usable modulus.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import padding, rsa

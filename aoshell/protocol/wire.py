@@ -1,11 +1,11 @@
 """Messages as HTTP carries them: TABM to header fields and a body, and back (`httpsig@1.0`).
 
-Binaries of up to 4096 bytes are header fields. The one at the inline key (`body`, or `data` with
-`ao-body-key: data`) is the body; where there are maps or longer binaries, all of these are parts of
-the body. Keys that are ids, which header fields would lower-case, go into the field `ao-ids`
-(HyperBEAM edge) or are percent-encoded (later).
+Binaries of up to 4096 bytes are header fields. The binary at the inline key (`body`, or `data` with
+`ao-body-key: data`) is the body. If the message has maps or longer binaries, these and the inline
+binary are parts of the body. HTTP makes names of fields lower case, so keys that are ids go into
+the field `ao-ids` (HyperBEAM edge) or are percent-encoded (later versions).
 
-Nothing here knows of signatures: their two fields come and go beside the message.
+This module knows nothing of signatures: callers add and remove their two fields.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tu
 IDS = "ao-ids"
 TYPE = "content-type"
 
-# Fields of the way that a message takes, not of the message. Those of HTTP come and go unsigned.
+# Fields that HTTP itself uses. They are part of a message only where a signature covers them.
 TRANSPORT = frozenset(
     (
         *("accept-encoding", "alt-svc", "connection", "content-length", "date", "host"),
@@ -45,11 +45,13 @@ _ESCAPED = re.compile(r"(?:[a-z0-9_-]|%[0-9a-f]{2}){43}", re.ASCII)
 
 
 def encode(tabm: Tabm, profile: Profile = EDGE) -> tuple[dict[str, str], bytes | None]:
-    """Header fields and body of a message, the body None where it has none. No signatures.
+    """Header fields and body of a message, without signatures; the body is None if it has none.
+
+    Fields are not checked, as ids are computed from fields that are never sent; `check_sendable()`
+    checks them.
 
     Raises:
-        AoError: stage "message", for a key or value that has no place in parts of the body. Of
-            fields nothing is checked (`check_sendable()`): ids are made of fields never sent.
+        AoError: stage "message", for a key or value that parts of the body cannot carry.
     """
     message = {key: value for key, value in tabm.items() if key != COMMITMENTS}
     inline = inline_key(message)
@@ -94,10 +96,11 @@ def _escape(key: str) -> str:
 
 
 def check_sendable(fields: Mapping[str, str]) -> None:
-    """That HTTP carries header fields unchanged: names are free, values keep their edges.
+    """Refuse header fields that HTTP does not carry unchanged (RFC 9110 section 5.5).
 
     Raises:
-        AoError: stage "message".
+        AoError: stage "message", for a name that HTTP itself uses or does not allow, and for a
+            value with line breaks, control characters, or spaces at an edge.
     """
     for name, value in fields.items():
         if not _NAME.fullmatch(name):
@@ -114,10 +117,10 @@ def check_sendable(fields: Mapping[str, str]) -> None:
 
 
 def join(headers: Headers) -> dict[str, str]:
-    """Header fields by name in lower case, those of one name joined as RFC 9110 section 5.2 has it.
+    """Header fields by name in lower case, equal names joined by a comma (RFC 9110 section 5.2).
 
     Raises:
-        ProtocolError: a name that is none.
+        ProtocolError: a name is not allowed in HTTP.
     """
     fields: dict[str, str] = {}
     for name, value in headers.items() if isinstance(headers, Mapping) else headers:
@@ -132,15 +135,16 @@ def join(headers: Headers) -> dict[str, str]:
 def decode(
     fields: Mapping[str, str], body: bytes, keep: Iterable[str] = ()
 ) -> tuple[Tabm, frozenset[str]]:
-    """The message in header fields (as `join()` gives them) and a body, and which keys were in the
-    body. The inverse of `encode()`.
+    """The message in header fields (from `join()`) and a body, and the keys that were in the body.
+
+    The inverse of `encode()`.
 
     Args:
-        keep: names of fields to keep that would pass for HTTP's own.
+        keep: names of fields to keep although HTTP itself uses them.
 
     Raises:
-        ProtocolError: the body is not the one that content-digest names, is not made of the parts
-            that content-type announces, or says a key again that a field has said.
+        ProtocolError: the body does not have its content-digest, does not have the parts that
+            content-type announces, or has a key that is also a field.
     """
     dropped = TRANSPORT.difference(keep) | {DIGEST}
     message: Tabm = dict(_keys({k: v for k, v in fields.items() if k not in dropped}))
@@ -170,7 +174,7 @@ def _keys(fields: Mapping[str, str]) -> Iterable[tuple[str, str]]:
 
 
 def key_of(name: str) -> str:
-    """The key that a header field carries: its name, but for ids that are percent-encoded."""
+    """The key that a header field carries: its name, decoded if it is a percent-encoded id."""
     if "%" in name and _ESCAPED.fullmatch(name):
         return re.sub("%(..)", lambda code: chr(int(code[1], 16)), name)
     return name

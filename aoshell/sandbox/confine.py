@@ -1,8 +1,8 @@
 """What the operating system takes away from workers before they see any guest code.
 
-The guest is Lua without files, processes or sockets; this is the wall behind that one, for a bug in
-Lua or lupa. It is put up once, in the zygote, when all has been imported: from then on nothing more
-can be opened, by the zygote or by its forks.
+A guest has no files, processes or sockets by itself. This is the wall behind that one, for bugs in
+Lua, lupa or wasmtime. The zygote puts it up once, after all imports: from then on neither the
+zygote nor its forks can open anything.
 """
 
 from __future__ import annotations
@@ -26,13 +26,17 @@ SOCKETS = 2  # descriptors that a worker is given
 
 
 def confine(control: int) -> None:
-    """No files, network, programs, privileges or core dumps; `control` is the last descriptor kept.
+    """Take away files, network, programs, privileges and core dumps. There is no way back.
 
-    The limits hold everywhere; the rest is Linux only, and each part is left out where the kernel
-    has not got it.
+    The limits hold on every system. The rest is Linux only, and each part is left out where the
+    kernel does not have it.
+
+    Args:
+        control: the last descriptor to keep.
     """
     os.chdir("/")
-    # What the shell itself had inherited; and then no descriptor beyond a worker's sockets.
+    # Close what the shell itself had inherited, then leave numbers for a worker's sockets only: a
+    # file that is opened all the same gets no descriptor.
     os.closerange(control + 1, 1 << 16)
     last = control + SOCKETS + 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (last, last))
@@ -41,7 +45,9 @@ def confine(control: int) -> None:
     if sys.platform == "linux":
         for option, value in (
             (_PR_SET_NO_NEW_PRIVS, 1),
-            (_PR_SET_CHILD_SUBREAPER, 1),  # orphaned forks come back to the zygote
+            (_PR_SET_CHILD_SUBREAPER, 1),  # the zygote adopts forks whose parent has ended
+            # Nobody else of the same user may trace it or read its memory, nor may workers each
+            # other's: ptrace(2), "Ptrace access mode checking".
             (_PR_SET_DUMPABLE, 0),
         ):
             _libc.prctl(option, value, 0, 0, 0)
@@ -49,10 +55,10 @@ def confine(control: int) -> None:
 
 
 def die_with_parent(bound: bool) -> None:
-    """Whether the kernel kills this process when its parent ends. Linux only; not inherited.
+    """Set whether the kernel kills this process when its parent ends. Linux only; not inherited.
 
-    So nothing goes on computing for a shell that was killed: the zygote ends with the shell's
-    socket, its workers with it, and their forks with them.
+    So nothing goes on computing for a shell that was killed: the zygote ends when its socket to the
+    shell does, its workers end with it, and their forks with them.
     """
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if bound else 0, 0, 0, 0)
@@ -60,8 +66,9 @@ def die_with_parent(bound: bool) -> None:
 
 # System calls -------------------------------------------------------------------------------------
 
-# Refused with EPERM: number on x86_64, number on aarch64 (None: it has none). From 424 on the
-# numbers are the same everywhere. Sources: the kernel's syscall_64.tbl and asm-generic/unistd.h.
+# Refused with EPERM rather than a kill, so that a library that tries one can go on without it. Each
+# has its number on x86_64 and on aarch64 (None: it has none). From 424 on both are the same.
+# Sources: the kernel's syscall_64.tbl and asm-generic/unistd.h.
 _Numbers = dict[str, tuple[int | None, int | None]]
 
 _FILES: _Numbers = {
@@ -187,17 +194,19 @@ _SYSTEM: _Numbers = {
 }
 REFUSED: _Numbers = {**_FILES, **_TALK, **_PROCESSES, **_SYSTEM}
 
-# Refused but for one use: a worker moves the floor under its own memory (`floor`).
+# Refused except for one use: a worker moves the floor under its own memory (`floor`).
 PRLIMIT64 = (302, 261)
 
 _X86_64, _AARCH64 = 0, 1
 _AUDIT_ARCH = (0xC000003E, 0xC00000B7)
 _SECCOMP = (317, 277)  # number of seccomp(2) itself
 _SET_MODE_FILTER = 1
-# Without it, kernels before 5.16 slow the whole process down against speculation, which Lua cannot
-# exploit.
+# SECCOMP_FILTER_FLAG_SPEC_ALLOW. Without it, kernels before 5.16 turn on mitigations that slow the
+# whole process down, against a speculation that Lua cannot exploit.
 _SPEC_ALLOW = 4
-_X32 = 0x40000000  # the other numbering of x86_64 kernels: all of it is refused
+# Bit 30 marks calls of x32, the other numbering of x86_64 kernels. All of them are refused: the
+# same calls have other numbers there, and would pass (seccomp(2), __X32_SYSCALL_BIT).
+_X32 = 0x40000000
 
 # Classic BPF over struct seccomp_data: the call's number at 0, the architecture at 4, the low words
 # of the first two arguments at 16 and 24 (both machines are little-endian, both arguments ints).
@@ -210,11 +219,14 @@ def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> by
     return struct.pack("=HBBI", code, then, otherwise, value)
 
 
-def program(machine: int) -> bytes:
-    """The filter for a machine (0: x86_64, 1: aarch64) as `struct sock_filter[]`."""
+def filter_program(machine: int) -> bytes:
+    """The filter for a machine (0: x86_64, 1: aarch64) as `struct sock_filter[]`.
+
+    It looks at the architecture first: a number means another call in another one.
+    """
     numbers = [pair[machine] for pair in REFUSED.values() if pair[machine] is not None]
     checks: list[bytes] = []
-    # A jump reaches 255 instructions: each number has its own refusal behind it.
+    # A jump reaches 255 instructions, so each number has a refusal of its own next to it.
     for number in numbers:
         assert number is not None
         checks += [_instruction(_IF_EQUAL, number, 0, 1), _instruction(_RETURN, _REFUSE)]
@@ -230,7 +242,7 @@ def program(machine: int) -> bytes:
             _instruction(_IF_EQUAL, PRLIMIT64[machine], 1, 0),
             _instruction(_RETURN, _ALLOW),
             _instruction(_LOAD, 16),
-            _instruction(_IF_EQUAL, 0, 1, 0),  # of this process
+            _instruction(_IF_EQUAL, 0, 1, 0),  # pid 0: this process
             _instruction(_RETURN, _REFUSE),
             _instruction(_LOAD, 24),
             _instruction(_IF_EQUAL, resource.RLIMIT_DATA, 1, 0),
@@ -241,11 +253,14 @@ def program(machine: int) -> bytes:
 
 
 def filter_system_calls(libc: ctypes.CDLL) -> bool:
-    """Refuse `REFUSED` from now on, in this process and its children. False where it cannot be."""
+    """Refuse `REFUSED` from now on, in this process and its children.
+
+    Returns False where there is no filter for the machine, or the kernel does not take it.
+    """
     machine = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(os.uname().machine)
     if machine is None or sys.maxsize < 1 << 32:
         return False
-    code = ctypes.create_string_buffer(program(machine))
+    code = ctypes.create_string_buffer(filter_program(machine))
     # struct sock_fprog: the number of instructions, 8 bytes each, and where they are.
     packed = struct.pack("@HP", (len(code) - 1) // 8, ctypes.addressof(code))
     installed: int = libc.syscall(

@@ -1,8 +1,8 @@
-"""Digests that a guest may leave to the host: same bytes as its own code would give, sooner.
+"""Digests that the host computes for a guest: the same bytes as the guest's own code, but faster.
 
-Text is latin-1, a character a byte. Input comes in pieces, so that no copy of a large text is made
-beside the guest's memory limit. All are used once at import: a worker opens no files, and OpenSSL
-reads its settings on first use.
+Text is latin-1, a character a byte. Input comes in pieces, so no copy of a large text is made that
+the guest's memory limit does not count. Each digest is used once at import: OpenSSL reads its
+settings on first use, and a worker cannot open files.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ NAMES = ("md5", "sha1", "sha256", "sha512", "sha3_256", "sha3_512")
 
 
 class Digests:
-    """One digest at a time: `begin`, `add` any number of times, `end`. Calls by the host only."""
+    """One digest at a time: `begin`, any number of `add`, `end`. Only the host's Lua calls them."""
 
     def __init__(self) -> None:
         self._running: Any = None

@@ -1,4 +1,4 @@
-"""The aos-compatible environment as a module: its sources, and the id that pins them."""
+"""The aos-compatible environment as a module: its sources, and the id made from them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from aoshell.bounded import jsontext
 FOLDER = Path(__file__).with_name("aos")
 
 
-VERSION = ".environment"  # the module whose value tells one environment from another
-# What an update leaves as it is: scripts hold values of its types, or there are no handlers.
+VERSION = ".environment"  # the module whose value is the environment's id
+# Modules that an update leaves alone: scripts hold values of their types (`.bint`, `.crypto`), or
+# the process has no handlers to update (`.hyper`).
 _FIXED = (".bint", ".crypto", ".hyper")
 HOST_VERSION = ".host-version"  # the module that says which host an environment was made for
 
 
-def sources() -> dict[str, str]:
+def read_sources() -> dict[str, str]:
     """Module name → Lua source (latin-1 text).
 
     `aos/handlers.lua` is the module `.handlers`, `aos/crypto/util/hex.lua` is `.crypto.util.hex`;
@@ -40,18 +41,18 @@ def with_version(modules: dict[str, str]) -> dict[str, str]:
 
 
 def version(modules: dict[str, str]) -> str:
-    """What sources are named by, 43 characters."""
+    """The id of sources, 43 characters."""
     return modules[VERSION].split('"')[1]
 
 
 def host_version(modules: Mapping[str, str]) -> int:
-    """Which of `lua.VERSIONS` an environment was made for; 1 where it does not say."""
+    """The version in `lua.VERSIONS` that an environment was made for; 1 where it names none."""
     found = re.search(r"^return (\d{1,4})$", modules.get(HOST_VERSION, ""), re.MULTILINE)
     return int(found[1]) if found else 1
 
 
-def update(modules: dict[str, str]) -> bytes:
-    """Lua that moves the process in which its owner evaluates it to these sources.
+def update_code(modules: dict[str, str]) -> bytes:
+    """Lua code that moves a process to these sources when its owner evaluates it there.
 
     See `aos/update.lua`. Modules of `_FIXED` stay those that the process was made with, and so does
     the host that it was made for.
@@ -65,7 +66,7 @@ def update(modules: dict[str, str]) -> bytes:
 
 
 def _quoted(source: str) -> bytes:
-    """A Lua long string; Lua drops the newline right behind its bracket."""
+    """A Lua long string. It starts with a newline because Lua drops one there (manual, 3.1)."""
     level = ""
     while f"]{level}]" in f"{source}]{level}":
         level += "="

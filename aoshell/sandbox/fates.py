@@ -1,7 +1,7 @@
-"""How a fork ended: by what it computed, or by somebody else's hand.
+"""How a fork ended: by its own doing, or because somebody else killed it.
 
-What is decided about a message follows from what it did: its processor time, its memory, signals
-that it brought upon itself. Whoever is killed from outside has said nothing about that.
+A message fails for what it did: its processor time, its memory, a signal that it caused. A kill
+from outside says nothing about the message, so it must not count against it.
 """
 
 from __future__ import annotations
@@ -9,30 +9,30 @@ from __future__ import annotations
 import os
 import signal
 
-OUT_OF_MEMORY = 4  # exit code of a fork that could not even say that its memory was used up
-# Signals that a fork brings upon itself. All others come from outside, the kernel's SIGKILL where
-# the machine runs out of memory among them.
+OUT_OF_MEMORY = 4  # exit code of a fork without memory to send a frame that says so
+# Signals that a fork causes itself. All others come from outside, also the SIGKILL that the kernel
+# sends when the machine runs out of memory.
 OWN_SIGNALS = frozenset(
     {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP}
 )
 
 
-def fate(status: int) -> str:
-    """How a fork died: time, memory, crash N, or killed; "" where it ended by itself.
+def read_fate(status: int) -> str:
+    """How a fork died: "time", "memory", "crash SIGNAL" or "killed"; "" where it exited.
 
     Args:
-        status: as `os.waitpid` tells it.
+        status: from `os.waitpid`.
     """
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        if number == signal.SIGPROF:
+        if number == signal.SIGPROF:  # its ITIMER_PROF ran out
             return "time"
         return f"crash {number}" if number in OWN_SIGNALS else "killed"
     return "memory" if os.WEXITSTATUS(status) == OUT_OF_MEMORY else ""
 
 
-def told(how: str, seconds: float) -> str:
-    """A fate as the end of a sentence; `seconds` of processor time were allowed."""
+def describe_fate(how: str, seconds: float) -> str:
+    """What `fate` returns as the end of a sentence; `seconds` of processor time were allowed."""
     return {
         "time": f"took more than {seconds:g} s of processor time",
         "memory": "took more memory than it may",

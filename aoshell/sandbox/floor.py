@@ -1,12 +1,12 @@
-"""The floor under a worker's memory: what the kernel gives it, whatever was counted or forgotten.
+"""The floor under a worker's memory: the kernel's own limit, in case we count wrongly.
 
 A guest's heap and all that its host holds for it are counted where they grow (`sandbox.lua`,
-`sandbox.wasm.budget`). RLIMIT_DATA stands under that: a miscount ends its message and not the
-machine. Not RLIMIT_AS: wasmtime reserves 4 GB for each memory and touches little of it.
+`sandbox.wasm.budget`). RLIMIT_DATA holds below that: after a miscount the message fails, not the
+machine. RLIMIT_AS would not do: wasmtime reserves 4 GB for each memory and touches little of it.
 
-There are two heights. New messages run on the lower one. The upper one is for what is the node's
-own doing: to compute again what once went well, to make an image of the state and to load one.
-Linux only: elsewhere what is counted is all there is.
+The floor has two heights. New messages run on the lower one. The upper one is for the node's own
+work: to compute again what once went well, to make an image of the state and to load one.
+Linux only: other systems have only the counting.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ import resource
 import sys
 from pathlib import Path
 
-# Bytes beside a guest's memory for what a worker itself holds: a message in and a result out, in
-# the forms that they go through. A message of 10 MB takes 150 MB as JSON of a WASM module, a result
-# of 32 MB takes 110 MB; rounded up.
+# Bytes beside a guest's memory for the worker itself: it holds a message and a result in several
+# forms at once. A message of 10 MB takes 150 MB on its way into a WASM module as JSON, a result of
+# 32 MB takes 110 MB on its way out; rounded up.
 MARGIN = 256 << 20
-# Upper height: this many times the guest's memory, and this many bytes at the least. An image takes
-# up to ten times what it is of, and a log may be of a time when less was counted.
+# The upper height: this many times the guest's memory, and this many bytes at least. Making an
+# image takes up to ten times the state, and a log may date from a version that counted less.
 LIFTED_TIMES = 8
 LIFTED_LEAST = 4 << 30
-# Machine code as it comes, as its parts, and as the engine has it.
-CODE_TIMES = 3
+CODE_TIMES = 3  # copies of machine code: as it arrives, in its parts, in the engine
 
 _PAGE = resource.getpagesize()
 
 
 def data_size() -> int:
-    """Bytes of this process that RLIMIT_DATA counts, 0 where the system does not tell."""
+    """Bytes of this process that RLIMIT_DATA counts; 0 where the system does not say."""
     try:  # size resident shared text lib data: pages, see proc(5)
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * _PAGE
     except (OSError, IndexError, ValueError):
@@ -38,7 +37,7 @@ def data_size() -> int:
 
 
 class Floor:
-    """The floor of one worker. Made before files are out of reach: it looks at what is in use."""
+    """The floor of one worker. Made before `confine`, as it reads /proc for what is in use."""
 
     def __init__(self) -> None:
         self._base = data_size()
@@ -47,11 +46,11 @@ class Floor:
         self._lifted = True
 
     def lay(self, memory: int, room: int, code: int) -> None:
-        """Fix both heights, and stand on the upper one. Once in a worker's life, or lower again.
+        """Set both heights, and stand on the upper one. A second call can only set lower ones.
 
         Args:
             memory: bytes that the guest may use.
-            room: bytes that such a memory takes (`Host.room`).
+            room: bytes that a memory of this size may take up (`Host.room`).
             code: bytes of code that were loaded for it.
         """
         if not self._base or sys.platform != "linux":
@@ -62,16 +61,17 @@ class Floor:
         if self._hard != resource.RLIM_INFINITY:  # the user's own `ulimit -d`
             low, high = min(low, self._hard), min(high, self._hard)
         self._heights = low, high
+        # The hard limit is the upper height: without privileges no process can raise it again.
         self._hard = high
         resource.setrlimit(resource.RLIMIT_DATA, (high, high))
         self._lifted = True
 
     def lift(self) -> None:
-        """Stand on the upper height."""
+        """Stand on the upper height, for work that is not a new message."""
         self._move(lifted=True)
 
     def lower(self) -> None:
-        """Stand on the lower height: what runs is a new message."""
+        """Stand on the lower height, for a new message."""
         self._move(lifted=False)
 
     def _move(self, *, lifted: bool) -> None:

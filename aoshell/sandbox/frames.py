@@ -1,38 +1,39 @@
-"""How shell and worker talk: JSON lists behind their length, some followed by raw bytes.
+"""The frames between shell and worker: a length, a JSON list, and after some of them raw bytes.
 
 Text is latin-1, one character a byte, so that any byte string of a guest fits into JSON.
 
-To a worker (`epoch` counts the roll-backs it has been through; older frames are ignored):
+To a worker (`epoch`: how often it was rolled back; frames of an older epoch are ignored):
 
-    code        epoch gas memory seconds length  raw bytes follow: other code than the built-in one
-    compile     epoch gas length             raw bytes follow: a module; answered beside (see below)
+    code        epoch gas memory seconds length  raw bytes follow: code in place of the built-in
+    compile     epoch gas length             raw bytes follow: a module; answered on the side
     boot        epoch memory seconds definition…  bytes of heap, and what a message may take; see
                                              LuaRuntime.boot
-    lift        epoch                        what is run was computed before; no newer bound counts
+    lift        epoch                        what follows was computed before: bounds that are newer
+                                             than it do not count
     image       epoch seq length             raw bytes follow: the state after seq
     run         epoch seq seconds message…   a live message
-    replay      epoch seq message…           one that was computed before; nothing is answered
-    failed      epoch seq text               one that had failed
+    replay      epoch seq message…           a message that was computed before; has no answer
+    failed      epoch seq text               a message that had failed with this error
     dry         epoch token seconds message…
     checkpoint  epoch seq
 
 From a worker:
 
     ready     pid
-    parked    seq pid                     a fork holds the state after seq; pid computes from now on
+    parked    seq pid                     a fork keeps the state after seq; pid computes from now on
     done      epoch seq outcome milliseconds memory gas result…
     dried     token outcome milliseconds memory gas result…
     promoted  seq why printed pid         back at the state after seq; why: rollback, or how the
                                           computing fork died (time, memory, killed, crash N)
-    forked    pid                         that one computes from now on
-    broken    text                        an image that cannot be used; it ends
-    unable    text                        code or a log that is beyond the limits; it ends
+    forked    pid                         pid computes from now on
+    broken    text                        an image cannot be used; the worker ends
+    unable    text                        code or a log is beyond the limits; the worker ends
 
-Beside it, on a socket of its own: images, and what was compiled (seq 0), as a list
+On the side, a second socket: images, and compiled modules (seq 0), each as a list
 [seq length reason] and then the bytes.
 
-What a worker says is checked before it is believed (`said`, `image_header`): a guest that found a
-hole in Lua would speak for it.
+Frames from a worker are checked before they are used (`check_worker_frame`, `check_image_header`):
+a guest that found a hole in Lua could send frames in the worker's place.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ Frame = list[Any]
 
 
 class FrameError(ValueError):
-    """A worker said what none says, or not then: a guest may speak for it."""
+    """A frame that no worker sends, or not then: a guest may have sent it."""
 
 
-WITH_BYTES = ("code", "compile", "image")  # frames with raw bytes behind them, the length last
+WITH_BYTES = ("code", "compile", "image")  # raw bytes follow them; their last value is the length
 HEADER = 4  # bytes, big-endian length of the JSON text
-# Bytes of a frame's text. `host/bridge.lua` bounds results at an eighth: JSON makes six characters
-# of one at the most.
+# Bytes of a frame's text. `host/bridge.lua` bounds results at an eighth of it, because JSON makes
+# up to six characters of one ("\u0001").
 LIMIT = 256 << 20
 IMAGE_LIMIT = 1 << 30  # bytes of a compressed image
 
@@ -61,31 +62,31 @@ IMAGE_LIMIT = 1 << 30  # bytes of a compressed image
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
-def pack(value: list[Any]) -> bytes:
+def pack_list(value: list[Any]) -> bytes:
     """A list as JSON, a byte a character."""
     return _json(value).encode("latin-1")
 
 
-def encode(frame: Frame) -> bytes:
+def encode_frame(frame: Frame) -> bytes:
     """One frame as bytes."""
-    body = pack(frame)
+    body = pack_list(frame)
     return len(body).to_bytes(HEADER, "big") + body
 
 
-LARGE = 1 << 16  # characters that are encoded at once where a frame is large
+LARGE = 1 << 16  # characters of a large frame that are encoded at a time
 
 
-def pieces(frame: Frame) -> Iterator[bytes]:
+def frame_pieces(frame: Frame) -> Iterator[bytes]:
     """One frame as bytes, in pieces where it is large.
 
-    A result is up to six times longer as JSON: all of that beside a guest's memory is too much.
+    A result is up to six times longer as JSON: a whole copy beside a guest's memory is too much.
     """
     size = len(frame)
     for value in frame:
         if type(value) is str:
             size += len(value)
     if size < LARGE:
-        yield encode(frame)
+        yield encode_frame(frame)
         return
     yield sum(map(len, _encoded(frame))).to_bytes(HEADER, "big")
     yield from _encoded(frame)
@@ -98,7 +99,7 @@ def _encoded(frame: Frame) -> Iterator[bytes]:
     for value in frame:
         large = type(value) is str and len(value) >= LARGE
         if few and (large or size >= LARGE or len(few) >= LARGE):
-            yield before + pack(few)[1:-1]
+            yield before + pack_list(few)[1:-1]
             before, few, size = b",", [], 0
         if not large:
             few.append(value)
@@ -106,17 +107,17 @@ def _encoded(frame: Frame) -> Iterator[bytes]:
             continue
         yield before + b'"'
         for at in range(0, len(value), LARGE):
-            yield pack([value[at : at + LARGE]])[2:-2]
+            yield pack_list([value[at : at + LARGE]])[2:-2]
         yield b'"'
         before = b","
-    yield (before + pack(few)[1:-1] if few else b"") + b"]"
+    yield (before + pack_list(few)[1:-1] if few else b"") + b"]"
 
 
-def decode(body: bytes) -> Frame:
-    """The list in a frame's body. Raises FrameError where it is none."""
+def decode_frame(body: bytes) -> Frame:
+    """The list in a frame's body. Raises FrameError where it is no JSON list."""
     try:
         text = body.decode("latin-1")
-        jsontext.check(text, LIMIT)
+        jsontext.check_bounds(text, LIMIT)
         frame = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FrameError("a frame is JSON") from error
@@ -126,12 +127,12 @@ def decode(body: bytes) -> Frame:
 
 
 def is_count(value: object) -> bool:
-    """Whether a value is an int that is not negative and that the database can hold."""
+    """Whether a value is an int from 0 to 2^63 - 1, which the database can hold."""
     return type(value) is int and 0 <= value < 1 << 63
 
 
 def is_text(value: object) -> bool:
-    """Whether a value is text of one character a byte; JSON could hold others."""
+    """Whether a value is text of characters up to U+00FF; JSON can hold others."""
     if type(value) is not str:
         return False
     try:
@@ -146,8 +147,8 @@ def _is_time(value: object) -> bool:
 
 _Check = Callable[[object], bool]
 
-# What a worker may say; behind `done` and `dried` stands a result, which `nodes.local.wire` knows.
-_SAID: dict[str, tuple[_Check, ...]] = {
+# Frames from a worker. A result follows in `done` and `dried`: `nodes.local.log.form` checks it.
+_FROM_WORKER: dict[str, tuple[_Check, ...]] = {
     "ready": (is_count,),
     "parked": (is_count, is_count),
     "done": (is_count, is_count, is_text, _is_time, is_count, is_count),
@@ -167,26 +168,28 @@ def _fits(values: Frame, checks: tuple[_Check, ...]) -> bool:
     )
 
 
-def said(frame: Frame) -> Frame:
-    """A frame from a worker, as it is. Raises FrameError where a worker never says that."""
-    name = frame[0] if frame else None
-    checks = _SAID.get(name) if isinstance(name, str) else None
-    if checks is not None:
-        head = frame[1 : 1 + len(checks)] if name in _WITH_RESULT else frame[1:]
-        if _fits(head, checks):
-            return frame
-    raise FrameError("no worker says that")
-
-
-def image_header(frame: Frame) -> Frame:
-    """An image's header, as it is. Raises FrameError where it is none, or of too much."""
-    if not _fits(frame, _IMAGE) or frame[1] > IMAGE_LIMIT:
-        raise FrameError("no header of an image")
+def check_worker_frame(frame: Frame) -> Frame:
+    """A frame from a worker, unchanged. Raises FrameError where no worker sends such a frame."""
+    name, *values = frame or [None]
+    checks = _FROM_WORKER.get(name) if isinstance(name, str) else None
+    if checks is None or not _fits(
+        values[: len(checks)] if name in _WITH_RESULT else values, checks
+    ):
+        raise FrameError("no worker sends that")
     return frame
 
 
+def check_image_header(header: Frame) -> Frame:
+    """An image's header, unchanged. Raises FrameError where it is none, or the image too large."""
+    if _fits(header, _IMAGE):
+        _seq, length, _reason = header
+        if length <= IMAGE_LIMIT:
+            return header
+    raise FrameError("no header of an image")
+
+
 class FrameReader:
-    """Frames out of a byte stream that arrives in pieces."""
+    """Takes frames out of a byte stream that arrives in pieces."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -195,7 +198,11 @@ class FrameReader:
         self._buffer += data
 
     def frame(self) -> Frame | None:
-        """The next whole frame, or None. Raises FrameError: it is too large or no JSON list."""
+        """The next frame, None until all of it is there.
+
+        Raises:
+            FrameError: it is larger than LIMIT, or no JSON list.
+        """
         buffer = self._buffer
         if len(buffer) < HEADER:
             return None
@@ -206,10 +213,10 @@ class FrameReader:
             return None
         body = bytes(buffer[HEADER:end])
         del buffer[:end]
-        return decode(body)
+        return decode_frame(body)
 
     def take(self, size: int) -> bytes | None:
-        """`size` raw bytes, or None while they have not all come."""
+        """The next `size` raw bytes, None until all of them are there."""
         if len(self._buffer) < size:
             return None
         data = bytes(self._buffer[:size])

@@ -1,10 +1,10 @@
 """Device `lua@5.3a`: one Lua 5.3 runtime that holds the state of one process.
 
-Runs inside a worker, never in the shell. Every string that crosses is a byte string held as
-latin-1 text, so that a byte is a character on both sides and nothing can fail to decode.
+Runs inside a worker, never in the shell. Strings cross as latin-1 text, one character a byte, so
+that nothing can fail to decode.
 
-Guest code sees what `host/guard.lua` and `host/order.lua` leave it and the environment it was given
-(`aos/*.lua`); no Python object is ever a value of the guest's.
+Guest code sees the environment that it was given (`aos/*.lua`), and of Lua what `host/guard.lua`
+and `host/order.lua` leave. It never gets a Python object as a value.
 
 The flat lists that `LuaRuntime.deliver` takes and gives:
 
@@ -28,23 +28,24 @@ from aoshell.sandbox import environment
 from aoshell.sandbox.digests import Digests, pbkdf2
 from aoshell.sandbox.runtime import OutOfMemoryError
 
-# What an environment was made for: which chunks of host/ lie under it, in the order in which they
-# run. What a script can observe of the host (texts, places, order, limits) is chosen here: a
-# version that a log may name stays as it is, byte for byte. In chunks that versions share, only
-# what no script can observe may change.
+# The chunks of host/ by version, in the order in which they run; an environment names the version
+# that it was made for. What a script can observe of the host (texts, places, order, limits) depends
+# on the version, so a version that a log may name never changes. In chunks that versions share,
+# only what no script can observe may change.
 VERSIONS = {
     1: ("guard", "objects", "order", "bridge", "image"),
     2: ("guard", "objects", "order", "bytecode", "stack", "plain", "bridge", "image"),
 }
-# Read at import: a worker opens no files.
+# Read at import: a worker cannot open files.
 CHUNKS = {
     name: Path(__file__).with_name("host").joinpath(f"{name}.lua").read_text(encoding="latin-1")
     for name in VERSIONS[2]
 }
-UNLIMITED = 0x7FFFFFFF_FFFF
-# Lua counts what it asks for; the allocator gives small objects up to 1.34 times that.
+UNLIMITED = 0x7FFFFFFF_FFFF  # bytes
+# Times what Lua counts: it counts the bytes that it asks for, and the allocator takes up to 1.34
+# times as many for small objects.
 SHARE = 1.5
-MAX_REASON = 1000  # characters of why code did not load
+MAX_REASON = 1000  # characters of the reason why code did not load
 
 
 def _deny(_object: object, _name: object, _setting: bool) -> str:
@@ -58,11 +59,11 @@ def _first_line(error: Exception) -> str:
 class LuaHost:
     """See `runtime.Host`. Code is an environment as `environment.pack` writes it."""
 
-    headroom = 2  # the collector's pace differs from run to run
+    headroom = 2  # after a checkpoint garbage is collected at other moments than before
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
-        self.runtime = LuaRuntime(environment.sources(), emit)
+        self.runtime = LuaRuntime(environment.read_sources(), emit)
 
     def room(self, memory: int) -> int:
         return int(SHARE * memory)
@@ -132,14 +133,14 @@ class LuaRuntime:
         return int(self._lua.get_memory_used(total=True))
 
     def boot(self, definition: Sequence[Any]) -> None:
-        """Tell the guest which process it is: id owner module code|None boot-id boot-data tags…"""
+        """Define the process: id owner module code|None boot-id boot-data tags…"""
         self._host.boot(*definition)
 
     def deliver(self, message: Sequence[Any]) -> tuple[Any, ...]:
         """Run one message, flat in and flat out.
 
         Raises:
-            OutOfMemoryError: whatever the guest did about it.
+            OutOfMemoryError: also where the guest caught Lua's error.
         """
         try:
             result: tuple[Any, ...] = self._deliver(*message)
@@ -152,7 +153,7 @@ class LuaRuntime:
         return result
 
     def failed(self, text: str) -> None:
-        """Record an error behind the roll-back of the message that raised it."""
+        """Record the error of a message that was rolled back."""
         self._host.failed(text)
 
     def image(self) -> bytes:
@@ -169,7 +170,7 @@ class LuaRuntime:
         return image.encode("latin-1")
 
     def restore(self, image: bytes) -> None:
-        """Become what `image` says; only on a fresh runtime of the same environment.
+        """Take over the state of an image. The runtime must be fresh, of the same environment.
 
         Raises:
             ValueError: the image is damaged or of another environment; discard the runtime.
@@ -181,7 +182,7 @@ class LuaRuntime:
 
 
 def _chunks(sources: Mapping[str, str]) -> list[str]:
-    """The host's chunks for an environment. Raises ValueError where it was made for newer ones."""
+    """The host's chunks for an environment. Raises ValueError where it needs a newer host."""
     version = environment.host_version(sources)
     if version not in VERSIONS:
         raise ValueError(f"it was made for version {version} of the sandbox, newer than this one")
@@ -200,8 +201,8 @@ def _table_layout(address: int) -> tuple[int, int, int]:
 def _table_sizes(addresses: str) -> str:
     """Sizes of Lua tables named by `tostring`, 5 bytes each: array part, 0 or 1 + log2(nodes).
 
-    Lua gives them away nowhere, yet `#` of a table with holes depends on them. Read only while an
-    image is made, from tables that Lua itself has just named.
+    No function of Lua returns them, yet `#` of a table with holes depends on them, so an image must
+    keep them. Read only while an image is made, at addresses that Lua itself has just given.
     """
     parts = []
     for name in addresses.split("\n"):
@@ -215,7 +216,7 @@ _dummy: list[int] = []
 
 
 def _no_nodes() -> int:
-    """Where tables without keys point: one address for all, in the library itself."""
+    """The node pointer of tables without keys: `dummynode`, one for all (Lua 5.3 ltable.c)."""
     if not _dummy:
         lua = lua53.LuaRuntime(register_eval=False, register_builtins=False)
         name: str = lua.eval("tostring(setmetatable({}, nil))")

@@ -1,4 +1,4 @@
-"""What a message prints, where it outlives the fork that computes it."""
+"""What a message prints, kept where the parked fork can read it after the computing one died."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ class Printed:
         self.renew()
 
     def renew(self) -> None:
-        """Share with nobody but forks to come: each process's worker calls this as it begins."""
+        """Take new memory, shared only with later forks. Each worker calls this when it starts."""
+        # The first 8 bytes are the length. It is written last, so a fork that is killed in between
+        # leaves the prints that were whole before.
         self._page = mmap.mmap(-1, PRINTED_LIMIT + 8)
         self._used = 8
 

@@ -1,4 +1,4 @@
-"""What a worker needs of a device: one face for Lua and WASM."""
+"""What a worker needs of a device: the interface that Lua and WASM share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class OutOfMemoryError(Exception):
 
 
 class Runtime(Protocol):
-    """The state of one process. What the lists hold is told in `sandbox.lua`."""
+    """The state of one AO process. `sandbox.lua` lists what the flat lists hold."""
 
-    gas_used: int  # by the last message, 0 where gas is not counted
-    failure: str  # how the last message ended if it failed: "error", or "gas" where that ran out
+    gas_used: int  # by the last message; 0 where gas is not counted
+    failure: str  # the outcome of the last message if it failed: "error", or "gas"
 
     @property
     def memory(self) -> int:
@@ -24,7 +24,8 @@ class Runtime(Protocol):
         """Let the guest use that many bytes.
 
         Args:
-            judged: whether all that its host holds for it counts too, as it does for new messages.
+            judged: whether what its host holds for it counts too. It does for new messages; for
+                replays it does not, as the log may be older than that bound.
         """
 
     def boot(self, definition: Sequence[Any]) -> None:
@@ -34,38 +35,39 @@ class Runtime(Protocol):
         """Run a message. Raises OutOfMemoryError."""
 
     def failed(self, text: str) -> None:
-        """A message had failed: record that, after the roll-back."""
+        """Record the error of a message that failed and was rolled back."""
 
     def image(self) -> bytes:
         """The whole state. Raises ValueError where it cannot be saved."""
 
     def restore(self, image: bytes) -> None:
-        """Become what an image says. Raises ValueError."""
+        """Take over the state of an image. Raises ValueError where it cannot be used."""
 
 
 class Host(Protocol):
-    """A device in a zygote: everything imported, nothing of a process loaded.
+    """A device in a zygote: everything is imported, no AO process is loaded.
 
     Attributes:
-        headroom: times the limit that memory may be at a replay; 1 where the guest can tell.
+        headroom: a replay may use this many times the memory limit, since garbage is collected at
+            another pace; 1 where the guest can observe how far its memory grows.
     """
 
     headroom: int
 
     @property
     def runtime(self) -> Runtime | None:
-        """A runtime with the built-in code, where there is one."""
+        """The runtime with built-in code; None where the device has none."""
 
     def room(self, memory: int) -> int:
-        """Bytes that the memory of a guest takes which may use that many."""
+        """Bytes that the memory of a guest takes up if it may use `memory` bytes."""
 
     def load(self, code: bytes, gas: int, memory: int) -> Runtime:
-        """A runtime with other code, which may use that many bytes.
+        """A runtime with other code. Loading may use `memory` bytes.
 
         Raises:
-            ValueError: it is no such code, or fails when it runs.
-            MemoryError: it takes more.
+            ValueError: it is no code of this device, or fails when it runs.
+            MemoryError: it takes more memory.
         """
 
     def compile(self, source: bytes, gas: int) -> bytes:
-        """What `load` takes, made of a module. Raises ValueError."""
+        """The code for `load`, made from a module. Raises ValueError."""

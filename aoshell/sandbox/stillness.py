@@ -1,9 +1,9 @@
-"""Workers that neither answer nor compute: stopped by a signal, or asleep over a bug.
+"""Finds workers that neither answer nor compute: stopped by a signal, or asleep over a bug.
 
-The clock on the wall says nothing about a worker: on a busy machine it waits for the processor as
-others do. What is counted are looks, about a second apart, at which none of its processes had used
-the processor since the look before, wanted it, or waited for a disk. Linux only: elsewhere a worker
-never looks still.
+Time without an answer proves nothing: on a busy machine a worker waits for the processor. So its
+processes are looked at, about once a second, and the looks are counted at which none of them had
+used the processor since the last look, wanted it, or waited for a disk. Linux only: elsewhere a
+worker never counts as still.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-QUIET = 5  # looks without an answer before its processes are looked at
-STILL = 10  # looks in a row at which they did nothing
-_BUSY = "RD"  # states of proc(5): running or to be run, waiting for a disk
+QUIET = 5  # looks without an answer before /proc is read at all
+STILL = 10  # looks in a row without any activity that make a worker still
+_BUSY = "RD"  # states of proc(5): running or ready to run; waiting for a disk
 
 
 class Stillness:
-    """Of one worker."""
+    """Watches one worker."""
 
     def __init__(self) -> None:
         self.end()
 
     def end(self) -> None:
-        """It has answered something."""
+        """Count from the start: it has answered."""
         self._looks = self._still = 0
         self._used = -1
 
     def lasts(self, group: int) -> bool:
-        """Look at the processes of a group. True once they have done nothing for too long."""
+        """Look at the worker's process group. True once it has done nothing for too long."""
         self._looks += 1
         if self._looks <= QUIET:
             return False
@@ -39,7 +39,7 @@ class Stillness:
 
 
 def _used_if_still(group: int) -> int | None:
-    """Clock ticks of processor time of a group's processes; None where one is busy, or unknown."""
+    """Clock ticks that a group's processes have computed; None where one is busy, or unknown."""
     total = 0
     try:
         names = [entry.name for entry in Path("/proc").iterdir()]
@@ -52,7 +52,9 @@ def _used_if_still(group: int) -> int | None:
             stat = Path(f"/proc/{name}/stat").read_text(encoding="latin-1")
         except OSError:
             continue  # it has ended meanwhile
-        fields = stat.rpartition(")")[2].split()  # from the state on, the third of proc(5)
+        # A name may hold ")" and spaces. Behind the last ")" the fields of proc(5) go on with the
+        # third, the state, so utime and stime (fields 14 and 15) are 11 and 12 here.
+        fields = stat.rpartition(")")[2].split()
         if fields[0] in _BUSY:
             return None
         total += int(fields[11]) + int(fields[12])

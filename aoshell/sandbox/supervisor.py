@@ -1,7 +1,7 @@
 """The shell's side of the sandbox: starts zygotes, asks them for workers, kills what overruns.
 
 `Supervisor.start()` needs no event loop, so a zygote can load Lua while the shell still imports
-the rest of itself. Everything else runs on the loop; callbacks are called from it.
+the rest of itself. Everything else runs on the loop, callbacks too.
 """
 
 from __future__ import annotations
@@ -17,27 +17,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.sandbox.frames import Frame, FrameError, FrameReader, encode, image_header, said
+from aoshell.sandbox.frames import (
+    Frame,
+    FrameError,
+    FrameReader,
+    check_image_header,
+    check_worker_frame,
+    encode_frame,
+)
 from aoshell.sandbox.stillness import Stillness
 
 if TYPE_CHECKING:
     import asyncio
 
 NOBODY = -1
-MAX_PID = 1 << 22  # the largest that Linux gives
-BUFFER = 1 << 20  # bytes asked of the kernel for each direction, and read at once
+MAX_PID = 1 << 22  # the largest that Linux gives: PID_MAX_LIMIT, proc(5)
+BUFFER = 1 << 20  # bytes: the kernel's buffer for each direction, and the most that one read takes
 
 OnFrame = Callable[[Frame], None]
 OnImage = Callable[[int, bytes, str], None]
 OnGone = Callable[[], None]
 
 
-# What a device's zygote imports besides aoshell.
+# The package that a device's zygote imports besides aoshell.
 _PACKAGES = {"lua": "lupa", "wasm": "wasmtime"}
 
 
 def _import_paths(device: str) -> list[str]:
-    """Where a bare interpreter finds aoshell and the device's package, not imported here for it."""
+    """The folders where a bare interpreter finds aoshell and the device's package.
+
+    The package is looked up but not imported: the shell's start-up has no need of it.
+    """
     found = importlib.util.find_spec(_PACKAGES[device])
     places = [__file__] if found is None or found.origin is None else [__file__, found.origin]
     depth = [2, 1]  # folders above aoshell/sandbox/supervisor.py and PACKAGE/__init__.py
@@ -45,7 +55,7 @@ def _import_paths(device: str) -> list[str]:
 
 
 def _group_of(pid: int) -> int:
-    """Process group of a process, NOBODY where there is none: it may be gone already."""
+    """The process group of a process, NOBODY where there is no such process (any more)."""
     try:
         return os.getpgid(pid)
     except (ProcessLookupError, OverflowError):
@@ -53,24 +63,24 @@ def _group_of(pid: int) -> int:
 
 
 def _is_others(group: int) -> bool:
-    """Whether it is one group, and not ours. To signal "group 1" is to signal every process."""
+    """Whether a group may be killed: not ours, nor 1, as kill(-1) signals every process."""
     return group > 1 and group != os.getpgid(0)
 
 
 START = """import sys
 sys.path[:0] = sys.argv[3:]
-from aoshell.sandbox.worker import main
+from aoshell.sandbox.zygote import main
 main()"""
 
 
 class Supervisor:
-    """Owner of the zygotes, one a device ("lua", "wasm"). One per node."""
+    """Owns a node's zygotes, one for each device ("lua", "wasm")."""
 
     def __init__(self) -> None:
         self._zygotes: dict[str, ZygoteHandle] = {}
 
     def start(self, device: str = "lua") -> None:
-        """Start a device's zygote if none runs. Raises AoError where no process can be started."""
+        """Start a device's zygote if it has none. Raises AoError where no process can start."""
         if device not in self._zygotes:
             self._zygotes[device] = ZygoteHandle(device)
 
@@ -82,7 +92,7 @@ class Supervisor:
         on_gone: OnGone,
         device: str = "lua",
     ) -> WorkerHandle:
-        """A new worker, with the device's own code, if it has any, and no process yet."""
+        """A new worker: with the device's built-in code, if there is any, and no AO process yet."""
         main, their_main, side, their_side = _pairs()
         try:
             for end in (main, their_main):
@@ -112,7 +122,7 @@ class Supervisor:
 
 
 def _pairs() -> tuple[socket.socket, ...]:
-    """Two pairs of sockets. Raises AoError where there are not enough descriptors."""
+    """The two pairs of sockets of a worker. Raises AoError where no descriptors are left."""
     made: list[socket.socket] = []
     try:
         for _ in range(2):
@@ -170,9 +180,9 @@ class ZygoteHandle:
         socket.send_fds(self._control, [b"w"], fds)
 
     def close(self) -> None:
-        """End it, stopped or not, and with it the workers that it has forked."""
+        """Kill it, which also ends its workers: they ask to die with their parent."""
         if self._control.fileno() < 0:
-            return  # it has been closed, and another process may have its id by now
+            return  # closed before: another process may have its pid by now
         self._control.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -181,15 +191,15 @@ class ZygoteHandle:
 
 
 class WorkerHandle:
-    """One process's worker as seen from the shell: frames go out, callbacks come in.
+    """The worker of one AO process, as the shell sees it: it sends frames and calls back.
 
     Args:
-        zygote: forks it.
+        zygote: the process that forks it.
 
     Attributes:
-        pid: of the fork that computes, 0 until it has said so.
-        group: process group of the worker and all its forks, 0 until known.
-        unbelieved: it was given up for what it said.
+        pid: of the fork that computes; 0 while unknown.
+        group: process group of the worker and all its forks; 0 before its frame `ready`.
+        unbelieved: it was given up because it sent what no worker sends.
     """
 
     def __init__(
@@ -225,19 +235,19 @@ class WorkerHandle:
 
     @property
     def backlog(self) -> int:
-        """Bytes that the worker has not taken yet."""
+        """Bytes that wait to be sent to the worker."""
         return len(self._unsent)
 
     def send(self, frame: Frame, blob: bytes = b"") -> None:
         """Queue a frame; never blocks."""
-        data = encode(frame) + blob
+        data = encode_frame(frame) + blob
         if not self._unsent and not self._closed:
             try:
                 sent = self._main.send(data)
             except BlockingIOError:
                 sent = 0
             except OSError:
-                return  # the reader will see the end of the stream
+                return  # the worker is gone; _readable() sees the end of the stream
             if sent == len(data):
                 return
             data = data[sent:]
@@ -274,25 +284,27 @@ class WorkerHandle:
                 frame = self._frames.frame()
                 if frame is None:
                     return
-                self._note_pid(said(frame))
+                self._note_pid(check_worker_frame(frame))
             except FrameError:
                 self.give_up()
                 return
             self._on_frame(frame)
 
     def _note_pid(self, frame: Frame) -> None:
-        # `ready` is said before any guest runs, and once: the group that it names is the worker's.
-        # Later names are taken only from within it, or a guest could have anybody killed.
-        if (frame[0] == "ready") == bool(self.group):
-            raise FrameError("a worker says first that it is ready, and once")
-        if frame[0] == "ready":
-            pid = frame[1]
-            # Its forks may have ended it before this was read: the group is theirs then.
-            if pid > MAX_PID or _group_of(pid) not in (pid, NOBODY) or not _is_others(pid):
-                raise FrameError("a worker leads a group of its own")
-            self.pid = self.group = pid
-        elif frame[0] in ("parked", "promoted", "forked"):
-            self.pid = frame[-1] if _group_of(frame[-1]) == self.group else 0
+        # A worker sends `ready` before any guest runs, and once: so its group is known for certain.
+        # Pids that come later count only within that group, or a guest could have any process of
+        # the user's killed.
+        match frame:
+            case ["ready", pid]:
+                # Its forks may have ended it before this was read: the group is theirs then.
+                leads = _group_of(pid) in (pid, NOBODY) and _is_others(pid)
+                if self.group or pid > MAX_PID or not leads:
+                    raise FrameError("a worker is ready once, and leads a group of its own")
+                self.pid = self.group = pid
+            case _ if not self.group:
+                raise FrameError("a worker is ready first")
+            case ["parked", _, pid] | ["promoted", _, _, _, pid] | ["forked", pid]:
+                self.pid = pid if _group_of(pid) == self.group else 0
 
     def _side_readable(self) -> None:
         try:
@@ -305,9 +317,9 @@ class WorkerHandle:
         self._images.feed(data)
         while not self._closed:
             try:
-                # One header at a time: the bytes behind it are no frames.
+                # Read the image of a header before the next header: its bytes are no frames.
                 header = self._image or self._images.frame()
-                self._image = header and image_header(header)
+                self._image = header and check_image_header(header)
             except FrameError:
                 self.give_up()
                 return
@@ -326,7 +338,7 @@ class WorkerHandle:
             self._on_gone()
 
     def give_up(self) -> None:
-        """Kill it and go on as if it had died: it is not to be believed any more."""
+        """Kill it and go on as if it had died: a guest may have taken it over."""
         self.unbelieved = True
         self.drop()
 
@@ -336,10 +348,10 @@ class WorkerHandle:
         self._gone()
 
     def hangs(self) -> bool:
-        """Whether it has stopped without an answer; see `stillness`. Ask once a second.
+        """Whether it neither answers nor computes any more (see `stillness`). Ask once a second.
 
-        Before it has said a word, whether its zygote has: that one is ended, and the next worker
-        has another.
+        Before its first frame the zygote is looked at instead. One that hangs is killed, and the
+        next worker starts another.
         """
         still = self._stillness.lasts(self.group or self._zygote.pid)
         if still and not self.group:
@@ -347,7 +359,7 @@ class WorkerHandle:
         return still
 
     def stop_computing(self) -> None:
-        """Kill the fork that computes; the parked one takes over and says `promoted`."""
+        """Kill the fork that computes; the parked one takes over and sends `promoted`."""
         if self.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -359,7 +371,7 @@ class WorkerHandle:
                 os.killpg(self.group, signal.SIGKILL)
 
     def close(self) -> None:
-        """Let go: an idle worker ends by itself at the end of its stream."""
+        """Close the sockets. An idle worker ends by itself when it reads their end."""
         if self._closed:
             return
         self._closed = True

@@ -1,11 +1,12 @@
-"""The node's events: what ends the wait of a suspended line, and what is told besides.
+"""Follows the node's events: resumes lines that wait, and shows what else arrives.
 
-A line's own answer never comes through here twice: the feed knows the ids of the lines that are
-waited for. From the moment an own result passes by until its answer is shown (`release()`), the
-feed holds back what follows, so that consequences are told after their cause.
+The feed knows the ids of the lines that are waited for, so an answer is shown once. When the result
+of such a line passes, the feed holds back what follows until the answer is on the screen
+(`release()`): consequences are shown after their cause.
 
-A node tells of a process's slots in their order; what it tells twice is told once. However fast
-events come, the keyboard gets its turn between them, and the screen a few times a second.
+A node reports the slots of a process in order; a result that it reports twice is shown once.
+However fast events come, the keyboard gets its turn between them, and the screen changes at most
+every _PACE seconds.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from aoshell.nodes.values import Event
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.view.errors_view import failure_text
 
-_PACE = 0.03  # seconds between two changes of the screen
-_TURN = 0.008  # seconds of events until the keyboard gets its turn
-_MISSED = 1000  # notes that are kept while the feed pauses
-_SEEN = 4096  # results that are known to have passed
+_PACE = 0.03  # seconds between two changes of the screen, at least
+_TURN = 0.008  # seconds of events before the keyboard gets its turn
+_MISSED = 1000  # newest notes that are kept while the feed pauses
+_SEEN = 4096  # newest results that are known, to show none twice
 
 
 class Line:
-    """A line that is waited for: `resumed` becomes the result that ended its handling."""
+    """A line that is waited for; `resumed` gets the result that ends the wait."""
 
     def __init__(self, message: str) -> None:
         self.message = message
@@ -40,9 +41,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which messages are told: those with all of these tags. In values `*` stands for anything.
+    """A filter of messages: those with all of these tags. In values `*` stands for anything.
 
-    `From`, `Owner` and `Id` are a message's own, where no tag has the name.
+    `From`, `Owner` and `Id` are fields of the message, unless a tag has that name.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -66,11 +67,11 @@ class FeedView:
     """Follows one subscription.
 
     Args:
-        show: takes text, untrusted, of one or more lines.
+        show: takes untrusted text of one or more lines.
 
     Attributes:
-        where: which messages are told, also those of which there is nothing to tell but that they
-            came; None for whatever printed something or failed.
+        where: which messages are shown, even if they printed nothing; None for all that printed
+            something or failed.
     """
 
     def __init__(self, node: Node, show: Callable[[str], None]) -> None:
@@ -105,7 +106,7 @@ class FeedView:
                     await asyncio.sleep(0)
                     self._behind, since = False, loop.time()
         except AoError as error:
-            self._tell(f"what arrives is not shown any more: {error}")
+            self._show_soon(f"what arrives is not shown any more: {error}")
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
@@ -120,23 +121,23 @@ class FeedView:
     # Lines ----------------------------------------------------------------------------------------
 
     def expect(self, message: str) -> Line:
-        """From now on the line that sends this message is waited for."""
+        """Wait for the line that sends this message."""
         self._roots.add(message)
         return self._lines.setdefault(message, Line(message))
 
     def forget(self, line: Line, *, answered: bool) -> None:
-        """Nobody waits any more. Without an answer, the result is told, whenever it comes."""
+        """Stop waiting for a line. Without an answer, its result is shown when it comes."""
         self._lines.pop(line.message, None)
         if answered and line.own is None:
             self._answered.add(line.message)
         elif line.own and not answered:
             process, message, result = line.own
-            self._tell_result(process, self._names.get(process, short(process)), message, result)
+            self._show_result(process, self._names.get(process, short_id(process)), message, result)
         line.resumed.cancel()
 
     @contextmanager
     def shown_by(self, message: str) -> Iterator[None]:
-        """The block shows the result of a line that was given up: it is not told as well."""
+        """The block shows the result of a line that was given up, so the feed does not."""
         if not message:
             yield
             return
@@ -148,7 +149,7 @@ class FeedView:
             raise
 
     def attach(self, process: str, name: str) -> None:
-        """The process whose output is told without its name."""
+        """Set the process whose output is shown without its name."""
         self.attached = process
         self._names[process] = name
 
@@ -159,12 +160,12 @@ class FeedView:
         return self._missed is not None
 
     def pause(self) -> None:
-        """Show nothing; the newest of what comes is kept."""
+        """Show nothing; the newest notes are kept."""
         if self._missed is None:
             self._missed, self._missing = deque(maxlen=_MISSED), 0
 
     def resume(self) -> int:
-        """Show again, and first what was kept; the number of notes that came meanwhile."""
+        """Show the kept notes and go on. Returns how many notes came meanwhile."""
         missed, self._missed = self._missed, None
         if not missed:
             return 0
@@ -174,26 +175,26 @@ class FeedView:
         return self._missing
 
     def release(self) -> None:
-        """The answer is on the screen: tell what was held back."""
+        """The answer is on the screen: show what was held back."""
         self._holding = False
         self.flush()
 
     def flush(self) -> None:
-        """Show now what is ready to be."""
+        """Show now what is ready."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
         ready, self._ready = self._ready, []
         if ready:
             self._shown = asyncio.get_running_loop().time()
-            self._show("\n".join(said.removesuffix("\n") for said in ready))
+            self._show("\n".join(text.removesuffix("\n") for text in ready))
 
-    def _tell(self, said: str) -> None:
+    def _show_soon(self, text: str) -> None:
         if self._missed is not None:
-            self._missed.append(said)
+            self._missed.append(text)
             self._missing += 1
             return
-        self._ready.append(said)
+        self._ready.append(text)
         if self._holding or self._timer:
             return
         loop = asyncio.get_running_loop()
@@ -203,7 +204,7 @@ class FeedView:
             self._timer = loop.call_later(left, self.due)
 
     def due(self) -> None:
-        """Show now what is ready to be, unless it waits for an answer."""
+        """Show now what is ready, unless it is held back for an answer."""
         self._timer = None
         if not self._holding:
             self.flush()
@@ -213,10 +214,10 @@ class FeedView:
     async def _take(self, event: Event) -> None:
         if event.kind != "result":
             if event.kind != "spawned" and event.detail:
-                self._tell(event.detail)
+                self._show_soon(event.detail)
             return
         if event.quiet and event.process != self.attached and not self.where:
-            return  # nothing to tell, and no line of ours
+            return  # nothing to show, and no line of ours
         entry = event.entry
         if entry is None or entry.result is None:
             return
@@ -227,10 +228,10 @@ class FeedView:
             self.prompt = result.prompt
         if not self._answers_a_line(event.process, message, result) and self._concerns(event):
             name = "" if event.process == self.attached else await self._name(event.process)
-            self._tell_result(event.process, name, message, result)
+            self._show_result(event.process, name, message, result)
 
     def _is_known(self, process: str, message: Message, result: Result) -> bool:
-        """Whether this result came by already. A cron message has no id, but a time."""
+        """Whether this result has passed already. A cron message has no id, so its time counts."""
         at = message.assignment.timestamp if message.assignment else 0
         key = (process, message.id or f"{result.slot}+{result.tick}", 0 if message.id else at)
         if key in self._seen:
@@ -259,33 +260,33 @@ class FeedView:
     def _concerns(self, event: Event) -> bool:
         return event.process == self.attached or event.root in self._roots
 
-    def _tell_result(self, process: str, name: str, message: Message, result: Result) -> None:
-        """Tell a result; the answer to a line that nobody waits for any more says which one."""
-        said = [result.output] if result.output.strip() else []
+    def _show_result(self, process: str, name: str, message: Message, result: Result) -> None:
+        """Show a result; the answer to a line that was given up names its slot."""
+        parts = [result.output] if result.output.strip() else []
         if not result.ok:
-            said.append(f"slot {result.slot} failed: {failure_text(result, self.sources)}")
+            parts.append(f"slot {result.slot} failed: {failure_text(result, self.sources)}")
         if self.where:
             if not self.where(message):
                 return
             what = message.tag("Action") or message.tag("Type") or "a message"
-            said.insert(0, f"{what} from {short(message.from_)}")
-        if not said:
+            parts.insert(0, f"{what} from {short_id(message.from_)}")
+        if not parts:
             return
-        lines = "\n".join(said)
+        lines = "\n".join(parts)
         late = message.tag("Action") == "Eval" or bool(result.resumed)
         if process != self.attached:
             lines = _under(name, lines)
         elif self.where or (late and result.ok):
             lines = _under(f"slot {result.slot}", lines)
-        self._tell(lines)
+        self._show_soon(lines)
 
     async def _name(self, process: str) -> str:
         if process not in self._names:
             try:
                 info = await self._node.find(process)
-                self._names[process] = info.name or short(process)
+                self._names[process] = info.name or short_id(process)
             except AoError:
-                self._names[process] = short(process)
+                self._names[process] = short_id(process)
         return self._names[process]
 
 
@@ -293,6 +294,6 @@ def _under(name: str, lines: str) -> str:
     return "\n".join(f"{name} │ {line}" for line in lines.rstrip("\n").split("\n"))
 
 
-def short(id: str) -> str:
-    """An id as people read it; its beginning finds the process again."""
+def short_id(id: str) -> str:
+    """The beginning of an id, which is enough to find the process."""
     return id if len(id) <= 12 else f"{id[:8]}…"

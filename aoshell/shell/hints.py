@@ -1,7 +1,7 @@
-"""What the first starts at a terminal say below the prompt's beginning: one hint each, then none.
+"""Hints: each of the first starts at a terminal shows one.
 
-A hint whose command was typed before it came, as the history tells, is never said. What was said is
-a word in a file of the home; without that file, all come again.
+A hint whose command stands in the history is never shown. The words of those shown are kept in a
+file of the home; without that file, all are shown again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from aoshell.bounded.files import tail
+from aoshell.bounded.files import read_tail
 from aoshell.home.folders import Settings
 
 HINTS = {
@@ -23,7 +23,7 @@ HINTS = {
 _MOST = 1 << 20  # bytes of a file that are looked at
 
 
-def hint(settings: Settings) -> str:
+def next_hint(settings: Settings) -> str:
     """The hint of this start, "" where all were given."""
     gone = set(_text(settings.hints).split())
     if gone.issuperset(HINTS):
@@ -38,11 +38,11 @@ def hint(settings: Settings) -> str:
 def _text(file: Path) -> str:
     """The end of a file, "" where there is none to be read."""
     with suppress(OSError):
-        return tail(file, _MOST).decode("utf-8", "replace")
+        return read_tail(file, _MOST).decode("utf-8", "replace")
     return ""
 
 
 def _keep(settings: Settings, words: set[str]) -> None:
-    # A comfort, not fsynced: a home that cannot be written to stops nobody here.
+    # Not fsynced, and errors are ignored: a hint is no reason to fail.
     with suppress(OSError):
         settings.hints.write_text("\n".join(sorted(words)) + "\n", encoding="utf-8")

@@ -1,7 +1,6 @@
-"""Who signs: the wallet that the shell was started with, and others that were made to try things.
+"""Who signs: the wallet that the shell was started with, and identities to try things with.
 
-The others are wallets like it, in a folder of the home: what is tried as somebody once can be tried
-as the same one later.
+Identities are wallets in a folder of the home, so each has the same address in every session.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Identities:
     """The identities of a home.
 
     Args:
-        own: the wallet that the shell was started with, once it is loaded; its name is `OWN`.
+        own: becomes the wallet that the shell was started with; its name is `OWN`.
         folder: has a file for each of the others; None for none.
 
     Attributes:
@@ -37,11 +36,11 @@ class Identities:
 
     @property
     def ready(self) -> bool:
-        """Whether who signs can sign at once."""
+        """Whether the current wallet is loaded."""
         return self.current != OWN or self._own.done()
 
     async def wallet(self) -> Wallet:
-        """The wallet of who signs.
+        """The current wallet.
 
         Raises:
             AoError: stage "wallet".
@@ -49,7 +48,7 @@ class Identities:
         return await self.named(self.current)
 
     def names(self) -> list[str]:
-        """All of them, the own one first."""
+        """The names of all identities, `OWN` first."""
         found = self._folder.glob("*.json") if self._folder else ()
         return [OWN, *sorted(file.stem for file in found if _NAME.match(file.stem))]
 
@@ -58,10 +57,10 @@ class Identities:
         return name == OWN or self._file(name).is_file()
 
     async def named(self, name: str) -> Wallet:
-        """The wallet of an identity; one that is new is made, which takes a second.
+        """The wallet of an identity; makes a new one, which takes a second.
 
         Raises:
-            UsageError: this can be no name.
+            UsageError: not a valid name.
             AoError: stage "wallet" or "home".
         """
         if name == OWN:
@@ -73,7 +72,7 @@ class Identities:
         return self._known[name]
 
     async def addresses(self) -> dict[str, str]:
-        """The names by their addresses, of those whose wallets are there and can be read."""
+        """Names by address, of the identities whose wallets can be read."""
         found = {}
         for name in self.names():
             if name == OWN and not self._own.done():
@@ -87,7 +86,7 @@ class Identities:
     def _file(self, name: str) -> Path:
         if not _NAME.match(name):
             raise UsageError(
-                f"{name or 'nothing'} is no name for an identity",
+                f"{name or 'nothing'} is not a name for an identity",
                 hint="up to 32 letters, digits, - and _, as in .as alice",
             )
         if self._folder is None:

@@ -1,4 +1,4 @@
-"""What a session does that no log tells, and what `.record` is given to write a test of."""
+"""What a session does that no log holds, and what `.record` makes a test of."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """Something done to the node by hand.
+    """A change to the node by a dot command.
 
     Attributes:
         order: of the newest message before it (`protocol.message.Assignment`).
-        verb: "publish", "import", "fork", "pause", "resume", "step" or "advance"; "" for what no
-            test can do.
-        said: what that was, for a person.
+        verb: "publish", "import", "fork", "pause", "resume", "step" or "advance"; "" where no test
+            can repeat it.
+        said: describes it then, for a person.
         process: id of the process that it is done to, or that it has made.
         source: id of the process that was forked, or of the module that was published.
         file: that it is made of.
@@ -49,14 +49,14 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A session, to be written down.
+    """A session to record.
 
     Attributes:
         entries: of all its processes, the cron messages among them.
         processes: by id, oldest first; those of the whole node.
         modules: by the reference that processes are made of.
         people: names of identities by address.
-        folder: that the test will be in; names of files start there.
+        folder: of the test; paths of files are relative to it.
     """
 
     entries: Sequence[LogEntry]
@@ -73,8 +73,8 @@ class Recorded:
 
     Attributes:
         test: Lua.
-        beside: files that it needs beside it, by name, which are nowhere else.
-        lost: what of the session it does not do, a sentence each.
+        beside: content of files that the test needs beside it, by name.
+        lost: what the test does not repeat, a sentence each.
     """
 
     test: str

@@ -1,4 +1,4 @@
-"""What a line comes to. Values only: `render` is what shows them."""
+"""Outcomes of lines, as values; `shell.view.render` shows them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aoshell.errors import AoError
 from aoshell.nodes.values import Receipt
 from aoshell.protocol.message import Result
 
-# How aos announces, in colours, a message that no handler took: what it does with an Eval that is
-# not its Owner's. A result says nothing else of it.
+# aos prints this, in colours, of a message that no handler took, such as an Eval that is not from
+# its Owner. Nothing else in the result shows that.
 _SGR = r"(?:\x1b\[[0-9;]*m)+"
 _ARRIVED = re.compile(
     rf"(?:^|\n){_SGR}New Message From {_SGR}\S+{_SGR}: (?:{_SGR})?Action = {_SGR}Eval{_SGR}\s*\Z"
@@ -43,8 +43,8 @@ class LineAnswer:
     Attributes:
         receipt: of the Eval; None for a dry run.
         own: result of the Eval's own slot.
-        later: result of the slot that ended the handling, where the own one was suspended.
-        waiting: it is suspended still, and nothing is on its way that could end it.
+        later: result of the slot that ended the handling, if it was suspended.
+        waiting: it is still suspended, and nothing is on its way that could end it.
         sources: texts that error messages may name, by chunk name.
         author: the identity that sent it, "" for the wallet that the shell was started with.
     """
@@ -62,12 +62,12 @@ class LineAnswer:
 
     @property
     def evaluated(self) -> bool:
-        """Whether the process took the line as Lua, and not as a message like any other."""
+        """Whether the process evaluated the line, and did not take it as an ordinary message."""
         return not _ARRIVED.search(self.own.output)
 
     @property
     def hint(self) -> str:
-        """What to use instead of what this process lacks, "" where nothing is known."""
+        """What to use instead of a function that this process lacks, or ""."""
         return _NO_SPAWN if _SPAWN.search(self.last.error) else ""
 
     @property
@@ -81,15 +81,17 @@ class CommandOutput:
 
     Attributes:
         value: the answer as JSON knows it.
-        text: the answer for a person; where there is none, `table`.
-        note: said beside the answer: above it on a screen, on stderr in a pipe.
+        text: the answer for a person; `table` is shown where this is "".
+        prose: whether the text is sentences, to be broken between words where a screen is narrow.
+        note: shown above the answer on a screen, on stderr in a pipe.
         answer: of the message that the command sent; shown above the text.
-        ok: False when it found what makes a script fail, or its Lua failed.
-        leave: the shell ends here.
+        ok: False makes the exit code 1.
+        leave: end the shell.
     """
 
     value: object = None
     text: str = ""
+    prose: bool = False
     table: Table | None = None
     note: str = ""
     answer: LineAnswer | None = None
@@ -107,12 +109,12 @@ class LineFailure:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A line that nobody waits for any more.
+    """A line that was given up with Ctrl-C.
 
     Attributes:
-        receipt: None where the node has not said that it took the message.
-        sending: id of the message where nobody knows whether a remote node took it, or "".
-        stops: whether the node can be told to stop computing.
+        receipt: None where the node has not confirmed the message.
+        sending: id of the message where it is unknown whether a remote node took it, or "".
+        stops: whether the node can stop computing it.
     """
 
     receipt: Receipt | None

@@ -1,7 +1,7 @@
-"""What the environment of a process offers: how each function is called, and what it does.
+"""The functions that a process has: how each is called, and what it does.
 
-One table, read by `.help NAME`, by the line below the prompt while a call is typed, and by
-completion. Signatures write optional arguments in brackets; `→` stands before what comes back.
+One table for `.help NAME`, for signatures below the prompt, and for completion. Optional arguments
+stand in brackets, the result behind `→`.
 """
 
 from __future__ import annotations
@@ -85,13 +85,13 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "ao.clone": ("(table) → table", "A copy of a table, and of the tables in it."),
     "ao.normalize": ("(msg) → msg", "Set a message's tags as fields of it, too."),
     "ao.sanitize": ("(msg) → msg", "A copy of a message without what only the network may set."),
-    "ao.result": ("([fields]) → table", "The outbox as it is now; of the environment's own."),
+    "ao.result": ("([fields]) → table", "The outbox as it is now; for the environment itself."),
     "ao.clearOutbox": ("()", "Forget all that was put into the outbox."),
     "ao.addAssignable": (
         "([name], pattern)",
         "Take messages that fit when they are assigned here, though they are for others.",
     ),
-    "ao.removeAssignable": ("(name | index)", "Take such messages no more."),
+    "ao.removeAssignable": ("(name | index)", "Remove a pattern of ao.addAssignable."),
     "ao.isAssignment": ("(msg) → boolean", "Whether a message was for another process."),
     "ao.isAssignable": ("(msg) → boolean", "Whether an assigned message would be taken."),
     "ao.id": ("", "The id of this process."),
@@ -99,7 +99,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "ao.authorities": ("", "The addresses whose pushed messages this process trusts."),
     "ao": ("", "What a process and the network know of each other."),
     # Handlers
-    "Handlers": ("", "What this process does with messages. `.list` holds them in order."),
+    "Handlers": ("", "The handlers of this process. `.list` holds them in order."),
     "Handlers.add": (
         _HANDLER,
         "Add a handler behind the others, or replace the one of this name. A pattern is an Action,"
@@ -151,7 +151,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "Owner": ("", "The address whose lines are evaluated here."),
     "Name": ("", "The name of this process."),
     "Errors": ("", "Why messages failed."),
-    "Prompt": ("() → text", "What stands before the line; define it anew to change it."),
+    "Prompt": ("() → text", "The text of the prompt; define it anew to change it."),
     "print": ("(…)", "Print values into the output of the message being handled."),
     "require": ("(name) → module", 'Load a module of this process, like require("json").'),
     "Dump": ("(value) → text", "A value as Lua text."),
@@ -198,25 +198,25 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "getmetatable": ("(value) → table", "The metatable of a value."),
     "rawget": ("(table, key) → value", "A field, past the metatable."),
     "rawset": ("(table, key, value)", "Set a field, past the metatable."),
-    "tonumber": ("(value, [base]) → number", "A number of a text, or nil."),
+    "tonumber": ("(value, [base]) → number", "A text as a number, or nil."),
     "tostring": ("(value) → text", "A value as text."),
     "type": ("(value) → text", "The type of a value."),
     "load": ("(text, [name], [mode], [env]) → function", "Compile Lua."),
-    "string.byte": ("(s, [i], [j]) → …", "The bytes at places of a text."),
+    "string.byte": ("(s, [i], [j]) → …", "The bytes of a text from i to j."),
     "string.char": ("(…) → text", "A text of bytes."),
     "string.find": ("(s, pattern, [start], [plain]) → first, last, …", "Where a pattern fits."),
     "string.format": ("(form, …) → text", "Values in the form of %s, %d, %q and so on."),
     "string.gmatch": ("(s, pattern)", "Each place where a pattern fits, in a for."),
     "string.gsub": ("(s, pattern, by, [n]) → text, count", "Replace what fits a pattern."),
     "string.len": ("(s) → number", "The bytes of a text."),
-    "string.lower": ("(s) → text", "In lower case."),
-    "string.match": ("(s, pattern, [start]) → …", "What a pattern's parentheses took."),
+    "string.lower": ("(s) → text", "A text in lower case."),
+    "string.match": ("(s, pattern, [start]) → …", "The captures of a pattern."),
     "string.rep": ("(s, n, [separator]) → text", "A text n times."),
-    "string.reverse": ("(s) → text", "From its end."),
-    "string.sub": ("(s, i, [j]) → text", "From byte i to j; -1 is the last one."),
-    "string.upper": ("(s) → text", "In upper case."),
-    "string.pack": ("(form, …) → text", "Values as bytes."),
-    "string.unpack": ("(form, s, [start]) → …", "Values of bytes."),
+    "string.reverse": ("(s) → text", "A text from its end."),
+    "string.sub": ("(s, i, [j]) → text", "A text from byte i to j; -1 is the last one."),
+    "string.upper": ("(s) → text", "A text in upper case."),
+    "string.pack": ("(form, …) → text", "Values as bytes, as the form says."),
+    "string.unpack": ("(form, s, [start]) → …", "The values that bytes hold, as the form says."),
     "table.concat": ("(list, [separator], [i], [j]) → text", "A list as one text."),
     "table.insert": ("(list, [place], value)", "Put a value into a list."),
     "table.move": ("(from, first, last, at, [to]) → to", "Copy elements."),
@@ -224,15 +224,18 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "table.remove": ("(list, [place]) → value", "Take a value out of a list."),
     "table.sort": ("(list, [less])", "Put a list into order."),
     "table.unpack": ("(list, [i], [j]) → …", "The elements of a list."),
-    "math.abs": ("(x) → number", "Without its sign."),
-    "math.ceil": ("(x) → integer", "Rounded up."),
-    "math.floor": ("(x) → integer", "Rounded down."),
-    "math.fmod": ("(x, y) → number", "What a division leaves."),
-    "math.max": ("(x, …) → number", "The greatest."),
-    "math.min": ("(x, …) → number", "The least."),
-    "math.random": ("([m], [n]) → number", "From m to n; the same wherever the log is replayed."),
+    "math.abs": ("(x) → number", "A number without its sign."),
+    "math.ceil": ("(x) → integer", "A number rounded up."),
+    "math.floor": ("(x) → integer", "A number rounded down."),
+    "math.fmod": ("(x, y) → number", "The remainder of a division."),
+    "math.max": ("(x, …) → number", "The greatest number."),
+    "math.min": ("(x, …) → number", "The least number."),
+    "math.random": (
+        "([m], [n]) → number",
+        "A number from m to n; the same wherever the log is replayed.",
+    ),
     "math.sqrt": ("(x) → number", "The square root."),
-    "math.tointeger": ("(x) → integer", "As an integer, or nil."),
+    "math.tointeger": ("(x) → integer", "A number as an integer, or nil."),
     "math.type": ("(x) → text", '"integer" or "float".'),
     "os.time": ("([table]) → integer", "The time of the message being handled, in milliseconds."),
     "os.date": ("([form], [time])", "A time as text."),
@@ -253,17 +256,17 @@ def entries() -> dict[str, ReferenceEntry]:
 
 
 def find(name: str) -> ReferenceEntry | None:
-    """The entry of a name, however `:` and `()` are written; None where there is none."""
+    """The entry of a name, also where it has `:` or `()`; None where there is none."""
     return entries().get(name.strip().removesuffix("()").replace(":", "."))
 
 
 def below(path: str) -> list[str]:
-    """Names that the table has behind `path.`, without it; those of the top for ""."""
+    """The names below a path, without it; for "" the globals."""
     begin = f"{path}." if path else ""
     found = (name[len(begin) :] for name in entries() if name.startswith(begin))
     return [name for name in found if "." not in name and name != "msg"] + _roots(path)
 
 
 def _roots(path: str) -> list[str]:
-    """Tables that stand in the table only as the beginning of others."""
+    """Libraries of Lua, which have no entry of their own."""
     return [] if path else ["string", "table", "math", "os", "utf8", "coroutine"]

@@ -21,7 +21,7 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.values import ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.feed import FeedView, Line, short
+from aoshell.shell.feed import FeedView, Line, short_id
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.outcome import Interrupted, LineAnswer
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EVAL = Tag("Action", "Eval")
 LAST_VALUE = Tag("Last-Value", "_")  # the global that keeps what a line came to
-UNKNOWN = ""  # the owner of a process that its node tells nothing of
+UNKNOWN = ""  # the owner of a process where its node does not report one
 
 Recorder: TypeAlias = Callable[[Past], Recorded]
 """Writes a session as a test (`.record`)."""
@@ -47,7 +47,7 @@ _JSON = (
 
 
 class Patience(Enum):
-    """How long a line is waited for."""
+    """How long the shell waits for a line."""
 
     ANSWER = "until its handling ends"
     SETTLED = "until all that it caused is done"
@@ -55,7 +55,7 @@ class Patience(Enum):
 
 
 class Front(Protocol):
-    """What a session needs of the screen, or of the pipe.
+    """What a session needs of the terminal or the pipe that it is used from.
 
     Attributes:
         asks: whether somebody is there to answer `confirm`.
@@ -64,42 +64,42 @@ class Front(Protocol):
     asks: bool
 
     def opened(self, node: Node) -> None:
-        """From now on this node is what is waited for."""
+        """From now on the session waits for this node: show what it waits for."""
 
     def partial(self, result: Result) -> None:
-        """Show what a line printed that now waits for another message."""
+        """Show what a line printed before it began to wait for another message."""
 
     def feed(self, said: str) -> None:
-        """Show what arrived besides answers."""
+        """Show text that is no answer: what arrived, and notes."""
 
     async def confirm(self, question: str) -> bool:
-        """Ask; a pipe, which cannot, says no."""
+        """Ask yes or no; in a pipe the answer is no."""
 
 
 class Session:
     """One attached process on one node.
 
     Args:
-        wallet: done when the key is loaded; until then lines wait for it.
+        wallet: lines wait until it is loaded.
         front: see `Front`.
-        patience: how long lines are waited for.
-        network: tags of every process made here, on a remote node.
+        patience: how long to wait for a line.
+        network: tags of every process that is made on a remote node.
         wallets: folder of the wallets that `.as` makes; None for none.
-        record: what `.record` writes with; None for nothing.
+        record: makes the test that `.record` writes; None where it cannot.
 
     Attributes:
-        identities: who signs lines now, and who could.
-        turn: held by the line that runs; what runs behind the prompt waits for it.
+        identities: the wallets that can sign, and the current one.
+        turn: lock of the line that runs; what runs behind the prompt waits for it.
         behind: what runs behind the prompt (`.watch`).
         visited: ids of the processes that lines and messages went to, in order.
-        journal: what no log tells.
-        attested: what `.attest` found of a node last; None before the first.
+        journal: what no log holds.
+        attested: the last result of `.attest`; None before the first.
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
-        sent: what the last line scheduled; None while it has not.
-        sending: id of the message that the last line made, "" while it has not.
+        sent: the receipt of the last line; None before it has one.
+        sending: id of the message that the last line made, "" before that.
         lacking: why no process is attached, where one should be.
-        try_again: attaches it, or says in `lacking` why not now; None where nothing is lacking.
-        wallet_note: said once to whoever waits for the wallet; "" says nothing.
+        try_again: attaches it, or sets `lacking` again; None where nothing is lacking.
+        wallet_note: shown once while the wallet is made; "" shows nothing.
     """
 
     def __init__(
@@ -139,19 +139,19 @@ class Session:
 
     @property
     def prompt(self) -> str:
-        """The attached process's own prompt, untrusted, behind who else signs the lines."""
+        """The prompt of the attached process, untrusted, after the name of another identity."""
         own = self.feed.prompt or "aos> "
         return f"[{self.identity}]{own}" if self.identity else own
 
     @property
     def identity(self) -> str:
-        """Who signs the lines, "" where it is the wallet that the shell was started with."""
+        """The current identity, "" for the wallet that the shell was started with."""
         return "" if self.identities.current == OWN else self.identities.current
 
     @property
     def remote(self) -> bool:
         """Whether the node is somewhere else."""
-        return "remote" in self.node.capabilities
+        return self.node.remote is not None
 
     @property
     def attached(self) -> ProcessInfo:
@@ -172,8 +172,8 @@ class Session:
         """Evaluate Lua in the attached process.
 
         Args:
-            sources: texts of files in the code, by the name that messages use.
-            shown: what the user typed for it, for error messages; the code itself by default.
+            sources: texts of files in the code, by the name that error messages use.
+            shown: what the user typed, for error messages; the code itself by default.
 
         Raises:
             AoError: the message could not be made or sent.
@@ -184,14 +184,14 @@ class Session:
         return await self._exchange(self.attached.id, item, known)
 
     async def post(self, process: str, tags: tuple[Tag, ...], data: bytes) -> LineAnswer:
-        """Send a message of whoever signs now to a process, attached or not.
+        """Send a message of the current identity to a process, attached or not.
 
         Raises:
             AoError: the message could not be made or sent.
         """
         item = await self.sign(process, tags, data)
         if self.remote:
-            with suppress(AoError):  # then what it does later is not seen
+            with suppress(AoError):  # then its later results are not shown
                 await self.node.watch(process)
         return await self._exchange(process, item, self.sources)
 
@@ -219,49 +219,41 @@ class Session:
                 self.unanswered |= {str(self.sent.place): item.id, item.id: item.id}
 
     async def _own(self, receipt: Receipt) -> Result:
-        """The result of a line's own message, which has surely arrived."""
+        """The result of the message of a line, which has arrived."""
         try:
             return await self.node.result(receipt.process, receipt.place)
         except AoError as error:
-            again = f".result {receipt.place} asks again for what this line came to"
+            again = f".result {receipt.place} asks for the result of this line again"
             hint = f"{error.hint}; {again}" if error.hint else again
             raise AoError(error.what, stage=error.stage, hint=hint) from error
 
     async def settle(self) -> None:
-        """Wait until all that the last line caused is done and told, where that is asked for."""
-        if self.sent and self.patience is Patience.SETTLED and self._settles:
-            await self.node.settled(self.sent.id)
+        """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`."""
+        node = self.node.local
+        if self.sent and self.patience is Patience.SETTLED and node:
+            await node.settled(self.sent.id)
             await self.feed.caught_up()
             self.feed.due()
 
     @property
-    def _settles(self) -> bool:
-        """Whether the node knows when all that a line caused is done."""
-        return "settled" in self.node.capabilities
-
-    @property
     def given_up(self) -> Interrupted:
-        """What a line comes to that nobody waits for any more."""
-        return Interrupted(self.sent, self.sending if self.remote else "", self._stops)
-
-    @property
-    def _stops(self) -> bool:
-        return "cancel" in self.node.capabilities
+        """The outcome of a line that was given up."""
+        return Interrupted(self.sent, self.sending if self.remote else "", bool(self.node.local))
 
     async def stop(self) -> bool:
-        """Stop computing the line that was given up last, else what runs behind the prompt.
+        """Stop computing the last line, else what runs behind the prompt.
 
         Returns:
-            False where neither is there any more.
+            False where neither runs any more.
         """
         return await self.stop_line() or await self.end_behind()
 
     async def stop_line(self) -> bool:
-        """Stop computing the last line; False where it is computed, or cannot be stopped."""
-        sent = self.sent
-        if sent is None or sent.slot is None or not self._stops:
+        """Stop computing the last line; False where it has ended, or cannot be stopped."""
+        sent, node = self.sent, self.node.local
+        if sent is None or sent.slot is None or node is None:
             return False
-        return await self.node.cancel(sent.process, sent.slot)
+        return await node.cancel(sent.process, sent.slot)
 
     async def end_behind(self) -> bool:
         """End what runs behind the prompt; False where nothing does."""
@@ -273,7 +265,7 @@ class Session:
         return True
 
     async def dryrun(self, code: str) -> LineAnswer:
-        """Evaluate Lua read-only, in the name of the process's owner; nothing changes.
+        """Evaluate Lua read-only, as the owner of the process; nothing changes.
 
         Raises:
             AoError: of the node.
@@ -301,7 +293,7 @@ class Session:
             with suppress(ValueError):
                 return jsontext.parse(result.output, strict=False)
         raise AoError(
-            f"{self.attached.name or short(self.attached.id)} cannot be asked: "
+            f"{self.attached.name or short_id(self.attached.id)} cannot be asked: "
             f"{result.error or result.output or result.outcome}",
             stage="query",
             hint="does it run the aos environment?",
@@ -310,16 +302,16 @@ class Session:
     async def attach(self, info: ProcessInfo) -> None:
         """Make a process the one that lines go to."""
         self.process = info
-        name = info.name or short(info.id)
+        name = info.name or short_id(info.id)
         self.feed.attach(info.id, name)
         self.feed.prompt = info.prompt or f"{name}> "
         try:
             await self.node.watch(info.id)
         except AoError as error:
-            self.front.feed(f"what arrives there is not shown: {error}")
+            self.front.feed(f"what arrives at {name} is not shown: {error}")
 
     async def wallet(self) -> Wallet:
-        """The wallet of whoever signs now, once there is one.
+        """The wallet of the current identity; waits until it is loaded.
 
         Raises:
             AoError: stage "wallet".
@@ -330,12 +322,12 @@ class Session:
         return await self.identities.wallet()
 
     async def sign(self, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
-        """A message or definition signed by the wallet."""
+        """A message, or the definition of a process, signed by the current wallet."""
         # Not in a thread: handing it over and back costs more than the screen would gain.
         return await self.node.sign(await self.wallet(), target, tags, data)
 
     async def way_in(self, process: ProcessInfo) -> str:
-        """How to evaluate in a process that is not this wallet's."""
+        """A hint: how to evaluate in a process that this wallet does not own."""
         if name := (await self.identities.addresses()).get(process.owner):
             return f".as {name} signs as its owner"
         try:
@@ -348,11 +340,11 @@ class Session:
         )
 
     async def followed(self) -> None:
-        """Wait until the node's events end."""
+        """Wait until the events of the node end."""
         await self._following
 
     async def close(self) -> None:
-        """End the subscription. The node stays open: who opened it closes it."""
+        """End the subscription. The node stays open; whoever opened it closes it."""
         await self.end_behind()
         self.feed.flush()
         self._following.cancel()
@@ -361,15 +353,15 @@ class Session:
 
     async def _signed(self, code: str) -> Signed:
         process, wallet = self.attached, await self.wallet()
-        # Another identity was chosen on purpose: what the process does then is the answer.
+        # The user chose another identity on purpose, so its line is sent whatever the process does.
         if process.owner not in (wallet.address, UNKNOWN) and not self.identity:
             raise await self._not_owner(process)
-        # Published environments know nothing of it.
+        # Published environments do not know `LAST_VALUE`.
         tags = (EVAL,) if self.remote else (EVAL, LAST_VALUE)
         return await self.sign(process.id, tags, raw(code))
 
     async def _not_owner(self, process: ProcessInfo) -> AoError:
-        name, owner = process.name or short(process.id), short(process.owner)
+        name, owner = process.name or short_id(process.id), short_id(process.owner)
         return AoError(
             f"{name} belongs to {owner}, so it does not evaluate what this wallet sends",
             stage="session",
@@ -378,8 +370,9 @@ class Session:
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
         """The result that ends a suspended handling; None when nothing is left to end it."""
-        if self.patience is Patience.SETTLED and self._settles:
-            settled = asyncio.ensure_future(self.node.settled(receipt.id))
+        node = self.node.local
+        if self.patience is Patience.SETTLED and node:
+            settled: asyncio.Future[None] = asyncio.ensure_future(node.settled(receipt.id))
             either: set[asyncio.Future[Any]] = {line.resumed, settled}
             try:
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

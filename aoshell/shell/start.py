@@ -17,8 +17,8 @@ from aoshell.nodes.values import Limits, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.code.spawning import SpawnRequest, born, spawn
-from aoshell.shell.hints import hint
+from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
+from aoshell.shell.hints import next_hint
 from aoshell.shell.session import Front, Patience, Recorder, Session
 
 Key = Callable[[], Awaitable[Wallet]]
@@ -42,21 +42,21 @@ class Start:
 
     Attributes:
         reference: name, id or beginning of an id of the process.
-        module: id or published name, or a file; "" for the built-in environment.
+        module: id, published name or file; "" for the default.
         data: a file whose bytes become the Data of a new process, or "".
         tags: tags of a new process, besides AO's own.
         cron: "N-unit" for a new process, or "".
         wallet: a wallet's file, or "" for the home's own.
         limits: what processes may use.
-        default_module: for a new process where `module` says nothing; "" for none.
-        network: tags of every new process there: who schedules it, whom it trusts.
-        place: the remote node and what chose it, as a person reads it, and a warning where the way
-            there is not encrypted; "" where there is nothing to say.
+        default_module: for a new process where `module` is ""; "" for none.
+        network: tags of every new process on a remote node: its scheduler, its authority.
+        place: a line for the user: the remote node, what chose it, and a warning where the
+            connection is not encrypted; "" shows nothing.
         named: the user has named the process.
-        existing: never make one.
-        record: what `.record` writes with; None where there is nothing to.
-        elsewhere: the remote node on which a name or id is known to live, and the flags that lead
-            there; None where nothing is known.
+        existing: never make a process.
+        record: makes the test that `.record` writes; None where it cannot.
+        elsewhere: returns the remote node on which a name or id is known to live, and the flags
+            that lead there; None where nothing is known.
     """
 
     reference: str = DEFAULT_NAME
@@ -76,7 +76,7 @@ class Start:
 
     @property
     def only_new(self) -> str:
-        """The first flag given that counts for a new process only, or ""."""
+        """The first flag that is for a new process only, or ""."""
         flags = {
             "--module": self.module,
             "--data": self.data,
@@ -91,8 +91,8 @@ async def open_session(
 ) -> Session:
     """A session with a process attached; `close_session()` ends it.
 
-    On a remote node that cannot be reached the session opens without a process: there is much to
-    look at still.
+    If a remote node cannot be reached, the session opens without a process: commands that look for
+    the reason still work.
 
     Raises:
         AoError: a stage on the way failed; nothing is left open.
@@ -120,7 +120,7 @@ async def open_session(
         if start.place:
             session.front.feed(start.place)
         await (_attach_there if session.remote else _attach)(session, start)
-        if front.asks and (said := hint(settings)):
+        if front.asks and (said := next_hint(settings)):
             front.feed(said)
     except BaseException:
         await node.close()
@@ -146,14 +146,14 @@ async def _attach_there(session: Session, start: Start) -> None:
 
 
 def _ready_wallet(path: Path, make: bool) -> Wallet:
-    """The wallet, its key prepared: the first signature takes ten times as long as the next."""
+    """The wallet, after a first signature: that takes ten times as long as later ones."""
     wallet = ensure_wallet(path) if make else load_wallet(path)
     wallet.sign(b"")
     return wallet
 
 
 async def close_session(session: Session) -> None:
-    """Put everything away."""
+    """Close a session and its node."""
     await session.close()
     await session.node.close()
 
@@ -169,14 +169,14 @@ async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
         return await _spawn(session, start)
     if start.only_new:
         raise UsageError(
-            f"{start.reference} exists already, and {start.only_new} is for a new process",
+            f"{start.reference} exists already, and {start.only_new} is for new processes",
             hint="choose a new name",
         )
     return found
 
 
 async def _find(node: Node, reference: str) -> ProcessInfo | None:
-    """The process, or None where the reference is a name that is free."""
+    """The process, or None if the reference is a name that is free."""
     try:
         return await node.find(reference)
     except NotFoundError:
@@ -184,9 +184,9 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
             raise
         return None
     except AoError:
-        if "remote" in node.capabilities or has_id_form(reference):
+        if node.remote or has_id_form(reference):
             raise
-        # Not free, but ambiguous: a failed look-up must never make a new process of that name.
+        # Several have this name. A failed look-up never makes a process: one of them may be meant.
         for info in await node.processes():
             begins = len(reference) >= _SHORTEST_ID and info.id.startswith(reference)
             if begins or info.name == reference:
@@ -195,7 +195,7 @@ async def _find(node: Node, reference: str) -> ProcessInfo | None:
 
 
 def _refuse_elsewhere(session: Session, start: Start) -> None:
-    """Raises AoError where what this node lacks is known to live on another."""
+    """Raises AoError if the process that is not here is known to live on another node."""
     known = None if session.remote else start.elsewhere(start.reference)
     if known:
         where, flags = known
@@ -211,7 +211,7 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
         raise AoError(
             f"there is no process {start.reference} to follow",
             stage="find",
-            hint="look at the spelling, or give its id; --list shows those known",
+            hint="check the spelling, or give its id; --list shows those known",
         )
     if start.cron and not _CRON.match(start.cron):
         raise UsageError(f"--cron {start.cron} is no interval", hint="--cron 5-minutes")
@@ -228,11 +228,11 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
     data = _file(start.data) if start.data else b""
     module = start.module or start.default_module
     info = await spawn(session, SpawnRequest(start.reference, module, data, tags))
-    session.front.feed(born(info))
+    session.front.feed(birth_notice(info))
     return info
 
 
 def _file(name: str) -> bytes:
-    from aoshell.shell.code.files import read
+    from aoshell.shell.code.files import read_file
 
-    return read(Path(name).expanduser())
+    return read_file(Path(name).expanduser())

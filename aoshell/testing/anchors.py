@@ -9,12 +9,12 @@ from itertools import count
 SIZE = 32  # bytes of an anchor
 
 
-def counted() -> Iterator[bytes]:
+def counted_anchors() -> Iterator[bytes]:
     """The same ones in each run."""
     return (number.to_bytes(SIZE, "big") for number in count(1))
 
 
-def chance() -> Iterator[bytes]:
+def random_anchors() -> Iterator[bytes]:
     """Others each time."""
     while True:
         yield os.urandom(SIZE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
-from aoshell.shell.view.errors_view import plain, split_error
+from aoshell.shell.view.errors_view import split_error, without_colours
 
 # Tags that say how a message travels, not what it says.
 ENVELOPE = frozenset(
@@ -114,9 +114,9 @@ class Answer:
     def output(self) -> str:
         """What was printed and answered, without colours; also what a failed message printed."""
         if self.ok or self.result.output:
-            return plain(self.result.output)
+            return without_colours(self.result.output)
         printed, *more = _HEADING.split(self.result.error)
-        return plain(printed).strip("\n") if more else split_error(self.result.error)[0]
+        return without_colours(printed).strip("\n") if more else split_error(self.result.error)[0]
 
     @property
     def error(self) -> str:
@@ -146,7 +146,7 @@ class Answer:
         return [mail for mail in self.messages if mail.fits(action, **fields)]
 
 
-def answer(
+def make_answer(
     message_id: str, sender: str, own: Result, later: Result | None, sources: Mapping[str, str]
 ) -> Answer:
     """What a message came to.

@@ -129,12 +129,12 @@ class Calls:
     async def _send(self, asked: Asked) -> dict[str, Any]:
         process, tags = self._process(asked), _pairs(asked)
         data = _text(asked, "data")
-        return _told(await process.send(data=data, as_=self._by(asked), tags=tags))
+        return _answer_value(await process.send(data=data, as_=self._by(asked), tags=tags))
 
     async def _dryrun(self, asked: Asked) -> dict[str, Any]:
         process, tags = self._process(asked), _pairs(asked)
         data = _text(asked, "data")
-        return _told(await process.dryrun(data=data, as_=self._by(asked), tags=tags))
+        return _answer_value(await process.dryrun(data=data, as_=self._by(asked), tags=tags))
 
     async def _get(self, asked: Asked) -> str:
         return await self._process(asked).written(_text(asked, "expression"))
@@ -222,7 +222,7 @@ def _all_pairs(found: object) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs]
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _answer_value(answer: Answer) -> dict[str, Any]:
     return {
         "id": answer.id,
         "ok": answer.ok,

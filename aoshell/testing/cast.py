@@ -11,7 +11,7 @@ from aoshell.protocol.message import Message, text
 from aoshell.shell.journal import Past
 from aoshell.testing.answers import ENVELOPE
 from aoshell.testing.identity import OWNER
-from aoshell.testing.writing import ADDRESS, AddressNames, quoted, variable
+from aoshell.testing.writing import ADDRESS, AddressNames, lua_string, new_variable
 
 LOCALS = 180  # variables of a test; Lua allows 200 in a function
 OWN = ENVELOPE | {"SDK"}
@@ -48,7 +48,8 @@ class Cast:
         """Those who send or are named: the shell's own is the test's owner, others keep names."""
         known = self.past.people
         senders = dict.fromkeys(one.message.owner for one in roots if not is_mock(one.message))
-        named = (id for one in roots for said in texts(one.message) for id in ADDRESS.findall(said))
+        said = (text for one in roots for text in message_texts(one.message))
+        named = (id for text in said for id in ADDRESS.findall(text))
         found = senders | dict.fromkeys(id for id in named if id in known)
         definitions = (
             one.message.owner for one in roots if slot_of(one) == 0 and not is_mock(one.message)
@@ -66,13 +67,13 @@ class Cast:
             local = self.local(name.replace(" ", ""))
             self.names.of[address] = f"{local}.address"
             who = f"{name} of the shell" if name == OWNER else name
-            self.lines.append(f"local {local} = t:as({quoted(who)})")
+            self.lines.append(f"local {local} = t:as({lua_string(who)})")
 
     def meet(self, entry: LogEntry) -> None:
         """Have a variable for each process that an entry names and another one has spawned."""
         place = entry.message.assignment
         assert place is not None and entry.result is not None
-        said = [*texts(entry.message), entry.result.output]
+        said = [*message_texts(entry.message), entry.result.output]
         for one in entry.result.messages:
             said += [one.target, text(one.data), *(tag.value for tag in one.tags)]
         named = [id for one in said for id in ADDRESS.findall(one)]
@@ -111,7 +112,7 @@ class Cast:
         stem = name.rstrip("0123456789")
         numbers = (f"{stem}{number}" for number in range(1, LOCALS + 1))
         free = next((one for one in numbers if one not in self._taken), "")
-        local = free if name == f"{stem}1" and free else variable(name, self._taken)
+        local = free if name == f"{stem}1" and free else new_variable(name, self._taken)
         self._taken.add(local)
         if len(self._taken) > LOCALS:
             raise AoError(
@@ -127,7 +128,7 @@ class Cast:
         return "" if name == "t.owner" else name
 
 
-def texts(message: Message) -> Iterator[str]:
+def message_texts(message: Message) -> Iterator[str]:
     """What a message says."""
     yield text(message.data)
     for tag in message.tags:

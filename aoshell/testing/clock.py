@@ -69,14 +69,14 @@ class AsyncClock:
         Raises:
             UsageError: that is no span, or cron is due more than 10,000 times until then.
         """
-        end = await self.now() + milliseconds(span)
+        end = await self.now() + parse_span(span)
         schedules = await self._schedules()
-        moments = stops(schedules, await self.now(), end)
+        moments = cron_stops(schedules, await self.now(), end)
         while moments:
             await self._to(moments.popleft())
             # A message may have made a process with a cron of its own.
             if (found := await self._schedules()) != schedules:
-                schedules, moments = found, stops(found, await self.now(), end)
+                schedules, moments = found, cron_stops(found, await self.now(), end)
         await self._to(end)
 
     async def _to(self, moment: int) -> None:
@@ -89,21 +89,23 @@ class AsyncClock:
         for info in await self._node.local.processes():
             definition = (await self._node.local.schedule(info.id, 0, 0))[0]
             flat = [text for tag in definition.tags for text in (tag.name, tag.value)]
-            found += [(item.due, item.interval) for item in cron.schedules(flat, info.created)]
+            found += [
+                (item.due, item.interval) for item in cron.parse_schedules(flat, info.created)
+            ]
         return found
 
 
-def milliseconds(span: Span) -> int:
+def parse_span(span: Span) -> int:
     """A time span in milliseconds. Raises UsageError."""
     if isinstance(span, timedelta):
         span = span.total_seconds()
-    length = _parsed(span.strip().lower()) if isinstance(span, str) else float(span) * 1000
+    length = _parse_text(span.strip().lower()) if isinstance(span, str) else float(span) * 1000
     if not 0 <= length <= _LONGEST:
         raise UsageError(f"{span!r} is no time to go forward", hint="at most 100 years, as 1h")
     return round(length)
 
 
-def _parsed(text: str) -> float:
+def _parse_text(text: str) -> float:
     total, at = 0.0, 0
     while part := _PART.match(text, at):
         unit = part[2] if part[2] in _UNITS else _NAMES.get(part[2].removesuffix("s"), "")
@@ -115,7 +117,7 @@ def _parsed(text: str) -> float:
     return total
 
 
-def stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> deque[int]:
+def cron_stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> deque[int]:
     """The moments behind `now` and up to `end` at which cron messages are due.
 
     Args:

@@ -15,8 +15,8 @@ from pathlib import Path
 from aoshell.blueprints import SHIPPED
 from aoshell.errors import AoError
 from aoshell.sandbox import environment
-from aoshell.shell.code.bundle import bundle, unbound
-from aoshell.shell.code.files import read
+from aoshell.shell.code.bundle import bundle, unbind_module
+from aoshell.shell.code.files import read_file
 from aoshell.shell.journal import Past
 
 _SHORT = 8  # characters of an id in a file's name
@@ -67,14 +67,14 @@ class CodeFiles:
     def copy(self, path: Path) -> str:
         """The name of a copy beside the test; "" where the file cannot be read."""
         try:
-            self.beside[path.name] = read(path)
+            self.beside[path.name] = read_file(path)
         except AoError:
             return ""
         return path.name
 
     def loaded(self, code: bytes) -> str:
         """The module that a message loads as `.load` does, "" where it is no such message."""
-        found = unbound(code)
+        found = unbind_module(code)
         if found is None or environment.module_id(found[1]) != found[0]:
             return ""
         return found[0]
@@ -82,7 +82,7 @@ class CodeFiles:
     def call(self, code: bytes) -> Load | None:
         """What does the same as a message whose code came from a file."""
         if module := self.loaded(code):
-            found = unbound(code)
+            found = unbind_module(code)
             assert found is not None
             return Load("load", self.of(module, found[1]))
         path = self._past.journal.files.get(environment.module_id(code))
@@ -96,7 +96,7 @@ class CodeFiles:
 def _made_of(path: Path) -> str:
     """The module that a file would be now, "" where it cannot be read."""
     try:
-        data = read(path)
+        data = read_file(path)
         return environment.module_id(data if data.startswith(_WASM) else bundle(path).source)
     except AoError:
         return ""

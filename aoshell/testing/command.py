@@ -16,7 +16,7 @@ from aoshell import interrupts
 from aoshell.errors import UsageError
 from aoshell.shell.view.streams import colours, writer
 from aoshell.shell.view.text import clean
-from aoshell.testing.running import SECONDS, Runner, TestFailure, TestOutcome, find
+from aoshell.testing.running import SECONDS, Runner, TestFailure, TestOutcome, find_test_files
 
 FAILED, MISUSED = 1, 2
 _MARKS = {"passed": "✓", "failed": "✗", "error": "✗", "skipped": "-"}
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding lacks is shown escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
-    files = find(given.files, Path.cwd())
+    files = find_test_files(given.files, Path.cwd())
     say = writer(sys.stdout, needed=True)
     report = JsonReport(say) if given.json else TextReport(say, colour=colours(sys.stdout))
     warn = writer(sys.stderr, needed=False)

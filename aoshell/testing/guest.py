@@ -26,7 +26,6 @@ OVER = f"the test needs more than {MEMORY >> 20} MB"
 _LAST = 1.0  # seconds that a sandbox has to say what a stopped step printed
 _FOLDER = Path(__file__).with_name("lua")
 _REQUIRED = re.compile(r'require\("(\.[\w.-]+)"\)')
-_OUTCOME, _RESULT = 3, 7  # of a `done` frame: see `sandbox.frames`
 
 
 class SandboxStoppedError(Exception):
@@ -93,28 +92,30 @@ class TestSandbox:
     # What the worker says -----------------------------------------------------------------------
 
     def _said(self, frame: Frame) -> None:
-        if frame[0] == "done":
-            self._done(frame)
-        elif frame[0] == "promoted":
-            why = {
-                "time": f"the test computed for more than {self._seconds:g} s at a stretch",
-                "memory": OVER,
-            }.get(frame[2], "the test's sandbox has died")
-            self._printed = widen(frame[3])
-            self._stop(why)
-        elif frame[0] in ("broken", "unable"):
-            self._stop(frame[1])
+        match frame:
+            case ["done", _epoch, _seq, outcome, _milliseconds, _memory, _gas, *values]:
+                self._done(outcome, values)
+            case ["promoted", _seq, how, printed, _pid]:
+                why = {
+                    "time": f"the test computed for more than {self._seconds:g} s at a stretch",
+                    "memory": OVER,
+                }.get(how, "the test's sandbox has died")
+                self._printed = widen(printed)
+                self._stop(why)
+            case ["broken" | "unable", why]:
+                self._stop(why)
 
-    def _done(self, frame: Frame) -> None:
-        outcome, result = frame[_OUTCOME], frame[_RESULT:]
-        if outcome == "memory":
-            self._stop(OVER)
-        elif len(result) < 2 or not isinstance(result[1], str):
-            self._stop("the test's sandbox is not to be believed")
-        elif outcome != "ok":
-            self._stop(str(result[0]))
-        elif not self._answer.done():
-            self._answer.set_result(result[1])
+    def _done(self, outcome: str, values: list[Any]) -> None:
+        match values:
+            case _ if outcome == "memory":
+                self._stop(OVER)
+            case [error, str(), *_] if outcome != "ok":
+                self._stop(str(error))
+            case [_error, str(output), *_]:
+                if not self._answer.done():
+                    self._answer.set_result(output)
+            case _:
+                self._stop("the test's sandbox is not to be believed")
 
     def _image(self, seq: int, data: bytes, reason: str) -> None:
         del seq, data, reason  # nobody asks for one
@@ -133,7 +134,7 @@ class TestSandbox:
 @cache
 def _code() -> bytes:
     """The code of a guest, as a worker takes it: ours, and what that needs of aos's modules."""
-    aos = environment.sources()
+    aos = environment.read_sources()
     found = {f".{path.stem}": path.read_text(encoding="latin-1") for path in _FOLDER.glob("*.lua")}
     left = list(found.values())
     while left:

@@ -9,21 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aoshell.blueprints import SHIPPED, path_of
+from aoshell.blueprints import SHIPPED, blueprint_path
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import LogEntry, Undelivered, envelope
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
-from aoshell.shell.code.bundle import bound
-from aoshell.shell.code.files import read
+from aoshell.shell.code.bundle import bind_module
+from aoshell.shell.code.files import read_file
 from aoshell.shell.view.errors_view import split_error
 from aoshell.testing import values
-from aoshell.testing.answers import Answer, EvalFailed, Mail, answer, tag_text, tags_from
+from aoshell.testing.answers import Answer, EvalFailed, Mail, make_answer, tag_text, tags_from
 from aoshell.testing.clock import AsyncClock
 from aoshell.testing.identity import OWNER, Identity
-from aoshell.testing.sources import Source, code
+from aoshell.testing.sources import Source, read_source
 from aoshell.testing.stopping import stopped_with_us
 
 EXPORT = 64 << 20  # bytes of an exported process
@@ -84,7 +84,7 @@ class AsyncNode:
         Raises:
             AoError: the source cannot be read, or raised an error when it was loaded.
         """
-        program = code(source, self.folder)
+        program = read_source(source, self.folder)
         self.sources.update(program.files)
         made = (await self.local.upload(program.data)).id if program.data else module
         owner = as_ or self.owner
@@ -115,7 +115,7 @@ class AsyncNode:
         Raises:
             AoError: the address is none, or is taken already; or the source cannot be read.
         """
-        program = code(source, self.folder)
+        program = read_source(source, self.folder)
         self.sources.update(program.files)
         info = await self.local.workbench.mock(str(address), program.data, name)
         await self.idle()
@@ -130,7 +130,7 @@ class AsyncNode:
         Raises:
             AoError: the source cannot be read, or is no code.
         """
-        program = code(source, self.folder)
+        program = read_source(source, self.folder)
         self.sources.update(program.files)
         return (await self.local.upload(program.data, name)).id
 
@@ -146,9 +146,9 @@ class AsyncNode:
         Raises:
             AoError: it cannot be read, or is none; or the process is here already.
         """
-        data = read((self.folder or Path()) / file, EXPORT)
+        data = read_file((self.folder or Path()) / file, EXPORT)
         stand = {address: str(identity) for address, identity in (names or {}).items()}
-        info = await self.local.restore(transfer.renamed(data, stand))
+        info = await self.local.restore(transfer.rename_addresses(data, stand))
         await self.idle()
         known = {identity.address: identity for identity in (names or {}).values()}
         return AsyncProcess(self, info.id, owner or known.get(info.owner, self.owner))
@@ -248,7 +248,7 @@ class AsyncProcess:
             own = await self.node.local.result(self.id, receipt.place)
             await self.node.idle()
         later = await self._end_of(item.id, own.slot) if own.suspended else None
-        return answer(item.id, sender.address, own, later, self.node.sources)
+        return make_answer(item.id, sender.address, own, later, self.node.sources)
 
     async def eval(self, code: str, *, as_: Identity | None = None) -> Answer:
         """Evaluate Lua in the process.
@@ -268,10 +268,10 @@ class AsyncProcess:
             AoError: the source cannot be read.
             EvalFailed: it raised an error, or overran a limit.
         """
-        program = code(source, self.node.folder)
+        program = read_source(source, self.node.folder)
         self.node.sources.update(program.files)
         module = await self.node.local.upload(program.data, "")
-        return await self.eval(text(bound(program.data, module.id)))
+        return await self.eval(text(bind_module(program.data, module.id)))
 
     async def blueprint(self, name: str | Path) -> Answer:
         """Evaluate a blueprint that comes with aoshell, or a file as one (`.load-blueprint`).
@@ -280,8 +280,8 @@ class AsyncProcess:
             AoError: there is none.
             EvalFailed: it raised an error, or overran a limit.
         """
-        file = name if isinstance(name, Path) else path_of(name, SHIPPED)
-        program = code(file, self.node.folder)
+        file = name if isinstance(name, Path) else blueprint_path(name, SHIPPED)
+        program = read_source(file, self.node.folder)
         self.node.sources.update(program.files)
         return await self.eval(text(program.data))
 
@@ -309,7 +309,7 @@ class AsyncProcess:
         sender = (as_ or self.owner).address
         given = _tags(tags, ({"Action": action} if action else {}) | named)
         result = await self._dry(sender, given, raw(data) if isinstance(data, str) else data)
-        return answer("", sender, result, None, self.node.sources)
+        return make_answer("", sender, result, None, self.node.sources)
 
     async def value(self, expression: str) -> Any:
         """The value of a Lua expression in the process, which does not change by it.
@@ -319,12 +319,12 @@ class AsyncProcess:
         Raises:
             EvalFailed: the expression raised an error.
         """
-        return values.value(await self.written(expression))
+        return values.parse_value(await self.written(expression))
 
     async def written(self, expression: str) -> str:
         """As `value`, as `lua/value.lua` writes it."""
         owner = (await self.node.local.find(self.id)).owner
-        result = await self._dry(owner, (_EVAL,), raw(values.reading(expression)))
+        result = await self._dry(owner, (_EVAL,), raw(values.value_query(expression)))
         if not result.ok:
             raise EvalFailed(split_error(result.error)[1] or result.outcome)
         return result.output
@@ -354,13 +354,13 @@ class AsyncProcess:
     async def prints(self) -> list[str]:
         """What its messages printed or answered, one text for each that did, without colours."""
         results = [entry.result for entry in await self.entries() if entry.result]
-        answers = (answer("", "", result, None, {}) for result in results)
+        answers = (make_answer("", "", result, None, {}) for result in results)
         return [item.output for item in answers if item.output]
 
     async def errors(self) -> list[str]:
         """Why its messages failed, one text for each that did."""
         results = [entry.result for entry in await self.entries() if entry.result]
-        answers = (answer("", "", result, None, {}) for result in results if not result.ok)
+        answers = (make_answer("", "", result, None, {}) for result in results if not result.ok)
         return [item.error or item.outcome for item in answers]
 
     # Its queue --------------------------------------------------------------------------------

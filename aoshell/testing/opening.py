@@ -17,7 +17,7 @@ from aoshell.nodes.values import Limits
 from aoshell.sandbox.supervisor import Supervisor
 from aoshell.testing import node as awaited
 from aoshell.testing import sync
-from aoshell.testing.anchors import chance, counted
+from aoshell.testing.anchors import counted_anchors, random_anchors
 from aoshell.testing.clock import BEGIN
 
 # Anybody can make this key, like those of a test's identities.
@@ -32,7 +32,7 @@ class Zygotes(Supervisor):
     def close(self) -> None:
         pass
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Let the zygotes end."""
         super().close()
 
@@ -64,7 +64,7 @@ class NodeOpening:
             raise
         address = (await local.info()).address
         # What a kept folder has already must not come again.
-        anchors = chance() if self._folder else counted()
+        anchors = random_anchors() if self._folder else counted_anchors()
         self._node = awaited.AsyncNode(local, address, self._files, anchors)
         return self._node
 

@@ -25,7 +25,7 @@ def _ao_zygotes() -> Iterator[Zygotes]:
     zygotes = Zygotes()
     zygotes.start()
     yield zygotes
-    zygotes.end()
+    zygotes.shut_down()
 
 
 @pytest.fixture

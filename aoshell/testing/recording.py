@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, text
 from aoshell.shell.journal import Deed, Past, Recorded
-from aoshell.shell.view.errors_view import plain, split_error
-from aoshell.testing.cast import GIVEN, OWN, Cast, is_mock, is_root, slot_of, texts
+from aoshell.shell.view.errors_view import split_error, without_colours
+from aoshell.testing.cast import GIVEN, OWN, Cast, is_mock, is_root, message_texts, slot_of
 from aoshell.testing.code_files import CodeFiles
-from aoshell.testing.writing import ADDRESS, VOLATILE, comment, pattern, quoted
+from aoshell.testing.writing import ADDRESS, VOLATILE, lua_comment, lua_pattern, lua_string
 
 _FIELDS = ("Data", "Tags", "Target", "Anchor", "From", "Owner")  # no tags, in what a test sends
 _STOPPED = ("time", "gas", "crash")  # what depends on limits, or on the machine
@@ -35,10 +35,10 @@ def record(
         name: of the test.
         sources: process id → file that it is made of; the others have aos alone.
     """
-    return recorded(Past(list(entries)), name=name, sources=sources).test
+    return record_session(Past(list(entries)), name=name, sources=sources).test
 
 
-def recorded(
+def record_session(
     past: Past, *, name: str = "a recorded session", sources: Mapping[str, str] | None = None
 ) -> Recorded:
     """The same of all that a shell knows of a session: files, identities, what was done by hand.
@@ -49,7 +49,7 @@ def recorded(
     writer = _Writer(past, dict(sources or {}))
     writer.write()
     body = "\n".join(f"  {line}" if line else "" for line in writer.lines)
-    test = f"test({quoted(name)}, function(t)\n{body}\nend)\n"
+    test = f"test({lua_string(name)}, function(t)\n{body}\nend)\n"
     return Recorded(test, writer.files.beside, list(writer.lost))
 
 
@@ -107,7 +107,7 @@ class _Writer:
         """Which messages others name by their ids."""
         ids = {entry.message.id for entry in roots if slot_of(entry) != 0}
         for entry in roots:
-            for said in texts(entry.message):
+            for said in message_texts(entry.message):
                 self.wanted |= ids.intersection(ADDRESS.findall(said))
 
     def _modules(self, entries: list[LogEntry], roots: list[LogEntry]) -> None:
@@ -119,7 +119,7 @@ class _Writer:
             id
             for one in roots
             if not self.files.loaded(one.message.data)
-            for said in texts(one.message)
+            for said in message_texts(one.message)
             for id in ADDRESS.findall(said)
         }
         sent = (one for entry in entries if entry.result for one in entry.result.messages)
@@ -141,7 +141,7 @@ class _Writer:
         if not file:
             self._lose(f"the module {name or module}, whose code is not there any more")
             return
-        given = f"{quoted(file)}, {quoted(name)}" if name else quoted(file)
+        given = f"{lua_string(file)}, {lua_string(name)}" if name else lua_string(file)
         if module in self.cast.names.of:
             self.lines.append(f"t:publish({given})")
             return
@@ -177,8 +177,10 @@ class _Writer:
         known = [
             (one, self.cast.names.of[one]) for one in self.past.people if one in self.cast.names.of
         ]
-        who = ", ".join(f"[{quoted(one)}] = {name.removesuffix('.address')}" for one, name in known)
-        given = f"{{ file = {quoted(file)}, names = {{ {who} }} }}"
+        who = ", ".join(
+            f"[{lua_string(one)}] = {name.removesuffix('.address')}" for one, name in known
+        )
+        given = f"{{ file = {lua_string(file)}, names = {{ {who} }} }}"
         self.cast.bind(deed.process, f"t:import {given}")
 
     def _fork(self, deed: Deed) -> None:
@@ -186,7 +188,7 @@ class _Writer:
         slot -= sum(one <= slot for one in self.left_out.get(deed.source, ()))
         at = str(slot) if deed.number >= 0 else "nil"
         self.cast.bind(
-            deed.process, f"{self.cast.bound[deed.source]}:fork({at}, {quoted(deed.name)})"
+            deed.process, f"{self.cast.bound[deed.source]}:fork({at}, {lua_string(deed.name)})"
         )
 
     def _advance(self, milliseconds: int) -> None:
@@ -199,7 +201,7 @@ class _Writer:
 
     def _lose(self, said: str) -> None:
         self.lost[said] = None
-        self.lines.append(comment(f"not here: {said}"))
+        self.lines.append(lua_comment(f"not here: {said}"))
 
     # Messages -------------------------------------------------------------------------------------
 
@@ -216,7 +218,9 @@ class _Writer:
             if result.outcome in _STOPPED:
                 self.left_out.setdefault(where.process, []).append(where.slot)
                 what = text(message.data).partition("\n")[0] or message.tag("Action")
-                self.lines.append(comment(f"not here: it was stopped ({result.outcome}): {what}"))
+                self.lines.append(
+                    lua_comment(f"not here: it was stopped ({result.outcome}): {what}")
+                )
             elif self.cast.is_line(message, where.process):
                 self._eval(process, message, result)
             else:
@@ -248,14 +252,14 @@ class _Writer:
         found = self.past.modules.get(module)
         fields = []
         if process in self.sources:
-            fields.append(f"file = {quoted(self.sources[process])}")
+            fields.append(f"file = {lua_string(self.sources[process])}")
         elif found is not None and found.kind != "environment":
-            fields.append(f"file = {quoted(self.files.of(found.id, found.data))}")
+            fields.append(f"file = {lua_string(self.files.of(found.id, found.data))}")
         if message.tag("Name"):
-            fields.append(f"name = {quoted(message.tag('Name'))}")
+            fields.append(f"name = {lua_string(message.tag('Name'))}")
         if is_mock(message):
             given = "{ " + ", ".join(fields) + " }"
-            self.cast.bind(process, f"t:mock({quoted(process)}, {given})", owner=owner)
+            self.cast.bind(process, f"t:mock({lua_string(process)}, {given})", owner=owner)
             return
         tags = [(tag.name, tag.value) for tag in message.tags if tag.name not in GIVEN]
         if tags:
@@ -280,7 +284,9 @@ class _Writer:
             assert where is not None
             self.left_out.setdefault(where.process, []).append(where.slot)
             why = split_error(result.error)[1].partition("\n")[0]
-            self.lines.append(comment(f"{load.file} did not load, which left all as it was: {why}"))
+            self.lines.append(
+                lua_comment(f"{load.file} did not load, which left all as it was: {why}")
+            )
             return
         code = self.cast.names.code(text(message.data))
         if not result.ok:
@@ -291,7 +297,9 @@ class _Writer:
             tags = f'{{ Action = "Eval", Data = {code}, ["Last-Value"] = "_" }}'
             self._keep(message, f"t:ok({process}:send {tags})")
             return
-        call = f"{process}:{load.verb}({quoted(load.file)})" if load else f"{process}:eval({code})"
+        call = (
+            f"{process}:{load.verb}({lua_string(load.file)})" if load else f"{process}:eval({code})"
+        )
         said = self._said(message, result)
         output = self.cast.names.known(said or "")
         # Tables are printed in the order of their keys, and other people have other addresses.
@@ -305,7 +313,7 @@ class _Writer:
     def _said(self, message: Message, result: Result) -> str | None:
         """What a line came to before anything else was done; None where it waited for that."""
         if not result.suspended:
-            return plain(result.output)
+            return without_colours(result.output)
         end = self.ends.get(message.id)
         begun, ended = message.assignment, end and end.message.assignment
         if not (end and end.result and end.result.ok and begun and ended):
@@ -313,7 +321,7 @@ class _Writer:
         if bisect_right(self.orders, begun.order) != bisect_right(self.orders, ended.order):
             return None
         before, output = result.output, end.result.output
-        return plain(f"{before}\n{output}".strip("\n") if before else output)
+        return without_colours(f"{before}\n{output}".strip("\n") if before else output)
 
     def _keep(self, message: Message, call: str) -> str:
         """Keep what a message came to in a variable."""
@@ -354,7 +362,7 @@ class _Writer:
     def _list(self, tags: list[tuple[str, str]]) -> str:
         """Tags as a list, which keeps their order, and names that come twice."""
         written = [
-            f"{{ name = {quoted(name)}, value = {self.cast.names.expression(value)} }}"
+            f"{{ name = {lua_string(name)}, value = {self.cast.names.expression(value)} }}"
             for name, value in tags
         ]
         return f"{{ {', '.join(written)} }}"
@@ -376,7 +384,7 @@ def _reason(result: Result) -> str:
     reason = re.sub(r"^.*?:\d+: ", "", reason)
     if not reason or VOLATILE.search(reason) or result.outcome != "error":
         return ""
-    return f", {pattern(reason)}"
+    return f", {lua_pattern(reason)}"
 
 
 def _is_of(entry: LogEntry, process: str) -> bool:

@@ -12,12 +12,12 @@ from typing import Any
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import Limits
 from aoshell.shell.code.bundle import ProgramBundle
-from aoshell.shell.view.errors_view import view
+from aoshell.shell.view.errors_view import show_source
 from aoshell.testing.calls import Calls
 from aoshell.testing.clock import BEGIN
 from aoshell.testing.guest import SandboxStoppedError, TestSandbox
 from aoshell.testing.opening import Zygotes, open_node
-from aoshell.testing.sources import bundled, refuse_parts_outside
+from aoshell.testing.sources import bundle_file, refuse_parts_outside
 
 SECONDS = 10.0  # that a test may take
 _PATTERNS = ("*_test.lua", "test_*.lua")
@@ -90,7 +90,7 @@ class _TestRun:
             self.path_of(name) if name else "",
             int(number[:9]) if number.isdecimal() else 0,
             # Lua's own message names what is wrong in the line; what an assertion says does not.
-            view(said if said.startswith(place) else place, self.program.files),
+            show_source(said if said.startswith(place) else place, self.program.files),
             tuple(_difference(item) for item in differences or () if isinstance(item, dict)),
         )
 
@@ -100,7 +100,7 @@ class _TestRun:
         return str(folder / name) if name in self.program.files else name
 
 
-def find(given: Iterable[str], folder: Path) -> list[Path]:
+def find_test_files(given: Iterable[str], folder: Path) -> list[Path]:
     """The test files that are meant: files, those below folders, by default below `folder`.
 
     Raises:
@@ -144,13 +144,13 @@ class Runner:
 
     def close(self) -> None:
         """Let its sandboxes end."""
-        self._zygotes.end()
+        self._zygotes.shut_down()
 
     async def run(self, file: Path) -> AsyncIterator[TestOutcome]:
         """The outcomes of a file's tests, each as soon as there is one."""
         begin, shown = time.perf_counter(), str(file)
         try:
-            program = bundled(file)
+            program = bundle_file(file)
             roots = (file.resolve().parent, *(root.resolve() for root in self._roots))
             refuse_parts_outside(file, roots)
         except AoError as error:
@@ -247,7 +247,7 @@ def _refusal(error: AoError) -> str:
 
 def _below(text: str, run: _TestRun) -> str:
     """An error's text, and below it the line of a handler's file that it names."""
-    drawn = view(text, {**run.sources, **run.program.files})
+    drawn = show_source(text, {**run.sources, **run.program.files})
     return f"{text}\n{drawn}" if drawn else text
 
 

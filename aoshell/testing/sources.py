@@ -9,9 +9,9 @@ from pathlib import Path
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.shell.code.bundle import ProgramBundle, bundle, quote, refuse_unloadable
-from aoshell.shell.code.files import read
-from aoshell.shell.code.program import program
+from aoshell.shell.code.bundle import ProgramBundle, bundle, long_string, refuse_unloadable
+from aoshell.shell.code.files import read_file
+from aoshell.shell.code.program import read_program
 
 INLINE = "inline.lua"  # what errors call source that is in no file
 WASM = b"\0asm"
@@ -28,7 +28,7 @@ class ModuleSource:
     files: dict[str, str]
 
 
-def file_of(source: Source) -> Path | None:
+def source_file(source: Source) -> Path | None:
     """The file that a source names, None where it is the code itself."""
     if isinstance(source, Path):
         return source
@@ -36,7 +36,7 @@ def file_of(source: Source) -> Path | None:
     return Path(str(source)) if named else None
 
 
-def code(source: Source, folder: Path | None = None) -> ModuleSource:
+def read_source(source: Source, folder: Path | None = None) -> ModuleSource:
     """The code that a source stands for.
 
     Args:
@@ -45,7 +45,7 @@ def code(source: Source, folder: Path | None = None) -> ModuleSource:
     Raises:
         AoError: stage "load".
     """
-    path = file_of(source)
+    path = source_file(source)
     if path is not None:
         return _file((folder or Path()) / path.expanduser())
     data = source if isinstance(source, bytes) else raw(str(source))
@@ -53,7 +53,7 @@ def code(source: Source, folder: Path | None = None) -> ModuleSource:
         return ModuleSource(data, {})
     wrapped = b'local f, why = load(%s, "@%s", "t")\nif not f then error(why, 0) end\nreturn f()\n'
     text = data.decode("utf-8", "surrogateescape")
-    return ModuleSource(wrapped % (quote(data), INLINE.encode()), {INLINE: text})
+    return ModuleSource(wrapped % (long_string(data), INLINE.encode()), {INLINE: text})
 
 
 def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
@@ -68,11 +68,11 @@ def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
 
 def refuse_parts_outside(path: Path, roots: Sequence[Path]) -> None:
     """The same for what a file of Lua requires: a repository may hold links that lead anywhere."""
-    for part in program(path).files[:-1]:
+    for part in read_program(path).files[:-1]:
         refuse_outside(part.path, path.parent / part.path, roots)
 
 
-def bundled(path: Path) -> ProgramBundle:
+def bundle_file(path: Path) -> ProgramBundle:
     """The program of a file; what its author may not expect of it is a UserWarning.
 
     Raises:
@@ -86,7 +86,7 @@ def bundled(path: Path) -> ProgramBundle:
 
 def _file(path: Path) -> ModuleSource:
     if path.suffix == ".wasm":
-        return ModuleSource(read(path), {})
-    found = bundled(path)
+        return ModuleSource(read_file(path), {})
+    found = bundle_file(path)
     refuse_unloadable(found)
     return ModuleSource(found.source, found.files)

@@ -16,6 +16,6 @@ async def stopped_with_us(node: Node, receipt: Receipt) -> AsyncIterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        if receipt.slot is not None and "cancel" in node.capabilities:
-            await node.cancel(receipt.process, receipt.slot)
+        if receipt.slot is not None and node.local:
+            await node.local.cancel(receipt.process, receipt.slot)
         raise

@@ -7,33 +7,33 @@ from pathlib import Path
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.bundle import literal
+from aoshell.shell.code.bundle import short_string
 
 DEEPEST = 256  # brackets around a value: `value.lua` writes 100 levels, two for each
 _WRITER = Path(__file__).with_name("lua").joinpath("value.lua")
 
 
-def reading(expression: str) -> str:
+def value_query(expression: str) -> str:
     """Lua whose last line of output says the value of an expression."""
     writer = _WRITER.read_text(encoding="utf-8")
-    return f"{writer}\nreturn write({text(literal(expression))})"
+    return f"{writer}\nreturn write({text(short_string(expression))})"
 
 
-def encoded(output: str) -> str:
-    """The value as JSON, out of what `reading` has put out."""
+def value_json(output: str) -> str:
+    """The value as JSON, out of what `value_query` has put out."""
     return output.rpartition("\n")[2]
 
 
-def value(output: str) -> object:
+def parse_value(output: str) -> object:
     """The value as Python has it.
 
     A table 1…n is a list, as is an empty one; any other a dict. Functions and the like are text.
 
     Raises:
-        AoError: stage "eval": that is no answer of `reading`.
+        AoError: stage "eval": that is no answer of `value_query`.
     """
     try:
-        return _decoded(jsontext.parse(encoded(output), deepest=DEEPEST, strict=False))
+        return _decoded(jsontext.parse(value_json(output), deepest=DEEPEST, strict=False))
     except (ValueError, RecursionError, TypeError, LookupError) as error:
         raise AoError(
             f"the process cannot be asked: it answers {output[:200]!r}",

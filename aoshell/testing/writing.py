@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.bundle import literal, quote
+from aoshell.shell.code.bundle import long_string, short_string
 
 # What differs from run to run: ids, whole or as aos shortens them, and times in (milli)seconds.
 VOLATILE = re.compile(
@@ -25,24 +25,24 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
 _LONG = 60  # characters of Lua that still go into a line
 
 
-def quoted(value: str) -> str:
+def lua_string(value: str) -> str:
     """Text as a Lua string, as people write it where that is possible."""
     if value.replace("\n", "").replace("\t", "").isprintable():
         return f'"{value.translate(_ESCAPES)}"'
-    return text(literal(value))
+    return text(short_string(value))
 
 
-def pattern(value: str) -> str:
+def lua_pattern(value: str) -> str:
     """A Lua pattern that finds just this text, as a Lua string."""
-    return quoted(_PUNCTUATION.sub(_ESCAPED, value))
+    return lua_string(_PUNCTUATION.sub(_ESCAPED, value))
 
 
-def comment(value: str) -> str:
+def lua_comment(value: str) -> str:
     """Text as comments."""
     return "\n".join(f"-- {line}".rstrip() for line in value.splitlines())
 
 
-def variable(name: str, taken: Iterable[str]) -> str:
+def new_variable(name: str, taken: Iterable[str]) -> str:
     """A Lua variable of about this name that is not taken yet."""
     plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
     begun = plain if _NAME.match(plain) else f"_{plain}"
@@ -64,7 +64,7 @@ class AddressNames:
         rest = ADDRESS.sub(lambda found: "" if found[0] in self.of else found[0], value)
         return "" if VOLATILE.search(rest) else self.expression(value)
 
-    def expression(self, value: str, write: Callable[[str], str] = quoted) -> str:
+    def expression(self, value: str, write: Callable[[str], str] = lua_string) -> str:
         """Text as Lua, in which known addresses are those of the test."""
         parts, at = [], 0
         for found in ADDRESS.finditer(value):
@@ -88,7 +88,7 @@ class AddressNames:
         for name, value in fields:
             expression = self.expression(value) if any_value else self.known(value)
             if expression:
-                key = name if _NAME.match(name) else f"[{quoted(name)}]"
+                key = name if _NAME.match(name) else f"[{lua_string(name)}]"
                 written.append(f"{key} = {expression}")
         return f"{{ {', '.join(written)} }}" if written else "{}"
 
@@ -96,5 +96,5 @@ class AddressNames:
 def _block(piece: str) -> str:
     """A piece of code as a long string, which keeps its lines; carriage returns would change."""
     if "\r" in piece or (len(piece) < _LONG and "\n" not in piece):
-        return quoted(piece)
-    return text(quote(raw(piece)))
+        return lua_string(piece)
+    return text(long_string(raw(piece)))

@@ -15,8 +15,8 @@ import sys, time
 from aoshell.cli import main
 from aoshell.nodes.local import ticking
 began = time.monotonic()
-true = ticking.wall
-ticking.wall = lambda: true() - (time.monotonic() - began > 5) * 86_400_000
+true = ticking.read_wall_clock
+ticking.read_wall_clock = lambda: true() - (time.monotonic() - began > 5) * 86_400_000
 sys.exit(main())
 """
 COUNT = "Ticks = 0 Handlers.prepend('tick', 'Cron', function() Ticks = Ticks + 1 end)"

@@ -109,7 +109,7 @@ class Process:
             max_memory=256 << 20,
         )
         sources = self.lua.table()
-        for name, source in environment.sources().items():
+        for name, source in environment.read_sources().items():
             sources[name] = source
         host = self.lua.table_from({"digest": digest, "pbkdf2": pbkdf2})
         self.host, self._emitted = self.lua.execute(HOST, sources, host)

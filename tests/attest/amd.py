@@ -1,12 +1,12 @@
 """A synthetic AMD: for each product roots, intermediates, chips' keys, CRLs and reports.
 
-Its roots are trusted by nobody but a caller that passes `Amd.roots` to `verify()`.
+Its roots are trusted by nobody but a caller that passes `Amd.roots` to `verify_evidence()`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -35,7 +35,7 @@ from der_writer import (
 
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.verify import CHECKS, Verdict, verify
+from aoshell.attest.verify import CHECKS, Verdict, verify_evidence
 
 SIGNED = 0x2A0
 ORDER = int(
@@ -146,17 +146,13 @@ class Sample:
         came: bool = False,
         **wishes: Any,
     ) -> Verdict:
-        """What the room says; `came` tells whether the collateral came with the evidence."""
+        """The verdict; `came` tells whether the collateral came with the evidence."""
         evidence = evidence or Evidence(raw=self.report)
         if came:
             evidence = replace(evidence, collateral=self.collateral)
-        verdict = verify(
-            evidence,
-            Collateral() if came else self.collateral,
-            policy or Policy(),
-            at,
-            test_roots=self.roots,
-            **wishes,
+        collateral = Collateral() if came else self.collateral
+        verdict = verify_evidence(
+            evidence, collateral, policy or Policy(), at, test_roots=self.roots, **wishes
         )
         check_form(verdict)
         return verdict
@@ -325,12 +321,14 @@ def signature_field(r: int, s: int) -> bytes:
 
 
 class Amd:
-    """All products. Three RSA keys serve in turns, so that no product's key fits another's."""
+    """All products. Three RSA keys serve in turns, so that no product's key fits another's.
 
-    def __init__(self) -> None:
-        one, two, three, self.stranger = (
-            rsa.generate_private_key(public_exponent=65537, key_size=4096) for _ in range(4)
-        )
+    Args:
+        keys: four RSA-4096 keys, of which the last one is nobody's.
+    """
+
+    def __init__(self, keys: Sequence[rsa.RSAPrivateKey]) -> None:
+        one, two, three, self.stranger = keys
         self.milan = Line("Milan", one, two, three)
         self.genoa = Line("Genoa", two, three, one)
         self.turin = Line("Turin", three, one, two)

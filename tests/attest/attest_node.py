@@ -17,7 +17,7 @@ from amd import Line, Sample
 from report_json import version_5
 
 from aoshell.attest.evidence import Challenge, Evidence, RawResponse
-from aoshell.attest.measurement import LAYOUTS, LocalHashes, measure
+from aoshell.attest.measurement import LAYOUTS, LocalHashes, compute_measurement
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.verify import Verdict
 from aoshell.protocol import httpsig
@@ -91,7 +91,7 @@ class SimulatedNode:
     def sample(self) -> Sample:
         values = {
             "report_data": self.report_data,
-            "measurement": measure(LocalHashes.read(self.hashes)),
+            "measurement": compute_measurement(LocalHashes.read(self.hashes)),
             **self.report_values,
         }
         return self.line.sample(self.version, **values)
@@ -180,7 +180,7 @@ class SimulatedNode:
 
 
 def fetch(url: str) -> RawResponse:
-    reply = httpx.get(url, headers={"accept-bundle": "true"}, follow_redirects=False, timeout=20)
+    reply = httpx.get(url, headers={"accept-bundle": "true"}, follow_redirects=False, timeout=60)
     assert reply.status_code == 200
     pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers.raw)
     return RawResponse(tuple(pairs), reply.content)

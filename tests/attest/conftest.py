@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from amd import Amd, Line, Sample
+from rsa_keys import RsaKeys
 
 from aoshell.protocol.wallet import Wallet
 
 
 @pytest.fixture(scope="session")
-def amd() -> Amd:
-    return Amd()
+def amd(rsa_keys: RsaKeys) -> Amd:
+    return Amd([rsa_keys.key(number) for number in range(2, 6)])
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +26,5 @@ def good(milan: Line) -> Sample:
 
 
 @pytest.fixture(scope="session")
-def attacker() -> Wallet:
-    return Wallet.generate()
+def attacker(other_wallet: Wallet) -> Wallet:
+    return other_wallet

@@ -35,7 +35,7 @@ from der_writer import (
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.policy import Policy
 from aoshell.attest.x509.certificates import Certificate
-from aoshell.attest.x509.material import read
+from aoshell.attest.x509.material import read_material
 
 SHA256 = "2.16.840.1.101.3.4.2.1"
 
@@ -218,6 +218,8 @@ def test_vlek(amd: Amd) -> None:
 
 ACCEPTED: dict[str, Callable[[Draft], bytes]] = {
     "serial 0": lambda d: d.der(),
+    "valid from this second": lambda d: d.but(not_before=NOW).der(),
+    "valid until this second": lambda d: d.but(not_after=NOW).der(),
     "serial 5": lambda d: d.but(serial=integer(5)).der(),
     "DER around the chip": lambda d: d.instead(f"{AMD}.4", tlv(4, CHIP)).der(),
     "no trailer field": lambda d: d.but(algorithm=pss(trailer=False)).der(),
@@ -425,5 +427,5 @@ def test_flipped_bits_of_certificates(milan: Line, good: Sample, part: str) -> N
 
 def test_the_error_of_a_reader_names_what_and_where(milan: Line) -> None:
     with pytest.raises(EvidenceError, match="VEK: a length that goes beyond the end at byte 4"):
-        read(pem(milan.ask[:200]), "VEK")
+        read_material(pem(milan.ask[:200]), "VEK")
     assert seq(b"") == b"\x30\0"

@@ -28,9 +28,9 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.remote.hyperbeam.evidence import ask
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation import command as attest_command
-from aoshell.shell.attestation.judging import Wishes, judge
+from aoshell.shell.attestation.judging import Wishes, judge_evidence
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed
-from aoshell.shell.attestation.view import open_to_others
+from aoshell.shell.attestation.view import warn_unprotected
 
 REPO = Path(__file__).parents[2]
 HTML = b"<!DOCTYPE html><html><title>Not Found</title></html>"
@@ -108,7 +108,7 @@ def test_pass(command: Command, node: SimulatedNode, home: Path) -> None:
     assert first.startswith("PASS: genuine AMD hardware (Milan)") and first.endswith("just now")
     assert node.wallet.address in first and "the image" in first
     assert any(line.split()[:2] == ["report-signature", "PASS"] for line in lines)
-    assert any(line.startswith("Key custody: UNKNOWN: nobody has shown") for line in lines)
+    assert any(line.startswith("Key custody: UNKNOWN: nothing shows") for line in lines)
     assert not home.exists()
 
 
@@ -148,7 +148,7 @@ def test_fail(command: Command, node: SimulatedNode, attacker: Wallet) -> None:
         said = command(url, *command.collateral, *command.policy)
     assert said.code == 1
     assert said.out.startswith("FAIL: ") and "(ADDRESS_MISMATCH)" in said.out.splitlines()[0]
-    assert "checks more were not reached" in said.out
+    assert "more checks were not reached" in said.out
 
 
 def test_unknown_software_is_inconclusive_and_its_measurement_makes_it_pass(
@@ -278,7 +278,9 @@ def test_files(command: Command, node: SimulatedNode) -> None:
         said = command(file, *command.collateral)
         assert said.code == 0
         first = said.out.splitlines()[0]
-        assert first.startswith("PASS: genuine AMD hardware (Milan) signed this report; of which")
+        assert first.startswith(
+            "PASS: genuine AMD hardware (Milan) signed this report; its software"
+        )
         assert "Key custody" not in said.out
     wanted = [
         "--report-data",
@@ -294,7 +296,7 @@ def test_files(command: Command, node: SimulatedNode) -> None:
     assert cut.code == 1 and "(REPORT_SIZE)" in cut.out
     missing = command(raw)
     assert missing.code == 3 and missing.out.splitlines()[-1].startswith("→ attest without")
-    assert "Not to be had" not in missing.out
+    assert "Not available" not in missing.out
 
 
 def test_a_huge_file_is_refused_not_read(command: Command) -> None:
@@ -307,18 +309,18 @@ def test_a_huge_file_is_refused_not_read(command: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "what is to be attested is missing"),
+        ([], "the node or file to attest is missing"),
         (["missing"], "missing cannot be read"),
         (["/"], "cannot be read"),
         (["raw", "--vek", "missing"], "missing cannot be read"),
         (["raw", "--policy", "missing"], "missing cannot be read"),
-        (["raw", "--policy", "bad"], "'root' is not known here"),
-        (["raw", "--report-data", "00"], "128 hexadecimal digits are due"),
-        (["raw", "--measurement", "x" * 96], "96 hexadecimal digits are due"),
-        (["raw", "--at", "noon"], "is no time"),
+        (["raw", "--policy", "bad"], "the key 'root' is unknown"),
+        (["raw", "--report-data", "00"], "128 hexadecimal digits are expected"),
+        (["raw", "--measurement", "x" * 96], "96 hexadecimal digits are expected"),
+        (["raw", "--at", "noon"], "is not a time"),
         (["raw", "--roots", "x"], "unrecognized arguments"),
         (["raw", "--save", "kept"], "only a node's answer is kept"),
-        (["--explain", "nothing"], "there is no check nothing"),
+        (["--explain", "nothing"], "there is no check 'nothing'"),
         (["http://"], "is no URL of a node"),
         (["http://me:secret@localhost:1"], "a URL with a name or password"),
         (["https://x/?a=b"], "is no URL of a node"),
@@ -446,7 +448,7 @@ def test_what_amd_says_is_kept_and_checked_each_time(node: SimulatedNode, home: 
         return KdsResponse(200, {}, content)
 
     def tried(**wishes: Any) -> Any:
-        found = judge(
+        found = judge_evidence(
             node.evidence("c" * 43),
             Settings.find(),
             Wishes(at=NOW, measurement=node.sample.report[144:192], **wishes),
@@ -485,10 +487,12 @@ def test_a_changed_node_is_told_loudly(command: Command, node: SimulatedNode) ->
         (file,) = (Settings.find().state / "attested").iterdir()
         file.write_bytes(b"[]")
         said = command(url, *command.collateral, *command.policy)
-        assert said.code == 0 and "does not say how the node was attested" in said.err
+        assert (
+            said.code == 0 and "which has the node's last attestation, cannot be read" in said.err
+        )
 
 
 def test_who_can_read_along() -> None:
-    assert not open_to_others("https://node.example")
-    assert not open_to_others("http://localhost:8734")
-    assert "no https" in open_to_others("http://node.example")
+    assert not warn_unprotected("https://node.example")
+    assert not warn_unprotected("http://localhost:8734")
+    assert "is not https" in warn_unprotected("http://node.example")

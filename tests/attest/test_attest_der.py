@@ -53,6 +53,11 @@ def test_good(what: str, data: bytes, value: object) -> None:
     assert read(what, data) == value
 
 
+def test_a_length_of_four_octets() -> None:
+    content = bytes(1 << 24)
+    assert read("octets", b"\x04\x84\x01\0\0\0" + content) == content
+
+
 @pytest.mark.parametrize(
     ("what", "data"),
     [

@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from aoshell.attest.policy import MILAN_FLOOR, Policy, load
+from aoshell.attest.policy import MILAN_FLOOR, Policy, load_policy
 from aoshell.attest.report import GUEST_BITS, PLATFORM_BITS
 from aoshell.attest.verify import CHECKS
 
@@ -37,5 +37,5 @@ def test_the_example_is_a_policy() -> None:
     filled = example[1].replace('measurement = "…"', f'measurement = "{"ab" * 48}"')
     filled = filled.replace('firmware = "…"', f'firmware = "{"ab" * 48}"')
     filled = filled.replace('"…"', f'"{"ab" * 32}"')
-    policy = load(filled.encode())
+    policy = load_policy(filled.encode())
     assert policy.trusted[0].name == "my build of 3 March"

@@ -16,9 +16,9 @@ from test_attest_kds import FakeKds, fake, paths
 from test_attest_tables import VLEK, table
 
 from aoshell.attest.collateral.kds import Gathered
-from aoshell.attest.evidence import Collateral, Evidence, load, save
+from aoshell.attest.evidence import Collateral, Evidence, load_evidence, save_evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.x509.material import LARGEST, bundle
+from aoshell.attest.x509.material import LARGEST, bundle_as_pem
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation.files import MOST_FILES
 
@@ -51,7 +51,7 @@ USELESS: dict[str, tuple[Callable[[Sample], bytes], str]] = {
     "truncated PEM": (lambda good: pem(good.vek)[:700], "without its end"),
     "a report": (lambda good: good.report, "is a report, neither"),
     "a report in hexadecimal": (lambda good: good.report.hex().encode(), "is text: '03000000"),
-    "JSON": (lambda _: b'{"message": "busy"}', "is JSON without a certificate in it"),
+    "JSON": (lambda _: b'{"message": "busy"}', "is JSON without a certificate"),
     "too large": (lambda _: bytes(LARGEST + 1), f"has more than {LARGEST} bytes"),
 }
 
@@ -71,28 +71,29 @@ WRONG: dict[str, tuple[str, Callable[[Amd], bytes], str]] = {
     "vek: ASK": (
         "vek",
         lambda a: pem(a.milan.ask),
-        "has no certificate of a VCEK or VLEK in it but SEV-Milan",
+        "has no certificate of a VCEK or VLEK but SEV-Milan",
     ),
     "vek: a CRL": (
         "vek",
         lambda a: a.milan.crl(),
-        "has no certificate of a VCEK or VLEK in it but a CRL of ARK-Milan",
+        "has no certificate of a VCEK or VLEK but a CRL of ARK-Milan",
     ),
     "chain: VEK": (
         "chain",
         lambda a: a.milan.vek_draft().der(),
-        "has no certificate of an ARK, ASK or ASVK in it but SEV-VCEK",
+        "has no certificate of an ARK, ASK or ASVK but SEV-VCEK",
     ),
     "chain: Genoa's": (
         "chain",
         lambda a: pem(a.genoa.ask, a.genoa.ark),
-        "cannot be used: the certificate chain has SEV-Genoa, ARK-Genoa, where AMD's for Milan",
+        "cannot be used: the certificate chain has SEV-Genoa, ARK-Genoa, "
+        "not AMD's certificates for Milan",
     ),
-    "crl: ARK": ("crl", lambda a: a.milan.ark, "has no CRL in it but ARK-Milan"),
+    "crl: ARK": ("crl", lambda a: a.milan.ark, "has no CRL but ARK-Milan"),
     "crl: Genoa's": (
         "crl",
         lambda a: a.genoa.crl(),
-        "cannot be used: a CRL of 'ARK-Genoa', not of ARK-Milan",
+        "cannot be used: the CRL is of 'ARK-Genoa', not of ARK-Milan",
     ),
 }
 
@@ -142,11 +143,11 @@ def test_what_came_with_the_evidence_is_evidence(
     part, make, error = OUTDATED[kind]
     node = SimulatedNode(wallet, milan)
     came = {"vek": node.sample.vek, "chain": node.sample.chain, "crl": node.sample.crl}
-    kept = command.file("kept", save(node.evidence("c" * 43), Collateral(**came)))
+    kept = command.file("kept", save_evidence(node.evidence("c" * 43), Collateral(**came)))
     measured = ["--measurement", node.sample.report[144:192].hex()]
     assert command(kept, *measured).code == 0
     came[part] = make(milan)
-    kept = command.file("kept", save(node.evidence("c" * 43), Collateral(**came)))
+    kept = command.file("kept", save_evidence(node.evidence("c" * 43), Collateral(**came)))
     said = command(kept, *measured)
     # Only the list is AMD's word of the day: an old one speaks against nobody.
     assert said.code == (3 if error == "CRL_EXPIRED" else 1)
@@ -159,7 +160,7 @@ def test_a_kept_answer_can_be_kept_again(command: Command, milan: Line, wallet: 
     """With what came along in it, and what the user gave in its place."""
     node = SimulatedNode(wallet, milan)
     came = Collateral(node.sample.vek, node.sample.chain, milan.crl(next_update=NOW - 1))
-    kept = command.file("kept", save(node.evidence("c" * 43), came))
+    kept = command.file("kept", save_evidence(node.evidence("c" * 43), came))
     again = str(command.folder / "again")
     measured = ["--measurement", node.sample.report[144:192].hex()]
     assert command(kept, *measured, "--crl", command.files["crl"], "--save", again).code == 0
@@ -170,7 +171,7 @@ def test_a_kept_answer_can_be_kept_again(command: Command, milan: Line, wallet: 
 
 
 def test_everything_in_one_file(command: Command, good: Sample) -> None:
-    everything = command.file("all", bundle([good.chain, good.crl, good.vek]))
+    everything = command.file("all", bundle_as_pem([good.chain, good.crl, good.vek]))
     target = str(command.folder / "report")
     for flag in ("--vek", "--chain"):
         assert command(target, flag, everything).code == 0
@@ -182,7 +183,7 @@ def test_a_folder_of_certificates(command: Command, milan: Line, good: Sample) -
     target, folder = str(command.folder / "report"), command.folder / "certs"
     folder.mkdir()
     said = command(target, "--vek", str(folder))
-    assert said.code == 2 and "has no file with a certificate in it" in said.err
+    assert said.code == 2 and "has no file with a certificate" in said.err
     for name, data in {
         "ark.pem": pem(milan.ark),
         "ask.der": milan.ask,
@@ -211,8 +212,8 @@ def test_a_report_in_any_form_as_a_target(command: Command, good: Sample) -> Non
 def test_what_was_checked_in_bundles_is_kept(milan: Line, wallet: Wallet) -> None:
     node = SimulatedNode(wallet, milan)
     sample, evidence = node.sample, node.evidence("c" * 43)
-    everything = Collateral(vek=bundle([sample.chain, sample.vek, sample.crl]))
-    again = load(save(evidence, everything))
+    everything = Collateral(vek=bundle_as_pem([sample.chain, sample.vek, sample.crl]))
+    again = load_evidence(save_evidence(evidence, everything))
     alone = sample.but(vek=b"", chain=b"", crl=b"")
     measurement = sample.report[144:192]
     assert alone.verify(evidence=again, measurement=measurement).verdict == "PASS"
@@ -230,7 +231,7 @@ def gathered(
 
 def test_what_a_bundle_has_is_not_asked_for(milan: Line, good: Sample) -> None:
     server = fake(milan, good)
-    have = Collateral(vek=bundle([good.chain, good.vek]))
+    have = Collateral(vek=bundle_as_pem([good.chain, good.vek]))
     assert gathered(server, good, have).collateral == Collateral(have.vek, b"", good.crl)
     assert server.asked == [paths(milan)[2]]
 
@@ -278,7 +279,7 @@ def test_what_a_host_hands_out_is_not_asked_for_but_what_it_lacks(amd: Amd) -> N
     """A provider's certificate comes from its host alone: the rest is AMD's to give."""
     sample = amd.milan.sample(vlek=True)
     server = FakeKds({"/vlek/v1/Milan/cert_chain": sample.chain, "/vlek/v1/Milan/crl": sample.crl})
-    evidence = load(sample.report + table((VLEK, sample.vek)))
+    evidence = load_evidence(sample.report + table((VLEK, sample.vek)))
     found = asyncio.run(server.kds(None, sample).gather(evidence, Collateral(), NOW))
     assert found == Gathered(Collateral(chain=sample.chain, crl=sample.crl), ())
     alone = sample.but(vek=b"")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from report_json import version_5, version_5_members, version_6_members
 
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import load
-from aoshell.attest.jsonreport import LARGEST, to_bytes
+from aoshell.attest.evidence import load_evidence
+from aoshell.attest.jsonreport import LARGEST, read_json_object, report_from_json
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_both_dialects_give_the_same_bytes(amd: Amd, product: str, version: int)
     sample = amd.lines[product].sample(version)
     members = version_6_members(sample.report, product)
     for text in (version_5(sample.report), json.dumps(members).encode()):
-        assert to_bytes(text) == sample.report
-        verdict = sample.verify(evidence=load(text))
+        assert report_from_json(text) == sample.report
+        verdict = sample.verify(evidence=load_evidence(text))
         assert verdict.verdict == "PASS"
         assert verdict.evidence_id == sample.verify().evidence_id
 
@@ -36,12 +36,12 @@ def test_a_dialect_of_a_version_without_mitigations(milan: Line) -> None:
     report = milan.report(3)
     members = version_6_members(report, "Milan")
     del members["launch_mit_vector"], members["current_mit_vector"]
-    assert to_bytes(json.dumps(members).encode()) == report
+    assert report_from_json(json.dumps(members).encode()) == report
 
 
 def error_of(text: bytes) -> str:
     with pytest.raises(EvidenceError) as raised:
-        to_bytes(text)
+        report_from_json(text)
     return raised.value.error
 
 
@@ -66,6 +66,13 @@ def test_each_key_is_due_and_no_other(good: Sample, dialect: int) -> None:
         changed = members()
         changed[inner] = changed[inner] | {"extra": 1}
         assert error_of(json.dumps(changed).encode()) == "JSON_UNKNOWN_KEY"
+
+
+@pytest.mark.parametrize("text", [b"[]", b"5", b'"x"', b"null"])
+def test_an_object_is_expected(text: bytes) -> None:
+    with pytest.raises(EvidenceError) as raised:
+        read_json_object(text)
+    assert raised.value.error == "JSON_TYPE"
 
 
 def test_dialects_do_not_mix(good: Sample) -> None:
@@ -103,7 +110,7 @@ def test_values(good: Sample, key: str, text: str, error: str) -> None:
     members = version_5_members(good.report)
     marked = json.dumps(members | {key: "here"}).replace('"here"', text)
     assert error_of(marked.encode()) == error
-    verdict = good.verify(evidence=load(marked.encode()))
+    verdict = good.verify(evidence=load_evidence(marked.encode()))
     assert (verdict.verdict, verdict.error) == ("FAIL", error)
 
 
@@ -145,12 +152,12 @@ TEXTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 @pytest.mark.parametrize("fault", TEXTS)
 def test_texts(good: Sample, fault: str) -> None:
     change, error = TEXTS[fault]
-    verdict = good.verify(evidence=load(change(version_5(good.report))))
+    verdict = good.verify(evidence=load_evidence(change(version_5(good.report))))
     assert (verdict.verdict, verdict.error) == ("FAIL", error)
 
 
 def test_100_megabytes_cost_nothing(good: Sample) -> None:
-    verdict = good.verify(evidence=load(b"{" + b"[" * (100 << 20)))
+    verdict = good.verify(evidence=load_evidence(b"{" + b"[" * (100 << 20)))
     assert verdict.error == "JSON_LIMIT"
 
 
@@ -169,7 +176,7 @@ def test_anything(good: Sample, value: Any, key: int, data: bytes) -> None:
     texts = [data, b"{" + data, json.dumps(value).encode(), json.dumps(members | {name: value})]
     for text in texts:
         try:
-            made = to_bytes(text.encode() if isinstance(text, str) else text)
+            made = report_from_json(text.encode() if isinstance(text, str) else text)
             assert len(made) == 1184
         except EvidenceError as error:
             assert error.error.startswith("JSON_")

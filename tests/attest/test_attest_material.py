@@ -19,9 +19,9 @@ from test_attest_tables import ARK, ASK, VCEK, table
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral
-from aoshell.attest.forms import describe
+from aoshell.attest.forms import describe_file
 from aoshell.attest.x509 import material, path
-from aoshell.attest.x509.material import MOST, bundle, read, values
+from aoshell.attest.x509.material import MOST, bundle_as_pem, read_der_values, read_material
 
 
 def pkcs7(*certificates: bytes, crls: tuple[bytes, ...] = ()) -> bytes:
@@ -96,7 +96,7 @@ def test_the_table_that_a_host_hands_out(milan: Line, good: Sample) -> None:
 
 def test_a_crl_in_any_company(milan: Line, good: Sample) -> None:
     everything = pkcs7(good.vek, milan.ask, milan.ark, crls=(good.crl,))
-    for data in (everything, pem(everything, kind="PKCS7"), bundle([everything])):
+    for data in (everything, pem(everything, kind="PKCS7"), bundle_as_pem([everything])):
         assert good.but(vek=data, chain=b"", crl=b"").verify().verdict == "PASS"
     for crl in (texts(milan.ark) + pem(good.crl, kind="X509 CRL"), milan.ark + good.crl):
         assert good.but(crl=crl).verify().verdict == "PASS"
@@ -221,10 +221,10 @@ def test_bounds(milan: Line, good: Sample) -> None:
     filler = [seq(integer(at), tlv(4, bytes(200))) for at in range(MOST - 3)]
     assert good.but(chain=pem(milan.ark, *filler, *many)).verify().verdict == "PASS"
     with pytest.raises(EvidenceError, match=f"more than {MOST} certificates and CRLs"):
-        read(pem(milan.ark, *filler, *many, good.vek), "it")
+        read_material(pem(milan.ark, *filler, *many, good.vek), "it")
     with pytest.raises(EvidenceError, match=f"more than {material.LARGEST} bytes"):
-        read(pem(milan.ark).ljust(material.LARGEST + 1), "it")
-    assert read(pem(milan.ark).ljust(material.LARGEST), "it").certificates
+        read_material(pem(milan.ark).ljust(material.LARGEST + 1), "it")
+    assert read_material(pem(milan.ark).ljust(material.LARGEST), "it").certificates
 
 
 def test_trying_is_bounded(amd: Amd, good: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,11 +250,11 @@ def test_anything(good: Sample, data: bytes, form: str, at: int) -> None:
     whole = FORMS[form](good.vek, good.vek)
     for tried in (data, b"-----BEGIN CERTIFICATE-----\n" + data, whole[:at] + data + whole[at:]):
         try:
-            assert values(tried, "it")
-            read(tried, "it")
+            assert read_der_values(tried, "it")
+            read_material(tried, "it")
         except EvidenceError as error:
             assert error.error == "CERT_PARSE"
-        assert describe(tried)
+        assert describe_file(tried)
 
 
 # --- what openssl itself writes
@@ -304,13 +304,15 @@ NAMES: dict[str, Callable[[Sample], bytes]] = {
     ),
     "a gzip archive": lambda _: b"\x1f\x8b\x08\0" + bytes(40),
     "an Erlang term": lambda _: b"#{\n<<'a'>> => 1}",
-    "4 bytes of no form that is known here": lambda _: b"\0\1\2\3",
+    "4 bytes of no known form": lambda _: b"\0\1\2\3",
+    "103 bytes of no known form": lambda _: b"abc" + b"\xff" * 100,
+    "text: 'abc é": lambda _: "abc é".encode() + "é".encode()[:1],
 }
 
 
 @pytest.mark.parametrize("told", NAMES)
 def test_what_is_no_certificate_is_named(good: Sample, told: str) -> None:
     with pytest.raises(EvidenceError) as raised:
-        read(NAMES[told](good), "FILE")
+        read_material(NAMES[told](good), "FILE")
     assert raised.value.error == "CERT_PARSE"
     assert raised.value.what.startswith("FILE ") and told in raised.value.what

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError
-from aoshell.attest.measurement import LAYOUTS, OVMF_1_55, LocalHashes, measure
+from aoshell.attest.measurement import LAYOUTS, OVMF_1_55, LocalHashes, compute_measurement
 
 # Made with sev-snp-measure 0.0.13, sections and hashes fed in by hand: (vcpus, vcpu_type) and
 # the beginning of the measurement of `HASHES` otherwise.
@@ -30,20 +30,22 @@ KNOWN: dict[tuple[int, int], str] = {
 @pytest.mark.parametrize(("vcpus", "vcpu_type"), KNOWN)
 def test_known_measurements(vcpus: int, vcpu_type: int) -> None:
     hashes = LocalHashes.read(HASHES | {"vcpus": vcpus, "vcpu_type": vcpu_type})
-    assert measure(hashes).hex().startswith(KNOWN[vcpus, vcpu_type])
+    assert compute_measurement(hashes).hex().startswith(KNOWN[vcpus, vcpu_type])
 
 
 @pytest.mark.parametrize("name", ["kernel", "initrd", "append", "vcpus", "guest_features"])
 def test_everything_counts(name: str) -> None:
     value: Any = HASHES[name]
     other = value + 1 if isinstance(value, int) else "00" + value[2:]
-    assert measure(LocalHashes.read(HASHES | {name: other})) != measure(LocalHashes.read(HASHES))
+    assert compute_measurement(LocalHashes.read(HASHES | {name: other})) != compute_measurement(
+        LocalHashes.read(HASHES)
+    )
 
 
 def test_unknown_firmware_and_hypervisors_are_not_guessed_at() -> None:
     for changed in ({"firmware": "00" * 48}, {"vmm_type": 2}, {"vmm_type": 3}):
         with pytest.raises(InconclusiveError) as raised:
-            measure(LocalHashes.read(HASHES | changed))
+            compute_measurement(LocalHashes.read(HASHES | changed))
         assert raised.value.error == "SOFTWARE_UNKNOWN"
         assert raised.value.hint
 
@@ -72,6 +74,6 @@ def test_as_json_is_what_was_read() -> None:
 @settings(deadline=None)
 def test_anything(message: object) -> None:
     try:
-        assert len(measure(LocalHashes.read(message))) == 48
+        assert len(compute_measurement(LocalHashes.read(message))) == 48
     except EvidenceError as error:
         assert error.error in ("LOCAL_HASHES", "SOFTWARE_UNKNOWN")

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from urllib.parse import unquote
 
+import httpx
 import pytest
 from amd import Amd, Line
 from attest_node import HASHES, IMAGE, POLICY, SimulatedNode, fetch
 from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
-from aoshell.attest.answer import verify
-from aoshell.attest.custody import State
-from aoshell.attest.evidence import Challenge, Collateral, Evidence, RawResponse, load, save
+from aoshell.attest.answer import SignedPart, compute_node_message_id, verify_answer
+from aoshell.attest.checks.custody import State
+from aoshell.attest.errors import EvidenceError, InconclusiveError
+from aoshell.attest.evidence import (
+    Challenge,
+    Collateral,
+    Evidence,
+    RawResponse,
+    load_evidence,
+    save_evidence,
+)
 from aoshell.attest.policy import Image, Policy
+from aoshell.errors import AoError
+from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.progress import Waiting
+from aoshell.nodes.remote.hyperbeam.evidence import evidence as ask_evidence
 from aoshell.protocol import httpsig
-from aoshell.protocol.commitment import CURRENT
+from aoshell.protocol.commitment import CURRENT, Commitment
 from aoshell.protocol.encoding import b64url, unb64url
+from aoshell.protocol.fields import parameters
 from aoshell.protocol.wallet import Wallet
 
 NONCE = b64url(bytes(range(32)))
@@ -47,13 +63,13 @@ def test_over_http(amd: Amd, wallet: Wallet, product: str, together: bool) -> No
     assert (verdict.address, verdict.image) == (wallet.address, "the image")
     assert verdict.check("challenge").detail.startswith("signed now")
     assert verdict.as_json()["key_custody"] == "UNKNOWN"
-    kept = load(save(evidence, node.sample.collateral))
+    kept = load_evidence(save_evidence(evidence, node.sample.collateral))
     assert (kept.origin, kept.taken) == (url, 1)
     again = node.sample.but(vek=b"", chain=b"", crl=b"").verify(POLICY, evidence=kept)
     assert again.verdict == "PASS"
     assert again.evidence_id == verdict.evidence_id
     assert "as its keeper says" in again.check("challenge").detail
-    signed = verify(info)
+    signed = verify_answer(info)
     assert (signed.commitment.committer, signed.message["port"]) == (wallet.address, 8734)
 
 
@@ -76,9 +92,19 @@ def test_a_link_is_called_one(node: SimulatedNode, attacker: Wallet) -> None:
     assert "came as a link" in verdict.check("outer-signature").detail
 
 
+@pytest.mark.parametrize("within", [{"x+link": "A" * 43}, {"a": {"x+link": "A" * 43}}])
+def test_a_link_in_the_configuration_leaves_it_unbound(
+    wallet: Wallet, within: dict[str, Any]
+) -> None:
+    signed = SignedPart({"node-message": within}, httpsig.commit(wallet, {})[0], ())
+    with pytest.raises(InconclusiveError) as raised:
+        compute_node_message_id(signed)
+    assert raised.value.error == "NODE_MESSAGE_UNBOUND"
+
+
 def test_what_is_not_signed_is_named(node: SimulatedNode, attacker: Wallet) -> None:
     verdict = ACCEPTED["something unsigned besides"](node, attacker).verify()
-    assert "left aside: x-cache" in verdict.check("outer-signature").detail
+    assert "not signed, so not used: x-cache" in verdict.check("outer-signature").detail
 
 
 def test_the_newer_form_of_signatures(wallet: Wallet, node: SimulatedNode) -> None:
@@ -167,7 +193,7 @@ class TestChallenge:
         assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "CHALLENGE_FAILED")
 
     def test_none_is_said(self, node: SimulatedNode) -> None:
-        assert "nothing about now" in node.verify().check("challenge").detail
+        assert "there was no challenge" in node.verify().check("challenge").detail
 
     def test_a_short_value_proves_nothing(self, node: SimulatedNode) -> None:
         assert node.verify(challenge="200").error == "CHALLENGE_FAILED"
@@ -209,9 +235,74 @@ class TestCustody:
         policy = Policy(trusted=(reviewed,), exclusive_key=True)
         assert node.verify(policy).check("key-custody").status.value == "PASS"
 
+    @pytest.mark.parametrize("fault", ["configuration as text", "other configuration"])
+    def test_a_review_does_not_count_where_the_configuration_is_not_bound(
+        self, node: SimulatedNode, attacker: Wallet, fault: str
+    ) -> None:
+        reviewed = Policy(trusted=(Image("i", hashes=IMAGE.hashes, exclusive_key=True),))
+        changed, error = FAULTS[fault]
+        verdict = changed(node, attacker).verify(reviewed)
+        assert (verdict.image, verdict.errors) == ("i", (error,))
+        assert verdict.custody and verdict.custody.state is State.UNKNOWN
+
     def test_asked_for(self, node: SimulatedNode) -> None:
         verdict = node.verify(Policy(trusted=(IMAGE,), exclusive_key=True))
         assert (verdict.verdict, verdict.error) == ("FAIL", "KEY_NOT_EXCLUSIVE")
+
+
+@pytest.mark.parametrize("added", [("x", "y"), ("x", 5), ("tag", 5), ("created", "now")])
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_parameters_that_are_not_known_are_refused(
+    monkeypatch: pytest.MonkeyPatch, node: SimulatedNode, added: tuple[str, Any], is_signed: bool
+) -> None:
+    """Whoever put them there: they might mean anything, also that less is signed."""
+    known = Commitment.parameters
+    with monkeypatch.context() as patch:
+        if is_signed:
+            patch.setattr(Commitment, "parameters", lambda one: [*known(one), added])
+        headers, body = node.generate()
+    fields = dict(headers)
+    if not is_signed:
+        fields["signature-input"] += parameters([added])
+    evidence = Evidence(answer=RawResponse(tuple(fields.items()), body))
+    verdict = node.sample.verify(POLICY, evidence=evidence)
+    assert (verdict.verdict, verdict.error) == ("FAIL", "HTTPSIG_INVALID")
+    with pytest.raises(EvidenceError, match=f"the parameter '{added[0]}' is not known here"):
+        verify_answer(evidence.answer or RawResponse((), b""))
+
+
+@pytest.mark.parametrize("moved", ["/~snp@1.0/generate", "/~message@1.0"])
+@pytest.mark.parametrize("withholds", [False, True])
+def test_evidence_that_was_redirected_is_not_taken(
+    node: SimulatedNode, moved: str, withholds: bool
+) -> None:
+    """Also where it would pass: the redirect is unsigned, and another guest may be behind it."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        path = unquote(request.url.raw_path.decode())
+        if path.startswith("/moved"):
+            return respond(path.removeprefix("/moved"))
+        if path.startswith(moved):
+            return httpx.Response(302, headers={"location": f"/moved{path}"})
+        return respond(path)
+
+    def respond(path: str) -> httpx.Response:
+        if "/set&challenge=" in path and "snp" in path:
+            return httpx.Response(404)  # a node that does not take both at once
+        headers, body = node.respond(path) or ([], b"")
+        return httpx.Response(200, headers=headers, content=body)
+
+    client = Client("https://node.example", Waiting(), httpx.MockTransport(handle))
+    client.withholds = withholds
+    if moved == "/~message@1.0":
+        found = asyncio.run(ask_evidence(client, NONCE))
+        assert found.challenge and "redirects" in found.challenge.unanswered
+        assert found.challenge.answer is None
+    else:
+        with pytest.raises(AoError, match="redirects") as caught:
+            asyncio.run(ask_evidence(client, NONCE))
+        assert caught.value.stage == "evidence" and "name that one" in caught.value.hint
+        assert ("/moved" in caught.value.what) != withholds
 
 
 def test_collateral_of_the_user_comes_first(node: SimulatedNode) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from aoshell.attest import evidence
 from aoshell.attest.evidence import Collateral
-from aoshell.attest.policy import MILAN_FLOOR, Bits, Image, Policy, load
+from aoshell.attest.policy import MILAN_FLOOR, Bits, Image, Policy, load_policy
 from aoshell.attest.report import Version
-from aoshell.attest.verify import explain, verify
+from aoshell.attest.verify import explain_check, verify_evidence
 from aoshell.errors import AoError
 
 
@@ -57,6 +57,12 @@ REPORTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"minimum_firmware": Version(1, 55, 30)}, "FIRMWARE_BELOW_MINIMUM"),
     ({}, {"minimum_firmware": Version(1, 56, 0)}, "FIRMWARE_BELOW_MINIMUM"),
     ({}, {"minimum_firmware": Version(1, 55, 29)}, ""),
+    (  # the committed version counts, not the one that runs
+        {"committed": bytes((28, 55, 1))},
+        {"provisional_firmware": True, "minimum_firmware": Version(1, 55, 29)},
+        "FIRMWARE_BELOW_MINIMUM",
+    ),
+    ({"committed_tcb": milan_tcb(snp=23)}, {"provisional_firmware": True}, ""),
     ({}, {"mitigations": 1}, "MITIGATION_MISSING"),
     ({"chip_id": bytes(64)}, {}, "CHIP_ID_MASKED"),
     ({"chip_id": bytes(64)}, {"masked_chip": True}, ""),
@@ -106,8 +112,31 @@ def test_each_component_has_a_floor(amd: Amd, product: str) -> None:
         assert f"{part} {tcb[part]} < {tcb[part] + 1}" in verdict.check("minimum-tcb").detail
 
 
+def test_the_floor_is_for_the_reported_tcb_not_the_current_one(amd: Amd) -> None:
+    """A host may report an older TCB than the one that runs, and sign with its key."""
+    older = TCBS["Milan"] | {"snp": 21}
+    sample = amd.milan.sample(reported_tcb=tcb_bytes("Milan", older))
+    sample = sample.but(vek=amd.milan.vek_draft(older).der())
+    assert sample.verify().errors == ("TCB_BELOW_MINIMUM",)
+    lower = Policy(minimum_tcb={"Milan": older}, minimum_launch_tcb={"Milan": MILAN_FLOOR})
+    assert sample.verify(lower).verdict == "PASS"
+
+
 def test_no_floor_is_said(amd: Amd) -> None:
-    assert amd.genoa.sample().verify().check("minimum-tcb").detail == "no floor is set for Genoa"
+    assert (
+        amd.genoa.sample().verify().check("minimum-tcb").detail
+        == "the policy sets no minimum for Genoa"
+    )
+
+
+def test_the_values_that_were_compared_are_named(milan: Line) -> None:
+    sample = milan.sample(host_data=b"h" * 32, guest_svn=2)
+    for policy, detail in (
+        (Policy(host_data=b"h" * 32), "host_data"),
+        (Policy(minimum_guest_svn=2), "guest_svn"),
+        (Policy(host_data=b"h" * 32, minimum_guest_svn=2), "host_data, guest_svn"),
+    ):
+        assert sample.verify(policy).check("guest-identity").detail == detail
 
 
 def test_unknown_platform_bits_are_shown(milan: Line) -> None:
@@ -143,7 +172,7 @@ hashes = {firmware = "%s", kernel = "%s", initrd = "%s", append = "%s", vcpus = 
 
 
 def test_a_whole_file() -> None:
-    policy = load(FILE)
+    policy = load_policy(FILE)
     assert (policy.debug, policy.migration, policy.vlek) == (True, False, True)
     assert policy.minimum_firmware == Version(1, 55, 16)
     assert policy.minimum_abi == (1, 51)
@@ -159,7 +188,7 @@ def test_a_whole_file() -> None:
 
 
 def test_an_empty_file_is_the_default() -> None:
-    assert load(b"") == Policy()
+    assert load_policy(b"") == Policy()
 
 
 BAD = [
@@ -184,6 +213,9 @@ BAD = [
     b"host_data = 'ab'",
     b"host_data = 'zz'",
     b"id_keys = []",
+    b"id_keys = 5",
+    b"id_keys = {" + b"ab" * 48 + b" = 1}",
+    b"id_keys = '" + b"ab" * 48 + b"'",
     b"trusted = []",
     b"[[trusted]]\nname = 'x'",
     b"[[trusted]]\nname = ''\nmeasurement = '" + b"ab" * 48 + b"'",
@@ -203,7 +235,7 @@ BAD = [
 @pytest.mark.parametrize("data", BAD, ids=lambda data: repr(data[:40]))
 def test_bad_files(data: bytes) -> None:
     with pytest.raises(AoError) as raised:
-        load(data, "p.toml")
+        load_policy(data, "p.toml")
     assert raised.value.stage == "policy"
     assert raised.value.what.startswith("p.toml: ")
     assert raised.value.hint
@@ -213,13 +245,13 @@ def test_bad_files(data: bytes) -> None:
 @settings(max_examples=60, deadline=None)
 def test_any_text(text: str) -> None:
     try:
-        load(text.encode("utf-8", "surrogatepass"))
+        load_policy(text.encode("utf-8", "surrogatepass"))
     except AoError as error:
         assert error.stage == "policy"
 
 
 def test_a_report_alone_has_no_exclusive_key() -> None:
     policy = Policy(exclusive_key=True)
-    verdict = verify(evidence.load(b"\0" * 1184), Collateral(), policy, 0)
+    verdict = verify_evidence(evidence.load_evidence(b"\0" * 1184), Collateral(), policy, 0)
     assert verdict.check("key-custody").error == "KEY_NOT_EXCLUSIVE"
-    assert "exclusive_key" in explain("key_not_exclusive") == explain("key-custody")
+    assert "exclusive_key" in explain_check("key_not_exclusive") == explain_check("key-custody")

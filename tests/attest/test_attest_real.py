@@ -18,15 +18,17 @@ from aoshell.attest.answer import SignedPart
 from aoshell.attest.checks import node
 from aoshell.attest.checks.frame import Case
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import Collateral, Evidence, RawResponse, load
-from aoshell.attest.jsonreport import to_bytes
-from aoshell.attest.measurement import LocalHashes, measure
+from aoshell.attest.evidence import Collateral, Evidence, RawResponse, load_evidence
+from aoshell.attest.jsonreport import report_from_json
+from aoshell.attest.measurement import LocalHashes, compute_measurement
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
-from aoshell.attest.verify import Verdict, verify
-from aoshell.attest.x509.material import bundle
+from aoshell.attest.verify import Verdict, verify_evidence
+from aoshell.attest.x509.material import bundle_as_pem
 from aoshell.protocol.commitment import EDGE, make_commitment
+
+pytestmark = pytest.mark.versions
 
 AT = calendar.timegm((2026, 3, 1, 0, 0, 0))
 CHAINS = {"Milan": "milan", "Genoa": "genoa", "Turin": "turin_vcek", "Milan-VLEK": "milan_vlek"}
@@ -66,7 +68,7 @@ def collateral(snp: Path, name: str) -> Collateral:
 
 def verdict_of(snp: Path, name: str, policy: Policy = NO_CRL, at: int = AT) -> Verdict:
     report = (snp / name / "report.bin").read_bytes()
-    return verify(load(report), collateral(snp, name), policy, at)
+    return verify_evidence(load_evidence(report), collateral(snp, name), policy, at)
 
 
 def test_the_pinned_roots_are_amds(snp: Path) -> None:
@@ -123,14 +125,14 @@ def test_forms_do_not_change_a_verdict(snp: Path, name: str) -> None:
     roots = [path.read_bytes() for path in sorted((snp / "roots").glob("*.pem"))]
     header = struct.pack("<II24x", 0, len(report)) + report
     as_it_is = verdict_of(snp, name)
-    for chain in (bundle(roots), bundle(roots[::-1])):
-        for found in (Collateral(known.vek, chain), Collateral(bundle([chain, known.vek]))):
+    for chain in (bundle_as_pem(roots), bundle_as_pem(roots[::-1])):
+        for found in (Collateral(known.vek, chain), Collateral(bundle_as_pem([chain, known.vek]))):
             for written in (report, header, report.hex().encode(), base64.b64encode(header)):
-                verdict = verify(load(written), found, NO_CRL, AT)
+                verdict = verify_evidence(load_evidence(written), found, NO_CRL, AT)
                 assert (verdict.verdict, verdict.errors) == (as_it_is.verdict, as_it_is.errors)
                 assert verdict.evidence_id == as_it_is.evidence_id
-    kept = replace(load(report), collateral=Collateral(bundle([*roots, known.vek])))
-    verdict = verify(kept, Collateral(), NO_CRL, AT)
+    kept = replace(load_evidence(report), collateral=Collateral(bundle_as_pem([*roots, known.vek])))
+    verdict = verify_evidence(kept, Collateral(), NO_CRL, AT)
     assert (verdict.verdict, verdict.errors) == (as_it_is.verdict, as_it_is.errors)
 
 
@@ -165,27 +167,27 @@ def test_a_certificate_that_amd_did_not_sign(snp: Path) -> None:
     known = collateral(snp, "milan-v2-hbos")
     vek = (snp / "vek-invalid-legacy" / "vek.der").read_bytes()
     report = (snp / "milan-v2-hbos" / "report.bin").read_bytes()
-    assert verify(load(report), replace(known, vek=vek), NO_CRL, AT).error == (
+    assert verify_evidence(load_evidence(report), replace(known, vek=vek), NO_CRL, AT).error == (
         "CHAIN_LEAF_SIGNATURE"
     )
 
 
 def test_certificates_of_other_products(snp: Path) -> None:
     genoa = collateral(snp, "genoa-v3-tav")
-    report = load((snp / "milan-v3-tav" / "report.bin").read_bytes())
-    assert verify(report, genoa, NO_CRL, AT).error == "PRODUCT_MISMATCH"
+    report = load_evidence((snp / "milan-v3-tav" / "report.bin").read_bytes())
+    assert verify_evidence(report, genoa, NO_CRL, AT).error == "PRODUCT_MISMATCH"
     mixed = replace(collateral(snp, "milan-v3-tav"), chain=genoa.chain)
-    verdict = verify(report, mixed, NO_CRL, AT)
+    verdict = verify_evidence(report, mixed, NO_CRL, AT)
     assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "ROOT_NOT_PINNED")
     assert verdict.check("root").unusable == "chain"
-    came = verify(replace(report, collateral=mixed), Collateral(), NO_CRL, AT)
+    came = verify_evidence(replace(report, collateral=mixed), Collateral(), NO_CRL, AT)
     assert (came.verdict, came.error) == ("FAIL", "ROOT_NOT_PINNED")
 
 
 @pytest.mark.parametrize("name", ["hb-admissible", "hb-snp-attestation"])
 def test_reports_without_a_certificate(snp: Path, name: str) -> None:
     text = (snp / name / "report.json").read_bytes()
-    verdict = verify(load(text), collateral(snp, name), NO_CRL, AT)
+    verdict = verify_evidence(load_evidence(text), collateral(snp, name), NO_CRL, AT)
     assert (verdict.verdict, verdict.errors) == ("INCONCLUSIVE", ("VCEK_UNAVAILABLE",))
     assert f"/vcek/v1/Milan/{case(snp, name)['report']['chip_id_prefix']}" in (
         verdict.check("product").hint
@@ -194,20 +196,23 @@ def test_reports_without_a_certificate(snp: Path, name: str) -> None:
 
 def test_a_report_without_a_signature(snp: Path) -> None:
     text = (snp / "hb-snp-measurement" / "report.json").read_bytes()
-    verdict = verify(load(text), Collateral(), NO_CRL, AT)
+    verdict = verify_evidence(load_evidence(text), Collateral(), NO_CRL, AT)
     assert verdict.error == "JSON_MISSING_KEY"
     assert "signature" in verdict.check("report-json").detail
 
 
 def test_the_same_report_as_json(snp: Path) -> None:
     folder = snp / "milan-v2-hbos"
-    assert to_bytes((folder / "report.json").read_bytes()) == (folder / "report.bin").read_bytes()
+    assert (
+        report_from_json((folder / "report.json").read_bytes())
+        == (folder / "report.bin").read_bytes()
+    )
 
 
 def test_a_genuine_measurement(snp: Path) -> None:
     known = case(snp, "hb-admissible")
     hashes = LocalHashes.read(known["local_hashes"])
-    assert measure(hashes).hex() == known["report"]["measurement"]
+    assert compute_measurement(hashes).hex() == known["report"]["measurement"]
 
 
 def test_a_genuine_answer(snp: Path) -> None:
@@ -218,13 +223,13 @@ def test_a_genuine_answer(snp: Path) -> None:
     )  # of which only the hash is known; so the check of the key itself is not run
     commitment = make_commitment(b"", EDGE, alg="rsa-pss-sha512", keyid=EDGE.keyid(owner))
     found = Case(Evidence(answer=RawResponse((), b"")), Collateral(), NO_CRL, AT, PINNED_ROOTS)
-    found.raw = to_bytes(message["report"].encode())
+    found.raw = report_from_json(message["report"].encode())
     found.signed = SignedPart(message, commitment, ())
     data = found.report.report_data
     assert data[:32] == answer.unb64url(message["address"])
     assert node.measurement.run(found)
-    assert answer.nonce(found.signed)[32:] == answer.node_message_id(found.signed)
-    assert data != answer.nonce(found.signed)
+    assert answer.read_nonce(found.signed)[32:] == answer.compute_node_message_id(found.signed)
+    assert data != answer.read_nonce(found.signed)
     with pytest.raises(EvidenceError) as raised:
         node.node_message.run(found)
     assert raised.value.error == "NODE_MESSAGE_MISMATCH"

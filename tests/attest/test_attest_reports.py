@@ -6,7 +6,8 @@ import hashlib
 from typing import Any
 
 import pytest
-from amd import ORDER, SIGNED, TCBS, Amd, Line, Sample, signature_field, tcb_bytes
+from amd import FIELDS, ORDER, SIGNED, TCBS, Amd, Line, Sample, put, signature_field, tcb_bytes
+from amd import LAYOUTS as TCB_LAYOUTS
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from der_writer import NOW
@@ -14,11 +15,11 @@ from der_writer import NOW
 from aoshell.attest.checks.frame import Case
 from aoshell.attest.checks.report import report_signature
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import Evidence
-from aoshell.attest.evidence import load as load_evidence
+from aoshell.attest.evidence import Evidence, load_evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.report import Report
-from aoshell.attest.verify import CHECKS, explain
+from aoshell.attest.products import product_by_cpuid
+from aoshell.attest.report import SIZE, Report
+from aoshell.attest.verify import CHECKS, explain_check
 
 LENIENT = Policy(vlek=True)
 NOT_ASKED = {  # of a raw report by default
@@ -26,6 +27,51 @@ NOT_ASKED = {  # of a raw report by default
     *("mitigations", "report-data", "node-message", "measurement", "trusted-software"),
     *("guest-identity", "id-block", "challenge"),
 }
+
+
+CPUIDS = [
+    *((0x19, model, "Milan") for model in (0x00, 0x01, 0x0F)),
+    *((0x19, model, "Genoa") for model in (0x10, 0x11, 0x1F, 0xA0, 0xAF)),
+    *((0x19, model, "") for model in (0x20, 0x9F, 0xB0, 0xFF)),
+    *((0x1A, model, "Turin") for model in (0x00, 0x02, 0x11)),
+    *((family, model, "") for family, model in ((0x1A, 0x12), (0x18, 0x01), (0x1B, 0x01), (0, 0))),
+]
+
+
+@pytest.mark.parametrize(("family", "model", "name"), CPUIDS)
+def test_products_by_cpuid(family: int, model: int, name: str) -> None:
+    product = product_by_cpuid(family, model)
+    assert (product.name if product else "") == name
+
+
+@pytest.mark.parametrize("version", [3, 5])
+def test_each_field_is_where_amd_has_it(version: int) -> None:
+    """Every byte another than its neighbours, so that a field of other bounds differs."""
+    raw = bytearray(hashlib.shake_256(b"a report").digest(SIZE))
+    put(raw, "version", version)
+    put(raw, "cpuid", bytes((0x1A, 2, 1)))
+    found = Report.parse(bytes(raw))
+    for name, (at, size) in FIELDS.items():
+        octets = bytes(raw[at : at + size])
+        if name.endswith("_tcb"):
+            parts = {part: octets[byte] for part, byte in TCB_LAYOUTS["Turin"].items()}
+            assert found.tcb[name.removesuffix("_tcb")].parts == parts
+        elif name in ("current", "committed"):
+            version_found = getattr(found, name)
+            assert (version_found.build, version_found.minor, version_found.major) == (*octets,)
+        else:
+            value = getattr(found, name)
+            assert (
+                value == octets
+                or value == int.from_bytes(octets, "little")
+                or (name == "cpuid" and bytes(value) == octets)
+            ), name
+
+
+def test_reports_of_version_2_have_the_older_layout(milan: Line) -> None:
+    raw = bytearray(milan.body(2) + bytes(512))
+    put(raw, "cpuid", bytes((0x1A, 2, 1)))  # reserved in this version
+    assert Report.parse(bytes(raw)).tcb["reported"].parts == TCBS["Milan"]
 
 
 @pytest.mark.parametrize("product", ["Milan", "Genoa", "Turin"])
@@ -137,11 +183,26 @@ def test_each_byte_counts(good: Sample, offset: int) -> None:
     assert verdict.error in allowed
 
 
-def test_each_bit_of_what_is_signed_counts(good: Sample) -> None:
-    """The signature check alone, over every bit that is signed and every bit of R and S."""
+R, S = range(0x2A0, 0x2D0), range(0x2E8, 0x318)  # 384 bits each; the rest must be zero
+
+
+def sampled_bits() -> list[int]:
+    """Every 13th bit of what is signed, of R and of S, hence of each byte at some place, and the
+    outer bits of each field."""
+    ranges = [(at, at + size) for at, size in FIELDS.values()]
+    ranges += [(0, SIGNED), (R.start, R.stop), (S.start, S.stop)]
+    edges = {8 * begin for begin, _ in ranges} | {8 * end - 1 for _, end in ranges}
+    stride = {
+        bit for part in (range(SIGNED), R, S) for bit in range(8 * part.start, 8 * part.stop, 13)
+    }
+    return sorted(edges | stride)
+
+
+def test_the_bits_of_what_is_signed_count(good: Sample) -> None:
+    """The signature check alone, for changed bits of what is signed, of R and of S."""
     case = Case(Evidence(), good.collateral, Policy(), NOW, good.roots)
     octets = bytearray(good.report)
-    for bit in [*range(8 * SIGNED), *range(8 * 0x2A0, 8 * 0x2D0), *range(8 * 0x2E8, 8 * 0x318)]:
+    for bit in sampled_bits():
         octets[bit // 8] ^= 1 << bit % 8
         case.report = Report.parse(bytes(octets))
         with pytest.raises(EvidenceError) as raised:
@@ -251,9 +312,9 @@ def test_there_are_41_checks_in_the_order_that_was_agreed() -> None:
 def test_explanations() -> None:
     for one in CHECKS:
         for name in (one.name, str(one.number), one.errors[0], one.errors[0].lower()):
-            assert one.explanation in explain(name)
+            assert one.explanation in explain_check(name)
     with pytest.raises(KeyError):
-        explain("nothing")
+        explain_check("nothing")
 
 
 def test_what_a_failed_check_blocks_is_no_pass(milan: Line) -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import load
+from aoshell.attest.evidence import load_evidence
 from aoshell.attest.policy import Policy
-from aoshell.attest.tables import LARGEST, parse
+from aoshell.attest.tables import LARGEST, parse_table
 
 VCEK = UUID("63da758d-e664-4564-adc5-f4b93be8accd")
 VLEK = UUID("a8074bc2-a25a-483e-aae6-39c045a0b8a1")
@@ -37,7 +37,7 @@ def test_a_report_with_all_that_it_takes(milan: Line, good: Sample) -> None:
         (VCEK, good.vek), (ASK, milan.ask), (ARK, milan.ark), (CRL, good.crl), (OTHER, b"?")
     )
     alone = good.but(vek=b"", chain=b"", crl=b"")
-    verdict = alone.verify(evidence=load(data))
+    verdict = alone.verify(evidence=load_evidence(data))
     assert verdict.verdict == "PASS"
     assert verdict.check("certificate-table").detail == "holds ARK, ASK, CRL, VCEK"
 
@@ -46,7 +46,7 @@ def test_a_host_may_say_more_than_certificates(milan: Line, good: Sample) -> Non
     """Google's hosts tell of their platform, perhaps in the first entry."""
     entries = ((OTHER, b"a platform"), (VCEK, good.vek), (ASK, milan.ask), (ARK, milan.ark))
     alone = good.but(vek=b"", chain=b"")
-    assert alone.verify(evidence=load(good.report + table(*entries))).verdict == "PASS"
+    assert alone.verify(evidence=load_evidence(good.report + table(*entries))).verdict == "PASS"
     assert good.but(vek=table(*entries), chain=b"").verify().verdict == "PASS"
 
 
@@ -60,14 +60,14 @@ def test_a_table_of_a_providers_key(amd: Amd) -> None:
         (ARK, line.ark),
     )
     verdict = sample.but(vek=b"", chain=b"").verify(
-        Policy(vlek=True), evidence=load(sample.report + table(*entries))
+        Policy(vlek=True), evidence=load_evidence(sample.report + table(*entries))
     )
     assert verdict.verdict == "PASS"
 
 
 def test_what_the_user_gives_comes_first(milan: Line, good: Sample) -> None:
     data = good.report + table((VCEK, milan.ask))
-    assert good.verify(evidence=load(data)).verdict == "PASS"
+    assert good.verify(evidence=load_evidence(data)).verdict == "PASS"
 
 
 def entry(guid: UUID, offset: int, length: int) -> bytes:
@@ -89,9 +89,21 @@ FAULTS = {
 }
 
 
+def test_entries_may_point_in_any_order() -> None:
+    data = entry(VCEK, 73, 3) + entry(ASK, 72, 1) + bytes(24) + b"abcd"
+    assert parse_table(data) == {"VCEK": b"bcd", "ASK": b"a"}
+
+
+def test_an_entry_without_a_guid_is_no_table(good: Sample) -> None:
+    verdict = good.verify(
+        evidence=load_evidence(good.report + entry(UUID(int=0), 48, 4) + bytes(28))
+    )
+    assert (verdict.verdict, verdict.error) == ("FAIL", "REPORT_SIZE")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults(good: Sample, fault: str) -> None:
-    verdict = good.verify(evidence=load(good.report + FAULTS[fault]))
+    verdict = good.verify(evidence=load_evidence(good.report + FAULTS[fault]))
     assert (verdict.verdict, verdict.error) == ("FAIL", "CERT_TABLE")
 
 
@@ -99,6 +111,6 @@ def test_faults(good: Sample, fault: str) -> None:
 def test_anything(data: bytes, offset: int, length: int) -> None:
     for tried in (data, entry(VCEK, offset, length) + data, entry(ASK, offset, length) * 2 + data):
         try:
-            assert all(parse(tried).values())
+            assert all(parse_table(tried).values())
         except EvidenceError as error:
             assert error.error == "CERT_TABLE"

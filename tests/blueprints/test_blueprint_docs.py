@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aoshell.blueprints import SHIPPED, BlueprintFacts
 from aoshell.shell.code.bundle import bundle
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "blueprints.md"
 EXAMPLE = re.compile(
@@ -26,7 +26,7 @@ def made(page: str) -> str:
     }
     token = facts["token"]
     example = (
-        f"    token: {size(token.size)}, comes with aoshell\n"
+        f"    token: {format_size(token.size)}, comes with aoshell\n"
         f"      hash      {token.hash}\n"
         f"      handlers  {', '.join(token.handlers)}\n"
     )

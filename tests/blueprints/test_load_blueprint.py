@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typed_session import Body, Typed, run
 
-from aoshell.blueprints import SHIPPED, BlueprintFacts, differences
+from aoshell.blueprints import SHIPPED, BlueprintFacts, describe_changes
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 
@@ -189,5 +189,5 @@ def test_facts_of_a_text() -> None:
     )
     assert facts.handlers == ("A b", "C")
     again = BlueprintFacts("h" * 43, 3, ("C", "D"))
-    assert differences(facts, again)[2:] == ["new handlers: D", "handlers that are gone: A b"]
+    assert describe_changes(facts, again)[2:] == ["new handlers: D", "handlers that are gone: A b"]
     assert json.loads(json.dumps(facts.handlers)) == ["A b", "C"]

@@ -14,7 +14,7 @@ from aoshell.nodes.local.modules import Modules
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox import environment, lua
 
-OLD = environment.sources()
+OLD = environment.read_sources()
 WORDS = ("New Message From ", "A message from ")  # of .default
 LATER = 'Handlers.add("Later", "Later", function() Count = (Count or 0) + 1 end)'
 
@@ -34,7 +34,7 @@ def newer() -> dict[str, str]:
 @pytest.fixture
 def renewed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From now on aoshell is newer."""
-    return lambda: monkeypatch.setattr(environment, "sources", newer)
+    return lambda: monkeypatch.setattr(environment, "read_sources", newer)
 
 
 @pytest.fixture
@@ -138,10 +138,10 @@ def test_twice_and_what_is_made_of_it_then(
         assert await typed.value("#Errors") == "1"
 
     typing(made)
-    monkeypatch.setattr(environment, "sources", newer)
+    monkeypatch.setattr(environment, "read_sources", newer)
     typing(first)
     newest = environment.with_version({**newer(), ".extra": 'return { word = "newest" }\n'})
-    monkeypatch.setattr(environment, "sources", lambda: newest)
+    monkeypatch.setattr(environment, "read_sources", lambda: newest)
     typing(second)
 
 
@@ -184,7 +184,7 @@ def test_an_update_that_fails_changes_nothing(
         return environment.with_version({**newer(), ".verbs": broken})
 
     typing(before)
-    monkeypatch.setattr(environment, "sources", failing)
+    monkeypatch.setattr(environment, "read_sources", failing)
     typing(after)
 
 
@@ -203,7 +203,7 @@ def test_which_processes_cannot_be_moved(
         return {name: source for name, source in OLD.items() if name != environment.VERSION}
 
     with monkeypatch.context() as patch:
-        patch.setattr(environment, "sources", older)
+        patch.setattr(environment, "read_sources", older)
         typing(made)
     typing(after)
 
@@ -243,7 +243,7 @@ def test_a_process_keeps_the_host_that_it_was_made_for(
         return environment.with_version(sources)
 
     with monkeypatch.context() as older:
-        older.setattr(environment, "sources", first_version)
+        older.setattr(environment, "read_sources", first_version)
         older.setattr(Modules, "environment_of", stored)  # and not what this version has built in
         typing(old)
     typing(moved)

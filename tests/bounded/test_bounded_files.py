@@ -27,9 +27,9 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"12345")
     assert files.read(path, 5) == b"12345"
-    assert files.head(path, 3) == b"123"
-    assert files.tail(path, 3) == b"345"
-    assert files.tail(path, 9) == b"12345"
+    assert files.read_head(path, 3) == b"123"
+    assert files.read_tail(path, 3) == b"345"
+    assert files.read_tail(path, 9) == b"12345"
     with pytest.raises(files.UnfitFileError, match="is larger than 4 bytes"):
         files.read(path, 4)
 
@@ -63,10 +63,10 @@ def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "files of commands": shell_files.read,
+    "files of commands": shell_files.read_file,
     "programs": bundle,
     "wallets": wallets.load_wallet,
-    "config": configfile.parsed,
+    "config": configfile.read_config,
     "evidence": lambda path: judging.content(str(path)),
     "blueprints": lambda path: BlueprintPins(path).get("x"),
     "history": lambda path: [] if not LineHistory(path).load_history_strings() else None,
@@ -89,7 +89,7 @@ def test_nobody_waits_for_what_is_no_regular_file(unfit: Path, reader: str) -> N
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert outcome, "it waits"
     if reader in QUIET:
         assert outcome == [[]]
@@ -113,7 +113,7 @@ def test_a_pipe_that_was_taken_is_read_like_a_file(
         files.read(path, 8)
     fed(b"12345678")
     assert files.read(path, 8) == files.read(path, 8) == b"12345678"
-    assert (files.head(path, 3), files.tail(path, 3)) == (b"123", b"678")
+    assert (files.read_head(path, 3), files.read_tail(path, 3)) == (b"123", b"678")
     with pytest.raises(files.UnfitFileError, match="is larger than 7 bytes"):
         files.read(path, 7)
     with pytest.raises(files.UnfitFileError, match="is larger than 8 bytes"):
@@ -131,4 +131,4 @@ def test_a_config_file_has_a_bound(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(b"#" * (configfile.LARGEST + 1))
     with pytest.raises(AoError, match=r"config\.toml cannot be read: is larger than 1 MB"):
-        configfile.parsed(path)
+        configfile.read_config(path)

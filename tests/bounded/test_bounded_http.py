@@ -13,7 +13,7 @@ import pytest
 
 from aoshell.attest.collateral import kds
 from aoshell.bounded import http, zipped
-from aoshell.bounded.zipped import GZIP, DamagedZipError, Unpacking, lines
+from aoshell.bounded.zipped import GZIP, DamagedZipError, Unpacking, unpacked_lines
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http import client as remote
 from aoshell.nodes.remote.http.client import Client, ConnectionLostError
@@ -70,7 +70,7 @@ def answer(body: bytes, *headers: str) -> Script:
     return says("\r\n".join([*lines, "", ""]).encode(), body)
 
 
-def asked(script: Script, largest: int = 1 << 20, seconds: float = 20) -> bytes:
+def asked(script: Script, largest: int = 1 << 20, seconds: float = 60) -> bytes:
     """The body that a client of ours is given."""
 
     async def whole() -> bytes:
@@ -157,7 +157,7 @@ def test_a_bomb_takes_no_more_than_its_bound() -> None:
 def test_certificates_are_fetched_under_the_same_bounds() -> None:
     async def fetched(script: Script) -> kds.KdsResponse:
         async with serving(script) as url:
-            return await kds.fetch(url, 1000)
+            return await kds.fetch_url(url, 1000)
 
     packed = gzip.compress(b"x" * 1000)
     assert asyncio.run(fetched(answer(packed, "content-encoding: gzip"))).body == b"x" * 1000
@@ -181,7 +181,7 @@ def pieces(data: bytes, size: int) -> Iterable[bytes]:
 def test_lines_come_as_they_were_packed(size: int) -> None:
     said = [b"a", b"", b"b" * 3000, b"c"]
     packed = zlib.compress(b"\n".join(said))
-    assert list(lines(pieces(packed, size), 10_000, 10_000)) == said
+    assert list(unpacked_lines(pieces(packed, size), 10_000, 10_000)) == said
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_lines_come_as_they_were_packed(size: int) -> None:
 )
 def test_lines_have_bounds(data: bytes, why: str) -> None:
     with pytest.raises(DamagedZipError, match=why):
-        for _ in lines(pieces(data, 1000), 4 << 20, 2 << 20):
+        for _ in unpacked_lines(pieces(data, 1000), 4 << 20, 2 << 20):
             pass
 
 

@@ -90,14 +90,14 @@ def test_what_is_counted_is_what_is_there(monkeypatch: pytest.MonkeyPatch) -> No
         text = json.dumps(drawn(random))
         deepest, marks = plainly(text)
         monkeypatch.setattr(jsontext, "MOST", marks)
-        jsontext.check(text, deepest=deepest)
+        jsontext.check_bounds(text, deepest=deepest)
         if deepest:
             with pytest.raises(JsonLimitError, match="deeper"):
-                jsontext.check(text, deepest=deepest - 1)
+                jsontext.check_bounds(text, deepest=deepest - 1)
         if marks:
             monkeypatch.setattr(jsontext, "MOST", marks - 1)
             with pytest.raises(JsonLimitError, match=r"brackets|strings"):
-                jsontext.check(text, deepest=deepest)
+                jsontext.check_bounds(text, deepest=deepest)
 
 
 def test_little_memory_is_taken_for_what_is_refused() -> None:

@@ -30,6 +30,9 @@ def wrapped(body: str) -> str:
 BOTH = [
     ("syntax", "x = = 1"),
     ("undefined-global", "print(Balances)"),
+    ("undefined-global", "rawset(_G, 'Seen', 1) print(Unseen)"),
+    ("undefined-global", "setmetatable({}, _G) print(Unseen)"),
+    ("undefined-global", "rawset({}, 'Unseen', 1) print(Unseen)"),
     ("missing-member", "print(string.trim(Name))"),
     ("missing-member", "table.getn({})"),
     ("missing-member", "Handlers.ad('x', 'x', print)"),
@@ -141,6 +144,8 @@ FINE_ANYWHERE = [
     "local x = type(Limits) == 'table' and Limits.most or 1",
     "_G.Seen = {} print(Seen)",
     "rawset(_G, 'Seen', 1) print(Seen)",
+    "rawset(_G, Name, 1) print(Anything)",
+    "setmetatable(_G, { __index = print }) print(Anything)",
     "for k, v in pairs({}) do _G[k] = v end print(Anything)",
     "package.loaded['x.y'] = {} require('x.y')",
     "pcall(require, 'nowhere')",
@@ -150,6 +155,8 @@ FINE_ANYWHERE = [
     "Handlers.add('a', 'x', print) Handlers.remove('a') Handlers.add('a', 'y', print)",
     "Handlers.before('a').add('x', 'x', print) Handlers.before('a').add('x', 'x', print)",
     "Handlers.once('x', print) Handlers.once('x', print)",
+    "Handlers.add('a', { 'x', [1] = 'y', [Name] = 'z' }, print)",
+    "Handlers.add('a', { TagArray = '_', reply = '_', forward = '_' }, print)",
     "local function f(...) Handlers.add(...) end",
     "local function f(n, p, h) Handlers.add(n, p, h) end",
     "Handlers.add('a', function(m) if m then return true end end, print)",
@@ -226,7 +233,7 @@ def test_a_place_counts_characters() -> None:
 def test_a_finding_reads_as_compilers_write_them() -> None:
     (found,) = check(b"x = spawn('m')", "a.lua", "legacy")
     assert found.severity == "error"
-    assert str(found).startswith("a.lua:1:5: error: 'spawn' is there in this shell only")
+    assert str(found).startswith("a.lua:1:5: error: 'spawn' exists in this shell only")
     assert str(found).endswith("[only-here]")
     assert "Spawn(module, tags)" in found.advice
 
@@ -387,3 +394,11 @@ def test_of_many_circles_few_are_told() -> None:
 def test_computed_names_are_told(source: str) -> None:
     found = check_bundle({"main.lua": b"local name, y, f = ... " + source.encode()}, "legacy")
     assert [(one.rule, one.severity) for one in found] == [("module", "note")]
+
+
+def test_short_names_are_not_guessed_at() -> None:
+    """Of five letters, a name that differs in one is as likely another word."""
+    (short,) = check(b"print(Names)", "x.lua", "legacy")
+    (long,) = check(b"print(Handler)", "x.lua", "legacy")
+    assert (short.severity, long.severity) == ("note", "warning")
+    assert "Handlers" in long.advice and "meant" not in short.advice

@@ -146,7 +146,7 @@ class Run:
 def serve() -> NoReturn:
     from aoshell.sandbox import environment
 
-    sources = environment.sources()
+    sources = environment.read_sources()
     for line in sys.stdin:
         # The run's forks are the parents of each other: the first one ends when all have.
         child = os.fork()

@@ -22,7 +22,7 @@ class Guest:
     """A process in this operating system process."""
 
     def __init__(self, image: bytes | None = None) -> None:
-        self.runtime = LuaRuntime(environment.sources(), lambda _text: None)
+        self.runtime = LuaRuntime(environment.read_sources(), lambda _text: None)
         self.runtime.boot(DEFINITION)
         if image is None:
             self.runtime.deliver(first())
@@ -322,7 +322,7 @@ def test_a_checkpoint_that_has_changed_is_refused(tmp_path: Path) -> None:
 
 def test_an_image_of_another_environment_is_refused() -> None:
     image = Guest().runtime.image()
-    sources = environment.sources()
+    sources = environment.read_sources()
     again = sources[".process"].replace(
         'kept.module(".process", {', 'kept.module(".process", { more = function() end,', 1
     )
@@ -366,7 +366,7 @@ def test_a_process_near_its_memory_limit_can_be_reopened() -> None:
         guest.run("for i = 1, 2000 do t[#t + 1] = { a = i, b = 'text ' .. #t } end")
     rows = guest.run("return #t")
     image = guest.runtime.image()
-    runtime = LuaRuntime(environment.sources(), lambda _text: None)
+    runtime = LuaRuntime(environment.read_sources(), lambda _text: None)
     runtime.boot(DEFINITION)
     runtime.limit_memory(2 * limit)
     runtime.restore(image)

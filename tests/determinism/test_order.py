@@ -22,7 +22,7 @@ class Guest:
     """A process that evaluates Lua."""
 
     def __init__(self) -> None:
-        self.runtime = LuaRuntime(environment.sources(), lambda _text: None)
+        self.runtime = LuaRuntime(environment.read_sources(), lambda _text: None)
         self.runtime.boot(DEFINITION)
         self.runtime.deliver(first())
         self._count = 0

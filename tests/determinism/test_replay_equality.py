@@ -25,7 +25,7 @@ def examples(count: int) -> settings:
     )
 
 
-@examples(100)
+@examples(40)
 @given(messages=programs(stopped=False), data=st.data())
 def test_replay_and_checkpoints_agree(
     harness: Harness, messages: list[Message], data: st.DataObject
@@ -35,7 +35,7 @@ def test_replay_and_checkpoints_agree(
     harness.agree(messages, images)
 
 
-@examples(15)
+@examples(10)
 @given(messages=programs(stopped=True), data=st.data())
 def test_stopped_messages_leave_no_trace(
     harness: Harness, messages: list[Message], data: st.DataObject

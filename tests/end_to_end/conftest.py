@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from aoshell.protocol.wallet import Wallet
+
 REPO = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 
@@ -17,8 +20,8 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """The environment of a new user: an empty home."""
+def newcomer(tmp_path: Path) -> dict[str, str]:
+    """The environment of a new user: there is no home yet."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return kept | {
         "HOME": str(tmp_path),
@@ -26,6 +29,15 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": str(REPO),
         "TERM": "xterm-256color",
     }
+
+
+@pytest.fixture
+def environment(newcomer: dict[str, str], tmp_path: Path, wallet: Wallet) -> dict[str, str]:
+    """The environment of a user whose home has a wallet: making one takes seconds."""
+    state = tmp_path / "home" / "state"
+    state.mkdir(parents=True, mode=0o700, exist_ok=True)
+    (state / "wallet.json").write_text(json.dumps(wallet.jwk()))
+    return newcomer
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_list_works_where_nothing_can_be_written(
 def prepared(powerless: list[str], repo: Path) -> subprocess.CompletedProcess[str]:
     script = f'repo={repo}; . "{REPO}/scripts/environment.sh"; build() {{ :; }}; prepare run'
     command = [*powerless, "bash", "-c", script]
-    return subprocess.run(command, timeout=30, capture_output=True, text=True)
+    return subprocess.run(command, timeout=60, capture_output=True, text=True)
 
 
 def test_who_may_not_write_the_environment_is_told(powerless: list[str], tmp_path: Path) -> None:

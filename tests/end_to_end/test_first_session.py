@@ -88,7 +88,7 @@ def test_list_while_another_shell_works(environment: dict[str, str], aoshell: Ru
         assert listed.returncode == 0
         assert "default" in listed.stdout
     finally:
-        holder.communicate("", timeout=30)
+        holder.communicate("", timeout=60)
 
 
 def test_kill_minus_nine_loses_nothing(environment: dict[str, str], aoshell: Run) -> None:
@@ -122,13 +122,13 @@ class Terminal:
             env=environment,
             cwd=str(REPO),
             dimensions=(40, 100),
-            timeout=30,
+            timeout=60,
         )
 
     def type(self, line: str) -> None:
         self.child.send(line + "\r")
 
-    def shows(self, pattern: str, seconds: float = 30) -> list[str]:
+    def shows(self, pattern: str, seconds: float = 60) -> list[str]:
         """The screen's lines, once a line matches."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -153,8 +153,16 @@ def terminal(environment: dict[str, str]) -> Iterator[Terminal]:
     shown.child.close(force=True)
 
 
-def test_typed_on_a_fresh_machine(terminal: Terminal) -> None:
+@pytest.fixture
+def first_terminal(newcomer: dict[str, str]) -> Iterator[Terminal]:
+    shown = Terminal(newcomer)
+    yield shown
+    shown.child.close(force=True)
+
+
+def test_typed_on_a_fresh_machine(first_terminal: Terminal) -> None:
     """The first start of all: the wallet is made behind the prompt."""
+    terminal = first_terminal
     *lines, last = [line.removeprefix("[aos]> ") for line in SESSION.splitlines()]
     for line in lines:
         terminal.type(line)
@@ -183,7 +191,7 @@ def test_ctrl_c_gives_up_the_wait_and_never_the_shell(terminal: Terminal) -> Non
 
 def test_a_long_line_on_a_dumb_terminal(environment: dict[str, str]) -> None:
     child = pexpect.spawn(
-        sys.executable, ["-c", ENTRY], env=environment | {"TERM": "dumb"}, timeout=30
+        sys.executable, ["-c", ENTRY], env=environment | {"TERM": "dumb"}, timeout=60
     )
     try:
         child.send("return 'up' .. 1\r")
@@ -213,7 +221,7 @@ def test_colours_are_for_terminals_that_show_them(
         env={k: v for k, v in environment.items() if k != "NO_COLOR"} | variables,
         cwd=tmp_path,
         encoding="utf-8",
-        timeout=30,
+        timeout=60,
     )
     try:
         shown = child.read()

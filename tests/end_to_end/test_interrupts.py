@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import select
@@ -15,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from aoshell.interrupts import INTERRUPTED
-from aoshell.protocol.wallet import Wallet
 
 REPO = Path(__file__).resolve().parents[2]
 ENDS = (INTERRUPTED, -signal.SIGINT)  # a shell shows both as 130
@@ -23,6 +21,7 @@ NOISE = (b"Traceback", b"KeyboardInterrupt", b"Exception ignored", b"never await
 # Between the moment in which Python takes SIGINT over and its first line of ours there is about a
 # millisecond that nothing can guard.
 UNGUARDED = b"Python runtime state"
+SECONDS = 60  # for what comes sooner, unless the machine is busy
 FAKE = """#!/bin/sh
 case $* in
   *venv*) touch "$0.begun"; exec sleep 20 ;;
@@ -31,11 +30,23 @@ esac
 
 
 class Screen:
-    """A program on a terminal of its own."""
+    """A program on a terminal of its own.
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+    Args:
+        ignored: whether it is started with SIGINT ignored, as a script starts background jobs.
+    """
+
+    def __init__(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        folder: Path,
+        *,
+        ignored: bool = False,
+    ) -> None:
         self.pid, self.fd = pty.fork()
         if not self.pid:
+            signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.SIG_DFL)
             os.chdir(folder)
             os.execvpe(arguments[0], arguments, environment)
         self.said = b""
@@ -54,6 +65,13 @@ class Screen:
             if pid:
                 self.code = os.waitstatus_to_exitcode(status)
 
+    def see(self, text: bytes) -> None:
+        """Read until it has shown this."""
+        end = time.monotonic() + SECONDS
+        while text not in self.said and self.code is None and time.monotonic() < end:
+            self.read(0.02)
+        assert text in self.said, (text, self.code, self.said)
+
     def close(self) -> None:
         if self.code is None:
             os.kill(self.pid, signal.SIGKILL)
@@ -62,11 +80,8 @@ class Screen:
 
 
 @pytest.fixture
-def started(environment: dict[str, str], tmp_path: Path, wallet: Wallet) -> dict[str, str]:
-    """A home that was used before."""
-    state = tmp_path / "home" / "state"
-    state.mkdir(parents=True, mode=0o700)
-    (state / "wallet.json").write_text(json.dumps(wallet.jwk()))
+def started(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment in which `scripts/aoshell` starts: there is nothing to set up."""
     shown = '. "$0/scripts/environment.sh"; repo=$0; venv=$0/.venv; ready run'
     if subprocess.run(["bash", "-c", shown, str(REPO)], check=False).returncode:
         pytest.skip("scripts/aoshell would set up first")
@@ -97,7 +112,7 @@ def test_at_many_moments(started: dict[str, str], tmp_path: Path, case: str) -> 
                 if screen.code is not None:
                     return  # it is through already
                 os.kill(screen.pid, signal.SIGINT)
-                screen.read(30)
+                screen.read(SECONDS)
             finally:
                 screen.close()
             if UNGUARDED not in screen.said:
@@ -108,18 +123,44 @@ def test_at_many_moments(started: dict[str, str], tmp_path: Path, case: str) -> 
         assert not any(noise in screen.said for noise in NOISE), (delay, screen.said)
 
 
+def test_a_background_job_goes_on(started: dict[str, str], tmp_path: Path) -> None:
+    arguments = [str(REPO / "scripts/aoshell"), "--run", "print('on')", "--run", "return 6 * 7"]
+    screen = Screen(arguments, started | {"TERM": "dumb"}, tmp_path, ignored=True)
+    try:
+        while b"on" not in screen.said and screen.code is None:
+            os.kill(screen.pid, signal.SIGINT)
+            screen.read(0.1)
+        screen.read(SECONDS)
+    finally:
+        screen.close()
+    assert screen.code == 0 and b"42" in screen.said
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "xterm-256color"])
+def test_where_somebody_sits_ctrl_c_counts(
+    started: dict[str, str], tmp_path: Path, terminal: str
+) -> None:
+    arguments = [str(REPO / "scripts/aoshell")]
+    screen = Screen(arguments, started | {"TERM": terminal}, tmp_path, ignored=True)
+    try:
+        screen.see(b"New process")
+        os.kill(screen.pid, signal.SIGINT)
+        screen.read(SECONDS)
+    finally:
+        screen.close()
+    assert screen.code in ENDS, screen.said
+
+
 def test_while_it_leaves(started: dict[str, str], tmp_path: Path) -> None:
     for delay in (0.0, 0.01, 0.03, 0.06):
         arguments = [str(REPO / "scripts/aoshell"), "--run", "return 'do' .. 'ne'"]
         screen = Screen(arguments, started | {"TERM": "dumb"}, tmp_path)
         try:
-            end = time.monotonic() + 30
-            while b"done" not in screen.said and time.monotonic() < end:
-                screen.read(0.01)
+            screen.see(b"done")
             screen.read(delay)
             if screen.code is None:
                 os.kill(screen.pid, signal.SIGINT)
-            screen.read(30)
+            screen.read(SECONDS)
         finally:
             screen.close()
         assert screen.code in (0, *ENDS)
@@ -137,11 +178,11 @@ def test_while_it_is_set_up(environment: dict[str, str], tmp_path: Path) -> None
     path = {"PATH": f"{tools}:{environment['PATH']}"}
     screen = Screen([str(copy / "scripts/aoshell")], environment | path, tmp_path)
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + SECONDS
         while not python.with_name("python3.begun").exists() and time.monotonic() < end:
             screen.read(0.05)
         os.write(screen.fd, b"\x03")
-        screen.read(30)
+        screen.read(SECONDS)
     finally:
         screen.close()
     assert screen.code in ENDS, screen.said

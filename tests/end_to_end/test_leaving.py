@@ -42,7 +42,7 @@ def test_leaving_while_messages_go_on(environment: dict[str, str], aoshell: Run)
 def at_a_prompt(environment: dict[str, str]) -> str:
     """What the screen has from a start to Ctrl-D."""
     child = pexpect.spawn(
-        sys.executable, ["-c", ENTRY, "pp"], env=environment, cwd=str(REPO), timeout=30
+        sys.executable, ["-c", ENTRY, "pp"], env=environment, cwd=str(REPO), timeout=60
     )
     child.expect_exact("Inbox")
     child.send(f"{WORK}\r\x04")
@@ -68,4 +68,4 @@ def interrupted(environment: dict[str, str]) -> str:
         shell.wait(0.2)
     except subprocess.TimeoutExpired:
         os.kill(shell.pid, signal.SIGINT)
-    return shell.communicate(timeout=30)[1]
+    return shell.communicate(timeout=60)[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -14,8 +13,6 @@ from pathlib import Path
 import pexpect
 import pyte
 import pytest
-
-from aoshell.protocol.wallet import Wallet
 
 REPO = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
@@ -34,7 +31,7 @@ class Terminal:
             env=environment,
             cwd=str(REPO),
             dimensions=(rows, columns),
-            timeout=30,
+            timeout=60,
         )
 
     def type(self, keys: str) -> None:
@@ -59,7 +56,7 @@ class Terminal:
             except pexpect.EOF:
                 return
 
-    def shows(self, pattern: str, seconds: float = 30) -> str:
+    def shows(self, pattern: str, seconds: float = 60) -> str:
         """The whole screen, once it matches."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -73,13 +70,10 @@ Open = Callable[..., Terminal]
 
 
 @pytest.fixture
-def terminal(environment: dict[str, str], tmp_path: Path, wallet: Wallet) -> Iterator[Open]:
+def terminal(environment: dict[str, str], tmp_path: Path) -> Iterator[Open]:
     editor = tmp_path / "editor"
     editor.write_text(EDITOR)
     editor.chmod(0o755)
-    state = tmp_path / "home" / "state"
-    state.mkdir(parents=True, mode=0o700)
-    (state / "wallet.json").write_text(json.dumps(wallet.jwk()))
     opened: list[Terminal] = []
 
     def open_(columns: int = 90, rows: int = 24, config: str = "", **changes: str) -> Terminal:
@@ -265,7 +259,7 @@ def test_a_lost_terminal_ends_it(terminal: Open) -> None:
     shell.read(0.3)
     os.close(shell.child.child_fd)
     shell.child.ptyproc.closed = True
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while shell.child.isalive() and time.monotonic() < end:
         time.sleep(0.1)
     if shell.child.isalive():

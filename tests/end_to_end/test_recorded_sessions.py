@@ -52,7 +52,7 @@ def desk(
 ) -> Path:
     """The folder that the shell is started in, with a wallet in its home."""
     state, desk = aoshell_home / "state", tmp_path / "desk"
-    state.mkdir(parents=True, mode=0o700)
+    state.mkdir(parents=True, mode=0o700, exist_ok=True)
     (state / "wallet.json").write_text(json.dumps(wallet.jwk()))
     desk.mkdir()
     for name, content in (("bank.lua", BANK), ("rules.lua", RULES), ("echo.lua", ECHO)):

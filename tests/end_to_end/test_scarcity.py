@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aoshell.scarcity import defect
+from aoshell.scarcity import to_ao_error
 
 REPO = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
@@ -18,16 +18,16 @@ ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 FULL = """
 import sys
 from aoshell import cli
-from aoshell.nodes.local import engine
+from aoshell.nodes.local import retries
 from aoshell.nodes.local.log import database
-engine.RETRY = 0.1
-opened = database.to_write
+retries.RETRY = 0.1
+opened = database.open_to_write
 def small(path):
     db = opened(path)
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {pages + 40}")
     return db
-database.to_write = small
+database.open_to_write = small
 sys.exit(cli.main())
 """
 
@@ -106,7 +106,7 @@ def test_few_descriptors_are_enough_for_many_processes(environment: dict[str, st
     ],
 )
 def test_a_lack_is_told_from_a_defect(error: Exception, what: str) -> None:
-    assert what in str(defect(error))
+    assert what in str(to_ao_error(error))
 
 
 def test_the_cause_counts() -> None:
@@ -116,4 +116,4 @@ def test_the_cause_counts() -> None:
         except MemoryError as cause:
             raise ValueError("no place for it") from cause
     except ValueError as error:
-        assert "too little memory" in str(defect(error))
+        assert "too little memory" in str(to_ao_error(error))

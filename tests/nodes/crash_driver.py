@@ -27,10 +27,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from aoshell.nodes.local import engine
+from aoshell.nodes.local import retries
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.workers import live, pool
+from aoshell.nodes.local.workers import dryruns, images, live, pool
 from aoshell.nodes.local.workers.live import Live
 from aoshell.nodes.local.workers.pool import Computer
 from aoshell.protocol.ans104 import DataItem
@@ -149,7 +149,7 @@ class Killer:
     def _on_workers(self, kills: list[tuple[int, str]]) -> None:
         # A message under which its worker dies three times is given up. Here that may happen to any
         # message, the more so where the machine is slow: it is not what is tested.
-        live.MAX_DEATHS = pool.MAX_DEATHS = len(kills) + 1  # type: ignore[misc]
+        live.MAX_DEATHS = dryruns.MAX_DEATHS = pool.MAX_DEATHS = len(kills) + 1  # type: ignore[misc]
         to_come = sorted(kills)
         frame = Live._frame
 
@@ -168,7 +168,8 @@ class Killer:
         """End a part of the sandbox; whether it was there."""
         group = worker.group
         if part == "zygote":
-            victim = live._computer._supervisor._zygotes["lua"].pid
+            computer = live._pool.left.__self__  # type: ignore[attr-defined]
+            victim = computer._supervisor._zygotes["lua"].pid
         elif part == "parked":
             victim = parent_in(group, worker.pid)
         else:
@@ -217,7 +218,7 @@ async def feed(node: LocalNode, job: dict[str, Any]) -> None:
     for _number, _target, _name, item in inputs:
         found = store.by_id(item.id)
         assert found is not None
-        await node.result(node._engine.row(found.process).id, found.slot)
+        await node.result(node._engine.processes.get(found.process).id, found.slot)
         await node.settled(item.id)
 
 
@@ -288,9 +289,9 @@ async def run(job: dict[str, Any], killer: Killer) -> dict[str, Any]:
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
     pool.MAX_LIVE = job["live"]
-    engine.RETRY = 0.05
+    retries.RETRY = 0.05
     if job["often"]:
-        live.CHECKPOINT_EVERY = live.CHECKPOINT_SHARE = 0  # type: ignore[assignment]
+        images.CHECKPOINT_EVERY = images.CHECKPOINT_SHARE = 0  # type: ignore[assignment]
     killer = Killer(*job["plan"])
     print(json.dumps(asyncio.run(run(job, killer))))
 

@@ -21,6 +21,14 @@ from aoshell.protocol.wallet import Wallet
 
 NOBODY = "x" * 43  # an address that nobody has
 TIMEOUT = 60  # seconds before a test that hangs is ended
+SHOW = """
+Seen = {}
+Handlers.add("Show", function(msg) return msg.Action == "Show" end, function(msg)
+  Seen = { from = msg.From, owner = msg.Owner, pushed = msg["Pushed-For"] or "none",
+    of = msg.Tags["From-Process"] or "none", from_tag = msg.Tags.From or "none",
+    owner_tag = msg.Tags.Owner or "none" }
+end)
+"""
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 

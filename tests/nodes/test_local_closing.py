@@ -18,9 +18,9 @@ from local_home import Local, in_loop, opened, until
 
 import aoshell.api
 from aoshell.errors import AoError
-from aoshell.nodes.database_errors import LEAST_ROOM, UnusableDatabaseError, as_told
+from aoshell.nodes.database_errors import LEAST_ROOM, UnusableDatabaseError, as_ao_error
 from aoshell.nodes.local import engine
-from aoshell.nodes.local.log.database import to_read
+from aoshell.nodes.local.log.database import open_to_read
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.wallet import Wallet
@@ -115,7 +115,7 @@ def test_damage_is_what_sqlite_calls_damage(tmp_path: Path) -> None:
     for code, words in told.items():
         error = sqlite3.OperationalError("as SQLite says it")
         error.sqlite_errorcode = code  # type: ignore[misc]
-        assert words in as_told(store.path, error).what
+        assert words in as_ao_error(store.path, error).what
     store.close()
     with pytest.raises(
         UnusableDatabaseError, match="a defect of the node itself: ProgrammingError"
@@ -133,7 +133,7 @@ def test_a_disk_without_room_is_said_to_be_full(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code  # type: ignore[misc]
-    full = "free some room" in as_told(tmp_path / "node.db", error).hint
+    full = "free some room" in as_ao_error(tmp_path / "node.db", error).hint
     assert full is (free < LEAST_ROOM)
 
 
@@ -146,7 +146,7 @@ def test_what_is_on_a_full_disk_can_be_read(
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
-        with contextlib.closing(to_read(store.path)) as db:
+        with contextlib.closing(open_to_read(store.path)) as db:
             assert db.execute("SELECT count(*) FROM processes").fetchone() == (0,)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -177,7 +177,7 @@ def test_a_node_that_nobody_closed_warns_and_lets_go(folder: Path, wallet: Walle
         async with opened(folder, wallet):
             await until(lambda: all(map(gone, pids)))
 
-    asyncio.run(asyncio.wait_for(again(), 20))
+    asyncio.run(asyncio.wait_for(again(), 60))
 
 
 @pytest.mark.usefixtures("aoshell_home")
@@ -201,7 +201,7 @@ def test_a_session_that_nobody_closed_warns_and_lets_go(
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        asyncio.run(asyncio.wait_for(use(), 20))
+        asyncio.run(asyncio.wait_for(use(), 60))
         gc.collect()
     assert len([one for one in caught if "was not closed" in str(one.message)]) == 1
     assert {one.category for one in caught} == {ResourceWarning}
@@ -210,4 +210,4 @@ def test_a_session_that_nobody_closed_warns_and_lets_go(
         async with aoshell.api.open(wallet=key) as session:
             assert (await session.eval("return 1 + 1")).output == "2"
 
-    asyncio.run(asyncio.wait_for(again(), 20))
+    asyncio.run(asyncio.wait_for(again(), 60))

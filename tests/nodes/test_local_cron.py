@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(node_time, "wall", clock)
+    monkeypatch.setattr(node_time, "read_wall_clock", clock)
     return clock
 
 
@@ -262,7 +262,7 @@ async def test_the_clock_is_looked_at_however_far_the_next_time_is(opening, cloc
     monkeypatch.setattr(node_time, "LOOK", 0.02)
     async with opening() as local:
         pid = await ticking(local, "1-day")
-        number = local.engine.process(pid).number
+        number = local.engine.processes.find(pid).number
         clock.now += 86_400_000  # and nobody is told
         await until(lambda: local.engine.store.head(number).tick == 1)
         await local.node.idle()
@@ -330,9 +330,9 @@ def test_any_text_is_an_interval_or_refused(text):
 @given(st.integers(1000, 10**9), st.integers(0, 10**13), st.integers(0, 10**13))
 def test_a_schedule_moves_behind_now_in_whole_steps(interval, due, now):
     before = cron.Schedule(interval, due, ("Action", "Tick"))
-    after, missed = cron.advance(before, now)
+    after, missed = cron.advance_schedule(before, now)
     assert after.due == due + missed * interval
     assert (missed == 0) == (now < due)
     assert after.due > now
     assert missed == 0 or after.due - interval <= now
-    assert cron.load(cron.dump([before, after])) == [before, after]
+    assert cron.load_schedules(cron.dump_schedules([before, after])) == [before, after]

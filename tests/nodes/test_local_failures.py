@@ -67,7 +67,7 @@ async def test_a_failure_leaves_the_prompt_and_the_memory_as_they_were(opening, 
         after = await local.node.find(pid)
         assert (after.prompt, after.memory) == (before.prompt, before.memory)
         assert (plain(after.prompt), after.memory > 0) == ("own> ", True)
-        assert peek.last_prompt(local.engine.store.path, "failing") == before.prompt
+        assert peek.read_last_prompt(local.engine.store.path, "failing") == before.prompt
 
 
 @in_loop
@@ -186,7 +186,8 @@ async def test_a_message_is_cancelled_wherever_it_waits(opening, moment):
     async with opening(seconds=1000) as local:
         pid = await local.spawn()
         if moment == "not begun":
-            local.engine.computer.drop(local.engine.process(pid).number)  # a worker is to start
+            row = local.engine.processes.find(pid)
+            local.engine.computer.drop(row.number)  # a worker is to start
         first = await local.post(pid, "X = 1 while X do end", Action="Eval")
         second = await local.post(pid, "Y = 1 while Y do end", Action="Eval")
         third = await local.post(pid, "return 20 + 2", Action="Eval")
@@ -343,12 +344,12 @@ async def test_too_many_messages_at_once_name_the_bound_that_they_meet(opening):
         line = "for i = 1, 16000 do Send({Target = 'x', Data = 'y'}) end"
         result = await local.eval(pid, line)
         assert result.outcome == "error"
-        assert result.error == f"Tags is too long{verify.TOLD_SINCE}"
+        assert result.error == f"Tags is too long{verify.ADDED_TEXT}"
         assert await local.node.verify_log(pid) == []
         # An older log has the shorter text.
         store, row = local.engine.store, local.node._row(pid)
         logged, computed = store.at_slot(row.number, result.slot)
-        body = computed.body.replace(verify.TOLD_SINCE.encode(), b"")
+        body = computed.body.replace(verify.ADDED_TEXT.encode(), b"")
         assert body != computed.body
         store._db.execute("UPDATE results SET body = ? WHERE seq = ?", (body, logged.seq))
         assert await local.node.verify_log(pid) == []
@@ -470,10 +471,10 @@ async def test_nobody_waits_for_a_process_that_cannot_be_computed(opening, monke
         pid = await local.spawn()
     async with opening() as local:
 
-        def no_code(_row):
+        def no_code(*_args):
             raise AoError("its code is gone", stage="store")
 
-        monkeypatch.setattr(local.engine.loader, "code", no_code)
+        monkeypatch.setattr(local.engine.loader, "find_code", no_code)
         early = await local.post(pid, "1", Action="Eval")
         for _ in range(2):  # while it is given up, and behind that
             with pytest.raises(AoError, match="its code is gone"):

@@ -31,7 +31,7 @@ def packed(records: list[dict]) -> bytes:
 
 def with_environment(data: bytes, changes: dict[str, str]) -> bytes:
     """An exported process whose environment has other modules in it."""
-    code = environment.pack(environment.sources() | changes)
+    code = environment.pack(environment.read_sources() | changes)
     mine = environment.module_id(code)
     records = records_of(data)
     process = records[0]["process"]
@@ -85,7 +85,7 @@ async def test_code_that_does_not_load_is_told(opening, tmp_path, wallet, source
 @in_loop
 async def test_code_that_loops_over_a_failure_is_told(opening, tmp_path, wallet):
     data = await exported(lambda: opened(tmp_path / "elsewhere", wallet), "error('x')")
-    source = environment.sources()[".process"]
+    source = environment.read_sources()[".process"]
     code = f"local made = (function(...) {source}\nend)(...)\nmade.failed = function() {LOOP} end "
     data = with_environment(data, {".process": code + "return made"})
     await refused(opening, data, "its log cannot be computed again: it took more than 2 s")
@@ -113,7 +113,7 @@ async def test_a_log_that_was_never_computed_so_is_told(opening, tmp_path, walle
 @in_loop
 async def test_control_code_that_loads_does(opening, tmp_path, wallet):
     data = await exported(lambda: opened(tmp_path / "elsewhere", wallet), "x = 20", "error('x')")
-    source = "-- another comment\n" + environment.sources()[".process"]
+    source = "-- another comment\n" + environment.read_sources()[".process"]
     async with opening(SHORT) as local:
         restored = await local.node.restore(with_environment(data, {".process": source}))
         assert await local.value(restored.id, "x + 2 .. ' ' .. #Errors") == "22 1"
@@ -125,8 +125,8 @@ async def test_the_files_of_the_shared_cases(opening, shared, name):
     data = (shared / f"cases/hostile/environment-{name}.process").read_bytes()
     # Its module is the environment of its day, which it does not bring: today's stands for it.
     born = records_of(data)[0]["process"]["module"]
-    data = transfer.renamed(
-        data, {born: environment.module_id(environment.pack(environment.sources()))}
+    data = transfer.rename_addresses(
+        data, {born: environment.module_id(environment.pack(environment.read_sources()))}
     )
     async with opening(SHORT) as local:
         pid = (await local.node.restore(data)).id

@@ -226,7 +226,7 @@ async def checkpointed(local: Local, process: str, times: int) -> None:
     for _ in range(times):
         await local.send(process, Action="Add")
         (computing,) = local.engine.computer._live.values()
-        await computing.checkpoint()
+        await computing.images.ask()
 
 
 @pytest.fixture

@@ -170,9 +170,9 @@ messages = st.builds(
 
 @given(messages)
 def test_a_message_survives_the_wire(message):
-    stored = form.dump(form.from_message(message))
-    assert form.to_message(form.load(stored), message.assignment) == message
-    assert form.dump(form.load(stored)) == stored
+    stored = form.dump_wire(form.from_message(message))
+    assert form.to_message(form.load_wire(stored), message.assignment) == message
+    assert form.dump_wire(form.load_wire(stored)) == stored
 
 
 @given(st.binary())
@@ -186,7 +186,7 @@ def test_bytes_are_text_and_back(data):
 @given(st.lists(st.tuples(any_text, any_text)), any_text)
 def test_the_first_tag_of_a_name_counts(pairs, name):
     flat = [part for pair in pairs for part in pair]
-    assert form.tag(flat, name) == next((value for key, value in pairs if key == name), "")
+    assert form.find_tag(flat, name) == next((value for key, value in pairs if key == name), "")
 
 
 outgoing = st.tuples(
@@ -214,13 +214,15 @@ def test_an_outbox_is_read_as_it_was_written(resumed, sent, assignments):
     result.append(len(assignments))
     for message, processes in assignments:
         result += [message, len(processes), *processes]
-    outbox = form.Outbox(result)
+    stored = form.FlatResult.of(result)
+    assert stored.values == result
+    outbox = form.Outbox(stored)
     assert outbox.resumed == resumed
     assert [
         (*m[:4], list(zip(m[4][::2], m[4][1::2], strict=True))) for m in outbox.messages
     ] == sent
     assert outbox.assignments == assignments
-    form.check_result(False, result)
-    failed = ["text", "out", "", False, 0]
+    form.check_result(False, stored)
+    failed = form.failed_result("text", "out")
     assert form.Outbox(failed).messages == []
     form.check_result(True, failed)

@@ -176,6 +176,36 @@ async def test_importing_twice_is_refused(opening):
         assert await local.value(pid, "Count") == "2"
 
 
+@in_loop
+async def test_a_name_that_is_taken_is_refused_where_that_is_asked(opening, elsewhere):
+    """Two processes of a name are found by their ids only."""
+    async with opening() as local:
+        pid = await lived(local)
+        data = await local.node.export(pid)
+    async with elsewhere() as other:
+        own = await other.spawn(name="traveller")
+        with pytest.raises(AoError, match="called traveller is on this node already") as raised:
+            await other.node.restore(data, unique=True)
+        assert ".import FILE as NAME" in raised.value.hint
+        assert [info.id for info in await other.node.processes()] == [own]
+        with pytest.raises(AoError, match="called traveller"):
+            await other.node.restore(data, "traveller", unique=True)
+        info = await other.node.restore(data, "visitor", unique=True)
+        assert (info.id, info.name) == (pid, "visitor")
+        assert (await other.node.find("traveller")).id == own
+        assert await other.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_a_process_without_a_name_takes_none(opening, elsewhere):
+    async with opening() as local:
+        pid = await lived(local)
+        data = rewritten(await local.node.export(pid), spoil("process", "name", ""))
+    async with elsewhere() as other:
+        await other.spawn()
+        assert (await other.node.restore(data, unique=True)).name == ""
+
+
 def rewritten(data, change):
     """An export with its records changed: a file that somebody made by hand."""
     records = [
@@ -228,6 +258,9 @@ CRAFTED = {
     "nothing in the log": lambda records: records.__delitem__(slice(1, None)),
     "module is not what its id says": spoil("module", 2, "AAAA"),
     "a field too much": spoil("process", "more", 1),
+    "the environment is Lua": lambda records: spoil(
+        "process", "environment", records[0]["process"]["module"]
+    )(records),
 }
 
 
@@ -288,7 +321,7 @@ async def test_delete_forgets_a_process_and_nothing_else(opening, folder):
         await local.node.delete(pid)
         with pytest.raises(AoError):
             await waiting
-        await asyncio.wait_for(local.node.settled(running.id), 5)
+        await asyncio.wait_for(local.node.settled(running.id), 60)
         assert (await local.node.result(other, busy.slot)).ok
         assert [info.name for info in await local.node.processes()] == ["stays"]
         assert await local.reasons() == []
@@ -354,7 +387,7 @@ async def test_a_tampered_message_is_found(opening, folder):
 
 @in_loop
 async def test_a_process_keeps_the_environment_it_was_born_with(opening, folder, elsewhere):
-    older = environment.sources()
+    older = environment.read_sources()
     older[".utils"] += "\n"
     older[".process"] = older[".process"].replace('_version = "2.0.4"', '_version = "1.9.9"')
     data = environment.pack(older)

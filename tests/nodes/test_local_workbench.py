@@ -253,9 +253,9 @@ async def test_a_process_that_was_held_for_what_is_taken_back_holds_nothing_up(o
     async with opening() as local:
         process, other = await local.spawn("N = 0"), await local.spawn("N = 1")
         endless = await local.post(process, "while true do end", Action="Eval")
-        number = local.engine.process(process).number
+        number = local.engine.processes.find(process).number
         local.engine.computer.drop(number)
-        local.engine.computer.give_up(local.engine.process(process), "no worker stays up")
+        local.engine.computer.give_up(local.engine.processes.find(process), "no worker stays up")
         with pytest.raises(AoError, match="no worker stays up"):
             await local.node.idle()
         await local.node.workbench.undo(process, endless.slot)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from eventually import until
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote import feed as feeds
@@ -58,7 +61,7 @@ def run(tmp_path: Path) -> Callable[..., None]:
             book = Book(tmp_path / "book.db")
             feed = RemoteFeed(grown.page, book, NODE, shortest=0.01, longest=longest)
             try:
-                await asyncio.wait_for(test(feed, grown, book), 10)
+                await asyncio.wait_for(test(feed, grown, book), 60)
             finally:
                 await feed.close()
                 book.close()
@@ -142,13 +145,16 @@ def test_idle_it_looks_ever_more_seldom(run: Any) -> None:
     async def test(feed: RemoteFeed, log: Log, _: Book) -> None:
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
-        await asyncio.sleep(0.4)
-        pauses = [b - a for a, b in zip(log.looks[1:], log.looks[2:], strict=False)]
-        assert pauses[-1] > 2 * pauses[0]
-        looks = len(log.looks)
+
+        def pauses() -> list[float]:
+            return [b - a for a, b in zip(log.looks[1:], log.looks[2:], strict=False)]
+
+        await until(lambda: len(log.looks) > 3 and pauses()[-1] > 0.3)
+        assert pauses()[-1] > 2 * min(pauses())
+        looks, woken = len(log.looks), time.monotonic()
         feed.wake(PROCESS)
-        await asyncio.sleep(0.005)
-        assert len(log.looks) == looks + 1  # something is about to happen there
+        await until(lambda: len(log.looks) > looks)  # something is about to happen there
+        assert time.monotonic() - woken < pauses()[-2]
         log.grow(1)
         await anext(subscription)
 
@@ -162,7 +168,8 @@ def test_who_does_not_read_is_not_buried(run: Any, monkeypatch: pytest.MonkeyPat
         subscription = feed.subscribe()
         await feed.watch(PROCESS)
         log.grow(200)
-        await asyncio.sleep(0.15)
+        await until(lambda: subscription.unread > 10)
+        await asyncio.sleep(0.1)
         assert 10 < subscription.unread < 100
         assert slots([await anext(subscription) for _ in range(200)]) == [*range(200)]
 
@@ -224,5 +231,19 @@ def test_an_end(run: Any) -> None:
         assert slots([await anext(other)]) == [0]
         await feed.close()
         assert [event async for event in other] == []
+
+    run(test)
+
+
+def test_cron_results_of_a_slot_that_was_answered_still_come(run: Any) -> None:
+    async def test(feed: RemoteFeed, log: Log, book: Book) -> None:
+        book.put(NODE, "answered", PROCESS, [0])
+        subscription = feed.subscribe()
+        await feed.watch(PROCESS)
+        slot, cron = entry(0, "slot"), entry(0, "tick")
+        place = Assignment(PROCESS, 0, 1, 0, 0, "")
+        log.entries = [slot, replace(cron, message=replace(cron.message, id="", assignment=place))]
+        event = await anext(subscription)
+        assert event.entry and event.entry.result and event.entry.result.output == "tick"
 
     run(test)

@@ -52,7 +52,7 @@ def ask(network: Network, tmp_path: Path) -> Callable[..., Any]:
             clients = (Client(network.unit(unit), waiting) for unit in ("gateway", "bundler"))
             opened = Gateway(next(clients), tmp_path / "cache" / "code", next(clients))
             try:
-                return await asyncio.wait_for(getattr(opened, method)(*args), 20)
+                return await asyncio.wait_for(getattr(opened, method)(*args), 60)
             finally:
                 await opened.close()
 
@@ -96,11 +96,11 @@ def test_wasm_is_told_by_its_content(ask: Any, network: Network, wallet: Wallet)
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"signature": ""}, "does not tell its signature"),
-        ({"signature": "<not-found>"}, "does not tell its signature"),
-        ({"owner": {"address": "x"}}, "does not tell its owner's key"),
-        ({"owner": None}, "does not tell its owner's key"),
-        ({"tags": None}, "does not tell its tags"),
+        ({"signature": ""}, "does not report its signature"),
+        ({"signature": "<not-found>"}, "does not report its signature"),
+        ({"owner": {"address": "x"}}, "does not report its owner's key"),
+        ({"owner": None}, "does not report its owner's key"),
+        ({"tags": None}, "does not report its tags"),
         ({"tags": []}, "has not signed"),
         ({"tags": [{"name": "Name", "value": "other"}]}, "has not signed"),
         ({"recipient": "A" * 43}, "has not signed"),
@@ -238,9 +238,9 @@ def test_a_changed_transaction_is_refused(
     wallet: Wallet, format: int, changes: Any, what: str
 ) -> None:
     header = transaction(wallet, LUA, format)
-    transactions.check(header["id"], header, LUA)
+    transactions.check_transaction(header["id"], header, LUA)
     with pytest.raises(transactions.NotVerifiedError, match=what):
-        transactions.check(header["id"], header | changes, LUA)
+        transactions.check_transaction(header["id"], header | changes, LUA)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_changed_transaction_is_refused(
 def test_other_data_is_refused(wallet: Wallet, format: int, data: bytes, what: str) -> None:
     header = transaction(wallet, LUA, format)
     with pytest.raises(transactions.NotVerifiedError, match=what):
-        transactions.check(header["id"], header, data)
+        transactions.check_transaction(header["id"], header, data)
 
 
 def h(*parts: bytes) -> bytes:
@@ -306,7 +306,7 @@ def test_full_chunks_may_be_closed_by_an_empty_one(wallet: Wallet) -> None:
     assert data_root(data, closing=False) == open_root
     assert data_root(data) == h(open_root, closed, at(256 * K))
     header = transaction(wallet, data, 2)
-    transactions.check(header["id"], header, data)
+    transactions.check_transaction(header["id"], header, data)
 
 
 # Publishing --------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def test_without_a_bundler(network: Network, tmp_path: Path, wallet: Wallet) -> 
         opened = Gateway(Client(network.unit("gateway"), Waiting()), tmp_path)
         with pytest.raises(UnsupportedError):
             await opened.publication(wallet, LUA, "")
-        assert [name for name, _, _ in opened.patients] == ["gateway"]
+        assert [name for name, _, _ in opened.probes] == ["gateway"]
         await opened.close()
 
     run(whole())
@@ -435,3 +435,30 @@ def test_names_are_no_part_of_the_query(ask: Any, network: Network) -> None:
     asked = json.loads(body)
     assert name not in asked["query"]
     assert {"name": "Name", "values": [name]} in asked["variables"]["tags"]
+
+
+def listing(*ids: str) -> Reply:
+    edges = [{"cursor": id, "node": {"id": id, "tags": []}} for id in ids]
+    return told({"data": {"transactions": {"edges": edges}}})
+
+
+def test_the_entry_of_another_transaction_is_not_taken(ask: Any, network: Network) -> None:
+    network.fail("gateway", listing("x" * 43), listing("x" * 43, "y" * 43))
+    assert ask("transaction", "y" * 43) is None
+    assert ask("transaction", "y" * 43)["id"] == "y" * 43
+
+
+def test_a_gateway_that_repeats_its_page_is_asked_no_further(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "PAGE", 2)
+    network.fail("gateway", *[listing("x" * 43, "y" * 43)] * gateway.PAGES)
+
+    async def whole() -> list[object]:
+        opened = Gateway(Client(network.unit("gateway"), Waiting()), tmp_path)
+        found = [node["id"] async for node in opened.listed("o" * 43, {})]
+        await opened.close()
+        return found
+
+    assert run(whole()) == ["x" * 43, "y" * 43]
+    assert len(network.asked("gateway")) == 2

@@ -45,7 +45,7 @@ def asked(reply: Callable[[int], object], ask: Callable[[Client], Any]) -> AoErr
         await ask(Client("http://node.example", Waiting(), httpx.MockTransport(handle)))
 
     with pytest.raises(AoError, match="does not come to an end: it lists more than 20") as caught:
-        asyncio.run(asyncio.wait_for(whole(), 30))
+        asyncio.run(asyncio.wait_for(whole(), 60))
     return caught.value
 
 

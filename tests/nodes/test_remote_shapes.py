@@ -216,8 +216,10 @@ def test_pages_that_lead_nowhere(pages: object) -> None:
 @settings(deadline=None)
 def test_nothing_is_verified_by_chance(node: dict[str, Any], header: Any) -> None:
     for check in (
-        lambda: verified.item(ID, node, b""),
-        lambda: transactions.check(ID, header if isinstance(header, dict) else node, b""),
+        lambda: verified.verify_item(ID, node, b""),
+        lambda: transactions.check_transaction(
+            ID, header if isinstance(header, dict) else node, b""
+        ),
         lambda: verified.unpack(ID, json.dumps(header).encode() + b"\n"),
     ):
         try:

@@ -103,7 +103,7 @@ def test_reads(replay: Replay, wallet: Wallet, tmp_path: Path, level: Verify) ->
             with pytest.raises(AoError):
                 await node.result(process, 99)
 
-    asyncio.run(asyncio.wait_for(body(), 30))
+    asyncio.run(asyncio.wait_for(body(), 60))
 
 
 @pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
@@ -115,7 +115,7 @@ def test_results_of_wasm(replay: Replay, wallet: Wallet, tmp_path: Path, level: 
             outputs = [(await node.result(line.split("/")[1][:43], 1)).output for line in lines]
             assert sorted(outputs) == ["11", "2"]
 
-    asyncio.run(asyncio.wait_for(body(), 30))
+    asyncio.run(asyncio.wait_for(body(), 60))
 
 
 def test_assignments_that_a_real_node_signed_are_verified(replay: Replay) -> None:

@@ -114,7 +114,7 @@ def test_a_session(ports: dict[str, int], tmp_path: Path, wallet: Wallet) -> Non
         assert (await node.result(process, 1)).output == "2"
         await node.close()
 
-    asyncio.run(asyncio.wait_for(whole(), 40))
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def test_the_feed(ports: dict[str, int], tmp_path: Path, wallet: Wallet) -> None:
@@ -144,7 +144,7 @@ def test_the_feed(ports: dict[str, int], tmp_path: Path, wallet: Wallet) -> None
         assert event.entry.result.output == "between"
         await session.node.close()
 
-    asyncio.run(asyncio.wait_for(whole(), 40))
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def test_names_and_what_has_none(ports: dict[str, int], tmp_path: Path, wallet: Wallet) -> None:
@@ -167,4 +167,4 @@ def test_names_and_what_has_none(ports: dict[str, int], tmp_path: Path, wallet: 
         assert await node.publish(publication) == await node.fetch("one")
         await node.close()
 
-    asyncio.run(asyncio.wait_for(whole(), 40))
+    asyncio.run(asyncio.wait_for(whole(), 60))

@@ -15,7 +15,7 @@ from test_keys import Ed25519, Ethereum, Solana
 
 from aoshell.errors import AoError
 from aoshell.protocol.ans104 import RELAYED_TAGS, DataItem, check_relayed, deep_hash
-from aoshell.protocol.avro import decode_tags, encode_tags
+from aoshell.protocol.avro import AvroReader, decode_tags, encode_tags
 from aoshell.protocol.encoding import ProtocolError, b64url
 from aoshell.protocol.keys import KINDS, Signer
 from aoshell.protocol.message import Tag, tags_of, text
@@ -252,6 +252,25 @@ def test_a_mutated_item_parses_or_raises_one_error(
 def test_random_bytes_parse_or_raise_one_error(raw: bytes, type: int) -> None:
     parse_or_protocol_error(raw)
     parse_or_protocol_error(type.to_bytes(2, "little") + raw)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "number"),
+    [
+        (b"\x80" * 9 + b"\x00", 0),
+        (b"\xff" * 9 + b"\x01", -(1 << 63)),
+        (b"\xfe" + b"\xff" * 8 + b"\x01", (1 << 63) - 1),
+        (b"\xff" * 9 + b"\x02", None),  # the 65th bit
+        (b"\x80" * 10 + b"\x00", None),  # no bits, but an eleventh byte
+    ],
+)
+def test_a_long_has_64_bits_in_ten_bytes(encoded: bytes, number: int | None) -> None:
+    reader = AvroReader(encoded)
+    if number is not None:
+        assert (reader.long("it"), reader.left) == (number, 0)
+        return
+    with pytest.raises(ProtocolError, match="it: a number exceeds 64 bits"):
+        reader.long("it")
 
 
 @given(st.binary(max_size=80), st.integers(0, 1000))

@@ -154,6 +154,6 @@ def test_base_layer_transactions(peer: Peer, wallet: Wallet, format: int, size: 
         "format": format,
     }
     header = peer(request)[0]["header"]
-    transactions.check(header["id"], header, data)
+    transactions.check_transaction(header["id"], header, data)
     with pytest.raises(transactions.NotVerifiedError):
-        transactions.check(header["id"], header, data + b"\0")
+        transactions.check_transaction(header["id"], header, data + b"\0")

@@ -32,6 +32,7 @@ from aoshell.protocol.httpsig import (
     SignatureStatus,
     UncheckableError,
     check,
+    commit,
     decode,
     request,
     sign,
@@ -195,6 +196,30 @@ def test_an_hmac_is_no_signature(wallet: Wallet) -> None:
     assert check({"a": "2"} | hmac, body).outcome is SignatureStatus.BAD
 
 
+def test_what_an_hmac_covers_alone_is_not_verified(wallet: Wallet) -> None:
+    """Its key is public: anybody can make one that fits, over more than was signed."""
+    signer, _ = commit(wallet, to_tabm({"a": "1"}))
+    _, whole = commit(wallet, to_tabm({"a": "1", "b": "evil"}))
+    fields = {"a": "1", "b": "evil"} | write_commitments((signer, whole))
+    checked = check(fields, b"")
+    assert checked.outcome is SignatureStatus.VERIFIED
+    assert [one.committed for one in checked.commitments] == [("a",), ("a", "b")]
+    assert checked.verified == {"a": "1"}
+    assert checked.message == {"a": "1", "b": "evil"}
+
+
+def test_ids_of_maps_that_an_hmac_covers_alone_are_not_verified(wallet: Wallet) -> None:
+    sent = request(wallet, "/push", {"action": "Eval"})
+    assert check(sent.headers, sent.body).ids == {"body": sent.id}
+    signer, _ = commit(wallet, to_tabm({"method": "POST"}))
+    own = {SIGNATURE: only(dict(sent.headers)[SIGNATURE], HMAC, sent.headers)}
+    own[INPUT] = only(dict(sent.headers)[INPUT], HMAC, sent.headers)
+    kept = {name: f"{value}, {own[name]}" for name, value in write_commitments((signer,)).items()}
+    checked = check(dict(sent.headers) | kept, sent.body)
+    assert (checked.outcome, checked.ids) == (SignatureStatus.VERIFIED, {})
+    assert checked.verified == {"method": "POST"}
+
+
 def only(value: str, alg: str, headers: list[tuple[str, str]]) -> str:
     """Of a field with two members the one under the label of that algorithm."""
     members = dict(member.split("=", 1) for member in value.split(", "))
@@ -259,8 +284,8 @@ def test_a_changed_map_is_not_saved_by_its_commitments(wallet: Wallet) -> None:
     assert b'"action": Evil\n' in failure.base
 
 
-def test_another_key_is_another_committer(wallet: Wallet) -> None:
-    other = Wallet.generate()
+def test_another_key_is_another_committer(wallet: Wallet, other_wallet: Wallet) -> None:
+    other = other_wallet
     headers, body = sign(other, {"a": "1"})
     assert check(headers, body).committers == (other.address,) != (wallet.address,)
     swapped = [
@@ -290,6 +315,8 @@ def test_other_signatures_are_uncheckable(alg: str, keyid: str) -> None:
     [
         ("sig-x=:AAAA:", "", "in one of the two only"),
         ("sig-x=:AAAA:", 'sig-y=("a");alg="x"', "in one of the two only"),
+        ("sig-x=:AAAA:", 'sig-x=("a");alg="x", sig-y=("a");alg="x"', "'sig-y' is in one of"),
+        ("sig-x=:AAAA:, sig-y=:AAAA:", 'sig-x=("a");alg="x"', "'sig-y' is in one of"),
         ("", "", "0 signatures"),
         ("sig-x=:AAAA:", 'sig-x=("a")', "no algorithm"),
         ("sig-x=1", 'sig-x=("a");alg="x"', "is no signature"),

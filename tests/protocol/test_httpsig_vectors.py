@@ -29,6 +29,8 @@ from aoshell.protocol.rebuild import Rebuilder, unsigned
 from aoshell.protocol.structured import Atom, Value, from_tabm, to_tabm
 from aoshell.protocol.tabm import COMMITMENTS, Tabm, flatten, to_json
 
+pytestmark = pytest.mark.versions
+
 MESSAGES = (
     *("ao-message", "big-header", "body", "bool-atom", "content-type", "data-newlines", "flat"),
     *("int", "list-maps", "list-mixed", "list-strings", "map-deep", "map-types", "map", "no-data"),

@@ -22,6 +22,8 @@ from aoshell.protocol.keys import KINDS, REFUSED, Signer, ethereum_address
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 
+pytestmark = pytest.mark.versions
+
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of ed25519's group
 N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1's
@@ -163,7 +165,8 @@ def test_each_bit_of_a_signature_counts(signers: dict[int, Signer], type: int) -
 def test_a_signature_of_another_length_is_none(signers: dict[int, Signer], type: int) -> None:
     signer = signers[type]
     signature = signer.sign(b"message")
-    for changed in (signature[:-1], signature + b"\0", b"", b"\0" + signature):
+    longer = (signature + b"\0", b"\0" + signature, signature[:-1] + b"\0" + signature[-1:])
+    for changed in (signature[:-1], b"", *longer):
         assert not KINDS[type].verify(signer.owner, b"message", changed)
 
 
@@ -180,6 +183,17 @@ def test_ethereum_signatures_of_either_parity(secret: int, message: bytes) -> No
     ):
         changed = r + other_s.to_bytes(32, "big") + bytes([other_v])
         assert not verify(signer.owner, message, changed)
+
+
+@pytest.mark.parametrize(("s", "taken"), [((N - 1) // 2, True), ((N + 1) // 2, False)])
+def test_the_lower_half_of_s_ends_in_the_middle(s: int, taken: bool) -> None:
+    """EIP-2, to the number. For any s a key can be found whose signature with k = 1 it is."""
+    message = b"\x19Ethereum Signed Message:\n7message"
+    digest = int.from_bytes(keccak.new(digest_bits=256, data=message).digest(), "big")
+    point = ec.derive_private_key(1, ec.SECP256K1()).public_key().public_numbers()
+    secret = (s - digest) * pow(point.x, -1, N) % N
+    signature = point.x.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + point.y % 2])
+    assert KINDS[3].verify(Ethereum(secret).owner, b"message", signature) is taken
 
 
 def test_an_ethereum_key_is_uncompressed() -> None:

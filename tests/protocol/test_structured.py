@@ -19,7 +19,7 @@ from aoshell.protocol.structured import (
     to_tabm,
     write_types,
 )
-from aoshell.protocol.tabm import Tabm
+from aoshell.protocol.tabm import DEEPEST, Tabm
 
 TEXT = st.text(max_size=20) | st.binary(max_size=20).map(text)
 KEYS = st.text(min_size=1, max_size=12).filter(
@@ -171,6 +171,28 @@ def test_nesting_is_bounded() -> None:
         to_tabm(deep)
     with pytest.raises(ProtocolError, match="nested deeper than 64"):
         from_tabm(deep)
+
+
+def nested(levels: int, kind: str) -> Any:
+    value: Any = "x"
+    for _ in range(levels - 1):
+        value = [value] if kind == "list" else {"d": value}
+    return {"d": value}
+
+
+@pytest.mark.parametrize("kind", ["map", "list"])
+def test_the_bound_on_nesting_is_exact(kind: str) -> None:
+    assert from_tabm(to_tabm(nested(DEEPEST, kind))) == nested(DEEPEST, kind)
+    with pytest.raises(AoError, match="nested deeper than 64"):
+        to_tabm(nested(DEEPEST + 1, kind))
+    # Reading allows one level more than writing.
+    assert from_tabm(nested(DEEPEST + 1, "map"))
+    with pytest.raises(ProtocolError, match="nested deeper than 64"):
+        from_tabm(nested(DEEPEST + 2, "map"))
+
+
+def test_types_may_be_written_in_capitals() -> None:
+    assert from_tabm({"n": "5", "ao-types": 'n="Integer"'}) == {"n": 5}
 
 
 def test_errors_say_where() -> None:

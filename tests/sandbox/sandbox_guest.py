@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from aoshell.nodes.local.log.form import check_result
+from aoshell.nodes.local.log.form import FlatResult, check_result
 from aoshell.sandbox import environment, lua
 
 PROCESS, OWNER, MODULE = "P" * 43, "O" * 43, "M" * 43
@@ -77,7 +77,7 @@ class Guest:
         version: int = 2,
     ) -> None:
         self.printed: list[str] = []
-        sources = environment.sources()
+        sources = environment.read_sources()
         if version == 1:
             del sources[environment.HOST_VERSION]
         parts = cut_out({**lua.CHUNKS, **sources}, without)
@@ -100,9 +100,9 @@ class Guest:
 
     def eval(self, code: str) -> Answer:
         """The result of an Eval, checked."""
-        result = self.deliver(code)
-        check_result(bool(result[0]), result)
-        return Answer(result[0] or "", result[1], result)
+        result = FlatResult.of(self.deliver(code))
+        check_result(bool(result.error), result)
+        return Answer(str(result.error or ""), result.output, result.values)
 
     def is_well(self) -> bool:
         """Whether it still answers."""

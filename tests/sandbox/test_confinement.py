@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import resource
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -109,7 +112,7 @@ def test_a_workers_system_calls_are_filtered(worker: Driven) -> None:
 PROBE = """
 import errno, os, resource, signal, socket, sys
 sys.path[:0] = sys.argv[3:]
-from aoshell.sandbox import confine, worker
+from aoshell.sandbox import confine, worker, zygote
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -122,11 +125,11 @@ def probe(self, seq, code):
         answer = repr(eval(code))
     except OSError as error:
         answer = errno.errorcode[error.errno]
-    self._send(["broken", answer])
+    self._sockets.send(["broken", answer])
 
 worker.Worker._failed = probe
 WITHOUT
-worker.main()
+zygote.main()
 """
 NO_FILTER = "confine.filter_system_calls = lambda libc: False\n"
 NO_LIMITS = "resource.setrlimit = lambda *given: None\n"
@@ -214,7 +217,7 @@ def test_control_without_either_a_file_opens(probed: Any) -> None:
 
 
 def test_control_unconfined_a_worker_is_a_process_like_ours(probed: Any) -> None:
-    unconfined = "worker.confine = lambda control: None\n"
+    unconfined = "zygote.confine = lambda control: None\n"
     read = "open('/proc/self/status').read()"
     found = dict(line.split(":", 1) for line in eval(probed(read, unconfined)).splitlines())
     ours = status(os.getpid())
@@ -230,9 +233,70 @@ def test_what_a_worker_needs_is_let_through(probed: Any) -> None:
     )
 
 
+def test_other_processes_of_the_user_cannot_look_into_a_worker(probed: Any) -> None:
+    """A process that is not dumpable cannot be traced, and its /proc is root's: prctl(2)."""
+    dumpable = "libc.prctl(3, 0, 0, 0, 0)"  # PR_GET_DUMPABLE
+    assert probed(dumpable) == "0"
+    assert probed(dumpable, "zygote.confine = lambda control: None\n") == "1"  # control
+
+
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+ARCHITECTURES = (0xC000003E, 0xC00000B7)  # AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64
+
+
+def filtered(machine: int, number: int, *arguments: int, architecture: int | None = None) -> int:
+    """What the filter returns for a system call, run as the kernel runs classic BPF."""
+    arch = ARCHITECTURES[machine] if architecture is None else architecture
+    data = struct.pack("<IIQ6Q", number, arch, 0, *arguments, *[0] * (6 - len(arguments)))
+    program, at, loaded = confine.filter_program(machine), 0, 0
+    for _ in range(len(program)):
+        code, then, otherwise, value = struct.unpack_from("<HBBI", program, 8 * at)
+        at += 1
+        if code == 0x20:  # BPF_LD | BPF_W | BPF_ABS
+            (loaded,) = struct.unpack_from("<I", data, value)
+        elif code == 0x15:  # BPF_JMP | BPF_JEQ | BPF_K
+            at += then if loaded == value else otherwise
+        elif code == 0x35:  # BPF_JMP | BPF_JGE | BPF_K
+            at += then if loaded >= value else otherwise
+        else:
+            assert code == 0x06  # BPF_RET | BPF_K
+            return int(value)
+    raise AssertionError("the filter does not end")
+
+
+@pytest.mark.parametrize("machine", [0, 1])
+def test_the_filter_refuses_its_calls_and_no_others(machine: int) -> None:
+    refused = {pair[machine] for pair in confine.REFUSED.values()} - {None}
+    prlimit = confine.PRLIMIT64[machine]
+    assert prlimit not in refused
+    for number in range(512):
+        if number != prlimit:
+            assert filtered(machine, number) == (REFUSE if number in refused else ALLOW), number
+    other = ARCHITECTURES[1 - machine]
+    assert filtered(machine, 0, architecture=other) == REFUSE
+    assert filtered(machine, 0, architecture=0x40000003) == REFUSE  # i386, by int 0x80
+
+
+def test_the_filter_refuses_the_other_numbering_of_x86_64() -> None:
+    for number in (0, 1, 39, 512, 547):  # x32 numbers have bit 30 set; its own are 512 to 547
+        assert filtered(0, 0x40000000 | number) == REFUSE
+        assert filtered(0, number) == ALLOW  # control
+
+
+@pytest.mark.parametrize("machine", [0, 1])
+def test_a_worker_may_move_its_own_data_limit_and_no_other(machine: int) -> None:
+    call = confine.PRLIMIT64[machine]
+    assert filtered(machine, call, 0, resource.RLIMIT_DATA) == ALLOW
+    assert filtered(machine, call, 1, resource.RLIMIT_DATA) == REFUSE
+    assert filtered(machine, call, os.getpid(), resource.RLIMIT_DATA) == REFUSE
+    for limit in range(16):
+        if limit != resource.RLIMIT_DATA:
+            assert filtered(machine, call, 0, limit) == REFUSE
+
+
 def test_the_filter_is_well_formed() -> None:
     for machine in (0, 1):
-        program = confine.program(machine)
+        program = confine.filter_program(machine)
         assert len(program) % 8 == 0
         assert len(program) // 8 < 4096  # the kernel's bound
 
@@ -295,4 +359,4 @@ def test_all_vanish_with_a_shell_that_is_killed() -> None:
     shell.stdout.close()
     # The one that computes ends at the end of its message's time, the others at once.
     assert eventually(lambda: not is_alive(zygote))
-    assert eventually(lambda: not any(map(group_of, groups)), 6.0)
+    assert eventually(lambda: not any(map(group_of, groups)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sandbox_worker import Driven, driven
+from sandbox_worker import PATIENCE, Driven, driven, eventually, group_of
 
+from aoshell.sandbox import floor
 from aoshell.sandbox import supervisor as supervising
-from aoshell.sandbox.fates import OUT_OF_MEMORY, fate
+from aoshell.sandbox.fates import OUT_OF_MEMORY, read_fate
 from aoshell.sandbox.floor import LIFTED_LEAST, MARGIN
-from aoshell.sandbox.frames import HEADER, LARGE, FrameReader, encode, pieces
+from aoshell.sandbox.frames import HEADER, LARGE, FrameReader, encode_frame, frame_pieces
 from aoshell.sandbox.lua import SHARE
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -29,22 +31,22 @@ lua.LuaRuntime.limit_memory = lambda self, size, *, judged=True: None
 """
 # One whose Python holds what it is told.
 HOLDING = """
-from aoshell.sandbox import worker
+from aoshell.sandbox import zygote
 held = []
-class Printed(worker.Printed):
+class Printed(zygote.Printed):
     def line(self, text):
         if text.isdigit():
             held.append(bytearray(int(text) << 20))
-worker.Printed = Printed
+zygote.Printed = Printed
 """
 # One that cannot even answer.
 SPEECHLESS = """
-from aoshell.sandbox import worker
+from aoshell.sandbox import worker_sockets
 def pieces(frame):
     if "speechless" in frame:
         raise MemoryError
-    return [worker.encode(frame)]
-worker.pieces = pieces
+    return [worker_sockets.encode_frame(frame)]
+worker_sockets.frame_pieces = pieces
 """
 
 
@@ -57,7 +59,7 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     opened: list[Supervisor] = []
 
     def workers(lines: str) -> Supervisor:
-        main = "from aoshell.sandbox.worker"
+        main = "from aoshell.sandbox.zygote"
         start = supervising.START.replace(main, lines + main)
         monkeypatch.setattr(supervising, "START", start)
         opened.append(Supervisor())
@@ -81,6 +83,41 @@ def test_a_worker_stands_on_its_floor(worker: Driven) -> None:
     least = int(SHARE * MEMORY) + MARGIN
     assert least < soft < least + (128 << 20)
     assert LIFTED_LEAST < hard < LIFTED_LEAST + MARGIN + (128 << 20)
+
+
+@pytest.mark.parametrize("hard", [resource.RLIM_INFINITY, 3 << 30, 1 << 30])
+def test_the_two_heights(monkeypatch: pytest.MonkeyPatch, hard: int) -> None:
+    """`hard` is what the user's own `ulimit -d` allows."""
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(floor, "data_size", lambda: 100 << 20)
+    monkeypatch.setattr(resource, "getrlimit", lambda _limit: (hard, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _limit, pair: limits.append(pair))
+    own = floor.Floor()
+    own.lower()
+    assert limits == []  # without heights there is nothing to set
+    own.lay(1 << 30, 2 << 30, 10 << 20)
+    own.lower()
+    own.lower()
+    own.lift()
+    beside = (100 << 20) + 3 * (10 << 20) + MARGIN
+    low, high = beside + (2 << 30), beside + (8 << 30)
+    if hard != resource.RLIM_INFINITY:
+        low, high = min(low, hard), min(high, hard)
+    assert limits == [(high, high), (low, high), (high, high)]
+
+
+def test_an_image_that_takes_too_long_is_given_up(changed: Workers) -> None:
+    endless = """
+from aoshell.sandbox import lua, side_work
+side_work.IMAGE_SECONDS = 0.5
+lua.LuaRuntime.image = lambda self: sum(iter(int, 1))
+"""
+    with driven(changed(endless), memory=MEMORY) as worker:
+        before = len(group_of(worker.worker.group))
+        worker.send(["checkpoint", worker.epoch, 1])
+        assert eventually(lambda: len(group_of(worker.worker.group)) > before, PATIENCE)
+        assert eventually(lambda: len(group_of(worker.worker.group)) == before, PATIENCE)
+        assert worker.is_well()
 
 
 @pytest.mark.parametrize(
@@ -113,12 +150,12 @@ def test_who_cannot_answer_for_want_of_memory_is_out_of_it(changed: Workers) -> 
 
 
 def test_the_ways_in_which_a_fork_ends() -> None:
-    assert fate(0) == fate(3 << 8) == ""
-    assert fate(OUT_OF_MEMORY << 8) == "memory"
-    assert fate(signal.SIGPROF) == "time"
-    assert fate(signal.SIGSEGV) == "crash 11"
-    assert fate(signal.SIGABRT) == "crash 6"
-    assert fate(signal.SIGKILL) == fate(signal.SIGTERM) == fate(64) == "killed"
+    assert read_fate(0) == read_fate(3 << 8) == ""
+    assert read_fate(OUT_OF_MEMORY << 8) == "memory"
+    assert read_fate(signal.SIGPROF) == "time"
+    assert read_fate(signal.SIGSEGV) == "crash 11"
+    assert read_fate(signal.SIGABRT) == "crash 6"
+    assert read_fate(signal.SIGKILL) == read_fate(signal.SIGTERM) == read_fate(64) == "killed"
 
 
 LATIN = st.text(st.characters(max_codepoint=255), max_size=20)
@@ -129,7 +166,7 @@ def test_a_frame_in_pieces_is_the_frame(frame: list[object], data: st.DataObject
     for _ in range(data.draw(st.integers(0, 3))):
         at = data.draw(st.integers(0, len(frame)))
         frame.insert(at, data.draw(LATIN.filter(bool)) * LARGE)
-    whole = b"".join(pieces(frame))
+    whole = b"".join(frame_pieces(frame))
     assert int.from_bytes(whole[:HEADER], "big") == len(whole) - HEADER
     assert json.loads(whole[HEADER:].decode("latin-1")) == frame
     reader = FrameReader()
@@ -139,9 +176,9 @@ def test_a_frame_in_pieces_is_the_frame(frame: list[object], data: st.DataObject
 
 def test_a_small_frame_is_one_piece() -> None:
     frame = ["done", 1, "text"]
-    assert list(pieces(frame)) == [encode(frame)]
+    assert list(frame_pieces(frame)) == [encode_frame(frame)]
 
 
 def test_a_result_of_control_characters_is_never_whole() -> None:
     frame = ["\1" * (8 << 20), *["\1" * (LARGE - 1)] * 8]
-    assert max(map(len, pieces(frame))) <= 6 * 2 * LARGE + 1024
+    assert max(map(len, frame_pieces(frame))) <= 6 * 2 * LARGE + 1024

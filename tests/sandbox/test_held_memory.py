@@ -23,7 +23,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Result, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox import floor
-from aoshell.sandbox.frames import pack
+from aoshell.sandbox.frames import pack_list
 from aoshell.sandbox.lua import SHARE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -224,7 +224,7 @@ class Home:
             first = await self._send(process, action)
             engine, row = self._node._engine, self._node._row(process)
             logged, _computed = engine.store.at_slot(row.number, first.slot)
-            nothing = pack([False, "", "", False, 0, 0, 0])
+            nothing = pack_list([False, "", "", False, 0, 0, 0])
             engine.store._db.execute(
                 "UPDATE results SET outcome = 'ok', body = ? WHERE seq = ?", (nothing, logged.seq)
             )

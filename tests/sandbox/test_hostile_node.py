@@ -19,7 +19,7 @@ from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Tag
 from aoshell.protocol.wallet import Wallet
-from aoshell.sandbox.frames import FrameReader, encode
+from aoshell.sandbox.frames import FrameReader, encode_frame
 from aoshell.sandbox.supervisor import Supervisor
 
 RESULT = [False, "forged", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
@@ -27,15 +27,15 @@ Script = Callable[[socket.socket, list[Any]], None]
 
 
 def out_of_turn(main: socket.socket, _frame: list[Any]) -> None:
-    main.sendall(encode(["done", 0, 999, "ok", 0.5, 1000, 0, *RESULT]))
+    main.sendall(encode_frame(["done", 0, 999, "ok", 0.5, 1000, 0, *RESULT]))
 
 
 def malformed(main: socket.socket, frame: list[Any]) -> None:
-    main.sendall(encode(["done", 0, frame[2], "ok", 0.5, 1000, 0, *RESULT[:-2]]))
+    main.sendall(encode_frame(["done", 0, frame[2], "ok", 0.5, 1000, 0, *RESULT[:-2]]))
 
 
 def unknown_outcome(main: socket.socket, frame: list[Any]) -> None:
-    main.sendall(encode(["done", 0, frame[2], "fine", 0.5, 1000, 0, *RESULT]))
+    main.sendall(encode_frame(["done", 0, frame[2], "fine", 0.5, 1000, 0, *RESULT]))
 
 
 def garbage(main: socket.socket, _frame: list[Any]) -> None:
@@ -43,7 +43,7 @@ def garbage(main: socket.socket, _frame: list[Any]) -> None:
 
 
 def promotions(main: socket.socket, _frame: list[Any]) -> None:
-    main.sendall(encode(["promoted", 0, "rollback", "", 1]) * 1000)
+    main.sendall(encode_frame(["promoted", 0, "rollback", "", 1]) * 1000)
 
 
 def silence(main: socket.socket, _frame: list[Any]) -> None:
@@ -51,7 +51,7 @@ def silence(main: socket.socket, _frame: list[Any]) -> None:
 
 
 def broken_again(main: socket.socket, _frame: list[Any]) -> None:
-    main.sendall(encode(["broken", "made up"]))
+    main.sendall(encode_frame(["broken", "made up"]))
     main.close()
 
 
@@ -62,7 +62,7 @@ class Impostor:
         self._main, self._side = (socket.socket(fileno=os.dup(fd)) for fd in fds)
         self._loop, self._script, self._pid = loop, script, pid
         self._reader = FrameReader()
-        self._main.sendall(encode(["ready", pid]))
+        self._main.sendall(encode_frame(["ready", pid]))
         loop.add_reader(self._main, self._readable)
 
     def _readable(self) -> None:
@@ -79,7 +79,7 @@ class Impostor:
         self._loop.remove_reader(self._main)
         if frame is not None:
             if frame[0] in ("run", "dry"):
-                self._main.sendall(encode(["parked", 0, self._pid]))
+                self._main.sendall(encode_frame(["parked", 0, self._pid]))
             self._script(self._main, frame)
         self._main.close()
         self._side.close()
@@ -154,7 +154,7 @@ async def evaluate(node: LocalNode, wallet: Wallet, process: str, code: str) -> 
     named = tags(Data_Protocol="ao", Type="Message", Action="Eval")
     item = DataItem.sign(wallet, target=process, tags=named, data=code.encode())
     receipt = await node.send(process, item)
-    return await asyncio.wait_for(node.result(process, receipt.slot), 10)
+    return await asyncio.wait_for(node.result(process, receipt.slot), 60)
 
 
 def watched(wrong: list[Any]) -> None:
@@ -255,7 +255,7 @@ def test_a_dry_run_that_turns_every_worker_is_given_up(
             dry = Message(id="", owner=wallet.address, from_=wallet.address, target=process,
                           tags=tags(Action="Eval"), data=b"return 1")  # fmt: skip
             with pytest.raises(AoError, match="died"):
-                await asyncio.wait_for(node.dryrun(process, dry), 10)
+                await asyncio.wait_for(node.dryrun(process, dry), 60)
             assert betrayed.met <= jobs.MAX_DEATHS
             betrayed.left = 0
             assert (await node.dryrun(process, dry)).output == "1"
@@ -303,7 +303,7 @@ def test_a_log_that_outgrew_its_memory_says_so(tmp_path: Path, wallet: Wallet) -
             await node.close()
         node = await LocalNode.open(tmp_path, Limits())
         try:
-            result = await asyncio.wait_for(node.result(process, pending), 10)
+            result = await asyncio.wait_for(node.result(process, pending), 60)
             assert result.output == str(20 << 20)
         finally:
             await node.close()

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 from sandbox_guest import Cut, Guest
 
-from aoshell.nodes.local.log.form import check_result
+from aoshell.nodes.local.log.form import FlatResult, check_result
 from aoshell.sandbox.frames import FrameError
 
 # Errors -----------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def test_control_a_list_can_lie_about_its_length() -> None:
     cut: Cut = ("local count = rawlen(value)", "local count = #value")
     result = Guest(cut).deliver("ao.outbox.Messages = " + LIST.format("-5"))
     with pytest.raises(FrameError):
-        check_result(False, result)
+        check_result(False, FlatResult.of(result))
 
 
 BOMBS = {

@@ -13,12 +13,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sandbox_worker import is_alive
+from sandbox_worker import eventually, is_alive
 
 from aoshell.nodes.local.log import form
 from aoshell.sandbox import frames
-from aoshell.sandbox.frames import FrameError, FrameReader, encode, image_header, said
-from aoshell.sandbox.supervisor import WorkerHandle
+from aoshell.sandbox.frames import (
+    FrameError,
+    FrameReader,
+    check_image_header,
+    check_worker_frame,
+    encode_frame,
+)
+from aoshell.sandbox.supervisor import MAX_PID, WorkerHandle
 
 RESULT = [False, "out", "> ", False, 0, 1, False, "to", "data", "", 1, "name", "value", 0]
 DONE = ["done", 0, 1, "ok", 0.5, 1000, 0, *RESULT]
@@ -52,6 +58,7 @@ BAD: list[Any] = [
     ["done", 0, 1, "ok", float("nan"), 1000, 0],
     ["done", 0, 1, "ok", float("inf"), 1000, 0],
     ["done", 0, 1, "ok", -1, 1000, 0],
+    ["done", 0, 1, "ok", 1e12, 1000, 0],
     ["done", 0, 1, "ok", 1, -5, 0],
     ["done", 0, 1, "ok", 1, 5, -1],
     ["done", 0, 1, "ok", 1, 5],
@@ -66,13 +73,13 @@ BAD: list[Any] = [
 
 @pytest.mark.parametrize("frame", GOOD, ids=lambda frame: frame[0])
 def test_what_a_worker_says_passes(frame: list[Any]) -> None:
-    assert said(frame) is frame
+    assert check_worker_frame(frame) is frame
 
 
 @pytest.mark.parametrize("frame", BAD, ids=repr)
 def test_what_no_worker_says_does_not(frame: list[Any]) -> None:
     with pytest.raises(FrameError):
-        said(frame)
+        check_worker_frame(frame)
 
 
 @given(st.binary())
@@ -81,7 +88,7 @@ def test_a_reader_raises_one_kind_of_error(data: bytes) -> None:
     reader.feed(data)
     try:
         while (frame := reader.frame()) is not None:
-            said(frame)
+            check_worker_frame(frame)
     except FrameError:
         pass
 
@@ -97,15 +104,16 @@ GARBAGE = {
     "nothing": body(b""),
     "deep": body(b"[" * 200_000),
     "deep and closed": body(b"[" * 100_000 + b"]" * 100_000),
+    "deeper than a frame is": body(b"[" * 200 + b"]" * 200),
     "digits": body(b"[" + b"9" * 100_000 + b"]"),
     "huge": (frames.LIMIT + 1).to_bytes(4, "big") + b"[",
     "hugest": b"\xff" * 64,
-    "out of turn": encode(DONE),
-    "group of all": encode(["ready", 1]),
-    "our own group": encode(["ready", os.getpgid(0)]),
-    "ourselves": encode(["ready", os.getpid()]),
-    "no group": encode(["ready", 0]),
-    "nobody": encode(["ready", 1 << 40]),
+    "out of turn": encode_frame(DONE),
+    "group of all": encode_frame(["ready", 1]),
+    "our own group": encode_frame(["ready", os.getpgid(0)]),
+    "ourselves": encode_frame(["ready", os.getpid()]),
+    "no group": encode_frame(["ready", 0]),
+    "nobody": encode_frame(["ready", 1 << 40]),
 }
 
 
@@ -133,9 +141,9 @@ def test_a_frame_up_to_the_limit_is_waited_for() -> None:
      [1, 3, None], [1, 3, "", 5], [1 << 64, 3, ""]],
 )  # fmt: skip
 def test_a_header_of_no_image_is_unbelievable(header: list[Any]) -> None:
-    assert image_header([1, 3, ""])
+    assert check_image_header([1, 3, ""]) and check_image_header([0, frames.IMAGE_LIMIT, ""])
     with pytest.raises(FrameError):
-        image_header(header)
+        check_image_header(header)
 
 
 # Results ------------------------------------------------------------------------------------------
@@ -168,25 +176,29 @@ BAD_RESULTS: list[list[Any]] = [
 @pytest.mark.parametrize("result", BAD_RESULTS, ids=repr)
 def test_a_malformed_result_is_unbelievable(result: list[Any]) -> None:
     with pytest.raises(FrameError):
-        form.check_result(False, result)
+        form.check_result(False, form.FlatResult.of(result))
 
 
 def test_a_result_is_believed() -> None:
-    form.check_result(False, RESULT)
-    form.check_result(False, [False, "", "", True, 1, "m", 0, 1, "m", 2, "p", "q"])
-    form.check_result(True, ["error", "", "", False, 0])
-    assert form.Outbox(RESULT).messages == [(False, "to", "data", "", ["name", "value"])]
+    result = form.FlatResult.of(RESULT)
+    form.check_result(False, result)
+    values = [False, "", "", True, 1, "m", 0, 1, "m", 2, "p", "q"]
+    form.check_result(False, form.FlatResult.of(values))
+    form.check_result(True, form.failed_result("error"))
+    assert form.Outbox(result).messages == [(False, "to", "data", "", ["name", "value"])]
 
 
 @given(st.lists(st.none() | st.booleans() | st.integers(-2, 9) | st.text(max_size=2), max_size=14))
-def test_what_is_believed_can_be_read_and_stored(result: list[Any]) -> None:
+def test_what_is_believed_can_be_read_and_stored(values: list[Any]) -> None:
     for failed in (True, False):
         try:
+            result = form.FlatResult.of(values)
             form.check_result(failed, result)
         except FrameError:
             continue
         form.Outbox(result)
-        assert form.load(form.dump(result)) == result
+        assert result.values == form.load_wire(form.dump_result(result)) == values
+        assert form.load_result(form.dump_result(result)) == result
 
 
 # The shell's end of a worker ----------------------------------------------------------------------
@@ -217,7 +229,7 @@ class Shell:
         self.loop.run_until_complete(asyncio.sleep(seconds))
 
     def hear(self, *frames: list[Any]) -> None:
-        self.main.sendall(b"".join(map(encode, frames)))
+        self.main.sendall(b"".join(map(encode_frame, frames)))
         self.turn()
 
     def close(self) -> None:
@@ -259,13 +271,15 @@ def test_garbage_behind_a_beginning_ends_it_and_its_group(shell: Shell, fork: in
 
 
 def test_garbage_instead_of_an_image_ends_it_too(shell: Shell) -> None:
-    shell.side.sendall(encode([1, 2, 3, "", "more"]))
+    shell.side.sendall(encode_frame([1, 2, 3, "", "more"]))
     shell.turn()
     assert (shell.ends, shell.images) == (1, [])
 
 
 def test_images_behind_one_another(shell: Shell) -> None:
-    shell.side.sendall(encode([1, 3, ""]) + b"abc" + encode([2, 0, "why"]) + encode([3, 1, ""]))
+    shell.side.sendall(
+        encode_frame([1, 3, ""]) + b"abc" + encode_frame([2, 0, "why"]) + encode_frame([3, 1, ""])
+    )
     shell.turn()
     shell.side.sendall(b"d")
     shell.turn()
@@ -283,8 +297,9 @@ def fork() -> Iterator[int]:
 
 def test_nobody_else_is_killed_for_a_worker(shell: Shell, bystander: int, fork: int) -> None:
     shell.hear(["ready", fork], ["parked", 1, bystander])
+    assert shell.worker.pid == 0
     shell.worker.stop_computing()
-    assert is_alive(bystander)
+    assert not eventually(lambda: not is_alive(bystander), 0.3)  # a kill takes a moment
     shell.hear(["parked", 1, fork])  # control: its own process may be named, and is killed
     shell.worker.stop_computing()
     assert os.waitid(os.P_PID, fork, os.WEXITED | os.WNOWAIT).si_status == signal.SIGKILL
@@ -292,8 +307,41 @@ def test_nobody_else_is_killed_for_a_worker(shell: Shell, bystander: int, fork: 
 
 def test_a_worker_cannot_change_its_group(shell: Shell, bystander: int, fork: int) -> None:
     shell.hear(["ready", fork], ["ready", bystander])
-    assert shell.ends == 1
-    assert is_alive(bystander)
+    assert (shell.ends, shell.worker.group) == (1, fork)
+    assert not eventually(lambda: not is_alive(bystander), 0.3)
+
+
+@pytest.mark.parametrize("group", [-1, 0, 1, os.getpgid(0)])
+def test_no_group_is_killed_that_holds_others(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    """To kill the group 1 is to kill every process of the user, 0 or our own to kill the shell."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _signal: killed.append(group))
+    shell.worker.group = group
+    shell.worker.kill()
+    shell.worker.group = 1 << 21
+    shell.worker.kill()  # control
+    assert killed == [1 << 21]
+
+
+def test_a_worker_leads_its_group(shell: Shell) -> None:
+    with subprocess.Popen(["sleep", "30"]) as member:  # of our own group
+        shell.hear(["ready", member.pid])
+        assert (shell.ends, shell.worker.group) == (1, 0)
+        member.kill()
+
+
+def test_a_pid_that_linux_never_gives_is_no_workers(shell: Shell) -> None:
+    shell.hear(["ready", MAX_PID + 1])
+    assert (shell.ends, shell.worker.group) == (1, 0)
+
+
+def test_a_worker_that_is_not_to_be_used_any_more_is_marked(shell: Shell, fork: int) -> None:
+    shell.hear(["ready", fork])
+    assert not shell.worker.unbelieved
+    shell.hear(["no such frame"])
+    assert (shell.ends, shell.worker.unbelieved) == (1, True)
 
 
 def test_a_worker_is_ready_before_all_else(shell: Shell) -> None:

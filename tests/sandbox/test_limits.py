@@ -9,6 +9,7 @@ import pytest
 from sandbox_guest import eval_message, message
 from sandbox_worker import Driven, driven, end, eventually, group_of
 
+from aoshell.sandbox.printed import PRINTED_LIMIT, Printed
 from aoshell.sandbox.supervisor import Supervisor
 
 LOOP = "local function loop() while true do end end "
@@ -102,6 +103,19 @@ def test_an_ended_message_keeps_no_prints_of_another_process(
     assert outcome in frame
 
 
+def test_prints_are_kept_up_to_a_limit() -> None:
+    printed = Printed()
+    printed.add("x" * (PRINTED_LIMIT - 1))
+    printed.add("yz")
+    assert printed.text() == "x" * (PRINTED_LIMIT - 1) + "y"
+    printed.line("no room is left")
+    assert len(printed.text()) == PRINTED_LIMIT
+    printed.clear()
+    assert printed.text() == ""
+    printed.line("again")
+    assert printed.text() == "again"
+
+
 def test_a_flood_of_prints_is_an_error(supervisor: Supervisor) -> None:
     flood = "for i = 1, 1e5 do print(('x'):rep(1000)) end"
     with driven(supervisor, memory=512 << 20) as worker:
@@ -174,6 +188,26 @@ def test_a_computing_fork_that_is_killed_leaves_a_parked_one(worker: Driven) -> 
     assert worker.await_frame("promoted")[2] == "killed"
     worker.epoch += 1
     assert worker.is_well()
+
+
+def test_only_the_newest_state_stays_parked(worker: Driven) -> None:
+    computing = {worker.worker.pid}
+    for _ in range(100):  # how often it parks follows from what a fork costs
+        assert worker.eval("for i = 1, 1e7 do end")[1] == "ok"
+        computing.add(worker.worker.pid)
+        if len(computing) == 3:
+            break
+    assert len(computing) == 3
+    assert eventually(lambda: len(group_of(worker.worker.group)) == 2)
+
+
+def test_frames_from_before_a_roll_back_are_ignored(worker: Driven) -> None:
+    assert worker.eval("error('x')")[1] == "error"
+    assert worker.is_well()
+    worker.send(["run", worker.epoch - 1, 98, 10.0, *eval_message("stale = true")])
+    worker.send(["image", worker.epoch - 1, 99, 7], b"garbage")  # its bytes are passed over, too
+    worker.send(["run", worker.epoch + 1, 100, 10.0, *eval_message("stale = true")])
+    assert worker.eval("return tostring(stale)")[2][8] == "nil"
 
 
 def test_a_group_that_is_killed_is_gone(worker: Driven) -> None:

@@ -149,7 +149,7 @@ return "\1" .. #texts .. " " .. table.concat(texts, "\\n")
 
 
 def test_no_function_of_the_environment_names_a_file_of_ours(guest: Guest) -> None:
-    names = ", ".join(f'"{name}"' for name in environment.sources())
+    names = ", ".join(f'"{name}"' for name in environment.read_sources())
     code = CALL_ALL.replace("NAMES", names).replace("NOT", " ".join(NOT_CALLED))
     answer = guest.eval(code)
     assert not answer.error, answer.error[-500:]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from shell_fake import FakeNode
+from shell_remote import FakeRemote
 from shell_typing import Body, Use, typed
 
 from aoshell.home.folders import Settings
@@ -39,7 +40,9 @@ def typing(tmp_path: Path, wallet: Wallet) -> Use:
     return use
 
 
-@pytest.fixture(scope="session")
-def other_wallet() -> Wallet:
-    """A second wallet."""
-    return Wallet.generate()
+@pytest.fixture
+def there(wallet: Wallet) -> FakeRemote:
+    """A remote node with a process called default."""
+    node = FakeRemote("default")
+    node.own(wallet.address)
+    return node

@@ -38,8 +38,11 @@ ADDRESS = "N" * 43
 
 
 class FakeNode:
-    capabilities = frozenset({"local", "settled", "cancel"})
-    stage = None
+    remote = cron = state = stage = None
+
+    @property
+    def local(self) -> FakeNode | None:
+        return self
 
     def __init__(self) -> None:
         self.limits = Limits()
@@ -186,9 +189,10 @@ class FakeNode:
     async def export(self, process: str) -> bytes:
         return b"exported " + process.encode()
 
-    async def restore(self, data: bytes) -> ProcessInfo:
+    async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
+        assert unique
         id = data.removeprefix(b"exported ").decode()
-        return self.make(id[:-1] + "Z", "again", "O" * 43, "A" * 43)
+        return self.make(id[:-1] + "Z", name or "again", "O" * 43, "A" * 43)
 
     async def delete(self, process: str) -> None:
         del self.infos[process], self.log[process]

@@ -32,13 +32,15 @@ from aoshell.shell.start import Start
 
 URL = "https://node.example"
 MODULE = "M" * 43
+BROKEN = AoError("the gateway is away", stage="lookup", hint="try again")
 
 
 class FakeRemote(FakeNode):
-    capabilities = frozenset({"remote", "now", "monitor"})
+    local = None
 
     def __init__(self, *known: str) -> None:
         super().__init__()
+        self.remote = self.cron = self.state = self
         self.verify = Verify.OFF
         self.pin: Pin | None = None
         self.endpoint = URL
@@ -80,12 +82,6 @@ class FakeRemote(FakeNode):
     async def info(self) -> NodeInfo:
         return NodeInfo("hyperbeam", ADDRESS, URL, {"answers": "verified"})
 
-    async def settled(self, *_: object) -> None:
-        raise AssertionError("a remote node cannot be asked that")
-
-    async def cancel(self, *_: object) -> bool:
-        raise AssertionError("a remote node cannot be told that")
-
     async def upload(self, *_: object) -> Module:
         raise AssertionError("nothing is uploaded in passing")
 
@@ -123,3 +119,7 @@ class RemoteBackend(FakeBackend):
 
         self.node.own(load_wallet(settings.wallet).address)
         return start
+
+
+def new(name: str = "fresh", **more: object) -> Start:
+    return Start(name, default_module=MODULE, named=True, place=f"on {URL}", **more)  # type: ignore[arg-type]

@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from eventually import until
+
 from aoshell.nodes.base import Node
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Result
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineAnswer, LineFailure, Outcome
 from aoshell.shell.session import Patience, Recorder, Session
 from aoshell.shell.view.render import Renderer
@@ -82,14 +84,10 @@ class Typing:
 
     async def heard(self, part: str) -> str:
         """Wait until the feed says something; all that it has said since the last call."""
-        for _ in range(400):
-            if any(part in said for said in self.front.said):
-                break
-            await asyncio.sleep(0.02)
-        else:
-            raise AssertionError(f"{part!r} was not said, but {self.front.said}")
-        said, self.front.said[:] = "\n".join(self.front.said), []
-        return said
+        said = self.front.said
+        await until(lambda: any(part in text for text in said), f"{part!r} was not said")
+        whole, said[:] = "\n".join(said), []
+        return whole
 
 
 Body: TypeAlias = Callable[[Typing], Awaitable[None]]

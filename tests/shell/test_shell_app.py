@@ -1,102 +1,21 @@
-"""The prompt: keys in, drawing to nowhere; what is printed is read from the output."""
+"""The prompt: lines that run, Ctrl-C, questions, what is printed, and how it starts and ends."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from prompt_toolkit.input import PipeInput
-from prompt_toolkit.input.defaults import create_pipe_input
-from prompt_toolkit.output import DummyOutput
+from eventually import turns, until
+from prompt_keyboard import Keyboard, play
 from shell_fake import FakeNode
 
 from aoshell.home.folders import Settings
-from aoshell.nodes.values import Limits
 from aoshell.shell import commands
-from aoshell.shell.prompt.app import Prompt
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.history import LineHistory
-from aoshell.shell.session import Patience
-from aoshell.shell.start import Key, Start, close_session, open_session
 
-
-class Output(DummyOutput):
-    """Keeps what is printed above the prompt."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write_raw(self, data: str) -> None:
-        self.text += data
-
-
-class Keyboard:
-    """Types, and waits for what it sees."""
-
-    def __init__(self, keys: PipeInput, output: Output, app: Prompt) -> None:
-        self.keys, self.output, self.app = keys, output, app
-        self._seen = 0
-
-    def type(self, text: str) -> None:
-        self.keys.send_text(text)
-
-    async def see(self, text: str) -> None:
-        """Wait until `text` is printed, behind what was seen before."""
-        for _ in range(3000):
-            at = self.output.text.find(text, self._seen)
-            if at >= 0:
-                self._seen = at + len(text)
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"{text!r} not in {self.output.text[self._seen :]!r}")
-
-    async def composing(self) -> None:
-        """Wait until `.editor` takes what is typed."""
-        while self.app._entry._waiting is None:
-            await asyncio.sleep(0.01)
-
-
-Script = Callable[[Keyboard], Awaitable[None]]
-
-
-def play(
-    node: FakeNode,
-    home: Settings,
-    script: Script,
-    *first: str,
-    slow: float = 0,
-    preferences: Preferences | None = None,
-) -> str:
-    """Run the prompt; `script` types. Returns what was printed."""
-    output = Output()
-
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
-        await asyncio.sleep(slow)
-        return node
-
-    async def run() -> None:
-        with create_pipe_input() as keys:
-            app = Prompt(
-                *("aos> ", home.history),
-                first=first,
-                preferences=preferences,
-                input=keys,
-                output=output,
-            )
-            opening = asyncio.create_task(open_session(Start(), home, opened, app, Patience.ANSWER))
-            running = asyncio.create_task(app.run(opening))
-            typing = asyncio.create_task(script(Keyboard(keys, output, app)))
-            await asyncio.wait({running, typing}, timeout=60, return_when="FIRST_COMPLETED")
-            if typing.done():
-                await typing
-            assert await asyncio.wait_for(running, 30) == 0
-            await typing
-            await close_session(await opening)
-
-    asyncio.run(run())
-    return output.text
+pytestmark = pytest.mark.versions
 
 
 def test_a_line_and_the_way_out(node: FakeNode, home: Settings) -> None:
@@ -125,33 +44,6 @@ def test_keys_before_the_node_is_open_count(node: FakeNode, home: Settings) -> N
     assert node.codes == ["1+1", "2+3"]
 
 
-def test_enter_continues_what_is_open(node: FakeNode, home: Settings) -> None:
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type("x = {\r1\r}\r")
-        keyboard.type("4*4\r")
-        await keyboard.see("16\n")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == ["x = {\n1\n}", "4*4"]
-
-
-def test_a_paste_is_taken_line_by_line(node: FakeNode, home: Settings) -> None:
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type("\x1b[200~aos> 1+1\n[aos]> f(\n 1)\n.limits\n2+2\x1b[201~")
-        await asyncio.sleep(0.05)
-        assert node.codes == []
-        keyboard.type("\r")
-        await keyboard.see("1+1\n2\n")
-        await keyboard.see("f(\n")
-        await keyboard.see("seconds")
-        await keyboard.see("2+2\n4\n")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == ["1+1", "f(\n 1)", "2+2"]
-
-
 def test_ctrl_c_clears_what_is_typed(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("nonsense(\x03")
@@ -168,7 +60,9 @@ def test_ctrl_c_clears_what_is_typed(node: FakeNode, home: Settings) -> None:
 def test_ctrl_c_gives_up_the_wait_then_stops(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("slow\r9+9\r")
-        await asyncio.sleep(0.2)
+        await keyboard.taken()
+        await until(lambda: node.codes)
+        await turns()
         keyboard.type("\x03")
         await keyboard.see("No longer waiting for slot 1")
         keyboard.type("\x03")
@@ -201,38 +95,21 @@ def test_questions(node: FakeNode, home: Settings) -> None:
 
     async def script(keyboard: Keyboard) -> None:
         keyboard.type(".delete one\r")
-        await asyncio.sleep(0.5)
+        await keyboard.composing()
         keyboard.type("n\r")
         await keyboard.see("nothing was deleted")
         keyboard.type(".delete two\r")
-        await asyncio.sleep(0.5)
+        await keyboard.composing()
         keyboard.type("y\r")
         await keyboard.see("deleted E")
         keyboard.type(".delete one\r")
-        await asyncio.sleep(0.5)
+        await keyboard.composing()
         keyboard.type("\x03")
         await keyboard.see("nothing was deleted")
         keyboard.type("\x04")
 
     play(node, home, script)
     assert "D" * 43 in node.infos and "E" * 43 not in node.infos
-
-
-def test_tab_and_history(node: FakeNode, home: Settings, tmp_path: Path) -> None:
-    (tmp_path / "only_one.lua").write_text("return 1")
-
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type("1+1\r")
-        await keyboard.see("2\n")
-        await asyncio.sleep(0.3)  # completion is loaded behind the prompt
-        keyboard.type(f".loa\t {tmp_path}/only\t\r")
-        await keyboard.see("loaded\n")
-        keyboard.type("\x12" + "1+\r\r")
-        await keyboard.see("2\n")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes[0] == node.codes[2] == "1+1"
 
 
 def test_given_lines_run_first(node: FakeNode, home: Settings) -> None:
@@ -262,9 +139,6 @@ def test_a_failed_start_is_an_error(node: FakeNode, home: Settings) -> None:
         play(node, home, script)
 
 
-# Typing more than a line ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("where", ["the history", "a line", "nobody waits"])
 def test_a_lack_is_told_and_the_prompt_goes_on(
     node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch, capfd, where: str
@@ -277,7 +151,7 @@ def test_a_lack_is_told_and_the_prompt_goes_on(
     if where == "the history":
         monkeypatch.setattr(LineHistory, "load_history_strings", fail)
     if where == "a line":
-        monkeypatch.setattr(commands, "run", fail)
+        monkeypatch.setattr(commands, "run_command", fail)
 
     async def script(keyboard: Keyboard) -> None:
         if where == "nobody waits":
@@ -293,158 +167,6 @@ def test_a_lack_is_told_and_the_prompt_goes_on(
     assert "Traceback" not in said + told.out + told.err and "defect" not in said
 
 
-def test_a_pasted_program_is_one_line(node: FakeNode, home: Settings) -> None:
-    program = "local x = 1\nlocal y = 2\nprint(x + y)"
-
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type(f"\x1b[200~{program}\x1b[201~")
-        await asyncio.sleep(0.05)
-        keyboard.type("\r")
-        await keyboard.see("\n")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == [program]
-
-
-def test_lines_are_indented_and_closed(node: FakeNode, home: Settings) -> None:
-    async def script(keyboard: Keyboard) -> None:
-        for line in ("if a then", "while b do", "c()", "end", "else", "d = {", "1", "}", "end"):
-            keyboard.type(line)
-            await asyncio.sleep(0.05)  # what is typed ahead keeps the indentation it has
-            keyboard.type("\r")
-            await asyncio.sleep(0.05)
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == ["if a then\n  while b do\n    c()\n  end\nelse\n  d = {\n    1\n  }\nend"]
-
-
-def test_the_inline_editor(node: FakeNode, home: Settings) -> None:
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type(".editor\r")
-        await keyboard.composing()
-        keyboard.type('print("a")\rprint("b")\r3\r.delete\r')
-        await asyncio.sleep(0.1)
-        keyboard.type(".print\r")
-        await keyboard.see('   1  print("a")\n   2  print("b")\n')
-        keyboard.type(".done\r")
-        await keyboard.see("a\nb\n")
-        for way_out in (".cancel\r", "\x03", "x\x03", "\x04"):
-            keyboard.type(".editor\r")
-            await keyboard.composing()
-            keyboard.type(way_out)
-            await keyboard.see("nothing was evaluated")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == ['print("a")\nprint("b")']
-    assert '+print("a")\n+print("b")\n' in home.history.read_text()
-
-
-def test_a_pasted_editor_session(node: FakeNode, home: Settings) -> None:
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type("\x1b[200~.editor\nx = 1\n4+4\n.done\n5+5\x1b[201~")
-        await asyncio.sleep(0.05)
-        keyboard.type("\r")
-        await keyboard.see("10\n")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == ["x = 1\n4+4", "5+5"]
-
-
-def test_an_editor_that_is_not_there(
-    node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("VISUAL", raising=False)
-
-    async def script(keyboard: Keyboard) -> None:
-        for editor, said in (
-            ("no-such-editor-here", "no-such-editor-here cannot be run"),
-            ("false", "false failed with 1"),
-            ("'", "cannot be run"),
-            ("true", "nothing was evaluated"),
-        ):
-            monkeypatch.setenv("EDITOR", editor)
-            keyboard.type(".pad\r")
-            await keyboard.see(said)
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == []
-
-
-# What helps -------------------------------------------------------------------------------------
-
-
-def test_tab_knows_the_process(node: FakeNode, home: Settings) -> None:
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type("1+1\r")
-        await keyboard.see("2\n")
-        await asyncio.sleep(0.8)  # it is read behind the line
-        keyboard.type("Bala\t\r")
-        await asyncio.sleep(0.2)
-        keyboard.type("Hand\t.\t")
-        await asyncio.sleep(0.2)
-        keyboard.type("\t")  # goes into the menu
-        await asyncio.sleep(0.05)
-        keyboard.type("\r")  # takes what is chosen,
-        await asyncio.sleep(0.05)
-        keyboard.type("\r")  # and sends it
-        await asyncio.sleep(0.2)
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == ["1+1", "Balance", "Handlers.add"]
-
-
-def test_commands_complete_what_only_the_node_knows(node: FakeNode, home: Settings) -> None:
-    node.make("D" * 43, "delta", "O" * 43)
-
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type("1+1\r")
-        await keyboard.see("2\n")
-        await asyncio.sleep(0.4)
-        keyboard.type(".attach del\t")
-        await asyncio.sleep(0.3)
-        keyboard.type("\r")
-        await keyboard.see("attached to delta")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-
-
-def test_a_suggestion_is_taken(node: FakeNode, home: Settings) -> None:
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type("6*7\r")
-        await keyboard.see("42\n")
-        keyboard.type("6\x05\r")
-        await keyboard.see("42\n")
-        keyboard.type("\x12zzz\x07\x12zzz\x1b")
-        await asyncio.sleep(0.3)
-        keyboard.type("1+1\r")
-        await keyboard.see("2\n")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-    assert node.codes == ["6*7", "6*7", "1+1"]
-
-
-def test_names_are_read_when_told(node: FakeNode, home: Settings) -> None:
-    async def script(keyboard: Keyboard) -> None:
-        keyboard.type("1+1\r")
-        await keyboard.see("2\n")
-        await asyncio.sleep(0.5)
-        keyboard.type(".names\r")
-        await keyboard.see("2 names")
-        keyboard.type(".names x\r")
-        await keyboard.see("usage: .names")
-        keyboard.type("\x04")
-
-    play(node, home, script)
-
-
 def test_long_answers_are_paged_where_asked_for(
     node: FakeNode, home: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -458,10 +180,7 @@ def test_long_answers_are_paged_where_asked_for(
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
         keyboard.type(".help\r")
-        for _ in range(200):
-            await asyncio.sleep(0.02)
-            if seen.exists() and ".help" in seen.read_text():
-                break
+        await until(lambda: seen.exists() and ".help" in seen.read_text())
         monkeypatch.setenv("PAGER", "no-such-pager-here")
         keyboard.type(".help\r")
         await keyboard.see(".help")

@@ -12,16 +12,17 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 sys.path.extend(str(Path(__file__).parents[1] / room) for room in ("attest", "nodes"))
 
 from amd import Line
 from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
+from eventually import until
 from hyper_server import HTML, HyperServer, Reply, Request, serving
+from rsa_keys import RsaKeys
 from shell_fake import FakeNode
-from test_shell_session import Screen, failed, printed, replied, use
+from shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends
 from aoshell.attest.collateral.kds import KdsResponse as KdsReply
@@ -33,11 +34,11 @@ from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Pin, Verify
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.attestation import judging as attesting
-from aoshell.shell.attestation.judging import Wishes, judge
+from aoshell.shell.attestation import judging
+from aoshell.shell.attestation.judging import Wishes, judge_evidence
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
-from aoshell.shell.commands.attest import conduct
-from aoshell.shell.lines import run_line
+from aoshell.shell.commands.attest import run_attest
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput as Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import Start, close_session, open_session
@@ -68,14 +69,14 @@ class Guest(HyperServer):
 
 
 @pytest.fixture(scope="module")
-def milan() -> Line:
-    ark, ask = (rsa.generate_private_key(public_exponent=65537, key_size=4096) for _ in range(2))
+def milan(rsa_keys: RsaKeys) -> Line:
+    ark, ask = rsa_keys.key(2), rsa_keys.key(3)
     return Line("Milan", ark, ask, ask)
 
 
 @pytest.fixture(scope="module")
-def stranger() -> Wallet:
-    return Wallet.generate()
+def stranger(other_wallet: Wallet) -> Wallet:
+    return other_wallet
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def server(wallet: Wallet, milan: Line) -> Guest:
 
 
 class NoGateway:
-    patients: tuple[Any, ...] = ()
+    probes: tuple[Any, ...] = ()
 
     async def find(self, name: str, *_: str) -> str:
         from aoshell.nodes.values import NotFoundError
@@ -108,7 +109,7 @@ class There:
 
     async def attest(self, rest: str = "--offline") -> Outcome:
         roots = self.server.guest.sample.roots
-        return await conduct(self.session, rest, test_roots=roots, at=NOW)
+        return await run_attest(self.session, rest, test_roots=roots, at=NOW)
 
     async def pass_(self) -> Outcome:
         await self.attest()
@@ -119,12 +120,8 @@ class There:
 
     async def told(self, beginning: str) -> None:
         """Wait until the screen has a line that begins so."""
-        for _ in range(500):
-            lines = "\n".join(self.screen.said).splitlines()
-            if any(line.startswith(beginning) for line in lines):
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError(self.screen.said)
+        said = self.screen.said
+        await until(lambda: f"\n{beginning}" in "\n".join(["", *said]), beginning)
 
     async def attach(self) -> None:
         """A process of this wallet's."""
@@ -169,7 +166,7 @@ async def fill(guest: SimulatedNode, home: Settings) -> None:
         return KdsReply(200, {}, kinds.get(url.rpartition("/")[2], sample.vek))
 
     roots, wishes = guest.sample.roots, Wishes(at=NOW)
-    await judge(guest.evidence(), home, wishes, test_roots=roots, asking=asking)
+    await judge_evidence(guest.evidence(), home, wishes, test_roots=roots, asking=asking)
 
 
 @pytest.fixture(autouse=True)
@@ -290,7 +287,7 @@ def test_files_and_other_nodes(there: Any, tmp_path: Path, stranger: Wallet, mil
         assert "origin" not in found.value  # type: ignore[operator]
         pin, said = at.node.pin, session.attestation
         with SimulatedNode(stranger, milan, configuration={"trusted_nodes": 1}).served() as url:
-            found = await asyncio.wait_for(at.attest(f"{url}/ --offline"), 20)
+            found = await asyncio.wait_for(at.attest(f"{url}/ --offline"), 60)
             assert found.ok and found.value["origin"] == url  # type: ignore[index]
         assert (at.node.pin, session.attestation) == (pin, said)
         for words in ("a b", "--save", "--online", "'"):
@@ -332,9 +329,11 @@ def test_trust(there: Any, home: Settings) -> None:
         assert "another" in listed and "cd" * 48 in listed
         home.config.mkdir()
         named = f'[[trusted]]\nname = "written"\nmeasurement = "{"00" * 48}"\n'
-        attesting.policy_file(home).write_text(named)
-        assert "has a written already" in failed(await run_line(session, ".trust written")).what
-        assert {one.name for one in attesting.policy_of(home, "").trusted} == {
+        judging.policy_file(home).write_text(named)
+        assert (
+            "has the name written already" in failed(await run_line(session, ".trust written")).what
+        )
+        assert {one.name for one in judging.load_user_policy(home, "").trusted} == {
             "written",
             first.name,
             "another",
@@ -350,7 +349,7 @@ def test_what_is_not_certain_gets_no_name(there: Any, stranger: Wallet) -> None:
         at.server.guest = at.server.guest.but(signer=stranger)
         await at.attest()
         error = failed(await run_line(at.session, ".trust mine"))
-        assert "is not certain: ADDRESS_MISMATCH" in error.what
+        assert "is not verified: ADDRESS_MISMATCH" in error.what
 
     there(body)
 
@@ -366,12 +365,15 @@ def test_nodes(there: Any) -> None:
             found = replied(await run_line(at.session, line))
         rows: Any = found.value
         assert [row["offered"] for row in rows] == [True, False, True]
-        assert "version 2, product not told, measurement" in rows[0]["what"]
+        assert "version 2, unknown product, measurement" in rows[0]["what"]
         assert "does not take connections" in rows[1]["what"]
         assert ".attest URL" in found.note
         for words in ("", "--tee", "x", "--tee '"):
             assert ".help nodes" in failed(await run_line(at.session, f".nodes {words}")).hint
-        assert "no URL" in failed(await run_line(at.session, ".nodes --tee file")).what
+        assert (
+            "is not the URL of a node"
+            in failed(await run_line(at.session, ".nodes --tee file")).what
+        )
 
     there(body)
 
@@ -460,8 +462,7 @@ def test_the_toolbar_says_when_it_is_over(there: Any, monkeypatch: pytest.Monkey
     async def body(at: There) -> None:
         await at.pass_()
         assert at.session.attestation.startswith("attested")
-        await asyncio.sleep(1.1)
-        assert at.session.attestation == "attest again"
+        await until(lambda: at.session.attestation == "attest again")
 
     there(body)
 

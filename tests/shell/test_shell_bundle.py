@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from lupa.lua53 import LuaError, LuaRuntime
 
 from aoshell.errors import AoError
-from aoshell.lua.compiling import required, without_tail_calls
+from aoshell.lua.compiling import find_requires, without_tail_calls
 from aoshell.protocol.message import raw
-from aoshell.shell.code.bundle import bundle, literal, quote, refuse_unloadable
-from aoshell.shell.code.files import read
-from aoshell.shell.code.program import DRAWN_LEVELS, lines_of
+from aoshell.shell.code.bundle import bundle, long_string, refuse_unloadable, short_string
+from aoshell.shell.code.files import read_file
+from aoshell.shell.code.program import DRAWN_LEVELS, tree_lines
 
 
 def run(source: bytes) -> Any:
@@ -36,12 +36,12 @@ def write(folder: Path, **files: str | bytes) -> Path:
 @given(st.binary())
 def test_quoted_bytes_come_back(data: bytes) -> None:
     plain = data.replace(b"\r", b"")
-    assert run(b"return " + quote(plain)) == plain
+    assert run(b"return " + long_string(plain)) == plain
 
 
 @pytest.mark.parametrize("data", [b"]", b"]]", b"]=", b"]=]]", b"\n", b"[[", b"\0\xff", b"]==]]=]"])
 def test_brackets_close_nothing_early(data: bytes) -> None:
-    assert run(b"return " + quote(data)) == data
+    assert run(b"return " + long_string(data)) == data
 
 
 @given(st.text())
@@ -50,7 +50,7 @@ def test_literals_come_back(said: str) -> None:
         data = raw(said)
     except UnicodeEncodeError:
         return
-    assert run(b"return " + literal(said)) == data
+    assert run(b"return " + short_string(said)) == data
 
 
 def test_modules_come_before_those_that_require_them(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_modules_come_before_those_that_require_them(tmp_path: Path) -> None:
     program = bundle(main)
     assert run(program.source) == b"BAAtrue"
     assert list(program.files) == ["a.lua", "sub/b.lua", "c.lua", "main.lua"]
-    assert list(lines_of(program.program)) == [
+    assert list(tree_lines(program.program)) == [
         "main.lua",
         "├─ sub/b.lua",
         "│  └─ a.lua",
@@ -76,7 +76,7 @@ def test_modules_come_before_those_that_require_them(tmp_path: Path) -> None:
 def test_what_is_not_local_is_taken_as_there(tmp_path: Path) -> None:
     program = bundle(write(tmp_path, main='return type(require("string"))'))
     assert run(program.source) == b"table"
-    assert list(lines_of(program.program))[1] == "└─ string (not a local file)"
+    assert list(tree_lines(program.program))[1] == "└─ string (not a local file)"
 
 
 SPELLINGS = 'return require(".a.b").n .. require("a.b").n .. require("a/b").n .. require("./a/b").n'
@@ -120,7 +120,7 @@ def test_a_module_is_told_its_name(tmp_path: Path) -> None:
 def test_a_load_that_fails_leaves_the_modules_that_were_there(tmp_path: Path) -> None:
     main = write(tmp_path, main="return require('m')", m="error('no')")
     source = bundle(main).source
-    kept = b"package.loaded.m = 1 pcall(load(%s)) return package.loaded.m" % quote(source)
+    kept = b"package.loaded.m = 1 pcall(load(%s)) return package.loaded.m" % long_string(source)
     assert run(kept) == 1
 
 
@@ -142,7 +142,9 @@ def test_a_circle_may_lead_through_the_main_file(tmp_path: Path) -> None:
         main="local part = require('part') Main = (Main or 0) + 1 return { part = part, n = Main }",
         part="return { main = function() return require('.main').n end }",
     )
-    whole = b"local main = load(%s)() return main.part.main() + Main" % quote(bundle(main).source)
+    whole = b"local main = load(%s)() return main.part.main() + Main" % long_string(
+        bundle(main).source
+    )
     assert run(whole) == 2
 
 
@@ -153,7 +155,7 @@ def test_require_is_as_it_was_behind_a_circle(tmp_path: Path) -> None:
         a="if Fail then error('no') end return function() return require('b') end",
         b="return require('a')",
     )
-    source = quote(bundle(main).source)
+    source = long_string(bundle(main).source)
     for fail in (b"", b"Fail = true "):
         kept = b"local before = require %s pcall(load(%s)) return require == before" % (
             fail,
@@ -211,7 +213,7 @@ def test_a_module_that_puts_itself_in_place_first_ends_the_circle(
     )
     program = bundle(main)
     refuse_unloadable(program)
-    source = quote(program.source)
+    source = long_string(program.source)
     assert run(b"load(%s)() return load(%s)()" % (source, source)) == b"AA"
 
 
@@ -228,7 +230,7 @@ def test_files_may_put_their_own_in_the_place_of_globals(tmp_path: Path) -> None
 
 def test_a_circle_that_fails_leaves_the_modules_that_were_there(tmp_path: Path) -> None:
     main = write(tmp_path, main="return require('a')", a="require('b')", b="require('a')")
-    source = quote(bundle(main).source)
+    source = long_string(bundle(main).source)
     kept = b"local l = package.loaded l.a, l.b = 1, 2 pcall(load(%s)) return l.a + l.b" % source
     assert run(kept) == 3
 
@@ -273,7 +275,7 @@ def test_long_chains_load(tmp_path: Path) -> None:
     (tmp_path / f"m{count}.lua").write_text("return 0")
     program = bundle(write(tmp_path, main="return require('m0')"))
     assert run(program.source) == count
-    assert len(list(lines_of(program.program))) == DRAWN_LEVELS + 2
+    assert len(list(tree_lines(program.program))) == DRAWN_LEVELS + 2
 
 
 def test_places_are_those_of_the_files(tmp_path: Path) -> None:
@@ -316,7 +318,7 @@ def test_bytes_that_are_no_text_stay(tmp_path: Path) -> None:
 def test_loading_again_runs_again(tmp_path: Path) -> None:
     main = write(tmp_path, main="return require('m')", m="N = (N or 0) + 1 return N")
     source = bundle(main).source
-    twice = b"load(%s)() return load(%s)()" % (quote(source), quote(source))
+    twice = b"load(%s)() return load(%s)()" % (long_string(source), long_string(source))
     assert run(twice) == 2
 
 
@@ -332,7 +334,7 @@ def test_line_ends_marks_and_first_lines_change_no_line(tmp_path: Path) -> None:
     }
     main = write(tmp_path, main=b"#!lua\r\nlocal m = require('m')\r\nreturn m.at", **files)
     assert [file.path for file in bundle(main).program.files] == ["m.lua", "main.lua"]
-    whole = b"return select(2, pcall(load(%s)()))" % quote(bundle(main).source)
+    whole = b"return select(2, pcall(load(%s)()))" % long_string(bundle(main).source)
     assert run(whole) == b"m.lua:3: x"
 
 
@@ -349,7 +351,7 @@ def test_line_ends_marks_and_first_lines_change_no_line(tmp_path: Path) -> None:
         ("return require('a')()", "return require('a')()"),
         ("return require('a') .. 'b'", "return require('a') .. 'b'"),
         ("return require { 'a' }", "return require { 'a' }"),
-        ("return required('a')", "return required('a')"),
+        ("return find_requires('a')", "return find_requires('a')"),
         ("local x = require('a')", "local x = require('a')"),
         ("-- return require('a')", "-- return require('a')"),
         ("return require(", "return require("),
@@ -357,7 +359,7 @@ def test_line_ends_marks_and_first_lines_change_no_line(tmp_path: Path) -> None:
 )
 def test_tail_calls_of_require(source: str, same: str) -> None:
     both = "if x then return (require[[a]]) else return (require(b)) end"
-    assert without_tail_calls(source, required(source)) == (same or both)
+    assert without_tail_calls(source, find_requires(source)) == (same or both)
 
 
 def test_a_syntax_error_names_the_file_alone(tmp_path: Path) -> None:
@@ -371,7 +373,7 @@ def test_what_is_too_large_is_not_read(tmp_path: Path, size: int, fits: bool) ->
     file = tmp_path / "x"
     file.write_bytes(b"x" * size)
     if fits:
-        assert read(file, 8) == b"x" * 8
+        assert read_file(file, 8) == b"x" * 8
     else:
         with pytest.raises(AoError, match="larger than"):
-            read(file, 8)
+            read_file(file, 8)

@@ -13,11 +13,11 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.commands import registry
-from aoshell.shell.hints import HINTS, hint
+from aoshell.shell.hints import HINTS, next_hint
 from aoshell.shell.journal import Past, Recorded
 from aoshell.shell.outcome import CommandOutput
 from aoshell.testing.command import main
-from aoshell.testing.recording import recorded
+from aoshell.testing.recording import record_session
 
 BAD = 'local lib = require("lib")\nlocal child = spawn("x")\nprint(child, lib)\n'
 
@@ -144,7 +144,7 @@ def test_what_is_recorded_passes_as_a_test(
         await typing(".send desk Action=Twice ab")
         assert "aoshell test" in await typing.text(f".record {file}")
 
-    recorder = partial(recorded, name="what was played")
+    recorder = partial(record_session, name="what was played")
     asyncio.run(asyncio.wait_for(typed(tmp_path, wallet, body, record=recorder), 60))
     assert main([str(file)]) == 0
     assert "✓ what was played" in capsys.readouterr().out
@@ -152,7 +152,7 @@ def test_what_is_recorded_passes_as_a_test(
 
 def test_what_can_be_recorded_is_said(typing: Use, tmp_path: Path) -> None:
     async def body(typed: Typing) -> None:
-        assert "nothing to record with" in await typed.error(f".record {tmp_path / 'x'}")
+        assert "cannot be recorded" in await typed.error(f".record {tmp_path / 'x'}")
 
     typing(body)
 
@@ -185,16 +185,16 @@ def test_every_command_has_help_and_docs() -> None:
 def test_hints_go_away(home: Settings) -> None:
     home.hints.unlink()
     home.history.write_text("\n# 2026\n+.load x.lua\n")
-    said = [hint(home) for _ in range(8)]
+    said = [next_hint(home) for _ in range(8)]
     assert all(one.startswith("Hint: ") for one in said[:5]) and len(set(said[:5])) == 5
     assert said[5:] == ["", "", ""]
     assert max(map(len, said)) < 80  # one line of a screen
     assert not any(one.startswith("Hint: .load") for one in said)
     home.hints.write_text("\n".join(HINTS))
-    assert hint(home) == ""
+    assert next_hint(home) == ""
     home.hints.unlink()
     home.hints.mkdir()  # what cannot be written stops nobody
-    assert hint(home).startswith("Hint: ")
+    assert next_hint(home).startswith("Hint: ")
 
 
 def test_costs(typing: Use) -> None:

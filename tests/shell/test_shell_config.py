@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from aoshell.errors import AoError
 from aoshell.home.configfile import line_of
-from aoshell.home.endpoints import resolve
+from aoshell.home.endpoints import resolve_endpoints
 from aoshell.nodes.values import NodeInfo
-from aoshell.shell.prompt.config import Preferences, load
+from aoshell.shell.prompt.config import Preferences, load_preferences
 from aoshell.shell.prompt.pastes import FOLDED, Pastes
-from aoshell.shell.prompt.themes import COLOURS, THEMES, style
+from aoshell.shell.prompt.themes import COLOURS, THEMES, make_style
 from aoshell.shell.prompt.toolbar import ToolbarFacts, cut, line
 from aoshell.shell.view.text import width_of
 
@@ -26,8 +26,8 @@ def written(folder: Path, content: str) -> Path:
 
 
 def test_no_file_and_no_table_are_the_defaults(tmp_path: Path) -> None:
-    assert load(tmp_path / "none.toml") == Preferences()
-    assert load(written(tmp_path, 'profile = "local"\n')) == Preferences()
+    assert load_preferences(tmp_path / "none.toml") == Preferences()
+    assert load_preferences(written(tmp_path, 'profile = "local"\n')) == Preferences()
 
 
 def test_all_of_it(tmp_path: Path) -> None:
@@ -36,8 +36,10 @@ def test_all_of_it(tmp_path: Path) -> None:
         '[shell]\nediting = "vi"\ntheme = "light"\ntoolbar = false\npager = true\n'
         'colours = { keyword = "ansired bold" }\n',
     )
-    assert load(path) == Preferences("vi", "light", False, True, {"keyword": "ansired bold"})
-    assert resolve({}, {}, path).kind == "local"  # one file, two readers
+    assert load_preferences(path) == Preferences(
+        "vi", "light", False, True, {"keyword": "ansired bold"}
+    )
+    assert resolve_endpoints({}, {}, path).kind == "local"  # one file, two readers
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_errors_name_their_line_and_the_default_holds(
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    found = load(path)
+    found = load_preferences(path)
     assert found.problems and str(path) in found.problems[0]
     assert place in found.problems[0] and what in found.problems[0]
     assert (found.editing, found.theme, found.toolbar, found.pager) == (
@@ -73,13 +75,13 @@ def test_errors_name_their_line_and_the_default_holds(
 
 
 def test_what_is_good_counts_beside_what_is_not(tmp_path: Path) -> None:
-    found = load(written(tmp_path, '[shell]\nediting = "vi"\ntheme = "neon"\n'))
+    found = load_preferences(written(tmp_path, '[shell]\nediting = "vi"\ntheme = "neon"\n'))
     assert (found.editing, found.theme, len(found.problems)) == ("vi", "dark", 1)
 
 
 def test_other_keys_at_the_top_are_still_refused(tmp_path: Path) -> None:
     with pytest.raises(AoError, match="profil"):
-        resolve({}, {}, written(tmp_path, 'profil = "x"\n[shell]\n'))
+        resolve_endpoints({}, {}, written(tmp_path, 'profil = "x"\n[shell]\n'))
 
 
 def test_lines_are_found_by_table(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_lines_are_found_by_table(tmp_path: Path) -> None:
 def test_themes_colour_everything() -> None:
     for name, colours in THEMES.items():
         assert colours.keys() == COLOURS.keys()
-        style(name, {"keyword": "#ff8800 bold", "toolbar": "bg:ansiblue"})
+        make_style(name, {"keyword": "#ff8800 bold", "toolbar": "bg:ansiblue"})
 
 
 def test_the_toolbar_tells_what_is_known() -> None:

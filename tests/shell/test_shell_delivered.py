@@ -5,7 +5,7 @@ from __future__ import annotations
 from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
-from aoshell.shell.batch import Lines, run_lines
+from aoshell.shell.lines.batch import Lines, run_lines
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.view.render import Renderer
 

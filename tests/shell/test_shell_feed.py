@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from eventually import until
 from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import Event, LogEntry
 from aoshell.protocol.message import Assignment, Message, Result, tags_of
+from aoshell.shell import feed
 from aoshell.shell.feed import FeedView, Where
 
 MINE = "M" * 43
@@ -58,13 +60,16 @@ class Following:
     def text(self) -> str:
         return "\n".join(self.shown)
 
+    async def seen(self, text: str) -> None:
+        await until(lambda: text in self.text, text)
+
 
 def following(body: Callable[[Following], Awaitable[None]]) -> None:
     async def run() -> None:
         on = Following()
         task = asyncio.create_task(on.feed.follow())
         try:
-            await asyncio.wait_for(body(on), 30)
+            await asyncio.wait_for(body(on), 60)
         finally:
             task.cancel()
 
@@ -75,8 +80,23 @@ def test_each_is_told_once_and_in_order() -> None:
     async def body(on: Following) -> None:
         for number in (1, 2, 2, 3, 1):
             on.events.put(entry(number, f"said {number}"))
-        await asyncio.sleep(0.1)
+        await on.seen("said 3")
         assert on.text == "said 1\nsaid 2\nsaid 3"
+
+    following(body)
+
+
+def test_the_results_that_passed_are_remembered_within_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "_SEEN", 3)
+
+    async def body(on: Following) -> None:
+        for number in (1, 2, 3, 4, 5, 5, 3, 1):  # 3…5 are remembered, 1 is forgotten
+            on.events.put(entry(number, f"said {number}"))
+        await asyncio.sleep(0.1)
+        assert on.text == "said 1\nsaid 2\nsaid 3\nsaid 4\nsaid 5\nsaid 1"
+        assert len(on.feed._seen) == 3
 
     following(body)
 
@@ -87,8 +107,7 @@ def test_cron_messages_have_no_id() -> None:
             found = entry(number, "tick")
             message = Message("", "", "", "", (), b"", assignment=found.message.assignment)
             on.events.put(LogEntry(message, found.result))
-        await asyncio.sleep(0.1)
-        assert on.text == "tick\ntick"
+        await until(lambda: on.text == "tick\ntick")
 
     following(body)
 
@@ -99,7 +118,7 @@ def test_pausing_keeps_the_newest() -> None:
         on.feed.pause()
         for number in range(1, 1501):
             on.events.put(entry(number, f"said {number}"))
-        await asyncio.sleep(0.2)
+        await on.feed.caught_up()
         assert on.shown == [] and on.feed.paused
         assert on.feed.resume() == 1500
         on.feed.release()
@@ -108,7 +127,7 @@ def test_pausing_keeps_the_newest() -> None:
         assert (lines[1], lines[-1], len(lines)) == ("said 501", "said 1500", 1001)
         assert not on.feed.paused and on.feed.resume() == 0
         on.events.put(entry(1501, "more"))
-        await asyncio.sleep(0.1)
+        await on.seen("more")
         assert on.shown[-1] == "more"
 
     following(body)
@@ -123,7 +142,7 @@ def test_only_what_is_asked_for() -> None:
         on.feed.expect("root")
         on.events.put(entry(4, "", Action="Credit-Notice"), "P", "root")
         on.events.put(entry(5, "", Action="Credit-Notice"), "P", "elsewhere")
-        await asyncio.sleep(0.1)
+        await on.seen("P │ ")
         assert on.text.split("\n") == [
             "slot 1 │ Debit-Notice from FFFFFFFF…",
             "slot 3 │ Credit-Notice from FFFFFFFF…",
@@ -160,7 +179,7 @@ def test_a_thousand_a_second_leave_room_for_keys() -> None:
         while not on.events.queue.empty():
             await asyncio.sleep(0)
             turns += 1
-        await asyncio.sleep(0.1)
+        await on.seen("said 19999")
         assert on.text.count("\n") == 19_999
         assert turns > 4  # keys had their turn meanwhile
         assert len(on.shown) < 200  # the screen is drawn a few times a second

@@ -15,7 +15,7 @@ from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.commands.identities import split_message
-from aoshell.shell.lines import run_line
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Patience
 from aoshell.shell.start import Start, close_session, open_session
@@ -145,11 +145,11 @@ def test_an_open_quote() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (".as ../../x", "no name for an identity"),
-        (".as -", "no name for an identity"),
-        (".as " + "a" * 33, "no name for an identity"),
+        (".as ../../x", "not a name for an identity"),
+        (".as -", "not a name for an identity"),
+        (".as " + "a" * 33, "not a name for an identity"),
         (".as a b", ".help as"),
-        (".as \udcff", "no name for an identity"),
+        (".as \udcff", "not a name for an identity"),
         (".send", ".help send"),
         (".send Action=Hi", ".help send"),
         (".send nowhere Action=Hi", "nowhere"),
@@ -192,7 +192,7 @@ def test_messages_and_first_hints_on_any_node(
 
         front = Front()
         session = await open_session(
-            Start("desk", module="M" * 43 if "remote" in node.capabilities else "aos"),
+            Start("desk", module="M" * 43 if node.remote else "aos"),
             *(home, opened, front, Patience.ANSWER),
         )
         assert front.said[-1].startswith("Hint: ")
@@ -207,4 +207,4 @@ def test_messages_and_first_hints_on_any_node(
         assert session.last_line == message.id
         await close_session(session)
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 60))

@@ -6,8 +6,9 @@ import asyncio
 import sys
 
 import pytest
+from eventually import turns, until
+from prompt_keyboard import Keyboard, play
 from shell_fake import FakeNode
-from test_shell_app import Keyboard, play
 
 from aoshell.home.folders import Settings
 from aoshell.shell.prompt.history import LONGEST
@@ -24,10 +25,12 @@ def kept(home: Settings) -> list[str]:
 def test_lines_typed_ahead_are_counted_and_come_back(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("slow\r9+9\r8+8\r")
-        await asyncio.sleep(0.2)
+        await keyboard.taken()
+        await until(lambda: node.codes)
+        await turns()
         keyboard.type(CTRL_C)
         await keyboard.see("2 lines were not run; ↑ brings back what was typed.")
-        await asyncio.sleep(0.1)
+        await turns()
         keyboard.type(UP + UP + "\r")
         await keyboard.see("18\n")
         keyboard.type(CTRL_D)
@@ -41,12 +44,12 @@ def test_a_paste_too_long_for_the_history_comes_back(node: FakeNode, home: Setti
 
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("slow\r")
-        await asyncio.sleep(0.1)
+        await until(lambda: node.codes)
+        await turns()
         pasted = f"\x1b[200~{long}\x1b[201~\r"
         for at in range(0, len(pasted), 16_384):  # a pipe holds 64 KB
             keyboard.type(pasted[at : at + 16_384])
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0.2)
+            await keyboard.taken()
         keyboard.type(CTRL_C)
         await keyboard.see("1 line was not run")
         assert keyboard.app._history.entries[0] == long
@@ -60,11 +63,11 @@ def test_what_ctrl_c_gives_up_comes_back(node: FakeNode, home: Settings) -> None
 
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("6+1" + CTRL_C)
-        await asyncio.sleep(0.2)
+        await keyboard.taken()
         keyboard.type(UP + "\r")
         await keyboard.see("7\n")
         keyboard.type(f"\x1b[200~{paste}\x1b[201~" + CTRL_C)
-        await asyncio.sleep(0.1)
+        await keyboard.taken()
         assert keyboard.app._history.entries[0] == paste
         keyboard.type(CTRL_D)
 
@@ -96,7 +99,8 @@ def test_lines_behind_the_way_out_are_told(node: FakeNode, home: Settings) -> No
 def test_ctrl_d_while_lines_wait(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("slow\r7+7\r8+8\r")
-        await asyncio.sleep(0.2)
+        await keyboard.taken()
+        await until(lambda: node.codes)
         keyboard.type(CTRL_D)
 
     assert "2 lines were not run" in play(node, home, script)
@@ -107,7 +111,7 @@ def test_a_line_that_was_typed_when_the_terminal_went(node: FakeNode, home: Sett
         keyboard.type("1+1\r")
         await keyboard.see("2\n")
         keyboard.type("half of a line")
-        await asyncio.sleep(0.1)
+        await keyboard.taken()
         keyboard.app.leave()  # as SIGHUP does
 
     assert "1 line was not run" in play(node, home, script)
@@ -135,7 +139,7 @@ def test_no_key_deadens_the_line(node: FakeNode, home: Settings) -> None:
         for number, key in enumerate(KEYS, 1000):
             keyboard.type(f"1+1{key}x\x7f\x05\x15{number}+0\r")
             try:
-                await asyncio.wait_for(keyboard.see(f"{number}\n"), 5)
+                await asyncio.wait_for(keyboard.see(f"{number}\n"), 60)
             except (AssertionError, TimeoutError):
                 keyboard.app.leave()
                 raise AssertionError(f"Ctrl-{chr(ord(key) + 64)} deadens the line") from None

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from aoshell.attest.policy import load
+from aoshell.attest.policy import load_policy
 from aoshell.errors import AoError
-from aoshell.home.configfile import parsed
+from aoshell.home.configfile import read_config
 from aoshell.home.wallets import load_wallet
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell import tty_lines
 from aoshell.shell.code.bundle import bundle
-from aoshell.shell.tty_lines import Keys
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 MARK = b"\xef\xbb\xbf"
 
@@ -32,10 +30,10 @@ def test_lua_files(tmp_path: Path) -> None:
 def test_the_config_file(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(MARK + b'[shell]\r\ntheme = "light"\r\n')
-    assert parsed(file) == {"shell": {"theme": "light"}}
+    assert read_config(file) == {"shell": {"theme": "light"}}
     file.write_bytes("[shell]\n".encode("utf-16"))
     with pytest.raises(AoError, match="UTF-16 text"):
-        parsed(file)
+        read_config(file)
 
 
 def test_a_wallet_and_a_policy(tmp_path: Path, wallet: Wallet) -> None:
@@ -43,20 +41,13 @@ def test_a_wallet_and_a_policy(tmp_path: Path, wallet: Wallet) -> None:
     file = tmp_path / "wallet.json"
     file.write_bytes(MARK + key.encode())
     assert load_wallet(file).address == wallet.address
-    assert load(MARK + policy.encode()).debug
+    assert load_policy(MARK + policy.encode()).debug
     file.write_bytes(key.encode("utf-16"))
     with pytest.raises(AoError, match=f"the wallet {file} is UTF-16 text"):
         load_wallet(file)
     with pytest.raises(AoError, match="mine is UTF-16 text") as raised:
-        load(policy.encode("utf-16"), "mine")
+        load_policy(policy.encode("utf-16"), "mine")
     assert raised.value.stage == "policy"
-
-
-def test_a_line_that_never_ends_is_handed_over() -> None:
-    typed, most = keys(), 1 << 20
-    assert typed.take(b"x" * most) == (b"", b"")
-    assert typed.take(b"y") == (b"x" * most + b"y", b"")
-    assert typed.take(b"\x7fz\n") == (b"z\n", b"")
 
 
 @pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be"])
@@ -66,44 +57,4 @@ def test_other_codings_are_named(tmp_path: Path, coding: str) -> None:
     with pytest.raises(AoError, match=f"{file} is {coding[:6].upper()} text"):
         bundle(file)
     with pytest.raises(AoError, match="UTF-"):
-        unmarked(file.read_bytes(), "it", "load")
-
-
-CONTROL = [b"\0"] * 32
-
-
-def keys() -> Keys:
-    import termios
-
-    control = list(CONTROL)
-    for place, key in (
-        (termios.VERASE, b"\x7f"),
-        (termios.VKILL, b"\x15"),
-        (termios.VWERASE, b"\x17"),
-        (termios.VEOF, b"\x04"),
-    ):
-        control[place] = key
-    return Keys(control)
-
-
-def test_a_terminal_s_line_is_as_long_as_it_is_typed() -> None:
-    typed = keys()
-    assert typed.take(b"x" * 6000) == (b"", b"")
-    assert typed.take(b"\x04y\n") == (b"x" * 6000 + b"y\n", b"") and not typed.ended
-
-
-def test_a_line_beyond_its_bound_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tty_lines, "LONGEST", 100)
-    typed = keys()
-    assert typed.take(b"x" * 100) == (b"", b"")
-    assert typed.take(b"y") == (b"x" * 100 + b"y", b"")
-    assert typed.take(b"z\n") == (b"z\n", b"")
-
-
-def test_erasing_and_ending() -> None:
-    typed = keys()
-    assert typed.take("añ".encode()) == (b"", b"")
-    assert typed.take(b"\x7f") == (b"", b"\b \b")
-    assert typed.take(b" two words\x17") == (b"", b"\b \b" * 5)
-    assert typed.take(b"\n") == (b"a two \n", b"")
-    assert typed.take(b"gone\x15left\x08\n\x04more") == (b"lef\n", b"") and typed.ended
+        strip_mark(file.read_bytes(), "it", "load")

@@ -14,10 +14,10 @@ from shell_typing import Typing, Use
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
-from aoshell.lua.compiling import required
+from aoshell.lua.compiling import find_requires
 from aoshell.shell.code import program as rules
 from aoshell.shell.code.bundle import bundle, unbundle
-from aoshell.shell.code.program import find, lines_of, program
+from aoshell.shell.code.program import find, read_program, tree_lines
 from aoshell.shell.outcome import CommandOutput
 from aoshell.testing import Node, open_node
 from aoshell.testing.command import main as run_tests
@@ -43,7 +43,7 @@ def main(tmp_path: Path) -> Path:
 
 
 def paths(main: Path) -> list[str]:
-    return [file.path for file in program(main).files]
+    return [file.path for file in read_program(main).files]
 
 
 # Names in a text ----------------------------------------------------------------------------------
@@ -77,16 +77,16 @@ def paths(main: Path) -> list[str]:
         ("pcall(require, 'a')", []),
         ("require('a", []),
         ("require [[a", []),
-        ("required('a')", []),
+        ("find_requires('a')", []),
     ],
 )
 def test_names_that_stand_in_the_text(source: str, names: list[str]) -> None:
-    assert [one.name for one in required(source) if one.name is not None] == names
+    assert [one.name for one in find_requires(source) if one.name is not None] == names
 
 
 def test_lines_of_requirements() -> None:
     source = 'require("a")\r\n\n\rx = [[\n]] require\n"b"'
-    assert [(one.name, one.line) for one in required(source)] == [("a", 1), ("b", 4)]
+    assert [(one.name, one.line) for one in find_requires(source)] == [("a", 1), ("b", 4)]
 
 
 # Files --------------------------------------------------------------------------------------------
@@ -153,14 +153,14 @@ def test_files_run_in_the_order_of_aos(tmp_path: Path) -> None:
             "d.lua": "",
         },
     )
-    found = program(main)
+    found = read_program(main)
     assert paths(main) == ["d.lua", "c.lua", "b.lua", "a.lua", "main.lua"]
     assert found.modules == {
         "d": "d.lua", "c": "c.lua", ".c": "c.lua", "b": "b.lua", ".b": "b.lua", "a": "a.lua",
     }  # fmt: skip
     assert not found.circular and not found.notes
     assert [(file.by, file.line) for file in found.files[-2:]] == [("main.lua", 1), ("", 0)]
-    assert list(lines_of(found)) == [
+    assert list(tree_lines(found)) == [
         "main.lua",
         "├─ b.lua",
         "│  ├─ d.lua",
@@ -175,23 +175,23 @@ def test_files_run_in_the_order_of_aos(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [".utils", ".ao", "json", "string", ".crypto"])
 def test_names_of_aos_stay_its_own_unless_the_file_is_there(tmp_path: Path, name: str) -> None:
     main = write(tmp_path, {"main.lua": f"require('{name}')"})
-    assert paths(main) == ["main.lua"] and program(main).notes == ()
+    assert paths(main) == ["main.lua"] and read_program(main).notes == ()
     file = name.removeprefix(".") + ".lua"
     (tmp_path / file).touch()
     assert paths(main) == [file, "main.lua"]
-    assert program(main).notes == (f"{file} takes the place of aos's own module '{name}'",)
+    assert read_program(main).notes == (f"{file} takes the place of aos's own module '{name}'",)
 
 
 def test_a_file_beside_takes_no_name_that_nobody_says(tmp_path: Path) -> None:
     main = write(tmp_path, {"main.lua": "require('utils')", "utils.lua": ""})
-    assert program(main).modules == {"utils": "utils.lua"} and program(main).notes == ()
+    assert read_program(main).modules == {"utils": "utils.lua"} and read_program(main).notes == ()
 
 
 def test_other_capitals_are_said(tmp_path: Path) -> None:
     main = write(tmp_path, {"main.lua": "require('Src.Part') require('no')", "src/part.lua": ""})
     if paths(main) != ["main.lua"]:
         pytest.skip("this file system does not tell a from A")
-    assert program(main).notes == (
+    assert read_program(main).notes == (
         "module 'Src.Part' has no file: src/part.lua has other capitals",
     )
 
@@ -209,10 +209,10 @@ def test_too_much(
     main: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, said: str
 ) -> None:
     (main.parent / "src/deep/tool.lua").write_text("-- " + "x" * (1 << 20))
-    program(main)
+    read_program(main)
     monkeypatch.setattr(rules, bound, most)
     with pytest.raises(AoError, match=said):
-        program(main)
+        read_program(main)
 
 
 def test_a_file_that_cannot_be_read_is_named(main: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_file_that_cannot_be_read_is_named(main: Path) -> None:
         assert paths(main) == ["main.lua"]
     else:
         with pytest.raises(AoError, match=r"src/part\.lua cannot be read"):
-            program(main)
+            read_program(main)
 
 
 def test_names_come_back_out_of_a_bundle(tmp_path: Path) -> None:

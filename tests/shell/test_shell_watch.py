@@ -11,8 +11,8 @@ import pytest
 from shell_typing import Typing, Use, typed
 
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.code.reloading import Changes, changes
-from aoshell.shell.lines import run_line
+from aoshell.shell.code.reloading import Changes, compare_handlers
+from aoshell.shell.lines.run import run_line
 
 FIRST = """local lib = require("lib")
 Handlers.add("One", "One", function(msg)
@@ -154,6 +154,6 @@ def test_bad_input(typing: Use, line: str, said: str) -> None:
 def test_changes() -> None:
     before = {"a": "1", "b": "1", "c": "1", "d": "1"}
     after = {"a": "1", "b": "2", "d": "1", "e": "1"}
-    found = changes(before, after, {"x": '"d" "b"'}, {"x": "'b' 'e'"})
+    found = compare_handlers(before, after, {"x": '"d" "b"'}, {"x": "'b' 'e'"})
     assert found == Changes(added=("e",), replaced=("b",), removed=("c",), left=("d",))
     assert str(Changes()) == ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typed_session import Body, Typed, run
+from typed_session import SGR, Body, Typed, run
 
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
@@ -54,6 +54,20 @@ def test_which_handlers_were_asked_and_what_they_answered(typing: Callable[[Body
         assert next(line for line in said.splitlines() if line.startswith("Twice")).endswith("ran")
         assert "Bad" not in said  # it stands behind the one that stopped the message
         assert await typed.value("Seen") == "2"  # asking ran them once more, and kept nothing
+
+    typing(body)
+
+
+def test_the_error_of_a_handler_is_shown_once(typing: Callable[[Body], None]) -> None:
+    async def body(typed: Typed) -> None:
+        await typed(HANDLERS)
+        typed.front.said.clear()
+        await typed('Send({ Target = ao.id, Action = "Bad" })')
+        said = SGR.sub("", "\n".join(typed.front.said))
+        reason = '[string "aos"]:6: on purpose'
+        assert said.startswith(f"slot 3 failed: Error handling message with Action = Bad\n{reason}")
+        assert said.count("on purpose") == 1
+        assert "error:" not in said and "stack traceback:" in said
 
     typing(body)
 

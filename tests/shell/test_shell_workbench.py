@@ -13,10 +13,10 @@ from shell_typing import Typing, Use
 
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Stage
-from aoshell.shell import batch
 from aoshell.shell.commands import messages
-from aoshell.shell.commands.workbench import span, told
-from aoshell.shell.prompt import waiting
+from aoshell.shell.commands.workbench import duration_text, parse_duration
+from aoshell.shell.lines import batch
+from aoshell.shell.view import waiting
 
 PEER = """
 Heard = {}
@@ -67,7 +67,7 @@ def test_time(typing: Use) -> None:
         before = int(await typed.value("os.time()"))
         assert "1h30m" in await typed.text(".warp 1h30m")
         assert int(await typed.value("os.time()")) - before >= 5_400_000
-        assert "no duration" in await typed.error(".warp soon")
+        assert "not a duration" in await typed.error(".warp soon")
         assert "no cron" in await typed.error(".tick")
 
     typing(body)
@@ -122,7 +122,7 @@ def test_queues_and_stand_ins(typing: Use, tmp_path: Path) -> None:
         assert "stands in" in await typed.text(f".mock {address} {script} as peer")
         await typed(".attach peer")
         assert await typed.text(".queue") == "nothing waits in its queue"
-        assert "waits from now on" in await typed.text(".queue on")
+        assert "to it now waits" in await typed.text(".queue on")
         await typed(".attach desk")
         for word in ("a", "b", "c"):
             await typed(f'Send({{Target = "{address}", Action = "Note", Data = "{word}"}})')
@@ -162,6 +162,8 @@ def test_traces_and_logs(typing: Use, tmp_path: Path) -> None:
         json.dumps(whole)
         assert len(whole["sent"]) == 3 and whole["data"].startswith("Send(")
         assert "no slot 9" in await typed.error(".log 9")
+        await typed("print({1, {a = 2}})")
+        assert (await typed.text(".trace")).endswith(" ms · { 1, { a = 2 } }")
 
     typing(body)
 
@@ -171,14 +173,14 @@ def test_traces_and_logs(typing: Use, tmp_path: Path) -> None:
     [("90s", 90_000), ("1h30m", 5_400_000), ("2d", 172_800_000), ("1.5h", 5_400_000), ("5ms", 5)],
 )
 def test_durations(text: str, milliseconds: int) -> None:
-    assert span(text) == milliseconds
-    assert span(told(milliseconds)) == milliseconds
+    assert parse_duration(text) == milliseconds
+    assert parse_duration(duration_text(milliseconds)) == milliseconds
 
 
 @pytest.mark.parametrize("text", ["", "1", "h", "1h x", "-1h", "1y"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(UsageError):
-        span(text)
+        parse_duration(text)
 
 
 def test_the_last_value(typing: Use) -> None:
@@ -193,17 +195,15 @@ def test_the_last_value(typing: Use) -> None:
 
 def test_a_pipe_hears_what_the_built_in_node_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "_LOOKED_AT", 0.01)
-    monkeypatch.setattr(waiting, "TOLD_AFTER", 0.02)
-    node = SimpleNamespace(
-        capabilities={"local"}, stage=Stage("undo", "desk", "500 of 200,000 messages")
-    )
+    monkeypatch.setattr(waiting, "REPORTED_AFTER", 0.02)
+    node = SimpleNamespace(remote=None, stage=Stage("undo", "desk", "500 of 200,000 messages"))
 
     async def heard() -> str:
         said = asyncio.Queue[str]()
         front = batch.BatchFront(SimpleNamespace(feed=None, note=said.put_nowait))  # type: ignore[arg-type]
         front.opened(node)  # type: ignore[arg-type]
         try:
-            return await asyncio.wait_for(said.get(), 20)
+            return await asyncio.wait_for(said.get(), 60)
         finally:
             front.close()
 

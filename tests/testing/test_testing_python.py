@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import Limits
 from aoshell.testing import EvalFailed, Identity, Mail, Node, open_node
-from aoshell.testing.clock import STOPS, milliseconds, stops
-from aoshell.testing.sources import code
+from aoshell.testing.clock import STOPS, cron_stops, parse_span
+from aoshell.testing.sources import read_source
+
+pytestmark = pytest.mark.versions
 
 ECHO = """
 Handlers.add("Echo", "Echo", function(msg)
@@ -206,13 +208,13 @@ def test_time_stops_for_each_cron_message(node: Node) -> None:
     ],
 )
 def test_spans(span: object, expected: int) -> None:
-    assert milliseconds(span) == expected
+    assert parse_span(span) == expected
 
 
 @pytest.mark.parametrize("span", ["", "h", "1", "1 fortnight", "-1h", "1h2", -1, 1e300, math.nan])
 def test_spans_that_are_none(span: object) -> None:
     with pytest.raises(UsageError):
-        milliseconds(span)
+        parse_span(span)
 
 
 @given(
@@ -228,13 +230,13 @@ def test_stops_are_all_that_is_due(schedules: list[tuple[int, int]], now: int, l
         for moment in range(first, end + 1, interval)
         if now < moment <= end
     }
-    assert list(stops(schedules, now, end)) == sorted(due)
+    assert list(cron_stops(schedules, now, end)) == sorted(due)
 
 
 def test_stops_are_bounded() -> None:
-    assert len(stops([(1, 1)], 0, STOPS - 1)) == STOPS - 1
+    assert len(cron_stops([(1, 1)], 0, STOPS - 1)) == STOPS - 1
     with pytest.raises(UsageError):
-        stops([(1, 1), (2, 1)], 0, STOPS)
+        cron_stops([(1, 1), (2, 1)], 0, STOPS)
 
 
 def test_a_stand_in_answers(node: Node) -> None:
@@ -265,7 +267,7 @@ def test_files_bring_what_they_require(node: Node, tmp_path: Path) -> None:
     (tmp_path / "lib" / "add.lua").write_text("return function(a, b) return a + b end")
     (tmp_path / "main.lua").write_text('local add = require("lib.add") Sum = add(1, 2)')
     assert node.spawn(tmp_path / "main.lua").value("Sum") == 3
-    assert code("main.lua", tmp_path).files.keys() == {"main.lua", "lib/add.lua"}
+    assert read_source("main.lua", tmp_path).files.keys() == {"main.lua", "lib/add.lua"}
 
 
 def test_wasm_is_spawned_from_its_file(node: Node) -> None:

@@ -42,7 +42,7 @@ def zygotes() -> Iterator[Zygotes]:
     started = Zygotes()
     started.start()
     yield started
-    started.end()
+    started.shut_down()
 
 
 def bare(result: Result | None) -> Result | None:

@@ -117,7 +117,8 @@ class Shell:
 
     async def checkpoint(self) -> None:
         """Write images of all processes that live."""
-        await asyncio.gather(*(i.checkpoint() for i in self.node._engine.computer._live.values()))
+        live = self.node._engine.computer._live.values()
+        await asyncio.gather(*(one.images.ask() for one in live))
 
     def _signed(self, target: str, data: str, tags: dict[str, str]) -> DataItem:
         named = tags_of([("Data-Protocol", "ao"), *tags.items()])
@@ -132,6 +133,12 @@ def plain(text: str) -> str:
 async def opened(
     folder: Path, wallet: Wallet, limits: Limits | None = None
 ) -> AsyncIterator[Shell]:
+    """A node in a folder of the test's own. All tests share its machine code, which takes long."""
+    code = folder.parents[1] / "machine-code"
+    for made in (code, folder):
+        made.mkdir(mode=0o700, exist_ok=True)
+    if not (folder / code.name).exists():
+        (folder / code.name).symlink_to(code)
     node = await LocalNode.open(folder, limits)
     try:
         yield Shell(node, wallet, (await node.info()).address)
@@ -155,7 +162,7 @@ def session(
                 source = (modules / f"{name}.wasm").read_bytes()
                 await test(shell, (await shell.node.upload(source)).id)
 
-        asyncio.run(asyncio.wait_for(opening(), 90))
+        asyncio.run(asyncio.wait_for(opening(), 240))
 
     return run
 
@@ -312,7 +319,7 @@ def test_a_runaway_is_stopped_and_the_process_lives(
             assert (runaway.ok, runaway.outcome) == (False, "time")
             assert await shell.value(process, "return x") == "1"
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), 240))
 
 
 @pytest.mark.parametrize("name", ["aos2_0_6", "aos2_0_4_32"])

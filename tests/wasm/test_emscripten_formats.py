@@ -7,7 +7,7 @@ import wasmtime
 from wasm_device import Device
 
 from aoshell.sandbox.wasm import answers
-from aoshell.sandbox.wasm.describe import describe
+from aoshell.sandbox.wasm.describe import describe_module
 
 ANSWER = r"{\"ok\":true,\"response\":{\"Output\":\"__\"}}"
 AT = 1024 + len('{"ok":true,"response":{"Output":"')
@@ -52,7 +52,7 @@ def test_an_initialiser_that_fails_is_told():
 
 
 def test_gas_and_the_second_word_of_an_answer_need_no_python(monkeypatch):
-    monkeypatch.setattr(answers, "imports", lambda _guest: pytest.fail)
+    monkeypatch.setattr(answers, "provide_imports", lambda _guest: pytest.fail)
     text = module(
         """(import "metering" "usegas" (func $gas (param i32)))
         (import "env" "setTempRet0" (func $set (param i32)))
@@ -67,7 +67,7 @@ def test_gas_and_the_second_word_of_an_answer_need_no_python(monkeypatch):
 
 @pytest.mark.parametrize(("size", "copied"), [("1", "x_"), ("2", "xy"), ("0", "__"), ("-1", "__")])
 def test_copies_are_done_in_wasm(monkeypatch, size, copied):
-    monkeypatch.setattr(answers, "imports", lambda _guest: pytest.fail)
+    monkeypatch.setattr(answers, "provide_imports", lambda _guest: pytest.fail)
     assert output(throwing(f"(global.get $at) (i32.const 8) (i32.const {size})")) == copied
 
 
@@ -93,5 +93,5 @@ def throwing(copy: str) -> str:
 def test_names_that_are_minified_otherwise_are_refused():
     text = """(module (import "a" "a" (func (result f64))) (memory (export "E") 1)
       (func (export "G") (param i32 i32 i32) (result i32) (i32.const 0)))"""
-    described = describe(bytes(wasmtime.wat2wasm(text)))
+    described = describe_module(bytes(wasmtime.wat2wasm(text)))
     assert (described.kind, "minified" in described.problem) == ("", True)

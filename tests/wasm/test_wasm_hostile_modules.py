@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from aoshell.sandbox.wasm import code, sections
-from aoshell.sandbox.wasm.binary import ModuleError, describe
+from aoshell.sandbox.wasm.binary import ModuleError, describe_module
 
 TYPE = b"\1\4\1\x60\0\0"
 
@@ -46,7 +46,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 )
 def test_instructions_one_by_one_are_bounded(steps: list[int], instruction: bytes) -> None:
     try:
-        told = describe(module([b"\0" + instruction * 10_000 + b"\x0b"]))
+        told = describe_module(module([b"\0" + instruction * 10_000 + b"\x0b"]))
     except ModuleError as error:
         assert "too many jump tables" in str(error)
     else:
@@ -57,6 +57,6 @@ def test_instructions_one_by_one_are_bounded(steps: list[int], instruction: byte
 def test_groups_of_locals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sections, "MAX_GROUPS", 100)
     body = leb(30) + b"\0\x7f" * 30 + b"\x0b"
-    describe(module([body] * 3))
+    describe_module(module([body] * 3))
     with pytest.raises(ModuleError, match="locals in too many groups"):
-        describe(module([body] * 4))
+        describe_module(module([body] * 4))

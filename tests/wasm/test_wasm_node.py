@@ -274,8 +274,8 @@ async def test_gas_is_shown_exact_and_its_end_an_outcome(opening: Open, tmp_path
 async def image_of(home: Home, process: str) -> bytes:
     """The state's bytes, as a checkpoint has them."""
     row = home.engine.computer._live[home.node._row(process).number]
-    await row.checkpoint()
-    return bytes(home.engine.computer.checkpoints.read(process, row.row.environment).image)
+    await row.images.ask()
+    return bytes(home.engine.checkpoints.read(process, row.row.environment).image)
 
 
 @in_loop
@@ -290,7 +290,7 @@ async def test_a_restart_and_a_replay_have_the_same_state(opening: Open) -> None
     for forget in (False, True):
         async with opening() as home:
             if forget:
-                home.engine.computer.checkpoints.remove(process)
+                home.engine.checkpoints.remove(process)
             item = home.item(process, "dry", Action="Ping")
             await home.node.result(process, (await home.node.send(process, item)).slot)
             assert await image_of(home, process) == image

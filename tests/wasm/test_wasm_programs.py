@@ -7,6 +7,8 @@ import json
 import pytest
 from wasm_device import NOW, SENDER, Device, quoted
 
+pytestmark = pytest.mark.versions
+
 SIGNATURES = {
     "fd_write": "i32 i32 i32 i32",
     "fd_read": "i32 i32 i32 i32",

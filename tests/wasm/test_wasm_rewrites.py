@@ -6,7 +6,14 @@ import pytest
 import wasmtime
 from wasm_samples import DELEGATE, LEGACY, LEGACY_RESULTS, PARAMETERS, engine, wide
 
-from aoshell.sandbox.wasm.binary import ModuleError, describe, expose, modernize, parse, unminify
+from aoshell.sandbox.wasm.binary import (
+    ModuleError,
+    describe_module,
+    expose,
+    modernize,
+    parse_module,
+    unminify,
+)
 
 TARGET = engine()
 
@@ -32,7 +39,7 @@ def test_modern_functions_give_what_legacy_ones_gave(name: str) -> None:
 
 def test_modernizing_again_changes_nothing() -> None:
     assert modernize(modernize(LEGACY)) == modernize(LEGACY) != LEGACY
-    assert not describe(modernize(LEGACY)).legacy
+    assert not describe_module(modernize(LEGACY)).legacy
     assert modernize(wide()) == wide()
 
 
@@ -101,7 +108,7 @@ def test_exposing_again_changes_nothing() -> None:
 
 def test_references_and_vectors_are_not_exposed() -> None:
     assert expose(wide())[1] == ("aoshell:global:1", "aoshell:global:3", "aoshell:global:7")
-    assert describe(wide()).unsaved == (4, 5, 6)
+    assert describe_module(wide()).unsaved == (4, 5, 6)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +120,7 @@ def test_references_and_vectors_are_not_exposed() -> None:
     ],
 )
 def test_the_memory_gets_a_name(text: str, name: str) -> None:
-    exports = parse(expose(wat(f"(module {text})"))[0]).exports
+    exports = parse_module(expose(wat(f"(module {text})"))[0]).exports
     assert name in [e.name for e in exports if e.kind == "memory"]
 
 
@@ -140,7 +147,7 @@ FIRST_FORMAT = """(module
 
 def test_the_first_format_gets_full_names() -> None:
     data = wat(FIRST_FORMAT)
-    module = parse(unminify(data))
+    module = parse_module(unminify(data))
     assert [(i.module, i.name) for i in module.imports] == [
         ("env", "_emscripten_date_now"),
         ("env", "invoke_vii"),
@@ -150,7 +157,7 @@ def test_the_first_format_gets_full_names() -> None:
     assert names == {"memory", "__indirect_function_table", "handle", "malloc"}
     wasmtime.Module.validate(TARGET, unminify(data))
     assert unminify(unminify(data)) == unminify(data)
-    found = describe(data)
+    found = describe_module(data)
     assert (found.kind, found.format, found.size) == (
         "json",
         "wasm32-unknown-emscripten",

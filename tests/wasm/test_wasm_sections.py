@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from wasm_samples import LEGACY, wide
 
 from aoshell.sandbox.wasm import binary, code
-from aoshell.sandbox.wasm.binary import ModuleError, describe
-from aoshell.sandbox.wasm.reader import unsigned
-from aoshell.sandbox.wasm.sections import MAX_SIZE, parse
+from aoshell.sandbox.wasm.binary import ModuleError, describe_module
+from aoshell.sandbox.wasm.reader import MAX_ITEMS, leb128
+from aoshell.sandbox.wasm.sections import MAX_SIZE, parse_module
 
 HEADER = b"\0asm\1\0\0\0"
 
@@ -23,7 +23,7 @@ def wat(text: str) -> bytes:
 
 
 def test_describes_every_section() -> None:
-    found = describe(wide())
+    found = describe_module(wide())
     assert [(i.module, i.name, i.kind, i.signature) for i in found.imports] == [
         ("env", "log", "function", "(i64, f32) -> (f64)"),
         ("env", "base", "global", "i32"),
@@ -35,25 +35,25 @@ def test_describes_every_section() -> None:
     assert (found.globals, found.unsaved, found.start) == (8, (4, 5, 6), 1)
     assert (found.size, found.legacy) == (len(wide()), False)
     assert found.sections == ("made-up", "name")
-    module = parse(wide())
+    module = parse_module(wide())
     assert (module.elements, module.segments, len(module.bodies)) == (2, 2, 7)
 
 
 def test_rebuilding_without_a_change_gives_the_same_bytes() -> None:
-    assert parse(wide()).rebuilt({}) == wide()
+    assert parse_module(wide()).rebuilt({}) == wide()
 
 
 @pytest.mark.parametrize("sample", [wide(), LEGACY], ids=["wide", "legacy"])
 def test_walks_every_instruction_to_the_end_of_its_body(sample: bytes) -> None:
-    module = parse(sample)
+    module = parse_module(sample)
     for body in module.bodies:
         steps = list(code.controls(module, code.after_locals(module, body)[0], body[1]))
         assert steps[-1] == (body[1] - 1, body[1], code.END)
 
 
 def test_knows_legacy_bodies() -> None:
-    assert code.legacy_bodies(parse(LEGACY)) == [1, 2, 3, 4, 5, 6, 7]
-    assert describe(LEGACY).legacy
+    assert code.legacy_bodies(parse_module(LEGACY)) == [1, 2, 3, 4, 5, 6, 7]
+    assert describe_module(LEGACY).legacy
 
 
 JSON_64 = """(module (memory (export "memory") i64 1)
@@ -82,13 +82,13 @@ JSON_64 = """(module (memory (export "memory") i64 1)
     ],
 )
 def test_kinds(text: str, kind: str) -> None:
-    found = describe(wat(text))
+    found = describe_module(wat(text))
     assert (found.kind, bool(found.problem)) == (kind, not kind)
 
 
 def test_a_problem_names_what_fits_and_what_is_there() -> None:
     text = '(module (import "env" "x" (func)) (memory (export "mem") 1) (func (export "_start")))'
-    problem = describe(wat(text)).problem
+    problem = describe_module(wat(text)).problem
     for part in ("`handle` (i32, i32) -> (i32)", "`_start`", "mem (memory)", "imports from env"):
         assert part in problem
 
@@ -113,7 +113,7 @@ def test_a_problem_names_what_fits_and_what_is_there() -> None:
 )
 def test_formats(imports: list[str], memory: str, expected: str) -> None:
     lines = ['(import "{}" "{}" (func))'.format(*name.split(".")) for name in imports]
-    assert describe(wat(f"(module {' '.join(lines)} (memory {memory}))")).format == expected
+    assert describe_module(wat(f"(module {' '.join(lines)} (memory {memory}))")).format == expected
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_formats(imports: list[str], memory: str, expected: str) -> None:
     ],
 )
 def test_refuses_by_name(text: str, named: str) -> None:
-    for judge in (describe, binary.prepare):
+    for judge in (describe_module, binary.prepare_module):
         with pytest.raises(ModuleError, match=named) as failed:
             judge(wat(f"(module {text})"), max_pages=100)
         assert failed.value.stage == "module"
@@ -149,6 +149,8 @@ def test_refuses_by_name(text: str, named: str) -> None:
         (HEADER + b"\1\2\0\0", "longer than what it holds"),
         (HEADER + b"\1\5\xff\xff\xff\xff\x0f", "types: 4294967295 items"),
         (HEADER + b"\1\5\xff\xff\xff\xff\x1f", "more than 32 bits"),
+        (HEADER + b"\1\2\x90\x4e", "types: 10000 items"),
+        (HEADER + b"\x0d\3\1\1\0", "the attribute is not 0"),
         (HEADER + b"\1\2\1\x5f", "form 0x5f"),
         (HEADER + b"\1\4\1\x60\1\x64", "value type 0x64|items are declared"),
         (HEADER + b"\3\2\1\0", "functions: index 0 where there are 0"),
@@ -165,13 +167,58 @@ def test_refuses_by_name(text: str, named: str) -> None:
 )
 def test_malformed_modules_name_the_part(data: bytes, named: str) -> None:
     with pytest.raises(ModuleError) as failed:
-        describe(data)
+        describe_module(data)
     told = str(failed.value)
     assert any(part in told for part in named.split("|")), told
 
 
+@pytest.mark.parametrize(
+    ("number", "count", "what"),
+    [
+        (0, 100_000, "custom section"),  # bytes of a name
+        (2, 100_000, "imports"),
+        (4, 100, "tables"),
+        (5, 100, "memories"),
+        (7, 100_000, "exports"),
+        (3, 1_000_000, "functions"),
+        (10, 1_000_000, "code"),
+    ],
+)
+def test_vectors_are_bounded_before_they_are_read(number: int, count: int, what: str) -> None:
+    for items, bounded in ((count, False), (count + 1, True)):
+        payload = leb128(items) + b"\xff" * items  # no name, kind, type or index
+        data = HEADER + bytes([number]) + leb128(len(payload)) + payload
+        with pytest.raises(ModuleError) as failed:
+            describe_module(data)
+        assert (f"{what}: {items} items are declared" in str(failed.value)) is bounded
+
+
+def test_a_signature_has_a_thousand_types_at_the_most() -> None:
+    for takes, gives, fits in ((1000, 1000, True), (1001, 0, False), (0, 1001, False)):
+        types = b"\1\x60" + b"".join(leb128(n) + b"\x7f" * n for n in (takes, gives))
+        data = HEADER + b"\1" + leb128(len(types)) + types
+        if fits:
+            assert len(parse_module(data).types[0].takes) == 1000
+        else:
+            with pytest.raises(ModuleError, match="1001 items are declared"):
+                parse_module(data)
+
+
+def test_sections_are_bounded() -> None:
+    custom = b"\0\1\0"  # without a name
+    assert len(parse_module(HEADER + custom * MAX_ITEMS).sections) == MAX_ITEMS
+    with pytest.raises(ModuleError, match="too many sections"):
+        parse_module(HEADER + custom * (MAX_ITEMS + 1))
+
+
 def everything(data: bytes) -> None:
-    for judge in (describe, binary.unminify, binary.modernize, binary.expose, binary.prepare):
+    for judge in (
+        describe_module,
+        binary.unminify,
+        binary.modernize,
+        binary.expose,
+        binary.prepare_module,
+    ):
         try:
             judge(data)
         except ModuleError as failed:
@@ -209,25 +256,25 @@ def test_any_bytes_raise_one_error(data: bytes) -> None:
 def module_of(body: bytes, count: int) -> bytes:
     """A module with the same body `count` times."""
     types = b"\1\x60\1\x7f\0"
-    functions = unsigned(count) + bytes(count)
-    bodies = unsigned(count) + (unsigned(len(body)) + body) * count
+    functions = leb128(count) + bytes(count)
+    bodies = leb128(count) + (leb128(len(body)) + body) * count
     parts = ((1, types), (3, functions), (10, bodies))
-    return HEADER + b"".join(bytes([k]) + unsigned(len(p)) + p for k, p in parts)
+    return HEADER + b"".join(bytes([k]) + leb128(len(p)) + p for k, p in parts)
 
 
 def test_a_large_module_is_read_in_time() -> None:
     data = module_of(b"\0" + b"\x20\0\x41\x06\x6a\x21\0" * 100 + b"\x0b", 6000)
     assert len(data) > 4_000_000
     before = time.process_time()
-    assert not describe(data).legacy
+    assert not describe_module(data).legacy
     assert time.process_time() - before < 2  # 0.1 s on a quiet machine
 
 
 def test_endless_jump_tables_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code, "MAX_STOPS", 100)
-    assert not describe(module_of(b"\0" + b"\x41\0\x0e\0\0" * 10 + b"\x0b", 10)).legacy
+    assert not describe_module(module_of(b"\0" + b"\x41\0\x0e\0\0" * 10 + b"\x0b", 10)).legacy
     with pytest.raises(ModuleError, match="too many jump tables"):
-        describe(module_of(b"\0" + b"\x41\0\x0e\0\0" * 10 + b"\x0b", 11))
+        describe_module(module_of(b"\0" + b"\x41\0\x0e\0\0" * 10 + b"\x0b", 11))
 
 
 @pytest.mark.parametrize(
@@ -245,4 +292,4 @@ def test_endless_jump_tables_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_code_that_moves_tables_is_told(code: str, moves: bool) -> None:
     text = f"""(module (memory 1) (table 2 9 funcref) (elem declare func $f) (func $f)
       (func (export "go") (block (block (br_table 0 1 (i32.const 1)))) {code}))"""
-    assert describe(bytes(wasmtime.wat2wasm(text))).moves_tables is moves
+    assert describe_module(bytes(wasmtime.wat2wasm(text))).moves_tables is moves

@@ -9,7 +9,7 @@ from typing import Any
 import wasmtime
 
 from aoshell.sandbox.wasm.device import WasmRuntime
-from aoshell.sandbox.wasm.engine import Compiled, compile_module, engine
+from aoshell.sandbox.wasm.engine import Compiled, compile_module, new_engine
 from aoshell.sandbox.wasm.messages import narrow
 
 PROCESS, OWNER, MODULE, SENDER = "p" * 43, "o" * 43, "m" * 43, "s" * 43
@@ -25,7 +25,7 @@ def wat(text: str) -> bytes:
 
 @functools.cache
 def _engine(metered: bool) -> wasmtime.Engine:
-    return engine(fuel=metered)
+    return new_engine(fuel=metered)
 
 
 @functools.cache

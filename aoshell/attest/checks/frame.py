@@ -1,8 +1,8 @@
-"""The frame of all checks: what they look at, how they end, and how one is declared.
+"""What all checks share: what they look at, how they end, and how one is declared.
 
-A check is a function of a `Case`. It returns what it has found, in words, or raises: EvidenceError
-where the evidence is refused, Inconclusive where something is missing, Skipped where it does not
-apply. It runs only where the checks it needs have not failed, so it may rely on what they found.
+A check is a function of a `Case`. It returns what it found, in words, or raises: EvidenceError if
+the evidence is refused, InconclusiveError if something is missing, SkippedCheckError if it does not
+apply. It runs only if the checks in its `needs` did not fail, so it may rely on what they found.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from aoshell.attest.report import VLEK, Report
 from aoshell.attest.urls import chain_hint, vek_hint
 from aoshell.attest.x509 import amd_profile, path
 from aoshell.attest.x509.certificates import Certificate, common_name
-from aoshell.attest.x509.path import Pool, came_along
+from aoshell.attest.x509.path import Pool, read_enclosed_collateral
 
 
 class Status(Enum):
-    """How a check ended. SKIPPED says in its detail whether by option, as it does not apply, or as
-    another check it needs did not pass."""
+    """How a check ended. For SKIPPED the detail says why: the policy leaves it out, it does not
+    apply, or a check that it needs did not pass."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -37,13 +37,13 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What became of one check.
+    """The result of one check.
 
     Attributes:
         error: name of the error, "" unless FAIL or INCONCLUSIVE.
         detail: what was found, for people.
-        hint: the command that helps, "" where there is none.
-        unusable: the part of the verifier's own `Collateral` that is of no use here, "" for none.
+        hint: the command that helps, "" if there is none.
+        unusable: the part of the verifier's own `Collateral` that cannot be used, "" for none.
     """
 
     name: str
@@ -61,17 +61,17 @@ class CheckResult:
 
 @dataclass
 class Case:
-    """What is under examination. The later attributes are found by the checks, in their order.
+    """What is checked. The attributes from `raw` on are set by the checks, in their order.
 
     Attributes:
         collateral: the verifier's: what the user or AMD's service gave.
         at: the time of evaluation, seconds since the Unix epoch.
-        roots: fingerprints of the roots that are trusted, by product.
-        expected_data, expected_measurement: what the user wants to see, b"" for no wish.
+        roots: fingerprints of the trusted roots, by product.
+        expected_data, expected_measurement: what the report must hold, b"" for anything.
         raw: the report's bytes.
         signed: what the node's key has signed.
-        product: that the report is from.
-        hashes: the node's local-hashes, once shown to make the measurement.
+        product: the one that the report is from.
+        hashes: the node's local-hashes, once they are shown to give the measurement.
         image: the trusted software that was found.
     """
 
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def is_node(self) -> bool:
-        return self.evidence.profile == "node"
+        return self.evidence.answer is not None
 
     @cached_property
     def report(self) -> Report:
@@ -109,53 +109,63 @@ class Case:
     @cached_property
     def theirs(self) -> Pool:
         """The certificates that came with the evidence."""
-        return Pool.read(came_along(self.evidence), ours=False)
+        return Pool.read(read_enclosed_collateral(self.evidence), ours=False)
 
     def is_theirs(self, certificate: Certificate) -> bool:
-        """Whether a certificate came with the evidence alone."""
+        """Whether a certificate came with the evidence only."""
         return certificate not in self.ours.certificates
 
     @cached_property
     def vek(self) -> Certificate:
-        """Raises EvidenceError: CERT_PARSE; Inconclusive: VCEK_UNAVAILABLE, CERT_PARSE."""
+        """The certificate of the key that signed the report.
+
+        Raises:
+            EvidenceError: CERT_PARSE, in what came with the evidence.
+            InconclusiveError: VCEK_UNAVAILABLE, or CERT_PARSE in the verifier's own.
+        """
         for pool in (self.ours, self.theirs):
-            if found := path.leaf(pool, self.report, self.at):
+            if found := path.find_leaf(pool, self.report, self.at):
                 return found
         self.refuse_unreadable("vek")
-        what = "the certificate of the key that signed the report is not at hand"
+        what = "the certificate of the key that signed the report is missing"
         raise InconclusiveError("VCEK_UNAVAILABLE", what, vek_hint(self.report))
 
     @cached_property
     def ark(self) -> Certificate:
-        """Raises EvidenceError: CERT_PARSE; Inconclusive: CHAIN_UNAVAILABLE, CERT_PARSE, or
-        ROOT_NOT_PINNED where the verifier has other products' certificates."""
+        """The root.
+
+        Raises:
+            EvidenceError: CERT_PARSE, in what came with the evidence.
+            InconclusiveError: CHAIN_UNAVAILABLE, CERT_PARSE in the verifier's own, or
+                ROOT_NOT_PINNED if the verifier has other products' certificates only.
+        """
         assert self.product
         pinned = self.roots.get(self.product.name, "")
-        found = path.root((self.ours, self.theirs), self.product, pinned)
+        found = path.find_root((self.ours, self.theirs), self.product, pinned)
         return found or self._without(amd_profile.root_of(self.product))
 
     @cached_property
     def ask(self) -> Certificate:
-        """ASK or ASVK. Raises as `ark` does."""
-        found = path.intermediate((self.ours, self.theirs), self.vek, self.ark, self.at)
+        """The intermediate, ASK or ASVK. Raises as `ark` does."""
+        found = path.find_intermediate((self.ours, self.theirs), self.vek, self.ark, self.at)
         return found or self._without(common_name(self.vek.issuer))
 
     def _without(self, name: str) -> NoReturn:
-        """Ends a check that needs a certificate which is not at hand."""
+        """Ends a check that needs a certificate which is missing."""
         self.refuse_unreadable("chain")
+        assert self.product
         hint = chain_hint(self.product, self.is_vlek)
         if not (names := self.ours.names("chain")):
-            what = f"AMD's certificates above that of the chip are not at hand: {name} is missing"
+            what = f"the certificate {name}, above that of the chip, is missing"
             raise InconclusiveError("CHAIN_UNAVAILABLE", what, hint)
-        assert self.product
         if self.ours.serves(self.product):
-            what = f"{name} is missing among AMD's certificates above that of the chip: {names}"
+            what = f"the certificate {name} is missing; the certificate chain has {names}"
             raise InconclusiveError("CHAIN_UNAVAILABLE", what, hint)
-        what = f"the certificate chain has {names}, where AMD's for {self.product.name} are due"
+        what = f"the certificate chain has {names}, not AMD's certificates for {self.product.name}"
         raise UnusableFileError("ROOT_NOT_PINNED", what, "chain", hint)
 
     def refuse_unreadable(self, part: str, error: str = "CERT_PARSE") -> None:
-        """Ends a check that lacks something, where a file that should have it cannot be read."""
+        """Ends a check that lacks something, if a file that should have it cannot be read."""
         for pool in (self.ours, self.theirs):
             if fault := pool.faults.get(part):
                 if pool.ours:
@@ -173,7 +183,7 @@ class Check:
         errors: names of the errors it can end with.
         needs: names of checks that must not have failed.
         run: what it does.
-        core: whether nothing passes unless this passes: where it is SKIPPED, too, there is no PASS.
+        core: whether there is no PASS unless this check passes; SKIPPED is not enough.
     """
 
     number: int

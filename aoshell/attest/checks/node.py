@@ -1,4 +1,4 @@
-"""Checks that tie a report to the key that answers, and to the software that was launched."""
+"""Checks that bind a report to the key of the node, its configuration and its software."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import hashlib
 from aoshell.attest import answer
 from aoshell.attest.checks.frame import Case, check
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
-from aoshell.attest.measurement import LocalHashes, measure
+from aoshell.attest.measurement import LocalHashes, compute_measurement
 
-_ALONE = "a report alone has no answer around it"
+_ALONE = "the report did not come in a node's answer"
 _BOUND = ("report-version", "outer-signature")
 
 
@@ -20,14 +20,15 @@ _BOUND = ("report-version", "outer-signature")
     needs=("report-json",),
 )
 def outer_signature(case: Case) -> str:
-    """One RSA key has signed the node's answer, and the signature covers all that counts: address,
-    nonce, report, local-hashes and node-message. What it does not cover is left aside."""
+    """One RSA key has signed the node's answer (RFC 9421), and the signature covers all that
+    counts: address, nonce, report, local-hashes and node-message. What it does not cover is not
+    used."""
     if case.evidence.answer is None:
         raise SkippedCheckError(_ALONE)
-    signed = answer.verify(case.evidence.answer)
+    signed = answer.verify_answer(case.evidence.answer)
     answer.check_coverage(signed)
     case.signed = signed
-    left = f"; unsigned and left aside: {', '.join(signed.uncovered)}" if signed.uncovered else ""
+    left = f"; not signed, so not used: {', '.join(signed.uncovered)}" if signed.uncovered else ""
     return f"signed by {signed.commitment.committer}{left}"
 
 
@@ -38,74 +39,74 @@ def signer(case: Case) -> str:
         raise SkippedCheckError(_ALONE)
     committer, named = case.signed.commitment.committer, case.signed.message.get("address")
     if committer != named:
-        what = f"signed by {committer}, while the answer names {named!r}"
+        what = f"{committer} signed the answer, but the answer names {named!r}"
         raise EvidenceError("ADDRESS_MISMATCH", what)
     return committer
 
 
 @check(31, "report-data", "REPORT_DATA_MISMATCH NONCE_FIELD_MISMATCH", needs=_BOUND)
 def report_data(case: Case) -> str:
-    """The report holds the hash of the very key that signed the answer. Without this, anyone could
+    """The report holds the hash of the key that signed the answer. Without this, anyone could
     present the genuine report of someone else's machine as their own."""
     data = case.report.report_data
     if case.expected_data and data != case.expected_data:
-        raise EvidenceError("REPORT_DATA_MISMATCH", f"the report holds {data.hex()}")
+        raise EvidenceError("REPORT_DATA_MISMATCH", f"the report data is {data.hex()}")
     if case.signed is None:
         if not case.expected_data:
-            raise SkippedCheckError(f"{_ALONE}; --report-data says what it must hold")
+            raise SkippedCheckError(f"{_ALONE}; give the expected value with --report-data")
         return "as expected"
     if data[:32] != hashlib.sha256(case.signed.commitment.owner).digest():
         what = "the report was made for another key than the one that signed this answer"
         raise EvidenceError("REPORT_DATA_MISMATCH", what)
-    if data != answer.nonce(case.signed):
-        what = "the nonce that the node names is not the one in the report"
+    if data != answer.read_nonce(case.signed):
+        what = "the nonce in the answer is not the one in the report"
         raise EvidenceError("NONCE_FIELD_MISMATCH", what)
     return "made for the key that signed the answer"
 
 
 @check(32, "node-message", "NODE_MESSAGE_MISMATCH NODE_MESSAGE_UNBOUND", needs=_BOUND)
 def node_message(case: Case) -> str:
-    """The report holds the id of the node's configuration, which is computed again from the
+    """The report holds the id of the node's configuration. It is computed again from the
     configuration in the answer."""
     if case.signed is None:
         raise SkippedCheckError(_ALONE)
-    if case.report.report_data[32:] != answer.node_message_id(case.signed):
+    if case.report.report_data[32:] != answer.compute_node_message_id(case.signed):
         what = "the configuration in the answer is not the one in the report"
         raise EvidenceError("NODE_MESSAGE_MISMATCH", what)
     message = case.signed.message["node-message"]
     permanent = isinstance(message, dict) and message.get("initialized") == "permanent"
-    return "bound" if permanent else "bound, yet the operator may change it afterwards"
+    return "bound" if permanent else "bound, but the operator may change it later"
 
 
 @check(33, "measurement", "MEASUREMENT_MISMATCH LOCAL_HASHES SOFTWARE_UNKNOWN", needs=_BOUND)
 def measurement(case: Case) -> str:
-    """The hashes of firmware, kernel, initrd and command line that the node names are put together
-    as the firmware does it; the result must be the measurement in the report."""
+    """The measurement in the report is computed again, as the firmware does it, from the hashes of
+    firmware, kernel, initrd and command line in the answer (AMD 56860 section 8.17.2)."""
     found = case.report.measurement
     if case.expected_measurement and found != case.expected_measurement:
         raise EvidenceError("MEASUREMENT_MISMATCH", f"the measurement is {found.hex()}")
     if case.signed is None:
         if not case.expected_measurement:
-            raise SkippedCheckError(f"{_ALONE}; --measurement says what it must be")
+            raise SkippedCheckError(f"{_ALONE}; give the expected value with --measurement")
         return "as expected"
-    hashes = LocalHashes.read(answer.local_hashes(case.signed))
+    hashes = LocalHashes.read(answer.read_local_hashes(case.signed))
     try:
-        computed = measure(hashes)
+        computed = compute_measurement(hashes)
     except InconclusiveError:
         if _is_named(case):
             raise SkippedCheckError(
-                "cannot be computed here; the measurement itself is trusted"
+                "it cannot be computed for this firmware; the measurement itself is trusted"
             ) from None
         raise
     if computed != found:
-        what = "the hashes that the node names do not make the measurement in the report"
+        what = "the hashes in the answer do not give the measurement in the report"
         raise EvidenceError("MEASUREMENT_MISMATCH", what)
     case.hashes = hashes.as_json()
     return found.hex()
 
 
 def _is_named(case: Case) -> bool:
-    """Whether the user trusts this measurement as such."""
+    """Whether the user trusts this measurement itself, rather than hashes that give it."""
     found = case.report.measurement
     return bool(case.expected_measurement) or any(
         image.measurement == found for image in case.policy.trusted
@@ -116,21 +117,21 @@ def _is_named(case: Case) -> bool:
     34, "trusted-software", "SOFTWARE_UNTRUSTED SOFTWARE_UNKNOWN", needs=(*_BOUND, "measurement")
 )
 def trusted_software(case: Case) -> str:
-    """The measurement is one that the user trusts. Genuine hardware runs any software: without this
-    check all the others only say that somebody's program runs on somebody's machine."""
+    """The measurement is one that the user trusts. Genuine hardware runs any software: without
+    this, the other checks only show that some program runs on some machine."""
     found = case.report.measurement
     for image in case.policy.trusted:
         if image.matches(found, case.hashes):
             case.image = image
             return image.name
-    if case.expected_measurement:  # which the check before has compared
+    if case.expected_measurement:  # compared by `measurement`, which this check needs
         return "the measurement that was asked for"
     if not case.hashes and any(not image.measurement for image in case.policy.trusted):
-        what = "images are trusted by their hashes, which a report alone does not have"
+        what = "the policy trusts images by their hashes, and this evidence has none"
         raise InconclusiveError("SOFTWARE_UNKNOWN", what, "give the measurement: --measurement HEX")
     if case.policy.trusted:
         names = ", ".join(image.name for image in case.policy.trusted)
-        raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none of {names}")
+        raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none that you trust: {names}")
     if case.signed is None:
         raise SkippedCheckError("the policy names no software")
     what = f"genuine hardware, unknown software: {found.hex()}"
@@ -139,14 +140,13 @@ def trusted_software(case: Case) -> str:
 
 @check(40, "challenge", "CHALLENGE_FAILED", needs=("outer-signature", "report-data"))
 def challenge(case: Case) -> str:
-    """The node has signed a value that was made for this occasion, with the key that the report
-    vouches for: so the key is in use now, and the answer is no recording. It does not date the
-    report."""
+    """The node has signed a fresh random value with the key that the report vouches for. So the key
+    is in use now, and the answer is not a recording. This does not date the report."""
     asked = case.evidence.challenge
     if case.signed is None or case.evidence.answer is None:
         raise SkippedCheckError(_ALONE)
     if asked is None:
-        raise SkippedCheckError("no challenge came along: this says nothing about now")
+        raise SkippedCheckError("there was no challenge, so it is unknown when the key was used")
     if asked.unanswered:
         raise InconclusiveError("CHALLENGE_FAILED", asked.unanswered, "try again: .attest")
     owner = case.signed.commitment.owner

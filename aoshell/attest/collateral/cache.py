@@ -1,4 +1,4 @@
-"""A folder of files that could be fetched again: a cache, which nobody may rely on."""
+"""A folder of files that can be fetched again."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from aoshell.bounded import files
 
 
 class Folder:
-    """Files by name. A folder that cannot be read or written is like an empty one.
+    """Files by name. A folder that cannot be read or written counts as empty.
 
     Args:
-        path: made when needed; None keeps nothing.
+        path: created when needed; None keeps nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
     def read(self, name: str, most: int) -> bytes:
-        """A file of at most so many bytes, b"" where there is none."""
+        """A file of at most `most` bytes, b"" if there is none."""
         if self._path is None:
             return b""
         try:
@@ -29,7 +29,7 @@ class Folder:
             return b""
 
     def write(self, name: str, data: bytes) -> None:
-        """Keeps a file, whole or not at all."""
+        """Writes a file, whole or not at all."""
         if self._path is None:
             return
         path = self._path / name
@@ -38,8 +38,8 @@ class Folder:
             durable.write(path, [data])
 
     def age(self, name: str, at: int) -> float:
-        """Seconds from when a file was kept to a time (since the Unix epoch); without end where it
-        was not."""
+        """Seconds from when a file was written to `at` (since the Unix epoch); infinite if there is
+        none."""
         try:
             return at - (self._path / name).stat().st_mtime if self._path else float("inf")
         except OSError:

@@ -1,9 +1,9 @@
-"""AMD's Key Distribution Service: what a report is checked against, fetched once and kept.
+"""AMD's Key Distribution Service (KDS): fetches what a report is checked against once, and keeps
+it.
 
-The only part of this room that touches the network, through a function given from outside, and the
-disk, in a folder given from outside. The service limits how often it may be asked: one request at a
-time, with pauses, and as long as it says after a refusal. What is kept is checked again each time
-it is used, as what has just come is: nothing becomes true by lying on a disk.
+Only this part of `attest` touches the network and the disk, by a function and a folder that are
+passed in. The service limits requests, so there is one at a time, with pauses, and a refusal is
+waited out. A kept file is checked each time it is used, like one that was just fetched.
 
     <folder>/Milan/vcek/<chip>-<TCB>.der    for each chip and reported TCB
     <folder>/Milan/vcek-chain.pem
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aoshell.attest import urls
-from aoshell.attest.answer import raw_report
+from aoshell.attest.answer import read_raw_report
 from aoshell.attest.checks.frame import CheckResult, Status
 from aoshell.attest.collateral.cache import Folder
 from aoshell.attest.errors import EvidenceError
@@ -28,21 +28,21 @@ from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS, Product
 from aoshell.attest.report import VLEK, Report
-from aoshell.attest.verify import verify
+from aoshell.attest.verify import verify_evidence
 from aoshell.attest.x509 import amd_profile, certificates, crl, material, path
 from aoshell.attest.x509.certificates import Certificate
-from aoshell.attest.x509.path import Pool, came_along
+from aoshell.attest.x509.path import Pool, read_enclosed_collateral
 
 PAUSE = 1.0  # seconds between two requests
-REFUSED_PAUSE = 10.0  # after a refusal that does not say for how long
-LONGEST_PAUSE = 60.0
+REFUSED_PAUSE = 10.0  # seconds, after a refusal that does not say how long
+LONGEST_PAUSE = 60.0  # seconds
 ATTEMPTS = 3
 CRL_AGE = 24 * 3600  # seconds after which a newer CRL is asked for
-TIMEOUT = 20.0
+TIMEOUT = 20.0  # seconds
 LARGEST_CHAIN = 64 << 10  # bytes; AMD's have 5 KB
 
-# What a certificate must pass before it is kept. Whether it has expired, or has signed this very
-# report, is left to who asked: a bad report must not look like a missing certificate.
+# What a certificate must pass before it is kept. Not whether it has expired, or has signed this
+# very report: else a bad report would look like a missing certificate.
 _ABOUT_VEK = (
     "product",
     "leaf-signature",
@@ -56,7 +56,7 @@ _ABOUT_VEK = (
 
 @dataclass(frozen=True, slots=True)
 class KdsResponse:
-    """An answer of the service.
+    """A response of the service.
 
     Attributes:
         headers: names in lower case.
@@ -68,15 +68,16 @@ class KdsResponse:
 
 
 Fetch: TypeAlias = Callable[[str, int], Awaitable[KdsResponse]]
-"""Gets (URL, at most so many bytes), follows no redirects; OSError where nothing answers."""
+"""Gets a URL, at most so many bytes. Follows no redirects. Raises OSError if there is no
+response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What could be had.
+    """What was found.
 
     Attributes:
-        collateral: the verifier's: what the user has, and the rest from the service.
+        collateral: the verifier's: what the user gave, and the rest from the service.
         problems: why something is missing, for people.
     """
 
@@ -85,17 +86,18 @@ class Gathered:
 
 
 class UnavailableError(Exception):
-    """Something could not be had; the text says why."""
+    """A file is not available; the text says why."""
 
 
 class Kds:
     """Gathers what reports are checked against.
 
     Args:
-        folder: where to keep it; made when needed. None keeps nothing.
+        folder: where to keep it; created when needed. None keeps nothing.
         fetch: None to stay offline.
-        roots: as in `verify()`, for tests only.
-        clock, sleep: seconds on a clock that never steps, and waiting for some.
+        test_roots: as in `verify_evidence()`, for tests only.
+        clock: seconds of a monotonic clock.
+        sleep: waits for so many seconds.
     """
 
     def __init__(
@@ -116,14 +118,18 @@ class Kds:
         self._next = 0.0
 
     async def gather(self, evidence: Evidence, have: Collateral, at: int) -> Gathered:
-        """What it takes to check evidence at a time (seconds since the Unix epoch): what the user
-        has, and from the service what neither is there nor came along. Raises nothing."""
+        """Gathers what it takes to check evidence: what the user gave (`have`), and from the
+        service what is missing there and in the evidence. Raises nothing.
+
+        Args:
+            at: the time of evaluation, seconds since the Unix epoch.
+        """
         try:
-            parsed = Report.parse(raw_report(evidence))
+            parsed = Report.parse(read_raw_report(evidence))
         except EvidenceError as error:
             return Gathered(have, (error.what,))
         problems: list[str] = []
-        came = came_along(evidence)
+        came = read_enclosed_collateral(evidence)
         products = _products(parsed, _leaf(parsed, have, came, at))
         for product in products:
             found, missing = await _Task(self, parsed, product, came, at).gather(have)
@@ -135,15 +141,16 @@ class Kds:
     async def obtain(
         self, name: str, url: str, most: int, refuse: Callable[[bytes], str], fresh: bool = True
     ) -> bytes:
-        """A file that was kept, or from the service.
+        """A kept file, or the same from the service.
 
         Args:
             name: of the kept file, in the folder.
-            refuse: says why content will not do, "" where it will.
-            fresh: whether a kept file will do; else it does where the service does not answer.
+            most: bytes.
+            refuse: why content cannot be used, "" if it can.
+            fresh: whether a kept file is new enough. An older one is used if the service fails.
 
         Raises:
-            UnavailableError: neither has it.
+            UnavailableError: neither is there.
         """
         kept = self.kept.read(name, most)
         if kept and refuse(kept):
@@ -191,16 +198,16 @@ class Kds:
         at: int,
         names: tuple[str, ...],
     ) -> CheckResult | None:
-        """The first check of these that evidence with this collateral does not pass."""
+        """The first of these checks that evidence with this collateral does not pass."""
         lenient = Policy(vlek=True, masked_chip=True)
-        verdict = verify(evidence, collateral, lenient, at, test_roots=self._roots)
+        verdict = verify_evidence(evidence, collateral, lenient, at, test_roots=self._roots)
         checks = (verdict.check(name) for name in names)
         return next((one for one in checks if one.status is not Status.PASS), None)
 
     def judge_chain(self, data: bytes, product: Product) -> str:
-        """Why these are not the certificates above a product's chips; "" where they are."""
+        """Why these are not the certificates above a product's chips, "" if they are."""
         try:
-            found = material.read(data, "the answer").certificates
+            found = material.read_material(data, "the answer").certificates
         except EvidenceError as error:
             return error.what
         ark = next((one for one in found if one.fingerprint == self.pinned(product)), None)
@@ -210,13 +217,13 @@ class Kds:
         return "" if signed else f"AMD's root for {product.name} has signed none of these"
 
     def pinned(self, product: Product) -> str:
-        """The fingerprint of a product's root, "" where there is none."""
+        """The fingerprint of a product's root, "" if there is none."""
         return self._roots.get(product.name, "")
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """Gathering for one report, supposing that it is of this product."""
+    """Gathering for one report, assumed to be from this product."""
 
     kds: Kds
     report: Report
@@ -240,18 +247,18 @@ class _Task:
         return have, problems
 
     def _lacks_chain(self, have: Collateral) -> bool:
-        """Whether the root or what is below it is missing; not where the user gave others."""
+        """Whether the root or its intermediate is missing, and the user gave no other chain."""
         pools = _pools(have, self.came)
         issuer = amd_profile.issuer_of(self.product, self._kind == "vlek")
         below = any(one.common_name == issuer for pool in pools for one in pool.certificates)
-        whole = below and path.root(pools, self.product, self.kds.pinned(self.product))
+        whole = below and path.find_root(pools, self.product, self.kds.pinned(self.product))
         return not whole and (not have.chain or pools[0].serves(self.product))
 
     def _lacks_vek(self, have: Collateral) -> bool:
         return not have.vek and _leaf(self.report, have, self.came, self.at) is None
 
     def _lacks_crl(self, have: Collateral) -> bool:
-        """Whether there is none, or one that came along and is outdated."""
+        """Whether there is none, or only an outdated one that came with the evidence."""
         ours, theirs = _pools(have, self.came)
         if ours.crls or have.crl:
             return False
@@ -278,7 +285,7 @@ class _Task:
             raise UnavailableError(urls.vek_hint(self.report))
         if self._lacks_chain(have):
             raise UnavailableError(
-                "a chip's certificate is not asked for while those above are missing"
+                "the chip's certificate is not fetched while those above it are missing"
             )
         parts = self.report.tcb["reported"].parts.values()
         chip = self.report.chip_id[: self.product.chip_id].hex()
@@ -292,7 +299,7 @@ class _Task:
 
     async def _crl(self, have: Collateral) -> bytes:
         if _leaf(self.report, have, self.came, self.at) is None:
-            raise UnavailableError("no CRL is asked for without the certificate it is about")
+            raise UnavailableError("the CRL is not fetched while the chip's certificate is missing")
         name = f"{self.product.name}/{self._kind}.crl"
         return await self.kds.obtain(
             name,
@@ -303,16 +310,16 @@ class _Task:
         )
 
     def _refuse(self, have: Collateral, name: str, data: bytes, checks: tuple[str, ...]) -> str:
-        """Why what the service gave will not do; that it revokes something is no reason."""
+        """Why a response of the service cannot be used. A CRL that revokes something can."""
         evidence = Evidence(raw=self.report.raw, collateral=self.came)
         why = self.kds.judge(evidence, _with(have, name, data), self.at, checks)
         return why.detail if why and why.error != "CERT_REVOKED" else ""
 
 
 def _with(have: Collateral, name: str, data: bytes) -> Collateral:
-    """What is at hand and something more; what the user gave for it stays."""
+    """`have` with more data in one part. What the user gave stays in it."""
     given = getattr(have, name)
-    return replace(have, **{name: material.bundle((given, data)) if given else data})
+    return replace(have, **{name: material.bundle_as_pem((given, data)) if given else data})
 
 
 def _pools(have: Collateral, came: Collateral) -> tuple[Pool, Pool]:
@@ -320,17 +327,17 @@ def _pools(have: Collateral, came: Collateral) -> tuple[Pool, Pool]:
 
 
 def _leaf(report: Report, have: Collateral, came: Collateral, at: int) -> Certificate | None:
-    """The VEK at hand."""
-    found = (path.leaf(pool, report, at) for pool in _pools(have, came))
+    """The VEK that is there already, if any."""
+    found = (path.find_leaf(pool, report, at) for pool in _pools(have, came))
     return next(filter(None, found), None)
 
 
 def _products(report: Report, vek: Certificate | None) -> tuple[Product, ...]:
-    """Products that the report may be from, the certificate at hand being asked first."""
+    """Products that the report may be from. Version 2 does not say, but its certificate does."""
     if report.version == 2 and vek:
         named = amd_profile.product_of(certificates.common_name(vek.issuer))
         return (named,) if named else ()
-    return urls.candidates(report)
+    return urls.candidate_products(report)
 
 
 def _pause(reply: KdsResponse) -> float:
@@ -340,11 +347,11 @@ def _pause(reply: KdsResponse) -> float:
     )
 
 
-async def fetch(url: str, most: int) -> KdsResponse:
+async def fetch_url(url: str, most: int) -> KdsResponse:
     """`Fetch` over httpx.
 
     Raises:
-        OSError: no answer, or one longer than `most` bytes.
+        OSError: no response, or one of more than `most` bytes.
     """
     import httpx
 
@@ -354,10 +361,10 @@ async def fetch(url: str, most: int) -> KdsResponse:
         timeout=TIMEOUT, follow_redirects=False, headers={"accept-encoding": http.ACCEPTED}
     )
     try:
-        async with http.guarded(made) as client, asyncio.timeout(3 * TIMEOUT):
+        async with http.guard_client(made) as client, asyncio.timeout(3 * TIMEOUT):
             reply = await http.send(client, client.build_request("GET", url))
             try:
-                body = await http.body(reply, most)
+                body = await http.read_body(reply, most)
             finally:
                 await reply.aclose()
             return KdsResponse(reply.status_code, dict(reply.headers), body)

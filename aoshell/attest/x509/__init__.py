@@ -1,5 +1,5 @@
-"""Certificates and revocation lists (X.509, RFC 5280), as strictly as AMD's profile allows.
+"""Certificates and revocation lists (X.509, RFC 5280), as strict as AMD's profile.
 
-`material` reads files in all forms that the field's tools write; `path` finds which certificates
-lead to the pinned root. `der` is our own reader: it takes each value in one form only.
+`material` reads files in all forms that common tools write. `path` finds the certificates that lead
+to the pinned root. `der` is our own reader of DER; it accepts each value in one form only.
 """

@@ -1,6 +1,6 @@
-"""What AMD's certificates must say beyond their signatures: names, uses, and a chip's extensions.
+"""What AMD's certificates must contain: names, uses, and the extensions of a chip's certificate.
 
-Source: AMD 57230, chapters 3 and 4. Extensions of a VEK are below 1.3.6.1.4.1.3704.1:
+Source: AMD 57230, chapters 3 and 4. The extensions of a VEK are below 1.3.6.1.4.1.3704.1:
 
     .1 version  .2 product  .3.1 boot loader  .3.2 TEE  .3.3 SNP  .3.4….3.7 reserved
     .3.8 microcode  .3.9 FMC (Turin, without .3.4)  .4 chip (VCEK)  .5 provider (VLEK)
@@ -29,7 +29,7 @@ _SPL = {"bootloader": 1, "tee": 2, "snp": 3, "microcode": 8}
 
 
 def issuer_of(product: Product, vlek: bool) -> str:
-    """The common name of what signs VEKs of a product."""
+    """The common name of the intermediate that signs a product's VEKs."""
     return f"SEV-VLEK-{product.name}" if vlek else f"SEV-{product.name}"
 
 
@@ -39,17 +39,18 @@ def root_of(product: Product) -> str:
 
 
 def product_of(issuer: str) -> Product | None:
-    """The product that the common name of a VEK's issuer names."""
+    """The product in the common name of a VEK's issuer; None if it names no known one."""
     found = re.fullmatch(r"SEV-(?:VLEK-)?(\w+)", issuer)
     return PRODUCTS.get(found[1]) if found else None
 
 
 def check_authority(certificate: Certificate, name: str, issuer: str, *, last: bool) -> None:
-    """That a certificate is one of AMD's authorities.
+    """Checks that a certificate is one of AMD's authorities (RFC 5280 sections 4.2.1.3 and
+    4.2.1.9).
 
     Args:
         name, issuer: common names of its subject and its issuer.
-        last: whether no authority may follow it.
+        last: whether it may sign no further authority.
 
     Raises:
         EvidenceError: CERT_PROFILE or CERT_EXTENSION.
@@ -57,17 +58,17 @@ def check_authority(certificate: Certificate, name: str, issuer: str, *, last: b
     _check_names(certificate, name, issuer)
     constraints = certificate.extension(_CONSTRAINTS)
     if constraints is None or not constraints.critical:
-        raise _unfit(name, "it does not say that it is an authority")
+        raise _unfit(name, "it is not marked as an authority")
     authority, path = _constraints(constraints.value)
     if not authority or (path == 0) != last:
-        raise _unfit(name, "it may not sign what it has signed")
+        raise _unfit(name, "it may not sign the certificate below it")
     usage = certificate.extension(_USAGE)
     if usage is None or not _usage(usage.value) & SIGN_CERTIFICATES:
-        raise _unfit(name, "its key is not for signing certificates")
+        raise _unfit(name, "its key may not sign certificates")
 
 
 def check_leaf(certificate: Certificate, name: str, issuer: str) -> None:
-    """That a certificate is a VEK's: named so, and no authority.
+    """Checks that a certificate is a VEK's by its names, and not an authority.
 
     Raises:
         EvidenceError: CERT_PROFILE or CERT_EXTENSION.
@@ -77,24 +78,26 @@ def check_leaf(certificate: Certificate, name: str, issuer: str) -> None:
     if constraints and _constraints(constraints.value)[0]:
         raise _unfit(name, "it is an authority")
     if usage and _usage(usage.value) & (SIGN_CERTIFICATES | SIGN_CRLS):
-        raise _unfit(name, "its key is for signing certificates")
+        raise _unfit(name, "its key may sign certificates")
 
 
 def may_sign_crls(certificate: Certificate) -> bool:
+    """Whether its key usage includes CRLs (RFC 5280 section 4.2.1.3, cRLSign)."""
     usage = certificate.extension(_USAGE)
     return usage is not None and bool(_usage(usage.value) & SIGN_CRLS)
 
 
 def _check_names(certificate: Certificate, name: str, issuer: str) -> None:
     if certificate.version != 3:
-        raise _unfit(name, f"it is of version {certificate.version}")
+        raise _unfit(name, f"it has version {certificate.version}")
     if certificate.subject != amd_name(name):
-        raise _unfit(name, f"its subject is {certificate.common_name!r}, or not AMD")
+        raise _unfit(name, f"its subject is {certificate.common_name!r}, or not of AMD")
     if certificate.issuer != amd_name(issuer):
         raise _unfit(name, f"its issuer is not {issuer}")
+    # RFC 5280 section 4.2: a certificate with an unknown critical extension must be rejected.
     for extension in certificate.extensions:
         if extension.critical and extension.oid not in _KNOWN_CRITICAL:
-            raise _unfit(name, f"its critical extension {extension.oid} is not known here")
+            raise _unfit(name, f"its critical extension {extension.oid} is unknown")
 
 
 def _constraints(value: bytes) -> tuple[bool, int | None]:
@@ -115,17 +118,17 @@ def _usage(value: bytes) -> int:
 
 
 def _unfit(name: str, why: str) -> EvidenceError:
-    return EvidenceError("CERT_PROFILE", f"this cannot be {name}: {why}")
+    return EvidenceError("CERT_PROFILE", f"the certificate is not {name} as AMD makes it: {why}")
 
 
 @dataclass(frozen=True, slots=True)
 class Vek:
-    """What the extensions of a VEK say.
+    """The extensions of a VEK.
 
     Attributes:
-        product: name, perhaps with a stepping ("Milan-B0").
+        product: name, possibly with a stepping ("Milan-B0").
         tcb: by component.
-        chip: as long as the product's chips have it; None for a VLEK.
+        chip: its id, as long as the product's chips have it; None for a VLEK.
         provider: of a VLEK, "" for a VCEK.
     """
 
@@ -136,7 +139,7 @@ class Vek:
 
 
 def read_vek(certificate: Certificate, product: Product, vlek: bool) -> Vek:
-    """The extensions of a VEK, all there, each once and in its only form.
+    """The extensions of a VEK. All must be there, each once and well formed.
 
     Raises:
         EvidenceError: CERT_EXTENSION.
@@ -148,9 +151,11 @@ def read_vek(certificate: Certificate, product: Product, vlek: bool) -> Vek:
     wanted = {f"{_AMD}.3.{number}" for number in (*numbers.values(), *reserved)}
     wanted |= {_STRUCT, _PRODUCT, _PROVIDER if vlek else _CHIP}
     for extension in certificate.extensions:
-        certificate.extension(extension.oid)  # refuses what is there twice
+        certificate.extension(extension.oid)  # raises if it occurs twice
         if extension.oid.startswith(f"{_AMD}.") and extension.oid not in wanted:
-            raise _bad(extension.oid, f"has no place in a {product.name} certificate of this kind")
+            raise _bad(
+                extension.oid, f"does not belong into a {product.name} certificate of this kind"
+            )
     values: dict[str, bytes] = {}
     for oid in sorted(wanted):
         found = certificate.extension(oid)
@@ -159,10 +164,10 @@ def read_vek(certificate: Certificate, product: Product, vlek: bool) -> Vek:
         values[oid] = found.value
     struct = _integer(_STRUCT, values)
     if struct != product.struct:
-        raise _bad(_STRUCT, f"is {struct}, {product.name} has {product.struct}")
+        raise _bad(_STRUCT, f"is {struct}; for {product.name} it is {product.struct}")
     for number in reserved:
         if _integer(f"{_AMD}.3.{number}", values):
-            raise _bad(f"{_AMD}.3.{number}", "is reserved, yet not 0")
+            raise _bad(f"{_AMD}.3.{number}", "is reserved, but not 0")
     return Vek(
         _string(_PRODUCT, values),
         {name: _integer(f"{_AMD}.3.{number}", values) for name, number in numbers.items()},
@@ -172,7 +177,7 @@ def read_vek(certificate: Certificate, product: Product, vlek: bool) -> Vek:
 
 
 def product_name(certificate: Certificate) -> str:
-    """What a VEK says its product is, "" where it says nothing that can be read."""
+    """The product in a VEK's extension, "" if there is none that can be read."""
     try:
         found = certificate.extension(_PRODUCT)
         return _string(_PRODUCT, {_PRODUCT: found.value}) if found else ""
@@ -199,16 +204,16 @@ def _string(oid: str, values: Mapping[str, bytes]) -> str:
         reader.end()
         return octets.decode("ascii")
     except (EvidenceError, UnicodeDecodeError):
-        raise _bad(oid, "is no IA5 string") from None
+        raise _bad(oid, "is not an IA5 string") from None
 
 
 def _chip(value: bytes, size: int) -> bytes:
-    """The chip, which AMD writes without any DER around it."""
+    """The chip's id. AMD writes it without DER around it; other tools add that."""
     if len(value) == size:
         return value
     if len(value) == size + 2 and value[:2] == bytes((der.OCTETS, size)):
         return value[2:]
-    raise _bad(_CHIP, f"has {len(value)} bytes, a chip of this product has {size}")
+    raise _bad(_CHIP, f"has {len(value)} bytes; a chip id of this product has {size}")
 
 
 def _bad(oid: str, why: str) -> EvidenceError:

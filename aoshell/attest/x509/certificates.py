@@ -1,12 +1,12 @@
-"""AMD's certificates: ARK → ASK or ASVK → VCEK or VLEK, taken apart, and their signatures.
+"""Parses AMD's certificates (ARK → ASK or ASVK → VCEK or VLEK), and verifies their signatures.
 
-    ARK     signs itself and everything below it: one a product, pinned by its fingerprint
+    ARK     the root: signs itself, ASK and ASVK; one for each product, pinned by its fingerprint
     ASK     signs VCEKs, one for each chip and TCB
     ASVK    signs VLEKs, which a cloud provider loads into its chips
     VEK     VCEK or VLEK: signs reports; its extensions name chip, TCB and product
 
-Sources: RFC 5280, RFC 4055 for RSA-PSS; AMD 57230 for the profile. Parsing only takes apart;
-`profile` and the checks say what the parts must be.
+Sources: RFC 5280, RFC 4055 for RSA-PSS, RFC 5480 for keys on P-384, AMD 57230. Parsing checks the
+form only; `amd_profile` and the checks say what the fields must be.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _AMD: Name = (
 _RSA, _EC, _P384 = "1.2.840.113549.1.1.1", "1.2.840.10045.2.1", "1.3.132.0.34"
 EXPONENT = 65537
 RSA_BITS = 4096
-POINT = 97
+POINT = 97  # bytes of an uncompressed point of P-384: 4, x, y (RFC 5480 section 2.2)
 
 
 def amd_name(common_name: str) -> Name:
-    """The name that AMD's certificates have, but for the last part."""
+    """The full name of an AMD certificate with that common name."""
     return (*_AMD, (COMMON_NAME, common_name))
 
 
@@ -55,11 +55,11 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class SignedDer:
-    """What somebody signed: a certificate or a CRL, in DER.
+    """The outer structure of a certificate or a CRL (RFC 5280 sections 4.1 and 5.1).
 
     Attributes:
         der: all of it.
-        content: the signed part.
+        content: the signed part, as it came: it is verified without encoding it again.
         algorithm: AlgorithmIdentifier of the signature, in DER.
         signature: raw.
     """
@@ -71,7 +71,7 @@ class SignedDer:
 
     @classmethod
     def parse(cls, octets: bytes, what: str) -> SignedDer:
-        """Raises EvidenceError: CERT_PARSE."""
+        """Parses DER; `what` names it in errors. Raises EvidenceError: CERT_PARSE."""
         outer = der.DerReader(octets, what)
         inner = outer.inside(der.SEQUENCE)
         outer.end()
@@ -84,14 +84,14 @@ class SignedDer:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate, taken apart and not checked.
+    """The fields of a certificate, not checked.
 
     Attributes:
-        version: 1…3.
+        version: 1 to 3.
         algorithm: AlgorithmIdentifier in the signed part, in DER.
-        not_before, not_after: seconds since the Unix epoch, both still valid.
+        not_before, not_after: seconds since the Unix epoch, both included.
         key: SubjectPublicKeyInfo in DER.
-        extensions: in order, an OID possibly twice.
+        extensions: in order; an OID may occur twice.
     """
 
     signed: SignedDer
@@ -107,13 +107,15 @@ class Certificate:
 
     @classmethod
     def parse(cls, octets: bytes, what: str = "certificate") -> Certificate:
-        """Takes DER apart.
+        """Parses DER; `what` names it in errors.
 
         Raises:
             EvidenceError: CERT_PARSE.
         """
         if len(octets) > LARGEST:
-            raise EvidenceError("CERT_PARSE", f"{what}: {len(octets)} bytes, at most {LARGEST}")
+            raise EvidenceError(
+                "CERT_PARSE", f"{what}: it has {len(octets)} bytes, more than {LARGEST}"
+            )
         signed = SignedDer.parse(octets, what)
         reader = der.DerReader(signed.content, what).inside(der.SEQUENCE)
         version = reader.inside(0xA0).integer() + 1 if reader.peek() == 0xA0 else 1
@@ -147,14 +149,14 @@ class Certificate:
 
     @property
     def common_name(self) -> str:
-        """The subject's, "" where there is none."""
+        """The subject's common name, "" if there is none."""
         return common_name(self.subject)
 
     def extension(self, oid: str) -> Extension | None:
         """The extension of that OID.
 
         Raises:
-            EvidenceError: CERT_EXTENSION, where it is there more than once.
+            EvidenceError: CERT_EXTENSION: it occurs more than once (RFC 5280 section 4.2).
         """
         found = [extension for extension in self.extensions if extension.oid == oid]
         if len(found) > 1:
@@ -163,13 +165,13 @@ class Certificate:
 
 
 def common_name(name: Name) -> str:
-    """The common name in a name, "" where there is none, or more than one."""
+    """The common name in a name, "" if there is none, or more than one."""
     found = [value for oid, value in name if oid == COMMON_NAME]
     return found[0] if len(found) == 1 else ""
 
 
 def read_name(reader: der.DerReader) -> Name:
-    """The Name that comes next, one attribute in each of its sets."""
+    """Reads the Name that comes next, with one attribute in each of its sets."""
     parts = []
     for attributes in reader.inside(der.SEQUENCE).each(der.SET):
         attribute = attributes.inside(der.SEQUENCE)
@@ -180,7 +182,7 @@ def read_name(reader: der.DerReader) -> Name:
 
 
 def read_extensions(reader: der.DerReader) -> tuple[Extension, ...]:
-    """The extensions in what is left of a reader."""
+    """Reads the extensions in the rest of a reader."""
     extensions = []
     for one in reader.inside(der.SEQUENCE).each(der.SEQUENCE):
         extensions.append(Extension(one.oid(), one.boolean(), one.take(der.OCTETS)))
@@ -195,8 +197,9 @@ def _make(tag: int, *parts: bytes) -> bytes:
 
 
 def _pss_identifiers() -> frozenset[bytes]:
-    """RSA-PSS with SHA-384, MGF1 with SHA-384 and 48 bytes of salt, in the forms that RFC 4055
-    permits: parameters of the hash NULL or absent, the trailer field spelled out or not."""
+    """The AlgorithmIdentifiers of RSA-PSS with SHA-384, MGF1 with SHA-384 and 48 bytes of salt, in
+    all forms that RFC 4055 permits (sections 2.1 and 3.1): the hash's parameters NULL or absent,
+    the trailer field present or not. AMD's certificates use more than one."""
     pss, mgf1 = bytes.fromhex("06092a864886f70d01010a"), bytes.fromhex("06092a864886f70d010108")
     sha384, salt = bytes.fromhex("0609608648016503040202"), bytes.fromhex("020130")
     forms = []
@@ -216,11 +219,11 @@ PSS_SHA384 = _pss_identifiers()
 
 
 def check_signature(signed: SignedDer, algorithm: bytes, issuer: Certificate, error: str) -> None:
-    """That the issuer's key signed it, in the one way that AMD uses.
+    """Checks that the issuer's key made a signature, by the one algorithm that AMD uses.
 
     Args:
-        algorithm: what the signed part says of the algorithm.
-        error: the name of the error where the signature does not fit.
+        algorithm: the one in the signed part.
+        error: the name of the error if the signature does not fit.
 
     Raises:
         EvidenceError: `error`, or CERT_ALGORITHM.
@@ -229,8 +232,10 @@ def check_signature(signed: SignedDer, algorithm: bytes, issuer: Certificate, er
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+    # The algorithm stands outside of the signed part and again inside, and both must be the same
+    # (RFC 5280 section 4.1.1.2): else somebody could change the outer one.
     if signed.algorithm not in PSS_SHA384 or algorithm != signed.algorithm:
-        what = "signed otherwise than by RSA-PSS with SHA-384 and 48 bytes of salt"
+        what = "the signature is not RSA-PSS with SHA-384 and 48 bytes of salt"
         raise EvidenceError("CERT_ALGORITHM", what)
     modulus, exponent = rsa_numbers(issuer)
     if modulus.bit_length() != RSA_BITS or exponent != EXPONENT:
@@ -241,15 +246,15 @@ def check_signature(signed: SignedDer, algorithm: bytes, issuer: Certificate, er
         key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
         key.verify(signed.signature, signed.content, pss, hashes.SHA384())
     except (InvalidSignature, ValueError):
-        what = f"the key of {issuer.common_name!r} did not make this signature"
+        what = f"the signature was not made by the key of {issuer.common_name!r}"
         raise EvidenceError(error, what) from None
 
 
 def rsa_numbers(certificate: Certificate) -> tuple[int, int]:
-    """(modulus, exponent) of its key; (0, 0) for a key of another kind.
+    """(modulus, exponent) of an RSA key; (0, 0) for another kind of key.
 
     Raises:
-        EvidenceError: CERT_PARSE, for a broken key.
+        EvidenceError: CERT_PARSE: the key is malformed.
     """
     oid, _, octets = _key(certificate)
     if oid != _RSA:
@@ -261,22 +266,22 @@ def rsa_numbers(certificate: Certificate) -> tuple[int, int]:
 
 
 def ec_key(certificate: Certificate) -> EllipticCurvePublicKey:
-    """Its key, on P-384.
+    """The key of a certificate, on P-384.
 
     Raises:
-        EvidenceError: CERT_KEY_TYPE, for a key of another kind or no point of the curve.
+        EvidenceError: CERT_KEY_TYPE: another kind of key, or not a point of the curve.
     """
     from cryptography.hazmat.primitives.asymmetric import ec
 
     oid, curve, octets = _key(certificate)
     if oid != _EC or curve != _P384:
-        raise EvidenceError("CERT_KEY_TYPE", "the key is not an elliptic one on P-384")
+        raise EvidenceError("CERT_KEY_TYPE", "the key is not an elliptic-curve key on P-384")
     if len(octets) != POINT:
-        raise EvidenceError("CERT_KEY_TYPE", "the key is no uncompressed point of P-384")
+        raise EvidenceError("CERT_KEY_TYPE", "the key is not an uncompressed point of P-384")
     try:
         return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), octets)
     except ValueError:
-        raise EvidenceError("CERT_KEY_TYPE", "the key is no point of P-384") from None
+        raise EvidenceError("CERT_KEY_TYPE", "the key is not a point of P-384") from None
 
 
 def _key(certificate: Certificate) -> tuple[str, str, bytes]:

@@ -1,7 +1,8 @@
-"""AMD's list of revoked certificates: one a product, in DER, signed by its ARK (RFC 5280).
+"""Parses AMD's lists of revoked certificates: one for each product, signed by its ARK (RFC 5280
+section 5).
 
-It can revoke what the ARK issued, the ASK and ASVK. It cannot revoke chips: all their certificates
-have serial number 0. Old chip certificates are shut out by the TCB they name.
+A list can revoke what the ARK issued, ASK and ASVK. It cannot revoke single chips, since all their
+certificates have the serial number 0. Old chip certificates are refused by their TCB instead.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ LARGEST = 1 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Crl:
-    """A list of revoked certificates, taken apart and not checked.
+    """The fields of a CRL, not checked.
 
     Attributes:
         algorithm: AlgorithmIdentifier in the signed part, in DER.
-        this_update, next_update: seconds since the Unix epoch; next_update is None where absent.
-        serials: of the revoked.
+        this_update, next_update: seconds since the Unix epoch; next_update is None if absent.
+        serials: serial numbers of revoked certificates.
     """
 
     signed: SignedDer
@@ -35,13 +36,13 @@ class Crl:
 
     @classmethod
     def parse(cls, octets: bytes) -> Crl:
-        """Takes a CRL in DER apart.
+        """Parses DER.
 
         Raises:
-            EvidenceError: CRL_SIGNATURE, as what cannot be read is signed by nobody.
+            EvidenceError: CRL_SIGNATURE: it cannot be read, so no signature of it can be verified.
         """
         if len(octets) > LARGEST:
-            what = f"a CRL of {len(octets)} bytes, at most {LARGEST} are read"
+            what = f"the CRL has {len(octets)} bytes, more than {LARGEST}"
             raise EvidenceError("CRL_SIGNATURE", what)
         try:
             return cls._parse(octets)
@@ -61,7 +62,7 @@ class Crl:
         serials = set()
         if reader.peek() == der.SEQUENCE:
             for entry in reader.inside(der.SEQUENCE).each(der.SEQUENCE):
-                serials.add(entry.integer())  # whatever else an entry says, it revokes
+                serials.add(entry.integer())  # with whatever date and extensions: it revokes
         extensions = read_extensions(reader.inside(0xA0)) if reader else ()
         reader.end()
         return cls(

@@ -1,10 +1,10 @@
-"""DER (X.690), the strict subset that certificates of a closed profile need.
+"""A strict reader of DER (X.690), for the subset that AMD's certificates need.
 
-Why not a library: every certificate of an SEV-SNP chip has serial number 0, which the general
-libraries refuse or have announced to refuse, and this room must see what they tidy away (lengths
-that are not minimal, octets behind the end). Only primitives of cryptography come from a library.
+Why not a library: every certificate of an SEV-SNP chip has the serial number 0, which general
+libraries refuse, or have announced to refuse. They also tidy up what must be seen here: lengths
+that are not minimal, octets behind the end. Only cryptographic primitives come from a library.
 
-A reader never goes deeper than the profile asks it to, so no nesting can exhaust it.
+A reader goes only as deep as its caller asks, so deep nesting cannot exhaust it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from datetime import UTC, datetime
 
 from aoshell.attest.errors import EvidenceError
 
-BOOLEAN, INTEGER, BITS, OCTETS, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+BOOLEAN, INTEGER, BITS, OCTETS, OID = 0x01, 0x02, 0x03, 0x04, 0x06
 UTF8, PRINTABLE, IA5, UTC_TIME, TIME = 0x0C, 0x13, 0x16, 0x17, 0x18
 SEQUENCE, SET = 0x30, 0x31
+LONGEST_OID = 32  # octets; those in AMD's certificates have up to 10
 
 _TEXT = {UTF8: "utf-8", PRINTABLE: "ascii", IA5: "ascii"}
 
 
 class DerReader:
-    """Reads the elements of one DER value in order; every refusal is a CERT_PARSE.
+    """Reads the elements of a DER value in order. Each method raises EvidenceError (CERT_PARSE).
 
     Args:
-        data: the content octets to read, all of them.
+        data: all content octets.
         what: what they are, for errors.
     """
 
@@ -55,7 +56,7 @@ class DerReader:
         start = self._at
         if self.peek() != tag:
             found = f"{self.peek():#04x}" if self else "nothing"
-            raise self.refuse(f"{found} where {tag:#04x} is due")
+            raise self.refuse(f"tag {found} instead of {tag:#04x}")
         length = self._length()
         begin, end = self._at, self._at + length
         if end > len(self._data):
@@ -64,6 +65,7 @@ class DerReader:
         return self._data[start:end], self._data[begin:end]
 
     def _length(self) -> int:
+        """The length that comes next, in its shortest form (X.690 section 10.1)."""
         self._at += 2
         if self._at > len(self._data):
             raise self.refuse("no length")
@@ -74,79 +76,80 @@ class DerReader:
         octets = self._data[self._at : self._at + count]
         length = int.from_bytes(octets, "big")
         if not 1 <= count <= 4 or len(octets) != count or length < 0x80 or octets[0] == 0:
-            raise self.refuse("a length that is indefinite, or not the shortest")
+            raise self.refuse("a length that is indefinite, or not in its shortest form")
         self._at += count
         return length
 
-    def inside(self, tag: int, what: str = "") -> DerReader:
+    def inside(self, tag: int) -> DerReader:
         """A reader of the next element's content."""
-        return DerReader(self.take(tag), what or self._what)
+        return DerReader(self.take(tag), self._what)
 
     def end(self) -> None:
-        """That nothing is left."""
+        """Checks that nothing is left."""
         if self:
             raise self.refuse("something behind the end")
 
     def each(self, tag: int) -> Iterator[DerReader]:
-        """Readers of all elements that are left."""
+        """Readers of all remaining elements."""
         while self:
             yield self.inside(tag)
 
     def integer(self) -> int:
-        """A non-negative INTEGER in its shortest form."""
+        """A non-negative INTEGER in its shortest form (X.690 section 8.3.2)."""
         octets = self.take(INTEGER)
         padded = len(octets) > 1 and octets[0] == 0 and octets[1] < 0x80
         if not octets or octets[0] >= 0x80 or padded:
-            raise self.refuse("an integer that is negative, or not the shortest")
+            raise self.refuse("an integer that is negative, or not in its shortest form")
         return int.from_bytes(octets, "big")
 
     def bits(self) -> bytes:
         """A BIT STRING of whole octets."""
         octets = self.take(BITS)
         if octets[:1] != b"\0":
-            raise self.refuse("a bit string of odd bits")
+            raise self.refuse("a bit string that is not of whole octets")
         return octets[1:]
 
-    def boolean(self, default: bool = False) -> bool:
-        """A BOOLEAN where one is next; DER leaves out what is the default."""
+    def boolean(self) -> bool:
+        """A BOOLEAN whose default is False: DER leaves a default value out (X.690 section 11.5)."""
         if self.peek() != BOOLEAN:
-            return default
-        if self.take(BOOLEAN) != b"\xff":
-            raise self.refuse("a boolean that is not the short true")
+            return False
+        if self.take(BOOLEAN) != b"\xff":  # X.690 section 11.1
+            raise self.refuse("a boolean that is not true in its one form")
         return True
 
     def oid(self) -> str:
-        """An OBJECT IDENTIFIER in dotted form."""
+        """An OBJECT IDENTIFIER in dotted form (X.690 section 8.19)."""
         octets = self.take(OID)
-        if not 0 < len(octets) <= 32 or octets[-1] & 0x80:
-            raise self.refuse("no object identifier")
+        if not 0 < len(octets) <= LONGEST_OID or octets[-1] & 0x80:
+            raise self.refuse("an object identifier that is empty, too long or cut off")
         numbers, number, fresh = [], 0, True
         for octet in octets:
             if fresh and octet == 0x80:
-                raise self.refuse("an object identifier that is not the shortest")
+                raise self.refuse("an object identifier that is not in its shortest form")
             number, fresh = number << 7 | octet & 0x7F, octet < 0x80
             if fresh:
                 numbers.append(number)
                 number = 0
+        # The first two numbers share one: 40 * first + second, first being 0, 1 or 2.
         first = min(numbers[0] // 40, 2)
         return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
 
     def text(self) -> str:
-        """A string of one of the kinds that names have."""
+        """A string of one of the kinds that occur in names."""
         tag = self.peek()
         octets = self.take(tag if tag in _TEXT else UTF8)
         try:
             return octets.decode(_TEXT[tag])
         except UnicodeDecodeError:
-            raise self.refuse("a string with other characters than its kind has") from None
+            raise self.refuse("a string with characters that its kind does not have") from None
 
     def time(self) -> int:
-        """Seconds since the Unix epoch."""
+        """A UTCTime or GeneralizedTime in its one form, as seconds since the Unix epoch."""
         tag = self.peek()
         octets = self.take(tag if tag == TIME else UTC_TIME)
         digits, length = octets[:-1], 14 if tag == TIME else 12
         if octets[-1:] != b"Z" or not digits.isdigit() or len(digits) != length:
-            raise self.refuse("a time in another form than certificates have")
+            raise self.refuse("a time that is not in the form of RFC 5280 section 4.1.2.5")
         text = digits.decode()
         if tag == UTC_TIME:  # RFC 5280 section 4.1.2.5.1
             text = ("19" if text >= "50" else "20") + text
@@ -154,5 +157,5 @@ class DerReader:
         try:
             moment = datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
         except ValueError:
-            raise self.refuse("a time that there is not") from None
+            raise self.refuse("a time that does not exist") from None
         return int(moment.timestamp())

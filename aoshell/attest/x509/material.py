@@ -1,9 +1,9 @@
-"""The one reader of certificates and CRLs: files of any form that the field's tools write.
+"""Reads certificates and CRLs from files of any form that common tools write.
 
-Read are PEM with any text around it, DER, several of either one after the other, PKCS#7 with
-certificates in it, either of those in base64, the certificate table that a host hands out, and the
-answer of Azure's certificate service (JSON with PEM in it). The order in a file means nothing, and
-what is not needed does no harm: which certificate is which is found out in `path`.
+These are PEM with any text around it, DER, several of either in a row, PKCS#7 with certificates in
+it, either of those in base64, the certificate table of a host, and the answer of Azure's
+certificate service (JSON with PEM in it). The order in a file means nothing, and what is not needed
+does no harm: `path` finds out which certificate is which.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from aoshell.attest import forms, tables
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.jsonreport import read_object
+from aoshell.attest.jsonreport import read_json_object
 from aoshell.attest.report import SIZE, VERSIONS
 from aoshell.attest.x509 import certificates, der
 from aoshell.attest.x509.certificates import Certificate
@@ -33,10 +33,10 @@ _SIGNED_DATA = "1.2.840.113549.1.7.2"
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What was found in a file, in its order, each once.
+    """The certificates and CRLs in a file, in its order, each once.
 
     Attributes:
-        faults: of what could not be taken apart; it may have been something that is not needed.
+        faults: errors of what could not be parsed. It may be something that is not needed.
     """
 
     certificates: tuple[Certificate, ...] = ()
@@ -45,24 +45,24 @@ class Material:
 
     @property
     def names(self) -> str:
-        """Common names of what is there, for people."""
+        """Common names of all, for people."""
         named = [one.common_name or "one without a name" for one in self.certificates]
         named += [f"a CRL of {certificates.common_name(one.issuer)}" for one in self.crls]
         return ", ".join(named)
 
 
-def read(data: bytes, what: str) -> Material:
+def read_material(data: bytes, what: str) -> Material:
     """The certificates and CRLs in a file.
 
     Args:
         what: the file, for errors.
 
     Raises:
-        EvidenceError: CERT_PARSE, there are none that could be taken apart, or too many.
+        EvidenceError: CERT_PARSE: none could be parsed, or there are too many.
     """
     found: list[Certificate | Crl] = []
     faults: list[EvidenceError] = []
-    for octets in values(data, what):
+    for octets in read_der_values(data, what):
         try:
             found.append(_parse(octets, what))
         except EvidenceError as fault:
@@ -77,7 +77,7 @@ def read(data: bytes, what: str) -> Material:
 
 
 def _parse(octets: bytes, what: str) -> Certificate | Crl:
-    """Raises EvidenceError: CERT_PARSE, the fault of a certificate where it is no CRL either."""
+    """Raises EvidenceError: CERT_PARSE, as of a certificate if it is neither."""
     try:
         return Certificate.parse(octets, what)
     except EvidenceError as fault:
@@ -87,43 +87,43 @@ def _parse(octets: bytes, what: str) -> Certificate | Crl:
             raise fault from None
 
 
-def values(data: bytes, what: str) -> list[bytes]:
+def read_der_values(data: bytes, what: str) -> list[bytes]:
     """The DER values in a file, each once.
 
     Raises:
-        EvidenceError: CERT_PARSE, there are none, or too many.
+        EvidenceError: CERT_PARSE: there are none, or too many.
     """
     if len(data) > LARGEST:
         raise _refuse(what, f"has more than {LARGEST} bytes")
     found: dict[bytes, None] = {}
-    for octets in _values(forms.plain(data), what):
+    for octets in _values(forms.decode_text(data), what):
         found[octets] = None
         if len(found) > MOST:
-            raise _refuse(what, f"has more than {MOST} certificates and CRLs in it")
+            raise _refuse(what, f"has more than {MOST} certificates and CRLs")
     if not found:
-        raise _refuse(what, "has no certificate in it")
+        raise _refuse(what, "has no certificate")
     return [*found]
 
 
 def _values(data: bytes, what: str) -> Iterator[bytes]:
     if forms.is_der(data):
         yield from _from_der(data, what)
-    elif tables.looks_like(data):
+    elif tables.looks_like_table(data):
         yield from _from_table(data, what)
     elif data[:1] == b"{":
         yield from _from_json(data, what)
     elif b"-----BEGIN " in data:
         yield from _from_pem(data, what)
-    elif forms.is_der(octets := forms.decoded(data)[0]):
+    elif forms.is_der(octets := forms.decode_digits(data)[0]):
         yield from _from_der(octets, what)
     else:
         raise _refuse(what, f"is {_describe(data)}, neither a certificate nor a CRL")
 
 
 def _from_table(data: bytes, what: str) -> Iterator[bytes]:
-    """The values in a certificate table; what is no PEM in there is said to be DER by its place."""
+    """The values in a certificate table. An entry without PEM in it must be DER."""
     try:
-        entries = tables.parse(data).values()
+        entries = tables.parse_table(data).values()
     except EvidenceError as error:
         raise _refuse(what, f"cannot be read: {error.what}") from None
     for entry in entries:
@@ -138,7 +138,7 @@ def _from_der(data: bytes, what: str) -> Iterator[bytes]:
             octets, content = reader.element(der.SEQUENCE)
         except EvidenceError as error:
             why = error.what.removeprefix(f"{what}: ")
-            raise _refuse(what, f"is cut off, or no DER to its end: {why}") from None
+            raise _refuse(what, f"is cut off, or not DER to its end: {why}") from None
         if content[:1] == bytes((der.OID,)):
             yield from _from_pkcs7(octets, what)
         else:
@@ -146,11 +146,11 @@ def _from_der(data: bytes, what: str) -> Iterator[bytes]:
 
 
 def _from_pkcs7(octets: bytes, what: str) -> Iterator[bytes]:
-    """Certificates and CRLs in SignedData (RFC 5652 section 5.1). Nothing in it is believed for
-    being there: who has signed the rest of it does not matter."""
+    """Certificates and CRLs in SignedData (RFC 5652 section 5.1). They are checked like any others,
+    so the signatures of SignedData itself do not matter."""
     outer = der.DerReader(octets, what).inside(der.SEQUENCE)
     if outer.oid() != _SIGNED_DATA:
-        raise _refuse(what, "is PKCS#7 of a kind that has no certificates in it")
+        raise _refuse(what, "is PKCS#7 of a kind without certificates")
     content = outer.inside(0xA0).inside(der.SEQUENCE)
     content.integer()
     content.element(der.SET)
@@ -171,11 +171,13 @@ def _from_pem(data: bytes, what: str) -> Iterator[bytes]:
         elif kind in _CONTAINERS:
             yield from _from_pkcs7(octets, what)
     if not kinds & {*_CERTIFICATES, *_CONTAINERS}:
-        raise _refuse(what, f"is {forms.describe(data)}, in which no certificate can be read")
+        raise _refuse(
+            what, f"is {forms.describe_file(data)}, without a certificate that can be read"
+        )
 
 
 def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, content) of the PEM blocks that are whole, whatever stands around them."""
+    """(kind, content) of all whole PEM blocks (RFC 7468), with any text around them."""
     for block in _BLOCK.finditer(data):
         try:
             octets = base64.b64decode(b"".join(block[2].split()), validate=True)
@@ -185,9 +187,9 @@ def _blocks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _from_json(data: bytes, what: str) -> Iterator[bytes]:
-    """PEM in the texts of an object, as Azure's service for certificates (THIM) answers."""
+    """PEM in the texts of an object, as Azure's certificate service (THIM) answers."""
     try:
-        members = read_object(data)
+        members = read_json_object(data)
     except EvidenceError:
         members = {}
     blocks = [
@@ -198,24 +200,25 @@ def _from_json(data: bytes, what: str) -> Iterator[bytes]:
         if kind in _CERTIFICATES
     ]
     if not blocks:
-        raise _refuse(what, "is JSON without a certificate in it")
+        raise _refuse(what, "is JSON without a certificate")
     yield from blocks
 
 
 def _describe(data: bytes) -> str:
-    """Names what people take for a certificate most often, too."""
+    """As `forms.describe_file()`, and a report is named, which is often mistaken for a
+    certificate."""
     if len(data) == SIZE and int.from_bytes(data[:4], "little") in VERSIONS:
         return "a report"
-    return forms.describe(data)
+    return forms.describe_file(data)
 
 
-def bundle(contents: Iterable[bytes]) -> bytes:
-    """Files of any form in one, as PEM. What cannot be read becomes a block that cannot be read:
-    it is for who uses the bundle to say so."""
+def bundle_as_pem(contents: Iterable[bytes]) -> bytes:
+    """Joins files of any form into one, as PEM. What cannot be read becomes a block that cannot be
+    read, so that the reader of the bundle reports it."""
     found: list[bytes] = []
     for content in contents:
         try:
-            found += values(content, "")
+            found += read_der_values(content, "")
         except EvidenceError:
             found.append(content)
     return b"".join(map(_armoured, found))

@@ -1,11 +1,11 @@
-"""Which of the certificates at hand are the three that count: VEK, its issuer (ASK or ASVK), ARK.
+"""Finds the three certificates that count: the VEK, its issuer (ASK or ASVK), and the ARK.
 
-Files name their certificates in no order, and have more in them than is needed. What is chosen here
-is only *tried*: the checks decide about it, whichever it is. Where several could be meant, the one
-whose signatures fit is taken, so that a stranger among them neither helps nor hurts.
+Files have certificates in any order, and more than are needed. What is found here is not trusted:
+the checks verify it, whichever it is (RFC 5280 section 6.1 needs a path to verify, not how to find
+one). If several fit, one whose signatures fit is taken, so that other certificates do no harm.
 
-Those of the verifier (its own files, AMD's service) are asked first, then those that came with the
-evidence: who gave a certificate decides whether it can speak against the evidence.
+The verifier's own (its files, AMD's service) come first, then those that came with the evidence.
+Who gave a certificate decides whether a fault in it counts against the evidence.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _WHAT = {"vek": "the VEK certificate", "chain": "the certificate chain", "crl": 
 
 @dataclass(frozen=True)
 class Pool:
-    """What one giver has, each file read for itself.
+    """The certificates and CRLs from one side: the verifier, or the evidence.
 
     Attributes:
-        ours: whether the verifier has it, rather than who shows the evidence.
-        found: by the file's part in `Collateral`.
-        faults: why such a file cannot be used, or something in it; by part as well.
+        ours: whether they are the verifier's.
+        found: by part of `Collateral`.
+        faults: why a file, or something in it, cannot be used; by part of `Collateral`.
     """
 
     ours: bool
@@ -43,13 +43,13 @@ class Pool:
 
     @classmethod
     def read(cls, collateral: Collateral, ours: bool) -> Pool:
-        """Raises nothing: a fault matters once something is missing."""
+        """Reads all files. Raises nothing: a fault matters only once something is missing."""
         found: dict[str, Material] = {}
         faults: dict[str, EvidenceError] = {}
         for part, what in _WHAT.items():
             if data := getattr(collateral, part):
                 try:
-                    found[part] = material.read(data, what)
+                    found[part] = material.read_material(data, what)
                 except EvidenceError as error:
                     faults[part] = error
                 else:
@@ -58,7 +58,7 @@ class Pool:
 
     @cached_property
     def certificates(self) -> tuple[Certificate, ...]:
-        """All, those of the file for VEKs first, each once."""
+        """All, each once; those of the file for VEKs first."""
         listed = (one for part in self.found.values() for one in part.certificates)
         return tuple({one.signed.der: one for one in listed}.values())
 
@@ -67,38 +67,38 @@ class Pool:
         return tuple(one for part in self.found.values() for one in part.crls)
 
     def serves(self, product: Product) -> bool:
-        """Whether a certificate of AMD's authorities for a product seems to be there."""
+        """Whether there seems to be a certificate of one of AMD's authorities for a product."""
         named = {amd_profile.issuer_of(product, vlek) for vlek in (False, True)}
         named.add(amd_profile.root_of(product))
         return any(one.common_name in named for one in self.certificates)
 
     def names(self, part: str) -> str:
-        """What is in a file, for people."""
+        """Common names in a file, for people; "" without one."""
         return self.found[part].names if part in self.found else ""
 
 
-def came_along(evidence: Evidence) -> Collateral:
-    """What came with evidence, in its table, too. A table that is broken has nothing in it: that it
-    is broken, a check of its own says."""
+def read_enclosed_collateral(evidence: Evidence) -> Collateral:
+    """The collateral that came with evidence, including its certificate table. A broken table
+    counts as empty; the check `certificate-table` reports it."""
     try:
-        found = tables.parse(evidence.table) if evidence.table else {}
+        found = tables.parse_table(evidence.table)
     except EvidenceError:
         return evidence.collateral
     vek, chain = (
-        material.bundle(found[name] for name in names if name in found)
+        material.bundle_as_pem(found[name] for name in names if name in found)
         for names in (("VLEK", "VCEK"), ("ASK", "ARK"))
     )
     return evidence.collateral.filled(Collateral(vek, chain, found.get("CRL", b"")))
 
 
 def is_authority(certificate: Certificate) -> bool:
-    """Whether a certificate is, by its names, one that signs others."""
+    """Whether a certificate signs others, by its names."""
     named = amd_profile.product_of(certificate.common_name) is not None
     return named or certificate.subject == certificate.issuer
 
 
-def leaf(pool: Pool, report: Report, at: int) -> Certificate | None:
-    """The certificate that may be of the key that signed a report."""
+def find_leaf(pool: Pool, report: Report, at: int) -> Certificate | None:
+    """The certificate that fits best as that of the key that signed a report."""
     tried = [one for one in pool.certificates if not is_authority(one)]
     if len(tried) < 2:
         return tried[0] if tried else None
@@ -110,9 +110,9 @@ def leaf(pool: Pool, report: Report, at: int) -> Certificate | None:
     return max(tried, key=rank)
 
 
-def root(pools: Iterable[Pool], product: Product, pinned: str) -> Certificate | None:
-    """The root of a product: the pinned one, else one that calls itself so; for one that comes with
-    evidence it is enough to be a root at all."""
+def find_root(pools: Iterable[Pool], product: Product, pinned: str) -> Certificate | None:
+    """The root of a product: the pinned one, else one of that name. Of those that came with
+    evidence any root will do, so that the check `root` refuses it."""
     own_name = amd_profile.root_of(product)
     listed = [(one, pool) for pool in pools for one in pool.certificates]
     for one, _ in listed:
@@ -124,11 +124,11 @@ def root(pools: Iterable[Pool], product: Product, pinned: str) -> Certificate | 
     return None
 
 
-def intermediate(
+def find_intermediate(
     pools: Iterable[Pool], vek: Certificate, ark: Certificate, at: int
 ) -> Certificate | None:
-    """The certificate between a VEK and a root: it has the name of the VEK's issuer, or its key has
-    signed the VEK."""
+    """The certificate between a VEK and a root: one with the name of the VEK's issuer, or whose key
+    has signed the VEK."""
 
     def rank(one: Certificate) -> tuple[bool, bool, bool]:
         return has_signed(one, vek), has_signed(ark, one), _is_valid(one, at)
@@ -144,7 +144,7 @@ def intermediate(
 
 
 def has_signed(issuer: Certificate, certificate: Certificate) -> bool:
-    """Whether the issuer's key has signed a certificate in AMD's way."""
+    """Whether the issuer's key has signed a certificate by AMD's algorithm."""
     try:
         check_signature(certificate.signed, certificate.algorithm, issuer, "CHAIN_SIGNATURE")
     except EvidenceError:

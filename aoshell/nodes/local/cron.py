@@ -1,7 +1,7 @@
-"""Cron messages, as on the legacy network: a process's own definition asks for them.
+"""Schedules of cron messages, as on the legacy network: tags of a process's definition set them.
 
-`Cron-Interval` (`10-seconds`, `5-minutes`, `1-hour` …) begins a schedule; the `Cron-Tag-NAME` tags
-behind it are the tags of its messages. They have no id, data or slot of their own, come from the
+`Cron-Interval` (`10-seconds`, `5-minutes`, `1-hour` …) begins a schedule. The `Cron-Tag-NAME` tags
+after it are the tags of its messages. These have no id, data or slot of their own, come from the
 process's owner and stand between slots.
 """
 
@@ -53,7 +53,7 @@ def parse_interval(text: str) -> int:
     return interval
 
 
-def schedules(tags: list[str], now: int) -> list[Schedule]:
+def parse_schedules(tags: list[str], now: int) -> list[Schedule]:
     """The schedules that a definition's tags (name, value, …) ask for. Raises UsageError."""
     found: list[tuple[int, list[str]]] = []
     for name, value in zip(tags[::2], tags[1::2], strict=True):
@@ -64,28 +64,28 @@ def schedules(tags: list[str], now: int) -> list[Schedule]:
     return [Schedule(every, now + every, tuple(names)) for every, names in found]
 
 
-def dump(items: list[Schedule]) -> str:
+def dump_schedules(items: list[Schedule]) -> str:
     """Schedules as stored text."""
     return json.dumps([[item.interval, item.due, item.tags] for item in items])
 
 
-def load(text: str) -> list[Schedule]:
-    """The inverse of `dump`."""
+def load_schedules(text: str) -> list[Schedule]:
+    """The inverse of `dump_schedules`."""
     return [Schedule(every, due, tuple(tags)) for every, due, tags in json.loads(text)]
 
 
-def advance(item: Schedule, now: int) -> tuple[Schedule, int]:
-    """The schedule behind `now`, and how many of its times have passed (0 where it is not due)."""
+def advance_schedule(item: Schedule, now: int) -> tuple[Schedule, int]:
+    """The schedule, next due after `now`, and how many of its times have passed (0: none)."""
     if now < item.due:
         return item, 0
     missed = (now - item.due) // item.interval + 1
     return Schedule(item.interval, item.due + missed * item.interval, item.tags), missed
 
 
-def within_reach(item: Schedule, now: int, slack: int) -> Schedule:
-    """The schedule, due in an interval from now where it was due later than that, and `slack` ms.
+def pull_within_reach(item: Schedule, now: int, slack: int) -> Schedule:
+    """The schedule, at most one interval and `slack` ms away; what is later becomes one interval.
 
-    It never is where time only goes forward: the clock has jumped back.
+    It is later only where the clock has jumped back.
     """
     if item.due - now <= item.interval + slack:
         return item

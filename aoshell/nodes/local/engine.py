@@ -1,70 +1,57 @@
-"""The local node at work: what enters is logged, computed, and what that sends is logged in turn.
+"""The order of things in the local node: when it commits, fsyncs, computes on and announces.
 
 One transaction holds a message's result and everything that it sends, so at any moment the database
-says what is still to be done, and starting is the same as recovering: compute what has no result.
-Transactions are made once per turn of the event loop, with whatever workers have answered by then.
+says what is still to be computed. Starting is the same as recovering: compute what has no result.
+Each turn of the event loop has one transaction, with all that workers have answered by then.
 
-Messages from outside are fsynced before they run. The rest is fsynced in groups: before anybody is
-told that a line has settled, and a moment after things have become quiet.
+Messages from outside are fsynced before they run. Results are fsynced in groups: before anybody
+hears that a line has settled, and a moment after nothing more has come.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.database_errors import UnusableDatabaseError
-from aoshell.nodes.local import cron
-from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.events import Events, put_result
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.cutting import Cutting
 from aoshell.nodes.local.history.longwork import LongWork
+from aoshell.nodes.local.intake import Intake, Signers
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.form import Wire
-from aoshell.nodes.local.log.rows import (
-    FETCHING,
-    HELD,
-    LOST,
-    Batch,
-    Computed,
-    Kept,
-    Logged,
-    ProcessRow,
-)
+from aoshell.nodes.local.log.form import FlatResult, Wire
+from aoshell.nodes.local.log.rows import FETCHING, Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.modules import Modules
-from aoshell.nodes.local.push import FORGED, Pusher, add_to
+from aoshell.nodes.local.process_rows import ProcessRows
+from aoshell.nodes.local.push import Pusher, add_pushed
+from aoshell.nodes.local.retries import Retries
 from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.settling import Settling, Waiters, stuck_error
 from aoshell.nodes.local.ticking import NodeClock, Ticking
 from aoshell.nodes.local.workers.code import MachineCode
+from aoshell.nodes.local.workers.context import ComputeContext
 from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.pool import Computer
 from aoshell.nodes.local.workers.turns import Turns
-from aoshell.nodes.values import Event, Limits
-from aoshell.protocol.ans104 import DataItem
+from aoshell.nodes.values import Limits
 from aoshell.sandbox.supervisor import Supervisor
 
-WALLETS = "wallets"  # in the table of facts: addresses of the shell's identities
-QUIET = 0.05  # seconds behind the last commit before it is fsynced unasked
-IDLE = 0.0005  # seconds between two looks whether nothing is left
-MOMENT = 0.5  # seconds that closing waits for messages under way
-RETRY = 2.0  # seconds before a disk that could not be written is tried again
-TRIES = 4  # in a row, before those who wait are told; it is tried on none the less
+QUIET = 0.05  # seconds after a commit without fsync before `sync`, so that a burst gets one fsync
+MOMENT = 0.5  # seconds that closing waits for messages that are being computed
 
 
 class Engine:
-    """Owner of the store, the workers and the order of things. Runs on one event loop."""
+    """Owns the store and the workers, and makes the parts of the node. Runs on one event loop."""
 
     def __init__(
         self,
@@ -79,41 +66,96 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self.supervisor = supervisor
         self.store = store
-        self.clock = NodeClock(self.store, fixed.begin if fixed else None)
-        self.modules = Modules(self.store, self.clock)
+        self.clock = NodeClock(store, fixed.begin if fixed else None)
+        self.modules = Modules(store, self.clock)
         self.address = self.modules.node_address(fixed.key if fixed else None)
-        self.scheduler = Scheduler(self.store, self.clock)
+        self.scheduler = Scheduler(store, self.clock)
         self.checkpoints = Checkpoints(store.folder / "checkpoints")
         self.events = Events()
+        self.roots = Roots(store.id_of)
+        self.signers = Signers(store)
+        self.marks = Marks(store)
+        self.work = LongWork()
+        self.processes = ProcessRows(
+            store, self.scheduler, self.modules, self.clock, self._get_limits
+        )
+        self._waiters = Waiters()
+        self.retries = Retries(self.events.notice, self._is_awaited, self._fail_all)
         machine_code = MachineCode(store.folder / "machine-code", supervisor, self.events.notice)
-        self.loader = Loader(self, self.modules, machine_code)
-        self.roots = Roots(self.store.id_of)
-        self.computer = Computer(self, self.loader, supervisor, self.store, self.checkpoints)
+        self.loader = Loader(self.modules, machine_code, self._get_limits)
+        context = ComputeContext(
+            store,
+            self.checkpoints,
+            self.processes,
+            self.modules,
+            self.events,
+            self._get_limits,
+            self.flush,
+            self.add_result,
+            self._report_stuck,
+        )
+        self.computer = Computer(context, self.loader, supervisor)
         self._turns = Turns(self.computer.enqueue) if fixed else None
         self._enqueue = self._turns.add if self._turns else self.computer.enqueue
-        self.fetching = Fetching(self, fetch)
-        self.ticking = Ticking(self, self.clock)
-        self.work = LongWork()
-        self.marks = Marks(store)
-        self.cutting = Cutting(self)
-        self.adding = Adding(self)
-        self._pusher = Pusher(self, self.store, self.scheduler, self.roots.counts)
-        self.keeping = Keeping(self, self._pusher)
-        self._rows: dict[int, ProcessRow] = {}
-        self._numbers: dict[str, int] = {}
-        self._wallets: set[str] = set(json.loads(self.store.meta(WALLETS) or "[]"))
-        # What is written by the next `flush`, and what follows it.
+        self._pusher = Pusher(
+            self.address,
+            store,
+            self.scheduler,
+            self.processes,
+            self.roots.counts,
+            get_limits=self._get_limits,
+            is_wallet=self.signers.has,
+            can_fetch=self._can_fetch,
+            is_paused=self._is_paused,
+        )
+        self.keeping = Keeping(
+            store, self.roots, self.processes, self._pusher, self.flush, self.admit
+        )
+        self.fetching = Fetching(
+            fetch, store, self.modules, self.roots, self.events, self.keeping.release
+        )
+        self.cutting = Cutting(
+            store, self.checkpoints, self.marks, self.keeping, self.work, self._hold, self._let_go
+        )
+        self.ticking = Ticking(
+            self.clock,
+            store,
+            self.scheduler,
+            self.processes,
+            self.events,
+            self.admit,
+            self.cutting.is_cut,
+            self.retries.count_failure,
+        )
+        self.intake = Intake(self.scheduler, self.modules, self.processes, self.signers, self.admit)
+        self.adding = Adding(
+            store,
+            self.scheduler,
+            self.roots,
+            self.processes,
+            self.work,
+            self.flush,
+            self.add_with_log,
+        )
+        self.settling = Settling(
+            store,
+            self.roots,
+            self.processes,
+            self._waiters,
+            self.retries,
+            self.computer.given_up,
+            self.flush,
+            self.sync,
+        )
+        # What the next `flush` writes; messages to compute and calls to make once it is written.
         self._batch = Batch()
         self._ready: list[tuple[Logged, Wire]] = []
         self._after: list[Callable[[], None]] = []
-        self._unsynced = False
-        self._troubles = 0  # times in a row that the disk could not be written
-        self._trouble: AoError | None = None  # the last of these
-        self._timers: dict[str, asyncio.Handle] = {}
-        self._waiting: dict[tuple[int, int], list[asyncio.Future[None]]] = {}
+        self._flush_due: asyncio.Handle | None = None
+        self._unsynced = False  # something was committed without fsync
 
     def start(self) -> None:
-        """Compute what was left, and let time pass for cron."""
+        """Compute what was left, and send the cron messages that are due."""
         pending = self._recover()
         if pending:
             what = "message was" if pending == 1 else "messages were"
@@ -122,103 +164,66 @@ class Engine:
         self.ticking.begin()
 
     def _recover(self) -> int:
-        retry = self._timers.pop("retry", None)
-        if retry is not None:
-            retry.cancel()
+        """Compute what is on disk and has no result; how many messages that are."""
+        self.retries.cancel("retry")
         pending = self.store.pending()
+        # Those who wait for a root go on waiting: the books are made again from the log, and only
+        # then `settle_empty` releases whoever waits for a root of which nothing is left.
         self.roots.forget_all()
-        self._go_on([(logged, form.load(logged.body)) for logged in pending], begin=True)
+        self._go_on([(logged, form.load_wire(logged.body)) for logged in pending], begin=True)
         self.fetching.resume()
         self.roots.settle_empty()
         return len(pending)
 
     async def close(self) -> None:
-        """Leave everything on disk.
+        """Write and fsync everything, and close. Raises AoError where it cannot be written.
 
-        The order matters: no more is taken; the workers end, and nothing calls back from then on;
-        what they have answered is written; then the store closes.
+        The order matters. First cron stops, so that nothing new begins. Then the workers end, so
+        that none answers behind the last write. What they have answered is written then, and the
+        store closes last.
         """
         self.ticking.stop()
         try:
             await self._finish()
             await self.computer.close()
             try:
-                self._sync()
+                self.sync()
             except AoError:
-                if not self._troubles:  # else it has been told
+                if not self.retries.failures:  # else it is known
                     raise
             await self.fetching.close()
         finally:
             self.abandon()
 
     def abandon(self) -> None:
-        """Let go of everything at once; what is in the log is computed at the next start."""
+        """Close without waiting or writing. The next start computes what has no result."""
         self.ticking.stop()
         self.computer.stop()
         self.fetching.stop()
         self.loader.stop()
-        for timer in self._timers.values():
-            timer.cancel()
-        if not self.loop.is_closed():  # else nobody waits any more
+        self.retries.stop()
+        if self._flush_due is not None:
+            self._flush_due.cancel()
+        if not self.loop.is_closed():  # nobody can wait on a closed one
             closed = AoError("the node was closed", stage="node", hint="what was sent is kept")
-            self.fail_waiting(None, closed)
-            self.roots.fail(closed)
+            self._fail_all(closed)
             self.events.close()
         self.supervisor.close()
         self.store.close()
 
     async def _finish(self) -> None:
-        """Let what is being computed come to its end, if that is a matter of moments."""
+        """Wait for messages that are being computed, `MOMENT` at most."""
         end = self.loop.time() + MOMENT
         while self.roots.anything_open and self.loop.time() < end:
             await asyncio.sleep(0.005)
 
-    # Processes --------------------------------------------------------------------------------
-
-    def process(self, process_id: str) -> ProcessRow | None:
-        """A process by id."""
-        number = self._numbers.get(process_id)
-        if number is not None:
-            return self._rows[number]
-        row = self.store.process(process_id)
-        return self.know(row) if row is not None else None
-
-    def row(self, number: int) -> ProcessRow:
-        """A process by number."""
-        return self._rows.get(number) or self.know(self.store.process_numbered(number))
-
-    def know(self, row: ProcessRow) -> ProcessRow:
-        """Keep a process's row at hand."""
-        self._rows[row.number] = row
-        self._numbers[row.id] = row.number
-        return row
-
-    def create(
-        self, process_id: str, module: str, *, owner: str, tags: list[str], name: str = ""
-    ) -> ProcessRow:
-        """A row for a new process, not yet written. Raises UsageError for a bad Cron-Interval."""
-        now = self.clock()
-        row = ProcessRow(
-            number=self.scheduler.new_process(),
-            id=process_id,
-            name=form.printable(name or form.widen(form.tag(tags, "Name"))),
-            owner=owner,
-            module=module,
-            environment=self.modules.environment,
-            created=now,
-            cron=cron.dump(cron.schedules(tags, now)),
-            memory=self.limits.memory,
-        )
-        return self.know(row)
-
-    def definition(self, process: ProcessRow) -> list[Any]:
-        """Slot 0 in the order of `LuaRuntime.boot`."""
-        return self.modules.definition(process)
+    # What parts ask and change ---------------------------------------------------------------
 
     def set_limits(self, limits: Limits) -> None:
-        """Change limits for every message from now on."""
+        """Change the limits of every message from now on."""
         now = self.limits
-        # Other machine code; a worker keeps the memory that it began with.
+        # Gas is counted by other machine code, and a worker keeps the memory limit that it booted
+        # with: all workers begin anew.
         anew = limits.gas != now.gas or limits.memory != now.memory
         raised = limits.pushes > now.pushes
         self.limits = limits
@@ -228,91 +233,86 @@ class Engine:
         if raised:
             self.keeping.release_held()
 
-    def can_fetch(self, module: str) -> bool:
-        """Whether a module that is not here may be brought."""
-        return self.fetching.can(module)
+    def _is_awaited(self) -> bool:
+        return bool(self._waiters) or self.roots.awaited
 
-    def is_paused(self, process: ProcessRow) -> bool:
+    def _fail_all(self, error: AoError) -> None:
+        self._waiters.fail(error)
+        self.roots.fail(error)
+
+    def _get_limits(self) -> Limits:
+        return self.limits
+
+    def _can_fetch(self, module: str) -> bool:
+        return self.fetching.can_fetch(module)
+
+    def _is_paused(self, process: ProcessRow) -> bool:
         """Whether what others send to a process waits in a queue."""
-        return process.id in self.keeping.paused or self.is_cut(process)
+        return process.id in self.keeping.paused or self.cutting.is_cut(process)
 
-    def is_cut(self, process: ProcessRow) -> bool:
-        """Whether nothing may be scheduled on a process now."""
-        return process.id == self.cutting.held
+    def _hold(self, process: ProcessRow) -> None:
+        """Compute nothing for a process until `_let_go`."""
+        self.flush()  # what its worker has answered counts: the copy and the cut must have it
+        self.computer.hold(process.number)
 
-    def know_wallets(self, addresses: Iterable[str]) -> None:
-        """Somebody here signs with these addresses, though nothing signed came yet."""
-        known = set(json.loads(self.store.meta(WALLETS) or "[]"))
-        if new := set(addresses) - known:
-            self.store.set_meta(WALLETS, json.dumps(sorted(known | new)))
-        self._wallets |= new
+    def _let_go(self, process: ProcessRow, error: AoError) -> None:
+        """Go on with a process whose log was cut; `error` is for those who wait for results."""
+        # Workers and books may know messages that are gone: all begins anew from the log. What
+        # others sent meanwhile comes behind what the log still has to compute.
+        self.computer.let_go(process.number)
+        self._waiters.fail(error, process.number)
+        self.start_over()
+        if process.id not in self.keeping.paused:
+            self.keeping.release(self.keeping.queued(process.id))
+        self.ticking.begin()
 
-    def is_wallet(self, address: str) -> bool:
-        """Whether somebody known here signs with that address."""
-        return address in self._wallets or self.store.is_owner(address)
+    # Messages from outside --------------------------------------------------------------------
 
-    # Messages in ------------------------------------------------------------------------------
+    def admit(self, batch: Batch, ready: list[tuple[Logged, Wire]]) -> None:
+        """Write messages from outside, with fsync, and compute them.
 
-    def spawn(self, item: DataItem, name: str) -> Logged:
-        """Schedule a signed definition as slot 0 of a new process, durably."""
-        owner = item.owner_address
-        tags = _tag_list(item)
-        module = self.modules.resolve(form.tag(tags, "Module") or "aos").id
-        row = self.create(item.id, module, owner=owner, tags=tags, name=name)
-        body = [item.id, owner, owner, item.id, *_rest(item), *tags]
-        return self._accept(row, item, body, Batch(processes=[row]))
-
-    def send(self, process: ProcessRow, item: DataItem) -> Logged:
-        """Schedule a signed message, durably."""
-        tags = _tag_list(item)
-        owner = item.owner_address
-        # Who forges From-Process gets what it asks for, and is therefore not trusted.
-        sender = form.tag(tags, "From-Process") or owner
-        target = form.narrow(item.target or process.id)
-        body = [item.id, sender, owner, target, *_rest(item), *tags]
-        return self._accept(process, item, body, Batch())
-
-    def _accept(self, process: ProcessRow, item: DataItem, body: Wire, batch: Batch) -> Logged:
-        self._wallets.add(item.owner_address)
-        logged = self.scheduler.assign(process.number, item.id, form.dump(body), signed=item.raw)
-        batch.log.append(logged)
+        Raises:
+            AoError: they cannot be written, and were not.
+        """
         self._commit_now(batch)
-        self._begin([(logged, body)])
+        self._begin(ready)
         if batch.processes:
             self.ticking.begin()
-        return logged
 
-    def take_in(self, batch: Batch) -> None:
-        """Write a process that comes with its log, and compute what it has no results for."""
+    def add_with_log(self, batch: Batch) -> None:
+        """Write a process with the end of its log, and compute the rest of it. Raises AoError."""
         self._commit_now(batch)
         self.start_over()
         self.ticking.begin()
 
     def _commit_now(self, batch: Batch) -> None:
-        """Write what came from outside, and everything before it, with fsync."""
+        """Write what came from outside, with fsync."""
+        # Results first: their messages have lower numbers, and the log on disk is at any time a
+        # prefix of what the node took. This fsync covers them, too.
         self.flush()
         try:
             self.store.commit(batch, sync=True)
         except AoError:
+            # The scheduler has given numbers and slots that are not on disk, so all goes back to
+            # the log. That ends every worker: without a retry nothing would compute the messages
+            # that were under way, until the next one comes.
             self._undo()
-            self._later("retry", RETRY, self._recover)
+            self.retries.call_later("retry", self._recover)
             raise
-        self._unsynced, self._troubles = False, 0
-
-    def admit(self, batch: Batch, ready: list[tuple[Logged, Wire]]) -> None:
-        """Write messages from outside, with fsync, and compute them."""
-        self._commit_now(batch)
-        self._begin(ready)
+        self._unsynced = False
+        self.retries.forget_failures()
 
     def _begin(self, scheduled: list[tuple[Logged, Wire]]) -> None:
-        """Compute messages from outside, behind what a full disk may have left undone."""
-        if "retry" in self._timers:
+        """Compute messages from outside that are on disk now."""
+        # A full disk may have left older messages of these processes undone. Those come first, and
+        # `_recover` finds the new ones behind them in the log.
+        if self.retries.waits("retry"):
             self._recover()
         else:
             self._go_on(scheduled, begin=True)
 
     def _go_on(self, scheduled: list[tuple[Logged, Wire]], *, begin: bool = False) -> None:
-        """Compute messages that are on disk."""
+        """Compute messages that are on disk, in their order; `begin` where `Roots` lacks them."""
         for logged, body in scheduled:
             if begin:
                 self.roots.begin(logged)
@@ -320,60 +320,71 @@ class Engine:
 
     # Results ------------------------------------------------------------------------------------
 
-    def computed(self, logged: Logged, outcome: str, cost: Cost, result: Wire) -> None:
-        """A worker has answered: push what it sends, and write both at the end of this turn."""
-        sender, root = self.row(logged.process), self.roots.id_of(logged.root)
+    def add_result(self, logged: Logged, outcome: str, cost: Cost, result: FlatResult) -> None:
+        """Take a worker's answer and schedule what it sends; `flush` writes both."""
+        sender, root = self.processes.get(logged.process), self.roots.id_of(logged.root)
         outbox = form.Outbox(result)
         pushed = self._pusher.push(sender, logged, root, outbox)
-        # A failed message is undone: what it suspended or ended is as it was.
-        waits = bool(result[3]) - len(outbox.resumed) if outcome == "ok" else 0
-        body = form.dump(result)
+        # A failed message is undone, so it has neither suspended a handling nor ended one.
+        waits = result.suspended - len(outbox.resumed) if outcome == "ok" else 0
+        body = form.dump_result(result)
         computed = Computed(logged.seq, outcome, *cost, waits, body)
         self._batch.results.append(computed)
-        add_to(self._batch, pushed)
+        add_pushed(self._batch, pushed)
         self._ready += pushed.scheduled
+        # Here, not when they run: `flush` would else take the root for settled.
         for entry, _body in pushed.scheduled:
             self.roots.begin(entry)
         spawned, kept = pushed.spawned, pushed.kept
         fetched = [item for item in kept if item.held == FETCHING]
-        if not fetched:  # else its root stays open until that has come
+        if not fetched:  # else the root stays open until the module has come
             self.roots.done(logged)
         self._after.append(lambda: self._announce(root, logged, computed, result, spawned, kept))
         self._after += [partial(self.fetching.begin, item) for item in fetched]
-        if "flush" not in self._timers:
-            self._timers["flush"] = self.loop.call_soon(self.flush)
+        # At the end of this turn: one transaction for all workers that have answered in it.
+        if self._flush_due is None:
+            self._flush_due = self.loop.call_soon(self.flush)
         if self._turns:
             self._turns.done(logged)
 
     def flush(self) -> None:
-        """Write what workers have answered; then, and only then, go on with what follows."""
-        timer = self._timers.pop("flush", None)
-        if timer is not None:
-            timer.cancel()
+        """Commit what workers have answered; then compute what they sent, and announce the results.
+
+        The order is the promise: nothing runs and nobody hears of anything that is not committed.
+        """
+        if self._flush_due is not None:
+            self._flush_due.cancel()
+            self._flush_due = None
         if not self._batch.results:
             return
+        # Taken out before the commit: what follows it may bring new answers, for the next one.
         batch, ready, after = self._batch, self._ready, self._after
         self._batch, self._ready, self._after = Batch(), [], []
         settled = self.roots.take_settled()
+        # Who waits for a line to settle may rely on all of it being on disk: fsync at once, in the
+        # same transaction. Any other result can be computed again, so its fsync may wait.
         sync = any(self.roots.is_awaited(root) for root in settled)
-        if sync:
+        if sync:  # a mark that saves the next start some reading: no more often than an fsync
             batch.computed_to = self.roots.computed_to(self.scheduler.last_seq)
         try:
             self.store.commit(batch, sync=sync)
         except AoError as error:
+            # None of it is on disk, and workers hold state that the log does not know.
             self._undo()
-            self._failed(error, "retry", self._recover)
+            self.retries.call_again(error, "retry", self._recover)
             return
-        self._troubles = 0
+        self.retries.forget_failures()
+        # Workers first, then those who wait: computing goes on while the shell shows the result.
         self._go_on(ready)
         for call in after:
             call()
+        # Behind `after`: the events of all results are put before whoever waits for a root goes on.
         for root in settled:
             self.roots.settle(root)
         self._unsynced = not sync
         if self._unsynced:
-            self._later("sync", QUIET, self._sync)
-        if batch.processes:
+            self.retries.call_later("sync", self.sync, QUIET)
+        if batch.processes:  # a new one may have a cron that is due before all others
             self.ticking.begin()
 
     def _announce(
@@ -381,175 +392,52 @@ class Engine:
         root: str,
         logged: Logged,
         computed: Computed,
-        result: Wire,
+        result: FlatResult,
         spawned: list[ProcessRow],
         kept: list[Kept],
     ) -> None:
-        for future in self._waiting.pop((logged.process, logged.slot), ()):
-            if not future.done():
-                future.set_result(None)
-        if not self.events.wanted:
+        """Release those who wait for a result that is committed, and put its events."""
+        self._waiters.release(logged.process, logged.slot)
+        if not self.events.wanted:  # nobody listens: no event need be made
             return
-        process = self.row(logged.process).id
-        # error, output, and how many handlings ended: see aoshell.sandbox.lua
-        quiet = not (result[0] or result[1] or result[4])
-        entry = partial(form.to_entry, process, logged, computed, result)
-        self.events.put(Event("result", process, root, quiet=quiet, load=entry))
-        for row in spawned:
-            self.events.put(Event("spawned", row.id, root))
-        for item in kept:
-            if item.held in (LOST, HELD):
-                kind = "held" if item.held else "undelivered"
-                self.events.put(Event(kind, process, root, _told(item)))
+        process = self.processes.get(logged.process).id
+        put_result(self.events, process, root, logged, computed, result, spawned, kept)
 
-    async def wait_for(self, process: int, slot: int) -> None:
-        """Wait until a slot has its result on disk."""
-        found = self.store.at_slot(process, slot)
-        if found is None or found[1] is None:
-            if process in self.computer.given_up:
-                raise _stuck(self.row(process), self.computer.given_up[process])
-            future: asyncio.Future[None] = self.loop.create_future()
-            self._waiting.setdefault((process, slot), []).append(future)
-            await future
+    def sync(self) -> None:
+        """Write and fsync everything. Raises AoError.
 
-    async def settled(self, message_id: str) -> None:
-        """Wait until nothing that a message caused is left, and all of it is on disk."""
-        for logged in self.store.pending() if self.computer.given_up else ():
-            why = self.computer.given_up.get(logged.process)
-            if why and self.roots.id_of(logged.root) == message_id:
-                raise _stuck(self.row(logged.process), why)
-        await self.roots.wait(message_id)
-        while await self._undone():
-            await self.roots.wait(message_id)
-        self._sync()
-
-    async def idle(self) -> None:
-        """Wait until nothing that was scheduled is left, and all of it is on disk."""
-        self.flush()
-        while await self._undone() or self.roots.anything_open:
-            for number, why in self.computer.given_up.items():
-                raise _stuck(self.row(number), why)
-            await asyncio.sleep(IDLE)
-        self._sync()
-
-    async def _undone(self) -> bool:
-        """Whether what could not be written was to be computed again, a moment ago.
-
-        Raises:
-            AoError: it has not helped so far.
+        A transaction of its own: an fsync covers all commits before it, so this one may hold as
+        little as the mark up to which all is computed.
         """
-        if "retry" not in self._timers:
-            return False
-        if self._trouble and self._troubles >= TRIES:
-            raise self._trouble
-        await asyncio.sleep(IDLE)
-        return True
-
-    def _sync(self) -> None:
         self.flush()
         if self._unsynced:
             computed_to = self.roots.computed_to(self.scheduler.last_seq)
             self.store.commit(Batch(computed_to=computed_to), sync=True)
             self._unsynced = False
 
-    # When something is wrong ----------------------------------------------------------------------
+    # Back to what is on disk ----------------------------------------------------------------------
 
     def start_over(self) -> None:
-        """Go on from what is on disk, which something other than a result has changed."""
+        """Go on from the log, which something other than a result has changed."""
         self._undo()
         self._recover()
 
     def _undo(self) -> None:
-        """Forget everything that is not on disk; workers may have run ahead of it."""
+        """Forget everything that is not on disk, workers included: their state is ahead of it."""
         self.scheduler.forget()
         self.computer.drop_all()
         if self._turns:
             self._turns.clear()
         self._batch, self._ready, self._after = Batch(), [], []
-        self._rows.clear()
-        self._numbers.clear()
+        self.processes.forget_all()
 
-    def notice(self, process: ProcessRow, text: str) -> None:
-        """Tell the user about a process."""
-        self.events.notice(f"{process.name or process.id[:8]}: {text}", process.id)
-
-    def stuck(self, process: ProcessRow, text: str) -> None:
-        """A process cannot be computed at all."""
-        self.notice(process, text)
-        error = _stuck(process, text)
-        self.fail_waiting(process, error)
+    def _report_stuck(self, process: ProcessRow, text: str) -> None:
+        """Raise an error for all who wait for a process that cannot be computed."""
+        self.events.notice_about(process, text)
+        error = stuck_error(process, text)
+        self._waiters.fail(error, process.number)
         pending = self.store.pending()
         mine = {logged.root for logged in pending if logged.process == process.number}
         self.roots.fail(error, mine)
         if self._turns:
             self._turns.drop(process.number)
-
-    def trouble(self, error: AoError) -> float | None:
-        """The database could not be used. Seconds until another try, None where none helps.
-
-        Whoever waits is told once trying has not helped; else a notice tells it, once.
-        """
-        self._troubles, self._trouble = self._troubles + 1, error
-        helps = not isinstance(error, UnusableDatabaseError)
-        if not helps or (self._troubles == 1 and not self._waiting and not self.roots.awaited):
-            self.events.notice(str(error))
-        if not helps or self._troubles >= TRIES:
-            self.fail_waiting(None, error)
-            self.roots.fail(error)
-        return RETRY if helps else None
-
-    def _failed(self, error: AoError, name: str, call: Callable[[], Any]) -> None:
-        """Call again later, if that can help."""
-        seconds = self.trouble(error)
-        if seconds is not None:
-            self._later(name, seconds, call)
-
-    def fail_waiting(self, process: ProcessRow | None, error: AoError) -> None:
-        """Tell those who wait for results of a process (None: of any)."""
-        for key in [key for key in self._waiting if not process or key[0] == process.number]:
-            for future in self._waiting.pop(key):
-                if not future.done():
-                    future.set_exception(error)
-
-    # Time ---------------------------------------------------------------------------------------
-
-    def _later(self, name: str, seconds: float, call: Callable[[], Any]) -> None:
-        """Call once after a while; asked again meanwhile, still once."""
-        if name not in self._timers:
-            self._timers[name] = self.loop.call_later(seconds, self._fire, name, call)
-
-    def _fire(self, name: str, call: Callable[[], Any]) -> None:
-        self._timers.pop(name, None)
-        try:
-            call()
-        except AoError as error:
-            self._failed(error, name, call)
-
-
-def _stuck(process: ProcessRow, text: str) -> AoError:
-    hint = "its messages are kept; the next one to it is another try"
-    return AoError(f"process {process.name or process.id}: {text}", stage="compute", hint=hint)
-
-
-def _tag_list(item: DataItem) -> list[str]:
-    flat: list[str] = []
-    for tag in item.tags:
-        if tag.name not in FORGED:
-            flat += (form.narrow(tag.name), form.narrow(tag.value))
-    return flat
-
-
-def _rest(item: DataItem) -> list[str]:
-    """Data, anchor and Pushed-For of a signed message."""
-    return [item.data.decode("latin-1"), item.anchor.decode("latin-1"), ""]
-
-
-def _told(kept: Kept) -> str:
-    """What was not delivered, to whom, and why, in a line."""
-    message = form.to_message(form.load(kept.body), None)
-    if message.tag("Type") == "Process":
-        return f"a spawn failed: {kept.reason}"
-    whom = message.target if len(message.target) <= 12 else f"{message.target[:8]}…"
-    target = f"to {whom}" if whom else "without Target"
-    state = "held" if kept.held else "not delivered"
-    return f"{message.tag('Action') or 'a message'} {target}: {state}: {kept.reason}"

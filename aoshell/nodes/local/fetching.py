@@ -1,8 +1,8 @@
-"""Modules that this node does not have, brought from where they are public.
+"""Modules that this node does not have, fetched from where they are public.
 
-A spawn of such a module is kept, marked, in the transaction of the message that asked for it. When
-the module has come, or surely will not, the spawn goes its usual way. What is marked when the node
-starts is asked for again.
+A spawn of such a module is kept, marked as `FETCHING`, in the transaction of the message that asked
+for it. Once the module has come or cannot be fetched, the spawn goes its usual way. The next start
+fetches again what is still marked.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.events import Events
-from aoshell.nodes.local.keeping import Keeping
+from aoshell.nodes.local.keeping import Item
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import FETCHING, Kept
 from aoshell.nodes.local.log.store import Store
@@ -26,95 +25,98 @@ from aoshell.protocol.encoding import has_id_form
 Fetch = Callable[[str], Awaitable[Module]]
 
 
-class FetchingPort(Protocol):
-    """What fetching needs of the node."""
-
-    store: Store
-    modules: Modules
-    roots: Roots
-    events: Events
-    keeping: Keeping
-
-
 class Fetching:
-    """Asks for each module once, however many spawns wait for it.
+    """Fetches each module once, however many spawns wait for it.
 
     Args:
         fetch: gives the module of a transaction, verified; None where there is no network to ask.
+        release: delivers kept messages.
     """
 
-    def __init__(self, node: FetchingPort, fetch: Fetch | None) -> None:
-        self._node = node
+    def __init__(
+        self,
+        fetch: Fetch | None,
+        store: Store,
+        modules: Modules,
+        roots: Roots,
+        events: Events,
+        release: Callable[[list[Item]], None],
+    ) -> None:
         self._fetch = fetch
+        self._store = store
+        self._modules = modules
+        self._roots = roots
+        self._events = events
+        self._release = release
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def can(self, module: str) -> bool:
-        """Whether a module of that name may be found elsewhere."""
+    def can_fetch(self, module: str) -> bool:
+        """Whether there is a network to ask, and the name is the id of a transaction."""
         return self._fetch is not None and has_id_form(module)
 
-    async def module(self, module: str) -> Module:
-        """A module by its transaction, kept here from now on under that name.
+    async def fetch_module(self, module: str) -> Module:
+        """The module of a transaction, stored here with the transaction's id as its name.
 
         Raises:
-            AoError: it cannot be had, or what came is no module.
+            AoError: it cannot be fetched, or what came is no module.
         """
         if self._fetch is None:
             raise AoError("this node asks no network", stage="module", hint=".publish it here")
         found = await self._fetch(module)
-        checked = self._node.modules.check(found.data, module)
-        self._node.modules.keep(checked)
+        checked = self._modules.check(found.data, module)
+        self._modules.keep(checked)
         return replace(checked, id=module)
 
     def begin(self, kept: Kept) -> None:
-        """Bring what a spawn waits for, in the background."""
+        """Fetch the module of a kept spawn, in the background."""
         module = _module_of(kept)
         if module not in self._tasks:
-            self._node.events.notice(f"module {module} is not here; it is fetched")
+            self._events.notice(f"module {module} is not here; it is fetched")
             self._tasks[module] = asyncio.create_task(self._bring(module))
 
     def resume(self) -> None:
-        """Ask for what was wanted when the node stopped; what asked counts as not done."""
+        """Fetch what was marked when the node stopped; what asked for it counts as not done."""
         waiting = [kept for _, _, kept in self._waiting()]
         for seq in sorted({kept.cause for kept in waiting}):
-            self._node.roots.begin(self._node.store.at_seq(seq))
+            self._roots.begin(self._store.at_seq(seq))
         for kept in waiting:
             self.begin(kept)
 
     async def _bring(self, module: str) -> None:
         try:
-            await self.module(module)
+            await self.fetch_module(module)
         except AoError as error:
-            self._node.events.notice(f"module {module} cannot be had: {error.what}")
-        except Exception as error:  # whatever it is: those that wait for the module must hear of it
-            told = f"{type(error).__name__}: {error}"
-            self._node.events.notice(f"module {module} cannot be had: {told}")
+            self._events.notice(f"module {module} cannot be had: {error.what}")
+        except Exception as error:  # any other must not leave those that wait without an answer
+            why = f"{type(error).__name__}: {error}"
+            self._events.notice(f"module {module} cannot be had: {why}")
         del self._tasks[module]
         self._spawn(module)
 
     def _spawn(self, module: str) -> None:
-        """Spawn what waited for a module, or say that it cannot be."""
+        """Release the spawns that waited for a module: they succeed, or get a Spawn-Error."""
         waiting = self._waiting()
         mine = [item for item in waiting if _module_of(item[2]) == module]
-        self._node.keeping.release(mine)
+        self._release(mine)
         others = {kept.cause for _, _, kept in waiting if _module_of(kept) != module}
         for seq in sorted({kept.cause for _, _, kept in mine} - others):
-            self._node.roots.done(self._node.store.at_seq(seq))
-        for root in self._node.roots.take_settled():
-            self._node.roots.settle(root)
+            self._roots.done(self._store.at_seq(seq))
+        for root in self._roots.take_settled():
+            self._roots.settle(root)
 
-    def _waiting(self) -> list[tuple[int, int, Kept]]:
-        return [item for item in self._node.store.kept() if item[2].held == FETCHING]
+    def _waiting(self) -> list[Item]:
+        return [item for item in self._store.kept() if item[2].held == FETCHING]
 
     def stop(self) -> None:
-        """Give up what is under way; it is asked for again at the next start."""
+        """Cancel all fetches; the next start begins them again."""
         for task in self._tasks.values():
             task.cancel()
 
     async def close(self) -> None:
-        """Stop, and wait for that."""
+        """Cancel all fetches and wait until they have ended."""
         self.stop()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 def _module_of(kept: Kept) -> str:
-    return form.tag(form.load(kept.body)[form.TAGS :], "Module")
+    return form.find_tag(form.load_wire(kept.body)[form.TAGS :], "Module")

@@ -1,16 +1,18 @@
-"""Messages that are kept for a while, and what lets them go: in the queue of a process, above the
-bound on what a line may cause, until a module has come.
+"""Messages that are kept for a while, and their release.
+
+They wait in the queue of a paused process, because a line has caused too many, or for a module.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Protocol
+from collections.abc import Callable
 
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import HELD, QUEUED, Batch, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.push import Pusher, add_to
+from aoshell.nodes.local.process_rows import ProcessRows
+from aoshell.nodes.local.push import Pusher, add_pushed
 from aoshell.nodes.local.roots import Roots
 
 PAUSED = "paused"  # in the table of facts: ids of processes with a queue
@@ -19,66 +21,70 @@ Item = tuple[int, int, Kept]
 """Sender, its slot, and the message."""
 
 
-class KeepingPort(Protocol):
-    """What keeping needs of the node."""
-
-    store: Store
-    roots: Roots
-
-    def process(self, process_id: str) -> ProcessRow | None: ...
-    def row(self, number: int) -> ProcessRow: ...
-    def flush(self) -> None: ...
-    def admit(self, batch: Batch, ready: list[tuple[Logged, Wire]]) -> None: ...
-
-
 class Keeping:
-    """Lets kept messages go.
+    """Keeps queues, and releases kept messages.
+
+    Args:
+        flush: writes what workers have answered.
+        admit: writes released messages, and has them computed. Raises AoError.
 
     Attributes:
-        paused: ids of the processes to which what others send waits in a queue.
+        paused: ids of the processes that have a queue for what others send.
     """
 
-    def __init__(self, node: KeepingPort, pusher: Pusher) -> None:
-        self._node = node
+    def __init__(
+        self,
+        store: Store,
+        roots: Roots,
+        processes: ProcessRows,
+        pusher: Pusher,
+        flush: Callable[[], None],
+        admit: Callable[[Batch, list[tuple[Logged, Wire]]], None],
+    ) -> None:
+        self._store = store
+        self._roots = roots
+        self._processes = processes
         self._pusher = pusher
-        self.paused: frozenset[str] = frozenset(json.loads(node.store.meta(PAUSED) or "[]"))
+        self._flush = flush
+        self._admit = admit
+        self.paused: frozenset[str] = frozenset(json.loads(store.meta(PAUSED) or "[]"))
 
     def pause(self, process: ProcessRow, on: bool) -> None:
-        """Queue what others send to a process, or no longer."""
-        self._node.flush()
+        """Begin or end to queue what others send to a process."""
+        self._flush()
         self.paused = self.paused | {process.id} if on else self.paused - {process.id}
-        self._node.store.set_meta(PAUSED, json.dumps(sorted(self.paused)))
+        self._store.set_meta(PAUSED, json.dumps(sorted(self.paused)))
 
     def queued(self, process: str) -> list[Item]:
-        """What waits in the queue of a process."""
-        self._node.flush()
+        """The messages in the queue of a process."""
+        self._flush()
         return [item for item in self._of(QUEUED) if item[2].target == process]
 
     def release(self, items: list[Item]) -> None:
-        """Send kept messages their way, if it is free now."""
-        self._node.flush()
+        """Deliver those kept messages that nothing holds any more; the others stay kept."""
+        self._flush()
         batch, ready = Batch(), []
         for sender, _slot, kept in items:
-            cause = self._node.store.at_seq(kept.cause)
-            root = self._node.roots.id_of(cause.root)
-            pushed = self._pusher.release(self._node.row(sender), cause, root, kept)
+            cause = self._store.at_seq(kept.cause)
+            root = self._roots.id_of(cause.root)
+            pushed = self._pusher.release(self._processes.get(sender), cause, root, kept)
             if not any(item.held == kept.held for item in pushed.kept):
                 batch.freed.append((kept.cause, kept.idx))
-                add_to(batch, pushed)
+                add_pushed(batch, pushed)
                 ready += pushed.scheduled
         if batch.freed:
-            self._node.admit(batch, ready)
+            self._admit(batch, ready)
 
     def release_held(self) -> None:
-        """Deliver what a lower bound on pushes had held."""
+        """Deliver what was held by a lower bound on pushes."""
         self.release(self._of(HELD))
 
     def release_left(self) -> None:
-        """Deliver what waits in a queue that is none: a node ended while it cut a log."""
+        """Deliver what is queued for unpaused processes: a node ended while it cut their log."""
         self.release([item for item in self._of(QUEUED) if self._may_go(item[2])])
 
     def _may_go(self, kept: Kept) -> bool:
-        return kept.target not in self.paused and self._node.process(kept.target) is not None
+        return kept.target not in self.paused and self._processes.find(kept.target) is not None
 
     def _of(self, why: int) -> list[Item]:
-        return [item for item in self._node.store.kept() if item[2].held == why]
+        return [item for item in self._store.kept() if item[2].held == why]

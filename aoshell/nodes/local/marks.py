@@ -1,4 +1,4 @@
-"""Slots that the user has given names: `.snapshot`."""
+"""Names of slots that the user has chosen: `.snapshot`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Marks:
         self._store = store
 
     def of(self, process: str) -> Mapping[str, int]:
-        """Slots by their names."""
+        """The slots of a process by their names."""
         found: dict[str, int] = json.loads(self._store.meta(_key(process)) or "{}")
         return found
 
@@ -24,7 +24,7 @@ class Marks:
         self._write(process, {**self.of(process), name: slot})
 
     def cut(self, process: str, slot: int) -> None:
-        """Forget the names of a slot and all behind it: their numbers are given again."""
+        """Forget the names of a slot and of all later ones: others will get their numbers."""
         found = self.of(process)
         left = {name: at for name, at in found.items() if at < slot}
         if left != found:

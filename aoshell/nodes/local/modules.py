@@ -29,13 +29,13 @@ class Modules:
         self._store = store
         self._clock = clock
         self._kinds: dict[str, str] = {}
-        data = environment.pack(environment.sources())
+        data = environment.pack(environment.read_sources())
         self.environment = environment.module_id(data)
         if store.module_named(ENVIRONMENT) != self.environment:
             store.add_module(self.environment, "environment", data, ENVIRONMENT, clock())
 
     def node_address(self, given: bytes | None = None) -> str:
-        """Address of the node's own key (Ed25519), made on first use; of `given` where there is."""
+        """Address of the node's own Ed25519 key. On first use, the key is made, or is `given`."""
         key = self._store.meta("node_public_key")
         if key is None:
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -48,10 +48,10 @@ class Modules:
         return b64url(hashlib.sha256(key).digest())
 
     def check(self, data: bytes, name: str) -> Module:
-        """Bytes as a module, not kept yet.
+        """Bytes as a module; nothing is stored.
 
         Raises:
-            AoError: they are no module, or the name is taken by the environment.
+            AoError: they are no module that can be run, or the name is the environment's.
         """
         if name == ENVIRONMENT:
             raise AoError(
@@ -61,10 +61,10 @@ class Modules:
             )
         kind = "lua"
         if data.startswith(WASM_MAGIC):
-            from aoshell.sandbox.wasm.binary import describe
+            from aoshell.sandbox.wasm.binary import describe_module
 
             kind = "wasm"
-            problem = describe(data).problem  # before anything is compiled
+            problem = describe_module(data).problem  # before anything is compiled
             if problem:
                 hint = "`.wasm FILE` lists what it exports"
                 raise AoError(
@@ -84,11 +84,7 @@ class Modules:
         return self._kinds[module_id] == "wasm"
 
     def resolve(self, reference: str) -> Module:
-        """A module by id or name.
-
-        Raises:
-            AoError: there is none.
-        """
+        """A module by id or name. Raises AoError where there is none."""
         module_id = reference
         found = self._store.module(reference)
         if found is None:
@@ -108,7 +104,7 @@ class Modules:
         first = self._store.at_slot(process.number, 0)
         if first is None:
             raise AoError(f"process {process.id} has no definition", stage="store")
-        body = form.load(first[0].body)
+        body = form.load_wire(first[0].body)
         tags = body[form.TAGS :]
         code = None
         if process.module != process.environment:
@@ -117,7 +113,7 @@ class Modules:
                 raise AoError(f"the module of {process.id} is missing", stage="store")
             # A process made of an older environment's module is just that environment.
             code = found[1].decode("latin-1") if found[0] == "lua" else None
-        boot = form.tag(tags, "On-Boot")
+        boot = form.find_tag(tags, "On-Boot")
         loaded = self._store.module(boot) if boot and boot != "Data" else None
         boot_data = loaded[1].decode("latin-1") if loaded else None
         return [
@@ -126,7 +122,7 @@ class Modules:
         ]  # fmt: skip
 
     def environment_of(self, process: ProcessRow) -> bytes | None:
-        """The environment it was born with; None where that is the built-in one."""
+        """The environment that a process was made with; None where it is the built-in one."""
         if process.environment == self.environment:
             return None
         found = self._store.module(process.environment)

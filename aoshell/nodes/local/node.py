@@ -1,4 +1,4 @@
-"""The built-in node: `nodes.base.Node` and `LocalVerbs` over the engine."""
+"""The built-in node: `nodes.base.Node` and `LocalVerbs`, over the engine."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aoshell.nodes.local.events import EventSubscription
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.history import transfer
-from aoshell.nodes.local.history.longwork import in_thread
+from aoshell.nodes.local.history.longwork import run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
-from aoshell.nodes.local.log.scheduler import height
+from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.peek import process_info
+from aoshell.nodes.local.peek import describe_process
 from aoshell.nodes.local.workbench import LocalWorkbench
-from aoshell.nodes.local.workers.jobs import message_frame, out_of_time
+from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
     Limits,
     LogEntry,
@@ -43,27 +43,6 @@ from aoshell.sandbox.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
-
-CAPABILITIES = frozenset(
-    [
-        "local",
-        "spawn",
-        "send",
-        "result",
-        "results",
-        "dryrun",
-        "slots",
-        "schedule",
-        "upload",
-        "fetch",
-        "info",
-        "processes",
-        "subscribe",
-        "settled",
-        "cancel",
-        "now",
-    ]
-)
 
 
 class LocalNode:
@@ -94,12 +73,12 @@ class LocalNode:
         fetch: Fetch | None = None,
         fixed: Fixed | None = None,
     ) -> LocalNode:
-        """Open or make the node whose state is in `folder`, and go on where it stopped.
+        """Open or make the node in `folder`, and compute what was left when it stopped.
 
         Args:
             supervisor: one whose zygote has been started already, to save time.
             fetch: gives the module of an Arweave transaction, verified; None stays offline.
-            fixed: time and chance of a node that does the same each time; None takes the machine's.
+            fixed: clock and key of a node that does the same in each run; None takes the machine's.
 
         Raises:
             AoError: another shell holds the folder, or it cannot be used.
@@ -117,8 +96,20 @@ class LocalNode:
         return cls(engine)
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        return CAPABILITIES
+    def local(self) -> LocalNode:
+        return self
+
+    @property
+    def remote(self) -> None:
+        return None
+
+    @property
+    def cron(self) -> None:
+        return None
+
+    @property
+    def state(self) -> LocalNode:
+        return self
 
     @property
     def stage(self) -> Stage | None:
@@ -130,7 +121,7 @@ class LocalNode:
 
     @property
     def time(self) -> int:
-        """What its clock shows, milliseconds since the Unix epoch."""
+        """The node's time, milliseconds since the Unix epoch."""
         return self._engine.clock()
 
     @property
@@ -152,13 +143,13 @@ class LocalNode:
         return DataItem.sign(wallet, "", (*envelope("Process"), *missing, *tags), data)
 
     async def spawn(self, item: Signed, name: str = "") -> Receipt:
-        logged = self._engine.spawn(_item(item), name)
+        logged = self._engine.intake.spawn(_item(item), name)
         return Receipt(item.id, item.id, logged.slot)
 
     async def send(self, process: str, item: Signed) -> Receipt:
         row = self._row(process)
-        await self._engine.cutting.free(row)
-        logged = self._engine.send(row, _item(item))
+        await self._engine.cutting.wait_until_free(row)
+        logged = self._engine.intake.send(row, _item(item))
         return Receipt(item.id, process, logged.slot)
 
     async def result(self, process: str, place: int | str) -> Result:
@@ -166,10 +157,10 @@ class LocalNode:
         slot = self._slot(row, place)
         if not 0 <= slot <= self._engine.scheduler.head(row.number).slot:
             raise AoError(f"process {process} has no slot {slot} yet", stage="compute")
-        await self._engine.wait_for(row.number, slot)
+        await self._engine.settling.wait_for_result(row.number, slot)
         found = self._engine.store.at_slot(row.number, slot)
         assert found is not None and found[1] is not None
-        return form.to_result(process, found[0], found[1], form.load(found[1].body))
+        return form.to_result(process, found[0], found[1], form.load_result(found[1].body))
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         row = self._row(process)
@@ -187,26 +178,27 @@ class LocalNode:
 
     async def dryrun(self, process: str, item: Message) -> Result:
         row = self._row(process)
-        await self._engine.wait_for(row.number, self._engine.scheduler.head(row.number).slot)
+        head = self._engine.scheduler.head(row.number)
+        await self._engine.settling.wait_for_result(row.number, head.slot)
         last = self._engine.store.last_computed(row.number)
         assert last is not None
         at = max(last[0].timestamp, self.time)
-        placed = last[0]._replace(tick=0, id="", timestamp=at, height=height(at))
+        placed = last[0]._replace(tick=0, id="", timestamp=at, height=block_height(at))
         body = form.from_message(item)
         body[form.TARGET] = body[form.TARGET] or process
-        message = message_frame(placed, body, read_only=True)
+        message = make_message_frame(placed, body, read_only=True)
         outcome, cost, result = await self._engine.computer.dry_run(row.number, message)
         if outcome == "time":
-            result[0] = out_of_time(self.limits)
-        elif result[0] is None:
-            result[0] = "its worker died under it"
+            result = result._replace(error=time_text(self.limits))
+        elif result.error is None:
+            result = result._replace(error="its worker died under it")
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
         return form.to_result(process, placed, computed, result)
 
     async def now(self, process: str, key: str) -> object:
         """What a process exposes through `patch@1.0`: all of it, or what is at a path of keys.
 
-        Text is text, a table what its JSON says; "" where there is nothing.
+        A text as it is, a table as its JSON value; "" where there is nothing.
 
         Raises:
             UnsupportedError: its module is WASM.
@@ -214,7 +206,7 @@ class LocalNode:
         """
         if self._engine.modules.is_wasm(self._row(process).module):
             raise UnsupportedError(
-                "a WASM module tells its state only itself", hint=".dryrun CODE asks it by Lua"
+                "only a WASM module itself can read its state", hint=".dryrun CODE asks it by Lua"
             )
         path = Tag("Exposed-Path", key)
         asked = Message("", "", "", process, (*envelope("Message"), path), b"")
@@ -230,11 +222,11 @@ class LocalNode:
         return self._engine.scheduler.head(self._row(process).number).slot + 1
 
     async def settled(self, root: str) -> None:
-        await self._engine.settled(root)
+        await self._engine.settling.wait_until_settled(root)
 
     async def idle(self) -> None:
         """Return once nothing is left to compute, cron messages included, and it is on disk."""
-        await self._engine.idle()
+        await self._engine.settling.wait_until_idle()
 
     async def cancel(self, process: str, slot: int) -> bool:
         row = self._row(process)
@@ -245,7 +237,7 @@ class LocalNode:
         return self._engine.events.subscribe()
 
     async def watch(self, process: str) -> None:
-        del process  # the subscription tells of all
+        del process  # the subscription has the events of all processes
 
     # Processes and modules ------------------------------------------------------------------------
 
@@ -258,14 +250,14 @@ class LocalNode:
         return slot
 
     def _row(self, process: str) -> ProcessRow:
-        row = self._engine.process(process)
+        row = self._engine.processes.find(process)
         if row is None:
             raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
         return row
 
     def _info(self, row: ProcessRow) -> ProcessInfo:
         engine = self._engine
-        return process_info(engine.store, engine.checkpoints, row, engine.computer.is_live)
+        return describe_process(engine.store, engine.checkpoints, row, engine.computer.is_live)
 
     async def processes(self) -> Sequence[ProcessInfo]:
         self._engine.flush()
@@ -289,15 +281,15 @@ class LocalNode:
         return self._info(rows[0])
 
     async def upload(self, data: bytes, name: str = "") -> Module:
-        return await self._engine.loader.take_in(data, name)
+        return await self._engine.loader.add_module(data, name)
 
     async def fetch(self, reference: str) -> Module:
         try:
             return self._engine.modules.resolve(reference)
         except AoError:
-            if not self._engine.fetching.can(reference):
+            if not self._engine.fetching.can_fetch(reference):
                 raise
-        return await self._engine.fetching.module(reference)
+        return await self._engine.fetching.fetch_module(reference)
 
     async def info(self) -> NodeInfo:
         engine = self._engine
@@ -316,7 +308,7 @@ class LocalNode:
     # Under the user's own hands ------------------------------------------------------------------
 
     def knows(self, wallets: Iterable[str]) -> None:
-        self._engine.know_wallets(wallets)
+        self._engine.signers.add(wallets)
 
     async def set_limits(self, limits: Limits) -> None:
         if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1 or limits.gas < 0:
@@ -331,11 +323,11 @@ class LocalNode:
         number = self._row(process).number if process else None
         return [
             Undelivered(
-                self._engine.row(sender).id,
+                self._engine.processes.get(sender).id,
                 slot,
                 kept.idx,
                 kept.reason,
-                form.to_message(form.load(kept.body), None),
+                form.to_message(form.load_wire(kept.body), None),
             )
             for sender, slot, kept in self._engine.store.kept(number)
         ]
@@ -343,7 +335,7 @@ class LocalNode:
     async def verify_log(self, process: str) -> Sequence[str]:
         row = self._row(process)
         self._engine.flush()
-        return await verify.verify(self._engine, row)
+        return await verify.verify_log(self._engine, row)
 
     async def export(self, process: str) -> bytes:
         row = self._row(process)
@@ -353,10 +345,16 @@ class LocalNode:
             self._engine.store.unchanging() as now,
             self._engine.work.seen("export", row.name, whole) as seen,
         ):
-            return await in_thread(lambda told: b"".join(transfer.export(now, row, told)), seen)
+            return await run_in_thread(
+                lambda progress: b"".join(transfer.export_process(now, row, progress)), seen
+            )
 
-    async def restore(self, data: bytes) -> ProcessInfo:
-        row = await transfer.restore(self._engine, data)
+    async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
+        engine = self._engine
+        engine.flush()
+        row = await transfer.import_process(
+            engine.store, engine.adding, engine.work, data, form.printable(name), unique=unique
+        )
         return self._info(row)
 
     async def delete(self, process: str) -> None:
@@ -370,5 +368,5 @@ def _item(item: Signed) -> DataItem:
 
 
 def _entry(process: str, logged: Logged, computed: Computed | None) -> LogEntry:
-    result = form.load(computed.body) if computed else None
+    result = form.load_result(computed.body) if computed else None
     return form.to_entry(process, logged, computed, result)

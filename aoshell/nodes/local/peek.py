@@ -1,6 +1,6 @@
-"""Facts about a node's processes, also without holding the node: `--list`, the first prompt.
+"""Facts about a node's processes, for `.ps`, `--list` and the first prompt.
 
-Reads the database of a node that another shell may be working with; never writes to it.
+Works on a database that another shell may be using, and never writes to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.values import ProcessInfo
 
 
-def process_info(
+def describe_process(
     store: Store, checkpoints: Checkpoints, row: ProcessRow, is_live: Callable[[int], bool]
 ) -> ProcessInfo:
     """One row of `.ps`."""
@@ -42,7 +42,7 @@ def process_info(
     )
 
 
-def processes(database: Path) -> list[ProcessInfo]:
+def list_processes(database: Path) -> list[ProcessInfo]:
     """All processes, newest first; none where there is no database yet.
 
     Raises:
@@ -53,7 +53,7 @@ def processes(database: Path) -> list[ProcessInfo]:
     store = Store.reading(database)
     try:
         checkpoints = Checkpoints(database.parent / "checkpoints")
-        return [process_info(store, checkpoints, row, _unknown) for row in store.processes()]
+        return [describe_process(store, checkpoints, row, _unknown) for row in store.processes()]
     finally:
         store.close()
 
@@ -62,8 +62,8 @@ def _unknown(_number: int) -> bool:
     return False
 
 
-def last_prompt(database: Path, name: str) -> str:
-    """The prompt that a process gave last, "" where there is none or it cannot be read."""
+def read_last_prompt(database: Path, name: str) -> str:
+    """The last prompt of a process, "" where there is none or it cannot be read."""
     if not database.exists():
         return ""
     with contextlib.suppress(AoError, sqlite3.Error, ValueError):
@@ -77,4 +77,4 @@ def last_prompt(database: Path, name: str) -> str:
 
 
 def _prompt(last: Computed | None) -> str:
-    return form.widen(form.load(last.body)[2]) if last else ""
+    return form.widen(form.load_result(last.body).prompt) if last else ""

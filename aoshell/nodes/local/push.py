@@ -1,19 +1,29 @@
-"""From an outbox to the logs of those it is addressed to.
+"""Delivery of an outbox: each message goes to the log of its target, or is kept.
 
-Everything here ends up in one `Batch`, which also holds the result that the outbox belongs to.
-The node, not the process, says who a message is from (`spec`: MU of the legacy network,
-`dev_push` of HyperBEAM): tags that claim it are taken out and set truthfully.
+All of it is written in one `Batch` with the result that the outbox belongs to. The node, not the
+process, sets who a message is from, as the legacy network's MU and HyperBEAM's `dev_push` do: tags
+of a process that claim it are removed.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from aoshell.bounded import jsontext
 from aoshell.errors import UsageError
-from aoshell.nodes.local.log.form import ANCHOR, ID, TAGS, TARGET, Outbox, Wire, dump, load, tag
+from aoshell.nodes.local.log.form import (
+    ANCHOR,
+    ID,
+    TAGS,
+    TARGET,
+    Outbox,
+    Wire,
+    dump_wire,
+    find_tag,
+    load_wire,
+)
 from aoshell.nodes.local.log.rows import (
     FETCHING,
     HELD,
@@ -26,58 +36,64 @@ from aoshell.nodes.local.log.rows import (
 )
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS
 
-# What a sender cannot say about itself.
+# Tags that the node sets; a process's own are removed.
 _TRUTH = frozenset(
     ["Data-Protocol", "Variant", "Type", "From-Process", "From-Module", "Assignments", "Pushed-For"]
 )
 FORGED = frozenset(["From", "Owner"])
 
 ADDRESS_LENGTH = 43
-ASSIGNMENTS_TEXT = 16 << 10  # characters of a tag Assignments; more is no list of processes
+LONGEST_NAME = 256  # characters of a target that is looked up as the name of a process
+ASSIGNMENTS_TEXT = 16 << 10  # characters of a tag Assignments; a longer one is ignored
 
 
 @dataclass(slots=True)
 class Pushed:
-    """What became of one outbox."""
+    """What one outbox has led to."""
 
     scheduled: list[tuple[Logged, Wire]] = field(default_factory=list)
     spawned: list[ProcessRow] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
 
 
-class PushPort(Protocol):
-    """What pushing needs of the node."""
-
-    address: str
-    limits: Limits
-
-    def process(self, process_id: str) -> ProcessRow | None: ...
-    def create(
-        self, process_id: str, module: str, *, owner: str, tags: list[str]
-    ) -> ProcessRow: ...
-    def is_wallet(self, address: str) -> bool: ...
-    def can_fetch(self, module: str) -> bool: ...
-    def is_paused(self, process: ProcessRow) -> bool: ...
-
-
 class Pusher:
     """Turns outboxes into scheduled messages.
 
     Args:
-        counts: messages caused so far, by root seq; kept up to date here.
+        address: of the node, which owns what processes send.
+        counts: messages caused so far, by the seq of the root; `Pusher` updates it.
+        is_wallet: whether somebody known here signs with an address.
+        can_fetch: whether a module that is not here may be found elsewhere.
+        is_paused: whether what others send to a process waits in its queue.
     """
 
     def __init__(
-        self, node: PushPort, store: Store, scheduler: Scheduler, counts: dict[int, int]
+        self,
+        address: str,
+        store: Store,
+        scheduler: Scheduler,
+        processes: ProcessRows,
+        counts: dict[int, int],
+        *,
+        get_limits: Callable[[], Limits],
+        is_wallet: Callable[[str], bool],
+        can_fetch: Callable[[str], bool],
+        is_paused: Callable[[ProcessRow], bool],
     ) -> None:
-        self.node = node
+        self.address = address
         self.store = store
         self.scheduler = scheduler
+        self.processes = processes
         self.counts = counts
+        self.get_limits = get_limits
+        self.is_wallet = is_wallet
+        self.can_fetch = can_fetch
+        self.is_paused = is_paused
 
     def push(self, sender: ProcessRow, cause: Logged, root: str, outbox: Outbox) -> Pushed:
         """Schedule everything in an outbox.
@@ -97,12 +113,12 @@ class Pusher:
         return run.pushed
 
     def release(self, sender: ProcessRow, cause: Logged, root: str, kept: Kept) -> Pushed:
-        """Deliver a message that was held, or spawn what waited for its module."""
+        """Deliver a kept message, or spawn the process that waited for its module."""
         run = _Push(self, sender, cause, root, Pushed(), start=kept.idx)
         if kept.held == FETCHING:
-            run.make(load(kept.body), fetched=True)
+            run.make(load_wire(kept.body), fetched=True)
         else:
-            run.deliver(kept.target, load(kept.body), queued=kept.held == QUEUED)
+            run.deliver(kept.target, load_wire(kept.body), queued=kept.held == QUEUED)
         return run.pushed
 
 
@@ -131,7 +147,7 @@ class _Push:
         tags = self._truthful(tags, "Message")
         wire = self._wire(target or "", data, anchor, tags)
         if is_patch:
-            self._idx += 1  # it was for the node that computes, which has laid it over the state
+            self._idx += 1  # not a message: the computing node has applied the patch to the state
         else:
             self.deliver(target or "", wire)
         for process in processes:
@@ -144,22 +160,29 @@ class _Push:
             queued: it has waited in the queue of a paused process.
         """
         reason = self._refusal(target, wire[TAGS:])
-        process = None if reason else self._pusher.node.process(target)
-        if process is not None and not queued and self._pusher.node.is_paused(process):
+        process = None if reason else self._pusher.processes.find(target)
+        if process is not None and not queued and self._pusher.is_paused(process):
             self._keep(wire, "it waits in the queue", QUEUED, process.id)
         elif process is not None:
             self._schedule(process, wire)
         elif reason:
             self._keep(wire, reason)
-        elif not self._pusher.node.is_wallet(target):
+        elif not self._pusher.is_wallet(target):
             self._keep(
                 wire,
                 "no process with this id is on this node, and no wallet known here has it"
                 if len(target) == ADDRESS_LENGTH
-                else "the target is no address (43 characters of base64url)",
+                else self._no_address(target),
             )
         else:
             self._idx += 1
+
+    def _no_address(self, target: str) -> str:
+        """Why nothing goes to a target that is no address; a name of a process may be meant."""
+        rows = self._pusher.store.find_processes(target) if len(target) <= LONGEST_NAME else []
+        if ids := [row.id for row in rows if target and row.name == target]:
+            return f"the target is a name, and must be an id: {target} is {' or '.join(ids[:4])}"
+        return "the target is no address (43 characters of base64url)"
 
     def spawn(self, data: str, anchor: str, tags: list[str]) -> None:
         self.make(self._wire("", data, anchor, self._truthful(tags, "Process")))
@@ -168,16 +191,16 @@ class _Push:
         """Spawn a process from its definition.
 
         Args:
-            fetched: its module has been asked for; where it still lacks, it cannot be had.
+            fetched: its module was asked for; if it is not here now, it cannot be fetched.
         """
-        request, wanted = wire[TAGS:], tag(wire[TAGS:], "Module")
+        request, wanted = wire[TAGS:], find_tag(wire[TAGS:], "Module")
         store, reason = self._pusher.store, self._refusal("spawn", request)
         known = store.module(wanted) is not None
         module = wanted if known else store.module_named(wanted) or ""
         if not reason and not module:
-            if not fetched and self._pusher.node.can_fetch(wanted):
+            if not fetched and self._pusher.can_fetch(wanted):
                 self._keep(wire, f"module {wanted} is being fetched", FETCHING)
-                self._idx += 1  # the place of the answer
+                self._idx += 1  # the answer's place: ids are made from places
                 return
             reason = f"no module {wanted!r} is on this node: .publish it first"
         if reason:
@@ -185,8 +208,10 @@ class _Push:
             return
         # On the network too, a child belongs to the process that spawned it.
         try:
-            row = self._pusher.node.create(wire[ID], module, owner=self._sender.id, tags=request)
-        except UsageError as error:  # a Cron-Interval that is none
+            row = self._pusher.processes.create(
+                wire[ID], module, owner=self._sender.id, tags=request
+            )
+        except UsageError as error:  # a bad Cron-Interval
             self._refuse_spawn(wire, error.what)
             return
         self.pushed.spawned.append(row)
@@ -195,12 +220,12 @@ class _Push:
         self._answer(wire, ["Process", wire[ID], "Action", "Spawned"])
 
     def _refuse_spawn(self, wire: Wire, reason: str) -> None:
-        """Keep a spawn that cannot be, and tell who asked for it: somebody may wait."""
+        """Keep a spawn that cannot be done, and answer Spawn-Error: a handling may wait for it."""
         self._keep(wire, reason)
         self._answer(wire, ["Error", reason, "Action", "Spawn-Error"])
 
     def _answer(self, request: Wire, tags: list[str]) -> None:
-        """Tell the sender what became of its spawn."""
+        """Answer the sender of a spawn."""
         whole = [*request[TAGS:], *tags]
         answer = self._wire(self._sender.id, "", request[ANCHOR], whole)
         self._schedule(self._sender, answer)
@@ -208,10 +233,10 @@ class _Push:
     def assignment(self, message_id: str, processes: list[str]) -> None:
         found = self._pusher.store.by_id(message_id) if message_id else None
         for target in processes:
-            self._assign(target, None if found is None else load(found.body), message_id)
+            self._assign(target, None if found is None else load_wire(found.body), message_id)
 
     def _assign(self, target: str, message: Wire | None, message_id: str) -> None:
-        process = self._pusher.node.process(target)
+        process = self._pusher.processes.find(target)
         if message is None or process is None:
             missing = "message" if message is None else "process"
             wire = self._wire(target, "", "", ["Assign", message_id])
@@ -235,15 +260,15 @@ class _Push:
 
     def _wire(self, target: str, data: str, anchor: str, tags: list[str]) -> Wire:
         place = [self._sender.id, self._cause.slot, self._cause.tick, self._idx]
-        content = dump([*place, target, data, anchor, tags])
+        content = dump_wire([*place, target, data, anchor, tags])
         message_id = b64url(hashlib.sha256(content).digest())
-        owner = self._pusher.node.address
+        owner = self._pusher.address
         return [message_id, self._sender.id, owner, target, data, anchor, self._root, *tags]
 
     def _refusal(self, target: str, tags: list[str]) -> str:
         if not target:
             return "it names no Target"
-        if not self._pusher.node.limits.network:
+        if not self._pusher.get_limits().network:
             return ""
         if len(tags) // 2 > MAX_TAGS:
             return f"it has {len(tags) // 2} tags, the network allows {MAX_TAGS}"
@@ -258,14 +283,19 @@ class _Push:
     def _schedule(self, process: ProcessRow, wire: Wire) -> None:
         counts, root = self._pusher.counts, self._cause.root
         count = counts.get(root, self._cause.ordinal)
-        bound = self._pusher.node.limits.pushes
+        bound = self._pusher.get_limits().pushes
         if count >= bound:
             reason = f"one message has caused {count} others, the bound is {bound}"
             self._keep(wire, reason, HELD, process.id)
             return
         counts[root] = count + 1
         logged = self._pusher.scheduler.assign(
-            process.number, wire[0], dump(wire), cause=self._cause, idx=self._idx, ordinal=count + 1
+            process.number,
+            wire[ID],
+            dump_wire(wire),
+            cause=self._cause,
+            idx=self._idx,
+            ordinal=count + 1,
         )
         self._idx += 1
         self.pushed.scheduled.append((logged, wire))
@@ -273,14 +303,14 @@ class _Push:
     def _keep(self, wire: Wire, reason: str, held: int = LOST, target: str = "") -> None:
         # An assigned message is held for another process than its Target.
         target = target or wire[TARGET]
-        kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump(wire))
+        kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump_wire(wire))
         self._idx += 1
         self.pushed.kept.append(kept)
 
 
 def _assigned(tags: list[str]) -> list[str]:
-    """The processes in a tag Assignments, a list in JSON, as the legacy network reads it."""
-    value = tag(tags, "Assignments")
+    """The processes in a tag Assignments, a JSON list as on the legacy network."""
+    value = find_tag(tags, "Assignments")
     if not value.startswith("[") or len(value) > ASSIGNMENTS_TEXT:
         return []
     try:
@@ -295,8 +325,8 @@ def _is_patch(tags: list[str]) -> bool:
     return names.get("device") == "patch@1.0" or names.get("method") == "PATCH"
 
 
-def add_to(batch: Batch, pushed: Pushed) -> None:
-    """Put what was pushed into the transaction of its result."""
+def add_pushed(batch: Batch, pushed: Pushed) -> None:
+    """Add what was pushed to the transaction of its result."""
     batch.processes += pushed.spawned
     batch.log += [logged for logged, _wire in pushed.scheduled]
     batch.kept += pushed.kept

@@ -1,4 +1,4 @@
-"""A worker of its own that computes a log again, apart from the one that is live."""
+"""A worker that computes a log again, beside the live one of the process."""
 
 from __future__ import annotations
 
@@ -6,101 +6,113 @@ import asyncio
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
-from aoshell.nodes.local.workers.jobs import message_frame
-from aoshell.nodes.local.workers.live import BACKLOG, MAX_TOLD
-from aoshell.sandbox.frames import Frame
+from aoshell.nodes.local.workers.jobs import Cost, make_message_frame
+from aoshell.nodes.local.workers.live import BACKLOG, MAX_REASON
+from aoshell.nodes.values import Limits
+from aoshell.sandbox.frames import Frame, FrameError
+from aoshell.sandbox.supervisor import Supervisor
 
-ROOM = 4  # times the limits that the first computation had
+ROOM = 4  # times the limits of today: a log may be older than they are
 LOOK = 1.0  # seconds between two looks at a worker that does not answer
 
 
 class Replay:
-    """A worker of its own, from the process's definition on.
+    """Computes a process again, from its definition on.
 
     Args:
-        again: what it computes was computed before, perhaps when there were fewer bounds.
+        limits: those of today.
+        again: do not apply bounds that may be newer than the log (the frame `lift`).
     """
 
     def __init__(
-        self, engine: Engine, row: ProcessRow, code: WorkerCode, *, again: bool = False
+        self,
+        supervisor: Supervisor,
+        modules: Modules,
+        limits: Limits,
+        row: ProcessRow,
+        code: WorkerCode,
+        *,
+        again: bool = False,
     ) -> None:
         self._answers: asyncio.Queue[Frame | None] = asyncio.Queue()
-        self._worker = engine.supervisor.worker(
-            engine.loop,
+        self._worker = supervisor.worker(
+            asyncio.get_running_loop(),
             self._answers.put_nowait,
             _no_image,
             lambda: self._answers.put_nowait(None),
             code.device,
         )
-        self._seconds = ROOM * engine.limits.seconds
+        self._seconds = ROOM * limits.seconds
         self._epoch = 0
         self._tail: list[tuple[int, str, list[Any]]] = []  # since the parked fork
-        memory = row.memory if code.device == "wasm" else ROOM * engine.limits.memory
-        send_process(self._worker, code, memory, self._seconds, engine.definition(row))
+        memory = row.memory if code.device == "wasm" else ROOM * limits.memory
+        send_process(self._worker, code, memory, self._seconds, modules.definition(row))
         if again:
             self._worker.send(["lift", 0])
 
-    def tell_failure(self, seq: int, error: str) -> None:
-        """A message that had failed: only its error is told."""
+    def tell_failure(self, seq: int, error: str | bool | None) -> None:
+        """Give the worker the error of a message that had failed; it is not run again."""
         self._worker.send(["failed", self._epoch, seq, error])
         self._tail.append((seq, "failed", [error]))
 
-    async def compute(self, logged: Logged) -> tuple[str, form.Wire]:
+    async def compute(self, logged: Logged) -> tuple[str, form.FlatResult]:
         """Outcome and result of a message.
 
         Raises:
-            AoError: stage "compute", the worker cannot go on; that is not the message's doing.
+            AoError: stage "compute", the worker cannot go on, for a reason outside the message.
         """
-        message = message_frame(logged, form.load(logged.body))
+        message = make_message_frame(logged, form.load_wire(logged.body))
         self._worker.send(["run", self._epoch, logged.seq, self._seconds, *message])
-        outcome, result = "", []
+        outcome, result = "", form.failed_result("")
         while True:
-            frame = await self._answer()
-            if frame[0] == "parked":
-                self._tail = [entry for entry in self._tail if entry[0] > frame[1]]
-            elif frame[0] == "done":
-                outcome, result = frame[3], frame[7:]
-                if outcome == "ok":
-                    self._tail.append((logged.seq, "replay", message))
-                    return outcome, result
-            elif frame[0] == "promoted":
-                self._roll_back(frame[1])
-                if not outcome:
-                    if frame[2] == "killed":
+            match await self._answer():
+                case ["parked", parked, _pid]:
+                    self._tail = [entry for entry in self._tail if entry[0] > parked]
+                case ["done", _epoch, _seq, outcome, _milliseconds, _memory, _gas, *values]:
+                    result = _flat_result(values)
+                    if outcome == "ok":
+                        self._tail.append((logged.seq, "replay", message))
+                        return outcome, result
+                case ["promoted", parked, why, _printed, _pid]:
+                    self._roll_back(parked)
+                    if outcome:
+                        self.tell_failure(logged.seq, result.error)
+                        return outcome, result
+                    if why == "killed":
                         raise _cut_short("its worker was killed from outside")
-                    return frame[2].partition(" ")[0], []
-                self.tell_failure(logged.seq, result[0])
-                return outcome, result
+                    return why.partition(" ")[0], result
 
     async def past(self, logged: Logged, computed: Computed) -> None:
-        """Take in a message as it was computed before, without waiting for it."""
+        """Send a message as it was computed before, without waiting for an answer."""
         while self._worker.backlog > BACKLOG:
             await asyncio.sleep(0.002)
         if computed.outcome == "ok":
-            message = message_frame(logged, form.load(logged.body))
+            message = make_message_frame(logged, form.load_wire(logged.body))
             self._worker.send(["replay", 0, logged.seq, *message])
         else:
-            self._worker.send(["failed", 0, logged.seq, form.load(computed.body)[0]])
+            error = form.load_result(computed.body).error
+            self._worker.send(["failed", 0, logged.seq, error])
 
-    async def dry(self, message: list[Any]) -> tuple[str, list[Any]]:
-        """Outcome, and cost and result, of a message that changes nothing.
+    async def dry(self, message: list[Any]) -> tuple[str, Cost, form.FlatResult]:
+        """Outcome, cost and result of a message whose effects are dropped.
 
         Raises:
             AoError: stage "compute", the past could not be computed again.
         """
         self._worker.send(["dry", 0, 1, self._seconds, *message])
-        while (frame := await self._answer())[0] != "dried":
-            pass
-        if frame[2] == "killed":
-            raise _cut_short("its worker was killed from outside")
-        return frame[2], frame[3:]
+        while True:
+            match await self._answer():
+                case ["dried", _token, "killed", *_values]:
+                    raise _cut_short("its worker was killed from outside")
+                case ["dried", _token, outcome, milliseconds, memory, gas, *values]:
+                    return outcome, Cost(milliseconds, memory, gas), _flat_result(values)
 
     async def _answer(self) -> Frame:
-        """The next frame of a worker that is well. Raises AoError."""
+        """The worker's next frame. Raises AoError where it died, hangs or cannot go on."""
         while True:
             try:
                 frame = await asyncio.wait_for(self._answers.get(), LOOK)
@@ -110,8 +122,9 @@ class Replay:
                 continue
             if frame is None:
                 raise _cut_short("its worker died")
-            if frame[0] in ("broken", "unable"):
-                raise _cut_short(frame[1][:MAX_TOLD])
+            match frame:
+                case ["broken" | "unable", why]:
+                    raise _cut_short(why[:MAX_REASON])
             return frame
 
     def _roll_back(self, seq: int) -> None:
@@ -127,6 +140,13 @@ class Replay:
 
 def _cut_short(why: str) -> AoError:
     return AoError(why, stage="compute", hint="nothing was changed; try again")
+
+
+def _flat_result(values: list[Any]) -> form.FlatResult:
+    try:
+        return form.FlatResult.of(values)
+    except FrameError as error:
+        raise _cut_short("its worker answers what none does") from error
 
 
 def _no_image(_seq: int, _image: bytes, _reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What each message from outside has caused, and whether all of that has been computed."""
+"""Roots (messages from outside), what each has caused, and whether all of it is computed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from aoshell.nodes.local.log.rows import Logged
 
 
 class Roots:
-    """Books about messages without a result, by the root that they go back to.
+    """Counts the messages without a result of each root.
 
     Args:
-        lookup: id of the root with that seq, for those begun before this node started.
+        lookup: reads the id of the root with that seq, for those from before this start.
     """
 
     def __init__(self, lookup: Callable[[int], str]) -> None:
@@ -26,7 +26,7 @@ class Roots:
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
 
     def begin(self, logged: Logged) -> None:
-        """A message was scheduled."""
+        """Count a message that was scheduled."""
         self._open[logged.seq] = None
         self._left[logged.root] = self._left.get(logged.root, 0) + 1
         if logged.root not in self._ids:
@@ -35,7 +35,7 @@ class Roots:
             self._seqs[root_id] = logged.root
 
     def done(self, logged: Logged) -> None:
-        """It was computed."""
+        """Count a message as computed."""
         del self._open[logged.seq]
         self._left[logged.root] -= 1
         self._touched[logged.root] = None
@@ -53,12 +53,12 @@ class Roots:
         return bool(self._open)
 
     def computed_to(self, last_seq: int) -> int:
-        """Everything up to this seq has its result."""
+        """The seq up to which every message has its result."""
         first = next(iter(self._open), None)
         return last_seq if first is None else first - 1
 
     def take_settled(self) -> list[int]:
-        """Roots of which nothing is left since the last call."""
+        """The roots that have settled since the last call."""
         settled = [root for root in self._touched if self._left.get(root) == 0]
         self._touched.clear()
         return settled
@@ -73,7 +73,7 @@ class Roots:
         return root in self._waiting
 
     def settle(self, root: int) -> None:
-        """Tell those who wait, and forget a root of which nothing is left."""
+        """Release those who wait for a root that has settled, and forget it."""
         self._left.pop(root, None)
         self.counts.pop(root, None)
         self._seqs.pop(self._ids.pop(root, ""), None)
@@ -82,7 +82,7 @@ class Roots:
                 future.set_result(None)
 
     async def wait(self, message_id: str) -> None:
-        """Return when nothing that a message caused is left."""
+        """Return once all that a message caused is computed. Raises the error given to `fail`."""
         root = self._seqs.get(message_id)
         if root is not None and self._left.get(root):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -90,21 +90,21 @@ class Roots:
             await future
 
     def settle_empty(self) -> None:
-        """Tell those who wait for what is not there any more."""
+        """Release those who wait for roots without open messages, gone ones included."""
         for root in [root for root in self._waiting if not self._left.get(root)]:
             self.settle(root)
 
     def fail(self, error: Exception, roots: Collection[int] | None = None) -> None:
-        """Tell those who wait for these roots, or all, that it will not come to that."""
+        """Raise an error for those who wait for these roots, or for any (None)."""
         for root in list(self._waiting if roots is None else roots):
             for future in self._waiting.pop(root, ()):
                 if not future.done():
                     future.set_exception(error)
 
     def forget_all(self) -> None:
-        """Start anew from the store; those who wait go on waiting.
+        """Forget all counts, to begin again from the log; those who wait go on waiting.
 
-        Names are forgotten, too: the numbers of messages that were taken back are given again.
+        Ids go, too: other messages will get the numbers of those that were taken back.
         """
         self._ids.clear()
         self._seqs.clear()

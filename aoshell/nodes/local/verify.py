@@ -7,29 +7,30 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import STOPPED, Computed, ProcessRow
 from aoshell.nodes.local.replay import Replay
 
-# What the error of a result with too many fields says since it names the bound (host/bridge.lua).
-TOLD_SINCE = ": a result has 200000 fields at the most, five a message and two a tag"
+# The end of an error of host/bridge.lua. Logs from before it was added lack it.
+ADDED_TEXT = ": a result has 200000 fields at the most, five a message and two a tag"
 
 
-async def verify(engine: Engine, row: ProcessRow) -> list[str]:
+async def verify_log(engine: Engine, row: ProcessRow) -> list[str]:
     """Differences between a process's results and a fresh computation, a line each.
 
-    Messages that were stopped (`STOPPED`) are taken as recorded: where exactly that was differs
-    from run to run, or with limits that are not what they were.
+    The outcome of a message that was stopped (`STOPPED`) is not compared: it depends on the limits
+    and the machine, not on the log alone.
     """
-    replay = Replay(engine, row, await engine.loader.ready(row), again=True)
+    code = await engine.loader.make_code(row)
+    replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code, again=True)
     differences: list[str] = []
     try:
         for logged, computed in engine.store.entries(row.number):
             if computed is None:
                 break
-            stored = form.load(computed.body)
+            stored = form.load_result(computed.body)
             if computed.outcome in STOPPED:
-                replay.tell_failure(logged.seq, stored[0])
+                replay.tell_failure(logged.seq, stored.error)
                 continue
             outcome, result = await replay.compute(logged)
-            if outcome == "error" and result[0] == f"{stored[0]}{TOLD_SINCE}":
-                stored[0] = result[0]
+            if outcome == "error" and result.error == f"{stored.error}{ADDED_TEXT}":
+                stored = stored._replace(error=result.error)
             if (outcome, result) != (computed.outcome, stored):
                 place = f"slot {logged.slot}" + (f" tick {logged.tick}" if logged.tick else "")
                 found = _difference(computed, stored, outcome, result)
@@ -42,7 +43,9 @@ async def verify(engine: Engine, row: ProcessRow) -> list[str]:
         replay.close()
 
 
-def _difference(computed: Computed, stored: form.Wire, outcome: str, result: form.Wire) -> str:
+def _difference(
+    computed: Computed, stored: form.FlatResult, outcome: str, result: form.FlatResult
+) -> str:
     if computed.outcome != outcome:
         return f"was {computed.outcome}, is {outcome}"
     names = ("error", "output", "prompt", "suspended")

@@ -1,7 +1,6 @@
-"""Trying things out: forks, steps back, a clock to set, queues, stand-ins, traces.
+"""Forks, undo, the past, snapshots, the clock, queues, stand-ins and traces.
 
-What is done here is done to the log, by the user's own hand, and said so; a process sees nothing
-that messages could not have brought about.
+The user changes the log with these. A process sees nothing that messages could not have caused.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from functools import partial
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.history.longwork import Progress, in_thread
+from aoshell.nodes.local.history.longwork import Progress, run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.peek import process_info
+from aoshell.nodes.local.peek import describe_process
 from aoshell.nodes.local.replay import Replay
-from aoshell.nodes.local.workers.jobs import message_frame
+from aoshell.nodes.local.workers.jobs import make_message_frame
 from aoshell.nodes.values import Hop, ProcessInfo, Undelivered
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
@@ -55,12 +54,12 @@ class LocalWorkbench:
             self._engine.store.unchanging() as now,
             self._engine.work.seen("copy", row.name, last + 1) as seen,
         ):
-            entries = await in_thread(partial(renamed, now), seen)
+            entries = await run_in_thread(partial(renamed, now), seen)
         made = row._replace(id=twin, name=form.printable(name), created=self._engine.clock())
         return self._info(await self._engine.adding.add(made, entries))
 
     def _twin(self, row: ProcessRow, slot: int, name: str) -> str:
-        """An id for a fork: any, or of a node that does the same each time the same in each run."""
+        """A random id for a fork; on a node with a fixed clock and key, the same in each run."""
         if self._engine.fixed is None:
             return b64url(os.urandom(32))
         return b64url(hashlib.sha256(f"fork {row.id} {slot} {name}".encode()).digest())
@@ -74,8 +73,10 @@ class LocalWorkbench:
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._row(process)
-        await self._engine.wait_for(row.number, self._slot(row, slot))
-        replay = Replay(self._engine, row, await self._engine.loader.ready(row))
+        await self._engine.settling.wait_for_result(row.number, self._slot(row, slot))
+        engine = self._engine
+        code = await engine.loader.make_code(row)
+        replay = Replay(engine.supervisor, engine.modules, engine.limits, row, code)
         try:
             last: tuple[Logged, Computed] | None = None
             for logged, computed in self._engine.store.behind_slot(row.number, -1, -1, slot):
@@ -86,11 +87,13 @@ class LocalWorkbench:
             placed = last[0]._replace(tick=0, id="")
             body = form.from_message(message)
             body[form.TARGET] = body[form.TARGET] or process
-            outcome, said = await replay.dry(message_frame(placed, body, read_only=True))
+            outcome, cost, result = await replay.dry(
+                make_message_frame(placed, body, read_only=True)
+            )
         finally:
             replay.close()
-        dried = Computed(placed.seq, outcome, said[0], said[1], said[2], 0, b"")
-        return form.to_result(process, placed, dried, list(said[3:]))
+        dried = Computed(placed.seq, outcome, *cost, 0, b"")
+        return form.to_result(process, placed, dried, result)
 
     async def mark(self, process: str, name: str) -> int:
         row = self._row(process)
@@ -101,7 +104,7 @@ class LocalWorkbench:
     async def marks(self, process: str) -> Mapping[str, int]:
         row = self._row(process)
         last = self._engine.scheduler.head(row.number).slot
-        # Homes of before may name slots that were taken back.
+        # Older versions left the names of slots that were taken back.
         found = self._engine.marks.of(row.id)
         return {name: slot for name, slot in found.items() if slot <= last}
 
@@ -112,14 +115,14 @@ class LocalWorkbench:
 
     async def tick(self, process: str) -> int:
         row = self._row(process)
-        await self._engine.cutting.free(row)
+        await self._engine.cutting.wait_until_free(row)
         return self._engine.ticking.tick(row)
 
     # Queues -----------------------------------------------------------------------------------
 
     async def pause(self, process: str, on: bool) -> None:
         row = self._row(process)
-        await self._engine.cutting.free(row)
+        await self._engine.cutting.wait_until_free(row)
         self._engine.keeping.pause(row, on)
         if not on:
             self._engine.keeping.release(self._engine.keeping.queued(row.id))
@@ -130,7 +133,7 @@ class LocalWorkbench:
 
     async def step(self, process: str, index: int = 0) -> None:
         row = self._row(process)
-        await self._engine.cutting.free(row)
+        await self._engine.cutting.wait_until_free(row)
         queue = self._engine.keeping.queued(row.id)
         if not 0 <= index < len(queue):
             raise UsageError(
@@ -142,8 +145,10 @@ class LocalWorkbench:
         self._engine.keeping.release([queue[index]])
 
     def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
-        message = form.to_message(form.load(kept.body), None)
-        return Undelivered(self._engine.row(sender).id, slot, kept.idx, kept.reason, message)
+        message = form.to_message(form.load_wire(kept.body), None)
+        return Undelivered(
+            self._engine.processes.get(sender).id, slot, kept.idx, kept.reason, message
+        )
 
     # Others -----------------------------------------------------------------------------------
 
@@ -151,18 +156,18 @@ class LocalWorkbench:
         engine = self._engine
         if not has_id_form(id):
             raise UsageError(f"{id} is no address", hint="43 characters of A-Z a-z 0-9 - and _")
-        if engine.process(id) is not None:
+        if engine.processes.find(id) is not None:
             raise UsageError(f"{id} is a process of this node already", hint=".delete it first")
         self._free(name)
         module = engine.modules.check(source, "")
         engine.modules.keep(module)
         tags = ["Data-Protocol", "ao", "Type", "Process", "Module", module.id, "Name", name]
         tags += ["Authority", engine.address, "Mock", "true"]
-        row = engine.create(id, module.id, owner=engine.address, tags=tags, name=name)
+        row = engine.processes.create(id, module.id, owner=engine.address, tags=tags, name=name)
         body = [id, engine.address, engine.address, id, "", "", "", *tags]
-        logged = engine.scheduler.assign(row.number, id, form.dump(body))
+        logged = engine.scheduler.assign(row.number, id, form.dump_wire(body))
         engine.admit(Batch(processes=[row], log=[logged]), [(logged, body)])
-        await engine.wait_for(row.number, 0)
+        await engine.settling.wait_for_result(row.number, 0)
         return self._info(row)
 
     async def trace(self, message: str) -> Sequence[Hop]:
@@ -176,8 +181,8 @@ class LocalWorkbench:
         hops: list[Hop] = []
         places: dict[int, int] = {}
         for logged, computed in engine.store.tree(found.root, HOPS):
-            row = engine.row(logged.process)
-            result = form.load(computed.body) if computed else None
+            row = engine.processes.get(logged.process)
+            result = form.load_result(computed.body) if computed else None
             entry = form.to_entry(row.id, logged, computed, result)
             places[logged.seq] = len(hops)
             hops.append(Hop(row.id, entry, places.get(logged.cause or 0, -1)))
@@ -190,16 +195,16 @@ class LocalWorkbench:
     # ------------------------------------------------------------------------------------------
 
     def _free(self, name: str) -> None:
-        """Raise UsageError where a process has that name: each is found by it."""
+        """Raise UsageError where a process has that name already."""
         if any(row.name == name for row in self._engine.store.find_processes(name)):
             raise UsageError(f"{name} exists already", hint="choose a new name")
 
     def _info(self, row: ProcessRow) -> ProcessInfo:
         engine = self._engine
-        return process_info(engine.store, engine.checkpoints, row, engine.computer.is_live)
+        return describe_process(engine.store, engine.checkpoints, row, engine.computer.is_live)
 
     def _row(self, process: str) -> ProcessRow:
-        row = self._engine.process(process)
+        row = self._engine.processes.find(process)
         if row is None:
             raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
         return row
@@ -218,7 +223,7 @@ class LocalWorkbench:
 def _renamed(
     logged: Logged, computed: Computed | None, old: str, new: str
 ) -> tuple[Logged, Computed | None]:
-    """A message and its result as of a process of another id; a signature fits no more."""
+    """A message and its result with another process id, and so without a signature."""
     before, after = old.encode(), new.encode()
     message = logged._replace(
         id=logged.id.replace(old, new), body=logged.body.replace(before, after), signed=None

@@ -1,4 +1,5 @@
-"""Nodes somewhere else: HyperBEAM, and the legacy network.
+"""Remote nodes: HyperBEAM, and the legacy network.
 
-Both are `nodes.base.Node`. What is remembered of them lies in one small database (`memory`).
+Both implement `nodes.base.Node` and `RemoteVerbs`. `memory` keeps facts about them in one small
+database. `http` makes the requests of both, and `arweave` looks up names and code for both.
 """

@@ -1,9 +1,9 @@
 """The live feed of a remote node: what happens to the processes that are watched.
 
-A node is asked again and again for what lies behind a cursor, ever more seldom while nothing comes.
-A cursor is whatever the node's `page` makes of it, as long as JSON can say it; it is written into
-the book once whoever subscribed comes back for more, so that a restart repeats nothing that was
-seen and leaves out nothing that was not.
+The node is asked repeatedly for what comes after a cursor, at growing intervals while there is
+nothing new. The node's `page` defines its cursors; each must be a JSON value. A cursor is written
+into the book when the subscriber asks for the next event: after a restart, nothing that was shown
+is repeated, and nothing is left out that was not shown.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.http.progress import silently
+from aoshell.nodes.remote.http.progress import hide_progress
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Event, LogEntry
 
-SHORTEST, LONGEST = 1.0, 15.0  # seconds between two looks
-SLOWER = 1.5
-UNREAD = 500  # events that wait for their reader before the node is asked for more
+SHORTEST, LONGEST = 1.0, 15.0  # seconds between two requests
+SLOWER = 1.5  # factor between two intervals
+UNREAD = 500  # events that a subscriber has not read, above which the node is not asked for more
 CURSOR, ANSWERED = "cursor", "answered"  # kinds of facts in the book
-REMEMBERED = 200  # answers of a process
+REMEMBERED = 200  # places of a process in the fact ANSWERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Step:
     """One step of a feed.
 
     Attributes:
-        cursor: where to go on behind it.
-        entry: what was computed, None where a step only leads on.
-        notice: a sentence for the user, "" mostly.
+        cursor: where the feed goes on after it.
+        entry: the message and its result, None if the step only moves the cursor.
+        notice: a sentence for the user, "" for none.
     """
 
     cursor: Any
@@ -42,14 +42,14 @@ class Step:
 
 
 Page: TypeAlias = Callable[[str, Any], Awaitable[Sequence[Step]]]
-"""Steps of a process behind a cursor, oldest first; behind None one step: that to where it is now.
+"""Returns the steps of a process after a cursor, oldest first; for None, one step to its end.
 
-Raises AoError where the node cannot be asked; it is asked again later.
+Raises AoError if the node cannot be asked; the feed asks again later.
 """
 
 
 class FeedSubscription:
-    """Events from the moment it was made. An async iterator; `aclose` ends it."""
+    """Events from its creation on. An async iterator; `aclose` ends it."""
 
     def __init__(self, feed: RemoteFeed) -> None:
         self._feed = feed
@@ -82,12 +82,13 @@ class FeedSubscription:
 
 
 class RemoteFeed:
-    """Follows processes of one endpoint. `watch` names them, `subscribe` gives what happens.
+    """Follows processes of one endpoint: `watch` adds one, `subscribe` returns their events.
 
     Args:
         page: asks the node.
         book: keeps the cursors.
-        endpoint: under which they are kept.
+        endpoint: the book keeps them under it.
+        shortest, longest: seconds between two requests.
     """
 
     def __init__(
@@ -116,10 +117,10 @@ class RemoteFeed:
         return subscription
 
     async def watch(self, process: str) -> None:
-        """Follow a process: from where it was left, or the first time from now on.
+        """Follow a process from its cursor in the book; without one, from now on.
 
         Raises:
-            AoError: the node cannot say where the process is.
+            AoError: the node cannot be asked for the end of the log.
         """
         if process in self._followed:
             return
@@ -136,19 +137,19 @@ class RemoteFeed:
             self._followed[process] = task, wake
 
     def tell(self, event: Event) -> None:
-        """Put an event out that no page brought."""
+        """Send an event to all subscribers that did not come from a page."""
         self._put(event)
 
     def wake(self, process: str) -> None:
-        """Look at once: something is about to happen there."""
+        """Ask for new steps of a process at once, as something is about to happen there."""
         if process in self._followed:
             self._followed[process][1].set()
 
     def answered(self, process: str, place: int | str) -> None:
-        """Remember that the result of a slot, or of a message by its id, was asked for and given.
+        """Remember that the result of a slot, or of a message id, was returned to a caller.
 
-        The feed brings it none the less, as whoever asked may wait for it there; but not once more
-        after a restart.
+        The feed of this session still has it, as the caller may wait for it there. After a restart
+        the feed leaves it out.
         """
         known = self._book.get(self._endpoint, ANSWERED, process) or []
         if place not in known:
@@ -156,7 +157,7 @@ class RemoteFeed:
             self._book.put(self._endpoint, ANSWERED, process, places, learnt_again=True)
 
     def keep(self, process: str, cursor: Any) -> None:
-        """Remember that all up to here was seen."""
+        """Remember that everything up to this cursor was shown."""
         self._book.put(self._endpoint, CURSOR, process, cursor, learnt_again=True)
 
     def remove(self, subscription: FeedSubscription) -> None:
@@ -178,7 +179,7 @@ class RemoteFeed:
             self.remove(subscription)
 
     async def _follow(self, process: str, cursor: Any, wake: asyncio.Event) -> None:
-        silently()
+        hide_progress()
         shortest, longest = self._pauses
         pause, trouble = shortest, ""
         while True:
@@ -192,8 +193,8 @@ class RemoteFeed:
                 trouble = ""
             except AoError as error:
                 if not trouble:
-                    told = f"the feed waits: {error.what} ({error.stage}); it is tried on"
-                    self._put(Event("notice", process, "", told))
+                    notice = f"the feed waits: {error.what} ({error.stage}); it tries again"
+                    self._put(Event("notice", process, "", notice))
                 trouble = error.what
             for step in steps:
                 cursor = step.cursor
@@ -215,11 +216,11 @@ class RemoteFeed:
         message, result = entry.message, entry.result
         quiet = result is not None and result.ok and not result.output and not result.resumed
         root = message.pushed_for or message.id
-        told = Event("result", process, root, quiet=quiet, load=lambda: entry)
-        self._put(told, step.cursor)
+        event = Event("result", process, root, quiet=quiet, load=lambda: entry)
+        self._put(event, step.cursor)
 
     def _is_old(self, process: str, entry: LogEntry) -> bool:
-        """Whether an earlier session was given this result."""
+        """Whether this result was returned to a caller in an earlier session."""
         slot, old = entry.message.assignment, self._old[process]
         return entry.message.id in old or (slot is not None and not slot.tick and slot.slot in old)
 
@@ -229,6 +230,6 @@ class RemoteFeed:
 
 
 async def _nap(seconds: float, wake: asyncio.Event) -> None:
-    """Sleep until it is time, or `wake` is set."""
+    """Sleep for some seconds, or until `wake` is set."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(wake.wait(), seconds)

@@ -1,9 +1,8 @@
-"""What is remembered of remote nodes: which process lives where, how far each was followed, and
-which forms of a path a node answers to.
+"""Facts about remote nodes: which process is where, its cursor, which paths a node understands.
 
-One small SQLite file beside the local node's. Several shells may have it open at once: each fact is
-one row, written whole and fsynced, but for those that are learnt again by asking. Losing it loses
-comfort, never a message.
+They are in one small SQLite file beside that of the local node. Several shells may have it open:
+each fact is one row, written whole. A row is fsynced, unless the node can be asked for it again.
+Losing the file loses no message.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ _REMEDY = "move it away: it only remembers where remote processes live"
 
 
 class Book:
-    """Facts by endpoint, kind and key; each value is what JSON can say.
+    """Facts by endpoint, kind and key. Each value is a JSON value.
 
     Args:
         path: the file; its folder exists.
 
     Raises:
-        AoError: stage "store", the file cannot be used; so does all that is asked of it.
+        AoError: stage "store", the file cannot be used. Every method may raise it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with self._told():
+        with self._database_errors():
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -57,19 +56,19 @@ class Book:
                 self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Errors of the database as errors for people."""
+    def _database_errors(self) -> Iterator[None]:
+        """Raises errors of the database as AoError."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            from aoshell.nodes.database_errors import as_told
+            from aoshell.nodes.database_errors import as_ao_error
 
-            raise as_told(self._path, error, _REMEDY) from error
+            raise as_ao_error(self._path, error, _REMEDY) from error
 
     def get(self, endpoint: str, kind: str, key: str) -> Any:
-        """A fact, None where there is none."""
+        """A fact, None if there is none."""
         query = "SELECT value FROM facts WHERE endpoint = ? AND kind = ? AND key = ?"
-        with self._told():
+        with self._database_errors():
             row = self._db.execute(query, (endpoint, kind, key)).fetchone()
         return None if row is None else json.loads(row[0])
 
@@ -79,10 +78,11 @@ class Book:
         """Remember a fact.
 
         Args:
-            learnt_again: a power cut may take it, and the node tells it again.
+            learnt_again: the node can be asked again, so the row may be lost in a power cut: it is
+                not fsynced.
         """
         row = (endpoint, kind, key, json.dumps(value))
-        with self._told():
+        with self._database_errors():
             if learnt_again:
                 self._db.execute("PRAGMA synchronous = NORMAL")
             try:
@@ -94,7 +94,7 @@ class Book:
     def all(self, endpoint: str, kind: str) -> dict[str, Any]:
         """All facts of a kind, by key."""
         query = "SELECT key, value FROM facts WHERE endpoint = ? AND kind = ?"
-        with self._told():
+        with self._database_errors():
             rows = self._db.execute(query, (endpoint, kind)).fetchall()
         return {key: json.loads(value) for key, value in rows}
 
@@ -103,8 +103,9 @@ class Book:
 
 
 def home_of(path: Path, reference: str) -> tuple[str, bool] | None:
-    """The endpoint at which a process of that name or id is known to live, and whether that is
-    HyperBEAM. None where nothing is known; nothing is made, and nothing waited for.
+    """The endpoint at which a process of that name or id is known, and whether it is HyperBEAM.
+
+    None if nothing is known. Opens the file read-only, makes nothing and waits for nothing.
     """
     query = (
         "SELECT endpoint, json_extract(value, '$.device') FROM facts WHERE kind = 'process'"
@@ -119,10 +120,10 @@ def home_of(path: Path, reference: str) -> tuple[str, bool] | None:
 
 
 def process_info(process: str, fact: Mapping[str, Any], slots: int = 0) -> ProcessInfo:
-    """A process by what is remembered of it: {"name", "owner", "module", "created"}.
+    """A process from its fact {"name", "owner", "module", "created"}.
 
     Args:
-        slots: how many it has, where that is known: a remote node has computed them all.
+        slots: their number, 0 if not known. All count as computed, as on a remote node.
     """
     return ProcessInfo(
         id=process,

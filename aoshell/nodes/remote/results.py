@@ -1,8 +1,8 @@
-"""What an evaluation gave, as the units of both networks write it in JSON.
+"""Results of evaluations, from the JSON of both networks.
 
-`{Output: {data, prompt}, Messages, Spawns, Assignments, GasUsed}`, or `{Error}` where it failed.
-What is missing is empty; numbers where text is due are written out, as modules in Lua leave them.
-Anything else of a wrong shape is refused. Source: the compute unit's answers, `ao` legacy network.
+The JSON is `{Output: {data, prompt}, Messages, Spawns, Assignments, GasUsed}`, or `{Error}` after a
+failure. Missing members count as empty. Modules in Lua leave numbers where text is expected, so
+these become text. Any other wrong shape is refused. Source: answers of `ao` servers/cu.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ def from_json(
     """A result from decoded JSON.
 
     Args:
-        slot: -1 where it is not known.
-        milliseconds: that the answer took.
-        where: the endpoint that gave it, for errors.
+        slot: -1 if not known.
+        milliseconds: time until the answer came.
+        where: the endpoint, for errors.
+        tick: as in `Result`.
 
     Raises:
         AoError: stage "compute", the value is no result.
@@ -35,14 +36,14 @@ def from_json(
         return _result(process, slot, tick, _map(value, "the result"), milliseconds)
     except _ShapeError as error:
         raise AoError(
-            f"{where or 'the node'} gave a result of {process} that is none: {error}",
+            f"{where or 'the node'} gave a malformed result of {process}: {error}",
             stage="compute",
             hint="is that the right endpoint? .doctor looks",
         ) from None
 
 
 def words(value: object) -> str:
-    """A JSON value as the text that AO means by it; null is "".
+    """A JSON value as text: a string as it is, null as "", anything else as JSON.
 
     Half a surrogate pair, which no bytes stand for, becomes U+FFFD.
     """
@@ -57,7 +58,7 @@ def words(value: object) -> str:
 
 
 class _ShapeError(Exception):
-    """What is wrong with a value."""
+    """A value has a wrong shape; the text says what is wrong with it."""
 
 
 def _result(
@@ -86,12 +87,12 @@ def _result(
 
 
 def _error(value: object) -> str:
-    """The error's text; what Lua leaves of no error (false, an empty table) is none."""
+    """The text of the error. In Lua, false and an empty table mean no error."""
     return words(value) if value else ""
 
 
 def _output(value: object) -> tuple[str, str]:
-    """What was printed, and the prompt. Older modules nest both once more, in `data`."""
+    """The output and the prompt. Older modules nest both once more, in `data`."""
     if not isinstance(value, Mapping):
         return ("" if value == [] else words(value)), ""
     data, prompt = value.get("data"), value.get("prompt")
@@ -112,7 +113,7 @@ def _outgoing(value: object, spawn: bool = False) -> Outgoing:
 
 
 def _tags(value: object) -> tuple[Tag, ...]:
-    """Tags, as a list of {name, value} or as a map."""
+    """Tags, written as a list of {name, value} or as a map."""
     if isinstance(value, Mapping):
         return tuple(Tag(words(name), words(each)) for name, each in value.items())
     return _list(value, "Tags", _tag)
@@ -144,7 +145,7 @@ def _map(value: object, what: str) -> Mapping[str, Any]:
 
 
 def _list(value: object, what: str, each: Callable[[Any], _T]) -> tuple[_T, ...]:
-    """A list; Lua writes an empty one as an empty map now and then."""
+    """A list. Lua may write an empty one as an empty map."""
     if value is None or value == {}:
         return ()
     if isinstance(value, str) or not isinstance(value, Sequence):

@@ -1,4 +1,4 @@
-"""Schedules as JSON: what HyperBEAM calls `application/aos-2`, and the legacy SU its pages."""
+"""Schedules in JSON: HyperBEAM's `application/aos-2`, and the pages of the legacy SU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from aoshell.protocol.message import Assignment, Message, Tag
 
 
 def messages(page: Any, where: str) -> list[Message]:
-    """The messages of a page, by slot.
+    """The messages of a page, sorted by slot.
+
+    Args:
+        page: decoded JSON.
+        where: who gave it, for errors.
 
     Raises:
         AoError: stage "schedule", it is no such page.
@@ -28,13 +32,13 @@ def messages(page: Any, where: str) -> list[Message]:
     return sorted(found, key=lambda one: one.assignment.slot if one.assignment else -1)
 
 
-def _message(said: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Message:
+def _message(message: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Message:
     place = {tag.name.lower(): tag.value for tag in _tags(_get(placed, "tags"))}
-    # Without a message, what was assigned is a transaction from elsewhere.
-    said = said or {"id": place.get("message", "")}
-    tags = _tags(_get(said, "tags"))
+    # Without a message, an Arweave transaction was assigned: only its id is here.
+    message = message or {"id": place.get("message", "")}
+    tags = _tags(_get(message, "tags"))
     named = {tag.name.lower(): tag.value for tag in tags}
-    owner = _get(said, "owner")
+    owner = _get(message, "owner")
     owner = owner.get("address", "") if isinstance(owner, Mapping) else owner
     assignment = Assignment(
         place["process"],
@@ -45,20 +49,20 @@ def _message(said: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Messa
         place.get("hash-chain", ""),
     )
     return Message(
-        str(_get(said, "id") or ""),
+        str(_get(message, "id") or ""),
         str(owner or ""),
         named.get("from-process") or str(owner or ""),
-        str(_get(said, "target") or ""),
+        str(_get(message, "target") or ""),
         tags,
-        str(_get(said, "data") or "").encode("utf-8", "surrogateescape"),
-        str(_get(said, "anchor") or ""),
+        str(_get(message, "data") or "").encode("utf-8", "surrogateescape"),
+        str(_get(message, "anchor") or ""),
         named.get("pushed-for", ""),
         assignment,
     )
 
 
 def _get(value: Mapping[str, Any], name: str) -> Any:
-    """A member, whose name nodes write with a capital or without."""
+    """A member, whose name nodes write in lower case or with a capital."""
     return value.get(name, value.get(name.capitalize()))
 
 

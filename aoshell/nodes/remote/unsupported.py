@@ -1,4 +1,4 @@
-"""What no node somewhere else can do, and what to do instead."""
+"""What no remote node can do, and what to use instead."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from aoshell.nodes.values import Module, Stage
 
 
 class Elsewhere:
-    """The part that remote nodes have in common.
+    """The common part of remote nodes.
 
     Args:
-        waiting: what their clients tell of.
+        waiting: holds the current stage of their clients.
     """
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
+
+    @property
+    def local(self) -> None:
+        return None
 
     @property
     def stage(self) -> Stage | None:
@@ -24,16 +28,6 @@ class Elsewhere:
     async def upload(self, data: bytes, name: str = "") -> Module:
         del data, name
         raise UnsupportedError(
-            "code for a remote node is public, so it is never stored in passing",
+            "code for a remote node becomes public, so it is uploaded on request only",
             hint=".publish FILE shows size, cost and destination, and asks",
         )
-
-    async def settled(self, root: str) -> None:
-        del root
-        raise UnsupportedError(
-            "a remote node does not tell when all is settled", hint="see .messages"
-        )
-
-    async def cancel(self, process: str, slot: int) -> bool:
-        del process, slot
-        raise UnsupportedError("a remote node goes on computing", hint=".result shows the outcome")

@@ -1,12 +1,12 @@
--- Two changes to compiled code that Lua's text cannot say (Lua 5.3 lundump.c, lopcodes.h).
+-- Two changes to compiled code that cannot be written in Lua (Lua 5.3 lundump.c, lopcodes.h).
 --
--- Calls in the place of tail calls. A function that stands here for one of the core's is Lua, and a
--- tail call of it would replace the frame that calls: `return string.format("%d", x)` would have no
--- place any more. A main chunk runs once, so none of its calls needs to be a tail call; elsewhere
--- only those that name such a function become calls, and recursion without end goes on as it did.
+-- Calls in place of tail calls. A function that stands here for one of the core's is Lua, and a tail
+-- call of it would replace the caller's frame: an error in `return string.format("%d", x)` would
+-- have no place. A main chunk runs once, so none of its calls needs to be a tail call. Elsewhere only
+-- calls that name such a function are changed, so that endless tail recursion still works.
 --
--- Results passed on where they lie. `return check(pcall(f))` copies what f returns, and so many
--- values as fit onto the stack once do not fit twice.
+-- Results passed on without a copy. `return check(pcall(f))` copies what f returns, and values that
+-- fill the stack once do not fit onto it twice.
 local H = ...
 local raw = H.raw
 local byte, char, sub, find = raw.string.byte, raw.string.char, raw.string.sub, raw.string.find
@@ -16,14 +16,14 @@ local gmatch = raw.string.gmatch
 
 local HEADER = 4 + 1 + 1 + 6 + 5 + 8 + 8  -- signature … a float; one byte of upvalue count follows
 local MOVE, GETTABUP, GETTABLE, SELF, CALL, TAILCALL, RETURN = 0, 6, 7, 12, 36, 37, 38
--- What follows reads dumps by fixed sizes: 4 bytes an int and an instruction, 8 the rest, low first.
+-- Dumps are read with fixed sizes: 4 bytes for an int or instruction, 8 for others, little-endian.
 local FORMAT = "\27Lua\x53\0\x19\x93\r\n\x1a\n" .. char(4, 8, 4, 8, 8) .. pack("<i8d", 0x5678, 370.5)
 if sub(dump(load("")), 1, HEADER) ~= FORMAT then
   raw.error("this build of Lua writes compiled code in another form than aoshell reads", 0)
 end
 local SHORT, LONG, BOOLEAN, FLOAT, INTEGER = 4, 20, 1, 3, 19  -- kinds of constants
 
--- A string and where the next thing begins; nil for one that was stripped.
+-- A string, nil if it was stripped, and where the next item begins.
 local function read_string(code, at)
   local size = byte(code, at)
   at = at + 1
@@ -78,7 +78,7 @@ local function instruction(code, start, index)
   return word & 63, word >> 6 & 255, word >> 23, word >> 14 & 511  -- opcode, A, B, C
 end
 
--- The name by which the function of a call was found: a global's, a field's or a method's.
+-- The name by which a call found its function: a global's, a field's or a method's.
 local function called_name(code, start, index, register, constants)
   for i = index - 1, 0, -1 do
     local op, a, _, c = instruction(code, start, i)
@@ -89,14 +89,14 @@ local function called_name(code, start, index, register, constants)
   end
 end
 
--- Functions that stand for the core's, and those of the environment that tell a script's mistakes.
+-- Functions that stand for the core's, and those of the environment that report a script's mistakes.
 local NAMED = {}
 for name in gmatch([[date format getenv getinfo load next pairs pcall require resume setmetatable
     sort tostring traceback wrap xpcall Assign Receive Send Spawn assign forward receive reply send spawn]], "%a+") do
   NAMED[name] = true
 end
 
--- A function of a text as it was compiled, or one that calls where it would tail-call.
+-- The function of a text, as it was compiled or with calls in place of tail calls.
 -- env: what `load` takes as its fourth argument, or nothing.
 function H.calling(f, text, ...)
   if not find(text, "return", 1, true) then return f end
@@ -122,10 +122,10 @@ function H.calling(f, text, ...)
   return load(concat(parts), "=code", "b", ...)
 end
 
--- A text that makes a function of its arguments, compiled. The function holds one
+-- Compiles a text that makes a function of its arguments. The function holds one
 --   local ok, value = call(...)
 --   if ok then return ok, value end   -- or: return value
--- with all that the call returns in the place of `value`.
+-- with all results of the call in place of `value`.
 function H.passing(text)
   local code = dump(load(text, "=host", "t"))
   local changed = {}

@@ -1,6 +1,6 @@
--- Version 2: what a script sees of the core's functions is what plain Lua 5.3 says, with the script's
--- places. Version 1 is what guard.lua and order.lua leave, with the places in these files that its
--- logs hold: not a line of theirs may move.
+-- Version 2: errors of the core's functions are those of plain Lua 5.3, with the script's places.
+-- Version 1 has only guard.lua and order.lua. Its logs hold places in these files, so no line in
+-- them may move.
 local H = ...
 local raw = H.raw
 local type, select, error, next = raw.type, raw.select, raw.error, raw.next
@@ -14,9 +14,9 @@ local told, hidden, is_ours, calling, passing = H.told, H.hidden, H.is_ours, H.c
 local loaded, sources = package.loaded, H.sources
 
 -- Memory --------------------------------------------------------------------------------------
--- Out of memory ends a message whatever scripts do about it, and is known by what no script can do:
--- the core then calls no message handler. What a script raises with the same text passes `noted`,
--- which gives it another shape on its way to who catches it.
+-- Running out of memory ends a message, whatever scripts do about it. No script can imitate it: the
+-- core then calls no message handler. An error of a script with the same text passes `noted`, which
+-- gives it another shape on its way to whoever catches it.
 
 local OUT_OF_MEMORY = "not enough memory"
 local RAN_OUT, FORGED = {}, {}
@@ -27,12 +27,12 @@ local function run_out()
   error(RAN_OUT, 0)
 end
 
--- The string library allocates past the core, and raises what it finds by itself.
+-- The string library allocates by itself, and raises the error for that by itself, too.
 local function is_buffer_error(err)
   return type(err) == "string" and find(err, OUT_OF_MEMORY .. " for buffer allocation", 1, true)
 end
 
--- Whether a function of the core has raised an error by itself: not one that a script gave it.
+-- Whether a function of the core has raised an error of its own, not one that a script gave it.
 local function is_core(raiser)
   return raiser.what == "C" and raiser.func ~= raw.error and raiser.func ~= raw.assert
 end
@@ -49,7 +49,7 @@ local function noted(err)
 end
 hidden[noted] = true
 
--- What a protected call says that has failed.
+-- What a protected call returns when it has failed.
 local function failed(err)
   if err == RAN_OUT or err == OUT_OF_MEMORY then run_out() end
   if err == FORGED then err = OUT_OF_MEMORY end
@@ -96,16 +96,16 @@ end
 _G.xpcall = passing(HANDLED)(raw.xpcall, handler_of, failed)
 
 -- Coroutines ----------------------------------------------------------------------------------
--- One that died keeps the stack that it died on: it tells who raised. A checkpoint does not keep it,
--- so it is shown until the message ends only.
+-- A coroutine that died keeps its stack, which shows where it raised. A checkpoint does not keep it,
+-- so it is shown only until the message ends.
 
 local died = setmetatable({}, { __mode = "k" })
 function H.forget_stacks()
   if next(died) ~= nil then died = setmetatable({}, { __mode = "k" }) end
 end
 
--- `error` and `assert` raise what a script gave them. With its place in front of it the core might
--- run out of memory in there: then no second copy of the text lies on its stack.
+-- `error` and `assert` raise what a script gave them. The core may run out of memory while it puts
+-- the place in front of a text; then no second copy of the text lies on its stack.
 local function is_given(co, raiser)
   if raiser.func ~= raw.error and raiser.func ~= raw.assert then return raiser.source == "=host" end
   local _, given = getlocal(co, 0, 1)
@@ -157,7 +157,7 @@ end
 
 -- Chunks --------------------------------------------------------------------------------------
 
--- What a reader function gives, or nil and what it raised.
+-- What a reader function returns, or nil and the error that it raised.
 local function drained(reader)
   local parts = {}
   while true do
@@ -180,7 +180,7 @@ local function compiled(text, name, ...)
   return calling(f, text, ...)
 end
 
--- Text only: bytecode reaches any address.
+-- Text only: bytecode can reach any address.
 function _G.load(chunk, name, mode, ...)
   if mode ~= nil and type(mode) ~= "string" and type(mode) ~= "number" then
     error("bad argument #3 to 'load' (string expected, got " .. type(mode) .. ")", 0)
@@ -238,7 +238,7 @@ function debug.traceback(...)
   return message == nil and text or message .. "\n" .. text
 end
 
--- Where a script's function was written, and nothing of ours.
+-- Where a script's function was written; nothing for functions of ours.
 local plain_getinfo = debug.getinfo
 function debug.getinfo(f)
   if type(f) == "function" then

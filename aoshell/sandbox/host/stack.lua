@@ -1,6 +1,6 @@
--- What a script may see of the stack: its own frames, and the core's functions where plain Lua has
--- them. Functions of the host stand for one of the core's each; those of the environment are not
--- there at all. Errors that name a place of ours name the script's instead.
+-- The stack as a script may see it: its own frames, and the core's functions where plain Lua has
+-- them. A function of the host appears as the core's that it stands for; those of the environment do
+-- not appear. Errors that name a place of ours get the script's place instead.
 local H = ...
 local raw = H.raw
 local type, rawnext, tointeger = raw.type, raw.next, raw.math.tointeger
@@ -8,8 +8,8 @@ local getinfo, concat = raw.debug.getinfo, raw.table.concat
 local find, gsub, match, sub = raw.string.find, raw.string.gsub, raw.string.match, raw.string.sub
 local sources, loaded = H.sources, package.loaded
 
--- Frames at either end of a stack that are looked at: it may hold 200,000. The nearest ones tell
--- most of what is asked.
+-- Frames that are looked at from either end of a stack, which may hold 200,000. The nearest ones
+-- are enough for most errors.
 local EDGE, NEAREST = 100, 8
 
 local hidden = raw.setmetatable({}, { __mode = "k" })  -- host functions that stand for nothing
@@ -19,7 +19,7 @@ local function is_environment(source)
   return sub(source, 1, 2) == "@." and sources[sub(source, 2)] ~= nil
 end
 
--- Whether a function is the host's or the environment's, by what getinfo tells of its source.
+-- Whether a function is the host's or the environment's, judged by its source in getinfo.
 function H.is_ours(source)
   return source == "=host" or is_environment(source)
 end
@@ -31,7 +31,7 @@ local function owner(info)
 end
 
 -- Frames --------------------------------------------------------------------------------------
--- co: a coroutine that does not run, or nil for the one that does; level 1 is then who calls.
+-- co: a coroutine that does not run; nil for the running one, where level 1 is the caller.
 
 local function collect(co, level, count)
   local list = {}
@@ -60,8 +60,8 @@ local function depth(co, level)
   return low - level + 1
 end
 
--- Those of a list that a script may see. `at` is a frame's place in the list, from 0 on; `caller`
--- says whose the frame below is.
+-- The frames of a list that a script may see. `at`: a frame's place in the list, from 0 on;
+-- `caller`: whose the frame below is.
 local function seen(list)
   local found = {}
   for i = 1, #list do
@@ -85,7 +85,7 @@ end
 
 -- Names ---------------------------------------------------------------------------------------
 
--- The name that a loaded library has for a function, the first in order: Lua takes any.
+-- A function's name in the loaded libraries, the first in sorted order: plain Lua takes any.
 local function library_name(f)
   local found
   for module, library in rawnext, loaded do
@@ -102,7 +102,7 @@ local function library_name(f)
 end
 
 local function call_name(info)
-  -- In the core's functions and in ours no name of a call is told.
+  -- Within the core's functions and ours, a call has no name.
   if info.caller ~= "script" or info.istailcall then return nil end
   return info.name
 end
@@ -120,8 +120,8 @@ end
 
 local FIRST, LAST = 10, 11  -- frames shown of a stack that has more (Lua 5.3 lauxlib.c)
 
--- The stack from `level` on, but for the innermost `skip` frames that a script may see, as Lua
--- writes it.
+-- The stack from `level` on in the format of Lua, without the innermost `skip` frames that a script
+-- may see.
 function H.stack_text(co, level, skip)
   if not co then level = level + 1 end
   local top = collect(co, level, 2 * EDGE)
@@ -155,7 +155,7 @@ local function script_place(list, from)
   return ""
 end
 
--- The place of who called the function that frame `i` of all is of: as luaL_where(1) tells it.
+-- The place of the caller of frame `i` of all, as luaL_where(1) has it.
 local function caller_place(all, i)
   local below = all[i + 1]
   if not below then return "" end
@@ -173,17 +173,17 @@ local function argument_error(info, number, what)
   return "bad argument #" .. number .. " to '" .. name .. "' (" .. what .. ")"
 end
 
--- What a function that stands for one of the core's has raised; frame `i` of all is its own.
+-- The error of a function that stands for one of the core's; frame `i` of all is its own.
 local function of_core(err, all, i)
   local place = caller_place(all, i)
   if all[i].func == H.relay then return place .. err end  -- somebody else's error
   local text = match(err, "^host:%d+: (.*)$")
   if not text then
-    -- What the host raises at a level of its own has the caller's place already.
+    -- Errors that the host raises at a level have the caller's place already.
     local told = all[i + 1] and place_of(all[i + 1]) or ""
     text = sub(err, 1, #told) == told and sub(err, #told + 1) or err
   end
-  -- The core itself tells no place in its own functions, and no names of variables.
+  -- The core adds no place within its own functions, and no names of variables.
   if find(text, "^attempt to ") then return (gsub(text, " %(%l+ '[^']*'%)$", "")) end
   local number, what = match(text, "^bad argument #(%d+) to '[^']*' %((.*)%)$")
   if number then
@@ -193,7 +193,7 @@ local function of_core(err, all, i)
   return place .. text
 end
 
--- An error with a place of ours at its front: `error` has counted its level over frames that are not there.
+-- An error that begins with a place of ours: `error` has counted its level over hidden frames.
 local function elsewhere(err, all, own)
   for i = 1, #all do
     if all[i].owner ~= "script" and place_of(all[i]) == own then
@@ -220,13 +220,13 @@ local function told_by(co, level)
   return all
 end
 
--- What was raised, with the script's place instead of one of ours.
+-- The error that was raised, with the script's place instead of one of ours.
 -- co: the coroutine that died of it, or nil; level: of the function that raised it.
 function H.told(err, co, level)
   if type(err) ~= "string" then return err end
   local own = match(err, "^host:%d+: ") or match(err, "^%.[%w._-]+:%d+: ")
   if not own then
-    -- Most are a script's own: `error` or the core has raised them, and no function of ours is near.
+    -- Most errors are a script's own: `error` or the core raised them, with no function of ours near.
     local raiser, below
     if co then raiser = getinfo(co, level, "l") else raiser = getinfo(level + 1, "l") end
     if not raiser or raiser.currentline >= 0 then return err end

@@ -1,4 +1,5 @@
-"""WASM processes: reading and rewriting modules, and running them in wasmtime.
+"""WASM processes: modules are read, rewritten, compiled, and run in wasmtime.
 
-Three kinds are known: modules of aos, modules that answer JSON, and WASI programs (docs/wasm.md).
+There are three kinds (docs/wasm.md): `json`, as aos modules are, `plain` functions, and `wasi`
+programs. `binary` is the way in for other packages, `device` runs a process in its worker.
 """

@@ -1,7 +1,9 @@
 """What the host answers to the imports of modules built with emscripten.
 
-Time is the message's, chance is drawn from the message, standard output is what the process
-prints; there are no files, no time zones, no system.
+Time is the message's, randomness is drawn from the message, standard output is what the process
+prints. There are no files, no time zones, no system. The names and signatures are those of
+emscripten's JavaScript library; versions differ in underscores and in types, so both are matched
+loosely.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ import wasmtime
 from aoshell.sandbox.wasm import cxx
 from aoshell.sandbox.wasm.guest import Guest, GuestError
 
+# Emscripten's system calls return negative error numbers, numbered as in WASI.
 ENOSYS, ENOENT = -52, -44
-EBADF = 8  # as WASI numbers it
-_TM = struct.Struct("<9i")  # struct tm, as far as both widths agree
+EBADF = 8  # WASI's own calls return positive ones
+_TM = struct.Struct("<9i")  # the fields of struct tm that are alike on wasm32 and wasm64
 
-# Where the names of emscripten are its names; "host" is the adapter's.
+# Modules whose imports are emscripten's; "host" is the adapter's.
 MODULES = ("env", "wasi_snapshot_preview1", "wasi_unstable", "metering", "host")
 
 Host = Callable[..., Any]
@@ -36,15 +39,15 @@ class GuestExitError(Exception):
         self.code = code
 
 
-def imports(guest: Guest) -> Callable[[wasmtime.ImportType], Any]:
-    """What a module is given for each import that is not the adapter's."""
-    known = answers(guest) | streams(guest) | cxx.answers(guest)
+def provide_imports(guest: Guest) -> Callable[[wasmtime.ImportType], Any]:
+    """A function that returns what a module gets for an import that is not the adapter's."""
+    known = host_functions(guest) | stream_functions(guest) | cxx.host_functions(guest)
 
     def give(item: wasmtime.ImportType) -> Any:
         if not isinstance(item.type, wasmtime.FuncType):
             raise GuestError(f"it imports {item.module}.{item.name}, which is no function")
         name = item.name or ""
-        call = known.get(name.lstrip("_")) or default(name, item.type)
+        call = known.get(name.lstrip("_")) or default_function(name, item.type)
         if item.module not in MODULES:
             call = partial(_lacking, f"{item.module}.{name}")
         return wasmtime.Func(guest.store, item.type, _fitting(call, item.type))
@@ -52,7 +55,7 @@ def imports(guest: Guest) -> Callable[[wasmtime.ImportType], Any]:
     return give
 
 
-def streams(guest: Guest) -> dict[str, Host]:
+def stream_functions(guest: Guest) -> dict[str, Host]:
     """Standard output is what the process prints; there are no files."""
 
     def fd_write(fd: int, vectors: int, count: int, written: int) -> int:
@@ -74,7 +77,7 @@ def streams(guest: Guest) -> dict[str, Host]:
 
 
 def _fitting(call: Host, kind: wasmtime.FuncType) -> Host:
-    """The call, its answer in the type that the import declares: versions differ in it."""
+    """The call, with its answer in the type that the import declares: versions differ in it."""
     results = [str(result) for result in kind.results]
 
     def fitted(*args: Any) -> Any:
@@ -87,7 +90,7 @@ def _fitting(call: Host, kind: wasmtime.FuncType) -> Host:
     return fitted
 
 
-def answers(guest: Guest) -> dict[str, Host]:
+def host_functions(guest: Guest) -> dict[str, Host]:
     """The host's functions by import name, without the underscores that versions differ in."""
     host = _Host(guest)
     return {
@@ -116,10 +119,10 @@ def answers(guest: Guest) -> dict[str, Host]:
     }
 
 
-def default(name: str, kind: wasmtime.FuncType) -> Host:
-    """What suffices for everything else: ENOSYS for system calls, 0 elsewhere.
+def default_function(name: str, kind: wasmtime.FuncType) -> Host:
+    """A function for any other import: ENOSYS for system calls, 0 elsewhere, as in the ao loader.
 
-    But for C++ exceptions: going on as if nothing were thrown would be worse than an error.
+    C++ exceptions fail instead: to go on as if nothing were thrown would be worse than an error.
     """
     if name.startswith("__cxa_"):
         return partial(_lacking, name)
@@ -146,6 +149,7 @@ class _Host:
         return int(self._guest.grow(size))
 
     def heap_max(self) -> int:
+        # The same whatever `.limits memory` is: at the real limit `resize` fails.
         return 1 << (33 if self._guest.wide else 31)
 
     def now(self) -> float:
@@ -156,6 +160,7 @@ class _Host:
         return 0
 
     def random(self, target: int, size: int) -> int:
+        # No more than its memory holds, whatever it asks for.
         self._guest.put_random(target, min(size, self._guest.size))
         return 0
 
@@ -166,9 +171,11 @@ class _Host:
         raise GuestExitError(code)
 
     def assertion(self, condition: int, file: int, line: int, _function: int) -> None:
-        said = self._guest.text(condition, 4096), self._guest.text(file, 4096)
-        place = said[1].decode("utf-8", "replace")
-        raise GuestError(f"assertion failed: {said[0].decode('utf-8', 'replace')} ({place}:{line})")
+        what, place = (
+            self._guest.text(pointer, 4096).decode("utf-8", "replace")
+            for pointer in (condition, file)
+        )
+        raise GuestError(f"assertion failed: {what} ({place}:{line})")
 
     def no_system(self, _command: int) -> int:
         return ENOSYS
@@ -179,8 +186,8 @@ class _Host:
     def utc(self, *given: int) -> None:
         """`gmtime` and `localtime`: a process knows no time zone.
 
-        Given are seconds and a struct tm; on wasm32 the seconds are two words, low and high, or in
-        the formats before the third a pointer to one word.
+        The arguments are seconds and a struct tm. On wasm64 the seconds are one i64; on wasm32 they
+        are two words, low and high, or before emscripten3 a pointer to one word.
         """
         *time_t, target = given
         if self._guest.wide:
@@ -219,7 +226,9 @@ class _Host:
         self._break_down(seconds, source)
         if self._guest.wide:
             return seconds
-        if self._guest.has("_emscripten_tempret_set"):  # where the caller finds the high word
+        # An i64 comes back as its low word, and the high word by way of `tempret`: emscripten's
+        # calling convention for 64-bit answers of a 32-bit module.
+        if self._guest.has("_emscripten_tempret_set"):
             self._guest.call("_emscripten_tempret_set", seconds >> 32)
         return (seconds & 0xFFFF_FFFF) - ((seconds & 0x8000_0000) << 1)
 
@@ -228,10 +237,10 @@ class _Host:
         moment = (year + 1900, month + 1, day, hour, minute, sec, (weekday - 1) % 7, yearday + 1, 0)
         pattern = self._guest.text(form, 4096).decode("latin-1")
         try:
-            said = time.strftime(pattern, moment).encode("latin-1", "replace") + b"\0"
+            shown = time.strftime(pattern, moment).encode("latin-1", "replace") + b"\0"
         except (ValueError, OverflowError):
             return 0
-        if len(said) > room:
+        if len(shown) > room:
             return 0
-        self._guest.write(target, said)
-        return len(said) - 1
+        self._guest.write(target, shown)
+        return len(shown) - 1

@@ -1,19 +1,25 @@
-"""WebAssembly modules as bytes: the door to reading, judging and rewriting them.
+"""WebAssembly modules as bytes: where other packages read, check and rewrite them.
 
-    describe(data)    what a module is, without running it
-    prepare(data)     what the engine compiles: full names, current exceptions, state in reach
+    describe_module(data)   what a module is, without running it
+    prepare_module(data)    what the engine compiles: full names, current exceptions, state exported
 
-and the steps of the latter: `unminify`, `modernize`, `expose`. All are pure functions of the bytes.
+and the three steps of the latter: `unminify`, `modernize`, `expose`. All are pure functions.
 """
 
 from __future__ import annotations
 
-from aoshell.sandbox.wasm.describe import MAX_PAGES, Description, Extern, describe, refuse
+from aoshell.sandbox.wasm.describe import (
+    MAX_PAGES,
+    Description,
+    Extern,
+    check_module,
+    describe_module,
+)
 from aoshell.sandbox.wasm.expose import GLOBAL_PREFIX, expose
 from aoshell.sandbox.wasm.legacy import modernize
 from aoshell.sandbox.wasm.names import unminify
 from aoshell.sandbox.wasm.reader import ModuleError
-from aoshell.sandbox.wasm.sections import parse
+from aoshell.sandbox.wasm.sections import parse_module
 
 __all__ = [
     "GLOBAL_PREFIX",
@@ -21,21 +27,21 @@ __all__ = [
     "Description",
     "Extern",
     "ModuleError",
-    "describe",
+    "describe_module",
     "expose",
     "modernize",
-    "parse",
-    "prepare",
+    "parse_module",
+    "prepare_module",
     "unminify",
 ]
 
 
-def prepare(data: bytes, *, max_pages: int = MAX_PAGES) -> tuple[bytes, tuple[str, ...]]:
+def prepare_module(data: bytes, *, max_pages: int = MAX_PAGES) -> tuple[bytes, tuple[str, ...]]:
     """The module to compile for a module's bytes, and the names of the globals to save.
 
     Raises:
         ModuleError: it is malformed, or wants what no process may have: see `describe()`.
     """
     full = unminify(data)
-    refuse(parse(full), max_pages)
+    check_module(parse_module(full), max_pages)
     return expose(modernize(full))

@@ -1,4 +1,4 @@
-"""Instructions of function bodies: enough to walk over them, not to understand them.
+"""Instructions of function bodies: enough to walk over them, without their meaning.
 
 A Python loop over the two million instructions of a large module would take seconds. Regular
 expressions of possessive groups walk at the speed of C instead: one match takes the whole run of
@@ -26,7 +26,7 @@ MAX_STOPS = 1_000_000  # the largest known modules hold 600; this many take 2 s
 
 _LEB = rb"[\x80-\xff]{0,9}+[\x00-\x7f]"
 _HEAP = rb"(?:[\x63\x64]" + _LEB + rb"|" + _LEB + rb")"  # block type, or a reference's type
-_MEMARG = (  # bit 6 of the alignment says that a memory's index follows
+_MEMARG = (  # with bit 6 of the alignment set, a memory's index follows
     rb"(?:(?:[\x00-\x3f]|[\x80-\xbf]" + _LEB + rb")" + _LEB + rb"|"
     rb"(?:[\x40-\x7f]|[\xc0-\xff]" + _LEB + rb")" + _LEB + _LEB + rb")"
 )
@@ -93,7 +93,7 @@ def legacy_bodies(module: WasmModule) -> list[int]:
 
 
 def changes_tables(module: WasmModule) -> bool:
-    """Whether any function may change a table. True where that takes long to tell, or cannot be."""
+    """Whether any function may change a table. True where that is unknown or takes too long."""
     stops = 0
     for body in module.bodies:
         try:
@@ -167,7 +167,7 @@ def skip(reader: ModuleReader) -> None:
 
 
 def block_type(reader: ModuleReader) -> int:
-    """Reads a block's type: its first byte as found, which says what it is."""
+    """Reads a block's type. Returns its first byte, which decides the form of the type."""
     first = reader.data[reader.at] if reader.at < reader.end else 0
     if first in {0x63, 0x64}:
         reader.byte("a block's type")

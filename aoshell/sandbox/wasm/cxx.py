@@ -1,8 +1,8 @@
 """C++ exceptions of modules built with emscripten (`-fexceptions`), the part that is not WASM.
 
-The module keeps an exception object in its memory with a header in front of it; the host knows
-which were caught and not let go of yet, and finds the clause that takes one. Throwing itself is the
-adapter's (`emscripten`): it tells the host here first. Source: Itanium C++ ABI; emscripten's header
+The module keeps each exception object in its memory, with a header in front of it. The host keeps
+the list of those that are caught, and finds the clause that catches one. The adapter (`emscripten`)
+throws; it calls the host here first. Sources: Itanium C++ ABI; emscripten's header
 `__cxa_exception` (reference count, type, destructor, caught, rethrown, adjusted pointer).
 """
 
@@ -13,20 +13,20 @@ from typing import Any
 
 from aoshell.sandbox.wasm.guest import Guest, GuestError
 
-# Imports that throw, and what the adapter asks the host to note before it does.
+# Imports that throw, and the host's function that the adapter calls before it does.
 THROWERS = {
     "__cxa_throw": "note_cxa_throw",
     "__cxa_rethrow": "note_cxa_rethrow",
     "__resumeException": "note_resumeException",
 }
 
-MAX_CAUGHT = 100_000  # exceptions that are caught and not let go of
+MAX_CAUGHT = 100_000  # exceptions that are caught at once
 
 
-def answers(guest: Guest) -> dict[str, Callable[..., Any]]:
-    """The host's functions by import name; see `answers.answers`."""
+def host_functions(guest: Guest) -> dict[str, Callable[..., Any]]:
+    """The host's functions by import name; see `answers.host_functions`."""
     host = _Exceptions(guest)
-    # By how many clauses a call has; two more arguments of its ancestor count in its name.
+    # The number in the name is that of clauses plus two, for arguments that older versions had.
     find = {f"cxa_find_matching_catch_{2 + count}": host.find for count in range(33)}
     return find | {
         "note_cxa_throw": host.throw,
@@ -37,7 +37,7 @@ def answers(guest: Guest) -> dict[str, Callable[..., Any]]:
         "cxa_uncaught_exceptions": lambda: host.uncaught,
         "cxa_current_primary_exception": host.current,
         "llvm_eh_typeid_for": _i32,
-        # A module without `invoke_*` has nothing that could catch.
+        # Given only to modules without `invoke_*`, where nothing could catch: see `in_adapter`.
         **dict.fromkeys(("cxa_throw", "cxa_rethrow", "resumeException"), _nowhere_to),
     }
 
@@ -51,13 +51,15 @@ def _nowhere_to(*_args: int) -> None:
 
 
 class _Exceptions:
-    """Pointers are those of the objects thrown."""
+    """The exceptions of one guest. Each pointer is to an object that was thrown."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self.uncaught = 0
         self._thrown = 0  # on its way to a clause
         self._caught: list[int] = []
+        # The header lies before the object, six words long: __cxa_exception in emscripten's
+        # system/lib/libcxxabi. "caught" and "rethrown" are bytes of its fourth word.
         word = guest.word
         self._type, self._destructor, self._adjusted = (
             -6 * word + offset * word for offset in (1, 2, 4)
@@ -99,8 +101,8 @@ class _Exceptions:
         self._thrown = self._thrown or thrown
 
     def find(self, *clauses: int) -> int:
-        """The exception on its way; beside it, where emscripten keeps a second answer, the type of
-        the clause that takes it, or its own type where none of them does."""
+        """The exception on its way. The second answer, set as `tempret`, is the type of the clause
+        that catches it, or its own type where none does."""
         thrown = self._thrown
         taken = self._clause(thrown, clauses) if thrown else 0
         self._call("_emscripten_tempret_set", _i32(taken))
@@ -128,7 +130,7 @@ class _Exceptions:
         return self._object(thrown)
 
     def _object(self, thrown: int) -> int:
-        """What the clause is given: a base of the object, or the pointer that was thrown."""
+        """What the clause gets: the object as its own class sees it, or the pointer thrown."""
         if self._guest.has("__cxa_get_exception_ptr"):
             return self._call("__cxa_get_exception_ptr", thrown)
         if self._call("__cxa_is_pointer_type", self._word(thrown + self._type)):

@@ -8,7 +8,7 @@ from aoshell.sandbox.wasm.code import changes_tables, legacy_bodies
 from aoshell.sandbox.wasm.expose import SAVED_TYPES
 from aoshell.sandbox.wasm.names import unminify
 from aoshell.sandbox.wasm.reader import Memory, ModuleError, TableType
-from aoshell.sandbox.wasm.sections import MAX_SIZE, WasmModule, parse
+from aoshell.sandbox.wasm.sections import MAX_SIZE, WasmModule, parse_module
 
 MAX_PAGES = 65_536  # 4 GiB
 MAX_ENTRIES = 10_000_000  # of all tables together
@@ -27,13 +27,13 @@ class Extern:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A module, told without running it.
+    """What is known of a module without running it.
 
     Attributes:
-        kind: "json" (`handle` on JSON strings), "wasi" (a program), "plain" (functions to call by
-            name), or "" where none fits.
+        kind: "json" (`handle` on JSON strings), "wasi" (a program), "plain" (functions that are
+            called by name), or "" where none fits.
         problem: why none fits, or "".
-        format: the `Module-Format` that AO would give it, as a guess from its names.
+        format: its `Module-Format` in AO, guessed from its names.
         pointer: "i32" or "i64".
         imports, exports: in order; full names also where the file has minified ones.
         globals: how many it defines or imports.
@@ -62,7 +62,7 @@ class Description:
     sections: tuple[str, ...]
 
 
-def describe(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
+def describe_module(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
     """What a module is. `max_pages`: the most memory it may ask for at first, in pages of 64 KiB.
 
     Raises:
@@ -70,8 +70,8 @@ def describe(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
             `max_pages`, tables above ten million entries, above 64 MiB, a component.
     """
     full = unminify(data) if len(data) <= MAX_SIZE else data
-    module = parse(full)
-    refuse(module, max_pages)
+    module = parse_module(full)
+    check_module(module, max_pages)
     kind = _kind(module)
     return Description(
         kind=kind,
@@ -96,8 +96,8 @@ def describe(data: bytes, *, max_pages: int = MAX_PAGES) -> Description:
     )
 
 
-def refuse(module: WasmModule, max_pages: int) -> None:
-    """Raises ModuleError where a module wants what no process may have; see `describe()`."""
+def check_module(module: WasmModule, max_pages: int) -> None:
+    """Raises ModuleError for what `describe_module` refuses."""
     if len(module.memories) > 1:
         hint = "build it with one memory"
         raise ModuleError(f"the module has {len(module.memories)} memories", 0, hint)

@@ -1,13 +1,13 @@
 """Device `wasm-64@1.0`: one WASM instance that holds the state of one process.
 
-The same face as `sandbox.lua.LuaRuntime`: flat lists in and out, an image of the state and back.
-Roll-back is the worker's parked forks; here nothing needs to be undone.
+The interface is `runtime.Runtime`, with the flat lists of `sandbox.lua`. The worker's parked forks
+do the roll-back; nothing has to be undone here.
 
-Three kinds of module, told apart by their exports (`binary.describe`):
+Three kinds of module; their exports decide which one it is (`binary.describe_module`):
 
     json    `handle(message, environment)`, two C strings of JSON; the result is one
     plain   a message with Action=ExecuteFunction calls the export that its tag Function names
-    wasi    `_start` is run anew for each message, read from stdin; its files are the state
+    wasi    `_start` runs anew for each message, which is its stdin; its files are the state
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aoshell.sandbox.wasm import answers, emscripten
 from aoshell.sandbox.wasm.binary import ModuleError
 from aoshell.sandbox.wasm.budget import Budget
 from aoshell.sandbox.wasm.describe import MAX_ENTRIES
-from aoshell.sandbox.wasm.engine import Compiled, compile_module, engine
+from aoshell.sandbox.wasm.engine import Compiled, compile_module, new_engine
 from aoshell.sandbox.wasm.functions import Functions
 from aoshell.sandbox.wasm.guest import MAX_TEXT, PAGE, Guest, GuestError
 from aoshell.sandbox.wasm.interface import JsonInterface
@@ -35,7 +35,7 @@ from aoshell.sandbox.wasm.programs import Programs
 
 RESERVED = 4 << 30  # bytes of address space that wasmtime reserves for a memory
 _ZEROS = bytes(PAGE)
-# What wasmtime says where it has no room for a table, or for exceptions that are kept.
+# How wasmtime's error begins where it has no room for a table, or for exceptions.
 _NO_ROOM = ("out of memory (failed to allocate", "GC heap out of memory")
 
 
@@ -50,20 +50,20 @@ class ModuleKind(Protocol):
 
 
 class WasmHost:
-    """See `runtime.Host`. Code is a `Compiled` as it dumps itself."""
+    """See `runtime.Host`. Code is what `Compiled.dump` returns."""
 
     runtime = None  # no code is built in
-    headroom = 1  # a guest can tell how far its memory grows
+    headroom = 1  # a guest can observe how far its memory grows
 
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
-        # strftime knows no zone but this one, wherever the node is.
+        # strftime must not depend on where the node is.
         os.environ["TZ"] = "UTC"
         time.tzset()
-        self._engines = {metered: engine(fuel=metered) for metered in (False, True)}
+        self._engines = {metered: new_engine(fuel=metered) for metered in (False, True)}
 
     def room(self, memory: int) -> int:
-        # Beyond what is reserved for it, a memory moves when it grows: it is there twice then.
+        # A memory that outgrows its reserved space is moved, and for a moment there are two.
         return memory if memory <= RESERVED else 2 * memory
 
     def load(self, code: bytes, gas: int, memory: int) -> WasmRuntime:
@@ -132,7 +132,7 @@ class WasmRuntime:
         self._about = ProcessDefinition.of(definition)
 
     def _started(self) -> Guest:
-        """The instance, made if need be. Raises GuestError where it does not start."""
+        """The instance; made by the first call. Raises GuestError where it does not start."""
         if self._guest is None:
             try:
                 self._load(self._new_store())
@@ -147,7 +147,7 @@ class WasmRuntime:
     def _print(self, text: str, head: str) -> None:
         self._emit(head or text)
         if len(self._printed) < MAX_TEXT:
-            # One character more than there may be tells that it is too much.
+            # One character above MAX_TEXT shows later that it is too much.
             self._printed = (self._printed + text)[-MAX_TEXT - 1 :]
 
     def _bound(self, store: wasmtime.Store) -> None:
@@ -177,7 +177,7 @@ class WasmRuntime:
             self._kind = Programs(guest, module, about, self._new_store)
             self._kind.limit(self._limit)
             return
-        instance = emscripten.instantiate(guest, module, adapter, answers.imports(guest))
+        instance = emscripten.instantiate(guest, module, adapter, answers.provide_imports(guest))
         guest.attach(instance.exports(store))
         self._kind = (JsonInterface if self._compiled.kind == "json" else Functions)(guest, about)
 
@@ -205,12 +205,12 @@ class WasmRuntime:
         return flat
 
     def failed(self, text: str) -> None:
-        """A message had failed. A WASM process keeps no record of that itself."""
+        """Does nothing: a WASM process keeps no record of messages that failed."""
 
     # State ------------------------------------------------------------------------------------
 
     def image(self) -> bytes:
-        """The whole state: globals, and the pages of memory that are not empty."""
+        """The whole state: globals, and the pages of memory that are not all zeros."""
         if self._guest is None:
             raise ValueError("it has not started")
         if isinstance(self._kind, Programs):
@@ -229,7 +229,7 @@ class WasmRuntime:
         return b"".join(parts)
 
     def restore(self, image: bytes) -> None:
-        """Become what `image` says. Raises ValueError; discard the runtime then."""
+        """Take over the state of an image. Raises ValueError; discard the runtime then."""
         try:
             self._started()
         except GuestError as error:
@@ -264,12 +264,12 @@ class WasmRuntime:
 
 
 def _bits(value: float) -> int | str:
-    """A global's value for an image: of a float its bits, or a NaN would lose some."""
+    """A global's value for an image. Floats go as their bits: JSON would lose those of a NaN."""
     return struct.pack("<d", value).hex() if isinstance(value, float) else value
 
 
 def _is_out_of_gas(error: BaseException | None) -> bool:
-    """Whether that is what it, or what it was raised from, was about."""
+    """Whether an error, or one that it was raised from, is the trap for used up fuel."""
     while error is not None:
         if isinstance(error, wasmtime.Trap):
             return error.trap_code is wasmtime.TrapCode.OUT_OF_FUEL
@@ -278,7 +278,7 @@ def _is_out_of_gas(error: BaseException | None) -> bool:
 
 
 def _raise_out_of_memory(error: Exception) -> None:
-    """Raise OutOfMemory where that is what it was about: no failure that the guest could name."""
+    """Raise OutOfMemoryError for errors that mean it; they end the message, and are no result."""
     if isinstance(error, (OutOfMemoryError, MemoryError)):
         raise OutOfMemoryError from error
     lines = str(error).splitlines() if isinstance(error, wasmtime.WasmtimeError) else []
@@ -287,7 +287,7 @@ def _raise_out_of_memory(error: Exception) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Why a call ended, in a line."""
+    """Why a call failed, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, wasmtime.Trap):
         if _is_out_of_gas(error):

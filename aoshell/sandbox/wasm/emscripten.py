@@ -1,9 +1,9 @@
 """How Lua's errors and C++ exceptions cross modules built with emscripten: the adapter.
 
-`setjmp`, `longjmp` and `catch` become calls out of the module, `invoke_*`, that must come back when
-something inside throws. Done in Python that is two orders of magnitude too slow and breaks on
-nested coroutines; so a small module is generated for each module's own `invoke_*` types, which does
-it in WASM with an exception, and is linked to the module's function table.
+Emscripten compiles `setjmp`, `longjmp` and `catch` to calls out of the module, `invoke_*`, which
+must return when something inside throws. Python is a hundred times too slow for that, and breaks on
+nested coroutines. So a small module is generated for the `invoke_*` types that a module has: the
+adapter. It catches in WASM, and is linked to the module's function table.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from aoshell.sandbox.wasm import cxx
 from aoshell.sandbox.wasm.guest import Guest
 
 THROW = "_emscripten_throw_longjmp"
-_INVOKE = re.compile(r"invoke_\w+", re.ASCII)  # it becomes part of a module's text
+_INVOKE = re.compile(r"invoke_\w+", re.ASCII)  # nothing else: the name goes into the adapter's text
 _COPIES = frozenset({"emscripten_memcpy_js", "emscripten_memcpy_big"})
 _COPIED = frozenset(f"(param {p})(param {p})(param {p})" for p in ("i32", "i64"))
 # Called too often for Python: signature and body by import. The old formats keep the second word of
-# an answer with the host, always set right before it is read, so it is no state; the metered ones
-# report their own count of instructions, which nothing here needs.
+# an answer with the host. It is always set right before it is read, so it is no state that an image
+# must hold. The metered formats report a count of instructions that nothing here needs.
 _SMALL = {
     "env.setTempRet0": ("(param i32)", "(global.set $second (local.get 0))"),
     "env.getTempRet0": ("(result i32)", "(global.get $second)"),
@@ -34,7 +34,7 @@ _SMALL = {
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What a module calls the three functions that the adapter needs."""
+    """A module's names for the three functions that the adapter calls."""
 
     save: str
     restore: str
@@ -51,8 +51,8 @@ def _names(exports: dict[str, Any]) -> _Names:
     return _Names(save, restore)
 
 
-def missing(module: wasmtime.Module) -> list[str]:
-    """Exports that the adapter needs and the module lacks."""
+def missing_exports(module: wasmtime.Module) -> list[str]:
+    """The exports that the adapter needs and the module does not have."""
     if not throws(module):
         return []
     exports = _exports(module)
@@ -96,7 +96,7 @@ def is_copy(item: wasmtime.ImportType) -> bool:
 
 
 def in_adapter(item: wasmtime.ImportType, throwing: bool) -> bool:
-    """Whether an import is the adapter's to give, in a module with or without calls that throw."""
+    """Whether the adapter provides an import; `throwing`: the module has calls that may throw."""
     if is_thrower(item) or (throwing and (is_copy(item) or _is_cxx_thrower(item))):
         return True
     known = _SMALL.get(f"{item.module}.{item.name}")
@@ -109,29 +109,29 @@ def throws(module: wasmtime.Module) -> bool:
     return any(is_thrower(item) for item in module.imports)
 
 
-def adapter(module: wasmtime.Module) -> str:
-    """The adapter's text: its exports are the imports that `in_adapter` tells."""
+def adapter_text(module: wasmtime.Module) -> str:
+    """The adapter as WAT. It exports what `in_adapter` says that it provides."""
     small = [
         f'(func (export "{name.partition(".")[2]}") {signature} {body})'
         for name, (signature, body) in _SMALL.items()
     ]
-    told, parts = [], []
+    notes, parts = [], []
     if throws(module):
         cxx_throwers = [item for item in module.imports if _is_cxx_thrower(item)]
-        told = [_told(item) for item in cxx_throwers]
+        notes = [_note_import(item) for item in cxx_throwers]
         parts = [*_catching(module), *map(_throwing, cxx_throwers)]
     second = "(global $second (mut i32) (i32.const 0))"
-    return "\n".join(["(module", *told, second, *small, *parts, ")"])
+    return "\n".join(["(module", *notes, second, *small, *parts, ")"])
 
 
-def _told(item: wasmtime.ImportType) -> str:
-    """The host's function that hears of an exception before it is thrown."""
+def _note_import(item: wasmtime.ImportType) -> str:
+    """The import of the host's function that notes an exception before it is thrown."""
     note = cxx.THROWERS[item.name or ""]
     return f'(import "host" "{note}" (func ${note} {_signature(item.type)}))'
 
 
 def _throwing(item: wasmtime.ImportType) -> str:
-    """An import of C++: tell the host, then throw."""
+    """A throwing import of C++: call the host, then throw."""
     kind: Any = item.type
     passed = " ".join(f"(local.get {i})" for i in range(len(kind.params)))
     call = f"(call ${cxx.THROWERS[item.name or '']} {passed})"
@@ -171,7 +171,11 @@ def _catching(module: wasmtime.Module) -> list[str]:
 
 
 def _invoke(item: wasmtime.ImportType, width: str, threw: str) -> list[str]:
-    """Save the stack pointer, call inside a try; when it throws, restore, note it, answer zeros."""
+    """An `invoke_*`: save the stack pointer, and call inside a try.
+
+    When that throws: restore the pointer, call `setThrew` and return zeros, as emscripten's own
+    JavaScript does. The module looks at what `setThrew` stored after each call.
+    """
     kind: Any = item.type
     index, *params = kind.params
     results = kind.results
@@ -190,10 +194,11 @@ def _invoke(item: wasmtime.ImportType, width: str, threw: str) -> list[str]:
     ]
 
 
-def linker(module: wasmtime.Module) -> str:
-    """The text of a module that copies the module's function table into the adapter's, once.
+def linker_text(module: wasmtime.Module) -> str:
+    """A third module as WAT: it copies the module's function table into the adapter's, once.
 
-    It also has what the adapter needs of the module's memory.
+    The adapter exists before the module, so it cannot import the table. The linker also has the
+    copying that needs the module's memory.
     """
     if not throws(module):
         return "(module)"
@@ -219,7 +224,7 @@ def linker(module: wasmtime.Module) -> str:
 
 
 def _clamped_copy(wide: bool) -> str:
-    """`Guest.copy` in WASM: what lies beyond the end of memory is left out."""
+    """`Guest.copy` in WASM: bytes beyond the end of memory are left out, as copyWithin does."""
     pointer, narrow = ("i64", "") if wide else ("i32", "i32.wrap_i64")
     to, start, count = (
         f"(local.get {i})" if wide else f"(i64.extend_i32_{sign} (local.get {i}))"
@@ -240,7 +245,7 @@ def _clamped_copy(wide: bool) -> str:
 
 
 def needs_adapter(module: wasmtime.Module) -> bool:
-    """Whether the adapter gives something to a module."""
+    """Whether the adapter provides an import of a module."""
     return any(in_adapter(item, throws(module)) for item in module.imports)
 
 
@@ -260,14 +265,16 @@ def instantiate(
 ) -> wasmtime.Instance:
     """The module, linked with its adapter where it needs one.
 
+    The order is fixed: the adapter provides imports of the module, and the linker needs both.
+
     Args:
-        imports: gives what is not the adapter's.
+        imports: returns what is not the adapter's.
     """
     store, throwing = guest.store, throws(module)
     mine: Any = {}
     if adapter:
-        told = [imports(item) for item in adapter.bridge.imports]
-        mine = wasmtime.Instance(store, adapter.bridge, told).exports(store)
+        provided = [imports(item) for item in adapter.bridge.imports]
+        mine = wasmtime.Instance(store, adapter.bridge, provided).exports(store)
 
     def given(item: wasmtime.ImportType) -> Any:
         if adapter and in_adapter(item, throwing):

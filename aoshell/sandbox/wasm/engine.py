@@ -1,8 +1,8 @@
 """One configuration of wasmtime, and modules as the machine code that it made of them.
 
-Compiling happens once, in a worker of its own; process workers only load what came out of that. A
-`Compiled` holds the code of the module and of its adapter. Loading it runs it as native code, so
-only what this program has compiled itself may be loaded: see `nodes.local.code`.
+A module is compiled once, in a worker of its own; the workers of processes only load the result. A
+`Compiled` holds the machine code of the module and of its adapter. Loading it means running native
+code, so only what this program has compiled itself may be loaded: see `nodes.local.workers.code`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 import wasmtime
 
 from aoshell.sandbox.wasm import emscripten
-from aoshell.sandbox.wasm.binary import Description, ModuleError, describe, prepare
+from aoshell.sandbox.wasm.binary import Description, ModuleError, describe_module, prepare_module
 from aoshell.sandbox.wasm.describe import Extern
 from aoshell.sandbox.wasm.expose import SAVED_TYPES
 
 
-def engine(*, fuel: bool) -> wasmtime.Engine:
-    """The engine. Time is limited from outside, so no epochs; fuel where gas is to be counted.
+def new_engine(*, fuel: bool) -> wasmtime.Engine:
+    """The engine. `fuel`: gas is counted. No epochs: time is limited from outside.
 
-    NaNs are made canonical and relaxed SIMD is deterministic: the same log must give the same
-    state on any machine.
+    NaNs are made canonical and relaxed SIMD is deterministic, so that the same log gives the same
+    state on any machine. Threads are off for the same reason.
     """
     config = wasmtime.Config()
     config.wasm_memory64 = True
@@ -32,7 +32,8 @@ def engine(*, fuel: bool) -> wasmtime.Engine:
     config.wasm_relaxed_simd_deterministic = True
     config.cranelift_nan_canonicalization = True
     config.consume_fuel = fuel
-    # Threads do not outlive a fork, and workers fork; nor may they open files, even in memory.
+    # Workers fork, and threads do not survive that. They may not open files either, and
+    # copy-on-write memory would need one (memfd_create).
     config.parallel_compilation = False
     config.memory_init_cow = False
     return wasmtime.Engine(config)
@@ -51,7 +52,7 @@ class Compiled:
     hidden: tuple[str, ...]  # exported functions that take or give what is no number
 
     def dump(self) -> bytes:
-        """As one string of bytes."""
+        """All of it as bytes: a line of JSON, then the three parts."""
         parts = (self.module, self.bridge, self.linker)
         facts = (self.saved, self.kind, self.unsaved, self.hidden)
         head = json.dumps({"facts": facts, "parts": [len(part) for part in parts]})
@@ -77,27 +78,27 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
     Raises:
         ModuleError: it is malformed, of no known kind, or wants what no process may have.
     """
-    about = describe(data)
+    about = describe_module(data)
     if about.problem:
         raise ModuleError(about.problem, 0)
     for item in about.imports:
         if _is_opaque(item):
             what = f"it imports {item.module}.{item.name} {item.signature}"
             raise ModuleError(what, 0, "only functions on numbers can be imported")
-    exposed, saved = prepare(data)
+    exposed, saved = prepare_module(data)
     hidden = tuple(item.name for item in about.exports if _is_opaque(item))
     facts = (saved, about.kind, _unsaved(about), hidden)
     try:
         module = wasmtime.Module(on, exposed)
         if not emscripten.needs_adapter(module):
             return Compiled(bytes(module.serialize()), b"", b"", *facts)
-        if lacks := emscripten.missing(module):
+        if lacks := emscripten.missing_exports(module):
             what = f"its calls that may throw need the exports {', '.join(lacks)}"
             raise ModuleError(
                 what, 0, "build it with these exports (emscripten: EXPORTED_FUNCTIONS)"
             )
-        bridge = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.adapter(module))))
-        linker = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.linker(module))))
+        bridge = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.adapter_text(module))))
+        linker = wasmtime.Module(on, bytes(wasmtime.wat2wasm(emscripten.linker_text(module))))
     except wasmtime.WasmtimeError as error:
         raise ModuleError(_reason(error), 0) from error
     code = [bytes(part.serialize()) for part in (module, bridge, linker)]
@@ -105,7 +106,7 @@ def compile_module(data: bytes, on: wasmtime.Engine) -> Compiled:
 
 
 def _is_opaque(item: Extern) -> bool:
-    """Whether it is a function on vectors or references: to ask wasmtime about one is to die."""
+    """Whether it is a function on vectors or references: to ask wasmtime for its type aborts."""
     words = set(re.findall(r"\w+", item.signature))
     return item.kind == "function" and not words <= SAVED_TYPES
 

@@ -1,9 +1,9 @@
-"""Modules with their whole state in reach: what a host must save and restore gets an export."""
+"""Exports for all that a host must save and restore: a module's whole state."""
 
 from __future__ import annotations
 
-from aoshell.sandbox.wasm.reader import ModuleError, string, unsigned
-from aoshell.sandbox.wasm.sections import EXPORT, KINDS, Export, parse
+from aoshell.sandbox.wasm.reader import ModuleError, encode_name, leb128
+from aoshell.sandbox.wasm.sections import EXPORT, KINDS, Export, parse_module
 
 GLOBAL_PREFIX = "aoshell:global:"
 MEMORY = "aoshell:memory"
@@ -12,17 +12,16 @@ SAVED_TYPES = frozenset({"i32", "i64", "f32", "f64"})  # what wasmtime reads and
 
 
 def expose(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The module with its mutable globals, its memory and its tables exported; the globals' names.
+    """A module with exports for its mutable globals, memory and tables, and the globals' names.
 
-    Globals are named `aoshell:global:<index>`, tables `aoshell:table:<index>`. The memory is named
-    `memory`, or `aoshell:memory` where that name stands for something else. Globals that hold
-    references or vectors stay as they are: `Description.unsaved` lists them. What is exported so
-    already is not exported again.
+    Globals are named `aoshell:global:<index>`, tables `aoshell:table:<index>`. The memory has the
+    name `memory`, or `aoshell:memory` where something else has that. Globals that hold references
+    or vectors get no export: `Description.unsaved` lists them. Nothing gets an export twice.
 
     Raises:
         ModuleError: the module is malformed, or uses one of these names for something else.
     """
-    module = parse(data)
+    module = parse_module(data)
     present = {export.name: export for export in module.exports}
     wanted = [
         Export(f"{GLOBAL_PREFIX}{index}", "global", index)
@@ -43,11 +42,11 @@ def expose(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     reader = module.section(EXPORT)
     count = reader.count("exports") if reader else 0
     old = reader.data[reader.at : reader.end] if reader else b""
-    return module.rebuilt({EXPORT: unsigned(count + len(added)) + old + encoded(added)}), names
+    return module.rebuilt({EXPORT: leb128(count + len(added)) + old + encoded(added)}), names
 
 
 def encoded(exports: list[Export]) -> bytes:
     """The entries of an export section."""
     return b"".join(
-        string(e.name) + bytes([KINDS.index(e.kind)]) + unsigned(e.index) for e in exports
+        encode_name(e.name) + bytes([KINDS.index(e.kind)]) + leb128(e.index) for e in exports
     )

@@ -15,16 +15,16 @@ PIECE = 1 << 20  # bytes of zeros that a file grows by at a time
 
 
 class FilesFullError(Exception):
-    """No room for more."""
+    """There are too many files, or too many bytes in them."""
 
 
-def cost(path: str) -> int:
-    """Bytes that a path takes."""
+def path_cost(path: str) -> int:
+    """Bytes of memory that a path takes."""
     return sys.getsizeof(path)
 
 
 class Files:
-    """Paths are absolute and normal, "/" the root; a directory is a name in `folders`.
+    """The files. Paths are absolute and normalized, "/" is the root; `folders` has the directories.
 
     Attributes:
         limit: bytes that all files together may have.
@@ -45,7 +45,7 @@ class Files:
 
     @staticmethod
     def resolve(base: str, path: str) -> str:
-        """A path as the program names it, seen from a directory. Nothing lies above the root."""
+        """The absolute path of one that is relative to `base`. ".." of the root is the root."""
         return posixpath.normpath(posixpath.join("/", base, path)).replace("//", "/")
 
     def exists(self, path: str) -> bool:
@@ -55,40 +55,40 @@ class Files:
         return posixpath.dirname(path) in self.folders
 
     def children(self, folder: str) -> list[str]:
-        """Names in a directory, in order."""
+        """Names in a directory, sorted."""
         names = [path for path in (*self.contents, *self.folders) if path != "/"]
         return sorted(posixpath.basename(p) for p in names if posixpath.dirname(p) == folder)
 
     def create(self, path: str) -> None:
-        """An empty file. Raises Full, and OutOfMemoryError."""
+        """Make an empty file. Raises FilesFullError, and OutOfMemoryError."""
         self._make_room(path)
         self.contents[path] = bytearray()
 
     def create_folder(self, path: str) -> None:
-        """An empty directory. Raises Full, and OutOfMemoryError."""
+        """Make an empty directory. Raises FilesFullError, and OutOfMemoryError."""
         self._make_room(path)
         self.folders.add(path)
 
     def remove(self, path: str) -> bool:
-        """Forget a file. False where there is none."""
+        """Remove a file. False where there is none."""
         if self.contents.pop(path, None) is None:
             return False
-        self._names -= cost(path)
+        self._names -= path_cost(path)
         return True
 
     def remove_folder(self, path: str) -> None:
-        """Forget a directory."""
+        """Remove an empty directory."""
         self.folders.remove(path)
-        self._names -= cost(path)
+        self._names -= path_cost(path)
 
     def _make_room(self, path: str) -> None:
         if len(self.contents) + len(self.folders) >= MAX_NAMES:
             raise FilesFullError
-        self._budget.check(cost(path))
-        self._names += cost(path)
+        self._budget.check(path_cost(path))
+        self._names += path_cost(path)
 
     def resize(self, path: str, size: int) -> None:
-        """Cut a file, or fill it up with zeros. Raises Full, and OutOfMemoryError."""
+        """Cut a file, or extend it by zeros. Raises FilesFullError, and OutOfMemoryError."""
         content = self.contents[path]
         more = size - len(content)
         if more > 0:
@@ -103,21 +103,21 @@ class Files:
     def rename(self, old: str, new: str) -> None:
         """Move a file, or a directory with what it holds. Raises OutOfMemoryError."""
         if old in self.contents:
-            self._budget.check(cost(new))
+            self._budget.check(path_cost(new))
             self.contents[new] = self.contents.pop(old)
         else:
             inside = [p for p in self.contents if p.startswith(old + "/")]
             moved = {p for p in self.folders if p == old or p.startswith(old + "/")}
-            # Old and new names are there together for a while.
-            more = cost(new) - cost(old)
-            self._budget.check(sum(cost(path) + more for path in (*inside, *moved)))
+            # Old and new names exist together for a while.
+            more = path_cost(new) - path_cost(old)
+            self._budget.check(sum(path_cost(path) + more for path in (*inside, *moved)))
             for path in inside:
                 self.contents[new + path[len(old) :]] = self.contents.pop(path)
             self.folders = (self.folders - moved) | {new + path[len(old) :] for path in moved}
-        self._names = sum(map(cost, (*self.contents, *self.folders)))
+        self._names = sum(map(path_cost, (*self.contents, *self.folders)))
 
     def dump(self) -> bytes:
-        """All of it as bytes; equal trees give equal bytes."""
+        """All files as bytes; equal trees give equal bytes."""
         contents = {p: b64encode(c).decode() for p, c in sorted(self.contents.items())}
         return json.dumps({"folders": sorted(self.folders), "files": contents}).encode()
 
@@ -129,7 +129,7 @@ class Files:
             facts = json.loads(data)
             files.folders = set(facts["folders"])
             files.contents = {p: bytearray(b64decode(c)) for p, c in facts["files"].items()}
-            files._names = sum(map(cost, (*files.contents, *files.folders)))
+            files._names = sum(map(path_cost, (*files.contents, *files.folders)))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("the image of its files is damaged") from error
         return files

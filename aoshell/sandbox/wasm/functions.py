@@ -1,14 +1,14 @@
 """Plain modules: a message names an export and gives it parameters.
 
     Action = ExecuteFunction
-    Function = NAME         the export; `handle` by default, or the only one there is
+    Function = NAME         the export; by default `handle`, or the only one there is
     InputData = TEXT        one string (the message's Data where the tag is missing), or
-    Parameters = [1, 2.5]   a JSON list: numbers as the function takes them, and strings
-    Result-Type = text      what the answer is, or `number`; by default what it looks like
+    Parameters = [1, 2.5]   a JSON list of numbers and strings
+    Result-Type = text      or `number`: what the answer is; by default what it looks like
 
-`strings` tells how strings go in and out. The answer is the message's output and is sent back to
-whom the message is from, with the tags Action=ExecuteFunction-Result and Function. HyperBEAM's
-`wasm-64@1.0` takes `function` and `parameters` alike, and answers numbers alone.
+`strings` says how strings go in and out. The answer is the message's output. It is also sent to the
+sender, with the tags Action=ExecuteFunction-Result and Function. HyperBEAM's `wasm-64@1.0` takes
+`function` and `parameters` in the same way, and answers numbers only.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import json
 from typing import Any
 
 from aoshell.sandbox.wasm.guest import Guest, GuestError
-from aoshell.sandbox.wasm.interface import start
+from aoshell.sandbox.wasm.interface import start_module
 from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition, narrow
 from aoshell.sandbox.wasm.strings import ALLOCATORS, Strings
 
 EXECUTE = "ExecuteFunction"
 RESULT = "ExecuteFunction-Result"
 TYPES = ("text", "number")
-# What compilers export for themselves.
+# Exports that compilers add for their own use; no message calls them.
 _OWN = frozenset(ALLOCATORS) | {
     "calloc", "realloc", "free", "dealloc", "deallocate", "sbrk", "fflush", "setThrew",
     "stackSave", "stackRestore", "stackAlloc", "_initialize", "_start",
@@ -33,20 +33,20 @@ _OWN_PREFIXES = ("__", "emscripten_", "_emscripten_", "dynCall_", "asyncify_")
 
 
 class Functions:
-    """See `device.Kind`."""
+    """See `device.ModuleKind`."""
 
     def __init__(self, guest: Guest, _definition: ProcessDefinition) -> None:
         self._guest = guest
 
     def start(self) -> None:
-        start(self._guest)
+        start_module(self._guest)
 
     def deliver(self, message: Delivered) -> GuestResult:
         action = message.tag("Action")
         if action != EXECUTE:
-            # Its definition, and what is not for it, change nothing.
-            said = "" if message.tag("Type") == "Process" else f"nothing takes Action = {action}"
-            return GuestResult(output=said)
+            # The definition, and messages with another Action, change nothing.
+            output = "" if message.tag("Type") == "Process" else f"nothing takes Action = {action}"
+            return GuestResult(output=output)
         name = self._function(message.tag("Function"))
         answer = self._call(name, self._arguments(message), message.tag("Result-Type"))
         tags = [{"name": "Action", "value": RESULT}, {"name": "Function", "value": name}]
@@ -109,8 +109,8 @@ class Functions:
         if wanted == "text":
             return strings.take(answer, gives)
         given = any(isinstance(value, bytes) for value in values)
-        said = strings.find(answer, gives, given) if wanted is None else None
-        return _shown(answer, gives) if said is None else said
+        text = strings.find(answer, gives, given) if wanted is None else None
+        return _shown(answer, gives) if text is None else text
 
 
 def _number(name: str, value: Any, kind: str) -> int | float:

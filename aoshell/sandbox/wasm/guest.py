@@ -1,7 +1,7 @@
 """A WASM instance as its host sees it: memory with every pointer checked, time and randomness.
 
-Nothing here trusts a number that comes from the guest. `Memory.get_buffer_ptr` of wasmtime is
-unchecked; all reads and writes go through `Guest`.
+No number from the guest is trusted. wasmtime hands out an unchecked pointer to the memory, so all
+reads and writes go through `Guest`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from aoshell.sandbox.wasm.expose import TABLE_PREFIX
 PAGE = 65536
 ENTRY = 8  # bytes that an entry of a table takes
 MAX_TEXT = 10 << 20  # bytes of one text, as for Lua (host/bridge.lua)
-HEAD = 1 << 20  # bytes of what is printed that are wanted from its beginning, see `printed`
-RANDOM = 1 << 16  # bytes of randomness that are drawn at once
+HEAD = 1 << 20  # bytes of a print's beginning that `printed` passes on if it is too long
+RANDOM = 1 << 16  # bytes of randomness that are drawn at a time
 
 
 class GuestError(Exception):
-    """The guest did what none may; the message that made it do so fails. The text says what."""
+    """The guest did what no guest may. The text says what, and the message fails with it."""
 
 
 class Guest:
@@ -33,12 +33,12 @@ class Guest:
     Attributes:
         wide: whether its pointers have 64 bits.
         now: time of the message, milliseconds since the Unix epoch.
-        emit: takes what the guest writes to its standard output or error; of a text that is longer
-            than MAX_TEXT the end, and beside it the beginning.
-        budget: of all that its process holds.
+        emit: called with what the guest writes to its standard output or error. If that is longer
+            than MAX_TEXT: with its end, and its beginning (HEAD).
+        budget: for all that the process holds.
 
     Args:
-        hidden: exports that are not called; see `engine.Compiled`.
+        hidden: exports that must not be called; see `engine.Compiled`.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Guest:
         self._tables: list[Any] = []
 
     def begin_instance(self, store: wasmtime.Store) -> None:
-        """An instance is to be made in another store; nothing of the last one may be used in it."""
+        """Forget the last instance: the next one is made in another store."""
         self.store, self._exports, self._memory = store, None, None
         self._tables = []
 
     def attach(self, exports: Any) -> None:
-        """The instance exists now."""
+        """Take the exports of the instance, which exists now."""
         self._exports = exports
         found = [exports[name] for name in exports]
         self._tables = [exports[name] for name in exports if name.startswith(TABLE_PREFIX)]
@@ -85,7 +85,7 @@ class Guest:
         return self._memory is not None
 
     def begin(self, now: int, identity: str) -> None:
-        """A message comes: its time, and what its randomness is drawn from."""
+        """Begin a message: set its time, and the seed of its randomness."""
         self.now = now
         self._seed, self._drawn = identity.encode("latin-1"), 0
 
@@ -96,7 +96,7 @@ class Guest:
             self.write(start + at, self.random(min(RANDOM, size - at)))
 
     def random(self, size: int) -> bytes:
-        """Bytes that are the same for the same message."""
+        """The next random bytes of the message: SHA-256 of its seed and a counter."""
         parts = []
         while size > 0:
             block = hashlib.sha256(self._seed + self._drawn.to_bytes(8, "big")).digest()
@@ -119,11 +119,11 @@ class Guest:
         return int(self.memory.data_len(self.store))
 
     def unsigned(self, number: int) -> int:
-        """A pointer or size as the guest means it; wasmtime gives numbers with a sign."""
+        """A pointer or size without a sign: wasmtime passes all integers as signed."""
         return number & (0xFFFF_FFFF_FFFF_FFFF if self.wide else 0xFFFF_FFFF)
 
     def span(self, pointer: int, length: int) -> int:
-        """Where a part of its memory begins. Raises GuestError where it is none."""
+        """The start of a part of its memory. Raises GuestError where that is out of bounds."""
         start = self.unsigned(pointer)
         if length < 0 or start + length > self.size:
             raise GuestError(f"a pointer is wild: {length} bytes at {start:#x}, beyond its memory")
@@ -139,9 +139,9 @@ class Guest:
         return ctypes.string_at(self._address(start), length) if length else b""
 
     def gather(self, vectors: list[tuple[int, int]], skip: int, size: int) -> bytes:
-        """Of what (pointer, length) pairs name, one behind the other, `size` bytes behind `skip`.
+        """`size` bytes, after the first `skip`, of the parts that (pointer, length) pairs name.
 
-        The pairs may name the same memory over and over: no more is copied than is asked for.
+        A guest may name the same memory over and over, so no more than `size` is ever copied.
         """
         parts = []
         for pointer, length in vectors:
@@ -153,7 +153,7 @@ class Guest:
         return b"".join(parts)
 
     def printed(self, vectors: list[tuple[int, int]]) -> None:
-        """Tell what the guest writes to its standard output or error. Raises GuestError."""
+        """Pass on what the guest writes to its standard output or error. Raises GuestError."""
         size = sum(length for _pointer, length in vectors)
         end = self.gather(vectors, max(size - MAX_TEXT - 1, 0), MAX_TEXT + 1).decode("latin-1")
         head = self.gather(vectors, 0, HEAD).decode("latin-1") if size > len(end) else ""
@@ -167,7 +167,7 @@ class Guest:
             ctypes.memmove(self._address(start), data, len(data))
 
     def copy(self, target: int, source: int, length: int) -> None:
-        """Move bytes within its memory, what lies beyond its end left out (as copyWithin does)."""
+        """Copy bytes within its memory. Those beyond its end are left out, as copyWithin does."""
         target, source, length = map(self.unsigned, (target, source, length))
         length = min(length, self.size - max(target, source))
         if length > 0:
@@ -188,7 +188,7 @@ class Guest:
             size *= 16
 
     def words(self, pointer: int, count: int) -> list[int]:
-        """Pointer-sized numbers of its memory, one behind the other."""
+        """`count` pointer-sized numbers in a row."""
         raw, size = self.read(pointer, count * self.word), self.word
         return [int.from_bytes(raw[i : i + size], "little") for i in range(0, len(raw), size)]
 
@@ -205,7 +205,7 @@ class Guest:
         ctypes.memset(self._address(0), 0, self.size)
 
     def grow(self, size: int) -> bool:
-        """Let its memory have at least `size` bytes. False where its limit forbids that."""
+        """Grow its memory to at least `size` bytes. False where its limit is lower."""
         missing = -(-(self.unsigned(size) - self.size) // PAGE)
         if missing <= 0:
             return True
@@ -218,7 +218,7 @@ class Guest:
     # Globals ----------------------------------------------------------------------------------
 
     def global_value(self, name: str) -> int | float:
-        """Value of an exported global; numbers only."""
+        """Value of an exported global that is a number."""
         value: int | float = self._exports[name].value(self.store)
         return value
 
@@ -247,5 +247,5 @@ class Guest:
         return [name for name in self._exports if self.has(name)]
 
     def call(self, name: str, *args: int | float) -> Any:
-        """Call an export. Traps come out as wasmtime raises them."""
+        """Call an export. Raises wasmtime's errors for traps."""
         return self._exports[name](self.store, *args)

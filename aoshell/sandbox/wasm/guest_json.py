@@ -1,7 +1,7 @@
-"""JSON that a guest has written, read under a bound: text becomes up to thirty times larger.
+"""Reads JSON that a guest has written, under a bound: values take up to thirty times more memory.
 
-What is JSON here decides what a message came to, so it stays as it is for old logs to replay alike;
-`aoshell.bounded.jsontext` is stricter.
+`aoshell.bounded.jsontext` is stricter, but cannot be used: what is JSON here decides the result of
+a message, and old logs must replay to the same results.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 
 from aoshell.sandbox.wasm.budget import Budget
 
-# Values in one text, of 80 bytes or so each once they are read. A result of the most fields that
-# there may be (`messages.MAX_FIELDS`) has half a million.
+# Values in one text; each takes some 80 bytes once it is read. A result with as many fields as it
+# may have (`messages.MAX_FIELDS`) has half a million.
 MAX_VALUES = 2_000_000
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SEPARATORS = (b",", b":", b"[", b"{")
 
 
 def read(text: bytes, budget: Budget, *, encoding: str, errors: str, strict: bool = True) -> Any:
-    """The value of a text, which is decoded as `bytes.decode` does it.
+    """The value of a text; `encoding` and `errors` are those of `bytes.decode`.
 
     Raises:
         ValueError, RecursionError: it is no JSON.
-        OutOfMemoryError: it has more values than there may be.
+        OutOfMemoryError: it has more than MAX_VALUES values.
     """
     if _separators(text) > MAX_VALUES and _separators(_STRING.sub(b"", text)) > MAX_VALUES:
         budget.fail()

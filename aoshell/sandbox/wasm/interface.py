@@ -14,7 +14,7 @@ from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinit
 
 
 class JsonInterface:
-    """See `device.Kind`."""
+    """See `device.ModuleKind`."""
 
     def __init__(self, guest: Guest, definition: ProcessDefinition) -> None:
         self._guest = guest
@@ -22,34 +22,34 @@ class JsonInterface:
         self._environment = json.dumps(definition.environment).encode()
 
     def start(self) -> None:
-        start(self._guest)
+        start_module(self._guest)
 
     def deliver(self, message: Delivered) -> GuestResult:
         guest = self._guest
         text = message.as_json(self._module).encode()
-        # One block for both strings: a call into the guest costs as much as all that is done here.
-        block = c_string(guest, text, self._environment)
+        # One block for both strings: a call of malloc costs as much as all the rest here.
+        block = put_c_strings(guest, text, self._environment)
         answer = guest.text(guest.call("handle", block, block + len(text) + 1))
         if guest.has("free"):
             guest.call("free", block)
         try:
-            said = guest_json.read(
+            reply = guest_json.read(
                 answer, guest.budget, encoding="utf-8", errors="surrogateescape", strict=False
             )
         except (ValueError, RecursionError) as error:
             raise GuestError(f"handle answered no JSON: {answer[:80]!r}") from error
-        if not isinstance(said, dict) or "response" not in said:
+        if not isinstance(reply, dict) or "response" not in reply:
             raise GuestError("handle answered no {ok, response}")
-        if said.get("ok") is False:
-            return GuestResult(error=shown(said["response"]) or "handle answered ok = false")
-        return GuestResult.of(said["response"])
+        if reply.get("ok") is False:
+            return GuestResult(error=shown(reply["response"]) or "handle answered ok = false")
+        return GuestResult.of(reply["response"])
 
 
-def start(guest: Guest) -> None:
-    """What a module's own run-time does before its first function.
+def start_module(guest: Guest) -> None:
+    """Run the start-up code of a module's run-time, before any of its functions is called.
 
-    A module that was linked as a program has it in `_start`, which runs `main` too and may end with
-    exit(0); its functions can be called afterwards. Raises emscripten.Exit for any other code.
+    In a module that was linked as a program that is `_start`, which also runs `main` and may end
+    with exit(0); functions can be called after that. Raises GuestExitError for any other code.
     """
     if guest.has("emscripten_stack_init"):
         guest.call("emscripten_stack_init")
@@ -63,9 +63,12 @@ def start(guest: Guest) -> None:
             return
 
 
-def c_string(guest: Guest, *texts: bytes) -> int:
-    """Strings in the guest's memory, one behind the other. Raises GuestError where it gives no
-    room for them."""
+def put_c_strings(guest: Guest, *texts: bytes) -> int:
+    """Put strings into the guest's memory, one after the other. Returns where they begin.
+
+    Raises:
+        GuestError: malloc has no room for them.
+    """
     size = sum(len(text) + 1 for text in texts)
     pointer = at = int(guest.call("malloc", size))
     if pointer == 0:

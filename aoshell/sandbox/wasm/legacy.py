@@ -17,7 +17,7 @@ block of type T becomes, with one inner block for each clause:
       second handler
     end
 
-A clause whose handler says `rethrow` also catches the exception itself and keeps it in a local.
+A clause whose handler uses `rethrow` also catches the exception itself and keeps it in a local.
 
 Sources: the exception handling proposal, "legacy" and current.
 """
@@ -28,8 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aoshell.sandbox.wasm import code
-from aoshell.sandbox.wasm.reader import ModuleError, ModuleReader, unsigned
-from aoshell.sandbox.wasm.sections import CODE, TYPE, WasmModule, parse
+from aoshell.sandbox.wasm.reader import ModuleError, ModuleReader, leb128
+from aoshell.sandbox.wasm.sections import CODE, TYPE, WasmModule, parse_module
 
 MAX_REWRITTEN = 8 << 20  # bytes of function bodies; about 10 s
 
@@ -48,17 +48,17 @@ def modernize(data: bytes) -> bytes:
     Raises:
         ModuleError: it is malformed, or uses `delegate` or a `try` that takes parameters.
     """
-    module = parse(data)
+    module = parse_module(data)
     legacy = set(code.legacy_bodies(module))
     if not legacy:
         return data
     if sum(end - start for start, end in map(module.bodies.__getitem__, legacy)) > MAX_REWRITTEN:
         raise ModuleError("too many functions use legacy exceptions", len(data), _HINT)
     types = _Types(module)
-    parts = [unsigned(len(module.bodies))]
+    parts = [leb128(len(module.bodies))]
     for place, (start, end) in enumerate(module.bodies):
         body = _Function(module, types, place).rewritten() if place in legacy else data[start:end]
-        parts += unsigned(len(body)), body
+        parts += leb128(len(body)), body
     return module.rebuilt({CODE: b"".join(parts), TYPE: types.payload()})
 
 
@@ -80,9 +80,9 @@ class _Types:
         """The type section's new payload."""
         old = self._module.section(TYPE)
         assert old is not None  # bodies have types
-        parts = [unsigned(old.count("types") + len(self._added)), old.data[old.at : old.end]]
+        parts = [leb128(old.count("types") + len(self._added)), old.data[old.at : old.end]]
         for results in self._added:
-            parts += b"\x60\x00", unsigned(len(results)), results
+            parts += b"\x60\x00", leb128(len(results)), results
         return b"".join(parts)
 
 
@@ -130,8 +130,8 @@ class _Function:
         groups = reader.count("locals")
         kept = reader.data[reader.at : self._code]
         if not self._rethrown:
-            return unsigned(groups) + kept
-        return unsigned(groups + 1) + kept + unsigned(self._rethrown) + _EXNREF
+            return leb128(groups) + kept
+        return leb128(groups + 1) + kept + leb128(self._rethrown) + _EXNREF
 
     def _step(self, at: int, after: int, opcode: int) -> bytes:
         text = self._module.data[at:after]
@@ -147,7 +147,7 @@ class _Function:
         elif opcode == code.RETHROW:
             caught = self._frame(_operand(text), at).block
             assert caught is not None  # _survey() made sure
-            return _LOCAL_GET + unsigned(caught.local) + _THROW_REF
+            return _LOCAL_GET + leb128(caught.local) + _THROW_REF
         elif opcode == code.END:
             return self._close()
         elif opcode != code.ELSE:
@@ -160,10 +160,10 @@ class _Function:
         self._frames.append(_Frame(self._depth, block))
         self._depth += len(block.tags) + 2
         kept = 1 if block.local >= 0 else 0
-        clauses = [unsigned(len(block.tags))]
+        clauses = [leb128(len(block.tags))]
         for label, tag in enumerate(block.tags):
-            named = bytes([2 + kept]) if tag is None else bytes([kept]) + unsigned(tag)
-            clauses += named, unsigned(label)
+            named = bytes([2 + kept]) if tag is None else bytes([kept]) + leb128(tag)
+            clauses += named, leb128(label)
         inner = [_BLOCK + self._types.block(self._caught(block, tag)) for tag in block.tags[::-1]]
         return b"".join([_BLOCK, kind, *inner, bytes([code.TRY_TABLE]), kind, *clauses])
 
@@ -187,8 +187,8 @@ class _Function:
         frame.clause += 1
         outermost = len(block.tags) - frame.clause
         self._depth = frame.level + outermost
-        leave = (_END if frame.clause == 0 else b"") + _BR + unsigned(outermost) + _END
-        return leave + (_LOCAL_SET + unsigned(block.local) if block.local >= 0 else b"")
+        leave = (_END if frame.clause == 0 else b"") + _BR + leb128(outermost) + _END
+        return leave + (_LOCAL_SET + leb128(block.local) if block.local >= 0 else b"")
 
     def _close(self) -> bytes:
         frame = self._frames.pop()
@@ -201,7 +201,7 @@ class _Function:
         out = text[: reader.at]
         for _ in range(labels):
             level = self._frame(reader.number("a label"), at).level
-            out += unsigned(self._depth - 1 - level)
+            out += leb128(self._depth - 1 - level)
         return out
 
     def _frame(self, label: int, at: int) -> _Frame:

@@ -1,4 +1,4 @@
-"""Messages as WASM modules take them, results as they give them, beside the worker's flat lists."""
+"""Messages and results in the form of WASM modules, and from and to the worker's flat lists."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from aoshell.sandbox.wasm.guest import MAX_TEXT, GuestError
 
-# As for Lua (host/bridge.lua): bytes of a whole result, and its fields.
+# The same as for Lua (host/bridge.lua): bytes of a whole result, and its fields.
 MAX_RESULT, MAX_FIELDS = 32 << 20, 200_000
 TOO_MANY_FIELDS = f": a result has {MAX_FIELDS} fields at the most, five a message and two a tag"
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def widen(text: str) -> str:
-    """One character a byte → text. Bytes that are no UTF-8 become U+FFFD: JSON has no others."""
+    """One character a byte → text. Bytes that are no UTF-8 become U+FFFD, for JSON."""
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 
@@ -30,7 +30,7 @@ def narrow(text: str) -> str:
     """Text → one character a byte."""
     if text.isascii():
         return text
-    # JSON can name halves of surrogate pairs, which no text has.
+    # JSON can escape halves of surrogate pairs, which have no UTF-8.
     return _HALVES.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("latin-1")
 
 
@@ -90,7 +90,7 @@ class Delivered:
 
     @property
     def identity(self) -> str:
-        """What its randomness is drawn from."""
+        """The seed of the message's randomness."""
         return f"{self.id}:{self.timestamp}:{self.nonce}:{self.chain}"
 
     def tag(self, name: str) -> str | None:
@@ -98,7 +98,7 @@ class Delivered:
         return next((tag["value"] for tag in self.tags if tag["name"] == name), None)
 
     def as_json(self, module: str) -> str:
-        """The message as modules of the ao loader take it."""
+        """The message in the JSON of the ao loader."""
         message: dict[str, Any] = {
             "Id": self.id,
             "From": widen(self.sender),
@@ -142,7 +142,7 @@ class GuestResult:
     def flat(self) -> tuple[Any, ...]:
         """The worker's list. Raises GuestError where it is too large."""
         if self.error:
-            # Its end says why.
+            # The end of a long error has the reason.
             error, output = narrow(self.error)[-MAX_TEXT:], narrow(self.output)[-MAX_TEXT:]
             return error, output, "", False, 0
         flat = _Bounded()
@@ -162,7 +162,7 @@ class GuestResult:
 
     @classmethod
     def of(cls, response: Any) -> GuestResult:
-        """What a module's JSON says. Raises GuestError where it is no result."""
+        """The result in a module's JSON. Raises GuestError where it is none."""
         if not isinstance(response, dict):
             raise GuestError("its answer is no result: an object with Output or Error")
         if response.get("Error"):
@@ -188,15 +188,15 @@ class _Bounded:
 
     def text(self, value: Any, what: str) -> None:
         """Append a text. Raises GuestError."""
-        said = narrow(shown(value))
-        self._size += len(said)
-        if len(said) > MAX_TEXT:
+        narrowed = narrow(shown(value))
+        self._size += len(narrowed)
+        if len(narrowed) > MAX_TEXT:
             raise GuestError(f"{what} is larger than {MAX_TEXT >> 20} MB")
         if self._size > MAX_RESULT:
             raise GuestError(f"the result is larger than {MAX_RESULT >> 20} MB")
         if len(self.values) >= MAX_FIELDS:
             raise GuestError(f"the result is too long{TOO_MANY_FIELDS}")
-        self.values.append(said)
+        self.values.append(narrowed)
 
 
 def _flatten(flat: _Bounded, spawn: bool, message: dict[str, Any]) -> None:

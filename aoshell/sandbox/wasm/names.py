@@ -1,15 +1,22 @@
 """Full names for the modules of the first format, `wasm32-unknown-emscripten`.
 
-That format was linked with minified names: one letter for each import of module `a` and for each
-export, the same in all modules of the format, since all were built by one tool from one runtime.
-Its loader holds the table. A module counts as one of them only where each letter also has the
-signature that belongs to it.
+These have minified names: one letter for each import of module `a` and for each export. The letters
+are the same in all of them, as one tool built all from one run-time; the loader of the format has
+the table. A module counts as one of them only if each letter also has the signature in the table.
 """
 
 from __future__ import annotations
 
-from aoshell.sandbox.wasm.reader import string, unsigned
-from aoshell.sandbox.wasm.sections import EXPORT, IMPORT, KINDS, Export, Import, WasmModule, parse
+from aoshell.sandbox.wasm.reader import encode_name, leb128
+from aoshell.sandbox.wasm.sections import (
+    EXPORT,
+    IMPORT,
+    KINDS,
+    Export,
+    Import,
+    WasmModule,
+    parse_module,
+)
 
 # letter, name, signature: result first, v for none; "-" for what is no function.
 _IMPORTS = """
@@ -39,17 +46,20 @@ def unminify(data: bytes) -> bytes:
     Raises:
         ModuleError: it is malformed.
     """
-    module = parse(data)
+    module = parse_module(data)
     if not is_minified(module):
         return data
-    imports, exports = [unsigned(len(module.imports))], [unsigned(len(module.exports))]
+    imports, exports = (
+        [leb128(len(module.imports))],
+        [leb128(len(module.exports))],
+    )
     for item in module.imports:
         found = _KNOWN_IMPORTS[item.name][0] if item.module == "a" else f"{item.module}.{item.name}"
         origin, name = found.split(".", 1)
-        imports += string(origin), string(name), data[item.span[0] : item.span[1]]
+        imports += encode_name(origin), encode_name(name), data[item.span[0] : item.span[1]]
     for export in module.exports:
         kind = bytes([KINDS.index(export.kind)])
-        exports += string(_KNOWN_EXPORTS[export.name][0]), kind, unsigned(export.index)
+        exports += encode_name(_KNOWN_EXPORTS[export.name][0]), kind, leb128(export.index)
     return module.rebuilt({IMPORT: b"".join(imports), EXPORT: b"".join(exports)})
 
 

@@ -1,11 +1,11 @@
-"""WASI programs: run anew for each message, read from stdin; what they print is the answer.
+"""WASI programs: they run anew for each message, read it from stdin and print the answer.
 
-The message comes as JSON, as modules with the json interface take it. What is written to stdout is
-the answer: a JSON object with Output, Messages, Spawns or Error is a result like theirs, anything
-else is the output, and is sent back to whom an ExecuteFunction message is from.
+The message is the same JSON as for modules of the json kind. What the program prints to stdout is
+the answer: a JSON object with Output, Messages, Spawns or Error is a result as of that kind.
+Anything else is the output, and is also sent to the sender of an ExecuteFunction message.
 
-The files that a program sees are those of its process: kept from message to message, part of its
-state, nowhere on the host.
+The files that a program sees are its process's: part of the state, kept from message to message,
+and nowhere on the host.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from aoshell.sandbox.wasm.guest import Guest
 from aoshell.sandbox.wasm.messages import Delivered, GuestResult, ProcessDefinition
 from aoshell.sandbox.wasm.wasi import System
 
-FIRST = 8  # bytes within which an object begins, a mark of its encoding included
+FIRST = 8  # bytes within which a JSON object begins, a byte order mark included
 FIELDS = ("Output", "Messages", "Spawns", "Assignments", "Error")
 
 
 class Programs:
-    """See `device.Kind`."""
+    """See `device.ModuleKind`."""
 
     def __init__(
         self,
@@ -58,31 +58,31 @@ class Programs:
     def deliver(self, message: Delivered) -> GuestResult:
         if message.tag("Type") == "Process":
             return GuestResult()
-        said = self._run(message.as_json(self._definition.module))
-        answer = self._result(said)
+        printed = self._run(message.as_json(self._definition.module))
+        answer = self._result(printed)
         if isinstance(answer, dict) and any(name in answer for name in FIELDS):
             return GuestResult.of(answer)
-        text = said.decode("utf-8", "surrogateescape").removesuffix("\n")
+        text = printed.decode("utf-8", "surrogateescape").removesuffix("\n")
         if message.tag("Action") != EXECUTE:
             return GuestResult(output=text)
         tags = [{"name": "Action", "value": RESULT}]
         sent = {"Target": message.sender, "Data": text, "Tags": tags}
         return GuestResult(output=text, messages=[(False, sent)])
 
-    def _result(self, said: bytes) -> object:
-        """What it printed as JSON, None where that is none, or no object: then it is text."""
-        if b"{" not in said.lstrip()[:FIRST]:
+    def _result(self, printed: bytes) -> object:
+        """What it printed, as JSON; None where it is no JSON object, but text."""
+        if b"{" not in printed.lstrip()[:FIRST]:
             return None
         try:
-            encoding = json.detect_encoding(said)
+            encoding = json.detect_encoding(printed)
             return guest_json.read(
-                said, self._guest.budget, encoding=encoding, errors="surrogatepass"
+                printed, self._guest.budget, encoding=encoding, errors="surrogatepass"
             )
         except (ValueError, RecursionError):
             return None
 
     def _run(self, stdin: str) -> bytes:
-        # An instance lives as long as its store: a new one each time, or memory would pile up.
+        # An instance is freed with its store only, so each run has a store of its own.
         guest = self._guest
         store = self._new_store()
         guest.begin_instance(store)

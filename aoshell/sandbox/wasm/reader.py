@@ -1,7 +1,7 @@
-"""Reading and writing the pieces of the WebAssembly binary format: numbers, names, types, limits.
+"""Reads and writes the parts of the WebAssembly binary format: numbers, names, types, limits.
 
-Nothing is allocated by a count from the input before that count was held against the bytes that
-are left, and whatever is wrong is a ModuleError.
+A count from the input is compared with the bytes that are left before anything is allocated for it.
+Whatever is wrong raises ModuleError.
 
 Source: WebAssembly core specification 3.0, "Binary Format" (memory64 and exceptions included).
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from aoshell.errors import AoError
 
-MAX_ITEMS = 100_000  # of one vector, and of sections
-MAX_NAME = 100_000
+MAX_ITEMS = 100_000  # in one vector, and sections in a module
+MAX_NAME = 100_000  # bytes
 
 VALUE_TYPES = {
     0x7F: "i32",
@@ -39,10 +39,10 @@ _CONSTANT = re.compile(
 
 
 class ModuleError(AoError):
-    """A module that is malformed, or that this node does not take.
+    """A module that is malformed, or that this node refuses.
 
     Args:
-        what: the part and what is wrong with it, without a full stop at its end.
+        what: the part and what is wrong with it, without a full stop.
         position: where, in bytes from the beginning of the module.
         hint: what to do next.
     """
@@ -125,7 +125,7 @@ class ModuleReader:
         self.data, self.at, self.end = data, at, end
 
     def skip(self, size: int, what: str) -> int:
-        """Steps over `size` bytes, and says where they begin."""
+        """Skips `size` bytes. Returns where they begin."""
         start = self.at
         if size > self.end - start:
             raise ModuleError(f"{what} ends early", start)
@@ -232,7 +232,7 @@ class ModuleReader:
         self.at = found.end()
 
 
-def unsigned(value: int) -> bytes:
+def leb128(value: int) -> bytes:
     """A number as unsigned LEB128."""
     out = bytearray()
     while value >= 0x80:
@@ -242,7 +242,7 @@ def unsigned(value: int) -> bytes:
     return bytes(out)
 
 
-def string(text: str) -> bytes:
+def encode_name(text: str) -> bytes:
     """A name: its length and its UTF-8."""
     encoded = text.encode()
-    return unsigned(len(encoded)) + encoded
+    return leb128(len(encoded)) + encoded

@@ -1,11 +1,11 @@
-"""The WebAssembly binary format down to its sections: what a module declares, and where it lies.
+"""The WebAssembly binary format down to its sections: what a module declares, and where it is.
 
     magic, version      8 bytes
     sections            id (1 byte), size (LEB128), payload; custom ones (id 0) anywhere
 
 Types, imports, functions, tables, memories, globals, tags, exports and the start function are read
-in full; of elements, code and data only the counts and where each function's body lies. What a
-validator checks (types on the stack, for one) is left to the engine.
+in full; of elements, code and data only the counts, and where each function's body is. Validation
+(of the types on the stack, for example) is left to the engine.
 
 Source: WebAssembly core specification 3.0, "Binary Format" (memory64 and exceptions included).
 """
@@ -25,12 +25,12 @@ from aoshell.sandbox.wasm.reader import (
     ModuleReader,
     Signature,
     TableType,
-    unsigned,
+    leb128,
 )
 
-MAX_SIZE = 64 << 20
-MAX_FUNCTIONS = 1_000_000  # the bound that browsers agreed on
-MAX_GROUPS = 2_000_000  # of locals in all functions, each of which is read one by one
+MAX_SIZE = 64 << 20  # bytes of a module
+MAX_FUNCTIONS = 1_000_000  # the bound that browsers agreed on (WebAssembly JavaScript interface)
+MAX_GROUPS = 2_000_000  # of locals in all functions: they are read one by one
 
 HEADER = b"\0asm\1\0\0\0"
 KINDS = ("function", "table", "memory", "global", "tag")
@@ -45,7 +45,7 @@ ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """`span`: where its descriptor (kind and type) lies, in bytes of the module."""
+    """`span`: where its descriptor (kind and type) is, in bytes of the module."""
 
     module: str
     name: str
@@ -63,7 +63,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """`start` and `end`: its payload. `head`: where its id stands. `name`: of a custom section."""
+    """`start` and `end`: its payload. `head`: where its id is. `name`: of a custom section."""
 
     id: int
     head: int
@@ -133,7 +133,7 @@ class WasmModule:
         return b"".join(parts)
 
 
-def parse(data: bytes) -> WasmModule:
+def parse_module(data: bytes) -> WasmModule:
     """A module's declarations.
 
     Raises:
@@ -169,7 +169,7 @@ def parse(data: bytes) -> WasmModule:
 
 
 def _section(number: int, payload: bytes) -> bytes:
-    return bytes([number]) + unsigned(len(payload)) + payload
+    return bytes([number]) + leb128(len(payload)) + payload
 
 
 def _head(reader: ModuleReader) -> Section:

@@ -1,15 +1,15 @@
-"""How plain modules are given strings and answer them.
+"""How strings go into plain modules, and come back.
 
     __new, __pin                 AssemblyScript: a pointer to a String object (UTF-16)
     malloc, alloc or allocate    where a function takes as many numbers as were given: C strings;
                                  where it takes more: a pointer and a length for each string
 
-and answers are alike; an i64 of a 32-bit module may be a pair, (pointer << 32) | length.
+Answers come in the same forms; an i64 of a 32-bit module may be a pair, (pointer << 32) | length.
 
-WASM has numbers only: whether an answer is a string must be seen by where it points. A String
-object of AssemblyScript says what it is. Elsewhere a string must have been given, and the answer
-must point to one: a pair into memory, a C string to text that is not empty, UTF-8 without control
-characters; neither to below where compilers begin to put data.
+WASM has numbers only, so where an answer points decides whether it is a string. A String object of
+AssemblyScript has a class id. Elsewhere a string must have been given, and the answer must point to
+one at or above the address where compilers begin to put data: a pair to a part of memory, a C
+string to UTF-8 that is not empty and has no control characters.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Strings:
         self._allocator = next((name for name in ALLOCATORS if guest.has(name)), "")
 
     def give(self, text: bytes, takes: list[str], alone: bool) -> list[int]:
-        """What a function is to be given for a string.
+        """Put a string into the guest's memory. Returns the parameters that stand for it.
 
         Args:
-            takes: what it takes next, one type at least.
-            alone: whether a pointer is to do, without a length.
+            takes: the types that the function takes next, at least one.
+            alone: pass a pointer only, without a length.
 
         Raises:
             GuestError: no string fits there, or the module has no room for one.
@@ -61,7 +61,7 @@ class Strings:
         return [pointer] if alone else [pointer, size]
 
     def take(self, answer: Any, gives: list[str]) -> str:
-        """The string that an answer is. Raises GuestError where it can be none."""
+        """An answer read as a string. Raises GuestError where it cannot be one."""
         if self._is_pair(gives):
             raw = self._read(answer >> 32, answer & 0xFFFF_FFFF, MAX_TEXT)
         elif gives != [self._pointer]:
@@ -73,23 +73,23 @@ class Strings:
         return raw.decode("utf-8", "surrogateescape")
 
     def find(self, answer: Any, gives: list[str], given: bool) -> str | None:
-        """The string that an answer points to; None where it is to be taken for a number.
+        """The string that an answer seems to point to; None where it is taken for a number.
 
         Args:
             given: whether the function was given a string.
         """
         try:
-            said = self.take(answer, gives)
+            text = self.take(answer, gives)
         except GuestError:
             return None
         if self._objects:
-            return said
+            return text
         if self._is_pair(gives):
             pointer = self._guest.unsigned(answer >> 32)
-            likely = pointer >= _FIRST_DATA or (pointer > 0 and not said)
+            likely = pointer >= _FIRST_DATA or (pointer > 0 and not text)
         else:
-            likely = self._guest.unsigned(answer) >= _FIRST_DATA and bool(_TEXT.fullmatch(said))
-        return said if given and likely else None
+            likely = self._guest.unsigned(answer) >= _FIRST_DATA and bool(_TEXT.fullmatch(text))
+        return text if given and likely else None
 
     def _is_pair(self, gives: list[str]) -> bool:
         return gives == ["i64"] and not self._guest.wide and not self._objects
@@ -102,6 +102,6 @@ class Strings:
         return self._read(pointer, size, 2 * MAX_TEXT).decode("utf-16-le", "replace")
 
     def _read(self, pointer: int, size: int, limit: int) -> bytes:
-        """A string of that many bytes, of which one more than `limit` tell that it is too large."""
+        """A string of `size` bytes, cut one byte above `limit`: that shows it is too large."""
         self._guest.span(pointer, size)
         return self._guest.read(pointer, min(size, limit + 1))

@@ -1,7 +1,8 @@
-"""WASI preview 1 for programs, over a message and the files of its process.
+"""WASI preview 1 for programs: stdin is the message, the files are those of the process.
 
-No sockets, no host files, no environment. The clock is the message's time, randomness is drawn from
-the message; sleeping returns at once. Source: WASI `wasi_snapshot_preview1` (witx).
+There are no sockets, host files or environment variables. The clock shows the message's time,
+randomness is drawn from the message, sleeping returns at once. Source: WASI
+`wasi_snapshot_preview1` (witx), which numbers the errors, flags and file types below.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import wasmtime
 
 from aoshell.sandbox.wasm.answers import GuestExitError
-from aoshell.sandbox.wasm.files import PIECE, Files, FilesFullError, cost
+from aoshell.sandbox.wasm.files import PIECE, Files, FilesFullError, path_cost
 from aoshell.sandbox.wasm.guest import Guest, GuestError
 
 MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
@@ -34,7 +35,7 @@ ROOT = 3  # descriptor of the directory that every program has open
 
 
 class WasiError(Exception):
-    """A call fails with that number."""
+    """A call that fails with an error number of WASI."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -51,7 +52,7 @@ class Descriptor:
 
 
 class System:
-    """What one run of a program may ask for."""
+    """The calls of one run of a program: `_NAME` is the call NAME."""
 
     def __init__(self, guest: Guest, files: Files, stdin: bytes) -> None:
         self._guest = guest
@@ -60,18 +61,19 @@ class System:
         self.stdout = bytearray()
         device = Descriptor("", CHARACTER_DEVICE)
         self._open = {0: device, 1: device, 2: device, ROOT: Descriptor("/", DIRECTORY)}
-        # A path that is open outlives its file.
+        # The path of a descriptor stays when its file is removed, so it counts apart from the
+        # files.
         guest.budget.count("system", lambda: len(self.stdout) + self._open_paths)
-        self._open_paths = sum(cost(file.path) for file in self._open.values())  # bytes
+        self._open_paths = sum(path_cost(file.path) for file in self._open.values())  # bytes
 
     def give(self, item: wasmtime.ImportType) -> wasmtime.Func:
-        """The host's function for an import. Raises GuestError where there is none."""
+        """The host's function for an import. Raises GuestError for one that is not WASI's."""
         name = f"{item.module}.{item.name}"
         if not isinstance(item.type, wasmtime.FuncType):
             raise GuestError(f"it imports {name}, which is no function")
         if item.module not in MODULES:
             raise GuestError(f"it imports {name}, and a program is given WASI only")
-        known = (item.name or "").startswith(_FAMILIES)  # and no method that is not a call
+        known = (item.name or "").startswith(_FAMILIES)  # or "path" would name the method _path
         call = getattr(self, f"_{item.name}", None) if known else None
         takes = len(list(item.type.params))
         if call is not None and takes != len(signature(call).parameters):
@@ -158,7 +160,10 @@ class System:
         self._guest.put_word(result, size)
 
     def _spans(self, vectors: int, count: int) -> tuple[list[tuple[int, int]], int]:
-        """Parts of memory that are to be written, and their bytes together. Raises GuestError."""
+        """The parts of memory to be written, and how many bytes they have. Raises GuestError.
+
+        All are checked before the first is written: a wild pointer leaves the file as it was.
+        """
         parts = self._vectors(vectors, count)
         for pointer, length in parts:
             self._guest.span(pointer, length)
@@ -196,7 +201,7 @@ class System:
     def _fill(
         self, vectors: int, count: int, source: bytes | bytearray, start: int, size: int
     ) -> int:
-        """Fill parts of memory, with `size` bytes of a file at the most; how many it were."""
+        """Fill parts of memory with up to `size` bytes of a file. Returns how many bytes."""
         read = 0
         with memoryview(source) as view:
             data = view[start : start + size]
@@ -252,14 +257,14 @@ class System:
         self._guest.put(result, self._descriptor(fd, REGULAR).offset, 8)
 
     def _fd_close(self, fd: int) -> None:
-        self._open_paths -= cost(self._descriptor(fd).path)
+        self._open_paths -= path_cost(self._descriptor(fd).path)
         del self._open[fd]
 
     def _fd_renumber(self, fd: int, to: int) -> None:
         replaced = self._descriptor(to)
         self._open[to] = self._descriptor(fd)
         if to != fd:
-            self._open_paths -= cost(replaced.path)
+            self._open_paths -= path_cost(replaced.path)
             del self._open[fd]
 
     def _fd_sync(self, fd: int) -> None:
@@ -357,8 +362,8 @@ class System:
         number = next(n for n in range(4, 1 << 20) if n not in self._open)
         if number > 1024:
             raise WasiError(NOSPC)
-        self._guest.budget.check(cost(path))
-        self._open_paths += cost(path)
+        self._guest.budget.check(path_cost(path))
+        self._open_paths += path_cost(path)
         self._open[number] = opened
         self._guest.put(result, number, 4)
 
@@ -420,7 +425,7 @@ class System:
 
 
 def _answering(call: Callable[..., None] | None, kind: wasmtime.FuncType) -> Callable[..., Any]:
-    """A call as WASI wants it: an errno; what this node lacks answers that it is not there."""
+    """A call that returns an errno, as WASI does; ENOSYS for a call that this node lacks."""
     answers = bool(list(kind.results))
 
     def answering(*args: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Attestation in the shell: `.attest`, `aoshell attest`, and the keys that are remembered.
+"""Attestation in the shell: `.attest`, `aoshell attest`, and the keys of nodes that passed.
 
-The verdict itself is `attest.verify`'s; here it is asked for, shown and kept.
+`attest.verify` derives the verdict. Here it is asked for, shown and remembered.
 """

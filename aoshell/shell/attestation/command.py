@@ -1,7 +1,7 @@
-"""`aoshell attest`: its flags, and what it shows.
+"""The command `aoshell attest`: its flags and its output.
 
-Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE (no evidence included), 2 misused. It needs no home and
-takes no lock: a shell may be running.
+Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE (also without evidence), 2 for a wrong command line. It
+needs no home and takes no lock, so a shell may be running.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from aoshell import interrupts
-from aoshell.attest.evidence import Evidence, load
-from aoshell.attest.verify import CHECKS, explain
+from aoshell.attest.evidence import Evidence, load_evidence
+from aoshell.attest.verify import CHECKS, explain_check
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
-from aoshell.shell.attestation import judging as attesting
-from aoshell.shell.attestation.files import collateral, content
+from aoshell.shell.attestation import judging
+from aoshell.shell.attestation.files import read_collateral, read_named_file
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import AttestationPins
-from aoshell.shell.attestation.view import open_to_others, view
+from aoshell.shell.attestation.view import render_trial, warn_unprotected
 from aoshell.shell.flags.arguments import file
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
@@ -38,13 +38,13 @@ Ask: TypeAlias = Callable[[str, str], Awaitable[Evidence]]
 
 
 def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | None = None) -> int:
-    """Check evidence as a command line asks for it; the exit code.
+    """Checks evidence as a command line asks; returns the exit code.
 
     Args:
-        test_roots: as in `attest.verify.verify()`, for tests only.
+        test_roots: as in `verify_evidence()`, for tests only.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What the terminal's encoding lacks is shown escaped.
+        # Characters that the terminal's encoding lacks are shown escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
     say, note = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
     try:
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | 
         for warning in _warnings(target, trial):
             note(clean(warning, colour=False) + "\n")
         whole = json.dumps(trial.verdict.as_json()) if given.json else ""
-        say((whole or view(trial, _trust(trial, target))) + "\n")
+        say((whole or render_trial(trial, _trust(trial, target))) + "\n")
         if given.save:
-            attesting.keep(given.save, trial)
-    except SystemExit as leaving:  # argparse, which has said what there is to say
+            judging.save_trial(given.save, trial)
+    except SystemExit as leaving:  # argparse, after printing its message
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     except AoError as error:
         note(clean(str(error), colour=False) + "\n")
@@ -77,23 +77,23 @@ async def _tried(
     """A verdict, or why a node gave no evidence."""
     wishes = _wishes(given)
     settings = _settings()
-    attesting.policy_of(settings, wishes.policy)  # a bad one is told before anybody is asked
-    if attesting.is_url(target):
+    judging.load_user_policy(settings, wishes.policy)  # a bad one fails before any request
+    if judging.is_url(target):
         try:
-            evidence = await ask(target, attesting.new_challenge())
+            evidence = await ask(target, judging.new_challenge())
         except UsageError:
             raise
         except AoError as error:
             return error
     else:
-        evidence = load(content(target))
-    return await attesting.judge(evidence, settings, wishes, test_roots=test_roots)
+        evidence = load_evidence(read_named_file(target))
+    return await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
 
 
 def _target(target: str | None) -> str:
     if not target:
         raise UsageError(
-            "what is to be attested is missing",
+            "the node or file to attest is missing",
             hint="aoshell attest URL|FILE, or --explain CHECK",
         )
     return target
@@ -110,7 +110,7 @@ def _wishes(given: argparse.Namespace) -> Wishes:
     named = {"vek": given.vek, "chain": given.chain, "crl": given.crl}
     files = {part: name for part, name in named.items() if name}
     return Wishes(
-        collateral(files),
+        read_collateral(files),
         files,
         given.at,
         given.policy,
@@ -122,14 +122,14 @@ def _wishes(given: argparse.Namespace) -> Wishes:
 
 def _explained(name: str) -> str:
     try:
-        return explain(name)
+        return explain_check(name)
     except KeyError:
         known = ", ".join(one.name for one in CHECKS)
-        raise UsageError(f"there is no check {name}", hint=f"there are {known}") from None
+        raise UsageError(f"there is no check {name!r}", hint=f"there are {known}") from None
 
 
 def _nothing(why: AoError, as_json: bool) -> str:
-    """The answer where a node gave no evidence at all."""
+    """The output if a node gave no evidence."""
     if not as_json:
         return clean(f"INCONCLUSIVE: there is no evidence\n{why}", colour=False)
     detail = f"{why.what} → {why.hint}" if why.hint else why.what
@@ -140,23 +140,23 @@ def _nothing(why: AoError, as_json: bool) -> str:
 
 
 def _warnings(target: str, trial: Trial) -> list[str]:
-    """What is to be said besides the verdict: loud, and in JSON's way nowhere."""
-    said = []
-    if attesting.is_url(target) and (warning := open_to_others(target)):
-        said.append(warning)
+    """Warnings beside the verdict, for stderr: stdout may be JSON."""
+    warnings = []
+    if judging.is_url(target) and (warning := warn_unprotected(target)):
+        warnings.append(warning)
     settings = _settings()
-    if settings and attesting.is_url(target):
+    if settings and judging.is_url(target):
         try:
             known = AttestationPins(settings).get(trial.evidence.origin)
         except AoError as error:
-            return [*said, str(error)]
+            return [*warnings, str(error)]
         found = (trial.verdict.address, trial.measurement.hex())
-        said += [f"CHANGED: {change}" for change in (known.changes(*found) if known else ())]
-    return said
+        warnings += [f"CHANGED: {change}" for change in (known.changes(*found) if known else ())]
+    return warnings
 
 
 def _trust(trial: Trial, target: str) -> str:
-    """What to do about software without a name."""
+    """What to do about software that has no name yet."""
     found = trial.measurement.hex()
     return f"once you know what that is: aoshell attest {target} --measurement {found}"
 
@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         "aoshell attest",
         usage="aoshell attest NODE|FILE [flags]",
         description="Is this node, or this report, what it says it is? (docs/attest.md)",
-        epilog="Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 for a command line that is none.",
+        epilog="Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 for a wrong command line.",
         allow_abbrev=False,
     )
     flag = parser.add_argument
@@ -176,37 +176,43 @@ def _parser() -> argparse.ArgumentParser:
     flag("--vek", type=file, metavar="FILE", help=vek)
     flag("--chain", type=file, metavar="FILE", help="the two certificates above it, in any order")
     flag("--crl", type=file, metavar="FILE", help="AMD's list of revoked certificates")
-    flag("--at", type=moment, metavar="TIME", help="as of then: 2026-03-01[T12:00], or seconds")
+    flag("--at", type=moment, metavar="TIME", help="evaluate at: 2026-03-01[T12:00], or seconds")
     flag(
         "--policy", default="", type=file, metavar="FILE", help="instead of attest.toml and .trust"
     )
-    flag("--report-data", type=octets(64), default=b"", metavar="HEX", help="what it must hold")
-    flag("--measurement", type=octets(48), default=b"", metavar="HEX", help="what it must be")
-    flag("--offline", action="store_true", help="ask nobody but the node")
+    flag(
+        "--report-data",
+        type=octets(64),
+        default=b"",
+        metavar="HEX",
+        help="what the report must hold",
+    )
+    flag("--measurement", type=octets(48), default=b"", metavar="HEX", help="the one expected")
+    flag("--offline", action="store_true", help="ask AMD for nothing")
     flag("--json", action="store_true", help="one object (docs/json.md)")
     flag("--save", metavar="FILE", help="keep the node's answer, for others to check")
-    flag("--explain", metavar="CHECK", help="what a check or an error is about")
+    flag("--explain", metavar="CHECK", help="describe a check or an error")
     return parser
 
 
-def moment(said: str) -> int:
-    """Seconds since the Unix epoch of a time; without a zone it is UTC."""
-    if re.fullmatch("[0-9]{1,12}", said):
-        return int(said)
+def moment(text: str) -> int:
+    """Seconds since the Unix epoch of a time. Without a zone it is UTC."""
+    if re.fullmatch("[0-9]{1,12}", text):
+        return int(text)
     try:
-        when = datetime.fromisoformat(said)
+        when = datetime.fromisoformat(text)
         zoned = when if when.tzinfo else when.replace(tzinfo=UTC)
         return int(zoned.timestamp())
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{said!r} is no time, like 2026-03-01T12:00") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 2026-03-01T12:00") from None
 
 
 def octets(size: int) -> Callable[[str], bytes]:
     """Reads so many bytes in hexadecimal."""
 
-    def read(said: str) -> bytes:
-        if not re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", said):
-            raise argparse.ArgumentTypeError(f"{2 * size} hexadecimal digits are due")
-        return bytes.fromhex(said)
+    def read(text: str) -> bytes:
+        if not re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", text):
+            raise argparse.ArgumentTypeError(f"{2 * size} hexadecimal digits are expected")
+        return bytes.fromhex(text)
 
     return read

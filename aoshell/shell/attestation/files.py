@@ -1,6 +1,6 @@
-"""Files that a user names: read under a limit, and refused by name where they cannot be used.
+"""Reads the files that a user names, under a limit. Errors name the file.
 
-Certificates and CRLs of the user's own are looked at here before any evidence is: a wrong file must
+The user's own certificates and CRLs are checked here before any evidence, so that a wrong file does
 not look like wrong evidence.
 """
 
@@ -22,31 +22,32 @@ _LEAVES = (amd_profile.VCEK_NAME, amd_profile.VLEK_NAME)
 _FORMS = "docs/attest.md lists the forms that are read"
 
 
-def content(name: str, most: int = kept.LARGEST) -> bytes:
-    """A file that was named, cut off one byte behind the most that anybody takes.
+def read_named_file(name: str, most: int = kept.LARGEST) -> bytes:
+    """The content of a file; of a longer one, the first `most` + 1 bytes.
 
     Raises:
         UsageError: it cannot be read.
     """
     try:
-        return files.head(Path(name).expanduser(), most + 1)
+        return files.read_head(Path(name).expanduser(), most + 1)
     except (OSError, ValueError, RuntimeError) as error:
-        raise unreadable(name, error) from None
+        raise unreadable_error(name, error) from None
 
 
-def unreadable(name: str, error: Exception) -> UsageError:
+def unreadable_error(name: str, error: Exception) -> UsageError:
+    """The error for a file that cannot be read."""
     why = (isinstance(error, OSError) and error.strerror) or str(error)
-    return UsageError(f"{name} cannot be read: {why}", hint="look at its name, and who may read it")
+    return UsageError(f"{name} cannot be read: {why}", hint="check its name, and who may read it")
 
 
-def collateral(names: Mapping[str, str]) -> Collateral:
-    """What the files that a user names have in them.
+def read_collateral(names: Mapping[str, str]) -> Collateral:
+    """The certificates and CRLs in the files that a user names.
 
     Args:
-        names: of files or folders by part, as in `Collateral`.
+        names: of files or folders, by part of `Collateral`.
 
     Raises:
-        UsageError: one cannot be read, or has nothing in it that it was named for.
+        UsageError: one cannot be read, or lacks what it was named for.
     """
     contents = {part: _content(name) for part, name in names.items()}
     found = {part: _read(names[part], content) for part, content in contents.items()}
@@ -59,13 +60,13 @@ def collateral(names: Mapping[str, str]) -> Collateral:
     for part, name in names.items():
         what, there = wanted[part]
         if not any(there):
-            raise UsageError(f"{name} has no {what} in it but {found[part].names}", hint=_FORMS)
+            raise UsageError(f"{name} has no {what} but {found[part].names}", hint=_FORMS)
     return Collateral(**contents)
 
 
 def _read(name: str, data: bytes) -> Material:
     try:
-        return material.read(data, name)
+        return material.read_material(data, name)
     except EvidenceError as error:
         raise UsageError(error.what, hint=_FORMS) from None
 
@@ -75,23 +76,23 @@ def _content(name: str) -> bytes:
         folder = Path(name).expanduser()
         inside = sorted(folder.iterdir())[: MOST_FILES + 1] if folder.is_dir() else None
     except (OSError, ValueError, RuntimeError) as error:
-        raise unreadable(name, error) from None
-    return content(name, material.LARGEST) if inside is None else _together(name, inside)
+        raise unreadable_error(name, error) from None
+    return read_named_file(name, material.LARGEST) if inside is None else _together(name, inside)
 
 
 def _together(name: str, inside: list[Path]) -> bytes:
-    """All certificates and CRLs of a folder, as snpguest makes one; other files do not count."""
+    """All certificates and CRLs in a folder, such as snpguest makes. Other files are skipped."""
     if len(inside) > MOST_FILES:
-        raise UsageError(f"{name} has more than {MOST_FILES} files in it", hint="name one of them")
+        raise UsageError(f"{name} has more than {MOST_FILES} files", hint="name one of them")
     found: list[bytes] = []
     for file in inside:
         if not file.is_file():
             continue
-        data = content(str(file), material.LARGEST)
+        data = read_named_file(str(file), material.LARGEST)
         try:
-            found += material.values(data, str(file))
+            found += material.read_der_values(data, str(file))
         except EvidenceError:
             continue
     if not found:
-        raise UsageError(f"{name} has no file with a certificate in it", hint=_FORMS)
-    return material.bundle(found)
+        raise UsageError(f"{name} has no file with a certificate", hint=_FORMS)
+    return material.bundle_as_pem(found)

@@ -1,4 +1,4 @@
-"""Holding the attached node to the key that it was attested with."""
+"""Makes the attached node's answers count only if the attested key signed them."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
 
 
 class Holder(Protocol):
-    """A session, of which only this is needed here.
+    """The part of a session that is needed here.
 
     Attributes:
-        attestation: what the toolbar says of the attached node.
+        attestation: what the toolbar shows about the attached node.
     """
 
     attestation: str
 
 
 def use_pin(session: Holder, node: RemoteVerbs) -> None:
-    """Have a node hold to the key that it was attested with.
+    """Pins a node to the key that it was attested with.
 
     Raises:
-        AoError: stage "attest", it is not attested, or not any more.
+        AoError: stage "attest": it is not attested, or no longer.
     """
     from aoshell.home.folders import Settings
 
     pins = AttestationPins(Settings.find())
-    known, pin = pins.get(node.endpoint), pins.pin(node.endpoint)
-    if known is None or pin is None:
+    known = pins.get(node.endpoint)
+    if known is None or (pin := known.pin()) is None:
         why = "was attested too long ago" if known and known.until else "is not attested"
         raise AoError(f"{node.endpoint} {why}", stage="attest", hint=".attest does it")
-    hold(session, node, pin, f"attested {clock(known.at)}")
+    hold_to_pin(session, node, pin, f"attested {format_time(known.at)}")
 
 
-def hold(session: Holder, node: RemoteVerbs, pin: Pin | None, said: str) -> None:
-    """Hold the attached node to a key from now on, None to none; and tell so for as long as the pin
-    lasts.
+def hold_to_pin(session: Holder, node: RemoteVerbs, pin: Pin | None, shown: str) -> None:
+    """Pins the attached node to a key from now on, None to none. The toolbar shows `shown` for as
+    long as the pin lasts.
     """
-    node.pin, session.attestation = pin, said
+    node.pin, session.attestation = pin, shown
 
     def lapse() -> None:
         if node.pin == pin:
@@ -54,8 +54,8 @@ def hold(session: Holder, node: RemoteVerbs, pin: Pin | None, said: str) -> None
         asyncio.get_running_loop().call_later(pin.until - time.time(), lapse)
 
 
-def clock(at: int) -> str:
-    """A time of the day in the user's zone, of another day with its date."""
+def format_time(at: int) -> str:
+    """A time in the user's zone, with the date if that is not today."""
     moment, today = time.localtime(at), time.localtime()
     same = moment[:3] == today[:3]
     return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", moment)

@@ -1,6 +1,4 @@
-"""Attestation for the shell and for `aoshell attest`: from evidence, and files that a user names,
-to a verdict.
-"""
+"""From evidence, and files that a user names, to a verdict; for `.attest` and `aoshell attest`."""
 
 from __future__ import annotations
 
@@ -12,29 +10,29 @@ from pathlib import Path
 
 from aoshell import durable
 from aoshell.attest import evidence as kept
-from aoshell.attest.collateral.kds import Fetch, Kds, fetch
+from aoshell.attest.collateral.kds import Fetch, Kds, fetch_url
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
-from aoshell.attest.policy import Policy, load
-from aoshell.attest.verify import Verdict, verify
+from aoshell.attest.policy import Policy, load_policy
+from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.protocol.encoding import b64url
-from aoshell.shell.attestation.files import content, unreadable
+from aoshell.shell.attestation.files import read_named_file, unreadable_error
 from aoshell.shell.attestation.pins import Trusted
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a user asks for besides.
+    """The options of an attestation.
 
     Attributes:
-        have: collateral of the user's own, which comes before any other.
-        files: where that came from, by part as in `Collateral`.
+        have: the user's own collateral, which comes before any other.
+        files: the names of its files, by part of `Collateral`.
         at: time of evaluation, seconds since the Unix epoch; None for now.
-        policy: a file; "" for that of the config folder and what `.trust` named.
-        report_data, measurement: what the report must hold, b"" for no wish.
-        offline: ask nobody but the node.
+        policy: a file; "" for the one of the config folder and what `.trust` named.
+        report_data, measurement: what the report must hold, b"" for anything.
+        offline: ask AMD's service for nothing.
     """
 
     have: Collateral = field(default_factory=Collateral)
@@ -48,11 +46,11 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A verdict, and what it was reached with.
+    """A verdict, and what it was derived from.
 
     Attributes:
         collateral: the verifier's.
-        problems: why collateral could not be had, for people; () where nobody was asked.
+        problems: why collateral could not be fetched, for people; () if nothing was asked for.
         at: time of evaluation, seconds since the Unix epoch.
     """
 
@@ -64,35 +62,35 @@ class Trial:
 
     @property
     def measurement(self) -> bytes:
-        """Of the software, b"" where the report cannot be read."""
+        """The measurement of the software, b"" if the report cannot be read."""
         return self.verdict.report.measurement if self.verdict.report else b""
 
 
-async def judge(
+async def judge_evidence(
     evidence: Evidence,
     settings: Settings | None,
     wishes: Wishes,
     *,
     test_roots: Mapping[str, str] | None = None,
-    asking: Fetch = fetch,
+    asking: Fetch = fetch_url,
 ) -> Trial:
-    """What is to be thought of evidence.
+    """Gathers what is missing and checks evidence.
 
     Args:
-        settings: None where there is no home: then nothing is kept, and the defaults count.
-        test_roots: as in `attest.verify.verify()`, for tests only.
+        settings: None without a home: then nothing is kept, and the default policy counts.
+        test_roots: as in `verify_evidence()`, for tests only.
         asking: how AMD's service is asked.
 
     Raises:
-        UsageError: a file that was named cannot be read, or is of no use for this evidence.
-        AoError: stage "policy", a policy file cannot be used.
+        UsageError: a file that was named cannot be read, or does not fit this evidence.
+        AoError: stage "policy": a policy file cannot be used.
     """
     at = int(time.time()) if wishes.at is None else wishes.at
-    policy = policy_of(settings, wishes.policy)
+    policy = load_user_policy(settings, wishes.policy)
     folder = settings.cache / "attest" if settings else None
     kds = Kds(folder, None if wishes.offline else asking, test_roots=test_roots)
     gathered = await kds.gather(evidence, wishes.have, at)
-    verdict = verify(
+    verdict = verify_evidence(
         evidence,
         gathered.collateral,
         policy,
@@ -108,47 +106,51 @@ async def judge(
     return Trial(verdict, evidence, gathered.collateral, problems, at)
 
 
-def policy_of(settings: Settings | None, name: str) -> Policy:
-    """The policy in a file; without a name that of the config folder, if there is one, and what
-    `.trust` named besides.
+def load_user_policy(settings: Settings | None, name: str) -> Policy:
+    """The policy in a file. Without a name, the one of the config folder if it is there, together
+    with what `.trust` named.
 
     Raises:
         UsageError: it cannot be read.
-        AoError: stage "policy", it is no policy.
+        AoError: stage "policy": it is not a policy.
     """
     if name:
-        return load(content(name, LARGEST_POLICY), name)
+        return load_policy(read_named_file(name, LARGEST_POLICY), name)
     if settings is None:
         return Policy()
     path = policy_file(settings)
-    policy = load(content(str(path), LARGEST_POLICY), str(path)) if exists(path) else Policy()
+    policy = (
+        load_policy(read_named_file(str(path), LARGEST_POLICY), str(path))
+        if file_exists(path)
+        else Policy()
+    )
     named = {image.name for image in policy.trusted}
     more = [image for image in Trusted(settings).images() if image.name not in named]
     return replace(policy, trusted=(*policy.trusted, *more))
 
 
 def policy_file(settings: Settings) -> Path:
-    """The user's own policy."""
+    """Where the user's own policy is."""
     return settings.config / "attest.toml"
 
 
-def exists(path: Path) -> bool:
-    """Whether there is such a file. What cannot be looked at is not taken for missing.
+def file_exists(path: Path) -> bool:
+    """Whether there is such a file.
 
     Raises:
-        UsageError: that is so.
+        UsageError: this cannot be found out, as for lack of permission.
     """
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:
-        raise unreadable(str(path), error) from None
+        raise unreadable_error(str(path), error) from None
     return True
 
 
 def is_url(target: str) -> bool:
-    """Whether a node is meant rather than a file."""
+    """Whether a target is the URL of a node, rather than a file."""
     return target.lower().startswith(("http://", "https://"))
 
 
@@ -157,17 +159,19 @@ def new_challenge() -> str:
     return b64url(secrets.token_bytes(32))
 
 
-def keep(name: str, trial: Trial) -> None:
-    """Write a node's answer, and what it was checked against, to a new file.
+def save_trial(name: str, trial: Trial) -> None:
+    """Writes a node's answer, and what it was checked against, to a new file.
 
     Raises:
-        UsageError: there is no answer to keep, or it cannot be written.
+        UsageError: there is no answer, or the file exists or cannot be written.
     """
     if trial.evidence.answer is None:
         raise UsageError("only a node's answer is kept", hint="this evidence is a file already")
     path = Path(name).expanduser()
     try:
-        content = kept.save(trial.evidence, trial.collateral.filled(trial.evidence.collateral))
+        content = kept.save_evidence(
+            trial.evidence, trial.collateral.filled(trial.evidence.collateral)
+        )
         durable.write(path, [content], new=True, mode=durable.USERS_FILE)
     except FileExistsError:
         raise UsageError(f"{path} exists already", hint="name a file that does not") from None

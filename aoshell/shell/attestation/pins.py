@@ -1,8 +1,8 @@
-"""What is remembered of attestations: which key and software a node had, and which software has a
-name. Files of ours below the state folder, each written whole.
+"""What is remembered of attestations, in files below the state folder. Each is written as a whole.
 
-    attested/<digest of the URL>.json    a node's newest attestation that passed
-    trusted.toml                         what `.trust` named, as the policy file has it
+attested/<digest of the URL>.json    the key and software of a node's last attestation that
+passed trusted.toml                         the software that `.trust` named, as in the policy
+file
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Passed:
         origin: URL of the node.
         address: of its key.
         measurement, evidence_id: in hexadecimal.
-        image: the user's name for the software, "" where it has none.
-        at: when, seconds since the Unix epoch.
-        until: when it is not worth anything any more; 0 where a later one did not pass.
+        image: the user's name for the software, "" if it has none.
+        at: when it passed, seconds since the Unix epoch.
+        until: when it ends; 0 if a later attestation did not pass.
     """
 
     origin: str
@@ -49,13 +49,17 @@ class Passed:
     until: int
 
     def changes(self, address: str, measurement: str) -> tuple[str, ...]:
-        """What is not as it was, as a person reads it."""
+        """What has changed since, for people."""
         values = {"key": (self.address, address), "measurement": (self.measurement, measurement)}
         return tuple(
             f"the {name} was {before} and is {now}"
             for name, (before, now) in values.items()
             if now and before != now
         )
+
+    def pin(self) -> Pin | None:
+        """The key that must sign answers; None once this has ended."""
+        return Pin(self.address, self.until) if self.until > time.time() else None
 
 
 class AttestationPins:
@@ -69,10 +73,10 @@ class AttestationPins:
         self._folder = settings.state / "attested"
 
     def get(self, origin: str) -> Passed | None:
-        """The newest of a node, lapsed or not; None where there is none.
+        """The last one of a node, ended or not; None if there is none.
 
         Raises:
-            AoError: stage "attest", the file cannot be read.
+            AoError: stage "attest": the file cannot be read.
         """
         path = self._path(origin)
         try:
@@ -90,27 +94,20 @@ class AttestationPins:
             return None
         except (OSError, ValueError, TypeError, LookupError) as error:
             raise AoError(
-                f"{path} does not say how the node was attested: {error}",
+                f"{path}, which has the node's last attestation, cannot be read: {error}",
                 stage="attest",
-                hint="move it away; then a changed key or software is not noticed once",
+                hint="move it away; the next .attest then cannot notice a changed key or software",
             ) from error
 
     def put(self, passed: Passed) -> None:
-        """Keep one, in place of an older one of that node. Raises AoError, stage "attest"."""
-        write(self._path(passed.origin), json.dumps(asdict(passed), indent=1).encode())
+        """Keeps one, in place of the node's last one. Raises AoError, stage "attest"."""
+        write_file(self._path(passed.origin), json.dumps(asdict(passed), indent=1).encode())
 
-    def lapse(self, origin: str) -> None:
-        """A node did not pass: it is attested no more, and what it was stays known."""
-        known = self.get(origin)
+    def end(self, known: Passed | None) -> None:
+        """Ends the last attestation of a node that did not pass now. Its key and software stay
+        known."""
         if known and known.until:
             self.put(replace(known, until=0))
-
-    def pin(self, origin: str) -> Pin | None:
-        """The key that answers must be signed with; None where the node is not attested."""
-        known = self.get(origin)
-        if known is None or known.until <= time.time():
-            return None
-        return Pin(known.address, known.until)
 
     def _path(self, origin: str) -> Path:
         return self._folder / f"{hashlib.sha256(origin.encode()).hexdigest()[:32]}.json"
@@ -127,11 +124,11 @@ class Trusted:
         self.path = settings.state / "trusted.toml"
 
     def images(self) -> tuple[Image, ...]:
-        """All of it. Raises AoError, stage "policy": the file is damaged."""
-        from aoshell.attest.policy import LARGEST, load
+        """All images. Raises AoError, stage "policy": the file cannot be read."""
+        from aoshell.attest.policy import LARGEST, load_policy
 
         try:
-            return load(files.read(self.path, LARGEST), str(self.path)).trusted
+            return load_policy(files.read(self.path, LARGEST), str(self.path)).trusted
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as error:
@@ -139,23 +136,23 @@ class Trusted:
             raise AoError(f"{self.path} cannot be read: {why}", stage="policy") from error
 
     def put(self, image: Image) -> None:
-        """Keep a name, in place of the same one. Raises AoError."""
-        from aoshell.attest.policy import load
+        """Keeps an image, in place of one of the same name. Raises AoError."""
+        from aoshell.attest.policy import load_policy
 
         others = [one for one in self.images() if one.name != image.name]
         content = "".join(map(_entry, (*others, image))).encode()
-        load(content)  # what cannot be read again is not written
-        write(self.path, content)
+        load_policy(content)  # raises before anything is written that could not be read again
+        write_file(self.path, content)
 
 
 def _entry(image: Image) -> str:
-    # A string of JSON is one of TOML, too.
+    # A JSON string is also a TOML string, but for DEL, which TOML wants escaped.
     name = json.dumps(image.name, ensure_ascii=False).replace("\x7f", "\\u007f")
     return f'[[trusted]]\nname = {name}\nmeasurement = "{image.measurement.hex()}"\n\n'
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, for the user's eyes. Raises AoError, stage "attest"."""
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file as a whole, readable by the user only. Raises AoError, stage "attest"."""
     try:
         durable.make_folder(path.parent)
         durable.write(path, [content])

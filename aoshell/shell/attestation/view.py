@@ -1,4 +1,4 @@
-"""A verdict for a person: a sentence, a table, who has the key, and what to do next."""
+"""Renders a verdict for people: a sentence, a table of checks, key custody, and what to do next."""
 
 from __future__ import annotations
 
@@ -10,47 +10,49 @@ from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
 from aoshell.shell.view.tables import table_lines
-from aoshell.shell.view.text import cell
+from aoshell.shell.view.text import clean_line
 
 PASSED = Status.PASS
 _UNREACHED = "not reached"
 
 
-def view(trial: Trial, trust: str) -> str:
-    """All of it.
+def render_trial(trial: Trial, trust: str) -> str:
+    """The whole output.
 
     Args:
-        trust: what to do about software without a name.
+        trust: what to do about software that has no name yet.
     """
     verdict = trial.verdict
-    lines = [sentence(trial), "", *table_lines(_table(verdict.checks))]
+    lines = [render_verdict(trial), "", *table_lines(_table(verdict.checks))]
     if unreached := sum(map(_is_unreached, verdict.checks)):
-        lines.append(f"({unreached} checks more were not reached)")
+        lines.append(f"({unreached} more checks were not reached)")
     lines.append("")
     if verdict.custody:
         lines.append(f"Key custody: {verdict.custody.state.value}: {verdict.custody.detail}")
-    lines += [f"Not to be had: {problem}" for problem in trial.problems]
+    lines += [f"Not available: {problem}" for problem in trial.problems]
     if (primary := verdict.primary) and (hint := _hint(primary, trust)):
         lines.append(f"→ {hint}")
-    # What a node says of itself stands in these lines, too.
-    return "\n".join(map(cell, lines)).rstrip("\n")
+    # A node's own words are in these lines, so each is made safe for a terminal.
+    return "\n".join(map(clean_line, lines)).rstrip("\n")
 
 
-def sentence(trial: Trial) -> str:
+def render_verdict(trial: Trial) -> str:
     """The verdict in one sentence."""
     verdict, primary = trial.verdict, trial.verdict.primary
     if primary:
         so_far = "nothing is wrong so far, but " if verdict.verdict == "INCONCLUSIVE" else ""
         return f"{verdict.verdict}: {so_far}{primary.detail} ({primary.error})"
     if verdict.verdict != "PASS":
-        return f"{verdict.verdict}: a check that is needed does not apply to this evidence"
+        return f"{verdict.verdict}: a check that must pass does not apply to this evidence"
     hardware = f"genuine AMD hardware ({verdict.product})"
     software = verdict.image or "the measurement that was asked for"
     if trial.evidence.answer is None:
         if verdict.check("trusted-software").status is PASSED:
-            return f"PASS: {hardware} signed this report of {software}; who shows it is not said"
+            return (
+                f"PASS: {hardware} signed this report of {software}; this does not show who has it"
+            )
         return (
-            f"PASS: {hardware} signed this report; of which software, and who shows it, is not said"
+            f"PASS: {hardware} signed this report; its software, and who has it, were not checked"
         )
     return (
         f"PASS: {hardware} vouches that a guest launched from {software} put the key "
@@ -61,7 +63,7 @@ def sentence(trial: Trial) -> str:
 def _when(trial: Trial) -> str:
     challenge = trial.evidence.challenge
     if challenge is None or trial.verdict.check("challenge").status is not PASSED:
-        return ", nobody knows when"
+        return ", at an unknown time"
     taken = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(trial.evidence.taken))
     return " just now" if challenge.fresh else f" on {taken}, as its keeper says"
 
@@ -83,8 +85,8 @@ def _hint(primary: CheckResult, trust: str) -> str:
     return trust if primary.error == "SOFTWARE_UNKNOWN" else primary.hint
 
 
-def open_to_others(url: str) -> str:
-    """A warning where what a node says comes through others unprotected, else ""."""
+def warn_unprotected(url: str) -> str:
+    """A warning if a node's answers come over unprotected HTTP, else ""."""
     if urlsplit(url).scheme != "http" or is_loopback(url):
         return ""
-    return f"{url} is no https: others can read along, and withhold what they cannot change"
+    return f"{url} is not https: others can read the answers, and hold them back"

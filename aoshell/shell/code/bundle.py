@@ -1,6 +1,6 @@
-"""A Lua program as one chunk of Lua.
+"""Joins the files of a Lua program into one chunk of Lua.
 
-The chunk is what `.load` evaluates and what a node keeps as a module. Each file keeps its name and
+`.load` evaluates this chunk, and a node keeps it as a module. Each file keeps its name and
 its line numbers in error messages, because it is compiled on its own from a long string:
 
     local file, main = load([[…]], "=.load", "t")()
@@ -10,8 +10,8 @@ its line numbers in error messages, because it is compiled on its own from a lon
 The first line has bundle.lua. Before its text, `file` has the names of a module, its file, and the
 file and line that require it first; `main` whether files require each other in a circle.
 
-A program of one file has the loader that bundles had before there was bundle.lua: hashes that are
-kept of such programs, those of blueprints, stay what they are.
+A program of one file has the loader of earlier versions, before bundle.lua, so that the hashes that
+are kept of such programs (blueprints) stay the same.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from functools import cache
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.lua.compiling import syntax_error
+from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.program import File, Program, program
+from aoshell.shell.code.program import File, Program, read_program
 
-# The first line, and that of chunks in older logs: file("x.y", [[@x/y.lua]], [[…]]).
+# The first line of a chunk, and of those in older logs: file("x.y", [[@x/y.lua]], [[…]]).
 _HEAD = re.compile(
     rb"^local (?:file, main = load|function file\(name, chunk, source)", re.MULTILINE
 )
@@ -69,31 +69,31 @@ class ProgramBundle:
 
 
 def bundle(path: Path) -> ProgramBundle:
-    """The program whose main file is `path`.
+    """Bundles the program whose main file is `path`.
 
     Raises:
-        AoError: stage "load", when a file cannot be read or there is too much of them.
+        AoError: stage "load": a file cannot be read, or the program is too large.
     """
-    found = program(path)
+    found = read_program(path)
     files = {file.path: text(file.data) for file in found.files}
     return ProgramBundle(_chunk(found), found, files)
 
 
 def _chunk(found: Program) -> bytes:
     if len(found.files) == 1 and not found.circular:
-        chunk, source = quote(b"@" + raw(found.main.path)), quote(found.main.source)
+        chunk, source = long_string(b"@" + raw(found.main.path)), long_string(found.main.source)
         return b"%sreturn file(nil, %s, %s)\n" % (_ALONE, chunk, source)
-    head = b'local file, main = load(%s, "=.load", "t")()\n' % quote(_loader())
+    head = b'local file, main = load(%s, "=.load", "t")()\n' % long_string(_loader())
     return b"".join((head, *(_call(file, found) for file in found.files)))
 
 
 def _call(file: File, whole: Program) -> bytes:
-    names = b"{%s}" % b", ".join(map(literal, file.names))
-    chunk, source = quote(b"@" + raw(file.path)), quote(file.source)
+    names = b"{%s}" % b", ".join(map(short_string, file.names))
+    chunk, source = long_string(b"@" + raw(file.path)), long_string(file.source)
     if file is whole.main:
         circular = b"true" if whole.circular else b"false"
         return b"return main(%s, %s, %s, %s)\n" % (names, chunk, circular, source)
-    by = quote(b"@" + raw(file.by))
+    by = long_string(b"@" + raw(file.by))
     return b"file(%s, %s, %s, %d, %s)\n" % (names, chunk, by, file.line, source)
 
 
@@ -104,19 +104,19 @@ def _loader() -> bytes:
     return re.sub(rb"^--.*\n|^\n", b"", source, flags=re.MULTILINE)
 
 
-def bound(source: bytes, module: str) -> bytes:
-    """The code by which `.load` evaluates a program that is kept as a module, too."""
-    return b"MyModule = %s\n%s" % (literal(module), source)
+def bind_module(source: bytes, module: str) -> bytes:
+    """The code with which `.load` evaluates a program and sets `MyModule` to its module."""
+    return b"MyModule = %s\n%s" % (short_string(module), source)
 
 
-def unbound(code: bytes) -> tuple[str, bytes] | None:
-    """The module and the program of what `bound` made, None for other code."""
+def unbind_module(code: bytes) -> tuple[str, bytes] | None:
+    """The module and the program in code that `bind_module` made, None for other code."""
     found = _BOUND.match(code)
     return (text(found[1]), code[found.end() :]) if found else None
 
 
 def unbundle(source: bytes) -> list[tuple[list[str], str, bytes]]:
-    """What a chunk that `bundle` made has, in order: the names of a module, its file, its text."""
+    """The files of a chunk that `bundle` made, in order: names of the module, path, text."""
     head = _HEAD.search(source)
     if head is None:
         return []
@@ -134,12 +134,12 @@ def _names(call: re.Match[bytes]) -> list[str]:
 
 
 def refuse_unloadable(bundled: ProgramBundle) -> None:
-    """Raises AoError, stage "load", where no process can load a program; it names file and line.
+    """Raises AoError, stage "load", if no process can load a program; it names file and line.
 
-    A file is no Lua, or files require each other in a circle whatever happens when they run.
+    Either a file is not Lua, or files require each other in a circle that always happens.
     """
     for file in bundled.program.files:
-        said = syntax_error(text(file.source))
+        said = find_syntax_error(text(file.source))
         if said:
             raise AoError(
                 f"{file.path}:{said.partition(':')[2]}",  # it begins with the chunk's name
@@ -147,18 +147,18 @@ def refuse_unloadable(bundled: ProgramBundle) -> None:
                 hint="a module is Lua source or a WASM file",
             )
     if bundled.program.circular:
-        from aoshell.check.checker import circles_of
+        from aoshell.check.checker import find_circles
 
         sources = {file.path: file.source for file in bundled.program.files}
-        for found in circles_of(sources, bundled.program.modules):
+        for found in find_circles(sources, bundled.program.modules):
             said = f"{found.file}:{found.line}: {found.message}"
             raise AoError(said, stage="load", hint=found.advice)
 
 
-def quote(source: bytes) -> bytes:
+def long_string(source: bytes) -> bytes:
     """Any bytes as a Lua long string, at the first level that they do not close.
 
-    Lua drops a newline right behind the opening bracket, so there is always one. It turns \\r\\n
+    Lua drops a newline right after the opening bracket, so one always stands there. It turns \\r\\n
     into \\n, which counts as one line either way.
     """
     taken = set(re.findall(rb"\](=*)(?=\])", source + b"]"))
@@ -168,7 +168,7 @@ def quote(source: bytes) -> bytes:
     return b"[%s[\n%s]%s]" % (level, source, level)
 
 
-def literal(string: str) -> bytes:
+def short_string(string: str) -> bytes:
     """Text as a short Lua string."""
     escaped = re.sub(rb"[^ !#-\[\]-~]", lambda byte: b"\\%03d" % byte.group()[0], raw(string))
     return b'"%s"' % escaped

@@ -1,4 +1,4 @@
-"""The user's files: the name of one, as a command's argument; reading it; writing a new one."""
+"""Files that commands name: the path in an argument, reading, writing a new file."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from aoshell import durable
 from aoshell.bounded import files
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a file that is read whole
 
 
-def path_of(rest: str) -> Path:
+def path_of_argument(rest: str) -> Path:
     """The file that an argument names, in quotes or without."""
     quoted = len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "\"'"
     name = rest[1:-1] if quoted else rest
     return Path(_decoded(name)).expanduser()
 
 
-def read(path: Path, largest: int = _LARGEST) -> bytes:
-    """The bytes of a regular file: a device or a pipe might never end.
+def read_file(path: Path, largest: int = _LARGEST) -> bytes:
+    """The bytes of a regular file; a device or a pipe is refused, as it might never end.
 
     Raises:
-        AoError: stage "load"; also where it is larger than `largest` bytes.
+        AoError: stage "load"; also for more than `largest` bytes.
     """
     try:
         return files.read(path, largest)
@@ -39,15 +39,15 @@ def read(path: Path, largest: int = _LARGEST) -> bytes:
 
 
 def read_text(path: Path, largest: int = _LARGEST) -> bytes:
-    """As `read`, of a text, without a byte order mark (`texts.unmarked`)."""
-    return unmarked(read(path, largest), path, "load")
+    """As `read_file`, without a byte order mark (`texts.strip_mark`)."""
+    return strip_mark(read_file(path, largest), path, "load")
 
 
-def write_new(path: Path, data: bytes, stage: str) -> None:
-    """Write a file that must not exist yet; it is on disk, fsynced, afterwards.
+def write_new_file(path: Path, data: bytes, stage: str) -> None:
+    """Write a file that must not exist yet, and fsync it.
 
     Raises:
-        AoError: of that stage; it does exist, or cannot be written.
+        AoError: of that stage; it exists, or cannot be written.
     """
     try:
         durable.write(path, [data], new=True, mode=durable.USERS_FILE)
@@ -62,5 +62,5 @@ def write_new(path: Path, data: bytes, stage: str) -> None:
 
 
 def _decoded(name: str) -> str:
-    """A file name as the system spells it: what was read as UTF-8 is written back as bytes."""
+    """A file name with the bytes that were typed, whatever their encoding."""
     return os.fsdecode(raw(name))

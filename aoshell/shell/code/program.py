@@ -1,9 +1,8 @@
 """The files of a Lua program: the main one, and the local ones that it requires, however deep.
 
-A module's name is a way from the main file's folder, as it is for the loader of aos: each dot or
-slash leads one folder down, so that `a.b`, `.a.b` and `a/b` are one file, a/b.lua. Where there is
-none, a/b/init.lua is it, as for Lua itself. No name leads out of the folder, unless a link lies
-there.
+The name of a module is a path from the main file's folder, as for the loader of aos: each dot or
+slash leads one folder down, so `a.b`, `.a.b` and `a/b` are one file, a/b.lua; without that file it
+is a/b/init.lua, as for Lua itself. No name leads out of the folder, except through a link.
 
 Files stand in the order in which aos runs them: depth first, what is required before what requires
 it, by the order of the text. Those of a circle, which aos cannot load, stand in the order in which
@@ -22,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.lua.compiling import required, without_tail_calls
+from aoshell.lua.compiling import find_requires, without_tail_calls
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.files import read_text
 
@@ -30,7 +29,7 @@ MOST_FILES = 1_000  # files of one program
 MOST_BYTES = 64 << 20  # bytes of all its files together
 MOST_NAMES = 10_000  # names that its files require, counted once a file; calls of one file
 DRAWN_LEVELS = 24  # levels of the tree that are shown
-_SIMILAR = 20  # names with other capitals that are told
+_SIMILAR = 20  # names with other capitals that notes mention
 _LISTED = 10_000  # names in one folder among which a misspelt one is looked for
 
 _STEP = re.compile(r"[./]+")
@@ -61,7 +60,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A module that a file requires; file is None where it is not a local one."""
+    """A module that a file requires; `file` is None where it has no local file."""
 
     name: str
     file: File | None
@@ -92,13 +91,13 @@ class Program:
 
     @property
     def absent(self) -> Iterator[str]:
-        """Where the files of modules would stand that are not there."""
+        """The paths at which files of missing modules would stand."""
         needs = {need.name for file in self.files for need in file.needs if need.file is None}
         return (path for name in sorted(needs) for path in _candidates(name))
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What the user may not expect of these files, one sentence each."""
+        """Notes on what the user may not expect, one sentence each."""
         from aoshell.check.known import AOS_MODULES
 
         notes = [
@@ -118,7 +117,7 @@ class Program:
         return tuple(notes)
 
 
-def program(main: Path) -> Program:
+def read_program(main: Path) -> Program:
     """The program whose main file is `main`.
 
     Raises:
@@ -135,7 +134,7 @@ def find(root: Path, name: str) -> str | None:
         return None
 
 
-def lines_of(program: Program) -> Iterator[str]:
+def tree_lines(program: Program) -> Iterator[str]:
     """The tree of files, drawn, one line each; a file that was drawn has no branches again."""
     yield program.main.path
     drawn = {program.main.path}
@@ -232,7 +231,7 @@ class _Walk:
         if self._bytes > MOST_BYTES:
             raise _too_much(f"the program's files have more than {MOST_BYTES >> 20} MB together")
         source = text(_commented(data))
-        calls = list(islice(required(source), MOST_NAMES + 1))
+        calls = list(islice(find_requires(source), MOST_NAMES + 1))
         if len(calls) > MOST_NAMES:
             raise _too_much(f"{path} requires more than {MOST_NAMES:,} times")
         file = File(path, data, raw(without_tail_calls(source, calls)))

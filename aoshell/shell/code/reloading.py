@@ -1,4 +1,4 @@
-"""Files that are loaded again whenever they are saved, and what that does to the handlers."""
+"""`.watch`: loads files again whenever they are saved, and reports changes of the handlers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeAlias
 from aoshell.errors import AoError
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.loading import load_bundle
-from aoshell.shell.code.program import program
+from aoshell.shell.code.program import read_program
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text
 
@@ -51,15 +51,15 @@ return JSON.encode({ rows = rows })"""
 _PLACE = re.compile("\1([^\1]*):(\\d+):(\\d+)\1")
 
 Handlers: TypeAlias = Mapping[str, str]
-"""What each handler is, by name: its text, as far as that is known."""
+"""The text of each handler by its name, as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What became of the handlers: their names.
+    """Names of handlers that a reload changed.
 
     Attributes:
-        left: still there, though the files do not name them any more.
+        left: still there, though the files no longer name them.
     """
 
     added: tuple[str, ...] = ()
@@ -76,10 +76,10 @@ class Changes:
         return "\n".join(said)
 
 
-def changes(
+def compare_handlers(
     before: Handlers, after: Handlers, old: Mapping[str, str], new: Mapping[str, str]
 ) -> Changes:
-    """What a reload did.
+    """What a reload changed.
 
     Args:
         old, new: text of the files by name, before and after.
@@ -110,8 +110,8 @@ class Reloader:
         self._seen: dict[Path, dict[Path, tuple[int, int]]] = {}
 
     async def load(self, file: Path) -> str:
-        """Load a file; what came of it, for a person."""
-        # Looked at before they are read: what is saved meanwhile is loaded once more.
+        """Load a file; returns what happened, for a person."""
+        # Stamps are taken before reading, so that a save in between loads the file once more.
         self._seen[file] = {path: _stamp(path) for path in _parts(file)}
         session = self._session
         old = dict(session.sources)
@@ -131,7 +131,7 @@ class Reloader:
         if before is None or after is None:
             return "\n".join([head, *notes])
         was = {name: text for name, text in old.items() if name in bundled.files}
-        told = str(changes(before, after, was, bundled.files))
+        told = str(compare_handlers(before, after, was, bundled.files))
         return "\n".join(
             [head if told else f"{head}; no handler changed", *notes, *filter(None, [told])]
         )
@@ -145,7 +145,7 @@ class Reloader:
         ]
 
     async def follow(self, turn: AbstractAsyncContextManager[object]) -> None:
-        """Load what is saved, until cancelled; `turn` is held meanwhile."""
+        """Load what is saved, until cancelled; holds `turn` while it loads."""
         while True:
             await asyncio.sleep(_EVERY)
             for file in self.saved():
@@ -155,7 +155,7 @@ class Reloader:
                 self._session.front.feed(told)
 
     async def _handlers(self, sources: Mapping[str, str]) -> Handlers | None:
-        """The handlers; None where the process cannot be asked."""
+        """The handlers; None if the process cannot be asked."""
         try:
             found = await self._session.query(_HANDLERS)
         except AoError:
@@ -176,16 +176,16 @@ def _text(place: re.Match[str], sources: Mapping[str, str]) -> str:
 
 
 def _parts(file: Path) -> list[Path]:
-    """The file, what it requires, and where what it requires may come to be."""
+    """The file, those that it requires, and the paths at which missing ones may appear."""
     try:
-        found = program(file)
+        found = read_program(file)
     except AoError:
         return [file]
     return [file.parent / name for name in (*(part.path for part in found.files), *found.absent)]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """When it was saved, and its size; zeros where it is not there."""
+    """Time of the last change, and size; zeros if there is no such file."""
     try:
         about = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""A new process: what it is made of, what is said before it is, and what became of it."""
+"""Makes a new process: finds its module, announces it on a remote node, checks its first result."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text, split_error
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 
 
 @dataclass(frozen=True, slots=True)
 class SpawnRequest:
-    """What a new process is to be.
+    """A process to make.
 
     Attributes:
         name: "" for none.
         module: id, published name, or a file.
         tags: besides AO's own.
-        sure: nobody needs to be asked.
+        sure: do not ask.
     """
 
     name: str
@@ -35,7 +35,7 @@ class SpawnRequest:
 
 
 async def spawn(session: Session, wanted: SpawnRequest) -> ProcessInfo:
-    """Make a process; its name is free. On a remote node this is said first, and asked.
+    """Make a process with a name that is free. On a remote node, announces it and asks.
 
     Raises:
         AoError: it was not made, or its first message failed.
@@ -71,7 +71,7 @@ async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
             )
     item = await session.sign("", tags, wanted.data)
     receipt = await node.spawn(item, wanted.name)
-    # Its first message may be computed much later; the first line waits for that as for any.
+    # Not awaited: its first message may be computed much later, and the first line waits for that.
     owner = (await session.wallet()).address
     now = time.time_ns() // 1_000_000
     return ProcessInfo(
@@ -80,13 +80,13 @@ async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
 
 
 def _announcement(info: NodeInfo, name: str, module: str, tags: tuple[Tag, ...]) -> str:
-    """What is about to be made public."""
+    """The announcement: what is about to be made public."""
     given = {tag.name.lower(): tag.value for tag in tags}
     own = info.details.get("scheduler", info.address)
     scheduler = given.get("scheduler") or own
     if not scheduler:
         raise UsageError(
-            "nothing says who schedules a new process there",
+            "no scheduler is set for a new process there",
             hint="--scheduler ADDRESS, SCHEDULER, or scheduler = … in the profile",
         )
     return (
@@ -103,7 +103,7 @@ def _tags(wanted: SpawnRequest, module: str) -> tuple[Tag, ...]:
 
 
 async def _module(session: Session, reference: str) -> str:
-    """The id of a module on the node that is built in."""
+    """The id of a module on the built-in node; a file is stored as one."""
     file = Path(reference).expanduser()
     if file.is_file():
         module = await session.node.upload(_program(session, file), "")
@@ -113,10 +113,10 @@ async def _module(session: Session, reference: str) -> str:
 
 
 async def _module_there(session: Session, reference: str) -> tuple[str, str]:
-    """The id of a module on a remote node, and a word on what it is."""
+    """The id of a module on a remote node, and a note: kind, size, name."""
     if not reference:
         raise UsageError(
-            "nothing says what a new process there is made of",
+            "no module is set for a new process there",
             hint="--module ID, AOS_MODULE, or module = … in the profile",
         )
     if Path(reference).expanduser().is_file():
@@ -130,16 +130,16 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
         if not has_id_form(reference) or error.stage == "verify":
             raise
         return reference, f"(not looked at: {error.what})"
-    about = ", ".join(filter(None, (module.kind, size(len(module.data)), module.name)))
+    about = ", ".join(filter(None, (module.kind, format_size(len(module.data)), module.name)))
     return module.id, f"({about})"
 
 
 def _program(session: Session, path: Path) -> bytes:
-    """A module's bytes: WASM as it is, Lua with what it requires."""
+    """The bytes of a module: WASM as it is, Lua with the files that it requires."""
     from aoshell.shell.code.bundle import bundle, refuse_unloadable
-    from aoshell.shell.code.files import read
+    from aoshell.shell.code.files import read_file
 
-    data = read(path)
+    data = read_file(path)
     if data.startswith(b"\0asm"):
         return data
     program = bundle(path)
@@ -149,6 +149,6 @@ def _program(session: Session, path: Path) -> bytes:
     return program.source
 
 
-def born(info: ProcessInfo) -> str:
-    """What is said of a process that was just made."""
-    return f"New process {info.name or short(info.id)}: {info.id}"
+def birth_notice(info: ProcessInfo) -> str:
+    """The note on a process that was just made."""
+    return f"New process {info.name or short_id(info.id)}: {info.id}"

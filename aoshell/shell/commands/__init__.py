@@ -1,7 +1,7 @@
-"""Dot commands: a registry, filled by one module a group.
+"""Dot commands: a registry, which one module a group fills.
 
-A command takes the session and the text behind its name, and returns a `CommandOutput`. It never
-prints.
+A command takes the session and the text after its name, and returns a `CommandOutput`. It never
+prints. To add one: docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def registry() -> dict[str, Command]:
     return dict(sorted(_REGISTRY.items()))
 
 
-async def run(session: Session, line: str) -> CommandOutput:
+async def run_command(session: Session, line: str) -> CommandOutput:
     """Carry out a dot command.
 
     Raises:
@@ -83,21 +83,21 @@ async def run(session: Session, line: str) -> CommandOutput:
     name, _, rest = line.strip()[1:].partition(" ")
     found = registry().get(name)
     if found is None:
-        raise unknown(name)
+        raise unknown_command(name)
     try:
         return await found.run(session, rest.strip())
     except UnicodeEncodeError:
-        raise UsageError(f"what stands behind .{name} is no UTF-8 text") from None
+        raise UsageError(f"the text after .{name} is not UTF-8") from None
 
 
-def usage(name: str) -> UsageError:
-    """The error for arguments that a command does not understand."""
+def usage_error(name: str) -> UsageError:
+    """The error for wrong arguments: how the command is used."""
     known = registry()[name]
     return UsageError(f".{known.name} {known.usage}".rstrip(), hint=f".help {name}")
 
 
-def unknown(name: str) -> UsageError:
-    """The error for a command that is none; the hint names the nearest."""
+def unknown_command(name: str) -> UsageError:
+    """The error for an unknown command; the hint names the nearest."""
     from difflib import get_close_matches
 
     close = get_close_matches(name.lower(), registry(), 1, 0.5)

@@ -1,4 +1,4 @@
-"""What nodes run on: .attest, .trust, .nodes."""
+"""The commands .attest, .trust and .nodes: what nodes run on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.base import RemoteVerbs
-from aoshell.nodes.values import Pin
 from aoshell.protocol.url import unprotected
-from aoshell.shell.attestation.holding import clock, hold
+from aoshell.shell.attestation.holding import format_time, hold_to_pin
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 
@@ -30,46 +28,47 @@ _TRUST = "once you know what that is: .trust NAME, then .attest"
 async def attest(session: Session, rest: str) -> CommandOutput:
     """Say whether a node is what it says it is: genuine hardware, software that you trust, its key.
 
-    Without NODE it is the attached one; FILE is evidence that was kept, or a report. --save keeps
-    what the node answered and what it was checked against, so that others can check it later.
-    --offline asks AMD for nothing. aoshell attest has more flags, and docs/attest.md what it means.
+    Without NODE it is the attached one. FILE is evidence that was kept, or a report. --save keeps
+    the node's answer and what it was checked against, so that others can check it later. --offline
+    asks AMD for nothing. aoshell attest has more flags; docs/attest.md explains the verdict.
     """
-    return await conduct(session, rest)
+    return await run_attest(session, rest)
 
 
-async def conduct(
+async def run_attest(
     session: Session,
     rest: str,
     *,
     test_roots: Mapping[str, str] | None = None,
     at: int | None = None,
 ) -> CommandOutput:
-    """`.attest`.
+    """Runs `.attest`.
 
     Args:
-        test_roots, at: as in `attesting.judge()`, for tests only.
+        test_roots: as in `verify_evidence()`, for tests only.
+        at: time of evaluation, seconds since the Unix epoch; None for now. For tests only.
     """
     from aoshell.home.folders import Settings
-    from aoshell.shell.attestation import judging as attesting
-    from aoshell.shell.attestation.view import open_to_others, view
+    from aoshell.shell.attestation import judging
+    from aoshell.shell.attestation.view import render_trial, warn_unprotected
 
     target, save, offline = _arguments(rest)
     settings = Settings.find()
     evidence = await _evidence(session, target)
-    wishes = attesting.Wishes(offline=offline, at=at)
-    trial = await attesting.judge(evidence, settings, wishes, test_roots=test_roots)
-    notes = [open_to_others(evidence.origin)] if attesting.is_url(target or evidence.origin) else []
+    wishes = judging.Wishes(offline=offline, at=at)
+    trial = await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
+    notes = [warn_unprotected(evidence.origin)] if judging.is_url(target or evidence.origin) else []
     value = trial.verdict.as_json()
-    if not target or attesting.is_url(target):
+    if not target or judging.is_url(target):
         changes = _remember(session, trial, AttestationPins(settings))
         value |= {"origin": evidence.origin, "changed": list(changes)}
         notes += [f"CHANGED SINCE IT WAS ATTESTED LAST: {change}" for change in changes]
     if save:
-        attesting.keep(save, trial)
+        judging.save_trial(save, trial)
         notes.append(f"kept in {save}")
     return CommandOutput(
         value,
-        text=view(trial, _TRUST),
+        text=render_trial(trial, _TRUST),
         note="\n".join(filter(None, notes)),
         ok=trial.verdict.verdict == "PASS",
     )
@@ -86,11 +85,11 @@ def _arguments(rest: str) -> tuple[str, str, bool]:
         elif word == "--offline":
             offline = True
         elif word.startswith("--"):
-            raise usage("attest")
+            raise usage_error("attest")
         else:
             targets.append(word)
     if len(targets) > 1:
-        raise usage("attest")
+        raise usage_error("attest")
     return (targets[0] if targets else ""), save, offline
 
 
@@ -98,22 +97,22 @@ def _words(name: str, rest: str) -> list[str]:
     try:
         return shlex.split(rest)
     except ValueError:
-        raise usage(name) from None
+        raise usage_error(name) from None
 
 
 async def _evidence(session: Session, target: str) -> Evidence:
-    from aoshell.attest.evidence import load
-    from aoshell.shell.attestation import judging as attesting
-    from aoshell.shell.attestation.files import content
+    from aoshell.attest.evidence import load_evidence
+    from aoshell.shell.attestation import judging
+    from aoshell.shell.attestation.files import read_named_file
 
-    if target and not attesting.is_url(target):
-        return load(content(target))
+    if target and not judging.is_url(target):
+        return load_evidence(read_named_file(target))
     endpoint = target.rstrip("/")
-    return await session.node.evidence(attesting.new_challenge(), endpoint)
+    return await session.node.evidence(judging.new_challenge(), endpoint)
 
 
 def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[str, ...]:
-    """Keep what became of a node, and say what has changed since it was attested last."""
+    """Pins a node that passed; returns what has changed since it was attested last."""
     verdict, origin = trial.verdict, trial.evidence.origin
     known = pins.get(origin)
     session.attested = trial
@@ -124,17 +123,17 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
         now = int(time.time())
         passed = Passed(origin, *found, verdict.evidence_id, verdict.image, now, now + LIFETIME)
         pins.put(passed)
-        pin = Pin(passed.address, passed.until)
-        said = f"attested {clock(now)}"
+        pin = passed.pin()
+        shown = f"attested {format_time(now)}"
     elif known and verdict.verdict == "INCONCLUSIVE" and not changes:
-        # Something could not be had, nothing speaks against what was seen before.
-        pin = pins.pin(origin)
-        said = f"attested {clock(known.at)}" if pin else ""
+        # Something is missing now, but nothing speaks against the attestation that passed.
+        pin = known.pin()
+        shown = f"attested {format_time(known.at)}" if pin else ""
     else:
-        pins.lapse(origin)
-        said = "FAIL" if verdict.verdict == "FAIL" else ""
-    if session.remote and (node := cast(RemoteVerbs, session.node)).endpoint == origin:
-        hold(session, node, pin, said)
+        pins.end(known)
+        shown = "FAIL" if verdict.verdict == "FAIL" else ""
+    if (node := session.node.remote) and node.endpoint == origin:
+        hold_to_pin(session, node, pin, shown)
     return changes
 
 
@@ -142,15 +141,15 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
 async def trust(session: Session, rest: str) -> CommandOutput:
     """Name the software of the node that was attested last, as one that you trust; list the names.
 
-    Name it only if you have built it yourself, or know who has reviewed it: genuine hardware runs
-    anybody's software. MEASUREMENT, 96 hexadecimal digits, is for software that no node here runs.
+    Name it only if you have built it yourself, or trust who reviewed it: genuine hardware runs any
+    software. MEASUREMENT, 96 hexadecimal digits, names software without a node that runs it.
     """
     from aoshell.attest.policy import Image
     from aoshell.home.folders import Settings
-    from aoshell.shell.attestation.judging import policy_of
+    from aoshell.shell.attestation.judging import load_user_policy
 
     settings = Settings.find()
-    trusted = policy_of(settings, "").trusted
+    trusted = load_user_policy(settings, "").trusted
     if not rest:
         rows = tuple((one.name, one.measurement.hex() or "by its hashes") for one in trusted)
         value = [{"name": name, "measurement": measured} for name, measured in rows]
@@ -160,16 +159,16 @@ async def trust(session: Session, rest: str) -> CommandOutput:
     name, measurement = _named(rest)
     own = Trusted(settings)
     if any(one.name == name for one in trusted) and all(one.name != name for one in own.images()):
-        raise UsageError(f"the policy file has a {name} already", hint="choose another name")
+        raise UsageError(f"the policy file has the name {name} already", hint="choose another")
     image = Image(name, measurement or _attested(session))
     own.put(image)
     found = image.measurement.hex()
-    said = f"{name} is trusted: {found}\n.attest takes it into account"
-    return CommandOutput({"name": name, "measurement": found}, text=said)
+    text = f"{name} is trusted: {found}\nthe next .attest uses it"
+    return CommandOutput({"name": name, "measurement": found}, text=text)
 
 
 def _named(rest: str) -> tuple[str, bytes]:
-    """A name, which may have blanks in it, and a measurement or b""."""
+    """A name, which may have blanks in it, and a measurement, b"" for none."""
     name, _, last = rest.rpartition(" ")
     try:
         measurement = bytes.fromhex(last) if name and len(last) == 96 else b""
@@ -179,34 +178,36 @@ def _named(rest: str) -> tuple[str, bytes]:
 
 
 def _attested(session: Session) -> bytes:
-    """The measurement of the node that was attested last, where all but its name is certain."""
+    """The measurement of the node that was attested last. All but its name must be verified."""
     trial = session.attested
     if trial is None:
         raise UsageError("no node was attested yet", hint=".attest, or .trust NAME MEASUREMENT")
     doubts = {*trial.verdict.errors} - {"SOFTWARE_UNKNOWN", "SOFTWARE_UNTRUSTED"}
     if doubts or not trial.measurement:
         raise AoError(
-            f"what {trial.evidence.origin} runs is not certain: {', '.join(sorted(doubts))}",
+            f"the software of {trial.evidence.origin} is not verified: {', '.join(sorted(doubts))}",
             stage="attest",
-            hint=".attest says what is missing; .trust NAME MEASUREMENT takes your word",
+            hint=".attest shows what is missing; .trust NAME MEASUREMENT needs no node",
         )
     return trial.measurement
 
 
 @command("nodes", "--tee URL…")
 async def nodes(session: Session, rest: str) -> CommandOutput:
-    """Ask a list of nodes which of them offer evidence of what they run on.
+    """Ask several nodes which of them offer evidence of what they run on.
 
-    Evidence that is offered is not checked yet: .attest URL does that.
+    The evidence is not checked: .attest URL does that.
     """
     words = _words("nodes", rest)
     if len(words) < 2 or words[0] != "--tee":
-        raise usage("nodes")
+        raise usage_error("nodes")
     found = await _offers(session, list(dict.fromkeys(words[1:])))
     columns = ("NODE", "EVIDENCE", "WHAT")
     rows = tuple((one["node"], "offered" if one["offered"] else "-", one["what"]) for one in found)
     notes = (
-        ["offered is not checked: .attest URL does that"] if any(r[1] != "-" for r in rows) else []
+        ["what is offered was not checked: .attest URL does that"]
+        if any(r[1] != "-" for r in rows)
+        else []
     )
     notes.append(unprotected(words[1:]))
     table = Table(columns, cast(tuple[tuple[str, ...], ...], rows))
@@ -215,7 +216,9 @@ async def nodes(session: Session, rest: str) -> CommandOutput:
 
 async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, object]]:
     if wrong := [url for url in urls if not url.startswith(("http://", "https://"))]:
-        raise UsageError(f"{wrong[0]} is no URL of a node", hint="like https://node.example:8734")
+        raise UsageError(
+            f"{wrong[0]} is not the URL of a node", hint="like https://node.example:8734"
+        )
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(url: str) -> dict[str, object]:
@@ -227,13 +230,13 @@ async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, objec
 
 
 async def _offer(session: Session, url: str) -> tuple[bool, str]:
-    """Whether a node has a report to show, and what that says unproven, or why it has none."""
-    from aoshell.attest.answer import raw_report
+    """Whether a node has a report, and what that says (unproven), or why it has none."""
+    from aoshell.attest.answer import read_raw_report
     from aoshell.attest.report import Report
 
     try:
-        report = Report.parse(raw_report(await session.node.evidence("", url)))
+        report = Report.parse(read_raw_report(await session.node.evidence("", url)))
     except AoError as error:
         return False, f"{error.stage}: {error.what}"
-    product = report.product.name if report.product else "product not told"
+    product = report.product.name if report.product else "unknown product"
     return True, f"version {report.version}, {product}, measurement {report.measurement.hex()}"

@@ -1,19 +1,26 @@
-"""What a process is given ready-made: .load-blueprint, .update."""
+"""Ready-made code for a process: .load-blueprint, .update."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 
-from aoshell.blueprints import SHIPPED, BlueprintFacts, BlueprintPins, differences, names, path_of
+from aoshell.blueprints import (
+    SHIPPED,
+    BlueprintFacts,
+    BlueprintPins,
+    blueprint_names,
+    blueprint_path,
+    describe_changes,
+)
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.protocol.message import text
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 
 _VERSION = """
 local known, environment = pcall(require, ".environment")
@@ -31,15 +38,15 @@ def _folders() -> tuple[Path, BlueprintPins]:
 
 @command("load-blueprint", "[NAME|FILE] [--show] [--yes]", file=True)
 async def load_blueprint(session: Session, rest: str) -> CommandOutput:
-    """Load ready handlers into the attached process; without a name, list those there are.
+    """Load ready-made handlers into the attached process; without a name, list all blueprints.
 
-    Names are files in blueprints/ of the config folder, and token, chatroom, voting, staking. What
-    it adds is shown first; --show shows all of it and loads nothing. Which program a name stands
-    for is remembered: for another one under the same name it asks, and a script says --yes.
+    A NAME is a file in blueprints/ of the config folder, or token, chatroom, voting or staking. The
+    handlers are shown first; --show shows the whole text and loads nothing. If a name stands for
+    another program than when it was loaded last, it asks first; a script says --yes.
     """
     given, flags = _arguments(rest)
     if flags and not given:
-        raise usage("load-blueprint")
+        raise usage_error("load-blueprint")
     folder, pins = _folders()
     if not given:
         return _listed(folder, pins)
@@ -74,12 +81,12 @@ def _found(reference: str, folder: Path) -> tuple[str, Path]:
     if "/" in reference or reference.endswith(".lua"):
         path = Path(reference).expanduser().absolute()
         return str(path), path
-    return reference, path_of(reference, folder)
+    return reference, blueprint_path(reference, folder)
 
 
 def _summary(name: str, origin: str, facts: BlueprintFacts) -> str:
     return (
-        f"{name}: {size(facts.size)}, {origin}\n"
+        f"{name}: {format_size(facts.size)}, {origin}\n"
         f"  hash      {facts.hash}\n"
         f"  handlers  {', '.join(facts.handlers) or 'none that its text names'}"
     )
@@ -88,10 +95,10 @@ def _summary(name: str, origin: str, facts: BlueprintFacts) -> str:
 async def _agree(
     session: Session, name: str, before: BlueprintFacts | None, now: BlueprintFacts, sure: bool
 ) -> None:
-    """Raises AoError where a name stands for another program than before and nobody agrees."""
+    """Asks where a name stands for another program than before. Raises AoError: nobody agreed."""
     if before is None or before.hash == now.hash:
         return
-    changed = [f"{name} is not what was loaded before:", *differences(before, now)]
+    changed = [f"{name} is not what was loaded before:", *describe_changes(before, now)]
     session.front.feed("\n  ".join(changed))
     if not sure and not await session.front.confirm("Load it all the same? [y/N] "):
         raise AoError(
@@ -104,8 +111,8 @@ async def _agree(
 
 def _listed(folder: Path, pins: BlueprintPins) -> CommandOutput:
     rows, value = [], []
-    for name in sorted(names(folder)):
-        path = path_of(name, folder)
+    for name in sorted(blueprint_names(folder)):
+        path = blueprint_path(name, folder)
         facts = BlueprintFacts.of(bundle(path).source)
         before = pins.get(name)
         state = "-" if before is None else "loaded" if before.hash == facts.hash else "changed"
@@ -119,20 +126,20 @@ def _listed(folder: Path, pins: BlueprintPins) -> CommandOutput:
 async def update(session: Session, rest: str) -> CommandOutput:
     """Move the attached process to the newest environment, by a message in its log.
 
-    Its state stays, and its handlers. What scripts took out of the environment before (functions,
-    .bint, .crypto) stays as it was.
+    Its state and handlers stay. What scripts took from the environment before (functions, .bint,
+    .crypto) stays as it was.
     """
     if rest:
-        raise usage("update")
-    local(session)
+        raise usage_error("update")
+    local_verbs(session)
     from aoshell.sandbox import environment
 
-    sources = environment.sources()
+    sources = environment.read_sources()
     newest, before = environment.version(sources), await _version(session)
     value = {"before": before, "environment": newest}
     if before == newest:
-        return CommandOutput(value, text=f"it has the newest environment already, {newest}")
-    answer = await session.evaluate(text(environment.update(sources)), shown="")
+        return CommandOutput(value, text=f"it already has the newest environment, {newest}")
+    answer = await session.evaluate(text(environment.update_code(sources)), shown="")
     return CommandOutput(value, answer=answer, ok=answer.ok)
 
 
@@ -141,7 +148,7 @@ async def _version(session: Session) -> str:
     if isinstance(found, dict) and found.get("environment"):
         return str(found["environment"])
     raise UnsupportedError(
-        "this process cannot be moved: its module brings an environment of its own, or it was made"
-        " before there was .update",
-        hint="spawn a new one, and load its files there",
+        "this process cannot be moved: its module has an environment of its own, or it was made"
+        " before .update existed",
+        hint="make a new process, and load the files there",
     )

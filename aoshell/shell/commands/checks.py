@@ -10,13 +10,13 @@ from dataclasses import asdict
 from aoshell.check.checker import check_bundle
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
-from aoshell.lua.compiling import syntax_error
+from aoshell.lua.compiling import find_syntax_error
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.bundle import bundle, unbundle
-from aoshell.shell.code.files import path_of
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.messages import computed_of
+from aoshell.shell.code.files import path_of_argument
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.messages import computed_entries
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
@@ -25,12 +25,12 @@ _TARGET = re.compile(r"(?:^|\s)--target(?:[ =]+(\S+))?(?=\s|\Z)")
 
 @command("check", "[--target legacy|hyperbeam] FILE|PROCESS", file=True)
 async def check(session: Session, rest: str) -> CommandOutput:
-    """Say what works here and would fail on a network, with file and line; run nothing.
+    """Show what works here and would fail on a network, with file and line; runs nothing.
 
-    A FILE is looked at with the local files that it requires, a PROCESS with the files that were
-    loaded into it and all other lines that went well. legacy is aos on the legacy network,
-    hyperbeam is hyper-aos; without --target it is both. Errors make a script fail, warnings and
-    notes do not.
+    A FILE is checked with the local files that it requires; a PROCESS with the files that were
+    loaded into it, and all other lines that succeeded. legacy is aos on the legacy network,
+    hyperbeam is hyper-aos; without --target both are checked. Errors make a script fail, warnings
+    and notes do not.
     """
     targets, name = _wanted(rest)
     sources, modules, notes = await _sources(session, name)
@@ -38,7 +38,11 @@ async def check(session: Session, rest: str) -> CommandOutput:
     for target in targets:
         for one in check_bundle(sources, target, files=modules):
             found.setdefault(one, []).append(target)
-    lines = [line for one, where in found.items() for line in _told(one, where, sources, targets)]
+    lines = [
+        line
+        for one, where in found.items()
+        for line in _finding_lines(one, where, sources, targets)
+    ]
     count = Counter(one.severity for one in found)
     said = ", ".join(f"{count[kind]} {kind}{'s' * (count[kind] != 1)}" for kind in count)
     value = [asdict(one) | {"targets": where} for one, where in found.items()]
@@ -52,7 +56,7 @@ def _wanted(rest: str) -> tuple[tuple[str, ...], str]:
     given = [found[1] for found in _TARGET.finditer(rest)]
     name = _TARGET.sub(" ", rest).strip()
     if not name or len(given) > 1:
-        raise usage("check")
+        raise usage_error("check")
     if given and given[0] not in TARGETS:
         raise UsageError(
             f"there is no target {given[0] or 'without a name'}", hint=f"{' or '.join(TARGETS)}"
@@ -64,9 +68,9 @@ _Sources = tuple[Mapping[str, bytes], Mapping[str, str], tuple[str, ...]]
 
 
 async def _sources(session: Session, name: str) -> _Sources:
-    """The texts to check by name, in the order in which they run; by the names of modules, which of
-    them they are; and what is to be known of them."""
-    path = path_of(name)
+    """The texts to check by name, in the order in which they run; the text of each module, by the
+    module's name; and notes for the user."""
+    path = path_of_argument(name)
     if path.is_file() or path.suffix == ".lua":
         program = bundle(path)
         sources = {file: raw(source) for file, source in program.files.items()}
@@ -75,16 +79,17 @@ async def _sources(session: Session, name: str) -> _Sources:
         process = await session.node.find(name)
     except AoError:
         raise UsageError(
-            f"{name} is neither a file nor a process here", hint="give a .lua file; .ps lists"
+            f"{name} is neither a file nor a process here",
+            hint="give a .lua file, or see .ps",
         ) from None
     return await _lines(session, process)
 
 
 async def _lines(session: Session, process: ProcessInfo) -> _Sources:
-    """What a process is made of: the files that were loaded, and other lines by their slots."""
+    """The code of a process: the files that were loaded, and other lines by their slots."""
     found: dict[str, bytes] = {}
     modules: dict[str, str] = {}
-    async for entry in computed_of(session, process.id):
+    async for entry in computed_entries(session, process.id):
         result, code = entry.result, entry.message.data
         if entry.message.tag("Action") != "Eval" or not result or not result.ok:
             continue
@@ -97,10 +102,10 @@ async def _lines(session: Session, process: ProcessInfo) -> _Sources:
 
 def _chunk(code: bytes) -> bytes:
     """A line as a chunk: an expression is one behind `return`."""
-    return b"return " + code if syntax_error(text(code)) else code
+    return b"return " + code if find_syntax_error(text(code)) else code
 
 
-def _told(
+def _finding_lines(
     one: Finding, where: list[str], sources: Mapping[str, bytes], targets: tuple[str, ...]
 ) -> Iterator[str]:
     """A finding, the line it is in, and what to do."""

@@ -1,17 +1,17 @@
-"""Longer code: .editor and .pad; and .names, which completion lives on."""
+"""Code of several lines: .editor and .pad; and .names, the names that completion offers."""
 
 from __future__ import annotations
 
 from typing import Protocol, cast
 
 from aoshell.errors import UnsupportedError
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
 
 class _Screen(Protocol):
-    """What a front at a terminal can do besides."""
+    """What a front at a terminal can do beyond `Front`."""
 
     async def compose(self) -> str:
         """Lines until `.done`; "" where they were given up."""
@@ -36,23 +36,23 @@ def _screen(session: Session) -> _Screen:
 async def editor(session: Session, rest: str) -> CommandOutput:
     """Write code of several lines, evaluated when it is done.
 
-    Enter goes on in the next line, whatever stands there. .done evaluates, .cancel forgets,
-    .delete takes the line above back, .print shows what there is so far.
+    Enter always begins the next line. .done evaluates, .cancel discards, .delete takes back the
+    line above, .print shows all lines so far.
     """
     if rest:
-        raise usage("editor")
+        raise usage_error("editor")
     return await _evaluated(session, await _screen(session).compose())
 
 
 @command("pad")
 async def pad(session: Session, rest: str) -> CommandOutput:
-    """Write code in $EDITOR; it is evaluated when the editor is left.
+    """Write code in $EDITOR; it is evaluated when you leave the editor.
 
-    It begins with what was written there last in this session. What is left as it was, or is
-    empty, is not evaluated.
+    The editor begins with what you wrote last in this session. Code that is empty, or that you did
+    not change, is not evaluated.
     """
     if rest:
-        raise usage("pad")
+        raise usage_error("pad")
     return await _evaluated(session, await _screen(session).pad())
 
 
@@ -67,10 +67,10 @@ async def _evaluated(session: Session, code: str) -> CommandOutput:
 async def names(session: Session, rest: str) -> CommandOutput:
     """Read the names of the attached process, for completion.
 
-    Processes of the built-in node are read behind each line by themselves, without a trace. One
-    somewhere else is asked only when this says so: by a dry run, which changes nothing.
+    On the built-in node this happens after each line. A process on a remote node is asked only by
+    this command, with a dry run, which changes nothing.
     """
     if rest:
-        raise usage("names")
+        raise usage_error("names")
     count = await _screen(session).learn_names()
     return CommandOutput({"names": count}, text=f"{count} names")

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Outgoing, Tag, raw, text
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
-from aoshell.shell.feed import short
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.feed import short_id
 from aoshell.shell.identities import OWN
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
@@ -26,11 +25,11 @@ _ENVELOPE = frozenset(
 
 @command("as", "[NAME]", complete="IDENTITY")
 async def as_(session: Session, rest: str) -> CommandOutput:
-    """Sign the lines and messages that follow as somebody else, or list who there is.
+    """Sign the lines and messages that follow as another identity, or list all.
 
     A new NAME makes a wallet, which is kept in this home; `me` is the wallet that the shell was
-    started with. The prompt says who signs. A process takes lines of its owner only: .send sends
-    other messages, .spawn makes a process that is NAME's own.
+    started with. The prompt shows who signs. A process evaluates lines of its owner only: .send
+    sends other messages, .spawn makes a process that NAME owns.
     """
     who = session.identities
     if not rest:
@@ -40,7 +39,7 @@ async def as_(session: Session, rest: str) -> CommandOutput:
         value = [{"name": n, "address": a, "current": n == who.current} for n, a in found]
         return CommandOutput(value, table=Table(("", "NAME", "ADDRESS"), rows))
     if len(rest.split()) > 1:
-        raise usage("as")
+        raise usage_error("as")
     known = who.is_known(rest)
     wallet = await who.named(rest)
     who.current = rest
@@ -55,34 +54,36 @@ async def as_(session: Session, rest: str) -> CommandOutput:
 async def send(session: Session, rest: str) -> CommandOutput:
     """Send a signed message to a process, and show what it printed and sent.
 
-    TARGET is a name or an id. Words like Action=Transfer or Note="two words" become tags; from the
-    first other word on, all is the data. In a value @NAME stands for the address of an identity or
-    of a process: .send token Action=Transfer Recipient=@alice Quantity=5
+    TARGET is a name or an id. Words like Action=Transfer or Note="two words" become tags; the first
+    other word begins the data. In a value, @NAME stands for the address of an identity or of a
+    process: .send token Action=Transfer Recipient=@alice Quantity=5
     """
     target, _, given = rest.partition(" ")
     if not target or "=" in target:
-        raise usage("send")
+        raise usage_error("send")
     process = await session.node.find(target)
     pairs, data = split_message(given)
     tags = [Tag(name, await _address(session, value)) for name, value in pairs]
     names = await session.identities.addresses()
     _introduce(session, names)
     answer = await session.post(process.id, tuple(tags), raw(data))
-    shown = [line for sent in answer.last.messages for line in _told(sent, names)]
+    shown = [line for sent in answer.last.messages for line in _sent_lines(sent, names)]
     if not shown and answer.ok and not answer.last.output.strip():
-        shown = [f"{process.name or short(process.id)} took it, printed nothing and sent nothing"]
+        shown = [
+            f"{process.name or short_id(process.id)} took it, printed nothing and sent nothing"
+        ]
     value = {"process": process.id, "as": session.identities.current}
     return CommandOutput(value, text="\n".join(shown), answer=answer, ok=_taken(answer))
 
 
 def _introduce(session: Session, addresses: Iterable[str]) -> None:
-    """Have the built-in node know identities, or it would call what goes to them undelivered."""
-    if "local" in session.node.capabilities:
-        local(session).knows(addresses)
+    """Tell the built-in node of identities: else it reports messages to them as undelivered."""
+    if node := session.node.local:
+        node.knows(addresses)
 
 
 def _taken(answer: LineAnswer) -> bool:
-    """Whether it went well; that it lands in an Inbox is no failure for a message."""
+    """Whether it succeeded; a message that no handler took, and is in the Inbox, counts as well."""
     return answer.last.ok and not answer.waiting
 
 
@@ -124,7 +125,7 @@ async def _address(session: Session, value: str) -> str:
         ) from None
 
 
-def _told(sent: Outgoing, names: dict[str, str]) -> Iterator[str]:
+def _sent_lines(sent: Outgoing, names: dict[str, str]) -> Iterator[str]:
     """A message that the process sent, for people."""
     tags = [tag for tag in sent.tags if tag.name not in _ENVELOPE]
     if sent.spawn:

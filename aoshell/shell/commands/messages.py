@@ -1,4 +1,4 @@
-"""Messages: .inbox, .messages, .result, .waits."""
+"""Messages and results: .inbox, .messages, .result, .waits."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import LogEntry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
-from aoshell.shell.code.bundle import literal
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import local
-from aoshell.shell.feed import short
+from aoshell.shell.code.bundle import short_string
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
-from aoshell.shell.view.errors_view import plain, split_error
-from aoshell.shell.view.text import size
+from aoshell.shell.view.errors_view import split_error, without_colours
+from aoshell.shell.view.text import format_size
 
 _SHOWN = 10
 _LAST = 20
@@ -69,7 +68,7 @@ async def inbox(session: Session, rest: str) -> CommandOutput:
         tuple(
             (
                 str(row["n"]),
-                names.get(row["from"]) or short(row["from"]),
+                names.get(row["from"]) or short_id(row["from"]),
                 row["action"] or "-",
                 str(row["size"]),
                 _preview(row["data"]),
@@ -87,20 +86,20 @@ async def inbox(session: Session, rest: str) -> CommandOutput:
 async def messages(session: Session, rest: str) -> CommandOutput:
     """Show the last messages of a process (20 by default), and what each cost.
 
-    MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Below them stands what
-    could not be delivered, and why."""
+    MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Messages that could not be
+    delivered follow, with the reason."""
     words, last = rest.split(), _LAST
     if "--last" in words:
         at = words.index("--last")
         last = _number(" ".join(words[at + 1 : at + 2]), "messages")
         del words[at : at + 2]
     if len(words) > 1:
-        raise usage("messages")
+        raise usage_error("messages")
     process = await session.node.find(words[0]) if words else session.attached
     entries = await _entries(session, process, last)
     kept: tuple[Undelivered, ...] = ()
-    if "local" in session.node.capabilities:
-        kept = tuple(await local(session).undelivered(process.id))[-last:]
+    if node := session.node.local:
+        kept = tuple(await node.undelivered(process.id))[-last:]
     names = await session.identities.addresses()
     rows = tuple(_row(message, result, names) for message, result in entries)
     table = Table(
@@ -117,9 +116,9 @@ async def messages(session: Session, rest: str) -> CommandOutput:
 
 @command("result", "ID|SLOT")
 async def result(session: Session, rest: str) -> CommandOutput:
-    """Show what became of a message of the attached process, waiting until it is computed."""
+    """Show the result of a message of the attached process; waits until it is computed."""
     if not rest or len(rest.split()) > 1:
-        raise usage("result")
+        raise usage_error("result")
     process = session.attached.id
     place = int(rest) if rest.isdecimal() else rest
     with session.feed.shown_by(session.unanswered.get(rest, "")):
@@ -134,15 +133,15 @@ async def result(session: Session, rest: str) -> CommandOutput:
 async def waits(session: Session, rest: str) -> CommandOutput:
     """List what waits for a message (receive, spawn).
 
-    `.waits drop ID` gives one up; the beginning of an id suffices."""
+    `.waits drop ID` gives one up; the beginning of an id is enough."""
     words = rest.split()
     if words[:1] == ["drop"] and len(words) == 2:
-        name = literal(_resolved(words[1], await _waiting(session))).decode()
+        name = short_string(_resolved(words[1], await _waiting(session))).decode()
         dropped = f'return require(".process").drop({name})'
         answer = await session.evaluate(dropped)
         return CommandOutput(answer=answer, ok=answer.ok)
     if words:
-        raise usage("waits")
+        raise usage_error("waits")
     rows = await _waiting(session)
     table = Table(
         ("ID", "ACTION", "WAITS FOR"),
@@ -160,7 +159,7 @@ async def _waiting(session: Session) -> list[dict[str, object]]:
 
 
 def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
-    """The one id that is this, or begins so.
+    """The one id that begins like this.
 
     Raises:
         AoError: stage "waits".
@@ -168,8 +167,8 @@ def _resolved(begin: str, rows: list[dict[str, object]]) -> str:
     ids = [str(row.get("id", "")) for row in rows]
     found = [begin] if begin in ids else [id for id in ids if id.startswith(begin)]
     if len(found) != 1:
-        what = f"{len(found)} of them begin with {begin}" if found else f"nothing waits as {begin}"
-        raise AoError(what, stage="waits", hint=".waits lists what waits")
+        what = f"{len(found) or 'no'} ids begin with {begin}"
+        raise AoError(what, stage="waits", hint=".waits lists the ids")
     return found[0]
 
 
@@ -181,14 +180,16 @@ async def _entries(
     scheduled = await session.node.schedule(process.id, first, total - 1) if total else ()
     computed = {
         (entry.result.slot, entry.result.tick): entry.result
-        async for entry in computed_of(session, process.id, first - 1)
+        async for entry in computed_entries(session, process.id, first - 1)
         if entry.result
     }
     return [(message, computed.get(_place(message))) for message in scheduled[-last:]]
 
 
-async def computed_of(session: Session, process: str, after: int = -1) -> AsyncIterator[LogEntry]:
-    """All that is computed of a process behind a slot."""
+async def computed_entries(
+    session: Session, process: str, after: int = -1
+) -> AsyncIterator[LogEntry]:
+    """The computed entries of a process after a slot, oldest first."""
     last = await session.node.slots(process) - 1
     while after < last:
         page = await session.node.results(process, after, _PAGE)
@@ -219,12 +220,12 @@ def _row(message: Message, result: Result | None, names: dict[str, str]) -> tupl
     return (
         _slot(message),
         message.tag("Action", "-"),
-        names.get(message.from_) or short(message.from_),
+        names.get(message.from_) or short_id(message.from_),
         outcome,
         f"{result.milliseconds:.1f}" if result else "-",
-        size(result.memory) if result else "-",
+        format_size(result.memory) if result else "-",
         str(result.gas or "-") if result else "-",
-        short(message.id) or "cron",
+        short_id(message.id) or "cron",
     )
 
 
@@ -232,12 +233,12 @@ def _kept_row(kept: Undelivered) -> tuple[str, ...]:
     return (
         str(kept.slot),
         kept.message.tag("Action", "-"),
-        short(kept.message.from_),
-        f"not delivered to {short(kept.message.target)}: {kept.reason}",
+        short_id(kept.message.from_),
+        f"not delivered to {short_id(kept.message.target)}: {kept.reason}",
         "-",
         "-",
         "-",
-        short(kept.message.id),
+        short_id(kept.message.id),
     )
 
 
@@ -273,7 +274,7 @@ def _kept_value(kept: Undelivered) -> dict[str, object]:
 
 def _printed(result: Result) -> str:
     """All that a message printed; of one that failed it stands above the reason."""
-    return plain(result.output) or split_error(result.error)[0]
+    return without_colours(result.output) or split_error(result.error)[0]
 
 
 def _preview(said: str) -> str:
@@ -283,5 +284,5 @@ def _preview(said: str) -> str:
 
 def _number(word: str, name: str) -> int:
     if not word.isdecimal() or int(word) < 1:
-        raise UsageError(f"{word or 'nothing'} is no number of messages", hint=f".help {name}")
+        raise UsageError(f"{word or 'nothing'} is not a number of messages", hint=f".help {name}")
     return int(word)

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.base import LocalVerbs
 from aoshell.nodes.values import NotFoundError, ProcessInfo
-from aoshell.shell.code.files import read, write_new
+from aoshell.shell.code.files import read_file, write_new_file
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
-from aoshell.shell.commands import command, usage
-from aoshell.shell.feed import short
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.feed import short_id
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 from aoshell.shell.view.tables import process_table, remote_table
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 from aoshell.shell.view.values import process_value
 
 _LARGEST = 1 << 30  # bytes of an exported process
 
 
-def local(session: Session) -> LocalVerbs:
-    """The verbs of a node under the user's own hands.
+def local_verbs(session: Session) -> LocalVerbs:
+    """The verbs of the built-in node.
 
     Raises:
-        UnsupportedError: the node is not one.
+        UnsupportedError: this is another node.
     """
-    if "local" not in session.node.capabilities:
+    if session.node.local is None:
         raise UnsupportedError(
             "only the built-in node does that", hint="aoshell NAME --node local opens it"
         )
-    return cast(LocalVerbs, session.node)
+    return session.node.local
 
 
-def done(session: Session, verb: str, said: str = "", **about: Any) -> None:
-    """Keep what is done to the built-in node by hand, for .record (`shell.journal.Deed`)."""
-    session.journal.deeds.append(Deed(local(session).newest, verb, said, **about))
+def record_deed(session: Session, verb: str, said: str = "", **about: Any) -> None:
+    """Note what was done to the built-in node by hand, for .record (`shell.journal.Deed`)."""
+    session.journal.deeds.append(Deed(local_verbs(session).newest, verb, said, **about))
 
 
 @command("ps")
 async def ps(session: Session, rest: str) -> CommandOutput:
     """List the processes of this node, newest first.
 
-    TAIL is the number of slots behind the newest checkpoint: what a restart computes again.
-    On a remote node these are the processes that are known there.
+    TAIL is the number of slots after the newest checkpoint, which a restart computes again.
+    On a remote node these are the processes that this home knows there.
     """
     if rest:
-        raise usage("ps")
+        raise usage_error("ps")
     processes = await session.node.processes()
     table = (remote_table if session.remote else process_table)(processes)
     return CommandOutput([process_value(info) for info in processes], table=table)
@@ -60,44 +60,46 @@ async def ps(session: Session, rest: str) -> CommandOutput:
 async def attach(session: Session, rest: str) -> CommandOutput:
     """Send the lines that follow to another process.
 
-    Six characters of an id suffice."""
+    Six characters of an id are enough."""
     if not rest:
-        raise usage("attach")
+        raise usage_error("attach")
     info = await session.node.find(rest)
     await session.attach(info)
     wallet = await session.wallet()
     value = {"id": info.id, "name": info.name, "owner": info.owner}
     if info.owner == wallet.address:
-        return CommandOutput(value, note=f"attached to {info.name or short(info.id)} ({info.id})")
+        return CommandOutput(
+            value, note=f"attached to {info.name or short_id(info.id)} ({info.id})"
+        )
     return CommandOutput(
         value,
-        note=f"attached to {info.name or short(info.id)} ({info.id}) to look at: its owner is "
+        note=f"attached to {info.name or short_id(info.id)} ({info.id}) to look at: its owner is "
         f"{info.owner}, and only its owner evaluates in it.\n  → {await session.way_in(info)}",
     )
 
 
 @command("spawn", "MODULE|ID [as NAME] [--yes]")
 async def spawn(session: Session, rest: str) -> CommandOutput:
-    """Make a process of a module, and say its id; it is not attached.
+    """Make a process of a module, and show its id; .attach sends lines to it.
 
     MODULE is an id, or a name that a module was published under; on the built-in node it may be a
-    file, too. On a remote node a process is public and permanent: it asks first.
+    file, too. On a remote node a process is public and permanent, so it asks first.
     """
     words = rest.split()
     sure = words[-1:] == ["--yes"]
     words = words[: len(words) - sure]
     name = words[2] if len(words) == 3 and words[1] == "as" else ""
     if len(words) != (3 if name else 1):
-        raise usage("spawn")
+        raise usage_error("spawn")
     if name and await _taken(session, name):
         raise UsageError(f"{name} exists already", hint="choose a new name")
     info = await make(session, SpawnRequest(name, words[0], sure=sure))
     value = {"id": info.id, "name": info.name, "module": info.module}
-    return CommandOutput(value, text=info.id, note=ready(info))
+    return CommandOutput(value, text=info.id, note=ready_note(info))
 
 
-def ready(info: ProcessInfo) -> str:
-    """That a process is there, and how lines get to it."""
+def ready_note(info: ProcessInfo) -> str:
+    """The note that a process exists, and how to send lines to it."""
     return f"{info.name or 'it'} is there; .attach {info.name or info.id[:12]} sends lines to it"
 
 
@@ -118,42 +120,49 @@ async def export(session: Session, rest: str) -> CommandOutput:
 
     The file holds its log, its results and the modules that it runs."""
     if not rest:
-        raise usage("export")
-    data = await local(session).export(session.attached.id)
+        raise usage_error("export")
+    data = await local_verbs(session).export(session.attached.id)
     path = Path(rest).expanduser()
-    await asyncio.to_thread(write_new, path, data, "export")  # a disk may take its time
-    return CommandOutput({"file": str(path), "bytes": len(data)}, text=f"{path}: {size(len(data))}")
+    await asyncio.to_thread(write_new_file, path, data, "export")  # a disk may take its time
+    return CommandOutput(
+        {"file": str(path), "bytes": len(data)}, text=f"{path}: {format_size(len(data))}"
+    )
 
 
-@command("import", "FILE", file=True)
+@command("import", "FILE [as NAME]", file=True)
 async def import_(session: Session, rest: str) -> CommandOutput:
-    """Take in a process that .export wrote."""
-    if not rest:
-        raise usage("import")
-    file = Path(rest).expanduser()
-    info = await local(session).restore(read(file, _LARGEST))
-    done(session, "import", process=info.id, file=file.absolute())
-    return CommandOutput(process_value(info), text=info.id, note=ready(info))
+    """Take in a process that .export wrote.
+
+    It keeps its name, unless `as NAME` gives it another. A name that is taken is refused."""
+    path, separator, name = rest.rpartition(" as ")
+    if not separator:
+        path, name = rest, ""
+    if not path or rest.split()[-1] == "as":
+        raise usage_error("import")
+    file = Path(path.strip()).expanduser()
+    info = await local_verbs(session).restore(read_file(file, _LARGEST), name.strip(), unique=True)
+    record_deed(session, "import", process=info.id, file=file.absolute())
+    return CommandOutput(process_value(info), text=info.id, note=ready_note(info))
 
 
 @command("delete", "NAME|ID [--yes]", complete="PROCESS [--yes]")
 async def delete(session: Session, rest: str) -> CommandOutput:
-    """Forget a process and its log, for good.
+    """Delete a process and its log, for good.
 
     It asks first; a script says --yes."""
     words = rest.split()
     sure = "--yes" in words
     names = [word for word in words if word != "--yes"]
     if len(names) != 1:
-        raise usage("delete")
+        raise usage_error("delete")
     info = await session.node.find(names[0])
     if info.id == session.attached.id:
         raise UsageError(
-            f"{info.name or short(info.id)} is attached", hint=".attach another process first"
+            f"{info.name or short_id(info.id)} is attached", hint=".attach another process first"
         )
     question = f"Delete {info.name or info.id} and its {info.slots} messages for good? [y/N] "
     if not sure and not await session.front.confirm(question):
         raise AoError("nothing was deleted", stage="delete", hint="--yes deletes without asking")
-    await local(session).delete(info.id)
-    done(session, "", f".delete of {info.name or info.id}")
+    await local_verbs(session).delete(info.id)
+    record_deed(session, "", f".delete of {info.name or info.id}")
     return CommandOutput({"deleted": info.id}, text=f"deleted {info.id}")

@@ -1,4 +1,4 @@
-"""From playing to testing: .record."""
+"""A session as a test: .record."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, Module, ProcessInfo
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.files import path_of, write_new
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.messages import computed_of
-from aoshell.shell.commands.processes import local
+from aoshell.shell.code.files import path_of_argument, write_new_file
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.messages import computed_entries
+from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.identities import OWN
 from aoshell.shell.journal import Past
 from aoshell.shell.outcome import CommandOutput
@@ -25,18 +25,18 @@ _ADDRESS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
 async def record(session: Session, rest: str) -> CommandOutput:
     """Write what you did in this session as a Lua test, for aoshell test.
 
-    The test makes the processes that your lines and messages went to anew, and those that they
-    heard from; it sends what was sent to them from outside since they were made, and expects the
-    answers that came. Code stays in its files, where these are below the current folder or FILE's
-    and have not changed since. What a test cannot do again is said. FILE must be new; a name like
-    my_test.lua lets aoshell test find it.
+    The test makes anew the processes that your lines and messages went to, and those that sent them
+    something. It sends what came to them from outside since they were made, and expects the same
+    answers. Code stays in its files, if these are below the current folder or FILE's and have not
+    changed since. What a test cannot repeat is listed. FILE must be new; aoshell test finds names
+    like my_test.lua.
     """
     if not rest:
-        raise usage("record")
-    local(session)
+        raise usage_error("record")
+    local_verbs(session)
     if session.record is None:
-        raise UnsupportedError("this session has nothing to record with", hint="aoshell NAME has")
-    path = path_of(rest)
+        raise UnsupportedError("this session cannot be recorded", hint="start it with aoshell NAME")
+    path = path_of_argument(rest)
     gathered = await _gathered(session)
     past = Past(
         [entry for entries in gathered.values() for entry in entries],
@@ -47,11 +47,11 @@ async def record(session: Session, rest: str) -> CommandOutput:
         path.absolute().parent,
     )
     made = await asyncio.to_thread(session.record, past)
-    write_new(path, raw(made.test), "record")
+    write_new_file(path, raw(made.test), "record")
     for name, data in made.beside.items():
         beside = path.with_name(name)
         if not beside.exists():  # named by its content
-            write_new(beside, data, "record")
+            write_new_file(beside, data, "record")
     value = {
         "file": str(path),
         "processes": list(gathered),
@@ -59,7 +59,7 @@ async def record(session: Session, rest: str) -> CommandOutput:
         "beside": list(made.beside),
         "lost": list(made.lost),
     }
-    notes = [f"not in the test: {said}" for said in made.lost]
+    notes = [f"not in the test: {lost}" for lost in made.lost]
     notes += [f"{name} is beside it: code that the test needs" for name in made.beside]
     lines = made.test.count("\n")
     return CommandOutput(
@@ -68,7 +68,7 @@ async def record(session: Session, rest: str) -> CommandOutput:
 
 
 async def _gathered(session: Session) -> dict[str, list[LogEntry]]:
-    """What happened in the processes of this session, and in all that had to do with them.
+    """The logs of the processes of this session, and of those that exchanged messages with them.
 
     Raises:
         AoError: that is more than `MOST` messages.
@@ -80,13 +80,13 @@ async def _gathered(session: Session) -> dict[str, list[LogEntry]]:
         process = left.pop(0)
         if process in found or process not in known:
             continue
-        found[process] = [entry async for entry in computed_of(session, process)]
+        found[process] = [entry async for entry in computed_entries(session, process)]
         count += len(found[process])
         if count > MOST:
             raise AoError(
                 f"the processes of this session have more than {MOST:,} messages",
                 stage="record",
-                hint="play it again with new processes: aoshell NAME",
+                hint="begin again with new processes: aoshell NAME",
             )
         named = {id for entry in found[process] for id in _named(entry)}
         left += [known[process].owner, forked.get(process, ""), *sorted(named & known.keys())]
@@ -99,7 +99,7 @@ def _named(entry: LogEntry) -> set[str]:
     texts = [text(message.data), *(tag.value for tag in message.tags)]
     if message.from_ != message.owner:  # what a process sent follows from what was sent to it
         return {message.from_}
-    return {id for said in texts for id in _ADDRESS.findall(said)}
+    return {id for one in texts for id in _ADDRESS.findall(one)}
 
 
 async def _processes(session: Session) -> dict[str, ProcessInfo]:

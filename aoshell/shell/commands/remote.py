@@ -4,57 +4,51 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Protocol, cast
 
 from aoshell.errors import UnsupportedError, UsageError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.holding import use_pin
-from aoshell.shell.commands import command, usage
-from aoshell.shell.feed import short
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
+from aoshell.shell.view.tables import table_lines
 
 
-class _States(Protocol):
-    """What a node with capability "now" can do."""
-
-    async def now(self, process: str, key: str) -> object:
-        """The newest state of a process, or what is below a key of it."""
-
-
-def remote(session: Session, hint: str = "aoshell NAME --node URL opens one") -> RemoteVerbs:
+def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens one") -> RemoteVerbs:
     """The verbs of a node somewhere else.
 
     Args:
-        hint: what to use instead on the built-in node.
+        hint: what to do instead on the built-in node.
 
     Raises:
-        UnsupportedError: the node is not one.
+        UnsupportedError: this is the built-in node.
     """
-    if not session.remote:
+    if session.node.remote is None:
         raise UnsupportedError("only a remote node does that", hint=hint)
-    return cast(RemoteVerbs, session.node)
+    return session.node.remote
 
 
 @command("doctor")
 async def doctor(session: Session, rest: str) -> CommandOutput:
-    """Look at each endpoint, and say what is wrong and what to do about it."""
+    """Check each endpoint; say what is wrong and what to do about it."""
     if rest:
-        raise usage("doctor")
-    found = await remote(session, ".verify-log checks a log of this one").doctor()
-    table = Table(
-        ("WHAT", "ENDPOINT", "", "FOUND"),
-        tuple((one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found),
-    )
-    hints = (f"{one.name}: {one.hint}" for one in found if one.hint)
+        raise usage_error("doctor")
+    found = await remote_verbs(session, ".verify-log checks a log of this one").doctor()
+    rows = [(one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found]
+    # Text and not a table: a screen that is too narrow would cut the reasons off.
+    heading, *lines = table_lines(Table(("WHAT", "ENDPOINT", "", "FOUND"), tuple(rows)))
+    shown = [heading]
+    for one, line in zip(found, lines, strict=True):
+        shown += [line, f"  → {one.hint}"] if one.hint else [line]
     value = [asdict(one) for one in found]
-    return CommandOutput(value, table=table, note="\n".join(hints), ok=all(one.ok for one in found))
+    return CommandOutput(value, text="\n".join(shown), ok=all(one.ok for one in found))
 
 
 NEW_KEY = "--new-key"
 _TAKEN = {
-    Verify.OFF: "answers without a signature are taken, and said to be so",
+    Verify.OFF: "answers without a signature are accepted, and marked",
     Verify.ON: "answers that the node's own key has not signed are refused",
     Verify.ATTESTED: "answers of any other key than the attested one are refused",
 }
@@ -62,19 +56,18 @@ _TAKEN = {
 
 @command("verify", "[on|off|attested] [--new-key]")
 async def verify(session: Session, rest: str) -> CommandOutput:
-    """Refuse answers that the node does not sign, or take them again.
+    """Refuse answers that the node does not sign, or accept them again.
 
-    An answer whose signature is bad is refused always. With on, each must be signed by the node's
-    own key; with attested, by the key that .attest has found in a report. Nothing that the
-    signature does not cover is shown then. The node's key is kept, and another one refused until
-    --new-key takes it.
+    A bad signature is always refused. With on, each answer must be signed by the node's own key;
+    with attested, by the key that .attest found in a report. What the signature does not cover is
+    not shown then. The node's key is remembered; another one is refused until --new-key.
     """
-    node = remote(session, ".verify-log checks a log of this one")
+    node = remote_verbs(session, ".verify-log checks a log of this one")
     words = rest.split()
     renew = NEW_KEY in words
     levels = [word for word in words if word != NEW_KEY]
     if len(levels) > 1:
-        raise usage("verify")
+        raise usage_error("verify")
     level = levels[0] if levels else ""
     if level and level not in [each.value for each in Verify]:
         raise UsageError(f"verify cannot be {level}", hint="off, on or attested")
@@ -94,9 +87,8 @@ async def verify(session: Session, rest: str) -> CommandOutput:
 async def signature(session: Session, rest: str) -> CommandOutput:
     """Show what the last answer with a bad signature should have signed, as it was rebuilt."""
     if rest:
-        raise usage("signature")
-    remote(session)
-    base = str(getattr(session.node, "last_failure", ""))  # a legacy network signs nothing
+        raise usage_error("signature")
+    base = remote_verbs(session).last_failure
     return CommandOutput({"base": base}, text=base or "no answer had a bad signature so far")
 
 
@@ -108,21 +100,22 @@ async def monitor(session: Session, rest: str) -> CommandOutput:
 
 @command("unmonitor", "[PROCESS]")
 async def unmonitor(session: Session, rest: str) -> CommandOutput:
-    """Have the network run the cron messages of a process no more."""
+    """Have the network stop the cron messages of a process."""
     return await _monitor(session, rest, False)
 
 
 async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
-    if "monitor" not in session.node.capabilities:
+    cron = session.node.cron
+    if cron is None:
         raise UnsupportedError(
             "this node runs cron messages by itself",
             hint="--cron 5-minutes makes a process that ticks; aoshell --legacy has monitors",
         )
     process = await session.node.find(rest) if rest else session.attached
-    await remote(session).monitor(await session.wallet(), process.id, on)
+    await cron.monitor(await session.wallet(), process.id, on)
     said = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}
-    return CommandOutput(value, text=f"{process.name or short(process.id)} {said}")
+    return CommandOutput(value, text=f"{process.name or short_id(process.id)} {said}")
 
 
 @command("now", "[KEY]")
@@ -130,17 +123,14 @@ async def now(session: Session, rest: str) -> CommandOutput:
     """Read the state of the attached process, or one key of it; nothing changes.
 
     KEY may lead further down: balances/ADDRESS."""
-    if "now" not in session.node.capabilities:
+    state = session.node.state
+    if state is None:
         raise UnsupportedError(
-            "this node does not tell the state of a process", hint=".dryrun CODE reads it by Lua"
+            "this node does not show the state of a process", hint=".dryrun CODE reads it by Lua"
         )
-    found = await cast(_States, session.node).now(session.attached.id, rest)
+    found = await state.now(session.attached.id, rest)
     if isinstance(found, str):
-        note = (
-            ""
-            if found
-            else f"there is nothing at {rest or 'the top'}; .now tells all that there is"
-        )
+        note = "" if found else f"there is nothing at {rest or 'the top'}; .now shows all keys"
         return CommandOutput(found, text=found, note=note)
     shown = json.dumps(found, indent=2, default=str, ensure_ascii=False)
     return CommandOutput(json.loads(shown), text=shown)

@@ -7,7 +7,7 @@ from textwrap import fill
 
 from aoshell.errors import UsageError
 from aoshell.shell import reference
-from aoshell.shell.commands import Command, command, registry, unknown, usage
+from aoshell.shell.commands import Command, command, registry, unknown_command, usage_error
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
@@ -17,19 +17,20 @@ _WIDTH = 96
 
 @command("help", "[COMMAND|FUNCTION]")
 async def help_(_: Session, rest: str) -> CommandOutput:
-    """Say what the commands do, or a function of a process: .help send, .help ao.send, .help ao."""
+    """Describe the commands, or a function of a process: .help send, .help ao.send, .help ao."""
     if rest:
-        return _told(rest)
+        return _help_on(rest)
     forms = {name: _form(known) for name, known in registry().items()}
     width = min(_WIDEST, max(map(len, forms.values())))
     lines = [
         f"{forms[name]:{width}}  {known.help.splitlines()[0]}" for name, known in registry().items()
     ]
-    lines += ["", "Whatever else is typed is Lua, evaluated in the attached process."]
-    return CommandOutput([_value(known) for known in registry().values()], text="\n".join(lines))
+    lines += ["", "Every other line is Lua, evaluated in the attached process."]
+    value = [_value(known) for known in registry().values()]
+    return CommandOutput(value, text="\n".join(lines), prose=True)
 
 
-def _told(name: str) -> CommandOutput:
+def _help_on(name: str) -> CommandOutput:
     """Help on all that has this name: a command may be called like a function."""
     known = registry().get(name.removeprefix("."))
     entry = None if name.startswith(".") else reference.find(name)
@@ -43,7 +44,7 @@ def _told(name: str) -> CommandOutput:
     value |= _value(known) if known else {}
     value |= {"function": {"signature": entry.signature, "help": entry.help}} if entry else {}
     value |= {"functions": inside} if inside else {}
-    return CommandOutput(value, text="\n\n".join(parts))
+    return CommandOutput(value, text="\n\n".join(parts), prose=True)
 
 
 def _summary(name: str) -> str:
@@ -53,7 +54,7 @@ def _summary(name: str) -> str:
 
 def _unknown(name: str) -> UsageError:
     if name.startswith("."):
-        return unknown(name.removeprefix("."))
+        return unknown_command(name.removeprefix("."))
     close = get_close_matches(name, [*reference.entries(), *registry()], 1, 0.6)
     hint = f"did you mean .help {close[0]}?" if close else ".help lists the commands"
     return UsageError(f"there is no help on {name}", hint=hint)
@@ -63,7 +64,7 @@ def _unknown(name: str) -> UsageError:
 async def exit_(_: Session, rest: str) -> CommandOutput:
     """Leave; the processes stay where they are."""
     if rest:
-        raise usage("exit")
+        raise usage_error("exit")
     return CommandOutput(leave=True)
 
 

@@ -1,4 +1,4 @@
-"""Looking closely: .trace and .log."""
+"""Messages and their consequences: .trace and .log."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from collections.abc import Sequence
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Hop, LogEntry
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.messages import message_value
-from aoshell.shell.commands.workbench import bench
-from aoshell.shell.feed import short
+from aoshell.shell.commands.workbench import workbench_of
+from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.view.errors_view import plain, split_error
-from aoshell.shell.view.text import size
+from aoshell.shell.view.errors_view import split_error, without_colours
+from aoshell.shell.view.text import format_size
 
-_WIDTH = 60
+_WIDTH = 60  # columns of what a hop printed
+_LOOKED_AT = 4096  # characters of it that are put into one line
 
 
 @command("trace", "[SLOT|MESSAGE]")
 async def trace(session: Session, rest: str) -> CommandOutput:
-    """Show all that one line caused, as a tree across processes.
+    """Show all that a line caused, as a tree across processes.
 
-    Without an argument of the last line; else of a slot of the attached process, or of any message
+    Without an argument, of the last line; else of a slot of the attached process, or of any message
     by its id.
     """
     if len(rest.split()) > 1:
-        raise usage("trace")
-    hops = await bench(session).trace(await _message(session, rest))
+        raise usage_error("trace")
+    hops = await workbench_of(session).trace(await _message(session, rest))
     names = {info.id: info.name for info in await session.node.processes()}
     return CommandOutput([_value(hop) for hop in hops], text="\n".join(_tree(hops, names)))
 
@@ -71,23 +72,27 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
     if hop.kept is not None:
         message = hop.kept.message
         what = message.tag("Action") or message.tag("Type") or "message"
-        return f"✗ {what} to {short(message.target) or 'nobody'}: {hop.kept.reason}"
+        return f"✗ {what} to {short_id(message.target) or 'nobody'}: {hop.kept.reason}"
     assert hop.entry is not None
     message, result = hop.entry.message, hop.entry.result
-    name = names.get(hop.process) or short(hop.process)
+    name = names.get(hop.process) or short_id(hop.process)
     slot = message.assignment.slot if message.assignment else "?"
     said = f"{name} #{slot} {message.tag('Action') or message.tag('Type') or '-'}"
     if result is None:
         return f"{said} · not computed yet"
     mark = "" if result.ok else "✗ "
     words = [f"{mark}{said}", f"{result.milliseconds:.1f} ms"]
-    shown = plain(result.output) if result.ok else split_error(result.error)[1]
-    line = shown.strip().split("\n", 1)[0]
-    if line:
+    # All in one line: of a table, the first line alone is `{`.
+    shown = without_colours(result.output) if result.ok else split_error(result.error)[1]
+    if line := _in_one_line(shown):
         words.append(line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…")
     if result.suspended:
         words.append("waits")
     return " · ".join(words)
+
+
+def _in_one_line(said: str) -> str:
+    return " ".join(said[:_LOOKED_AT].split())
 
 
 def _value(hop: Hop) -> dict[str, object]:
@@ -101,9 +106,9 @@ def _value(hop: Hop) -> dict[str, object]:
 
 @command("log", "SLOT")
 async def log(session: Session, rest: str) -> CommandOutput:
-    """Show a slot of the attached process whole: the message, what it did, and what that cost."""
+    """Show all of a slot of the attached process: the message, its result, and what that cost."""
     if not rest.isdecimal():
-        raise usage("log")
+        raise usage_error("log")
     process, slot = session.attached.id, int(rest)
     messages = await session.node.schedule(process, slot, slot)
     if not messages:
@@ -125,7 +130,7 @@ def _shown(message: Message, result: Result) -> list[str]:
     lines += [f"  caused by {message.pushed_for}"] if message.pushed_for else []
     lines += _tags(message.tags) + _data(message.data)
     cost = [f"{result.milliseconds:.1f} ms"]
-    cost += [f"{size(result.memory)} of memory"] if result.memory else []
+    cost += [f"{format_size(result.memory)} of memory"] if result.memory else []
     cost += [f"{result.gas} gas"] if result.gas else []
     lines.append(f"result {result.outcome}, {', '.join(cost)}")
     lines += [

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.shell.code.files import read
-from aoshell.shell.commands import command, usage
+from aoshell.shell.code.files import read_file
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.view.text import size
+from aoshell.shell.view.text import format_size
 
 if TYPE_CHECKING:
     from aoshell.sandbox.wasm.binary import Description
@@ -30,14 +30,14 @@ async def wasm(session: Session, rest: str) -> CommandOutput:
     ID may be the name that a module was published under.
     """
     if not rest:
-        raise usage("wasm")
-    from aoshell.sandbox.wasm.binary import describe
+        raise usage_error("wasm")
+    from aoshell.sandbox.wasm.binary import describe_module
 
-    about = describe(await _data(session, rest))
+    about = describe_module(await _data(session, rest))
     lines = [
         f"kind      {KINDS.get(about.kind) or f'none: {about.problem}'}",
         f"format    {about.format}",
-        f"size      {size(about.size)}",
+        f"size      {format_size(about.size)}",
         f"memory    {_memory(about)}",
         f"state     {_state(about)}",
         f"start     {'a function runs at once' if about.start is not None else 'nothing runs'}",
@@ -52,11 +52,11 @@ async def wasm(session: Session, rest: str) -> CommandOutput:
 async def _data(session: Session, rest: str) -> bytes:
     path = Path(rest.strip("\"'")).expanduser()
     if path.is_file():
-        return read(path)
+        return read_file(path)
     module = await session.node.fetch(rest)
     if module.kind != "wasm":
         raise AoError(
-            f"module {rest} is no WASM", stage="module", hint="give a .wasm file, or its id"
+            f"module {rest} is not WASM", stage="module", hint="give a .wasm file, or its id"
         )
     return module.data
 
@@ -65,11 +65,13 @@ def _memory(about: Description) -> str:
     if not about.memories:
         return "none"
     memory = about.memories[0]
-    most = "no maximum" if memory.maximum is None else f"at most {size(memory.maximum << 16)}"
-    return f"{size(memory.minimum << 16)} to begin with, {most}, {about.pointer} pointers"
+    most = (
+        "no maximum" if memory.maximum is None else f"at most {format_size(memory.maximum << 16)}"
+    )
+    return f"{format_size(memory.minimum << 16)} to begin with, {most}, {about.pointer} pointers"
 
 
 def _state(about: Description) -> str:
     if about.unsaved or about.moves_tables:
-        return "not all of it can be saved: its log is replayed instead"
+        return "it cannot be saved whole; the log is replayed instead"
     return f"memory and {about.globals} globals"

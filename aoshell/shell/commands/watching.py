@@ -1,4 +1,4 @@
-"""What happens beside the prompt: .live, .pause and .watch."""
+"""What goes on while you type: .live, .pause and .watch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from aoshell.errors import UsageError
-from aoshell.shell.code.files import path_of, read
+from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.reloading import Reloader
-from aoshell.shell.commands import command, usage
+from aoshell.shell.commands import command, usage_error
 from aoshell.shell.feed import Where
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
@@ -20,9 +20,9 @@ from aoshell.shell.session import Session
 async def live(session: Session, rest: str) -> CommandOutput:
     """Show what arrives at the attached process and what your lines cause elsewhere, as it comes.
 
-    That is how a session begins. After .pause, what came meanwhile is shown first. --where shows
-    the messages that have all of these tags, and no others, whatever they print; * in a VALUE
-    stands for anything: .live --where Action=*-Notice. Without --where all are shown again.
+    A session begins like this. After .pause, what came meanwhile is shown first. --where shows only
+    the messages that have all of these tags, also those that print nothing; * in a VALUE stands for
+    anything: .live --where Action=*-Notice. Without --where all are shown again.
     """
     where = _where(rest)
     feed = session.feed
@@ -37,7 +37,7 @@ async def live(session: Session, rest: str) -> CommandOutput:
 async def pause(session: Session, rest: str) -> CommandOutput:
     """Show only answers; .live shows what came meanwhile, the newest 1,000 of it."""
     if rest:
-        raise usage("pause")
+        raise usage_error("pause")
     session.feed.pause()
     return CommandOutput({"paused": True}, note="what arrives is kept for .live")
 
@@ -46,10 +46,10 @@ def _where(rest: str) -> Where | None:
     try:
         words = shlex.split(rest)
     except ValueError:
-        raise usage("live") from None
+        raise usage_error("live") from None
     pairs = [word.partition("=") for word in words if word != "--where"]
     if words and (words[0] != "--where" or not pairs):
-        raise usage("live")
+        raise usage_error("live")
     for name, equals, value in pairs:
         if not name or not equals:
             wrong = f"{name}{equals}{value}"
@@ -59,20 +59,20 @@ def _where(rest: str) -> Where | None:
 
 @command("watch", "FILE… | off", file=True, complete="FILE…")
 async def watch(session: Session, rest: str) -> CommandOutput:
-    """Load files as .load does, now and whenever they or what they require is saved.
+    """Load files as .load does, now and whenever they, or files that they require, are saved.
 
-    What that changes in Handlers is told. At a terminal it goes on behind the prompt, until .watch
-    off or Ctrl-C on an empty line; in a script until Ctrl-C.
+    It lists the handlers that this changes. At a terminal it goes on behind the prompt until .watch
+    off, or Ctrl-C on an empty line; in a script until Ctrl-C.
     """
     if rest == "off":
         ended = await session.end_behind()
         return CommandOutput({"watching": []}, text="nothing is watched" + " any more" * ended)
     files = _files(rest)
     if not files:
-        raise usage("watch")
+        raise usage_error("watch")
     value = {"process": session.attached.id, "watching": [str(file) for file in files]}
     for file in files:
-        read(file)
+        read_file(file)
     reloader = Reloader(session)
     for file in files:
         session.front.feed(await reloader.load(file))
@@ -85,9 +85,9 @@ async def watch(session: Session, rest: str) -> CommandOutput:
 
 def _files(rest: str) -> list[Path]:
     """The files that are named; names with spaces stand in quotes."""
-    if path_of(rest).is_file():
-        return [path_of(rest)]
+    if path_of_argument(rest).is_file():
+        return [path_of_argument(rest)]
     try:
-        return [path_of(word) for word in shlex.split(rest)]
+        return [path_of_argument(word) for word in shlex.split(rest)]
     except ValueError:
-        raise usage("watch") from None
+        raise usage_error("watch") from None

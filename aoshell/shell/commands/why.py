@@ -10,8 +10,8 @@ from typing import Any
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Message, Result, Tag
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.workbench import bench
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.workbench import workbench_of
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
@@ -58,7 +58,7 @@ async def handlers(session: Session, rest: str) -> CommandOutput:
     not count. LEFT is how many runs it still has, where it has not got all.
     """
     if rest:
-        raise usage("handlers")
+        raise usage_error("handlers")
     found = await session.query(_HANDLERS)
     assert isinstance(found, list)
     rows = tuple(
@@ -79,24 +79,24 @@ async def handlers(session: Session, rest: str) -> CommandOutput:
 
 @command("why", "SLOT|MESSAGE")
 async def why(session: Session, rest: str) -> CommandOutput:
-    """Tell what became of a message, and why: which handlers were asked, and what they answered.
+    """Show which handlers a message was offered to, and what they answered.
 
-    The message is handled once more in the state before it, and that is thrown away again. It says
-    who was not trusted for which reason, which pattern did not fit where, and what the Inbox got.
+    The message is handled once more in the state before it; the result is discarded. It shows why
+    a sender was not trusted, where a pattern did not fit, and what went into the Inbox.
     """
     if not rest or len(rest.split()) > 1:
-        raise usage("why")
+        raise usage_error("why")
     process = session.attached.id
     recorded = await session.node.result(process, int(rest) if rest.isdecimal() else rest)
     if recorded.slot < 1:
         raise UsageError(
-            "slot 0 is the process's own definition: no handler was there before it",
+            "slot 0 is the definition of the process: there were no handlers before it",
             hint=".log 0 shows it",
         )
     message = (await session.node.schedule(process, recorded.slot, recorded.slot))[0]
-    found = await bench(session).at(process, recorded.slot - 1, _asked(message))
+    found = await workbench_of(session).at(process, recorded.slot - 1, _asked(message))
     facts = _facts(found)
-    return CommandOutput(facts, text="\n".join(_told(message, facts, recorded)))
+    return CommandOutput(facts, text="\n".join(_explanation(message, facts, recorded)))
 
 
 def _asked(message: Message) -> Message:
@@ -107,20 +107,20 @@ def _asked(message: Message) -> Message:
 
 
 def _facts(found: Result) -> dict[str, Any]:
-    """What the environment says of a message. Raises AoError where it says nothing."""
+    """What the environment reports of a message. Raises AoError where it reports nothing."""
     with suppress(ValueError):
         facts = jsontext.parse(found.output, strict=False)
         if found.ok and isinstance(facts, dict) and "asked" in facts:
             return facts
     raise AoError(
-        "this process's environment does not tell which handlers were asked"
+        "the environment of this process does not report which handlers were asked"
         + (f" ({found.outcome})" if not found.ok else ""),
         stage="why",
-        hint=".log SLOT shows the message, .handlers the handlers",
+        hint=".log SLOT shows the message, .handlers lists the handlers",
     )
 
 
-def _told(message: Message, facts: Mapping[str, Any], recorded: Result) -> list[str]:
+def _explanation(message: Message, facts: Mapping[str, Any], recorded: Result) -> list[str]:
     action = message.tag("Action") or "a message without Action"
     lines = [f"slot {recorded.slot}: {action} from {facts['from']}"]
     if facts.get("refused"):
@@ -157,7 +157,7 @@ def _answer(one: Mapping[str, Any]) -> str:
     """What a pattern answered, and what followed from it."""
     verdict, answer = one.get("verdict"), str(one.get("answer", ""))
     if verdict is None:
-        return f"{answer}: no answer that a pattern may give" if answer else "it raised an error"
+        return f"{answer}: a pattern may not answer that" if answer else "it raised an error"
     if verdict:
         shown = "" if answer in ("", "true") else f"{answer}: "
         return f"{shown}ran" + ("" if verdict < 0 else ", and others after it")
@@ -173,7 +173,7 @@ def _end(asked: list[Mapping[str, Any]], facts: Mapping[str, Any]) -> list[str]:
     last = asked[-1] if asked else {}
     lines = []
     if facts.get("evaluate"):
-        lines.append("Handlers.evaluate is the script's own: only what it asked itself is known")
+        lines.append("the script replaced Handlers.evaluate: only what that asked is known")
     if facts.get("error"):
         who = "the pattern of " if "verdict" not in last else ""
         raised = f"{who}{last['name']} failed" if last else "it failed"

@@ -1,4 +1,4 @@
-"""Trying things: .fork, .undo, .at, .snapshot, .restore, .warp, .tick, .queue, .step, .mock."""
+"""Experiments: .fork, .undo, .at, .snapshot, .restore, .warp, .tick, .queue, .step, .mock."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from aoshell.nodes.base import Workbench
 from aoshell.nodes.values import ProcessInfo, envelope
 from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
-from aoshell.shell.commands import command, usage
-from aoshell.shell.commands.processes import done, local, ready
-from aoshell.shell.feed import short
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
+from aoshell.shell.feed import short_id
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import EVAL, Session
@@ -22,40 +22,40 @@ from aoshell.shell.view.values import process_value
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _EMPTY = {
     "": "nothing waits in its queue",
-    "on": "what other processes send to it waits from now on; .step delivers it",
+    "on": "what other processes send to it now waits; .step delivers it",
     "off": "what other processes send to it is delivered as it comes",
 }
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
-def bench(session: Session) -> Workbench:
+def workbench_of(session: Session) -> Workbench:
     """The workbench of the built-in node. Raises UnsupportedError on another."""
-    return local(session).workbench
+    return local_verbs(session).workbench
 
 
 @command("fork", "[PROCESS[@SLOT]] as NAME")
 async def fork(session: Session, rest: str) -> CommandOutput:
-    """Make a process with the state that another has, now or behind a slot.
+    """Make a process with the state that another has now, or had after a slot.
 
-    It has an id of its own, and goes on by itself: what it sends is from it.
+    It has an id of its own and goes on by itself.
     """
     head, separator, name = f" {rest}".rpartition(" as ")
     if not separator or not name.strip() or len(head.split()) > 1:
-        raise usage("fork")
+        raise usage_error("fork")
     reference, _, slot = head.strip().partition("@")
     process = await session.node.find(reference) if reference else session.attached
     at = _slot(slot) if slot else None
-    info = await bench(session).fork(process.id, at, name.strip())
+    info = await workbench_of(session).fork(process.id, at, name.strip())
     number = -1 if at is None else at
-    done(session, "fork", process=info.id, source=process.id, name=info.name, number=number)
-    return CommandOutput(process_value(info), text=info.id, note=ready(info))
+    record_deed(session, "fork", process=info.id, source=process.id, name=info.name, number=number)
+    return CommandOutput(process_value(info), text=info.id, note=ready_note(info))
 
 
 @command("undo", "[SLOT]")
 async def undo(session: Session, rest: str) -> CommandOutput:
-    """Take back the last slot of the attached process, or SLOT and all behind it.
+    """Take back the last slot of the attached process, or SLOT and all after it.
 
-    What these messages sent to others stays there. A copy of the process as it was is kept.
+    What these messages sent to other processes stays there. A copy of the process before is kept.
     """
     process = session.attached
     slot = _slot(rest) if rest else await session.node.slots(process.id) - 1
@@ -64,8 +64,8 @@ async def undo(session: Session, rest: str) -> CommandOutput:
 
 async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandOutput:
     before = await session.node.slots(process.id)
-    path = await bench(session).undo(process.id, slot)
-    done(session, "", f"what .undo took back of {process.name or short(process.id)}")
+    path = await workbench_of(session).undo(process.id, slot)
+    record_deed(session, "", f"what .undo took back of {process.name or short_id(process.id)}")
     await session.attach(await session.node.find(process.id))
     said = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
@@ -74,24 +74,24 @@ async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandO
 
 @command("at", "SLOT CODE")
 async def at(session: Session, rest: str) -> CommandOutput:
-    """Evaluate Lua read-only in the state behind a slot."""
+    """Evaluate Lua read-only in the state after a slot."""
     slot, _, code = rest.partition(" ")
     if not code.strip():
-        raise usage("at")
+        raise usage_error("at")
     process = session.attached
     tags = (*envelope("Message"), EVAL, Tag("Read-Only", "true"))
     asked = Message("", process.owner, process.owner, process.id, tags, raw(code))
-    found = await bench(session).at(process.id, _slot(slot), asked)
+    found = await workbench_of(session).at(process.id, _slot(slot), asked)
     answer = LineAnswer(None, found, sources={TYPED: code})
     return CommandOutput(answer=answer, ok=answer.ok)
 
 
 @command("snapshot", "[NAME]")
 async def snapshot(session: Session, rest: str) -> CommandOutput:
-    """Remember the state of the attached process under a name, or list those remembered."""
-    process, on = session.attached, bench(session)
+    """Remember the state of the attached process under a name, or list these names."""
+    process, on = session.attached, workbench_of(session)
     if len(rest.split()) > 1:
-        raise usage("snapshot")
+        raise usage_error("snapshot")
     if rest:
         slot = await on.mark(process.id, rest)
         return CommandOutput({"name": rest, "slot": slot}, text=f"{rest} is slot {slot}")
@@ -107,11 +107,11 @@ async def snapshot(session: Session, rest: str) -> CommandOutput:
 
 @command("restore", "NAME", complete="SNAPSHOT")
 async def restore(session: Session, rest: str) -> CommandOutput:
-    """Go back to what .snapshot remembered; what came behind it is taken back, as by .undo."""
+    """Go back to a state that .snapshot remembered; later slots are taken back, as by .undo."""
     process = session.attached
-    marks = await bench(session).marks(process.id)
+    marks = await workbench_of(session).marks(process.id)
     if not rest:
-        raise usage("restore")
+        raise usage_error("restore")
     if rest not in marks:
         hint = f"there is {', '.join(marks)}" if marks else ".snapshot NAME makes one"
         raise UsageError(f"there is no snapshot {rest}", hint=hint)
@@ -125,42 +125,42 @@ async def restore(session: Session, rest: str) -> CommandOutput:
 
 @command("warp", "DURATION")
 async def warp(session: Session, rest: str) -> CommandOutput:
-    """Set the clock of this node forward: .warp 1h30m. Cron messages that are then due are sent.
+    """Set the clock of this node forward: .warp 1h30m. Cron messages that become due are sent.
 
-    Time does not go back, so it stays ahead from then on, also after a restart.
+    The clock stays ahead, also after a restart: time never goes back.
     """
-    ahead = await bench(session).warp(span(rest))
-    done(session, "advance", number=span(rest))
-    return CommandOutput({"ahead_ms": ahead}, text=f"the clock is {told(ahead)} ahead")
+    ahead = await workbench_of(session).warp(parse_duration(rest))
+    record_deed(session, "advance", number=parse_duration(rest))
+    return CommandOutput({"ahead_ms": ahead}, text=f"the clock is {duration_text(ahead)} ahead")
 
 
 @command("tick", "[PROCESS]")
 async def tick(session: Session, rest: str) -> CommandOutput:
-    """Send the cron messages of a process now, whether due or not."""
+    """Send the cron messages of a process now, due or not."""
     process = await session.node.find(rest) if rest else session.attached
-    count = await bench(session).tick(process.id)
+    count = await workbench_of(session).tick(process.id)
     sent = "1 cron message was sent" if count == 1 else f"{count} cron messages were sent"
     return CommandOutput({"process": process.id, "ticks": count}, text=sent)
 
 
 @command("queue", "[on|off]")
 async def queue(session: Session, rest: str) -> CommandOutput:
-    """Hold what other processes send to the attached one, and list it; lines still run.
+    """Hold and list what other processes send to the attached one; lines still run.
 
-    .step delivers the messages one by one, in any order; .queue off delivers all of them.
+    .step delivers them one by one, in any order; .queue off delivers all of them.
     """
-    process, on = session.attached, bench(session)
+    process, on = session.attached, workbench_of(session)
     if rest not in ("", "on", "off"):
-        raise usage("queue")
+        raise usage_error("queue")
     if rest:
-        done(session, "pause" if rest == "on" else "resume", process=process.id)
+        record_deed(session, "pause" if rest == "on" else "resume", process=process.id)
         await on.pause(process.id, rest == "on")
     waiting = await on.queued(process.id)
     rows = tuple(
         (
             str(number),
             one.message.tag("Action", "-"),
-            short(one.process),
+            short_id(one.process),
             str(one.slot),
             str(len(one.message.data)),
         )
@@ -178,10 +178,10 @@ async def queue(session: Session, rest: str) -> CommandOutput:
 @command("step", "[N]")
 async def step(session: Session, rest: str) -> CommandOutput:
     """Deliver the first message of the queue, or the N-th."""
-    number, order = 1 if not rest else _slot(rest), local(session).newest
-    await bench(session).step(session.attached.id, number - 1)
+    number, order = 1 if not rest else _slot(rest), local_verbs(session).newest
+    await workbench_of(session).step(session.attached.id, number - 1)
     session.journal.deeds.append(Deed(order, "step", process=session.attached.id, number=number))
-    left = len(await bench(session).queued(session.attached.id))
+    left = len(await workbench_of(session).queued(session.attached.id))
     return CommandOutput({"left": left}, text=f"delivered; {left} left")
 
 
@@ -191,27 +191,29 @@ async def mock(session: Session, rest: str) -> CommandOutput:
     words = rest.split()
     name = words[3] if len(words) == 4 and words[2] == "as" else ""
     if len(words) != (4 if name else 2):
-        raise usage("mock")
+        raise usage_error("mock")
     file = Path(words[1]).expanduser()
     program = bundle(file)
     refuse_unloadable(program)
     for note in program.program.notes:
         session.front.feed(note)
-    info = await bench(session).mock(words[0], program.source, name or f"mock {words[0][:8]}")
+    info = await workbench_of(session).mock(
+        words[0], program.source, name or f"mock {words[0][:8]}"
+    )
     session.journal.files[info.module] = file.absolute()
     return CommandOutput(process_value(info), text=f"{info.name} stands in for {info.id}")
 
 
-def span(text: str) -> int:
-    """Milliseconds of a duration like 90s, 1h30m or 2d. Raises UsageError."""
+def parse_duration(text: str) -> int:
+    """A duration like 90s, 1h30m or 2d in milliseconds. Raises UsageError."""
     parts = _SPAN.findall(text.replace(" ", ""))
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise UsageError(f"{text or 'nothing'} is no duration", hint="like 90s, 1h30m or 2d")
+        raise UsageError(f"{text or 'nothing'} is not a duration", hint="like 90s, 1h30m or 2d")
     return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
-def told(milliseconds: int) -> str:
-    """A duration as `span` reads it."""
+def duration_text(milliseconds: int) -> str:
+    """A duration in the form that `parse_duration` reads."""
     parts, left = [], milliseconds
     for unit in ("w", "d", "h", "m", "s", "ms"):
         count, left = divmod(left, _UNITS[unit])
@@ -221,5 +223,5 @@ def told(milliseconds: int) -> str:
 
 def _slot(word: str) -> int:
     if not word.isdecimal():
-        raise UsageError(f"{word} is no number", hint=".messages lists slots")
+        raise UsageError(f"{word} is not a number", hint=".messages lists slots")
     return int(word)

@@ -13,11 +13,11 @@ from aoshell.shell.flags.options import Options
 _EPILOGUE = """\
 Without a terminal, or with --run or --json, each line waits until all that it caused is done:
 answers go to stdout, everything else to stderr, and the exit code is 1 if any line failed.
-A new NAME makes a process. More of the network: --mu-url, --cu-url, --su-url, --gateway-url URL.
-aoshell attest NODE|FILE says whether a node is what it says it is; attest --help has its flags."""
+A new NAME makes a process. More flags: --mu-url, --cu-url, --su-url, --gateway-url URL.
+aoshell attest NODE|FILE checks the hardware evidence of a node; attest --help has its flags."""
 
 
-# What says where; each is the flag's name without dashes, or with -url behind it.
+# Flags that name the node: `--NAME`, or `--NAME-url`.
 _NETWORK = ("node", "profile", "mu", "cu", "su", "gateway", "scheduler", "authority")
 
 
@@ -37,7 +37,7 @@ class _Script(argparse.Action):
         namespace.script = script
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse_arguments(arguments: Sequence[str]) -> Options:
     """The options of a command line. --help and --version print and leave.
 
     Raises:
@@ -48,12 +48,12 @@ def parse(arguments: Sequence[str]) -> Options:
     if len(names) != len(values):
         raise UsageError(
             f"{len(names)} --tag-name and {len(values)} --tag-value",
-            hint="they come in pairs: --tag-name N --tag-value V",
+            hint="give them in pairs: --tag-name N --tag-value V",
         )
     reference = given.process or ""
     _refuse_contradictions(given, reference)
     if any("\ud800" <= character <= "\udfff" for character in reference):
-        raise UsageError("the name of a process is UTF-8 text, and this one is not")
+        raise UsageError("the name of a process must be UTF-8 text")
     script = given.script or []
     return Options(
         reference=reference,
@@ -88,7 +88,7 @@ def _refuse_contradictions(given: argparse.Namespace, reference: str) -> None:
 
 
 def _network(given: argparse.Namespace) -> dict[str, str]:
-    """What was said of the node, by the names that profiles know."""
+    """The flags that name the node, by the keys of profiles."""
     said = {key: value for key in _NETWORK if (value := getattr(given, key)) is not None}
     return said | ({"legacy": "--legacy"} if given.legacy else {})
 
@@ -114,7 +114,12 @@ def _what_to_do(flag: Callable[..., object]) -> None:
     flag("--run", action=_Script, dest="script", metavar="CODE", help="evaluate and leave")
     load = "as .load, first"
     flag("--load", action=_Script, dest="script", type=file, metavar="FILE", help=load)
-    flag("--watch", type=_named, metavar="NAME|ID", help="only follow a process; Ctrl-C leaves")
+    flag(
+        "--watch",
+        type=_named,
+        metavar="NAME|ID",
+        help="only show what a process does; Ctrl-C leaves",
+    )
     flag("--list", action="store_true", help="list the processes and leave")
     flag("--json", action="store_true", help="one object a line (docs/json.md)")
     flag("--no-wait", action="store_true", help="wait for a line's own result only")
@@ -133,7 +138,7 @@ def _new_process(flag: Callable[..., object]) -> None:
     flag("--data", type=file, metavar="FILE", help="its data")
     flag("--tag-name", action="append", metavar="NAME", help="a tag…")
     flag("--tag-value", action="append", metavar="VALUE", help="…and its value")
-    flag("--cron", metavar="N-UNIT", help="let it tick, e.g. 5-minutes")
+    flag("--cron", metavar="N-UNIT", help="send it cron messages, e.g. 5-minutes")
 
 
 def _which_node(flag: Callable[..., object]) -> None:
@@ -154,7 +159,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def file(text: str) -> str:
-    """The name of a file; where it is a pipe, as of `<(…)`, what comes through it is read now."""
+    """The name of a file. A pipe, as of `<(…)`, is read now."""
     from pathlib import Path
 
     from aoshell.bounded import files

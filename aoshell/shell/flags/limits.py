@@ -1,4 +1,4 @@
-"""What limits may be set to, for `.limits` and for flags."""
+"""The ranges of limits, for `.limits` and for flags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers that a limit may be, both ends included; `whole` ones only, or any."""
+    """The numbers that a limit may have, both ends included; only whole ones if `whole`."""
 
     name: str
     least: float
@@ -19,10 +19,10 @@ class Range:
     whole: bool = False
 
     def number(self, value: str) -> float:
-        """The number that a text gives.
+        """The number in a text.
 
         Raises:
-            UsageError: it gives none, or one outside; the hint names the range.
+            UsageError: it is not a number of this range; the hint names the range.
         """
         try:
             number = float(int(value)) if self.whole else float(value)

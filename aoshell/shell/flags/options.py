@@ -1,4 +1,4 @@
-"""A command line, understood."""
+"""The options of a command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Options:
-    """What the flags ask for.
+    """What the flags set.
 
     Attributes:
         reference: the process's name or id, "" for the default one.
@@ -15,8 +15,8 @@ class Options:
         runs: whether --run was among them: then nothing is read from standard input.
         pairs: the names and values of --tag-name and --tag-value.
         seconds, megabytes: limits, None for the node's own.
-        network: which node, by the names that `profiles.resolve` takes.
-        verify: which answers are taken, a value of `nodes.base.Verify`, "" for the node's own way.
+        network: which node, by the keys that `endpoints.resolve_endpoints` takes.
+        verify: which answers are accepted, a value of `nodes.values.Verify`; "" for the default.
         watch: the process to follow only, "" for none.
     """
 

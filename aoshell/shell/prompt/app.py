@@ -1,9 +1,9 @@
 """The prompt: one prompt_toolkit application that lives as long as the shell.
 
-It is drawn below what was printed. To print is to erase it, write, and draw it again. A line that
-was entered is drawn once more as finished and left standing; while it runs, the application shows
-no prompt, and keys go into the next line already. Lines entered meanwhile are queued and shown,
-with their prompts, when their turn comes.
+It is drawn below what was printed: to print, it is erased, the text is written, and it is drawn
+again. An entered line is drawn a last time and stays on the screen. While it runs there is no
+prompt, and keys already go into the next line. Lines entered meanwhile are queued, and shown with
+their prompts when their turn comes.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from prompt_toolkit.styles import BaseStyle
 from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
-from aoshell.scarcity import unawaited
-from aoshell.shell.lines import run_line
-from aoshell.shell.multiline import is_command
+from aoshell.scarcity import error_of_context
+from aoshell.shell.lines.multiline import is_command
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Outcome
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.entry import PromptInput
 from aoshell.shell.prompt.history import LONGEST, LineHistory
-from aoshell.shell.prompt.keys import bindings
+from aoshell.shell.prompt.keys import make_bindings
 from aoshell.shell.prompt.picker import Picker
 from aoshell.shell.prompt.screen import Screen
 from aoshell.shell.session import Session
 from aoshell.shell.view.render import Renderer, not_run
 from aoshell.shell.view.streams import Write
-from aoshell.shell.view.text import cell, clean, prompt_text, width_of
+from aoshell.shell.view.text import clean, clean_line, clean_prompt, width_of
 
 if TYPE_CHECKING:
     from aoshell.shell.prompt.helpers import Helpers
 
-LOWEST = 10  # rows of a screen that has room for a line below the prompt
-_ECHOED = 8_000  # characters of a line that are shown again
+LOWEST = 10  # rows that a screen needs for a line below the prompt
+_ECHOED = 8_000  # characters of a queued line that are shown
 
 
 class Prompt:
-    """The application, and the front of its session.
+    """The application; also the front of its session.
 
     Args:
         prompt: shown until the process gives its own.
@@ -57,8 +57,8 @@ class Prompt:
         first: lines to run before the first typed one (`--load`).
 
     Attributes:
-        stage: what a remote node is waited for, "" for nothing.
-        lexer: colours what is typed, once it is loaded.
+        stage: what the shell waits for a node to do, "" for nothing.
+        lexer: colours what is typed; None until it is loaded.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Prompt:
         buffer.on_text_changed += lambda _: self._suggest()
         self._entry = PromptInput(buffer, self)
         picker = Picker(self._history, buffer, lambda: self._screen.rows)
-        keys = bindings(self._entry, buffer, picker)
+        keys = make_bindings(self._entry, buffer, picker)
         vi = self._preferences.editing == "vi"
         self._screen = Screen(self, buffer, picker, keys, vi=vi, input=input, output=output)
         self._app = self._screen.app
@@ -105,15 +105,15 @@ class Prompt:
     def partial(self, result: Result) -> None:
         self.renderer.partial(result)
 
-    def feed(self, said: str) -> None:
-        self.renderer.feed(said)
+    def feed(self, text: str) -> None:
+        self.renderer.feed(text)
 
     def opened(self, node: Node) -> None:
-        if "remote" in node.capabilities:
+        if node.remote:
             self._watch(node)
 
     def _watch(self, node: Node) -> None:
-        from aoshell.shell.prompt.waiting import show
+        from aoshell.shell.view.waiting import show
 
         self._watching = asyncio.create_task(show(node, self._show_stage))
 
@@ -124,9 +124,9 @@ class Prompt:
     # --- what commands of a terminal need
 
     async def compose(self) -> str:
-        """What is typed until `.done`; "" where it is given up."""
+        """The lines typed until `.done`; "" where the user gives up."""
         pasted: list[str] = []
-        # A transcript that was pasted has its lines in the queue by now.
+        # The lines of a pasted transcript are in the queue by now.
         while self._queue:
             line = self._queue.popleft()[0]
             if line.strip() in (".done", ".cancel"):
@@ -136,18 +136,18 @@ class Prompt:
         return self._remembered(await self._entry.compose("\n".join(pasted)))
 
     async def pad(self) -> str:
-        """What the user wrote in $EDITOR; "" where it is nothing new."""
-        from aoshell.shell.prompt.programs import edit
+        """What the user wrote in $EDITOR; "" where nothing changed."""
+        from aoshell.shell.prompt.programs import edit_text
 
         with self._screen.lent():
-            said = await edit(self._padded)
-        if said == self._padded:
+            text = await edit_text(self._padded)
+        if text == self._padded:
             return ""
-        self._padded = said
-        return self._remembered(said.rstrip("\n"))
+        self._padded = text
+        return self._remembered(text.rstrip("\n"))
 
     async def learn_names(self) -> int:
-        """Read the names of the attached process; how many globals it has."""
+        """Read the names of the attached process; returns how many globals it has."""
         if self._helpers is None or self._session is None:
             return 0
         return await self._helpers.read(self._session)
@@ -159,7 +159,7 @@ class Prompt:
     # --- running
 
     async def run(self, opening: Task[Session]) -> int:
-        """Until the user leaves. Returns the exit code.
+        """Run until the user leaves. Returns the exit code.
 
         Raises:
             AoError: the session could not be opened.
@@ -171,7 +171,7 @@ class Prompt:
             with suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, self.leave)
         loop.set_exception_handler(self._defect)
-        # It logs, traceback and all, what it hands to that handler as well.
+        # asyncio also logs, with a traceback, what it hands to that handler.
         logging.getLogger("prompt_toolkit").addHandler(logging.NullHandler())
         background = asyncio.create_task(self._load_rest())
         self._screen.clear_line()
@@ -188,7 +188,7 @@ class Prompt:
                 self._helpers.stop()
             if not work.done():
                 work.cancel()
-            # Not awaited bare: a failure to open the session is what the caller must hear of.
+            # Not awaited here: if the session fails to open, the caller needs that error.
             await asyncio.wait({work})
             self._leave_behind()
         if not work.cancelled() and (error := work.exception()):
@@ -226,21 +226,21 @@ class Prompt:
             return
         parts: list[str] = []
         self._renderer(parts.append, self.renderer.colour).outcome(line, outcome)
-        said = "".join(parts)
-        if said.count("\n") < self._screen.rows:
-            self.write(said)
+        text = "".join(parts)
+        if text.count("\n") < self._screen.rows:
+            self.write(text)
             return
-        from aoshell.shell.prompt.programs import page
+        from aoshell.shell.prompt.programs import page_text
 
         with self._screen.lent():
-            shown = await page(said)
+            shown = await page_text(text)
         if not shown:
-            self.write(said)
+            self.write(text)
 
     async def _watched(self, session: Session, line: str) -> Outcome:
-        """Run a line, and show what a node is waited for.
+        """Run a line, and show meanwhile what the node does.
 
-        Of the built-in node only commands may take long on its own account.
+        With the built-in node this is for commands only: a line's time is its process's own.
         """
         if session.remote or is_command(line):
             self._watch(session.node)
@@ -255,14 +255,14 @@ class Prompt:
             self._watching = None
             self._show_stage("")
 
-    def _show_stage(self, said: str) -> None:
-        shown = cell(said)
+    def _show_stage(self, text: str) -> None:
+        shown = clean_line(text)
         if shown != self.stage:
             self.stage = shown
             self._app.invalidate()
 
     async def _outcome(self, session: Session, line: str) -> Outcome:
-        """Run a line in the worker's own task: Ctrl-C cancels what it awaits, not the worker."""
+        """Run a line in the task of the queue: Ctrl-C cancels what it awaits, not the task."""
         self._running = asyncio.current_task()
         try:
             return await run_line(session, line)
@@ -275,16 +275,16 @@ class Prompt:
             self._running, self._interrupted = None, False
 
     async def _load_rest(self) -> None:
-        """What the first line does not need, imported while it is typed."""
+        """Import what the first line does not need, while it is typed."""
 
         def load() -> tuple[Lexer, type[Helpers], BaseStyle]:
             from aoshell.shell.prompt.helpers import Helpers
             from aoshell.shell.prompt.highlight import LineLexer
-            from aoshell.shell.prompt.themes import style
+            from aoshell.shell.prompt.themes import make_style
 
             theme = self._preferences.theme if self.renderer.colour else "plain"
             changes = self._preferences.colours if self.renderer.colour else {}
-            return LineLexer(), Helpers, style(theme, changes)
+            return LineLexer(), Helpers, make_style(theme, changes)
 
         self.lexer, helpers, self._app.style = await asyncio.to_thread(load)
         self._helpers = helpers(self._buffer, self._app.invalidate, lambda: not self._busy)
@@ -294,26 +294,26 @@ class Prompt:
         self._rest()
 
     def _learn(self, session: Session, line: str, outcome: Outcome) -> None:
-        """Have the helpers take over what a line tells, once they are there."""
+        """Let the helpers learn from a line and its outcome, once they are loaded."""
         if self._helpers:
             self._helpers.learn(session, line, outcome)
         else:
             self._unlearned.append((session, line, outcome))
 
     def _rest(self) -> None:
-        """Nothing runs, as far as is known: time to look around."""
+        """Nothing runs: let the helpers read what has changed."""
         if self._session and self._helpers and not self._queue:
             self._helpers.look(self._session)
         self._app.invalidate()
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        """What failed where nobody waits for it, a key's handler above all: never a traceback."""
-        self.renderer.error(unawaited(context))
+        """Report an error that no caller waits for, as of a key's handler, without a traceback."""
+        self.renderer.error(error_of_context(context))
 
     # --- what is entered
 
     def accept(self, lines: list[str]) -> None:
-        """Queue lines. One that runs at once is left standing as it was typed, if it fits."""
+        """Queue lines. One that runs at once stays on the screen as it was typed, if it fits."""
         now = len(lines) <= 1 and not self._busy and self._screen.whole
         self._queue.extend((line, now) for line in lines)
         self._wake.set()
@@ -325,7 +325,7 @@ class Prompt:
         self._begin()
 
     def interrupted(self) -> None:
-        """Ctrl-C: give up what runs, else what is typed, else what was given up and computes."""
+        """Ctrl-C: give up what runs, else what is typed, else stop what was given up before."""
         if self._busy:
             self._drop()
             if self._running:
@@ -342,7 +342,7 @@ class Prompt:
             self._app.create_background_task(self._stop())
 
     def _drop(self) -> None:
-        """Run nothing of what was typed ahead, and say so."""
+        """Drop the lines that were typed ahead, and say how many they were."""
         lines = [line for line, _ in self._queue]
         self._queue.clear()
         if lines:
@@ -352,18 +352,18 @@ class Prompt:
             self.write(f"{not_run(len(lines))}; ↑ brings back what was typed.\n")
 
     def _begin(self) -> None:
-        """An empty line, above which the history is as it is now."""
+        """Begin an empty line, with the history as it is now above it."""
         self._buffer.reset()
-        # Now, for while a line runs nothing is drawn, and drawing is what would load it.
+        # Loaded now: drawing would load it, and nothing is drawn while a line runs.
         self._buffer.load_history_if_not_yet_loaded()
 
     def keep(self, typed: str) -> None:
-        """What was typed and is not run: ↑ brings it back."""
+        """Keep lines that were typed and not run: ↑ brings them back."""
         self._history.keep([typed])
         self._begin()
 
     def _leave_behind(self) -> None:
-        """What is not run any more: it is in the history of the next session, and said."""
+        """Save the lines that will not run to the history, and say how many they are."""
         lines = [line for line, _ in self._queue]
         if typed := self._entry.take().strip():
             self._history.append_string(typed)
@@ -385,7 +385,7 @@ class Prompt:
         self.write("Ctrl-D or .exit leaves.\n")
 
     def tab(self) -> None:
-        """Complete, as far as that is loaded."""
+        """Complete what is typed, once completion is loaded."""
         if self._helpers:
             self._helpers.tab(self._session)
 
@@ -400,24 +400,24 @@ class Prompt:
 
     # --- the screen
 
-    def write(self, said: str) -> None:
+    def write(self, text: str) -> None:
         """Print above the prompt."""
-        self._screen.write(said)
+        self._screen.write(text)
 
     def finish(self) -> None:
-        """Leave the line standing as it is and go on below it."""
+        """Leave the line on the screen as it is, and go on below it."""
         self.stage = ""
         self._screen.finish()
 
     def prefix(self) -> str:
-        """What stands before the line that is typed."""
+        """The text before the line that is typed."""
         asked = self._entry.prefix
         if asked is not None:
             return asked
         return "" if self._busy else self._shown_prompt()
 
     def below(self) -> tuple[str, str]:
-        """The line below: its class and text."""
+        """The class and text of the line below the prompt."""
         helpers, asked = self._helpers, self._entry.prefix
         if asked is not None or helpers is None or self._screen.rows < LOWEST:
             return "", ""
@@ -434,11 +434,11 @@ class Prompt:
 
     def _shown_prompt(self) -> str:
         session = self._session
-        said = session.prompt if session and session.process else self._prompt
-        return prompt_text(said, colour=self.renderer.colour)
+        text = session.prompt if session and session.process else self._prompt
+        return clean_prompt(text, colour=self.renderer.colour)
 
     def _echo(self, line: str) -> str:
-        """A line that was entered earlier, as if it were typed now."""
+        """A line entered earlier, with its prompt, as if it were typed now."""
         prompt, typed = self._shown_prompt(), clean(line[:_ECHOED], colour=False)
         indent = " " * width_of(clean(prompt, colour=False))
         rest = f" … {len(line) - _ECHOED} more characters" if len(line) > _ECHOED else ""

@@ -1,7 +1,7 @@
 """Tab: dot commands and their arguments, files, Lua, and the names of the attached process.
 
-What is offered is known already; nothing here waits. `Wanted` says what is worth reading when what
-is known does not suffice.
+Only known words are offered; nothing here waits. `unknown_path` and `wanted_kinds` say what is
+worth reading.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
+from aoshell.lua.lexer import KEYWORDS
 from aoshell.shell import reference
 from aoshell.shell.commands import Command, registry
-from aoshell.shell.multiline import is_command
-from aoshell.shell.prompt.names import ProcessNames, joined
-from aoshell.shell.prompt.structure import KEYWORDS, LOOKED_AT, Context, context, is_name
+from aoshell.shell.lines.multiline import is_command
+from aoshell.shell.prompt.names import ProcessNames, join_path
+from aoshell.shell.prompt.structure import LOOKED_AT, Context, is_name, read_context
 
-ASKED = frozenset({"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"})  # kinds that a node is asked for
+ASKED = frozenset(
+    {"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"}
+)  # kinds of words that the node knows
 MOST = 300  # completions that are offered at once
 
 _KINDS = {
@@ -33,7 +36,7 @@ _KINDS = {
 _VALUED = re.compile(r"\[(--[\w-]+) ([^\]]+)\]")  # a flag that takes a value, in a usage
 _TARGETS = frozenset({"Target", "Process"})  # fields whose texts are ids of processes
 _FIELDS = ("Target", "Action", "Data", "Tags")
-# What a message has in a handler, besides its tags.
+# The fields that a message has in a handler, besides its tags.
 MESSAGE = {
     **dict.fromkeys(
         ("Id", "From", "Owner", "Target", "Data", "Action", "Module", "Reference"), "s"
@@ -44,22 +47,22 @@ MESSAGE = {
     **dict.fromkeys(("Tags", "TagArray"), "t"),
     **dict.fromkeys(("reply", "forward"), "f"),
 }
-_MESSAGES = frozenset({"msg", "m", "message"})  # what handlers call their argument
+_MESSAGES = frozenset({"msg", "m", "message"})  # the usual names of a handler's argument
 
 
 @dataclass(slots=True)
 class Lists:
-    """Words that commands take, as they were last known: by the kind that their usage names."""
+    """Words for commands as they were last read, by the kind that usages name."""
 
     known: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[tuple[str, str]]:
-        """Words and what they mean."""
+        """Words and their descriptions."""
         return self.known.get(kind, [])
 
 
 class LineCompleter(Completer):
-    """Completes what stands before the cursor.
+    """Completes the text before the cursor.
 
     Args:
         names: of the attached process.
@@ -87,10 +90,10 @@ class LineCompleter(Completer):
         name, space, rest = line.partition(" ")
         if not space:
             found = {known.name: known for known in registry().values()}
-            for word in matching(name[1:], found):
+            for word in match_words(name[1:], found):
                 ending = " " if found[word].usage else ""
-                said = found[word].help.split("\n", 1)[0]
-                yield Completion(f".{word}{ending}", -len(name), f".{word}", said)
+                summary = found[word].help.split("\n", 1)[0]
+                yield Completion(f".{word}{ending}", -len(name), f".{word}", summary)
             return
         known = registry().get(name[1:])
         if known:
@@ -115,13 +118,13 @@ class LineCompleter(Completer):
                 offered |= dict(self._lists.of(kind))
             else:
                 offered[kind] = ""
-        for word in matching(words[-1], offered):
+        for word in match_words(words[-1], offered):
             yield Completion(word, -len(words[-1]), word, offered[word])
 
     # --- Lua
 
     def _lua(self, before: str) -> Iterator[Completion]:
-        where = context(before[-LOOKED_AT:])
+        where = read_context(before[-LOOKED_AT:])
         if where.comment:
             return
         names = self._names()
@@ -133,9 +136,9 @@ class LineCompleter(Completer):
             yield from self._free(where, names)
 
     def _fields(self, where: Context, names: ProcessNames) -> Iterator[Completion]:
-        found = fields(where, names)
-        begin = joined(where.path)
-        for word in matching(where.word, found):
+        found = known_fields(where, names)
+        begin = join_path(where.path)
+        for word in match_words(where.word, found):
             kind = found[word]
             if where.separator == ":" and kind not in "fv":
                 continue
@@ -158,7 +161,7 @@ class LineCompleter(Completer):
             offered |= dict.fromkeys(KEYWORDS, "") if where.word else {}
             offered |= dict.fromkeys(reference.below(""), "")
             offered |= names.at(())
-        for word in matching(where.word, offered):
+        for word in match_words(where.word, offered):
             kind = offered[word]
             text = f"{word} = " if kind == "=" else word
             meta = "field of the message" if kind == "=" else _meta(word, kind, names)
@@ -173,17 +176,20 @@ class LineCompleter(Completer):
         elif key in _TARGETS:
             offered = dict(self._lists.of("TARGET"))
         end = where.quote if len(where.quote) == 1 else ""
-        for word in matching(where.word, offered):
+        found = match_words(where.word, offered)
+        if key in _TARGETS:  # by name, which says more than an id; those without one stand last
+            found.sort(key=lambda id: (not offered[id], _order(offered[id])))
+        for word in found:
             yield Completion(word + end, -len(where.word), word, offered[word])
 
 
-def fields(where: Context, names: ProcessNames) -> dict[str, str]:
-    """The fields of what stands before the dot, by their kinds."""
+def known_fields(where: Context, names: ProcessNames) -> dict[str, str]:
+    """The known fields of the value before the dot, by kind."""
     path = where.path
     found = dict(names.at(path))
     known = path[0] and (path[0] != "msg" or is_message(path, names))
-    for name in reference.below(joined(path)) if known else ():
-        entry = reference.find(f"{joined(path)}.{name}")
+    for name in reference.below(join_path(path)) if known else ():
+        entry = reference.find(f"{join_path(path)}.{name}")
         found.setdefault(name, "f" if entry and entry.call else "v")
     if is_message(path, names):
         tags = dict.fromkeys(names.tags, "s")
@@ -201,20 +207,20 @@ def is_message(path: tuple[str, ...], names: ProcessNames) -> bool:
     )
 
 
-def unknown(before: str, names: ProcessNames) -> tuple[str, ...]:
-    """The path whose fields are to be completed and not known yet, () where there is none."""
+def unknown_path(before: str, names: ProcessNames) -> tuple[str, ...]:
+    """The path whose fields are needed and not known yet, () where there is none."""
     if is_command(before):
         return ()
-    where = context(before[-LOOKED_AT:])
+    where = read_context(before[-LOOKED_AT:])
     live = where.separator and where.path[0] and not is_message(where.path, names)
-    return where.path if live and joined(where.path) not in names.fields else ()
+    return where.path if live and join_path(where.path) not in names.fields else ()
 
 
 def wanted_kinds(before: str) -> list[str]:
-    """The kinds of words that completing a line needs, of those that a node is asked for."""
+    """The kinds of words that a line needs and the node knows."""
     line = before.lstrip()
     if not is_command(line):
-        call = context(before[-LOOKED_AT:]).call
+        call = read_context(before[-LOOKED_AT:]).call
         return ["TARGET"] if call and call.key in _TARGETS else []
     name, space, rest = line.partition(" ")
     known = registry().get(name[1:]) if space else None
@@ -223,11 +229,11 @@ def wanted_kinds(before: str) -> list[str]:
 
 
 def _kinds(known: Command, words: list[str]) -> list[str]:
-    return expected(known.complete or known.usage, [word for word in words[:-1] if word])
+    return expected_kinds(known.complete or known.usage, [word for word in words[:-1] if word])
 
 
-def expected(usage: str, before: Sequence[str]) -> list[str]:
-    """What may stand behind some arguments of a command, by its usage.
+def expected_kinds(usage: str, before: Sequence[str]) -> list[str]:
+    """The kinds of words that may follow some arguments of a command, by its usage.
 
     Of `[drop ID]` it is ["drop"] at first, and ["ID"] then; flags may stand anywhere.
     """
@@ -253,8 +259,8 @@ def expected(usage: str, before: Sequence[str]) -> list[str]:
     return here + flags
 
 
-def matching(word: str, offered: Iterable[str]) -> list[str]:
-    """What fits a word: by its beginning, else in any case, else by letters in their order."""
+def match_words(word: str, offered: Iterable[str]) -> list[str]:
+    """The names that begin with a word; else in any case; else those with its letters in order."""
     offered = list(offered)
     found = [name for name in offered if name.startswith(word)]
     if not found:
@@ -270,7 +276,7 @@ def _in_order(letters: str, name: str) -> bool:
 
 
 def _order(name: str) -> tuple[bool, str, str]:
-    """Names that begin with an underscore are of the inside, and stand last."""
+    """Names that begin with an underscore are private, and stand last."""
     return name.startswith("_"), name.lower(), name
 
 

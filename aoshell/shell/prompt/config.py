@@ -1,4 +1,4 @@
-"""What `[shell]` of the config file says of the prompt.
+"""The table `[shell]` of the config file: preferences for the prompt.
 
     [shell]
     editing = "vi"          # or "emacs"
@@ -7,7 +7,7 @@
     pager = true            # what is longer than the screen goes through $PAGER
     colours = { keyword = "ansiblue bold" }
 
-What is wrong there is told, and the default holds: a prompt opens whatever its file says.
+A wrong entry is reported and the default holds: the prompt opens in any case.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.home.configfile import line_of, parsed
+from aoshell.home.configfile import line_of, read_config
 from aoshell.shell.prompt.themes import COLOURS, THEMES, colour_problem
 
 _CHOICES: dict[str, tuple[object, ...]] = {
@@ -30,11 +30,11 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """How the prompt is to be.
+    """How the user wants the prompt.
 
     Attributes:
         colours: changes to the theme, by the names of `themes.COLOURS`.
-        problems: what of the file does not count, and why, as a person reads it.
+        problems: entries that do not count, and why, as sentences.
     """
 
     editing: str = "emacs"
@@ -45,14 +45,14 @@ class Preferences:
     problems: tuple[str, ...] = ()
 
 
-def load(path: Path) -> Preferences:
-    """What the file says; without it, and where it cannot be used, the defaults."""
+def load_preferences(path: Path) -> Preferences:
+    """Read the preferences; where there are none, or wrong ones, the defaults hold."""
     try:
-        table = parsed(path).get("shell", {})
+        table = read_config(path).get("shell", {})
     except AoError as error:
         return Preferences(problems=(str(error),))
     if not isinstance(table, dict):
-        return Preferences(problems=(_told(path, "", "shell", "is no table", "[shell]"),))
+        return Preferences(problems=(_problem(path, "", "shell", "is no table", "[shell]"),))
     problems: list[str] = []
     found: dict[str, object] = {}
     for key, value in table.items():
@@ -61,10 +61,10 @@ def load(path: Path) -> Preferences:
             found[key] = _colours(path, value, problems)
         elif allowed is None:
             known = ", ".join((*_CHOICES, "colours"))
-            problems.append(_told(path, "shell", key, "has no meaning there", known))
+            problems.append(_problem(path, "shell", key, "has no meaning there", known))
         elif not any(value is one or (isinstance(one, str) and value == one) for one in allowed):
             shown = " or ".join(_toml(one) for one in allowed)
-            problems.append(_told(path, "shell", key, f"it cannot be {_toml(value)}", shown))
+            problems.append(_problem(path, "shell", key, f"it cannot be {_toml(value)}", shown))
         else:
             found[key] = value
     return replace(Preferences(problems=tuple(problems)), **found)  # type: ignore[arg-type]
@@ -72,22 +72,24 @@ def load(path: Path) -> Preferences:
 
 def _colours(path: Path, value: object, problems: list[str]) -> dict[str, str]:
     if not isinstance(value, dict):
-        problems.append(_told(path, "shell", "colours", "is no table", "[shell.colours]"))
+        problems.append(_problem(path, "shell", "colours", "is no table", "[shell.colours]"))
         return {}
     good: dict[str, str] = {}
     for name, colour in value.items():
         wrong = colour_problem(colour)
         if name not in COLOURS:
             known = ", ".join(COLOURS)
-            problems.append(_told(path, "shell.colours", name, "colours nothing", known))
+            problems.append(_problem(path, "shell.colours", name, "colours nothing", known))
         elif wrong:
-            problems.append(_told(path, "shell.colours", name, wrong, '"#ff8800 bold", "ansiblue"'))
+            problems.append(
+                _problem(path, "shell.colours", name, wrong, '"#ff8800 bold", "ansiblue"')
+            )
         else:
             good[name] = colour
     return good
 
 
-def _told(path: Path, table: str, key: str, what: str, allowed: str) -> str:
+def _problem(path: Path, table: str, key: str, what: str, allowed: str) -> str:
     line = line_of(path, table, key)
     place = f"{path}, line {line}" if line else str(path)
     name = f"[{table}] {key}" if table else key

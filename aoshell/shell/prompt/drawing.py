@@ -1,4 +1,4 @@
-"""Drawing less: what prompt_toolkit would draw between Enter and the answer, and nobody sees.
+"""Skips what prompt_toolkit would draw between Enter and the answer, and nobody sees.
 
 A full drawing takes about as long as a process takes to answer.
 """
@@ -23,7 +23,7 @@ class LeanRenderer(Renderer):
     """A renderer that draws only where there is something to see.
 
     Args:
-        shown: what is to be seen, compared with what was when it was drawn last; "" for nothing.
+        shown: a text that changes when the drawing has to; "" when nothing is shown.
     """
 
     def __init__(self, style: BaseStyle, output: Output, shown: Callable[[], str]) -> None:
@@ -39,10 +39,10 @@ class LeanRenderer(Renderer):
         super().render(app, layout, is_done)
 
     def finish(self, app: Application[Any], window: Window, *, again: bool = False) -> None:
-        """Leave what the window shows standing, and go on in the line below it.
+        """Leave what the window shows on the screen, and go on in the line below it.
 
         Args:
-            again: something is drawn there that must not stay.
+            again: draw once more first, for something is drawn there that must not stay.
         """
         screen, info = self.last_rendered_screen, window.render_info
         if again or screen is None or info is None or self._drawn != self._shown():

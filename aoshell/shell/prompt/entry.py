@@ -1,4 +1,4 @@
-"""The line that is typed, until it is sent: Enter, pastes, questions, and `.editor`."""
+"""The line being typed: Enter, pastes, answers to questions, and `.editor`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 
-from aoshell.shell.multiline import chunks
+from aoshell.shell.lines.multiline import split_chunks
 from aoshell.shell.prompt.keys import KeyTarget
 from aoshell.shell.prompt.pastes import Pastes
 from aoshell.shell.prompt.structure import dedented, next_indent
@@ -18,16 +18,16 @@ _COMPOSING = "… "
 
 
 class Owner(Protocol):
-    """Who runs what is entered."""
+    """Runs what is entered."""
 
     def accept(self, lines: list[str]) -> None:
-        """Run lines, one after the other. What is typed stands on the screen still."""
+        """Run lines in order. What is typed is still on the screen."""
 
     def interrupted(self) -> None:
         """Ctrl-C where no question is open."""
 
     def keep(self, typed: str) -> None:
-        """What was typed and is not run: it can be brought back."""
+        """Keep lines that were typed and not run, so that the user can bring them back."""
 
     def leave(self) -> None:
         """The end of the input."""
@@ -35,18 +35,18 @@ class Owner(Protocol):
     def tab(self) -> None:
         """Complete what stands before the cursor."""
 
-    def write(self, said: str) -> None:
+    def write(self, text: str) -> None:
         """Print above the prompt."""
 
     def finish(self) -> None:
-        """Leave the line standing, and go on below it."""
+        """Leave the line on the screen, and go on below it."""
 
     def suspend(self) -> None:
         """Give the terminal back for a while."""
 
 
 class PromptInput(KeyTarget):
-    """What is typed, and what it is typed for: a line, the answer to a question, or code."""
+    """What is typed, and its purpose: a line, the answer to a question, or code."""
 
     def __init__(self, buffer: Buffer, owner: Owner) -> None:
         self._buffer, self._owner = buffer, owner
@@ -56,17 +56,17 @@ class PromptInput(KeyTarget):
 
     @property
     def prefix(self) -> str | None:
-        """What stands before the answer that is waited for, None where it is a line for Lua."""
+        """The question that is being answered, None where a line is typed."""
         if self._waiting is None:
             return None
         return self._question or _COMPOSING
 
     async def ask(self, question: str) -> str:
-        """The next line, as the answer to a question; "" where it is given up."""
+        """Ask a question. Returns the next line; "" where the user gives up."""
         return await self._next(question)
 
     async def compose(self, begun: str = "") -> str:
-        """Lines until `.done`; "" where they are given up."""
+        """The lines until `.done`; "" where the user gives up."""
         self._buffer.document = Document(begun)
         return await self._next("")
 
@@ -79,7 +79,7 @@ class PromptInput(KeyTarget):
             self._waiting = None
 
     def take(self) -> str:
-        """What is typed, pastes in full; nothing is typed any more."""
+        """Take out what is typed, with pastes in full."""
         typed = self._pastes.unfold(self._buffer.text)
         self._pastes.clear()
         self._buffer.reset()
@@ -98,7 +98,7 @@ class PromptInput(KeyTarget):
             self._composed(ahead=ahead)
         else:
             self._dedent(ahead=ahead)
-            lines, is_open = chunks(self._pastes.unfold(buffer.text))
+            lines, is_open = split_chunks(self._pastes.unfold(buffer.text))
             if is_open or not buffer.document.on_last_line:
                 self.newline(ahead=ahead)
             else:
@@ -150,7 +150,7 @@ class PromptInput(KeyTarget):
         self._pastes.clear()
 
     def _composed(self, *, ahead: bool) -> None:
-        """Enter in `.editor`: the next line, or what the last one orders."""
+        """Enter in `.editor`: begin the next line, or obey the last one."""
         code, _, last = self._buffer.text.rpartition("\n")
         verb = last.strip()
         if verb not in _VERBS:
@@ -166,7 +166,7 @@ class PromptInput(KeyTarget):
             self._buffer.document = Document(f"{code}\n")
 
     def _dedent(self, *, ahead: bool) -> None:
-        """Move a line that closes what stands above it under what it closes."""
+        """Indent a line that closes a block or bracket like the line that opened it."""
         document = self._buffer.document
         indent = None if ahead else dedented(document.text_before_cursor)
         if indent is not None:

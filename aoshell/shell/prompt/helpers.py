@@ -13,11 +13,11 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
-from aoshell.shell.feed import short
-from aoshell.shell.multiline import is_command
+from aoshell.shell.feed import short_id
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.prompt import toolbar
-from aoshell.shell.prompt.names import Keeper, read
+from aoshell.shell.prompt.names import Keeper, read_names
 from aoshell.shell.prompt.offering import Offering
 from aoshell.shell.session import Session
 
@@ -31,7 +31,7 @@ _MODES = {
 
 
 class Helpers:
-    """Knows the session as far as it was told of it, and asks for the rest behind its back.
+    """Learns about the session from its lines, and asks the node for the rest between them.
 
     Args:
         invalidate: has the screen drawn again.
@@ -68,34 +68,34 @@ class Helpers:
             self._asking = None
 
     def learn(self, session: Session, line: str, outcome: Outcome) -> None:
-        """Take over what a line and its outcome tell."""
+        """Learn from a line and its outcome."""
         self._facts.learn(outcome)
         if outcome.ok and not is_command(line):
             self._names.of(session).learn(line)
 
     async def read(self, session: Session) -> int:
-        """Read the names of the attached process; how many globals it has.
+        """Read the names of the attached process. Returns how many globals it has.
 
         Raises:
             AoError: it cannot be asked.
         """
         names = self._names.of(session)
-        await read(session, names)
+        await read_names(session, names)
         return len(names.at(()))
 
     def below(self, session: Session | None, prompt: str, columns: int) -> tuple[str, str]:
         """The class and text of the line below the prompt: a signature, else the toolbar."""
-        kind, said = self.signature(session, columns)
-        if said:
-            return kind, said
+        kind, text = self.signature(session, columns)
+        if text:
+            return kind, text
         if session and session.process:
-            self._facts.process = session.process.name or short(session.process.id)
+            self._facts.process = session.process.name or short_id(session.process.id)
             self._facts.identity = session.identity
             self._facts.attestation = session.attestation
         return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())
 
     def signature(self, session: Session | None, columns: int) -> tuple[str, str]:
-        """How the call that is being typed is written."""
+        """The signature of the call that is being typed."""
         typed = (self._buffer.text, self._buffer.cursor_position, columns)
         if typed != self._typed:
             self._typed = typed

@@ -2,30 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.lexers import Lexer, PygmentsLexer
-from pygments.lexers.scripting import LuaLexer
+from prompt_toolkit.lexers import Lexer
 
-from aoshell.shell.multiline import is_command
+from aoshell.check.known import BASIC, LUA
+from aoshell.lua.lexer import Token, pieces
+from aoshell.shell.lines.multiline import is_command
+
+_CONSTANTS = frozenset(("true", "false", "nil"))
+_COLOURED = frozenset(("string", "number", "comment"))
+_BUILTIN = "class:lua.builtin"
+_BUILTINS = BASIC | {f"{library}.{name}" for library, names in LUA.items() for name in names}
+_OPEN_LIBRARIES = frozenset(("bit32", "debug", "io", "package"))  # of which any field counts
 
 
 class LineLexer(Lexer):
     """Lua, unless the line is a dot command."""
 
-    def __init__(self) -> None:
-        self._lua = PygmentsLexer(LuaLexer)
-
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
-        if not is_command(document.text):
-            return self._lua.lex_document(document)
-        name, space, rest = document.lines[0].partition(" ")
+        """Colours line by line, as far down as they are asked for."""
+        if is_command(document.text):
+            name, space, rest = document.lines[0].partition(" ")
+            command: StyleAndTextTuples = [("class:command", name), ("", space + rest)]
+            return lambda number: [("", document.lines[number])] if number else command
+        rest_of_lines, coloured = _lines(document.text), list[StyleAndTextTuples]()
 
         def line(number: int) -> StyleAndTextTuples:
-            if number:
-                return [("", document.lines[number])]
-            return [("class:command", name), ("", space + rest)]
+            while len(coloured) <= number:
+                coloured.append(next(rest_of_lines, []))
+            return coloured[number]
 
         return line
+
+
+def _lines(text: str) -> Iterator[StyleAndTextTuples]:
+    """The lines of a text of Lua, in coloured pieces."""
+    line: StyleAndTextTuples = []
+    for piece in pieces(text):
+        style = _style(piece, line)
+        first, *others = piece.text.split("\n")
+        line.append((style, first))
+        for other in others:
+            yield line
+            line = [(style, other)] if other else []
+    yield line
+
+
+def _style(piece: Token, line: StyleAndTextTuples) -> str:
+    """The class of a piece behind those of its line so far.
+
+    `string` gets its colour together with `format`: on its own it may be any variable.
+    """
+    kind, word = piece.kind, piece.text
+    if kind == "keyword":
+        return "class:lua.constant" if word in _CONSTANTS else "class:lua.keyword"
+    if kind != "name":
+        return f"class:lua.{kind}" if kind in _COLOURED else ""
+    dot = line[-1][1] if line else ""
+    if dot not in (".", ":"):
+        return _BUILTIN if word in _BUILTINS else ""
+    library = line[-2][1] if len(line) > 1 and dot == "." else ""
+    if library not in _OPEN_LIBRARIES and f"{library}.{word}" not in _BUILTINS:
+        return ""
+    line[-2:] = [(_BUILTIN, library), (_BUILTIN, dot)]
+    return _BUILTIN

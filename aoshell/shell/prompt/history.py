@@ -1,4 +1,4 @@
-"""The lines entered, over all sessions: kept in a file, suggested, and searched.
+"""The lines entered in all sessions: kept in a file, suggested, and searched.
 
 The file is written in prompt_toolkit's format. Each entry is one write to its end, so that two
 shells on one home do not mix theirs.
@@ -14,7 +14,7 @@ from pathlib import Path
 from prompt_toolkit.auto_suggest import Suggestion
 from prompt_toolkit.history import History
 
-from aoshell.bounded.files import tail
+from aoshell.bounded.files import read_tail
 from aoshell.protocol.message import raw, text
 
 KEPT = 10_000  # newest entries that a session knows
@@ -46,18 +46,18 @@ class LineHistory(History):
             return []
         try:
             self._path.touch(mode=_PRIVATE)
-            content = tail(self._path, _READ)
+            content = read_tail(self._path, _READ)
         except OSError:
             return []
         return _entries(content)
 
     def append_string(self, string: str) -> None:
-        """Take an entry in; what repeats the one before it, or was pasted whole, is none."""
+        """Add an entry, unless it repeats the one before it or is longer than LONGEST."""
         if len(string) <= LONGEST and string.strip() and self._loaded_strings[:1] != [string]:
             super().append_string(string)
 
     def keep(self, lines: list[str]) -> None:
-        """Take lines in that were not run, however long, for this session; the last is newest."""
+        """Add lines that were not run, however long, for this session only; the last is newest."""
         known = self._loaded_strings[: len(lines)]
         for line in lines:
             if line.strip() and line not in known:
@@ -70,8 +70,8 @@ class LineHistory(History):
 
         lines = "".join(f"+{line}\n" for line in string.split("\n"))
         entry = f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n{lines}"
-        # Not fsynced: what the line does is in the log, and typing waits for no disk. A full disk
-        # must not cost the line, nor text that no file can hold: it still runs.
+        # Not fsynced: what the line does is in the log, and typing must not wait for a disk. On a
+        # full disk, or with text that no file can hold, the line still runs.
         with suppress(OSError, UnicodeEncodeError):
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _PRIVATE)
             try:
@@ -80,7 +80,7 @@ class LineHistory(History):
                 os.close(file)
 
     def suggestion(self, typed: str) -> Suggestion | None:
-        """What the newest entry that begins so goes on with."""
+        """The rest of the newest entry that begins with what is typed."""
         if not typed.strip() or "\n" in typed:
             return None
         # While a line that was suggested is typed on, it stays the newest that fits.
@@ -99,9 +99,9 @@ class LineHistory(History):
         return Suggestion(rest) if rest else None
 
     def search(self, words: str, most: int) -> list[str]:
-        """Entries with all words in them, the newest first; else those with their letters in order.
+        """Entries that hold all words, the newest first; else those with their letters in order.
 
-        Each entry comes once. Capital letters count where the words have some.
+        Each entry comes once. Case counts where the words have capital letters.
         """
         folded = words == words.lower()
         found = _found(self._loaded_strings, most, _has_all(words), folded=folded)
@@ -142,7 +142,7 @@ def _found(
 
 
 def _entries(content: bytes) -> list[str]:
-    """The entries of a file, newest first. What is cut or damaged is no entry."""
+    """The entries of a file, newest first, without cut or damaged ones."""
     found = []
     for part in reversed(text(content).split("\n# ")):
         _, _, lines = part.partition("\n")

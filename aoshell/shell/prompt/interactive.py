@@ -20,17 +20,17 @@ CONFIG = "config.toml"
 
 
 class _Later:
-    """A front that takes what is said before the real one is there."""
+    """A front that keeps what it is given until the real one is loaded."""
 
     def __init__(self) -> None:
         self._front: asyncio.Future[Front] = asyncio.get_running_loop().create_future()
-        self._said: list[str] = []
+        self._kept: list[str] = []
         self._node: Node | None = None
 
     def become(self, front: Front) -> None:
         self._front.set_result(front)
-        for said in self._said:
-            front.feed(said)
+        for text in self._kept:
+            front.feed(text)
         if self._node:
             front.opened(self._node)
 
@@ -42,11 +42,11 @@ class _Later:
         else:
             self._node = node
 
-    def feed(self, said: str) -> None:
+    def feed(self, text: str) -> None:
         if self._front.done():
-            self._front.result().feed(said)
+            self._front.result().feed(text)
         else:
-            self._said.append(said)
+            self._kept.append(text)
 
     def partial(self, result: Result) -> None:
         self._front.result().partial(result)
@@ -84,9 +84,9 @@ async def interact(
 
 def _prompt_class(file: Path) -> tuple[type[Prompt], Preferences]:
     from aoshell.shell.prompt.app import Prompt
-    from aoshell.shell.prompt.config import load
+    from aoshell.shell.prompt.config import load_preferences
 
-    return Prompt, load(file)
+    return Prompt, load_preferences(file)
 
 
 async def _put_away(opening: asyncio.Task[Session]) -> None:

@@ -1,4 +1,4 @@
-"""The keys that mean something here; all others are prompt_toolkit's, those of Emacs or of vi."""
+"""The shell's own keys; all others are prompt_toolkit's, of Emacs or of vi."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from aoshell.shell.prompt.structure import INDENT
 
 
 class KeyTarget(ABC):
-    """Who the keys act on."""
+    """What the keys act on."""
 
     @abstractmethod
     def enter(self, *, ahead: bool) -> None:
-        """Send the line, or go on in the next one.
+        """Send the line, or begin the next one where it is not complete.
 
         Args:
             ahead: more keys are there already: they were pasted, with their own indentation.
@@ -30,7 +30,7 @@ class KeyTarget(ABC):
 
     @abstractmethod
     def newline(self, *, ahead: bool) -> None:
-        """Go on in the next line."""
+        """Begin the next line."""
 
     @abstractmethod
     def complete(self) -> None:
@@ -42,7 +42,7 @@ class KeyTarget(ABC):
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Give up: a wait, else what is typed."""
+        """Give up a wait, else what is typed."""
 
     @abstractmethod
     def end(self) -> None:
@@ -58,7 +58,7 @@ class KeyTarget(ABC):
         """Whether nothing is typed."""
 
 
-def bindings(target: KeyTarget, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
+def make_bindings(target: KeyTarget, buffer: Buffer, picker: Picker) -> KeyBindingsBase:
     """The keys of the prompt, of its menu, and of the list that Ctrl-R opens."""
     return merge_key_bindings(
         [
@@ -110,9 +110,9 @@ def _line(target: KeyTarget, buffer: Buffer) -> KeyBindings:
 
 
 def _marked(buffer: Buffer) -> KeyBindings:
-    """Behind Ctrl-Space, which sets a mark: what is typed is typed, and the mark is given up.
+    """Keys after Ctrl-Space, which sets a mark: they drop the mark and then do as usual.
 
-    prompt_toolkit takes no text while there is one.
+    Otherwise prompt_toolkit takes no text while there is a mark.
     """
     keys = KeyBindings()
     here = has_focus(buffer) & has_selection & emacs_mode

@@ -1,8 +1,8 @@
-"""Which names a process has: read from outside, and kept for completion.
+"""The names that a process has, for completion.
 
-They are read by a dry run, which sees a copy of the process and leaves no trace, and raw: no
-metamethod is asked. Only a process of the built-in node is read by itself, behind each line and
-while nothing else runs there; of one somewhere else `.names` reads when it is told to.
+A dry run reads them: it sees a copy of the process, leaves no trace, and calls no metamethod. A
+process of the built-in node is read after each line, while nothing else runs there; a process of
+another node is read by `.names` only.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.lua import compiling
-from aoshell.shell.prompt.structure import KEYWORDS
+from aoshell.lua.lexer import Token, tokens
 
 if TYPE_CHECKING:
     from aoshell.shell.session import Session
 
-MOST = 20_000  # names that are read at once
-PAUSE = 0.15  # seconds of silence behind a line before the process is read
-_CALM = 20  # a process that takes long to read is read that much more seldom
-_PROCESSES = 50  # of how many processes names are kept
+MOST = 20_000  # names of one reading
+PAUSE = 0.15  # seconds without a line before the process is read
+_CALM = 20  # pause before the next reading, in durations of the last one
+_PROCESSES = 50  # processes whose names are kept
 
-# The kinds that it writes are the first letters of Lua's types.
+# Writes a type as its first letter.
 _READ = r"""local from, most, out, left = {%s}, %d, {}, %d
 local find, sub, concat = string.find, string.sub, table.concat
 local function fine(key)
@@ -101,20 +100,21 @@ return '{"at":{' .. concat(out, ",") .. '},"tags":[' .. keys(tags) .. '],"action
   .. keys(actions) .. "]}"
 """
 
-_LONGEST = 65_536  # characters of a line that is looked through for definitions
+_DOTS = (".", ":")
+_LONGEST = 65_536  # characters of a line in which definitions are looked for
 
 
 @dataclass(slots=True)
 class ProcessNames:
-    """What is known of one process.
+    """The known names of one process.
 
     Attributes:
         fields: first letters of types by name, by the path of their table ("" for globals).
         tags, actions: of messages seen.
         calls: arguments of functions defined in lines typed here, by name.
-        read: whether the process was read, and told.
-        deaf: it could not be read: it runs another environment, or broke its own. It is not asked
-            again, but for `.names`.
+        read: whether the process was read.
+        deaf: reading it failed: it runs another environment, or broke its own. Only `.names` reads
+            it again.
     """
 
     fields: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -126,11 +126,11 @@ class ProcessNames:
 
     def at(self, path: Iterable[str]) -> dict[str, str]:
         """The fields of a table, empty where none are known."""
-        return self.fields.get(joined(path), {})
+        return self.fields.get(join_path(path), {})
 
     def learn(self, line: str) -> None:
-        """Take over what a line of Lua defines, for processes that cannot be read."""
-        for name, arguments in definitions(line[:_LONGEST]):
+        """Add what a line of Lua defines, for processes that cannot be read."""
+        for name, arguments in find_definitions(line[:_LONGEST]):
             if arguments is not None:
                 self.calls[name] = f"({arguments})"
             path, _, last = name.rpartition(".")
@@ -139,39 +139,39 @@ class ProcessNames:
                 self.fields.setdefault(path, {}).setdefault(last, kind)
 
     def take(self, answer: object, *, whole: bool = True) -> None:
-        """Take over what `query` answered."""
+        """Add the answer to `names_query`; other values are ignored."""
         if not isinstance(answer, dict):
             return
         fields = answer.get("at")
         if isinstance(fields, dict):
-            found = {joined([str(path)]): dict(names) for path, names in fields.items()}
+            found = {join_path([str(path)]): dict(names) for path, names in fields.items()}
             self.fields = found if whole else self.fields | found
         self.tags |= {str(tag) for tag in answer.get("tags") or ()}
         self.actions |= {str(action) for action in answer.get("actions") or ()}
         self.read = True
 
 
-def definitions(code: str) -> Iterator[tuple[str, str | None]]:
-    """Names that Lua code sets and that are not local, and the arguments of those of functions."""
-    found = list(compiling.tokens(code))
+def find_definitions(code: str) -> Iterator[tuple[str, str | None]]:
+    """Find the globals and fields that Lua code sets, and the arguments of functions among them."""
+    found = list(tokens(code))
     for at, token in enumerate(found):
         before = found[at - 1].text if at else ""
-        if token.kind != "name" or token.text in KEYWORDS or before in (".", ":", "local", "for"):
+        if token.kind != "name" or before in (*_DOTS, "local", "for"):
             continue
         name, end = token.text, at + 1
-        while end + 1 < len(found) and found[end].text in ".:" and found[end + 1].kind == "name":
+        while end + 1 < len(found) and found[end].text in _DOTS and found[end + 1].kind == "name":
             name, end = f"{name}.{found[end + 1].text}", end + 2
         if before == "function" and at > 1 and found[at - 2].text == "local":
             continue
         ahead = [found[end + i].text if end + i < len(found) else "" for i in range(3)]
         if before == "function" and ahead[0] == "(":
             yield name, _arguments(found, end + 1)
-        elif ahead[0] == "=" and ahead[1] != "=" and before not in ("{", ","):
+        elif ahead[0] == "=" and before not in ("{", ","):
             is_function = ahead[1:] == ["function", "("]
             yield name, _arguments(found, end + 3) if is_function else None
 
 
-def _arguments(found: list[compiling.Token], at: int) -> str:
+def _arguments(found: list[Token], at: int) -> str:
     parts = []
     while at < len(found) and found[at].text != ")":
         parts.append(found[at].text)
@@ -179,13 +179,13 @@ def _arguments(found: list[compiling.Token], at: int) -> str:
     return "".join(parts).replace(",", ", ")
 
 
-def joined(path: Iterable[str]) -> str:
+def join_path(path: Iterable[str]) -> str:
     """A path as the process writes it: `Handlers.list[]`."""
     return ".".join(path).replace(".[]", "[]")
 
 
-def query(path: tuple[str, ...] = ()) -> str:
-    """Lua that tells the names below a path, for `Session.query`."""
+def names_query(path: tuple[str, ...] = ()) -> str:
+    """Lua for `Session.query` that returns the names below a path."""
     return _READ % (", ".join(f'"{name}"' for name in path), MOST, MOST)
 
 
@@ -193,7 +193,7 @@ class Keeper:
     """Keeps the names of the processes that are attached.
 
     Args:
-        idle: whether nothing runs, so that the process may be read.
+        idle: whether nothing runs; only then is a process read.
     """
 
     def __init__(self, idle: Callable[[], bool]) -> None:
@@ -203,7 +203,7 @@ class Keeper:
         self._quiet_until = 0.0
 
     def of(self, session: Session | None) -> ProcessNames:
-        """What is known of the attached process."""
+        """The known names of the attached process."""
         id = session.process.id if session and session.process else ""
         if id not in self._known:
             while len(self._known) >= _PROCESSES:
@@ -212,13 +212,13 @@ class Keeper:
         return self._known[id]
 
     def later(self, session: Session) -> None:
-        """Read the attached process once nothing has happened for a while."""
+        """Read the attached process after a pause without lines."""
         self.stop()
         if _readable(session) and not self.of(session).deaf:
             self._task = asyncio.create_task(self._soon(session))
 
     def stop(self) -> None:
-        """A line is about to run: whoever waits to read waits no more."""
+        """Cancel a reading that has not begun: a line is about to run."""
         if self._task:
             self._task.cancel()
             self._task = None
@@ -229,7 +229,7 @@ class Keeper:
             return
         names = self.of(session)
         with suppress(AoError):
-            names.take(await session.query(query(path)), whole=False)
+            names.take(await session.query(names_query(path)), whole=False)
 
     async def _soon(self, session: Session) -> None:
         await asyncio.sleep(max(PAUSE, self._quiet_until - time.monotonic()))
@@ -237,22 +237,22 @@ class Keeper:
             return
         begun, names = time.monotonic(), self.of(session)
         try:
-            await read(session, names)
+            await read_names(session, names)
         except AoError:
             names.deaf = True
         end = time.monotonic()
         self._quiet_until = end + _CALM * (end - begun)
 
 
-async def read(session: Session, names: ProcessNames) -> None:
+async def read_names(session: Session, names: ProcessNames) -> None:
     """Read all names of the attached process.
 
     Raises:
         AoError: it cannot be asked.
     """
-    names.take(await session.query(query()))
+    names.take(await session.query(names_query()))
     names.deaf = False
 
 
 def _readable(session: Session) -> bool:
-    return session.process is not None and "local" in session.node.capabilities
+    return session.process is not None and session.node.local is not None

@@ -1,7 +1,7 @@
 """What Tab does: complete as far as it is clear, then offer what there is in a menu.
 
-What is known is offered at once. What has to be read first may take `PATIENCE`; a node that takes
-longer has told it by the next Tab. Nobody who types waits.
+Known words are offered at once. Words that have to be read are waited for up to `PATIENCE`; what a
+slower node answers is there at the next Tab. Typing never waits.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from prompt_toolkit.completion import (
 )
 from prompt_toolkit.document import Document
 
-from aoshell.shell.prompt.completion import LineCompleter, Lists, unknown, wanted_kinds
+from aoshell.shell.prompt.completion import LineCompleter, Lists, unknown_path, wanted_kinds
 from aoshell.shell.prompt.names import Keeper
-from aoshell.shell.prompt.words import load
+from aoshell.shell.prompt.words import load_words
 from aoshell.shell.session import Session
 
 PATIENCE = 0.05  # seconds
@@ -65,7 +65,7 @@ class Offering:
         self._follows = False
 
     def _offer(self) -> bool:
-        """Complete what is clear, and open the menu for the rest; whether there was any."""
+        """Complete what is clear, and open a menu for the rest. Returns whether anything fits."""
         buffer = self._buffer
         found = self._found()
         if len(found) == 1:
@@ -84,7 +84,7 @@ class Offering:
         return list(self._completer.get_completions(self._buffer.document, asked))
 
     def _typed(self) -> None:
-        """The menu stays open while its words are typed on."""
+        """Keep the menu open while a word of it is typed on."""
         if not self._follows:
             return
         before = self._buffer.document.char_before_cursor
@@ -95,15 +95,15 @@ class Offering:
         )
 
     def _to_read(self, session: Session, before: str) -> asyncio.Task[None] | None:
-        path = unknown(before, self._names.of(session))
+        path = unknown_path(before, self._names.of(session))
         if path:
             return asyncio.create_task(self._names.below(session, path))
         if wanted_kinds(before):
-            return asyncio.create_task(load(session, before, self._lists))
+            return asyncio.create_task(load_words(session, before, self._lists))
         return None
 
     async def _once(self, reading: asyncio.Task[None], document: Document) -> None:
-        """Offer what was read, if it came in time and nothing was typed since."""
+        """Offer what was read, if it came in time and nothing was typed meanwhile."""
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(reading), PATIENCE)
             if self._buffer.document == document and not self._buffer.complete_state:

@@ -1,6 +1,6 @@
-"""Large pastes: kept aside, and shown by their size, so that a key costs as much as before.
+"""Large pastes: a short mark stands for them in the prompt.
 
-What is in the prompt is drawn with every key; a megabyte of it would be felt.
+The whole prompt is drawn with every key, so a megabyte in it would make typing slow.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ class Pastes:
         self._kept: dict[int, str] = {}
 
     def fold(self, pasted: str) -> str:
-        """What is put into the prompt for a paste: itself, or what stands for it."""
-        said = pasted.replace("\r\n", "\n").replace("\r", "\n")
-        lines = said.count("\n") + 1
-        if len(said) < FOLDED and lines < _LINES:
-            return said
+        """The text to put into the prompt for a paste: itself, or a mark."""
+        text = pasted.replace("\r\n", "\n").replace("\r", "\n")
+        lines = text.count("\n") + 1
+        if len(text) < FOLDED and lines < _LINES:
+            return text
         number = len(self._kept) + 1
-        self._kept[number] = said
-        return f"⟦paste {number}: {lines} lines, {len(said)} characters⟧"
+        self._kept[number] = text
+        return f"⟦paste {number}: {lines} lines, {len(text)} characters⟧"
 
     def unfold(self, typed: str) -> str:
-        """The text that is meant."""
+        """What is typed, with pastes in place of their marks."""
         if not self._kept:
             return typed
         return _MARK.sub(lambda mark: self._kept.get(int(mark[1]), mark[0]), typed)
 
     def clear(self) -> None:
-        """The line is over."""
+        """Forget the pastes: the line is over."""
         self._kept.clear()

@@ -1,4 +1,4 @@
-"""Ctrl-R: the lines entered before that fit what is typed, as a list to choose from."""
+"""Ctrl-R: a list of earlier lines that fit what is typed."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MOST = 200
 
 
 class Picker:
-    """A search line and what it finds, shown below the prompt while it is open.
+    """A search line and its results, shown below the prompt while it is open.
 
     Args:
         history: what is searched.
-        target: takes what is chosen.
-        rows: how many lines there is room for.
+        target: takes the line that is chosen.
+        rows: of the screen.
     """
 
     def __init__(self, history: LineHistory, target: Buffer, rows: Callable[[], int]) -> None:
@@ -44,7 +44,7 @@ class Picker:
 
     @property
     def state(self) -> str:
-        """What the drawing depends on."""
+        """A text that changes when the list has to be drawn again."""
         return f"\n{self.words.text}\n{self.chosen}\n{len(self.found)}" if self.open else ""
 
     def container(self) -> Container:
@@ -58,7 +58,7 @@ class Picker:
         return ConditionalContainer(HSplit([typed, found]), Condition(lambda: self.open))
 
     def begin(self, layout: Layout) -> None:
-        """Open, with what the prompt holds as the first words."""
+        """Open, and search for what is typed in the prompt."""
         self.open = True
         self.words.set_document(self._target.document.__class__(self._target.text.split("\n")[0]))
         self._search()
@@ -72,7 +72,7 @@ class Picker:
             self._target.document = self._target.document.__class__(self.found[self.chosen])
 
     def move(self, by: int) -> None:
-        """Choose another line; beyond the ends there is none."""
+        """Choose another line, within the list."""
         self.chosen = max(0, min(len(self.found) - 1, self.chosen + by))
 
     @property
@@ -85,7 +85,7 @@ class Picker:
 
     def _lines(self) -> StyleAndTextTuples:
         if not self.found:
-            return [("class:toolbar", "  nothing was entered like that")]
+            return [("class:toolbar", "  no earlier line fits")]
         first = max(0, self.chosen - self._height + 1)
         lines: StyleAndTextTuples = []
         for at, entry in enumerate(self.found[first : first + self._height], first):
@@ -97,7 +97,7 @@ class Picker:
 
 
 def bindings(picker: Picker, layout: Callable[[], Layout]) -> KeyBindings:
-    """Ctrl-R opens it and goes on to older lines; Enter takes one, Escape none."""
+    """Ctrl-R opens the list and moves to older lines; Enter takes one, Escape closes the list."""
     keys = KeyBindings()
     here = has_focus(picker.words)
 

@@ -1,4 +1,4 @@
-"""Other programs that take over the terminal for a while: the editor and the pager.
+"""The editor and the pager: programs that take over the terminal for a while.
 
 While one runs, the prompt writes nothing, and Ctrl-C is that program's alone.
 """
@@ -18,12 +18,12 @@ from prompt_toolkit.application.run_in_terminal import in_terminal
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.files import read
-from aoshell.texts import unmarked
+from aoshell.shell.code.files import read_file
+from aoshell.texts import strip_mark
 
 
-async def edit(said: str) -> str:
-    """A text as the user leaves it in $VISUAL, $EDITOR or vi.
+async def edit_text(content: str) -> str:
+    """Edit a text in $VISUAL, $EDITOR or vi. Returns it as the user leaves it.
 
     Raises:
         AoError: stage "editor", when it cannot be run, or failed.
@@ -34,7 +34,7 @@ async def edit(said: str) -> str:
     path = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(raw(said))
+            file.write(raw(content))
         code = await _run([*command, name])
         if code:
             raise AoError(
@@ -42,15 +42,15 @@ async def edit(said: str) -> str:
                 stage="editor",
                 hint="nothing was evaluated; $EDITOR names another one",
             )
-        return text(unmarked(read(path), "what was saved", "editor"))
+        return text(strip_mark(read_file(path), "what was saved", "editor"))
     finally:
         path.unlink(missing_ok=True)
 
 
-async def page(said: str) -> bool:
+async def page_text(content: str) -> bool:
     """Show a text in $PAGER, or less. Returns whether it could be run."""
     try:
-        await _run(_words(os.environ.get("PAGER") or "less -R"), said)
+        await _run(_words(os.environ.get("PAGER") or "less -R"), content)
     except AoError:
         return False
     return True

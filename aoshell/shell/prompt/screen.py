@@ -1,5 +1,5 @@
-"""What is on the screen, from top to bottom: what is waited for, the prompt with what is typed, the
-list that Ctrl-R opens, and one line below. All but the prompt come and go.
+"""The screen, from top to bottom: what the shell waits for, the prompt with what is typed, the list
+of Ctrl-R, and one line below. All but the prompt come and go.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from prompt_toolkit.output import Output
 
 from aoshell.shell.prompt.drawing import LeanRenderer, terminal_output
 from aoshell.shell.prompt.picker import Picker
+from aoshell.shell.view.text import HIDDEN
 
 _MENU = 8  # rows of the menu
 _ESCAPE = 0.1  # seconds after which Escape is a key of its own
@@ -50,7 +51,7 @@ class View(Protocol):
     """What the screen shows.
 
     Attributes:
-        stage: what is waited for, "" for nothing.
+        stage: what the shell waits for, "" for nothing.
         lexer: colours what is typed.
     """
 
@@ -58,7 +59,7 @@ class View(Protocol):
     lexer: Lexer | None
 
     def prefix(self) -> str:
-        """What stands before the line that is typed, with colours; "" while a line runs."""
+        """The prompt, with colours; "" while a line runs."""
 
     def below(self) -> tuple[str, str]:
         """The class and text of the line below, "" for none."""
@@ -110,39 +111,39 @@ class Screen:
         info = self._window.render_info
         return info is None or (info.top_visible and info.bottom_visible)
 
-    def write(self, said: str) -> None:
+    def write(self, text: str) -> None:
         """Print above the prompt."""
         app = self.app
         if self._held is not None:
-            self._held.append(said)
+            self._held.append(text)
             return
         if app.is_running:
             app.renderer.erase()
         else:
             self.clear_line()
-        app.output.write_raw(said)
+        app.output.write_raw(text)
         app.output.flush()
         if app.is_running:
             app.invalidate()
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Another program has the terminal; what is written meanwhile comes behind it."""
+        """Another program has the terminal; what is written meanwhile is shown afterwards."""
         self._held = []
         try:
             yield
         finally:
             held, self._held = self._held, None
-            for said in held:
-                self.write(said)
+            for text in held:
+                self.write(text)
 
     def clear_line(self) -> None:
-        """Go to the beginning of a line on which the early prompt may stand."""
+        """Clear the line, on which the early prompt may be."""
         self.app.output.write_raw("\r")
         self.app.output.erase_down()
 
     def finish(self) -> None:
-        """Leave the line standing as it is, without what comes and goes, and go on below it."""
+        """Leave the line on the screen without menu and toolbar, and go on below it."""
         brackets = _has_brackets_marked(self._buffer)
         self._buffer.complete_state = None
         self._buffer.suggestion = None
@@ -155,14 +156,14 @@ class Screen:
     # --- drawing
 
     def shown(self) -> str:
-        """What the drawing depends on, "" when there is nothing to see but the answer to come."""
-        said = self._view.stage + self._view.prefix() + self._buffer.text + self._picker.state
-        if not said:
+        """A text that changes when the drawing has to; "" while nothing is shown."""
+        text = self._view.stage + self._view.prefix() + self._buffer.text + self._picker.state
+        if not text:
             return ""
         suggested = self._buffer.suggestion.text if self._buffer.suggestion else ""
         state = self._buffer.complete_state
         menu = f"{len(state.completions)} {state.complete_index}" if state else ""
-        return "\0".join((said, suggested, menu, *self._line_below()))
+        return "\0".join((text, suggested, menu, *self._line_below()))
 
     def _line_below(self) -> tuple[str, str]:
         if not self._finishing:
@@ -209,7 +210,7 @@ class Screen:
         )
 
     def _height(self) -> Dimension:
-        """As high as its text; with room below the cursor while a menu is open."""
+        """As high as its text, with room below the cursor while a menu is open."""
         info = self._window.render_info
         if self._buffer.complete_state is None or self._finishing or info is None:
             return Dimension()
@@ -217,17 +218,17 @@ class Screen:
         return Dimension(min=max(1, min(above + _MENU, self.rows - 1 - bool(self._below[1]))))
 
     def _line_prefix(self, line: int, wrapped: int) -> StyleAndTextTuples:
-        """The prompt; below it spaces, which paste back as nothing."""
+        """The prompt before the first line, spaces before the others."""
         prompt = to_formatted_text(ANSI(self._view.prefix()))
         width = fragment_list_width(prompt)
         if width > self.columns // 2:
-            # A prompt that leaves no room for lines below it is not indented under.
+            # Below a wide prompt there is no room for an indentation.
             width = 0
         return prompt if not line and not wrapped else [("", " " * width)]
 
     def _below_fragments(self) -> StyleAndTextTuples:
-        kind, said = self._below
-        return [(f"class:{kind}", said)]
+        kind, text = self._below
+        return [(f"class:{kind}", text)]
 
 
 def _has_brackets_marked(buffer: Buffer) -> bool:
@@ -236,23 +237,15 @@ def _has_brackets_marked(buffer: Buffer) -> bool:
 
 
 class ShowHidden(Processor):
-    """Shows the characters that turn the direction of text or break lines unseen.
-
-    They would let a line look like another one (Unicode UAX #9).
-    """
+    """Shows hidden characters as a question mark in reverse, each in one column."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         fragments = transformation_input.fragments
         if all(item[1].isascii() for item in fragments):
             return Transformation(fragments)
         shown: StyleAndTextTuples = []
-        for style, said, *_ in fragments:
-            for character in said:
-                hidden = character in _HIDDEN
+        for style, text, *_ in fragments:
+            for character in text:
+                hidden = character in HIDDEN
                 shown.append(("class:hidden", "?") if hidden else (style, character))
         return Transformation(shown)
-
-
-_HIDDEN = frozenset(
-    "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)

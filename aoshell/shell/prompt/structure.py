@@ -1,7 +1,7 @@
-"""Where the cursor stands in a text of Lua that is being typed: in which call, behind which dot.
+"""What surrounds the cursor in Lua that is being typed: an open call, a string, names and dots.
 
-Read from its tokens, however unfinished the text is. Only the end of a long text is looked at, for
-this is done with every key.
+It is read from tokens, however unfinished the text is, and with every key: so only the end of a
+long text counts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from aoshell.lua import compiling
+from aoshell.lua.lexer import KEYWORDS, Token, pieces, tokens
 
 LOOKED_AT = 4_000  # characters before the cursor
 INDENT = "  "
@@ -20,23 +20,17 @@ _BLOCKS = frozenset({"function", "if", "do", "repeat"})
 _ENDS = frozenset({"end", "until"})
 _DEDENTS = re.compile(r"\s*(?:end|else|elseif|until)\b|\s*[)}\]]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-KEYWORDS = frozenset(
-    (
-        *("and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if"),
-        *("in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"),
-    )
-)
 
 
 @dataclass(slots=True)
 class Frame:
-    """A bracket or a block that is open at the cursor.
+    """A bracket or block that is open at the cursor.
 
     Attributes:
         opener: a bracket, or the keyword.
         start: where it stands.
-        name: what is called, for `name(`, `name{` and for the braces right inside of such a call.
-        argument: number of commas behind it.
+        name: the function, for `name(`, `name{` and for the braces right inside of such a call.
+        argument: how many commas follow it.
         key: in braces, the key whose value is being written, or "".
     """
 
@@ -49,16 +43,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the cursor stands.
+    """What surrounds the cursor.
 
     Attributes:
-        word: what of a name, or of a text in quotes, is typed already.
-        path: names before it, `("Handlers", "list", "[]")` for `Handlers.list[1].`; "" as the
-            first one where what stands there is no name.
-        separator: "." or ":" before the word, "" where it stands alone.
-        quote: the quotes that are open, "" outside of texts.
-        comment: whether it stands in a comment, or in a number, where nothing is to be completed.
-        frames: what is open, outermost first.
+        word: the part of a name or string that is typed already.
+        path: the names before it, `("Handlers", "list", "[]")` for `Handlers.list[1].`; the first
+            one is "" where the expression does not begin with a name.
+        separator: "." or ":" before the word, else "".
+        quote: what opened the string around the cursor, "" outside of strings.
+        comment: whether it is in a comment or a number, where nothing is completed.
+        frames: open brackets and blocks, outermost first.
     """
 
     word: str
@@ -79,26 +73,27 @@ class Context:
         return None
 
 
-def context(before: str) -> Context:
-    """What surrounds the end of a text."""
+def read_context(before: str) -> Context:
+    """Read what surrounds the end of a text."""
     text = _end_of(before)
-    found = _tokens(text)
-    quote, comment, word = "", _in_comment(text, found), ""
-    if found and found[-1].kind == "string" and _open(found[-1].text):
-        token = found.pop()
-        quote = "[[" if token.text[0] == "[" else token.text[0]
-        word = token.text[1:]
-    elif found and found[-1].start + len(found[-1].text) == len(text):
-        if found[-1].kind == "name":
-            word = found.pop().text
-        elif found[-1].kind == "number":
-            comment = True
-    path, separator = ((), "") if quote else _path(found)
-    return Context(word, path, separator, quote, comment, tuple(frames(found)))
+    found = list(pieces(text))
+    quote, silent, word = "", False, ""
+    match found[-1:]:
+        case [Token(kind="string", text=typed, unfinished=True)]:
+            quote = "[[" if typed[0] == "[" else typed[0]
+            word = typed[1:]
+            found.pop()
+        case [Token(kind="name" | "keyword", text=word)]:
+            found.pop()
+        case [Token(kind="number")] | [Token(kind="comment", unfinished=True)]:
+            silent = True
+    code = [piece for piece in found if piece.kind not in ("space", "comment")]
+    path, separator = ((), "") if quote else _path(code)
+    return Context(word, path, separator, quote, silent, tuple(open_frames(code)))
 
 
-def frames(found: list[compiling.Token]) -> list[Frame]:
-    """The brackets and blocks that tokens leave open."""
+def open_frames(found: list[Token]) -> list[Frame]:
+    """The brackets and blocks that tokens leave open, outermost first."""
     stack: list[Frame] = []
     for at, token in enumerate(found):
         word = token.text
@@ -119,24 +114,24 @@ def frames(found: list[compiling.Token]) -> list[Frame]:
 
 
 def next_indent(before: str) -> str:
-    """The spaces with which the line below a text begins."""
+    """The indentation of the line that follows a text."""
     text = _end_of(before)
-    found = _tokens(text)
-    if found and found[-1].kind == "string" and _open(found[-1].text):
+    found = list(tokens(text))
+    if found and _is_open_string(found[-1]):
         return ""  # they would belong to the text
-    stack = frames(found)
+    stack = open_frames(found)
     return _indent_at(text, stack[-1].start) + INDENT if stack else ""
 
 
 def dedented(before: str) -> str | None:
-    """How the last line of a text is to begin if it closes what is open above; None as it does."""
+    """The indentation of a last line that closes what is open above it; None where it is right."""
     head, newline, line = before.rpartition("\n")
     if not newline or not _DEDENTS.match(line):
         return None
     text = _end_of(head)
-    found = _tokens(text)
-    stack = frames(found)
-    if not stack or (found[-1].kind == "string" and _open(found[-1].text)):
+    found = list(tokens(text))
+    stack = open_frames(found)
+    if not stack or _is_open_string(found[-1]):
         return None
     indent = _indent_at(text, stack[-1].start)
     return (
@@ -151,30 +146,12 @@ def _end_of(before: str) -> str:
     return cut[cut.find("\n") + 1 :]
 
 
-def _tokens(text: str) -> list[compiling.Token]:
-    return list(compiling.tokens(text))
+def _is_open_string(token: Token) -> bool:
+    return token.kind == "string" and token.unfinished
 
 
-def _in_comment(text: str, found: list[compiling.Token]) -> bool:
-    """Whether a comment is open: it is what stands behind the last token, and no token itself."""
-    end = found[-1].start + len(found[-1].text) if found else 0
-    rest = text[end:]
-    last = rest.rsplit("\n", 1)[-1].lstrip()
-    return last.startswith("--") or (rest.lstrip().startswith("--[[") and "]]" not in rest)
-
-
-def _open(token: str) -> bool:
-    """Whether a text in quotes lacks its end."""
-    if token[0] == "[":
-        opening = re.match(r"\[=*\[", token)
-        return opening is not None and not token.endswith("]" + opening.group()[1:-1] + "]")
-    escaped = re.search(r"(\\*).\Z", token, re.DOTALL)
-    odd = escaped is not None and len(escaped[1]) % 2 == 1
-    return len(token) < 2 or token[-1] != token[0] or odd
-
-
-def _path(found: list[compiling.Token]) -> tuple[tuple[str, ...], str]:
-    """The names before a word, read backwards from the dot that stands before it."""
+def _path(found: list[Token]) -> tuple[tuple[str, ...], str]:
+    """The names before a word, read backwards from the dot before it."""
     at = len(found) - 1
     if at < 0 or found[at].text not in (".", ":"):
         return (), ""
@@ -184,14 +161,14 @@ def _path(found: list[compiling.Token]) -> tuple[tuple[str, ...], str]:
         while at >= 0 and found[at].text == "]":
             at = _opening(found, at) - 1
             names.append("[]")
-        if at < 0 or found[at].kind != "name" or found[at].text in KEYWORDS:
+        if at < 0 or found[at].kind != "name":
             return ("",), separator
         names.append(found[at].text)
         at -= 1
     return tuple(reversed(names)), separator
 
 
-def _opening(found: list[compiling.Token], at: int) -> int:
+def _opening(found: list[Token], at: int) -> int:
     depth = 0
     while at >= 0:
         depth += {"]": 1, "[": -1}.get(found[at].text, 0)
@@ -201,15 +178,15 @@ def _opening(found: list[compiling.Token], at: int) -> int:
     return 0
 
 
-def _called(found: list[compiling.Token], at: int, stack: list[Frame]) -> str:
-    """The name that stands before a bracket and calls what it names, "" where none does."""
+def _called(found: list[Token], at: int, stack: list[Frame]) -> str:
+    """The name of the function that a bracket calls, "" where it calls none."""
     bracket = found[at].text
     if bracket == "[" or not at:
         return ""
     before = found[at - 1]
     if bracket == "{" and before.text == "(" and stack:
         return stack[-1].name  # `Send({` is written as `Send{` may be
-    if before.kind != "name" or before.text in KEYWORDS:
+    if before.kind != "name":
         return ""
     path, separator = _path([*found[: at - 1]])
     if at > 1 and not separator and found[at - 2].text == "function":
@@ -218,7 +195,7 @@ def _called(found: list[compiling.Token], at: int, stack: list[Frame]) -> str:
 
 
 def _close(stack: list[Frame], closer: str) -> None:
-    """Close the innermost frame that this closes, and what was left open inside of it."""
+    """Close the innermost frame that `closer` ends, and all frames inside of it."""
     for at in range(len(stack) - 1, -1, -1):
         opener = stack[at].opener
         closes = closer == _OPENERS.get(opener) or (closer in _ENDS and opener in _BLOCKS)
@@ -233,5 +210,5 @@ def _indent_at(text: str, start: int) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can stand behind a dot."""
+    """Whether a text can follow a dot."""
     return _NAME.match(text) is not None and text not in KEYWORDS

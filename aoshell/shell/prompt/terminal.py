@@ -30,8 +30,8 @@ class Terminal:
 
     def __enter__(self) -> Terminal:
         self._modes = termios.tcgetattr(self._in)
-        interrupts.before_end(self._restore)
-        # TCSANOW: keys that are there already must not be thrown away.
+        interrupts.call_before_end(self._restore)
+        # TCSANOW keeps the keys that were typed already.
         termios.tcsetattr(self._in, termios.TCSANOW, _raw(termios.tcgetattr(self._in)))
         os.write(self._out, b"\r\x1b[J" + self._prompt.encode("utf-8", "replace"))
         return self
@@ -43,9 +43,9 @@ class Terminal:
         trace: TracebackType | None,
     ) -> None:
         if kind is not None:
-            # What failed is said on the line where the prompt stood.
+            # The error is shown on the line where the prompt was.
             os.write(self._out, b"\r\x1b[J")
-        interrupts.not_before_end(self._restore)
+        interrupts.forget_before_end(self._restore)
         self._restore()
 
     def _restore(self) -> None:
@@ -53,7 +53,7 @@ class Terminal:
 
 
 def _raw(modes: list[int | list[bytes | int]]) -> list[int | list[bytes | int]]:
-    """Modes in which each key arrives as it is, and output is as before."""
+    """Terminal modes in which each key arrives unchanged and output is as before."""
     iflag, lflag, cc = modes[_IFLAG], modes[_LFLAG], modes[_CC]
     assert isinstance(iflag, int) and isinstance(lflag, int) and isinstance(cc, list)
     flow = termios.IXON | termios.IXOFF

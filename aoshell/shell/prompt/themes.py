@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 # What can be coloured, by the classes that are drawn. The first words are for users.
 COLOURS: dict[str, tuple[str, ...]] = {
-    "keyword": ("pygments.keyword", "pygments.operator.word", "command"),
-    "constant": ("pygments.keyword.constant",),
-    "string": ("pygments.literal.string",),
-    "number": ("pygments.literal.number",),
-    "comment": ("pygments.comment",),
-    "builtin": ("pygments.name.builtin",),
+    "keyword": ("lua.keyword", "command"),
+    "constant": ("lua.constant",),
+    "string": ("lua.string",),
+    "number": ("lua.number",),
+    "comment": ("lua.comment",),
+    "builtin": ("lua.builtin",),
     "toolbar": ("toolbar",),
     "signature": ("signature",),
     "suggestion": ("auto-suggestion",),
@@ -25,7 +25,7 @@ COLOURS: dict[str, tuple[str, ...]] = {
     "hidden": ("hidden",),
 }
 
-# The terminal's own palette, which its user can read; pygments' style is made for white pages.
+# The terminal's own palette, which its user can read.
 _DARK = {
     "keyword": "ansimagenta",
     "constant": "ansicyan",
@@ -65,11 +65,10 @@ _FIXED = {
     "completion-menu.meta.completion.current": "noinherit",
     "scrollbar.background": "noinherit",
     "scrollbar.button": "noinherit reverse",
-    "pygments.error": "",
 }
 
 
-def style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
+def make_style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
     """The style of a theme with changes to it.
 
     Args:
@@ -85,7 +84,7 @@ def style(theme: str, changes: Mapping[str, str]) -> BaseStyle:
 
 
 def colour_problem(colour: object) -> str:
-    """Why a text is no colour, "" where it is one."""
+    """Why a value is no colour, "" where it is one."""
     if not isinstance(colour, str):
         return f"{colour!r} is no text"
     from prompt_toolkit.styles import Style

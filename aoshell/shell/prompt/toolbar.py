@@ -1,4 +1,4 @@
-"""The line below the prompt: where one is and what the last line cost, or how a call is written."""
+"""The line below the prompt: node, process and cost of the last line, or a signature."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
-from aoshell.shell.feed import short
-from aoshell.shell.multiline import is_command
+from aoshell.shell.feed import short_id
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Outcome
 from aoshell.shell.prompt.names import ProcessNames
-from aoshell.shell.prompt.structure import LOOKED_AT, context
-from aoshell.shell.view.text import cell, clean, width_of
+from aoshell.shell.prompt.structure import LOOKED_AT, read_context
+from aoshell.shell.view.text import clean, clean_line, width_of
 
 _INBOX = re.compile(r"\[Inbox:(\d+)\]")
 _DOT = " · "
@@ -20,7 +20,7 @@ _DOT = " · "
 
 @dataclass(slots=True)
 class ToolbarFacts:
-    """What the toolbar tells; "" and None are not known, and left out.
+    """What the toolbar shows; "" and None are not known, and left out.
 
     Attributes:
         wallet: its address.
@@ -39,7 +39,7 @@ class ToolbarFacts:
     attestation: str = ""
 
     def learn(self, outcome: Outcome) -> None:
-        """Take over what a line came to."""
+        """Learn from the outcome of a line."""
         answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
         if not isinstance(answer, LineAnswer):
             return
@@ -59,7 +59,7 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
     """
     words = [mode, _node(facts.node), facts.attestation, facts.process]
     if facts.wallet:
-        words.append(f"{facts.identity or 'wallet'} {short(facts.wallet)}")
+        words.append(f"{facts.identity or 'wallet'} {short_id(facts.wallet)}")
     if facts.slot is not None:
         words.append(f"slot {facts.slot}")
     if inbox := _INBOX.search(clean(prompt, colour=False)):
@@ -68,15 +68,15 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
         words.append(f"{facts.milliseconds:.1f} ms")
     if facts.gas:
         words.append(f"{facts.gas} gas")
-    return cut(cell(_DOT.join(word for word in words if word)), columns - 1)
+    return cut(clean_line(_DOT.join(word for word in words if word)), columns - 1)
 
 
-def cut(said: str, columns: int) -> str:
+def cut(text: str, columns: int) -> str:
     """A line that is no wider than the screen."""
-    said = said[: max(columns, 0)]  # no character is narrower than a column, but for combining ones
-    while width_of(said) > columns:
-        said = said[:-1]
-    return said
+    text = text[: max(columns, 0)]  # no character is narrower than a column, but for combining ones
+    while width_of(text) > columns:
+        text = text[:-1]
+    return text
 
 
 def _node(node: NodeInfo | None) -> str:
@@ -86,10 +86,10 @@ def _node(node: NodeInfo | None) -> str:
 
 
 def signature(before: str, names: ProcessNames, columns: int) -> str:
-    """How the call that is being typed is written, "" outside of known calls."""
+    """The signature of the call that is being typed, "" outside of known calls."""
     if is_command(before):
         return ""
-    where = context(before[-LOOKED_AT:])
+    where = read_context(before[-LOOKED_AT:])
     call = where.call
     if call is None or where.comment:
         return ""
@@ -97,9 +97,9 @@ def signature(before: str, names: ProcessNames, columns: int) -> str:
     if entry is None and call.name.split(".")[0] in ("m", "message"):
         entry = reference.find("msg." + call.name.partition(".")[2])
     if call.name in names.calls:
-        said = call.name + names.calls[call.name]
+        text = call.name + names.calls[call.name]
     elif entry and entry.call:
-        said = f"{entry.signature}  {entry.summary}"
+        text = f"{entry.signature}  {entry.summary}"
     else:
         return ""
-    return cut(cell(said), columns - 1)
+    return cut(clean_line(text), columns - 1)

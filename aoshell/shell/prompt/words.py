@@ -1,31 +1,32 @@
-"""Words that dot commands take and only a node knows: processes, snapshots, identities."""
+"""Words for dot commands that only the node knows: processes, snapshots, identities."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.shell.feed import short
+from aoshell.shell.feed import short_id
 from aoshell.shell.prompt.completion import Lists, wanted_kinds
 
 if TYPE_CHECKING:
-    from aoshell.nodes.base import LocalVerbs
     from aoshell.shell.session import Session
 
 Words = list[tuple[str, str]]
 
 
-async def load(session: Session, before: str, lists: Lists) -> None:
-    """Bring the lists up to date that completing a line needs."""
+async def load_words(session: Session, before: str, lists: Lists) -> None:
+    """Read the lists that completing a line needs."""
     for kind in wanted_kinds(before):
         with suppress(AoError):
             lists.known[kind] = await _LOADERS[kind](session)
 
 
 async def _processes(session: Session) -> Words:
-    return [(info.name or info.id[:12], short(info.id)) for info in await session.node.processes()]
+    return [
+        (info.name or info.id[:12], short_id(info.id)) for info in await session.node.processes()
+    ]
 
 
 async def _targets(session: Session) -> Words:
@@ -33,9 +34,10 @@ async def _targets(session: Session) -> Words:
 
 
 async def _snapshots(session: Session) -> Words:
-    if "local" not in session.node.capabilities:
+    node = session.node.local
+    if node is None:
         return []
-    marks = await cast("LocalVerbs", session.node).workbench.marks(session.attached.id)
+    marks = await node.workbench.marks(session.attached.id)
     return [(name, f"slot {slot}") for name, slot in marks.items()]
 
 

@@ -1,4 +1,4 @@
-"""Where an error of Lua is: the source line with its number, and a caret under the place."""
+"""Shows where an error of Lua is: the source line with its number, and a caret under the place."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from aoshell.lua import compiling
+from aoshell.lua.lexer import BREAK, tokens
 from aoshell.protocol.message import Result
 
 TYPED = '[string "aos"]'
@@ -16,7 +17,8 @@ _PLACE = re.compile(
     r"(?=(?P<what>[^\n]*))"
 )
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
-_HEADING = re.compile(r"(?:^|\n)error:\n")  # what an environment sets above the reason
+_HEADING = re.compile(r"(?:^|\n)error:\n")  # which an environment writes above the reason
+_COLOURED_HEADING = re.compile(r"(?:^|\n)(?:\x1b\[[0-9;]*m)*error:(?:\x1b\[[0-9;]*m)*\n")
 _NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
 _VARIABLE = re.compile(
     r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)|^bad argument #\d+ to '([^']+)'"
@@ -25,30 +27,30 @@ _RAISING = frozenset({"error", "assert"})
 _WIDEST = 160
 
 
-def plain(said: str) -> str:
-    """Text without its colours."""
-    return _SGR.sub("", said)
+def without_colours(text: str) -> str:
+    """A text without its colours."""
+    return _SGR.sub("", text)
 
 
 def split_error(error: str) -> tuple[str, str]:
     """What was printed before a message failed, and Lua's message itself, both without colours."""
-    *before, reason = _HEADING.split(plain(error))
+    *before, reason = _HEADING.split(without_colours(error))
     return "\n".join(before).strip("\n"), reason.strip("\n")
 
 
-def view(error: str, sources: Mapping[str, str]) -> str:
+def show_source(error: str, sources: Mapping[str, str]) -> str:
     """The lines to show below an error message, "" where no source is known for it.
 
     Args:
         error: the message of Lua, perhaps with a traceback.
         sources: text by chunk name: `TYPED`, and files by the path that messages use.
     """
-    _, error = split_error(error)  # what was printed before may name places, too
+    _, error = split_error(error)  # text printed before it may name places, too
     for place in _PLACE.finditer(error):
         source = _source(place["chunk"], sources)
         if source is None:
             continue
-        lines = re.split(r"\r\n|\n\r|\r|\n", source)
+        lines = BREAK.split(source)
         number, what = int(place["line"]), error[place.start("what") :]
         if not 1 <= number <= len(lines):
             continue
@@ -71,9 +73,9 @@ def _source(chunk: str, sources: Mapping[str, str]) -> str | None:
 
 
 def _column(what: str, lines: list[str], number: int) -> int | None:
-    """Index into the line, -1 where the place in it is not known.
+    """Index into the line; -1 where the place in it is not known.
 
-    None where the message names something that is not in it.
+    None where the message names something that is not in the line.
     """
     line, message = lines[number - 1], what.split("\n", 1)[0]
     if message.endswith("near <eof>"):
@@ -84,21 +86,21 @@ def _column(what: str, lines: list[str], number: int) -> int | None:
         name = variable[1] or variable[2]
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line)
         return found.start() if found else None
-    names = [token for token in compiling.tokens(line) if token.kind == "name"]
+    names = [token for token in tokens(line) if token.kind in ("name", "keyword")]
     raising = [token.start for token in names if token.text in _RAISING]
-    said = set(re.findall(r"\w+", message))
-    places = raising or [token.start for token in names if token.text in said]
+    words = set(re.findall(r"\w+", message))
+    places = raising or [token.start for token in names if token.text in words]
     return places[0] if len(places) == 1 else -1
 
 
 def _stop(lines: list[str], number: int, token: str) -> int:
-    """Where the parser stopped: the first place of the token from which on the text is wrong."""
+    """Where the parser stopped: the first place of the token up to which the text is an error."""
     line, before = lines[number - 1], "\n".join(lines[: number - 1])
     token = token.split("\n", 1)[0]
     places = [match.start() for match in re.finditer(re.escape(token), line)]
     for start in places:
         head = f"{before}\n{line[: start + len(token)]}" if before else line[: start + len(token)]
-        error = compiling.syntax_error(head)
+        error = compiling.find_syntax_error(head)
         if error and not error.endswith("near <eof>"):
             return start
     return places[-1] if places else len(line) - len(line.lstrip())
@@ -116,16 +118,28 @@ def _drawn(number: int, line: str, column: int) -> str:
 
 
 def _even(text: str) -> str:
-    """Text of which each character takes one column: a tab and whatever is not printable."""
+    """A text in columns as wide as characters: tabs and what is not printable are replaced."""
     return "".join(c if c.isprintable() else "  " if c == "\t" else "?" for c in text)
 
 
+def _once(error: str) -> str:
+    """An error without the reason at its end, where what was printed before it has that already.
+
+    aos prints the reason of a handler that failed, with a traceback, and then raises it.
+    """
+    before, reason = split_error(error)
+    if not reason or reason not in before:
+        return error
+    *_, heading = _COLOURED_HEADING.finditer(error)
+    return error[: heading.start()]
+
+
 def failure_text(result: Result, sources: Mapping[str, str]) -> str:
-    """Why a message failed, with the source line where it is known."""
-    said = result.error.strip("\n") or {
+    """Why a message failed, with the source line where that is known."""
+    reason = _once(result.error).strip("\n") or {
         "time": "the message took longer than its limit (.limits)",
         "memory": "the process ran out of memory (.limits)",
         "crash": "the worker died",
     }.get(result.outcome, "the message failed")
-    seen = view(result.error, sources)
-    return f"{said}\n{seen}" if seen else said
+    seen = show_source(result.error, sources)
+    return f"{reason}\n{seen}" if seen else reason

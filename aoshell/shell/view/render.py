@@ -1,7 +1,7 @@
-"""The only room that prints. What processes say is untrusted: SGR colours pass, nothing else does.
+"""Prints outcomes. Text of processes is untrusted: SGR colours pass, other controls are escaped.
 
-On a terminal everything goes to the screen. Without one, answers alone go to stdout and whatever
-else there is to say goes to stderr. With `--json` stdout has one object a line (docs/json.md).
+On a terminal everything goes to the screen. Without one, only answers go to stdout, and all else to
+stderr. With `--json` stdout has one object a line (docs/json.md).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aoshell.shell.outcome import (
 from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.tables import process_table, remote_table, table_lines
-from aoshell.shell.view.text import clean
+from aoshell.shell.view.text import clean, wrapped
 from aoshell.shell.view.values import UNEVALUATED, outcome_value, process_value
 
 NOT_OWNER = (
@@ -36,9 +36,9 @@ class Renderer:
 
     Args:
         out, err: where answers and everything else go; on a terminal the same.
-        colour: whether colours may pass.
+        colour: whether colours pass.
         as_json: one object a line on `out`, for every line of input.
-        columns: how wide the screen is now, 0 where there is none.
+        columns: the current width of the screen, 0 where there is none.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Renderer:
         self._json = as_json
 
     def outcome(self, line: str, outcome: Outcome) -> None:
-        """What a line came to. The part of it that `partial()` showed is not shown again."""
+        """Show the outcome of a line, without the part that `partial()` has shown."""
         if self._json:
             self._object({"input": line} | outcome_value(outcome))
             return
@@ -71,27 +71,27 @@ class Renderer:
                 self.note(interrupted(outcome))
 
     def partial(self, result: Result) -> None:
-        """What a line printed that now waits for another message."""
+        """Show what a line has printed that now waits for another message."""
         if not self._json:
             self._untrusted(self._out, result.output)
 
-    def feed(self, said: str) -> None:
-        """What arrived besides."""
-        self._untrusted(self._err, said)
+    def feed(self, text: str) -> None:
+        """Show what arrived besides."""
+        self._untrusted(self._err, text)
 
-    def followed(self, said: str) -> None:
-        """What arrived, where it is all that was asked for."""
-        self._untrusted(self._out, said)
+    def followed(self, text: str) -> None:
+        """Show what arrived, where nothing else was asked for."""
+        self._untrusted(self._out, text)
 
-    def note(self, said: str) -> None:
-        """A sentence of the shell's own."""
-        self._untrusted(self._err, said)
+    def note(self, text: str) -> None:
+        """Show a sentence of the shell."""
+        self._untrusted(self._err, text)
 
     def error(self, error: AoError) -> None:
         self._untrusted(self._err, str(error))
 
     def processes(self, processes: Iterable[ProcessInfo], *, remote: bool = False) -> None:
-        """`--list`."""
+        """Show the processes for `--list`."""
         if not self._json:
             self._table((remote_table if remote else process_table)(processes))
             return
@@ -119,7 +119,8 @@ class Renderer:
         if reply.answer:
             self._answer(reply.answer)
         if reply.text:
-            self._untrusted(self._out, reply.text)
+            columns = self._columns() if reply.prose else 0
+            self._untrusted(self._out, wrapped(reply.text, columns) if columns else reply.text)
         elif reply.table:
             self._table(reply.table)
 
@@ -132,19 +133,19 @@ class Renderer:
         # ASCII only: every control, and bytes that are no UTF-8, come out as \\u escapes.
         self._out(json.dumps(value) + "\n")
 
-    def _untrusted(self, write: Write, said: str) -> None:
-        if said:
-            shown = clean(said, colour=self.colour)
+    def _untrusted(self, write: Write, text: str) -> None:
+        if text:
+            shown = clean(text, colour=self.colour)
             write(shown if shown.endswith("\n") else shown + "\n")
 
 
 def not_run(lines: int) -> str:
-    """What is said of lines that were typed ahead, or stand in a script, when nobody runs them."""
+    """The sentence for lines that were typed ahead, or are left in a script, and will not run."""
     return "1 line was not run" if lines == 1 else f"{lines} lines were not run"
 
 
 def interrupted(given_up: Interrupted) -> str:
-    """How what was given up is picked up again."""
+    """The sentence for a line that was given up: how to get its result later."""
     receipt = given_up.receipt
     if receipt is None:
         if given_up.sending:

@@ -1,4 +1,4 @@
-"""Standard output and error, and what becomes of them when nobody reads."""
+"""Standard output and error, and what happens when nobody reads them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ Write = Callable[[str], None]
 
 
 def colours(*streams: IO[str]) -> bool:
-    """Whether these may be coloured: terminals that can show it, and no NO_COLOR that forbids."""
+    """Whether streams may be coloured: terminals that show colours, without NO_COLOR."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return not plain and all(stream.isatty() for stream in streams)
 
 
 def writer(stream: IO[str], *, needed: bool) -> Write:
-    """Writing to a stream at once, so that a reader at the other end sees each answer.
+    """A function that writes to a stream and flushes it, so that a reader sees each answer at once.
 
     Args:
-        needed: whether it is a failure that the stream takes no more: BrokenPipeError where nobody
-            reads, else AoError, stage "output". What is beside the answers may be lost.
+        needed: whether a failed write raises: BrokenPipeError where nobody reads, else AoError,
+            stage "output". Otherwise the text is lost.
     """
 
-    def write(said: str) -> None:
+    def write(text: str) -> None:
         try:
-            stream.write(said)
+            stream.write(text)
             stream.flush()
         except OSError as error:
             to_nowhere(stream)
@@ -38,14 +38,14 @@ def writer(stream: IO[str], *, needed: bool) -> Write:
 
 
 def broken(error: OSError) -> Exception:
-    """What a failure to write an answer is told as."""
+    """The error for an answer that could not be written."""
     if isinstance(error, BrokenPipeError):
         return error
     return AoError(f"answers cannot be written: {error.strerror or error}", stage="output")
 
 
 def to_nowhere(stream: IO[str]) -> None:
-    """What Python still has in a stream's buffers must not fail at exit."""
+    """Point a stream to nowhere, so that Python's flush at exit does not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

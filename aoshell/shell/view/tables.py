@@ -6,20 +6,20 @@ from collections.abc import Iterable
 
 from aoshell.nodes.values import ProcessInfo
 from aoshell.shell.outcome import Table
-from aoshell.shell.view.text import cell, columns_of, moment, size, width_of
+from aoshell.shell.view.text import clean_line, columns_of, format_size, format_time, width_of
 
 _GAP = 2  # columns between two cells of a table
-_WIDEST = 16_384  # columns of a cell where no screen says less: each row is filled up to the widest
+_WIDEST = 16_384  # columns of a cell without a screen: rows are filled up to the widest cell
 
 
 def table_lines(table: Table, columns: int = 0) -> list[str]:
     """A table as aligned text, its header first.
 
     Args:
-        columns: of the screen; what does not fit is cut from the widest columns. 0 where there is
-            none: then cells of more than `_WIDEST` columns are cut.
+        columns: of the screen; the widest columns are cut until the rest fits. 0 without a screen:
+            then only cells wider than `_WIDEST` are cut.
     """
-    rows = [table.columns, *(tuple(cell(value) for value in row) for row in table.rows)]
+    rows = [table.columns, *(tuple(clean_line(value) for value in row) for row in table.rows)]
     most = columns or _WIDEST
     widths = [min(most, max(width_of(row[i]) for row in rows)) for i in range(len(table.columns))]
     excess = sum(widths) + _GAP * (len(widths) - 1) - columns if columns else 0
@@ -40,8 +40,8 @@ def process_table(processes: Iterable[ProcessInfo]) -> Table:
             str(info.slots),
             str(info.slots - 1 - (info.checkpoint if info.checkpoint is not None else -1)),
             "live" if info.live else "idle" if info.computed == info.slots else "behind",
-            size(info.memory),
-            size(info.disk),
+            format_size(info.memory),
+            format_size(info.disk),
             str(info.waiting or "-"),
         )
         for info in processes
@@ -50,9 +50,10 @@ def process_table(processes: Iterable[ProcessInfo]) -> Table:
 
 
 def remote_table(processes: Iterable[ProcessInfo]) -> Table:
-    """`.ps` and `--list` of a node somewhere else, which tells less."""
+    """`.ps` and `--list` of a remote node, which knows less."""
     rows = tuple(
-        (info.name or "-", info.id, info.module or "-", moment(info.created)) for info in processes
+        (info.name or "-", info.id, info.module or "-", format_time(info.created))
+        for info in processes
     )
     return Table(("NAME", "ID", "MODULE", "MADE"), rows)
 

@@ -44,7 +44,7 @@ def _answer_value(answer: LineAnswer) -> dict[str, object]:
         "process": answer.own.process,
         "slot": answer.own.slot if answer.receipt and answer.own.slot >= 0 else None,
         "resumed": answer.later.slot if answer.later else None,
-        "output": "\n".join(said for result in results if (said := _said(result))),
+        "output": "\n".join(text for result in results if (text := _printed(result))),
         "error": split_error(answer.last.error)[1] if answer.evaluated else UNEVALUATED,
         "messages": [_message_value(message) for r in results for message in r.messages],
         "ms": round(sum(result.milliseconds for result in results), 3),
@@ -58,8 +58,8 @@ def _outcome_word(answer: LineAnswer) -> str:
     return "waiting" if answer.waiting else answer.last.outcome
 
 
-def _said(result: Result) -> str:
-    """All that a message printed; of one that failed it stands above the reason."""
+def _printed(result: Result) -> str:
+    """All that a message printed; where it failed, that is the part above the reason."""
     return result.output or split_error(result.error)[0]
 
 

@@ -1,4 +1,4 @@
-"""Logs as wholes: exported and imported, added, cut.
+"""Whole logs: export and import, adding, cutting.
 
-All of it can take long. It runs in a thread or in slices, so that the prompt goes on (`longwork`).
+All of it can take long, so it runs in a thread or in slices while the prompt goes on (`longwork`).
 """

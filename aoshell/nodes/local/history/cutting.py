@@ -1,95 +1,98 @@
-"""Taking messages back, and forgetting processes.
+"""`.undo` and `.delete`: a process's log is cut from its end on.
 
-What is cut is a process's log, from its end on, a slice at a time so that the rest of the node goes
-on. Meanwhile nothing is computed for that process, and nothing is scheduled on it: lines and cron
-wait, what other processes send waits in its queue.
+It is cut a slice at a time, so that the rest of the node goes on. Meanwhile nothing is computed for
+that process, and nothing is scheduled on it: lines and cron wait, and what other processes send
+waits in its queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Protocol
 
 from aoshell import durable
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
-from aoshell.nodes.local.history.longwork import LongWork, Progress, in_thread
+from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.rows import ProcessRow
-from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
-from aoshell.nodes.local.ticking import Ticking
-from aoshell.nodes.local.workers.pool import Computer
 
-SLICE = 500  # messages that are deleted at once
-UNDONE = "undone"  # folder of what was taken back
-
-
-class CuttingPort(Protocol):
-    """What cutting needs of the node."""
-
-    store: Store
-    scheduler: Scheduler
-    computer: Computer
-    checkpoints: Checkpoints
-    ticking: Ticking
-    work: LongWork
-    marks: Marks
-    keeping: Keeping
-
-    def flush(self) -> None: ...
-    def start_over(self) -> None: ...
-    def fail_waiting(self, process: ProcessRow | None, error: AoError) -> None: ...
+SLICE = 500  # messages that one transaction deletes
+UNDONE = "undone"  # folder of the copies from before an undo
 
 
 class Cutting:
     """Cuts one log at a time.
 
+    Args:
+        hold: stops computing a process.
+        let_go: goes on with it; those who wait for its results get the error.
+
     Attributes:
         held: id of the process whose log is being cut, "" for none.
     """
 
-    def __init__(self, node: CuttingPort) -> None:
-        self._node = node
+    def __init__(
+        self,
+        store: Store,
+        checkpoints: Checkpoints,
+        marks: Marks,
+        keeping: Keeping,
+        work: LongWork,
+        hold: Callable[[ProcessRow], None],
+        let_go: Callable[[ProcessRow, AoError], None],
+    ) -> None:
+        self._store = store
+        self._checkpoints = checkpoints
+        self._marks = marks
+        self._keeping = keeping
+        self._work = work
+        self._hold = hold
+        self._let_go = let_go
         self._turn = asyncio.Lock()
         self.held = ""
 
-    async def free(self, process: ProcessRow) -> None:
+    def is_cut(self, process: ProcessRow) -> bool:
+        """Whether nothing may be scheduled on a process now."""
+        return process.id == self.held
+
+    async def wait_until_free(self, process: ProcessRow) -> None:
         """Wait until messages may be scheduled on a process."""
         while self.held == process.id:
             async with self._turn:
                 pass
 
     async def undo(self, row: ProcessRow, slot: int) -> Path:
-        """Take back a slot and all behind it; the file that keeps the process as it was.
+        """Delete a slot and all later ones. Returns the file that keeps the process as it was.
 
-        Ended in the middle, it leaves a log that ends somewhere in between, and the file.
+        A kill in the middle leaves a log that ends somewhere in between, and the file.
 
         Raises:
-            AoError: the file cannot be written; nothing was taken back.
+            AoError: the file cannot be written; nothing was deleted.
         """
         async with self._alone(row, AoError("the message was taken back", stage="node")):
-            path = await self._copy(row)
-            self._node.marks.cut(row.id, slot)
-            self._node.checkpoints.back_to(row.id, slot)
+            path = await self._copy(row)  # first: from here on it is the only whole copy
+            # Before the log: a kill must not leave marks or checkpoints of slots that are gone.
+            self._marks.cut(row.id, slot)
+            self._checkpoints.back_to(row.id, slot)
             await self._cut("undo", row, slot)
             return path
 
     async def delete(self, row: ProcessRow) -> None:
-        """Forget a process and its log, its marks and its queue."""
+        """Delete a process with its log, its marks and its queue."""
         async with self._alone(row, AoError("the process was deleted", stage="node")):
-            self._node.marks.cut(row.id, 0)
-            self._node.checkpoints.remove(row.id)
+            self._marks.cut(row.id, 0)
+            self._checkpoints.remove(row.id)
             await self._cut("delete", row, 0)
-            if row.id in self._node.keeping.paused:
-                self._node.keeping.pause(row, False)
+            if row.id in self._keeping.paused:
+                self._keeping.pause(row, False)
 
     @asynccontextmanager
     async def _alone(self, row: ProcessRow, error: AoError) -> AsyncIterator[None]:
@@ -98,53 +101,49 @@ class Cutting:
         Args:
             error: for those who wait for its results.
         """
-        node = self._node
         async with self._turn:
             self.held = row.id
             try:
-                node.flush()
-                node.computer.hold(row.number)
+                self._hold(row)
                 yield
             finally:
                 self.held = ""
-                node.computer.let_go(row.number)
-                node.fail_waiting(row, error)
-                node.start_over()
-                if row.id not in node.keeping.paused:
-                    node.keeping.release(node.keeping.queued(row.id))
-                node.ticking.begin()
+                self._let_go(row, error)
 
     async def _copy(self, row: ProcessRow) -> Path:
-        """The process as it is, in a file of its own, on disk."""
-        store, slot = self._node.store, self._node.scheduler.head(row.number).slot
-        folder = store.folder / UNDONE
-        with store.unchanging() as now, self._node.work.seen("copy", row.name, slot + 1) as seen:
+        """Write the process as it is to a new file, with fsync."""
+        slots, _computed = self._store.counts(row.number)
+        name = self._store.folder / UNDONE / f"{row.id}-{slots - 1}"
+        with (
+            self._store.unchanging() as now,
+            self._work.seen("copy", row.name, slots) as seen,
+        ):
             try:
-                durable.make_folder(folder)
-                return await in_thread(partial(_kept, now, row, folder / f"{row.id}-{slot}"), seen)
+                durable.make_folder(name.parent)
+                return await run_in_thread(partial(_kept, now, row, name), seen)
             except OSError as error:
                 raise AoError(
-                    f"no copy can be written to {folder}: {error.strerror or error}",
+                    f"no copy can be written to {name.parent}: {error.strerror or error}",
                     stage="undo",
                     hint="nothing was taken back; free some room on the disk, then try again",
                 ) from error
 
     async def _cut(self, name: str, row: ProcessRow, slot: int) -> None:
-        store, last = self._node.store, self._node.scheduler.head(row.number).slot
-        with self._node.work.seen(name, row.name, last + 1 - slot) as seen:
-            done = gone = store.forget(row.number, slot, SLICE)
+        slots, _computed = self._store.counts(row.number)
+        with self._work.seen(name, row.name, slots - slot) as seen:
+            done = gone = self._store.forget(row.number, slot, SLICE)
             while gone == SLICE:
                 seen(done)
                 await asyncio.sleep(0)
-                gone = store.forget(row.number, slot, SLICE)
+                gone = self._store.forget(row.number, slot, SLICE)
                 done += gone
 
 
 def _kept(store: Store, row: ProcessRow, name: Path, progress: Progress) -> Path:
-    """Write a process to the first file of that name that is not there yet."""
+    """Write a process to the first path of that name that is free."""
     for number in count(1):
         path = name.with_name(name.name + (f"-{number}" if number > 1 else "") + ".process")
         with suppress(FileExistsError):
-            durable.write(path, transfer.export(store, row, progress), new=True)
+            durable.write(path, transfer.export_process(store, row, progress), new=True)
             return path
     raise AssertionError("numbers do not end")

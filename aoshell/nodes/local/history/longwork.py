@@ -1,4 +1,4 @@
-"""Work on the database that takes long: in a thread, or a slice at a time, and seen meanwhile."""
+"""Long work on the database, in a thread or in slices, with its progress for the prompt."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import TypeVar
 from aoshell.nodes.values import Stage
 
 Progress = Callable[[int], None]
-"""Told how many messages are done; raises where nobody waits any more."""
+"""Takes how many messages are done; raises where nobody waits any more."""
 
 T = TypeVar("T")
 
 
 class _GivenUpError(BaseException):
-    """Nobody waits for what a thread does."""
+    """Ends work that nobody waits for; not an Exception, so that the work does not catch it."""
 
 
 class LongWork:
-    """What a node is at.
+    """The long work of a node.
 
     Attributes:
-        stage: for who waits; None while there is nothing to tell.
+        stage: what it is doing, for the prompt; None for nothing.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,10 @@ class LongWork:
 
     @contextmanager
     def seen(self, name: str, where: str, whole: int = 0) -> Iterator[Progress]:
-        """Work that is seen while the block runs, in the words of `nodes.base.Stage`.
+        """Show work as the stage while the block runs; see `nodes.values.Stage`.
 
         Args:
-            whole: how many messages it is about, 0 where that is not known.
+            whole: how many messages there are, 0 where that is not known.
         """
         before, self.stage = self.stage, Stage(name, where)
         of = f" of {whole:,}" if whole else ""
@@ -49,20 +49,20 @@ class LongWork:
             self.stage = before
 
 
-async def in_thread(work: Callable[[Progress], T], progress: Progress) -> T:
-    """Run work in a thread; the loop goes on. Cancelled, it ends the work and waits for that."""
+async def run_in_thread(work: Callable[[Progress], T], progress: Progress) -> T:
+    """Run work in a thread while the loop goes on. When cancelled, end the work and wait for it."""
     given_up = threading.Event()
 
-    def told(done: int) -> None:
+    def report(done: int) -> None:
         if given_up.is_set():
             raise _GivenUpError
         progress(done)
 
-    running = asyncio.ensure_future(asyncio.to_thread(work, told))
+    running = asyncio.ensure_future(asyncio.to_thread(work, report))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         given_up.set()
         await asyncio.wait({running})
-        running.exception()  # it is known
+        running.exception()  # taken, or asyncio would log it as never retrieved
         raise

@@ -1,9 +1,9 @@
 """A process as a file: `.export` and `.import`.
 
-JSON lines, compressed: a header, the modules, then the log with its results. What belongs to other
-processes (who caused a message, what could not be delivered) stays behind; ids and contents do not
-change. What unpacks to very much has a filler as its last record, which means nothing: a file is
-taken only if it is as large as its contents may let one expect.
+JSON lines, compressed: a header, the modules, then the log with its results. Ids and contents do
+not change. What belongs to other processes is left out: who caused a message, what was not
+delivered. An import refuses a small file that unpacks to very much, so a log that compresses that
+well gets a filler as its last record, which an import skips.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from functools import partial
 from hashlib import shake_256
-from typing import Any, Protocol
+from typing import Any
 
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.history.adding import Adding
-from aoshell.nodes.local.history.longwork import LongWork, Progress, in_thread
+from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import STOPPED, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
@@ -34,18 +34,18 @@ from aoshell.sandbox.frames import is_count, is_text
 MAGIC = b"aoshell process 1\n"
 OUTCOMES = ("ok", "error", *STOPPED)
 
-LARGEST = 1 << 30  # bytes that the records of a file may take here, each `RECORD` besides its own
-LITTLE, RATIO = 128 << 20, 100  # and what a little file may unpack to: bytes, or times its own size
+LARGEST = 1 << 30  # bytes of all records of a file, `RECORD` more for each
+LITTLE, RATIO = 128 << 20, 100  # what a small file may unpack to: bytes, or times its size
 LONGEST = 192 << 20  # bytes of one record
-RECORD = 1 << 10  # bytes that one takes besides
+RECORD = 1 << 10  # bytes that a record takes in memory besides its own
 PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
-def export(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
-    """A process, its modules, its log and its results, in parts: a file that `restore` takes.
+def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterator[bytes]:
+    """The parts of a file with a process, its modules, its log and its results.
 
     Raises:
-        AoError: stage "export", it would be larger than may be imported.
+        AoError: stage "export", it would be too large to import.
     """
     pack = zlib.compressobj(6)
     yield MAGIC
@@ -99,14 +99,14 @@ def _result(computed: Computed | None) -> dict[str, Any] | None:
     return computed and computed._asdict() | {"body": computed.body.decode("latin-1")}
 
 
-def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
-    """An exported process in which other addresses stand for some; signatures fit no more.
+def rename_addresses(data: bytes, names: Mapping[str, str]) -> bytes:
+    """An exported process with some addresses replaced, so that its signatures do not verify.
 
     Args:
-        names: address → the one that stands for it, both of 43 characters.
+        names: address → its replacement, both of 43 characters.
 
     Raises:
-        AoError: it is no exported process.
+        AoError: the data is no exported process.
     """
     if not data.startswith(MAGIC):
         raise _no_export()
@@ -123,43 +123,54 @@ def renamed(data: bytes, names: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
-class Target(Protocol):
-    """A node that a process is taken into."""
+async def import_process(
+    store: Store,
+    adding: Adding,
+    work: LongWork,
+    data: bytes,
+    name: str = "",
+    *,
+    unique: bool = False,
+) -> ProcessRow:
+    """Add the process that `export_process` wrote.
 
-    store: Store
-    work: LongWork
-    adding: Adding
-
-    def process(self, process_id: str) -> ProcessRow | None:
-        """A process that is there already, None where it is not."""
-
-
-async def restore(node: Target, data: bytes) -> ProcessRow:
-    """Take in what `export` wrote.
+    Args:
+        name: that the process gets; "" keeps its own.
+        unique: refuse a name that another process has.
 
     Raises:
-        AoError: it is no such file, it is damaged, or the process is here already.
+        AoError: the data is no export, it is damaged, or the process or its name is here already.
     """
     if not data.startswith(MAGIC):
         raise _no_export()
     try:
-        with node.work.seen("import", size(len(data))) as seen:
-            row, modules, entries = await in_thread(partial(_read, data), seen)
+        with work.seen("import", size(len(data))) as seen:
+            row, modules, entries = await run_in_thread(partial(_read, data), seen)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise _damaged(error) from error
-    if node.process(row.id) is not None:
+    adding.check_new(row.id)
+    row = row._replace(name=name or row.name)
+    if unique and row.name and _has_name(store, row.name):
         raise AoError(
-            f"process {row.id} is on this node already",
+            f"a process called {row.name} is on this node already",
             stage="import",
-            hint=".delete it first to replace it",
+            hint=".import FILE as NAME gives this one another name",
         )
-    known = {module_id for module_id, _kind, _content in modules}
+    kinds = {module_id: kind for module_id, kind, _content in modules}
     for needed in (row.environment, row.module):
-        if needed not in known and node.store.module(needed) is None:
+        if needed not in kinds and (found := store.module(needed)):
+            kinds[needed] = found[0]
+        if needed not in kinds:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
+    if kinds[row.environment] != "environment":  # a worker would take its text for an archive
+        raise _damaged(ValueError("its environment is a module of another kind"))
     for module_id, kind, content in modules:
-        node.store.add_module(module_id, kind, content, "", row.created)
-    return await node.adding.add(row, entries)
+        store.add_module(module_id, kind, content, "", row.created)
+    return await adding.add(row, entries)
+
+
+def _has_name(store: Store, name: str) -> bool:
+    return any(row.name == name for row in store.find_processes(name))
 
 
 _Entries = list[tuple[Logged, Computed | None]]
@@ -168,9 +179,7 @@ _Entries = list[tuple[Logged, Computed | None]]
 def _read(
     data: bytes, progress: Progress
 ) -> tuple[ProcessRow, list[tuple[str, str, bytes]], _Entries]:
-    """Process, modules and log, each record let go once it is read: a little file may unpack to
-    very much.
-    """
+    """Process, modules and log. Each record is dropped once it is read: they may be large."""
     row, modules, entries = None, list[tuple[str, str, bytes]](), _Entries()
     for line in _records_of(data):
         record = jsontext.parse(line, largest=LONGEST)
@@ -194,7 +203,7 @@ def _records_of(data: bytes) -> Iterator[bytes]:
     pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
     most, taken = min(LARGEST, max(LITTLE, RATIO * len(view))), 0
     try:
-        for line in zipped.lines(pieces, most, LONGEST):
+        for line in zipped.unpacked_lines(pieces, most, LONGEST):
             taken += len(line) + RECORD
             _demand(taken <= most, f"its records take more than {size(most)}")
             yield line
@@ -214,7 +223,7 @@ def _damaged(error: Exception) -> AoError:
     )
 
 
-# A file may come from anybody: what is not as `export` writes it must not get into the database.
+# A file may come from anybody: the database gets only what `export_process` could have written.
 
 
 def _demand(condition: bool, what: str) -> None:
@@ -253,18 +262,19 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     _demand(0 <= computed.milliseconds < 1 << 63, "a time is none that the database can hold")
     numbers = (computed.memory, computed.gas, abs(computed.waits))
     _demand(all(map(is_count, numbers)), "a result's number is none")
-    form.check_result(computed.outcome != "ok", _wire(computed.body))
+    result = form.FlatResult.of(_wire(computed.body))
+    form.check_result(computed.outcome != "ok", result)
     return logged, computed
 
 
 def _wire(body: bytes) -> form.Wire:
-    """A list as `wire.dump` writes it, of which nothing is believed yet."""
+    """A list as `form.dump_wire` writes it, unchecked."""
     found: form.Wire = jsontext.parse(body.decode("latin-1"), largest=LONGEST)
     return found
 
 
 def _cron(text: str) -> str:
-    """Schedules as the node itself writes them: it reads them at every start, and believes them."""
+    """Checked schedules as the node writes them: it reads its own without a check."""
     found, items = jsontext.parse(text), []
     _demand(type(found) is list, "its cron is none")
     for every, due, tags in found:
@@ -273,7 +283,7 @@ def _cron(text: str) -> str:
         _demand(type(tags) is list and len(tags) % 2 == 0, "a cron message has no tags")
         _demand(all(map(is_text, tags)), "a cron tag is no text")
         items.append(cron.Schedule(every, due, tuple(tags)))
-    return cron.dump(items)
+    return cron.dump_schedules(items)
 
 
 def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> None:

@@ -1,10 +1,10 @@
-"""Checkpoints: images of process state on disk. They save time only; the log is the truth.
+"""Checkpoints: images of process state on disk. They save time only: the log is what counts.
 
-One loads only where the format, the environment, the Lua library and the process are the ones that
-wrote it, because an image of Lua holds bytecode.
+A checkpoint is loaded only where format, environment, Lua library and process are those that wrote
+it: an image of Lua holds bytecode.
 
-Besides the newest one of a process there are older ones, the farther back the fewer: where messages
-are taken back, or the newest is no good, what is behind the next older one is all that is replayed.
+Besides the newest one of a process, older ones are kept, the farther back the fewer. After an undo,
+or where the newest is damaged, only the log behind the next older one is replayed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from aoshell.nodes.local.log.sealed import Header, Sealed
 
 FORMAT = 2
-SPREAD = 3  # an older one goes where the gap it leaves is at most so many times its distance back
+SPREAD = 3  # an older one is removed where that leaves a gap of at most so many times its distance
 OLDER_BYTES = 64 << 20  # of all older ones of a process
 
 
@@ -26,7 +26,7 @@ class Checkpoint:
     """The state of a process after message `seq`.
 
     Attributes:
-        mark: of that message in the log: a log that was cut and went on otherwise has another.
+        mark: of that message in the log; another message with its number has another mark.
         image: compressed.
     """
 
@@ -37,9 +37,9 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The folder of checkpoints: the newest one of each process, older ones in a folder of its own.
+    """The folder of checkpoints: the newest of each process, and a folder with its older ones.
 
-    A file of an older one has the number of its slot as its name.
+    The name of an older one is the number of its slot.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Checkpoints:
         """Make a checkpoint the process's newest."""
         before = self._slot(process)
         if before is not None and before < checkpoint.slot:
-            with contextlib.suppress(OSError):  # it stays the newest until the next has replaced it
+            with contextlib.suppress(OSError):  # a link: it stays the newest until it is replaced
                 folder = self._folder / f"{process}.older"
                 folder.mkdir(mode=0o700, exist_ok=True)
                 self._older(process).path(str(before)).hardlink_to(self._files.path(process))
@@ -78,7 +78,7 @@ class Checkpoints:
         return Checkpoint(int(header["seq"]), int(header["slot"]), str(header["mark"]), image)
 
     def discard(self, process: str) -> bool:
-        """Forget the newest checkpoint. Whether an older one is the newest then."""
+        """Remove the newest checkpoint. Returns whether an older one takes its place."""
         self._files.remove(process)
         older = self._slots(process)
         with contextlib.suppress(OSError, IndexError):
@@ -87,7 +87,7 @@ class Checkpoints:
         return False
 
     def back_to(self, process: str, slot: int) -> None:
-        """Forget the checkpoints of that slot and of all behind it."""
+        """Remove the checkpoints of a slot and of all later ones."""
         older, newest = self._older(process), self._slot(process)
         for one in self._slots(process):
             if one >= slot:
@@ -96,7 +96,7 @@ class Checkpoints:
             self.discard(process)
 
     def remove(self, process: str) -> None:
-        """Forget a process's checkpoints."""
+        """Remove all checkpoints of a process."""
         self._files.remove(process)
         older = self._older(process)
         for slot in self._slots(process):
@@ -105,7 +105,7 @@ class Checkpoints:
             (self._folder / f"{process}.older").rmdir()
 
     def facts(self, process: str) -> tuple[int | None, int]:
-        """Slot of the newest checkpoint and the size of all on disk, (None, 0) without any."""
+        """Slot of the newest checkpoint, and bytes of all on disk; (None, 0) without any."""
         slot = self._slot(process)
         if slot is None:
             return None, 0
@@ -122,7 +122,7 @@ class Checkpoints:
         return sorted(int(name) for name in self._older(process).names() if name.isdecimal())
 
     def _thin(self, process: str, newest: int) -> None:
-        """Remove the older ones that stand close together for how far back they are."""
+        """Remove older ones that are close together for their distance from the newest."""
         older, kept = self._older(process), self._slots(process)
         room, at = OLDER_BYTES, len(kept) - 1
         behind = newest  # the next newer one that is kept

@@ -1,4 +1,4 @@
-"""Connections to the node's database, and what its errors mean."""
+"""Connections to the node's database, and its errors as `AoError`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aoshell.errors import AoError
-from aoshell.nodes.database_errors import as_told, code_of, is_full
+from aoshell.nodes.database_errors import as_ao_error, code_of, is_full
 from aoshell.nodes.local.log import schema
 
-# What SQLite says of a folder in which it can make no file.
+# SQLite's codes where it can make no file in the folder.
 _NO_ROOM_TO_WORK = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
-def to_write(path: Path) -> sqlite3.Connection:
-    """The database of a node, made or migrated if need be. Whatever is committed is fsynced.
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """Open a node's database to write; make or migrate it if need be. Each commit is fsynced.
 
     Raises:
         AoError: it was written by a newer aoshell.
         sqlite3.Error, OSError: it cannot be used.
     """
-    # The file is made here so that it is private from its first byte on.
+    # SQLite would make the file readable to others: it holds the node's key.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
@@ -40,8 +40,8 @@ def to_write(path: Path) -> sqlite3.Connection:
     return db
 
 
-def to_read(path: Path) -> sqlite3.Connection:
-    """A database to read from, whoever writes to it, and where nothing can be written.
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a database to read, whoever writes to it, also where nothing can be written.
 
     Raises:
         sqlite3.Error: it cannot be read.
@@ -55,7 +55,7 @@ def to_read(path: Path) -> sqlite3.Connection:
         db.close()
         if code_of(error) not in _NO_ROOM_TO_WORK and not is_full(path, error):
             raise
-    # What is shared with a writer cannot be, and there is none: a writer would have made it.
+    # The memory shared with a writer (-shm) cannot be made, and there is no writer to have made it.
     log = path.with_name(f"{path.name}-wal")
     if not log.exists() or not log.stat().st_size:
         return _reading(f"{uri}&immutable=1")
@@ -70,9 +70,9 @@ def _reading(uri: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Errors of a database as errors for people."""
+def translated_errors(path: Path) -> Iterator[None]:
+    """Raise errors of the database as AoError."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise as_told(path, error) from error
+        raise as_ao_error(path, error) from error

@@ -1,34 +1,34 @@
-"""Messages and results in the form in which they are stored and handed to workers.
+"""Messages and results in the form in which the log stores them and workers take them.
 
 A stored message is the JSON list `[id, from, owner, target, data, anchor, pushed_for, name, value,
-…]`; a result is the list of `aoshell.sandbox.lua`. Text is latin-1, a character a byte (see
-`aoshell.sandbox.frames`). This module is the only place that knows both these lists and the
-dataclasses of `aoshell.protocol.message`.
+…]`; a result is the list of `aoshell.sandbox.lua`, here `FlatResult`. Text is latin-1, a character
+a byte (see `aoshell.sandbox.frames`). This module is the only place that knows both these lists and
+the dataclasses of `aoshell.protocol.message`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from aoshell.nodes.local.log.rows import Computed, Logged
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
-from aoshell.sandbox.frames import FrameError, is_count, is_text, pack
+from aoshell.sandbox.frames import FrameError, is_count, is_text, pack_list
 
 Wire = list[Any]
 
 ID, FROM, OWNER, TARGET, DATA, ANCHOR, PUSHED_FOR, TAGS = range(8)
 
 
-def dump(value: Wire) -> bytes:
+def dump_wire(value: Wire) -> bytes:
     """A list as stored bytes."""
-    return pack(value)
+    return pack_list(value)
 
 
-def load(body: bytes) -> Wire:
-    """The inverse of `dump`."""
+def load_wire(body: bytes) -> Wire:
+    """The inverse of `dump_wire`."""
     wire: Wire = json.loads(body.decode("latin-1"))
     return wire
 
@@ -48,7 +48,7 @@ def widen(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text for the eye and the database: bytes that are no UTF-8 become U+FFFD."""
+    """Text to show and to store: bytes that are no UTF-8 become U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -84,7 +84,7 @@ def to_message(wire: Wire, assignment: Assignment | None) -> Message:
     )
 
 
-def tag(tags: Wire, name: str) -> str:
+def find_tag(tags: Wire, name: str) -> str:
     """The first value of a tag in a list name, value, …; "" where there is none."""
     for at in range(0, len(tags), 2):
         if tags[at] == name:
@@ -92,8 +92,54 @@ def tag(tags: Wire, name: str) -> str:
     return ""
 
 
+class FlatResult(NamedTuple):
+    """A result, as workers answer it and the log holds it: there it is one flat list of all fields.
+
+    Attributes:
+        error: a text; False where nothing failed; None where the node words why it was stopped.
+        ended: how many suspended handlings ended.
+        rest: their ids, then what is sent; see `Outbox`.
+    """
+
+    error: str | bool | None
+    output: str
+    prompt: str
+    suspended: bool
+    ended: int
+    rest: list[Any]
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> FlatResult:
+        """The fields of a flat list, unchecked. Raises FrameError where it is too short."""
+        try:
+            error, output, prompt, suspended, ended, *rest = values
+        except ValueError:
+            raise FrameError("a result is too short") from None
+        return cls(error, output, prompt, suspended, ended, rest)
+
+    @property
+    def values(self) -> list[Any]:
+        """The flat list."""
+        return [*self[:-1], *self.rest]
+
+
+def failed_result(error: str, printed: str = "") -> FlatResult:
+    """The result of a message that sends nothing because it failed."""
+    return FlatResult(error, printed, "", False, 0, [])
+
+
+def dump_result(result: FlatResult) -> bytes:
+    """A result as stored bytes."""
+    return dump_wire(result.values)
+
+
+def load_result(body: bytes) -> FlatResult:
+    """The inverse of `dump_result`."""
+    return FlatResult.of(load_wire(body))
+
+
 class Outbox:
-    """The part of a result behind its output, read once in order.
+    """The part of a result that is about other messages.
 
     Attributes:
         resumed: ids of messages whose suspended handling ended.
@@ -101,38 +147,37 @@ class Outbox:
         assignments: (message id, [process id, …]) each.
     """
 
-    def __init__(self, result: Wire) -> None:
-        count = result[4]
-        at = 5 + count
-        self.resumed: list[str] = result[5:at]
+    def __init__(self, result: FlatResult) -> None:
+        at, rest = result.ended, result.rest
+        self.resumed: list[str] = rest[:at]
         self.messages: list[tuple[bool, str | None, str, str, list[str]]] = []
         self.assignments: list[tuple[str, list[str]]] = []
-        if len(result) == at:  # a failed message has no outbox
+        if len(rest) == at:  # a failed message has no outbox
             return
-        for _ in range(result[at]):
-            spawn, target, data, anchor, tags = result[at + 1 : at + 6]
+        for _ in range(rest[at]):
+            spawn, target, data, anchor, tags = rest[at + 1 : at + 6]
             at += 5
-            pairs = result[at + 1 : at + 1 + 2 * tags]
+            pairs = rest[at + 1 : at + 1 + 2 * tags]
             at += 2 * tags
             self.messages.append((spawn, target or None, data, anchor, pairs))
         at += 1
-        for _ in range(result[at]):
-            message, processes = result[at + 1 : at + 3]
+        for _ in range(rest[at]):
+            message, processes = rest[at + 1 : at + 3]
             at += 2
-            self.assignments.append((message, result[at + 1 : at + 1 + processes]))
+            self.assignments.append((message, rest[at + 1 : at + 1 + processes]))
             at += processes
 
 
-class _Doubter:
-    """Goes over a result that is not believed yet. Raises FrameError where it is none."""
+class _ResultChecker:
+    """Checks the values of a result one after the other. Raises FrameError where it is none."""
 
-    def __init__(self, result: Wire) -> None:
-        self._result = result
+    def __init__(self, values: list[Any]) -> None:
+        self._values = values
         self._at = 0
 
     def take(self, fits: Callable[[Any], bool], count: int = 1) -> Any:
         """The last of the next `count` values, all of which must fit."""
-        part = self._result[self._at : self._at + count]
+        part = self._values[self._at : self._at + count]
         if len(part) != count or not all(map(fits, part)):
             raise FrameError("no worker answers that")
         self._at += count
@@ -143,47 +188,47 @@ class _Doubter:
         self.take(is_text, each * self.take(is_count))
 
     def end(self) -> None:
-        if self._at != len(self._result):
+        if self._at != len(self._values):
             raise FrameError("a worker's answer goes on behind its end")
 
 
-def check_result(failed: bool, result: Wire) -> None:
-    """Raise Unbelievable where what a worker answers is no result."""
+def check_result(failed: bool, result: FlatResult) -> None:
+    """Raise FrameError where a worker's answer is no result."""
     if not failed and _sends_nothing(result):
         return
-    doubt = _Doubter(result)
-    doubt.take(is_text if failed else _is_bool)
-    doubt.take(is_text, 2)
-    doubt.take(_is_bool)
-    doubt.take_texts()
+    checker = _ResultChecker(result.values)
+    checker.take(is_text if failed else _is_bool)
+    checker.take(is_text, 2)
+    checker.take(_is_bool)
+    checker.take_texts()
     if not failed:
-        for _ in range(doubt.take(is_count)):
-            doubt.take(_is_bool)
-            doubt.take(lambda target: target is False or is_text(target))
-            doubt.take(is_text, 2)
-            doubt.take_texts(each=2)
-        for _ in range(doubt.take(is_count)):
-            doubt.take(is_text)
-            doubt.take_texts()
-    doubt.end()
+        for _ in range(checker.take(is_count)):
+            checker.take(_is_bool)
+            checker.take(lambda target: target is False or is_text(target))
+            checker.take(is_text, 2)
+            checker.take_texts(each=2)
+        for _ in range(checker.take(is_count)):
+            checker.take(is_text)
+            checker.take_texts()
+    checker.end()
 
 
-_TYPES_OF_NOTHING = [bool, str, str, bool, int, int, int]
-
-
-def _sends_nothing(result: Wire) -> bool:
-    """Whether it is a good result without an outbox, as most are."""
-    if list(map(type, result)) != _TYPES_OF_NOTHING or any((result[0], *result[4:])):
+def _sends_nothing(result: FlatResult) -> bool:
+    """Whether it is a valid result without an outbox, as most are; a short cut."""
+    error, output, prompt, suspended, ended, rest = result
+    if error is not False or type(suspended) is not bool or type(ended) is not int or ended:
         return False
-    return is_text(result[1]) and is_text(result[2])
+    if rest != [0, 0] or list(map(type, rest)) != [int, int]:
+        return False
+    return is_text(output) and is_text(prompt)
 
 
 def _is_bool(value: object) -> bool:
     return type(value) is bool
 
 
-def assignment(process: str, logged: Logged) -> Assignment:
-    """Where a stored message was placed."""
+def to_assignment(process: str, logged: Logged) -> Assignment:
+    """The place of a stored message in its log."""
     return Assignment(
         process,
         logged.slot,
@@ -196,18 +241,18 @@ def assignment(process: str, logged: Logged) -> Assignment:
 
 
 def to_entry(
-    process: str, logged: Logged, computed: Computed | None, result: Wire | None
+    process: str, logged: Logged, computed: Computed | None, result: FlatResult | None
 ) -> LogEntry:
     """A message and its result; `result` is the loaded body of `computed`."""
-    message = to_message(load(logged.body), assignment(process, logged))
+    message = to_message(load_wire(logged.body), to_assignment(process, logged))
     if computed is None or result is None:
         return LogEntry(message, None)
     return LogEntry(message, to_result(process, logged, computed, result))
 
 
-def to_result(process: str, logged: Logged, computed: Computed, wire: Wire) -> Result:
+def to_result(process: str, logged: Logged, computed: Computed, flat: FlatResult) -> Result:
     """A stored result as a `Result`."""
-    outbox = Outbox(wire)
+    outbox = Outbox(flat)
     messages = []
     for spawn, target, data, anchor, pairs in outbox.messages:
         items = iter(pairs)
@@ -220,12 +265,12 @@ def to_result(process: str, logged: Logged, computed: Computed, wire: Wire) -> R
         slot=logged.slot,
         tick=logged.tick,
         outcome=computed.outcome,
-        output=widen(wire[1]),
-        prompt=widen(wire[2]),
-        error=widen(wire[0] or ""),
+        output=widen(flat.output),
+        prompt=widen(flat.prompt),
+        error=widen(str(flat.error or "")),
         messages=tuple(messages),
         assignments=tuple((widen(m), tuple(map(widen, p))) for m, p in outbox.assignments),
-        suspended=bool(wire[3]),
+        suspended=flat.suspended,
         resumed=tuple(outbox.resumed),
         milliseconds=computed.milliseconds,
         memory=computed.memory,

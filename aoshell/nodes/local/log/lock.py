@@ -1,4 +1,4 @@
-"""One node a home: a lock that the kernel drops when its holder ends."""
+"""The lock of a home, which one process holds; the kernel drops it when that one ends."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from typing import IO
 from aoshell.errors import AoError
 
 
-def take(path: Path) -> IO[str]:
-    """An exclusive lock that the kernel drops when this process ends.
-
-    Raises AoError when another process has it.
-    """
+def take_lock(path: Path) -> IO[str]:
+    """Take the lock exclusively. Raises AoError where another process has it."""
     handle = path.open("a+")
     path.chmod(0o600)
     try:

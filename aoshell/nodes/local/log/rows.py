@@ -1,4 +1,4 @@
-"""Rows of the database, and what one transaction writes of them."""
+"""Rows of the database, and the batch of them that one transaction writes."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Computed(NamedTuple):
     body: bytes
 
 
-# Why a message is kept: for good; until a bound is raised; until its module has come; until the
-# user lets it through.
+# How long a message is kept: for good; until a bound is raised; until its module has come; until
+# the user releases it from a queue.
 LOST, HELD, FETCHING, QUEUED = range(4)
 
 

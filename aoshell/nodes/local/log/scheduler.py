@@ -1,7 +1,6 @@
 """Gives messages their place: slot, time, block height, hash chain.
 
-Time is synthetic where it must be: per process it never runs backwards, whatever the machine's
-clock does, and what was given is in the log.
+The time of a process's messages never goes back, whatever the clock does; the log holds it.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from aoshell.nodes.local.log.rows import Logged
 from aoshell.nodes.local.log.store import Store
 from aoshell.protocol.encoding import b64url
 
-# Arweave's first block, and about what a block has taken since: a height of the right size without
-# asking the network.
+# Milliseconds: the time of Arweave's first block, and about how long a block has taken since. They
+# give a height of the right size without asking the network.
 _FIRST_BLOCK = 1_528_480_000_000
 _BLOCK_MS = 129_000
 
 
-def height(timestamp: int) -> int:
+def block_height(timestamp: int) -> int:
     """The block height at a time, milliseconds since the Unix epoch."""
     return (timestamp - _FIRST_BLOCK) // _BLOCK_MS
 
@@ -36,7 +35,7 @@ class Head:
 
 
 class Scheduler:
-    """The one who numbers messages. What it hands out must be committed, or `forget` called."""
+    """Numbers messages. Commit what it hands out, or call `forget`: a log has no gaps."""
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
         self._store = store
@@ -45,7 +44,7 @@ class Scheduler:
         self._seq, self._process = store.last_numbers()
 
     def forget(self) -> None:
-        """Go back to what the store knows: what was handed out since was not written."""
+        """Go back to the numbers in the store: what was handed out since was not written."""
         self._heads.clear()
         self._seq, self._process = self._store.last_numbers()
 
@@ -115,7 +114,7 @@ class Scheduler:
             root=cause.root if cause else seq,
             ordinal=ordinal,
             timestamp=head.timestamp,
-            height=height(head.timestamp),
+            height=block_height(head.timestamp),
             chain=head.chain,
             signed=signed,
             body=body,

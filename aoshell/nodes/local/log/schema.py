@@ -1,9 +1,9 @@
-"""The database of a local node, and how older ones become today's.
+"""The tables of a local node's database, and the migration of older ones.
 
-One row of `log` per scheduled message, in the order in which the node took them (`seq`); `results`
-has the same numbers, so what is still to be computed is what `log` has and `results` has not. What
-a message sends is scheduled in the transaction that stores its result: `cause` and `idx` (position
-in the outbox) are unique together, so nothing is lost and nothing is sent twice.
+`log` has a row for each scheduled message, in the order in which the node took them (`seq`).
+`results` has the same numbers, so a row of `log` without one in `results` is still to be computed.
+What a message sends is scheduled in the transaction that stores its result. `cause` and `idx`
+(position in the outbox) are unique together, so nothing is lost and nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlite3
 
 VERSION = 2
 
-MEMORY_BEFORE_2 = 512 * 1024 * 1024  # the limit of processes that did not keep theirs
+MEMORY_BEFORE_2 = 512 * 1024 * 1024  # bytes; version 1 did not store the limit of a process
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -32,7 +32,7 @@ CREATE TABLE processes (
   environment TEXT NOT NULL,  -- module id of the aos environment it was born with
   created INTEGER NOT NULL,
   cron TEXT NOT NULL,         -- JSON: [[interval in ms, next due in ms, [[name, value]…]]…]
-  memory INTEGER NOT NULL     -- bytes that a WASM instance may grow to, which it can tell
+  memory INTEGER NOT NULL     -- bytes that a WASM instance may grow to; it can observe that
 );
 
 CREATE TABLE log (

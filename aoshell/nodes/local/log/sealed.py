@@ -1,7 +1,7 @@
-"""Files that only this program may have written: a header, the SHA-256 of all, and the bytes.
+"""Files of this program for itself: a header with the SHA-256 of all, then the bytes.
 
-What they hold saves time and can be made again, so they are not fsynced, a full disk is no failure,
-and damage is answered by throwing the file away.
+Their contents save time and can be made again. So they are not fsynced, a full disk is no failure,
+and a damaged file is removed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from aoshell.bounded import files, jsontext
 from aoshell.sandbox.frames import IMAGE_LIMIT
 
 LONGEST_HEADER = 64 << 10  # bytes
-LARGEST = IMAGE_LIMIT + LONGEST_HEADER  # bytes of a file: nothing larger is handed over to be kept
+LARGEST = IMAGE_LIMIT + LONGEST_HEADER  # bytes of a file; nothing larger is written
 
 Header = dict[str, Any]
 
 
 class DamagedFileError(Exception):
-    """A file that cannot be used; the text says why."""
+    """A file that cannot be used; the text is the reason."""
 
 
 class Sealed:
@@ -41,7 +41,7 @@ class Sealed:
         return self._folder / f"{name}{self._suffix}"
 
     def write(self, name: str, header: Header, data: bytes) -> None:
-        """Put a file in the place of the one of that name."""
+        """Write a file, in place of an older one of that name."""
         sealed = header | {"sha256": _digest(header, data)}
         path = self.path(name)
         partial = path.with_suffix(".partial")
@@ -55,7 +55,7 @@ class Sealed:
         """Header and bytes, or None where there is no such file.
 
         Args:
-            expected: what the header must say.
+            expected: values that the header must have.
 
         Raises:
             DamagedFileError: it cannot be used. It has been removed.
@@ -73,22 +73,22 @@ class Sealed:
             raise
 
     def header(self, name: str) -> Header:
-        """What a file says of itself, unchecked; {} where there is none that says it."""
+        """The header of a file, unchecked; {} where there is none."""
         try:
-            line, _, _ = files.head(self.path(name), LONGEST_HEADER).partition(b"\n")
+            line, _, _ = files.read_head(self.path(name), LONGEST_HEADER).partition(b"\n")
             header = jsontext.parse(line)
         except (OSError, ValueError):
             return {}
         return header if isinstance(header, dict) else {}
 
     def names(self) -> list[str]:
-        """Names of all files there are."""
+        """Names of all files."""
         with contextlib.suppress(OSError):
             return [path.stem for path in self._folder.iterdir() if path.suffix == self._suffix]
         return []
 
     def remove(self, name: str) -> None:
-        """Forget a file."""
+        """Remove a file."""
         with contextlib.suppress(OSError):
             self.path(name).unlink(missing_ok=True)
 

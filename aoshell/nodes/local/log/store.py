@@ -1,10 +1,9 @@
 """The log on disk. Synchronous; every call is one statement or one transaction.
 
-Whatever is written goes through `Store._transaction`: all of it is in the database afterwards, or
-nothing, and it is on disk, fsynced (WAL, synchronous=FULL). Only `commit` may leave the fsync out,
-for what can be computed again: such rows survive the death of the process, but the last of them may
-not survive a power cut. A later transaction covers them: the log on disk is at any time a prefix of
-what was taken.
+Every write is a `Store._transaction`: all or nothing, and fsynced (WAL, synchronous=FULL). Only
+`commit` may leave the fsync out, for what can be computed again. Such rows survive the death of the
+process, but a power cut may take the last of them. The WAL is written in order, so the next fsync
+covers them, and the log on disk is at any time a prefix of what the node took.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import IO, Any
 from aoshell import durable
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import database
-from aoshell.nodes.local.log.lock import take
+from aoshell.nodes.local.log.lock import take_lock
 from aoshell.nodes.local.log.rows import Batch, Computed, Kept, Logged, ProcessRow
 
 Place = tuple[int, int]  # slot and tick
@@ -44,7 +43,7 @@ class Store:
         self.path = folder / "node.db"
         try:
             durable.make_folder(folder)
-            self._lock: IO[str] | None = take(folder / "node.lock")
+            self._lock: IO[str] | None = take_lock(folder / "node.lock")
         except OSError as error:
             raise AoError(
                 f"{folder} cannot be used: {error.strerror}",
@@ -52,8 +51,8 @@ class Store:
                 hint="make it writable (`ulimit -f`, too), or name another place in AOSHELL_HOME",
             ) from error
         try:
-            with self._told():
-                self._db = database.to_write(self.path)
+            with self._translated_errors():
+                self._db = database.open_to_write(self.path)
         except BaseException:
             if self._lock is not None:
                 self._lock.close()
@@ -61,27 +60,27 @@ class Store:
 
     @classmethod
     def reading(cls, path: Path) -> Store:
-        """A store to read from, whoever holds it. Raises AoError where it cannot be read."""
+        """Open a store to read, whoever holds it. Raises AoError where it cannot be read."""
         store = cls.__new__(cls)
         store.folder, store.path, store._lock = path.parent, path, None
-        with store._told():
-            store._db = database.to_read(path)
+        with store._translated_errors():
+            store._db = database.open_to_read(path)
         return store
 
     @contextlib.contextmanager
     def unchanging(self) -> Iterator[Store]:
-        """The same database as it is now, whatever is written meanwhile; for another thread."""
+        """The database as it is now, whatever is written meanwhile; another thread may use it."""
         store = Store.reading(self.path)
         try:
-            with store._told():
+            with store._translated_errors():
                 store._db.execute("BEGIN")
                 store.last_numbers()  # what is read first fixes what there is to read
             yield store
         finally:
             store.close()
 
-    def _told(self) -> contextlib.AbstractContextManager[None]:
-        return database.told(self.path)
+    def _translated_errors(self) -> contextlib.AbstractContextManager[None]:
+        return database.translated_errors(self.path)
 
     def close(self) -> None:
         """Write the WAL back and let go of the lock."""
@@ -105,7 +104,7 @@ class Store:
     def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
         """All that the block writes, or nothing; on disk afterwards unless `sync` is False."""
         db = self._db
-        with self._told():
+        with self._translated_errors():
             if not sync:
                 db.execute("PRAGMA synchronous = NORMAL")
             try:
@@ -206,11 +205,11 @@ class Store:
     # Reading ------------------------------------------------------------------------------
 
     def _all(self, sql: str, *args: Any) -> list[Any]:
-        with self._told():
+        with self._translated_errors():
             return self._db.execute(sql, args).fetchall()
 
     def _one(self, sql: str, *args: Any) -> Any:
-        with self._told():
+        with self._translated_errors():
             return self._db.execute(sql, args).fetchone()
 
     def meta(self, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""Which processes have a worker, and what each worker is given.
+"""Workers: which processes have one, and what each is sent.
 
-`pool` decides who has one, `live` leads one of them, `loader` and `code` make what it loads.
+`pool` decides which have one; `live` leads one worker; `loader` and `code` make what it loads.
 """

@@ -1,8 +1,7 @@
-"""What workers are to load: the environment of a Lua process, or a WASM module's machine code.
+"""What workers load: the environment of a Lua process, or a WASM module's machine code.
 
-Machine code is made once, in a worker of its own, and kept: private to the user, and loaded only
-where the module, the engine and its configuration are the ones that it was made for, since loading
-it means running it.
+Machine code is compiled once, in a worker of its own, and kept in a private file. To load it is to
+run it, so it is loaded only for the module, engine and configuration that it was compiled for.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from aoshell.errors import AoError
 from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed
 from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
 
-FORMAT = 5  # raised when what is made of the same module changes
-LOOK = 1.0  # seconds between two looks at a compiler that does not answer
+FORMAT = 5  # raised when the same module compiles to other code
+LOOK = 1.0  # seconds between two checks of a compiler that does not answer
 MEGABYTE = 1 << 20
 
 
@@ -30,7 +29,7 @@ class WorkerCode:
 
     Attributes:
         device: "lua" or "wasm".
-        data: the code, None where it is the one that the device has built in.
+        data: the code, None for the environment that is built into the device.
         gas: fuel that a message may use, 0 where it is not counted.
     """
 
@@ -43,7 +42,7 @@ class MachineCode:
     """Machine code of modules, by id.
 
     Args:
-        notice: told what takes a while.
+        notice: shows what takes a while.
     """
 
     def __init__(self, folder: Path, supervisor: Supervisor, notice: Callable[[str], None]) -> None:
@@ -54,7 +53,7 @@ class MachineCode:
         self._making: dict[tuple[str, bool], asyncio.Task[bytes]] = {}
 
     def get(self, module: str, metered: bool) -> bytes | None:
-        """A module's code if it has been made."""
+        """A module's code, None where it has not been made."""
         key = (module, metered)
         if key not in self._loaded:
             try:
@@ -68,10 +67,10 @@ class MachineCode:
         return self._loaded[key]
 
     async def make(self, module: str, source: bytes, metered: bool) -> bytes:
-        """A module's code, made if need be.
+        """A module's code, made if need be; at the same time only once.
 
         Raises:
-            AoError: the module is malformed, or wants what no process may have.
+            AoError: the module is malformed, or imports what no process may have.
         """
         key = (module, metered)
         known = self.get(module, metered)
@@ -83,18 +82,18 @@ class MachineCode:
         return await asyncio.shield(self._making[key])
 
     def stop(self) -> None:
-        """Give up what is being made."""
+        """Cancel all compilations."""
         for task in self._making.values():
             task.cancel()
 
     async def _make(self, key: tuple[str, bool], source: bytes) -> bytes:
-        start, told = time.monotonic(), len(source) > MEGABYTE // 10
-        if told:
+        start, is_long = time.monotonic(), len(source) > MEGABYTE // 10
+        if is_long:
             self._notice(f"compiling {len(source) / MEGABYTE:.1f} MB of WASM, once …")
         code = await self._compiled(source, key[1])
         self._files.write(_name(key), _header(key), code)
         self._loaded[key] = code
-        if told:
+        if is_long:
             self._notice(f"compiled in {time.monotonic() - start:.1f} s")
         return code
 
@@ -128,11 +127,11 @@ class MachineCode:
 def send_process(
     worker: WorkerHandle, code: WorkerCode, memory: int, seconds: float, definition: list[Any]
 ) -> None:
-    """Let a worker load the code of a process, where that is not what it has already, and boot it.
+    """Have a worker load a process's code, unless it is built in, and boot the process.
 
     Args:
         memory: bytes that the process may use.
-        seconds: of processor time, that a new message may take.
+        seconds: of processor time that a new message may use.
     """
     if code.data is not None:
         worker.send(["code", 0, code.gas, memory, seconds, len(code.data)], code.data)
@@ -140,7 +139,7 @@ def send_process(
 
 
 def _no_frame(_frame: list[Any]) -> None:
-    """It says that it is ready, and nothing else."""
+    """A compiler sends nothing but `ready`."""
 
 
 def _refused(reason: str) -> AoError:

@@ -1,4 +1,4 @@
-"""What a worker is asked to compute, in the form in which it takes it."""
+"""Messages and dry runs as a worker takes them, and what a death under one means."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log.form import TAGS, Wire
+from aoshell.nodes.local.log.form import TAGS, FlatResult, Wire
 from aoshell.nodes.local.log.rows import Logged
 from aoshell.nodes.values import Limits
 
-MAX_DEATHS = 3  # times a worker may die under one message
+MAX_DEATHS = 3  # of workers under one message; then it is given up
 
 
-def message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
+def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -> list[Any]:
     """A message in the order in which `LuaRuntime.deliver` takes it."""
     return [
         *wire[:6],
@@ -38,12 +38,12 @@ class Cost(NamedTuple):
 
 @dataclass(slots=True)
 class Job:
-    """A message to be computed, in the form in which a worker takes it.
+    """A message to be computed.
 
     Attributes:
-        deaths: times that it made its worker die: too many are an outcome, `crash`.
-        kills: times that its worker was killed from outside: too many are none.
-        cancelled: it is to be stopped.
+        deaths: times that it made its worker die; `MAX_DEATHS` are the outcome `crash`.
+        kills: times that its worker was killed from outside; `MAX_DEATHS` hold it, without outcome.
+        cancelled: the user wants it stopped.
     """
 
     logged: Logged
@@ -55,10 +55,10 @@ class Job:
 
 @dataclass(slots=True)
 class Dry:
-    """A dry run to be answered."""
+    """A dry run to be evaluated."""
 
     message: list[Any]
-    answer: asyncio.Future[tuple[str, Cost, Wire]]  # outcome, cost, result
+    answer: asyncio.Future[tuple[str, Cost, FlatResult]]  # outcome, cost, result
     deaths: int = 0
 
     def fail(self, text: str) -> None:
@@ -66,7 +66,7 @@ class Dry:
             self.answer.set_exception(AoError(text, stage="compute"))
 
 
-def died(job: Job | Dry, how: str) -> str:
+def death_text(job: Job | Dry, how: str) -> str:
     """Why a message is given up."""
     return f"its worker died {job.deaths} times under this message ({how})"
 
@@ -74,31 +74,31 @@ def died(job: Job | Dry, how: str) -> str:
 KILLED = f"its worker was killed from outside {MAX_DEATHS} times (is the machine out of memory?)"
 
 
-def out_of_memory(memory: int) -> str:
-    """Why a message ended that went over its memory, in bytes."""
+def memory_text(memory: int) -> str:
+    """The error of a message that went over its memory, in bytes."""
     return f"not enough memory: this process may use {memory >> 20} MB"
 
 
-def out_of_time(limits: Limits) -> str:
-    """Why a message ended that went over its time."""
+def time_text(limits: Limits) -> str:
+    """The error of a message that went over its time."""
     return f"stopped after {limits.seconds:g} s of computing, its limit"
 
 
-def judged(job: Job, why: str, limits: Limits, memory: int) -> tuple[str, str]:
-    """Outcome and error of a message under which a fork died; "" and "" where that is none.
+def judge_death(job: Job, why: str, limits: Limits, memory: int) -> tuple[str, str]:
+    """Outcome and error of a message under which a fork died; "" and "" where it is tried again.
 
     Args:
-        why: as `sandbox.fates` tells it. Who is killed from outside has not ended by itself.
-        memory: bytes that the process may use; `limits` is for new processes.
+        why: a word of `sandbox.fates`. A kill from outside is not the message's doing.
+        memory: bytes that this process may use; `limits.memory` is for new ones.
     """
     if job.cancelled:
         return "time", "stopped by the user"
     if why == "time":
-        return "time", out_of_time(limits)
+        return "time", time_text(limits)
     if why == "memory":
-        return "memory", out_of_memory(memory)
+        return "memory", memory_text(memory)
     if why.startswith("crash"):
         job.deaths += 1
-        return ("crash", died(job, why)) if job.deaths >= MAX_DEATHS else ("", "")
+        return ("crash", death_text(job, why)) if job.deaths >= MAX_DEATHS else ("", "")
     job.kills += 1
     return "", ""

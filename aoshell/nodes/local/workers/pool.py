@@ -1,7 +1,7 @@
-"""Which processes have a worker, and who makes room for whom.
+"""The pool of workers: which processes have one, and which makes room for another.
 
-A process is *live* while a worker holds its state (`live.Live`). A few are live while thousands may
-exist: the longest idle one is put away when another has work.
+A process is *live* while a worker holds its state (`live.Live`). Thousands may exist while
+`MAX_LIVE` are live: where another one has work, the longest idle one is put away.
 """
 
 from __future__ import annotations
@@ -14,37 +14,35 @@ from functools import partial
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.form import FlatResult, Wire
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
-from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, message_frame
-from aoshell.nodes.local.workers.live import Live, LivePort
+from aoshell.nodes.local.workers.context import ComputeContext
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, make_message_frame
+from aoshell.nodes.local.workers.live import Live, PoolCalls
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.sandbox.supervisor import Supervisor
 
 MAX_LIVE = 64  # workers at a time
-DESCRIPTORS = 2  # that a worker takes
-SPARE = 20  # descriptors that the shell itself needs
+DESCRIPTORS = 2  # file descriptors that a worker takes: its two sockets
+SPARE = 20  # file descriptors for the shell itself
 
 
 class Computer:
-    """Computes scheduled messages, each process's in order. Runs on the event loop."""
+    """Computes messages, those of a process in their order. Runs on the event loop."""
 
     def __init__(
         self,
-        node: LivePort,
+        context: ComputeContext,
         loader: Loader,
         supervisor: Supervisor,
-        store: Store,
-        checkpoints: Checkpoints,
     ) -> None:
-        self.node = node
+        self._context = context
         self._loader = loader
-        self.store = store
-        self.checkpoints = checkpoints
         self.loop = asyncio.get_running_loop()
         self._supervisor = supervisor
+        self._calls = PoolCalls(
+            self.answered, self.crowded, self.idled, self.left, self.abandoned, self.fail
+        )
         self._live: dict[int, Live] = {}
         self._queues: dict[int, deque[Job]] = {}
         self._dries: dict[int, deque[Dry]] = {}
@@ -60,29 +58,31 @@ class Computer:
     # Work in --------------------------------------------------------------------------------
 
     def enqueue(self, logged: Logged, wire: Wire) -> None:
-        """Compute a message. It must be on disk: when this has stopped, the next start does it."""
+        """Compute a message. It must be on disk: the next start computes what is left."""
         if self._stopped:
             return
-        job, key = Job(logged, message_frame(logged, wire)), (logged.seq, logged.id)
+        job, key = Job(logged, make_message_frame(logged, wire)), (logged.seq, logged.id)
         job.cancelled = key in self._cancelled
         self._cancelled.discard(key)
         self._queues.setdefault(logged.process, deque()).append(job)
         self._pump(logged.process)
 
-    def dry_run(self, process: int, message: list[Any]) -> asyncio.Future[tuple[str, Cost, Wire]]:
-        """Evaluate behind everything scheduled so far: outcome, cost, result. Raises AoError."""
+    def dry_run(
+        self, process: int, message: list[Any]
+    ) -> asyncio.Future[tuple[str, Cost, FlatResult]]:
+        """Evaluate behind all that is scheduled: outcome, cost, result. Raises AoError."""
         if self._stopped:
             raise AoError("the node is closed", stage="node")
-        answer: asyncio.Future[tuple[str, Cost, Wire]] = self.loop.create_future()
+        answer: asyncio.Future[tuple[str, Cost, FlatResult]] = self.loop.create_future()
         answer.add_done_callback(partial(self._dry_done, process))
         self._dries.setdefault(process, deque()).append(Dry(message, answer))
         self._pump(process)
         return answer
 
     def cancel(self, process: int, seq: int) -> bool:
-        """Stop a message as if its time were up, at once or when it comes to be computed.
+        """Stop a message as if its time were up, at once or when its turn comes.
 
-        False if it waits no more.
+        False where it is computed already.
         """
         live = self._live.get(process)
         if live is not None and live.cancel(seq):
@@ -101,7 +101,7 @@ class Computer:
         return process in self._live
 
     def drop(self, process: int) -> None:
-        """Forget a process's worker and work, but not what of it is to be stopped."""
+        """Forget a process's worker and its work, but not which messages are to be stopped."""
         jobs = list(self._queues.pop(process, ()))
         live = self._live.pop(process, None)
         if live:
@@ -110,17 +110,17 @@ class Computer:
         self._cancelled |= {(job.logged.seq, job.logged.id) for job in jobs if job.cancelled}
 
     def hold(self, process: int) -> None:
-        """Compute nothing for a process until `let_go`: its worker ends, its work is forgotten."""
+        """End a process's worker and forget its work; compute nothing for it until `let_go`."""
         self._held.add(process)
-        self.given_up.pop(process, None)  # it was about messages that may go
+        self.given_up.pop(process, None)  # the reason may be a message that is cut off now
         self.drop(process)
 
     def let_go(self, process: int) -> None:
-        """Compute what is given for that process from now on."""
+        """Compute what `enqueue` is given for the process from now on."""
         self._held.discard(process)
 
     def drop_all(self) -> None:
-        """Forget every worker: their state may be ahead of the log."""
+        """Forget all workers and all work: their state may be ahead of the log."""
         for process in [*self._live, *self._queues]:
             self.drop(process)
         for dries in self._dries.values():
@@ -130,7 +130,7 @@ class Computer:
         self._waiting.clear()
 
     async def close(self, seconds: float = 3.0) -> None:
-        """Take no more work, checkpoint what took long to compute, then let the workers go."""
+        """Take no more work, checkpoint what took long to compute, then end the workers."""
         self._stopped = True
         self._waiting.clear()
         for queue in self._queues.values():
@@ -142,7 +142,7 @@ class Computer:
         self.stop()
 
     def stop(self) -> None:
-        """Take no more work and end the workers at once: nothing comes from them any more."""
+        """Take no more work and end the workers at once; no answer is taken from then on."""
         self._stopped = True
         if self._tick:
             self._tick.cancel()
@@ -161,7 +161,7 @@ class Computer:
         self._fill()
 
     def _fill(self) -> None:
-        """Start those that wait. Where there is no room, the longest idle one begins to leave."""
+        """Start processes that wait. Where there is no room, let the longest idle one leave."""
         if self._stopped:
             return
         while self._waiting and len(self._live) < _room():
@@ -169,29 +169,31 @@ class Computer:
         leaving = sum(live.leaving for live in self._live.values())
         if leaving >= len(self._waiting):
             return
-        # Those that wait for a message cannot be checkpointed: they go last.
+        # Those with a suspended handling go last: they cannot be checkpointed, and are replayed.
         idle = [live for live in self._live.values() if live.idle and not live.leaving]
         if idle:
-            min(idle, key=lambda live: (live.unsaved, live.used)).leave()
+            min(idle, key=lambda live: (live.images.unsaved, live.used)).leave()
 
     def _start(self, process: int) -> None:
-        # What is computed but not on disk would be missing from the replay.
-        self.node.flush()
+        # The replay reads the log: a result that is not written yet would be missing from it.
+        self._context.flush()
         if process in self._live or process in self._held:
-            return  # the flush has brought it more work, and that has started it; or it is held
+            return  # what the flush enqueued has started it; or it is held
         self.given_up.pop(process, None)
-        row = self.node.row(process)
+        row = self._context.processes.get(process)
         queue = self._queues.setdefault(process, deque())
         dries = self._dries.setdefault(process, deque())
         try:
-            code = self._loader.code(row)
+            code = self._loader.find_code(row, self.resume, self.give_up)
             if code is not None:  # otherwise it is being made, and `resume` comes
-                self._live[process] = Live(self, self._supervisor, row, code, queue, dries)
+                self._live[process] = Live(
+                    self._context, self._calls, self._supervisor, row, code, queue, dries
+                )
         except AoError as error:
             self.give_up(row, error.what)
 
     def resume(self, process: int) -> None:
-        """The code of a process is there."""
+        """Go on with a process whose code has been made."""
         if self._queues.get(process) or self._dries.get(process):
             self._pump(process)
 
@@ -199,8 +201,8 @@ class Computer:
         """Whether other processes wait for room."""
         return bool(self._waiting)
 
-    def left(self, live: Live, *, died: bool = False) -> None:
-        """A worker is gone. Whoever waits takes its place; it may be the same process again."""
+    def left(self, live: Live, died: bool) -> None:
+        """A worker is gone. A process that waits takes its place, perhaps the same one."""
         process = live.row.number
         if self._live.get(process) is not live:
             return
@@ -219,26 +221,31 @@ class Computer:
         return self._failures[process] >= MAX_DEATHS
 
     def answered(self, process: int) -> None:
-        """A worker has come to the end of a message."""
+        """Count no deaths any more: a worker has come to the end of a message."""
         self._failures.pop(process, None)
 
     def abandoned(self, live: Live, why: str) -> None:
-        """A worker was let go of, and another one would fare no better now."""
+        """Give up a process that let its worker go, because another one would fare no better."""
         if self._live.get(live.row.number) is live:
             del self._live[live.row.number]
         self.give_up(live.row, why)
         self._fill()
 
+    def fail(self, row: ProcessRow, why: str) -> None:
+        """The node has a defect: forget the process's worker and work, and give it up."""
+        self.drop(row.number)
+        self.give_up(row, why)
+
     def give_up(self, row: ProcessRow, why: str) -> None:
-        """A process cannot be computed now. Its next message is another attempt."""
+        """Report a process that cannot be computed. Its next message is another try."""
         self._failures.pop(row.number, None)
         self.given_up[row.number] = why
         for dry in self._dries.pop(row.number, ()):
             dry.fail(why)
-        self.node.stuck(row, why)
+        self._context.report_stuck(row, why)
 
     def idled(self) -> None:
-        """A process has nothing to do: it may make room."""
+        """Use the room of a process that has nothing to do."""
         if self._waiting:
             self._fill()
 
@@ -251,7 +258,7 @@ class Computer:
 
 
 def _room() -> int:
-    """How many workers there may be, as many descriptors as this process may have."""
+    """How many workers there may be within this process's limit of file descriptors."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return MAX_LIVE

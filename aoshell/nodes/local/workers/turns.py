@@ -1,7 +1,7 @@
 """One message at a time, for a node that does the same in each run.
 
-Workers answer as fast as the machine is: where two processes send to a third, it would decide whose
-message is first.
+With several at a time, the speed of the machine decides whose message comes first where two
+processes send to a third.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from aoshell.nodes.local.log.rows import Logged
 
 
 class Turns:
-    """Messages in the order in which they got their places, each when the one before is computed.
+    """Begins messages in the order of the log, each when the one before it is computed.
 
     Args:
         begin: has a message computed.
@@ -26,25 +26,25 @@ class Turns:
         self._running: Logged | None = None
 
     def add(self, logged: Logged, body: Wire) -> None:
-        """Compute a message when it is its turn."""
+        """Have a message computed when it is its turn."""
         self._waiting.append((logged, body))
         self._next()
 
     def done(self, logged: Logged) -> None:
-        """A message is computed."""
+        """Go on behind a message that is computed."""
         if self._running is not None and self._running.seq == logged.seq:
             self._running = None
         self._next()
 
     def drop(self, process: int) -> None:
-        """Nothing of a process is computed any more."""
+        """Skip the messages of a process that cannot be computed."""
         self._waiting = deque(item for item in self._waiting if item[0].process != process)
         if self._running is not None and self._running.process == process:
             self._running = None
         self._next()
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all messages."""
         self._waiting.clear()
         self._running = None
 

@@ -1,6 +1,6 @@
-"""Code made public: an ANS-104 item with the tags of a module, and the bundler that takes it.
+"""Publishes code: an ANS-104 item with the tags of a module, uploaded to a bundler.
 
-A bundler settles items on Arweave: what it takes stays, for everyone. Source: spec of the legacy
+A bundler writes items to Arweave, where they stay public for ever. Source: spec of the legacy
 network, ao's development tools (tags of a module), the bundlers' `POST /tx`.
 """
 
@@ -23,7 +23,7 @@ _ENCODINGS = (("Input-Encoding", "JSON-V1"), ("Output-Encoding", "JSON-V1"))
 
 
 def kind_of(data: bytes) -> str:
-    """ "wasm" or "lua", told by the content."""
+    """ "wasm" or "lua", by the content."""
     return "wasm" if data.startswith(WASM_MAGIC) else "lua"
 
 
@@ -31,7 +31,7 @@ def module_item(wallet: Wallet, data: bytes, name: str) -> DataItem:
     """Code as a signed item.
 
     Raises:
-        AoError: stage "publish", it is no module.
+        AoError: stage "publish", it is neither WASM that runs here nor text.
     """
     return DataItem.sign(wallet, "", _tags(data, name), data)
 
@@ -43,12 +43,12 @@ def check_code(data: bytes) -> str:
         AoError: stage "publish", it is no module.
     """
     if kind_of(data) == "wasm":
-        from aoshell.sandbox.wasm.binary import describe
+        from aoshell.sandbox.wasm.binary import describe_module
 
-        told = describe(data)
-        if told.problem:
-            raise AoError(f"the WASM module cannot be run: {told.problem}", stage="publish")
-        return told.format
+        module = describe_module(data)
+        if module.problem:
+            raise AoError(f"the WASM module cannot be run: {module.problem}", stage="publish")
+        return module.format
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -71,20 +71,24 @@ def _tags(data: bytes, name: str) -> tuple[Tag, ...]:
 
 
 class Bundler:
-    """Where items are uploaded to."""
+    """One bundler, to which items are uploaded."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.endpoint = client.endpoint
 
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
-        """A signed item and what it would cost; sends nothing but its size."""
+        """A signed item and its price. Only the size is sent, to ask for the price."""
         item = module_item(wallet, data, name)
         size = len(item.raw)
         return Publication(item, self.endpoint, size, await self._cost(size))
 
     async def publish(self, publication: Publication) -> Module:
-        """Upload an item. It may be sent again: a bundler keeps one of each id."""
+        """Upload an item. The request may be repeated: a bundler keeps one item of each id.
+
+        Raises:
+            AoError: stage "upload", it is refused, or is kept under another id.
+        """
         item = publication.item
         assert isinstance(item, DataItem)  # made above
         answer = await self._client.ask(
@@ -98,31 +102,31 @@ class Bundler:
         )
         if not answer.ok:
             hint = "its owner must have credit there" if answer.status == 402 else ""
-            what = f"{answer.by} does not take it: {answer.status} {answer.said()}"
+            what = f"{answer.by} does not take it: {answer.status} {answer.summary()}"
             raise AoError(what.rstrip(), stage="upload", hint=hint)
-        told = _id(answer)
-        if told and told != item.id:
-            name = "something else" if answer.withheld else in_a_line(told)
+        kept_as = _id(answer)
+        if kept_as and kept_as != item.id:
+            name = "something else" if answer.withheld else in_a_line(kept_as)
             what = f"{answer.by} says it keeps it as {name}, and it is {item.id}"
-            raise AoError(what, stage="upload", hint="do not use either before it was fetched")
+            raise AoError(what, stage="upload", hint="use neither id before it can be fetched")
         name = next((tag.value for tag in item.tags if tag.name == "Name"), "")
         return Module(item.id, kind_of(item.data), name, item.data)
 
     async def look(self) -> str:
-        """A word on how it is. Raises AoError where it is not to be used."""
+        """A word on its state, for `.doctor`. Raises AoError if it cannot be used."""
         answer = await self._client.get("bundler", "/")
         if answer.status >= 500:
             raise AoError(f"{answer.by} answers {answer.status}", stage="bundler")
         return "takes items"
 
     async def _cost(self, size: int) -> str:
-        """As a person reads it, "" where the bundler does not say."""
+        """The price for people, "" if the bundler does not report it."""
         try:
             answer = await self._client.get("price", f"/price/bytes/{size}", seconds=10)
-            said = answer.json("price") if answer.ok else None
+            price = answer.json("price") if answer.ok else None
         except AoError:
             return ""
-        winston = said.get("winc", said.get("winston")) if isinstance(said, dict) else said
+        winston = price.get("winc", price.get("winston")) if isinstance(price, dict) else price
         digits = str(winston) if isinstance(winston, (str, int)) else ""
         if not is_number(digits):
             return ""
@@ -130,10 +134,10 @@ class Bundler:
 
 
 def _id(answer: Response) -> str:
-    """The id that an answer tells, "" where it tells none."""
+    """The id in an answer, "" if there is none."""
     try:
-        said = answer.json("upload")
+        reply = answer.json("upload")
     except AoError:
         return ""
-    told = said.get("id") if isinstance(said, dict) else None
-    return told if isinstance(told, str) else ""
+    id = reply.get("id") if isinstance(reply, dict) else None
+    return id if isinstance(id, str) else ""

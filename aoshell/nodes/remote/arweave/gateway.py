@@ -1,7 +1,7 @@
-"""A gateway of Arweave: names and transactions by GraphQL, code by its id, verified and kept.
+"""An Arweave gateway: names and transactions by GraphQL; code by its id, verified and cached.
 
-A look-up has three outcomes: what was found, `NotFoundError` where there surely is nothing, and any
-other AoError where that is not known; only the second allows that something is made instead.
+A look-up returns what was found, or raises `NotFoundError` if it does not exist, or any other
+AoError if that is not known. Only after `NotFoundError` may a process of that name be made.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aoshell.nodes.remote.arweave import verified
 from aoshell.nodes.remote.arweave.bundler import Bundler, kind_of
 from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
 from aoshell.nodes.remote.http.client import Client
-from aoshell.nodes.remote.http.doctor import Patient
+from aoshell.nodes.remote.http.doctor import Probe
 from aoshell.nodes.remote.http.pages import is_number
 from aoshell.nodes.remote.results import words
 from aoshell.nodes.values import Module, NotFoundError, Publication
@@ -28,10 +28,10 @@ from aoshell.protocol.encoding import brief, unb64url
 from aoshell.protocol.wallet import Wallet
 
 LARGEST_CODE = 64 << 20  # bytes
-LARGEST_KEPT = LARGEST_CODE + (1 << 20)  # bytes of a file in the cache, what verifies it included
+LARGEST_KEPT = LARGEST_CODE + (1 << 20)  # bytes of a file in the cache: code and its header
 FETCH = 600.0  # seconds
-PAGE, PAGES = 100, 10
-UNKNOWN = "as long as that is not known nothing is spawned; try again, or name it by its id"
+PAGE, PAGES = 100, 10  # transactions in an answer, and answers that one list is read from
+UNKNOWN = "nothing is spawned until that is known; try again, or name the process by its id"
 
 _FIELDS = (
     "id anchor signature recipient owner { address key } data { size type } "
@@ -52,12 +52,12 @@ _NO_ID = "an id stands for 32 bytes: 43 characters of A-Z a-z 0-9 - _, the last 
 
 
 class Gateway:
-    """One gateway, with a folder for code, and the bundler that code goes to.
+    """One gateway, with a folder for code, and the bundler for published code.
 
     Args:
         client: of the gateway; GraphQL is at its `/graphql`.
         cache: folder of verified code, made when it is needed.
-        bundler: None where nothing is published.
+        bundler: None if nothing is published.
     """
 
     def __init__(self, client: Client, cache: Path, bundler: Client | None = None) -> None:
@@ -69,7 +69,7 @@ class Gateway:
 
     @property
     def withholds(self) -> bool:
-        """Whether what gateway and bundler say, all of it unsigned, is kept out of errors."""
+        """Whether text of gateway and bundler is kept out of errors. They sign nothing."""
         return self._client.withholds
 
     @withholds.setter
@@ -84,14 +84,14 @@ class Gateway:
 
         Args:
             owner: address whose processes are looked at.
-            variant: the network it is of ("ao.TN.1"), "" for any.
+            variant: its network ("ao.TN.1"), "" for any.
 
         Raises:
             NotFoundError: there is none.
-            AoError: stage "lookup": there are several, or it cannot be known now.
+            AoError: stage "lookup": there are several, or the gateway cannot be asked now.
         """
         tags = {"Data-Protocol": "ao", "Type": "Process", "Name": name}
-        listed = self.listed(owner, tags | _given(Variant=variant))
+        listed = self.listed(owner, tags | _without_empty(Variant=variant))
         found = [id async for node in listed if is_id(id := words(node.get("id")))]
         if not found:
             raise NotFoundError(
@@ -102,15 +102,20 @@ class Gateway:
         if len(found) > 1:
             what = f"{len(found)} processes of {owner} are named {brief(name)}"
             listed_here = "" if self.withholds else ": " + ", ".join(found[:4])
-            raise AoError(what, stage="lookup", hint=f"say which by id{listed_here}")
+            raise AoError(what, stage="lookup", hint=f"name one by its id{listed_here}")
         return found[0]
 
     async def listed(self, owner: str, tags: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
-        """What an owner sent with these tags, newest first: id, owner, tags and block."""
+        """Transactions of an owner with these tags, newest first: id, owner, tags and block."""
         filters = [{"name": name, "values": [value]} for name, value in tags.items()]
         after, seen = "", set[str]()
         for _ in range(PAGES):
-            asked = {"owners": [owner], "tags": filters, "first": PAGE, **_given(after=after)}
+            asked = {
+                "owners": [owner],
+                "tags": filters,
+                "first": PAGE,
+                **_without_empty(after=after),
+            }
             edges = await self._ask(_BY_TAGS, asked)
             fresh = [edge for edge in edges if words(edge["node"].get("id")) not in seen]
             for edge in fresh:
@@ -121,10 +126,10 @@ class Gateway:
             after = words(edges[-1].get("cursor"))
 
     async def transaction(self, id: str) -> Mapping[str, Any] | None:
-        """What GraphQL has of a transaction, None where it has nothing.
+        """GraphQL's entry of a transaction, None if there is none.
 
         Raises:
-            AoError: stage "lookup", it cannot be known now.
+            AoError: stage "lookup", the gateway cannot be asked now.
         """
         edges = await self._ask(_BY_ID, {"ids": [id]})
         return next((edge["node"] for edge in edges if edge["node"].get("id") == id), None)
@@ -139,26 +144,26 @@ class Gateway:
             again=True,
         )
         if not answer.ok:
-            what = f"{answer.by} answers a look-up with {answer.status} {answer.said()}"
+            what = f"{answer.by} answers a look-up with {answer.status} {answer.summary()}"
             raise AoError(what.rstrip(), stage="lookup", hint=UNKNOWN)
-        said = answer.json("lookup")
+        reply = answer.json("lookup")
         try:
-            if said.get("errors"):
+            if reply.get("errors"):  # beside partial data, too: then what is missing is not known
                 raise TypeError
-            edges = said["data"]["transactions"]["edges"]
+            edges = reply["data"]["transactions"]["edges"]
             return [edge for edge in edges if edge["node"].get]
         except (KeyError, TypeError, AttributeError):
-            what = f"{answer.by} does not answer a look-up: {answer.said()}"
+            what = f"{answer.by} does not answer a look-up: {answer.summary()}"
             raise AoError(what, stage="lookup", hint=UNKNOWN) from None
 
     # Code -------------------------------------------------------------------------------------
 
     async def module(self, id: str) -> Module:
-        """Code by its transaction id: from the cache, else fetched, verified and kept.
+        """Code by its transaction id: from the cache, else fetched, verified and cached.
 
         Raises:
-            AoError: stage "fetch" or "lookup", there is none, or it cannot be had; stage "verify",
-                what came is not what the id stands for, or that cannot be found out.
+            AoError: stage "fetch" or "lookup", there is none, or it cannot be fetched; stage
+                "verify", it does not belong to the id, or that cannot be checked.
         """
         if not is_id(id):
             what = f"{brief(id)} is no transaction id"
@@ -183,17 +188,17 @@ class Gateway:
         try:
             if header is not None:
                 data = _inline(header) or await self._data(id)
-                return verified.transaction(id, header, data)
-            return verified.item(id, node or {}, await self._data(id))
+                return verified.verify_transaction(id, header, data)
+            return verified.verify_item(id, node or {}, await self._data(id))
         except NotVerifiedError as error:
             raise AoError(
                 f"{id} as {self.endpoint} has it is refused: {error}",
                 stage="verify",
-                hint="nothing of it was used; another gateway may tell more",
+                hint="nothing of it was used; another gateway may have more of it",
             ) from None
 
     async def _header(self, id: str) -> Mapping[str, Any] | None:
-        """The header of a base layer transaction, None where it is none."""
+        """The header of a base layer transaction, None if the gateway has no such one."""
         answer = await self._client.get("fetch", f"/tx/{id}")
         if not answer.ok:
             return None
@@ -201,32 +206,32 @@ class Gateway:
         return header if isinstance(header, dict) else None
 
     async def _data(self, id: str) -> bytes:
-        """The data as it was sent, which is at `/raw`; some gateways have it at the id only."""
+        """The data as it was uploaded, which is at `/raw`; on some gateways at the id only."""
         for path in (f"/raw/{id}", f"/{id}"):
             answer = await self._client.get("fetch", path, seconds=FETCH, largest=LARGEST_CODE)
             if answer.status == 200:
                 return answer.body
-        what = f"{answer.by} does not give the data of {id}: {answer.status} {answer.said()}"
+        what = f"{answer.by} does not give the data of {id}: {answer.status} {answer.summary()}"
         raise AoError(what.rstrip(), stage="fetch", hint="another gateway may have it")
 
     def _check_size(self, size: str) -> None:
         if is_number(size) and int(size) > LARGEST_CODE:
             most = LARGEST_CODE >> 20
             raise AoError(
-                f"that has {int(size) >> 20} MB, and code may have {most}",
+                f"it has {int(size) >> 20} MB, and code may have {most} MB",
                 stage="fetch",
                 hint="is it code at all?",
             )
 
     def _kept(self, id: str) -> verified.VerifiedCode | None:
-        """Code from the cache; what is damaged there is as good as not there."""
+        """Code from the cache, verified again; None if it is not there or damaged."""
         try:
             return verified.unpack(id, files.read(self._cache / id, LARGEST_KEPT))
         except (OSError, NotVerifiedError):
             return None
 
     def _keep(self, id: str, packed: bytes) -> None:
-        """Into the cache, whole or not at all; without one, code is fetched again each time."""
+        """Write a file of the cache, whole or not at all. If that fails, code is fetched again."""
         with contextlib.suppress(OSError):
             self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
@@ -236,11 +241,11 @@ class Gateway:
     # Publishing -------------------------------------------------------------------------------
 
     async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
-        """Code, signed, and what it would cost to publish it."""
+        """Code as a signed item, and the price of publishing it. Nothing is uploaded."""
         return await self._publisher().publication(wallet, data, name)
 
     async def publish(self, publication: Publication) -> Module:
-        """Upload it. What was uploaded is in the cache, as if fetched."""
+        """Upload it, and put it into the cache, as if it was fetched."""
         module = await self._publisher().publish(publication)
         if isinstance(publication.item, DataItem):
             self._keep(module.id, publication.item.raw)
@@ -249,18 +254,19 @@ class Gateway:
     def _publisher(self) -> Bundler:
         if self._bundler is None:
             raise UnsupportedError(
-                "no bundler is named that code goes to", hint="name one (bundler)"
+                "no bundler is configured, so no code can be published",
+                hint="name one in the profile (bundler)",
             )
         return self._bundler
 
-    # And the rest -----------------------------------------------------------------------------
+    # Health and closing -----------------------------------------------------------------------
 
     @property
-    def patients(self) -> list[Patient]:
-        """Gateway and bundler, for the doctor."""
-        found: list[Patient] = [("gateway", self.endpoint, self._look)]
+    def probes(self) -> list[Probe]:
+        """Gateway and bundler, for `.doctor`."""
+        found = [Probe("gateway", self.endpoint, self._look)]
         if self._bundler:
-            found.append(("bundler", self._bundler.endpoint, self._bundler.look))
+            found.append(Probe("bundler", self._bundler.endpoint, self._bundler.look))
         return found
 
     async def _look(self) -> str:
@@ -282,18 +288,18 @@ def is_id(reference: str) -> bool:
 
 
 def _inner(node: Mapping[str, Any] | None, name: str, inner: str) -> object:
-    """A member of a member, None where there is none."""
+    """A member of a member, None if there is none."""
     outer = node.get(name) if node else None
     return outer.get(inner) if isinstance(outer, dict) else None
 
 
-def _given(**values: str) -> dict[str, str]:
-    """Those that are not empty."""
+def _without_empty(**values: str) -> dict[str, str]:
+    """The values that are not empty."""
     return {name: value for name, value in values.items() if value}
 
 
 def _inline(header: Mapping[str, Any]) -> bytes:
-    """The data that a header of format 1 carries."""
+    """The data in a header of format 1, b"" if there is none."""
     try:
         return unb64url(words(header.get("data")))
     except ValueError:

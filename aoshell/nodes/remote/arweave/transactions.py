@@ -1,9 +1,9 @@
-"""Whether a transaction of Arweave's base layer is what its id stands for.
+"""Verifies transactions of Arweave's base layer against their ids.
 
-The id is SHA-256 of the signature. Format 1 signs the fields and the data one behind the other;
-format 2 signs a deep hash of the fields, among them `data_root`: the root of a Merkle tree over
-chunks of the data, 256 KiB each, the last two balanced where the last would be below 32 KiB.
-Source: the Arweave protocol as its JavaScript library writes it (transaction, merkle).
+The id is SHA-256 of the signature. Format 1 signs the fields and the data, joined. Format 2 signs
+the deep hash of the fields, one of which is `data_root`: the root of a Merkle tree over chunks of
+the data. Chunks have 256 KiB; if the last one would have less than 32 KiB, the last two share their
+bytes equally. Source: the Arweave protocol, as arweave-js has it (transaction, merkle).
 """
 
 from __future__ import annotations
@@ -17,28 +17,30 @@ from aoshell.protocol.deephash import deep_hash
 from aoshell.protocol.encoding import b64url, unb64url
 from aoshell.protocol.wallet import verify
 
-LARGEST_CHUNK, SMALLEST_CHUNK = 256 * 1024, 32 * 1024
+LARGEST_CHUNK, SMALLEST_CHUNK = 256 * 1024, 32 * 1024  # bytes
 NOTE = 32  # bytes of an offset in the tree
 
 
 class NotVerifiedError(Exception):
-    """Why a transaction is not what its id stands for."""
+    """A transaction does not belong to its id, or that cannot be checked; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Node:
+    """A node of the Merkle tree: its digest, and the offset at which its data ends."""
+
     id: bytes
     end: int
 
 
-def check(id: str, header: Mapping[str, Any], data: bytes) -> None:
-    """Whether `header` and `data` are the transaction with this id.
+def check_transaction(id: str, header: Mapping[str, Any], data: bytes) -> None:
+    """Check that `header` and `data` are the transaction with this id.
 
     Args:
-        header: as `GET /tx/<id>` gives it; binary members in base64url.
+        header: from `GET /tx/<id>`; binary members in base64url.
 
     Raises:
-        NotVerifiedError: they are not, or that cannot be found out.
+        NotVerifiedError: they are not, or that cannot be checked.
     """
     signature, owner = _bytes(header, "signature"), _bytes(header, "owner")
     if b64url(hashlib.sha256(signature).digest()) != id:
@@ -58,13 +60,14 @@ def check(id: str, header: Mapping[str, Any], data: bytes) -> None:
 
 
 def data_root(data: bytes, *, closing: bool = True) -> bytes:
-    """The root of the tree over the chunks of some data, 32 bytes.
+    """The root of the Merkle tree over the chunks of data, 32 bytes.
 
     Args:
-        closing: whether an empty chunk ends data that fills its last one. Writers differ.
+        closing: add an empty chunk if the data fills its last one. Clients differ in that.
     """
     layer = [_leaf(chunk, end) for chunk, end in _chunks(data, closing)]
     while len(layer) > 1:
+        # A node without a partner moves up unchanged.
         pairs = [_branch(*layer[at : at + 2]) for at in range(0, len(layer) - 1, 2)]
         layer = pairs + layer[len(layer) - len(layer) % 2 :]
     return layer[0].id
@@ -77,11 +80,13 @@ def _check_root(header: Mapping[str, Any], data: bytes) -> None:
     root = _bytes(header, "data_root")
     if not data and not root:
         return
+    # Both forms have the same data, and the signature covers the root, so both are safe.
     if root not in (data_root(data), data_root(data, closing=not data)):
         raise NotVerifiedError("its data does not make its data_root")
 
 
 def _format_1(header: Mapping[str, Any], owner: bytes, data: bytes) -> bytes:
+    """What is signed in format 1, in this order and without lengths."""
     target, last = _bytes(header, "target"), _bytes(header, "last_tx")
     quantity, reward = _number(header, "quantity"), _number(header, "reward")
     tags = b"".join(part for tag in _tags(header) for part in tag)
@@ -89,6 +94,7 @@ def _format_1(header: Mapping[str, Any], owner: bytes, data: bytes) -> bytes:
 
 
 def _format_2(header: Mapping[str, Any], owner: bytes) -> bytes:
+    """What is signed in format 2: the deep hash of the fields, in this order."""
     return deep_hash(
         (
             b"2",
@@ -105,7 +111,7 @@ def _format_2(header: Mapping[str, Any], owner: bytes) -> bytes:
 
 
 def _chunks(data: bytes, closing: bool) -> list[tuple[bytes, int]]:
-    """Chunks, each with the offset of its end."""
+    """The chunks, each with the offset of its end."""
     chunks, start = list[tuple[bytes, int]](), 0
     while (left := len(data) - start) >= LARGEST_CHUNK:
         size = LARGEST_CHUNK
@@ -150,7 +156,7 @@ def _bytes(header: Mapping[str, Any], name: str) -> bytes:
 
 
 def _number(header: Mapping[str, Any], name: str) -> bytes:
-    """A number as it is signed: its decimal digits."""
+    """A number in the form that is signed: its decimal digits."""
     value = header.get(name, "0")
     if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
         raise NotVerifiedError(f"its {name} is no number")

@@ -1,8 +1,8 @@
-"""Code from Arweave that is what its id stands for, or nothing.
+"""Code from Arweave, verified against its id.
 
-A gateway tells of a transaction what GraphQL has of it, and its data. Of a data item (ANS-104) that
-is enough to build the item again; of a base layer transaction, its header is asked for besides.
-Either way the signature is checked and the id made from it, so a gateway can leave out, never lie.
+A gateway returns GraphQL's entry of a transaction, and its data. This is enough to rebuild a data
+item (ANS-104); for a base layer transaction its header is fetched as well. The signature is
+verified and the id computed from it, so a gateway can withhold code, but not change it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aoshell.bounded import jsontext
-from aoshell.nodes.remote.arweave import transactions
-from aoshell.nodes.remote.arweave.transactions import NotVerifiedError
+from aoshell.nodes.remote.arweave.transactions import NotVerifiedError, check_transaction
 from aoshell.nodes.remote.results import words
 from aoshell.protocol.ans104 import ADDRESS_LENGTH, DataItem
 from aoshell.protocol.avro import encode_tags
@@ -22,7 +21,7 @@ from aoshell.protocol.encoding import ProtocolError, unb64url
 from aoshell.protocol.keys import KINDS
 from aoshell.protocol.message import Tag, raw, text
 
-WHOLE = ("signature", "owner", "tags")  # members without which no item can be built again
+WHOLE = ("signature", "owner", "tags")  # members that rebuilding an item needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class VerifiedCode:
 
     Attributes:
         tags: of the transaction.
-        packed: all that it takes to verify it again, for `unpack`.
+        packed: everything needed to verify it again, for `unpack()`.
     """
 
     id: str
@@ -44,11 +43,11 @@ class VerifiedCode:
         return next((tag.value for tag in self.tags if tag.name == "Name"), "")
 
 
-def item(id: str, node: Mapping[str, Any], data: bytes) -> VerifiedCode:
-    """A data item from what GraphQL tells of it, and its data.
+def verify_item(id: str, node: Mapping[str, Any], data: bytes) -> VerifiedCode:
+    """A data item, from GraphQL's entry of it and its data.
 
     Raises:
-        NotVerifiedError: says what is missing, or what does not fit.
+        NotVerifiedError: something is missing or does not fit; the text says what.
     """
     signature = _octets(node, "signature", node.get("signature"))
     owner = node.get("owner")
@@ -57,6 +56,7 @@ def item(id: str, node: Mapping[str, Any], data: bytes) -> VerifiedCode:
     anchor, target = _anchor(node.get("anchor")), words(node.get("recipient"))
     if len(_unb64url(target)) not in (0, ADDRESS_LENGTH):
         raise NotVerifiedError("its recipient is no address")
+    # GraphQL does not report the signature type, so each kind with these lengths is tried.
     for number, kind in KINDS.items():
         if (kind.signature, kind.owner) != (len(signature), len(key)):
             continue
@@ -68,9 +68,9 @@ def item(id: str, node: Mapping[str, Any], data: bytes) -> VerifiedCode:
     raise NotVerifiedError("its owner has not signed what came")
 
 
-def transaction(id: str, header: Mapping[str, Any], data: bytes) -> VerifiedCode:
+def verify_transaction(id: str, header: Mapping[str, Any], data: bytes) -> VerifiedCode:
     """A base layer transaction, from its header and data. Raises NotVerifiedError."""
-    transactions.check(id, header, data)
+    check_transaction(id, header, data)
     kept = {name: value for name, value in header.items() if name != "data"}
     tags = tuple(
         Tag(*(text(unb64url(tag[part])) for part in ("name", "value")))
@@ -80,14 +80,14 @@ def transaction(id: str, header: Mapping[str, Any], data: bytes) -> VerifiedCode
 
 
 def unpack(id: str, packed: bytes) -> VerifiedCode:
-    """Code as it was packed, verified again. Raises NotVerifiedError."""
+    """Packed code, verified again. Raises NotVerifiedError."""
     if packed.startswith(b"{"):
         head, _, data = packed.partition(b"\n")
         try:
             header = jsontext.parse(head)
         except ValueError:
             raise NotVerifiedError("the file is damaged") from None
-        return transaction(id, header, data)
+        return verify_transaction(id, header, data)
     try:
         kept = DataItem.parse(packed)
     except ProtocolError as error:
@@ -105,19 +105,19 @@ def _octets(node: Mapping[str, Any], what: str, value: object) -> bytes:
     if not found:
         has = ", ".join(name for name in node if node[name] and name in WHOLE)
         raise NotVerifiedError(
-            f"the gateway does not tell its {what} (of {', '.join(WHOLE)}: {has})"
+            f"the gateway does not report its {what} (of {', '.join(WHOLE)}: {has})"
         )
     return found
 
 
 def _tags(value: object) -> tuple[Tag, ...]:
     if not isinstance(value, list) or not all(isinstance(tag, Mapping) for tag in value):
-        raise NotVerifiedError("the gateway does not tell its tags")
+        raise NotVerifiedError("the gateway does not report its tags")
     return tuple(Tag(words(tag.get("name")), words(tag.get("value"))) for tag in value)
 
 
 def _anchor(value: object) -> bytes:
-    """An anchor: gateways write its 32 bytes as they are, or in base64url."""
+    """An anchor of 32 bytes, which gateways write as they are or in base64url."""
     anchor = words(value)
     for octets in (raw(anchor), _unb64url(anchor)):
         if len(octets) in (0, ADDRESS_LENGTH):

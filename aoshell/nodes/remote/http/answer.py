@@ -1,4 +1,4 @@
-"""A whole answer of a remote node, and what a person is told of one that is no use."""
+"""A whole answer of a remote node, and how errors describe one that cannot be used."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Response:
     Attributes:
         url: where it came from.
         headers: names in lower case, in order, repeated ones too.
-        by: who gave it, as errors name it (`route.place`).
-        withheld: its words are not for people, as nobody vouches for them.
+        by: who gave it, for errors (`route.place`).
+        withheld: its text is not shown to people, as nobody has signed it.
     """
 
     url: str
@@ -38,11 +38,11 @@ class Response:
         return 200 <= self.status < 300
 
     def header(self, name: str) -> str:
-        """The first header of that name, "" where there is none."""
+        """The first header of that name, "" if there is none."""
         return next((value for known, value in self.headers if known == name), "")
 
     def json(self, stage: str) -> Any:
-        """The body as JSON. Raises AoError, which says what it is instead."""
+        """The body as JSON. Raises AoError, which describes the body, if it is no JSON."""
         try:
             return jsontext.parse(self.body)
         except jsontext.JsonLimitError as error:
@@ -56,14 +56,14 @@ class Response:
 
     @property
     def _who(self) -> str:
-        """Who is named where its JSON is of no use: a redirect may have led to any URL."""
+        """Who errors on JSON name. A URL that a redirect chose is unsigned text of the answer."""
         return self.by if self.withheld else self.url
 
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
 
-    def said(self) -> str:
-        """What an error's body tells a person, in a line."""
+    def summary(self) -> str:
+        """The text of an error's body in one line, for people."""
         if self.withheld:
             return WITHHELD
         if self.is_html():
@@ -81,7 +81,7 @@ class Response:
             return "nothing"
         if self.withheld:
             return "something"
-        return f"{self.header('content-type') or 'something'} ({brief(self.said())})"
+        return f"{self.header('content-type') or 'something'} ({brief(self.summary())})"
 
 
 def in_a_line(text: str) -> str:

@@ -1,10 +1,10 @@
-"""One HTTP exchange with a remote node, and what may go wrong at each stage of it.
+"""HTTP requests to a remote node: one exchange, its limits, its errors, and when to repeat it.
 
-A `Client` belongs to one endpoint. Whatever fails comes out as an `AoError` that names the stage
-(resolve, connect, TLS, then that of the caller: "schedule", "compute"…) and who failed: the
-endpoint, the host that it redirects to, or the proxy before them. Answers are bounded in size and
-time, redirects stay on their host, and a request is sent again only where that can do nothing
-twice: a read, or the same signed item.
+A `Client` belongs to one endpoint. Every failure is an `AoError` that names the stage (resolve,
+connect, TLS, then the caller's: "schedule", "compute"…) and who failed: the endpoint, the host that
+it redirected to, or the proxy. Answers are limited in size and time, and redirects stay on their
+host. A request is repeated only where that cannot do anything twice: a read, or the same signed
+item.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ ANSWER = 30.0  # seconds for a whole answer, unless the caller knows better
 LARGEST = 64 << 20  # bytes of an answer
 TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between tries, doubled each time
-REFUSED = frozenset({429, 503})  # not taken, come again
-BUSY = REFUSED | {502, 504}  # or what stood between did not hear of it in time
+# RFC 6585 section 4, RFC 9110 section 15.6.4: the request was not accepted, and may be repeated.
+REFUSED = frozenset({429, 503})
+# From a gateway or proxy (RFC 9110 sections 15.6.3, 15.6.5): the node may have got the request, so
+# these are repeated only where that does nothing twice.
+BUSY = REFUSED | {502, 504}
 REDIRECTS = 5
 _BY_NAME = "name that URL yourself if you trust it"
 
 
 class ConnectionLostError(AoError):
-    """No answer to a request that may have arrived: what became of it is not known."""
+    """There was no answer to a request that may have arrived: its outcome is not known."""
 
 
 class NotHttpError(ConnectionLostError):
@@ -50,14 +53,14 @@ class Client:
 
     Args:
         endpoint: "http(s)://host[:port][/path]", without query.
-        waiting: told which stage is under way.
-        transport: stands in for the network, in tests.
-        siblings: redirects may lead to hosts beside this one, as routers do that stand before
-            several (router.example.net before one.example.net).
+        waiting: records the current stage.
+        transport: replaces the network in tests.
+        siblings: redirects may lead to hosts beside this one. Routers in front of several hosts do
+            that (router.example.net to one.example.net).
 
     Attributes:
-        withholds: what an answer says unsigned is kept out of errors, and its `said()` is empty of
-            it. Set where the user wants to be shown nothing that nobody vouches for.
+        withholds: unsigned text of answers is kept out of errors and of `Response.summary()`. Set
+            where the user wants to see signed text only.
 
     Raises:
         UsageError: the endpoint is no such URL.
@@ -71,7 +74,7 @@ class Client:
         *,
         siblings: bool = False,
     ) -> None:
-        self.endpoint = checked(endpoint)
+        self.endpoint = checked_endpoint(endpoint)
         self.withholds = False
         self._waiting = waiting
         self._transport = transport
@@ -88,7 +91,7 @@ class Client:
         seconds: float = ANSWER,
         largest: int = LARGEST,
     ) -> Response:
-        """Read; tried again while the endpoint is busy or cannot be reached for a moment."""
+        """Read; repeated while the endpoint is busy or cannot be reached. Raises as `ask()`."""
         whole = tuple((headers or {}).items())
         return await self.ask(
             stage, "GET", path, headers=whole, seconds=seconds, largest=largest, again=True
@@ -107,17 +110,18 @@ class Client:
         seconds: float = ANSWER,
         largest: int = LARGEST,
     ) -> Response:
-        """One request, and its answer whatever the status.
+        """Send a request and return its answer, whatever its status.
 
         Args:
             path: behind the endpoint, with its query.
-            again: it does nothing twice, however often it arrives: it may be sent again.
-            busy: statuses that mean "not now, and nothing was done"; by default those that do.
-            seconds: for each try.
+            again: the request may be repeated, because a second one does nothing more.
+            busy: statuses after which it is repeated; None for `BUSY` if `again`, else `REFUSED`.
+            seconds: limit for each try.
+            largest: bytes of the answer.
 
         Raises:
-            Lost: it may have arrived, and there was no answer.
-            AoError: with the stage that failed.
+            ConnectionLostError: it may have arrived, and there was no answer.
+            AoError: any other failure, with its stage.
         """
         url = self.endpoint + path
         busy = (BUSY if again else REFUSED) if busy is None else busy
@@ -126,13 +130,13 @@ class Client:
             for attempt in range(1, tries + 1):
                 try:
                     answer = await self._once(stage, method, url, headers, body, seconds, largest)
-                except _TransientError as error:
-                    # What was never sent may be sent again, whatever it is. Who lets two requests
-                    # stand will let the third.
-                    last = attempt == (min(2, tries) if error.stalled else tries)
-                    if last or not (again or error.unsent):
-                        raise error.told from error
-                    why, pause = error.told.what, _pause(attempt)
+                except _TransientError as failure:
+                    # Any request that was never sent may be sent again. A node that let two
+                    # requests time out will let the third time out too.
+                    last = attempt == (min(2, tries) if failure.stalled else tries)
+                    if last or not (again or failure.unsent):
+                        raise failure.error from failure
+                    why, pause = failure.error.what, _pause(attempt)
                 else:
                     if answer.status not in busy or attempt == tries:
                         return answer
@@ -143,7 +147,7 @@ class Client:
         raise AssertionError("the last try returns or raises")
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         if self._made is not None:
             await self._made.aclose()
 
@@ -182,11 +186,11 @@ class Client:
         raise AoError(f"{place(self.endpoint, url)} redirects in a circle", stage=stage)
 
     async def _resolve(self) -> None:
-        """Look the name up once, so that a wrong one is told as such and at once."""
+        """Look the host name up once, so that a wrong name has an error of its own, at once."""
         host = urlsplit(self.endpoint).hostname or ""
         if self._resolved or self._transport is not None or proxy_of(self.endpoint):
             return
-        self._waiting.pass_through("resolve", self.endpoint)
+        self._waiting.enter_stage("resolve", self.endpoint)
         try:
             await asyncio.get_running_loop().getaddrinfo(host, None)
         except OSError as error:
@@ -215,7 +219,7 @@ class Client:
 
         who = place(self.endpoint, url)
         trace = self._tracer(stage, who)
-        self._waiting.pass_through(stage, who)
+        self._waiting.enter_stage(stage, who)
         raw = [(name.encode("utf-8"), _octets(value)) for name, value in headers]
         try:
             request = self._client().build_request(
@@ -223,7 +227,7 @@ class Client:
             )
             answer = await http.send(self._client(), request)
             try:
-                content = await http.body(answer, largest, progress)
+                content = await http.read_body(answer, largest, progress)
             finally:
                 await answer.aclose()
         except http.ResponseLimitError as error:
@@ -231,7 +235,7 @@ class Client:
                 f"{who} {error}", stage=stage, hint="nothing of it was used; .doctor looks at it"
             ) from None
         except httpx.HTTPError as error:
-            raise self._told(error, stage, url) from error
+            raise self._as_transient(error, stage, url) from error
         except (httpx.InvalidURL, ValueError) as error:
             raise UsageError(f"{brief(url)} cannot be asked for: {error}") from error
         read = tuple(
@@ -250,7 +254,7 @@ class Client:
         async def trace(event: str, _info: object) -> None:
             name = names.get(event.partition(".")[2])
             if name:
-                self._waiting.pass_through(name, who)
+                self._waiting.enter_stage(name, who)
 
         return trace
 
@@ -261,10 +265,10 @@ class Client:
             from aoshell.bounded import http
 
             loopback = is_loopback(self.endpoint)
-            # Redirects stay on the host, so what counts for the endpoint counts for all.
+            # Redirects stay on the host, so what holds for the endpoint holds for all requests.
             direct = dict.fromkeys(("all://", "http://", "https://")) if loopback else None
             headers = {"user-agent": "aoshell", "accept": "*/*", "accept-encoding": http.ACCEPTED}
-            self._made = http.guarded(
+            self._made = http.guard_client(
                 httpx.AsyncClient(
                     transport=self._transport,
                     mounts=direct,
@@ -275,20 +279,24 @@ class Client:
             )
         return self._made
 
-    def _told(self, error: httpx.HTTPError, stage: str, url: str) -> _TransientError:
-        """An error of the library as the stage that failed."""
+    def _as_transient(self, error: httpx.HTTPError, stage: str, url: str) -> _TransientError:
+        """An error of the library as one that names the stage and who failed.
+
+        Raises:
+            AoError: stage "TLS"; another try would not help.
+        """
         import httpx
 
         host, cause = host_of(url), _root(error)
         unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError))
         if isinstance(cause, ssl.SSLCertVerificationError):
             what = f"{host} is not who it says it is: {_tls(cause)}"
-            hint = "the certificate does not match; aoshell never goes on without one that does"
+            hint = "its certificate is not valid for this name; aoshell never ignores that"
             raise AoError(what, stage="TLS", hint=hint) from error
         if isinstance(cause, ssl.SSLError):
             what = f"{host} does not speak TLS as it should: {_tls(cause)}"
-            raise AoError(what, stage="TLS", hint="is it https that it speaks?") from error
-        # The library's words may hold bytes of the answer.
+            raise AoError(what, stage="TLS", hint="is the URL one of https?") from error
+        # The library's message may hold bytes of the answer.
         words = "" if self.withholds else f": {error or type(error).__name__}"
         proxy = proxy_of(url)
         between = f"the proxy {host_of(proxy)} before {host}" if proxy else host
@@ -307,13 +315,17 @@ class Client:
         elif isinstance(error, httpx.RemoteProtocolError):
             what, at = f"{between} broke its answer off{words}", stage
         else:
-            what, at = f"{between} was lost{words}", stage
+            what, at = f"the connection to {between} was lost{words}", stage
         hint = f"is it running, and is the URL right? .doctor looks at {self.endpoint}"
-        told = AoError if unsent else ConnectionLostError
-        return _TransientError(told(what, stage=at, hint=hint), unsent=unsent)
+        kind = AoError if unsent else ConnectionLostError
+        return _TransientError(kind(what, stage=at, hint=hint), unsent=unsent)
 
     def _redirect(self, answer: Response, stage: str, method: str) -> str:
-        """Where an answer redirects to, "" where it does not."""
+        """The URL that an answer redirects to, "" if it does not redirect.
+
+        Raises:
+            AoError: the redirect is not followed.
+        """
         location = answer.header("location")
         if answer.status not in (301, 302, 303, 307, 308) or not location:
             return ""
@@ -331,12 +343,12 @@ class Client:
         return onward
 
     def _not_followed(self, url: str, onward: str, method: str) -> str:
-        """Why a redirect is not followed, "" where it is."""
+        """Why a redirect is not followed, "" if it is."""
         here, there = urlsplit(url), urlsplit(onward)
         own, other = here.hostname or "", there.hostname or ""
         if not other or there.scheme not in ("http", "https"):
             return "which is no URL of a node"
-        # Gateways serve each transaction from a host of its own below theirs.
+        # Arweave gateways serve each transaction from a subdomain of its own.
         above = own.partition(".")[2]
         near = other == own or other.endswith("." + own)
         if not near and not (self._siblings and "." in above and other.endswith("." + above)):
@@ -347,17 +359,23 @@ class Client:
 
 
 class _TransientError(Exception):
-    """A failure that may pass: worth another try where one does no harm."""
+    """A failure after which another try may succeed.
 
-    def __init__(self, told: AoError, *, unsent: bool, stalled: bool = False) -> None:
-        super().__init__(told.what)
-        self.told = told
+    Attributes:
+        error: for the caller, where there is no other try.
+        unsent: the request was certainly not sent.
+        stalled: time ran out.
+    """
+
+    def __init__(self, error: AoError, *, unsent: bool, stalled: bool = False) -> None:
+        super().__init__(error.what)
+        self.error = error
         self.unsent = unsent
         self.stalled = stalled
 
 
-def checked(endpoint: str) -> str:
-    """An endpoint without its last slash. Raises UsageError where it is no URL of http or https."""
+def checked_endpoint(endpoint: str) -> str:
+    """An endpoint without its last slash. Raises UsageError if it is no URL of http or https."""
     try:
         parts = urlsplit(endpoint)
         fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -376,13 +394,13 @@ def _pause(attempt: int) -> float:
 
 
 def _asked_pause(answer: Response) -> float:
-    """Seconds that a busy node asks for, bounded; 0 where it does not say."""
+    """Seconds in `Retry-After` (RFC 9110 section 10.2.3), bounded; 0 if there are none."""
     asked = answer.header("retry-after")
     return min(LONGEST_PAUSE, float(asked)) if asked.isdecimal() and len(asked) < 6 else 0.0
 
 
 def _octets(value: str) -> bytes:
-    """A header's value as it is sent: AO puts any bytes there but the ends of lines."""
+    """A header's value as it is sent: AO allows any bytes in it but line breaks."""
     return value.encode("utf-8", "surrogateescape")
 
 
@@ -398,5 +416,5 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _tls(error: ssl.SSLError) -> str:
-    said = getattr(error, "verify_message", "") or error.reason or "TLS failed"
-    return str(said).replace("_", " ").lower()
+    reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
+    return str(reason).replace("_", " ").lower()

@@ -1,4 +1,4 @@
-"""`.doctor`: all endpoints at once, each asked something harmless, and asked once."""
+"""`.doctor`: asks all endpoints at the same time, each once, something that changes nothing."""
 
 from __future__ import annotations
 
@@ -6,70 +6,79 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from email.utils import parsedate_to_datetime
-from typing import TypeAlias
+from typing import NamedTuple
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Response
-from aoshell.nodes.remote.http.progress import impatiently
+from aoshell.nodes.remote.http.progress import disable_retries
 from aoshell.nodes.values import EndpointFinding
 
 SKEW = 300.0  # seconds that two clocks may be apart
 
 
-# What an endpoint is, where it is, and how it is asked.
-Patient: TypeAlias = tuple[str, str, Callable[[], Awaitable[object]]]
+class Probe(NamedTuple):
+    """An endpoint to examine.
+
+    Attributes:
+        name: what it is ("node", "MU", "gateway"…).
+        endpoint: its URL.
+        ask: asks it, and returns a word on the answer; raises AoError if it cannot be used.
+    """
+
+    name: str
+    endpoint: str
+    ask: Callable[[], Awaitable[object]]
 
 
-async def examine(patients: Sequence[Patient]) -> Sequence[EndpointFinding]:
-    """What was found out of each."""
-    return await asyncio.gather(*(_look(*patient) for patient in patients))
+async def examine(probes: Sequence[Probe]) -> Sequence[EndpointFinding]:
+    """Ask each endpoint; what was found, in the same order."""
+    return await asyncio.gather(*(_examine(probe) for probe in probes))
 
 
-async def _look(name: str, endpoint: str, ask: Callable[[], Awaitable[object]]) -> EndpointFinding:
-    """What asking an endpoint comes to, and how long it took."""
-    impatiently()
+async def _examine(probe: Probe) -> EndpointFinding:
+    disable_retries()
     start = time.monotonic()
     try:
-        said = await ask()
+        answer = await probe.ask()
     except AoError as error:
-        return EndpointFinding(name, endpoint, False, f"{error.stage}: {error.what}", error.hint)
-    return EndpointFinding(
-        name, endpoint, True, f"{said} ({1000 * (time.monotonic() - start):.0f} ms)"
-    )
+        detail = f"{error.stage}: {error.what}"
+        return EndpointFinding(probe.name, probe.endpoint, False, detail, error.hint)
+    detail = f"{answer} ({1000 * (time.monotonic() - start):.0f} ms)"
+    return EndpointFinding(probe.name, probe.endpoint, True, detail)
 
 
-async def usable(asked: Awaitable[Response], *, json: bool = False) -> str:
-    """A word on what an endpoint answered.
+async def check_usable(asked: Awaitable[Response], *, json: bool = False) -> str:
+    """Check an endpoint's answer, and return a word on it.
 
     Args:
-        json: whether that must be JSON.
+        json: whether the answer must be JSON.
 
     Raises:
-        AoError: it cannot be used, or its clock and this machine's are far apart.
+        AoError: the endpoint cannot be used, or its clock and this machine's are far apart.
     """
     answer = await asked
     if not answer.ok:
-        said = f"answers {answer.status} {answer.said()}".rstrip()
-        raise AoError(f"{answer.url} {said}", stage="answer", hint="is the URL right?")
+        what = f"{answer.url} answers {answer.status} {answer.summary()}".rstrip()
+        raise AoError(what, stage="answer", hint="is the URL right?")
     if json:
         answer.json("answer")
     elif answer.is_html():
-        what = f"{answer.url} answers with a web page: {answer.said()}"
+        what = f"{answer.url} answers with a web page: {answer.summary()}"
         raise AoError(what, stage="answer", hint="is the URL right?")
-    clock(answer)
+    check_clock(answer)
     return "answers"
 
 
-def clock(answer: Response) -> None:
-    """Raise AoError where an answer's `Date` and this machine's clock are far apart."""
+def check_clock(answer: Response) -> None:
+    """Raise AoError if an answer's `Date` and this machine's clock are more than `SKEW` apart."""
     try:
         seconds = parsedate_to_datetime(answer.header("date")).timestamp() - time.time()
     except (ValueError, OverflowError):
         return
     if abs(seconds) > SKEW:
-        told = "ahead of" if seconds > 0 else "behind"
+        direction = "ahead of" if seconds > 0 else "behind"
         raise AoError(
-            f"its clock is {abs(seconds) / 60:.0f} min {told} this machine's",
+            f"its clock is {abs(seconds) / 60:.0f} min {direction} this machine's",
             stage="clock",
             hint="set this machine's clock, if it is the wrong one",
         )

@@ -1,4 +1,4 @@
-"""Bounds on what a node may go on with: pages of a list, and the digits of a number."""
+"""Bounds on what a node sends without an end: pages of a list, digits of a number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_NUMBER = 30  # digits; the supply in winston has 20
 
 
 def turns(endpoint: str, stage: str) -> Iterator[int]:
-    """Counts the pages of a list. Raises AoError where a node does not come to its end."""
+    """Counts the pages of a list. Raises AoError after `MOST_PAGES`."""
     yield from range(MOST_PAGES)
     raise AoError(
         f"{endpoint} does not come to an end: it lists more than {MOST_PAGES:,} pages",
@@ -20,6 +20,6 @@ def turns(endpoint: str, stage: str) -> Iterator[int]:
     )
 
 
-def is_number(said: str) -> bool:
-    """Whether what a node says is a natural number that anything here can count to."""
-    return said.isascii() and said.isdecimal() and len(said) <= LONGEST_NUMBER
+def is_number(text: str) -> bool:
+    """Whether a node's text is a natural number of a size that can be right."""
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER

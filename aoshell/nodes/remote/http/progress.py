@@ -1,4 +1,4 @@
-"""What a node is waited for, and how patiently."""
+"""What a node is doing while somebody waits, and whether the current task repeats requests."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ _silent = ContextVar("silent", default=False)
 _once = ContextVar("once", default=False)
 
 
-def impatiently() -> None:
-    """What this task asks from now on it asks once."""
+def disable_retries() -> None:
+    """Disables retries for the current task."""
     _once.set(True)
 
 
 def tries_left(usual: int) -> int:
-    """How often this task asks."""
+    """How often the current task tries a request: `usual`, or once."""
     return 1 if _once.get() else usual
 
 
-def silently() -> None:
-    """What this task waits for from now on is not for the user to see."""
+def hide_progress() -> None:
+    """Hides from the user what the current task waits for."""
     _silent.set(True)
 
 
 class Waiting:
-    """What a node is waiting for now; the shell looks at it while a line runs."""
+    """The current stage of a node. The shell reads it while a line runs."""
 
     def __init__(self) -> None:
         self.stage: Stage | None = None
 
     @asynccontextmanager
     async def during(self, name: str, where: str) -> AsyncIterator[Callable[[str], None]]:
-        """A stage, for as long as the block runs; call what it gives to add a note."""
+        """Sets the stage while the block runs. Yields a function that adds a note to it."""
         before = self.stage
 
         def note(text: str) -> None:
@@ -50,12 +50,16 @@ class Waiting:
                 self.stage = before
 
     def progress(self, done: int, whole: str) -> None:
-        """Note how much of a large answer is there; `whole` as its length was announced."""
+        """Note how many bytes of a large answer have come.
+
+        Args:
+            whole: its Content-Length, "" where there is none.
+        """
         if self.stage is not None and done >= 1 << 20 and not _silent.get():
             of = f" of {int(whole) >> 20}" if whole.isdecimal() and len(whole) < 12 else ""
             self.stage = Stage(self.stage.name, self.stage.where, f"{done >> 20}{of} MB")
 
-    def pass_through(self, name: str, where: str) -> None:
-        """Name another stage within the block that runs."""
+    def enter_stage(self, name: str, where: str) -> None:
+        """Change the stage within the block that runs; its note stays."""
         if self.stage is not None and not _silent.get():
             self.stage = Stage(name, where, self.stage.note)

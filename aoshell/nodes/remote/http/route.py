@@ -1,4 +1,4 @@
-"""The way to an endpoint, as errors tell of it: redirects that led away, a proxy in between."""
+"""Who answers at a URL, for errors: the endpoint, the host it redirected to, or a proxy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aoshell.protocol.url import host_of, is_loopback
 
 
 def proxy_of(url: str) -> str:
-    """The proxy that the environment names for a URL, "" for none; loopback never has one."""
+    """The proxy that the environment names for a URL, "" for none. Loopback never has one."""
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
@@ -20,9 +20,9 @@ def proxy_of(url: str) -> str:
 
 
 def place(endpoint: str, url: str) -> str:
-    """Who answers at a URL, as errors name it.
+    """Who answers at a URL, for errors.
 
-    That is the endpoint that was asked, or the host that redirects led to, and the proxy before it.
+    This is the endpoint, or the host that redirects led to; with the proxy, if there is one.
     """
     inside = url == endpoint or url.startswith((endpoint + "/", endpoint + "?"))
     who = endpoint if inside else f"{urlsplit(url).scheme}://{host_of(url)}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.remote.http.client import Client
-from aoshell.nodes.remote.http.progress import Waiting, impatiently
+from aoshell.nodes.remote.http.progress import Waiting, disable_retries
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Challenge, Evidence, RawResponse
@@ -40,7 +40,7 @@ async def ask(
         raise UsageError("a URL with a name or password in it is not asked")
 
     async def once() -> Evidence:
-        impatiently()
+        disable_retries()
         client = Client(endpoint, waiting or Waiting())
         client.withholds = withholds
         try:
@@ -70,8 +70,9 @@ async def evidence(client: Client, challenge: str) -> Evidence:
             return Evidence(answer=_kept(both), challenge=asked, origin=origin, taken=taken)
     answer = await _get(client, GENERATE)
     if not answer.ok:
+        what = f"{answer.by} offers no evidence (~snp@1.0): {answer.status} {answer.summary()}"
         raise AoError(
-            f"{answer.by} offers no evidence (~snp@1.0): {answer.status} {answer.said()}".rstrip(),
+            what.rstrip(),
             stage="evidence",
             hint="HyperBEAM nodes in SEV-SNP guests do; .nodes --tee URL… asks several",
         )
@@ -87,18 +88,18 @@ async def _challenged(client: Client, value: str) -> Challenge:
     except AoError as error:
         return Challenge(value, unanswered=f"the challenge was not answered: {error.what}")
     if not answer.ok:
-        why = f"{answer.status} {answer.said()}".rstrip()
+        why = f"{answer.status} {answer.summary()}".rstrip()
         return Challenge(value, unanswered=f"{answer.by} does not take challenges: {why}")
     return Challenge(value, _kept(answer))
 
 
 def _holds(answer: RawResponse, challenge: str) -> bool:
     """Whether report and challenge are signed together."""
-    from aoshell.attest.answer import verify
+    from aoshell.attest.answer import verify_answer
     from aoshell.attest.errors import EvidenceError
 
     try:
-        signed = verify(answer)
+        signed = verify_answer(answer)
     except EvidenceError:
         return False
     return "report" in signed.message and signed.message.get("challenge") == challenge

@@ -133,7 +133,7 @@ class NodeKey:
         """The address that it tells, and whether the key of that address has signed it."""
         answer = await self._client.get("info", PATH, headers=BUNDLED)
         if not answer.ok:
-            what = f"{answer.by} does not say its address: {answer.status} {answer.said()}"
+            what = f"{answer.by} does not say its address: {answer.status} {answer.summary()}"
             raise AoError(what.rstrip(), stage="info", hint=_KIND)
         checked = examine(answer)
         if checked.outcome is SignatureStatus.BAD:
@@ -149,7 +149,7 @@ class NodeKey:
             who = " and ".join(checked.committers)
             raise _refused(answer, f"it is not that of {who}, who has signed it")
         if not has_id_form(address):
-            what = f"{answer.by} answers {answer.said()!r} for its address"
+            what = f"{answer.by} answers {answer.summary()!r} for its address"
             raise AoError(what, stage="info", hint=_KIND)
         return address, proven
 

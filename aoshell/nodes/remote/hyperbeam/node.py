@@ -20,7 +20,7 @@ from aoshell.nodes.remote.arweave.bundler import kind_of
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.client import Client
-from aoshell.nodes.remote.http.progress import Waiting, silently
+from aoshell.nodes.remote.http.progress import Waiting, hide_progress
 from aoshell.nodes.remote.hyperbeam import evidence, signing
 from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.generation import JSON
@@ -57,27 +57,6 @@ if TYPE_CHECKING:
 DEFAULT_INTERVAL = "30-seconds"  # of processes that name none
 _INTERVAL = re.compile(r"[1-9][0-9]{0,9}-(?:millisecond|second|minute|hour|day)s?", re.I)
 
-CAPABILITIES = frozenset(
-    [
-        "remote",
-        "spawn",
-        "send",
-        "result",
-        "results",
-        "dryrun",
-        "slots",
-        "schedule",
-        "fetch",
-        "info",
-        "processes",
-        "subscribe",
-        "watch",
-        "now",
-        "evidence",
-        "monitor",
-    ]
-)
-
 
 class HyperBeamNode(Sending, Elsewhere):
     """One node.
@@ -112,8 +91,16 @@ class HyperBeamNode(Sending, Elsewhere):
     # What it is -------------------------------------------------------------------------------
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        return CAPABILITIES
+    def remote(self) -> HyperBeamNode:
+        return self
+
+    @property
+    def cron(self) -> HyperBeamNode:
+        return self
+
+    @property
+    def state(self) -> HyperBeamNode:
+        return self
 
     @property
     def verify(self) -> Verify:
@@ -151,8 +138,8 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def doctor(self) -> Sequence[EndpointFinding]:
         self._key.forget()
-        node = ("node", self.endpoint, self._asked_address)
-        return await doctor.examine([node, *self._gateway.patients])
+        node = doctor.Probe("node", self.endpoint, self._asked_address)
+        return await doctor.examine([node, *self._gateway.probes])
 
     # Signing and sending ----------------------------------------------------------------------
 
@@ -214,7 +201,7 @@ class HyperBeamNode(Sending, Elsewhere):
 
     async def _pushed(self, process: str, slot: int) -> None:
         path = f"/{process}~process@1.0/push&slot={slot}"
-        silently()
+        hide_progress()
         asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
         try:
             await self._ready()

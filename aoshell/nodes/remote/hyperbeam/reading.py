@@ -201,7 +201,7 @@ class Reading:
         self._expect_process(answer, "slot", process, asked)
         said = plain(self._trust.read(answer, "slot", asked))
         if not is_number(said):
-            raise AoError(f"{answer.by} answers {answer.said()!r} for a slot", stage="slot")
+            raise AoError(f"{answer.by} answers {answer.summary()!r} for a slot", stage="slot")
         return self._reached(process, int(said)) + 1
 
     def _reached(self, process: str, slot: int) -> int:

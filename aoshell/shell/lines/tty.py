@@ -1,6 +1,6 @@
-"""Lines of a terminal without the limit of its own line mode, which cuts them at 4,095 characters.
+"""Reads lines from a terminal whose own line mode would cut them at 4,095 characters.
 
-The terminal hands over each key, and still echoes them and sends signals; erasing is done here.
+The terminal hands over each key; it still echoes them and sends signals. Erasing is done here.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Keys:
         control: characters of the terminal: `termios.tcgetattr(fd)[6]`.
 
     Attributes:
-        ended: the key that ends the input was pressed at the beginning of a line; in one, some
-            programs send it behind every few hundred characters.
+        ended: the key that ends the input was pressed at the beginning of a line. Within a line it
+            is ignored: some programs send it after every few hundred characters.
     """
 
     def __init__(self, control: list[bytes]) -> None:
@@ -49,7 +49,7 @@ class Keys:
         self._special = re.compile(b"([" + re.escape(b"".join(special - {b"\0"})) + b"])")
 
     def take(self, block: bytes) -> tuple[bytes, bytes]:
-        """Take keys in: the lines that they complete, and what undoes their echo."""
+        """Add keys; returns the lines that they complete, and bytes that undo their echo."""
         lines, undo = b"", b""
         for piece in filter(None, self._special.split(block)):
             if piece == b"\n":
@@ -72,7 +72,7 @@ class Keys:
         return lines, undo
 
     def _without(self, pattern: re.Pattern[bytes]) -> bytes:
-        """Take the end of the line away; what takes it from the screen."""
+        """Erase the end of the line; returns what erases it on the screen."""
         found = pattern.search(self._line)
         if not found:
             return b""
@@ -83,15 +83,15 @@ class Keys:
 
 
 def _waiting(fd: int) -> int:
-    """How many characters the terminal has kept."""
+    """How many characters wait in the terminal."""
     found = array("i", [0])
     fcntl.ioctl(fd, termios.FIONREAD, found)
     return found[0]
 
 
 @contextmanager
-def reading(fd: int) -> Iterator[Callable[[], bytes]]:
-    """What reads the next bytes of a terminal, a pipe or a file; b"" at the end.
+def open_input(fd: int) -> Iterator[Callable[[], bytes]]:
+    """A function that reads the next bytes of a terminal, a pipe or a file; b"" at the end.
 
     Raises:
         AoError: stage "input", on entering: the terminal may have cut what was typed until now.
@@ -105,7 +105,7 @@ def reading(fd: int) -> Iterator[Callable[[], bytes]]:
 
 @contextmanager
 def _long_lines(fd: int) -> Iterator[Keys]:
-    """Have a terminal hand over each key meanwhile."""
+    """Within the block, the terminal hands over each key."""
     before, now = termios.tcgetattr(fd), termios.tcgetattr(fd)
 
     def restore() -> None:
@@ -113,12 +113,12 @@ def _long_lines(fd: int) -> Iterator[Keys]:
 
     now[_LFLAG] &= ~(termios.ICANON | termios.ECHOCTL)
     now[_CC][termios.VMIN], now[_CC][termios.VTIME] = 1, 0
-    interrupts.before_end(restore)
+    interrupts.call_before_end(restore)
     termios.tcsetattr(fd, termios.TCSANOW, now)
     try:
         if _waiting(fd) >= KEPT:
             raise AoError(
-                f"what was typed before the shell was there filled the {KEPT:,} characters that the"
+                f"what was typed before the shell was ready filled the {KEPT:,} characters that the"
                 " terminal keeps; it may be cut, and was not run",
                 stage="input",
                 hint="type it again now, or give it as a file: aoshell < FILE",
@@ -126,7 +126,7 @@ def _long_lines(fd: int) -> Iterator[Keys]:
         yield Keys(before[_CC])
     finally:
         restore()
-        interrupts.not_before_end(restore)
+        interrupts.forget_before_end(restore)
 
 
 def _lines(fd: int, keys: Keys) -> bytes:

@@ -1,53 +1,56 @@
-"""From lines as they come to chunks that can be sent: complete Lua, or one dot command."""
+"""Puts lines together into chunks that can be sent: complete Lua, or one dot command."""
 
 from __future__ import annotations
 
 import re
 
 from aoshell.lua import compiling
+from aoshell.lua.lexer import pieces, tokens
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
 _PROMPT = re.compile(r"\s*(?:aos|\[aos\]|[^\s@]*@aos-[\w.-]+(?:\[Inbox:\d+\])?)> ?")
-_CHECKED = 64  # lines of a chunk up to which each is looked at by Lua's own parser
-_LONG = re.compile(r"(?:--)?\[(=*)\[")
+_CHECKED = 64  # lines; in longer chunks Lua's parser runs only if `Depth` sees no open block
 _OPENS = {
     **dict.fromkeys(("(", "{", "[", "function", "if", "do", "repeat"), 1),
     **dict.fromkeys((")", "}", "]", "end", "until"), -1),
 }
-_GOES_ON = frozenset((*"+-*/%^#&~|<>=,", "..", "and", "or", "not"))  # nothing ends in these
+_GOES_ON = frozenset(
+    (*"+-*/%^#&~|<>=,", "..", "==", "~=", "<=", ">=", "<<", ">>", "//", "and", "or", "not")
+)  # no complete chunk ends in these
 _COMMAND = re.compile(r"\s*\.[A-Za-z]")
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is meant for the shell: no Lua chunk begins with a dot and a letter."""
+    """Whether a line is a dot command: no Lua chunk begins with a dot and a letter."""
     return _COMMAND.match(line) is not None
 
 
 def is_complete(chunk: str) -> bool:
-    """Whether Enter sends this, or asks for another line."""
-    return is_command(chunk) or compiling.check(chunk).complete
+    """Whether Enter sends this; otherwise it begins another line."""
+    return is_command(chunk) or compiling.check_line(chunk).complete
 
 
 def without_prompt(line: str) -> str:
-    """A line without the prompt, coloured or not, that was copied together with it."""
+    """A line without a prompt, coloured or not, that was copied with it."""
     plain = _SGR.sub("", line)
     prompt = _PROMPT.match(plain)
     return plain[prompt.end() :] if prompt else line
 
 
 class Depth:
-    """How many brackets and blocks lines leave open, roughly: an error in them may mislead it."""
+    """Estimates how many brackets and blocks lines leave open; errors in them may mislead it."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._closer = ""  # of the long string or comment that is open
+        self._begun = ""  # how the string in quotes begins that goes on in the next line
         self._last = ""
 
     @property
     def open(self) -> bool:
         """Whether a chunk of these lines cannot be complete."""
-        return self._depth > 0 or bool(self._closer) or self._last in _GOES_ON
+        return self._depth > 0 or bool(self._closer + self._begun) or self._last in _GOES_ON
 
     def add(self, line: str) -> None:
         """Take the next line in."""
@@ -56,14 +59,16 @@ class Depth:
             if not found:
                 return
             self._closer = ""
-        for kind, word in compiling.pieces(line):
-            if kind in ("comment", "string") and (long := _LONG.match(word)):
-                closer = f"]{long[1]}]"
-                self._closer = "" if word.endswith(closer) and word != long[0] else closer
-            elif kind in ("name", "other"):
-                self._depth += _OPENS.get(word, 0)
-            if kind != "comment":
-                self._last = word
+        begun, self._begun = self._begun, ""
+        for piece in pieces(f"{begun}{line}\n"):
+            if piece.unfinished and piece.level is not None:
+                self._closer = f"]{'=' * piece.level}]"
+            elif piece.unfinished and piece.text[-1] == "\n":  # a backslash took it along
+                self._begun = piece.text[0] + "\\z" * piece.text.rstrip().endswith("\\z")
+            elif piece.kind in ("keyword", "symbol"):
+                self._depth += _OPENS.get(piece.text, 0)
+            if piece.kind not in ("space", "comment"):
+                self._last = piece.text
 
 
 class Assembler:
@@ -83,9 +88,9 @@ class Assembler:
         return self._size if self._lines else 0
 
     def add(self, line: str) -> str | None:
-        """Take one line without its newline; the chunk that it completes, or None.
+        """Add a line without its newline; returns the chunk that it completes, or None.
 
-        Blank lines and comments between chunks complete nothing.
+        Blank lines and comments between chunks are skipped.
         """
         if not self._lines:
             self._depth, self._size = Depth(), 0
@@ -101,7 +106,7 @@ class Assembler:
         if not is_complete(chunk):
             return None
         self._lines.clear()
-        return chunk if is_command(chunk) or any(compiling.tokens(chunk)) else None
+        return chunk if is_command(chunk) or any(tokens(chunk)) else None
 
     def rest(self) -> str | None:
         """What is left at the end of the input, complete or not, or None."""
@@ -110,10 +115,10 @@ class Assembler:
         return chunk if chunk.strip() else None
 
 
-def chunks(text: str) -> tuple[list[str], bool]:
-    """The chunks of a text of several lines, and whether the last one is left open.
+def split_chunks(text: str) -> tuple[list[str], bool]:
+    """The chunks of a text of several lines, and whether the last one is incomplete.
 
-    What is one Lua program as a whole is one chunk: its `local`s count to its end.
+    A text that is one Lua program is one chunk, so that its `local`s hold to its end.
     """
     lines = re.split(r"\r\n|\r|\n", text)
     if len(lines) > 1 and _is_program(lines):
@@ -129,8 +134,8 @@ def _is_program(lines: list[str]) -> bool:
     if any(is_command(line) and _is_known(line) for line in lines) or _PROMPT.match(lines[0]):
         return False
     text = "\n".join(lines)
-    verdict = compiling.check(text)
-    return verdict.complete and not verdict.error and any(compiling.tokens(text))
+    verdict = compiling.check_line(text)
+    return verdict.complete and not verdict.error and any(tokens(text))
 
 
 def _is_known(line: str) -> bool:

@@ -1,7 +1,7 @@
-"""What a node is being waited for, told while it lasts.
+"""Shows what the shell waits for a node to do, for as long as it lasts.
 
-A node says its stage when it is looked at; here it is looked at ten times a second, for as long as
-somebody waits. The built-in node has stages where much of its log is read or changed.
+A node has its stage as an attribute, which is read ten times a second while somebody waits. The
+built-in node has stages while much of its log is read or changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aoshell.nodes.values import Stage
 
 EVERY = 0.1  # seconds between two looks
 SHOWN_AFTER = 0.3  # seconds that a person waits before there is something to see
-TOLD_AFTER = 2.0  # seconds of one stage before a pipe hears of it
+REPORTED_AFTER = 2.0  # seconds of one stage before a pipe hears of it
 _GAP = 0.5  # seconds without a stage that are part of it: a node pauses between two tries
 
 
@@ -34,7 +34,7 @@ class Watch:
         self._since = self._seen = clock()
 
     def look(self) -> tuple[Stage, float] | None:
-        """The stage, and seconds since it began; None where nothing is waited for."""
+        """The stage, and the seconds since it began; None without a stage."""
         now, stage = self._clock(), self._node.stage
         if stage is None:
             if now - self._seen > _GAP:
@@ -46,33 +46,33 @@ class Watch:
         return (self._stage, now - self._since) if self._stage else None
 
 
-async def show(node: Node, tell: Callable[[str], None]) -> None:
-    """Tell a line whenever it changes, "" where there is none, until cancelled."""
+async def show(node: Node, pass_on: Callable[[str], None]) -> None:
+    """Pass on the line whenever it changes, "" without a stage, until cancelled."""
     watch = Watch(node)
     await asyncio.sleep(SHOWN_AFTER)
     while True:
         now = watch.look()
-        tell(line(*now) if now else "")
+        pass_on(line(*now) if now else "")
         await asyncio.sleep(EVERY)
 
 
-async def report(node: Node, tell: Callable[[str], None]) -> None:
-    """Tell one line of each stage that lasts, until cancelled."""
-    watch, told = Watch(node), None
+async def report(node: Node, pass_on: Callable[[str], None]) -> None:
+    """Pass on one line for each stage that lasts, until cancelled."""
+    watch, reported = Watch(node), None
     while True:
         now = watch.look()
-        if now is None or told != _place(now[0]):
-            told = None
-        if now and told is None and now[1] >= TOLD_AFTER:
-            told = _place(now[0])
-            tell(line(*now))
+        if now is None or reported != _place(now[0]):
+            reported = None
+        if now and reported is None and now[1] >= REPORTED_AFTER:
+            reported = _place(now[0])
+            pass_on(line(*now))
         await asyncio.sleep(EVERY)
 
 
 def line(stage: Stage, seconds: float) -> str:
     """`· compute https://node.example  3.2 s`, and the node's note behind it."""
-    said = f"· {stage.name} {stage.where}  {seconds:.1f} s"
-    return f"{said}  {stage.note}" if stage.note else said
+    text = f"· {stage.name} {stage.where}  {seconds:.1f} s"
+    return f"{text}  {stage.note}" if stage.note else text
 
 
 def _place(stage: Stage) -> tuple[str, str]:

@@ -1,36 +1,36 @@
-"""One line: Lua for the attached process, or a dot command; and what it comes to."""
+"""Runs one line: Lua in the attached process, or a dot command."""
 
 from __future__ import annotations
 
 from aoshell.errors import AoError
-from aoshell.scarcity import defect
-from aoshell.shell.multiline import is_command
+from aoshell.scarcity import to_ao_error
+from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import LineFailure, Outcome
 from aoshell.shell.session import Session
 
 
 async def run_line(session: Session, line: str) -> Outcome:
-    """Carry out a complete line. Cancelling ends the wait for it, and takes back nothing.
+    """Run a complete line. Cancelling ends the wait only; nothing is taken back.
 
     Args:
         line: Lua, or a dot command.
 
     Returns:
-        What it came to; an error is a `LineFailure`, never raised.
+        Its outcome; an error is a `LineFailure`, never raised.
     """
     async with session.turn:
         session.sent, session.sending = None, ""
         outcome: Outcome
         try:
             if is_command(line):
-                from aoshell.shell.commands import run
+                from aoshell.shell.commands import run_command
 
-                outcome = await run(session, line)
+                outcome = await run_command(session, line)
             else:
                 outcome = await session.evaluate(line)
         except AoError as error:
             outcome = LineFailure(error)
         except Exception as error:
-            outcome = LineFailure(defect(error))
-        session.sending = ""  # who cancels still asks what was being sent
+            outcome = LineFailure(to_ao_error(error))
+        session.sending = ""  # kept when cancelled: `given_up` needs it
         return outcome

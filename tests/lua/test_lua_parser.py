@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lua_texts import FILES, PIECES, PROGRAMS, lua_says
 
 from aoshell.lua import syntax as tree
-from aoshell.lua.lexer import LuaSyntaxError, number
 from aoshell.lua.parser import parse
-
-ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted((ROOT / "aoshell" / "sandbox").rglob("*.lua")) + sorted(
-    (ROOT / "examples").rglob("*.lua")
-)
-
-
-def _loader() -> Callable[[bytes, bytes, bytes], object]:
-    from lupa.lua53 import LuaRuntime
-
-    runtime = LuaRuntime(encoding=None, register_eval=False)
-    load: Callable[[bytes, bytes, bytes], object] = runtime.globals()[b"load"]
-    return load
-
-
-LOAD = _loader()
-
-
-def lua_says(source: bytes) -> str:
-    """Lua's message with its line, "" where it compiles."""
-    answer = LOAD(source, b"=x", b"t")
-    return answer[1].decode("latin-1") if isinstance(answer, tuple) else ""
+from aoshell.lua.strict import LuaSyntaxError, number
 
 
 def we_say(source: bytes) -> str:
@@ -42,66 +22,6 @@ def we_say(source: bytes) -> str:
     except LuaSyntaxError as error:
         return f"x:{error.line}: {error.message}"
     return ""
-
-
-# Programs -----------------------------------------------------------------------------------------
-
-NAMES = st.sampled_from(["a", "b", "msg", "_x9"])
-LITERALS = st.sampled_from(
-    [
-        "nil", "true", "1", "0x7fffffffffffffffff", "3.5e-2", ".5", "0x.8p1", "1e400", "{}", "...",
-        "'a\\n\\065'", '"\\x41\\u{20AC}\\z \n b"', '"\\\n"', "'é'", "[[\nlong]]", "[==[ ]] ]==]",
-    ]
-)  # fmt: skip
-BINARY = st.sampled_from(
-    ["+", "-", "*", "/", "//", "%", "^", "..", "==", "~=", "<", ">=", "and", "or", "&", "|", "~",
-     "<<", ">>"]
-)  # fmt: skip
-
-
-def _expressions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.one_of(
-        st.tuples(inner, BINARY, inner).map(" ".join),
-        inner.map("({})".format),
-        st.tuples(st.sampled_from(["not ", "- ", "#", "~ "]), inner).map("".join),
-        st.tuples(NAMES, NAMES).map("{0[0]}.{0[1]}".format),
-        st.tuples(NAMES, inner).map("{0[0]}[{0[1]}]".format),
-        st.tuples(NAMES, NAMES, inner).map("{0[0]}:{0[1]}({0[2]})".format),
-        st.tuples(NAMES, inner, inner).map("{{{0[0]} = {0[1]}, [{0[2]}] = 1; 2, }}".format),
-        st.tuples(NAMES, inner).map("function({0[0]}, ...) return {0[1]} end".format),
-    )
-
-
-EXPRESSIONS = st.recursive(st.one_of(LITERALS, NAMES), _expressions, max_leaves=6)
-
-
-def _statements(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    block = st.lists(inner, max_size=3).map("\n".join)
-    return st.one_of(
-        st.tuples(EXPRESSIONS, block, block).map("if {0[0]} then {0[1]} else {0[2]} end".format),
-        st.tuples(EXPRESSIONS, block).map("while {0[0]} do {0[1]} break end".format),
-        st.tuples(block, EXPRESSIONS).map("repeat {0[0]} until {0[1]}".format),
-        st.tuples(NAMES, EXPRESSIONS, block).map("for {0[0]} = 1, {0[1]} do {0[2]} end".format),
-        st.tuples(NAMES, EXPRESSIONS, block).map("for k, {0[0]} in {0[1]} do {0[2]} end".format),
-        st.tuples(NAMES, block).map("local function {0[0]}(...) {0[1]} end".format),
-        st.tuples(NAMES, NAMES, block).map("function {0[0]}.{0[1]}:m(a, ...) {0[2]} end".format),
-        block.map("do {} end".format),
-        block.map("while a do {} goto on ::on:: end".format),
-    )
-
-
-SIMPLE = st.one_of(
-    st.tuples(NAMES, EXPRESSIONS).map("{0[0]} = {0[1]};".format),
-    st.tuples(NAMES, NAMES, EXPRESSIONS).map("local {0[0]}, {0[1]} = {0[2]};".format),
-    st.tuples(NAMES, EXPRESSIONS).map("{0[0]}({0[1]});".format),
-    st.sampled_from([";", "-- note\n", "--[=[ ]] ]=]", "goto up", "::up::", "break", "f{}"]),
-)
-PROGRAMS = st.lists(st.recursive(SIMPLE, _statements, max_leaves=8), max_size=6).map("\n".join)
-
-_PIECES = """and break do else elseif end false for function goto if in local nil not or repeat
-    return then true until while + - * / // % ^ # & ~ | << >> == ~= <= >= < > = ( ) { } [ ] :: ; : ,
-    . .. ... a b 1 0x 3..2 1e 0x1p .0x 08 'a' " ' [[ ]] [= [=[ ]=] --[[ -- \\ \\x4 \\u{ \\400 é $"""
-PIECES = st.sampled_from([*_PIECES.split(), "\n", "\r\n", "\0"])
 
 
 @settings(max_examples=150, deadline=None)
@@ -140,6 +60,8 @@ def test_it_agrees_with_lua_on_torn_files(
         "break", "while true do local function f() break end end", "return 1 return 2", "return;;",
         "function f() return ... end", "(a) = 1", "f() = 1", "a.b:c = 1", "f\n(g)()", "x = 1 .. 2",
         "if a\nthen\n", "f(\n1\n2", 'x = "\\u{110000}"', 'x = "\\300"', 'x = "\\', "x = 'a\n'",
+        'x = "\\u{}"', 'x = "\\u{g}"', 'x = "\\u{1', 'x = "\\u', 'x = "\\x"', 'x = "\\xg1"',
+        'x = "\\x1',
         "x = [==[ ]=]", "--[[ never", "x = \0", "goto", "::", "x =", "\xff",
         "local " + ",".join(f"a{i}" for i in range(200)), "local " + ",".join("a" * 201),
         "x = " + "(" * 197 + "1" + ")" * 197, "x = " + "(" * 198 + "1" + ")" * 198,
@@ -152,15 +74,71 @@ def test_it_agrees_with_lua_on_corners(source: str) -> None:
     assert we_say(raw) == lua_says(raw)
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "inside"),
+    [
+        ("x = (", ")", "1"), ("x = {", "}", "1"), ("x = a[", "]", "1"), ("a(", ")", ""),
+        ("x = function() return ", " end", "1"), ("x = - ", "", "1"), ("x = not ", "", "a"),
+        ("x = 1 .. ", "", "1"), ("x = 2 ^ ", "", "1"), ("x = {[", "] = 1}", "1"),
+        ("do ", " end", ""), ("while a do ", " end", ""), ("repeat ", " until a", ""),
+        ("if a then ", " end", ""), ("if a then else ", " end", ""),
+        ("for i = 1, 2 do ", " end", ""), ("for k in a do ", " end", ""),
+        ("local function f() ", " end", ""), ("function f() ", " end", ""),
+        ("function a.b:c() ", " end", ""),
+    ],
+)  # fmt: skip
+def test_nesting_ends_where_lua_ends_it(begin: str, end: str, inside: str) -> None:
+    def nested(depth: int) -> bytes:
+        first = "x = " if begin.startswith("x = ") else ""
+        return f"{first}{begin.removeprefix(first) * depth}{inside}{end * depth}".encode()
+
+    deepest = next(depth for depth in range(250, 0, -1) if not lua_says(nested(depth)))
+    assert 40 < deepest < 250
+    for depth in (deepest, deepest + 1, 2000):
+        assert we_say(nested(depth)) == lua_says(nested(depth))
+
+
+def test_nesting_is_counted_anew_for_each_statement() -> None:
+    deep = "x = " + "(" * 150 + "1" + ")" * 150 + "\ndo " + "do " * 150 + "end " * 151
+    assert we_say((deep * 5).encode()) == lua_says((deep * 5).encode()) == ""
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.from_regex(r"(0x)?[0-9a-f]{0,20}\.?[0-9a-f]{0,4}([ep][+-]?[0-9]{1,4})?", fullmatch=True))
 def test_numerals_have_lua_s_value(numeral: str) -> None:
+    check_numeral(numeral)
+
+
+@pytest.mark.parametrize(
+    "numeral",
+    [
+        *(
+            f"0x1p{power}"
+            for power in (899, 900, 1023, 1024, 1025, 4000, -999, -1000, -1074, -1075)
+        ),
+        *("0x0p99999", "0x.8p1024", "0x.8p1025", "0x1.8p-1074", "0x3p-1075", "0x1p-99999"),
+        *("0x" + "f" * 224 + ".p0", "0x" + "f" * 225 + ".p0", "0x" + "f" * 256 + ".0"),
+        *("0x" + "f" * 300 + "p-1200", "0x" + "f" * 300 + "p-300", "0xffffffffffffffff1"),
+        *("9223372036854775807", "9223372036854775808", "0x8000000000000000", "1e309", "08"),
+    ],
+)
+def test_numerals_at_the_ends_of_their_range(numeral: str) -> None:
+    check_numeral(numeral)
+
+
+@cache
+def to_number() -> Callable[[bytes], object]:
     from lupa.lua53 import LuaRuntime
 
-    value = number(numeral)
-    assert value == LuaRuntime(encoding=None, register_eval=False).globals()[b"tonumber"](
-        numeral.encode()
-    )
+    found: Callable[[bytes], object] = LuaRuntime(encoding=None, register_eval=False).globals()[
+        b"tonumber"
+    ]
+    return found
+
+
+def check_numeral(numeral: str) -> None:
+    ours, lua_s = number(numeral), to_number()(numeral.encode())
+    assert (ours, type(ours)) == (lua_s, type(lua_s))
 
 
 # Trees --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Without a terminal: each line runs as if typed, and the next one waits until all is settled."""
+"""Lines of a pipe or of flags: each runs as if typed, and the next waits until all is settled."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
-from aoshell.scarcity import unawaited
-from aoshell.shell.lines import run_line
-from aoshell.shell.multiline import Assembler
+from aoshell.scarcity import error_of_context
+from aoshell.shell.lines.multiline import Assembler
+from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineFailure
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import OpenNode, Start, close_session, open_session
 from aoshell.shell.view.render import Renderer, interrupted, not_run
-from aoshell.texts import unmarked
+from aoshell.texts import strip_mark
 
 Reading: TypeAlias = Callable[[], bytes]
 """The next bytes of standard input, b"" at its end; it waits for them."""
 
 LONGEST = 64 << 20  # bytes of a line, or of the lines of one chunk
 _STOPPING = 5.0  # seconds
-_LOOKED_AT = 1.0  # seconds before the built-in node is asked what it is at
+_LOOKED_AT = 1.0  # seconds before the stage of the built-in node is polled
 
 
 class BatchFront:
-    """A session's front where nobody can be asked: answers to stdout, the rest to stderr.
+    """The front of a session without a terminal: answers go to stdout, the rest to stderr.
 
     Args:
-        show: takes what arrives besides answers; the renderer's feed by default.
+        show: called with what arrives besides answers; the renderer's feed by default.
     """
 
     asks = False
@@ -47,12 +47,12 @@ class BatchFront:
         self._reporting: asyncio.Task[None] | None = None
 
     def opened(self, node: Node) -> None:
-        # The built-in node is seldom waited for: short runs do not pay for looking.
-        later = 0 if "remote" in node.capabilities else _LOOKED_AT
+        # Waits for the built-in node are rare: short runs do not pay for polling it.
+        later = 0 if node.remote else _LOOKED_AT
         self._looking = asyncio.get_running_loop().call_later(later, self._report, node)
 
     def _report(self, node: Node) -> None:
-        from aoshell.shell.prompt.waiting import report
+        from aoshell.shell.view.waiting import report
 
         self._reporting = asyncio.create_task(report(node, self._renderer.note))
 
@@ -63,7 +63,7 @@ class BatchFront:
         self._show(said)
 
     def close(self) -> None:
-        """Report nothing any more."""
+        """End the reports."""
         if self._looking:
             self._looking.cancel()
         if self._reporting:
@@ -84,14 +84,14 @@ async def run_batch(
     reading: Reading | None,
     patience: Patience,
 ) -> int:
-    """Run the script, then standard input, where that is to be read. Returns the exit code.
+    """Run the script, then standard input if `reading` is given. Returns the exit code.
 
     Raises:
         AoError: the session could not be opened.
     """
     front, lines = BatchFront(renderer), Lines(script, reading)
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: renderer.error(unawaited(context)))
+    loop.set_exception_handler(lambda _, context: renderer.error(error_of_context(context)))
     try:
         session = await open_session(start, settings, open_node, front, patience)
         try:
@@ -155,7 +155,7 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
 
 
 async def _settled(session: Session) -> AoError | None:
-    """Wait for all that a line caused; why that is not to be had, where it is not."""
+    """Wait for all that a line caused; the error if that fails."""
     try:
         await session.settle()
     except AoError as error:
@@ -164,13 +164,13 @@ async def _settled(session: Session) -> AoError | None:
 
 
 def _is_last(error: AoError, session: Session) -> bool:
-    """Whether nothing that follows can go better: no process is there, or the disk is full."""
+    """Whether all later lines would fail as well: no process is attached, or the store failed."""
     return error is session.lacking or error.stage == "store"
 
 
 async def _give_up(session: Session, renderer: Renderer) -> None:
-    """Ctrl-C: a line is stopped, else the next start would compute it again; or left to go on."""
-    if "cancel" in session.node.capabilities:
+    """After Ctrl-C: stops the line, or the next start would compute it again; remote ones go on."""
+    if session.node.local:
         with suppress(AoError, TimeoutError):
             await asyncio.wait_for(_stopped(session), _STOPPING)
     elif session.sending:
@@ -187,7 +187,7 @@ class Lines:
     """Chunks to run: the script, then those of standard input, complete ones and what is left.
 
     Attributes:
-        ahead: lines that are here already and were not taken: of the script, and typed ahead.
+        ahead: lines that are here and have not run: of the script, and typed ahead.
     """
 
     def __init__(self, script: Sequence[str], reading: Reading | None) -> None:
@@ -207,7 +207,7 @@ class Lines:
         assembler, rest, begun = Assembler(), bytearray(), False
         async for block in _blocks(reading):
             if not begun:
-                block, begun = unmarked(block, "standard input", "load"), True
+                block, begun = strip_mark(block, "standard input", "load"), True
             first, *more = block.split(b"\n")
             rest += first
             lines = [bytes(rest), *more[:-1]] if more else []
@@ -228,9 +228,9 @@ class Lines:
 
 
 async def _blocks(reading: Reading) -> AsyncIterator[bytes]:
-    """Blocks as they come, while the node goes on working.
+    """Blocks of input as they come, while the node goes on working.
 
-    A thread of its own that nobody waits for: the loop's executor would keep the shell from ending
+    A thread reads them that nobody waits for: the loop's executor would keep the shell from ending
     while a read blocks, and asyncio's pipes make the descriptor non-blocking for its other owners.
     """
     loop, blocks = asyncio.get_running_loop(), asyncio.Queue[bytes](1)

@@ -1,4 +1,4 @@
-"""A value of a process as a tree, looked at raw: no metamethod runs, and nothing changes."""
+"""A value of a process as a tree, read raw: no metamethod runs, and nothing changes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UsageError
-from aoshell.lua.compiling import syntax_error
+from aoshell.lua.compiling import find_syntax_error
 from aoshell.protocol.message import text
-from aoshell.shell.code.bundle import literal
+from aoshell.shell.code.bundle import short_string
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import split_error
 
@@ -49,18 +49,20 @@ class Tree:
     meta: Tree | None = None
 
 
-async def look(session: Session, expression: str, depth: int = DEEPEST, *, whole: bool) -> Tree:
-    """The value of a Lua expression of the attached process, which does not change by it.
+async def read_tree(
+    session: Session, expression: str, depth: int = DEEPEST, *, whole: bool
+) -> Tree:
+    """Reads the value of a Lua expression in the attached process, and changes nothing.
 
     Args:
         depth: levels of tables that are looked into.
-        whole: no string and no table is cut.
+        whole: cut no string and no table.
 
     Raises:
-        UsageError: it is no expression.
+        UsageError: it is not one expression.
         AoError: stage "query": it fails, or the process cannot be asked.
     """
-    if problem := syntax_error(f"return {expression}\n"):
+    if problem := find_syntax_error(f"return {expression}\n"):
         raise UsageError(
             re.sub(r"^\S*?:\d+: ", "", problem), hint="give one Lua expression: Inbox[1].Tags"
         )
@@ -70,20 +72,20 @@ async def look(session: Session, expression: str, depth: int = DEEPEST, *, whole
     result = (await session.dryrun(f"{walker}\nreturn walk({call})")).own
     if not result.ok:
         raise AoError(
-            split_error(result.error)[1] or f"the look ended in {result.outcome}", stage="query"
+            split_error(result.error)[1] or f"reading it ended in {result.outcome}", stage="query"
         )
     with suppress(ValueError, RecursionError, LookupError, TypeError):
         said = result.output.rpartition("\n")[2]
         return _tree(jsontext.parse(said, deepest=_BRACKETS, strict=False))
     raise AoError(
-        f"the process cannot be asked: it answers {result.output[:60]!r}",
+        f"the process cannot be read: it answers {result.output[:60]!r}",
         stage="query",
         hint="does it run the aos environment?",
     )
 
 
 def _lua(said: str) -> str:
-    return text(literal(said))
+    return text(short_string(said))
 
 
 def _tree(node: list[Any]) -> Tree:
@@ -99,7 +101,7 @@ def _tree(node: list[Any]) -> Tree:
 # For people -----------------------------------------------------------------------------------
 
 
-def drawn(tree: Tree, name: str) -> list[str]:
+def draw_tree(tree: Tree, name: str) -> list[str]:
     """The tree, a line for each value; `…` stands for what is folded."""
     return [f"{name}  {_summary(tree)}", *_below(tree, "")]
 
@@ -155,11 +157,11 @@ def _escape(found: re.Match[str]) -> str:
 # For machines ---------------------------------------------------------------------------------
 
 
-def value(tree: Tree, place: str, lost: list[str]) -> object:
-    """A value as JSON has it. What JSON lacks becomes null, and `lost` says where and what.
+def json_value(tree: Tree, place: str, lost: list[str]) -> object:
+    """A value as JSON. What JSON lacks becomes null, and a sentence in `lost` says where and what.
 
     Args:
-        place: the way to it.
+        place: the path to it, for these sentences.
     """
     match tree.kind:
         case "string":
@@ -176,12 +178,12 @@ def value(tree: Tree, place: str, lost: list[str]) -> object:
             return None
         case "list":
             members = enumerate(tree.entries or (), 1)
-            return [value(item, f"{place}[{n}]", lost) for n, (_, item) in members]
+            return [json_value(item, f"{place}[{n}]", lost) for n, (_, item) in members]
         case "table" if not tree.size:
             return []
         case "table" if tree.entries is not None:
             pairs = [(_json_key(key), item) for key, item in tree.entries]
-            return {name: value(item, f"{place}.{name}", lost) for name, item in pairs}
+            return {name: json_value(item, f"{place}.{name}", lost) for name, item in pairs}
         case "table":
             lost.append(f"{place} is too deep")
         case "seen":

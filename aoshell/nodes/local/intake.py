@@ -1,0 +1,112 @@
+"""Signed messages from outside, and the addresses that sign them.
+
+A definition becomes slot 0 of a new process, any other message the next slot of its target. A
+message that a process sends to an address that signs here counts as delivered: the shell shows it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.rows import Batch, Logged, ProcessRow
+from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.process_rows import ProcessRows
+from aoshell.nodes.local.push import FORGED
+from aoshell.protocol.ans104 import DataItem
+
+WALLETS = "wallets"  # in the table of facts: addresses of the shell's identities, a JSON list
+
+
+class Signers:
+    """Addresses of wallets; the owner of a process here counts without an entry."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: set[str] = self._stored()
+
+    def add(self, addresses: Iterable[str]) -> None:
+        """Know addresses durably, though nothing that they signed has come yet."""
+        stored = self._stored()
+        if new := set(addresses) - stored:
+            self._store.set_meta(WALLETS, json.dumps(sorted(stored | new)))
+        self._known |= new
+
+    def note(self, address: str) -> None:
+        """Know an address while the node is open."""
+        self._known.add(address)
+
+    def has(self, address: str) -> bool:
+        """Whether somebody known here signs with an address."""
+        return address in self._known or self._store.is_owner(address)
+
+    def _stored(self) -> set[str]:
+        return set(json.loads(self._store.meta(WALLETS) or "[]"))
+
+
+class Intake:
+    """Schedules signed messages.
+
+    Args:
+        admit: writes them, with fsync, and has them computed. Raises AoError.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        modules: Modules,
+        processes: ProcessRows,
+        signers: Signers,
+        admit: Callable[[Batch, list[tuple[Logged, Wire]]], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._modules = modules
+        self._processes = processes
+        self._signers = signers
+        self._admit = admit
+
+    def spawn(self, item: DataItem, name: str) -> Logged:
+        """Schedule a signed definition as slot 0 of a new process, durably. Raises AoError."""
+        owner = item.owner_address
+        tags = _tag_list(item)
+        module = self._modules.resolve(form.find_tag(tags, "Module") or "aos").id
+        row = self._processes.create(item.id, module, owner=owner, tags=tags, name=name)
+        body = [item.id, owner, owner, item.id, *_rest(item), *tags]
+        return self._schedule(row, item, body, Batch(processes=[row]))
+
+    def send(self, process: ProcessRow, item: DataItem) -> Logged:
+        """Schedule a signed message, durably. Raises AoError."""
+        tags = _tag_list(item)
+        owner = item.owner_address
+        # As on the network: From-Process becomes From. From is then not Owner, so a process handles
+        # the message only where it trusts one of them as an authority (`trusted` in process.lua).
+        sender = form.find_tag(tags, "From-Process") or owner
+        target = form.narrow(item.target or process.id)
+        body = [item.id, sender, owner, target, *_rest(item), *tags]
+        return self._schedule(process, item, body, Batch())
+
+    def _schedule(self, process: ProcessRow, item: DataItem, body: Wire, batch: Batch) -> Logged:
+        self._signers.note(item.owner_address)
+        logged = self._scheduler.assign(
+            process.number, item.id, form.dump_wire(body), signed=item.raw
+        )
+        batch.log.append(logged)
+        self._admit(batch, [(logged, body)])
+        return logged
+
+
+def _tag_list(item: DataItem) -> list[str]:
+    flat: list[str] = []
+    for tag in item.tags:
+        if tag.name not in FORGED:
+            flat += (form.narrow(tag.name), form.narrow(tag.value))
+    return flat
+
+
+def _rest(item: DataItem) -> list[str]:
+    """Data, anchor and Pushed-For of a signed message."""
+    return [item.data.decode("latin-1"), item.anchor.decode("latin-1"), ""]

@@ -1,0 +1,74 @@
+"""The rows of processes: those in use are kept in memory, new ones are made here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aoshell.nodes.local import cron
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.values import Limits
+
+
+class ProcessRows:
+    """Rows by id and by number, also of processes that the next transaction writes."""
+
+    def __init__(
+        self,
+        store: Store,
+        scheduler: Scheduler,
+        modules: Modules,
+        clock: Callable[[], int],
+        get_limits: Callable[[], Limits],
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._modules = modules
+        self._clock = clock
+        self._get_limits = get_limits
+        self._rows: dict[int, ProcessRow] = {}
+        self._numbers: dict[str, int] = {}
+
+    def find(self, process_id: str) -> ProcessRow | None:
+        """A process by id, None where it is not on this node."""
+        number = self._numbers.get(process_id)
+        if number is not None:
+            return self._rows[number]
+        row = self._store.process(process_id)
+        return self.keep(row) if row is not None else None
+
+    def get(self, number: int) -> ProcessRow:
+        """A process by number. Raises AoError where there is none."""
+        return self._rows.get(number) or self.keep(self._store.process_numbered(number))
+
+    def keep(self, row: ProcessRow) -> ProcessRow:
+        """Keep a row in memory, in place of an older one of the same process."""
+        self._rows[row.number] = row
+        self._numbers[row.id] = row.number
+        return row
+
+    def create(
+        self, process_id: str, module: str, *, owner: str, tags: list[str], name: str = ""
+    ) -> ProcessRow:
+        """A row for a new process, not yet written. Raises UsageError for a bad Cron-Interval."""
+        now = self._clock()
+        row = ProcessRow(
+            number=self._scheduler.new_process(),
+            id=process_id,
+            name=form.printable(name or form.widen(form.find_tag(tags, "Name"))),
+            owner=owner,
+            module=module,
+            environment=self._modules.environment,
+            created=now,
+            cron=cron.dump_schedules(cron.parse_schedules(tags, now)),
+            memory=self._get_limits().memory,
+        )
+        return self.keep(row)
+
+    def forget_all(self) -> None:
+        """Read every row from the store again: some of these may not have been written."""
+        self._rows.clear()
+        self._numbers.clear()

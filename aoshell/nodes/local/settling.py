@@ -1,0 +1,123 @@
+"""Waiting for a result, for all that a message caused, and for everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.process_rows import ProcessRows
+from aoshell.nodes.local.retries import Retries
+from aoshell.nodes.local.roots import Roots
+
+IDLE = 0.0005  # seconds between two looks whether nothing is left
+
+
+class Waiters:
+    """Those who wait for the result of a slot: futures by process number and slot."""
+
+    def __init__(self) -> None:
+        self._futures: dict[tuple[int, int], list[asyncio.Future[None]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._futures)
+
+    async def wait(self, process: int, slot: int) -> None:
+        """Return once the slot's result is on disk. Raises the AoError given to `fail`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._futures.setdefault((process, slot), []).append(future)
+        await future
+
+    def release(self, process: int, slot: int) -> None:
+        """Let those go on who wait for a slot."""
+        for future in self._futures.pop((process, slot), ()):
+            if not future.done():  # cancelled: nobody waits any more
+                future.set_result(None)
+
+    def fail(self, error: Exception, process: int | None = None) -> None:
+        """Raise an error for those who wait for results of a process, or of any (None)."""
+        for key in [key for key in self._futures if process is None or key[0] == process]:
+            for future in self._futures.pop(key):
+                if not future.done():
+                    future.set_exception(error)
+
+
+class Settling:
+    """Nobody waits in vain: each wait ends with what was waited for, or raises AoError.
+
+    Args:
+        given_up: why processes cannot be computed, by number; the pool keeps it up to date.
+        flush: writes what workers have answered.
+        sync: the same with fsync.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        roots: Roots,
+        processes: ProcessRows,
+        waiters: Waiters,
+        retries: Retries,
+        given_up: Mapping[int, str],
+        flush: Callable[[], None],
+        sync: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._roots = roots
+        self._processes = processes
+        self._waiters = waiters
+        self._retries = retries
+        self._given_up = given_up
+        self._flush = flush
+        self._sync = sync
+
+    async def wait_for_result(self, process: int, slot: int) -> None:
+        """Wait until a slot has its result on disk."""
+        found = self._store.at_slot(process, slot)
+        if found is None or found[1] is None:
+            if process in self._given_up:
+                raise stuck_error(self._processes.get(process), self._given_up[process])
+            await self._waiters.wait(process, slot)
+
+    async def wait_until_settled(self, message_id: str) -> None:
+        """Wait until nothing that a message caused is left, and all of it is on disk."""
+        for logged in self._store.pending() if self._given_up else ():
+            why = self._given_up.get(logged.process)
+            if why and self._roots.id_of(logged.root) == message_id:
+                raise stuck_error(self._processes.get(logged.process), why)
+        await self._roots.wait(message_id)
+        while await self._is_computed_again():
+            await self._roots.wait(message_id)
+        self._sync()
+
+    async def wait_until_idle(self) -> None:
+        """Wait until nothing that was scheduled is left, and all of it is on disk."""
+        self._flush()
+        while await self._is_computed_again() or self._roots.anything_open:
+            for number, why in self._given_up.items():
+                raise stuck_error(self._processes.get(number), why)
+            await asyncio.sleep(IDLE)
+        self._sync()
+
+    async def _is_computed_again(self) -> bool:
+        """Whether results could not be written and the retry is still to come, a moment ago.
+
+        Until then the books of `Roots` are about messages that were undone with those results.
+
+        Raises:
+            AoError: retries have not helped so far.
+        """
+        if not self._retries.waits("retry"):
+            return False
+        if error := self._retries.lasting_error:
+            raise error
+        await asyncio.sleep(IDLE)
+        return True
+
+
+def stuck_error(process: ProcessRow, why: str) -> AoError:
+    """The error for those who wait for a process that cannot be computed."""
+    hint = "its messages are kept; the next one to it is another try"
+    return AoError(f"process {process.name or process.id}: {why}", stage="compute", hint=hint)

@@ -1,0 +1,48 @@
+"""What computing needs of the node: the log to compute from, and where answers go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.log.checkpoint import Checkpoints
+from aoshell.nodes.local.log.form import FlatResult
+from aoshell.nodes.local.log.rows import Logged, ProcessRow
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.process_rows import ProcessRows
+from aoshell.nodes.local.workers.jobs import Cost
+from aoshell.nodes.values import Limits
+
+
+class ComputeContext:
+    """The same for all processes of a node.
+
+    Args:
+        get_limits: those of now, for the next message.
+        flush: writes what workers have answered.
+        add_result: takes outcome, cost and result of a message.
+        report_stuck: takes a process that cannot be computed, and why.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        checkpoints: Checkpoints,
+        processes: ProcessRows,
+        modules: Modules,
+        events: Events,
+        get_limits: Callable[[], Limits],
+        flush: Callable[[], None],
+        add_result: Callable[[Logged, str, Cost, FlatResult], None],
+        report_stuck: Callable[[ProcessRow, str], None],
+    ) -> None:
+        self.store = store
+        self.checkpoints = checkpoints
+        self.processes = processes
+        self.modules = modules
+        self.events = events
+        self.get_limits = get_limits
+        self.flush = flush
+        self.add_result = add_result
+        self.report_stuck = report_stuck

@@ -1,0 +1,87 @@
+"""The dry runs of one process: evaluated on its state, behind all of its messages, and undone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from aoshell.nodes.local.log.form import FlatResult
+from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, death_text
+
+
+class DryRuns:
+    """Those that wait and those that the worker was sent.
+
+    Args:
+        waiting: those that were not sent yet; the pool adds to it.
+        send: sends one to the worker, under a token that its answer bears.
+    """
+
+    def __init__(self, waiting: deque[Dry], send: Callable[[int, Dry], None]) -> None:
+        self._waiting = waiting
+        self._send = send
+        self._sent: dict[int, Dry] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._sent)
+
+    @property
+    def are_sent(self) -> bool:
+        """Whether the worker has any to answer."""
+        return bool(self._sent)
+
+    @property
+    def is_one_cancelled(self) -> bool:
+        """Whether nobody waits any more for one that the worker was sent."""
+        return any(dry.answer.cancelled() for dry in self._sent.values())
+
+    def send_all(self) -> None:
+        """Send those that wait."""
+        while self._waiting:
+            dry = self._waiting.popleft()
+            token = id(dry)
+            self._sent[token] = dry
+            self._send(token, dry)
+
+    def send_again(self) -> None:
+        """Send them to the fork that took over, but not those that nobody waits for."""
+        for token, dry in list(self._sent.items()):
+            if dry.answer.cancelled():
+                del self._sent[token]
+            else:
+                self._send(token, dry)
+
+    def answer(self, token: int, outcome: str, cost: Cost, result: FlatResult) -> bool:
+        """Take the worker's answer. Whether it was killed from outside and is to be sent again."""
+        dry = self._sent.pop(token, None)
+        if dry is None:
+            return False
+        if outcome == "killed":
+            return self._count_death(dry, "killed from outside", self._waiting.append)
+        if not dry.answer.done():
+            dry.answer.set_result((outcome, cost, result))
+        return False
+
+    def take_back(self) -> None:
+        """The worker is gone: those that it was sent wait again, before the others."""
+        for dry in self._sent.values():
+            self._count_death(dry, "with all its forks", self._waiting.appendleft)
+        self._sent.clear()
+
+    def _count_death(self, dry: Dry, how: str, put_back: Callable[[Dry], None]) -> bool:
+        dry.deaths += 1
+        if dry.deaths >= MAX_DEATHS:
+            dry.fail(death_text(dry, how))
+            return False
+        put_back(dry)
+        return True
+
+    def drop_cancelled(self) -> None:
+        """Forget those that wait and that nobody waits for."""
+        for dry in [dry for dry in self._waiting if dry.answer.cancelled()]:
+            self._waiting.remove(dry)
+
+    def fail(self, why: str) -> None:
+        """Fail all of them."""
+        for dry in [*self._waiting, *self._sent.values()]:
+            dry.fail(why)

@@ -1,0 +1,136 @@
+"""Images of one process's state, and the checkpoints that are made of them.
+
+A checkpoint saves time only: without one, the log is replayed. So one is made when enough was
+computed behind the last one to be worth it, and one that cannot be had is no failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from aoshell.nodes.local.log.checkpoint import Checkpoint
+from aoshell.nodes.local.log.rows import Logged, ProcessRow
+from aoshell.nodes.local.log.sealed import DamagedFileError
+from aoshell.nodes.local.workers.context import ComputeContext
+
+CHECKPOINT_EVERY = 0.5  # seconds of computing behind a checkpoint before the next one
+CHECKPOINT_SHARE = 20  # times as long as making one takes must be computed before the next
+IMAGE_SECONDS = 60.0  # an image that takes longer is not waited for any more
+
+
+class Images:
+    """Asks for images and stores them.
+
+    Args:
+        request: asks the worker for an image behind all that it was sent. Returns the message that
+            the state will hold last, None where there is nothing to save yet.
+        settled: called when the image is on disk or cannot be had.
+
+    Attributes:
+        spent: seconds computed behind the last checkpoint.
+        unsaved: the state was one that no image can hold.
+    """
+
+    def __init__(
+        self,
+        context: ComputeContext,
+        row: ProcessRow,
+        request: Callable[[], Logged | None],
+        settled: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._row = row
+        self._request = request
+        self._settled = settled
+        self._waiting: asyncio.Future[None] | None = None
+        self._asked = 0.0  # when, monotonic seconds
+        self._cost = 0.0  # seconds that the last image took
+        self._requested: dict[int, Logged] = {}  # messages behind which images were asked for
+        self.spent = 0.0
+        self.unsaved = False
+
+    def read_newest(self) -> tuple[Checkpoint, Logged] | None:
+        """The newest good checkpoint and the last message that it holds, None without any."""
+        checkpoints, row = self._context.checkpoints, self._row
+        again = True
+        while again:
+            try:
+                checkpoint = checkpoints.read(row.id, row.environment)
+                return (checkpoint, self._last_message(checkpoint)) if checkpoint else None
+            except DamagedFileError as error:
+                text = f"its checkpoint was discarded ({error}); its log is replayed"
+                self._context.events.notice_about(row, text)
+                again = checkpoints.discard(row.id)
+        return None
+
+    def _last_message(self, checkpoint: Checkpoint) -> Logged:
+        last = self._context.store.computed_at(checkpoint.seq)
+        if last is None or last.process != self._row.number or _mark(last) != checkpoint.mark:
+            # A power cut took the end of the log, and the checkpoint is of that end: checkpoints
+            # are written without waiting for an fsync of the results before them.
+            raise DamagedFileError("it is ahead of the log")
+        return last
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough was computed since the last one, and none is on its way."""
+        due = max(CHECKPOINT_EVERY, CHECKPOINT_SHARE * self._cost)
+        return self.spent > due and self._waiting is None
+
+    def ask(self) -> asyncio.Future[None]:
+        """Ask for an image; the future is done when it is on disk or cannot be had."""
+        if self._waiting is not None:
+            return self._waiting
+        waiting = self._waiting = asyncio.get_running_loop().create_future()
+        self._asked = time.monotonic()
+        self._send_request()
+        return waiting
+
+    def ask_again(self) -> None:
+        """Another fork took over: what was asked may have been asked of the one that died."""
+        if self._waiting is not None:
+            self._send_request()
+
+    def _send_request(self) -> None:
+        last = self._request()
+        if last is None:
+            self.settle()
+        else:
+            self._requested[last.seq] = last
+
+    def store(self, seq: int, image: bytes) -> bool:
+        """Write an image as a checkpoint ("" for none). False where none was asked for there."""
+        last = self._requested.get(seq)
+        if last is None:
+            return False
+        self._cost = time.monotonic() - self._asked
+        self.unsaved = not image
+        if image:
+            # A checkpoint ahead of the log would hold messages that the next start computes again.
+            self._context.flush()
+            row = self._row
+            checkpoint = Checkpoint(seq, last.slot, _mark(last), image)
+            self._context.checkpoints.write(row.id, row.environment, checkpoint)
+        self._requested = {at: asked for at, asked in self._requested.items() if at > seq}
+        self.spent = 0.0  # where there is no image, not asked again before the time is due
+        self.settle()
+        return True
+
+    def settle(self) -> None:
+        """Nobody waits for an image any more."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+        self._settled()
+
+    def give_up_late(self, now: float) -> None:
+        """Do not wait for an image that takes too long; `now` in monotonic seconds."""
+        if self._waiting is not None and now - self._asked > IMAGE_SECONDS:
+            self.settle()
+
+
+def _mark(logged: Logged) -> str:
+    """Differs between messages that have the same number, one before and one after an undo."""
+    return f"{logged.chain}:{logged.tick}:{logged.timestamp}"

@@ -1,0 +1,56 @@
+"""The aos-compatible environment for processes on HyperBEAM (`lua@5.3a`): one text of Lua.
+
+The modules are the environment's own but for those that need a host of ours: `host.lua` and
+`waiting.lua` stand in their place, as the device has neither streams nor coroutines. `compute.lua`
+turns assignments into messages and results into what the device gives out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aoshell.sandbox import environment
+
+FOLDER = Path(__file__).parent
+REPLACED = ("host", "waiting")
+
+# Of no use there: they need a host of ours, or take a node long to load.
+_LEFT_OUT = (".crypto", ".update", ".hyper", ".hyper-ao", ".host-version")
+_KEPT = (".crypto.util.bit",)
+
+_HEAD = """-- aoshell's aos-compatible environment for HyperBEAM (lua@5.3a).
+local loaded, made, outer = {}, {}, require
+package = package or {}
+package.loaded = package.loaded or loaded
+loaded = package.loaded
+function require(name)
+  if loaded[name] == nil then
+    local make = made[name]
+    if not make then
+      if outer then return outer(name) end
+      error("module '" .. tostring(name) .. "' not found", 2)
+    end
+    local value = make(name)
+    if loaded[name] == nil then loaded[name] = value == nil and true or value end
+  end
+  return loaded[name]
+end
+"""
+
+
+def source() -> bytes:
+    """The environment as a module's code."""
+    modules = {
+        name: text
+        for name, text in environment.read_sources().items()
+        if name in _KEPT or not any(f"{name}.".startswith(f"{out}.") for out in _LEFT_OUT)
+    }
+    modules |= {f".{name}": _read(name) for name in REPLACED}
+    parts = [f"do\n{_read('lacking')}end\n", _HEAD]
+    parts += [f'made["{name}"] = function(...)\n{modules[name]}\nend\n' for name in sorted(modules)]
+    parts.append(_read("compute"))
+    return "".join(parts).encode("latin-1")
+
+
+def _read(name: str) -> str:
+    return (FOLDER / f"{name}.lua").read_text(encoding="latin-1")

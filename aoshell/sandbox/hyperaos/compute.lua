@@ -1,0 +1,123 @@
+-- The environment as a module for the device lua@5.3a of HyperBEAM: the device calls `compute` with
+-- the state of the process and an assignment, and takes the new state, whose `results` tell the
+-- world. Messages come as maps with keys in lower case, whose commitments say who signed them.
+local gsub, lower = string.gsub, string.lower
+local pairs, sort, tonumber, tostring, type = pairs, table.sort, tonumber, tostring, type
+local process = require(".process")
+local utils = require(".utils")
+local exposed = require(".exposed")
+local reason_of = require(".failure").reason
+
+-- Who signed a message, and its id: of the signature that names its signer.
+local function signed(message)
+  for id, commitment in pairs(type(message.commitments) == "table" and message.commitments or {}) do
+    if type(commitment) == "table" and commitment.committer then return commitment.committer, id end
+  end
+  return "", ""
+end
+
+local function keys_of(map)
+  local keys = {}
+  for key in pairs(map) do
+    if type(key) == "string" then keys[#keys + 1] = key end
+  end
+  sort(keys)
+  return keys
+end
+
+-- Keys of a message that are no tags.
+local OWN = { target = true, data = true, body = true, commitments = true, anchor = true, path = true,
+  method = true, ["ao-types"] = true, ["accept-bundle"] = true }
+
+-- The texts and numbers of a message as tags, in the order of their names.
+local function tags_of(map)
+  local tags = {}
+  local keys = keys_of(map)
+  for i = 1, #keys do
+    local value = map[keys[i]]
+    local kind = type(value)
+    if not OWN[keys[i]] and (kind == "string" or kind == "number" or kind == "boolean") then
+      tags[#tags + 1] = { name = utils.normalize(keys[i]), value = tostring(value) }
+    end
+  end
+  return tags
+end
+
+-- An authority may be a list, each member a tag of its own.
+local function definition_of(map)
+  local owner, id = signed(map)
+  local tags = tags_of(map)
+  if type(map.authority) == "table" then
+    for _, authority in pairs(map.authority) do
+      if type(authority) == "string" then tags[#tags + 1] = { name = "Authority", value = authority } end
+    end
+  end
+  return { Id = id, Owner = owner, Tags = tags }
+end
+
+local function whole(value)
+  return (tonumber(value) or 0) // 1 | 0
+end
+
+local function message_of(request, process_id)
+  local body = type(request.body) == "table" and request.body or {}
+  local owner, id = signed(body)
+  return {
+    Id = id, Owner = owner, From = body["from-process"] or owner,
+    Target = body.target or process_id, Anchor = body.anchor, Data = body.data or body.body or "",
+    Tags = tags_of(body), Module = "", Nonce = whole(request.slot),
+    Timestamp = whole(request.timestamp), ["Block-Height"] = whole(request["block-height"]),
+  }
+end
+
+-- Results ----------------------------------------------------------------------------------------
+
+-- A message of the outbox as HyperBEAM pushes it: keys in lower case beside its target.
+local function outgoing(message)
+  local sent = { target = message.Target, data = message.Data, anchor = message.Anchor }
+  local tags = message.Tags or {}
+  for i = 1, #tags do
+    local name = lower(tags[i].name)
+    if sent[name] == nil then sent[name] = tags[i].value end
+  end
+  return sent
+end
+
+local function outbox_of(result)
+  local outbox, count = {}, 0
+  for _, list in pairs { result.Messages or {}, result.Spawns or {} } do
+    for i = 1, #list do
+      count = count + 1
+      outbox[tostring(count)] = outgoing(list[i])
+    end
+  end
+  return outbox
+end
+
+-- Nodes of 2025 write what stands right in `results` into headers of HTTP, line breaks included, so
+-- that `error` is a line there; `output` has it whole.
+local function results_of(result)
+  if result.Error then
+    local line = gsub(reason_of(result.Error), "%c+", " ")
+    return { outbox = {}, output = { data = "", error = result.Error }, error = line }
+  end
+  local output = result.Output or {}
+  return {
+    outbox = outbox_of(result),
+    output = { data = tostring(output.data or ""), prompt = output.prompt },
+  }
+end
+
+-- The environment of the handling: what the process is, and that it has no module of its own.
+local env
+
+function compute(base, request)
+  if not env then
+    local definition = definition_of(type(base.process) == "table" and base.process or base)
+    env = { Process = definition, Module = { Id = "", Tags = {} } }
+    if Owner == nil then Owner = definition.Owner end
+  end
+  base.results = results_of(process.handle(message_of(request, env.Process.Id), env))
+  for key, value in pairs(exposed.state) do base[key] = value end
+  return base
+end

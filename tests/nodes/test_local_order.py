@@ -1,0 +1,193 @@
+"""The order in which the engine commits, replays, announces and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from local_home import Local, database, in_loop
+
+from aoshell.errors import AoError
+from aoshell.nodes.local import retries
+from aoshell.nodes.local.workers.live import Live
+from aoshell.nodes.values import Limits
+from aoshell.protocol.message import Message
+
+HEAVY = "local t = {} for i = 1, 420 do t[i] = ('x'):rep(100000 + i) end return #t"  # 42 MB
+
+
+class OnAnswer:
+    """Does something in the turn of the loop in which a worker answers, before that is written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, slot: int, act: Any) -> None:
+        self.done = False
+        on_done = Live._on_done
+
+        def acting(live: Live, epoch: int, seq: int, *rest: Any) -> None:
+            logged = live.sent[0].logged
+            on_done(live, epoch, seq, *rest)
+            if logged.slot == slot and not self.done:
+                self.done = True
+                act(live, logged)
+
+        monkeypatch.setattr(Live, "_on_done", acting)
+
+
+@in_loop
+async def test_a_result_is_written_before_its_process_is_replayed(opening, monkeypatch):
+    """A worker that ends in the turn in which it answered: the next one must know that answer."""
+
+    def end(live: Live, _logged: Any) -> None:
+        live._worker.kill()
+        live._worker.close()
+        live._gone()
+
+    async with opening() as local:
+        pid = await local.spawn("N = 1")
+        ended = OnAnswer(monkeypatch, 1, end)
+        for code in ("N = N + 1", "N = N * 10"):
+            last = await local.post(pid, code, Action="Eval")
+        assert (await local.node.result(pid, last.slot)).ok
+        assert ended.done
+        assert await local.value(pid, "N") == "20"
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_a_result_is_written_before_the_checkpoint_that_holds_it(opening, monkeypatch):
+    on_disk: list[bool] = []
+
+    def store_image(live: Live, logged: Any) -> None:
+        live.images._requested[logged.seq] = logged
+        live._image(logged.seq, b"an image", "")
+
+    async with opening() as local:
+        pid = await local.spawn()
+
+        def write(_process: str, _environment: str, checkpoint: Any) -> None:
+            on_disk.append(local.engine.store.computed_at(checkpoint.seq) is not None)
+
+        OnAnswer(monkeypatch, 1, store_image)
+        with monkeypatch.context() as patch:
+            patch.setattr(local.engine.checkpoints, "write", write)
+            assert (await local.eval(pid, "1")).ok
+    assert on_disk == [True]
+
+
+@in_loop
+async def test_a_message_is_on_disk_before_it_runs_and_its_result_before_anybody_knows(
+    opening, folder, monkeypatch
+):
+    async with opening() as local:
+        pid, other = await local.spawn(), await local.spawn()
+        seen: dict[str, list[bool]] = {"message": [], "result": []}
+
+        def committed(table: str, seq: int) -> bool:
+            """As another connection sees it: what is in an open transaction is not there."""
+            db = database(folder)
+            try:
+                query = f"SELECT count(*) FROM {table} WHERE seq = ?"
+                return bool(db.execute(query, (seq,)).fetchone()[0])
+            finally:
+                db.close()
+
+        enqueue, put = local.engine._enqueue, local.engine.events.put
+
+        def enqueued(logged: Any, body: Any) -> None:
+            seen["message"].append(committed("log", logged.seq))
+            enqueue(logged, body)
+
+        def announced(event: Any) -> None:
+            if event.kind == "result":
+                assignment = event.load().message.assignment
+                seen["result"].append(committed("results", assignment.order))
+            put(event)
+
+        monkeypatch.setattr(local.engine, "_enqueue", enqueued)
+        monkeypatch.setattr(local.engine.events, "put", announced)
+        local.node.subscribe()
+        assert (await local.eval(pid, f'Send({{Target = "{other}", Data = "x"}})')).ok
+        assert seen["message"] == [True] * 2 and seen["result"] == [True] * 2
+
+
+@in_loop
+async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, monkeypatch):
+    """No other message comes: only the node itself goes on."""
+    monkeypatch.setattr(retries, "RETRY", 0.05)
+    async with opening() as local:
+        pid = await local.spawn("N = 1")
+        first = await local.post(pid, "for i = 1, 3e6 do end N = N + 1", Action="Eval")
+        commit = local.engine.store.commit
+
+        def refuse(batch: Any, *, sync: bool) -> None:
+            if batch.log and not batch.results:
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(local.engine.store, "commit", refuse)
+            with pytest.raises(AoError, match="full"):
+                await local.post(pid, "N = N * 10", Action="Eval")
+            result = await asyncio.wait_for(local.node.result(pid, first.slot), 30)
+        assert result.ok
+        assert await local.value(pid, "N") == "2"
+        slots = [message.assignment.slot for message in await local.messages(pid)]
+        assert slots == [0, 1, 2]  # the refused one has left no gap
+        assert await local.node.verify_log(pid) == []
+
+
+async def evaluated(local: Local, process: str, code: str, dry: bool) -> Any:
+    """What a line comes to, or would come to."""
+    if not dry:
+        return await local.eval(process, code)
+    item = local.item(process, code, Action="Eval")
+    owner = local.wallet.address
+    return await local.node.dryrun(
+        process, Message("", owner, owner, process, item.tags, code.encode())
+    )
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize("saved", [False, True])
+@in_loop
+async def test_the_memory_limit_holds_behind_a_replay(opening, saved, dry):
+    """A log is replayed, and an image is loaded, within twice the limit: a new message is not."""
+    async with opening(Limits(memory=32 << 20)) as local:
+        pid = await local.spawn("N = 1")
+        assert (await local.eval(pid, "N = N + 1")).ok
+        if saved:
+            (live,) = local.engine.computer._live.values()
+            await live.images.ask()
+        else:
+            local.engine.checkpoints.remove(pid)
+    async with opening(Limits(memory=32 << 20)) as local:
+        result = await evaluated(local, pid, HEAVY, dry)
+        assert (result.outcome, "may use 32 MB" in result.error) == ("memory", True)
+        assert await local.value(pid, "N") == "2"
+    async with opening(Limits(memory=128 << 20)) as local:
+        assert (await evaluated(local, pid, HEAVY, dry)).ok
+
+
+@in_loop
+async def test_a_full_disk_is_shown_once(opening, monkeypatch):
+    """Nobody waits: the first failure is shown, and none of the others."""
+    monkeypatch.setattr(retries, "RETRY", 0.01)
+    async with opening() as local:
+        pid = await local.spawn()
+        commit, failures = local.engine.store.commit, 0
+
+        def refuse(batch: Any, *, sync: bool) -> None:
+            nonlocal failures
+            if batch.results and failures < retries.TRIES + 2:
+                failures += 1
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(local.engine.store, "commit", refuse)
+        events = local.node.subscribe()
+        await local.post(pid, "1", Action="Eval")
+        kinds = []
+        while not kinds or kinds[-1] != "result":
+            kinds.append((await anext(events)).kind)
+        assert kinds == ["notice", "result"]

@@ -1,0 +1,122 @@
+"""The environment for HyperBEAM, in a Lua that lacks what the device's Lua lacks.
+
+It was run on real nodes of September and November 2025 besides; their Lua is written in Erlang, so
+it is not at hand here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lupa import lua53
+
+from aoshell.sandbox import hyperaos
+
+# What luerl has not got, and a gmatch that fails as luerl's does.
+LACKING = """
+coroutine, debug, xpcall, table.move = nil, nil, nil, nil
+string.gmatch = function() error("badarg") end
+"""
+DRIVE = """
+local base = {process = {
+  type = "Process", name = "first", authority = {"A", "B"},
+  commitments = {P = {committer = "me"}, hmac = {}},
+}}
+return function(slot, fields)
+  local body = {commitments = {["M" .. slot] = {committer = fields.from or "me"}, hmac = {}}}
+  for key, value in pairs(fields) do if key ~= "from" then body[key] = value end end
+  base = compute(base, {slot = slot, timestamp = 1700000000000 + slot, body = body}, {})
+  return base.results, base
+end
+"""
+
+
+class Process:
+    """One process of it, driven as the device drives it."""
+
+    def __init__(self) -> None:
+        lua = lua53.LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
+        lua.execute(LACKING)
+        lua.execute(hyperaos.source().decode("latin-1"))
+        self._table: Callable[..., Any] = lua.table_from
+        self._deliver = lua.execute(DRIVE)
+        self._slot = 0
+        self.base: Any = None
+
+    def send(self, **fields: Any) -> Any:
+        self._slot += 1
+        named = {name.replace("_", "-"): value for name, value in fields.items()}
+        results, self.base = self._deliver(self._slot, self._table(named))
+        return results
+
+    def eval(self, code: str) -> str:
+        return str(self.send(action="Eval", data=code).output.data)
+
+
+@pytest.fixture
+def process() -> Process:
+    return Process()
+
+
+def test_lines_of_the_owner_are_evaluated(process: Process) -> None:
+    assert process.eval("1 + 1") == "2"
+    assert process.eval("x = 7 print('printed') return x") == "printed\n7"
+    assert process.eval("Owner .. ao.id .. Name") == "mePfirst"
+    assert "aos-" in process.send(action="Eval", data="1").output.prompt
+
+
+def test_lines_of_others_are_not(process: Process) -> None:
+    process.eval("x = 1")
+    assert "not trusted" in process.send(action="Eval", data="x = 2", from_process="C").output.data
+    process.send(**{"action": "Eval", "data": "x = 3", "from": "A"})
+    assert process.eval("x") == "1"
+
+
+def test_handlers_answer_those_who_are_trusted(process: Process) -> None:
+    process.eval('Handlers.add("ping", "Ping", function(m) m.reply({Data = m.Data .. "!"}) end)')
+    results = process.send(
+        **{"action": "Ping", "data": "hi", "from": "A", "from-process": "C", "reference": "9"}
+    )
+    answer = results.outbox["1"]
+    assert (answer.target, answer.data, answer["x-reference"]) == ("C", "hi!", "9")
+    assert process.eval("#Inbox") == "0"
+    process.send(**{"action": "Other", "data": "kept", "from": "B"})
+    assert process.eval("Inbox[1].Data .. Inbox[1].Action") == "keptOther"
+
+
+def test_what_is_sent_has_keys_in_lower_case(process: Process) -> None:
+    process.eval("return 0")
+    sent = process.send(
+        action="Eval", data='Send({Target = "T", Action = "Do", Data = "d", ["X-Y"] = 5})'
+    )
+    first = sent.outbox["1"]
+    assert (first.target, first.action, first.data, first["x-y"]) == ("T", "Do", "d", "5")
+    assert all(name == name.lower() for name in first)
+
+
+@pytest.mark.parametrize("code", ['error("boom\\nhere")', "return nil + 1", "(", "Receive({})"])
+def test_an_error_does_not_stop_the_process(process: Process, code: str) -> None:
+    results = process.send(action="Eval", data=code)
+    assert results.error and "\n" not in results.error
+    assert results.error.split(" ")[-1] in results.output.error
+    assert process.eval("1 + 1") == "2"
+
+
+def test_state_that_is_patched_is_laid_over_the_process(process: Process) -> None:
+    process.eval('Send({device = "patch@1.0", total = 5, cache = {a = 1}})')
+    assert (process.base.total, process.base.cache.a) == (5, 1)
+
+
+def test_modules_that_scripts_require_are_there(process: Process) -> None:
+    assert process.eval('require("json").encode({a = {1, "x"}})') == '{"a":[1,"x"]}'
+    assert process.eval('require(".utils").includes("a", {"a"})') == "true"
+    assert (
+        process.eval('local n = 0 for _ in ("a,b"):gmatch("%a") do n = n + 1 end return n') == "2"
+    )
+
+
+def test_equal_sources_give_an_equal_text() -> None:
+    assert hyperaos.source() == hyperaos.source()
+    assert len(hyperaos.source()) < 200_000

@@ -1,0 +1,55 @@
+"""Workers that hang are told from those that wait for the processor."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from sandbox_worker import eventually
+
+from aoshell.sandbox import stillness
+from aoshell.sandbox.stillness import QUIET, STILL, Stillness
+
+GROUP = 1 << 21
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def looks_until_still(monkeypatch: pytest.MonkeyPatch, used: Iterator[int | None]) -> int:
+    """How many looks it takes; `used` is what each look at the processes finds."""
+    monkeypatch.setattr(stillness, "_used_if_still", lambda _group: next(used))
+    watched, looks = Stillness(), 1
+    while not watched.lasts(GROUP):
+        looks += 1
+    watched.end()  # an answer: all is counted anew
+    assert not watched.lasts(GROUP)
+    return looks
+
+
+def test_what_does_nothing_for_long_is_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first look at the processes has nothing to compare with.
+    assert looks_until_still(monkeypatch, iter([7] * 100)) == QUIET + 1 + STILL
+
+
+@pytest.mark.parametrize("sign", [None, 8])  # busy; or it has computed since the last look
+def test_a_sign_of_life_starts_the_count_again(
+    monkeypatch: pytest.MonkeyPatch, sign: int | None
+) -> None:
+    used = [7] * STILL + [sign] + [8] * 100
+    again = STILL + (1 if sign is None else 0)
+    assert looks_until_still(monkeypatch, iter(used)) == QUIET + STILL + 1 + again
+
+
+def test_what_proc_says_of_a_group() -> None:
+    def group(code: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", code], process_group=0)
+
+    with group("import time; time.sleep(60)") as asleep, group("while True: pass") as busy:
+        try:
+            assert eventually(lambda: stillness._used_if_still(asleep.pid) is not None, 20)
+            assert eventually(lambda: stillness._used_if_still(busy.pid) is None, 20)
+        finally:
+            asleep.kill()
+            busy.kill()
+    assert stillness._used_if_still(GROUP) == 0  # no such group
