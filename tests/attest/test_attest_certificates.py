@@ -218,6 +218,8 @@ def test_vlek(amd: Amd) -> None:
 
 ACCEPTED: dict[str, Callable[[Draft], bytes]] = {
     "serial 0": lambda d: d.der(),
+    "valid from this second": lambda d: d.but(not_before=NOW).der(),
+    "valid until this second": lambda d: d.but(not_after=NOW).der(),
     "serial 5": lambda d: d.but(serial=integer(5)).der(),
     "DER around the chip": lambda d: d.instead(f"{AMD}.4", tlv(4, CHIP)).der(),
     "no trailer field": lambda d: d.but(algorithm=pss(trailer=False)).der(),

@@ -107,6 +107,11 @@ def test_of_several_lists_the_newest_counts_that_the_root_has_signed(
     assert judged(good.but(crl=more), came=False) == "FAIL CERT_REVOKED"
 
 
+@pytest.mark.parametrize("bound", ["this_update", "next_update"])
+def test_both_ends_of_its_validity_are_included(milan: Line, good: Sample, bound: str) -> None:
+    assert good.but(crl=milan.crl(**{bound: NOW})).verify().verdict == "PASS"
+
+
 def test_serial_0_is_explained(milan: Line, good: Sample) -> None:
     result = good.but(crl=milan.crl([0])).verify().check("revocation")
     assert "which all chips' certificates have" in result.detail

@@ -344,12 +344,12 @@ async def test_too_many_messages_at_once_name_the_bound_that_they_meet(opening):
         line = "for i = 1, 16000 do Send({Target = 'x', Data = 'y'}) end"
         result = await local.eval(pid, line)
         assert result.outcome == "error"
-        assert result.error == f"Tags is too long{verify.TOLD_SINCE}"
+        assert result.error == f"Tags is too long{verify.ADDED_TEXT}"
         assert await local.node.verify_log(pid) == []
         # An older log has the shorter text.
         store, row = local.engine.store, local.node._row(pid)
         logged, computed = store.at_slot(row.number, result.slot)
-        body = computed.body.replace(verify.TOLD_SINCE.encode(), b"")
+        body = computed.body.replace(verify.ADDED_TEXT.encode(), b"")
         assert body != computed.body
         store._db.execute("UPDATE results SET body = ? WHERE seq = ?", (body, logged.seq))
         assert await local.node.verify_log(pid) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,5 +231,19 @@ def test_an_end(run: Any) -> None:
         assert slots([await anext(other)]) == [0]
         await feed.close()
         assert [event async for event in other] == []
+
+    run(test)
+
+
+def test_cron_results_of_a_slot_that_was_answered_still_come(run: Any) -> None:
+    async def test(feed: RemoteFeed, log: Log, book: Book) -> None:
+        book.put(NODE, "answered", PROCESS, [0])
+        subscription = feed.subscribe()
+        await feed.watch(PROCESS)
+        slot, cron = entry(0, "slot"), entry(0, "tick")
+        place = Assignment(PROCESS, 0, 1, 0, 0, "")
+        log.entries = [slot, replace(cron, message=replace(cron.message, id="", assignment=place))]
+        event = await anext(subscription)
+        assert event.entry and event.entry.result and event.entry.result.output == "tick"
 
     run(test)

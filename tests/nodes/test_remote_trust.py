@@ -41,7 +41,9 @@ def tagged(wallet: Wallet, output: str, tag: str) -> Response:
 
 
 @pytest.mark.parametrize("level", VERIFYING)
-def test_a_hashpath_stands_for_one_request(wallet: Wallet, level: Verify) -> None:
+def test_a_hashpath_stands_for_one_request(
+    wallet: Wallet, other_wallet: Wallet, level: Verify
+) -> None:
     trust, _ = reader(wallet, level)
     path = f"{'b' * 43}/{'r' * 43}"
     first = Asked("p compute 1", {PROCESS: "p", SLOT: 1})
@@ -169,13 +171,17 @@ def test_a_bad_signature_is_refused_at_every_level(wallet: Wallet, level: Verify
 
 
 @pytest.mark.parametrize("level", Verify)
-def test_the_answer_of_another_key_is_refused(wallet: Wallet, level: Verify) -> None:
+def test_the_answer_of_another_key_is_refused(
+    wallet: Wallet, other_wallet: Wallet, level: Verify
+) -> None:
     trust, _ = reader(wallet, level)
     with pytest.raises(AoError, match=r"signed by .*, not by the (node's own|attested) key"):
-        trust.read(answer_of(Wallet.generate(), {"output": "2"}), "compute")
+        trust.read(answer_of(other_wallet, {"output": "2"}), "compute")
 
 
-def test_the_attested_key_counts_and_not_the_nodes_own(wallet: Wallet) -> None:
+def test_the_attested_key_counts_and_not_the_nodes_own(
+    wallet: Wallet, other_wallet: Wallet
+) -> None:
     trust, _ = reader(wallet, Verify.ATTESTED)
     trust.address = OTHER
     assert trust.read(answer_of(wallet, {"output": "2"}), "compute")["output"] == "2"
@@ -193,11 +199,11 @@ def test_without_a_valid_attestation_nothing_is_taken(wallet: Wallet, pin: str |
             trust.read(answer, "compute")
 
 
-def test_an_answer_signed_by_two_keys_is_refused(wallet: Wallet) -> None:
+def test_an_answer_signed_by_two_keys_is_refused(wallet: Wallet, other_wallet: Wallet) -> None:
     """One of them could be anybody's, who adds a signature over more than the node signed."""
     trust, _ = reader(wallet, Verify.ON)
     said: Tabm = {"output": "2"}
-    signatures = httpsig.commit(wallet, said)[0], httpsig.commit(Wallet.generate(), said)[0]
+    signatures = httpsig.commit(wallet, said)[0], httpsig.commit(other_wallet, said)[0]
     headers = tuple((said | write_commitments(signatures)).items())
     answer = Response("", 200, headers, b"")  # type: ignore[arg-type]
     with pytest.raises(AoError, match=r"signed by .* and .*, not by the node's own key"):

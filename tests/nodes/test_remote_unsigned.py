@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hyper_server import HyperServer, Reply, Request, serving
+from rsa_keys import RsaKeys
 from test_remote_hyperbeam import EVAL, LUA_MODULE, WASM_MODULE, node_wallet, server
 
 from aoshell.backends import remote_node
@@ -291,10 +292,11 @@ def test_it_is_shown_where_nothing_is_verified(shown: Shown, kind: str) -> None:
 
 @pytest.mark.parametrize("level", [Verify.ON, Verify.ATTESTED])
 def test_what_another_key_signed_is_not_shown(
-    shown: Shown, other_wallet: Wallet, level: Verify
+    shown: Shown, rsa_keys: RsaKeys, level: Verify
 ) -> None:
-    said = shown(level, theirs(other_wallet))
-    assert MARK.lower() not in said.lower() and other_wallet.address in said
+    stranger = rsa_keys.wallet(2)  # 0 is the user's, 1 the node's
+    said = shown(level, theirs(stranger))
+    assert MARK.lower() not in said.lower() and stranger.address in said
 
 
 @pytest.mark.parametrize("kind", ["200 as JSON", "500", "elsewhere", "here", "forged"])

@@ -26,7 +26,9 @@ SIGNED: Tabm = {"a": "1"}
 MORE: Tabm = {"a": "1", "b": "2", "balance": "1000000"}
 
 
-def test_an_hmac_adds_nothing_to_what_a_key_has_signed(wallet: Wallet) -> None:
+def test_an_hmac_adds_nothing_to_what_a_key_has_signed(
+    wallet: Wallet, other_wallet: Wallet
+) -> None:
     """Anybody can make an HMAC: it may cover every key, and its keys stay unsigned."""
     for profile in (EDGE, CURRENT):
         signature, _ = commit(wallet, SIGNED, profile=profile)
@@ -95,12 +97,11 @@ def test_ids_are_those_that_the_outer_signature_names(wallet: Wallet, bundle: bo
     assert checked.ids == ({} if bundle else {"m": signature.id})
 
 
-def test_two_signers_stand_for_what_both_say(wallet: Wallet) -> None:
-    other = Wallet.generate()
-    first, second = commit(wallet, {"a": "1"})[0], commit(other, {"b": "2"})[0]
+def test_two_signers_stand_for_what_both_say(wallet: Wallet, other_wallet: Wallet) -> None:
+    first, second = commit(wallet, {"a": "1"})[0], commit(other_wallet, {"b": "2"})[0]
     checked = check({"a": "1", "b": "2", "c": "3"} | write_commitments((first, second)), b"")
     assert checked.verified == {"a": "1", "b": "2"}
-    assert checked.committers == tuple(sorted((wallet.address, other.address)))
+    assert checked.committers == tuple(sorted((wallet.address, other_wallet.address)))
     inner = carried({"a": "1", "b": "2", "c": "3"}, first, second)
     fields, body = wire.encode({"m": inner})
     checked = check(fields | write_commitments(commit(wallet, {"m": inner})), body or b"")

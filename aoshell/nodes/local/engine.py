@@ -361,7 +361,7 @@ class Engine:
         batch, ready, after = self._batch, self._ready, self._after
         self._batch, self._ready, self._after = Batch(), [], []
         settled = self.roots.take_settled()
-        # Who waits for a line to settle is told that all of it is on disk: fsync at once, in the
+        # Who waits for a line to settle may rely on all of it being on disk: fsync at once, in the
         # same transaction. Any other result can be computed again, so its fsync may wait.
         sync = any(self.roots.is_awaited(root) for root in settled)
         if sync:  # a mark that saves the next start some reading: no more often than an fsync

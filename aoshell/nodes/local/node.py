@@ -206,7 +206,7 @@ class LocalNode:
         """
         if self._engine.modules.is_wasm(self._row(process).module):
             raise UnsupportedError(
-                "a WASM module tells its state only itself", hint=".dryrun CODE asks it by Lua"
+                "only a WASM module itself can read its state", hint=".dryrun CODE asks it by Lua"
             )
         path = Tag("Exposed-Path", key)
         asked = Message("", "", "", process, (*envelope("Message"), path), b"")

@@ -57,7 +57,7 @@ WAY_OUT = "raise .limits seconds or .limits memory, or .delete the process"
 
 
 class PoolCalls:
-    """What a live process tells the pool that made it live."""
+    """What a live process calls in the pool that made it live."""
 
     def __init__(
         self,
