@@ -17,7 +17,7 @@ from aoshell.errors import AoError
 from aoshell.home import configfile, wallets
 from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed
 from aoshell.shell import hints
-from aoshell.shell.attestation import judging
+from aoshell.shell.attestation import files as evidence_files
 from aoshell.shell.code import files as shell_files
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.prompt.history import LineHistory
@@ -67,7 +67,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "programs": bundle,
     "wallets": wallets.load_wallet,
     "config": configfile.read_config,
-    "evidence": lambda path: judging.content(str(path)),
+    "evidence": lambda path: evidence_files.read_named_file(str(path)),
     "blueprints": lambda path: BlueprintPins(path).get("x"),
     "history": lambda path: [] if not LineHistory(path).load_history_strings() else None,
     "hints": lambda path: None if hints._text(path) else [],

@@ -61,7 +61,7 @@ def test_stages_are_timed(there: FakeRemote) -> None:
 def test_a_pipe_hears_once_of_a_stage_that_lasts(
     there: FakeRemote, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "TOLD_AFTER", 0.2)
+    monkeypatch.setattr(waiting, "REPORTED_AFTER", 0.2)
     monkeypatch.setattr(waiting, "EVERY", 0.02)
     out, err, code = run_pipe(there, home, Start(), ["1+1", 'sleep(0.8) print("x")'])
     assert (out, code) == ("2\nx\n", 0)
