@@ -195,6 +195,7 @@ async def test_dry_runs(home: Home, module: str, profile: Profile, path: str) ->
 
 @in_loop
 async def test_a_node_without_dry_runs_says_so(home: Home) -> None:
+    home.server.profile = EDGE
     async with up(home) as node:
         process = await spawn(node, home)
         with pytest.raises(UnsupportedError, match="June 2025") as raised:
@@ -312,6 +313,7 @@ async def test_a_changed_body_is_refused_and_the_base_can_be_shown(home: Home) -
 
 @in_loop
 async def test_a_changed_header_shows_the_signature_base(home: Home) -> None:
+    home.server.profile = EDGE  # later ones are asked for JSON
     home.server.sign_all = True
 
     def changed(_request: Any, reply: Any) -> Any:
