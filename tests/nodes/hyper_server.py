@@ -77,6 +77,7 @@ class HyperServer:
     refuse_first: int = 0  # answers of 500 before a message is taken
     edges: list[Any] = field(default_factory=list)  # what its GraphQL lists
     tasks: dict[str, str] = field(default_factory=dict)  # of its cron, by id
+    refused_dialect: int = 0  # messages that real ones refuse, as they are signed for others
     accepted: str = ""  # what the request being answered accepts
     url: str = ""
 
@@ -179,6 +180,7 @@ class HyperServer:
             return Scheduled(item.id, item.owner_address, keys)
         checked = httpsig.check(request.headers, request.body)
         assert checked.outcome is httpsig.SignatureStatus.VERIFIED, checked.failure
+        self.refused_dialect += checked.commitments[0].profile is not self.profile
         # The signatures inside are no part of what the message says.
         inner = wire.decode(wire.join(request.headers), request.body)[0]["body"]
         assert isinstance(inner, dict)

@@ -205,8 +205,8 @@ class Trust:
         if checked.outcome is not SignatureStatus.VERIFIED:
             self._unsigned(answer, stage, checked)
             return checked.message
-        self._heard(checked)
         self._by_the_node(answer, checked, stage)
+        self._heard(checked)
         try:
             _same_status(answer, checked)
             self.named = named(checked.verified, checked.ids, asked)
