@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.nodes.remote.http.answer import Response, in_a_line
+from aoshell.nodes.remote.http.pages import is_number
 
 LONGEST = 2048  # characters of a node's words that are looked at
 COMPUTE, SCHEDULE = "compute", "get-schedule"  # values of `phase`
 
 _WORDS = ("reason", "body", "error", "details")
+_LINKS = ("Lazy link", "{link,")  # as Erlang writes them
 _MISSING = re.compile(r"necessary_message_not_found,\s*<<\"?[^\">]*\"?>>,\s*<<\"([^\"]*)\">>")
 _QUOTED = re.compile(r"<<\"body\">>\s*=>\s*<<\"((?:[^\"\\]|\\.)*)\">>")
 
@@ -64,9 +66,7 @@ def refusal_in(fields: Mapping[str, object]) -> Refusal:
     return Refusal(
         in_a_line(re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else first),
         str(fields.get("phase", ""))[:40],
-        int(slot)
-        if isinstance(slot, int) or (isinstance(slot, str) and slot.isdecimal())
-        else None,
+        int(slot) if is_number(str(slot)) else None,
         missing[1] if missing else "",
     )
 
@@ -74,9 +74,8 @@ def refusal_in(fields: Mapping[str, object]) -> Refusal:
 def is_momentary(answer: Response) -> bool:
     """Whether a node lacks a part of its own state for a moment, as others compute the same slot.
 
-    Measured on nodes of November 2025. Reading it again does no harm, whoever said it.
+    Measured on nodes of November 2025: the reason is a link that it cannot follow. Reading it again
+    does no harm, whoever said it.
     """
     words = (answer.header("details"), answer.body[:LONGEST].decode("utf-8", "replace"))
-    return answer.status == 500 and any(
-        "necessary_message_not_found" in each and "Lazy link" in each for each in words
-    )
+    return answer.status == 500 and any(link in each for each in words for link in _LINKS)
