@@ -76,6 +76,8 @@ class HyperServer:
     stuck_at: int | None = None  # a slot that cannot be computed, so that no later one can be
     refuse_first: int = 0  # answers of 500 before a message is taken
     edges: list[Any] = field(default_factory=list)  # what its GraphQL lists
+    tasks: dict[str, str] = field(default_factory=dict)  # of its cron, by id
+    refused_dialect: int = 0  # messages that real ones refuse, as they are signed for others
     accepted: str = ""  # what the request being answered accepts
     url: str = ""
 
@@ -106,6 +108,8 @@ class HyperServer:
             return self.address()
         if path == "/graphql":  # it is its own gateway
             return _json({"data": {"transactions": {"edges": self.edges}}})
+        if path.startswith("/~cron@1.0/"):
+            return self.cron(request, path.removeprefix("/~cron@1.0/"))
         if request.method == "POST" and path in ("/push", "/~scheduler@1.0/schedule"):
             return self.take(request, "")
         found = re.match(r"/([\w-]{43})~process@1\.0/(.*)", path)
@@ -130,6 +134,16 @@ class HyperServer:
         if rest.startswith("now/"):
             return self.plain(rest.removeprefix("now/"))
         return self.result(process, rest)
+
+    def cron(self, request: Request, verb: str) -> Reply:
+        asked = parse_qs(urlsplit(request.path).query)
+        if verb == "every":
+            task = f"task-{len(self.tasks)}".ljust(43, "x")
+            self.tasks[task] = f"{asked['interval'][0]} {asked['cron-path'][0]}"
+            return self.plain(task)
+        if self.tasks.pop(asked["task"][0], None) is None:
+            return self.failed(400, {"body": "Task not found."})
+        return self.signed_or_not({"status": 200, "body": {"message": "Task stopped"}})
 
     # Scheduling ---------------------------------------------------------------------------------
 
@@ -166,6 +180,7 @@ class HyperServer:
             return Scheduled(item.id, item.owner_address, keys)
         checked = httpsig.check(request.headers, request.body)
         assert checked.outcome is httpsig.SignatureStatus.VERIFIED, checked.failure
+        self.refused_dialect += checked.commitments[0].profile is not self.profile
         # The signatures inside are no part of what the message says.
         inner = wire.decode(wire.join(request.headers), request.body)[0]["body"]
         assert isinstance(inner, dict)

@@ -197,6 +197,7 @@ async def test_dry_runs(home: Home, module: str, profile: Profile, path: str) ->
 
 @in_loop
 async def test_a_node_without_dry_runs_says_so(home: Home) -> None:
+    home.server.profile = EDGE
     async with up(home) as node:
         process = await spawn(node, home)
         with pytest.raises(UnsupportedError, match="June 2025") as raised:
@@ -214,7 +215,7 @@ async def test_state_is_read_by_key(home: Home) -> None:
 @in_loop
 async def test_what_it_cannot_do_says_what_to_use(home: Home) -> None:
     async with up(home) as node:
-        assert (node.local, node.remote, node.cron, node.state) == (None, node, None, node)
+        assert (node.local, node.remote, node.cron, node.state) == (None, node, node, node)
         with pytest.raises(UnsupportedError) as raised:
             await node.upload(b"")
         assert raised.value.hint
@@ -314,6 +315,7 @@ async def test_a_changed_body_is_refused_and_the_base_can_be_shown(home: Home) -
 
 @in_loop
 async def test_a_changed_header_shows_the_signature_base(home: Home) -> None:
+    home.server.profile = EDGE  # later ones are asked for JSON
     home.server.sign_all = True
 
     def changed(_request: Any, reply: Any) -> Any:

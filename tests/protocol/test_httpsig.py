@@ -210,7 +210,7 @@ def test_what_an_hmac_covers_alone_is_not_verified(wallet: Wallet) -> None:
 
 def test_ids_of_maps_that_an_hmac_covers_alone_are_not_verified(wallet: Wallet) -> None:
     sent = request(wallet, "/push", {"action": "Eval"})
-    assert check(sent.headers, sent.body).ids == {"body": sent.id}
+    assert check(sent.headers, sent.body).ids == {"body": {sent.id}}
     signer, _ = commit(wallet, to_tabm({"method": "POST"}))
     own = {SIGNATURE: only(dict(sent.headers)[SIGNATURE], HMAC, sent.headers)}
     own[INPUT] = only(dict(sent.headers)[INPUT], HMAC, sent.headers)

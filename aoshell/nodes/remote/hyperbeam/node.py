@@ -8,8 +8,6 @@ to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `d
 
 from __future__ import annotations
 
-import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,13 +18,12 @@ from aoshell.nodes.remote.arweave.bundler import kind_of
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.client import Client
-from aoshell.nodes.remote.http.progress import Waiting, hide_progress
+from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam import evidence, signing
-from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.binding import PROCESS, Asked
 from aoshell.nodes.remote.hyperbeam.generation import JSON
-from aoshell.nodes.remote.hyperbeam.key import BUNDLED
+from aoshell.nodes.remote.hyperbeam.monitoring import Monitoring
 from aoshell.nodes.remote.hyperbeam.names import Names
-from aoshell.nodes.remote.hyperbeam.reading import plain
 from aoshell.nodes.remote.hyperbeam.results import to_result
 from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
 from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
@@ -54,11 +51,8 @@ from aoshell.protocol.wallet import Wallet
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
 
-DEFAULT_INTERVAL = "30-seconds"  # of processes that name none
-_INTERVAL = re.compile(r"[1-9][0-9]{0,9}-(?:millisecond|second|minute|hour|day)s?", re.I)
 
-
-class HyperBeamNode(Sending, Elsewhere):
+class HyperBeamNode(Sending, Monitoring, Elsewhere):
     """One node.
 
     Args:
@@ -86,7 +80,6 @@ class HyperBeamNode(Sending, Elsewhere):
         # Signed and not sent yet, by id.
         self._definitions: dict[str, dict[str, Any]] = {}
         self._modules: dict[str, Module] = {}
-        self._pushes: set[asyncio.Task[None]] = set()
 
     # What it is -------------------------------------------------------------------------------
 
@@ -109,6 +102,7 @@ class HyperBeamNode(Sending, Elsewhere):
     @verify.setter
     def verify(self, level: Verify) -> None:
         self._trust.level = level
+        self._computed.forget()
         self._client.withholds = self._gateway.withholds = level is not Verify.OFF
 
     @property
@@ -186,36 +180,12 @@ class HyperBeamNode(Sending, Elsewhere):
         what = "does not take the message", f".result {item.id} finds it if it did"
         slot, heard = await self._scheduled("schedule", path, item, process, what)
         if not pushed or heard is Heard.NOTHING:
-            self._push(process, slot)
+            self._deliver(process, slot)
         elif heard is Heard.DOUBTFUL:  # it may be pushed: not once more
             self._notice(f"slot {slot}: whether what it sends was delivered is not known")
         self._book.put(self.endpoint, "slot", process, slot, learnt_again=True)
         self._feed.wake(process)
         return Receipt(item.id, process, slot)
-
-    def _push(self, process: str, slot: int) -> None:
-        """Have the node deliver what a message sends, while the user goes on."""
-        task = asyncio.create_task(self._pushed(process, slot))
-        self._pushes.add(task)
-        task.add_done_callback(self._pushes.discard)
-
-    async def _pushed(self, process: str, slot: int) -> None:
-        path = f"/{process}~process@1.0/push&slot={slot}"
-        hide_progress()
-        asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
-        try:
-            await self._ready()
-            accepts = {"accept": JSON} if (await self._generation()).json else {}
-            headers = (BUNDLED | accepts).items()
-            answer = await self._client.ask("push", "POST", path, headers=headers)
-            said = self._said(answer, "push", asked)
-        except AoError as error:
-            self._notice(f"slot {slot}: what became of what it sends is not known: {error.what}")
-            return
-        for failed in said.values():
-            if isinstance(failed, Mapping) and failed.get("response") == "error":
-                where, why = failed.get("target", "?"), failed.get("reason", "no reason given")
-                self._notice(f"slot {slot}: not delivered to {where}: {why}", "undelivered")
 
     async def dryrun(self, process: str, item: Message) -> Result:
         device = (await self._known(process))["device"]
@@ -360,33 +330,6 @@ class HyperBeamNode(Sending, Elsewhere):
     async def watch(self, process: str) -> None:
         await self._feed.watch(process)
 
-    async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
-        del wallet
-        task = str(self._book.get(self.endpoint, "cron", process) or "")
-        if task:
-            await self._cron(f"stop?task={task}", "does not stop it")
-            self._book.put(self.endpoint, "cron", process, "")
-        if on:
-            every = await self._interval(process)
-            computed = f"/{process}~process@1.0/now"
-            said = await self._cron(f"every?interval={every}&cron-path={computed}", "runs no cron")
-            self._book.put(self.endpoint, "cron", process, plain(said))
-        elif not task:
-            what = f"{self.endpoint} runs no task of this home for {process}"
-            raise AoError(what, stage="monitor")
-
-    async def _cron(self, rest: str, what: str) -> Mapping[str, object]:
-        answer = await self._get("monitor", f"/~cron@1.0/{rest}")
-        self._expect(answer, "monitor", what)
-        return self._trust.read(answer, "monitor", ANY)
-
-    async def _interval(self, process: str) -> str:
-        """How often a process wants to be run, by the tag of its definition."""
-        (definition,) = await self.schedule(process, 0, 0) or (None,)
-        tags = definition.tags if definition else ()
-        every = next((tag.value for tag in tags if tag.name.lower() == "cron-interval"), "")
-        return every if _INTERVAL.fullmatch(every) else DEFAULT_INTERVAL
-
     async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):
             withholds = self._trust.verifies
@@ -394,8 +337,7 @@ class HyperBeamNode(Sending, Elsewhere):
         return await evidence.evidence(self._client, challenge)
 
     async def close(self) -> None:
-        for task in self._pushes:
-            task.cancel()
+        await self._delivered()
         await self._feed.close()
         await self._client.close()
         await self._gateway.close()

@@ -17,6 +17,7 @@ from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import ANSWER, Client, NotHttpError
 from aoshell.nodes.remote.http.pages import is_number, turns
 from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.computed import Computed
 from aoshell.nodes.remote.hyperbeam.generation import JSON, Generation
 from aoshell.nodes.remote.hyperbeam.key import BUNDLED, NodeKey
 from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
@@ -29,7 +30,12 @@ from aoshell.protocol.httpsig import Checked
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
-MOMENTS = (0.2, 0.5, 1.0)  # seconds before a read is tried again that lacked a part of the state
+MOMENTS = (
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+)  # seconds before a read is tried again that lacked a part of the state
 EARLY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks while the schedule is behind
 PAGE = 50  # slots asked for at once
 _DOCTOR = ".doctor looks at the node"
@@ -50,6 +56,7 @@ class Reading:
         self._key = NodeKey(client, book)
         self._trust = Trust(self.endpoint, self._notice, self._heard)
         self._feed = RemoteFeed(self._page, book, self.endpoint)
+        self._computed = Computed()
         self._last: dict[str, int] = {}
 
     def _notice(self, detail: str, kind: str = "notice") -> None:
@@ -68,20 +75,22 @@ class Reading:
     async def _address(self) -> str:
         """The address of the node, asked for where no answer has told it."""
         if self._trust.verifies or not self._key.known:
-            await self._key.address(signed=self._trust.verifies)
+            return await self._asked_address()
         await self._ready()
-        self._trust.met(signed=self._key.signed)
         return self._trust.address
 
     async def _asked_address(self) -> str:
         """The address that the node tells itself in this run, so that another key shows."""
         await self._key.address(signed=self._trust.verifies)
-        return await self._address()
+        await self._ready()
+        self._trust.met(signed=self._key.signed)
+        return self._trust.address
 
     async def _generation(self) -> Generation:
         """Which generation the node is of. It is asked where no answer of this run has said it."""
         if not self._key.has_spoken:
             await self._key.address(signed=self._trust.verifies)
+            self._trust.met(signed=self._key.signed)
         return self._key.generation
 
     async def _ready(self) -> None:
@@ -139,6 +148,18 @@ class Reading:
         return result
 
     async def _result(self, process: str, slot: int) -> Result:
+        """What a slot came to, asked of the node."""
+        with self._computed.asking(process, slot):
+            result = await self._asked_result(process, slot)
+            self._computed.keep(result)
+        return result
+
+    async def _result_once(self, process: str, slot: int) -> Result:
+        """The same, of this moment's request for it where there was one."""
+        await self._computed.settled(process, slot)
+        return self._computed.get(process, slot) or await self._result(process, slot)
+
+    async def _asked_result(self, process: str, slot: int) -> Result:
         start = time.monotonic()
         path = f"/{process}~process@1.0/compute&slot={slot}/results"
         asked = Asked(f"{process} compute {slot}", {PROCESS: process, SLOT: slot})
@@ -153,24 +174,31 @@ class Reading:
                 raise _no_such_slot(process, slot, slots, answer.by)
             await asyncio.sleep(pause)
             answer = await self._get("compute", path, COMPUTE)
-        self._expect_computed(answer, process, slot, asked)
+        what = f"does not compute slot {slot}"
+        self._expect_computed(answer, "compute", process, what, asked)
         said = self._said(answer, "compute", asked)
         result = to_result(process, slot, said, answer.by)
         return replace(result, milliseconds=1000 * (time.monotonic() - start))
 
-    def _expect_computed(self, answer: Response, process: str, slot: int, asked: Asked) -> None:
-        """Raise AoError where a slot was not computed, with what is known of why."""
+    def _expect_computed(
+        self, answer: Response, stage: str, process: str, what: str, asked: Asked
+    ) -> None:
+        """Raise AoError where something was not computed, with what is known of why.
+
+        Args:
+            what: that the node does not do.
+        """
         if answer.ok:
             return
-        refusal = self._trust.refusal(answer, "compute", asked)
-        what = self._trust.failure(answer, "compute", f"does not compute slot {slot}", asked)
+        refusal = self._trust.refusal(answer, stage, asked)
         if not refusal.is_stuck:
-            raise AoError(what, stage="compute", hint=_DOCTOR if answer.status >= 500 else "")
+            self._expect(answer, stage, what, asked)
         stuck = refusal.slot
-        where = "this slot fails" if stuck == slot else f"slot {stuck} before it fails"
+        said = self._trust.failure(answer, stage, what, asked)
+        where = "this slot" if stuck == asked.fields.get(SLOT) else f"slot {stuck}"
         raise AoError(
-            f"{what}: {where} each time, so {process} is stuck there and computes no later slot",
-            stage="compute",
+            f"{said}; {where} fails each time, so {process} is stuck there and computes no more",
+            stage=stage,
             hint="the code of the process decides that; .spawn makes another process",
         )
 
@@ -186,7 +214,7 @@ class Reading:
         if last <= after:
             return ()
         messages = await self.schedule(process, after + 1, last)
-        return [LogEntry(one, await self._result(process, slot_of(one))) for one in messages]
+        return [LogEntry(one, await self._result_once(process, slot_of(one))) for one in messages]
 
     async def _page(self, process: str, after: int | None) -> Sequence[Step]:
         """For the feed, whose cursor is the last slot seen."""
@@ -222,7 +250,9 @@ class Reading:
             query = f"from={first}&to={last}&accept=application/aos-2"
             await self._ready()
             path = f"/{process}~process@1.0/schedule?{query}"
-            answer = await _until_whole(partial(self._client.get, "schedule", path))
+            headers = BUNDLED if (await self._generation()).json else {}
+            ask = partial(self._client.get, "schedule", path, headers=headers)
+            answer = await _until_whole(ask)
             asked = Asked(f"{process} schedule")  # its messages name their slots
             self._expect_process(answer, "schedule", process, asked)
             page = schedules.messages(self._trust.json(answer, "schedule", asked), answer.by)
@@ -258,7 +288,10 @@ class Reading:
         # Below the top, keys of these names are the process's own.
         fields = {} if inner else {PROCESS: process}
         asked = Asked(f"{process} now {inner}", fields)
-        self._expect(answer, "now", f"has no {key or 'state'} of {process}", asked)
+        has_none = f"has no {key or 'state'} of {process}"
+        does_not = f"does not give {key or 'the state'} of {process}"
+        what = has_none if answer.status == 404 else does_not
+        self._expect_computed(answer, "now", process, what, asked)
         said = dict(self._trust.read(answer, "now", asked))
         said.pop("status", None)
         named = said.get("ao-result")

@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.nodes.remote.http.answer import Response, in_a_line
+from aoshell.nodes.remote.http.pages import is_number
 
 LONGEST = 2048  # characters of a node's words that are looked at
 COMPUTE, SCHEDULE = "compute", "get-schedule"  # values of `phase`
 
 _WORDS = ("reason", "body", "error", "details")
+_LINKS = ("Lazy link", "{link,")  # as Erlang writes them
 _MISSING = re.compile(r"necessary_message_not_found,\s*<<\"?[^\">]*\"?>>,\s*<<\"([^\"]*)\">>")
 _QUOTED = re.compile(r"<<\"body\">>\s*=>\s*<<\"((?:[^\"\\]|\\.)*)\">>")
 
@@ -60,23 +62,25 @@ def refusal_in(fields: Mapping[str, object]) -> Refusal:
         first = ""
     missing = _MISSING.search(first)
     quoted = _QUOTED.search(first)
-    slot = fields.get("attempted-slot")
     return Refusal(
         in_a_line(re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else first),
         str(fields.get("phase", ""))[:40],
-        int(slot)
-        if isinstance(slot, int) or (isinstance(slot, str) and slot.isdecimal())
-        else None,
+        _slot_in(fields.get("attempted-slot")),
         missing[1] if missing else "",
     )
+
+
+def _slot_in(value: object) -> int | None:
+    """A slot as JSON or a header has it; None for anything else."""
+    text = str(value) if isinstance(value, (int, str)) else ""
+    return int(text) if is_number(text) else None
 
 
 def is_momentary(answer: Response) -> bool:
     """Whether a node lacks a part of its own state for a moment, as others compute the same slot.
 
-    Measured on nodes of November 2025. Reading it again does no harm, whoever said it.
+    Measured on nodes of November 2025: the reason is a link that it cannot follow. Reading it again
+    does no harm, whoever said it.
     """
     words = (answer.header("details"), answer.body[:LONGEST].decode("utf-8", "replace"))
-    return answer.status == 500 and any(
-        "necessary_message_not_found" in each and "Lazy link" in each for each in words
-    )
+    return answer.status == 500 and any(link in each for each in words for link in _LINKS)

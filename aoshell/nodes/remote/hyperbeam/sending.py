@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum, auto
 
@@ -11,15 +12,17 @@ from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import REFUSED, Client, ConnectionLostError
 from aoshell.nodes.remote.http.pages import is_number
-from aoshell.nodes.remote.http.progress import disable_retries
+from aoshell.nodes.remote.http.progress import disable_retries, hide_progress
 from aoshell.nodes.remote.hyperbeam.binding import (
     MESSAGE,
     PROCESS,
+    SLOT,
     Asked,
     ContradictionError,
     named,
 )
 from aoshell.nodes.remote.hyperbeam.generation import JSON
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED
 from aoshell.nodes.remote.hyperbeam.reading import COMPUTE, Reading
 from aoshell.nodes.remote.hyperbeam.signing import TAKES_ITEMS
 from aoshell.nodes.remote.memory import Book
@@ -28,6 +31,8 @@ from aoshell.protocol.ans104 import DataItem
 
 YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
 LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
+UNASKED = 2.0  # seconds after which a result is asked for to deliver what it sends
+ENDING = 10.0  # seconds that the end of a session waits for deliveries
 LOOK = 30.0  # seconds that one look may take, however long the log is
 
 
@@ -49,6 +54,7 @@ class Sending(Reading):
     def __init__(self, client: Client, book: Book) -> None:
         Reading.__init__(self, client, book)
         self._born: dict[str, float] = {}
+        self._deliveries: set[asyncio.Task[None]] = set()
 
     async def _scheduled(
         self, stage: str, path: str, item: Signed, process: str, what: tuple[str, str]
@@ -115,6 +121,49 @@ class Sending(Reading):
         if not is_number(slot):
             raise AoError(f"{answer.by} does not say the slot of the message", stage=stage)
         return int(slot)
+
+    def _deliver(self, process: str, slot: int) -> None:
+        """Have the node deliver what a message sends, if it sends any, while the user goes on."""
+        task = asyncio.create_task(self._pushed(process, slot))
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+
+    async def _delivered(self) -> None:
+        """Wait for deliveries to end, but not for long: a node may end them when nobody listens."""
+        if self._deliveries:
+            await asyncio.wait(self._deliveries, timeout=ENDING)
+        for task in self._deliveries:
+            task.cancel()
+
+    async def _pushed(self, process: str, slot: int) -> None:
+        hide_progress()
+        await self._computed.begun(process, slot, UNASKED)
+        answered = await self._computed.settled(process, slot)
+        result = self._computed.get(process, slot)
+        if result is None and answered:  # it was not computed, and whoever asked was told so
+            return
+        try:
+            result = result or await self._result(process, slot)
+            if result.messages or result.assignments:
+                await self._push(process, slot)
+        except AoError as error:
+            self._notice(f"slot {slot}: what became of what it sends is not known: {error.what}")
+
+    async def _push(self, process: str, slot: int) -> None:
+        """Have the node deliver, once: it delivers again each time it is told so."""
+        path = f"/{process}~process@1.0/push&slot={slot}"
+        asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
+        await self._ready()
+        accepts = {"accept": JSON} if (await self._generation()).json else {}
+        headers = (BUNDLED | accepts).items()
+        answer = await self._client.ask("push", "POST", path, headers=headers)
+        if not answer.ok:
+            what = self._trust.failure(answer, "push", "does not deliver it", asked)
+            raise AoError(what, stage="push")
+        for failed in self._said(answer, "push", asked).values():
+            if isinstance(failed, Mapping) and failed.get("response") == "error":
+                where, why = failed.get("target", "?"), failed.get("reason", "no reason given")
+                self._notice(f"slot {slot}: not delivered to {where}: {why}", "undelivered")
 
     async def _check_place(self, process: str, slot: int, message: str) -> None:
         """That the log has this very message there. Raises AoError, stage "verify"."""

@@ -37,6 +37,7 @@ UNSIGNED, REFUSED, UNCHECKABLE = "unsigned", "refused", "not checkable"
 _RESULTS = frozenset(("compute", "dryrun", "now"))  # stages whose answers a person is shown
 _SHOW = ".signature shows what should have been signed"
 _NOT_SIGNED = " does not sign its answers (.verify on refuses them)"
+_NOT_THESE = " signs its answers, but not these: {} (.verify on refuses them)"
 _NOT_CHECKABLE = " signs answers in a way that cannot be checked here"
 _OTHER = "somebody stands between, or the node has a new key: .node asks it again"
 
@@ -81,6 +82,7 @@ class Trust:
         self._examined: tuple[Response, Checked] | None = None
         self._told: set[str] = set()
         self._seen = Seen()
+        self._signs = False
 
     @property
     def verifies(self) -> bool:
@@ -111,6 +113,7 @@ class Trust:
 
     def met(self, *, signed: bool) -> None:
         """The node has told its address: what that was worth, where nothing else was read yet."""
+        self._signs |= signed
         if not self.state:
             self.state = "verified" if signed else UNSIGNED
             if not signed:
@@ -202,14 +205,15 @@ class Trust:
         if checked.outcome is not SignatureStatus.VERIFIED:
             self._unsigned(answer, stage, checked)
             return checked.message
-        self._heard(checked)
         self._by_the_node(answer, checked, stage)
+        self._heard(checked)
         try:
             _same_status(answer, checked)
             self.named = named(checked.verified, checked.ids, asked)
             self._seen.note(checked, asked)
         except ContradictionError as error:
             raise self._refused(answer, stage, str(error)) from None
+        self._signs = True
         return checked.verified
 
     def _judge(self, stage: str, asked: Asked) -> None:
@@ -251,7 +255,8 @@ class Trust:
                 f"{self._who(answer)} {what}", stage="verify", hint=".verify off takes it as it is"
             )
         self.state = UNCHECKABLE if uncheckable else UNSIGNED
-        told = _NOT_SIGNED if not uncheckable else f"{_NOT_CHECKABLE}{because}"
+        not_signed = _NOT_THESE.format(stage) if self._signs else _NOT_SIGNED
+        told = not_signed if not uncheckable else f"{_NOT_CHECKABLE}{because}"
         self._tell_once(self._endpoint + told)
 
     def _tell_once(self, said: str) -> None:

@@ -1,0 +1,67 @@
+"""Having a HyperBEAM node run a process now and then (`~cron@1.0`).
+
+A process there does nothing by itself: its messages are computed when somebody asks for its state,
+so the node's own cron asks for that of a monitored process. Source: HyperBEAM `dev_cron`, measured
+on nodes of September and November 2025.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from aoshell.errors import AoError
+from aoshell.nodes.remote.hyperbeam.binding import ANY
+from aoshell.nodes.remote.hyperbeam.generation import JSON
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED
+from aoshell.nodes.remote.hyperbeam.reading import Reading, plain
+from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.wallet import Wallet
+
+DEFAULT_INTERVAL = "30-seconds"  # of processes that name none
+UNKNOWN_TASK = 400  # status of the answer to who stops one that there is not
+TASK = "cron"  # kind of facts in the book: the task of a process
+_INTERVAL = re.compile(r"[1-9][0-9]{0,9}-(?:millisecond|second|minute|hour|day)s?", re.I)
+
+
+class Monitoring(Reading):
+    """The part of the node that has tasks run."""
+
+    async def monitor(self, wallet: Wallet, process: str, on: bool) -> None:
+        del wallet
+        task = str(self._book.get(self.endpoint, TASK, process) or "")
+        if not (task or on):
+            what = f"{self.endpoint} runs no task of this home for {process}"
+            raise AoError(what, stage="monitor")
+        if task:
+            await self._cron(f"stop?task={task}", "does not stop it", gone=True)
+            self._book.put(self.endpoint, TASK, process, "")
+        if on:
+            every = await self._interval(process)
+            computed = f"/{process}~process@1.0/now"
+            said = await self._cron(f"every?interval={every}&cron-path={computed}", "runs no cron")
+            if not has_id_form(plain(said)):
+                what = f"{self.endpoint} does not say which task it runs, so .unmonitor stops none"
+                raise AoError(what, stage="monitor")
+            self._book.put(self.endpoint, TASK, process, plain(said))
+
+    async def _cron(self, rest: str, what: str, *, gone: bool = False) -> Mapping[str, object]:
+        """What the cron of the node says. It is told once: each time makes another task.
+
+        Args:
+            gone: it may not know the task, as after a restart.
+        """
+        await self._ready()
+        accepts = {"accept": JSON} if (await self._generation()).json else {}
+        path = f"/~cron@1.0/{rest}"
+        answer = await self._client.ask("monitor", "GET", path, headers=(BUNDLED | accepts).items())
+        if not (gone and answer.status == UNKNOWN_TASK):
+            self._expect(answer, "monitor", what)
+        return self._trust.read(answer, "monitor", ANY)
+
+    async def _interval(self, process: str) -> str:
+        """How often a process wants to be run, by the tag of its definition."""
+        (definition,) = await self.schedule(process, 0, 0) or (None,)
+        tags = definition.tags if definition else ()
+        every = next((tag.value for tag in tags if tag.name.lower() == "cron-interval"), "")
+        return every if _INTERVAL.fullmatch(every) else DEFAULT_INTERVAL

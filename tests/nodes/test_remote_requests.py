@@ -1,0 +1,161 @@
+"""How many requests a line costs, and that what it sends is delivered once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+from test_remote_hyperbeam import (
+    EVAL,
+    WASM_MODULE,
+    Home,
+    evaluate,
+    home,
+    in_loop,
+    node_wallet,
+    profile,
+    server,
+    spawn,
+    until,
+    up,
+)
+
+from aoshell.errors import AoError
+from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+from aoshell.nodes.values import Verify
+
+__all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
+
+SENDS = {"output": {"data": "sent"}, "outbox": {"1": {"target": "T" * 43, "data": "x"}}}
+
+
+async def delivered(node: HyperBeamNode) -> None:
+    while node._deliveries:
+        await asyncio.wait(node._deliveries)
+
+
+def computed(home: Home) -> Counter[str]:
+    return Counter(line for line in home.server.asked if "/compute&slot=" in line)
+
+
+@pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
+@in_loop
+async def test_a_line_is_scheduled_and_computed_and_pushed_if_it_sends(
+    home: Home, level: Verify
+) -> None:
+    home.server.sign_all, home.server.evaluations = True, {"send": SENDS}
+    async with up(home) as node:
+        node.verify = level
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "1+1")
+        await delivered(node)
+        at = f"/{process}~process@1.0/"
+        for slot, (code, push) in enumerate((("2+2", []), ("send", [f"POST {at}push&slot=3"])), 2):
+            home.server.asked.clear()
+            await evaluate(node, home, process, code)
+            await delivered(node)
+            due = [f"POST {at}schedule", f"GET {at}compute&slot={slot}/results", *push]
+            asked = [line for line in home.server.asked if "schedule?" not in line]
+            assert asked == due
+
+
+@in_loop
+async def test_an_item_is_pushed_and_computed(home: Home) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home, WASM_MODULE)
+        home.server.asked.clear()
+        await evaluate(node, home, process, "1+1")
+        at = f"/{process}~process@1.0/"
+        assert home.server.asked == [f"POST {at}push", f"GET {at}compute&slot=1/results"]
+
+
+@in_loop
+async def test_the_feed_computes_no_slot_twice(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aoshell.nodes.remote.feed.SHORTEST", 0.02)
+    async with up(home) as node:
+        process = await spawn(node, home)
+        events = node.subscribe()
+        await node.watch(process)
+        for number in range(3):
+            await evaluate(node, home, process, f"{number}+1")
+        await node.send(process, await node.sign(home.wallet, process, EVAL, b"7*7"))
+        assert len(await until(events, 4)) == 4
+        await delivered(node)
+        assert set(computed(home).values()) == {1} and len(computed(home)) == 4
+
+
+@in_loop
+async def test_what_is_sent_is_delivered_though_nobody_waits(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.sending.UNASKED", 0.05)
+    home.server.evaluations = {"send": SENDS}
+    async with up(home) as node:
+        process = await spawn(node, home)
+        await node.send(process, await node.sign(home.wallet, process, EVAL, b"send"))
+        await delivered(node)
+        assert f"POST /{process}~process@1.0/push&slot=1" in home.server.asked
+
+
+@in_loop
+async def test_the_end_of_a_session_waits_for_deliveries(home: Home) -> None:
+    home.server.evaluations = {"send": SENDS}
+    async with up(home) as node:
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "send")
+        await node.close()
+        assert f"POST /{process}~process@1.0/push&slot=1" in home.server.asked
+
+
+@in_loop
+async def test_what_was_not_computed_is_not_pushed(home: Home) -> None:
+    home.server.evaluations = {"send": SENDS}
+    async with up(home) as node:
+        process = await spawn(node, home)
+        home.server.stuck_at = 1
+        with pytest.raises(AoError, match="stuck"):
+            await evaluate(node, home, process, "send")
+        await delivered(node)
+        assert not any("push" in line for line in home.server.asked)
+        assert set(computed(home).values()) == {1}
+
+
+@in_loop
+async def test_a_push_is_told_once_whatever_comes_of_it(home: Home) -> None:
+    home.server.evaluations = {"send": SENDS}
+    async with up(home) as node:
+        events = node.subscribe()
+        process = await spawn(node, home)
+        home.server.faults["push&slot"] = lambda *_: (502, [], b"away")
+        await evaluate(node, home, process, "send")
+        await delivered(node)
+        assert sum("push&slot" in line for line in home.server.asked) == 1
+        while (
+            "what became of what it sends" not in (await asyncio.wait_for(anext(events), 5)).detail
+        ):
+            pass
+
+
+@in_loop
+async def test_what_is_not_delivered_is_told(home: Home) -> None:
+    home.server.evaluations = {"send": SENDS}
+    async with up(home) as node:
+        events = node.subscribe()
+        process = await spawn(node, home)
+        failed = {"1": {"response": "error", "target": "T" * 43, "reason": "no such process"}}
+        home.server.faults["push&slot"] = lambda *_: home.server.signed_or_not(failed)
+        await evaluate(node, home, process, "send")
+        while (event := await asyncio.wait_for(anext(events), 5)).kind != "undelivered":
+            pass
+        assert event.detail == f"slot 1: not delivered to {'T' * 43}: no such process"
+
+
+@in_loop
+async def test_a_kept_result_does_not_outlive_the_rules_it_was_taken_by(home: Home) -> None:
+    async with up(home) as node:
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "1+1")
+        home.server.sign_all, node.verify = True, Verify.ON
+        await node.results(process)
+        assert set(computed(home).values()) == {1, 2}
