@@ -204,6 +204,9 @@ class RemoteVerbs(Protocol):
     async def publish(self, publication: Publication) -> Module:
         """Upload it. It becomes public, and permanent if the destination is Arweave."""
 
+    async def default_module(self) -> str:
+        """The id of what a new process is made of where nobody says; "" if there is none yet."""
+
     async def doctor(self) -> Sequence[EndpointFinding]:
         """Check each endpoint."""
 

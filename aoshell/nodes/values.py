@@ -215,12 +215,14 @@ class Publication:
         destination: the endpoint for the upload.
         size: bytes on the wire.
         cost: the destination's price, for people; "" if it reports none.
+        permanent: it goes to Arweave and stays there; else the node keeps it as long as it likes.
     """
 
     item: Signed
     destination: str
     size: int
     cost: str
+    permanent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,9 @@ class FakeRemote(FakeNode):
         self.found = [EndpointFinding("node", URL, True, "answers (3 ms)")]
         self.known = known
 
+    async def default_module(self) -> str:
+        return ""
+
     def own(self, owner: str) -> None:
         """Make the processes that are there already."""
         for number, name in enumerate(self.known):

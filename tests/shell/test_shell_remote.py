@@ -14,6 +14,7 @@ from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import EndpointFinding, Verify
 from aoshell.protocol.message import tags_of
+from aoshell.sandbox import hyperaos
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.session import Session
 from aoshell.shell.start import Start
@@ -282,6 +283,41 @@ def test_publish_shows_and_asks(
 
     use(there, home, body, screen=Screen(sure))
     assert len(there.published) == published
+
+
+@pytest.fixture
+def mine(there: FakeRemote) -> FakeRemote:
+    """A HyperBEAM node of this machine, which has no module yet."""
+    there.endpoint = "http://127.0.0.1:8734"
+    return there
+
+
+def test_a_node_of_ones_own_is_given_the_environment(mine: FakeRemote, home: Settings) -> None:
+    screen = Screen(True)
+    use(mine, home, nothing, screen=screen, start=Start("fresh", named=True, default_module=""))
+    (given,) = mine.published
+    assert given.item.data == hyperaos.source()  # type: ignore[union-attr]
+    assert any("Publish it?" in asked for asked in screen.said)
+    (made,) = [info for info in mine.infos.values() if info.name == "fresh"]
+    assert made.module == given.item.id
+
+
+def test_a_pipe_says_which_command_gives_it(mine: FakeRemote, home: Settings) -> None:
+    start = Start("fresh", named=True, default_module="")
+    with pytest.raises(UsageError, match="no module yet") as raised:
+        run_pipe(mine, home, start, ["1+1"])
+    command = f"aoshell --node {mine.endpoint} --run '.publish --environment --yes'"
+    assert command in raised.value.hint and not mine.published
+
+
+def test_other_nodes_are_not_given_the_environment(there: FakeRemote, home: Settings) -> None:
+    async def body(session: Session, _: Screen) -> None:
+        assert (
+            "of this machine only" in failed(await run_line(session, ".publish --environment")).what
+        )
+
+    use(there, home, body)
+    assert not there.published
 
 
 def test_load_uploads_nothing(there: FakeRemote, home: Settings, tmp_path: Path) -> None:

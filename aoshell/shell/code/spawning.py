@@ -10,6 +10,8 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
+from aoshell.protocol.url import is_loopback
+from aoshell.shell.code.publishing import publish_environment
 from aoshell.shell.feed import short_id
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text, split_error
@@ -89,9 +91,9 @@ def _announcement(info: NodeInfo, name: str, module: str, tags: tuple[Tag, ...])
             "no scheduler is set for a new process there",
             hint="--scheduler ADDRESS, SCHEDULER, or scheduler = … in the profile",
         )
+    lasts = "" if info.endpoint and is_loopback(info.endpoint) else ", public and permanent"
     return (
-        f"A new process{f' {name}' if name else ''} on {info.endpoint or info.kind}, "
-        f"public and permanent:\n"
+        f"A new process{f' {name}' if name else ''} on {info.endpoint or info.kind}{lasts}:\n"
         f"  module     {module}\n"
         f"  scheduler  {scheduler}"
     )
@@ -112,13 +114,35 @@ async def _module(session: Session, reference: str) -> str:
     return (await session.node.fetch(reference)).id
 
 
-async def _module_there(session: Session, reference: str) -> tuple[str, str]:
-    """The id of a module on a remote node, and a note: kind, size, name."""
-    if not reference:
+async def _default_module_there(session: Session) -> str:
+    """What a new process there is made of where nobody says. It may be published for that.
+
+    Raises:
+        UsageError: there is none.
+    """
+    node = session.node.remote
+    assert node is not None
+    known = await node.default_module()
+    if known:
+        return known
+    if session.node.state is None or not is_loopback(node.endpoint):
         raise UsageError(
             "no module is set for a new process there",
             hint="--module ID, AOS_MODULE, or module = … in the profile",
         )
+    if not session.front.asks:
+        raise UsageError(
+            f"{node.endpoint} has no module yet that a new process could be made of",
+            hint=f"aoshell --node {node.endpoint} --run '.publish --environment --yes' gives it "
+            "aoshell's; --module ID names another",
+        )
+    return (await publish_environment(session, sure=False)).id
+
+
+async def _module_there(session: Session, reference: str) -> tuple[str, str]:
+    """The id of a module on a remote node, and a note: kind, size, name."""
+    if not reference:
+        reference = await _default_module_there(session)
     if Path(reference).expanduser().is_file():
         raise UsageError(
             f"{reference} is a file, and a remote node takes code by its id",
@@ -130,7 +154,8 @@ async def _module_there(session: Session, reference: str) -> tuple[str, str]:
         if not has_id_form(reference) or error.stage == "verify":
             raise
         return reference, f"(not looked at: {error.what})"
-    about = ", ".join(filter(None, (module.kind, format_size(len(module.data)), module.name)))
+    shown = format_size(len(module.data)) if module.data else "kept by the node"
+    about = ", ".join(filter(None, (module.kind, shown, module.name)))
     return module.id, f"({about})"
 
 

@@ -9,12 +9,11 @@ from aoshell.nodes.values import Module
 from aoshell.shell.code.bundle import ProgramBundle, bundle, refuse_unloadable
 from aoshell.shell.code.files import path_of_argument, read_file
 from aoshell.shell.code.loading import load_file, notes_of
+from aoshell.shell.code.publishing import ENVIRONMENT, publish_code, publish_environment
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.commands.processes import record_deed
-from aoshell.shell.commands.remote import remote_verbs
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.view.text import format_size
 
 
 @command("load", "FILE", file=True)
@@ -29,17 +28,20 @@ async def load(session: Session, rest: str) -> CommandOutput:
     return await load_file(session, path_of_argument(rest))
 
 
-@command("publish", "FILE [as NAME] [--yes]", file=True)
+@command("publish", "FILE|--environment [as NAME] [--yes]", file=True)
 async def publish(session: Session, rest: str) -> CommandOutput:
     """Store a file as a module and show its id; evaluates nothing.
 
     Lua is bundled with the local files that it requires; WASM is stored as it is. A module with a
     name can be spawned by it: spawn("NAME").
-    On a remote node this makes the code public, for good: it shows size, cost and destination, and
-    asks. A script says --yes.
+    On a remote node this makes the code public: it shows size, cost and destination, and asks. A
+    script says --yes. --environment gives a HyperBEAM node of this machine the aos-compatible
+    environment, of which new processes there are made.
     """
     sure = rest.endswith(" --yes")
     rest = rest.removesuffix(" --yes").rstrip()
+    if rest == ENVIRONMENT:
+        return await _environment(session, sure)
     file, separator, name = rest.rpartition(" as ")
     if not separator:
         file, name = rest, ""
@@ -50,7 +52,7 @@ async def publish(session: Session, rest: str) -> CommandOutput:
     if isinstance(program, ProgramBundle):
         refuse_unloadable(program)
     data = program.source if isinstance(program, ProgramBundle) else program
-    store = _made_public if session.remote else _stored_here
+    store = publish_code if session.remote else _stored_here
     module = await store(session, data, name.strip(), sure)
     session.journal.files[module.id] = path.absolute()
     if not session.remote:
@@ -60,24 +62,15 @@ async def publish(session: Session, rest: str) -> CommandOutput:
     return CommandOutput(value, text=module.id, note=note)
 
 
+async def _environment(session: Session, sure: bool) -> CommandOutput:
+    """Publish the environment for HyperBEAM (`sandbox.hyperaos`)."""
+    module = await publish_environment(session, sure)
+    value = {"id": module.id, "kind": module.kind, "name": module.name}
+    return CommandOutput(value, text=module.id)
+
+
 async def _stored_here(session: Session, data: bytes, name: str, _: bool) -> Module:
     return await session.node.upload(data, name)
-
-
-async def _made_public(session: Session, data: bytes, name: str, sure: bool) -> Module:
-    node = remote_verbs(session)
-    publication = await node.publication(await session.wallet(), data, name)
-    session.front.feed(
-        f"{publication.item.id}, public and permanent:\n"
-        f"  size         {format_size(publication.size)}\n"
-        f"  destination  {publication.destination}\n"
-        f"  cost         {publication.cost or 'the destination does not say'}"
-    )
-    if not sure and not await session.front.confirm("Publish it? [y/N] "):
-        raise AoError(
-            "nothing was published", stage="publish", hint="--yes publishes without asking"
-        )
-    return await node.publish(publication)
 
 
 @command("dryrun", "CODE")

@@ -8,6 +8,7 @@ to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `d
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,11 @@ from aoshell.protocol.wallet import Wallet
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
+
+
+# What the newest aos (2.0.x of 2026) makes processes of on HyperBEAM: WASM, by genesis-wasm@1.0.
+AOS_MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"
+CODE = "code"  # kind of facts in the book: modules that this node was given, by their SHA-256
 
 
 class HyperBeamNode(Sending, Monitoring, Elsewhere):
@@ -303,7 +309,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         profile, address = (await self._generation()).profile, await self._address()
         item = signing.module(wallet, data, name, address, profile)
         self._modules[item.id] = Module(item.id, kind_of(data), name, data)
-        return Publication(item, self.endpoint, len(item.body), "free")
+        return Publication(item, self.endpoint, len(item.body), "free", permanent=False)
 
     async def publish(self, publication: Publication) -> Module:
         module = self._modules.pop(publication.item.id, None)
@@ -312,9 +318,21 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         what = "does not keep the code", ".publish it again"
         path = signing.SPAWN
         await self._scheduled("publish", path, publication.item, module.id, what)
+        self._book.put(self.endpoint, CODE, _hash_of(module.data), module.id)
         return self._remembered(module)
 
+    async def default_module(self) -> str:
+        if not is_loopback(self.endpoint):
+            return AOS_MODULE
+        from aoshell.sandbox import hyperaos
+
+        return str(self._book.get(self.endpoint, CODE, _hash_of(hyperaos.source())) or "")
+
     async def fetch(self, reference: str) -> Module:
+        own = self._book.all(self.endpoint, CODE)
+        fact = self._book.get(self.endpoint, "module", reference)
+        if fact and reference in own.values():  # the node has it, and no gateway does
+            return Module(reference, str(fact["kind"]), str(fact["name"]), b"")
         return self._remembered(await self._gateway.module(reference))
 
     def _remembered(self, module: Module) -> Module:
@@ -364,3 +382,7 @@ def _check_named(process: str, fact: Mapping[str, Any], name: str, owner: str) -
             stage="verify",
             hint="its name was told unsigned; attach it by its id if you mean it",
         )
+
+
+def _hash_of(code: bytes) -> str:
+    return hashlib.sha256(code).hexdigest()

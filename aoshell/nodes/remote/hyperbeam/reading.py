@@ -228,6 +228,8 @@ class Reading:
         asked = Asked(f"{process} slot")
         self._expect_process(answer, "slot", process, asked)
         said = plain(self._trust.read(answer, "slot", asked))
+        if said == "-1":  # the process is known, and nothing of its schedule yet
+            return self._reached(process, -1) + 1
         if not is_number(said):
             raise AoError(f"{answer.by} answers {answer.summary()!r} for a slot", stage="slot")
         return self._reached(process, int(said)) + 1

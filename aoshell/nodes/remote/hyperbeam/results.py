@@ -41,7 +41,9 @@ def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -
             hint="that is no result as HyperBEAM processes give it",
         )
     output, prompt = _output(whole)
-    error = words(whole.get("error", ""))
+    printed = whole.get("output")
+    own = printed.get("error") if isinstance(printed, Mapping) else None  # the other is one line
+    error = words(own or whole.get("error", ""))
     return Result(
         process,
         slot,

@@ -160,6 +160,9 @@ class LegacyNode(Elsewhere):
         }
         return NodeInfo("legacynet", address, self.endpoint, details)
 
+    async def default_module(self) -> str:
+        return self._urls.module
+
     async def doctor(self) -> Sequence[EndpointFinding]:
         su, cu = self._scheduler, self._computer
         return await doctor.examine(

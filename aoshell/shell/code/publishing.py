@@ -1,0 +1,56 @@
+"""Code made public on a remote node: shown first, and asked for."""
+
+from __future__ import annotations
+
+from aoshell.errors import AoError, UnsupportedError
+from aoshell.nodes.values import Module
+from aoshell.protocol.url import is_loopback
+from aoshell.shell.session import Session
+from aoshell.shell.view.text import format_size
+
+ENVIRONMENT = "--environment"  # argument of .publish
+NAME = "aoshell-environment"
+
+
+async def publish_code(session: Session, data: bytes, name: str, sure: bool) -> Module:
+    """Publish code on the node.
+
+    Args:
+        sure: nobody needs to be asked.
+
+    Raises:
+        AoError: stage "publish", nobody agreed; else as the node has it.
+    """
+    node = session.node.remote
+    assert node is not None  # who calls has looked
+    publication = await node.publication(await session.wallet(), data, name)
+    lasts = "and permanent" if publication.permanent else "for as long as the node keeps it"
+    session.front.feed(
+        f"{publication.item.id}, public {lasts}:\n"
+        f"  size         {format_size(publication.size)}\n"
+        f"  destination  {publication.destination}\n"
+        f"  cost         {publication.cost or 'the destination does not say'}"
+    )
+    if not sure and not await session.front.confirm("Publish it? [y/N] "):
+        raise AoError(
+            "nothing was published", stage="publish", hint="--yes publishes without asking"
+        )
+    return await node.publish(publication)
+
+
+async def publish_environment(session: Session, sure: bool) -> Module:
+    """Give a HyperBEAM node of this machine the environment that new processes are made of.
+
+    Raises:
+        UnsupportedError: the node is another one.
+        AoError: as `publish_code()`.
+    """
+    node = session.node.remote
+    if node is None or session.node.state is None or not is_loopback(node.endpoint):
+        raise UnsupportedError(
+            "the environment is published to a HyperBEAM node of this machine only",
+            hint="other nodes fetch their modules from Arweave: --module ID names one",
+        )
+    from aoshell.sandbox import hyperaos
+
+    return await publish_code(session, hyperaos.source(), NAME, sure)
