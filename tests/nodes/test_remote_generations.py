@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hyper_server import HTML, Fault, Reply, Request, serving
 from test_remote_hyperbeam import (
+    EVAL,
+    LUA_MODULE,
     Home,
     evaluate,
     home,
@@ -20,13 +22,14 @@ from test_remote_hyperbeam import (
     up,
 )
 
-from aoshell.errors import AoError
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.hyperbeam.generation import JUNE, LATER, generation_of
 from aoshell.nodes.remote.memory import Book
-from aoshell.nodes.values import Verify
+from aoshell.nodes.values import HttpMessage, Verify
 from aoshell.protocol import httpsig
 from aoshell.protocol.commitment import CURRENT, EDGE, INPUT
 from aoshell.protocol.httpsig import SignatureStatus
+from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 
 __all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
@@ -241,3 +244,49 @@ async def test_the_generation_of_an_earlier_run_is_looked_at_again(home: Home) -
         assert (await evaluate(node, home, process, "1+1")).output == "2"
         assert node._key.generation is LATER and home.server.refused_dialect == 0
         await node.close()
+
+
+# Definitions ------------------------------------------------------------------------------------
+
+
+STACK = [("Module", LUA_MODULE), ("Device-Stack", "lua@5.3a, patch@1.0")]
+
+
+@in_loop
+async def test_a_stack_of_devices_goes_along_as_a_list(home: Home) -> None:
+    home.server.profile = CURRENT
+    home.server.sign_all = True
+    async with up(home) as node:
+        item = await node.sign(home.wallet, "", tags_of(STACK), b"")
+        process = (await node.spawn(item, "stacked")).process
+        definition = home.server.logs[process][0].keys
+        assert definition["device-stack"] == ["lua@5.3a", "patch@1.0"]
+        assert definition["execution-device"] == "stack@1.0"
+        assert definition["patch-from"] == "/results/outbox"
+        # And it takes messages as Lua does, also where that is looked up.
+        for known in (None, node._book.get(node.endpoint, "process", process)):
+            node._book.put(node.endpoint, "process", process, known)
+            assert isinstance(await node.sign(home.wallet, process, EVAL, b"1"), HttpMessage)
+
+
+@in_loop
+async def test_a_stack_that_a_node_keeps_under_another_id_is_not_taken_for_made(home: Home) -> None:
+    """As nodes of November 2025 do: the process is there, and its log is another's."""
+    home.server.profile = CURRENT
+    home.server.sign_all = True
+    async with up(home) as node:
+        home.server.faults["slot/current"] = lambda *_: home.server.plain(-1)
+        item = await node.sign(home.wallet, "", tags_of(STACK), b"")
+        with pytest.raises(AoError, match="under another id") as raised:
+            await node.spawn(item, "stacked")
+        assert raised.value.stage == "spawn"
+        with pytest.raises(AoError, match="there are none"):
+            await node.result(item.id, 1)
+
+
+@in_loop
+async def test_june_reads_no_lists(home: Home) -> None:
+    home.server.profile, home.server.sign_all = EDGE, True
+    async with up(home) as node:
+        with pytest.raises(UnsupportedError, match="reads no lists"):
+            await node.sign(home.wallet, "", tags_of(STACK), b"")

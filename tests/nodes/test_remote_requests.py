@@ -61,6 +61,17 @@ async def test_a_line_is_scheduled_and_computed_and_pushed_if_it_sends(
 
 
 @in_loop
+async def test_what_is_for_a_device_of_the_process_is_not_pushed(home: Home) -> None:
+    patch = {"output": {"data": ""}, "outbox": {"1": {"device": "patch@1.0", "cache": "x"}}}
+    home.server.evaluations = {"patch": patch}
+    async with up(home) as node:
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "patch")
+        await delivered(node)
+        assert not any("push&slot" in line for line in home.server.asked)
+
+
+@in_loop
 async def test_an_item_is_pushed_and_computed(home: Home) -> None:
     async with up(home) as node:
         process = await spawn(node, home, WASM_MODULE)

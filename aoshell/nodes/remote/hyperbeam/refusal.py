@@ -66,7 +66,7 @@ def refusal_in(fields: Mapping[str, object]) -> Refusal:
     return Refusal(
         in_a_line(re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else first),
         str(fields.get("phase", ""))[:40],
-        int(slot) if is_number(str(slot)) else None,
+        int(str(slot)) if is_number(str(slot)) else None,
         missing[1] if missing else "",
     )
 

@@ -144,7 +144,8 @@ class Sending(Reading):
             return
         try:
             result = result or await self._result(process, slot)
-            if result.messages or result.assignments:
+            # What has no target is for the devices of the process itself, such as `patch@1.0`.
+            if result.assignments or any(one.target or one.spawn for one in result.messages):
                 await self._push(process, slot)
         except AoError as error:
             self._notice(f"slot {slot}: what became of what it sends is not known: {error.what}")
