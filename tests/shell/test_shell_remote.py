@@ -104,6 +104,16 @@ def test_a_pipe_makes_what_it_names(there: FakeRemote, home: Settings) -> None:
     assert code == 1 and "must name what it makes" in err
 
 
+def test_a_new_process_that_ticks_only_if_it_is_run_is_said_to(
+    there: FakeRemote, home: Settings
+) -> None:
+    async def body(_: Session, screen: Screen) -> None:
+        assert screen.said[-1] == "it ticks once the network runs it: .monitor"
+        assert not there.monitored
+
+    use(there, home, body, new(cron="5-minutes"), screen=Screen(asks=False))
+
+
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("name", ["default", "unheard", "U" * 43])
 def test_an_unknown_outcome_never_makes_a_process(
@@ -760,6 +770,18 @@ def test_every_flag_of_the_network_is_there() -> None:
     given = [part for flag in FLAGS.values() for part in (flag, "x")]
     assert parse(given).network == dict.fromkeys(FLAGS, "x")
     assert parse(["--legacy", "--profile", "p"]).network == {"legacy": "--legacy", "profile": "p"}
+
+
+@pytest.mark.parametrize("id_", ["-" + "q" * 42, "--" + "q" * 41, "-r" + "u" * 41])
+def test_an_id_that_begins_as_a_flag_is_an_id(id_: str) -> None:
+    from aoshell.shell.flags.arguments import parse
+
+    assert parse([id_, "--node", "local"]).reference == id_
+    assert parse(["--node", "local", id_]).reference == id_
+    assert parse(["name", "--module", id_]).module == id_
+    assert parse(["--watch", id_]).watch == id_
+    pairs = parse(["--tag-name", "Module", "--tag-value", id_, "--run", "1+1"]).pairs
+    assert pairs == [("Module", id_)]
 
 
 @pytest.mark.parametrize("kind", ["hyperbeam", "legacynet"])
