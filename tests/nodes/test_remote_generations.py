@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hyper_server import HTML, Fault, Reply, Request, serving
 from test_remote_hyperbeam import (
     EVAL,
     LUA_MODULE,
+    WASM_MODULE,
     Home,
     evaluate,
     home,
@@ -27,6 +30,7 @@ from aoshell.nodes.remote.hyperbeam.generation import JUNE, LATER, generation_of
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import HttpMessage, Verify
 from aoshell.protocol import httpsig
+from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import CURRENT, EDGE, INPUT
 from aoshell.protocol.httpsig import SignatureStatus
 from aoshell.protocol.message import tags_of
@@ -290,3 +294,34 @@ async def test_june_reads_no_lists(home: Home) -> None:
     async with up(home) as node:
         with pytest.raises(UnsupportedError, match="reads no lists"):
             await node.sign(home.wallet, "", tags_of(STACK), b"")
+
+
+@in_loop
+async def test_a_process_has_the_tags_that_aoconnect_gives_it(home: Home, shared: Path) -> None:
+    recorded = json.loads((shared / "vectors/clients/mainnet-aoconnect.json").read_text())
+    theirs, to_it = (recorded[at]["reqBody"]["ans104"]["tags"] for at in (0, 1))
+    async with up(home) as node:
+        given = tags_of([("Module", WASM_MODULE), ("Name", "x")])
+        definition = await node.sign(home.wallet, "", given, b"")
+        process = (await node.spawn(definition, "x")).process
+        message = await node.sign(home.wallet, process, EVAL, b"1+1")
+        for made, due in ((definition, theirs), (message, to_it)):
+            assert isinstance(made, DataItem)
+            own = {(tag.name, tag.value) for tag in made.tags}
+            for tag in due:
+                if tag["name"] not in ("Module", "Scheduler", "Authority"):  # the node's own
+                    assert (tag["name"], tag["value"]) in own
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@in_loop
+async def test_messages_are_read_in_either_case(home: Home, lower: bool) -> None:
+    """Nodes of 2025 keep the case of fields; those of 2026 lower it, by their sources."""
+    sent = {"Target": "T" * 43, "Data": "hi", "Anchor": "0", "Action": "Ping"}
+    sent = {name.lower() if lower else name: value for name, value in sent.items()}
+    home.server.evaluations = {"send": {"output": {"data": ""}, "outbox": {"1": sent}}}
+    async with up(home) as node:
+        process = await spawn(node, home)
+        (one,) = (await evaluate(node, home, process, "send")).messages
+        assert (one.target, one.data, one.anchor) == ("T" * 43, b"hi", "0")
+        assert [(tag.name.lower(), tag.value) for tag in one.tags] == [("action", "Ping")]

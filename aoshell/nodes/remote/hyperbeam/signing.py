@@ -82,8 +82,9 @@ def message(
         path = f"/{target}~process@1.0/schedule" if target else SPAWN
         return as_httpsig(wallet, path, target, whole, data, profile)
     own = [Tag("signing-format", "ans104"), Tag("accept-bundle", "true")]
-    if target:
-        own.append(Tag("require-codec", "application/json"))
+    # As aoconnect 0.0.98 has it.
+    codec = ("require-codec", "application/json") if target else ("accept-codec", "httpsig@1.0")
+    own.append(Tag(*codec))
     return DataItem.sign(wallet, target, (*whole, *own), data)
 
 
