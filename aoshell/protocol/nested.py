@@ -28,6 +28,7 @@ from aoshell.protocol.commitment import (
     write_commitments,
 )
 from aoshell.protocol.encoding import ProtocolError, b64url, unb64url
+from aoshell.protocol.structured import ITSELF, write_types
 from aoshell.protocol.tabm import COMMITMENTS, TYPES, Tabm
 
 
@@ -57,7 +58,9 @@ def carry(message: Tabm, commitments: Iterable[Commitment], id_of: Callable[[Tab
     kept: Tabm = {}
     for one in commitments:
         kept[one.id] = whole = to_map(one)
-        if one.profile.linked:
+        if not one.profile.linked:
+            whole["committed"] = _numbered(one.committed) | {TYPES: write_types({ITSELF: "list"})}
+        else:
             whole["committed+link"] = id_of(_numbered(one.committed))
             whole |= write_commitments([replace(one, components=None)])
     return message | {COMMITMENTS: kept}

@@ -229,6 +229,8 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
     module = start.module or start.default_module
     info = await spawn(session, SpawnRequest(start.reference, module, data, tags))
     session.front.feed(birth_notice(info))
+    if start.cron and session.remote:
+        session.front.feed("it ticks once the network runs it: .monitor")
     return info
 
 

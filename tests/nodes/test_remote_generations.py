@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hyper_server import HTML, Fault, Reply, Request, serving
 from test_remote_hyperbeam import (
+    EVAL,
+    LUA_MODULE,
+    WASM_MODULE,
     Home,
     evaluate,
     home,
@@ -20,13 +25,15 @@ from test_remote_hyperbeam import (
     up,
 )
 
-from aoshell.errors import AoError
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.hyperbeam.generation import JUNE, LATER, generation_of
 from aoshell.nodes.remote.memory import Book
-from aoshell.nodes.values import Verify
+from aoshell.nodes.values import HttpMessage, Verify
 from aoshell.protocol import httpsig
+from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import CURRENT, EDGE, INPUT
 from aoshell.protocol.httpsig import SignatureStatus
+from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 
 __all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
@@ -241,3 +248,80 @@ async def test_the_generation_of_an_earlier_run_is_looked_at_again(home: Home) -
         assert (await evaluate(node, home, process, "1+1")).output == "2"
         assert node._key.generation is LATER and home.server.refused_dialect == 0
         await node.close()
+
+
+# Definitions ------------------------------------------------------------------------------------
+
+
+STACK = [("Module", LUA_MODULE), ("Device-Stack", "lua@5.3a, patch@1.0")]
+
+
+@in_loop
+async def test_a_stack_of_devices_goes_along_as_a_list(home: Home) -> None:
+    home.server.profile = CURRENT
+    home.server.sign_all = True
+    async with up(home) as node:
+        item = await node.sign(home.wallet, "", tags_of(STACK), b"")
+        process = (await node.spawn(item, "stacked")).process
+        definition = home.server.logs[process][0].keys
+        assert definition["device-stack"] == ["lua@5.3a", "patch@1.0"]
+        assert definition["execution-device"] == "stack@1.0"
+        assert definition["patch-from"] == "/results/outbox"
+        # And it takes messages as Lua does, also where that is looked up.
+        for known in (None, node._book.get(node.endpoint, "process", process)):
+            node._book.put(node.endpoint, "process", process, known)
+            assert isinstance(await node.sign(home.wallet, process, EVAL, b"1"), HttpMessage)
+
+
+@in_loop
+async def test_a_stack_that_a_node_keeps_under_another_id_is_not_taken_for_made(home: Home) -> None:
+    """As nodes of November 2025 do: the process is there, and its log is another's."""
+    home.server.profile = CURRENT
+    home.server.sign_all = True
+    async with up(home) as node:
+        home.server.faults["slot/current"] = lambda *_: home.server.plain(-1)
+        item = await node.sign(home.wallet, "", tags_of(STACK), b"")
+        with pytest.raises(AoError, match="under another id") as raised:
+            await node.spawn(item, "stacked")
+        assert raised.value.stage == "spawn"
+        with pytest.raises(AoError, match="there are none"):
+            await node.result(item.id, 1)
+
+
+@in_loop
+async def test_june_reads_no_lists(home: Home) -> None:
+    home.server.profile, home.server.sign_all = EDGE, True
+    async with up(home) as node:
+        with pytest.raises(UnsupportedError, match="reads no lists"):
+            await node.sign(home.wallet, "", tags_of(STACK), b"")
+
+
+@in_loop
+async def test_a_process_has_the_tags_that_aoconnect_gives_it(home: Home, shared: Path) -> None:
+    recorded = json.loads((shared / "vectors/clients/mainnet-aoconnect.json").read_text())
+    theirs, to_it = (recorded[at]["reqBody"]["ans104"]["tags"] for at in (0, 1))
+    async with up(home) as node:
+        given = tags_of([("Module", WASM_MODULE), ("Name", "x")])
+        definition = await node.sign(home.wallet, "", given, b"")
+        process = (await node.spawn(definition, "x")).process
+        message = await node.sign(home.wallet, process, EVAL, b"1+1")
+        for made, due in ((definition, theirs), (message, to_it)):
+            assert isinstance(made, DataItem)
+            own = {(tag.name, tag.value) for tag in made.tags}
+            for tag in due:
+                if tag["name"] not in ("Module", "Scheduler", "Authority"):  # the node's own
+                    assert (tag["name"], tag["value"]) in own
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@in_loop
+async def test_messages_are_read_in_either_case(home: Home, lower: bool) -> None:
+    """Nodes of 2025 keep the case of fields; those of 2026 lower it, by their sources."""
+    sent = {"Target": "T" * 43, "Data": "hi", "Anchor": "0", "Action": "Ping"}
+    sent = {name.lower() if lower else name: value for name, value in sent.items()}
+    home.server.evaluations = {"send": {"output": {"data": ""}, "outbox": {"1": sent}}}
+    async with up(home) as node:
+        process = await spawn(node, home)
+        (one,) = (await evaluate(node, home, process, "send")).messages
+        assert (one.target, one.data, one.anchor) == ("T" * 43, b"hi", "0")
+        assert [(tag.name.lower(), tag.value) for tag in one.tags] == [("action", "Ping")]

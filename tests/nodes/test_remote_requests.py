@@ -61,6 +61,17 @@ async def test_a_line_is_scheduled_and_computed_and_pushed_if_it_sends(
 
 
 @in_loop
+async def test_what_is_for_a_device_of_the_process_is_not_pushed(home: Home) -> None:
+    patch = {"output": {"data": ""}, "outbox": {"1": {"device": "patch@1.0", "cache": "x"}}}
+    home.server.evaluations = {"patch": patch}
+    async with up(home) as node:
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "patch")
+        await delivered(node)
+        assert not any("push&slot" in line for line in home.server.asked)
+
+
+@in_loop
 async def test_an_item_is_pushed_and_computed(home: Home) -> None:
     async with up(home) as node:
         process = await spawn(node, home, WASM_MODULE)
@@ -159,3 +170,34 @@ async def test_a_kept_result_does_not_outlive_the_rules_it_was_taken_by(home: Ho
         home.server.sign_all, node.verify = True, Verify.ON
         await node.results(process)
         assert set(computed(home).values()) == {1, 2}
+
+
+@in_loop
+async def test_a_push_that_goes_in_circles_ends(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a node of 2026 may, where each of two processes waits for the other."""
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.sending.PUSH", 0.2)
+    home.server.evaluations, home.server.silent = {"send": SENDS}, "push&slot"
+    async with up(home) as node:
+        events = node.subscribe()
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "send")
+        assert (await evaluate(node, home, process, "1+1")).output == "2"  # meanwhile
+        while (
+            "what became of what it sends" not in (await asyncio.wait_for(anext(events), 5)).detail
+        ):
+            pass
+        assert sum("push&slot" in line for line in home.server.asked) == 1
+
+
+@in_loop
+async def test_the_end_of_a_session_does_not_wait_for_ever(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.sending.ENDING", 0.2)
+    home.server.evaluations, home.server.silent = {"send": SENDS}, "push&slot"
+    async with up(home) as node:
+        process = await spawn(node, home)
+        await evaluate(node, home, process, "send")
+        await asyncio.wait_for(node.close(), 5)

@@ -25,7 +25,7 @@ from aoshell.protocol.rebuild import (
     add_ids,
     unsigned,
 )
-from aoshell.protocol.tabm import Tabm
+from aoshell.protocol.tabm import TYPES, Tabm
 from aoshell.protocol.wallet import Wallet
 
 
@@ -97,11 +97,9 @@ def listed(one: Commitment) -> dict[str, object]:
 def to_json(value: str | Tabm) -> object:
     if isinstance(value, str):
         return value
-    kept: dict[str, object] = {}
-    for key, inner in value.items():
-        listed = key == "committed" and isinstance(inner, dict)
-        kept[key] = list(inner.values()) if listed and isinstance(inner, dict) else to_json(inner)
-    return kept
+    if TYPES in value:  # a list
+        return [inner for key, inner in value.items() if key != TYPES]
+    return {key: to_json(inner) for key, inner in value.items()}
 
 
 def test_what_only_the_other_signature_covers_is_not_signed(wallet: Wallet) -> None:

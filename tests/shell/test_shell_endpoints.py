@@ -173,6 +173,18 @@ def test_every_flag_of_the_network_is_there() -> None:
     }
 
 
+@pytest.mark.parametrize("id_", ["-" + "q" * 42, "--" + "q" * 41, "-r" + "u" * 41])
+def test_an_id_that_begins_as_a_flag_is_an_id(id_: str) -> None:
+    from aoshell.shell.flags.arguments import parse_arguments
+
+    assert parse_arguments([id_, "--node", "local"]).reference == id_
+    assert parse_arguments(["--node", "local", id_]).reference == id_
+    assert parse_arguments(["name", "--module", id_]).module == id_
+    assert parse_arguments(["--watch", id_]).watch == id_
+    pairs = parse_arguments(["--tag-name", "Module", "--tag-value", id_, "--run", "1+1"]).pairs
+    assert pairs == [("Module", id_)]
+
+
 @pytest.mark.parametrize("kind", ["hyperbeam", "legacynet"])
 def test_real_nodes_are_made_of_endpoints(home: Settings, wallet: Wallet, kind: str) -> None:
     endpoints = Endpoints(kind, *(f"http://{name}.example" for name in ("n", "mu", "cu", "su")))

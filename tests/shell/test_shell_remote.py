@@ -68,6 +68,16 @@ def test_a_pipe_makes_what_it_names(there: FakeRemote, home: Settings) -> None:
     assert code == 1 and "must name what it makes" in err
 
 
+def test_a_new_process_that_ticks_only_if_it_is_run_is_said_to(
+    there: FakeRemote, home: Settings
+) -> None:
+    async def body(_: Session, screen: Screen) -> None:
+        assert screen.said[-1] == "it ticks once the network runs it: .monitor"
+        assert not there.monitored
+
+    use(there, home, body, new(cron="5-minutes"), screen=Screen(asks=False))
+
+
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("name", ["default", "unheard", "U" * 43])
 def test_an_unknown_outcome_never_makes_a_process(

@@ -62,7 +62,9 @@ async def inbox(session: Session, rest: str) -> CommandOutput:
     count = _number(rest, "inbox") if rest else _SHOWN
     answer = await session.query(_INBOX % (count, _PREVIEW * 4))
     found = answer if isinstance(answer, dict) else {}
-    rows, names = found.get("rows") or [], await session.identities.addresses()
+    # Lua of HyperBEAM has one kind of number, which JSON writes as 1.0.
+    rows = [row | {key: int(row[key]) for key in ("n", "size")} for row in found.get("rows") or ()]
+    names, all_ = await session.identities.addresses(), int(found.get("count", 0))
     table = Table(
         ("#", "FROM", "ACTION", "BYTES", "DATA"),
         tuple(
@@ -77,9 +79,9 @@ async def inbox(session: Session, rest: str) -> CommandOutput:
         ),
         frozenset({"#", "BYTES"}),
     )
-    hidden = found.get("count", 0) - len(rows)
-    note = f"{hidden} older: .inbox {found['count']}" if hidden > 0 else ""
-    return CommandOutput({"count": found.get("count", 0), "rows": rows}, table=table, note=note)
+    hidden = all_ - len(rows)
+    note = f"{hidden} older: .inbox {all_}" if hidden > 0 else ""
+    return CommandOutput({"count": all_, "rows": rows}, table=table, note=note)
 
 
 @command("messages", "[PROCESS] [--last N]")

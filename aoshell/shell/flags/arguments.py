@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from aoshell import __version__
 from aoshell.errors import UsageError
+from aoshell.protocol.encoding import has_id_form
 from aoshell.shell.flags.limits import RANGES
 from aoshell.shell.flags.options import Options
 
@@ -19,6 +20,23 @@ aoshell attest NODE|FILE checks the hardware evidence of a node; attest --help h
 
 # Flags that name the node: `--NAME`, or `--NAME-url`.
 _NETWORK = ("node", "profile", "mu", "cu", "su", "gateway", "scheduler", "authority")
+
+
+_MARK = "\0"  # before ids that argparse would take for flags; no argument can hold one
+
+
+def _is_id(argument: str) -> bool:
+    """Whether it is an id that begins as a flag does, as every 64th one."""
+    return argument.startswith("-") and has_id_form(argument)
+
+
+def _unmarked(value: object) -> object:
+    match value:
+        case str():
+            return value.removeprefix(_MARK)
+        case list() | tuple():
+            return type(value)(map(_unmarked, value))
+    return value
 
 
 class _Script(argparse.Action):
@@ -43,7 +61,9 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
     Raises:
         UsageError: flags that contradict each other. (argparse itself leaves with code 2.)
     """
-    given = _parser().parse_args(arguments)
+    given = _parser().parse_args([_MARK + one if _is_id(one) else one for one in arguments])
+    for name, value in vars(given).items():
+        setattr(given, name, _unmarked(value))
     names, values = given.tag_name or [], given.tag_value or []
     if len(names) != len(values):
         raise UsageError(

@@ -25,16 +25,18 @@ class Generation:
         json: whether they give JSON that carries its commitments, and so can be verified, to who
             accepts JSON. Older ones answer 500 to that.
         dryrun: whether they evaluate a signed message read-only (`as=execution`).
+        stacks: whether they read lists in definitions, as stacks of devices are.
     """
 
     name: str
     profile: Profile
     json: bool
     dryrun: bool
+    stacks: bool
 
 
-JUNE = Generation("June 2025 (edge)", EDGE, json=False, dryrun=False)
-LATER = Generation("September 2025 or later", CURRENT, json=True, dryrun=True)
+JUNE = Generation("June 2025 (edge)", EDGE, json=False, dryrun=False, stacks=False)
+LATER = Generation("September 2025 or later", CURRENT, json=True, dryrun=True, stacks=True)
 
 GENERATIONS = (JUNE, LATER)  # oldest first
 _BY_PROFILE = {generation.profile.name: generation for generation in GENERATIONS}

@@ -22,7 +22,7 @@ from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam import evidence, signing
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, Asked
-from aoshell.nodes.remote.hyperbeam.generation import JSON
+from aoshell.nodes.remote.hyperbeam.generation import JSON, JUNE
 from aoshell.nodes.remote.hyperbeam.monitoring import Monitoring
 from aoshell.nodes.remote.hyperbeam.names import Names
 from aoshell.nodes.remote.hyperbeam.results import to_result
@@ -149,7 +149,12 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
             device = (await self._known(target))["device"]
             return signing.message(wallet, device, target, tags, data, profile)
         given = {tag.name.lower(): tag.value for tag in tags}
-        device = given.get("execution-device", self._device(given.get("module", "")))
+        device = signing.executed_by(given) or self._device(given.get("module", ""))
+        if signing.STACKED in given and not (await self._generation()).stacks:
+            raise UnsupportedError(
+                f"{self.endpoint} is of {JUNE.name}, which reads no lists in definitions",
+                hint="leave the tag device-stack out",
+            )
         tags = signing.definition(tags, device, await self._address())
         made = signing.message(wallet, device, "", tags, data, profile)
         self._definitions[made.id] = {
@@ -157,6 +162,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
             "device": device,
             "module": given.get("module", ""),
             "created": time.time_ns() // 1_000_000,
+            "stacked": signing.STACKED in given,
         }
         return made
 
@@ -176,7 +182,15 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
                 hint="the node answers for something else; nothing was attached",
             )
         self._born[item.id] = time.monotonic()
-        fact = self._definitions.pop(item.id, {}) | {"name": name, "signed": True}
+        made = self._definitions.pop(item.id, {})
+        if made.pop("stacked", False) and not await self.slots(item.id):
+            raise AoError(
+                f"{self.endpoint} keeps {item.id} under another id, as nodes of November 2025 do"
+                " with lists in definitions, so nobody can use it",
+                stage="spawn",
+                hint="leave the tag device-stack out",
+            )
+        fact = made | {"name": name, "signed": True}
         self._book.put(self.endpoint, "process", item.id, fact)
         return Receipt(item.id, item.id, 0)
 
@@ -256,7 +270,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         fact = {
             "name": given.get("name", ""),
             "owner": definition.owner,
-            "device": given.get("execution-device", LEGACY),
+            "device": signing.executed_by(given) or LEGACY,
             "module": given.get("module", ""),
             "created": definition.assignment.timestamp if definition.assignment else 0,
             "signed": self._trust.verifies,

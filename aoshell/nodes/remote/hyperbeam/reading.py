@@ -37,6 +37,7 @@ MOMENTS = (
     2.0,
 )  # seconds before a read is tried again that lacked a part of the state
 EARLY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks while the schedule is behind
+NO_SLOT = "-1"  # the newest slot of a process whose log is empty
 PAGE = 50  # slots asked for at once
 _DOCTOR = ".doctor looks at the node"
 
@@ -228,7 +229,7 @@ class Reading:
         asked = Asked(f"{process} slot")
         self._expect_process(answer, "slot", process, asked)
         said = plain(self._trust.read(answer, "slot", asked))
-        if said == "-1":  # the process is known, and nothing of its schedule yet
+        if said == NO_SLOT:
             return self._reached(process, -1) + 1
         if not is_number(said):
             raise AoError(f"{answer.by} answers {answer.summary()!r} for a slot", stage="slot")
@@ -332,8 +333,9 @@ async def _until_whole(ask: Callable[[], Awaitable[Response]]) -> Response:
 
 
 def _no_such_slot(process: str, slot: int, slots: int, by: str) -> AoError:
+    there = f"there are {slots}, the last is {slots - 1}" if slots else "there are none"
     return AoError(
-        f"{by} has no slot {slot} of {process}: there are {slots}, the last is {slots - 1}",
+        f"{by} has no slot {slot} of {process}: {there}",
         stage="compute",
         hint=".messages shows the newest",
     )

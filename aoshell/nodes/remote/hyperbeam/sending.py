@@ -32,6 +32,7 @@ from aoshell.protocol.ans104 import DataItem
 YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
 LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
 UNASKED = 2.0  # seconds after which a result is asked for to deliver what it sends
+PUSH = 120.0  # seconds that a delivery may take, as nodes go on with what the messages cause
 ENDING = 10.0  # seconds that the end of a session waits for deliveries
 LOOK = 30.0  # seconds that one look may take, however long the log is
 
@@ -144,7 +145,8 @@ class Sending(Reading):
             return
         try:
             result = result or await self._result(process, slot)
-            if result.messages or result.assignments:
+            # What has no target is for the devices of the process itself, such as `patch@1.0`.
+            if result.assignments or any(one.target or one.spawn for one in result.messages):
                 await self._push(process, slot)
         except AoError as error:
             self._notice(f"slot {slot}: what became of what it sends is not known: {error.what}")
@@ -156,7 +158,7 @@ class Sending(Reading):
         await self._ready()
         accepts = {"accept": JSON} if (await self._generation()).json else {}
         headers = (BUNDLED | accepts).items()
-        answer = await self._client.ask("push", "POST", path, headers=headers)
+        answer = await self._client.ask("push", "POST", path, headers=headers, seconds=PUSH)
         if not answer.ok:
             what = self._trust.failure(answer, "push", "does not deliver it", asked)
             raise AoError(what, stage="push")

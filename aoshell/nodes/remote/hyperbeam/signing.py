@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aoshell.nodes.remote.arweave.bundler import check_code, kind_of
 from aoshell.nodes.values import HttpMessage, Signed, envelope
@@ -10,11 +10,16 @@ from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import Profile
 from aoshell.protocol.message import Tag, tags_of, text
+from aoshell.protocol.structured import Value
 from aoshell.protocol.wallet import Wallet
 
 VARIANT = "ao.N.1"
 SPAWN = "/~scheduler@1.0/schedule"  # path that takes a new process's definition
 LUA, LEGACY = "lua@5.3a", "genesis-wasm@1.0"
+# A process that several devices execute in turn, which stand in a list; and the one of them that
+# takes what is sent to it out of the outbox and makes it state, to be read by key.
+STACK, PATCH = "stack@1.0", "patch@1.0"
+STACKED = "device-stack"  # the list; as a tag its names are parted by commas
 TAKES_ITEMS = (
     ("content-type", "application/ans104"),
     ("codec-device", "ans104@1.0"),
@@ -29,6 +34,17 @@ _DEVICES = {
 }
 
 
+def executed_by(given: Mapping[str, str]) -> str:
+    """Which device decides how messages to a process are signed; "" where nothing says it.
+
+    Args:
+        given: tags of its definition, their names in lower case.
+    """
+    device = given.get("execution-device", "")
+    # Items are for legacy compute, which makes a stack of its own and is in none.
+    return LUA if STACKED in given or device == STACK else device
+
+
 def definition(tags: tuple[Tag, ...], device: str, node: str) -> tuple[Tag, ...]:
     """Tags of a new process: what they lack is what a node's own process has.
 
@@ -39,6 +55,11 @@ def definition(tags: tuple[Tag, ...], device: str, node: str) -> tuple[Tag, ...]
     wanted = _DEVICES | {"execution-device": device, "Scheduler": node, "Authority": node}
     if device == LUA:
         wanted["scheduler-location"] = node
+    stacked = next((tag.value for tag in tags if tag.name.lower() == STACKED), "")
+    if stacked:
+        wanted["execution-device"] = STACK
+    if PATCH in _names(stacked):
+        wanted["patch-from"] = "/results/outbox"
     added = (Tag(name, value) for name, value in wanted.items() if name.lower() not in named)
     return (*added, *tags)
 
@@ -61,8 +82,9 @@ def message(
         path = f"/{target}~process@1.0/schedule" if target else SPAWN
         return as_httpsig(wallet, path, target, whole, data, profile)
     own = [Tag("signing-format", "ans104"), Tag("accept-bundle", "true")]
-    if target:
-        own.append(Tag("require-codec", "application/json"))
+    # As aoconnect 0.0.98 has it.
+    codec = ("require-codec", "application/json") if target else ("accept-codec", "httpsig@1.0")
+    own.append(Tag(*codec))
     return DataItem.sign(wallet, target, (*whole, *own), data)
 
 
@@ -92,8 +114,14 @@ def as_httpsig(
     wallet: Wallet, path: str, target: str, tags: Iterable[Tag], data: bytes, profile: Profile
 ) -> HttpMessage:
     """A signed message within a signed request to `path`."""
-    keys = {tag.name.lower(): tag.value for tag in tags}
+    keys: dict[str, Value] = {tag.name.lower(): tag.value for tag in tags}
+    if STACKED in keys:
+        keys[STACKED] = _names(str(keys[STACKED]))
     keys |= {"target": target} if target else {}
     keys |= {"data": text(data)} if data else {}
     made = httpsig.request(wallet, path, keys, profile=profile)
     return HttpMessage(made.id, tuple(made.headers), made.body)
+
+
+def _names(listed: str) -> list[Value]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
