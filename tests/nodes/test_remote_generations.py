@@ -195,6 +195,11 @@ async def test_a_process_that_is_stuck_is_said_to_be(home: Home, level: Verify) 
                 await evaluate(node, home, process, "1+1")
             assert f"{process} is stuck there" in raised.value.what
             assert ".spawn" in raised.value.hint
+        with pytest.raises(AoError, match="slot 1 fails each time"):
+            await node.now(process, "key")
+        # What was computed before is there to be looked at.
+        listed = [entry.result is not None for entry in await node.results(process)]
+        assert listed == [True, False, False]
 
 
 @in_loop
@@ -325,3 +330,16 @@ async def test_messages_are_read_in_either_case(home: Home, lower: bool) -> None
         (one,) = (await evaluate(node, home, process, "send")).messages
         assert (one.target, one.data, one.anchor) == ("T" * 43, b"hi", "0")
         assert [(tag.name.lower(), tag.value) for tag in one.tags] == [("action", "Ping")]
+
+
+@pytest.mark.parametrize("module", [LUA_MODULE, WASM_MODULE])
+@in_loop
+async def test_a_text_that_is_sent_twice_is_two_messages(home: Home, module: str) -> None:
+    """What nodes sign of it is its keys, and two that are alike are one to them."""
+    async with up(home) as node:
+        process = await spawn(node, home, module)
+        for _ in range(2):
+            assert (await evaluate(node, home, process, "1+1")).output == "2"
+            await asyncio.sleep(0.002)
+        first, second = home.server.logs[process][1:]
+        assert first.keys["data"] == second.keys["data"] and first.keys != second.keys
