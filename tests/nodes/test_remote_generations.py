@@ -157,6 +157,24 @@ async def test_no_answer_leads_to_the_result_of_another_slot(home: Home) -> None
 
 @pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
 @in_loop
+async def test_a_result_within_a_body_is_read(home: Home, level: Verify) -> None:
+    """As nodes of November 2025 give what they have in their cache."""
+    home.server.sign_all = True
+    async with up(home) as node:
+        node.verify = level
+        process = await spawn(node, home)
+        sent = {"target": "T" * 43, "data": "hi"}
+        body = {"output": {"data": "7", "prompt": "> "}, "outbox": {"1": sent}}
+        wrapped = {"status": 200, "ao-result": "body", "body": body}
+        home.server.faults["compute"] = lambda *_: home.server.signed(wrapped)
+        result = await node.result(process, 0)
+        assert (result.output, result.prompt, len(result.messages)) == ("7", "> ", 1)
+        home.server.faults["now/"] = lambda *_: home.server.signed(wrapped)
+        assert await node.now(process, "results") == body
+
+
+@pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
+@in_loop
 async def test_a_slot_that_there_is_not_is_said_not_to_be_there(home: Home, level: Verify) -> None:
     home.server.sign_all = True
     async with up(home) as node:
