@@ -200,16 +200,8 @@ class Rebuilder:
         first = {key: seals[0] for key, seals in self._maps(message, path).items()}
         return self._linked(message, first)
 
-    def seal(self, message: Tabm, path: str = "") -> tuple[str, Tabm]:
-        """The id of a map, and those of its keys that this id covers.
-
-        Raises:
-            SignatureError, UncheckableError, ProtocolError: as `check()`.
-        """
-        first = self._seals(message, path)[0]
-        return first.id, first.part
-
     def _seals(self, message: Tabm, path: str) -> tuple[Sealed, ...]:
+        """The ways in which a map may be named, the likeliest first; raises as `check()`."""
         if id(message) not in self._sealed:
             if path.count("/") > DEEPEST:
                 raise ProtocolError("nested too deep", 0, _place(path))

@@ -134,6 +134,8 @@ class HyperServer:
             return self.listing(process, int(query["from"][0]), int(query["to"][0]))
         if rest.startswith("as=execution/compute"):
             return self.dryrun(request)
+        if rest.startswith("now/") and self.stuck_at is not None:
+            return self.failed(500, {"attempted-slot": self.stuck_at, "phase": "compute"})
         if rest.startswith("now/"):
             return self.plain(rest.removeprefix("now/"))
         return self.result(process, rest)

@@ -157,6 +157,24 @@ async def test_no_answer_leads_to_the_result_of_another_slot(home: Home) -> None
 
 @pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
 @in_loop
+async def test_a_result_within_a_body_is_read(home: Home, level: Verify) -> None:
+    """As nodes of November 2025 give what they have in their cache."""
+    home.server.sign_all = True
+    async with up(home) as node:
+        node.verify = level
+        process = await spawn(node, home)
+        sent = {"target": "T" * 43, "data": "hi"}
+        body = {"output": {"data": "7", "prompt": "> "}, "outbox": {"1": sent}}
+        wrapped = {"status": 200, "ao-result": "body", "body": body}
+        home.server.faults["compute"] = lambda *_: home.server.signed(wrapped)
+        result = await node.result(process, 0)
+        assert (result.output, result.prompt, len(result.messages)) == ("7", "> ", 1)
+        home.server.faults["now/"] = lambda *_: home.server.signed(wrapped)
+        assert await node.now(process, "results") == body
+
+
+@pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
+@in_loop
 async def test_a_slot_that_there_is_not_is_said_not_to_be_there(home: Home, level: Verify) -> None:
     home.server.sign_all = True
     async with up(home) as node:
@@ -195,6 +213,11 @@ async def test_a_process_that_is_stuck_is_said_to_be(home: Home, level: Verify) 
                 await evaluate(node, home, process, "1+1")
             assert f"{process} is stuck there" in raised.value.what
             assert ".spawn" in raised.value.hint
+        with pytest.raises(AoError, match="slot 1 fails each time"):
+            await node.now(process, "key")
+        # What was computed before is there to be looked at.
+        listed = [entry.result is not None for entry in await node.results(process)]
+        assert listed == [True, False, False]
 
 
 @in_loop
@@ -325,3 +348,16 @@ async def test_messages_are_read_in_either_case(home: Home, lower: bool) -> None
         (one,) = (await evaluate(node, home, process, "send")).messages
         assert (one.target, one.data, one.anchor) == ("T" * 43, b"hi", "0")
         assert [(tag.name.lower(), tag.value) for tag in one.tags] == [("action", "Ping")]
+
+
+@pytest.mark.parametrize("module", [LUA_MODULE, WASM_MODULE])
+@in_loop
+async def test_a_text_that_is_sent_twice_is_two_messages(home: Home, module: str) -> None:
+    """What nodes sign of it is its keys, and two that are alike are one to them."""
+    async with up(home) as node:
+        process = await spawn(node, home, module)
+        for _ in range(2):
+            assert (await evaluate(node, home, process, "1+1")).output == "2"
+            await asyncio.sleep(0.002)
+        first, second = home.server.logs[process][1:]
+        assert first.keys["data"] == second.keys["data"] and first.keys != second.keys

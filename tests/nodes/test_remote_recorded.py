@@ -123,3 +123,18 @@ def test_refusals_of_any_kind_are_read(fields: dict[str, Any], words: int) -> No
     assert len(refusal.words) <= words or words == LONGEST
     assert "\n" not in refusal.words and len(refusal.phase) <= 40
     assert refusal.slot is None or 0 <= refusal.slot < 1 << 64
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        ("text/html", b"<html><title>500 - Oops.</title></html>", "does not: 500 Oops."),
+        ("multipart/form-data; boundary=x", b"--x\r\ntrace: y\r\n--x--", "does not: 500"),
+        ("text/plain", b"the node is full", "does not: 500 the node is full"),
+        ("", b"", "does not: 500"),
+    ],
+)
+def test_errors_that_give_no_reason_show_no_trace(kind: str, body: bytes, said: str) -> None:
+    trust = Trust("http://node", lambda _: None)
+    answer = Response("http://node", 500, (("content-type", kind),), body)
+    assert trust.failure(answer, "now", "does not").endswith(said)

@@ -144,6 +144,15 @@ def test_what_a_node_took_out_of_a_signed_map_makes_it_uncheckable(wallet: Walle
     assert checked.outcome is SignatureStatus.UNCHECKABLE and "first" in str(checked.failure)
 
 
+def test_the_trace_of_an_error_may_have_changed_since_it_was_signed(wallet: Wallet) -> None:
+    """Of messages that passed through Lua, nodes lose parts. With maps looked at it is bad."""
+    one = signed(wallet, {"trace+link": "x" * 43, "status": "500"})
+    fields, body = wire.encode({"trace": {"line": "1"}, "status": "500"}, CURRENT)
+    headers = [*fields.items(), *write_commitments([one]).items()]
+    for shallow, due in ((True, SignatureStatus.UNCHECKABLE), (False, SignatureStatus.BAD)):
+        assert httpsig.check(headers, body or b"", shallow=shallow).outcome is due
+
+
 def test_what_came_instead_of_a_signed_map_makes_it_uncheckable(wallet: Wallet) -> None:
     one = signed(wallet, {"body+link": "x" * 43, "status": "200"})
     checked = came({"body": "<html>", "status": "200"}, one)

@@ -109,8 +109,10 @@ class NodeKey:
         return address
 
     def forget(self) -> None:
-        """Have it asked again, and compared with the one that is kept."""
+        """Have it asked again, and compared with the one that is kept; of the generation nothing is
+        kept."""
         self._address, self._signed, self._generation = "", False, None
+        self._book.put(self._client.endpoint, GENERATION, "name", "", learnt_again=True)
 
     def _take(self, address: str, proven: bool, *, keep: bool) -> None:
         self._address, self._signed = address, proven

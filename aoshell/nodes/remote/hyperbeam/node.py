@@ -133,7 +133,12 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
             if error.stage == "info":  # it is no such node
                 raise
             address, trouble = "", f"{error.stage}: {error.what}; {error.hint}"
-        details = {"answers": self._trust.state, "trouble": trouble}
+        generation = self._key.generation.name if self._key.has_spoken else ""
+        details = {
+            "answers": self._trust.state,
+            "generation": generation,
+            "trouble": trouble,
+        }
         return NodeInfo("hyperbeam", address, self.endpoint, details)
 
     async def doctor(self) -> Sequence[EndpointFinding]:

@@ -42,6 +42,10 @@ PAGE = 50  # slots asked for at once
 _DOCTOR = ".doctor looks at the node"
 
 
+class StuckError(AoError):
+    """A slot that fails each time, so that no later one is computed."""
+
+
 class Reading:
     """The half of the node that changes nothing.
 
@@ -197,7 +201,7 @@ class Reading:
         stuck = refusal.slot
         said = self._trust.failure(answer, stage, what, asked)
         where = "this slot" if stuck == asked.fields.get(SLOT) else f"slot {stuck}"
-        raise AoError(
+        raise StuckError(
             f"{said}; {where} fails each time, so {process} is stuck there and computes no more",
             stage=stage,
             hint="the code of the process decides that; .spawn makes another process",
@@ -211,18 +215,29 @@ class Reading:
         return value if isinstance(value, dict) else {}
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
+        messages = await self._behind(process, after, limit)
+        found: list[LogEntry] = []
+        for one in messages:
+            try:
+                found.append(LogEntry(one, await self._result_once(process, slot_of(one))))
+            except StuckError:
+                return [*found, *(LogEntry(late, None) for late in messages[len(found) :])]
+        return found
+
+    async def _behind(self, process: str, after: int, limit: int) -> Sequence[Message]:
+        """Up to `limit` messages behind a slot."""
         last = min(await self.slots(process) - 1, after + limit)
-        if last <= after:
-            return ()
-        messages = await self.schedule(process, after + 1, last)
-        return [LogEntry(one, await self._result_once(process, slot_of(one))) for one in messages]
+        return await self.schedule(process, after + 1, last) if last > after else ()
 
     async def _page(self, process: str, after: int | None) -> Sequence[Step]:
         """For the feed, whose cursor is the last slot seen."""
         if after is None:
             return (Step(await self.slots(process) - 1),)
-        found = await self.results(process, after, PAGE)
-        return [Step(slot_of(entry.message), entry) for entry in found]
+        messages = await self._behind(process, after, PAGE)
+        entries = [
+            LogEntry(one, await self._result_once(process, slot_of(one))) for one in messages
+        ]
+        return [Step(slot_of(entry.message), entry) for entry in entries]
 
     async def slots(self, process: str) -> int:
         answer = await self._get("slot", f"/{process}~process@1.0/slot/current")

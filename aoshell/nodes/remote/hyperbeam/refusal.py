@@ -18,7 +18,7 @@ LONGEST = 2048  # characters of a node's words that are looked at
 COMPUTE, SCHEDULE = "compute", "get-schedule"  # values of `phase`
 
 _WORDS = ("reason", "body", "error", "details")
-_LINKS = ("Lazy link", "{link,")  # as Erlang writes them
+_LACKS = ("Lazy link", "{link,", '{badkey,<<"committed">>}')  # as Erlang writes it
 _MISSING = re.compile(r"necessary_message_not_found,\s*<<\"?[^\">]*\"?>>,\s*<<\"([^\"]*)\">>")
 _QUOTED = re.compile(r"<<\"body\">>\s*=>\s*<<\"((?:[^\"\\]|\\.)*)\">>")
 
@@ -79,8 +79,8 @@ def _slot_in(value: object) -> int | None:
 def is_momentary(answer: Response) -> bool:
     """Whether a node lacks a part of its own state for a moment, as others compute the same slot.
 
-    Measured on nodes of November 2025: the reason is a link that it cannot follow. Reading it again
-    does no harm, whoever said it.
+    Measured on nodes of November 2025: the reason is mostly a link that it cannot follow. Reading
+    it again does no harm, whoever said it.
     """
     words = (answer.header("details"), answer.body[:LONGEST].decode("utf-8", "replace"))
-    return answer.status == 500 and any(link in each for each in words for link in _LINKS)
+    return answer.status == 500 and any(lack in each for each in words for lack in _LACKS)

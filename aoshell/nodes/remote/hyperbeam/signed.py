@@ -62,7 +62,7 @@ def _with_space(answer: Response, failure: SignatureError) -> Checked | None:
         if value and found and fits(failure.commitment, spaced[1:]):
             # What else there is to check costs as much as the first time, so only once.
             whole = (*answer.headers[:at], (name, value + " "), *answer.headers[at + 1 :])
-            checked = httpsig.check(whole, answer.body)
+            checked = httpsig.check(whole, answer.body, shallow=not answer.ok)
             return checked if checked.outcome is SignatureStatus.VERIFIED else None
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 from aoshell.nodes.remote.arweave.bundler import check_code, kind_of
@@ -20,6 +21,9 @@ LUA, LEGACY = "lua@5.3a", "genesis-wasm@1.0"
 # takes what is sent to it out of the outbox and makes it state, to be read by key.
 STACK, PATCH = "stack@1.0", "patch@1.0"
 STACKED = "device-stack"  # the list; as a tag its names are parted by commas
+# As aos 2.0.16 has it. Without it a text that is sent twice is one message to a node, which then
+# has two signatures and lists one id in both slots; measured on nodes of September 2025.
+WHEN = "message-timestamp"  # milliseconds since the Unix epoch
 TAKES_ITEMS = (
     ("content-type", "application/ans104"),
     ("codec-device", "ans104@1.0"),
@@ -78,6 +82,8 @@ def message(
         profile: of the node, for messages that are httpsig.
     """
     whole = (*envelope("Message" if target else "Process", VARIANT), *tags)
+    if target and all(tag.name.lower() != WHEN for tag in whole):
+        whole = (*whole, Tag(WHEN, str(time.time_ns() // 1_000_000)))
     if device == LUA:
         path = f"/{target}~process@1.0/schedule" if target else SPAWN
         return as_httpsig(wallet, path, target, whole, data, profile)

@@ -172,9 +172,7 @@ class Trust:
             what: that the node does not do, which its status says.
         """
         if not self.verifies:
-            words = self.refusal(answer, stage, asked).words
-            if not words and not is_message_in_json(answer):
-                words = answer.summary()
+            words = self.refusal(answer, stage, asked).words or _plain_words(answer)
             return f"{self._who(answer)} {what}: {answer.status} {words}".rstrip()
         said: Fields = {}
         try:
@@ -288,3 +286,11 @@ def _same_status(answer: Response, checked: Checked) -> None:
     status = checked.verified.get("status")
     if isinstance(status, int) and not isinstance(status, bool) and status != answer.status:
         raise ContradictionError(f"status {status} was signed, and {answer.status} came")
+
+
+def _plain_words(answer: Response) -> str:
+    """What an error says that is no message: a text, or the title of a page. Parts and fields of a
+    message that give no reason are stack traces."""
+    if is_message_in_json(answer) or answer.header("content-type").startswith("multipart/"):
+        return ""
+    return answer.said().removeprefix(f"{answer.status} - ")
