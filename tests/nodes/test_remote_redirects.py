@@ -134,7 +134,7 @@ LATER = [
     pytest.param(None, "does not take connections", "connect", id="a dead port"),
     pytest.param(keeps_silent, "did not answer within", "read", id="silence"),
     pytest.param(says(b"HTTP/1.1 200 OK\r\ncontent-le"), "broke its answer off", "read", id="cut"),
-    pytest.param(says(b"nonsense\r\n\r\n"), "broke its answer off", "read", id="no HTTP"),
+    pytest.param(says(b"nonsense\r\n\r\n"), "is not HTTP", "read", id="no HTTP"),
     pytest.param(says(OK[:-2] + b"x" * 2), "where JSON is due", "read", id="no JSON"),
     pytest.param(says(moved("http://evil.example/")), "redirects to", "read", id="elsewhere"),
     pytest.param(

@@ -293,4 +293,4 @@ def _plain_words(answer: Response) -> str:
     message that give no reason are stack traces."""
     if is_message_in_json(answer) or answer.header("content-type").startswith("multipart/"):
         return ""
-    return answer.said().removeprefix(f"{answer.status} - ")
+    return answer.summary().removeprefix(f"{answer.status} - ")
