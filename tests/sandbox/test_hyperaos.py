@@ -19,11 +19,12 @@ LACKING = """
 coroutine, debug, xpcall, table.move = nil, nil, nil, nil
 string.gmatch = function() error("badarg") end
 """
-DRIVE = """
-local base = {process = {
+STATE = """{process = {
   type = "Process", name = "first", authority = {"A", "B"},
   commitments = {P = {committer = "me"}, hmac = {}},
-}}
+}}"""
+DRIVE = """
+local base = %s
 return function(slot, fields)
   local body = {commitments = {["M" .. slot] = {committer = fields.from or "me"}, hmac = {}}}
   for key, value in pairs(fields) do if key ~= "from" then body[key] = value end end
@@ -36,13 +37,14 @@ end
 class Process:
     """One process of it, driven as the device drives it."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: str = STATE, device: str = "") -> None:
         lua = lua53.LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
         lua.execute(LACKING)
         lua.execute(hyperaos.source().decode("latin-1"))
+        lua.execute(device)
         self._table: Callable[..., Any] = lua.table_from
-        self._deliver = lua.execute(DRIVE)
-        self._slot = 0
+        self._deliver = lua.execute(DRIVE % state)
+        self._slot = -1
         self.base: Any = None
 
     def send(self, **fields: Any) -> Any:
@@ -67,6 +69,19 @@ def test_lines_of_the_owner_are_evaluated(process: Process) -> None:
     assert "aos-" in process.send(action="Eval", data="1").output.prompt
 
 
+def test_the_message_of_the_first_slot_defines_the_process() -> None:
+    """In the state its copy lacks signatures, as on the nodes of 2025."""
+    process = Process("{process = {name = 'first'}}")
+    process.send(type="Process", name="first", authority="A")
+    assert process.eval("Owner .. ao.id .. Name .. ao.authorities[1]") == "meM0firstA"
+
+
+def test_the_device_puts_its_functions_into_a_copy_of_ao() -> None:
+    device = "local copy = {resolve = 7} for k, v in pairs(ao) do copy[k] = v end ao = copy"
+    process = Process(device=device)
+    assert process.eval("ao.id .. ao.resolve .. tostring(ao == require('.ao'))") == "P7true"
+
+
 def test_lines_of_others_are_not(process: Process) -> None:
     process.eval("x = 1")
     assert "not trusted" in process.send(action="Eval", data="x = 2", from_process="C").output.data
@@ -79,7 +94,7 @@ def test_handlers_answer_those_who_are_trusted(process: Process) -> None:
     results = process.send(
         **{"action": "Ping", "data": "hi", "from": "A", "from-process": "C", "reference": "9"}
     )
-    answer = results.outbox["1"]
+    answer = results.outbox["m1"]
     assert (answer.target, answer.data, answer["x-reference"]) == ("C", "hi!", "9")
     assert process.eval("#Inbox") == "0"
     process.send(**{"action": "Other", "data": "kept", "from": "B"})
@@ -91,7 +106,7 @@ def test_what_is_sent_has_keys_in_lower_case(process: Process) -> None:
     sent = process.send(
         action="Eval", data='Send({Target = "T", Action = "Do", Data = "d", ["X-Y"] = 5})'
     )
-    first = sent.outbox["1"]
+    first = sent.outbox["m1"]
     assert (first.target, first.action, first.data, first["x-y"]) == ("T", "Do", "d", "5")
     assert all(name == name.lower() for name in first)
 

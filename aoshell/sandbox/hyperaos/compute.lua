@@ -5,6 +5,7 @@ local gsub, lower = string.gsub, string.lower
 local pairs, sort, tonumber, tostring, type = pairs, table.sort, tonumber, tostring, type
 local process = require(".process")
 local utils = require(".utils")
+local own_ao = require(".ao")
 local exposed = require(".exposed")
 local reason_of = require(".failure").reason
 
@@ -83,12 +84,17 @@ local function outgoing(message)
   return sent
 end
 
+-- A map whose keys are no numerals: the device would make a list of those, which a patch@1.0 that
+-- stands behind it cannot read. Patches are no part of it, as `compute` makes them state itself.
 local function outbox_of(result)
   local outbox, count = {}, 0
   for _, list in pairs { result.Messages or {}, result.Spawns or {} } do
     for i = 1, #list do
-      count = count + 1
-      outbox[tostring(count)] = outgoing(list[i])
+      local sent = outgoing(list[i])
+      if not exposed.is_patch(sent) then
+        count = count + 1
+        outbox["m" .. count] = sent
+      end
     end
   end
   return outbox
@@ -111,9 +117,29 @@ end
 -- The environment of the handling: what the process is, and that it has no module of its own.
 local env
 
+-- The definition of the process: the message of the first slot. The state has a copy of it, whose
+-- signatures and some of whose keys the nodes of 2025 leave out.
+local function defining(base, request)
+  local body = request.body
+  if type(body) == "table" and body.type == "Process" then return body end
+  return type(base.process) == "table" and base.process or base
+end
+
+-- The device puts its functions into a copy of the table `ao` once the module is loaded. They come
+-- into the table itself, which the rest of the environment holds, and that is the global one again.
+local function merge_device_functions()
+  local copy = _G.ao
+  if copy == own_ao or type(copy) ~= "table" then return end
+  for key, value in pairs(copy) do
+    if own_ao[key] == nil then own_ao[key] = value end
+  end
+  _G.ao = own_ao
+end
+
 function compute(base, request)
   if not env then
-    local definition = definition_of(type(base.process) == "table" and base.process or base)
+    merge_device_functions()
+    local definition = definition_of(defining(base, request))
     env = { Process = definition, Module = { Id = "", Tags = {} } }
     if Owner == nil then Owner = definition.Owner end
   end
