@@ -113,15 +113,13 @@ def error_of(powerless: list[str], code: str) -> str:
 
 def test_a_home_without_permission(aoshell_home: Path, powerless: list[str]) -> None:
     code = "from aoshell.home.folders import Settings; Settings.find().make_folders()"
+    state = aoshell_home / "state"
     aoshell_home.mkdir(0o500)
     found = error_of(powerless, code)
-    assert (
-        f"the folder {aoshell_home / 'state'} cannot be made: Permission denied" in found
-    )
+    assert f"the folder {state} cannot be made: Permission denied" in found
     aoshell_home.chmod(0o700)
-    Settings.find().make_folders()
-    Settings.find().state.chmod(0o500)
-    assert f"{folder} cannot be written to" in error_of(powerless, code)
+    state.mkdir(0o500)
+    assert f"the folder {state} cannot be written to" in error_of(powerless, code)
 
 
 def test_the_wallet_is_made_once(quick: Wallet) -> None:
