@@ -80,7 +80,7 @@ class TestSandbox:
         if self._answer.cancelled():
             self._answer = asyncio.get_running_loop().create_future()
             self._worker.stop_computing()
-            with contextlib.suppress(SandboxStoppedError, TimeoutError):
+            with contextlib.suppress(SandboxStoppedError, TimeoutError):  # without its prints
                 await asyncio.wait_for(self._answer, _LAST)
         return self._printed
 
