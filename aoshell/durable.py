@@ -66,7 +66,7 @@ def make_folder(path: Path) -> None:
     """Make a folder and its missing parents with mode 0700. Raises OSError."""
     for folder in reversed((path, *path.parents)):
         if not folder.is_dir():
-            with suppress(FileExistsError):
+            with suppress(FileExistsError):  # made meanwhile; or a file, which the next step meets
                 folder.mkdir(PRIVATE_FOLDER)
             sync_folder(folder.parent)
 

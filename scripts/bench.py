@@ -1,11 +1,11 @@
 """Benchmarks: medians and p95 of repeated runs, and ratios within this run. Prints JSON.
 
-Machines are noisy: compare figures of one run, not of two. `python scripts/bench.py NAME…` runs
-some sections only.
+Machines are noisy: compare figures of one run, not of two.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -15,7 +15,6 @@ import select
 import shutil
 import signal
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -333,17 +332,20 @@ def temporary() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+SECTIONS = {
+    "throughput": throughput,
+    "state": state,
+    "reopening": reopening,
+    "wasm": wasm,
+    "lua": lua,
+    "protocol": protocol,
+    "attest": attest,
+}
+NAMES = [*SECTIONS, "terminal", "prompt"]
+
+
 async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any]) -> None:
-    sections = {
-        "throughput": throughput,
-        "state": state,
-        "reopening": reopening,
-        "wasm": wasm,
-        "lua": lua,
-        "protocol": protocol,
-        "attest": attest,
-    }
-    for name, section in sections.items():
+    for name, section in SECTIONS.items():
         if name in names:
             with temporary() as folder:
                 bench = Bench(wallet, folder)
@@ -353,9 +355,11 @@ async def run_sections(wallet: Wallet, names: list[str], report: dict[str, Any])
 
 
 def main() -> None:
-    everything = ["throughput", "state", "reopening", "wasm", "lua", "protocol"]
-    everything += ["attest", "terminal", "prompt"]
-    names = sys.argv[1:] or everything
+    parser = argparse.ArgumentParser("scripts/bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or of {', '.join(NAMES)}")
+    names = parser.parse_args().names or NAMES
+    if unknown := set(names).difference(NAMES):
+        parser.error(f"there is no section {', '.join(sorted(unknown))}")
     wallet = Wallet.generate()
     report: dict[str, Any] = {"note": "medians of a noisy machine; compare within one run"}
     with temporary() as folder:

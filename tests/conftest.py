@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -17,6 +18,8 @@ hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")
 
 REPO = Path(__file__).resolve().parents[1]
+# The superuser without the right to read and write where the mode forbids it.
+POWERLESS = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
 GUARD: pytest.StashKey[SharedGuard] = pytest.StashKey()
 
 
@@ -49,6 +52,16 @@ def aoshell_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(user))
     monkeypatch.setenv("AOSHELL_HOME", str(home))
     return home
+
+
+@pytest.fixture
+def powerless() -> list[str]:
+    """What is put before a command, so that the modes of files bind it though root runs it."""
+    if os.geteuid() != 0:
+        return []
+    if not shutil.which(POWERLESS[0]):
+        pytest.skip("the superuser may read and write everything, and there is no setpriv")
+    return POWERLESS
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +112,17 @@ def test_imports_run_one_way(path: Path) -> None:
         if (rule := broken_rule(module, imported))
     ]
     assert not broken, "\n" + "\n".join(broken)
+
+
+@pytest.mark.versions
+def test_every_module_can_be_imported() -> None:
+    """In a process of its own: other tests see what is imported."""
+    code = """if 1:
+        import aoshell, importlib, pkgutil
+        for found in pkgutil.walk_packages(aoshell.__path__, "aoshell."):
+            importlib.import_module(found.name)
+    """
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.protocol.wallet import Wallet
 
 # None of these may touch the user's own folders.
-pytestmark = [pytest.mark.usefixtures("aoshell_home"), pytest.mark.versions]
-not_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+pytestmark = pytest.mark.usefixtures("aoshell_home")
 
 
 @pytest.fixture
@@ -48,6 +47,7 @@ def test_a_home_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert Settings.find().home == tmp_path / "here"
 
 
+@pytest.mark.versions
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has folders of its own")
 def test_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AOSHELL_HOME", "")
@@ -103,11 +103,23 @@ def test_a_home_that_cannot_be_written(aoshell_home: Path, monkeypatch: pytest.M
     assert caught.value.stage == "home"
 
 
-@not_root
-def test_a_home_without_permission(aoshell_home: Path) -> None:
+def error_of(powerless: list[str], code: str) -> str:
+    """What Python shows of the error that ends a program."""
+    command = [*powerless, sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_a_home_without_permission(aoshell_home: Path, powerless: list[str]) -> None:
+    code = "from aoshell.home.folders import Settings; Settings.find().make_folders()"
+    state = aoshell_home / "state"
     aoshell_home.mkdir(0o500)
-    with pytest.raises(AoError, match="Permission denied"):
-        Settings.find().make_folders()
+    found = error_of(powerless, code)
+    assert f"the folder {state} cannot be made: Permission denied" in found
+    aoshell_home.chmod(0o700)
+    state.mkdir(0o500)
+    assert f"the folder {state} cannot be written to" in error_of(powerless, code)
 
 
 def test_the_wallet_is_made_once(quick: Wallet) -> None:
@@ -246,12 +258,16 @@ def test_a_link_to_nowhere_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "unmounted").exists()
 
 
-@not_root
-def test_a_wallet_without_permission(tmp_path: Path) -> None:
+def test_a_wallet_without_permission(tmp_path: Path, powerless: list[str]) -> None:
     path = tmp_path / "wallet.json"
     path.touch(0)
-    with pytest.raises(AoError, match="Permission denied"):
-        load_wallet(path)
+    code = f"""if 1:
+        from pathlib import Path
+        from aoshell.home.wallets import load_wallet
+        load_wallet(Path({str(path)!r}))
+    """
+    found = error_of(powerless, code)
+    assert f"the wallet {path} cannot be read: Permission denied" in found
 
 
 def test_platformdirs_is_imported_only_where_it_is_needed() -> None:

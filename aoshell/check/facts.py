@@ -31,8 +31,7 @@ class Text:
     def __init__(self, name: str, source: bytes) -> None:
         self.name = name
         text = source.decode("latin-1")
-        skipped = len(_SKIPPED.match(text).group())  # type: ignore[union-attr]
-        text = " " * skipped + text[skipped:]
+        text = _SKIPPED.sub(lambda found: " " * len(found[0]), text, count=1)
         self.source = text
         self._lines = [0, *(found.end() for found in BREAK.finditer(text))]
 

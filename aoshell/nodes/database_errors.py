@@ -53,7 +53,7 @@ def is_full(path: Path, error: sqlite3.Error | OSError) -> bool:
     """Whether the disk is full. SQLite itself reports that for writes to a database only."""
     if code_of(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == errno.ENOSPC:
         return True
-    with suppress(OSError):
+    with suppress(OSError):  # the folder is gone, which is another failure
         return code_of(error) in _PERHAPS_FULL and shutil.disk_usage(path.parent).free < LEAST_ROOM
     return False
 

@@ -142,7 +142,7 @@ def is_text(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value < 1e12  # type: ignore[operator]
+    return isinstance(value, int | float) and type(value) is not bool and 0 <= value < 1e12
 
 
 _Check = Callable[[object], bool]

@@ -184,9 +184,9 @@ class ZygoteHandle:
         if self._control.fileno() < 0:
             return  # closed before: another process may have its pid by now
         self._control.close()
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
             os.kill(self.pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
+        with contextlib.suppress(ChildProcessError):  # as where SIGCHLD is ignored
             os.waitpid(self.pid, 0)
 
 
@@ -361,12 +361,13 @@ class WorkerHandle:
     def stop_computing(self) -> None:
         """Kill the fork that computes; the parked one takes over and sends `promoted`."""
         if self.pid:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):  # it has ended
                 os.kill(self.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         """Kill the worker with all its forks."""
         if _is_others(self.group):
+            # All have ended; macOS answers EPERM where they are still to be waited for.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.group, signal.SIGKILL)
 

@@ -63,7 +63,7 @@ class WorkerSockets:
 
     def send_aside(self, seq: int, data: bytes, reason: str) -> None:
         """Send an image or a compiled module on the side socket; `reason`: why there is none."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the shell has gone: the main socket ends the worker
             self._side.sendall(encode_frame([seq, len(data), reason]))
             self._side.sendall(data)
 

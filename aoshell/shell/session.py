@@ -348,7 +348,7 @@ class Session:
         await self.end_behind()
         self.feed.flush()
         self._following.cancel()
-        with suppress(asyncio.CancelledError, AoError):
+        with suppress(asyncio.CancelledError, AoError):  # cancelled by the line above
             await self._following
 
     async def _signed(self, code: str) -> Signed:

@@ -1,4 +1,4 @@
-"""Tests of AO processes: a node of the test's own, processes, identities, a clock. No network.
+"""Tests of AO processes: each has its own node, processes, identities and clock. No network.
 
     with open_node() as node:
         token = node.spawn("token.lua")
@@ -7,7 +7,7 @@
         assert paid.ok and token.value("Balances")[alice.address] == 5
 
 `async with open_node()` gives the same with verbs to await. `aoshell.testing.plugin` has fixtures
-for pytest, `aoshell test` runs tests written in Lua. docs/testing.md tells all of it.
+for pytest, and `aoshell test` runs tests written in Lua. See docs/testing.md.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from aoshell.testing.recording import record
     from aoshell.testing.sync import Clock, Node, Process
 
-# What is where. Imported when it is asked for: pytest imports this package with its plugin, also
-# where no test wants it.
+# Name → its module, imported on first use: pytest imports this package with its plugin, even where
+# no test uses it.
 _HOMES = {
     "Answer": "answers",
     "Clock": "sync",

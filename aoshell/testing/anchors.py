@@ -1,4 +1,4 @@
-"""Anchors make the id of each message its own: signatures of the same text are the same."""
+"""Anchors give each message an id of its own: equal texts have equal signatures and ids."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ SIZE = 32  # bytes of an anchor
 
 
 def counted_anchors() -> Iterator[bytes]:
-    """The same ones in each run."""
+    """The same anchors in each run."""
     return (number.to_bytes(SIZE, "big") for number in count(1))
 
 
 def random_anchors() -> Iterator[bytes]:
-    """Others each time."""
+    """Different anchors in each run."""
     while True:
         yield os.urandom(SIZE)

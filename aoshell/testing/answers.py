@@ -1,4 +1,4 @@
-"""What a test reads: messages, and what a message came to."""
+"""What a test reads: messages, and the answers to them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from aoshell.errors import AoError
 from aoshell.protocol.message import Message, Outgoing, Result, Tag, text
 from aoshell.shell.view.errors_view import split_error, without_colours
 
-# Tags that say how a message travels, not what it says.
+# Tags about the delivery of a message, not its content.
 ENVELOPE = frozenset(
     ["Data-Protocol", "Variant", "Type", "Reference", "From-Process", "From-Module", "Pushed-For"]
 )
 
-# What aos sets between the prints of a message that failed and the reason; all of it coloured.
+# The coloured heading that aos puts between what a failed message printed and the reason.
 _SGR = r"(?:\x1b\[[0-9;]*m)+"
 _HEADING = re.compile(rf"(?:^|\n){_SGR}Error{_SGR} handling message")
 
 
 class EvalFailed(AoError):  # noqa: N818 - a public name since the first version
-    """Lua that a test evaluates in a process has failed there."""
+    """Lua that a test evaluates in a process raised an error there, or overran a limit."""
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(what, stage="eval", hint=hint)
@@ -32,11 +32,11 @@ class Mail:
     """A message as a test reads it: `mail["Quantity"]`, `mail.data`.
 
     Attributes:
-        sender: address of the process or identity that it comes from.
-        target: address it goes to, "" for a spawn.
+        sender: address of the process or identity that sent it.
+        target: address that it is sent to, "" for a spawn.
         tags: name → value, the last of each name.
         data: the body as text (UTF-8 with surrogateescape).
-        spawn: it asks for a new process.
+        spawn: whether it asks for a new process.
         id: 43 characters, "" while it is in an outbox.
     """
 
@@ -49,13 +49,13 @@ class Mail:
 
     @classmethod
     def received(cls, message: Message) -> Mail:
-        """A message of a log."""
+        """From a message in a log."""
         tags, data = _tags(message.tags), text(message.data)
         return cls(message.from_, message.target, tags, data, id=message.id)
 
     @classmethod
     def posted(cls, sender: str, message: Outgoing) -> Mail:
-        """A message of an outbox."""
+        """From a message in an outbox."""
         return cls(sender, message.target, _tags(message.tags), text(message.data), message.spawn)
 
     def __repr__(self) -> str:
@@ -64,18 +64,18 @@ class Mail:
 
     @property
     def action(self) -> str:
-        """Its tag Action, or ""."""
+        """The tag Action, or ""."""
         return self.tags.get("Action", "")
 
     def __getitem__(self, name: str) -> str:
         return self.tags[name]
 
     def get(self, name: str, default: str = "") -> str:
-        """A tag."""
+        """The value of a tag, `default` if there is none."""
         return self.tags.get(name, default)
 
     def fits(self, action: str | None = None, **fields: object) -> bool:
-        """Whether it has all of these: `target`, `data`, and tags by name, `_` for `-`."""
+        """Whether all of these match: `target`, `data`, `sender`, and tags by name, `_` for `-`."""
         wanted = tags_from(fields) | ({} if action is None else {"Action": action})
         own = {"target": self.target, "data": self.data, "sender": self.sender}
         return all({**self.tags, **own}.get(name) == value for name, value in wanted.items())
@@ -83,14 +83,14 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a message came to.
+    """The answer to a message.
 
     Attributes:
         id: of the message, "" for a dry run.
         sender: address that sent it.
-        result: as the node tells it (`protocol.message.Result`); where the handling waited for
+        result: as the node reports it (`protocol.message.Result`); if the handler waited for
             another message, the result that ended it.
-        messages: what the handling sent, in order, spawns included.
+        messages: what the handler sent, in order, spawns included.
         sources: texts of files that error messages may name.
     """
 
@@ -112,7 +112,7 @@ class Answer:
 
     @property
     def output(self) -> str:
-        """What was printed and answered, without colours; also what a failed message printed."""
+        """What was printed and returned, without colours; also what a failed message printed."""
         if self.ok or self.result.output:
             return without_colours(self.result.output)
         printed, *more = _HEADING.split(self.result.error)
@@ -120,12 +120,12 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """Why it failed, without colours, "" where it did not."""
+        """Why it failed, without colours, "" if it did not."""
         return split_error(self.result.error)[1]
 
     @property
     def suspended(self) -> bool:
-        """Whether its handling waits for another message still."""
+        """Whether its handler still waits for another message."""
         return self.result.suspended
 
     @property
@@ -133,7 +133,7 @@ class Answer:
         """The first message that went back to the sender.
 
         Raises:
-            AssertionError: there is none; it lists what was sent instead.
+            AssertionError: there is none; the text lists what was sent instead.
         """
         found = next((mail for mail in self.messages if mail.target == self.sender), None)
         if found is None:
@@ -142,18 +142,18 @@ class Answer:
         return found
 
     def sent(self, action: str | None = None, **fields: object) -> list[Mail]:
-        """Those of `messages` that have these fields; see `Mail.fits`."""
+        """The `messages` that match these fields; see `Mail.fits`."""
         return [mail for mail in self.messages if mail.fits(action, **fields)]
 
 
 def make_answer(
     message_id: str, sender: str, own: Result, later: Result | None, sources: Mapping[str, str]
 ) -> Answer:
-    """What a message came to.
+    """The answer to a message.
 
     Args:
-        own: result of its slot.
-        later: result of the slot that ended its handling, where its own did not.
+        own: the result of its slot.
+        later: the result of the slot that ended its handler, if its own did not.
     """
     results = [own] if later is None else [own, later]
     messages = [Mail.posted(result.process, item) for result in results for item in result.messages]
@@ -164,12 +164,12 @@ def make_answer(
 
 
 def tags_from(fields: Mapping[str, object]) -> dict[str, str]:
-    """Tags as Python says them: `_` for `-`, numbers and booleans as Lua writes them."""
+    """Tags from Python keywords: `_` for `-`, numbers and booleans as Lua writes them."""
     return {name.replace("_", "-"): tag_text(value) for name, value in fields.items()}
 
 
 def tag_text(value: object) -> str:
-    """A tag's value: `True` is "true", whatever has an address is that address."""
+    """A tag's value: `True` is "true", an identity or a process is its address."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,7 +1,7 @@
-"""What a Lua test asks for, carried out on its node.
+"""Carries out the requests of a Lua test on its node.
 
-A test is code that nobody vouches for: what it asks is checked here, and files are read only where
-its author works.
+The code of a test is not trusted: each request is checked here, and only files in the folders of
+its author are read.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from aoshell.testing.identity import Identity
 from aoshell.testing.node import AsyncNode, AsyncProcess
 from aoshell.testing.sources import Source, refuse_outside, refuse_parts_outside
 
-Asked = Mapping[str, Any]
+Request = Mapping[str, Any]
 _CODE = (".lua", ".wasm")
 
 
 class Calls:
-    """The verbs of one test.
+    """The requests of one test.
 
     Args:
-        file: the test's own; names of files start from its folder.
-        roots: folders that files may be in.
+        file: the test's own; relative file names start from its folder.
+        roots: folders that files may be read from.
     """
 
     def __init__(self, node: AsyncNode, file: Path, roots: tuple[Path, ...]) -> None:
@@ -33,7 +33,7 @@ class Calls:
         self._folder = file.resolve().parent
         self._roots = tuple(root.resolve() for root in (self._folder, *roots))
         self._owners: dict[str, Identity] = {}
-        self._verbs: dict[str, Callable[[Asked], Awaitable[Any]]] = {
+        self._verbs: dict[str, Callable[[Request], Awaitable[Any]]] = {
             "identity": self._identity,
             "spawn": self._spawn,
             "mock": self._mock,
@@ -48,46 +48,46 @@ class Calls:
             "get": self._get,
             "inbox": self._inbox,
             "outbox": self._outbox,
-            "prints": lambda asked: self._process(asked).prints(),
-            "errors": lambda asked: self._process(asked).errors(),
+            "prints": lambda request: self._process(request).prints(),
+            "errors": lambda request: self._process(request).errors(),
             "letters": self._letters,
             "lost": self._lost,
-            "pause": lambda asked: self._process(asked).pause(),
-            "resume": lambda asked: self._process(asked).resume(),
+            "pause": lambda request: self._process(request).pause(),
+            "resume": lambda request: self._process(request).resume(),
             "queued": self._queued,
             "step": self._step,
-            "tick": lambda asked: self._process(asked).tick(),
+            "tick": lambda request: self._process(request).tick(),
             "advance": self._advance,
-            "now": lambda _asked: self._node.clock.now(),
+            "now": lambda _request: self._node.clock.now(),
         }
 
-    async def carry_out(self, what: object, asked: object) -> Any:
-        """The answer to a request, a value that JSON can say.
+    async def carry_out(self, what: object, request: object) -> Any:
+        """The answer to a request, a value for JSON.
 
         Raises:
-            AoError: it cannot be had; the text is for the test's author.
+            AoError: the request failed; the text is for the test's author.
         """
         verb = self._verbs.get(what) if isinstance(what, str) else None
         if verb is None:
             raise UsageError(f"a test cannot ask for {what!r}")
-        return await verb(asked if isinstance(asked, dict) else {})
+        return await verb(request if isinstance(request, dict) else {})
 
     # ------------------------------------------------------------------------------------------
 
-    async def _identity(self, asked: Asked) -> str:
-        identity = self._by(asked)
+    async def _identity(self, request: Request) -> str:
+        identity = self._by(request)
         self._node.knows(identity)
         return identity.address
 
-    async def _spawn(self, asked: Asked) -> dict[str, str]:
-        owner = self._by(asked)
+    async def _spawn(self, request: Request) -> dict[str, str]:
+        owner = self._by(request)
         process = await self._node.spawn(
-            self._source(asked),
-            name=_text(asked, "name"),
+            self._source(request),
+            name=_text(request, "name"),
             as_=owner,
-            module=_text(asked, "module") or "aos",
-            data=_text(asked, "data"),
-            tags=_pairs(asked),
+            module=_text(request, "module") or "aos",
+            data=_text(request, "data"),
+            tags=_pairs(request),
         )
         return self._made(process)
 
@@ -95,130 +95,129 @@ class Calls:
         self._owners[process.id] = process.owner
         return {"id": process.id, "owner": process.owner.name}
 
-    async def _publish(self, asked: Asked) -> str:
-        return await self._node.publish(self._source(asked), _text(asked, "name"))
+    async def _publish(self, request: Request) -> str:
+        return await self._node.publish(self._source(request), _text(request, "name"))
 
-    async def _import(self, asked: Asked) -> dict[str, str]:
-        found = asked.get("names")
+    async def _import(self, request: Request) -> dict[str, str]:
+        found = request.get("names")
         pairs = _all_pairs(found)
         names = {address: Identity(name) for address, name in pairs}
-        return self._made(await self._node.restore(self._found(_text(asked, "file")), names))
+        return self._made(await self._node.restore(self._found(_text(request, "file")), names))
 
-    async def _fork(self, asked: Asked) -> dict[str, str]:
-        slot = asked.get("slot")
+    async def _fork(self, request: Request) -> dict[str, str]:
+        slot = request.get("slot")
         if slot is not None and type(slot) is not int:
-            raise UsageError("a slot is a number, from 0")
-        return self._made(await self._process(asked).fork(slot, _text(asked, "name")))
+            raise UsageError("a slot must be a whole number, from 0")
+        return self._made(await self._process(request).fork(slot, _text(request, "name")))
 
-    async def _spawned(self, asked: Asked) -> list[dict[str, str]]:
-        return [self._made(process) for process in await self._process(asked).spawned()]
+    async def _spawned(self, request: Request) -> list[dict[str, str]]:
+        return [self._made(process) for process in await self._process(request).spawned()]
 
-    async def _load(self, asked: Asked) -> str:
-        return (await self._process(asked).load(self._source(asked))).output
+    async def _load(self, request: Request) -> str:
+        return (await self._process(request).load(self._source(request))).output
 
-    async def _blueprint(self, asked: Asked) -> str:
-        name = _text(asked, "file")
+    async def _blueprint(self, request: Request) -> str:
+        name = _text(request, "file")
         file = self._file(name) if "." in name else name
-        return (await self._process(asked).blueprint(file)).output
+        return (await self._process(request).blueprint(file)).output
 
-    async def _mock(self, asked: Asked) -> dict[str, str]:
-        name = _text(asked, "name") or "mock"
-        process = await self._node.mock(_text(asked, "address"), self._source(asked), name)
+    async def _mock(self, request: Request) -> dict[str, str]:
+        name = _text(request, "name") or "mock"
+        process = await self._node.mock(_text(request, "address"), self._source(request), name)
         return {"id": process.id, "owner": self._node.owner.name}
 
-    async def _send(self, asked: Asked) -> dict[str, Any]:
-        process, tags = self._process(asked), _pairs(asked)
-        data = _text(asked, "data")
-        return _answer_value(await process.send(data=data, as_=self._by(asked), tags=tags))
+    async def _send(self, request: Request) -> dict[str, Any]:
+        process, tags = self._process(request), _pairs(request)
+        data = _text(request, "data")
+        return _answer_value(await process.send(data=data, as_=self._by(request), tags=tags))
 
-    async def _dryrun(self, asked: Asked) -> dict[str, Any]:
-        process, tags = self._process(asked), _pairs(asked)
-        data = _text(asked, "data")
-        return _answer_value(await process.dryrun(data=data, as_=self._by(asked), tags=tags))
+    async def _dryrun(self, request: Request) -> dict[str, Any]:
+        process, tags = self._process(request), _pairs(request)
+        data = _text(request, "data")
+        return _answer_value(await process.dryrun(data=data, as_=self._by(request), tags=tags))
 
-    async def _get(self, asked: Asked) -> str:
-        return await self._process(asked).written(_text(asked, "expression"))
+    async def _get(self, request: Request) -> str:
+        return await self._process(request).written(_text(request, "expression"))
 
-    async def _inbox(self, asked: Asked) -> list[dict[str, Any]]:
-        return [_mail(mail) for mail in await self._process(asked).inbox()]
+    async def _inbox(self, request: Request) -> list[dict[str, Any]]:
+        return [_mail_value(mail) for mail in await self._process(request).inbox()]
 
-    async def _outbox(self, asked: Asked) -> list[dict[str, Any]]:
-        return [_mail(mail) for mail in await self._process(asked).outbox()]
+    async def _outbox(self, request: Request) -> list[dict[str, Any]]:
+        return [_mail_value(mail) for mail in await self._process(request).outbox()]
 
-    async def _letters(self, asked: Asked) -> list[dict[str, Any]]:
-        return [_mail(mail) for mail in await self._node.inbox(self._by(asked))]
+    async def _letters(self, request: Request) -> list[dict[str, Any]]:
+        return [_mail_value(mail) for mail in await self._node.inbox(self._by(request))]
 
-    async def _lost(self, _asked: Asked) -> list[dict[str, Any]]:
+    async def _lost(self, _request: Request) -> list[dict[str, Any]]:
         kept = await self._node.undelivered()
-        return [_mail(Mail.received(item.message)) | {"reason": item.reason} for item in kept]
+        return [_mail_value(Mail.received(item.message)) | {"reason": item.reason} for item in kept]
 
-    async def _queued(self, asked: Asked) -> list[dict[str, Any]]:
-        return [_mail(mail) for mail in await self._process(asked).queued()]
+    async def _queued(self, request: Request) -> list[dict[str, Any]]:
+        return [_mail_value(mail) for mail in await self._process(request).queued()]
 
-    async def _step(self, asked: Asked) -> None:
-        place = asked.get("place")
+    async def _step(self, request: Request) -> None:
+        place = request.get("place")
         if type(place) is not int:
-            raise UsageError("the place of a message is a number, from 1")
-        await self._process(asked).step(place - 1)
+            raise UsageError("the place of a message must be a whole number, from 1")
+        await self._process(request).step(place - 1)
 
-    async def _advance(self, asked: Asked) -> None:
-        span = asked.get("span")
+    async def _advance(self, request: Request) -> None:
+        span = request.get("span")
         if not isinstance(span, str | int | float):
-            raise UsageError("a time span is text, as in 1h, or seconds")
+            raise UsageError("a time span must be text, such as 1h, or seconds")
         await self._node.clock.advance(span)
 
     # ------------------------------------------------------------------------------------------
 
-    def _by(self, asked: Asked) -> Identity:
-        return Identity(_text(asked, "by"))
+    def _by(self, request: Request) -> Identity:
+        return Identity(_text(request, "by"))
 
-    def _process(self, asked: Asked) -> AsyncProcess:
-        id = _text(asked, "process")
+    def _process(self, request: Request) -> AsyncProcess:
+        id = _text(request, "process")
         return self._node.process(id, self._owners.get(id))
 
-    def _source(self, asked: Asked) -> Source:
-        name = _text(asked, "file")
-        return (
-            self._file(name) if name else _text(asked, "source").encode("utf-8", "surrogateescape")
-        )
+    def _source(self, request: Request) -> Source:
+        if name := _text(request, "file"):
+            return self._file(name)
+        return _text(request, "source").encode("utf-8", "surrogateescape")
 
     def _file(self, name: str) -> Path:
-        """A file of code of the author's. Raises AoError."""
+        """A code file in the author's folders. Raises AoError."""
         path = self._found(name)
         if path.suffix not in _CODE:
-            raise AoError(f"{name} is no code", stage="load", hint="name a .lua or .wasm file")
+            raise AoError(f"{name} is not code", stage="load", hint="name a .lua or .wasm file")
         if path.suffix == ".lua" and path.is_file():
             refuse_parts_outside(path, self._roots)
         return path
 
     def _found(self, name: str) -> Path:
-        """A file of the author's. Raises AoError."""
+        """A file in the author's folders. Raises AoError."""
         try:
             path = (self._folder / name).resolve()
         except (OSError, ValueError) as error:
-            raise AoError(f"{name!r} is no file", stage="load") from error
+            raise AoError(f"{name!r} is not a file name", stage="load") from error
         refuse_outside(name, path, self._roots)
         return path
 
 
-def _text(asked: Asked, name: str) -> str:
-    value = asked.get(name)
+def _text(request: Request, name: str) -> str:
+    value = request.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise UsageError(f"{name} is text")
+        raise UsageError(f"{name} must be text")
     return value
 
 
-def _pairs(asked: Asked) -> list[tuple[str, str]]:
-    return _all_pairs(asked.get("tags"))
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    return _all_pairs(request.get("tags"))
 
 
 def _all_pairs(found: object) -> list[tuple[str, str]]:
     pairs = found if isinstance(found, list) else []
     for pair in pairs:
         if not isinstance(pair, list) or list(map(type, pair)) != [str, str]:
-            raise UsageError("tags are names and values, both text")
+            raise UsageError("tags must be names and values, both text")
     return [(name, value) for name, value in pairs]
 
 
@@ -232,11 +231,11 @@ def _answer_value(answer: Answer) -> dict[str, Any]:
         "suspended": answer.suspended,
         "slot": answer.result.slot,
         "ms": answer.result.milliseconds,
-        "messages": [_mail(mail) for mail in answer.messages],
+        "messages": [_mail_value(mail) for mail in answer.messages],
     }
 
 
-def _mail(mail: Mail) -> dict[str, Any]:
+def _mail_value(mail: Mail) -> dict[str, Any]:
     return {
         "from": mail.sender,
         "target": mail.target,

@@ -1,4 +1,4 @@
-"""Who is in a recorded test: its processes and identities, and the variables that they have."""
+"""The processes and identities of a recorded test, and their Lua variables."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aoshell.protocol.message import Message, text
 from aoshell.shell.journal import Past
 from aoshell.testing.answers import ENVELOPE
 from aoshell.testing.identity import OWNER
-from aoshell.testing.writing import ADDRESS, AddressNames, lua_string, new_variable
+from aoshell.testing.writing import ADDRESS, AddressNames, lua_string, unused_name
 
 LOCALS = 180  # variables of a test; Lua allows 200 in a function
 OWN = ENVELOPE | {"SDK"}
-# What a definition has besides, and `t:spawn` gives by itself.
+# Tags of a process's definition that `t:spawn` sets by itself.
 GIVEN = OWN | {"Module", "Name", "Authority", "Scheduler"}
 _ME = "me"  # the identity that the shell was started with
 
@@ -25,9 +25,9 @@ class Cast:
     """The processes and identities of one record.
 
     Attributes:
-        lines: of the test; what gives somebody a variable is put there.
+        lines: of the test; the declarations of variables are added to them.
         bound: process id → its variable.
-        owners: process id → address.
+        owners: process id → its owner's address.
     """
 
     past: Past
@@ -44,12 +44,12 @@ class Cast:
             if place is not None and place.slot == 0 and not place.tick:
                 self._born[place.process] = place.order
 
-    def people(self, roots: list[LogEntry]) -> None:
-        """Those who send or are named: the shell's own is the test's owner, others keep names."""
+    def declare_people(self, roots: list[LogEntry]) -> None:
+        """Declare who sends or is named: the shell's own is the test's owner, others keep names."""
         known = self.past.people
         senders = dict.fromkeys(one.message.owner for one in roots if not is_mock(one.message))
-        said = (text for one in roots for text in message_texts(one.message))
-        named = (id for text in said for id in ADDRESS.findall(text))
+        texts = (text for one in roots for text in message_texts(one.message))
+        named = (id for text in texts for id in ADDRESS.findall(text))
         found = senders | dict.fromkeys(id for id in named if id in known)
         definitions = (
             one.message.owner for one in roots if slot_of(one) == 0 and not is_mock(one.message)
@@ -64,30 +64,30 @@ class Cast:
         for address in found:
             number += address not in known
             name = known.get(address) or f"someone {number}"
-            local = self.local(name.replace(" ", ""))
+            local = self.new_variable(name.replace(" ", ""))
             self.names.of[address] = f"{local}.address"
             who = f"{name} of the shell" if name == OWNER else name
             self.lines.append(f"local {local} = t:as({lua_string(who)})")
 
-    def meet(self, entry: LogEntry) -> None:
-        """Have a variable for each process that an entry names and another one has spawned."""
+    def declare_spawned(self, entry: LogEntry) -> None:
+        """Declare each process that an entry names and that another process has spawned."""
         place = entry.message.assignment
         assert place is not None and entry.result is not None
-        said = [*message_texts(entry.message), entry.result.output]
+        texts = [*message_texts(entry.message), entry.result.output]
         for one in entry.result.messages:
-            said += [one.target, text(one.data), *(tag.value for tag in one.tags)]
-        named = [id for one in said for id in ADDRESS.findall(one)]
+            texts += [one.target, text(one.data), *(tag.value for tag in one.tags)]
+        named = [id for one in texts for id in ADDRESS.findall(one)]
         for id in dict.fromkeys([place.process, *named]):
             if id not in self.bound and self._born.get(id, place.order) < place.order:
-                self._spawned(id)
+                self._declare_child(id)
 
-    def _spawned(self, id: str) -> None:
-        """A process that another one has spawned."""
+    def _declare_child(self, id: str) -> None:
+        """Declare a process that another one has spawned, and that one before it."""
         about = self.past.processes.get(id)
         if about is None or about.owner not in self.past.processes:
             return
         if about.owner not in self.bound:
-            self._spawned(about.owner)
+            self._declare_child(about.owner)
         if about.owner in self.bound:
             parent = about.owner
             children = [one for one, it in self.past.processes.items() if it.owner == parent]
@@ -99,20 +99,20 @@ class Cast:
         return message.tag("Action") == "Eval" and message.owner == self.owners.get(process, "")
 
     def bind(self, process: str, made: str, *, owner: str | None = None) -> None:
-        """Give a process a variable."""
+        """Declare a variable for a process, with the Lua expression that makes it."""
         about = self.past.processes.get(process)
         self.owners[process] = owner if owner is not None else about.owner if about else ""
-        local = self.local("p1")
+        local = self.new_variable("p1")
         self.lines.append(f"local {local} = {made}")
         self.bound[process] = local
         self.names.of[process] = f"{local}.id"
 
-    def local(self, name: str) -> str:
-        """A new variable of about this name; `p1` and the like count on."""
+    def new_variable(self, name: str) -> str:
+        """A new variable with a name like this; where `p1` is taken, `p2` and so on."""
         stem = name.rstrip("0123456789")
         numbers = (f"{stem}{number}" for number in range(1, LOCALS + 1))
         free = next((one for one in numbers if one not in self._taken), "")
-        local = free if name == f"{stem}1" and free else new_variable(name, self._taken)
+        local = free if name == f"{stem}1" and free else unused_name(name, self._taken)
         self._taken.add(local)
         if len(self._taken) > LOCALS:
             raise AoError(
@@ -123,13 +123,13 @@ class Cast:
         return local
 
     def by(self, address: str) -> str:
-        """The identity that stands for a wallet, "" for the owner of processes."""
+        """The variable of the identity that stands for a wallet, "" for the owner of processes."""
         name = self.names.of[address].removesuffix(".address")
         return "" if name == "t.owner" else name
 
 
 def message_texts(message: Message) -> Iterator[str]:
-    """What a message says."""
+    """The texts of a message: its data, and the values of its tags."""
     yield text(message.data)
     for tag in message.tags:
         if tag.name not in GIVEN:
@@ -137,7 +137,7 @@ def message_texts(message: Message) -> Iterator[str]:
 
 
 def is_root(entry: LogEntry) -> bool:
-    """Whether somebody outside has sent it, and it was computed."""
+    """Whether it was sent from outside, and computed."""
     message, where = entry.message, entry.message.assignment
     computed = where is not None and not where.tick and entry.result is not None
     return computed and message.from_ == message.owner
@@ -148,5 +148,5 @@ def is_mock(message: Message) -> bool:
 
 
 def slot_of(entry: LogEntry) -> int:
-    """Where an entry is in its process's log, -1 where that is not known."""
+    """The slot of an entry in its process's log, -1 if unknown."""
     return entry.message.assignment.slot if entry.message.assignment else -1

@@ -15,8 +15,8 @@ from aoshell.nodes.local.node import LocalNode
 Span = str | int | float | timedelta
 """A time span: text ("1h", "90 minutes", "1d 12h"), seconds, or a timedelta."""
 
-BEGIN = 1_735_689_600_000  # 2025-01-01T00:00:00Z: what the clock of a test shows at first, ms
-STOPS = 10_000  # cron messages that one step forward may stop for
+BEGIN = 1_735_689_600_000  # 2025-01-01T00:00:00Z, where the clock of a test starts, ms
+STOPS = 10_000  # cron messages that may be due in one `advance`
 
 _UNITS = {
     "ms": 1,
@@ -43,7 +43,7 @@ _LONGEST = 100 * _UNITS["y"]
 
 
 class Timed(Protocol):
-    """A test's node, of which the clock needs this."""
+    """What the clock needs of a test's node."""
 
     @property
     def local(self) -> LocalNode:
@@ -54,7 +54,7 @@ class Timed(Protocol):
 
 
 class AsyncClock:
-    """The time on a test's node. It begins at `BEGIN`, and stands but for `advance`."""
+    """The time on a test's node. It starts at `BEGIN`, and only `advance` moves it."""
 
     def __init__(self, node: Timed) -> None:
         self._node = node
@@ -64,10 +64,10 @@ class AsyncClock:
         return self._node.local.time
 
     async def advance(self, span: Span) -> None:
-        """Go forward, from one cron message that is due to the next, so that none is left out.
+        """Go forward, and stop at each time at which cron messages are due.
 
         Raises:
-            UsageError: that is no span, or cron is due more than 10,000 times until then.
+            UsageError: the span is invalid, or cron is due more than 10,000 times until then.
         """
         end = await self.now() + parse_span(span)
         schedules = await self._schedules()
@@ -101,7 +101,7 @@ def parse_span(span: Span) -> int:
         span = span.total_seconds()
     length = _parse_text(span.strip().lower()) if isinstance(span, str) else float(span) * 1000
     if not 0 <= length <= _LONGEST:
-        raise UsageError(f"{span!r} is no time to go forward", hint="at most 100 years, as 1h")
+        raise UsageError(f"time cannot go forward by {span!r}", hint="at most 100 years, as 1h")
     return round(length)
 
 
@@ -113,18 +113,18 @@ def _parse_text(text: str) -> float:
             break
         total, at = total + float(part[1]) * _UNITS[unit], part.end()
     if not text or at < len(text):
-        raise UsageError(f"{text!r} is no time span", hint="write it as 90s, 5m, 1h or 1d 12h")
+        raise UsageError(f"{text!r} is not a time span", hint="write it as 90s, 5m, 1h or 1d 12h")
     return total
 
 
 def cron_stops(schedules: Iterable[tuple[int, int]], now: int, end: int) -> deque[int]:
-    """The moments behind `now` and up to `end` at which cron messages are due.
+    """The times after `now`, up to `end`, at which cron messages are due.
 
     Args:
         schedules: (first time, interval) of each, milliseconds.
 
     Raises:
-        UsageError: they are more than `STOPS`.
+        UsageError: there are more than `STOPS`.
     """
     moments: set[int] = set()
     for first, interval in schedules:

@@ -1,7 +1,7 @@
 """The files that a recorded session's code came from, as a test names them.
 
-Code whose file has changed since, is gone, or lies where tests may not read, is written beside the
-test: what was done then is done again.
+Code is written to a new file beside the test if its own file has changed since, is gone, or lies
+where tests may not read: the test runs the code that the session ran.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class CodeFiles:
         self.beside: dict[str, bytes] = {}
         self._made_of = cache(_made_of)
 
-    def of(self, module: str, data: bytes | None) -> str:
-        """The name of a file whose code is this module; "" where there is none to be had."""
+    def file_of(self, module: str, data: bytes | None) -> str:
+        """The name of a file with the code of this module; "" if the code is not available."""
         path = self._past.journal.files.get(module)
         if path is not None and self._made_of(path) == module and (name := self.path(path)):
             return name
@@ -56,7 +56,7 @@ class CodeFiles:
         return name
 
     def path(self, path: Path) -> str:
-        """A file as a test names it, from its own folder; "" where tests may not read it."""
+        """A file's path from the test's folder; "" if tests may not read it."""
         folder = self._past.folder.resolve()
         with suppress(OSError, ValueError):
             real = path.resolve()
@@ -65,36 +65,36 @@ class CodeFiles:
         return ""
 
     def copy(self, path: Path) -> str:
-        """The name of a copy beside the test; "" where the file cannot be read."""
+        """The name of a copy beside the test; "" if the file cannot be read."""
         try:
             self.beside[path.name] = read_file(path)
         except AoError:
             return ""
         return path.name
 
-    def loaded(self, code: bytes) -> str:
-        """The module that a message loads as `.load` does, "" where it is no such message."""
+    def loaded_module(self, code: bytes) -> str:
+        """The module that a message of `.load` loads, "" for any other message."""
         found = unbind_module(code)
         if found is None or environment.module_id(found[1]) != found[0]:
             return ""
         return found[0]
 
-    def call(self, code: bytes) -> Load | None:
-        """What does the same as a message whose code came from a file."""
-        if module := self.loaded(code):
+    def find_load(self, code: bytes) -> Load | None:
+        """What repeats a message whose code came from a file, None for any other message."""
+        if module := self.loaded_module(code):
             found = unbind_module(code)
             assert found is not None
-            return Load("load", self.of(module, found[1]))
+            return Load("load", self.file_of(module, found[1]))
         path = self._past.journal.files.get(environment.module_id(code))
         if path is None:
             return None
         if path.parent == SHIPPED and self._made_of(path) == environment.module_id(code):
             return Load("blueprint", path.stem)
-        return Load("blueprint", self.of(environment.module_id(code), code))
+        return Load("blueprint", self.file_of(environment.module_id(code), code))
 
 
 def _made_of(path: Path) -> str:
-    """The module that a file would be now, "" where it cannot be read."""
+    """The id of the module that a file would be now, "" if it cannot be read."""
     try:
         data = read_file(path)
         return environment.module_id(data if data.startswith(_WASM) else bundle(path).source)

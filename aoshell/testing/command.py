@@ -1,4 +1,4 @@
-"""`aoshell test`: its flags, and what it shows. Exit codes: 0, 1 a test failed, 2 misused."""
+"""`aoshell test`: flags and reports. Exit codes: 0 passed, 1 a test failed, 2 misuse."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RESET = "\x1b[0m"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run tests as a command line asks for it; the exit code.
+    """Run the tests of a command line; the exit code.
 
     Raises:
         UsageError: there is no such file, or no test.
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     warn = writer(sys.stderr, needed=False)
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda said, *_: warn(f"{said}\n")
+        warnings.showwarning = lambda message, *_: warn(f"{message}\n")
         try:
             return interrupts.run(_run(files, given.k, given.timeout, report))
         except KeyboardInterrupt:
@@ -93,7 +93,7 @@ def _seconds(text: str) -> float:
 
 
 class TestReport:
-    """Where outcomes go.
+    """Counts and shows outcomes.
 
     Attributes:
         counts: outcome → how many so far.
@@ -104,19 +104,19 @@ class TestReport:
         self.counts: Counter[str] = Counter()
 
     def test(self, outcome: TestOutcome) -> None:
-        """One more test is done."""
+        """Count and show a test."""
         self.counts[outcome.outcome] += 1
         self.show(outcome)
 
     def show(self, outcome: TestOutcome) -> None:
-        """Tell of a test."""
+        """Show a test."""
 
     def end(self, seconds: float) -> None:
-        """All are done."""
+        """Show the totals."""
 
 
 class JsonReport(TestReport):
-    """One object for each test, and one at the end; docs/testing.md says what is in them."""
+    """One object for each test, and one at the end; docs/testing.md lists their fields."""
 
     def show(self, outcome: TestOutcome) -> None:
         failure = outcome.failure
@@ -150,7 +150,7 @@ def _failure(failure: TestFailure) -> dict[str, object]:
 
 
 class TextReport(TestReport):
-    """For people: files, their tests, and below a test why it failed."""
+    """For people: files, their tests, and below each failed test the reason."""
 
     def __init__(self, say: Callable[[str], None], *, colour: bool) -> None:
         super().__init__(say)
@@ -203,5 +203,5 @@ def _lines(failure: TestFailure) -> list[str]:
 
 
 def _safe(text: str) -> str:
-    """Text of somebody's code, without what a terminal would obey."""
+    """Text that untrusted code wrote, without control sequences."""
     return clean(text, colour=False)

@@ -1,7 +1,7 @@
-"""A test file in a sandbox: a worker like those of processes, whose code is `lua/process.lua`.
+"""Runs a test file in a sandbox: a worker like those of processes, with the code `lua/process.lua`.
 
-The same walls stand around it: no files, no network, processor time and memory held from outside.
-It is told one step, does it and says what it asks for; what it says is checked before it is used.
+It has the same limits: no files, no network, and processor time and memory are bounded from
+outside. It gets one step at a time, and its answer, such as a request, is checked before use.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from aoshell.sandbox.frames import Frame
 from aoshell.sandbox.supervisor import Supervisor
 from aoshell.testing.values import DEEPEST
 
-MEMORY = 256 << 20  # bytes of a test's own heap
+MEMORY = 256 << 20  # bytes of a test's heap
 OVER = f"the test needs more than {MEMORY >> 20} MB"
-_LAST = 1.0  # seconds that a sandbox has to say what a stopped step printed
+_LAST = 1.0  # seconds to wait for what a stopped step printed
 _FOLDER = Path(__file__).with_name("lua")
 _REQUIRED = re.compile(r'require\("(\.[\w.-]+)"\)')
 
 
 class SandboxStoppedError(Exception):
-    """The sandbox has ended; the text says why."""
+    """The sandbox has ended; the text is the reason."""
 
 
 class TestSandbox:
@@ -46,19 +46,19 @@ class TestSandbox:
         self._ended = ""  # why
         self._steps = 0
         self._printed = ""
-        self._worker = supervisor.worker(loop, self._said, self._image, self._gone)
+        self._worker = supervisor.worker(loop, self._on_frame, self._on_image, self._on_end)
         code = _code()
         self._worker.send(["code", 0, 0, MEMORY, seconds, len(code)], code)
         self._worker.send(["boot", 0, MEMORY, seconds, "tests", "", "", None, None, None])
 
     async def step(self, name: str, now: int, **values: Any) -> dict[str, Any]:
-        """What it answers to a step; `lua/process.lua` says what steps there are.
+        """Run a step; its answer. `lua/process.lua` has the steps.
 
         Args:
-            now: what its clock shows, milliseconds.
+            now: time for its clock, milliseconds since the Unix epoch.
 
         Raises:
-            Stopped: it overran a limit, or answered what it never would by itself.
+            SandboxStoppedError: it overran a limit, or its answer is invalid.
         """
         if self._ended:
             raise SandboxStoppedError(self._ended)
@@ -68,19 +68,19 @@ class TestSandbox:
         message = ["", "", "", "", data, "", now, 0, 0, "", False, False]
         self._worker.send(["run", 0, self._steps, self._seconds, *message])
         try:
-            said = jsontext.parse(widen(await self._answer), deepest=DEEPEST, strict=False)
+            answer = jsontext.parse(widen(await self._answer), deepest=DEEPEST, strict=False)
         except ValueError as error:
-            raise SandboxStoppedError("what the test asks for is no JSON") from error
-        if not isinstance(said, dict):
-            raise SandboxStoppedError("what the test asks for is no request")
-        return said
+            raise SandboxStoppedError("the test's request is not JSON") from error
+        if not isinstance(answer, dict):
+            raise SandboxStoppedError("the test's request is not a JSON object")
+        return answer
 
-    async def last_words(self) -> str:
-        """Stop the step that runs; what it had printed."""
+    async def stop_step(self) -> str:
+        """Stop the running step; what it had printed."""
         if self._answer.cancelled():
             self._answer = asyncio.get_running_loop().create_future()
             self._worker.stop_computing()
-            with contextlib.suppress(SandboxStoppedError, TimeoutError):
+            with contextlib.suppress(SandboxStoppedError, TimeoutError):  # without its prints
                 await asyncio.wait_for(self._answer, _LAST)
         return self._printed
 
@@ -89,9 +89,9 @@ class TestSandbox:
         self._worker.kill()
         self._worker.close()
 
-    # What the worker says -----------------------------------------------------------------------
+    # Frames of the worker -----------------------------------------------------------------------
 
-    def _said(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         match frame:
             case ["done", _epoch, _seq, outcome, _milliseconds, _memory, _gas, *values]:
                 self._done(outcome, values)
@@ -115,25 +115,25 @@ class TestSandbox:
                 if not self._answer.done():
                     self._answer.set_result(output)
             case _:
-                self._stop("the test's sandbox is not to be believed")
+                self._stop("the test's sandbox sent an invalid answer")
 
-    def _image(self, seq: int, data: bytes, reason: str) -> None:
-        del seq, data, reason  # nobody asks for one
-        self._stop("the test's sandbox is not to be believed")
+    def _on_image(self, seq: int, data: bytes, reason: str) -> None:
+        del seq, data, reason  # a test makes none
+        self._stop("the test's sandbox sent an invalid answer")
 
-    def _gone(self) -> None:
+    def _on_end(self) -> None:
         self._stop("the test's sandbox has died")
 
     def _stop(self, why: str) -> None:
         self._ended = self._ended or widen(why)
         if not self._answer.done():
             self._answer.set_exception(SandboxStoppedError(self._ended))
-            self._answer.exception()  # perhaps nobody waits
+            self._answer.exception()  # marked as read: asyncio reports errors that nobody awaits
 
 
 @cache
 def _code() -> bytes:
-    """The code of a guest, as a worker takes it: ours, and what that needs of aos's modules."""
+    """The code of a guest, packed for a worker: ours, and the aos modules that it requires."""
     aos = environment.read_sources()
     found = {f".{path.stem}": path.read_text(encoding="latin-1") for path in _FOLDER.glob("*.lua")}
     left = list(found.values())

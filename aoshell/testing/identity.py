@@ -1,4 +1,4 @@
-"""Those who sign messages in tests."""
+"""Identities that sign messages in tests."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from aoshell.protocol.keys import KINDS, Signer
 
-OWNER = "owner"  # the identity that processes belong to where nobody else is named
-_ED25519 = 2  # its number in `protocol.keys`
+OWNER = "owner"  # the identity that owns processes by default
+_ED25519 = 2  # signature type of ANS-104
 
 
 class Identity:
-    """Somebody who signs messages.
+    """An identity that signs messages.
 
-    The key follows from the name: the same name has the same address in every test and every run,
-    and making one takes no time. Anybody can make it, so it is worth nothing outside of tests.
+    Its key is derived from its name: the same name has the same address in every test and every
+    run, and no key is generated. Anybody can derive it, so it protects nothing outside of tests.
 
     Args:
-        name: who it is.
+        name: what its key is derived from.
         signer: a key to use instead, such as a `Wallet`.
     """
 
@@ -30,7 +30,7 @@ class Identity:
 
     @property
     def type(self) -> int:
-        """Number of its kind of key."""
+        """Signature type of its key (ANS-104)."""
         return self._signer.type
 
     @property
@@ -39,7 +39,7 @@ class Identity:
         return self._signer.owner
 
     def sign(self, message: bytes) -> bytes:
-        """A signature of its kind."""
+        """A signature by its key."""
         return self._signer.sign(message)
 
     @cached_property
@@ -61,7 +61,7 @@ class Identity:
 
 
 class _Derived:
-    """A key that follows from a name. Ed25519: an RSA key takes seconds to make."""
+    """A key derived from a name. Ed25519: an RSA key takes seconds to make."""
 
     type = _ED25519
 

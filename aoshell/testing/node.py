@@ -1,4 +1,4 @@
-"""A node of a test's own, its processes, and time on it; every verb is to be awaited.
+"""A test's own node and its processes, with verbs to await.
 
 `aoshell.testing.sync` has the same without `await`.
 """
@@ -26,13 +26,13 @@ from aoshell.testing.identity import OWNER, Identity
 from aoshell.testing.sources import Source, read_source
 from aoshell.testing.stopping import stopped_with_us
 
-EXPORT = 64 << 20  # bytes of an exported process
-_ENTRIES = 100_000  # of a process that are looked at
+EXPORT = 64 << 20  # bytes of the largest exported process
+_ENTRIES = 100_000  # most entries of a log that are read
 _EVAL = Tag("Action", "Eval")
 
 
 Tags = Mapping[str, object] | Sequence[tuple[str, object]]
-"""Tags by name; as pairs, a name may come twice."""
+"""Tags by name, or pairs, in which a name may occur twice."""
 
 
 class AsyncNode:
@@ -40,10 +40,10 @@ class AsyncNode:
 
     Attributes:
         address: 43 characters base64url; processes trust it to deliver messages.
-        owner: the identity that processes belong to by default.
+        owner: the identity that owns processes by default.
         clock: the node's time.
         local: the node itself (`nodes.local.node.LocalNode`), for what is not offered here.
-        folder: where names of files start from.
+        folder: where relative file names start.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class AsyncNode:
         tags: Tags | None = None,
         **named: object,
     ) -> AsyncProcess:
-        """A new process whose handlers are in `source`; without one it has aos alone.
+        """Spawn a process with the handlers in `source`, by default with aos alone.
 
         Args:
             source: a file ("token.lua", "counter.wasm", a Path) or Lua source.
-            as_: whom it belongs to, `owner` by default.
-            module: what it is made of where there is no source: an id, or a published name.
+            as_: its owner, by default the node's `owner`.
+            module: its module if there is no source: an id, or a published name.
             data: its Data.
             tags, named: its tags; in keywords `_` stands for `-`: `Cron_Interval="5-minutes"`.
 
         Raises:
-            AoError: the source cannot be read, or raised an error when it was loaded.
+            AoError: the source cannot be read, or raised an error while it was loaded.
         """
         program = read_source(source, self.folder)
         self.sources.update(program.files)
@@ -110,10 +110,10 @@ class AsyncNode:
     async def mock(
         self, address: str | Identity, source: Source, name: str = "mock"
     ) -> AsyncProcess:
-        """A stand-in for a process that lives elsewhere: whatever is sent there, `source` handles.
+        """Stand in for a process that lives elsewhere: `source` handles what is sent to it.
 
         Raises:
-            AoError: the address is none, or is taken already; or the source cannot be read.
+            AoError: the address is invalid or taken, or the source cannot be read.
         """
         program = read_source(source, self.folder)
         self.sources.update(program.files)
@@ -122,13 +122,13 @@ class AsyncNode:
         return AsyncProcess(self, info.id, self.owner)
 
     async def publish(self, source: Source, name: str = "") -> str:
-        """Keep code as a module, which processes can be spawned of by its id, and by a name.
+        """Store code as a module. Processes can be spawned from it by its id or name.
 
         Returns:
             Its id, 43 characters base64url.
 
         Raises:
-            AoError: the source cannot be read, or is no code.
+            AoError: the source cannot be read, or is not code.
         """
         program = read_source(source, self.folder)
         self.sources.update(program.files)
@@ -137,14 +137,14 @@ class AsyncNode:
     async def restore(
         self, file: Path, names: Mapping[str, Identity] | None = None, owner: Identity | None = None
     ) -> AsyncProcess:
-        """Take in a process that `.export` wrote.
+        """Import a process that `.export` wrote.
 
         Args:
-            names: address → identity that is to stand for it in all that the process knows.
-            owner: who is to evaluate in it: its owner must be among them, or nobody does.
+            names: address → the identity that replaces it everywhere in the export.
+            owner: who evaluates in it, by default the identity that replaces its owner.
 
         Raises:
-            AoError: it cannot be read, or is none; or the process is here already.
+            AoError: the file cannot be read or is not an export; or the node has the process.
         """
         data = read_file((self.folder or Path()) / file, EXPORT)
         stand = {address: str(identity) for address, identity in (names or {}).items()}
@@ -154,7 +154,7 @@ class AsyncNode:
         return AsyncProcess(self, info.id, owner or known.get(info.owner, self.owner))
 
     async def processes(self) -> list[AsyncProcess]:
-        """All processes, oldest first, those that processes have spawned included."""
+        """All processes, oldest first, including those that processes have spawned."""
         return [self.process(info.id) for info in reversed(await self.local.processes())]
 
     # Messages ---------------------------------------------------------------------------------
@@ -172,20 +172,20 @@ class AsyncNode:
         return [mail for _at, mail in sorted(found, key=lambda pair: pair[0])]
 
     async def undelivered(self) -> list[Undelivered]:
-        """What was sent to nobody: neither to a process nor to an identity of this test."""
+        """Messages to an address that is no process and no identity of this test."""
         kept = await self.local.undelivered()
         return [item for item in kept if item.message.target not in self._known]
 
     async def idle(self) -> None:
-        """Return once nothing is left to compute."""
+        """Wait until nothing is left to compute."""
         await self.local.idle()
 
     def knows(self, identity: Identity) -> None:
-        """What is sent to this identity counts as delivered from now on."""
+        """Count messages to this identity as delivered from now on."""
         self._known.add(identity.address)
 
     async def close(self) -> None:
-        """End its workers and let go of its folder."""
+        """End its workers and release its folder."""
         await self.local.close()
 
     def _signed(
@@ -232,12 +232,12 @@ class AsyncProcess:
         tags: Tags | None = None,
         **named: object,
     ) -> Answer:
-        """Send a message; what it came to, once all that it caused is done.
+        """Send a message; the answer, once everything that it caused is done.
 
-        Cancelled, it stops what is still computed of the message.
+        If this is cancelled, the message is no longer computed.
 
         Args:
-            as_: who sends it, the process's owner by default.
+            as_: the sender, by default the process's owner.
             tags, named: its tags besides Action; in keywords `_` stands for `-`.
         """
         sender = as_ or self.owner
@@ -277,7 +277,7 @@ class AsyncProcess:
         """Evaluate a blueprint that comes with aoshell, or a file as one (`.load-blueprint`).
 
         Raises:
-            AoError: there is none.
+            AoError: there is no such blueprint or file.
             EvalFailed: it raised an error, or overran a limit.
         """
         file = name if isinstance(name, Path) else blueprint_path(name, SHIPPED)
@@ -286,7 +286,7 @@ class AsyncProcess:
         return await self.eval(text(program.data))
 
     async def fork(self, slot: int | None = None, name: str = "") -> AsyncProcess:
-        """A process with the state that this one has, now or behind a slot."""
+        """A new process with the state of this one, now or after a slot."""
         twin = await self.node.local.workbench.fork(self.id, slot, name or f"fork of {self.id}")
         return AsyncProcess(self.node, twin.id, self.owner)
 
@@ -305,14 +305,14 @@ class AsyncProcess:
         tags: Tags | None = None,
         **named: object,
     ) -> Answer:
-        """As `send`, but nothing changes, and what the process sends goes nowhere."""
+        """As `send`, but the state does not change, and what the process sends is not delivered."""
         sender = (as_ or self.owner).address
         given = _tags(tags, ({"Action": action} if action else {}) | named)
         result = await self._dry(sender, given, raw(data) if isinstance(data, str) else data)
         return make_answer("", sender, result, None, self.node.sources)
 
     async def value(self, expression: str) -> Any:
-        """The value of a Lua expression in the process, which does not change by it.
+        """The value of a Lua expression in the process, whose state does not change.
 
         Tables 1…n, and empty ones, are lists, other tables dicts; functions and the like are text.
 
@@ -322,21 +322,21 @@ class AsyncProcess:
         return values.parse_value(await self.written(expression))
 
     async def written(self, expression: str) -> str:
-        """As `value`, as `lua/value.lua` writes it."""
+        """As `value`, in the text form of `lua/value.lua`."""
         owner = (await self.node.local.find(self.id)).owner
         result = await self._dry(owner, (_EVAL,), raw(values.value_query(expression)))
         if not result.ok:
             raise EvalFailed(split_error(result.error)[1] or result.outcome)
         return result.output
 
-    # What became of it ------------------------------------------------------------------------
+    # What it did -------------------------------------------------------------------------------
 
     async def entries(self) -> Sequence[LogEntry]:
-        """Its log: messages with their results, cron messages between them."""
+        """Its log: messages with their results, cron messages included."""
         return await self.node.local.results(self.id, limit=_ENTRIES)
 
     async def inbox(self) -> list[Mail]:
-        """What came and no handler took, as its Inbox has it, without its own definition."""
+        """The messages in its Inbox, which no handler took, without its own definition."""
         found = await self.value(_INBOX)
         assert isinstance(found, list)
         return [_unhandled(item) for item in found]
@@ -352,7 +352,7 @@ class AsyncProcess:
         ]
 
     async def prints(self) -> list[str]:
-        """What its messages printed or answered, one text for each that did, without colours."""
+        """What its messages printed or returned, one text for each that did, without colours."""
         results = [entry.result for entry in await self.entries() if entry.result]
         answers = (make_answer("", "", result, None, {}) for result in results)
         return [item.output for item in answers if item.output]
@@ -366,26 +366,26 @@ class AsyncProcess:
     # Its queue --------------------------------------------------------------------------------
 
     async def pause(self) -> None:
-        """Let what other processes send to it wait in a queue."""
+        """Hold messages from other processes in a queue."""
         await self.node.local.workbench.pause(self.id, True)
 
     async def resume(self) -> None:
-        """Deliver the queue, and let nothing wait any more."""
+        """Deliver the queue, and hold no messages any more."""
         await self.node.local.workbench.pause(self.id, False)
         await self.node.idle()
 
     async def queued(self) -> list[Mail]:
-        """What waits in its queue, oldest first."""
+        """The messages in its queue, oldest first."""
         waiting = await self.node.local.workbench.queued(self.id)
         return [Mail.received(item.message) for item in waiting]
 
     async def step(self, index: int = 0) -> None:
-        """Deliver one message of the queue. Raises UsageError where there is no such one."""
+        """Deliver one message of the queue. Raises UsageError if it does not exist."""
         await self.node.local.workbench.step(self.id, index)
         await self.node.idle()
 
     async def tick(self) -> int:
-        """Send its cron messages now, due or not; how many. Raises UsageError: it has no cron."""
+        """Send its cron messages now, due or not; how many. Raises UsageError if it has no cron."""
         count = await self.node.local.workbench.tick(self.id)
         await self.node.idle()
         return count
@@ -426,6 +426,6 @@ def _unhandled(item: object) -> Mail:
 
 def _tags(tags: Tags | None, named: Mapping[str, object]) -> tuple[Tag, ...]:
     pairs = tags.items() if isinstance(tags, Mapping) else tags or ()
-    said = tags_from(named)
-    given = [(name, tag_text(value)) for name, value in pairs if name not in said]
-    return tags_of([*given, *said.items()])
+    by_keyword = tags_from(named)
+    given = [(name, tag_text(value)) for name, value in pairs if name not in by_keyword]
+    return tags_of([*given, *by_keyword.items()])

@@ -1,4 +1,4 @@
-"""Opening a node for tests, and putting it away without a trace."""
+"""Opens a node for tests, and removes it without a trace."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from aoshell.testing import sync
 from aoshell.testing.anchors import counted_anchors, random_anchors
 from aoshell.testing.clock import BEGIN
 
-# Anybody can make this key, like those of a test's identities.
+# Anybody can derive this key, like those of a test's identities.
 _FIXED = Fixed(BEGIN, hashlib.sha256(b"the node of aoshell's tests").digest())
 _MEMORY = Path("/dev/shm")
 _ROOM = 256 << 20  # bytes that a folder in memory must have free
 
 
 class Zygotes(Supervisor):
-    """A supervisor for one node after another: nodes that close leave it running."""
+    """A supervisor for one node after another: it stays when a node closes."""
 
     def close(self) -> None:
         pass
 
     def shut_down(self) -> None:
-        """Let the zygotes end."""
+        """End the zygotes."""
         super().close()
 
 
 class NodeOpening:
-    """What `open_node` gives: `with` it, or `async with` it."""
+    """What `open_node` returns, for `with` or `async with`."""
 
     def __init__(
         self,
@@ -56,14 +56,14 @@ class NodeOpening:
         self._face: sync.Node | None = None
 
     async def __aenter__(self) -> awaited.AsyncNode:
-        folder = self._folder or self._made()
+        folder = self._folder or self._make_folder()
         try:
             local = await LocalNode.open(folder, self._limits, self._supervisor, fixed=_FIXED)
         except BaseException:
-            self._forget()
+            self._remove_folder()
             raise
         address = (await local.info()).address
-        # What a kept folder has already must not come again.
+        # A folder that is kept has messages already, whose ids counted anchors would repeat.
         anchors = random_anchors() if self._folder else counted_anchors()
         self._node = awaited.AsyncNode(local, address, self._files, anchors)
         return self._node
@@ -78,7 +78,7 @@ class NodeOpening:
         try:
             await self._node.close()
         finally:
-            self._forget()
+            self._remove_folder()
 
     def __enter__(self) -> sync.Node:
         loop = sync.Loop()
@@ -101,11 +101,11 @@ class NodeOpening:
         finally:
             self._face.loop.close()
 
-    def _made(self) -> Path:
+    def _make_folder(self) -> Path:
         self._temporary = Path(tempfile.mkdtemp(prefix="aoshell-test-", dir=quick_folder()))
         return self._temporary
 
-    def _forget(self) -> None:
+    def _remove_folder(self) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -120,13 +120,13 @@ def open_node(
     """A local node, offline: `with open_node() as node`, or `async with` with verbs to await.
 
     Args:
-        folder: keeps what is done there; without one, the node leaves nothing behind.
-        limits: what a process may use (`nodes.base.Limits`).
-        files: the folder that names of Lua files start from, the current one by default.
-        supervisor: zygotes that are up already.
+        folder: where the node keeps its state; without one, it leaves nothing behind.
+        limits: what a process may use (`nodes.values.Limits`).
+        files: where relative names of Lua files start, by default the current folder.
+        supervisor: zygotes that run already.
 
     Raises:
-        AoError: on entering, where the folder cannot be used or another node has it.
+        AoError: on entering, if the folder cannot be used or another node has it.
     """
     path = None if folder is None else Path(folder)
     if path is not None and not path.is_dir():
@@ -135,7 +135,7 @@ def open_node(
 
 
 def quick_folder() -> str | None:
-    """Where a node need not wait for a disk, None for the system's own choice."""
+    """A folder in memory, where no disk is waited for; None for the system's own choice."""
     if sys.platform != "linux" or "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
         return None
     return str(_MEMORY) if shutil.disk_usage(_MEMORY).free >= _ROOM else None

@@ -1,7 +1,7 @@
 """Fixtures for pytest: a node without a network, processes on it, identities, a clock.
 
 pytest finds this plugin by itself where aoshell is installed. Each test has a node of its own, so
-tests may run in any order, and beside each other (pytest-xdist).
+tests may run in any order, and in parallel (pytest-xdist).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def _ao_zygotes() -> Iterator[Zygotes]:
-    """What forks workers: it takes a moment to start, so one serves all tests."""
+    """Forks workers. Starting it takes a moment, so one serves all tests."""
     from aoshell.testing.opening import Zygotes
 
     zygotes = Zygotes()
@@ -32,7 +32,7 @@ def _ao_zygotes() -> Iterator[Zygotes]:
 def ao_node(request: pytest.FixtureRequest, _ao_zygotes: Zygotes) -> Iterator[Node]:
     """A local node of the test's own (`aoshell.testing.Node`).
 
-    Names of Lua files start from the folder that the test's file is in.
+    Relative names of Lua files start from the folder of the test's file.
     """
     from aoshell.testing.opening import open_node
 
@@ -48,7 +48,7 @@ def ao_process(ao_node: Node) -> Callable[..., Process]:
 
 @pytest.fixture
 def identity(ao_node: Node) -> Callable[[str], Identity]:
-    """Gives an identity by name: `identity("alice")`; the same name is the same address."""
+    """Makes an identity: `identity("alice")`; the same name has the same address."""
     from aoshell.testing.identity import Identity
 
     def known(name: str) -> Identity:

@@ -1,4 +1,4 @@
-"""A session, written down as a Lua test that does the same and expects the same answers."""
+"""Writes a session as a Lua test that does the same and expects the same answers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from aoshell.testing.cast import GIVEN, OWN, Cast, is_mock, is_root, message_tex
 from aoshell.testing.code_files import CodeFiles
 from aoshell.testing.writing import ADDRESS, VOLATILE, lua_comment, lua_pattern, lua_string
 
-_FIELDS = ("Data", "Tags", "Target", "Anchor", "From", "Owner")  # no tags, in what a test sends
-_STOPPED = ("time", "gas", "crash")  # what depends on limits, or on the machine
+# Fields of a message in a test: tags of these names are given as a list.
+_FIELDS = ("Data", "Tags", "Target", "Anchor", "From", "Owner")
+_STOPPED = ("time", "gas", "crash")  # outcomes that depend on limits, or on the machine
 
 
 def record(
@@ -25,7 +26,7 @@ def record(
     name: str = "a recorded session",
     sources: Mapping[str, str] | None = None,
 ) -> str:
-    """A Lua test that sends what was sent from outside, and expects what came of it.
+    """A Lua test that sends what was sent from outside, and expects the same results.
 
     What processes sent to each other follows from that and is not repeated. Text that holds ids or
     times is not compared where the test cannot know them.
@@ -33,7 +34,7 @@ def record(
     Args:
         entries: of one or more processes; messages without a result are left out.
         name: of the test.
-        sources: process id → file that it is made of; the others have aos alone.
+        sources: process id → file with its handlers; the others have aos alone.
     """
     return record_session(Past(list(entries)), name=name, sources=sources).test
 
@@ -41,7 +42,7 @@ def record(
 def record_session(
     past: Past, *, name: str = "a recorded session", sources: Mapping[str, str] | None = None
 ) -> Recorded:
-    """The same of all that a shell knows of a session: files, identities, what was done by hand.
+    """The same with what a shell knows of a session: files, identities, its own commands.
 
     Raises:
         AoError: it has more processes, modules and identities than a test can name.
@@ -73,7 +74,7 @@ class _Writer:
         self.cast, self.files = Cast(self.past, self.lines), CodeFiles(self.past)
 
     def write(self) -> None:
-        """All of it, in order."""
+        """Write the whole test, in order."""
         entries = [entry for entry in self.past.entries if entry.result is not None]
         begun = self._begun()
         steps: list[tuple[int, int, LogEntry | Deed]] = []
@@ -83,7 +84,7 @@ class _Writer:
             if place.order > begun.get(place.process, -1) and (is_root(entry) or place.tick):
                 steps.append((place.order, 0, entry))
         roots = [step[2] for step in steps if isinstance(step[2], LogEntry) and is_root(step[2])]
-        self.cast.people(roots)
+        self.cast.declare_people(roots)
         self._wanted(roots)
         self._modules(entries, roots)
         steps += [(deed.order, 1, deed) for deed in self.past.journal.deeds]
@@ -104,23 +105,23 @@ class _Writer:
     # Before the first message ---------------------------------------------------------------------
 
     def _wanted(self, roots: list[LogEntry]) -> None:
-        """Which messages others name by their ids."""
+        """Find the messages that later ones name by their ids."""
         ids = {entry.message.id for entry in roots if slot_of(entry) != 0}
         for entry in roots:
-            for said in message_texts(entry.message):
-                self.wanted |= ids.intersection(ADDRESS.findall(said))
+            for value in message_texts(entry.message):
+                self.wanted |= ids.intersection(ADDRESS.findall(value))
 
     def _modules(self, entries: list[LogEntry], roots: list[LogEntry]) -> None:
-        """What processes were spawned of, and nothing in the session itself puts on the node."""
+        """Publish the modules of spawned processes that the session itself does not publish."""
         made = {deed.source for deed in self.past.journal.deeds if deed.verb == "publish"}
         names = {deed.name for deed in self.past.journal.deeds if deed.verb == "publish"}
-        loaded = {id for one in roots if (id := self.files.loaded(one.message.data))}
+        loaded = {id for one in roots if (id := self.files.loaded_module(one.message.data))}
         typed = {
             id
             for one in roots
-            if not self.files.loaded(one.message.data)
-            for said in message_texts(one.message)
-            for id in ADDRESS.findall(said)
+            if not self.files.loaded_module(one.message.data)
+            for value in message_texts(one.message)
+            for id in ADDRESS.findall(value)
         }
         sent = (one for entry in entries if entry.result for one in entry.result.messages)
         wanted = {
@@ -137,19 +138,19 @@ class _Writer:
 
     def _publish(self, module: str, name: str) -> None:
         found = next((one for one in self.past.modules.values() if one.id == module), None)
-        file = self.files.of(module, found.data if found else None)
+        file = self.files.file_of(module, found.data if found else None)
         if not file:
-            self._lose(f"the module {name or module}, whose code is not there any more")
+            self._leave_out(f"the module {name or module}, whose code is not there any more")
             return
         given = f"{lua_string(file)}, {lua_string(name)}" if name else lua_string(file)
         if module in self.cast.names.of:
             self.lines.append(f"t:publish({given})")
             return
-        local = self.cast.local("m1")
+        local = self.cast.new_variable("m1")
         self.lines.append(f"local {local} = t:publish({given})")
         self.cast.names.of[module] = local
 
-    # What was done by hand ------------------------------------------------------------------------
+    # Commands of the shell ------------------------------------------------------------------------
 
     def _deed(self, deed: Deed) -> None:
         match deed.verb:
@@ -166,13 +167,13 @@ class _Writer:
             case "advance":
                 self._advance(deed.number)
             case "":
-                self._lose(deed.said)
+                self._leave_out(deed.said)
 
     def _import(self, deed: Deed) -> None:
         assert deed.file is not None
         file = self.files.path(deed.file) or self.files.copy(deed.file)
         if not file:
-            self._lose(f"the import of {deed.file}, which cannot be read any more")
+            self._leave_out(f"the import of {deed.file}, which cannot be read any more")
             return
         known = [
             (one, self.cast.names.of[one]) for one in self.past.people if one in self.cast.names.of
@@ -193,22 +194,22 @@ class _Writer:
 
     def _advance(self, milliseconds: int) -> None:
         if any(self._schedules(process) for process in self.past.processes):
-            self._lose(
+            self._leave_out(
                 "how .warp moved the clock: cron messages come by tick(), and os.time() stands"
             )
         else:
             self.lines.append(f't:advance("{milliseconds}ms")')
 
-    def _lose(self, said: str) -> None:
-        self.lost[said] = None
-        self.lines.append(lua_comment(f"not here: {said}"))
+    def _leave_out(self, what: str) -> None:
+        self.lost[what] = None
+        self.lines.append(lua_comment(f"not here: {what}"))
 
     # Messages -------------------------------------------------------------------------------------
 
     def _entry(self, entry: LogEntry) -> None:
         message, result, where = entry.message, entry.result, entry.message.assignment
         assert result is not None and where is not None
-        self.cast.meet(entry)
+        self.cast.declare_spawned(entry)
         if where.tick:
             self._tick(where.process)
         elif where.slot == 0:
@@ -227,7 +228,7 @@ class _Writer:
                 self._send(process, message, result)
 
     def _tick(self, process: str) -> None:
-        """A cron message; `tick` sends one of each schedule."""
+        """A cron message. `tick` sends one of each schedule, so one call stands for all of them."""
         if process not in self.cast.bound:
             return
         schedules = self._schedules(process) or 1
@@ -254,7 +255,7 @@ class _Writer:
         if process in self.sources:
             fields.append(f"file = {lua_string(self.sources[process])}")
         elif found is not None and found.kind != "environment":
-            fields.append(f"file = {lua_string(self.files.of(found.id, found.data))}")
+            fields.append(f"file = {lua_string(self.files.file_of(found.id, found.data))}")
         if message.tag("Name"):
             fields.append(f"name = {lua_string(message.tag('Name'))}")
         if is_mock(message):
@@ -271,14 +272,14 @@ class _Writer:
 
     def _process(self, process: str, message: Message) -> str:
         """The variable that holds a process."""
-        if process not in self.cast.bound:  # its beginning is not among the entries
+        if process not in self.cast.bound:  # its first message is not among the entries
             self._spawn(process, message)
         return self.cast.bound[process]
 
-    # What -----------------------------------------------------------------------------------------
+    # Lines and messages ---------------------------------------------------------------------------
 
     def _eval(self, process: str, message: Message, result: Result) -> None:
-        load = self.files.call(message.data)
+        load = self.files.find_load(message.data)
         if load and not result.ok:
             where = message.assignment
             assert where is not None
@@ -300,18 +301,18 @@ class _Writer:
         call = (
             f"{process}:{load.verb}({lua_string(load.file)})" if load else f"{process}:eval({code})"
         )
-        said = self._said(message, result)
-        output = self.cast.names.known(said or "")
+        shown = self._output(message, result)
+        output = self.cast.names.known(shown or "")
         # Tables are printed in the order of their keys, and other people have other addresses.
-        if len(set(ADDRESS.findall(said or "")) & self.cast.names.of.keys()) > 1:
+        if len(set(ADDRESS.findall(shown or "")) & self.cast.names.of.keys()) > 1:
             output = ""
-        if not output or said is None or _CHANCE.search(text(message.data)):
+        if not output or shown is None or _CHANCE.search(text(message.data)):
             self.lines.append(call)
         else:
             self.lines.append(f"t:equal({call}, {output})")
 
-    def _said(self, message: Message, result: Result) -> str | None:
-        """What a line came to before anything else was done; None where it waited for that."""
+    def _output(self, message: Message, result: Result) -> str | None:
+        """The output of a line; None if it ended only after the test's next step had begun."""
         if not result.suspended:
             return without_colours(result.output)
         end = self.ends.get(message.id)
@@ -324,12 +325,12 @@ class _Writer:
         return without_colours(f"{before}\n{output}".strip("\n") if before else output)
 
     def _keep(self, message: Message, call: str) -> str:
-        """Keep what a message came to in a variable."""
+        """Keep the answer to a message in a variable."""
         if message.id not in self.wanted:
             begin = "" if "result =" in "".join(self.lines) else "local "
             self.lines.append(f"{begin}result = {call}")
             return "result"
-        local = self.cast.local("r1")
+        local = self.cast.new_variable("r1")
         self.lines.append(f"local {local} = {call}")
         self.cast.names.of[message.id] = f"{local}.id"
         return local
@@ -374,12 +375,12 @@ class _Writer:
         return self.cast.names.table([("Target", mail.target), *stable, *data], any_value=False)
 
 
-# What a line asks for that is not the same in a test.
+# What has another value in a test.
 _CHANCE = re.compile(r"\bmath\.random\b|\bos\.(?:time|date|clock)\b|\bTimestamp\b|\bBlock-Height\b")
 
 
 def _reason(result: Result) -> str:
-    """The pattern of a failure's reason, behind its place."""
+    """The argument with a pattern for the reason of a failure, "" if runs may differ in it."""
     reason = split_error(result.error)[1].partition("\n")[0]
     reason = re.sub(r"^.*?:\d+: ", "", reason)
     if not reason or VOLATILE.search(reason) or result.outcome != "error":

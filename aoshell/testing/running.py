@@ -1,4 +1,4 @@
-"""Lua tests, found and run: each in a sandbox of its own, on a node of its own."""
+"""Finds and runs Lua tests: each in a sandbox of its own, on a node of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PATTERNS = ("*_test.lua", "test_*.lua")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place in which two values differ, all as Lua writes it; "" is the value itself."""
+    """One place where two values differ, as Lua writes them; path "" is the value itself."""
 
     path: str
     expected: str
@@ -38,8 +38,8 @@ class TestFailure:
 
     Attributes:
         text: one or more lines.
-        file, line: where in the user's files; "" and 0 where that is not known.
-        source: the line with its number, drawn, or "".
+        file, line: where in the user's files; "" and 0 if unknown.
+        source: the line with its number, ready to show, or "".
     """
 
     text: str
@@ -51,7 +51,7 @@ class TestFailure:
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """What became of a test.
+    """The outcome of a test.
 
     Attributes:
         name: "" for a file that could not be loaded.
@@ -70,7 +70,7 @@ class TestOutcome:
 
 @dataclass(slots=True)
 class _TestRun:
-    """One test under way."""
+    """One test that runs."""
 
     file: Path
     shown: str
@@ -78,33 +78,33 @@ class _TestRun:
     prints: list[str] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
 
-    def failure(self, told: Any) -> TestFailure:
-        """A failure as the sandbox tells it."""
-        found = told if isinstance(told, dict) else {}
+    def failure(self, reported: Any) -> TestFailure:
+        """The failure that the sandbox reported. Anything may be missing in that."""
+        found = reported if isinstance(reported, dict) else {}
         name, _, number = str(found.get("place", "")).rpartition(":")
-        place, said = f"{name}:{number}: ", str(found.get("text", ""))
-        text = _below(said.removeprefix(place), self)
+        place, message = f"{name}:{number}: ", str(found.get("text", ""))
+        text = _with_source(message.removeprefix(place), self)
         differences = found.get("differences")
         return TestFailure(
             text,
             self.path_of(name) if name else "",
             int(number[:9]) if number.isdecimal() else 0,
-            # Lua's own message names what is wrong in the line; what an assertion says does not.
-            show_source(said if said.startswith(place) else place, self.program.files),
+            # Lua's own message names what is wrong in the line; that of an assertion does not.
+            show_source(message if message.startswith(place) else place, self.program.files),
             tuple(_difference(item) for item in differences or () if isinstance(item, dict)),
         )
 
     def path_of(self, name: str) -> str:
-        """A file that Lua names, as it was named to us."""
+        """A file that Lua names, as the user named it."""
         folder = Path(self.shown).parent
         return str(folder / name) if name in self.program.files else name
 
 
 def find_test_files(given: Iterable[str], folder: Path) -> list[Path]:
-    """The test files that are meant: files, those below folders, by default below `folder`.
+    """The test files that are given, also in folders; by default those below `folder`.
 
     Raises:
-        UsageError: there is no such file or folder, or nothing in it.
+        UsageError: there is no such file or folder, or no test file in it.
     """
     found: dict[Path, None] = {}
     for path in [Path(name) for name in given] or [folder]:
@@ -129,7 +129,7 @@ class Runner:
 
     Args:
         name: only tests whose names contain it, whatever the case.
-        seconds: that a test may take.
+        seconds: limit for a test.
         roots: folders that tests may read code from, besides their own.
     """
 
@@ -143,11 +143,11 @@ class Runner:
         self._zygotes.start()
 
     def close(self) -> None:
-        """Let its sandboxes end."""
+        """End its sandboxes."""
         self._zygotes.shut_down()
 
     async def run(self, file: Path) -> AsyncIterator[TestOutcome]:
-        """The outcomes of a file's tests, each as soon as there is one."""
+        """The outcomes of a file's tests, each as soon as it is known."""
         begin, shown = time.perf_counter(), str(file)
         try:
             program = bundle_file(file)
@@ -157,7 +157,7 @@ class Runner:
             yield TestOutcome(shown, "", "error", 0.0, TestFailure(f"{error.what}", shown))
             return
         run = _TestRun(file, shown, program)
-        guest, tests, failure = await self._loaded(run)
+        guest, tests, failure = await self._load(run)
         if failure is not None:
             spent = time.perf_counter() - begin
             yield TestOutcome(shown, "", "error", spent, failure, tuple(run.prints))
@@ -170,7 +170,7 @@ class Runner:
                     continue
                 run = _TestRun(file, shown, program)
                 if guest is None:
-                    guest, _tests, failure = await self._loaded(run)
+                    guest, _tests, failure = await self._load(run)
                 yield await self._test(run, guest, index, str(test["name"]), failure)
                 if guest is not None:
                     guest.close()
@@ -179,22 +179,22 @@ class Runner:
             if guest is not None:
                 guest.close()
 
-    async def _loaded(
+    async def _load(
         self, run: _TestRun
     ) -> tuple[TestSandbox | None, list[Any], TestFailure | None]:
-        """A sandbox with the file, and its tests; or why there is none."""
+        """A sandbox with the file, and its tests; or the reason why it could not be loaded."""
         guest = TestSandbox(self._zygotes, self._seconds)
         source = run.program.source.decode("utf-8", "surrogateescape")
         try:
             async with asyncio.timeout(2 * self._seconds):
-                said = await guest.step("load", BEGIN, source=source)
-            run.prints += _prints(said)
-            if "failure" in said:
-                failure = run.failure(said["failure"])
+                report = await guest.step("load", BEGIN, source=source)
+            run.prints += _prints(report)
+            if "failure" in report:
+                failure = run.failure(report["failure"])
             else:
-                return guest, _tests(said), None
+                return guest, _tests(report), None
         except (SandboxStoppedError, TimeoutError) as error:
-            failure = TestFailure(str(error) or f"it loads for more than {2 * self._seconds:g} s")
+            failure = TestFailure(str(error) or f"loading took more than {2 * self._seconds:g} s")
         guest.close()
         return None, [], failure
 
@@ -217,36 +217,36 @@ class Runner:
             except (SandboxStoppedError, AoError) as error:
                 failure = TestFailure(str(error))
             if outcome == "error":
-                run.prints += (await guest.last_words()).splitlines()
+                run.prints += (await guest.stop_step()).splitlines()
         spent = time.perf_counter() - begin
         return TestOutcome(run.shown, name, outcome, spent, failure, tuple(run.prints))
 
     async def _steps(self, run: _TestRun, guest: TestSandbox, index: int) -> TestFailure | None:
-        """A test from beginning to end: each step, and what it asks for."""
+        """Run a test to its end: each step, and the requests that it makes."""
         limits = Limits(seconds=max(0.5, self._seconds / 2))
         async with open_node(limits=limits, supervisor=self._zygotes) as node:
             calls = Calls(node, run.file, self._roots)
             run.sources = node.sources
-            said = await guest.step("run", await node.clock.now(), index=index)
-            while not said.get("finished"):
-                run.prints += _prints(said)
+            report = await guest.step("run", await node.clock.now(), index=index)
+            while not report.get("finished"):
+                run.prints += _prints(report)
                 answer: dict[str, Any] = {}
                 try:
-                    what, asked = said.get("what"), said.get("arguments")
-                    answer["value"] = await calls.carry_out(what, asked)
+                    what, arguments = report.get("what"), report.get("arguments")
+                    answer["value"] = await calls.carry_out(what, arguments)
                 except AoError as error:
                     answer["refused"] = _refusal(error)
-                said = await guest.step("answer", await node.clock.now(), **answer)
-            run.prints += _prints(said)
-            return run.failure(said["failure"]) if "failure" in said else None
+                report = await guest.step("answer", await node.clock.now(), **answer)
+            run.prints += _prints(report)
+            return run.failure(report["failure"]) if "failure" in report else None
 
 
 def _refusal(error: AoError) -> str:
     return f"{error.what} ({error.hint})" if error.hint else error.what
 
 
-def _below(text: str, run: _TestRun) -> str:
-    """An error's text, and below it the line of a handler's file that it names."""
+def _with_source(text: str, run: _TestRun) -> str:
+    """The text of an error, and below it the line of a handler's file that it names."""
     drawn = show_source(text, {**run.sources, **run.program.files})
     return f"{text}\n{drawn}" if drawn else text
 
@@ -255,14 +255,14 @@ def _difference(item: dict[str, Any]) -> Difference:
     return Difference(*(str(item.get(name, "")) for name in ("path", "expected", "actual")))
 
 
-def _prints(said: dict[str, Any]) -> list[str]:
-    found = said.get("prints")
+def _prints(report: dict[str, Any]) -> list[str]:
+    found = report.get("prints")
     return [str(text) for text in found] if isinstance(found, list) else []
 
 
-def _tests(said: dict[str, Any]) -> list[Any]:
-    found = said.get("tests")
+def _tests(report: dict[str, Any]) -> list[Any]:
+    found = report.get("tests")
     tests = found if isinstance(found, list) else []
     if not all(isinstance(test, dict) and {"name", "skipped"} <= test.keys() for test in tests):
-        raise SandboxStoppedError("what the file declares is no list of tests")
+        raise SandboxStoppedError("the file's list of tests is invalid")
     return tests

@@ -1,4 +1,4 @@
-"""What processes of tests are made of: files, or text."""
+"""The code of processes in tests: files, or text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aoshell.shell.code.bundle import ProgramBundle, bundle, long_string, refuse
 from aoshell.shell.code.files import read_file
 from aoshell.shell.code.program import read_program
 
-INLINE = "inline.lua"  # what errors call source that is in no file
+INLINE = "inline.lua"  # the name that errors give source without a file
 WASM = b"\0asm"
 
 Source = Path | str | bytes
@@ -22,14 +22,14 @@ Source = Path | str | bytes
 
 @dataclass(frozen=True, slots=True)
 class ModuleSource:
-    """The bytes of a module, and the texts of the files in it by the name that errors use."""
+    """The bytes of a module, and the texts of its files by the names that errors use."""
 
     data: bytes
     files: dict[str, str]
 
 
 def source_file(source: Source) -> Path | None:
-    """The file that a source names, None where it is the code itself."""
+    """The file that a source names, None if it is the code itself."""
     if isinstance(source, Path):
         return source
     named = isinstance(source, str) and "\n" not in source and source.endswith((".lua", ".wasm"))
@@ -37,10 +37,10 @@ def source_file(source: Source) -> Path | None:
 
 
 def read_source(source: Source, folder: Path | None = None) -> ModuleSource:
-    """The code that a source stands for.
+    """The code of a source.
 
     Args:
-        folder: where names of files start from, the current one by default.
+        folder: where relative file names start, by default the current one.
 
     Raises:
         AoError: stage "load".
@@ -57,7 +57,7 @@ def read_source(source: Source, folder: Path | None = None) -> ModuleSource:
 
 
 def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
-    """Raises AoError, stage "load", where a file, its links resolved, lies outside of all roots."""
+    """Raises AoError, stage "load", if a file, its links resolved, lies outside of all roots."""
     if not any(path.resolve().is_relative_to(root) for root in roots):
         raise AoError(
             f"{name} is outside of the folder that tests may read",
@@ -67,13 +67,13 @@ def refuse_outside(name: str, path: Path, roots: Iterable[Path]) -> None:
 
 
 def refuse_parts_outside(path: Path, roots: Sequence[Path]) -> None:
-    """The same for what a file of Lua requires: a repository may hold links that lead anywhere."""
+    """The same for the files that a Lua file requires: any of them may be a link."""
     for part in read_program(path).files[:-1]:
         refuse_outside(part.path, path.parent / part.path, roots)
 
 
 def bundle_file(path: Path) -> ProgramBundle:
-    """The program of a file; what its author may not expect of it is a UserWarning.
+    """The program of a file. What may surprise its author is shown as a UserWarning.
 
     Raises:
         AoError: stage "load".

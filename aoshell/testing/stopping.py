@@ -1,4 +1,4 @@
-"""Where nobody waits for a message any more, the next one need not wait for it either."""
+"""Stops messages that nobody waits for: the next one would have to wait for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aoshell.nodes.values import Receipt
 
 @asynccontextmanager
 async def stopped_with_us(node: Node, receipt: Receipt) -> AsyncIterator[None]:
-    """Where the block is cancelled, so is what is still computed of a message that was sent."""
+    """If the block is cancelled, the message that was sent is no longer computed."""
     try:
         yield
     except asyncio.CancelledError:

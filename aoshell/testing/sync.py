@@ -1,4 +1,4 @@
-"""The verbs of `aoshell.testing.node` for tests that are no coroutines."""
+"""The verbs of `aoshell.testing.node` for tests that are not coroutines."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _Inner = TypeVar("_Inner", covariant=True)
 
 
 class Loop:
-    """The event loop of one node. It turns only while a verb is under way."""
+    """The event loop of one node. It runs only during a verb."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """What a coroutine comes to. Raises UsageError inside of another one."""
+        """The result of a coroutine. Raises UsageError if called from a coroutine."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -35,7 +35,7 @@ class Loop:
         )
 
     def close(self) -> None:
-        """Nothing runs any more."""
+        """Close the loop for good."""
         self._runner.close()
 
 
@@ -51,7 +51,7 @@ class _Face(Protocol[_Inner]):
 def _waits(
     verb: Callable[Concatenate[_Inner, _P], Coroutine[Any, Any, _T]],
 ) -> Callable[Concatenate[_Face[_Inner], _P], _T]:
-    """A verb that is to be awaited, as one that waits."""
+    """The blocking form of a verb to await."""
 
     @functools.wraps(verb)
     def wait(face: _Face[_Inner], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -61,7 +61,7 @@ def _waits(
 
 
 class Process:
-    """A process on a test's node; see `aoshell.testing.node.Process`."""
+    """A process on a test's node; see `aoshell.testing.node.AsyncProcess`."""
 
     def __init__(self, loop: Loop, inner: awaited.AsyncProcess) -> None:
         self.loop = loop
@@ -101,7 +101,7 @@ class Process:
     blueprint = _waits(awaited.AsyncProcess.blueprint)
 
     def fork(self, slot: int | None = None, name: str = "") -> Process:
-        """A process with the state that this one has, now or behind a slot."""
+        """A new process with the state of this one, now or after a slot."""
         return Process(self.loop, self.loop.run(self.inner.fork(slot, name)))
 
     def spawned(self) -> list[Process]:
@@ -110,7 +110,7 @@ class Process:
 
 
 class Clock:
-    """The time on a test's node; see `aoshell.testing.clock.Clock`."""
+    """The time on a test's node; see `aoshell.testing.clock.AsyncClock`."""
 
     def __init__(self, loop: Loop, inner: timing.AsyncClock) -> None:
         self.loop = loop
@@ -123,7 +123,7 @@ class Clock:
 def _makes(
     verb: Callable[Concatenate[awaited.AsyncNode, _P], Coroutine[Any, Any, awaited.AsyncProcess]],
 ) -> Callable[Concatenate[Node, _P], Process]:
-    """A verb that gives a process."""
+    """The blocking form of a verb that returns a process."""
 
     @functools.wraps(verb)
     def make(node: Node, /, *args: _P.args, **kwargs: _P.kwargs) -> Process:
@@ -133,7 +133,7 @@ def _makes(
 
 
 class Node:
-    """A node of a test's own; see `aoshell.testing.node.Node`."""
+    """A test's own node; see `aoshell.testing.node.AsyncNode`."""
 
     def __init__(self, loop: Loop, inner: awaited.AsyncNode) -> None:
         self.loop = loop
@@ -147,7 +147,7 @@ class Node:
 
     @property
     def owner(self) -> Identity:
-        """The identity that processes belong to by default."""
+        """The identity that owns processes by default."""
         return self.inner.owner
 
     def process(self, id: str, owner: Identity | None = None) -> Process:
@@ -155,7 +155,7 @@ class Node:
         return Process(self.loop, self.inner.process(id, owner))
 
     def knows(self, identity: Identity) -> None:
-        """What is sent to this identity counts as delivered from now on."""
+        """Count messages to this identity as delivered from now on."""
         self.inner.knows(identity)
 
     def processes(self) -> list[Process]:

@@ -1,4 +1,4 @@
-"""Values of Lua inside a process, read without changing anything."""
+"""Reads values of Lua in a process, without changing its state."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _WRITER = Path(__file__).with_name("lua").joinpath("value.lua")
 
 
 def value_query(expression: str) -> str:
-    """Lua whose last line of output says the value of an expression."""
+    """Lua whose last line of output is the value of an expression."""
     writer = _WRITER.read_text(encoding="utf-8")
     return f"{writer}\nreturn write({text(short_string(expression))})"
 
 
 def value_json(output: str) -> str:
-    """The value as JSON, out of what `value_query` has put out."""
+    """The value as JSON, from the output of `value_query`."""
     return output.rpartition("\n")[2]
 
 
 def parse_value(output: str) -> object:
-    """The value as Python has it.
+    """The value in Python.
 
-    A table 1…n is a list, as is an empty one; any other a dict. Functions and the like are text.
+    A table 1…n is a list, as is an empty one; any other is a dict. Functions and the like are text.
 
     Raises:
-        AoError: stage "eval": that is no answer of `value_query`.
+        AoError: stage "eval", if it is not the output of `value_query`.
     """
     try:
         return _decoded(jsontext.parse(value_json(output), deepest=DEEPEST, strict=False))
@@ -57,5 +57,5 @@ def _decoded(found: object) -> object:
 
 
 def _key(key: object) -> object:
-    """A key that Python can hash; tables as keys become their text."""
+    """A key that Python can hash; a table as a key becomes its text."""
     return key if isinstance(key, str | int | float | bool) else text(raw(str(key)))

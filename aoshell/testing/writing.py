@@ -1,4 +1,4 @@
-"""How things are written in a recorded test: texts, tables, and addresses by their names there."""
+"""Lua for recorded tests: texts, tables, and addresses as the variables that hold them."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ VOLATILE = re.compile(
 )
 ADDRESS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
 _PUNCTUATION, _ESCAPED = re.compile(r"[^\w\s]", re.ASCII), r"%\g<0>"  # of Lua's patterns
-# A name that stands for itself as a key or a variable; the words are Lua's own.
+# What Lua takes as a name: any but its keywords.
 _NAME = re.compile(
     r"""(?!(?:and|break|do|else|elseif|end|false|for|function|goto|if|in|local|nil|not|or|repeat
         |return|then|true|until|while)\Z) [A-Za-z_][A-Za-z0-9_]*\Z""",
     re.VERBOSE,
 )
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
-_LONG = 60  # characters of Lua that still go into a line
+_LONG = 60  # characters of code that still fit into a line
 
 
 def lua_string(value: str) -> str:
-    """Text as a Lua string, as people write it where that is possible."""
+    """Text as a Lua string, in quotes if it is printable."""
     if value.replace("\n", "").replace("\t", "").isprintable():
         return f'"{value.translate(_ESCAPES)}"'
     return text(short_string(value))
 
 
 def lua_pattern(value: str) -> str:
-    """A Lua pattern that finds just this text, as a Lua string."""
+    """A Lua pattern that matches this text alone, as a Lua string."""
     return lua_string(_PUNCTUATION.sub(_ESCAPED, value))
 
 
 def lua_comment(value: str) -> str:
-    """Text as comments."""
+    """Text as comments, one for each line."""
     return "\n".join(f"-- {line}".rstrip() for line in value.splitlines())
 
 
-def new_variable(name: str, taken: Iterable[str]) -> str:
-    """A Lua variable of about this name that is not taken yet."""
+def unused_name(name: str, taken: Iterable[str]) -> str:
+    """A name for a Lua variable, like this one, that is not taken."""
     plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
     begun = plain if _NAME.match(plain) else f"_{plain}"
     used, found, number = set(taken), begun, 1
@@ -54,18 +54,18 @@ def new_variable(name: str, taken: Iterable[str]) -> str:
 
 
 class AddressNames:
-    """What stands in the test for addresses: address → Lua expression."""
+    """The Lua expressions that stand for addresses in a test."""
 
     def __init__(self) -> None:
         self.of: dict[str, str] = {}
 
     def known(self, value: str) -> str:
-        """Text as Lua, "" where it differs from run to run."""
+        """Text as Lua, "" if it differs from run to run."""
         rest = ADDRESS.sub(lambda found: "" if found[0] in self.of else found[0], value)
         return "" if VOLATILE.search(rest) else self.expression(value)
 
     def expression(self, value: str, write: Callable[[str], str] = lua_string) -> str:
-        """Text as Lua, in which known addresses are those of the test."""
+        """Text as Lua, with the test's own expressions for known addresses."""
         parts, at = [], 0
         for found in ADDRESS.finditer(value):
             if found[0] in self.of:
@@ -83,7 +83,7 @@ class AddressNames:
         return self.expression(source, _block)
 
     def table(self, fields: Sequence[tuple[str, str]], *, any_value: bool) -> str:
-        """Fields as a table; without `any_value`, those alone that are the same in each run."""
+        """Fields as a table; without `any_value`, only those that are the same in each run."""
         written = []
         for name, value in fields:
             expression = self.expression(value) if any_value else self.known(value)

@@ -58,6 +58,14 @@ TCBS = {
     "Genoa": {"bootloader": 10, "tee": 0, "snp": 23, "microcode": 84},
     "Turin": {"fmc": 1, "bootloader": 1, "tee": 1, "snp": 4, "microcode": 81},
 }
+# Products and versions of reports. Turin's TCB has a layout of its own, and reports of version 2 do
+# not say whose they are: these two together are refused.
+REPORTS = [
+    (product, version)
+    for product in CPUIDS
+    for version in (2, 3, 4, 5)
+    if (product, version) != ("Turin", 2)
+]
 CHIP = hashlib.sha512(b"a chip").digest()
 
 # offset, size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -262,16 +263,12 @@ def test_anything(good: Sample, data: bytes, form: str, at: int) -> None:
 
 def openssl(folder: Path, *words: str) -> bytes:
     made = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, timeout=60)
-    if made.returncode:
-        pytest.skip(f"this openssl does not do that: {made.stderr.decode(errors='replace')[:80]}")
+    assert made.returncode == 0, made.stderr.decode(errors="replace")
     return made.stdout
 
 
+@pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl here")
 def test_what_openssl_writes(milan: Line, good: Sample, tmp_path: Path) -> None:
-    try:
-        openssl(tmp_path, "version")
-    except FileNotFoundError:
-        pytest.skip("there is no openssl here")
     (tmp_path / "vek").write_bytes(pem(good.vek))
     (tmp_path / "chain").write_bytes(pem(milan.ark, milan.ask))
     vek = openssl(tmp_path, "x509", "-in", "vek", "-text")

@@ -28,8 +28,6 @@ from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.attest.x509.material import bundle_as_pem
 from aoshell.protocol.commitment import EDGE, make_commitment
 
-pytestmark = pytest.mark.versions
-
 AT = calendar.timegm((2026, 3, 1, 0, 0, 0))
 CHAINS = {"Milan": "milan", "Genoa": "genoa", "Turin": "turin_vcek", "Milan-VLEK": "milan_vlek"}
 IDS = [
@@ -75,6 +73,7 @@ def test_the_pinned_roots_are_amds(snp: Path) -> None:
     assert json.loads((snp / "index.json").read_text())["pinned_ark_sha256_der"] == PINNED_ROOTS
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", IDS)
 def test_cryptography(snp: Path, name: str) -> None:
     """All checks of certificates and signature pass, but for the date of one."""

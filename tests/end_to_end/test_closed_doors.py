@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,18 +11,6 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
-# The superuser without the right to write where the mode forbids it.
-POWERLESS = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
-
-
-@pytest.fixture
-def powerless() -> list[str]:
-    """What is put before a command, so that the modes of files count for it."""
-    if os.geteuid() != 0:
-        return []
-    if not shutil.which(POWERLESS[0]):
-        pytest.skip("the superuser may write everywhere, and there is no setpriv")
-    return POWERLESS
 
 
 @pytest.fixture

@@ -22,8 +22,6 @@ from aoshell.protocol.commitment import CURRENT, EDGE, Profile
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 
-pytestmark = pytest.mark.versions
-
 LUA_MODULE, WASM_MODULE = "L" * 43, "W" * 43
 EVAL = tags_of([("Action", "Eval")])
 
@@ -287,6 +285,7 @@ async def test_unsigned_answers_are_said_to_be_so_once(home: Home) -> None:
         assert raised.value.stage == "verify"
 
 
+@pytest.mark.versions
 @in_loop
 async def test_signed_answers_are_verified(home: Home) -> None:
     home.server.sign_all = True

@@ -29,8 +29,6 @@ from aoshell.protocol.rebuild import Rebuilder, unsigned
 from aoshell.protocol.structured import Atom, Value, from_tabm, to_tabm
 from aoshell.protocol.tabm import COMMITMENTS, Tabm, flatten, to_json
 
-pytestmark = pytest.mark.versions
-
 MESSAGES = (
     *("ao-message", "big-header", "body", "bool-atom", "content-type", "data-newlines", "flat"),
     *("int", "list-maps", "list-mixed", "list-strings", "map-deep", "map-types", "map", "no-data"),
@@ -86,6 +84,7 @@ def sent(form: dict[str, Any]) -> tuple[dict[str, str], bytes]:
     return form["headers"], base64.b64decode(form["body_b64"])
 
 
+@pytest.mark.versions
 def test_the_same_bytes_and_ids(vector: dict[str, Any]) -> None:
     message = plain(vector["message"])
     tabm = to_tabm(message)
@@ -108,6 +107,7 @@ def forms(vector: dict[str, Any]) -> Iterator[tuple[bool, dict[str, Any], dict[s
     yield True, bundled, bundled["wire"]
 
 
+@pytest.mark.versions
 def test_every_signature_verifies(vector: dict[str, Any]) -> None:
     assert vector["committer"] == CLIENT
     for _, commits, form in forms(vector):

@@ -22,8 +22,6 @@ from aoshell.protocol.keys import KINDS, REFUSED, Signer, ethereum_address
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 
-pytestmark = pytest.mark.versions
-
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of ed25519's group
 N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1's
@@ -116,6 +114,7 @@ KNOWN = [
 ]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(("id", "address", "raw"), KNOWN, ids=["ed25519", "Ethereum", "Solana"])
 def test_items_signed_elsewhere(id: str, address: str, raw: str) -> None:
     item = DataItem.parse(base64.b64decode(raw))
@@ -245,6 +244,7 @@ def test_verify_never_raises(type: int, owner: bytes, message: bytes, signature:
     assert kind.address(fitting)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("owner", "address"),
     [

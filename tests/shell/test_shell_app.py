@@ -15,9 +15,8 @@ from aoshell.shell import commands
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.history import LineHistory
 
-pytestmark = pytest.mark.versions
 
-
+@pytest.mark.versions
 def test_a_line_and_the_way_out(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
         keyboard.type("1+1\r")

@@ -21,8 +21,6 @@ from shell_fake import FakeBackend, FakeNode
 from aoshell import __version__, cli
 from aoshell.home.folders import Settings
 
-pytestmark = pytest.mark.versions
-
 ENTRY = Path(__file__).with_name("shell_entry.py")
 REPO = Path(__file__).resolve().parents[2]
 ARROW = "\x1b[A"
@@ -51,6 +49,7 @@ def shell(
     )
 
 
+@pytest.mark.versions
 def test_a_pipe_has_answers_alone_on_stdout(home: Settings) -> None:
     script = 'aos> 1+1\n-- comment\n(2*\n3)\nsend("self", "hi")\n.lod x\nprint("end")'
     done = shell(home, stdin=script)
@@ -223,6 +222,7 @@ def terminal(
 PROMPT = "default@aos-2.0.4[Inbox:{}]>"
 
 
+@pytest.mark.versions
 def test_a_session_in_a_terminal(home: Settings) -> None:
     with terminal(home) as screen:
         screen.see(PROMPT.format(1))

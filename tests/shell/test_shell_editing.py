@@ -11,8 +11,6 @@ from shell_fake import FakeNode
 
 from aoshell.home.folders import Settings
 
-pytestmark = pytest.mark.versions
-
 
 def test_enter_continues_what_is_open(node: FakeNode, home: Settings) -> None:
     async def script(keyboard: Keyboard) -> None:
@@ -41,6 +39,7 @@ def test_a_paste_is_taken_line_by_line(node: FakeNode, home: Settings) -> None:
     assert node.codes == ["1+1", "f(\n 1)", "2+2"]
 
 
+@pytest.mark.versions
 def test_tab_and_history(node: FakeNode, home: Settings, tmp_path: Path) -> None:
     (tmp_path / "only_one.lua").write_text("return 1")
 

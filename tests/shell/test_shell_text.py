@@ -21,9 +21,6 @@ from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import clean, clean_line, clean_prompt, format_size, width_of, wrapped
 
-pytestmark = pytest.mark.versions
-
-
 hostile = st.text(
     alphabet=st.one_of(
         st.characters(),

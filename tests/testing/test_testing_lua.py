@@ -135,7 +135,7 @@ def test_time_cron_mocks_and_queues(run: Run) -> None:
         t:equal(os.time(), t:now())
         t:advance(1)
         t:equal({ p:tick(), p:get("T") }, { 1, 4 })
-        t:fails(function() t:advance("soon") end, "no time span")
+        t:fails(function() t:advance("soon") end, "not a time span")
 
         local id = string.rep("m", 43)
         local mock = t:mock(id, "echo.lua")

@@ -17,8 +17,6 @@ from aoshell.testing import EvalFailed, Identity, Mail, Node, open_node
 from aoshell.testing.clock import STOPS, cron_stops, parse_span
 from aoshell.testing.sources import read_source
 
-pytestmark = pytest.mark.versions
-
 ECHO = """
 Handlers.add("Echo", "Echo", function(msg)
   print("echo")
@@ -38,6 +36,7 @@ def node():
         yield node
 
 
+@pytest.mark.versions
 def test_a_message_and_its_answer(node: Node) -> None:
     echo, alice = node.spawn(ECHO, name="echo"), Identity("alice")
     answer = echo.send("Echo", "hé", as_=alice, Colour=True, tags={"Odd name": 1})
@@ -270,6 +269,7 @@ def test_files_bring_what_they_require(node: Node, tmp_path: Path) -> None:
     assert read_source("main.lua", tmp_path).files.keys() == {"main.lua", "lib/add.lua"}
 
 
+@pytest.mark.versions
 def test_wasm_is_spawned_from_its_file(node: Node) -> None:
     counter = Path(__file__).resolve().parents[2] / "examples" / "wasm" / "counter.wasm"
     process = node.spawn(counter)

@@ -7,8 +7,6 @@ import json
 import pytest
 from wasm_device import NOW, SENDER, Device, quoted
 
-pytestmark = pytest.mark.versions
-
 SIGNATURES = {
     "fd_write": "i32 i32 i32 i32",
     "fd_read": "i32 i32 i32 i32",
@@ -142,6 +140,7 @@ class Program:
         return said
 
 
+@pytest.mark.versions
 def test_the_message_is_on_stdin_and_stdout_is_the_answer() -> None:
     script = Script().raw(
         """(i32.store (i32.const 32) (i32.const 65536)) (i32.store (i32.const 36) (i32.const 5000))
@@ -271,6 +270,7 @@ def test_time_and_chance_are_the_messages() -> None:
     assert again.send(Action="Run", id="j" * 43).good[14:] != said[14:]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("code", [0, 1, 255, -1])
 def test_exit_codes(code: int) -> None:
     script = Script().write(1, "said").raw(f"(call $proc_exit (i32.const {code}))")

@@ -33,7 +33,7 @@ class Folder:
         if self._path is None:
             return
         path = self._path / name
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # then it is fetched again next time
             path.parent.mkdir(parents=True, exist_ok=True)
             durable.write(path, [data])
 

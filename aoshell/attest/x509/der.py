@@ -153,9 +153,9 @@ class DerReader:
         text = digits.decode()
         if tag == UTC_TIME:  # RFC 5280 section 4.1.2.5.1
             text = ("19" if text >= "50" else "20") + text
-        parts = [int(text[:4]), *(int(text[at : at + 2]) for at in range(4, 14, 2))]
+        month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
         try:
-            moment = datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+            moment = datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=UTC)
         except ValueError:
             raise self.refuse("a time that does not exist") from None
         return int(moment.timestamp())

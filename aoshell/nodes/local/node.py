@@ -214,7 +214,7 @@ class LocalNode:
         if not result.ok:
             raise AoError(result.error, stage="now")
         if result.output.startswith(("{", "[")):
-            with suppress(ValueError):
+            with suppress(ValueError):  # text that only begins as JSON does
                 return jsontext.parse(result.output, strict=False)
         return result.output
 

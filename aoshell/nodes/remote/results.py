@@ -131,9 +131,9 @@ def _assignment(value: object) -> tuple[str, tuple[str, ...]]:
     return words(each.get("Message")), _list(each.get("Processes"), "Processes", words)
 
 
-def _gas(value: object) -> int:
+def _gas(value: Any) -> int:
     try:
-        return max(0, int(value or 0))  # type: ignore[call-overload, no-any-return]
+        return max(0, int(value or 0))
     except (TypeError, ValueError, OverflowError):
         return 0
 

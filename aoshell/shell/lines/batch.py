@@ -171,7 +171,7 @@ def _is_last(error: AoError, session: Session) -> bool:
 async def _give_up(session: Session, renderer: Renderer) -> None:
     """After Ctrl-C: stops the line, or the next start would compute it again; remote ones go on."""
     if session.node.local:
-        with suppress(AoError, TimeoutError):
+        with suppress(AoError, TimeoutError):  # then the next start computes it again
             await asyncio.wait_for(_stopped(session), _STOPPING)
     elif session.sending:
         renderer.note(interrupted(session.given_up))

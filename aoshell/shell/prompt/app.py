@@ -168,6 +168,7 @@ class Prompt:
         work.add_done_callback(lambda _: self.leave())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
+            # Not on the main thread: whoever runs that takes signals.
             with suppress(ValueError, RuntimeError, NotImplementedError):
                 loop.add_signal_handler(number, self.leave)
         loop.set_exception_handler(self._defect)

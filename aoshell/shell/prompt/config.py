@@ -67,7 +67,7 @@ def load_preferences(path: Path) -> Preferences:
             problems.append(_problem(path, "shell", key, f"it cannot be {_toml(value)}", shown))
         else:
             found[key] = value
-    return replace(Preferences(problems=tuple(problems)), **found)  # type: ignore[arg-type]
+    return replace(Preferences(problems=tuple(problems)), **found)  # type: ignore[arg-type]  # checked above
 
 
 def _colours(path: Path, value: object, problems: list[str]) -> dict[str, str]:

@@ -110,7 +110,7 @@ class Helpers:
         if session.identities.ready:
             facts.wallet = await _or_empty(_address(session))
         if facts.node is None:
-            with suppress(AoError):
+            with suppress(AoError):  # then the toolbar goes without
                 facts.node = await session.node.info()
         if before != (facts.node, facts.wallet):
             self._invalidate()

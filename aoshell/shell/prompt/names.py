@@ -228,7 +228,7 @@ class Keeper:
         if not path or not _readable(session) or not self._idle():
             return
         names = self.of(session)
-        with suppress(AoError):
+        with suppress(AoError):  # then there is nothing to offer
             names.take(await session.query(names_query(path)), whole=False)
 
     async def _soon(self, session: Session) -> None:

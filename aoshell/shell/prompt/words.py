@@ -19,7 +19,7 @@ Words = list[tuple[str, str]]
 async def load_words(session: Session, before: str, lists: Lists) -> None:
     """Read the lists that completing a line needs."""
     for kind in wanted_kinds(before):
-        with suppress(AoError):
+        with suppress(AoError):  # then there is nothing to offer
             lists.known[kind] = await _LOADERS[kind](session)
 
 

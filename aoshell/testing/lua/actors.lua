@@ -1,4 +1,4 @@
--- Processes and identities of a test, and what a message came to.
+-- Processes and identities of a test, and the answers to messages.
 local getmetatable, ipairs, setmetatable, tostring, type = getmetatable, ipairs, setmetatable, tostring, type
 local math_type = math.type
 local ask = require(".asking").ask
@@ -39,7 +39,7 @@ function actors.process(made)
   return setmetatable({ id = made.id, owner = actors.identity(made.owner) }, Process)
 end
 
--- What a process is to be made of: the name of a file, or {file= or source=, name=, tags=, data=}.
+-- What to make a process of: the name of a file, or {file= or source=, name=, tags=, data=}.
 function actors.source(what, usage)
   if type(what) == "string" then what = { file = what } end
   need(type(what) == "table" and what[1] == nil, usage)

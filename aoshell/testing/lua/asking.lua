@@ -1,4 +1,4 @@
--- Requests of the test that runs: it waits in its coroutine until the answer comes as the next step.
+-- Requests of the running test: its coroutine waits until the answer comes as the next step.
 local running, yield = coroutine.running, coroutine.yield
 local raise = require(".failed").raise
 
@@ -7,7 +7,7 @@ local run  -- the coroutine of the test
 
 function asking.begin(test) run = test end
 
--- Ask for something; returns the answer, or raises why it cannot be had.
+-- Make a request; returns the answer, or raises the reason why it failed.
 function asking.ask(what, arguments)
   if running() ~= run then raise("a test's verbs do not work in a coroutine of its own") end
   local answer = yield { what = what, arguments = arguments or {} }

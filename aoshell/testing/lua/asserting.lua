@@ -1,4 +1,4 @@
--- What tests claim. Each of these ends the test where it does not hold.
+-- The assertions. Each ends the test if it does not hold.
 local ipairs, pcall, tostring, type = ipairs, pcall, tostring, type
 local find, format = string.find, string.format
 local actors = require(".actors")
@@ -18,12 +18,12 @@ local function differ(found, note, what)
   raise(text, found)
 end
 
--- Tables are equal when all that they hold is.
+-- Tables are equal if all that they hold is equal.
 function asserting:equal(actual, expected, note)
   differ(compare(expected, actual), note, "not equal")
 end
 
--- What is expected is there; there may be more. A function is asked about its value.
+-- What is expected is there; there may be more. A function is called with the value to judge.
 function asserting:has(actual, expected, note)
   differ(compare(expected, actual, true), note, "something lacks")
 end
@@ -58,7 +58,7 @@ function asserting:fails(value, pattern)
   return reason
 end
 
--- A result, or a list of messages, has one that fits; returns the first.
+-- A result, or a list of messages, has one that matches; returns the first.
 function asserting:sent(of, expected)
   local mails = is(of, Result) and of.messages or of
   need(type(mails) == "table" and type(expected) == "table", "t:sent(result, { Action = ... })")

@@ -1,9 +1,9 @@
--- Where two values differ, path by path.
+-- The paths at which two values differ.
 local getmetatable, next, rawequal, rawget, tostring, type =
   getmetatable, next, rawequal, rawget, tostring, type
 local show = require(".show")
 
-local MOST = 20  -- differences that are told
+local MOST = 20  -- differences that are listed
 
 local function different(found, path, expected, actual)
   found.count = found.count + 1
@@ -49,7 +49,7 @@ function compare(found, path, expected, actual, partial, seen)
 end
 
 -- A list of {path=, expected=, actual=}, texts, whose field `count` counts those left out as well.
--- partial: what `actual` has besides is no difference, and a function is asked about its value.
+-- partial: what only `actual` has is no difference, and a function is called with the value.
 return function(expected, actual, partial)
   local found = { count = 0 }
   compare(found, "", expected, actual, partial or false, {})

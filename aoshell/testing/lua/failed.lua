@@ -19,7 +19,7 @@ local function is_ours(line)
   return false
 end
 
--- The innermost place in the user's files, "" where there is none.
+-- The innermost place in the user's files, "" if there is none.
 local function place(trace)
   for line in gmatch(trace, "[^\n]+") do
     local at = not is_ours(line) and match(line, "^%s+(.-:%d+): in ")
@@ -40,8 +40,8 @@ function failed.caught(value)
   return setmetatable({ text = text, place = place(traceback("", 2)) }, Failed)
 end
 
--- A failure as JSON knows it.
-function failed.told(value)
+-- A failure as a table for JSON.
+function failed.describe(value)
   if getmetatable(value) ~= Failed then value = { text = failure.text(value), place = "" } end
   return { text = value.text, place = value.place, differences = value.differences or {} }
 end

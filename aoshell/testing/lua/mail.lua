@@ -1,4 +1,4 @@
--- Messages and values, between how tests write them and how they travel.
+-- Messages and values: from the form that tests write to that of requests, and back.
 local getmetatable, ipairs, pairs, tonumber, tostring, type =
   getmetatable, ipairs, pairs, tonumber, tostring, type
 local math_type = math.type
@@ -72,7 +72,7 @@ end
 
 local FLOATS = { inf = 1 / 0, ["-inf"] = -1 / 0 }
 
--- A value as `value.lua` has written it.
+-- The value that `value.lua` has written.
 function mail.value(written)
   if type(written) ~= "table" then return written end
   if written.other then return written.other end

@@ -1,5 +1,5 @@
--- Tests of one file, in a sandbox of their own. Nothing here reaches a process: what a test asks
--- for goes out as a request, and the one who has started this sandbox carries it out.
+-- Runs the tests of one file, in a sandbox of their own. Nothing here reaches a process: a test
+-- makes requests, and the program that started this sandbox carries them out.
 --
 -- One message is one step: the file, then which of its tests to run, then the answer to each
 -- request. Requests and answers are JSON.
@@ -72,16 +72,16 @@ function steps.load(step)
   local ok, raised = f ~= nil, problem
   if f then ok, raised = xpcall(f, failed.caught) end
   loading = false
-  if not ok then return { failure = failed.told(raised) } end
+  if not ok then return { failure = failed.describe(raised) } end
   local names = {}
   for i = 1, #tests do names[i] = { name = tests[i].name, skipped = tests[i].skipped } end
   return { tests = names }
 end
 
 local function go_on(...)
-  local ok, asked = resume(run, ...)
-  if status(run) ~= "dead" then return asked end
-  return { finished = true, failure = ok and asked or not ok and failed.told(asked) or nil }
+  local ok, result = resume(run, ...)
+  if status(run) ~= "dead" then return result end
+  return { finished = true, failure = ok and result or not ok and failed.describe(result) or nil }
 end
 
 function steps.run(step)
@@ -92,7 +92,7 @@ function steps.run(step)
       for i = 1, #befores do befores[i](t) end
       body(t)
     end, failed.caught)
-    if not ok then return failed.told(raised) end
+    if not ok then return failed.describe(raised) end
   end)
   asking.begin(run)
   return go_on()
@@ -105,9 +105,9 @@ local process = {}
 function process.handle(msg)
   now = msg.Timestamp
   local step = json.decode(msg.Data)
-  local said = steps[step.step](step)
-  said.prints, prints = prints, {}
-  return { Output = { data = json.encode(said) } }
+  local answer = steps[step.step](step)
+  answer.prints, prints = prints, {}
+  return { Output = { data = json.encode(answer) } }
 end
 
 function process.failed() end

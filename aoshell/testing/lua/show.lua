@@ -1,4 +1,4 @@
--- Values as people write them in Lua, keys in order, on one line.
+-- Values in Lua's own form, with keys in order, on one line.
 local byte, concat, find, format, gmatch, gsub, sub =
   string.byte, table.concat, string.find, string.format, string.gmatch, string.gsub, string.sub
 local getmetatable, next, tostring, type = getmetatable, next, tostring, type
@@ -15,7 +15,7 @@ for word in gmatch("and break do else elseif end false for function goto if in l
 
 local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\" }
 
--- From now on an identity's address is shown as the test writes it.
+-- From now on, show an identity's address as the test writes it.
 function show.know(name, address)
   known[address] = (find(name, "^[%a_][%w_]*$") and name or "t:as(" .. show.text(name) .. ")") .. ".address"
 end
@@ -31,7 +31,7 @@ local function is_name(key)
   return not known[key] and type(key) == "string" and find(key, "^[%a_][%w_]*$") and not RESERVED[key]
 end
 
--- How a key is written behind the table it is in.
+-- A key in the form that follows its table.
 function show.step(key)
   return is_name(key) and "." .. key or "[" .. show.value(key) .. "]"
 end

@@ -1,4 +1,4 @@
--- What a test is given: t. Its assertions are in asserting.lua.
+-- The object `t` that each test is given. Its assertions are in asserting.lua.
 local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
 local actors = require(".actors")
 local ask = require(".asking").ask
@@ -33,7 +33,7 @@ function Tester:publish(file, name)
   return ask("publish", { file = file, name = name and tostring(name) })
 end
 
--- A process that .export wrote; names = { [address] = identity } that stands for it.
+-- Import a process that .export wrote; names = { [address] = the identity that replaces it }.
 function Tester:import(what)
   if type(what) == "string" then what = { file = what } end
   need(type(what) == "table" and type(what.file) == "string", 't:import("file")')

@@ -1,4 +1,4 @@
--- One value as one line of JSON: what JSON lacks stands in an object of one field.
+-- Writes a value as one line of JSON: a kind that JSON lacks is an object of one field.
 local function write(expression)
   local byte, format, concat, gsub = string.byte, string.format, table.concat, string.gsub
   local open = {}

@@ -81,7 +81,7 @@ class Checkpoints:
         """Remove the newest checkpoint. Returns whether an older one takes its place."""
         self._files.remove(process)
         older = self._slots(process)
-        with contextlib.suppress(OSError, IndexError):
+        with contextlib.suppress(OSError, IndexError):  # there is none
             self._older(process).path(str(older[-1])).replace(self._files.path(process))
             return True
         return False
@@ -101,7 +101,7 @@ class Checkpoints:
         older = self._older(process)
         for slot in self._slots(process):
             older.remove(str(slot))
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # there is none, or a file of somebody else in it
             (self._folder / f"{process}.older").rmdir()
 
     def facts(self, process: str) -> tuple[int | None, int]:

@@ -84,7 +84,7 @@ class Store:
 
     def close(self) -> None:
         """Write the WAL back and let go of the lock."""
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error):  # a full disk: the next start writes it back
             self._db.close()
         if self._lock is not None:
             self._lock.close()

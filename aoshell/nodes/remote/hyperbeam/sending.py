@@ -191,7 +191,7 @@ class Sending(Reading):
         return await self._look(process, message, after)
 
     async def _look(self, process: str, message: str, after: int) -> int | None:
-        with suppress(AoError, TimeoutError):
+        with suppress(AoError, TimeoutError):  # no answer: where it is stays unknown
             async with asyncio.timeout(LOOK):
                 return await self._slot_of(process, message, after)
         return None
