@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from local_home import Local, database, in_loop
+from local_home import Local, database, in_loop, until
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import retries
+from aoshell.nodes.local import engine, retries
 from aoshell.nodes.local.workers.live import Live
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
@@ -191,3 +191,88 @@ async def test_a_full_disk_is_shown_once(opening, monkeypatch):
         while not kinds or kinds[-1] != "result":
             kinds.append((await anext(events)).kind)
         assert kinds == ["notice", "result"]
+
+
+@pytest.mark.parametrize("wait", ["settled", "idle"])
+@in_loop
+async def test_what_somebody_waited_for_is_fsynced(opening, monkeypatch, wait):
+    """Not a moment later: the timer that would do it then is not due within the test."""
+    monkeypatch.setattr(engine, "QUIET", 600)
+    async with opening() as local:
+        pid = await local.spawn()
+        sent = await local.post(pid, "1", Action="Eval")
+        await local.node.result(pid, sent.slot)
+        assert local.engine._unsynced
+        await (local.node.idle() if wait == "idle" else local.node.settled(sent.id))
+        assert not local.engine._unsynced
+        assert local.engine.store.meta("computed_to") == local.engine.scheduler.last_seq
+
+
+@in_loop
+async def test_a_failure_that_somebody_waits_through_is_not_shown(opening, monkeypatch):
+    monkeypatch.setattr(retries, "RETRY", 0.01)
+    async with opening() as local:
+        pid = await local.spawn()
+        commit, left = local.engine.store.commit, [1, 2]
+
+        def refuse(batch: Any, *, sync: bool) -> None:
+            if batch.results and left:
+                left.pop()
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(local.engine.store, "commit", refuse)
+        events = local.node.subscribe()
+        sent = await local.post(pid, "1", Action="Eval")
+        assert (await local.node.result(pid, sent.slot)).ok and not left
+        assert (await anext(events)).kind == "result"
+
+
+@in_loop
+async def test_an_abandoned_node_does_nothing_later(opening, monkeypatch):
+    """Its database is closed, so a call that comes would fail, and come again."""
+    monkeypatch.setattr(engine, "QUIET", 0.001)
+    async with opening() as local:
+        pid = await local.spawn(Cron_Interval="1-second", Cron_Tag_Action="Tick")
+        await local.post(pid, "1", Action="Eval")
+        local.engine.flush()
+        local.engine.retries.call_later("sync", local.engine.sync, 0.001)
+        local.engine.abandon()
+        made: list[str] = []
+        monkeypatch.setattr(local.engine.retries, "count_failure", made.append)
+        monkeypatch.setattr(local.engine.ticking, "begin", lambda: made.append("tick"))
+        assert local.engine.ticking._timer is None
+        await asyncio.sleep(0.05)
+        assert not made and not local.engine.retries.waits("sync")
+
+
+@in_loop
+async def test_a_dry_run_without_a_worker_ends_when_all_begins_anew(opening):
+    """Nobody would come back to it: its process has no messages to compute."""
+    async with opening() as local:
+        pid = await local.spawn()
+        row = local.engine.processes.find(pid)
+        local.engine._hold(row)
+        dry = asyncio.ensure_future(evaluated(local, pid, "1", dry=True))
+        await until(lambda: bool(local.engine.computer._dries.get(row.number)))
+        local.engine._let_go(row, AoError("the message was taken back", stage="node"))
+        with pytest.raises(AoError, match="put away"):
+            await asyncio.wait_for(dry, 10)
+        assert (await evaluated(local, pid, "1", dry=True)).ok
+
+
+@in_loop
+async def test_who_waits_for_what_is_taken_back_gets_an_error(opening):
+    async with opening() as local:
+        pid, other = await local.spawn(), await local.spawn()
+        sent = [await local.post(at, "while true do end", Action="Eval") for at in (pid, other)]
+        waits = [
+            asyncio.ensure_future(local.node.result(at, slot.slot))
+            for at, slot in zip((pid, other), sent, strict=True)
+        ]
+        await until(lambda: len(local.engine._waiters._futures) == 2)
+        await local.node.workbench.undo(pid, 1)
+        with pytest.raises(AoError, match="taken back"):
+            await asyncio.wait_for(waits[0], 10)
+        assert not waits[1].done()
+        waits[1].cancel()
