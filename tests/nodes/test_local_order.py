@@ -170,6 +170,18 @@ async def test_the_memory_limit_holds_behind_a_replay(opening, saved, dry):
 
 
 @in_loop
+async def test_a_changed_memory_limit_holds_for_what_is_computed_again(opening):
+    """The worker that begins anew has messages to compute: it boots within the new limit."""
+    async with opening(Limits(memory=128 << 20)) as local:
+        pid = await local.spawn()
+        first = await local.post(pid, "for i = 1, 2e7 do end", Action="Eval")
+        await local.node.set_limits(Limits(memory=32 << 20))
+        heavy = await local.post(pid, HEAVY, Action="Eval")
+        assert (await local.node.result(pid, first.slot)).ok
+        assert (await local.node.result(pid, heavy.slot)).outcome == "memory"
+
+
+@in_loop
 async def test_a_full_disk_is_shown_once(opening, monkeypatch):
     """Nobody waits: the first failure is shown, and none of the others."""
     monkeypatch.setattr(retries, "RETRY", 0.01)
