@@ -17,6 +17,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.roots import Roots
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Tag, raw, text
+from aoshell.sandbox.frames import FrameError
 
 ROW = ProcessRow(1, "p" * 43, "name", "owner", "module", "environment", 0, "[]", 1 << 29)
 
@@ -287,3 +288,11 @@ def test_an_outbox_is_read_as_it_was_written(resumed, sent, assignments):
     failed = form.failed_result("text", "out")
     assert form.Outbox(failed).messages == []
     form.check_result(True, failed)
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_a_result_that_is_too_short_is_none(count):
+    whole = ["", "out", "> ", False, 0]
+    assert form.FlatResult.of(whole).values == whole
+    with pytest.raises(FrameError, match="too short"):
+        form.FlatResult.of(whole[:count])
