@@ -76,6 +76,44 @@ async def test_a_result_is_written_before_the_checkpoint_that_holds_it(opening, 
 
 
 @in_loop
+async def test_a_result_is_written_before_its_process_is_held(opening, monkeypatch):
+    """What is held is copied and cut: both must have what its worker has answered."""
+    async with opening() as local:
+        row = local.engine.processes.find(await local.spawn())
+        on_disk: list[bool] = []
+
+        def hold(_live: Live, logged: Any) -> None:
+            local.engine._hold(row)
+            on_disk.append(local.engine.store.computed_at(logged.seq) is not None)
+
+        OnAnswer(monkeypatch, 1, hold)
+        await local.post(row.id, "1", Action="Eval")
+        await until(lambda: bool(on_disk))
+        local.engine._let_go(row, AoError("the message was taken back", stage="node"))
+        assert on_disk == [True] and await local.value(row.id, "2") == "2"
+
+
+@in_loop
+async def test_a_result_is_written_before_what_comes_from_outside(opening, monkeypatch):
+    """What it sends has a lower number: the log on disk is a prefix of what the node took."""
+    async with opening() as local:
+        row = local.engine.processes.find(await local.spawn())
+        commit, written = local.engine.store.commit, list[int]()
+
+        def watched(batch: Any, *, sync: bool) -> None:
+            commit(batch, sync=sync)
+            written.extend(logged.seq for logged in batch.log)
+
+        def send(_live: Live, _logged: Any) -> None:
+            local.engine.intake.send(row, local.item(row.id, "2", Action="Eval"))
+
+        monkeypatch.setattr(local.engine.store, "commit", watched)
+        OnAnswer(monkeypatch, 1, send)
+        await local.eval(row.id, "Send({Target = ao.id})")
+        assert len(written) == 3 and written == sorted(written)
+
+
+@in_loop
 async def test_a_message_is_on_disk_before_it_runs_and_its_result_before_anybody_knows(
     opening, folder, monkeypatch
 ):

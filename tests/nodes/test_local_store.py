@@ -121,6 +121,24 @@ def test_what_is_read_does_not_change_while_others_write(store, scheduler):
     assert len(list(store.entries(1))) == 3
 
 
+def test_what_is_not_there_is_not_found(store, scheduler):
+    first = scheduler.assign(1, "a", b"[]")
+    store.commit(Batch(log=[first]), sync=True)
+    assert (store.id_of(first.seq), store.id_of(9)) == ("a", "")
+    assert (store.slot_of(1, "a"), store.slot_of(2, "a"), store.slot_of(1, "b")) == (0, None, None)
+    assert (store.by_id("a"), store.by_id("b"), store.head(2)) == (first, None, None)
+    assert (store.is_owner("owner"), store.is_owner("name")) == (True, False)
+    assert (store.module("m"), store.module_named("m"), store.name_of_module("m")) == (
+        None,
+        None,
+        "",
+    )
+    assert (store.counts(1), store.counts(2), store.size(2)) == ((1, 0), (0, 0), 0)
+    for missing in (lambda: store.at_seq(9), lambda: store.process_numbered(9)):
+        with pytest.raises(AoError, match="is gone"):
+            missing()
+
+
 def test_what_is_computed_stays_known(store, scheduler):
     log = [scheduler.assign(1, str(n), b"[]") for n in range(6)]
     results = [computed(logged) for logged in log[:5]]
