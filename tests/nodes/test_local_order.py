@@ -175,6 +175,77 @@ async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, m
         assert await local.node.verify_log(pid) == []
 
 
+@in_loop
+async def test_what_a_full_disk_left_undone_comes_before_what_is_sent_then(opening, monkeypatch):
+    """The retry is not due within the test: the message that comes is what goes on."""
+    monkeypatch.setattr(retries, "RETRY", 600)
+    async with opening() as local:
+        pid = await local.spawn("N = 1")
+        commit, left = local.engine.store.commit, [1]
+
+        def refuse(batch: Any, *, sync: bool) -> None:
+            if batch.results and left:
+                left.pop()
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(local.engine.store, "commit", refuse)
+        first = await local.post(pid, "N = N + 1", Action="Eval")
+        await until(lambda: local.engine.retries.waits("retry"))
+        second = await local.post(pid, "N = N * 10", Action="Eval")
+        for sent in (first, second):
+            assert (await local.node.result(pid, sent.slot)).ok
+        assert await local.value(pid, "N") == "20"
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_a_process_that_could_not_be_written_is_not_there(opening, monkeypatch):
+    monkeypatch.setattr(retries, "RETRY", 600)
+    async with opening() as local:
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise AoError("cannot be written: database or disk is full", stage="store")
+
+        definition = local.definition()
+        with monkeypatch.context() as patch:
+            patch.setattr(local.engine.store, "commit", refuse)
+            with pytest.raises(AoError, match="full"):
+                await local.node.spawn(definition)
+        assert local.engine.processes.find(definition.id) is None
+        assert (await local.node.spawn(definition)).process == definition.id
+        assert (await local.node.result(definition.id, 0)).ok
+
+
+@in_loop
+async def test_a_line_settles_once_though_all_began_anew(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        line = await local.post(pid, "for i = 1, 5e6 do end Send({Target = ao.id})", Action="Eval")
+        settled = asyncio.ensure_future(local.node.settled(line.id))
+        await asyncio.sleep(0)
+        local.engine.start_over()
+        local.engine.start_over()
+        await asyncio.wait_for(settled, 30)
+        assert not local.engine.roots.anything_open and len(await local.messages(pid)) == 3
+
+
+@in_loop
+async def test_a_line_that_somebody_waits_for_takes_one_fsync(opening, monkeypatch):
+    async with opening() as local:
+        pid = await local.spawn()
+        commit, synced = local.engine.store.commit, list[bool]()
+
+        def watched(batch: Any, *, sync: bool) -> None:
+            commit(batch, sync=sync)
+            synced.append(sync)
+
+        sent = await local.post(pid, "1", Action="Eval")
+        monkeypatch.setattr(local.engine.store, "commit", watched)
+        await local.node.settled(sent.id)
+        assert synced == [True]
+
+
 async def evaluated(local: Local, process: str, code: str, dry: bool) -> Any:
     """What a line comes to, or would come to."""
     if not dry:
