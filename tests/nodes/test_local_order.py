@@ -398,3 +398,15 @@ async def test_who_waits_for_what_is_taken_back_gets_an_error(opening):
             await asyncio.wait_for(waits[0], 10)
         assert not waits[1].done()
         waits[1].cancel()
+
+
+@in_loop
+async def test_no_cron_message_comes_while_a_log_is_cut(opening):
+    async with opening() as local:
+        pid = await local.spawn(Cron_Interval="1-hour", Cron_Tag_Action="Tick")
+        local.engine.cutting.held = pid
+        await local.node.workbench.warp(2 * 3_600_000)
+        assert len(await local.messages(pid)) == 1
+        local.engine.cutting.held = ""
+        local.engine.ticking.begin()
+        assert len(await local.messages(pid)) == 2
