@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,55 @@ def test_a_file_is_written_whole_and_private(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         durable.write(path, [b"four"], new=True)
     assert path.read_bytes() == b"three" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_file_is_fsynced_whole_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: bool
+) -> None:
+    """And its folder behind that: its name is in there."""
+    fsync, path, seen = os.fsync, tmp_path / "file", list[tuple[bool, int, bool]]()
+
+    def watched(handle: int) -> None:
+        status = os.fstat(handle)
+        is_folder = stat.S_ISDIR(status.st_mode)
+        seen.append((is_folder, 0 if is_folder else status.st_size, path.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    durable.write(path, [b"one ", b"two"], new=new)
+    assert seen == [(False, 7, False), (True, 0, True)]
+
+
+def test_each_new_folder_is_fsynced_in_the_one_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    durable.make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+    durable.make_folder(tmp_path / "a" / "b")
+    assert len(synced) == 2
+
+
+def test_a_folder_that_fails_to_fsync_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        durable.sync_folder(tmp_path)
+    monkeypatch.undo()
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(OSError, match="Input/output"):
+        durable.write(tmp_path / "file", [b"one"], new=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("new", [True, False])

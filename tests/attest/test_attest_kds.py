@@ -218,6 +218,17 @@ def test_a_wrong_certificate_is_neither_taken_nor_kept(
     assert not list(tmp_path.rglob("*.der"))
 
 
+@pytest.mark.parametrize("half", ["ark_draft", "ask_draft"])
+@pytest.mark.parametrize("ours", [True, False])
+def test_half_a_chain_is_completed(milan: Line, good: Sample, half: str, ours: bool) -> None:
+    given = Collateral(chain=pem(getattr(milan, half).der()))
+    server = fake(milan, good)
+    evidence = Evidence(raw=good.report, collateral=NONE if ours else given)
+    have = given if ours else NONE
+    found = asyncio.run(server.kds(None, good).gather(evidence, have, NOW))
+    assert server.asked == list(paths(milan)) and not found.problems
+
+
 def test_a_root_that_is_not_amds_is_not_taken(amd: Amd, good: Sample) -> None:
     server = fake(amd.milan, good)
     server.files[paths(amd.milan)[0]] = pem(

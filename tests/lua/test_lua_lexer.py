@@ -173,6 +173,34 @@ def test_a_comment_ends_at_any_end_of_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "name", "tail"),
+    [
+        ('require "a"', "a", ""), ('return require("a.b"); x', "a.b", 'require("a.b")'),
+        ('return require "a" + 1', "a", ""), ('return require("a"), 1', "a", ""),
+        ("return require(((('x'))))", "x", "require(((('x'))))"),
+        ('if a then return require "a" end', "a", 'require "a"'), ("x..require 'a'", "a", ""),
+        ("require [==[\na]==]", "a", ""), ('f{return require("a"))', "a", ""),
+        (f'require("{"a" * 255}")', "a" * 255, ""), (f'require("{"a" * 256}")', None, ""),
+        ('require("")', None, ""), ('require("\x01")', None, ""), ('require "a\\n"', None, ""),
+        ('require("a" .. b)', None, ""), ('require(("a") .. b)', None, ""),
+        ('require(a)("b")', None, ""), ("require()", None, ""), ("require", None, ""),
+        ('require("a', None, ""), ('require "a', None, ""), ("require {}", None, ""),
+    ],
+)  # fmt: skip
+def test_a_required_name_is_known_where_it_is_written_out(
+    source: str, name: str | None, tail: str
+) -> None:
+    (found,) = find_requires(f"-- require 'b'\n{source}")
+    assert (found.name, found.line) == (name, 2)
+    assert f"-- require 'b'\n{source}"[found.start : max(found.start, found.end)] == tail
+
+
+def test_a_field_of_that_name_requires_nothing() -> None:
+    assert not [*find_requires("a.require 'x' a:require 'x' a . require 'x' 'require'")]
+    assert [one.name for one in find_requires("require('a') require 'b'")] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
     "part",
     ["[=", '"\\', "--[=", '["', "[[]", "--[[]", '"', "'\n", "=", "]=", "\\z ", "[=[", "0x", "."],
 )

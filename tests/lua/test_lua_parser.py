@@ -152,6 +152,32 @@ def test_variables_are_resolved() -> None:
     assert names == {("a", True), ("f", True), ("a", False), ("b", False), ("c", True)}
 
 
+def test_each_statement_and_expression_has_its_tree() -> None:
+    main, _ = parse(
+        "local function f(...) return ... end function a.b:c(x) end local x, y = 1, nil; "
+        "for i = 1, 2, 3 do break end for k, v in pairs(a) do end while a do end "
+        "repeat until a if a then elseif b then else end do end goto on ::on:: ::off:: "
+        "a.b[1], c = (a), not a f() a:b 'c' return {1, d = 2, [3] = 4; f {}}"
+    )
+    assert [type(one).__name__ for one in main.body.statements] == [
+        "LocalFunction", "Assign", "LocalAssign", "NumericFor", "GenericFor", "While", "Repeat",
+        "If", "Do", "Goto", "Label", "Label", "Assign", "CallStatement", "CallStatement", "Return",
+    ]  # fmt: skip
+    found = {type(node): node for node in tree.walk(main) if not isinstance(node, tree.Name)}
+    local = main.body.statements[0]
+    assert isinstance(local, tree.LocalFunction) and local.local.name == "f"
+    assert local.function.is_vararg and not local.function.parameters
+    method = main.body.statements[1]
+    assert isinstance(method, tree.Assign) and isinstance(method.values[0], tree.Function)
+    assert [one.name for one in method.values[0].parameters] == ["self", "x"]
+    branches = found[tree.If].branches
+    assert [one.condition is None for one in branches] == [False, False, True]
+    fields = [node for node in tree.walk(main) if isinstance(node, tree.Field)]
+    keys = [one.key.value if isinstance(one.key, tree.Constant) else one.key for one in fields]
+    assert keys == [None, "d", 3, None]
+    assert {tree.Vararg, tree.Parenthesis, tree.Unary, tree.MethodCall, tree.Index} <= {*found}
+
+
 def test_a_repeat_condition_sees_the_block() -> None:
     main, _ = parse("repeat local a until a")
     (name,) = [node for node in tree.walk(main) if isinstance(node, tree.Name)]

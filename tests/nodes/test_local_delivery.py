@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from local_home import NOBODY, SHOW, in_loop, next_event, plain
 
+from aoshell.nodes.local.log import form
 from aoshell.nodes.values import Limits
+from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Tag
 
 # Delivery ---------------------------------------------------------------------------------------
@@ -207,3 +211,28 @@ async def test_what_names_nobody_assigns_to_nobody(opening, value, reasons):
         result = await local.eval(a, line)
         assert result.ok, result.error
         assert await local.reasons() == reasons
+
+
+@in_loop
+async def test_each_delivery_has_its_place_and_a_spawn_has_two(opening):
+    """Ids are made from places: another count would give the same log other ids."""
+    async with opening() as local:
+        pid = await local.spawn()
+        result = await local.eval(
+            pid,
+            f'Send({{Target = ao.id, Data = "0"}}) Send({{Target = "{NOBODY}"}}) '
+            f'Spawn("{NOBODY}", {{}}) Spawn("aos", {{}}) '
+            f'Send({{Target = "{local.wallet.address}"}}) '
+            'Send({device = "patch@1.0", n = "1"}) Send({Target = ao.id, Data = "last"})',
+        )
+        assert result.ok
+        store = local.engine.store
+        cause = next(row for row, _ in store.entries(1) if row.slot == 1)
+        sent = {row.idx: form.load_wire(row.body) for row, _ in store.tree(cause.seq, 99)[1:]}
+        kept = [kept.idx for _, _, kept in store.kept() if kept.cause == cause.seq]
+        # 2 has reached its wallet, 3 is applied to the state; a spawn is followed by its answer.
+        assert (sorted(sent), kept) == ([0, 4, 6, 7, 8], [1, 5])
+        for at, wire in sent.items():
+            target = "" if at == 7 else pid  # whom a definition is for, its id says
+            named = [pid, 1, 0, at, target, wire[form.DATA], wire[form.ANCHOR], wire[form.TAGS :]]
+            assert wire[form.ID] == b64url(hashlib.sha256(form.dump_wire(named)).digest())

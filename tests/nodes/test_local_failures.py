@@ -188,6 +188,8 @@ async def test_a_message_is_cancelled_wherever_it_waits(opening, moment):
         if moment == "not begun":
             row = local.engine.processes.find(pid)
             local.engine.computer.drop(row.number)  # a worker is to start
+        for live in local.engine.computer._live.values():
+            live._since -= 1000  # seconds for which it has had nothing to do
         first = await local.post(pid, "X = 1 while X do end", Action="Eval")
         second = await local.post(pid, "Y = 1 while Y do end", Action="Eval")
         third = await local.post(pid, "return 20 + 2", Action="Eval")

@@ -10,7 +10,7 @@ from local_home import Local, in_loop
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.values import Module
+from aoshell.nodes.values import Limits, Module
 from aoshell.protocol.wallet import Wallet
 
 FAR, NOWHERE, ODD = "F" * 43, "N" * 43, "O" * 43
@@ -128,4 +128,39 @@ async def test_without_a_network_it_is_refused_at_once(folder: Path, wallet: Wal
     assert (await local.value(parent, "return Got")).startswith("Spawn-Error")
     with pytest.raises(AoError, match="no module"):
         await local.node.fetch(FAR)
+    await local.node.close()
+
+
+@in_loop
+async def test_a_line_settles_whose_spawn_is_held_when_its_module_has_come(
+    folder: Path, wallet: Wallet
+) -> None:
+    """Nothing else is computed then, whose end would settle it."""
+    network = Network()
+    local = await opened(folder, wallet, network)
+    parent = await local.spawn()
+    await local.node.set_limits(Limits(pushes=1))
+    network.gate.clear()
+    code = f'Send({{Target = ao.id}}) Spawn("{FAR}", {{}})'
+    line = await local.post(parent, code, Action="Eval")
+    for slot in (line.slot, line.slot + 1):
+        await local.node.result(parent, slot)
+    settled = asyncio.ensure_future(local.node.settled(line.id))
+    await asyncio.sleep(0.01)
+    assert not settled.done()
+    network.gate.set()
+    await asyncio.wait_for(settled, 10)
+    assert {reason.partition(",")[0] for reason in await local.reasons()} == {
+        "one message has caused 1 others"
+    }
+    await local.node.close()
+
+
+@in_loop
+async def test_a_node_without_a_network_says_that_it_asks_none(
+    folder: Path, wallet: Wallet
+) -> None:
+    local = await opened(folder, wallet, None)
+    with pytest.raises(AoError, match="asks no network"):
+        await local.engine.fetching.fetch_module(FAR)
     await local.node.close()

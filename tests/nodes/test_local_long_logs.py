@@ -48,6 +48,7 @@ async def test_what_is_taken_back_again_and_again_is_all_kept(opening):
             copies.append(await bench.undo(process, 1))
             assert await local.value(process, "tostring(Word)") == "nil"
             await bench.undo(process, 1)
+        assert Path(copies[0]).name == f"{process}-1.process"
         assert len(set(copies)) == 3 and {slots_of(path) for path in copies} == {"1"}
         for path, word in zip(copies, ("first", "second", "third"), strict=True):
             await local.node.delete(process)

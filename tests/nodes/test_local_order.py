@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from local_home import Local, database, in_loop
+from local_home import Local, database, in_loop, until
 
 from aoshell.errors import AoError
-from aoshell.nodes.local import retries
+from aoshell.nodes.local import engine, retries
 from aoshell.nodes.local.workers.live import Live
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
@@ -76,6 +76,44 @@ async def test_a_result_is_written_before_the_checkpoint_that_holds_it(opening, 
 
 
 @in_loop
+async def test_a_result_is_written_before_its_process_is_held(opening, monkeypatch):
+    """What is held is copied and cut: both must have what its worker has answered."""
+    async with opening() as local:
+        row = local.engine.processes.find(await local.spawn())
+        on_disk: list[bool] = []
+
+        def hold(_live: Live, logged: Any) -> None:
+            local.engine._hold(row)
+            on_disk.append(local.engine.store.computed_at(logged.seq) is not None)
+
+        OnAnswer(monkeypatch, 1, hold)
+        await local.post(row.id, "1", Action="Eval")
+        await until(lambda: bool(on_disk))
+        local.engine._let_go(row, AoError("the message was taken back", stage="node"))
+        assert on_disk == [True] and await local.value(row.id, "2") == "2"
+
+
+@in_loop
+async def test_a_result_is_written_before_what_comes_from_outside(opening, monkeypatch):
+    """What it sends has a lower number: the log on disk is a prefix of what the node took."""
+    async with opening() as local:
+        row = local.engine.processes.find(await local.spawn())
+        commit, written = local.engine.store.commit, list[int]()
+
+        def watched(batch: Any, *, sync: bool) -> None:
+            commit(batch, sync=sync)
+            written.extend(logged.seq for logged in batch.log)
+
+        def send(_live: Live, _logged: Any) -> None:
+            local.engine.intake.send(row, local.item(row.id, "2", Action="Eval"))
+
+        monkeypatch.setattr(local.engine.store, "commit", watched)
+        OnAnswer(monkeypatch, 1, send)
+        await local.eval(row.id, "Send({Target = ao.id})")
+        assert len(written) == 3 and written == sorted(written)
+
+
+@in_loop
 async def test_a_message_is_on_disk_before_it_runs_and_its_result_before_anybody_knows(
     opening, folder, monkeypatch
 ):
@@ -137,6 +175,78 @@ async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, m
         assert await local.node.verify_log(pid) == []
 
 
+@in_loop
+async def test_what_a_full_disk_left_undone_comes_before_what_is_sent_then(opening, monkeypatch):
+    """The retry is not due within the test: the message that comes is what goes on."""
+    monkeypatch.setattr(retries, "RETRY", 600)
+    async with opening() as local:
+        pid = await local.spawn("N = 1")
+        commit, left = local.engine.store.commit, [1]
+
+        def refuse(batch: Any, *, sync: bool) -> None:
+            if batch.results and left:
+                left.pop()
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(local.engine.store, "commit", refuse)
+        first = await local.post(pid, "N = N + 1", Action="Eval")
+        await until(lambda: local.engine.retries.waits("retry"))
+        second = await local.post(pid, "N = N * 10", Action="Eval")
+        assert not local.engine.retries.waits("retry")  # or all would be computed once more
+        for sent in (first, second):
+            assert (await local.node.result(pid, sent.slot)).ok
+        assert await local.value(pid, "N") == "20"
+        assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_a_process_that_could_not_be_written_is_not_there(opening, monkeypatch):
+    monkeypatch.setattr(retries, "RETRY", 600)
+    async with opening() as local:
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise AoError("cannot be written: database or disk is full", stage="store")
+
+        definition = local.definition()
+        with monkeypatch.context() as patch:
+            patch.setattr(local.engine.store, "commit", refuse)
+            with pytest.raises(AoError, match="full"):
+                await local.node.spawn(definition)
+        assert local.engine.processes.find(definition.id) is None
+        assert (await local.node.spawn(definition)).process == definition.id
+        assert (await local.node.result(definition.id, 0)).ok
+
+
+@in_loop
+async def test_a_line_settles_once_though_all_began_anew(opening):
+    async with opening() as local:
+        pid = await local.spawn()
+        line = await local.post(pid, "for i = 1, 5e6 do end Send({Target = ao.id})", Action="Eval")
+        settled = asyncio.ensure_future(local.node.settled(line.id))
+        await asyncio.sleep(0)
+        local.engine.start_over()
+        local.engine.start_over()
+        await asyncio.wait_for(settled, 30)
+        assert not local.engine.roots.anything_open and len(await local.messages(pid)) == 3
+
+
+@in_loop
+async def test_a_line_that_somebody_waits_for_takes_one_fsync(opening, monkeypatch):
+    async with opening() as local:
+        pid = await local.spawn()
+        commit, synced = local.engine.store.commit, list[bool]()
+
+        def watched(batch: Any, *, sync: bool) -> None:
+            commit(batch, sync=sync)
+            synced.append(sync)
+
+        sent = await local.post(pid, "1", Action="Eval")
+        monkeypatch.setattr(local.engine.store, "commit", watched)
+        await local.node.settled(sent.id)
+        assert synced == [True]
+
+
 async def evaluated(local: Local, process: str, code: str, dry: bool) -> Any:
     """What a line comes to, or would come to."""
     if not dry:
@@ -170,6 +280,18 @@ async def test_the_memory_limit_holds_behind_a_replay(opening, saved, dry):
 
 
 @in_loop
+async def test_a_changed_memory_limit_holds_for_what_is_computed_again(opening):
+    """The worker that begins anew has messages to compute: it boots within the new limit."""
+    async with opening(Limits(memory=128 << 20)) as local:
+        pid = await local.spawn()
+        first = await local.post(pid, "for i = 1, 2e7 do end", Action="Eval")
+        await local.node.set_limits(Limits(memory=32 << 20))
+        heavy = await local.post(pid, HEAVY, Action="Eval")
+        assert (await local.node.result(pid, first.slot)).ok
+        assert (await local.node.result(pid, heavy.slot)).outcome == "memory"
+
+
+@in_loop
 async def test_a_full_disk_is_shown_once(opening, monkeypatch):
     """Nobody waits: the first failure is shown, and none of the others."""
     monkeypatch.setattr(retries, "RETRY", 0.01)
@@ -191,3 +313,101 @@ async def test_a_full_disk_is_shown_once(opening, monkeypatch):
         while not kinds or kinds[-1] != "result":
             kinds.append((await anext(events)).kind)
         assert kinds == ["notice", "result"]
+
+
+@pytest.mark.parametrize("wait", ["settled", "idle"])
+@in_loop
+async def test_what_somebody_waited_for_is_fsynced(opening, monkeypatch, wait):
+    """Not a moment later: the timer that would do it then is not due within the test."""
+    monkeypatch.setattr(engine, "QUIET", 600)
+    async with opening() as local:
+        pid = await local.spawn()
+        sent = await local.post(pid, "1", Action="Eval")
+        await local.node.result(pid, sent.slot)
+        assert local.engine._unsynced
+        await (local.node.idle() if wait == "idle" else local.node.settled(sent.id))
+        assert not local.engine._unsynced
+        assert local.engine.store.meta("computed_to") == local.engine.scheduler.last_seq
+
+
+@in_loop
+async def test_a_failure_that_somebody_waits_through_is_not_shown(opening, monkeypatch):
+    monkeypatch.setattr(retries, "RETRY", 0.01)
+    async with opening() as local:
+        pid = await local.spawn()
+        commit, left = local.engine.store.commit, [1, 2]
+
+        def refuse(batch: Any, *, sync: bool) -> None:
+            if batch.results and left:
+                left.pop()
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(local.engine.store, "commit", refuse)
+        events = local.node.subscribe()
+        sent = await local.post(pid, "1", Action="Eval")
+        assert (await local.node.result(pid, sent.slot)).ok and not left
+        assert (await anext(events)).kind == "result"
+
+
+@in_loop
+async def test_an_abandoned_node_does_nothing_later(opening, monkeypatch):
+    """Its database is closed, so a call that comes would fail, and come again."""
+    monkeypatch.setattr(engine, "QUIET", 0.001)
+    async with opening() as local:
+        pid = await local.spawn(Cron_Interval="1-second", Cron_Tag_Action="Tick")
+        await local.post(pid, "1", Action="Eval")
+        local.engine.flush()
+        local.engine.retries.call_later("sync", local.engine.sync, 0.001)
+        local.engine.abandon()
+        assert not local.engine.retries.waits("sync")
+        made: list[str] = []
+        monkeypatch.setattr(local.engine.retries, "count_failure", made.append)
+        monkeypatch.setattr(local.engine.ticking, "begin", lambda: made.append("tick"))
+        assert local.engine.ticking._timer is None
+        await asyncio.sleep(0.05)
+        assert not made
+
+
+@in_loop
+async def test_a_dry_run_without_a_worker_ends_when_all_begins_anew(opening):
+    """Nobody would come back to it: its process has no messages to compute."""
+    async with opening() as local:
+        pid = await local.spawn()
+        row = local.engine.processes.find(pid)
+        local.engine._hold(row)
+        dry = asyncio.ensure_future(evaluated(local, pid, "1", dry=True))
+        await until(lambda: bool(local.engine.computer._dries.get(row.number)))
+        local.engine._let_go(row, AoError("the message was taken back", stage="node"))
+        with pytest.raises(AoError, match="put away"):
+            await asyncio.wait_for(dry, 10)
+        assert (await evaluated(local, pid, "1", dry=True)).ok
+
+
+@in_loop
+async def test_who_waits_for_what_is_taken_back_gets_an_error(opening):
+    async with opening() as local:
+        pid, other = await local.spawn(), await local.spawn()
+        sent = [await local.post(at, "while true do end", Action="Eval") for at in (pid, other)]
+        waits = [
+            asyncio.ensure_future(local.node.result(at, slot.slot))
+            for at, slot in zip((pid, other), sent, strict=True)
+        ]
+        await until(lambda: len(local.engine._waiters._futures) == 2)
+        await local.node.workbench.undo(pid, 1)
+        with pytest.raises(AoError, match="taken back"):
+            await asyncio.wait_for(waits[0], 10)
+        assert not waits[1].done()
+        waits[1].cancel()
+
+
+@in_loop
+async def test_no_cron_message_comes_while_a_log_is_cut(opening):
+    async with opening() as local:
+        pid = await local.spawn(Cron_Interval="1-hour", Cron_Tag_Action="Tick")
+        local.engine.cutting.held = pid
+        await local.node.workbench.warp(2 * 3_600_000)
+        assert len(await local.messages(pid)) == 1
+        local.engine.cutting.held = ""
+        local.engine.ticking.begin()
+        assert len(await local.messages(pid)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,9 @@ from aoshell.nodes.local.log.rows import Batch, Computed, Kept, Logged, ProcessR
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.roots import Roots
+from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Tag, raw, text
+from aoshell.sandbox.frames import FrameError
 
 ROW = ProcessRow(1, "p" * 43, "name", "owner", "module", "environment", 0, "[]", 1 << 29)
 
@@ -38,6 +41,15 @@ def rows(store, table):
 
 def computed(logged):
     return Computed(logged.seq, "ok", 1.0, 0, 0, 0, b'[false,"","",false,0,0,0]')
+
+
+def chained(before, names):
+    """What the hash chain comes to behind each message."""
+    found = []
+    for name in names:
+        before = b64url(hashlib.sha256((before + name).encode()).digest())
+        found.append(before)
+    return found
 
 
 # Store ------------------------------------------------------------------------------------------
@@ -99,6 +111,61 @@ def test_a_store_for_reading_writes_nothing(store, scheduler):
         Store.reading(store.path.with_name("none.db")).processes()
 
 
+def test_what_is_read_does_not_change_while_others_write(store, scheduler):
+    """From the first moment on, not from whatever is read first."""
+    log = [scheduler.assign(1, str(n), b"[]") for n in range(3)]
+    store.commit(Batch(log=log[:2]), sync=True)
+    with store.unchanging() as now:
+        store.commit(Batch(log=log[2:], results=[computed(log[0])]), sync=True)
+        assert [result for _logged, result in now.entries(1)] == [None] * 2
+    assert len(list(store.entries(1))) == 3
+
+
+def test_what_is_not_there_is_not_found(store, scheduler):
+    first = scheduler.assign(1, "a", b"[]")
+    store.commit(Batch(log=[first]), sync=True)
+    assert (store.id_of(first.seq), store.id_of(9)) == ("a", "")
+    assert (store.slot_of(1, "a"), store.slot_of(2, "a"), store.slot_of(1, "b")) == (0, None, None)
+    assert (store.by_id("a"), store.by_id("b"), store.head(2)) == (first, None, None)
+    assert (store.is_owner("owner"), store.is_owner("name")) == (True, False)
+    assert (store.module("m"), store.module_named("m"), store.name_of_module("m")) == (
+        None,
+        None,
+        "",
+    )
+    assert (store.counts(1), store.counts(2), store.size(2)) == ((1, 0), (0, 0), 0)
+    for missing in (lambda: store.at_seq(9), lambda: store.process_numbered(9)):
+        with pytest.raises(AoError, match="is gone"):
+            missing()
+
+
+def test_what_is_computed_stays_known(store, scheduler):
+    log = [scheduler.assign(1, str(n), b"[]") for n in range(6)]
+    results = [computed(logged) for logged in log[:5]]
+    store.commit(Batch(log=log, results=results, computed_to=log[4].seq), sync=True)
+    store.commit(Batch(facts={"another": "fact"}), sync=True)
+    assert store.meta("computed_to") == log[4].seq
+    assert store.forget(1, 2, 100) == 4
+    assert store.meta("computed_to") == log[1].seq
+    assert store.forget(1, 2, 100) == 0
+    assert store.meta("computed_to") == log[1].seq
+    again = log[2]._replace(id="another")
+    store.commit(Batch(log=[again]), sync=True)
+    assert store.pending() == [again]
+
+
+def test_the_end_of_a_log_is_cut_a_slice_at_a_time(store, scheduler):
+    """Newest first; with slot 0 goes the process, and with a message what it left."""
+    log = [scheduler.assign(1, str(n), b"[]", tick=n % 2 == 1) for n in range(6)]
+    kept = [Kept(logged.seq, 0, "reason", 0, "target", "id", b"[]") for logged in log]
+    store.commit(Batch(log=log, results=[computed(logged) for logged in log], kept=kept), sync=True)
+    assert (store.forget(1, 1, 3), rows(store, "results"), rows(store, "kept")) == (3, 3, 3)
+    assert [logged.seq for logged, _ in store.entries(1)] == [logged.seq for logged in log[:3]]
+    assert (store.forget(1, 0, 2), store.processes()) == (2, [ROW])
+    assert (store.forget(1, 0, 2), store.processes()) == (1, [])
+    assert [rows(store, table) for table in ("log", "results", "kept")] == [0, 0, 0]
+
+
 # Scheduler --------------------------------------------------------------------------------------
 
 
@@ -118,6 +185,19 @@ def test_what_was_forgotten_is_handed_out_again(store, scheduler):
     assert (again.seq, again.slot) == (lost.seq, lost.slot)
     assert (again.root, again.cause, again.idx) == (first.seq, first.seq, 3)
     assert Scheduler(store, lambda: 0).assign(1, "d", b"").timestamp == first.timestamp
+
+
+def test_a_log_keeps_its_time_and_height_when_the_clock_goes_back(store):
+    store.commit(Batch(processes=[ROW]), sync=True)
+    times = iter([1_700_000_000_000, 1_600_000_000_000, 1_700_000_129_000])
+    scheduler = Scheduler(store, lambda: next(times))
+    placed = [scheduler.assign(1, name, b"") for name in "abc"]
+    assert [at.timestamp - 1_700_000_000_000 for at in placed] == [0, 0, 129_000]
+    assert [at.height - placed[0].height for at in placed] == [0, 0, 1]
+    assert [at.chain for at in placed] == [
+        "ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs",
+        *chained("ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs", "bc"),
+    ]
 
 
 # Roots ------------------------------------------------------------------------------------------
@@ -226,3 +306,11 @@ def test_an_outbox_is_read_as_it_was_written(resumed, sent, assignments):
     failed = form.failed_result("text", "out")
     assert form.Outbox(failed).messages == []
     form.check_result(True, failed)
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_a_result_that_is_too_short_is_none(count):
+    whole = ["", "out", "> ", False, 0]
+    assert form.FlatResult.of(whole).values == whole
+    with pytest.raises(FrameError, match="too short"):
+        form.FlatResult.of(whole[:count])

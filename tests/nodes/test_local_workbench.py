@@ -8,6 +8,7 @@ import pytest
 from local_home import NOBODY, Local, in_loop, plain
 
 from aoshell.errors import AoError, UsageError
+from aoshell.nodes.local.ticking import FARTHEST
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message, tags_of
 
@@ -159,6 +160,8 @@ async def test_the_clock_goes_forward_and_stays_there(opening) -> None:
         assert await local.value(process, "return T") == "2"
         with pytest.raises(UsageError, match="forward"):
             await local.node.workbench.warp(-1)
+        with pytest.raises(UsageError, match="ten years"):
+            await local.node.workbench.warp(FARTHEST - 7_200_000 + 1)
         with pytest.raises(UsageError, match="no cron"):
             await local.node.workbench.tick(await local.spawn())
     async with opening() as local:
