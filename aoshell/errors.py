@@ -59,6 +59,7 @@ STAGES = {
     "upload": "The bundler did not take what was published.",
     "usage": "The command line or the dot command cannot be understood.",
     "verify": "An answer or an item is not signed as it must be.",
+    "wait": "A line was interrupted while its result was waited for.",
     "waits": "Nothing, or more than one thing, waits under the id that was given (`.waits drop`).",
     "wallet": "A wallet cannot be read, made or used to sign.",
     "why": "A process does not tell which handlers were asked.",

@@ -134,7 +134,21 @@ def used_stages(files: list[Source]) -> dict[str, set[str]]:
             for value in _stage_values(call, here, id(call) in awaited):
                 for stage in _constants(value, function):
                     used.setdefault(stage, set()).add(file.module)
+        for node in ast.walk(file.tree):
+            if isinstance(node, ast.Dict):  # a line's values in JSON
+                for stage in _stages_of(node):
+                    used.setdefault(stage, set()).add(file.module)
     return used
+
+
+def _stages_of(values: ast.Dict) -> Iterator[str]:
+    for key, value in zip(values.keys, values.values, strict=True):
+        if (
+            isinstance(key, ast.Constant)
+            and key.value == "stage"
+            and isinstance(value, ast.Constant)
+        ):
+            yield str(value.value)
 
 
 def _taking_stage(file: Source) -> Iterator[Taking]:

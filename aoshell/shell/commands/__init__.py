@@ -38,7 +38,7 @@ class Command:
         help: the first line is the summary.
         file: whether its argument is a file's name, for completion.
         complete: its arguments for completion, where that needs another name for them than
-            `usage` has: kinds that `shell.words` knows, or the words themselves.
+            `usage` has: kinds that `shell.prompt.words` knows, or the words themselves.
     """
 
     name: str
