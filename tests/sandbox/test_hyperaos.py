@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lupa import lua53
 
 from aoshell.sandbox import hyperaos
@@ -17,6 +19,13 @@ from aoshell.sandbox import hyperaos
 # What luerl has not got, and a gmatch that fails as luerl's does.
 LACKING = """
 coroutine, debug, xpcall, table.move = nil, nil, nil, nil
+local load_code, gsub, char = load, string.gsub, string.char
+function load(code, ...)  -- code is read as Latin-1, and each text of it written as UTF-8
+  return load_code((gsub(code, "[\\128-\\255]", function(one)
+    local value = one:byte()
+    return char(0xC0 | value >> 6, 0x80 | value & 0x3F)
+  end)), ...)
+end
 string.gmatch = function() error("badarg") end
 """
 STATE = """{process = {
@@ -80,6 +89,38 @@ def test_the_device_puts_its_functions_into_a_copy_of_ao() -> None:
     device = "local copy = {resolve = 7} for k, v in pairs(ao) do copy[k] = v end ao = copy"
     process = Process(device=device)
     assert process.eval("ao.id .. ao.resolve .. tostring(ao == require('.ao'))") == "P7true"
+
+
+@pytest.mark.parametrize(
+    ("code", "due"),
+    [
+        ('"\u00e4\u20ac"', "\u00e4\u20ac"),
+        ("#'\u00e4'", "2"),
+        ('"\\"\u00e4" .. 1 -- \u00e4', '"\u00e41'),
+        ('[[\n\u00e4"\\n\n]]', '\u00e4"\\n\n'),
+        ("[==[\u00e4]]]==] .. #{1, 2} - 1", "\u00e4]]1"),
+        ("--[[ \u00e4\n]] return '\u00e4' .. ({['\u00e4'] = 1})['\u00e4']", "\u00e41"),
+    ],
+)
+def test_texts_beyond_ascii_are_the_bytes_that_were_written(
+    process: Process, code: str, due: str
+) -> None:
+    results = process.send(action="Eval", data=code.encode().decode("latin-1"))
+    assert results.output.data.encode("latin-1").decode() == due
+    assert process.send(action="Eval", data="'\u00c3\u00a4").error
+
+
+@given(st.binary(max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_an_output_is_text(data: bytes) -> None:
+    code = "return '" + "".join(f"\\{one:03d}" for one in data) + "'"
+    shown = Process().send(action="Eval", data=code).output.data.encode("latin-1").decode()
+    assert shown.replace("?", "") == data.decode(errors="ignore").replace("?", "")
+
+
+def test_a_module_that_is_not_there(process: Process) -> None:
+    results = process.send(action="Eval", data='return require("nothere")')
+    assert "module 'nothere' not found" in results.error
 
 
 def test_lines_of_others_are_not(process: Process) -> None:

@@ -27,7 +27,10 @@ function require(name)
   if loaded[name] == nil then
     local make = made[name]
     if not make then
-      if outer then return outer(name) end
+      if outer then
+        local found, value = pcall(outer, name)
+        if found then return value end
+      end
       error("module '" .. tostring(name) .. "' not found", 2)
     end
     local value = make(name)

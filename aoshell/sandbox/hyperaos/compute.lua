@@ -1,7 +1,8 @@
 -- The environment as a module for the device lua@5.3a of HyperBEAM: the device calls `compute` with
 -- the state of the process and an assignment, and takes the new state, whose `results` tell the
 -- world. Messages come as maps with keys in lower case, whose commitments say who signed them.
-local gsub, lower = string.gsub, string.lower
+local byte, find, gsub, lower, sub = string.byte, string.find, string.gsub, string.lower, string.sub
+local concat = table.concat
 local pairs, sort, tonumber, tostring, type = pairs, table.sort, tonumber, tostring, type
 local process = require(".process")
 local utils = require(".utils")
@@ -100,17 +101,47 @@ local function outbox_of(result)
   return outbox
 end
 
+-- How many bytes of UTF-8 begin at a place of a text; nil where none do (RFC 3629, section 4).
+local function character_at(text, at)
+  local lead, second = byte(text, at, at + 1)
+  local low = lead == 0xE0 and 0xA0 or lead == 0xF0 and 0x90 or 0x80
+  local high = lead == 0xED and 0x9F or lead == 0xF4 and 0x8F or 0xBF
+  local size = lead < 0xC2 and 0 or lead < 0xE0 and 2 or lead < 0xF0 and 3 or lead < 0xF5 and 4 or 0
+  if size == 0 or not second or second < low or second > high then return nil end
+  for i = at + 2, at + size - 1 do
+    local next_one = byte(text, i)
+    if not next_one or next_one < 0x80 or next_one > 0xBF then return nil end
+  end
+  return size
+end
+
+-- A text that JSON can hold: nodes answer 500 for good where a result has a byte that is not UTF-8.
+local function in_utf8(text)
+  local parts, at = {}, 1
+  while true do
+    local first = find(text, "[\128-\255]", at)
+    if not first then break end
+    local size = character_at(text, first)
+    parts[#parts + 1] = sub(text, at, first - 1)
+    parts[#parts + 1] = size and sub(text, first, first + size - 1) or "?"
+    at = first + (size or 1)
+  end
+  parts[#parts + 1] = sub(text, at)
+  return concat(parts)
+end
+
 -- Nodes of 2025 write what stands right in `results` into headers of HTTP, line breaks included, so
 -- that `error` is a line there; `output` has it whole.
 local function results_of(result)
   if result.Error then
     local line = gsub(reason_of(result.Error), "%c+", " ")
-    return { outbox = {}, output = { data = "", error = result.Error }, error = line }
+    local whole_text = in_utf8(tostring(result.Error))
+    return { outbox = {}, output = { data = "", error = whole_text }, error = in_utf8(line) }
   end
   local output = result.Output or {}
   return {
     outbox = outbox_of(result),
-    output = { data = tostring(output.data or ""), prompt = output.prompt },
+    output = { data = in_utf8(tostring(output.data or "")), prompt = in_utf8(tostring(output.prompt or "")) },
   }
 end
 

@@ -1,6 +1,7 @@
 -- What the device's Lua (luerl) lacks of Lua 5.3, in Lua: the environment and scripts need it.
 local error, pcall, select, type = error, pcall, select, type
-local find, sub, unpack = string.find, string.sub, table.unpack
+local sub, unpack = string.sub, table.unpack
+local byte, find, gsub = string.byte, string.find, string.gsub
 
 if not pcall(function() return string.gmatch("a", "a")() end) then
   function string.gmatch(text, pattern)
@@ -42,3 +43,64 @@ end
 
 debug = debug or {}
 debug.traceback = debug.traceback or function(text) return tostring(text or "") end
+
+-- The device reads code as Latin-1 and makes two bytes of each one beyond ASCII. Written as escapes
+-- they stay what they are; long strings, which know no escapes, become quoted ones.
+local BEYOND = "[\128-\255]"
+
+local function escaped(char) return "\\" .. sub("00" .. byte(char), -3) end
+
+-- The end of the quoted string, comment or long string that begins at a place of the text.
+local function end_of(text, first)
+  local quote = sub(text, first, first)
+  if quote ~= "-" and quote ~= "[" then
+    local at = first + 1
+    while true do
+      local last = find(text, "[\\\n" .. quote .. "]", at)
+      if not last then return #text end
+      if sub(text, last, last) ~= "\\" then return last end
+      at = last + 2
+    end
+  end
+  local _, from, level = find(text, quote == "-" and "^%-%-%[(=*)%[" or "^%[(=*)%[", first)
+  if from then
+    local _, last = find(text, "]" .. level .. "]", from + 1, true)
+    return last or #text, from, level
+  end
+  if quote == "-" and sub(text, first + 1, first + 1) == "-" then
+    return find(text, "\n", first, true) or #text
+  end
+  return first
+end
+
+local function quoted(text, first, last, level)
+  local inside = sub(text, first + 1, last - #level - 2)
+  inside = gsub(inside, "^\n", "")
+  return '"' .. gsub(inside, '[%c"\\\128-\255]', escaped) .. '"'
+end
+
+local function in_ascii(text)
+  if type(text) ~= "string" or not find(text, BEYOND) then return text end
+  local parts, at = {}, 1
+  while true do
+    local first = find(text, "[\"'%[%-]", at)
+    if not first then break end
+    local last, from, level = end_of(text, first)
+    local part = sub(text, first, last)
+    if find(part, BEYOND) then
+      if sub(part, 1, 1) == "-" then
+        part = gsub(part, BEYOND, "?")
+      else
+        part = from and quoted(text, from, last, level) or gsub(part, BEYOND, escaped)
+      end
+    end
+    parts[#parts + 1] = sub(text, at, first - 1)
+    parts[#parts + 1] = part
+    at = last + 1
+  end
+  parts[#parts + 1] = sub(text, at)
+  return table.concat(parts)
+end
+
+local load_code = load
+function load(chunk, ...) return load_code(in_ascii(chunk), ...) end

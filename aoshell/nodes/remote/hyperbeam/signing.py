@@ -21,9 +21,10 @@ LUA, LEGACY = "lua@5.3a", "genesis-wasm@1.0"
 # takes what is sent to it out of the outbox and makes it state, to be read by key.
 STACK, PATCH = "stack@1.0", "patch@1.0"
 STACKED = "device-stack"  # the list; as a tag its names are parted by commas
-# As aos 2.0.16 has it. Without it a text that is sent twice is one message to a node, which then
-# has two signatures and lists one id in both slots; measured on nodes of September 2025.
-WHEN = "message-timestamp"  # milliseconds since the Unix epoch
+# As aos 2.0.16 has them, in milliseconds since the Unix epoch. Without one a text that is sent twice
+# is one message to a node, which then has two signatures and lists one id in both slots; and two
+# equal definitions are one process. Measured on nodes of September 2025.
+SENT_AT, MADE_AT = "message-timestamp", "process-timestamp"
 TAKES_ITEMS = (
     ("content-type", "application/ans104"),
     ("codec-device", "ans104@1.0"),
@@ -82,8 +83,7 @@ def message(
         profile: of the node, for messages that are httpsig.
     """
     whole = (*envelope("Message" if target else "Process", VARIANT), *tags)
-    if target and all(tag.name.lower() != WHEN for tag in whole):
-        whole = (*whole, Tag(WHEN, str(time.time_ns() // 1_000_000)))
+    whole = _at_this_time(whole, SENT_AT if target else MADE_AT)
     if device == LUA:
         path = f"/{target}~process@1.0/schedule" if target else SPAWN
         return as_httpsig(wallet, path, target, whole, data, profile)
@@ -113,7 +113,14 @@ def module(wallet: Wallet, data: bytes, name: str, node: str, profile: Profile) 
     }
     tags = (*envelope("Process", VARIANT), *tags_of(kept.items()))
     named = (Tag("name", name),) if name else ()
-    return as_httpsig(wallet, SPAWN, "", (*tags, *named), data, profile)
+    whole = _at_this_time((*tags, *named), MADE_AT)
+    return as_httpsig(wallet, SPAWN, "", whole, data, profile)
+
+
+def _at_this_time(tags: tuple[Tag, ...], name: str) -> tuple[Tag, ...]:
+    if any(tag.name.lower() == name for tag in tags):
+        return tags
+    return (*tags, Tag(name, str(time.time_ns() // 1_000_000)))
 
 
 def as_httpsig(
