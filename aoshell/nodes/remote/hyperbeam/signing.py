@@ -21,9 +21,9 @@ LUA, LEGACY = "lua@5.3a", "genesis-wasm@1.0"
 # takes what is sent to it out of the outbox and makes it state, to be read by key.
 STACK, PATCH = "stack@1.0", "patch@1.0"
 STACKED = "device-stack"  # the list; as a tag its names are parted by commas
-# As aos 2.0.16 has them, in milliseconds since the Unix epoch. Without one a text that is sent twice
-# is one message to a node, which then has two signatures and lists one id in both slots; and two
-# equal definitions are one process. Measured on nodes of September 2025.
+# As aos 2.0.16 has them, in milliseconds since the Unix epoch. Without one a text that is sent
+# twice is one message to a node, which then has two signatures and lists one id in both slots; and
+# two equal definitions are one process. Measured on nodes of September 2025.
 SENT_AT, MADE_AT = "message-timestamp", "process-timestamp"
 TAKES_ITEMS = (
     ("content-type", "application/ans104"),
