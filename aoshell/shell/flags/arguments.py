@@ -12,8 +12,9 @@ from aoshell.shell.flags.limits import RANGES
 from aoshell.shell.flags.options import Options
 
 _EPILOGUE = """\
-Without a terminal, or with --run or --json, each line waits until all that it caused is done:
-answers go to stdout, everything else to stderr, and the exit code is 1 if any line failed.
+Without a terminal, or with --run or --json, each line waits until all that it caused is done
+(on a remote node: for its own result). Answers go to stdout, everything else to stderr, and the
+exit code is 1 if any line failed.
 A new NAME makes a process. More flags: --mu-url, --cu-url, --su-url, --gateway-url URL.
 aoshell attest NODE|FILE checks the hardware evidence of a node; attest --help has its flags."""
 
