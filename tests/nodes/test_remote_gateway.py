@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import errno
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -143,6 +144,21 @@ def test_what_was_changed_in_the_cache_is_fetched_again(
         kept.write_bytes(damage)
         assert ask("module", item.id).data == LUA
     assert kept.read_bytes() == item.raw
+
+
+def test_a_cache_that_cannot_be_written_keeps_no_part(
+    ask: Any, network: Network, wallet: Wallet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full(file: Path, data: bytes) -> int:
+        with file.open("wb") as half:
+            half.write(data[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    item = signed(wallet)
+    network.publish(item)
+    monkeypatch.setattr(Path, "write_bytes", is_full)
+    assert ask("module", item.id).data == LUA
+    assert not list((tmp_path / "cache" / "code").iterdir())
 
 
 def test_no_such_transaction(ask: Any, network: Network) -> None:

@@ -64,7 +64,7 @@ class DryRuns:
 
     def take_back(self) -> None:
         """The worker is gone: those that it was sent wait again, before the others."""
-        for dry in self._sent.values():
+        for dry in reversed(self._sent.values()):
             self._count_death(dry, "with all its forks", self._waiting.appendleft)
         self._sent.clear()
 

@@ -234,9 +234,11 @@ class Gateway:
         """Write a file of the cache, whole or not at all. If that fails, code is fetched again."""
         with contextlib.suppress(OSError):
             self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
-                file.write(packed)
-            Path(file.name).replace(self._cache / id)
+            with tempfile.TemporaryDirectory(dir=self._cache) as folder:
+                written = Path(folder) / id
+                written.touch(mode=0o600)
+                written.write_bytes(packed)
+                written.replace(self._cache / id)
 
     # Publishing -------------------------------------------------------------------------------
 
