@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
-import errno
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
