@@ -77,6 +77,11 @@ class Message:
         return next((tag.value for tag in self.tags if tag.name == name), default)
 
 
+def by_lower_name(tags: Iterable[Tag]) -> dict[str, str]:
+    """The values of tags by their names in lower case; of equal names the last counts."""
+    return {tag.name.lower(): tag.value for tag in tags}
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """What a process put into its outbox: a message, or a spawn where `spawn` is true."""

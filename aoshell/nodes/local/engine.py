@@ -26,7 +26,7 @@ from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.form import FlatResult, Wire
-from aoshell.nodes.local.log.rows import FETCHING, Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import FETCHING, Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
@@ -339,7 +339,10 @@ class Engine:
         fetched = [item for item in kept if item.held == FETCHING]
         if not fetched:  # else the root stays open until the module has come
             self.roots.done(logged)
-        self._after.append(lambda: self._announce(root, logged, computed, result, spawned, kept))
+        facts = sender.id, root, logged, computed, result, spawned, kept
+        self._after.append(
+            partial(self._announce, logged, partial(put_result, self.events, *facts))
+        )
         self._after += [partial(self.fetching.begin, item) for item in fetched]
         # At the end of this turn: one transaction for all workers that have answered in it.
         if self._flush_due is None:
@@ -387,21 +390,11 @@ class Engine:
         if batch.processes:  # a new one may have a cron that is due before all others
             self.ticking.begin()
 
-    def _announce(
-        self,
-        root: str,
-        logged: Logged,
-        computed: Computed,
-        result: FlatResult,
-        spawned: list[ProcessRow],
-        kept: list[Kept],
-    ) -> None:
+    def _announce(self, logged: Logged, put_events: Callable[[], None]) -> None:
         """Release those who wait for a result that is committed, and put its events."""
         self._waiters.release(logged.process, logged.slot)
-        if not self.events.wanted:  # nobody listens: no event need be made
-            return
-        process = self.processes.get(logged.process).id
-        put_result(self.events, process, root, logged, computed, result, spawned, kept)
+        if self.events.wanted:  # else nobody listens: no event need be made
+            put_events()
 
     def sync(self) -> None:
         """Write and fsync everything. Raises AoError.

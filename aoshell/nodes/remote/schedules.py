@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.protocol.message import Assignment, Message, Tag
+from aoshell.protocol.message import Assignment, Message, Tag, by_lower_name
 
 
 def messages(page: Any, where: str) -> list[Message]:
@@ -33,11 +33,11 @@ def messages(page: Any, where: str) -> list[Message]:
 
 
 def _message(message: Mapping[str, Any] | None, placed: Mapping[str, Any]) -> Message:
-    place = {tag.name.lower(): tag.value for tag in _tags(_get(placed, "tags"))}
+    place = by_lower_name(_tags(_get(placed, "tags")))
     # Without a message, an Arweave transaction was assigned: only its id is here.
     message = message or {"id": place.get("message", "")}
     tags = _tags(_get(message, "tags"))
-    named = {tag.name.lower(): tag.value for tag in tags}
+    named = by_lower_name(tags)
     owner = _get(message, "owner")
     owner = owner.get("address", "") if isinstance(owner, Mapping) else owner
     assignment = Assignment(

@@ -9,7 +9,7 @@ from pathlib import Path
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.message import Tag, tags_of
+from aoshell.protocol.message import Tag, by_lower_name, tags_of
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.code.publishing import publish_environment
 from aoshell.shell.feed import short_id
@@ -83,7 +83,7 @@ async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
 
 def _announcement(info: NodeInfo, name: str, module: str, tags: tuple[Tag, ...]) -> str:
     """The announcement: what is about to be made public."""
-    given = {tag.name.lower(): tag.value for tag in tags}
+    given = by_lower_name(tags)
     own = info.details.get("scheduler", info.address)
     scheduler = given.get("scheduler") or own
     if not scheduler:

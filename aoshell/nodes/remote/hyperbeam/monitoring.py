@@ -12,8 +12,6 @@ from collections.abc import Mapping
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.hyperbeam.binding import ANY
-from aoshell.nodes.remote.hyperbeam.generation import JSON
-from aoshell.nodes.remote.hyperbeam.key import BUNDLED
 from aoshell.nodes.remote.hyperbeam.reading import Reading, plain
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.wallet import Wallet
@@ -52,9 +50,8 @@ class Monitoring(Reading):
             gone: it may not know the task, as after a restart.
         """
         await self._ready()
-        accepts = {"accept": JSON} if (await self._generation()).json else {}
-        path = f"/~cron@1.0/{rest}"
-        answer = await self._client.ask("monitor", "GET", path, headers=(BUNDLED | accepts).items())
+        headers = (await self._accepted()).items()
+        answer = await self._client.ask("monitor", "GET", f"/~cron@1.0/{rest}", headers=headers)
         if not (gone and answer.status == UNKNOWN_TASK):
             self._expect(answer, "monitor", what)
         return self._trust.read(answer, "monitor", ANY)

@@ -45,7 +45,7 @@ from aoshell.nodes.values import (
 )
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.message import Message, Result, Tag, by_lower_name
 from aoshell.protocol.url import is_loopback
 from aoshell.protocol.wallet import Wallet
 
@@ -153,7 +153,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         if target:
             device = (await self._known(target))["device"]
             return signing.message(wallet, device, target, tags, data, profile)
-        given = {tag.name.lower(): tag.value for tag in tags}
+        given = by_lower_name(tags)
         device = signing.executed_by(given) or self._device(given.get("module", ""))
         if signing.STACKED in given and not (await self._generation()).stacks:
             raise UnsupportedError(
@@ -271,7 +271,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
                 stage="verify",
                 hint="somebody may stand between; nothing of it was used",
             )
-        given = {tag.name.lower(): tag.value for tag in definition.tags}
+        given = by_lower_name(definition.tags)
         fact = {
             "name": given.get("name", ""),
             "owner": definition.owner,

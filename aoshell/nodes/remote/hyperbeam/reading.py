@@ -111,8 +111,13 @@ class Reading:
                 hint=".attest looks at it again",
             )
 
+    async def _accepted(self) -> Mapping[str, str]:
+        """Headers that ask for a message whole: as JSON with its commitments, where the node has
+        that."""
+        return BUNDLED | {"accept": JSON} if (await self._generation()).json else BUNDLED
+
     async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Response:
-        """Ask for a message as JSON with its commitments, where the node has that.
+        """Ask for a message, as JSON where the node has that.
 
         JSON takes every value. The header fields of HTTP do not: nodes of 2025 write line breaks
         into them raw, which is no HTTP any more.
@@ -121,12 +126,9 @@ class Reading:
 
     async def _get_once(self, stage: str, path: str, seconds: float) -> Response:
         await self._ready()
-        generation = await self._generation()
-        if not generation.json:
-            return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
-        headers = BUNDLED | {"accept": JSON}
+        headers = await self._accepted()
         answer = await self._client.get(stage, path, headers=headers, seconds=seconds)
-        if self._trust.is_checkable(answer):
+        if headers == BUNDLED or self._trust.is_checkable(answer):
             return answer
         # What JSON loses (atoms) may be signed; the other form has it.
         try:

@@ -22,7 +22,6 @@ from aoshell.nodes.remote.hyperbeam.binding import (
     named,
 )
 from aoshell.nodes.remote.hyperbeam.generation import JSON
-from aoshell.nodes.remote.hyperbeam.key import BUNDLED
 from aoshell.nodes.remote.hyperbeam.reading import COMPUTE, Reading
 from aoshell.nodes.remote.hyperbeam.signing import TAKES_ITEMS
 from aoshell.nodes.remote.memory import Book
@@ -156,8 +155,7 @@ class Sending(Reading):
         path = f"/{process}~process@1.0/push&slot={slot}"
         asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
         await self._ready()
-        accepts = {"accept": JSON} if (await self._generation()).json else {}
-        headers = (BUNDLED | accepts).items()
+        headers = (await self._accepted()).items()
         answer = await self._client.ask("push", "POST", path, headers=headers, seconds=PUSH)
         if not answer.ok:
             what = self._trust.failure(answer, "push", "does not deliver it", asked)

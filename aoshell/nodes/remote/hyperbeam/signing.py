@@ -10,7 +10,7 @@ from aoshell.nodes.values import HttpMessage, Signed, envelope
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import Profile
-from aoshell.protocol.message import Tag, tags_of, text
+from aoshell.protocol.message import Tag, by_lower_name, tags_of, text
 from aoshell.protocol.structured import Value
 from aoshell.protocol.wallet import Wallet
 
@@ -127,7 +127,7 @@ def as_httpsig(
     wallet: Wallet, path: str, target: str, tags: Iterable[Tag], data: bytes, profile: Profile
 ) -> HttpMessage:
     """A signed message within a signed request to `path`."""
-    keys: dict[str, Value] = {tag.name.lower(): tag.value for tag in tags}
+    keys: dict[str, Value] = {**by_lower_name(tags)}
     if STACKED in keys:
         keys[STACKED] = _names(str(keys[STACKED]))
     keys |= {"target": target} if target else {}
