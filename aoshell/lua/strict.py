@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aoshell.lua.lexer import BREAK, Token, pieces
 
 _BROKEN = re.compile(r"\[=+")
-_SPACE = re.compile(r"[ \t\v\f]+")
+_SPACE = re.compile(r"[ \t\v\f\r\n]*")
 _DECIMAL = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 _HEXADECIMAL = re.compile(
     r"0[xX](?:(?P<whole>[0-9A-Fa-f]+)\.?(?P<part>[0-9A-Fa-f]*)|\.(?P<only>[0-9A-Fa-f]+))"
@@ -203,9 +203,10 @@ class StrictLexer:
 
     def _white_space(self) -> None:
         """Skip what `\\z` skips: spaces and line breaks, no comments."""
-        while space := _SPACE.match(self.source, self._at) or BREAK.match(self.source, self._at):
-            self._line += space.group()[0] in "\r\n"
-            self._at = space.end()
+        space = _SPACE.match(self.source, self._at)
+        assert space  # it may be empty
+        self._line += len(BREAK.findall(space.group()))
+        self._at = space.end()
 
     def _peek(self) -> str:
         """The next character; at the end a text that is in no set of characters."""

@@ -41,8 +41,8 @@ Recorder: TypeAlias = Callable[[Past], Recorded]
 # The module of a process that makes JSON: aos has it as "json", HyperBEAM's own environment as
 # ".json". On the line of the code, whose numbers stay.
 _JSON = (
-    'local JSON = (function() local found, json = pcall(require, "json") '
-    'return found and json or require(".json") end)() '
+    'local JSON = (function() for _, name in ipairs { "json", ".json" } do '
+    "local found, json = pcall(require, name) if found then return json end end end)() "
 )
 
 

@@ -23,6 +23,7 @@ from hyper_server import HyperServer, Reply, Request, serving
 
 Lie = Callable[[HyperServer], None]
 PROCESS = ("lied-to", "--module", "L" * 43)
+SECONDS = 5  # for the start and the end of the node
 UNSIGNED = "take-this-for-true"  # what must not be shown
 
 
@@ -39,12 +40,13 @@ def _up(server: HyperServer) -> Iterator[str]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    ready.wait()
+    if not ready.wait(SECONDS):
+        raise RuntimeError("the node of this attack does not start")
     try:
         yield server.url
     finally:
         loop.call_soon_threadsafe(ended.set)
-        thread.join(5)
+        thread.join(SECONDS)
 
 
 @functools.cache

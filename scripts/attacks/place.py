@@ -123,6 +123,7 @@ class Place:
 
 def _feed(shell: subprocess.Popen[bytes], lines: Sequence[str | Moment]) -> None:
     assert shell.stdin
+    # The shell may end before it has read all.
     with contextlib.suppress(OSError), shell.stdin as stdin:
         for line in lines:
             if callable(line):

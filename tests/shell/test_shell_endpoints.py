@@ -185,6 +185,19 @@ def test_an_id_that_begins_as_a_flag_is_an_id(id_: str) -> None:
     assert pairs == [("Module", id_)]
 
 
+@pytest.mark.parametrize("rest", [("-" + "q" * 42,), ("--timeout",)])
+def test_errors_name_an_id_as_it_was_given(
+    rest: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aoshell.shell.flags.arguments import parse_arguments
+
+    id_ = "-" + "q" * 42
+    with pytest.raises(SystemExit):
+        parse_arguments([*rest, id_])
+    told = capsys.readouterr().err
+    assert id_ in told and "\0" not in told
+
+
 @pytest.mark.parametrize("kind", ["hyperbeam", "legacynet"])
 def test_real_nodes_are_made_of_endpoints(home: Settings, wallet: Wallet, kind: str) -> None:
     endpoints = Endpoints(kind, *(f"http://{name}.example" for name in ("n", "mu", "cu", "su")))

@@ -72,6 +72,7 @@ def test_the_message_of_an_error_is_told_from_what_was_printed() -> None:
         ("failed\nx:1: no\n\n\x1b[31merror:\n\x1b[0mx:1: no", "failed\nx:1: no"),
         ("error:\nx:1: no\nerror:\nx:1: no", "error:\nx:1: no"),
         ("\x1b[31merror:\n\x1b[0m", "\x1b[31merror:\n\x1b[0m"),
+        ("X\ner\x1b[0mror:\nX", "X\ner\x1b[0mror:\nX"),  # a colour within the word: no heading
     ],
 )
 def test_a_reason_that_was_printed_is_not_shown_again(error: str, shown: str) -> None:

@@ -339,10 +339,9 @@ class Engine:
         fetched = [item for item in kept if item.held == FETCHING]
         if not fetched:  # else the root stays open until the module has come
             self.roots.done(logged)
-        facts = sender.id, root, logged, computed, result, spawned, kept
-        self._after.append(
-            partial(self._announce, logged, partial(put_result, self.events, *facts))
-        )
+        release = partial(self._waiters.release, logged.process, logged.slot)
+        event = sender.id, root, logged, computed, result, spawned, kept
+        self._after += [release, partial(put_result, self.events, *event)]
         self._after += [partial(self.fetching.begin, item) for item in fetched]
         # At the end of this turn: one transaction for all workers that have answered in it.
         if self._flush_due is None:
@@ -389,12 +388,6 @@ class Engine:
             self.retries.call_later("sync", self.sync, QUIET)
         if batch.processes:  # a new one may have a cron that is due before all others
             self.ticking.begin()
-
-    def _announce(self, logged: Logged, put_events: Callable[[], None]) -> None:
-        """Release those who wait for a result that is committed, and put its events."""
-        self._waiters.release(logged.process, logged.slot)
-        if self.events.wanted:  # else nobody listens: no event need be made
-            put_events()
 
     def sync(self) -> None:
         """Write and fsync everything. Raises AoError.

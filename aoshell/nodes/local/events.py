@@ -95,6 +95,8 @@ def put_result(
     kept: list[Kept],
 ) -> None:
     """Put the events of a committed result: the result, its spawns, and what was not delivered."""
+    if not events.wanted:  # nobody listens: no event need be made
+        return
     quiet = not (result.error or result.output or result.ended)
     entry = partial(form.to_entry, process, logged, computed, result)
     events.put(Event("result", process, root, quiet=quiet, load=entry))

@@ -73,7 +73,7 @@ class Intake:
         """Schedule a signed definition as slot 0 of a new process, durably. Raises AoError."""
         owner = item.owner_address
         tags = _tag_list(item)
-        module = self._modules.resolve(form.find_tag(tags, "Module") or "aos").id
+        module = self._modules.find(form.find_tag(tags, "Module") or "aos")
         row = self._processes.create(item.id, module, owner=owner, tags=tags, name=name)
         body = [item.id, owner, owner, item.id, *_rest(item), *tags]
         return self._schedule(row, item, body, Batch(processes=[row]))

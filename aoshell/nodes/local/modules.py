@@ -79,23 +79,25 @@ class Modules:
     def is_wasm(self, module_id: str) -> bool:
         """Whether a module is WASM."""
         if module_id not in self._kinds:
-            found = self._store.module(module_id)
-            self._kinds[module_id] = found[0] if found else ""
+            self._kinds[module_id] = self._store.module_kind(module_id)
         return self._kinds[module_id] == "wasm"
 
-    def resolve(self, reference: str) -> Module:
-        """A module by id or name. Raises AoError where there is none."""
-        module_id = reference
-        found = self._store.module(reference)
-        if found is None:
-            module_id = self._store.module_named(reference) or ""
-            found = self._store.module(module_id) if module_id else None
-        if found is None:
+    def find(self, reference: str) -> str:
+        """The id of a module by id or name. Raises AoError where there is none."""
+        module_id = self._store.find_module(reference)
+        if not module_id:
             raise AoError(
                 f"no module {reference!r} is on this node",
                 stage="module",
                 hint="store one with .publish FILE, or with .load FILE",
             )
+        return module_id
+
+    def resolve(self, reference: str) -> Module:
+        """A module by id or name. Raises AoError where there is none."""
+        module_id = self.find(reference)
+        found = self._store.module(module_id)
+        assert found  # modules are never deleted
         kind, data = found
         return Module(module_id, kind, self._store.name_of_module(module_id), data)
 
@@ -108,11 +110,12 @@ class Modules:
         tags = body[form.TAGS :]
         code = None
         if process.module != process.environment:
-            found = self._store.module(process.module)
-            if found is None:
+            kind = self._store.module_kind(process.module)
+            if not kind:
                 raise AoError(f"the module of {process.id} is missing", stage="store")
             # A process made of an older environment's module is just that environment.
-            code = found[1].decode("latin-1") if found[0] == "lua" else None
+            found = self._store.module(process.module) if kind == "lua" else None
+            code = found[1].decode("latin-1") if found else None
         boot = form.find_tag(tags, "On-Boot")
         loaded = self._store.module(boot) if boot and boot != "Data" else None
         boot_data = loaded[1].decode("latin-1") if loaded else None

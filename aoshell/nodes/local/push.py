@@ -179,8 +179,8 @@ class _Push:
 
     def _no_address(self, target: str) -> str:
         """Why nothing goes to a target that is no address; a name of a process may be meant."""
-        rows = self._pusher.store.find_processes(target) if len(target) <= LONGEST_NAME else []
-        if ids := [row.id for row in rows if target and row.name == target]:
+        rows = self._pusher.store.processes_named(target) if len(target) <= LONGEST_NAME else []
+        if ids := [row.id for row in rows]:
             return f"the target is a name, and must be an id: {target} is {' or '.join(ids[:4])}"
         return "the target is no address (43 characters of base64url)"
 
@@ -194,9 +194,8 @@ class _Push:
             fetched: its module was asked for; if it is not here now, it cannot be fetched.
         """
         request, wanted = wire[TAGS:], find_tag(wire[TAGS:], "Module")
-        store, reason = self._pusher.store, self._refusal("spawn", request)
-        known = store.module(wanted) is not None
-        module = wanted if known else store.module_named(wanted) or ""
+        reason = self._refusal("spawn", request)
+        module = self._pusher.store.find_module(wanted)
         if not reason and not module:
             if not fetched and self._pusher.can_fetch(wanted):
                 self._keep(wire, f"module {wanted} is being fetched", FETCHING)

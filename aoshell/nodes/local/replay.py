@@ -10,8 +10,8 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
-from aoshell.nodes.local.workers.jobs import Cost, make_message_frame
-from aoshell.nodes.local.workers.live import BACKLOG, MAX_REASON
+from aoshell.nodes.local.workers.jobs import Cost, make_message_frame, make_past_frame
+from aoshell.nodes.local.workers.live import BACKLOG, MAX_REASON, PAUSE
 from aoshell.nodes.values import Limits
 from aoshell.sandbox.frames import Frame, FrameError
 from aoshell.sandbox.supervisor import Supervisor
@@ -89,13 +89,8 @@ class Replay:
     async def past(self, logged: Logged, computed: Computed) -> None:
         """Send a message as it was computed before, without waiting for an answer."""
         while self._worker.backlog > BACKLOG:
-            await asyncio.sleep(0.002)
-        if computed.outcome == "ok":
-            message = make_message_frame(logged, form.load_wire(logged.body))
-            self._worker.send(["replay", 0, logged.seq, *message])
-        else:
-            error = form.load_result(computed.body).error
-            self._worker.send(["failed", 0, logged.seq, error])
+            await asyncio.sleep(PAUSE)
+        self._worker.send(make_past_frame(logged, computed))
 
     async def dry(self, message: list[Any]) -> tuple[str, Cost, form.FlatResult]:
         """Outcome, cost and result of a message whose effects are dropped.

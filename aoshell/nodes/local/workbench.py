@@ -196,7 +196,7 @@ class LocalWorkbench:
 
     def _free(self, name: str) -> None:
         """Raise UsageError where a process has that name already."""
-        if any(row.name == name for row in self._engine.store.find_processes(name)):
+        if self._engine.store.processes_named(name):
             raise UsageError(f"{name} exists already", hint="choose a new name")
 
     def _info(self, row: ProcessRow) -> ProcessInfo:

@@ -14,15 +14,15 @@ from aoshell.sandbox import environment
 FOLDER = Path(__file__).parent
 REPLACED = ("host", "waiting")
 
-# Of no use there: they need a host of ours, or take a node long to load.
-_LEFT_OUT = (".crypto", ".update", ".hyper", ".hyper-ao", ".host-version")
+# Modules, with those below them, of no use there: they need a host of ours, or take a node long to
+# load.
+_LEFT_OUT = (".crypto.", ".update.", ".hyper.", ".hyper-ao.", ".host-version.")
 _KEPT = (".crypto.util.bit",)
 
 _HEAD = """-- aoshell's aos-compatible environment for HyperBEAM (lua@5.3a).
-local loaded, made, outer = {}, {}, require
 package = package or {}
-package.loaded = package.loaded or loaded
-loaded = package.loaded
+package.loaded = package.loaded or {}
+local loaded, made, outer = package.loaded, {}, require
 function require(name)
   if loaded[name] == nil then
     local make = made[name]
@@ -46,7 +46,7 @@ def source() -> bytes:
     modules = {
         name: text
         for name, text in environment.read_sources().items()
-        if name in _KEPT or not any(f"{name}.".startswith(f"{out}.") for out in _LEFT_OUT)
+        if name in _KEPT or not f"{name}.".startswith(_LEFT_OUT)
     }
     modules |= {f".{name}": _read(name) for name in REPLACED}
     parts = [f"do\n{_read('lacking')}end\n", _HEAD]

@@ -1,5 +1,5 @@
 -- What the device's Lua (luerl) lacks of Lua 5.3, in Lua: the environment and scripts need it.
-local error, pcall, select, type = error, pcall, select, type
+local pcall, type = pcall, type
 local sub, unpack = string.sub, table.unpack
 local byte, find, gsub = string.byte, string.find, string.gsub
 

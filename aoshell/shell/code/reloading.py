@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aoshell.errors import AoError
+from aoshell.lua.lexer import BREAK
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.loading import load_bundle
 from aoshell.shell.code.program import read_program
@@ -172,7 +173,7 @@ def _text(place: re.Match[str], sources: Mapping[str, str]) -> str:
     chunk, first, last = place[1], int(place[2]), int(place[3])
     if chunk not in sources:
         return place[0]
-    return "\n".join(re.split(r"\r\n|\n\r|\r|\n", sources[chunk])[first - 1 : last])
+    return "\n".join(BREAK.split(sources[chunk])[first - 1 : last])
 
 
 def _parts(file: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from aoshell.check.checker import check_bundle
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
 from aoshell.lua.compiling import find_syntax_error
+from aoshell.lua.lexer import BREAK
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.bundle import bundle, unbundle
@@ -111,7 +112,7 @@ def _finding_lines(
     """A finding, the line it is in, and what to do."""
     only = f" ({where[0]} only)" if len(where) < len(targets) else ""
     yield f"{one}{only}"
-    lines = re.split(r"\r\n|\n\r|\r|\n", text(sources.get(one.file, b"")))
+    lines = BREAK.split(text(sources.get(one.file, b"")))
     if 0 < one.line <= len(lines) and (line := lines[one.line - 1].strip()):
         yield f"  {one.line} │ {line[:160]}"
     if one.advice:

@@ -57,16 +57,17 @@ async def publish(session: Session, rest: str) -> CommandOutput:
     session.journal.files[module.id] = path.absolute()
     if not session.remote:
         record_deed(session, "publish", source=module.id, name=module.name)
-    value = {"id": module.id, "kind": module.kind, "name": module.name}
-    note = notes_of(program) if isinstance(program, ProgramBundle) else ""
-    return CommandOutput(value, text=module.id, note=note)
+    return _module_output(module, notes_of(program) if isinstance(program, ProgramBundle) else "")
 
 
 async def _environment(session: Session, sure: bool) -> CommandOutput:
     """Publish the environment for HyperBEAM (`sandbox.hyperaos`)."""
-    module = await publish_environment(session, sure)
+    return _module_output(await publish_environment(session, sure))
+
+
+def _module_output(module: Module, note: str = "") -> CommandOutput:
     value = {"id": module.id, "kind": module.kind, "name": module.name}
-    return CommandOutput(value, text=module.id)
+    return CommandOutput(value, text=module.id, note=note)
 
 
 async def _stored_here(session: Session, data: bytes, name: str, _: bool) -> Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from aoshell import __version__
 from aoshell.errors import UsageError
@@ -38,6 +39,13 @@ def _unmarked(value: object) -> object:
         case list() | tuple():
             return type(value)(map(_unmarked, value))
     return value
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with arguments as they were given."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(message.replace(_MARK, ""))
 
 
 class _Script(argparse.Action):
@@ -115,7 +123,7 @@ def _network(given: argparse.Namespace) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "aoshell",
         usage="aoshell [NAME|ID] [flags]",
         description="An interactive shell for AO processes, with a node built in.",

@@ -17,8 +17,8 @@ _PLACE = re.compile(
     r"(?=(?P<what>[^\n]*))"
 )
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
-_HEADING = re.compile(r"(?:^|\n)error:\n")  # which an environment writes above the reason
-_COLOURED_HEADING = re.compile(r"(?:^|\n)(?:\x1b\[[0-9;]*m)*error:(?:\x1b\[[0-9;]*m)*\n")
+# What an environment writes above the reason, in colour.
+_HEADING = re.compile(r"(?:^|\n)(?:\x1b\[[0-9;]*m)*error:(?:\x1b\[[0-9;]*m)*\n")
 _NEAR = re.compile(r"near (?:'(?P<token>.*)'|<eof>)$", re.DOTALL)
 _VARIABLE = re.compile(
     r"\((?:global|local|upvalue|field|method|constant) '([^']+)'\)|^bad argument #\d+ to '([^']+)'"
@@ -34,7 +34,7 @@ def without_colours(text: str) -> str:
 
 def split_error(error: str) -> tuple[str, str]:
     """What was printed before a message failed, and Lua's message itself, both without colours."""
-    *before, reason = _HEADING.split(without_colours(error))
+    *before, reason = map(without_colours, _HEADING.split(error))
     return "\n".join(before).strip("\n"), reason.strip("\n")
 
 
@@ -130,7 +130,7 @@ def _once(error: str) -> str:
     before, reason = split_error(error)
     if not reason or reason not in before:
         return error
-    *_, heading = _COLOURED_HEADING.finditer(error)
+    *_, heading = _HEADING.finditer(error)
     return error[: heading.start()]
 
 

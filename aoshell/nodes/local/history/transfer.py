@@ -150,7 +150,7 @@ async def import_process(
         raise _damaged(error) from error
     adding.check_new(row.id)
     row = row._replace(name=name or row.name)
-    if unique and row.name and _has_name(store, row.name):
+    if unique and row.name and store.processes_named(row.name):
         raise AoError(
             f"a process called {row.name} is on this node already",
             stage="import",
@@ -158,8 +158,8 @@ async def import_process(
         )
     kinds = {module_id: kind for module_id, kind, _content in modules}
     for needed in (row.environment, row.module):
-        if needed not in kinds and (found := store.module(needed)):
-            kinds[needed] = found[0]
+        if needed not in kinds and (kind := store.module_kind(needed)):
+            kinds[needed] = kind
         if needed not in kinds:
             raise AoError(f"module {needed} is missing in the exported process", stage="import")
     if kinds[row.environment] != "environment":  # a worker would take its text for an archive
@@ -167,10 +167,6 @@ async def import_process(
     for module_id, kind, content in modules:
         store.add_module(module_id, kind, content, "", row.created)
     return await adding.add(row, entries)
-
-
-def _has_name(store: Store, name: str) -> bool:
-    return any(row.name == name for row in store.find_processes(name))
 
 
 _Entries = list[tuple[Logged, Computed | None]]

@@ -224,10 +224,20 @@ class Store:
         )
         return row
 
+    def module_kind(self, module_id: str) -> str:
+        """Kind of a module, "" where there is none; its bytes, which may be many, are not read."""
+        row = self._one("SELECT kind FROM modules WHERE id = ?", module_id)
+        return row[0] if row else ""
+
     def module_named(self, name: str) -> str | None:
         """Id of the module that a name points at."""
         row = self._one("SELECT module FROM names WHERE name = ?", name)
         return row[0] if row else None
+
+    def find_module(self, reference: str) -> str:
+        """Id of the module of that id, or else of that name; "" where there is none."""
+        row = self._one("SELECT id FROM modules WHERE id = ?", reference)
+        return row[0] if row else self.module_named(reference) or ""
 
     def name_of_module(self, module_id: str) -> str:
         """A name that points at a module, or ""."""
@@ -263,6 +273,11 @@ class Store:
             rows = self._all(
                 f"SELECT {_ROW} FROM processes WHERE substr(id, 1, ?) = ?", len(text), text
             )
+        return [ProcessRow(*row) for row in rows]
+
+    def processes_named(self, name: str) -> list[ProcessRow]:
+        """Processes of exactly that name."""
+        rows = self._all(f"SELECT {_ROW} FROM processes WHERE name = ?", name)
         return [ProcessRow(*row) for row in rows]
 
     def last_numbers(self) -> tuple[int, int]:

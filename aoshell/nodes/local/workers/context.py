@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aoshell.nodes.local.events import Events
 from aoshell.nodes.local.log.checkpoint import Checkpoints
@@ -15,34 +16,23 @@ from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.values import Limits
 
 
+@dataclass(frozen=True, slots=True)
 class ComputeContext:
     """The same for all processes of a node.
 
-    Args:
+    Attributes:
         get_limits: those of now, for the next message.
         flush: writes what workers have answered.
         add_result: takes outcome, cost and result of a message.
         report_stuck: takes a process that cannot be computed, and why.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        checkpoints: Checkpoints,
-        processes: ProcessRows,
-        modules: Modules,
-        events: Events,
-        get_limits: Callable[[], Limits],
-        flush: Callable[[], None],
-        add_result: Callable[[Logged, str, Cost, FlatResult], None],
-        report_stuck: Callable[[ProcessRow, str], None],
-    ) -> None:
-        self.store = store
-        self.checkpoints = checkpoints
-        self.processes = processes
-        self.modules = modules
-        self.events = events
-        self.get_limits = get_limits
-        self.flush = flush
-        self.add_result = add_result
-        self.report_stuck = report_stuck
+    store: Store
+    checkpoints: Checkpoints
+    processes: ProcessRows
+    modules: Modules
+    events: Events
+    get_limits: Callable[[], Limits]
+    flush: Callable[[], None]
+    add_result: Callable[[Logged, str, Cost, FlatResult], None]
+    report_stuck: Callable[[ProcessRow, str], None]

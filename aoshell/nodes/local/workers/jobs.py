@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log.form import TAGS, FlatResult, Wire
-from aoshell.nodes.local.log.rows import Logged
+from aoshell.nodes.local.log.form import TAGS, FlatResult, Wire, load_result, load_wire
+from aoshell.nodes.local.log.rows import Computed, Logged
 from aoshell.nodes.values import Limits
+from aoshell.sandbox.frames import Frame
 
 MAX_DEATHS = 3  # of workers under one message; then it is given up
 
@@ -26,6 +27,13 @@ def make_message_frame(logged: Logged, wire: Wire, *, read_only: bool = False) -
         read_only,
         *wire[TAGS:],
     ]
+
+
+def make_past_frame(logged: Logged, computed: Computed) -> Frame:
+    """A message as it was computed before, so that a worker does the same once more."""
+    if computed.outcome == "ok":
+        return ["replay", 0, logged.seq, *make_message_frame(logged, load_wire(logged.body))]
+    return ["failed", 0, logged.seq, load_result(computed.body).error]
 
 
 class Cost(NamedTuple):

@@ -14,14 +14,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from aoshell.nodes.local.log.form import (
     FlatResult,
     check_result,
     failed_result,
-    load_result,
-    load_wire,
 )
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
 from aoshell.nodes.local.log.store import START, Place
@@ -37,7 +36,7 @@ from aoshell.nodes.local.workers.jobs import (
     Job,
     death_text,
     judge_death,
-    make_message_frame,
+    make_past_frame,
     memory_text,
 )
 from aoshell.sandbox.frames import Frame, FrameError
@@ -56,24 +55,16 @@ MAX_REASON = 1000  # characters of a worker's reason that are shown
 WAY_OUT = "raise .limits seconds or .limits memory, or .delete the process"
 
 
+@dataclass(frozen=True, slots=True)
 class PoolCalls:
     """What a live process calls in the pool that made it live."""
 
-    def __init__(
-        self,
-        answered: Callable[[int], None],  # its worker has come to the end of a message
-        is_crowded: Callable[[], bool],  # whether other processes wait for room
-        idled: Callable[[], None],  # it has nothing to do, and may make room
-        left: Callable[[Live, bool], None],  # its worker is gone; whether it died
-        abandoned: Callable[[Live, str], None],  # it let its worker go: another fares no better
-        failed: Callable[[ProcessRow, str], None],  # the node itself has a defect
-    ) -> None:
-        self.answered = answered
-        self.is_crowded = is_crowded
-        self.idled = idled
-        self.left = left
-        self.abandoned = abandoned
-        self.failed = failed
+    answered: Callable[[int], None]  # its worker has come to the end of a message
+    is_crowded: Callable[[], bool]  # whether other processes wait for room
+    idled: Callable[[], None]  # it has nothing to do, and may make room
+    left: Callable[[Live, bool], None]  # its worker is gone; whether it died
+    abandoned: Callable[[Live, str], None]  # it let its worker go: another fares no better
+    failed: Callable[[ProcessRow, str], None]  # the node itself has a defect
 
 
 class Live:
@@ -158,11 +149,7 @@ class Live:
                 return
             self._last = logged
             self.images.spent += computed.milliseconds / 1000
-            if computed.outcome == "ok":
-                message = make_message_frame(logged, load_wire(logged.body))
-                yield ["replay", 0, logged.seq, *message]
-            else:
-                yield ["failed", 0, logged.seq, load_result(computed.body).error]
+            yield make_past_frame(logged, computed)
 
     def _feed(self) -> None:
         """Send the past, a part at a time, then the new messages."""
