@@ -149,7 +149,7 @@ class Killer:
     def _on_workers(self, kills: list[tuple[int, str]]) -> None:
         # A message under which its worker dies three times is given up. Here that may happen to any
         # message, the more so where the machine is slow: it is not what is tested.
-        live.MAX_DEATHS = dryruns.MAX_DEATHS = pool.MAX_DEATHS = len(kills) + 1  # type: ignore[misc]
+        live.MAX_DEATHS = dryruns.MAX_DEATHS = pool.MAX_DEATHS = len(kills) + 1
         to_come = sorted(kills)
         frame = Live._frame
 
@@ -291,7 +291,7 @@ def main() -> None:
     pool.MAX_LIVE = job["live"]
     retries.RETRY = 0.05
     if job["often"]:
-        images.CHECKPOINT_EVERY = images.CHECKPOINT_SHARE = 0  # type: ignore[assignment]
+        images.CHECKPOINT_EVERY = images.CHECKPOINT_SHARE = 0
     killer = Killer(*job["plan"])
     print(json.dumps(asyncio.run(run(job, killer))))
 

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from aoshell.errors import AoError
 from aoshell.nodes.local.events import EventSubscription
+from aoshell.nodes.local.log.rows import Batch
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Event, Limits, LogEntry, Receipt
 from aoshell.protocol.ans104 import DataItem
@@ -155,7 +159,28 @@ def database(folder: Path) -> sqlite3.Connection:
     return sqlite3.connect(folder / "node.db", isolation_level=None)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something holds for which there is no event."""
-    while not condition():
-        await asyncio.sleep(0.002)
+class FullDisk:
+    """Makes commits of a node fail, as on a full disk.
+
+    Args:
+        left: how many fail from now on; it may be set later on, too.
+        fails: which batches; those with results where nothing is said.
+    """
+
+    def __init__(
+        self,
+        local: Local,
+        monkeypatch: pytest.MonkeyPatch,
+        left: float,
+        fails: Callable[[Batch], object] = lambda batch: batch.results,
+    ) -> None:
+        self.left = left
+        commit = local.engine.store.commit
+
+        def committing(batch: Batch, *, sync: bool) -> None:
+            if self.left and fails(batch):
+                self.left -= 1
+                raise AoError("cannot be written: database or disk is full", stage="store")
+            commit(batch, sync=sync)
+
+        monkeypatch.setattr(local.engine.store, "commit", committing)

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from local_home import Local, in_loop, opened, until
+from eventually import until
+from local_home import Local, in_loop, opened
 
 import aoshell.api
 from aoshell.errors import AoError
@@ -114,7 +115,7 @@ def test_damage_is_what_sqlite_calls_damage(tmp_path: Path) -> None:
     }
     for code, words in told.items():
         error = sqlite3.OperationalError("as SQLite says it")
-        error.sqlite_errorcode = code  # type: ignore[misc]
+        error.sqlite_errorcode = code
         assert words in as_ao_error(store.path, error).what
     store.close()
     with pytest.raises(
@@ -132,7 +133,7 @@ def test_a_disk_without_room_is_said_to_be_full(
     """SQLITE_IOERR_SHMSIZE is what SQLite says where the file beside the database finds no room."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     error = sqlite3.OperationalError("disk I/O error")
-    error.sqlite_errorcode = code  # type: ignore[misc]
+    error.sqlite_errorcode = code
     full = "free some room" in as_ao_error(tmp_path / "node.db", error).hint
     assert full is (free < LEAST_ROOM)
 

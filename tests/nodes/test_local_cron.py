@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from eventually import until
 from hypothesis import given
 from hypothesis import strategies as st
-from local_home import in_loop, next_event, until
+from local_home import in_loop, next_event
 
 from aoshell.errors import UsageError
 from aoshell.nodes.local import cron

@@ -9,7 +9,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from local_home import NOBODY, in_loop, plain, tags, until
+from eventually import until
+from local_home import NOBODY, in_loop, plain, tags
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local import peek, verify

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import re
@@ -11,7 +12,8 @@ import subprocess
 import sys
 
 import pytest
-from local_home import database, in_loop, next_event, opened, until
+from eventually import until
+from local_home import FullDisk, database, in_loop, next_event, opened
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import retries
@@ -249,36 +251,21 @@ async def test_a_full_disk_refuses_and_loses_nothing(opening, monkeypatch):
         assert await local.value(pid, "N") == str(3 + len(taken))
 
 
-class Broken:
-    """A store whose commits fail while it is told so."""
-
-    def __init__(self, local, monkeypatch):
-        self.broken = False
-        commit = local.engine.store.commit
-
-        def failing(batch, *, sync):
-            if self.broken and batch.results:
-                raise AoError("cannot be written: database or disk is full", stage="store")
-            commit(batch, sync=sync)
-
-        monkeypatch.setattr(local.engine.store, "commit", failing)
-
-
 @in_loop
 async def test_results_that_could_not_be_written_are_computed_again(opening, monkeypatch):
     monkeypatch.setattr(retries, "RETRY", 0.05)
     async with opening() as local:
         pid, other = await lived(local, 3), await local.spawn()
-        disk = Broken(local, monkeypatch)
+        disk = FullDisk(local, monkeypatch, 0)
         events = local.node.subscribe()
-        disk.broken = True
+        disk.left = math.inf
         line = local.item(pid, f'N = N + 1 Send({{Target = "{other}", Data = "x"}})', Action="Eval")
         receipt = await local.node.send(pid, line)
         assert "full" in (await next_event(events, "notice")).detail
         settled = asyncio.ensure_future(local.node.settled(line.id))
         await asyncio.sleep(0)
         assert not settled.done()
-        disk.broken = False
+        disk.left = 0
         assert (await local.node.result(pid, receipt.slot)).ok
         await settled
         assert await local.value(pid, "N") == "4"
@@ -292,9 +279,9 @@ async def test_whoever_waits_for_a_full_disk_is_told_in_the_end(opening, monkeyp
     monkeypatch.setattr(retries, "RETRY", 0.05)
     async with opening() as local:
         pid = await lived(local, 3)
-        disk = Broken(local, monkeypatch)
+        disk = FullDisk(local, monkeypatch, 0)
         events = local.node.subscribe()
-        disk.broken = True
+        disk.left = math.inf
         receipt = await local.post(pid, "N = N + 1", Action="Eval")
         for wait in (local.node.result(pid, receipt.slot), local.node.settled(receipt.id)):
             with pytest.raises(AoError, match="full"):
@@ -302,7 +289,7 @@ async def test_whoever_waits_for_a_full_disk_is_told_in_the_end(opening, monkeyp
         await until(lambda: local.engine.retries.failures > retries.TRIES)
         told = [event.detail for event in await gone_by(events) if event.kind == "notice"]
         assert len(told) <= 1, told
-        disk.broken = False
+        disk.left = 0
         assert (await local.node.result(pid, receipt.slot)).ok
         assert local.engine.retries.failures == 0
         assert await local.value(pid, "N") == "4"
@@ -322,12 +309,12 @@ async def gone_by(events):
 async def test_a_message_that_comes_before_the_retry_waits_its_turn(opening, monkeypatch):
     async with opening() as local:  # RETRY is long: only the next message ends the wait
         pid = await lived(local, 3)
-        disk = Broken(local, monkeypatch)
+        disk = FullDisk(local, monkeypatch, 0)
         events = local.node.subscribe()
-        disk.broken = True
+        disk.left = math.inf
         first = await local.post(pid, "N = N * 10", Action="Eval")
         await next_event(events, "notice")
-        disk.broken = False
+        disk.left = 0
         second = await local.post(pid, "N = N + 1", Action="Eval")
         for receipt in (first, second):
             assert (await local.node.result(pid, receipt.slot)).ok
@@ -340,22 +327,14 @@ async def test_a_message_that_comes_before_the_retry_waits_its_turn(opening, mon
 async def test_cron_outlives_a_full_disk(opening, monkeypatch):
     monkeypatch.setattr(retries, "RETRY", 0.05)
     async with opening() as local:
-        commit, failures = local.engine.store.commit, []
-
-        def failing(batch, *, sync):
-            if batch.cron and len(failures) < 3:
-                failures.append(1)
-                raise AoError("cannot be written: database or disk is full", stage="store")
-            commit(batch, sync=sync)
-
-        monkeypatch.setattr(local.engine.store, "commit", failing)
+        disk = FullDisk(local, monkeypatch, 3, lambda batch: batch.cron)
         pid = await local.spawn(
             'T = 0 Handlers.add("Tick", "Tick", function() T = T + 1 end)',
             Cron_Interval="1-second",
             Cron_Tag_Action="Tick",
         )
         events = local.node.subscribe()
-        await until(lambda: len(failures) == 3)
+        await until(lambda: not disk.left)
         await next_event(events, "result")
         assert int(await local.value(pid, "T")) >= 1
 

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
-from local_home import Local, database, in_loop, until
+from eventually import until
+from local_home import Local, database, in_loop
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import adding, cutting

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
-from local_home import Local, database, in_loop, until
+from eventually import until
+from local_home import FullDisk, Local, database, in_loop
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import engine, retries
@@ -156,15 +158,8 @@ async def test_what_runs_while_a_message_is_refused_is_computed_again(opening, m
     async with opening() as local:
         pid = await local.spawn("N = 1")
         first = await local.post(pid, "for i = 1, 3e6 do end N = N + 1", Action="Eval")
-        commit = local.engine.store.commit
-
-        def refuse(batch: Any, *, sync: bool) -> None:
-            if batch.log and not batch.results:
-                raise AoError("cannot be written: database or disk is full", stage="store")
-            commit(batch, sync=sync)
-
         with monkeypatch.context() as patch:
-            patch.setattr(local.engine.store, "commit", refuse)
+            FullDisk(local, patch, math.inf, lambda batch: batch.log and not batch.results)
             with pytest.raises(AoError, match="full"):
                 await local.post(pid, "N = N * 10", Action="Eval")
             result = await asyncio.wait_for(local.node.result(pid, first.slot), 30)
@@ -181,15 +176,7 @@ async def test_what_a_full_disk_left_undone_comes_before_what_is_sent_then(openi
     monkeypatch.setattr(retries, "RETRY", 600)
     async with opening() as local:
         pid = await local.spawn("N = 1")
-        commit, left = local.engine.store.commit, [1]
-
-        def refuse(batch: Any, *, sync: bool) -> None:
-            if batch.results and left:
-                left.pop()
-                raise AoError("cannot be written: database or disk is full", stage="store")
-            commit(batch, sync=sync)
-
-        monkeypatch.setattr(local.engine.store, "commit", refuse)
+        FullDisk(local, monkeypatch, 1)
         first = await local.post(pid, "N = N + 1", Action="Eval")
         await until(lambda: local.engine.retries.waits("retry"))
         second = await local.post(pid, "N = N * 10", Action="Eval")
@@ -204,13 +191,9 @@ async def test_what_a_full_disk_left_undone_comes_before_what_is_sent_then(openi
 async def test_a_process_that_could_not_be_written_is_not_there(opening, monkeypatch):
     monkeypatch.setattr(retries, "RETRY", 600)
     async with opening() as local:
-
-        def refuse(*_: Any, **__: Any) -> None:
-            raise AoError("cannot be written: database or disk is full", stage="store")
-
         definition = local.definition()
         with monkeypatch.context() as patch:
-            patch.setattr(local.engine.store, "commit", refuse)
+            FullDisk(local, patch, math.inf, lambda _: True)
             with pytest.raises(AoError, match="full"):
                 await local.node.spawn(definition)
         assert local.engine.processes.find(definition.id) is None
@@ -297,16 +280,7 @@ async def test_a_full_disk_is_shown_once(opening, monkeypatch):
     monkeypatch.setattr(retries, "RETRY", 0.01)
     async with opening() as local:
         pid = await local.spawn()
-        commit, failures = local.engine.store.commit, 0
-
-        def refuse(batch: Any, *, sync: bool) -> None:
-            nonlocal failures
-            if batch.results and failures < retries.TRIES + 2:
-                failures += 1
-                raise AoError("cannot be written: database or disk is full", stage="store")
-            commit(batch, sync=sync)
-
-        monkeypatch.setattr(local.engine.store, "commit", refuse)
+        FullDisk(local, monkeypatch, retries.TRIES + 2)
         events = local.node.subscribe()
         await local.post(pid, "1", Action="Eval")
         kinds = []
@@ -335,18 +309,10 @@ async def test_a_failure_that_somebody_waits_through_is_not_shown(opening, monke
     monkeypatch.setattr(retries, "RETRY", 0.01)
     async with opening() as local:
         pid = await local.spawn()
-        commit, left = local.engine.store.commit, [1, 2]
-
-        def refuse(batch: Any, *, sync: bool) -> None:
-            if batch.results and left:
-                left.pop()
-                raise AoError("cannot be written: database or disk is full", stage="store")
-            commit(batch, sync=sync)
-
-        monkeypatch.setattr(local.engine.store, "commit", refuse)
+        disk = FullDisk(local, monkeypatch, 2)
         events = local.node.subscribe()
         sent = await local.post(pid, "1", Action="Eval")
-        assert (await local.node.result(pid, sent.slot)).ok and not left
+        assert (await local.node.result(pid, sent.slot)).ok and not disk.left
         assert (await anext(events)).kind == "result"
 
 

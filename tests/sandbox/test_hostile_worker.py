@@ -217,7 +217,10 @@ class Shell:
         self.images: list[Any] = []
         self.ends = 0
         zygote: Any = None  # it is the test that has made it
-        on_image = lambda *i: self.images.append(i)  # noqa: E731
+
+        def on_image(*image: Any) -> None:
+            self.images.append(image)
+
         self.worker = WorkerHandle(
             self.loop, main, side, self.frames.append, on_image, self._gone, zygote
         )

@@ -35,7 +35,7 @@ def run_with(typing: Use, reason: AoError, *script: str) -> tuple[object, str, s
         async def settled(_: str) -> None:
             raise reason
 
-        typed.session.node.settled = settled  # type: ignore[method-assign]
+        typed.session.node.settled = settled
         renderer = Renderer(out.append, err.append, colour=False)
         try:
             ended.append(await run_lines(typed.session, aiter(Lines(script, None)), renderer))
