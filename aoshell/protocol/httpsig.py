@@ -48,7 +48,7 @@ from aoshell.protocol.rebuild import (
     covered_keys,
     unsigned,
 )
-from aoshell.protocol.structured import Value, from_tabm, to_tabm
+from aoshell.protocol.structured import LARGEST_READ, Value, from_tabm, to_tabm
 from aoshell.protocol.tabm import COMMITMENTS, LINK, Tabm
 from aoshell.protocol.wallet import Wallet
 from aoshell.protocol.wire import Headers
@@ -221,6 +221,9 @@ def _texts(part: Tabm) -> dict[str, str]:
 
 
 RESERVED = frozenset((BODY_KEY, wire.IDS, DIGEST, SIGNATURE, INPUT, COMMITMENTS, "priv"))
+# Of these, what has a meaning in the maps inside a message that a node wrote. They may have the
+# others as keys: the quote of a TPM has a `signature`.
+RESERVED_INSIDE = frozenset((COMMITMENTS, "priv"))
 
 
 def sign(
@@ -253,12 +256,16 @@ def _prepared(message: Mapping[str, Value]) -> Tabm:
     return tabm
 
 
-def _refuse_reserved(tabm: Tabm) -> None:
+def _refuse_reserved(
+    tabm: Tabm, inside: frozenset[str] = RESERVED, reserved: frozenset[str] = RESERVED
+) -> None:
+    """Raises AoError if a key belongs to the codec: one of `reserved` in the message, or one of
+    `inside` in a map in it."""
     for key, value in tabm.items():
-        if key in RESERVED or key.endswith(LINK):
+        if key in reserved or key.endswith(LINK):
             raise AoError(f"the key {brief(key)} belongs to the codec", stage="message")
         if isinstance(value, dict):
-            _refuse_reserved(value)
+            _refuse_reserved(value, inside, inside)
 
 
 def _send(
@@ -330,12 +337,15 @@ def request(
 
 
 def unsigned_id(message: Mapping[str, Value], profile: Profile = EDGE) -> str:
-    """The id of an unsigned message: the HMAC over its keys, each map replaced by a link.
+    """The id of an unsigned message: the HMAC over its keys, each map replaced by a link. The
+    message may be a node's, with longer integers than are sent from here.
 
     Raises:
         AoError: stage "message", for what cannot be encoded.
     """
-    return _unsigned(_prepared(message), False, profile)[1].id
+    tabm = to_tabm(message, LARGEST_READ)
+    _refuse_reserved(tabm, RESERVED_INSIDE)
+    return _unsigned(tabm, False, profile)[1].id
 
 
 def _unsigned(tabm: Tabm, bundle: bool, profile: Profile) -> tuple[Tabm, Commitment]:

@@ -1,9 +1,9 @@
 """Messages as JSON with their commitments, as nodes give them where JSON is asked for (`json@1.0`).
 
 HyperBEAM writes the commitments of a message under `commitments`, in it and in the maps in it. JSON
-keeps texts, numbers, lists and maps apart, so what was signed can be rebuilt from it. It does not
-keep which texts were atoms. A message with atoms does not fit here and does in its other form, so
-what does not fit is uncheckable, never bad.
+keeps texts, numbers, lists and maps apart, so what was signed can be rebuilt from it. Which texts
+were atoms stands in `ao-types` if the node wrote it, else it is lost. A message with such atoms
+does not fit here and does in its other form, so what does not fit is uncheckable, never bad.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.httpsig import Checked, SignatureStatus
 from aoshell.protocol.rebuild import Rebuilder
-from aoshell.protocol.structured import ITSELF, Value, from_tabm, typed, write_types
+from aoshell.protocol.structured import ITSELF, Value, from_tabm, read_types, typed, write_types
 from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, TYPES, Tabm
 
 
@@ -33,7 +33,7 @@ def check_json(value: Mapping[str, object], *, shallow: bool = False) -> Checked
     if not isinstance(value.get(COMMITMENTS), Mapping):
         return Checked(SignatureStatus.UNSIGNED, message=message)
     try:
-        tabm = _tabm(value, 0)
+        tabm = from_json(value)
         rebuilder = Rebuilder(CURRENT, shallow)  # older nodes write no commitments into JSON
         checked = rebuilder.check_commitments(tabm)
         signed = [(one, part) for one, part in checked if one.committer]
@@ -59,11 +59,14 @@ def _bare(value: object, depth: int) -> Value:
     return value  # type: ignore[return-value]  # what is left of JSON: text, numbers, true, null
 
 
-def _tabm(message: Mapping[str, object], depth: int) -> Tabm:
+def from_json(message: Mapping[str, object], depth: int = 0) -> Tabm:
     """An object of JSON as TABM; its keys stay as they are.
 
+    Args:
+        depth: of the maps around it.
+
     Raises:
-        ProtocolError: it is nested too deep.
+        ProtocolError: it is nested too deep, or its `ao-types` cannot be read.
     """
     if depth > DEEPEST:
         raise ProtocolError(f"nested deeper than {DEEPEST}", 0, "the message")
@@ -71,20 +74,20 @@ def _tabm(message: Mapping[str, object], depth: int) -> Tabm:
     types: dict[str, str] = {}
     for key, value in message.items():
         if isinstance(value, Mapping):
-            tabm[key] = _tabm(value, depth + 1)
+            tabm[key] = from_json(value, depth + 1)
         elif isinstance(value, list):
             tabm[key] = _list(value, depth + 1)
         else:
             tabm[key], kind = typed(value)
             if kind:
                 types[key] = kind
-    if types and TYPES not in tabm:
+    if types := types | read_types(tabm):
         tabm[TYPES] = write_types(types)
     return tabm
 
 
 def _list(values: Sequence[object], depth: int) -> Tabm:
-    tabm = _tabm({str(number): value for number, value in enumerate(values, 1)}, depth)
+    tabm = from_json({str(number): value for number, value in enumerate(values, 1)}, depth)
     inner = tabm.pop(TYPES, "")
     types = ", ".join(filter(None, (write_types({ITSELF: "list"}), str(inner))))
     return tabm | {TYPES: types}

@@ -17,7 +17,8 @@ field of items like `"(ao-type-integer) 1"`.
 
 `ao-types` is a dictionary of RFC 9651 (which replaces RFC 8941) but for its keys. These are keys of
 the message, percent-encoded, so they may begin with any character; "." is the map itself. Integers
-are those of RFC 9651 section 3.3.1: at most 15 digits.
+that are sent are those of RFC 9651 section 3.3.1: at most 15 digits. Nodes write longer ones (the
+firmware version of a TPM has 64 bits), so these are read.
 """
 
 from __future__ import annotations
@@ -46,27 +47,32 @@ class Atom(str):
 Value: TypeAlias = "str | bytes | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 
 LARGEST_INTEGER = 10**15 - 1  # RFC 9651 section 3.3.1
+LARGEST_READ = 2**64 - 1
 ITSELF = "."  # the map itself, among the keys in its `ao-types`
 
 _NAMED: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _NAMES = {value: name for name, value in _NAMED.items()}
 _ATOM = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*", re.ASCII)
 _TYPE = re.compile(r'[ \t]*([A-Za-z0-9_.*%+&?/-]+)=(?:"([^"\\]*)"|([A-Za-z-]+))[ \t]*')
+_LONG = re.compile(r"-?[0-9]{16,20}", re.ASCII)  # an integer that RFC 9651 does not have
 _FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,40}(?:e[+-]?[0-9]{1,3})?", re.ASCII)
 _PLAIN = re.compile(rb"[^a-z0-9._/?&+-]")
 
 
-def to_tabm(message: Mapping[str, Value]) -> Tabm:
+def to_tabm(message: Mapping[str, Value], largest: int = LARGEST_INTEGER) -> Tabm:
     """A message of Python values as TABM, its nested maps included ("bundled").
+
+    Args:
+        largest: integer that may be in it; `LARGEST_READ` for what came from a node.
 
     Raises:
         AoError: stage "message", for what has no TABM: two keys that differ in case only, a number
             out of range, a value of another kind, nesting deeper than 64.
     """
-    return _map(message, 0)
+    return _map(message, 0, largest)
 
 
-def _map(message: Mapping[str, Value], depth: int) -> Tabm:
+def _map(message: Mapping[str, Value], depth: int, largest: int) -> Tabm:
     if depth >= DEEPEST:
         raise AoError(f"the message is nested deeper than {DEEPEST}", stage="message")
     tabm: Tabm = {}
@@ -75,7 +81,7 @@ def _map(message: Mapping[str, Value], depth: int) -> Tabm:
         name = _key(key)
         if name in tabm:
             raise AoError(f"the key {brief(name)} occurs twice, but for case", stage="message")
-        tabm[name], kind = _encoded(value, depth, name)
+        tabm[name], kind = _encoded(value, depth, name, largest)
         if kind:
             types[name] = kind
     if types:
@@ -91,7 +97,7 @@ def _key(key: object) -> str:
     return normal_key(_whole(key, key))
 
 
-def _encoded(value: Value, depth: int, key: str) -> tuple[str | Tabm, str]:
+def _encoded(value: Value, depth: int, key: str, largest: int) -> tuple[str | Tabm, str]:
     match value:
         case bool() | None:
             return _NAMES[value], "atom"
@@ -102,13 +108,13 @@ def _encoded(value: Value, depth: int, key: str) -> tuple[str | Tabm, str]:
         case bytes():
             return text(value), ""
         case int():
-            return _integer(value, key), "integer"
+            return _integer(value, key, largest), "integer"
         case float():
             return _float(value, key), "float"
         case Mapping():
-            return _map(value, depth + 1), ""
+            return _map(value, depth + 1, largest), ""
         case Sequence():
-            return _list(value, depth + 1), ""
+            return _list(value, depth + 1, largest), ""
     kind = type(value).__name__
     raise AoError(f"a {kind} at the key {brief(key)} cannot be sent", stage="message")
 
@@ -142,10 +148,10 @@ def _atom(value: Atom) -> str:
     return str(value)
 
 
-def _integer(value: int, key: str) -> str:
-    if abs(value) > LARGEST_INTEGER:
+def _integer(value: int, key: str, largest: int) -> str:
+    if abs(value) > largest:
         raise AoError(
-            f"the integer at the key {brief(key)} has more than 15 digits",
+            f"the integer at the key {brief(key)} has more than {len(str(largest))} digits",
             stage="message",
             hint="send it as text, as AO does with quantities",
         )
@@ -158,8 +164,8 @@ def _float(value: float, key: str) -> str:
     return f"{value:.20e}"
 
 
-def _list(values: Sequence[Value], depth: int) -> Tabm:
-    tabm = _map({str(number): value for number, value in enumerate(values, 1)}, depth)
+def _list(values: Sequence[Value], depth: int, largest: int) -> Tabm:
+    tabm = _map({str(number): value for number, value in enumerate(values, 1)}, depth, largest)
     types = {ITSELF: "list"} | (read_types(tabm) if TYPES in tabm else {})
     return tabm | {TYPES: write_types(types)}
 
@@ -261,6 +267,8 @@ def _typed(kind: str, value: str, place: str) -> Value:
     match kind:
         case "" | "binary" | "empty-binary":
             return value
+        case "integer" if _LONG.fullmatch(value):
+            return _long(value, place)
         case "integer":
             number, _ = parse_item(value, place)
             if type(number) is not int:
@@ -275,6 +283,13 @@ def _typed(kind: str, value: str, place: str) -> Value:
         case "list":
             return _old_list(value, place)
     raise ProtocolError(f"the type {brief(kind)} is not known here", 0, place)
+
+
+def _long(value: str, place: str) -> int:
+    number = int(value)
+    if abs(number) > LARGEST_READ:
+        raise ProtocolError("an integer of more than 64 bits", 0, place)
+    return number
 
 
 def _finite(number: float, place: str) -> float:

@@ -14,6 +14,7 @@ import pytest
 from aoshell.errors import AoError
 from aoshell.protocol import nested, wire
 from aoshell.protocol.commitment import (
+    CURRENT,
     HMAC,
     INPUT,
     RSA,
@@ -24,6 +25,7 @@ from aoshell.protocol.commitment import (
 )
 from aoshell.protocol.httpsig import SignatureError, SignatureStatus, check, unsigned_id, verify
 from aoshell.protocol.itemcommitment import signs_item
+from aoshell.protocol.jsonform import from_json
 from aoshell.protocol.message import text
 from aoshell.protocol.rebuild import Rebuilder, unsigned
 from aoshell.protocol.structured import Atom, Value, from_tabm, to_tabm
@@ -278,3 +280,19 @@ def test_requests_of_aoconnect_verify(shared: Path) -> None:
         assert checked.verified["signing-format"] == "httpsig"
         assert one.components == checked.commitments[0].committed
         assert not INPUT.startswith(one.profile.label)
+
+
+def test_ids_of_what_a_node_wrote(shared: Path) -> None:
+    """Integers of 19 digits, atoms, maps in maps: real maps, each beside its id in JSON."""
+    path = shared / "measurement" / "lapee-0.4-swtpm-core.json"
+    sample = json.loads(path.read_bytes())
+    maps = [*sample["runtime-event-log"], sample["tpm-properties"], sample["ek-cert-source"]]
+    for one in (*maps, sample["tpm-quote"]["pcr-values"]):
+        assert [unsigned_id(from_tabm(from_json(one)), CURRENT)] == [*one["commitments"]]
+
+
+def test_a_map_may_have_a_key_that_names_a_header_of_signatures() -> None:
+    inner: dict[str, Value] = {"signature": "x", "signature-input": "y"}
+    assert unsigned_id({"quote": inner}, CURRENT) != unsigned_id({"quote": {}}, CURRENT)
+    with pytest.raises(AoError, match="belongs to the codec"):
+        unsigned_id(inner, CURRENT)

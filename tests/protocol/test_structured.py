@@ -13,6 +13,7 @@ from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.message import text
 from aoshell.protocol.structured import (
     LARGEST_INTEGER,
+    LARGEST_READ,
     Atom,
     from_tabm,
     read_types,
@@ -140,7 +141,9 @@ def test_values_without_a_form_are_refused(message: Any, what: str) -> None:
     ("tabm", "what"),
     [
         ({"n": "x", "ao-types": 'n="integer"'}, "no integer"),
-        ({"n": "1" * 16, "ao-types": 'n="integer"'}, "no structured item"),
+        ({"n": str(2**64), "ao-types": 'n="integer"'}, "more than 64 bits"),
+        ({"n": f"-{2**64}", "ao-types": 'n="integer"'}, "more than 64 bits"),
+        ({"n": "1" * 21, "ao-types": 'n="integer"'}, "no structured item"),
         ({"n": "1" * 1_000_000, "ao-types": 'n="integer"'}, "no structured item"),
         ({"n": "1.5", "ao-types": 'n="integer"'}, "no integer"),
         ({"n": "1e5", "ao-types": 'n="float"'}, "no float"),
@@ -234,3 +237,12 @@ def test_no_tabm_raises_anything_else(tabm: Tabm, types: str) -> None:
             from_tabm(candidate)
         except ProtocolError as error:
             assert error.position >= 0
+
+
+@pytest.mark.parametrize("number", [10**15, -(10**15), 2**64 - 1, 1 - 2**64])
+def test_longer_integers_than_are_sent_are_read(number: int) -> None:
+    read = from_tabm({"n": str(number), "ao-types": 'n="integer"'})
+    assert read == {"n": number}
+    assert to_tabm(read, LARGEST_READ)["n"] == str(number)
+    with pytest.raises(AoError, match="more than 15 digits"):
+        to_tabm(read)
