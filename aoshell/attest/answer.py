@@ -13,41 +13,19 @@ covers. An HMAC counts as no signature, since its key is public.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aoshell.attest import jsonreport
 from aoshell.attest.errors import EvidenceError, InconclusiveError
-from aoshell.attest.evidence import LARGEST_BODY, Challenge, Evidence, RawResponse
+from aoshell.attest.evidence import Challenge, Evidence, RawResponse
 from aoshell.attest.measurement import MEMBERS
+from aoshell.attest.signed import SignedPart, check_size, decode_message, verify_answer
 from aoshell.errors import AoError
 from aoshell.protocol import httpsig
-from aoshell.protocol.commitment import HMAC, RSA, Commitment, read_commitments
-from aoshell.protocol.digest import HEADER, read_digests
-from aoshell.protocol.encoding import ProtocolError, unb64url
-from aoshell.protocol.structured import Value
+from aoshell.protocol.encoding import unb64url
 from aoshell.protocol.tabm import LINK
-from aoshell.protocol.wire import join
 
-MODULUS = 512  # bytes: RSA-4096, as all AO wallets
-MOST_HEADERS = 256
-LARGEST_HEADERS = 256 << 10  # characters of names and values
 LEAST_CHALLENGE = 16  # characters
 NEEDED = ("address", "nonce", "report", "node-message")
-
-
-@dataclass(frozen=True, slots=True)
-class SignedPart:
-    """The part of an answer that one key has signed.
-
-    Attributes:
-        message: by key, as rich values.
-        commitment: the signature.
-        uncovered: keys that are not signed, hence not used.
-    """
-
-    message: Mapping[str, Value]
-    commitment: Commitment
-    uncovered: tuple[str, ...]
 
 
 def read_raw_report(evidence: Evidence) -> bytes:
@@ -71,79 +49,13 @@ def read_report_text(answer: RawResponse) -> bytes:
         EvidenceError: CONTENT_DIGEST, HTTPSIG_INVALID, JSON_MISSING_KEY, JSON_TYPE or JSON_LIMIT.
     """
     check_size(answer)
-    try:
-        _check_digest(join(answer.headers), answer.body)
-        message = httpsig.decode(answer.headers, answer.body)
-    except ProtocolError as error:
-        raise EvidenceError("HTTPSIG_INVALID", f"the answer cannot be read: {error.what}") from None
+    message = decode_message(answer)
     report = message.get("report")
     if report is None:
         raise EvidenceError("JSON_MISSING_KEY", "there is no report in the answer")
     if not isinstance(report, str):
         raise EvidenceError("JSON_TYPE", "the report in the answer is not a text")
     return report.encode("utf-8", "surrogateescape")
-
-
-def check_size(answer: RawResponse) -> None:
-    """Raises EvidenceError: JSON_LIMIT."""
-    length = sum(len(name) + len(value) for name, value in answer.headers)
-    too_many = len(answer.headers) > MOST_HEADERS or length > LARGEST_HEADERS
-    if too_many or len(answer.body) > LARGEST_BODY:
-        what = f"the answer has more than {LARGEST_BODY} bytes, or {MOST_HEADERS} headers"
-        raise EvidenceError("JSON_LIMIT", what)
-
-
-def verify_answer(answer: RawResponse) -> SignedPart:
-    """The part of an answer that one RSA key has signed.
-
-    Raises:
-        EvidenceError: CONTENT_DIGEST, HTTPSIG_KEY_SCHEME, HTTPSIG_INVALID or JSON_LIMIT.
-    """
-    check_size(answer)
-    try:
-        fields = join(answer.headers)
-        _check_digest(fields, answer.body)
-        _check_schemes(read_commitments(fields))
-        checked = httpsig.check(answer.headers, answer.body)
-    except ProtocolError as error:
-        raise EvidenceError("HTTPSIG_INVALID", error.what) from None
-    if checked.failure is not None:
-        raise EvidenceError("HTTPSIG_INVALID", checked.failure.what)
-    signers = [one for one in checked.commitments if one.committer]
-    if len(signers) != 1:
-        what = f"{len(signers)} keys signed the answer; one is expected, that of the node"
-        raise EvidenceError("HTTPSIG_INVALID", what)
-    uncovered = sorted(checked.message.keys() - checked.verified.keys())
-    return SignedPart(checked.verified, signers[0], tuple(uncovered))
-
-
-def _check_digest(fields: Mapping[str, str], body: bytes) -> None:
-    import hashlib
-
-    if HEADER not in fields:
-        return
-    try:
-        digests = read_digests(fields[HEADER])
-    except ProtocolError as error:
-        raise EvidenceError("CONTENT_DIGEST", error.what) from None
-    if digests.get("sha-256") != hashlib.sha256(body).digest():
-        why = "does not fit its body" if "sha-256" in digests else "has no sha-256"
-        raise EvidenceError("CONTENT_DIGEST", f"the content-digest of the answer {why}")
-
-
-def _check_schemes(commitments: tuple[Commitment, ...]) -> None:
-    for one in commitments:
-        if one.alg == HMAC and one.keyid.startswith("secret:"):
-            what = "an HMAC with a secret key cannot be checked, and proves nothing"
-            raise EvidenceError("HTTPSIG_KEY_SCHEME", what)
-        if one.alg not in (HMAC, RSA):
-            what = f"the signature algorithm {one.alg!r} is unknown"
-            raise EvidenceError("HTTPSIG_KEY_SCHEME", what)
-        if one.alg == RSA and len(one.owner) != MODULUS:
-            raise EvidenceError("HTTPSIG_KEY_SCHEME", "the key that signed is not RSA-4096")
-    if not any(one.alg == RSA for one in commitments):
-        what = "the answer is not signed" + (": an HMAC proves nothing" if commitments else "")
-        raise EvidenceError("HTTPSIG_KEY_SCHEME", what)
 
 
 def check_coverage(signed: SignedPart) -> None:

@@ -1,14 +1,20 @@
-"""Evidence: a raw report, a report as JSON, or a node's answer; and the file that keeps an answer.
+"""Evidence: a raw report, a report as JSON, or a node's answers; and the file that keeps answers.
 
-That file is JSON, with everything that a later check needs, as it came:
+That file is JSON, with everything that a later check needs, as it came. ANSWER is {"headers":
+[[name, value], …], "body": base64}. Of `~snp@1.0/generate`:
 
     {"aoshell-evidence": 1, "origin": URL, "taken": seconds since the epoch,
-     "headers": [[name, value], …], "body": base64,
-     "challenge": {"value": …, "headers": …, "body": …} or null,
+     "headers": …, "body": …, "challenge": {"value": …, "headers": …, "body": …} or null,
      "vek": base64, "chain": base64, "crl": base64}
 
-A challenge without headers of its own was answered together with the report. `load_evidence()`
-takes any bytes: what is wrong with evidence, the checks report.
+A challenge without headers of its own was answered together with the report. Of `~measurement@1.0`:
+
+    {"aoshell-evidence": 2, "origin": URL, "taken": seconds since the epoch, "nonce": base64,
+     "fresh": ANSWER, "boot": ANSWER or null, "links": {id: ANSWER},
+     "activation": {"secret": base64, "credential": {…}, "headers": …, "body": …} or null,
+     "vek": base64, "chain": base64, "crl": base64}
+
+`load_evidence()` takes any bytes: what is wrong with evidence, the checks report.
 """
 
 from __future__ import annotations
@@ -29,6 +35,8 @@ FORMAT = "aoshell-evidence"
 LARGEST = 8 << 20  # bytes of a kept answer
 LARGEST_BODY = 4 << 20  # bytes
 
+_ENVELOPE = re.compile(rb'"(?:lapee-measurement|lapee[-_]attestation[-_]version)"')
+_AS_JSON = (("content-type", "application/json"),)
 _KEPT = re.compile(rb'\{\s*"%s"' % FORMAT.encode())
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -63,6 +71,44 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
+class Activation:
+    """A secret that a node was asked to open (`envelope.activation`).
+
+    Attributes:
+        secret: the 32 bytes.
+        credential: the message that was sent.
+        answer: the response; None without one.
+        unanswered: why there is no response, "" if there is one.
+    """
+
+    secret: bytes
+    credential: Mapping[str, str]
+    answer: RawResponse | None = None
+    unanswered: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What `~measurement@1.0` was asked, and its answers.
+
+    Attributes:
+        fresh: the answer with the envelope that is checked.
+        boot: the envelope that the node made when it started; None if it was not asked for.
+        nonce: the one that the fresh envelope must have; b"" if that is not known.
+        asked_now: whether this verifier made the nonce just now; False for one kept in a file.
+        links: answers for the parts that came as links, by id.
+        activation: None if no secret was sent.
+    """
+
+    fresh: RawResponse
+    boot: RawResponse | None = None
+    nonce: bytes = b""
+    asked_now: bool = False
+    links: Mapping[str, RawResponse] = field(default_factory=dict)
+    activation: Activation | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Collateral:
     """What a report is checked against, as the content of files: DER or PEM, b"" if missing.
 
@@ -83,12 +129,13 @@ class Collateral:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is to be checked. Exactly one of `raw`, `text`, `answer` and `fault` is set.
+    """What is to be checked. Exactly one of `raw`, `text`, `answer`, `exchange` and `fault` is set.
 
     Attributes:
         raw: a report as bytes.
         text: a report as JSON.
-        answer: a node's, with a report in it.
+        answer: of `~snp@1.0/generate`, with a report in it.
+        exchange: with `~measurement@1.0`, or an envelope alone.
         fault: why a file cannot be read, though its form is known.
         table: the certificate table behind a raw report, b"" without one.
         form: how a raw report was written in its file, for people; "" for bytes alone.
@@ -101,6 +148,7 @@ class Evidence:
     raw: bytes | None = None
     text: bytes | None = None
     answer: RawResponse | None = None
+    exchange: Exchange | None = None
     fault: EvidenceError | None = None
     table: bytes = b""
     form: str = ""
@@ -120,6 +168,8 @@ def load_evidence(data: bytes) -> Evidence:
         except EvidenceError as fault:
             return Evidence(fault=fault)
     if beginning[:1] in (b"{", b"[", b'"') and b"\0" not in text:
+        if is_envelope(data):
+            return Evidence(exchange=Exchange(RawResponse(_AS_JSON, forms.decode_text(data))))
         return Evidence(text=data)
     try:
         found = frames.read_frame(data)
@@ -130,22 +180,52 @@ def load_evidence(data: bytes) -> Evidence:
     return Evidence(raw=found.raw, table=found.table, form=found.form)
 
 
+def is_envelope(data: bytes) -> bool:
+    """Whether JSON seems to be an envelope of `~measurement@1.0`, or of an older version of it: it
+    has one of their names as a string."""
+    return len(data) <= LARGEST and _ENVELOPE.search(data) is not None
+
+
 def save_evidence(evidence: Evidence, collateral: Collateral) -> bytes:
-    """A file with a node's answer and what it was checked against, for `load_evidence()`."""
-    assert evidence.answer is not None
-    challenge = evidence.challenge
+    """A file with a node's answers and what they were checked against, for `load_evidence()`."""
+    if evidence.exchange:
+        version, answers = 2, _written_exchange(evidence.exchange)
+    else:
+        assert evidence.answer is not None
+        version, answers = 1, _written(evidence.answer) | _written_challenge(evidence.challenge)
     members = {
-        FORMAT: 1,
+        FORMAT: version,
         "origin": evidence.origin,
         "taken": evidence.taken,
-        **_written(evidence.answer),
-        "challenge": challenge
-        and {"value": challenge.value, **(_written(challenge.answer) if challenge.answer else {})},
+        **answers,
         "vek": _base64(collateral.vek),
         "chain": _base64(collateral.chain),
         "crl": _base64(collateral.crl),
     }
     return json.dumps(members, indent=1).encode() + b"\n"
+
+
+def _written_challenge(challenge: Challenge | None) -> dict[str, object]:
+    if challenge is None:
+        return {"challenge": None}
+    answer = _written(challenge.answer) if challenge.answer else {}
+    return {"challenge": {"value": challenge.value, **answer}}
+
+
+def _written_exchange(exchange: Exchange) -> dict[str, object]:
+    sent = exchange.activation
+    opened = sent and {
+        "secret": _base64(sent.secret),
+        "credential": dict(sent.credential),
+        **(_written(sent.answer) if sent.answer else {}),
+    }
+    return {
+        "nonce": _base64(exchange.nonce),
+        "fresh": _written(exchange.fresh),
+        "boot": exchange.boot and _written(exchange.boot),
+        "links": {id_: _written(answer) for id_, answer in exchange.links.items()},
+        "activation": opened,
+    }
 
 
 def _written(answer: RawResponse) -> dict[str, object]:
@@ -156,24 +236,65 @@ def _base64(octets: bytes) -> str:
     return base64.b64encode(octets).decode("ascii")
 
 
-_MEMBERS = {FORMAT, "origin", "taken", "headers", "body", "challenge", "vek", "chain", "crl"}
+_COLLATERAL = ("vek", "chain", "crl")
+_COMMON = {FORMAT, "origin", "taken", *_COLLATERAL}
+_MEMBERS = {
+    1: _COMMON | {"headers", "body", "challenge"},
+    2: _COMMON | {"nonce", "fresh", "boot", "links", "activation"},
+}
 
 
 def _kept(members: Mapping[str, object]) -> Evidence:
-    _check_keys(members, _MEMBERS)
-    if members[FORMAT] != 1:
-        what = f"the file was kept by another version: {FORMAT} is {members[FORMAT]!r}, not 1"
+    version = members[FORMAT]
+    if type(version) is not int or version not in _MEMBERS:
+        what = f"the file was kept by another version: {FORMAT} is {version!r}, not 1 or 2"
         raise EvidenceError("JSON_RANGE", what)
+    _check_keys(members, _MEMBERS[version])
     origin, taken = members["origin"], members["taken"]
     if not isinstance(origin, str) or type(taken) is not int:
         raise EvidenceError("JSON_TYPE", "in a kept answer, origin is text and taken is a number")
     return Evidence(
-        answer=_answer(members),
-        challenge=_challenge(members["challenge"]),
-        collateral=Collateral(*(_octets(members, name) for name in ("vek", "chain", "crl"))),
+        answer=_answer(members) if version == 1 else None,
+        exchange=_exchange(members) if version == 2 else None,
+        challenge=_challenge(members["challenge"]) if version == 1 else None,
+        collateral=Collateral(*(_octets(members, name) for name in _COLLATERAL)),
         origin=origin,
         taken=taken,
     )
+
+
+def _exchange(members: Mapping[str, object]) -> Exchange:
+    links = _object(members, "links")
+    return Exchange(
+        fresh=_answer(_object(members, "fresh")),
+        boot=_answer(_object(members, "boot")) if members["boot"] is not None else None,
+        nonce=_octets(members, "nonce"),
+        links={id_: _answer(_object(links, id_)) for id_ in links},
+        activation=_activation(members["activation"]),
+    )
+
+
+def _activation(value: object) -> Activation | None:
+    if value is None:
+        return None
+    sent = _object({"activation": value}, "activation")
+    with_answer = "headers" in sent
+    _check_keys(sent, {"secret", "credential", *(("headers", "body") if with_answer else ())})
+    credential: dict[str, str] = {}
+    for key, text in _object(sent, "credential").items():
+        if not isinstance(text, str):
+            raise EvidenceError("JSON_TYPE", "the values of a kept credential are texts")
+        credential[key] = text
+    unanswered = "" if with_answer else "the node had not answered when this was kept"
+    answer = _answer(sent) if with_answer else None
+    return Activation(_octets(sent, "secret"), credential, answer, unanswered)
+
+
+def _object(members: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = members[name]
+    if not isinstance(value, dict):
+        raise EvidenceError("JSON_TYPE", f"{name} of a kept answer is not an object")
+    return value
 
 
 def _check_keys(members: Mapping[str, object], known: set[str]) -> None:
@@ -194,6 +315,8 @@ def _challenge(value: object) -> Challenge | None:
 
 
 def _answer(members: Mapping[str, object]) -> RawResponse:
+    if missing := {"headers", "body"} - members.keys():
+        raise EvidenceError("JSON_MISSING_KEY", f"a kept answer lacks {min(missing)}")
     headers = members["headers"]
     if not isinstance(headers, list):
         raise EvidenceError("JSON_TYPE", "the headers of a kept answer are an array")

@@ -42,12 +42,15 @@ class Image:
         measurement: launch measurement, b"" if `hashes` identify it.
         hashes: members of a node's local-hashes that must have these values.
         exclusive_key: whether a review found that its keys are made in it and never leave it.
+        covers_os: whether a review found that the measurement covers the operating system, not the
+            firmware alone.
     """
 
     name: str
     measurement: bytes = b""
     hashes: Mapping[str, str | int] = field(default_factory=dict)
     exclusive_key: bool = False
+    covers_os: bool = False
 
     def matches(self, measurement: bytes, hashes: Mapping[str, str | int]) -> bool:
         """Whether a guest is this image.
@@ -245,6 +248,7 @@ _IMAGE: Mapping[str, Callable[[object], Any]] = {
     "measurement": _octets(48),
     "hashes": _hashes,
     "exclusive_key": _flag,
+    "covers_os": _flag,
 }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aoshell.attest.checks import chain, node, policy, report
+from aoshell.attest.checks import chain, envelope, node, policy, report
 from aoshell.attest.checks.custody import Custody, State, judge_custody
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status
 from aoshell.attest.errors import (
@@ -22,18 +22,20 @@ from aoshell.attest.errors import (
     UnusableFileError,
 )
 from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.kinds import Kind
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
 
 
 def _all_checks() -> tuple[Check, ...]:
-    modules = (report, chain, policy, node)
+    modules = (envelope, report, chain, policy, node)
     found = [one for module in modules for one in vars(module).values() if isinstance(one, Check)]
-    # The envelope before its content: what is around a report decides which bytes are the report,
-    # and which part of an answer later checks may read at all.
-    first = {39: -4, 37: -3, 38: -2, 41: -1}
-    return tuple(sorted(found, key=lambda one: first.get(one.number, one.number)))
+    # What is around a report comes before its content: it decides which bytes are the report, and
+    # which part of an answer later checks may read at all.
+    first = (42, 39, 37, 43, 38, 44, 46, 41)
+    order = {number: place - len(first) for place, number in enumerate(first)}
+    return tuple(sorted(found, key=lambda one: order.get(one.number, one.number)))
 
 
 CHECKS = _all_checks()
@@ -43,26 +45,36 @@ PASS takes all of them, whatever the order. The order decides which error is rep
 checks fail, so the deepest cause comes first; `needs` keeps a check from relying on one that
 failed.
 
-1. The envelope (39, 37, 38, 41), then the form of the report (1-6): the version says where which
-   field is (AMD 56860, table ATTESTATION_REPORT).
+1. What is around the report (42, 39, 37, 43, 38, 44, 46, 41), then its form (1-6): the version says
+   where which field is (AMD 56860, table ATTESTATION_REPORT).
 2. The product (7), which says which root counts, then the certificates from that root down (8-18),
    each after the signature of its issuer (RFC 5280 section 6.1).
 3. The signature of the report (19, 20). Behind a bad one no field means anything, so it comes
    before all that fields say.
-4. The policy (21-30, 35, 36) and the binding to the node and its software (31-34).
-5. The challenge (40): it shows something about the key that the report vouches for (31), no other.
+4. The policy (21-30, 35, 36) and the binding to the node and its software (31-34, 45, 47).
+5. The challenge (40) and the secret (57): they show something about the key that the report vouches
+   for (31, 47), no other.
 """
 
-# A node's answer must pass these as well. Without them the report is genuine, but says nothing of
-# who answers, or of the software behind it. SKIPPED does not count as passed, here and in `core`.
-_NODE_CORE = (
-    "report-json",
-    "outer-signature",
-    "signer",
-    "report-data",
-    "node-message",
-    "trusted-software",
-)
+# Evidence of a node must pass these as well. Without them the report is genuine, but says nothing
+# of who answers, or of the software behind it. SKIPPED does not count as passed, here and in
+# `core`.
+_NODE_CORE: Mapping[Kind, tuple[str, ...]] = {
+    Kind.GENERATE: (
+        "report-json",
+        "outer-signature",
+        "signer",
+        "report-data",
+        "node-message",
+        "trusted-software",
+    ),
+    Kind.SNP: ("trusted-software",),
+    Kind.TPM: ("trusted-software",),
+    Kind.UNKNOWN: ("trusted-software",),  # for which it never runs: there is no PASS
+}
+# What binds the configuration to the evidence, and what shows how new it is.
+_BINDS = {Kind.GENERATE: "node-message", Kind.SNP: "snp-report-data"}
+_DATES = {Kind.GENERATE: ("challenge", "challenge"), Kind.SNP: ("nonce", "nonce")}
 CUSTODY, NOT_EXCLUSIVE = "key-custody", "KEY_NOT_EXCLUSIVE"
 _ABOUT_CUSTODY = (
     f"{CUSTODY}\nRuns only with `exclusive_key = true` in the policy. A review of the image must "
@@ -83,6 +95,10 @@ class Verdict:
         image: the user's name for the software, "" if it has none.
         custody: who else may have the node's key; None for a report alone.
         evidence_id: SHA-256 of the signed bytes of the report, in hexadecimal, or "".
+        kind: of the evidence.
+        freshness: what shows how new the evidence is: "nonce", the evidence was made for a nonce of
+            this verifier; "challenge", the key is in use now, and the age of the report is unknown;
+            "kept", one of these, when the file was made, as its keeper says; "unknown".
     """
 
     verdict: str
@@ -93,6 +109,8 @@ class Verdict:
     image: str
     custody: Custody | None
     evidence_id: str
+    kind: Kind
+    freshness: str
 
     @property
     def primary(self) -> CheckResult | None:
@@ -122,6 +140,8 @@ class Verdict:
         report = self.report.as_json() | {"product": self.product or None} if self.report else {}
         members: dict[str, object] = {
             "verdict": self.verdict,
+            "kind": self.kind.value,
+            "freshness": self.freshness,
             "checks": [result.as_json() for result in self.checks],
             "report": report,
             "evidence_id": self.evidence_id,
@@ -162,19 +182,19 @@ def verify_evidence(
     )
     results: dict[str, CheckResult] = {}
     blocked: set[str] = set()
-    for one in CHECKS:
+    for one in checks_of(case.kind):
         result = _run(one, case, blocked)
         results[one.name] = result
         # A check behind a blocked one is blocked itself, so that nothing relies on what was never
         # checked. SKIPPED for another reason blocks nothing: the policy or the evidence says so.
         if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
             blocked.add(one.name)
-    kept = judge_custody(case, bound=results["node-message"].status is Status.PASS)
+    kept = judge_custody(case, bound=_passed(results, _BINDS.get(case.kind, "")))
     if policy.exclusive_key:
         results[CUSTODY] = _custody_result(kept)
-    known = results["report-size"].status is Status.PASS
+    known = _passed(results, "report-size")
     return Verdict(
-        _overall(results, case.is_node),
+        _overall(results, case.kind),
         tuple(results.values()),
         case.report if known else None,
         case.product.name if case.product else "",
@@ -182,7 +202,25 @@ def verify_evidence(
         case.image.name if case.image else "",
         kept,
         case.report.id if known else "",
+        case.kind,
+        _freshness(case, results),
     )
+
+
+def checks_of(kind: Kind) -> tuple[Check, ...]:
+    """The checks that evidence of this kind must pass, in the order in which they run."""
+    return tuple(one for one in CHECKS if kind in one.kinds)
+
+
+def _passed(results: Mapping[str, CheckResult], name: str) -> bool:
+    return name in results and results[name].status is Status.PASS
+
+
+def _freshness(case: Case, results: Mapping[str, CheckResult]) -> str:
+    name, shown = _DATES.get(case.kind, ("", ""))
+    if not _passed(results, name):
+        return "unknown"
+    return shown if case.asked_now else "kept"
 
 
 def _run(one: Check, case: Case, blocked: set[str]) -> CheckResult:
@@ -207,14 +245,12 @@ def _custody_result(kept: Custody | None) -> CheckResult:
     return CheckResult(CUSTODY, Status.FAIL, NOT_EXCLUSIVE, detail)
 
 
-def _overall(results: Mapping[str, CheckResult], is_node: bool) -> str:
+def _overall(results: Mapping[str, CheckResult], kind: Kind) -> str:
     statuses = {result.status for result in results.values()}
     if Status.FAIL in statuses:
         return "FAIL"
-    core = [one.name for one in CHECKS if one.core]
-    if is_node:
-        core += _NODE_CORE
-    passed = all(results[name].status is Status.PASS for name in core)
+    core = [one.name for one in checks_of(kind) if one.core]
+    passed = all(_passed(results, name) for name in (*core, *_NODE_CORE.get(kind, ())))
     return "PASS" if passed and Status.INCONCLUSIVE not in statuses else "INCONCLUSIVE"
 
 

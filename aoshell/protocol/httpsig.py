@@ -3,6 +3,8 @@
 What comes in:
 
 - `check(headers, body)` returns what a message holds and what of it is signed; it raises nothing;
+- `check_inside(headers, body, key)` does so for a map in it that carries its own signatures, and
+  `check_map(tabm)` for such a map alone;
 - `verify(headers, body)` returns its commitments, or raises;
 - `decode(headers, body)` only reads it.
 
@@ -27,6 +29,7 @@ from typing import NamedTuple
 from aoshell.errors import AoError
 from aoshell.protocol import wire
 from aoshell.protocol.commitment import (
+    CURRENT,
     EDGE,
     INPUT,
     RSA,
@@ -61,6 +64,8 @@ __all__ = [
     "SignatureStatus",
     "UncheckableError",
     "check",
+    "check_inside",
+    "check_map",
     "commit",
     "decode",
     "request",
@@ -125,6 +130,45 @@ def check(headers: Headers, body: bytes, *, shallow: bool = False) -> Checked:
             return Checked(SignatureStatus.UNSIGNED, signed.commitments, message)
         verified = from_tabm(signed.covered)
         return Checked(SignatureStatus.VERIFIED, signed.commitments, message, verified, signed.ids)
+    except UncheckableError as failure:
+        return Checked(SignatureStatus.UNCHECKABLE, (), message, failure=failure)
+    except ProtocolError as failure:
+        return Checked(SignatureStatus.BAD, (), message, failure=failure)
+
+
+def check_inside(headers: Headers, body: bytes, key: str) -> Checked:
+    """Check the map that a message has under a key, by the commitments that the map itself carries.
+    What is around it is not checked. Raises nothing."""
+    try:
+        inner = _read(headers, body).tabm.get(key)
+    except ProtocolError as failure:
+        return Checked(SignatureStatus.BAD, failure=failure)
+    if not isinstance(inner, dict):
+        what = f"there is no map under {brief(key)}"
+        return Checked(SignatureStatus.BAD, failure=ProtocolError(what, 0, "the message"))
+    return check_map(inner)
+
+
+def check_map(tabm: Tabm, profile: Profile = CURRENT, *, shallow: bool = False) -> Checked:
+    """Check a map by the commitments that it carries under `commitments`. Raises nothing.
+
+    Args:
+        shallow: as `check()` has it.
+    """
+    message: dict[str, Value] = {}
+    try:
+        message = from_tabm(tabm)
+        rebuilder = Rebuilder(profile, shallow)
+        checked = rebuilder.check_commitments(tabm)
+        covered: Tabm = {}
+        for one, part in checked:
+            covered |= part if one.committer else {}
+        commitments = tuple(one for one, _ in checked)
+        if not any(one.committer for one in commitments):
+            return Checked(SignatureStatus.UNSIGNED, commitments, message)
+        ids = {} if shallow else rebuilder.signed_ids(tabm, covered)
+        verified = from_tabm(covered)
+        return Checked(SignatureStatus.VERIFIED, commitments, message, verified, ids)
     except UncheckableError as failure:
         return Checked(SignatureStatus.UNCHECKABLE, (), message, failure=failure)
     except ProtocolError as failure:

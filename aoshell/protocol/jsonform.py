@@ -9,12 +9,11 @@ does not fit here and does in its other form, so what does not fit is uncheckabl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.encoding import ProtocolError
-from aoshell.protocol.httpsig import Checked, SignatureStatus
-from aoshell.protocol.rebuild import Rebuilder
-from aoshell.protocol.structured import ITSELF, Value, from_tabm, read_types, typed, write_types
+from aoshell.protocol.httpsig import Checked, SignatureStatus, check_map
+from aoshell.protocol.structured import ITSELF, Value, read_types, typed, write_types
 from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, TYPES, Tabm
 
 
@@ -33,19 +32,13 @@ def check_json(value: Mapping[str, object], *, shallow: bool = False) -> Checked
     if not isinstance(value.get(COMMITMENTS), Mapping):
         return Checked(SignatureStatus.UNSIGNED, message=message)
     try:
-        tabm = from_json(value)
-        rebuilder = Rebuilder(CURRENT, shallow)  # older nodes write no commitments into JSON
-        checked = rebuilder.check_commitments(tabm)
-        signed = [(one, part) for one, part in checked if one.committer]
-        covered: Tabm = {}
-        for _, part in signed:
-            covered |= part
-        commitments = tuple(one for one, _ in checked)
-        outcome = SignatureStatus.VERIFIED if signed else SignatureStatus.UNSIGNED
-        ids = {} if shallow else rebuilder.signed_ids(tabm, covered)
-        return Checked(outcome, commitments, message, from_tabm(covered), ids)
+        checked = check_map(from_json(value), shallow=shallow)
     except ProtocolError as failure:
         return Checked(SignatureStatus.UNCHECKABLE, message=message, failure=failure)
+    # Older nodes write no commitments into JSON, so the profile is that of the current ones.
+    if checked.outcome is SignatureStatus.BAD:
+        checked = replace(checked, outcome=SignatureStatus.UNCHECKABLE)
+    return replace(checked, message=message)
 
 
 def _bare(value: object, depth: int) -> Value:

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_json import version_5
 
-from aoshell.attest.answer import verify_answer
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Evidence, RawResponse, load_evidence, save_evidence
 from aoshell.attest.products import PRODUCTS
+from aoshell.attest.signed import verify_answer
 from aoshell.attest.x509.amd_profile import read_vek
 from aoshell.attest.x509.certificates import Certificate
 from aoshell.attest.x509.crl import Crl

@@ -12,7 +12,7 @@ from amd import Amd, Line
 from attest_node import HASHES, IMAGE, POLICY, SimulatedNode, fetch
 from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
-from aoshell.attest.answer import SignedPart, compute_node_message_id, verify_answer
+from aoshell.attest.answer import compute_node_message_id
 from aoshell.attest.checks.custody import State
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import (
@@ -24,6 +24,7 @@ from aoshell.attest.evidence import (
     save_evidence,
 )
 from aoshell.attest.policy import Image, Policy
+from aoshell.attest.signed import SignedPart, verify_answer
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from aoshell.attest import answer
-from aoshell.attest.answer import SignedPart
 from aoshell.attest.checks import node
 from aoshell.attest.checks.frame import Case
 from aoshell.attest.errors import EvidenceError
@@ -24,6 +23,7 @@ from aoshell.attest.measurement import LocalHashes, compute_measurement
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
+from aoshell.attest.signed import SignedPart
 from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.attest.x509.material import bundle_as_pem
 from aoshell.protocol.commitment import EDGE, make_commitment

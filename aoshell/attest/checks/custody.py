@@ -38,13 +38,12 @@ def judge_custody(case: Case, *, bound: bool) -> Custody | None:
     """Who has the node's key; None for a report alone.
 
     Args:
-        bound: whether the check `node-message` passed. Only then is the configuration that of the
-            guest: an unbound one could hide that keys are shared.
+        bound: whether the check passed that binds the configuration to the evidence. An unbound
+            one could hide that keys are shared.
     """
     if case.signed is None:
         return None
-    message = case.signed.message.get("node-message")
-    signs = sorted(_signs(message)) if isinstance(message, Mapping) else []
+    signs = sorted(_signs(case.configuration or {}))
     if signs:
         what = f"other nodes may have the key: the configuration has {', '.join(signs)}"
         return Custody(State.SHARED, what)

@@ -7,22 +7,26 @@ apply. It runs only if the checks in its `needs` did not fail, so it may rely on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import NoReturn
 
-from aoshell.attest.answer import SignedPart
+from aoshell.attest.envelope.reading import Envelope, kind_of
+from aoshell.attest.envelope.snp import SnpEvidence
 from aoshell.attest.errors import EvidenceError, InconclusiveError, UnusableFileError
 from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.kinds import WITH_REPORT, Kind
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import Product
 from aoshell.attest.report import VLEK, Report
+from aoshell.attest.signed import SignedPart
 from aoshell.attest.urls import chain_hint, vek_hint
 from aoshell.attest.x509 import amd_profile, path
 from aoshell.attest.x509.certificates import Certificate, common_name
 from aoshell.attest.x509.path import Pool, read_enclosed_collateral
+from aoshell.protocol.structured import Value
 
 
 class Status(Enum):
@@ -73,6 +77,8 @@ class Case:
         product: the one that the report is from.
         hashes: the node's local-hashes, once they are shown to give the measurement.
         image: the trusted software that was found.
+        envelope: the fresh one, and boot: the one of the start, once they are read.
+        snp: what the fresh one has of SEV-SNP.
     """
 
     evidence: Evidence
@@ -87,10 +93,27 @@ class Case:
     product: Product | None = None
     hashes: Mapping[str, str | int] = field(default_factory=dict)
     image: Image | None = None
+    envelope: Envelope | None = None
+    boot: Envelope | None = None
+    snp: SnpEvidence | None = None
+
+    @cached_property
+    def kind(self) -> Kind:
+        return kind_of(self.evidence)
 
     @property
-    def is_node(self) -> bool:
-        return self.evidence.answer is not None
+    def asked_now(self) -> bool:
+        """Whether the nonce or the challenge was made by this verifier just now."""
+        exchange, challenge = self.evidence.exchange, self.evidence.challenge
+        return exchange.asked_now if exchange else bool(challenge and challenge.fresh)
+
+    @property
+    def configuration(self) -> Mapping[str, Value] | None:
+        """The configuration of the node, as its key signed it; None if there is none."""
+        if self.envelope:
+            return self.envelope.node
+        found = self.signed.message.get("node-message") if self.signed else None
+        return found if isinstance(found, Mapping) else None
 
     @cached_property
     def report(self) -> Report:
@@ -109,7 +132,8 @@ class Case:
     @cached_property
     def theirs(self) -> Pool:
         """The certificates that came with the evidence."""
-        return Pool.read(read_enclosed_collateral(self.evidence), ours=False)
+        came = read_enclosed_collateral(self.evidence)
+        return Pool.read(came.filled(self.snp.certificates) if self.snp else came, ours=False)
 
     def is_theirs(self, certificate: Certificate) -> bool:
         """Whether a certificate came with the evidence only."""
@@ -184,6 +208,7 @@ class Check:
         needs: names of checks that must not have failed.
         run: what it does.
         core: whether there is no PASS unless this check passes; SKIPPED is not enough.
+        kinds: of evidence that it is for.
     """
 
     number: int
@@ -192,6 +217,7 @@ class Check:
     needs: tuple[str, ...]
     run: Callable[[Case], str]
     core: bool
+    kinds: frozenset[Kind]
 
     @property
     def explanation(self) -> str:
@@ -206,10 +232,11 @@ def check(
     *,
     needs: tuple[str, ...] = ("report-version",),
     core: bool = False,
+    kinds: Iterable[Kind] = WITH_REPORT,
 ) -> Callable[[Callable[[Case], str]], Check]:
     """Declares a check; the docstring of its function is what `--explain` shows."""
 
     def declare(run: Callable[[Case], str]) -> Check:
-        return Check(number, name, tuple(errors.split()), needs, run, core)
+        return Check(number, name, tuple(errors.split()), needs, run, core, frozenset(kinds))
 
     return declare

@@ -7,9 +7,12 @@ import hashlib
 from aoshell.attest import answer
 from aoshell.attest.checks.frame import Case, check
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
+from aoshell.attest.kinds import Kind
 from aoshell.attest.measurement import LocalHashes, compute_measurement
+from aoshell.attest.signed import verify_answer
 
 _ALONE = "the report did not come in a node's answer"
+_REPORTS = (Kind.REPORT, Kind.GENERATE)
 _BOUND = ("report-version", "outer-signature")
 
 
@@ -18,6 +21,7 @@ _BOUND = ("report-version", "outer-signature")
     "outer-signature",
     "HTTPSIG_INVALID HTTPSIG_COVERAGE HTTPSIG_KEY_SCHEME CONTENT_DIGEST",
     needs=("report-json",),
+    kinds=_REPORTS,
 )
 def outer_signature(case: Case) -> str:
     """One RSA key has signed the node's answer (RFC 9421), and the signature covers all that
@@ -25,14 +29,14 @@ def outer_signature(case: Case) -> str:
     used."""
     if case.evidence.answer is None:
         raise SkippedCheckError(_ALONE)
-    signed = answer.verify_answer(case.evidence.answer)
+    signed = verify_answer(case.evidence.answer)
     answer.check_coverage(signed)
     case.signed = signed
     left = f"; not signed, so not used: {', '.join(signed.uncovered)}" if signed.uncovered else ""
     return f"signed by {signed.commitment.committer}{left}"
 
 
-@check(38, "signer", "ADDRESS_MISMATCH", needs=("outer-signature",))
+@check(38, "signer", "ADDRESS_MISMATCH", needs=("outer-signature",), kinds=_REPORTS)
 def signer(case: Case) -> str:
     """The key that signed the answer is the one whose address the answer names."""
     if case.signed is None:
@@ -44,7 +48,7 @@ def signer(case: Case) -> str:
     return committer
 
 
-@check(31, "report-data", "REPORT_DATA_MISMATCH NONCE_FIELD_MISMATCH", needs=_BOUND)
+@check(31, "report-data", "REPORT_DATA_MISMATCH NONCE_FIELD_MISMATCH", needs=_BOUND, kinds=_REPORTS)
 def report_data(case: Case) -> str:
     """The report holds the hash of the key that signed the answer. Without this, anyone could
     present the genuine report of someone else's machine as their own."""
@@ -64,7 +68,9 @@ def report_data(case: Case) -> str:
     return "made for the key that signed the answer"
 
 
-@check(32, "node-message", "NODE_MESSAGE_MISMATCH NODE_MESSAGE_UNBOUND", needs=_BOUND)
+@check(
+    32, "node-message", "NODE_MESSAGE_MISMATCH NODE_MESSAGE_UNBOUND", needs=_BOUND, kinds=_REPORTS
+)
 def node_message(case: Case) -> str:
     """The report holds the id of the node's configuration. It is computed again from the
     configuration in the answer."""
@@ -78,7 +84,13 @@ def node_message(case: Case) -> str:
     return "bound" if permanent else "bound, but the operator may change it later"
 
 
-@check(33, "measurement", "MEASUREMENT_MISMATCH LOCAL_HASHES SOFTWARE_UNKNOWN", needs=_BOUND)
+@check(
+    33,
+    "measurement",
+    "MEASUREMENT_MISMATCH LOCAL_HASHES SOFTWARE_UNKNOWN",
+    needs=_BOUND,
+    kinds=_REPORTS,
+)
 def measurement(case: Case) -> str:
     """The measurement in the report is computed again, as the firmware does it, from the hashes of
     firmware, kernel, initrd and command line in the answer (AMD 56860 section 8.17.2)."""
@@ -105,6 +117,16 @@ def measurement(case: Case) -> str:
     return found.hex()
 
 
+def _covered(case: Case, name: str, covers_os: bool) -> str:
+    """The name of trusted software. The guests of envelopes are usually launched from their
+    firmware alone, which then reads an operating system from a disk that nothing measures."""
+    if case.kind is Kind.SNP and not covers_os:
+        what = f"{name}: the measurement covers the firmware, not what it starts from a disk"
+        hint = "if a review found that it covers all: covers_os = true in the policy"
+        raise InconclusiveError("SOFTWARE_UNKNOWN", what, hint)
+    return name
+
+
 def _is_named(case: Case) -> bool:
     """Whether the user trusts this measurement itself, rather than hashes that give it."""
     found = case.report.measurement
@@ -123,9 +145,9 @@ def trusted_software(case: Case) -> str:
     for image in case.policy.trusted:
         if image.matches(found, case.hashes):
             case.image = image
-            return image.name
+            return _covered(case, image.name, image.covers_os)
     if case.expected_measurement:  # compared by `measurement`, which this check needs
-        return "the measurement that was asked for"
+        return _covered(case, "the measurement that was asked for", False)
     if not case.hashes and any(not image.measurement for image in case.policy.trusted):
         what = "the policy trusts images by their hashes, and this evidence has none"
         raise InconclusiveError("SOFTWARE_UNKNOWN", what, "give the measurement: --measurement HEX")
@@ -138,7 +160,13 @@ def trusted_software(case: Case) -> str:
     raise InconclusiveError("SOFTWARE_UNKNOWN", what, "if you know what this is: .trust NAME")
 
 
-@check(40, "challenge", "CHALLENGE_FAILED", needs=("outer-signature", "report-data"))
+@check(
+    40,
+    "challenge",
+    "CHALLENGE_FAILED",
+    needs=("outer-signature", "report-data"),
+    kinds=_REPORTS,
+)
 def challenge(case: Case) -> str:
     """The node has signed a fresh random value with the key that the report vouches for. So the key
     is in use now, and the answer is not a recording. This does not date the report."""

@@ -6,6 +6,7 @@ from aoshell.attest import tables
 from aoshell.attest.answer import read_raw_report
 from aoshell.attest.checks.frame import Case, check
 from aoshell.attest.errors import EvidenceError, SkippedCheckError
+from aoshell.attest.kinds import Kind
 from aoshell.attest.report import (
     ALWAYS_ONE,
     GUEST_BITS,
@@ -34,6 +35,7 @@ _KINDS = {VCEK: VCEK_NAME, VLEK: VLEK_NAME}
     "JSON_SYNTAX JSON_DUPLICATE_KEY JSON_MISSING_KEY JSON_UNKNOWN_KEY JSON_TYPE JSON_RANGE "
     "JSON_LENGTH JSON_LIMIT REPORT_FORM HTTPSIG_INVALID CONTENT_DIGEST",
     needs=(),
+    kinds=(Kind.REPORT, Kind.GENERATE),
 )
 def report_json(case: Case) -> str:
     """A report in JSON must have one of the two known forms: each number and byte is there, once,
@@ -46,7 +48,7 @@ def report_json(case: Case) -> str:
     return f"a report of {SIZE} bytes in JSON"
 
 
-@check(41, "certificate-table", "CERT_TABLE", needs=())
+@check(41, "certificate-table", "CERT_TABLE", needs=(), kinds=(Kind.REPORT, Kind.GENERATE))
 def certificate_table(case: Case) -> str:
     """A host can hand out certificates with a report (AMD 56421 section 4.1.8.1). They are taken
     only from a table that is whole, and each is checked like any other."""
@@ -56,7 +58,7 @@ def certificate_table(case: Case) -> str:
     return f"holds {', '.join(sorted(found)) or 'nothing known'}"
 
 
-@check(1, "report-size", "REPORT_SIZE", needs=("report-json",), core=True)
+@check(1, "report-size", "REPORT_SIZE", needs=("report-json", "links"), core=True)
 def report_size(case: Case) -> str:
     """A report is exactly 1184 bytes, of which the first 672 are signed."""
     form = case.evidence.form

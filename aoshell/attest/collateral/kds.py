@@ -23,8 +23,11 @@ from aoshell.attest import urls
 from aoshell.attest.answer import read_raw_report
 from aoshell.attest.checks.frame import CheckResult, Status
 from aoshell.attest.collateral.cache import Folder
+from aoshell.attest.envelope.reading import kind_of
+from aoshell.attest.envelope.snp import find_report
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.kinds import Kind
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS, Product
 from aoshell.attest.report import VLEK, Report
@@ -124,6 +127,10 @@ class Kds:
         Args:
             at: the time of evaluation, seconds since the Unix epoch.
         """
+        if evidence.exchange:
+            if kind_of(evidence) is not Kind.SNP:
+                return Gathered(have, ())
+            evidence = find_report(evidence.exchange)
         try:
             parsed = Report.parse(read_raw_report(evidence))
         except EvidenceError as error:

@@ -95,8 +95,8 @@ async def _challenged(client: Client, value: str) -> Challenge:
 
 def _holds(answer: RawResponse, challenge: str) -> bool:
     """Whether report and challenge are signed together."""
-    from aoshell.attest.answer import verify_answer
     from aoshell.attest.errors import EvidenceError
+    from aoshell.attest.signed import verify_answer
 
     try:
         signed = verify_answer(answer)

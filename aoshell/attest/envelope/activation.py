@@ -1,0 +1,131 @@
+"""A secret for the machine that an envelope is of. Only that machine can open it.
+
+SEV-SNP: the secret is encrypted to the X25519 key in the envelope, which REPORT_DATA binds. TPM:
+it is a credential for the attestation key (`tpm.credential`). The node answers with an HMAC under
+the secret, in a message that it signs. Source: PermawebOS `dev_lapee_snp:unwrap_secret`,
+`dev_measurement:activate_peer_secret_body`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from aoshell.attest.envelope import snp
+from aoshell.attest.envelope.reading import SNP
+from aoshell.attest.errors import EvidenceError
+from aoshell.attest.evidence import RawResponse
+from aoshell.attest.signed import SignedPart, verify_message
+from aoshell.protocol.commitment import CURRENT
+from aoshell.protocol.encoding import b64url
+from aoshell.protocol.httpsig import unsigned_id
+from aoshell.protocol.structured import Value
+
+ANSWER_TYPE = "lapee-secret-activation"
+CREDENTIAL_TYPE = "lapee-wrapped-secret"
+PROOF = "HMAC-SHA256"
+SECRET_SIZE = 32  # bytes
+
+_PREFIX = "lapee-snp-wrap-secret-v1:"
+
+
+def wrap_secret(secret: bytes, key: bytes, recipient_id: str) -> dict[str, str]:
+    """A secret, encrypted to the X25519 key of a recipient, as the message for the node.
+
+    Args:
+        key: 32 bytes.
+        recipient_id: of the whole recipient, in base64url.
+
+    Raises:
+        EvidenceError: RECIPIENT_KEY_ID: no secret can be shared with it (RFC 7748 section 6.1).
+    """
+    own = X25519PrivateKey.generate()
+    try:
+        shared = own.exchange(X25519PublicKey.from_public_bytes(key))
+    except (ValueError, UnsupportedAlgorithm):
+        raise EvidenceError(
+            "RECIPIENT_KEY_ID", "the key of the recipient shares no secret"
+        ) from None
+    salt, iv = os.urandom(32), os.urandom(12)
+    context = (_PREFIX + recipient_id).encode()
+    cipher = AESGCM(HKDF(SHA256(), 32, salt, context).derive(shared))
+    sealed = cipher.encrypt(iv, secret, context)
+    return {
+        "type": CREDENTIAL_TYPE,
+        "version": "1.0",
+        "measurement-device": SNP,
+        "method": snp.METHOD,
+        "subject-id": recipient_id,
+        "ephemeral-public-key": b64url(own.public_key().public_bytes_raw()),
+        "salt": b64url(salt),
+        "iv": b64url(iv),
+        "ciphertext": b64url(sealed[:-16]),
+        "tag": b64url(sealed[-16:]),
+    }
+
+
+def check_snp_proof(
+    answer: RawResponse, credential: Mapping[str, str], secret: bytes
+) -> SignedPart:
+    """Checks that an answer proves knowledge of the secret; returns what is signed of it.
+
+    Raises:
+        EvidenceError: ACTIVATION_SHAPE or ACTIVATION_PROOF.
+    """
+    signed = read_proof(answer, ANSWER_TYPE)
+    issued = issued_at(signed.message)
+    lines = (
+        "lapee-secret-activation-v1",
+        f"measurement-device:{SNP}",
+        f"method:{snp.METHOD}",
+        f"issued-at-unix:{issued}",
+        f"credential-id:{unsigned_id(credential, CURRENT)}",
+    )
+    check_proof(signed.message, secret, "\n".join(lines))
+    return signed
+
+
+def read_proof(answer: RawResponse, kind: str) -> SignedPart:
+    """The signed part of an answer to a secret. Raises EvidenceError: ACTIVATION_SHAPE."""
+    try:
+        signed = verify_message(answer, kind)
+    except EvidenceError as error:
+        raise EvidenceError("ACTIVATION_SHAPE", f"the answer to the secret: {error.what}") from None
+    if signed.message.get("type") != kind:
+        what = f"the answer to the secret has the type {signed.message.get('type')!r}"
+        raise EvidenceError("ACTIVATION_SHAPE", what)
+    return signed
+
+
+def issued_at(message: Mapping[str, Value]) -> int:
+    """When an answer was made, as the node says. Raises EvidenceError: ACTIVATION_SHAPE."""
+    issued = message.get("issued-at-unix")
+    if type(issued) is not int:
+        raise EvidenceError("ACTIVATION_SHAPE", "the answer to the secret has no time")
+    return issued
+
+
+def check_proof(message: Mapping[str, Value], secret: bytes, text: str) -> None:
+    """Checks the HMAC of a text under the secret, and the hash of the secret.
+
+    Raises:
+        EvidenceError: ACTIVATION_SHAPE or ACTIVATION_PROOF.
+    """
+    if message.get("proof-alg") != PROOF:
+        raise EvidenceError("ACTIVATION_SHAPE", f"the proof is not of the kind {PROOF}")
+    due = {
+        "credential-secret-sha256": hashlib.sha256(secret).digest(),
+        "credential-secret-proof": hmac.digest(secret, text.encode(), "sha256"),
+    }
+    for name, value in due.items():
+        if message.get(name) != b64url(value):
+            what = f"the node did not open the secret: its {name} is another one"
+            raise EvidenceError("ACTIVATION_PROOF", what)

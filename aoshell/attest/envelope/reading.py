@@ -1,0 +1,343 @@
+"""Envelopes of `~measurement@1.0`, from answers of a node.
+
+    type                 "lapee-measurement"
+    version              "1.0"
+    issued-at-unix       seconds since the Unix epoch, as the node says
+    measurement-device   "snp@1.0", "tpm@2.0a"
+    body                 what is measured: `system`, what the guest says of itself, and `node`, the
+                         configuration of the node with its address
+    evidence             of the device
+    secret-recipient     the key to which a secret for this machine is encrypted
+
+The node signs all of it. A map in it may come as a link, `key+link` with the id of the map. It is
+then fetched, and taken only if it has that id. Source: PermawebOS `dev_measurement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from aoshell.attest.envelope.ids import stable_digest
+from aoshell.attest.errors import EvidenceError, InconclusiveError
+from aoshell.attest.evidence import Evidence, Exchange, RawResponse
+from aoshell.attest.kinds import Kind
+from aoshell.attest.signed import (
+    SignedPart,
+    check_size,
+    decode_message,
+    read_message,
+    verify_message,
+)
+from aoshell.errors import AoError
+from aoshell.protocol import httpsig
+from aoshell.protocol.commitment import CURRENT
+from aoshell.protocol.encoding import brief, has_id_form, unb64url
+from aoshell.protocol.httpsig import SignatureStatus
+from aoshell.protocol.structured import Value
+from aoshell.protocol.tabm import LINK
+
+TYPE = "lapee-measurement"
+VERSION = "1.0"
+SNP, TPM = "snp@1.0", "tpm@2.0a"
+MOCKS = frozenset(("snp-mock@1.0",))
+KEYS = {
+    "type": str,
+    "version": str,
+    "issued-at-unix": int,
+    "measurement-device": str,
+    "body": Mapping,
+    "evidence": Mapping,
+    "secret-recipient": Mapping,
+}
+OLDER = ("lapee-attestation-version", "lapee_attestation_version")  # before ~measurement@1.0
+
+MOST_LINKS = 256
+DEEPEST = 12  # links in links
+LARGEST = 8 << 20  # bytes of an envelope and all that it links to
+MOST_VALUES = 100_000  # in an envelope, those behind a link counted each time it is met
+
+_KINDS = {SNP: Kind.SNP, TPM: Kind.TPM}
+
+
+def kind_of(evidence: Evidence) -> Kind:
+    """What kind evidence is of, as it says itself. Raises nothing."""
+    if evidence.exchange is None:
+        return Kind.GENERATE if evidence.answer else Kind.REPORT
+    try:
+        device = read_message(evidence.exchange.fresh, TYPE).get("measurement-device")
+    except EvidenceError:
+        return Kind.UNKNOWN
+    return _KINDS.get(device, Kind.UNKNOWN) if isinstance(device, str) else Kind.UNKNOWN
+
+
+def check_form(answer: RawResponse) -> str:
+    """Checks that an answer has an envelope that can be checked here; returns the device.
+
+    Raises:
+        EvidenceError: ENVELOPE_SHAPE, ENVELOPE_VERSION, MEASUREMENT_DEVICE_MOCK, or the answer
+            cannot be read at all.
+        InconclusiveError: MEASUREMENT_DEVICE_UNSUPPORTED.
+    """
+    members = read_message(answer, TYPE)
+    if older := [members[key] for key in OLDER if key in members]:
+        what = f"the envelope has version {brief(str(older[0]))}, from before ~measurement@1.0"
+        raise EvidenceError("ENVELOPE_VERSION", what, "ask a node of today: .attest URL")
+    for key, form in KEYS.items():
+        linked = form is Mapping and key + LINK in members
+        if not linked and (
+            type(members.get(key)) is bool or not isinstance(members.get(key), form)
+        ):
+            why = "has another form" if key in members else "is missing"
+            raise EvidenceError("ENVELOPE_SHAPE", f"in the envelope {key} {why}")
+    if members["type"] != TYPE:
+        what = f"the type is {brief(str(members['type']))}, not {TYPE}"
+        raise EvidenceError("ENVELOPE_SHAPE", what)
+    if members["version"] != VERSION:
+        what = f"the envelope has version {brief(str(members['version']))}; {VERSION} is known"
+        raise EvidenceError("ENVELOPE_VERSION", what)
+    return _check_device(str(members["measurement-device"]))
+
+
+def _has_form(value: object, form: type) -> bool:
+    return isinstance(value, form) and not isinstance(value, bool)
+
+
+def _check_device(device: str) -> str:
+    if device in MOCKS:
+        what = f"{device} is a mock: it measures nothing"
+        raise EvidenceError("MEASUREMENT_DEVICE_MOCK", what)
+    if device not in _KINDS:
+        what = f"evidence of {brief(device)} is not checked here; {SNP} and {TPM} are"
+        raise InconclusiveError("MEASUREMENT_DEVICE_UNSUPPORTED", what)
+    return device
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """An envelope, as one key has signed it, all links resolved.
+
+    Attributes:
+        signed: what the key has signed, links not resolved.
+        members: by key, see the module.
+    """
+
+    signed: SignedPart
+    members: Mapping[str, Value]
+
+    @property
+    def signer(self) -> str:
+        """The address of the key that signed."""
+        return self.signed.commitment.committer
+
+    @property
+    def device(self) -> str:
+        return str(self.members["measurement-device"])
+
+    @property
+    def issued(self) -> int:
+        """When it was made, as the node says; seconds since the Unix epoch."""
+        issued = self.members["issued-at-unix"]
+        assert isinstance(issued, int)
+        return issued
+
+    @property
+    def body(self) -> Mapping[str, Value]:
+        return self._map("body")
+
+    @property
+    def evidence(self) -> Mapping[str, Value]:
+        return self._map("evidence")
+
+    @property
+    def recipient(self) -> Mapping[str, Value]:
+        return self._map("secret-recipient")
+
+    @property
+    def node(self) -> Mapping[str, Value]:
+        """The configuration of the node; {} without one."""
+        return map_at(self.body, "node")
+
+    @cached_property
+    def body_id(self) -> bytes:
+        """The id that the device has measured. Raises AoError: it cannot be computed."""
+        return stable_digest(self.body)
+
+    @cached_property
+    def recipient_id(self) -> bytes:
+        """The id of the whole `secret-recipient`. Raises AoError: it cannot be computed."""
+        return stable_digest(self.recipient)
+
+    def _map(self, key: str) -> Mapping[str, Value]:
+        value = self.members[key]
+        assert isinstance(value, Mapping)
+        return value
+
+
+def map_at(message: Mapping[str, Value], key: str) -> Mapping[str, Value]:
+    """The map under a key; {} if there is none."""
+    value = message.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def verify_envelope(answer: RawResponse) -> SignedPart:
+    """What one key has signed of an envelope: all its keys, else it is refused.
+
+    Raises:
+        EvidenceError: HTTPSIG_COVERAGE, or as `verify_message()`.
+    """
+    signed = verify_message(answer, TYPE)
+    for key in KEYS:
+        if key not in signed.message and key + LINK not in signed.message:
+            what = f"{key} of the envelope is not signed"
+            raise EvidenceError("HTTPSIG_COVERAGE", what)
+    return signed
+
+
+def resolve_envelope(signed: SignedPart, links: Links) -> Envelope:
+    """An envelope with all that it links to.
+
+    Raises:
+        EvidenceError: LINK_MISMATCH, ENVELOPE_LIMIT, ENVELOPE_SHAPE.
+        InconclusiveError: LINK_UNAVAILABLE.
+    """
+    members = links.resolve(signed.message)
+    if links.missing:
+        what = f"parts of the envelope are missing: {', '.join(links.missing[:3])}"
+        raise InconclusiveError("LINK_UNAVAILABLE", what, "ask the node itself: .attest URL")
+    for key, form in KEYS.items():
+        if not _has_form(members.get(key), form):
+            raise EvidenceError("ENVELOPE_SHAPE", f"in the envelope {key} has another form")
+    return Envelope(signed, members)
+
+
+class Links:
+    """The parts of an envelope that were fetched by their ids.
+
+    Args:
+        answers: of the node, by id. Nothing in them is believed.
+
+    Attributes:
+        missing: ids that were met and have no answer, in the order in which they were met.
+    """
+
+    def __init__(self, answers: Mapping[str, RawResponse]) -> None:
+        self._answers = answers
+        self.missing: list[str] = []
+        self._found: dict[str, Mapping[str, Value]] = {}
+        self._left = MOST_VALUES
+        if len(answers) > MOST_LINKS:
+            raise _limit(f"more than {MOST_LINKS} links")
+        if sum(len(one.body) for one in answers.values()) > LARGEST:
+            raise _limit(f"more than {LARGEST} bytes behind its links")
+
+    def resolve(self, message: Mapping[str, Value], depth: int = 0) -> dict[str, Value]:
+        """A message with the maps that it links to in place. One that is missing stays a link.
+
+        Raises:
+            EvidenceError: LINK_MISMATCH, ENVELOPE_LIMIT.
+        """
+        if depth > DEEPEST:
+            raise _limit(f"links nested deeper than {DEEPEST}")
+        resolved: dict[str, Value] = {}
+        self._count(len(message))
+        for key, value in message.items():
+            name = key.removesuffix(LINK)
+            if name in resolved:
+                raise EvidenceError("LINK_MISMATCH", f"{brief(name)} is there and linked to")
+            if name == key:
+                resolved[key] = self._inside(value, depth)
+            elif (part := self._part(value)) is None:
+                resolved[key] = value
+            else:
+                resolved[name] = self.resolve(part, depth + 1)
+        return resolved
+
+    def _inside(self, value: Value, depth: int) -> Value:
+        if isinstance(value, Mapping):
+            return self.resolve(value, depth)
+        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            self._count(len(value))
+            return [self._inside(inner, depth) for inner in value]
+        return value
+
+    def _count(self, values: int) -> None:
+        self._left -= values
+        if self._left < 0:
+            raise _limit(f"more than {MOST_VALUES} values")
+
+    def _part(self, link: Value) -> Mapping[str, Value] | None:
+        """What has an id; None if it is missing."""
+        if not isinstance(link, str) or not has_id_form(link):
+            raise EvidenceError("LINK_MISMATCH", f"{brief(str(link))} is no id")
+        if link in self._found:
+            return self._found[link]
+        if link not in self._answers:
+            if link not in self.missing:
+                self.missing.append(link)
+            return None
+        found = self._found[link] = _read_part(self._answers[link], link)
+        return found
+
+
+def _limit(what: str) -> EvidenceError:
+    return EvidenceError("ENVELOPE_LIMIT", f"the envelope has {what}")
+
+
+def _read_part(answer: RawResponse, link: str) -> Mapping[str, Value]:
+    """The message in an answer that has this id: unsigned, or that of a signature on it.
+
+    Raises:
+        EvidenceError: LINK_MISMATCH.
+    """
+    check_size(answer)
+    checked = httpsig.check(answer.headers, answer.body)
+    if checked.outcome is SignatureStatus.VERIFIED and link in {
+        one.id for one in checked.commitments
+    }:
+        return checked.verified
+    message = decode_message(answer)
+    plain = {key: value for key, value in message.items() if key != "status"}
+    for candidate in (message, plain):
+        try:
+            if httpsig.unsigned_id(candidate, CURRENT) == link:
+                return candidate
+        except AoError:
+            continue
+    raise EvidenceError("LINK_MISMATCH", f"the node answers another message than {link}")
+
+
+def wanted_links(exchange: Exchange) -> tuple[str, ...]:
+    """Ids that the envelopes of an exchange link to and that are not there yet; () if the
+    envelopes are refused anyway. Raises nothing."""
+    found: dict[str, None] = {}
+    for answer in filter(None, (exchange.boot, exchange.fresh)):
+        try:
+            links = Links(exchange.links)
+            links.resolve(verify_envelope(answer).message)
+        except EvidenceError:
+            return ()
+        found |= dict.fromkeys(links.missing)
+    return tuple(found)
+
+
+def octets_at(message: Mapping[str, Value], key: str, most: int, error: str) -> bytes:
+    """The bytes that a message has under a key, in base64url.
+
+    Args:
+        most: bytes.
+        error: the name of the error if they are missing, too many, or no base64url.
+
+    Raises:
+        EvidenceError: `error`.
+    """
+    value = message.get(key)
+    if not isinstance(value, str):
+        raise EvidenceError(error, f"{key} is {'no text' if key in message else 'missing'}")
+    if len(value) > most * 4 // 3 + 4:
+        raise EvidenceError(error, f"{key} has more than {most} bytes")
+    try:
+        return unb64url(value)
+    except ValueError:
+        raise EvidenceError(error, f"{key} is no base64url") from None
