@@ -104,12 +104,14 @@ class Node(Protocol):
     async def info(self) -> NodeInfo:
         """The node's kind, address and endpoint."""
 
-    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+    async def evidence(self, nonce: bytes, endpoint: str = "", kind: str = "") -> Evidence:
         """Attestation evidence of the machine that the node runs on, not verified.
 
         Args:
-            challenge: a random value for the node to sign, "" for none.
+            nonce: 32 random bytes for the evidence to be made for, or for the node to sign; b"" to
+                look at what it offers only.
             endpoint: URL of another node to ask instead. Every node can do that.
+            kind: the only one to ask for, as `attest.kinds.Kind` has it; "" for any.
         """
 
     async def processes(self) -> Sequence[ProcessInfo]:

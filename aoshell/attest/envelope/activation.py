@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from aoshell.attest.envelope import snp
+from aoshell.attest.envelope import reading, snp
 from aoshell.attest.envelope.reading import SNP
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.evidence import RawResponse
+from aoshell.attest.evidence import Activation, Exchange, RawResponse
 from aoshell.attest.signed import SignedPart, verify_message
+from aoshell.errors import AoError
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.httpsig import unsigned_id
@@ -35,6 +36,21 @@ PROOF = "HMAC-SHA256"
 SECRET_SIZE = 32  # bytes
 
 _PREFIX = "lapee-snp-wrap-secret-v1:"
+
+
+def make_activation(exchange: Exchange) -> Activation | None:
+    """A secret for the machine of an exchange; None if its envelope is refused anyway, or is of a
+    device that opens none."""
+    try:
+        signed = reading.verify_envelope(exchange.fresh)
+        envelope = reading.resolve_envelope(signed, reading.Links(exchange.links))
+        if envelope.device != SNP:
+            return None
+        secret = os.urandom(SECRET_SIZE)
+        key = snp.check_recipient(envelope)
+        return Activation(secret, wrap_secret(secret, key, b64url(envelope.recipient_id)))
+    except AoError:
+        return None  # the checks say why
 
 
 def wrap_secret(secret: bytes, key: bytes, recipient_id: str) -> dict[str, str]:

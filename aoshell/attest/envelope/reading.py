@@ -58,7 +58,7 @@ DEEPEST = 12  # links in links
 LARGEST = 8 << 20  # bytes of an envelope and all that it links to
 MOST_VALUES = 100_000  # in an envelope, those behind a link counted each time it is met
 
-_KINDS = {SNP: Kind.SNP, TPM: Kind.TPM}
+KINDS = {SNP: Kind.SNP, TPM: Kind.TPM}
 
 
 def kind_of(evidence: Evidence) -> Kind:
@@ -69,7 +69,22 @@ def kind_of(evidence: Evidence) -> Kind:
         device = read_message(evidence.exchange.fresh, TYPE).get("measurement-device")
     except EvidenceError:
         return Kind.UNKNOWN
-    return _KINDS.get(device, Kind.UNKNOWN) if isinstance(device, str) else Kind.UNKNOWN
+    return KINDS.get(device, Kind.UNKNOWN) if isinstance(device, str) else Kind.UNKNOWN
+
+
+def read_info(answer: RawResponse) -> tuple[str, str]:
+    """What `~measurement@1.0/info` says, unverified: the device by which the node measures itself,
+    "" if there is none; and why it uses that one, or none."""
+    try:
+        info = read_message(answer, "")
+    except EvidenceError as error:
+        return "", error.what
+    device, why = info.get("selected-measurement-device"), info.get("selection-reason", "")
+    if not isinstance(device, str) or not device:
+        return "", "it names no device that measures the node"
+    if device == "unavailable":
+        return "", f"no device measures the node ({brief(str(why))})"
+    return device, brief(str(why))
 
 
 def check_form(answer: RawResponse) -> str:
@@ -108,7 +123,7 @@ def _check_device(device: str) -> str:
     if device in MOCKS:
         what = f"{device} is a mock: it measures nothing"
         raise EvidenceError("MEASUREMENT_DEVICE_MOCK", what)
-    if device not in _KINDS:
+    if device not in KINDS:
         what = f"evidence of {brief(device)} is not checked here; {SNP} and {TPM} are"
         raise InconclusiveError("MEASUREMENT_DEVICE_UNSUPPORTED", what)
     return device

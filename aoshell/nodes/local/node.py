@@ -295,11 +295,11 @@ class LocalNode:
         engine = self._engine
         return NodeInfo("local", engine.address, str(engine.store.folder))
 
-    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+    async def evidence(self, nonce: bytes, endpoint: str = "", kind: str = "") -> Evidence:
         if endpoint:
             from aoshell.nodes.remote.hyperbeam.evidence import ask
 
-            return await ask(endpoint, challenge)
+            return await ask(endpoint, nonce, kind=kind)
         raise UnsupportedError(
             "the local node has no attestation evidence: it is this computer",
             hint=".attest URL asks a remote node, .attest FILE checks what was kept of one",

@@ -13,10 +13,11 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Protocol
 
 from aoshell import interrupts
 from aoshell.attest.evidence import Evidence, load_evidence
+from aoshell.attest.kinds import Kind
 from aoshell.attest.verify import CHECKS, explain_check
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
@@ -32,9 +33,13 @@ from aoshell.shell.view.text import clean
 CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 MISUSED = 2
 NO_EVIDENCE = "EVIDENCE_UNAVAILABLE"
+NONCE_SIZE = 32  # bytes; a TPM takes no more than 64
 
-Ask: TypeAlias = Callable[[str, str], Awaitable[Evidence]]
-"""Asks a node, by its URL, for evidence with a challenge."""
+
+class Ask(Protocol):
+    """Asks a node, by its URL, for evidence (`nodes.remote.hyperbeam.evidence.ask`)."""
+
+    def __call__(self, endpoint: str, nonce: bytes, *, kind: str = "") -> Awaitable[Evidence]: ...
 
 
 def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | None = None) -> int:
@@ -80,14 +85,20 @@ async def _tried(
     judging.load_user_policy(settings, wishes.policy)  # a bad one fails before any request
     if judging.is_url(target):
         try:
-            evidence = await ask(target, judging.new_challenge())
+            nonce = wishes.nonce or judging.new_nonce()
+            evidence = await ask(target, nonce, kind=wishes.kind)
         except UsageError:
             raise
         except AoError as error:
             return error
     else:
         evidence = load_evidence(read_named_file(target))
-    return await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
+    try:
+        return await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
+    except AoError as error:
+        if error.stage == "evidence":
+            return error
+        raise
 
 
 def _target(target: str | None) -> str:
@@ -117,6 +128,8 @@ def _wishes(given: argparse.Namespace) -> Wishes:
         given.report_data,
         given.measurement,
         given.offline,
+        given.nonce,
+        given.kind,
     )
 
 
@@ -124,7 +137,7 @@ def _explained(name: str) -> str:
     try:
         return explain_check(name)
     except KeyError:
-        known = ", ".join(one.name for one in CHECKS)
+        known = ", ".join(dict.fromkeys(one.name for one in CHECKS))
         raise UsageError(f"there is no check {name!r}", hint=f"there are {known}") from None
 
 
@@ -188,6 +201,10 @@ def _parser() -> argparse.ArgumentParser:
         help="what the report must hold",
     )
     flag("--measurement", type=octets(48), default=b"", metavar="HEX", help="the one expected")
+    kinds = [kind.value for kind in Kind if kind is not Kind.UNKNOWN]
+    flag("--kind", default="", choices=kinds, help="take evidence of this kind only")
+    nonce = "32 bytes, instead of random ones; of a file, the nonce expected"
+    flag("--nonce", type=octets(NONCE_SIZE), default=b"", metavar="HEX", help=nonce)
     flag("--offline", action="store_true", help="ask AMD for nothing")
     flag("--json", action="store_true", help="one object (docs/json.md)")
     flag("--save", metavar="FILE", help="keep the node's answer, for others to check")

@@ -11,13 +11,13 @@ from pathlib import Path
 from aoshell import durable
 from aoshell.attest import evidence as kept
 from aoshell.attest.collateral.kds import Fetch, Kds, fetch_url
+from aoshell.attest.envelope.reading import kind_of
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load_policy
 from aoshell.attest.verify import Verdict, verify_evidence
-from aoshell.errors import UsageError
+from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
-from aoshell.protocol.encoding import b64url
 from aoshell.shell.attestation.files import read_named_file, unreadable_error
 from aoshell.shell.attestation.pins import Trusted
 
@@ -33,6 +33,9 @@ class Wishes:
         policy: a file; "" for the one of the config folder and what `.trust` named.
         report_data, measurement: what the report must hold, b"" for anything.
         offline: ask AMD's service for nothing.
+        nonce: that a node is asked with, or that an envelope in a file must have; b"" for a random
+            one, or the one that the file names.
+        kind: of evidence, the only one that is taken, as `Kind` has it; "" for any.
     """
 
     have: Collateral = field(default_factory=Collateral)
@@ -42,6 +45,8 @@ class Wishes:
     report_data: bytes = b""
     measurement: bytes = b""
     offline: bool = False
+    nonce: bytes = b""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ async def judge_evidence(
         AoError: stage "policy": a policy file cannot be used.
     """
     at = int(time.time()) if wishes.at is None else wishes.at
+    evidence = _as_wished(evidence, wishes)
     policy = load_user_policy(settings, wishes.policy)
     folder = settings.cache / "attest" if settings else None
     kds = Kds(folder, None if wishes.offline else asking, test_roots=test_roots)
@@ -104,6 +110,23 @@ async def judge_evidence(
             raise UsageError(f"{name} cannot be used: {one.detail}", hint=one.hint)
     problems = () if wishes.offline else gathered.problems
     return Trial(verdict, evidence, gathered.collateral, problems, at)
+
+
+def _as_wished(evidence: Evidence, wishes: Wishes) -> Evidence:
+    """Evidence with the nonce that the user expects.
+
+    Raises:
+        AoError: stage "evidence": it is of another kind than was asked for.
+    """
+    found = kind_of(evidence).value
+    if wishes.kind not in ("", found):
+        what = f"the evidence is of the kind {found}, not {wishes.kind}"
+        raise AoError(what, stage="evidence", hint="leave out --kind")
+    exchange = evidence.exchange
+    if not exchange or not wishes.nonce or exchange.nonce == wishes.nonce:
+        return evidence
+    expected = replace(exchange, nonce=wishes.nonce, asked_now=False)
+    return replace(evidence, exchange=expected)
 
 
 def load_user_policy(settings: Settings | None, name: str) -> Policy:
@@ -154,9 +177,9 @@ def is_url(target: str) -> bool:
     return target.lower().startswith(("http://", "https://"))
 
 
-def new_challenge() -> str:
-    """32 random bytes in base64url, for a node to sign."""
-    return b64url(secrets.token_bytes(32))
+def new_nonce() -> bytes:
+    """32 random bytes, for evidence to be made for."""
+    return secrets.token_bytes(32)
 
 
 def save_trial(name: str, trial: Trial) -> None:
@@ -165,7 +188,7 @@ def save_trial(name: str, trial: Trial) -> None:
     Raises:
         UsageError: there is no answer, or the file exists or cannot be written.
     """
-    if trial.evidence.answer is None:
+    if trial.evidence.answer is None and trial.evidence.exchange is None:
         raise UsageError("only a node's answer is kept", hint="this evidence is a file already")
     path = Path(name).expanduser()
     try:

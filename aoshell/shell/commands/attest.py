@@ -108,7 +108,7 @@ async def _evidence(session: Session, target: str) -> Evidence:
     if target and not judging.is_url(target):
         return load_evidence(read_named_file(target))
     endpoint = target.rstrip("/")
-    return await session.node.evidence(judging.new_challenge(), endpoint)
+    return await session.node.evidence(judging.new_nonce(), endpoint)
 
 
 def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[str, ...]:
@@ -230,12 +230,19 @@ async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, objec
 
 
 async def _offer(session: Session, url: str) -> tuple[bool, str]:
-    """Whether a node has a report, and what that says (unproven), or why it has none."""
+    """Whether a node has evidence, and what that says (unproven), or why it has none."""
     from aoshell.attest.answer import read_raw_report
+    from aoshell.attest.envelope.reading import check_form, kind_of
+    from aoshell.attest.envelope.snp import find_report
+    from aoshell.attest.kinds import Kind
     from aoshell.attest.report import Report
 
     try:
-        report = Report.parse(read_raw_report(await session.node.evidence("", url)))
+        evidence = await session.node.evidence(b"", url)
+        if (exchange := evidence.exchange) and kind_of(evidence) is not Kind.SNP:
+            return True, f"an envelope of {check_form(exchange.fresh)}"
+        evidence = find_report(exchange) if exchange else evidence
+        report = Report.parse(read_raw_report(evidence))
     except AoError as error:
         return False, f"{error.stage}: {error.what}"
     product = report.product.name if report.product else "unknown product"

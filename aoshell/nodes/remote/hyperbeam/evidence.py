@@ -1,6 +1,8 @@
-"""Evidence of what a HyperBEAM node runs on (`~snp@1.0`), as it came. Nothing is believed here.
+"""Evidence of what a HyperBEAM node runs on, as it came. Nothing is believed here.
 
-The device takes no nonce, so a node is challenged besides: at best in the answer with the report
+The newest nodes have `~measurement@1.0`: envelopes that are made for a nonce of whoever asks, over
+SEV-SNP or a TPM, and a secret that only the measured machine can open. Others have `~snp@1.0`,
+which takes no nonce. Such a node is challenged besides: at best in the answer with the report
 (`generate/set&challenge=…`), else by a question of its own, which every HyperBEAM node answers.
 """
 
@@ -15,16 +17,35 @@ from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting, disable_retries
 
 if TYPE_CHECKING:
-    from aoshell.attest.evidence import Challenge, Evidence, RawResponse
+    from collections.abc import Mapping
+
+    from aoshell.attest.evidence import (
+        Activation,
+        Challenge,
+        Evidence,
+        Exchange,
+        Headers,
+        RawResponse,
+    )
     from aoshell.nodes.remote.http.answer import Response as Received
 
 GENERATE = "/~snp@1.0/generate"
+MEASUREMENT = "/~measurement@1.0"
 BUNDLED = (("accept-bundle", "true"),)
+# The signature of an envelope can be checked in this form only, whatever the node's default is.
+SIGNED = (*BUNDLED, ("require-codec", "httpsig@1.0"))
 SECONDS = 30.0  # for each answer
+MEASURING = 60.0  # seconds; each step of measuring may take a node 30
+_NEITHER = "HyperBEAM nodes in SEV-SNP guests or with a TPM do; .nodes --tee URL… asks several"
 
 
 async def ask(
-    endpoint: str, challenge: str, waiting: Waiting | None = None, *, withholds: bool = False
+    endpoint: str,
+    nonce: bytes,
+    waiting: Waiting | None = None,
+    *,
+    withholds: bool = False,
+    kind: str = "",
 ) -> Evidence:
     """`evidence()` of a node by its URL, each question asked once.
 
@@ -44,21 +65,128 @@ async def ask(
         client = Client(endpoint, waiting or Waiting())
         client.withholds = withholds
         try:
-            return await evidence(client, challenge)
+            return await evidence(client, nonce, kind)
         finally:
             await client.close()
 
     return await asyncio.create_task(once())
 
 
-async def evidence(client: Client, challenge: str) -> Evidence:
-    """What a node says of the machine it runs on.
+async def evidence(client: Client, nonce: bytes, kind: str = "") -> Evidence:
+    """The best evidence that a node gives of the machine it runs on.
 
     Args:
-        challenge: a random value for it to sign, "" for none.
+        nonce: 32 random bytes for the evidence to be made for, or for the node to sign; b"" to look
+            at what it offers only.
+        kind: the only one to ask for, as `Kind` has it; "" for any.
 
     Raises:
         AoError: stage "evidence", it offers none; other stages, no answer.
+    """
+    from aoshell.attest.kinds import Kind
+    from aoshell.protocol.encoding import b64url
+
+    refused = ""
+    if kind != Kind.GENERATE.value:
+        device, refused = await _selected(client)
+        if device:
+            return await _measured(client, nonce, kind, device)
+    if kind not in ("", Kind.GENERATE.value):
+        raise _no_evidence(f"{client.endpoint} has no evidence of the kind {kind}: {refused}")
+    challenge = b64url(nonce) if nonce else ""
+    return await _generated(client, challenge, refused)
+
+
+async def _selected(client: Client) -> tuple[str, str]:
+    """The device by which a node measures itself, and "" or why there is none."""
+    from aoshell.attest.envelope.reading import read_info
+
+    answer = await _get(client, f"{MEASUREMENT}/info", SIGNED)
+    if not answer.ok:
+        return "", f"~measurement@1.0: {answer.status} {answer.summary()}".rstrip()
+    device, why = read_info(_kept(answer))
+    return device, f"~measurement@1.0: {why}"
+
+
+async def _measured(client: Client, nonce: bytes, kind: str, device: str) -> Evidence:
+    from aoshell.attest.envelope.reading import KINDS
+    from aoshell.attest.evidence import Evidence, Exchange
+    from aoshell.protocol.encoding import b64url
+
+    found = KINDS[device].value if device in KINDS else "unknown"
+    if kind not in ("", found):
+        what = f"{client.endpoint} has evidence of {device}, not of the kind {kind}"
+        raise _no_evidence(what, "leave out --kind")
+    taken = int(time.time())
+    boot = await _envelope(client, f"{MEASUREMENT}/boot")
+    if nonce:
+        fresh = await _envelope(client, f"{MEASUREMENT}/fresh?nonce={b64url(nonce)}")
+        exchange = Exchange(fresh, boot, nonce, asked_now=True)
+        exchange = await _with_secret(client, await _with_links(client, exchange))
+    else:
+        exchange = await _with_links(client, Exchange(boot))
+    return Evidence(exchange=exchange, origin=client.endpoint, taken=taken)
+
+
+async def _envelope(client: Client, path: str) -> RawResponse:
+    answer = await _get(client, path, SIGNED, MEASURING)
+    if not answer.ok:
+        what = f"{answer.by} does not measure itself: {answer.status} {answer.summary()}"
+        raise _no_evidence(what.rstrip(), "try again later, or ask who runs the node")
+    return _kept(answer)
+
+
+async def _with_links(client: Client, exchange: Exchange) -> Exchange:
+    """An exchange with the parts that came as links. What a node does not give stays missing, and
+    the checks say so."""
+    from dataclasses import replace
+
+    from aoshell.attest.envelope.reading import DEEPEST, MOST_LINKS, wanted_links
+
+    found: dict[str, RawResponse] = {}
+    for _ in range(DEEPEST):
+        wanted = [link for link in wanted_links(exchange) if link not in found]
+        if not wanted or len(found) + len(wanted) > MOST_LINKS:
+            break
+        for link in wanted:
+            answer = await _get(client, f"/{link}", SIGNED)
+            if not answer.ok:
+                return exchange
+            found[link] = _kept(answer)
+        exchange = replace(exchange, links=dict(found))
+    return exchange
+
+
+async def _with_secret(client: Client, exchange: Exchange) -> Exchange:
+    """An exchange with a secret that the node was asked to open, if its envelope has a key."""
+    from dataclasses import replace
+
+    from aoshell.attest.envelope.activation import make_activation
+
+    sent = make_activation(exchange)
+    if sent is None:
+        return exchange
+    return replace(exchange, activation=await _opened(client, sent))
+
+
+async def _opened(client: Client, sent: Activation) -> Activation:
+    from dataclasses import replace
+
+    try:
+        answer = await _post(client, f"{MEASUREMENT}/unwrap-secret", sent.credential)
+    except AoError as error:
+        return replace(sent, unanswered=f"the secret was not answered: {error.what}")
+    if not answer.ok:
+        why = f"{answer.status} {answer.summary()}".rstrip()
+        return replace(sent, unanswered=f"{answer.by} does not open secrets: {why}")
+    return replace(sent, answer=_kept(answer))
+
+
+async def _generated(client: Client, challenge: str, refused: str) -> Evidence:
+    """The answer of `~snp@1.0/generate`.
+
+    Args:
+        refused: why the node has no `~measurement@1.0`, "" if it was not asked.
     """
     from aoshell.attest.evidence import Challenge, Evidence
 
@@ -70,12 +198,8 @@ async def evidence(client: Client, challenge: str) -> Evidence:
             return Evidence(answer=_kept(both), challenge=asked, origin=origin, taken=taken)
     answer = await _get(client, GENERATE)
     if not answer.ok:
-        what = f"{answer.by} offers no evidence (~snp@1.0): {answer.status} {answer.summary()}"
-        raise AoError(
-            what.rstrip(),
-            stage="evidence",
-            hint="HyperBEAM nodes in SEV-SNP guests do; .nodes --tee URL… asks several",
-        )
+        whys = (refused, f"~snp@1.0: {answer.status} {answer.summary()}".rstrip())
+        raise _no_evidence(f"{answer.by} offers no evidence: {'; '.join(filter(None, whys))}")
     proof = await _challenged(client, challenge) if challenge else None
     return Evidence(answer=_kept(answer), challenge=proof, origin=origin, taken=taken)
 
@@ -105,13 +229,42 @@ def _holds(answer: RawResponse, challenge: str) -> bool:
     return "report" in signed.message and signed.message.get("challenge") == challenge
 
 
-async def _get(client: Client, path: str) -> Received:
+def _no_evidence(what: str, hint: str = _NEITHER) -> AoError:
+    return AoError(what, stage="evidence", hint=hint)
+
+
+async def _get(
+    client: Client, path: str, headers: Headers = BUNDLED, seconds: float = SECONDS
+) -> Received:
     from aoshell.attest.evidence import LARGEST_BODY
 
     # Once: what broke off or lies is for the user to see, not to be asked away.
     answer = await client.ask(
-        "evidence", "GET", path, headers=BUNDLED, seconds=SECONDS, largest=LARGEST_BODY
+        "evidence", "GET", path, headers=headers, seconds=seconds, largest=LARGEST_BODY
     )
+    return _from_there(client, answer, path)
+
+
+async def _post(client: Client, path: str, credential: Mapping[str, str]) -> Received:
+    from aoshell.attest.evidence import LARGEST_BODY
+    from aoshell.protocol import wire
+    from aoshell.protocol.commitment import CURRENT
+
+    # Unsigned: attesting takes no wallet, and the answer proves more than who asked.
+    fields, body = wire.encode({"credential": dict(credential)}, CURRENT)
+    answer = await client.ask(
+        "evidence",
+        "POST",
+        path,
+        headers=(*SIGNED, *fields.items()),
+        body=body or b"",
+        seconds=MEASURING,
+        largest=LARGEST_BODY,
+    )
+    return _from_there(client, answer, path)
+
+
+def _from_there(client: Client, answer: Received, path: str) -> Received:
     if answer.url != client.endpoint + path:
         where = "elsewhere" if answer.withheld else f"to {answer.url}"
         raise AoError(

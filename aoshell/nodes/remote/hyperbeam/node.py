@@ -367,11 +367,13 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
     async def watch(self, process: str) -> None:
         await self._feed.watch(process)
 
-    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+    async def evidence(self, nonce: bytes, endpoint: str = "", kind: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):
             withholds = self._trust.verifies
-            return await evidence.ask(endpoint, challenge, self._waiting, withholds=withholds)
-        return await evidence.evidence(self._client, challenge)
+            return await evidence.ask(
+                endpoint, nonce, self._waiting, withholds=withholds, kind=kind
+            )
+        return await evidence.evidence(self._client, nonce, kind)
 
     async def close(self) -> None:
         await self._delivered()

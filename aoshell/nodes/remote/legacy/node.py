@@ -374,9 +374,9 @@ class LegacyNode(Elsewhere):
     async def watch(self, process: str) -> None:
         await self._feed.watch(process)
 
-    async def evidence(self, challenge: str, endpoint: str = "") -> Evidence:
+    async def evidence(self, nonce: bytes, endpoint: str = "", kind: str = "") -> Evidence:
         if endpoint:
-            return await evidence.ask(endpoint, challenge, self._waiting)
+            return await evidence.ask(endpoint, nonce, self._waiting, kind=kind)
         raise UnsupportedError(
             "the legacy network has no attestation evidence",
             hint="HyperBEAM nodes can have it: --node URL",
