@@ -234,8 +234,11 @@ def activate(
 ) -> bytes | None:
     """TPM2_ActivateCredential: the challenge, or None if the credential is not for these keys."""
     digest = {0x0B: "sha256", 0x0C: "sha384", 0x0D: "sha512"}[ek.name_alg]
-    seed = _open_seed(ek_key, digest, ek, credential.secret[2:])
     size = hashlib.new(digest).digest_size
+    whole, inner = (int.from_bytes(credential.blob[at : at + 2], "big") for at in (0, 2))
+    if (whole, inner) != (len(credential.blob) - 2, size):
+        return None
+    seed = _open_seed(ek_key, digest, ek, credential.secret[2:])
     integrity, encrypted = credential.blob[4 : 4 + size], credential.blob[4 + size :]
     key = derive_key(digest, seed, b"INTEGRITY", b"", 8 * size)
     if integrity != hmac.digest(key, encrypted + ak_name, digest):
