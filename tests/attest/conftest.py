@@ -1,10 +1,17 @@
-"""The synthetic AMD, made once a session."""
+"""The synthetic AMD and the keys of simulated TPMs, made once a session; vectors of a TPM."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 from amd import Amd, Line, Sample
+from cryptography.hazmat.primitives.asymmetric import rsa
 from rsa_keys import RsaKeys
+from simulated_tpm import SimulatedTpm
 
 from aoshell.protocol.wallet import Wallet
 
@@ -28,3 +35,35 @@ def good(milan: Line) -> Sample:
 @pytest.fixture(scope="session")
 def attacker(other_wallet: Wallet) -> Wallet:
     return other_wallet
+
+
+@pytest.fixture(scope="session")
+def tpm_keys() -> tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]:
+    """Of an endorsement key and of an attestation key."""
+    first, second = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    return first, second
+
+
+@pytest.fixture(scope="session")
+def make_tpm(
+    tpm_keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey],
+) -> Callable[..., SimulatedTpm]:
+    """Makes a TPM that has booted; arguments are fields of SimulatedTpm."""
+
+    def make(**fields: Any) -> SimulatedTpm:
+        return SimulatedTpm(**{"ek_key": tpm_keys[0], "ak_key": tpm_keys[1]} | fields)
+
+    return make
+
+
+@pytest.fixture
+def tpm(make_tpm: Callable[..., SimulatedTpm]) -> SimulatedTpm:
+    return make_tpm()
+
+
+@pytest.fixture(scope="session", params=["older", "newer"])
+def vector(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What a software TPM made: data/tpm/README.md."""
+    path = Path(__file__).parent / "data" / "tpm" / f"{request.param}.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
