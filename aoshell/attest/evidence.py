@@ -116,15 +116,22 @@ class Collateral:
         vek: the certificate of the key that signed the report.
         chain: two certificates, ASK (or ASVK) and ARK.
         crl: AMD's list of revoked certificates.
+        ek_chain: certificates above that of a TPM's endorsement key, and lists of revoked ones.
     """
 
     vek: bytes = b""
     chain: bytes = b""
     crl: bytes = b""
+    ek_chain: bytes = b""
 
     def filled(self, other: Collateral) -> Collateral:
         """This, with what is missing taken from another."""
-        return Collateral(self.vek or other.vek, self.chain or other.chain, self.crl or other.crl)
+        return Collateral(
+            self.vek or other.vek,
+            self.chain or other.chain,
+            self.crl or other.crl,
+            self.ek_chain or other.ek_chain,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ class Image:
         exclusive_key: whether a review found that its keys are made in it and never leave it.
         covers_os: whether a review found that the measurement covers the operating system, not the
             firmware alone.
+        efi: Authenticode hashes (SHA-256) of all programs that the firmware starts, in order.
+        pcr11: PCR 11 of a TPM, in which the image measures its parts; b"" for any. Alone it counts
+            only where Secure Boot admits no other signers than the policy's.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Image:
     hashes: Mapping[str, str | int] = field(default_factory=dict)
     exclusive_key: bool = False
     covers_os: bool = False
+    efi: tuple[bytes, ...] = ()
+    pcr11: bytes = b""
 
     def matches(self, measurement: bytes, hashes: Mapping[str, str | int]) -> bool:
         """Whether a guest is this image.
@@ -60,8 +65,21 @@ class Image:
         """
         if self.measurement:
             return self.measurement == measurement
-        # Unproven hashes are {}: a node could claim any.
-        return bool(hashes) and all(hashes[name] == value for name, value in self.hashes.items())
+        if not self.hashes or not hashes:  # unproven hashes are {}: a node could claim any
+            return False
+        return all(hashes[name] == value for name, value in self.hashes.items())
+
+    def matches_boot(self, programs: tuple[bytes, ...], pcr11: bytes, *, guarded: bool) -> bool:
+        """Whether what a TPM measured is this image.
+
+        Args:
+            programs: that the firmware started, () if they are unknown.
+            guarded: whether Secure Boot admits only signers that the policy names.
+        """
+        if self.pcr11 and self.pcr11 != pcr11:
+            return False
+        # Any program can extend PCR 11, so who wrote it must be known from elsewhere.
+        return self.efi == programs if self.efi else bool(self.pcr11) and guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +99,10 @@ class Policy:
             of the platform. host_data, family_id, image_id, report_id: the one value permitted, b""
             for any. id_keys, author_keys: digests of keys; one of each must have signed the guest's
             ID block. exclusive_key: whether the node's key must be known to exist in this guest
-            only. trusted: images; () if the user named none.
+            only. ek_vendors: vendor ids of TPMs that are permitted, () for all. ek_revocation:
+            whether lists of revoked certificates are needed for TPMs. secure_boot: whether it must
+            be on. db_signers: SHA-256 of all entries that the list of Secure Boot may have, () for
+            any. trusted: images; () if the user named none.
     """
 
     debug: bool = False
@@ -106,6 +127,10 @@ class Policy:
     id_keys: tuple[bytes, ...] = ()
     author_keys: tuple[bytes, ...] = ()
     exclusive_key: bool = False
+    ek_vendors: tuple[str, ...] = ()
+    ek_revocation: bool = True
+    secure_boot: bool = False
+    db_signers: tuple[str, ...] = ()
     trusted: tuple[Image, ...] = ()
 
 
@@ -249,15 +274,20 @@ _IMAGE: Mapping[str, Callable[[object], Any]] = {
     "hashes": _hashes,
     "exclusive_key": _flag,
     "covers_os": _flag,
+    "efi": _each(_octets(32)),
+    "pcr11": _octets(32),
 }
+_IDENTITIES = ({"measurement"}, {"hashes"}, {"efi"}, {"pcr11"}, {"efi", "pcr11"})
 
 
 def _image(value: object) -> Image:
     table = _table(value)
     if unknown := table.keys() - _IMAGE.keys():
         raise ValueError(f"{min(unknown)!r} is none of {', '.join(_IMAGE)}")
-    if "name" not in table or ("measurement" in table) == ("hashes" in table):
-        raise ValueError("an image has a name, and either a measurement or hashes")
+    identity = table.keys() & set().union(*_IDENTITIES)
+    if "name" not in table or identity not in _IDENTITIES:
+        what = "either a measurement, or hashes, or what a TPM measured: efi, pcr11 or both"
+        raise ValueError(f"an image has a name, and {what}")
     return Image(**{key: _IMAGE[key](one) for key, one in table.items()})
 
 
@@ -271,6 +301,8 @@ _READERS: Mapping[str, Callable[[object], object]] = {
             "provisional_firmware",
             "revocation",
             "exclusive_key",
+            "ek_revocation",
+            "secure_boot",
         ),
         _flag,
     ),
@@ -291,5 +323,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "report_id": _octets(32),
     "id_keys": _each(_octets(48)),
     "author_keys": _each(_octets(48)),
+    "ek_vendors": _each(_text),
+    "db_signers": _each(lambda value: _octets(32)(value).hex()),
     "trusted": _each(_image),
 }

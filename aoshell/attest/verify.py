@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aoshell.attest.checks import chain, envelope, node, policy, report
+from aoshell.attest.checks import chain, envelope, node, policy, report, tpm
 from aoshell.attest.checks.custody import Custody, State, judge_custody
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status
 from aoshell.attest.errors import (
@@ -26,14 +26,15 @@ from aoshell.attest.kinds import Kind
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
+from aoshell.attest.tpm.roots import EkRoot
 
 
 def _all_checks() -> tuple[Check, ...]:
-    modules = (envelope, report, chain, policy, node)
+    modules = (envelope, report, chain, policy, node, tpm)
     found = [one for module in modules for one in vars(module).values() if isinstance(one, Check)]
     # What is around a report comes before its content: it decides which bytes are the report, and
     # which part of an answer later checks may read at all.
-    first = (42, 39, 37, 43, 38, 44, 46, 41)
+    first = (42, 39, 37, 43, 38, 44, 45, 41)
     order = {number: place - len(first) for place, number in enumerate(first)}
     return tuple(sorted(found, key=lambda one: order.get(one.number, one.number)))
 
@@ -45,15 +46,16 @@ PASS takes all of them, whatever the order. The order decides which error is rep
 checks fail, so the deepest cause comes first; `needs` keeps a check from relying on one that
 failed.
 
-1. What is around the report (42, 39, 37, 43, 38, 44, 46, 41), then its form (1-6): the version says
+1. What is around the report (42, 39, 37, 43, 38, 44, 45, 41), then its form (1-6): the version says
    where which field is (AMD 56860, table ATTESTATION_REPORT).
 2. The product (7), which says which root counts, then the certificates from that root down (8-18),
    each after the signature of its issuer (RFC 5280 section 6.1).
 3. The signature of the report (19, 20). Behind a bad one no field means anything, so it comes
    before all that fields say.
-4. The policy (21-30, 35, 36) and the binding to the node and its software (31-34, 45, 47).
-5. The challenge (40) and the secret (57): they show something about the key that the report vouches
-   for (31, 47), no other.
+4. The policy (21-30, 35, 36) and the binding to the node and its software (31-34, 46).
+5. The challenge (40): it shows something about the key that the report vouches for (31), no other.
+6. Of a TPM, its keys (47-51), what it signed (52-54), and what it booted (55-57).
+7. The envelope of the start, and the secret (58, 59).
 """
 
 # Evidence of a node must pass these as well. Without them the report is genuine, but says nothing
@@ -73,8 +75,16 @@ _NODE_CORE: Mapping[Kind, tuple[str, ...]] = {
     Kind.UNKNOWN: ("trusted-software",),  # for which it never runs: there is no PASS
 }
 # What binds the configuration to the evidence, and what shows how new it is.
-_BINDS = {Kind.GENERATE: "node-message", Kind.SNP: "snp-report-data"}
-_DATES = {Kind.GENERATE: ("challenge", "challenge"), Kind.SNP: ("nonce", "nonce")}
+_BINDS = {
+    Kind.GENERATE: "node-message",
+    Kind.SNP: "snp-report-data",
+    Kind.TPM: "runtime-log",
+}
+_DATES = {
+    Kind.GENERATE: ("challenge", "challenge"),
+    Kind.SNP: ("snp-report-data", "nonce"),
+    Kind.TPM: ("quote", "nonce"),
+}
 CUSTODY, NOT_EXCLUSIVE = "key-custody", "KEY_NOT_EXCLUSIVE"
 _ABOUT_CUSTODY = (
     f"{CUSTODY}\nRuns only with `exclusive_key = true` in the policy. A review of the image must "
@@ -161,6 +171,7 @@ def verify_evidence(
     report_data: bytes = b"",
     measurement: bytes = b"",
     test_roots: Mapping[str, str] | None = None,
+    test_ek_roots: Mapping[str, EkRoot] | None = None,
 ) -> Verdict:
     """Runs all checks. Raises nothing.
 
@@ -168,8 +179,8 @@ def verify_evidence(
         collateral: the verifier's. What it lacks is taken from the evidence.
         at: the time of evaluation, seconds since the Unix epoch.
         report_data, measurement: what the report must hold (64 and 48 bytes); b"" for anything.
-        test_roots: fingerprints of roots by product, instead of AMD's. For tests only: no flag and
-            no file sets it.
+        test_roots: fingerprints of roots by product, instead of AMD's. test_ek_roots: roots of
+            TPMs by fingerprint. For tests only: no flag and no file sets them.
     """
     case = Case(
         evidence,
@@ -177,6 +188,7 @@ def verify_evidence(
         policy,
         at,
         PINNED_ROOTS if test_roots is None else test_roots,
+        test_ek_roots,
         report_data,
         measurement,
     )

@@ -1,4 +1,4 @@
-"""A simulated node with `~measurement@1.0` in an SEV-SNP guest, each of its steps on a switch."""
+"""Simulated nodes with `~measurement@1.0`, in an SEV-SNP guest and with a TPM, on many switches."""
 
 from __future__ import annotations
 
@@ -11,25 +11,32 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from amd import Line, Sample
+from amd import Line, Sample, check_form
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from der_writer import NOW
+from ek import Maker, profile
+from simulated_tpm import SimulatedTpm
 
 from aoshell.attest.envelope import activation, snp
 from aoshell.attest.envelope.ids import canonical_payload, stable_id
-from aoshell.attest.evidence import Activation, Evidence, Exchange, RawResponse
+from aoshell.attest.evidence import Activation, Collateral, Evidence, Exchange, RawResponse
 from aoshell.attest.policy import Image, Policy
-from aoshell.attest.verify import Verdict
+from aoshell.attest.tpm.credential import ACTIVATION, Credential, make_credential
+from aoshell.attest.tpm.eventlog import read_event_log
+from aoshell.attest.tpm.secureboot import read_programs
+from aoshell.attest.verify import Verdict, verify_evidence
+from aoshell.attest.x509.material import bundle_as_pem
 from aoshell.protocol import httpsig, nested, wire
 from aoshell.protocol.commitment import CURRENT, write_commitments
 from aoshell.protocol.encoding import b64url, unb64url
-from aoshell.protocol.structured import LARGEST_READ, from_tabm, to_tabm
+from aoshell.protocol.structured import LARGEST_READ, from_tabm, to_tabm, write_types
 from aoshell.protocol.wallet import Wallet
 
 NONCE = bytes(range(32))
@@ -69,11 +76,19 @@ def as_json(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
     """The same message as JSON, with its signature."""
     tabm = to_tabm(message, LARGEST_READ)
     commitments = httpsig.commit(wallet, tabm, profile=CURRENT)
-    kept = {
-        one.id: {**nested.to_map(one), "committed": list(one.committed)} for one in commitments
+    kept = {one.id: {**nested.to_map(one), "committed": list(one.committed)} for one in commitments}
+    written = json.dumps({**written_as_json(message), "commitments": kept})
+    return [("content-type", "application/json")], written.encode()
+
+
+def written_as_json(message: Mapping[str, Any]) -> Message:
+    """As HyperBEAM writes it: atoms as text, named in `ao-types`."""
+    atoms = {key: "atom" for key, value in message.items() if isinstance(value, bool | None)}
+    values = {
+        key: written_as_json(value) if isinstance(value, dict) else canonical_payload(value)
+        for key, value in message.items()
     }
-    value = {**canonical(message), "commitments": kept}
-    return [("content-type", "application/json")], json.dumps(value).encode()
+    return values | ({"ao-types": write_types(atoms)} if atoms else {})
 
 
 def canonical(message: Mapping[str, Any]) -> Message:
@@ -82,29 +97,22 @@ def canonical(message: Mapping[str, Any]) -> Message:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EnvelopeNode:
-    """A node that measures itself by SEV-SNP.
+    """What nodes of all devices have in common.
 
     Attributes:
         configuration: more keys of its configuration.
-        vmpl: that its report comes from.
-        context, recipient, evidence_: change these parts before they are measured or sent.
-        message: changes the envelope before it is signed, wire: afterwards. Both are given the
-            nonce as well.
-        send: makes an answer of a message.
+        recipient_, evidence_: change these parts before they are measured or sent.
+        message: changes the envelope before it is signed, wire: afterwards.
         proof: changes the answer to a secret before it is signed.
+        send: makes an answer of a message.
         signer: of its answers, prover: of the answer to a secret; the node's own wallet unless
             given.
     """
 
     wallet: Wallet
-    line: Line
-    version: int = 3
-    report_values: Mapping[str, Any] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
-    vmpl: int = 0
-    context: Change = same
     recipient_: Change = same
     evidence_: Change = same
     message: Change = same
@@ -113,15 +121,10 @@ class EnvelopeNode:
     send: Callable[[Wallet, Mapping[str, Any]], Wire] = sign
     signer: Wallet | None = None
     prover: Wallet | None = None
-    device: str = "snp@1.0"
-    seed: bytes = b"k" * 32
+    device = ""
 
-    def but(self, **parts: Any) -> EnvelopeNode:
+    def but(self, **parts: Any) -> Self:
         return replace(self, **parts)
-
-    @cached_property
-    def key(self) -> X25519PrivateKey:
-        return X25519PrivateKey.from_private_bytes(self.seed)
 
     @cached_property
     def body(self) -> Message:
@@ -142,6 +145,110 @@ class EnvelopeNode:
         }
         return canonical({"system": system, "node": node})
 
+    @property
+    def made_recipient(self) -> Message:
+        raise NotImplementedError
+
+    def made_evidence(self, nonce: bytes) -> Message:
+        raise NotImplementedError
+
+    def open_secret(self, credential: Mapping[str, Any]) -> Message:
+        """What it answers to a secret, before it is signed."""
+        raise NotImplementedError
+
+    def credential(self) -> dict[str, str]:
+        """A secret for it."""
+        raise NotImplementedError
+
+    @cached_property
+    def recipient(self) -> Message:
+        changed: Message = self.recipient_(self.made_recipient, self)
+        return changed
+
+    def envelope(self, nonce: bytes = NONCE) -> Message:
+        made = {
+            "type": "lapee-measurement",
+            "version": "1.0",
+            "issued-at-unix": NOW,
+            "measurement-device": self.device,
+            "body": self.body,
+            "evidence": self.evidence_(self.made_evidence(nonce), self),
+            "secret-recipient": self.recipient,
+        }
+        changed: Message = self.message(made, self)
+        return changed
+
+    def measured(self, nonce: bytes = NONCE) -> Wire:
+        found: Wire = self.wire(self.send(self.signer or self.wallet, self.envelope(nonce)), self)
+        return found
+
+    def opened(self, credential: Mapping[str, Any]) -> Wire:
+        made = self.proof(self.open_secret(credential), self)
+        return wrapped(self.prover or self.wallet, made)
+
+    def activation(self) -> Activation:
+        credential = self.credential()
+        return Activation(SECRET, credential, raw(self.opened(credential)))
+
+    def exchange(self, **parts: Any) -> Exchange:
+        """As if asked, without HTTP."""
+        made = Exchange(
+            boot=raw(self.measured(BOOT_NONCE)),
+            fresh=raw(self.measured()),
+            nonce=NONCE,
+            asked_now=True,
+            activation=self.activation(),
+        )
+        return replace(made, **parts)
+
+    def respond(self, path: str, headers: list[tuple[str, str]], body: bytes) -> Wire | None:
+        asked = urlsplit(path)
+        match asked.path:
+            case "/~measurement@1.0/info":
+                return sign(self.wallet, {"status": 200, "body": self.info})
+            case "/~measurement@1.0/boot":
+                return self.measured(BOOT_NONCE)
+            case "/~measurement@1.0/fresh":
+                return self.measured(unb64url(parse_qs(asked.query)["nonce"][0]))
+            case "/~measurement@1.0/unwrap-secret":
+                fields = wire.join(headers)
+                credential: Any = from_tabm(wire.decode(fields, body)[0])["credential"]
+                return self.opened(credential)
+        return None
+
+    @property
+    def info(self) -> Message:
+        return {
+            "version": "1.0",
+            "selected-measurement-device": self.device,
+            "selection-reason": "auto",
+            "available-candidates": [{"device": self.device, "supported": True}],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnpNode(EnvelopeNode):
+    """A node in an SEV-SNP guest.
+
+    Attributes:
+        report_values: fields of its report.
+        vmpl: that its report comes from.
+        context: changes what it says of how it asked for the report.
+        seed: of the key for secrets.
+    """
+
+    line: Line
+    version: int = 3
+    report_values: Mapping[str, Any] = field(default_factory=dict)
+    vmpl: int = 0
+    context: Change = same
+    seed: bytes = b"k" * 32
+    device = "snp@1.0"
+
+    @cached_property
+    def key(self) -> X25519PrivateKey:
+        return X25519PrivateKey.from_private_bytes(self.seed)
+
     @cached_property
     def device_context(self) -> Message:
         due = {
@@ -152,13 +259,13 @@ class EnvelopeNode:
         changed: Message = self.context(due, self)
         return changed
 
-    @cached_property
-    def recipient(self) -> Message:
+    @property
+    def made_recipient(self) -> Message:
         public = self.key.public_key().public_bytes_raw()
-        made = {
+        return {
             "type": "lapee-secret-recipient",
             "version": "1.0",
-            "measurement-device": "snp@1.0",
+            "measurement-device": self.device,
             "method": snp.METHOD,
             "key-id": b64url(hashlib.sha256(public).digest()),
             "public-material": {"x25519-public-key": b64url(public)},
@@ -169,8 +276,6 @@ class EnvelopeNode:
                 "device-context-digest": stable_id(self.device_context),
             },
         }
-        changed: Message = self.recipient_(made, self)
-        return changed
 
     def report_data(self, nonce: bytes) -> bytes:
         ids = (
@@ -190,41 +295,20 @@ class EnvelopeNode:
         }
         return self.line.sample(self.version, **values)
 
-    def snp_evidence(self, nonce: bytes) -> Message:
-        sample = self.sample(nonce)
-        made = {
+    def made_evidence(self, nonce: bytes) -> Message:
+        return {
             "type": snp.TYPE,
             "version": "1.0",
             "nonce": b64url(nonce),
             "report-data": b64url(self.report_data(nonce)),
-            "report-raw": b64url(sample.report),
+            "report-raw": b64url(self.sample(nonce).report),
             "report": {"measurement": "not what is checked"},
             "certificates": {},
             "secret-recipient-id": stable_id(self.recipient),
             "device-context": self.device_context,
         }
-        changed: Message = self.evidence_(made, self)
-        return changed
 
-    def envelope(self, nonce: bytes = NONCE) -> Message:
-        made = {
-            "type": "lapee-measurement",
-            "version": "1.0",
-            "issued-at-unix": NOW,
-            "measurement-device": self.device,
-            "body": self.body,
-            "evidence": self.snp_evidence(nonce),
-            "secret-recipient": self.recipient,
-        }
-        changed: Message = self.message(made, self)
-        return changed
-
-    def measured(self, nonce: bytes = NONCE) -> Wire:
-        found: Wire = self.wire(self.send(self.signer or self.wallet, self.envelope(nonce)), self)
-        return found
-
-    def open_secret(self, credential: Mapping[str, Any]) -> Wire:
-        """The answer to a secret."""
+    def open_secret(self, credential: Mapping[str, Any]) -> Message:
         public = X25519PublicKey.from_public_bytes(unb64url(credential["ephemeral-public-key"]))
         context = ("lapee-snp-wrap-secret-v1:" + credential["subject-id"]).encode()
         derived = HKDF(SHA256(), 32, unb64url(credential["salt"]), context)
@@ -240,30 +324,17 @@ class EnvelopeNode:
                 f"credential-id:{httpsig.unsigned_id(credential, CURRENT)}",
             )
         )
-        made = {
+        return {
             "type": "lapee-secret-activation",
             "issued-at-unix": NOW,
             "credential-secret-sha256": b64url(hashlib.sha256(secret).digest()),
             "proof-alg": "HMAC-SHA256",
             "credential-secret-proof": b64url(hmac.digest(secret, text.encode(), "sha256")),
         }
-        return wrapped(self.prover or self.wallet, self.proof(made, self))
 
-    def activation(self) -> Activation:
+    def credential(self) -> dict[str, str]:
         public = self.key.public_key().public_bytes_raw()
-        credential = activation.wrap_secret(SECRET, public, stable_id(self.recipient))
-        return Activation(SECRET, credential, raw(self.open_secret(credential)))
-
-    def exchange(self, **parts: Any) -> Exchange:
-        """As if asked, without HTTP."""
-        made = Exchange(
-            fresh=raw(self.measured()),
-            boot=raw(self.measured(BOOT_NONCE)),
-            nonce=NONCE,
-            asked_now=True,
-            activation=self.activation(),
-        )
-        return replace(made, **parts)
+        return activation.wrap_secret(SECRET, public, stable_id(self.recipient))
 
     def verify(
         self, policy: Policy = POLICY, exchange: Exchange | None = None, **wishes: Any
@@ -271,29 +342,104 @@ class EnvelopeNode:
         evidence = Evidence(exchange=exchange or self.exchange())
         return self.sample().verify(policy, evidence=evidence, **wishes)
 
-    def respond(self, path: str, headers: list[tuple[str, str]], body: bytes) -> Wire | None:
-        asked = urlsplit(path)
-        match asked.path:
-            case "/~measurement@1.0/info":
-                return sign(self.wallet, {"status": 200, "body": self.info})
-            case "/~measurement@1.0/boot":
-                return self.measured(BOOT_NONCE)
-            case "/~measurement@1.0/fresh":
-                return self.measured(unb64url(parse_qs(asked.query)["nonce"][0]))
-            case "/~measurement@1.0/unwrap-secret":
-                fields = wire.join(headers)
-                credential: Any = from_tabm(wire.decode(fields, body)[0])["credential"]
-                return self.open_secret(credential)
-        return None
+
+@dataclass(frozen=True, kw_only=True)
+class TpmNode(EnvelopeNode):
+    """A node on a machine with a TPM.
+
+    Attributes:
+        maker: of the TPM, who certified its endorsement key.
+        parts: of the `SimulatedTpm`, if they are to be others.
+        certificate: in place of the maker's, in PEM.
+        crls: lists of revoked certificates that the verifier has.
+    """
+
+    maker: Maker
+    ak_key: RSAPrivateKey
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    certificate: str | None = None
+    crls: bytes = b""
+    device = "tpm@2.0a"
+
+    @cached_property
+    def tpm(self) -> SimulatedTpm:
+        body_id = unb64url(stable_id(self.body))
+        parts = {"ek_key": self.maker.ek_key, "body_id": body_id, **self.parts}
+        return SimulatedTpm(ak_key=self.ak_key, **parts)
 
     @property
-    def info(self) -> Message:
-        return {
-            "version": "1.0",
-            "selected-measurement-device": self.device,
-            "selection-reason": "auto",
-            "available-candidates": [{"device": self.device, "supported": True}],
+    def made_recipient(self) -> Message:
+        return self.tpm.recipient()
+
+    def made_evidence(self, nonce: bytes) -> Message:
+        certificate = pem(self.maker.ek) if self.certificate is None else self.certificate
+        named = profile(self.maker.ek).manufacturer
+        return self.tpm.evidence(nonce) | {
+            "ek-cert-pem": certificate,
+            "ek-cert-chain-pem": pem(self.maker.ca) + pem(self.maker.root),
+            "tpm-properties": {"available": True, "manufacturer-u32": named},
         }
+
+    def credential(self) -> dict[str, str]:
+        made = make_credential(self.tpm.ek_area, self.tpm.ak_area.name, SECRET)
+        return {
+            "type": "lapee-wrapped-secret",
+            "version": "1.0",
+            "measurement-device": self.device,
+            "method": "tpm2-activate-credential",
+            "subject-id": stable_id(self.recipient),
+            "credential-blob": b64url(made.blob),
+            "secret": b64url(made.secret),
+        }
+
+    def open_secret(self, credential: Mapping[str, Any]) -> Message:
+        sent = Credential(unb64url(credential["credential-blob"]), unb64url(credential["secret"]))
+        secret = self.tpm.activate(sent) or b"not opened"
+        name = b64url(self.tpm.ak_area.name)
+        lines = {
+            "type": ACTIVATION,
+            "version": "1.0",
+            "proof-alg": "HMAC-SHA256",
+            "ak-name": name,
+            "issued-at-unix": str(NOW),
+            "credential-blob": credential["credential-blob"],
+            "secret": credential["secret"],
+        }
+        text = "\n".join([f"{ACTIVATION}-v1", *(f"{key}:{one}" for key, one in lines.items())])
+        return {
+            "type": ACTIVATION,
+            "version": "1.0",
+            "issued-at-unix": NOW,
+            "ak-name": name,
+            "credential-secret-sha256": b64url(hashlib.sha256(secret).digest()),
+            "proof-alg": "HMAC-SHA256",
+            "credential-secret-proof": b64url(hmac.digest(secret, text.encode(), "sha256")),
+        }
+
+    @cached_property
+    def image(self) -> Image:
+        """What it booted."""
+        log = read_event_log(self.tpm.raw_log)
+        return Image("the image", efi=read_programs(log), pcr11=self.tpm.values[11])
+
+    def verify(
+        self, policy: Policy | None = None, exchange: Exchange | None = None, **wishes: Any
+    ) -> Verdict:
+        policy = policy or Policy(trusted=(self.image,), ek_revocation=False)
+        verdict = verify_evidence(
+            Evidence(exchange=exchange or self.exchange()),
+            Collateral(ek_chain=self.crls),
+            policy,
+            wishes.pop("at", NOW),
+            test_ek_roots=self.maker.roots,
+            **wishes,
+        )
+        check_form(verdict)
+        return verdict
+
+
+def pem(certificate: bytes) -> str:
+    return bundle_as_pem([certificate]).decode()
 
 
 def raw(answer: Wire) -> RawResponse:

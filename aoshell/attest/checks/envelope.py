@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aoshell.attest.checks.frame import Case, check
+from aoshell.attest.checks.frame import Case, TpmCase, check
 from aoshell.attest.envelope import activation as secrets
 from aoshell.attest.envelope import reading, snp
 from aoshell.attest.envelope.ids import stable_id
@@ -11,6 +11,7 @@ from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheck
 from aoshell.attest.evidence import Exchange
 from aoshell.attest.kinds import ENVELOPES, Kind
 from aoshell.attest.report import Report
+from aoshell.attest.tpm.evidence import read_tpm_evidence
 from aoshell.attest.x509.certificates import ec_key
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url
@@ -44,7 +45,7 @@ _IDENTITY = (
 def envelope(case: Case) -> str:
     """The answer has an envelope of a known version and of a device whose evidence is checked here.
     A mock measures nothing and is refused."""
-    exchange = _exchange(case)
+    exchange = exchange_of(case)
     device = reading.check_form(exchange.fresh)
     if exchange.boot:
         reading.check_form(exchange.boot)
@@ -63,7 +64,7 @@ def envelope(case: Case) -> str:
 def outer_signature(case: Case) -> str:
     """One RSA key has signed all keys of the envelope (RFC 9421). What it has not signed is not
     used."""
-    case.signed = reading.verify_envelope(_exchange(case).fresh)
+    case.signed = reading.verify_envelope(exchange_of(case).fresh)
     return f"signed by {case.signed.commitment.committer}"
 
 
@@ -82,7 +83,7 @@ def links(case: Case) -> str:
     """Parts of an envelope can come as links: the id of a message in place of the message. Each was
     fetched, and has the id that was signed. The evidence in it has the form that is due."""
     assert case.signed
-    exchange = _exchange(case)
+    exchange = exchange_of(case)
     case.envelope = reading.resolve_envelope(case.signed, Links(exchange.links))
     if exchange.boot:
         signed = reading.verify_envelope(exchange.boot)
@@ -90,6 +91,8 @@ def links(case: Case) -> str:
     if case.kind is Kind.SNP:
         case.snp = snp.read_snp_evidence(case.envelope.evidence)
         case.raw = case.snp.report
+    else:
+        case.tpm = TpmCase(read_tpm_evidence(case.envelope.evidence))
     return f"{len(exchange.links)} fetched" if exchange.links else "none"
 
 
@@ -97,7 +100,7 @@ def links(case: Case) -> str:
 def signer(case: Case) -> str:
     """The key that signed the envelope is the one whose address is in the configuration that was
     measured. Without this, anyone could sign the envelope of someone else's machine again."""
-    made = _envelope(case)
+    made = envelope_of(case)
     named = made.node.get("address")
     if made.signer != named:
         what = f"{made.signer} signed the envelope, but the node in it is {named!r}"
@@ -109,7 +112,7 @@ def signer(case: Case) -> str:
 def body_id(case: Case) -> str:
     """The id of the body, computed again, is the one that the device has measured. The body is what
     the guest says of itself, and the configuration of the node."""
-    made = _envelope(case)
+    made = envelope_of(case)
     try:
         found = b64url(made.body_id)
     except AoError as error:
@@ -127,27 +130,27 @@ def body_id(case: Case) -> str:
     return "bound" if permanent else "bound, but the operator may change the configuration later"
 
 
-@check(46, "nonce", "NONCE_MISMATCH NONCE_MISSING", needs=("links",), core=True, kinds=_BOTH)
+@check(45, "nonce", "NONCE_MISMATCH NONCE_MISSING", needs=("links",), core=True, kinds=_BOTH)
 def nonce(case: Case) -> str:
     """The evidence was made for the random value that was sent along with the question. So it is as
     new as that."""
-    due = _exchange(case).nonce
+    due = exchange_of(case).nonce
     if not due:
         what = "it is not known for which nonce the envelope was made, so not how old it is"
         raise InconclusiveError("NONCE_MISSING", what, "give the nonce that was sent: --nonce HEX")
     if _nonce(case) != due:
         raise EvidenceError("NONCE_MISMATCH", "the evidence was made for another nonce")
     when = "made for the nonce sent just now"
-    return when if _exchange(case).asked_now else "made for the nonce that is expected"
+    return when if exchange_of(case).asked_now else "made for the nonce that is expected"
 
 
 def _nonce(case: Case) -> bytes:
-    assert case.snp
-    return case.snp.nonce
+    """The nonce that the evidence names. Report data and quote show whether it was made for it."""
+    return case.snp.nonce if case.snp else case.tpm.evidence.quote.nonce
 
 
 @check(
-    47,
+    46,
     "snp-report-data",
     "REPORT_DATA_MISMATCH DEVICE_CONTEXT RECIPIENT_ID_MISMATCH RECIPIENT_KEY_ID BODY_ID_MISMATCH "
     "ENVELOPE_SHAPE",
@@ -159,7 +162,7 @@ def snp_report_data(case: Case) -> str:
     """The report holds the SHA-512 of the id of the body, the nonce, the key to which secrets are
     encrypted, and how the node asked for the report. So the report was made for this envelope, by
     the node with this configuration, and after the nonce was known."""
-    made, evidence = _envelope(case), case.snp
+    made, evidence = envelope_of(case), case.snp
     assert evidence
     data = case.report.report_data
     if case.expected_data and data != case.expected_data:
@@ -188,7 +191,7 @@ def _due_data(made: Envelope, evidence: snp.SnpEvidence, report: Report) -> byte
 
 
 @check(
-    45,
+    58,
     "pair",
     "PAIR_DEVICE PAIR_SIGNER PAIR_BODY PAIR_RECIPIENT PAIR_BOOT_SESSION",
     needs=("body-id", "report-signature", "snp-report-data"),
@@ -223,7 +226,7 @@ def check_pair(case: Case) -> Envelope:
         SkippedCheckError: there is none.
         EvidenceError: PAIR_DEVICE, PAIR_SIGNER, PAIR_BODY or PAIR_RECIPIENT.
     """
-    fresh, boot = _envelope(case), case.boot
+    fresh, boot = envelope_of(case), case.boot
     if boot is None:
         raise SkippedCheckError("the envelope came alone, without the one of the node's start")
     if boot.device != fresh.device:
@@ -260,7 +263,7 @@ def measurement(case: Case) -> str:
 
 
 @check(
-    57,
+    59,
     "activation",
     "ACTIVATION_PROOF ACTIVATION_SIGNER ACTIVATION_SHAPE ACTIVATION_UNAVAILABLE",
     needs=("snp-report-data", "signer"),
@@ -269,7 +272,7 @@ def measurement(case: Case) -> str:
 def activation(case: Case) -> str:
     """The node has opened a secret that was encrypted to the key in the report. So that key is in
     use by the node that signed."""
-    made, sent = _envelope(case), _exchange(case).activation
+    made, sent = envelope_of(case), exchange_of(case).activation
     if sent is None:
         raise SkippedCheckError("no secret was sent")
     if sent.answer is None:
@@ -281,14 +284,20 @@ def activation(case: Case) -> str:
     if signed.commitment.committer != made.signer:
         what = f"{signed.commitment.committer} signed the answer to the secret"
         raise EvidenceError("ACTIVATION_SIGNER", what)
+    if not exchange_of(case).asked_now:
+        raise SkippedCheckError(
+            "who kept this exchange knew the secret, so its answer proves nothing"
+        )
     return "the node opened a secret for the key in the report"
 
 
-def _exchange(case: Case) -> Exchange:
+def exchange_of(case: Case) -> Exchange:
+    """The exchange that is checked; there is one once `envelope` runs."""
     assert case.evidence.exchange
     return case.evidence.exchange
 
 
-def _envelope(case: Case) -> Envelope:
+def envelope_of(case: Case) -> Envelope:
+    """The fresh envelope; there is one once `links` passed."""
     assert case.envelope
     return case.envelope

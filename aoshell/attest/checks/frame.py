@@ -22,6 +22,13 @@ from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import Product
 from aoshell.attest.report import VLEK, Report
 from aoshell.attest.signed import SignedPart
+from aoshell.attest.tpm.ek_certificate import EkCertificate
+from aoshell.attest.tpm.ek_path import EkPath, EkPool
+from aoshell.attest.tpm.eventlog import EventLog
+from aoshell.attest.tpm.evidence import TpmEvidence
+from aoshell.attest.tpm.roots import EkRoot
+from aoshell.attest.tpm.secureboot import SecureBoot
+from aoshell.attest.tpm.structures import PublicArea, Quote
 from aoshell.attest.urls import chain_hint, vek_hint
 from aoshell.attest.x509 import amd_profile, path
 from aoshell.attest.x509.certificates import Certificate, common_name
@@ -64,6 +71,30 @@ class CheckResult:
 
 
 @dataclass
+class TpmCase:
+    """What is checked of a TPM. All but the evidence is set by the checks, in their order.
+
+    Attributes:
+        certificate: of the endorsement key.
+        path: from it to the root.
+        ek, ak: the keys.
+        log: the event log, once it leads to the quoted PCRs.
+        secure_boot: None if it is unknown.
+        programs: Authenticode hashes of what the firmware started.
+    """
+
+    evidence: TpmEvidence
+    certificate: EkCertificate | None = None
+    path: EkPath | None = None
+    ek: PublicArea | None = None
+    ak: PublicArea | None = None
+    quote: Quote | None = None
+    log: EventLog | None = None
+    secure_boot: SecureBoot | None = None
+    programs: tuple[bytes, ...] = ()
+
+
+@dataclass
 class Case:
     """What is checked. The attributes from `raw` on are set by the checks, in their order.
 
@@ -71,6 +102,7 @@ class Case:
         collateral: the verifier's: what the user or AMD's service gave.
         at: the time of evaluation, seconds since the Unix epoch.
         roots: fingerprints of the trusted roots, by product.
+        ek_roots: instead of the pinned roots of TPMs, for tests; None for these.
         expected_data, expected_measurement: what the report must hold, b"" for anything.
         raw: the report's bytes.
         signed: what the node's key has signed.
@@ -78,7 +110,7 @@ class Case:
         hashes: the node's local-hashes, once they are shown to give the measurement.
         image: the trusted software that was found.
         envelope: the fresh one, and boot: the one of the start, once they are read.
-        snp: what the fresh one has of SEV-SNP.
+        snp: what the fresh one has of SEV-SNP. tpm: what it has of a TPM.
     """
 
     evidence: Evidence
@@ -86,6 +118,7 @@ class Case:
     policy: Policy
     at: int
     roots: Mapping[str, str]
+    ek_roots: Mapping[str, EkRoot] | None = None
     expected_data: bytes = b""
     expected_measurement: bytes = b""
     raw: bytes = b""
@@ -96,6 +129,23 @@ class Case:
     envelope: Envelope | None = None
     boot: Envelope | None = None
     snp: SnpEvidence | None = None
+    _tpm: TpmCase | None = None
+
+    @property
+    def tpm(self) -> TpmCase:
+        """There is one once `links` passed, for evidence of a TPM."""
+        assert self._tpm
+        return self._tpm
+
+    @tpm.setter
+    def tpm(self, found: TpmCase) -> None:
+        self._tpm = found
+
+    @cached_property
+    def ek_pool(self) -> EkPool:
+        """Certificates and CRLs for the endorsement key."""
+        given = (self.collateral.ek_chain,) if self.collateral.ek_chain else ()
+        return EkPool.read(self.tpm.evidence.ek_chain.encode(), given)
 
     @cached_property
     def kind(self) -> Kind:

@@ -19,11 +19,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from aoshell.attest.envelope import reading, snp
-from aoshell.attest.envelope.reading import SNP
+from aoshell.attest.envelope import reading, snp, tpm
+from aoshell.attest.envelope.reading import SNP, TPM
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Activation, Exchange, RawResponse
 from aoshell.attest.signed import SignedPart, verify_message
+from aoshell.attest.tpm.credential import ACTIVATION, check_activation, read_activation
+from aoshell.attest.tpm.evidence import read_tpm_evidence
 from aoshell.errors import AoError
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.encoding import b64url
@@ -39,14 +41,14 @@ _PREFIX = "lapee-snp-wrap-secret-v1:"
 
 
 def make_activation(exchange: Exchange) -> Activation | None:
-    """A secret for the machine of an exchange; None if its envelope is refused anyway, or is of a
-    device that opens none."""
+    """A secret for the machine of an exchange; None if its envelope is refused anyway."""
     try:
         signed = reading.verify_envelope(exchange.fresh)
         envelope = reading.resolve_envelope(signed, reading.Links(exchange.links))
-        if envelope.device != SNP:
-            return None
         secret = os.urandom(SECRET_SIZE)
+        if envelope.device == TPM:
+            evidence = read_tpm_evidence(envelope.evidence)
+            return Activation(secret, tpm.wrap_challenge(envelope, evidence, secret))
         key = snp.check_recipient(envelope)
         return Activation(secret, wrap_secret(secret, key, b64url(envelope.recipient_id)))
     except AoError:
@@ -106,6 +108,26 @@ def check_snp_proof(
         f"credential-id:{unsigned_id(credential, CURRENT)}",
     )
     check_proof(signed.message, secret, "\n".join(lines))
+    return signed
+
+
+def check_tpm_proof(
+    answer: RawResponse, credential: Mapping[str, str], secret: bytes, ak_name: bytes
+) -> SignedPart:
+    """Checks that an answer proves that a TPM opened the secret; returns what is signed of it.
+
+    Args:
+        ak_name: the name of the attestation key, as computed from the key.
+
+    Raises:
+        EvidenceError: ACTIVATION_SHAPE or ACTIVATION_PROOF.
+    """
+    signed = read_proof(answer, ACTIVATION)
+    try:
+        sent = tpm.read_credential(credential)
+    except ValueError:
+        raise EvidenceError("ACTIVATION_SHAPE", "the credential that was sent is none") from None
+    check_activation(read_activation(signed.message), sent, ak_name, secret)
     return signed
 
 
