@@ -35,6 +35,7 @@ from der_writer import (
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.policy import Policy
 from aoshell.attest.x509.certificates import Certificate
+from aoshell.attest.x509.der import DerReader
 from aoshell.attest.x509.material import read_material
 
 SHA256 = "2.16.840.1.101.3.4.2.1"
@@ -57,7 +58,9 @@ def test_what_is_written_here_is_what_x509_reads(milan: Line) -> None:
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     assert [one.oid for one in ours.extensions] == [one.oid.dotted_string for one in ask.extensions]
-    assert [value for _, value in ours.subject] == [one.value for one in ask.subject]
+    assert [value for part in ours.subject for _, value in part] == [
+        one.value for one in ask.subject
+    ]
 
 
 def weak_sign(key: object, content: bytes) -> bytes:
@@ -66,6 +69,12 @@ def weak_sign(key: object, content: bytes) -> bytes:
 
 def short_salt(key: object, content: bytes) -> bytes:
     return sign_pss(key, content, 32)
+
+
+def in_one_set(named: bytes) -> bytes:
+    """The parts of a name in one set, as Nuvoton writes them."""
+    parts = DerReader(named, "name").inside(0x30)
+    return seq(tlv(0x31, *(part.rest() for part in parts.each(0x31))))
 
 
 def compressed(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -114,6 +123,11 @@ LEAF: dict[str, tuple[Callable[[Draft, Amd], Draft], str]] = {
     "subject": (lambda d, _a: d.but(subject=name("SEV-OTHER")), "CERT_PROFILE"),
     "organization": (lambda d, _a: d.but(subject=name("SEV-VCEK", "Else")), "CERT_PROFILE"),
     "issuer's organization": (lambda d, _a: d.but(issuer=name("SEV-Milan", "X")), "CERT_PROFILE"),
+    "name in one set": (lambda d, _a: d.but(subject=in_one_set(d.subject)), "CERT_PROFILE"),
+    "a default written out": (
+        lambda d, _a: d.but(extensions=(*d.extensions, seq(oid("1.2.3"), tlv(1, b"\0"), ia5("x")))),
+        "CERT_PARSE",
+    ),
     "issuer": (lambda d, _a: d.but(issuer=name("SEV-Genoa")), "PRODUCT_MISMATCH"),
     "unknown issuer": (lambda d, _a: d.but(issuer=name("SEV-Venice")), "PRODUCT_MISMATCH"),
     "product": (lambda d, _a: d.instead(f"{AMD}.2", ia5("Genoa")), "PRODUCT_MISMATCH"),

@@ -58,6 +58,18 @@ def test_a_length_of_four_octets() -> None:
     assert read("octets", b"\x04\x84\x01\0\0\0" + content) == content
 
 
+def test_a_default_that_is_written_out() -> None:
+    """Read only where the caller permits it, and inside as well."""
+    data = tlv(0x30, b"\x01\x01\0" + b"\x01\x01\xff" + b"\x02\x01\x05")
+    inside = DerReader(data, "it", written_defaults=True).inside(0x30)
+    assert [inside.boolean(), inside.boolean(), inside.boolean()] == [False, True, False]
+    assert inside.rest() == b"\x02\x01\x05"
+    inside.end()
+    for wrong in (b"\x01\x01\x01", b"\x01\0", b"\x01\x02\0\0"):
+        with pytest.raises(EvidenceError, match="boolean"):
+            DerReader(wrong, "it", written_defaults=True).boolean()
+
+
 @pytest.mark.parametrize(
     ("what", "data"),
     [

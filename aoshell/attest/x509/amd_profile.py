@@ -16,12 +16,18 @@ from aoshell.attest.errors import EvidenceError
 from aoshell.attest.products import PRODUCTS, TURIN, Product
 from aoshell.attest.x509 import der
 from aoshell.attest.x509.certificates import Certificate, amd_name
+from aoshell.attest.x509.extensions import (
+    CONSTRAINTS,
+    SIGN_CERTIFICATES,
+    SIGN_CRLS,
+    USAGE,
+    read_constraints,
+    read_usage,
+)
 
 VCEK_NAME, VLEK_NAME = "SEV-VCEK", "SEV-VLEK"
 
-_CONSTRAINTS, _USAGE = "2.5.29.19", "2.5.29.15"
-_KNOWN_CRITICAL = (_CONSTRAINTS, _USAGE)
-SIGN_CERTIFICATES, SIGN_CRLS = 0x04, 0x02  # of the first octet of key usage
+_KNOWN_CRITICAL = (CONSTRAINTS, USAGE)
 
 _AMD = "1.3.6.1.4.1.3704.1"
 _STRUCT, _PRODUCT, _CHIP, _PROVIDER = (f"{_AMD}.{number}" for number in (1, 2, 4, 5))
@@ -56,14 +62,14 @@ def check_authority(certificate: Certificate, name: str, issuer: str, *, last: b
         EvidenceError: CERT_PROFILE or CERT_EXTENSION.
     """
     _check_names(certificate, name, issuer)
-    constraints = certificate.extension(_CONSTRAINTS)
+    constraints = certificate.extension(CONSTRAINTS)
     if constraints is None or not constraints.critical:
         raise _unfit(name, "it is not marked as an authority")
-    authority, path = _constraints(constraints.value)
+    authority, path = read_constraints(constraints.value)
     if not authority or (path == 0) != last:
         raise _unfit(name, "it may not sign the certificate below it")
-    usage = certificate.extension(_USAGE)
-    if usage is None or not _usage(usage.value) & SIGN_CERTIFICATES:
+    usage = certificate.extension(USAGE)
+    if usage is None or not read_usage(usage.value) & SIGN_CERTIFICATES:
         raise _unfit(name, "its key may not sign certificates")
 
 
@@ -74,17 +80,17 @@ def check_leaf(certificate: Certificate, name: str, issuer: str) -> None:
         EvidenceError: CERT_PROFILE or CERT_EXTENSION.
     """
     _check_names(certificate, name, issuer)
-    constraints, usage = certificate.extension(_CONSTRAINTS), certificate.extension(_USAGE)
-    if constraints and _constraints(constraints.value)[0]:
+    constraints, usage = certificate.extension(CONSTRAINTS), certificate.extension(USAGE)
+    if constraints and read_constraints(constraints.value)[0]:
         raise _unfit(name, "it is an authority")
-    if usage and _usage(usage.value) & (SIGN_CERTIFICATES | SIGN_CRLS):
+    if usage and read_usage(usage.value) & (SIGN_CERTIFICATES | SIGN_CRLS):
         raise _unfit(name, "its key may sign certificates")
 
 
 def may_sign_crls(certificate: Certificate) -> bool:
     """Whether its key usage includes CRLs (RFC 5280 section 4.2.1.3, cRLSign)."""
-    usage = certificate.extension(_USAGE)
-    return usage is not None and bool(_usage(usage.value) & SIGN_CRLS)
+    usage = certificate.extension(USAGE)
+    return usage is not None and bool(read_usage(usage.value) & SIGN_CRLS)
 
 
 def _check_names(certificate: Certificate, name: str, issuer: str) -> None:
@@ -98,23 +104,6 @@ def _check_names(certificate: Certificate, name: str, issuer: str) -> None:
     for extension in certificate.extensions:
         if extension.critical and extension.oid not in _KNOWN_CRITICAL:
             raise _unfit(name, f"its critical extension {extension.oid} is unknown")
-
-
-def _constraints(value: bytes) -> tuple[bool, int | None]:
-    reader = der.DerReader(value, "basic constraints")
-    inner = reader.inside(der.SEQUENCE)
-    reader.end()
-    authority = inner.boolean()
-    path = inner.integer() if inner else None
-    inner.end()
-    return authority, path
-
-
-def _usage(value: bytes) -> int:
-    reader = der.DerReader(value, "key usage")
-    octets = reader.take(der.BITS)  # the number of unused bits, then the bits
-    reader.end()
-    return octets[1] if len(octets) > 1 else 0
 
 
 def _unfit(name: str, why: str) -> EvidenceError:

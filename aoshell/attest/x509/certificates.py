@@ -1,12 +1,12 @@
-"""Parses AMD's certificates (ARK → ASK or ASVK → VCEK or VLEK), and verifies their signatures.
+"""Parses certificates: AMD's (ARK → ASK or ASVK → VCEK or VLEK), and those of TPMs.
 
     ARK     the root: signs itself, ASK and ASVK; one for each product, pinned by its fingerprint
     ASK     signs VCEKs, one for each chip and TCB
     ASVK    signs VLEKs, which a cloud provider loads into its chips
     VEK     VCEK or VLEK: signs reports; its extensions name chip, TCB and product
 
-Sources: RFC 5280, RFC 4055 for RSA-PSS, RFC 5480 for keys on P-384, AMD 57230. Parsing checks the
-form only; `amd_profile` and the checks say what the fields must be.
+Sources: RFC 5280, RFC 5480 for keys on P-384, AMD 57230. Parsing checks the form only; what the
+fields must be say `amd_profile` and the checks, or `tpm.ek_certificate` and `tpm.ek_path`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from aoshell.attest.errors import EvidenceError
-from aoshell.attest.x509 import der
+from aoshell.attest.x509 import algorithms, der
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 LARGEST = 16 << 10  # bytes of one certificate; AMD's have up to 1.7 KB
 
-Name: TypeAlias = tuple[tuple[str, str], ...]
-"""A distinguished name: (attribute as OID, value) pairs in order."""
+Attributes: TypeAlias = tuple[tuple[str, str], ...]
+"""(OID, value) pairs that stand together in a name, in their order; nearly always one."""
+
+Name: TypeAlias = tuple[Attributes, ...]
+"""A distinguished name. Which kind of string holds a value does not matter (RFC 5280 section
+7.1)."""
 
 COMMON_NAME = "2.5.4.3"
 _AMD: Name = (
-    ("2.5.4.11", "Engineering"),
-    ("2.5.4.6", "US"),
-    ("2.5.4.7", "Santa Clara"),
-    ("2.5.4.8", "CA"),
-    ("2.5.4.10", "Advanced Micro Devices"),
+    (("2.5.4.11", "Engineering"),),
+    (("2.5.4.6", "US"),),
+    (("2.5.4.7", "Santa Clara"),),
+    (("2.5.4.8", "CA"),),
+    (("2.5.4.10", "Advanced Micro Devices"),),
 )
 
 _RSA, _EC, _P384 = "1.2.840.113549.1.1.1", "1.2.840.10045.2.1", "1.3.132.0.34"
@@ -43,7 +47,7 @@ POINT = 97  # bytes of an uncompressed point of P-384: 4, x, y (RFC 5480 section
 
 def amd_name(common_name: str) -> Name:
     """The full name of an AMD certificate with that common name."""
-    return (*_AMD, (COMMON_NAME, common_name))
+    return (*_AMD, ((COMMON_NAME, common_name),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,10 @@ class Certificate:
     extensions: tuple[Extension, ...]
 
     @classmethod
-    def parse(cls, octets: bytes, what: str = "certificate") -> Certificate:
-        """Parses DER; `what` names it in errors.
+    def parse(
+        cls, octets: bytes, what: str = "certificate", *, written_defaults: bool = False
+    ) -> Certificate:
+        """Parses DER; `what` names it in errors, `written_defaults` is as for `DerReader`.
 
         Raises:
             EvidenceError: CERT_PARSE.
@@ -117,7 +123,8 @@ class Certificate:
                 "CERT_PARSE", f"{what}: it has {len(octets)} bytes, more than {LARGEST}"
             )
         signed = SignedDer.parse(octets, what)
-        reader = der.DerReader(signed.content, what).inside(der.SEQUENCE)
+        whole = der.DerReader(signed.content, what, written_defaults=written_defaults)
+        reader = whole.inside(der.SEQUENCE)
         version = reader.inside(0xA0).integer() + 1 if reader.peek() == 0xA0 else 1
         serial = reader.integer()
         algorithm = reader.element(der.SEQUENCE)[0]
@@ -166,19 +173,24 @@ class Certificate:
 
 def common_name(name: Name) -> str:
     """The common name in a name, "" if there is none, or more than one."""
-    found = [value for oid, value in name if oid == COMMON_NAME]
+    found = [value for part in name for oid, value in part if oid == COMMON_NAME]
     return found[0] if len(found) == 1 else ""
 
 
 def read_name(reader: der.DerReader) -> Name:
-    """Reads the Name that comes next, with one attribute in each of its sets."""
-    parts = []
-    for attributes in reader.inside(der.SEQUENCE).each(der.SET):
-        attribute = attributes.inside(der.SEQUENCE)
-        attributes.end()
-        parts.append((attribute.oid(), attribute.text()))
+    """Reads the Name that comes next. The order inside of its sets is left as it is: Nuvoton does
+    not sort them, as DER asks."""
+    return tuple(_read_attributes(part) for part in reader.inside(der.SEQUENCE).each(der.SET))
+
+
+def _read_attributes(reader: der.DerReader) -> Attributes:
+    pairs = []
+    for attribute in reader.each(der.SEQUENCE):
+        pairs.append((attribute.oid(), attribute.text()))
         attribute.end()
-    return tuple(parts)
+    if not pairs:
+        raise reader.refuse("a part of a name without a value")
+    return tuple(pairs)
 
 
 def read_extensions(reader: der.DerReader) -> tuple[Extension, ...]:
@@ -191,33 +203,6 @@ def read_extensions(reader: der.DerReader) -> tuple[Extension, ...]:
     return tuple(extensions)
 
 
-def _make(tag: int, *parts: bytes) -> bytes:
-    content = b"".join(parts)
-    return bytes((tag, len(content))) + content
-
-
-def _pss_identifiers() -> frozenset[bytes]:
-    """The AlgorithmIdentifiers of RSA-PSS with SHA-384, MGF1 with SHA-384 and 48 bytes of salt, in
-    all forms that RFC 4055 permits (sections 2.1 and 3.1): the hash's parameters NULL or absent,
-    the trailer field present or not. AMD's certificates use more than one."""
-    pss, mgf1 = bytes.fromhex("06092a864886f70d01010a"), bytes.fromhex("06092a864886f70d010108")
-    sha384, salt = bytes.fromhex("0609608648016503040202"), bytes.fromhex("020130")
-    forms = []
-    for parameters in (b"\x05\0", b""):
-        hashed = _make(der.SEQUENCE, sha384, parameters)
-        common = (
-            _make(0xA0, hashed),
-            _make(0xA1, _make(der.SEQUENCE, mgf1, hashed)),
-            _make(0xA2, salt),
-        )
-        for trailer in (b"", bytes.fromhex("a303020101")):
-            forms.append(_make(der.SEQUENCE, pss, _make(der.SEQUENCE, *common, trailer)))
-    return frozenset(forms)
-
-
-PSS_SHA384 = _pss_identifiers()
-
-
 def check_signature(signed: SignedDer, algorithm: bytes, issuer: Certificate, error: str) -> None:
     """Checks that the issuer's key made a signature, by the one algorithm that AMD uses.
 
@@ -228,26 +213,25 @@ def check_signature(signed: SignedDer, algorithm: bytes, issuer: Certificate, er
     Raises:
         EvidenceError: `error`, or CERT_ALGORITHM.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
     # The algorithm stands outside of the signed part and again inside, and both must be the same
     # (RFC 5280 section 4.1.1.2): else somebody could change the outer one.
-    if signed.algorithm not in PSS_SHA384 or algorithm != signed.algorithm:
+    if signed.algorithm not in algorithms.PSS_SHA384 or algorithm != signed.algorithm:
         what = "the signature is not RSA-PSS with SHA-384 and 48 bytes of salt"
         raise EvidenceError("CERT_ALGORITHM", what)
     modulus, exponent = rsa_numbers(issuer)
     if modulus.bit_length() != RSA_BITS or exponent != EXPONENT:
         what = f"the key of {issuer.common_name!r} is not RSA-{RSA_BITS} with e = {EXPONENT}"
         raise EvidenceError("CERT_ALGORITHM", what)
-    pss = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
     try:
         key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
-        key.verify(signed.signature, signed.content, pss, hashes.SHA384())
-    except (InvalidSignature, ValueError):
+    except ValueError:
+        key = None
+    by = algorithms.ALGORITHMS[algorithm]
+    if key is None or not algorithms.verify(by, key, signed.signature, signed.content):
         what = f"the signature was not made by the key of {issuer.common_name!r}"
-        raise EvidenceError(error, what) from None
+        raise EvidenceError(error, what)
 
 
 def rsa_numbers(certificate: Certificate) -> tuple[int, int]:

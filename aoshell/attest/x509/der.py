@@ -1,8 +1,9 @@
-"""A strict reader of DER (X.690), for the subset that AMD's certificates need.
+"""A strict reader of DER (X.690), for the subset that certificates of chips need.
 
 Why not a library: every certificate of an SEV-SNP chip has the serial number 0, which general
-libraries refuse, or have announced to refuse. They also tidy up what must be seen here: lengths
-that are not minimal, octets behind the end. Only cryptographic primitives come from a library.
+libraries refuse, or have announced to refuse. They refuse genuine certificates of TPMs, too. And
+they tidy up what must be seen here: lengths that are not minimal, octets behind the end. Only
+cryptographic primitives come from a library.
 
 A reader goes only as deep as its caller asks, so deep nesting cannot exhaust it.
 """
@@ -28,12 +29,15 @@ class DerReader:
     Args:
         data: all content octets.
         what: what they are, for errors.
+        written_defaults: whether a BOOLEAN may be FALSE and written out, which DER forbids. Intel's
+            TPMs have it in their certificates.
     """
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: bytes, what: str, *, written_defaults: bool = False) -> None:
         self._data = data
         self._what = what
         self._at = 0
+        self._written_defaults = written_defaults
 
     def __bool__(self) -> bool:
         """Whether anything is left."""
@@ -82,12 +86,17 @@ class DerReader:
 
     def inside(self, tag: int) -> DerReader:
         """A reader of the next element's content."""
-        return DerReader(self.take(tag), self._what)
+        return DerReader(self.take(tag), self._what, written_defaults=self._written_defaults)
 
     def end(self) -> None:
         """Checks that nothing is left."""
         if self:
             raise self.refuse("something behind the end")
+
+    def rest(self) -> bytes:
+        """All that is left, unread."""
+        octets, self._at = self._data[self._at :], len(self._data)
+        return octets
 
     def each(self, tag: int) -> Iterator[DerReader]:
         """Readers of all remaining elements."""
@@ -113,7 +122,10 @@ class DerReader:
         """A BOOLEAN whose default is False: DER leaves a default value out (X.690 section 11.5)."""
         if self.peek() != BOOLEAN:
             return False
-        if self.take(BOOLEAN) != b"\xff":  # X.690 section 11.1
+        octets = self.take(BOOLEAN)
+        if octets == b"\0" and self._written_defaults:
+            return False
+        if octets != b"\xff":  # X.690 section 11.1
             raise self.refuse("a boolean that is not true in its one form")
         return True
 

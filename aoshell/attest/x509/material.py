@@ -51,20 +51,24 @@ class Material:
         return ", ".join(named)
 
 
-def read_material(data: bytes, what: str) -> Material:
+def read_material(
+    data: bytes, what: str, *, most: int = MOST, written_defaults: bool = False
+) -> Material:
     """The certificates and CRLs in a file.
 
     Args:
         what: the file, for errors.
+        most: how many it may have.
+        written_defaults: as for `DerReader`.
 
     Raises:
         EvidenceError: CERT_PARSE: none could be parsed, or there are too many.
     """
     found: list[Certificate | Crl] = []
     faults: list[EvidenceError] = []
-    for octets in read_der_values(data, what):
+    for octets in read_der_values(data, what, most):
         try:
-            found.append(_parse(octets, what))
+            found.append(_parse(octets, what, written_defaults))
         except EvidenceError as fault:
             faults.append(fault)
     if faults and not found:
@@ -76,18 +80,18 @@ def read_material(data: bytes, what: str) -> Material:
     )
 
 
-def _parse(octets: bytes, what: str) -> Certificate | Crl:
+def _parse(octets: bytes, what: str, written_defaults: bool = False) -> Certificate | Crl:
     """Raises EvidenceError: CERT_PARSE, as of a certificate if it is neither."""
     try:
-        return Certificate.parse(octets, what)
+        return Certificate.parse(octets, what, written_defaults=written_defaults)
     except EvidenceError as fault:
         try:
-            return Crl.parse(octets)
+            return Crl.parse(octets, written_defaults=written_defaults)
         except EvidenceError:
             raise fault from None
 
 
-def read_der_values(data: bytes, what: str) -> list[bytes]:
+def read_der_values(data: bytes, what: str, most: int = MOST) -> list[bytes]:
     """The DER values in a file, each once.
 
     Raises:
@@ -98,8 +102,8 @@ def read_der_values(data: bytes, what: str) -> list[bytes]:
     found: dict[bytes, None] = {}
     for octets in _values(forms.decode_text(data), what):
         found[octets] = None
-        if len(found) > MOST:
-            raise _refuse(what, f"has more than {MOST} certificates and CRLs")
+        if len(found) > most:
+            raise _refuse(what, f"has more than {most} certificates and CRLs")
     if not found:
         raise _refuse(what, "has no certificate")
     return [*found]
