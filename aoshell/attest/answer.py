@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from aoshell.attest import jsonreport
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import LARGEST_BODY, Challenge, Evidence, RawResponse
-from aoshell.attest.measurement import MEMBERS
+from aoshell.attest.launch.local_hashes import MEMBERS
 from aoshell.errors import AoError
 from aoshell.protocol import httpsig
 from aoshell.protocol.commitment import HMAC, RSA, Commitment, read_commitments

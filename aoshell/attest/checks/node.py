@@ -7,7 +7,7 @@ import hashlib
 from aoshell.attest import answer
 from aoshell.attest.checks.frame import Case, check
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
-from aoshell.attest.measurement import LocalHashes, compute_measurement
+from aoshell.attest.launch.local_hashes import LocalHashes, compute_measurement
 
 _ALONE = "the report did not come in a node's answer"
 _BOUND = ("report-version", "outer-signature")
