@@ -74,6 +74,10 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.testing.command import main as test
 
         return test(arguments[1:])
+    if arguments[:2] == ["attest", "measure"]:
+        from aoshell.shell.attestation.measure import main as measure
+
+        return measure(arguments[2:])
     if arguments[:1] == ["attest"]:
         from aoshell.nodes.remote.hyperbeam.evidence import ask
         from aoshell.shell.attestation.command import main as attest

@@ -8,7 +8,7 @@ from __future__ import annotations
 # Each stage, and what failed there. JSON has these words, so none of them changes its meaning.
 STAGES = {
     "answer": "An endpoint answered, but not as such a service does (`.doctor`).",
-    "attest": "The evidence of a node was refused, or its pin could not be used or written.",
+    "attest": "Evidence or a firmware image was refused, or a pin could not be used or written.",
     "blueprint": "A blueprint could not be found, fetched or used.",
     "bundler": "The bundler answered, but not as one does (`.doctor`).",
     "clock": "The clock of an endpoint and that of this machine are far apart (`.doctor`).",

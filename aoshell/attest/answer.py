@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from aoshell.attest import jsonreport
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import Challenge, Evidence, RawResponse
-from aoshell.attest.measurement import MEMBERS
+from aoshell.attest.launch.local_hashes import MEMBERS
 from aoshell.attest.signed import SignedPart, check_size, decode_message, verify_answer
 from aoshell.errors import AoError
 from aoshell.protocol import httpsig

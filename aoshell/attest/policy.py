@@ -7,6 +7,7 @@ for Milan is the one in the configuration of HyperBEAM's own operating system.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -80,6 +81,21 @@ class Image:
             return False
         # Any program can extend PCR 11, so who wrote it must be known from elsewhere.
         return self.efi == programs if self.efi else bool(self.pcr11) and guarded
+
+    def as_toml(self) -> str:
+        """As an entry of a policy file."""
+        if self.measurement:
+            what = f'measurement = "{self.measurement.hex()}"'
+        else:
+            members = (f"{key} = {_toml(value)}" for key, value in self.hashes.items())
+            what = f"hashes = {{ {', '.join(members)} }}"
+        exclusive = "exclusive_key = true\n" if self.exclusive_key else ""
+        return f"[[trusted]]\nname = {_toml(self.name)}\n{what}\n{exclusive}"
+
+
+def _toml(value: str | int) -> str:
+    # A JSON string is also a TOML string, but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +26,7 @@ _FLAGS = (
 
 
 LARGEST_PIPE = 64 << 20  # bytes
-_PIECE = 1 << 20  # bytes of a pipe that are read at a time
+_PIECE = 1 << 20  # bytes that are read at a time
 _taken: dict[str, bytes] = {}  # what came through the pipes of the command line, by their names
 
 
@@ -95,6 +96,19 @@ def read_head(path: Path, most: int) -> bytes:
     """The first `most` bytes of a regular file, all of it where it has fewer. Raises as `read`."""
     with _opened(path) as file:
         return file.read(most)
+
+
+def pieces(path: Path, largest: int) -> Iterator[bytes]:
+    """As `read`, a piece at a time: for files that memory need not hold."""
+    with _opened(path) as file:
+        left = largest
+        if _size(file) > left:
+            raise _too_large(largest)
+        while piece := file.read(_PIECE):
+            left -= len(piece)
+            if left < 0:
+                raise _too_large(largest)
+            yield piece
 
 
 def _opened(path: Path) -> BinaryIO:

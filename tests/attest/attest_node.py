@@ -17,7 +17,7 @@ from amd import Line, Sample
 from report_json import version_5
 
 from aoshell.attest.evidence import Challenge, Evidence, RawResponse
-from aoshell.attest.measurement import LAYOUTS, LocalHashes, compute_measurement
+from aoshell.attest.launch.local_hashes import LAYOUTS, LocalHashes, compute_measurement
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.verify import Verdict
 from aoshell.protocol import httpsig
@@ -89,11 +89,9 @@ class SimulatedNode:
 
     @cached_property
     def sample(self) -> Sample:
-        values = {
-            "report_data": self.report_data,
-            "measurement": compute_measurement(LocalHashes.read(self.hashes)),
-            **self.report_values,
-        }
+        values = {"report_data": self.report_data, **self.report_values}
+        if "measurement" not in values:
+            values["measurement"] = compute_measurement(LocalHashes.read(self.hashes))
         return self.line.sample(self.version, **values)
 
     @cached_property

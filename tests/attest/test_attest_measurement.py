@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError
-from aoshell.attest.measurement import LAYOUTS, OVMF_1_55, LocalHashes, compute_measurement
+from aoshell.attest.launch.local_hashes import LAYOUTS, OVMF_1_55, LocalHashes, compute_measurement
 
 # Made with sev-snp-measure 0.0.13, sections and hashes fed in by hand: (vcpus, vcpu_type) and
 # the beginning of the measurement of `HASHES` otherwise.

@@ -19,7 +19,7 @@ from aoshell.attest.checks.frame import Case
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Collateral, Evidence, RawResponse, load_evidence
 from aoshell.attest.jsonreport import report_from_json
-from aoshell.attest.measurement import LocalHashes, compute_measurement
+from aoshell.attest.launch.local_hashes import LocalHashes, compute_measurement
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report

@@ -8,7 +8,7 @@ from aoshell.attest import answer
 from aoshell.attest.checks.frame import Case, check
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
 from aoshell.attest.kinds import Kind
-from aoshell.attest.measurement import LocalHashes, compute_measurement
+from aoshell.attest.launch.local_hashes import LocalHashes, compute_measurement
 from aoshell.attest.signed import verify_answer
 
 _ALONE = "the report did not come in a node's answer"

@@ -179,7 +179,8 @@ def _parser() -> argparse.ArgumentParser:
         "aoshell attest",
         usage="aoshell attest NODE|FILE [flags]",
         description="Is this node, or this report, what it says it is? (docs/attest.md)",
-        epilog="Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 for a wrong command line.",
+        epilog="Exit codes: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 for a wrong command line. "
+        "aoshell attest measure --help: the measurement of a guest, from its files.",
         allow_abbrev=False,
     )
     flag = parser.add_argument

@@ -140,15 +140,9 @@ class Trusted:
         from aoshell.attest.policy import load_policy
 
         others = [one for one in self.images() if one.name != image.name]
-        content = "".join(map(_entry, (*others, image))).encode()
+        content = "\n".join(one.as_toml() for one in (*others, image)).encode()
         load_policy(content)  # raises before anything is written that could not be read again
         write_file(self.path, content)
-
-
-def _entry(image: Image) -> str:
-    # A JSON string is also a TOML string, but for DEL, which TOML wants escaped.
-    name = json.dumps(image.name, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return f'[[trusted]]\nname = {name}\nmeasurement = "{image.measurement.hex()}"\n\n'
 
 
 def write_file(path: Path, content: bytes) -> None:
