@@ -62,7 +62,7 @@ class Bench:
     async def run(self, process: str, code: str, settle: bool = True) -> Result:
         item = self._sign(process, code, Type="Message", Action="Eval")
         receipt = await self.node.send(process, item)
-        result = await self.node.result(process, receipt.slot)
+        result = await self.node.result(process, receipt.place)
         if settle:
             await self.node.settled(item.id)
         return result

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ async def protocol(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, 
         data, runs = bytes(size), RUNS if size < 1 << 20 else RUNS // 4
         raw = DataItem.sign(wallet, PROCESS, TAGS, data).raw
         report[f"item_{name}"] = {
-            "sign_encode": summary(_timed(lambda d=data: _item(wallet, d), runs)),
-            "parse_verify": summary(_timed(lambda r=raw: _checked(r), runs)),
+            "sign_encode": summary(_timed(partial(_item, wallet, data), runs)),
+            "parse_verify": summary(_timed(partial(_checked, raw), runs)),
         }
     message = {f"key-{number}": f"value {number}" for number in range(50)}
     headers, body = httpsig.sign(wallet, message)

@@ -162,7 +162,7 @@ async def _counters(bench: Any, module: str) -> dict[str, float]:
     counters = [await bench.spawn(f"counter{i}", module) for i in range(4)]
     for counter in counters:
         await bench.run(counter, HANDLER)
-    rates = {}
+    rates: dict[str, float] = {}
     for count in (1, 2, 4):
         listed = ",".join(f"'{counter}'" for counter in counters[:count])
         await bench.run(sender, f"T = {{{listed}}}")
@@ -173,7 +173,8 @@ async def _counters(bench: Any, module: str) -> dict[str, float]:
 async def _fan(bench: Any, sender: str, count: int) -> float:
     """Seconds for that many messages, the median of three times."""
     fan = f"for i = 1, {count} do Send({{Target = T[i % #T + 1], Action = 'Inc'}}) end"
-    return 1000 / count * statistics.median([await bench.time(sender, fan) for _ in range(3)])
+    times: list[float] = [await bench.time(sender, fan) for _ in range(3)]
+    return 1000 / count * statistics.median(times)
 
 
 async def _heavy(bench: Any, module: str) -> dict[str, float]:

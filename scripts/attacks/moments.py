@@ -28,7 +28,13 @@ def _wait(seconds: float) -> Moment:
 
 def _jumping(place: Place) -> Ran:
     """A process that ticks every second goes on to tick."""
-    lines = [COUNT, _wait(7), "Before = Ticks", _wait(14), "return Ticks > Before + 3"]
+    lines: list[str | Moment] = [
+        COUNT,
+        _wait(7),
+        "Before = Ticks",
+        _wait(14),
+        "return Ticks > Before + 3",
+    ]
     ran = place.shell(lines, "--cron", "1-second", entry=JUMP)
     if "true" not in ran.out:
         ran.problems.append("its cron stopped")

@@ -85,9 +85,13 @@ class Place:
         with out.open("wb") as to_out, err.open("wb") as to_err:
             start = time.monotonic()
             words = [name or f"attack-{self._count}", *flags]
-            streams: dict[str, IO[bytes] | int] = {"stdout": to_out, "stderr": to_err}
             shell = self.start(
-                *words, limit=limit, entry=entry, stdin=stdin or subprocess.PIPE, **streams
+                *words,
+                limit=limit,
+                entry=entry,
+                stdin=stdin or subprocess.PIPE,
+                stdout=to_out,
+                stderr=to_err,
             )
             if not stdin:
                 threading.Thread(target=_feed, args=(shell, [*lines, LAST]), daemon=True).start()
@@ -97,7 +101,13 @@ class Place:
         return ran
 
     def start(
-        self, *words: str, limit: str = "", entry: str = START, **streams: IO[bytes] | int
+        self,
+        *words: str,
+        stdin: IO[bytes] | int,
+        stdout: IO[bytes] | int,
+        stderr: IO[bytes] | int,
+        limit: str = "",
+        entry: str = START,
     ) -> subprocess.Popen[bytes]:
         """A shell in this home, which leads a session of its own."""
         bounded = f"ulimit {limit};" if limit else ""
@@ -117,7 +127,9 @@ class Place:
             env=kept | {"HOME": str(self.folder), "AOSHELL_HOME": str(self.folder / "home")},
             cwd=self.folder,
             start_new_session=True,
-            **streams,  # type: ignore[call-overload]
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
         )
 
 
