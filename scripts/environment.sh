@@ -7,6 +7,7 @@
 # LEVEL is "run", or "dev" with what tests and checks need. Written for bash 3.2, as macOS has it.
 
 venv=$repo/.venv
+parts="bin include lib lib64 pyvenv.cfg" # of an environment, in .venv
 tries=5 # in a row to make the lock where there is none, before .venv counts as not writable
 
 step() { printf '  %s\n' "$*" >&2; }
@@ -35,6 +36,7 @@ ready() {
 }
 
 prepare() {
+  spare
   mkdir -p "$venv" 2>/dev/null || fail "cannot write to $repo, where .venv belongs"
   # In a subshell, so that its end gives the lock back, however it comes.
   (
@@ -43,6 +45,34 @@ prepare() {
     trap 'exit 130' INT HUP TERM
     ready "$1" || build "$1"
   ) || exit
+}
+
+# Ends the script where .venv is an environment that it did not make: nothing of that one is to be
+# removed, and nothing is to be installed in it. One that was made here and then moved or copied
+# together with the folder around it is made anew. One behind a link may be in use elsewhere, unless
+# it was made for this place; and Python makes none behind a link.
+spare() {
+  local part
+  if [[ -L $venv ]]; then
+    made_here || fail "$venv is a link to $(readlink "$venv"), which was not made for $repo and is" \
+      "left as it is; remove the link, and an environment is made here"
+    return
+  fi
+  for part in $parts; do
+    # Looked for in this order, as another set-up may be at work: place.new comes before all parts.
+    [[ ! -e $venv/$part || -e $venv/place.new || -e $venv/place ]] ||
+      fail "$venv was made by something else and is left as it is; move it away, and an" \
+        "environment is made here"
+  done
+}
+
+# Whether the environment in place is whole, and was made for this repository. Until it is whole,
+# "place" is called "place.new".
+made_here() {
+  local place=
+  [[ -r $venv/place ]] || return
+  IFS= read -r -d '' place <"$venv/place"
+  [[ $place == "$repo" ]]
 }
 
 alive() { kill -0 "$1" 2>/dev/null || ps -p "$1" >/dev/null 2>&1; }
@@ -86,7 +116,7 @@ inherit() {
 }
 
 build() {
-  local stamp level python extras=
+  local stamp level part python extras=
   wanted
   [[ $1 == dev ]] && extras='[dev]'
   : >"$venv/log"
@@ -94,9 +124,13 @@ build() {
     find_python
     say "setting up $venv with $python (once; takes a minute or two)"
     step "making the environment"
-    rm -rf "$venv"/{bin,include,lib,lib64,pyvenv.cfg} "$venv"/ready-*
+    printf '%s' "$repo" >"$venv/place.new" || fail "cannot write to $venv"
+    for part in $parts; do
+      rm -rf "${venv:?}/$part"
+    done
+    rm -f "$venv"/ready-*
     "$python" -m venv "$venv" >>"$venv/log" 2>&1 || explain "$python could not make $venv"
-    printf '%s' "$repo" >"$venv/place"
+    mv "$venv/place.new" "$venv/place"
   fi
   say "installing what pyproject.toml asks for"
   install "$extras" || explain "pip could not install the dependencies"
@@ -108,10 +142,8 @@ build() {
 
 # Whether the environment in place works, and was made here.
 sound() {
-  local place=
-  [[ -x $venv/bin/python && -r $venv/place ]] || return
-  IFS= read -r -d '' place <"$venv/place"
-  [[ $place == "$repo" ]] && "$venv/bin/python" -I -c 'import pip' 2>>"$venv/log"
+  [[ -x $venv/bin/python ]] && made_here &&
+    "$venv/bin/python" -I -c 'import pip' 2>>"$venv/log"
 }
 
 find_python() {
