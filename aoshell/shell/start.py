@@ -120,8 +120,8 @@ async def open_session(
         if start.place:
             session.front.feed(start.place)
         await (_attach_there if session.remote else _attach)(session, start)
-        if front.asks and (said := next_hint(settings)):
-            front.feed(said)
+        if front.asks and (hint := next_hint(settings)):
+            front.feed(hint)
     except BaseException:
         await node.close()
         raise

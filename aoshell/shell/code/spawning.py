@@ -63,8 +63,7 @@ async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
     node = session.node
     module, about = await _module_there(session, wanted.module)
     tags = (*session.network, *_tags(wanted, module))
-    said = _announcement(await node.info(), wanted.name, f"{module} {about}", tags)
-    session.front.feed(said)
+    session.front.feed(_announcement(await node.info(), wanted.name, f"{module} {about}", tags))
     if not wanted.sure and session.front.asks:
         named = f" {wanted.name}" if wanted.name else ""
         if not await session.front.confirm(f"Make the process{named} there? [y/N] "):
