@@ -1,10 +1,11 @@
 # Sourced by the other scripts, with $repo set: the Python environment in .venv beside them.
 #
-#   ready LEVEL     whether .venv is what pyproject.toml asks for now. Starts no process, so that
-#                   a start which finds it ready loses next to nothing.
-#   prepare LEVEL   make it so; says on stderr what it does. Ends the script where that fails.
+#   ready LEVEL     whether .venv has what pyproject.toml asks for now. It starts no process, so
+#                   that a start which finds all in place loses almost no time.
+#   prepare LEVEL   makes .venv so, and says on stderr what it does. Ends the script if that fails.
 #
-# LEVEL is "run", or "dev" with what tests and checks need. Written for bash 3.2, as macOS has it.
+# LEVEL is "run", or "dev", which adds what tests and checks need. Written for bash 3.2, as macOS
+# has it.
 
 venv=$repo/.venv
 parts="bin include lib lib64 pyvenv.cfg" # of an environment, in .venv
@@ -19,8 +20,8 @@ fail() {
   exit 1
 }
 
-# A stamp is the repository's place and the whole pyproject.toml that the environment was made from:
-# comparing them needs no hashing, and a moved or copied folder is seen too.
+# Sets `stamp`: the repository's place and the whole of pyproject.toml. An environment keeps those
+# that it was made from. To compare them needs no hash, and a moved or copied folder is noticed too.
 wanted() {
   local project
   IFS= read -r -d '' project <"$repo/pyproject.toml"
@@ -38,7 +39,7 @@ ready() {
 prepare() {
   spare
   mkdir -p "$venv" 2>/dev/null || fail "cannot write to $repo, where .venv belongs"
-  # In a subshell, so that its end gives the lock back, however it comes.
+  # In a subshell: however it ends, it gives the lock back.
   (
     acquire
     trap 'rm -rf "$venv/lock"' EXIT
@@ -85,7 +86,7 @@ holder() {
 acquire() {
   local pid told= vain=0 reason
   until reason=$(mkdir "$venv/lock" 2>&1); do
-    # One that is not there is no lock: it was given back just now, or cannot be made at all.
+    # Where no lock is there now, it was given back just now, or none can be made at all.
     [[ -e $venv/lock ]] && vain=0 || vain=$((vain + 1))
     ((vain < tries)) || fail "$venv cannot be written to: ${reason##*: }"
     ((vain == 0)) || continue
@@ -101,8 +102,8 @@ acquire() {
   echo $$ >"$venv/lock/pid"
 }
 
-# Take over the lock of a killed process. Making "heir" lets one in at a time, and whoever comes
-# second finds a living holder.
+# Takes over the lock of a killed process. Only one process can make the folder "heir"; one that
+# comes later finds a holder that lives.
 inherit() {
   local won=1
   mkdir "$venv/lock/heir" 2>/dev/null || return
@@ -176,7 +177,7 @@ install() {
   return "${PIPESTATUS[0]}"
 }
 
-# A line for each of pip's steps, as it begins: each may take its time.
+# Prints a line for each of pip's steps when it begins, as each may take long.
 progress() {
   local line start='  ' end=$'\n'
   [[ -t 2 ]] && start=$'\r\e[K  ' end=

@@ -1,6 +1,7 @@
 """Writes the tables of docs/errors.md from the code: `.venv/bin/python scripts/errors_page.py`.
 
-It reads the source and runs none of it. tests/test_errors_page.py compares the page with it.
+It parses the sources, and imports the list of stages only. tests/test_errors_page.py checks that
+the page is up to date.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Error(NamedTuple):
     """A class of errors.
 
     Attributes:
-        line: it and the classes above it.
-        stage: that each of them has, "" where whoever raises it says which.
-        when: first paragraph of its docstring.
+        line: the class, and those above it.
+        stage: of all its errors; "" where each place that raises it names one.
+        when: the first paragraph of its docstring.
     """
 
     name: str
@@ -60,7 +61,7 @@ def sources() -> list[Source]:
 
 
 def errors(files: list[Source]) -> list[Error]:
-    """`ROOT` and all classes below it, those of one module together."""
+    """`ROOT` and all classes below it, sorted by module."""
     classes = {
         node.name: (file.module, node)
         for file in files
@@ -126,10 +127,10 @@ def _row(error: Error) -> str:
 
 
 def written(page: str, made: dict[str, list[str]]) -> str:
-    """The page with its tables made anew: each stands between `<!-- NAME -->` and `<!-- end -->`.
+    """The page with new tables. Each stands between `<!-- NAME -->` and `<!-- end -->`.
 
     Raises:
-        ValueError: it has no place for one of them.
+        ValueError: the page has no place for one of them.
     """
     for name, lines in made.items():
         before, found, rest = page.partition(f"<!-- {name} -->\n")
