@@ -128,7 +128,6 @@ class RemoteBackend:
         pairs = ((name, getattr(where, name.lower())) for name in wanted)
         return replace(
             start,
-            default_module=where.module,
             network=tags_of((name, value) for name, value in pairs if value),
             place=place,
         )
@@ -189,7 +188,7 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
     else:
         from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 
-        node = HyperBeamNode(endpoints.node, book, gateway, key, waiting)
+        node = HyperBeamNode(endpoints.node, book, gateway, key, waiting, module=endpoints.module)
     if verify:
         from aoshell.nodes.values import Verify
         from aoshell.shell.attestation.pins import AttestationPins

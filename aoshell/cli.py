@@ -83,20 +83,20 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.shell.attestation.command import main as attest
 
         return attest(arguments[1:], ask)
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with redirect_stdout(said):
+        with redirect_stdout(printed):
             options = _parse_options(arguments)
     except SystemExit as leaving:  # argparse has printed the reason
-        _write_out(said.getvalue())
+        _write_out(printed.getvalue())
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     return _start(options, backend)
 
 
-def _write_out(said: str) -> int:
+def _write_out(text: str) -> int:
     from aoshell.shell.view.streams import writer
 
-    writer(sys.stdout, needed=True)(said)
+    writer(sys.stdout, needed=True)(text)
     return 0
 
 
@@ -124,7 +124,7 @@ def _start(options: Options, given: Backend | None) -> int:
 
 def _backend(options: Options, settings: Settings) -> Backend:
     """The node that flags, environment and config file name."""
-    file, said, gateway = settings.config / "config.toml", False, ""
+    file, named, gateway = settings.config / "config.toml", False, ""
 
     def resolved() -> Endpoints:
         from aoshell.home.endpoints import resolve_endpoints
@@ -137,12 +137,12 @@ def _backend(options: Options, settings: Settings) -> Backend:
         endpoints = resolved()
         if endpoints.remote:
             return RemoteBackend(endpoints, options.wallet, options.verify)
-        said, gateway = "kind" in endpoints.sources, endpoints.gateway
+        named, gateway = "kind" in endpoints.sources, endpoints.gateway
     if options.verify:
         raise UsageError(
             "the built-in node's answers need no signature", hint="--verify goes with --node URL"
         )
-    return LocalBackend(said, resolved, gateway)
+    return LocalBackend(named, resolved, gateway)
 
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:

@@ -1,4 +1,4 @@
--- A process that squares numbers: the example of AO's documentation, as it stands there.
+-- A process that squares numbers. The code is the example of AO's documentation, unchanged.
 --
 -- Run it:
 --   scripts/aoshell --load examples/my_script.lua --run 'MyLuaProcess = spawn(MyModule)' --run 'Send({ Target = MyLuaProcess, Action = "Calculate", Value = "7" })' --run 'Inbox[#Inbox].Data'

@@ -1,4 +1,4 @@
--- Two processes that play ping-pong: both hold this script, one is spawned by the other.
+-- Two processes that play ping-pong. Both run this script, and one spawns the other.
 --
 -- Run it:
 --   scripts/aoshell ping-pong --load examples/ping_pong.lua --run 'Other = spawn(MyModule)' --run 'Serve(Other, 3)' --run 'Rally'

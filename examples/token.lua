@@ -1,5 +1,5 @@
--- A small token: the process that loads it owns the supply, anyone may transfer what they have.
--- Amounts are whole numbers in text, as AO's tokens send them.
+-- A small token. The process that loads it owns the supply, and anyone may transfer what they have.
+-- Amounts are whole numbers, written as text as AO's tokens do.
 --
 -- Run it:
 --   scripts/aoshell bank --load examples/token.lua --run 'Account = spawn("aos")' --run 'Send({ Target = ao.id, Action = "Transfer", Recipient = Account, Quantity = "250" })' --run 'Send({ Target = ao.id, Action = "Balance", Recipient = Account }).receive().Balance'

@@ -1,6 +1,7 @@
-"""Runs hostile peers, files, guests and moments against a fresh home; docs/attack.md.
+"""Attacks the shell: by peers, files, guests, and ends at any moment. See docs/attack.md.
 
-Prints a table: attack, bound, what was seen. The exit code is 1 if a bound was passed.
+Each attack has a fresh home. Prints a table of attacks, their bounds and what was seen. The exit
+code is 1 if an attack got beyond its bound.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from aoshell.home.wallets import ensure_wallet
 ATTACKS: list[Attack] = [
     attack for room in (peers, liars, files, guests, kills, moments) for attack in room.ATTACKS
 ]
-SHORT = (  # of each kind the one that took most where it was not bounded
+SHORT = (  # of each kind the one that did most harm before there was a bound
     "peer: 1 GB in 1 MB of gzip",
     "peer: gzip in gzip",
     "peer: 48 MB of [],[],…",
@@ -41,7 +42,7 @@ SHORT = (  # of each kind the one that took most where it was not bounded
     "ulimit -v 60000",
     "ulimit -n 20",
 )
-MARGIN = 20  # seconds beyond its bound before a shell is killed
+MARGIN = 20  # seconds beyond its bound until a shell is killed
 
 
 def main() -> int:
@@ -70,8 +71,8 @@ def main() -> int:
             problems = attack.bound.passed(ran)
             through += bool(problems)
             seen = f"FAILED: {'; '.join(problems)}" if problems else "held"
-            said = f"{ran.seconds:5.1f} s {ran.megabytes:5} MB  {seen}"
-            print(f"{attack.name:{width}}  {attack.bound!s:24}  {said}", flush=True)
+            outcome = f"{ran.seconds:5.1f} s {ran.megabytes:5} MB  {seen}"
+            print(f"{attack.name:{width}}  {attack.bound!s:24}  {outcome}", flush=True)
     print(f"{len(chosen)} attacks, {through} got beyond a bound")
     return 1 if through or not chosen else 0
 

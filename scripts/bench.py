@@ -1,6 +1,6 @@
-"""Benchmarks: medians and p95 of repeated runs, and ratios within this run. Prints JSON.
+"""Benchmarks. Prints medians, 95th percentiles and ratios of repeated runs, as JSON.
 
-Machines are noisy: compare figures of one run, not of two.
+Compare figures within one run only: machines are noisy.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Bench:
     async def run(self, process: str, code: str, settle: bool = True) -> Result:
         item = self._sign(process, code, Type="Message", Action="Eval")
         receipt = await self.node.send(process, item)
-        result = await self.node.result(process, receipt.slot)
+        result = await self.node.result(process, receipt.place)
         if settle:
             await self.node.settled(item.id)
         return result
@@ -99,7 +99,7 @@ def measure(call: Callable[[], Any], runs: int) -> dict[str, float]:
 
 
 def floor(wallet: Wallet, folder: Path) -> dict[str, Any]:
-    """One signature plus one fsynced commit at the pace of lines: none can be faster than that."""
+    """What a line costs at least: one signature, and one commit with fsync."""
     import sqlite3
 
     database = sqlite3.connect(folder / "floor.db", isolation_level=None)
@@ -113,7 +113,7 @@ def floor(wallet: Wallet, folder: Path) -> dict[str, Any]:
 
 
 def plain_lua() -> float:
-    """Messages per second of a counter in Lua alone, in this process: no log, no processes."""
+    """Messages per second of a counter in plain Lua, with no log and no other process."""
     from aoshell.sandbox import environment
     from aoshell.sandbox.lua import LuaRuntime
 
@@ -135,7 +135,7 @@ def plain_lua() -> float:
 
 
 async def throughput(bench: Bench) -> dict[str, Any]:
-    """Counter messages between processes, durable when the line has settled."""
+    """Messages per second between processes. The time ends when all are on disk."""
     sender = await bench.spawn("sender")
     counters = [await bench.spawn(f"counter{i}") for i in range(8)]
     for counter in counters:
@@ -178,7 +178,7 @@ async def _list(bench: Bench, process: str, targets: list[str]) -> None:
 
 
 async def state(bench: Bench) -> dict[str, Any]:
-    """What a message costs in a process that holds much, beside an empty one."""
+    """What a message costs in a process with a large state, and in an empty one."""
     fill = {
         "empty": "return 1",
         "inbox_10000": "for i = 1, 10000 do Inbox[i] = "
@@ -205,7 +205,7 @@ async def state(bench: Bench) -> dict[str, Any]:
 
 
 async def reopening(bench: Bench) -> dict[str, Any]:
-    """Opening a node again and asking a process of 100,000 messages, with a checkpoint."""
+    """Seconds to open a node and ask a process that has 100,000 messages and a checkpoint."""
     process = await bench.spawn("long")
     await bench.run(process, COUNTER)
     for _ in range(10):
@@ -223,7 +223,7 @@ async def reopening(bench: Bench) -> dict[str, Any]:
 
 
 async def wasm(bench: Bench) -> dict[str, Any]:
-    """Modules that are in use; see `bench_wasm`."""
+    """WASM modules that people use; see `bench_wasm`."""
     import bench_wasm
 
     return await bench_wasm.wasm(bench, summary)
@@ -237,14 +237,14 @@ async def lua(_bench: Bench) -> dict[str, Any]:
 
 
 async def protocol(bench: Bench) -> dict[str, Any]:
-    """What is signed and sent; see `bench_protocol`."""
+    """Signing and sending; see `bench_protocol`."""
     import bench_protocol
 
     return await bench_protocol.protocol(bench.wallet, bench.folder, summary)
 
 
 async def attest(bench: Bench) -> dict[str, Any]:
-    """Evidence checked, warm and cold; see `bench_attest`."""
+    """Verifying evidence; see `bench_attest`."""
     import bench_attest
 
     return bench_attest.attest(bench.wallet, bench.folder, summary)
@@ -262,7 +262,7 @@ class Terminal:
             os.execve(script, [script], env)
 
     def until(self, *wanted: bytes, seconds: float = 20) -> float:
-        """Read until all texts have been on the screen since the call; the moment it was so."""
+        """Read until all these texts have come; returns the moment at which they had."""
         seen, end = b"", time.perf_counter() + seconds
         while not all(text in seen for text in wanted):
             if not select.select([self.fd], [], [], max(0, end - time.perf_counter()))[0]:
@@ -289,7 +289,10 @@ class Terminal:
 
 
 def terminal(folder: Path, floor_ms: float) -> dict[str, Any]:
-    """Start to prompt, start to first answer, Enter to answer; in a terminal, second start on."""
+    """Times in a terminal: start to prompt, start to first answer, Enter to answer.
+
+    The first start, which makes the home, is not counted.
+    """
     home = folder / "home"
     first = Terminal(home)
     first.type("return 6*7000\r")

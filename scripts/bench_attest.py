@@ -1,4 +1,4 @@
-"""The section "attest" of `bench.py`: full verifications, warm and from a cold process."""
+"""The section "attest" of `bench.py`: whole verifications, in this process and in a new one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ Summary = Callable[[list[float]], dict[str, float]]
 
 
 def attest(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
-    """Warm: a report with chain and CRL, and a node's answer with a challenge, both of a synthetic
-    AMD. Cold: `aoshell attest FILE --offline`, the process included; of a genuine report where
-    shared data is present (without a CRL, as none is), else of the synthetic one.
+    """Times of verifications.
+
+    Warm, in this process: a report with chain and CRL, and a node's answer with a challenge. Keys
+    that are made here stand for AMD's. Cold, in a new process: `aoshell attest FILE --offline`, of
+    a genuine report where there is shared data (it has no CRL), else of the report made here.
     """
     sys.path.insert(0, str(REPO / "tests" / "attest"))
     from amd import Line, Sample
@@ -76,7 +78,7 @@ def _cold(folder: Path, sample: Any, at: str, summary: Summary) -> dict[str, Any
         ran = subprocess.run(
             [*command, "--offline", "--at", at], env=env, capture_output=True, check=False
         )
-        # No CRL is at hand for the genuine report, and the synthetic root is nobody's.
+        # 3: there is no CRL for the genuine report. 1: the other root is not AMD's.
         assert ran.returncode == (3 if real.is_dir() else 1), ran
 
     start()

@@ -1,8 +1,9 @@
-"""Lua inside a process beside plain Lua 5.3 doing the same: what guards cost, what the host saves.
+"""The section "lua" of `bench.py`: the same work in a process and in plain Lua 5.3.
 
-Both are timed inside Lua's own loops, in turns, in one run. Plain Lua is lupa's runtime as it
-comes; where the work is the environment's own (dispatch, json, .bint), it runs the environment's
-files, and where the host does it (sha2_256), an implementation in Lua.
+It shows what the guards cost and what the host saves. The two take turns, and each is timed over a
+loop in Lua. Plain Lua is lupa's runtime without changes. There, work that the environment does
+(dispatch, json, .bint) is done by the environment's files, and work that the host does (sha2_256)
+by an implementation in Lua.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from aoshell.sandbox.lua import LuaRuntime
 PROCESS, OWNER = "p" * 43, "o" * 43
 RUNS = 7
 
-# The environment's files without the host: no guards. Keys are put into order by Lua alone, since
-# only the same text is the same work.
+# Loads the environment's files without the host, so without guards. Lua alone sorts the keys: both
+# must write the same text, or it would not be the same work.
 PLAIN = """
 local sources = ...
 local function keys_of(t)
@@ -115,7 +116,7 @@ bint = require(".bint")(256)
 a, b = bint("123456789012345678901234567890123456789"), bint("987654321098765432109876543210987")
 """
 
-# name → (code that prepares, the work, its repetitions in one measurement, what must be the same)
+# name → (code that prepares, the work, how often one measurement repeats it, what both must give)
 SAME = {
     "dispatch_100_handlers": (HANDLERS, "Handlers.evaluate(message, ao.env)", 2000, ""),
     "json_encode_1_mb": (DOCUMENT, "json.encode(document)", 1, "return text"),
@@ -127,7 +128,7 @@ MEGABYTE = "text = ('x'):rep(1 << 20)"
 
 
 class Guarded:
-    """A process as a worker has it."""
+    """A process as it runs in a worker, with guards."""
 
     def __init__(self) -> None:
         self._runtime = LuaRuntime(environment.read_sources(), lambda _text: None)
@@ -170,7 +171,7 @@ def _timed(call: Callable[[], Any], repetitions: int) -> float:
 def _compare(
     ours: Callable[[], Any], theirs: Callable[[], Any], repetitions: int
 ) -> dict[str, Any]:
-    """Medians in microseconds of calls in turns, and how many times plain Lua's speed it is."""
+    """Medians in microseconds of calls in turns, and our speed as a multiple of plain Lua's."""
     pairs = [(_timed(ours, repetitions), _timed(theirs, repetitions)) for _ in range(RUNS + 1)][1:]
     mine, plain = (statistics.median(times) for times in zip(*pairs, strict=True))
     return {
@@ -181,7 +182,7 @@ def _compare(
 
 
 def lua() -> dict[str, Any]:
-    """The section of `bench`."""
+    """The section of `bench.py`."""
     report = {}
     for name, (prepare, work, repetitions, check) in SAME.items():
         both = Guarded(), Plain()

@@ -1,7 +1,7 @@
-"""The prompt in a terminal: key press to screen, the menu, and typing under a flood of messages.
+"""The section "prompt" of `bench.py`: keys, the menu, and typing while many messages come.
 
-With 10,000 lines of history, and a process of 5,000 names. What is timed is what a terminal would
-see: from the byte written to its keyboard to the first byte that it is to draw.
+The history has 10,000 lines, and the process 5,000 names. A time runs from the byte that the
+keyboard sends to the first byte that the terminal has to draw.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 HISTORY, NAMES, FLOOD = 10_000, 5_000, 8_000
 LINE = 'Send({ Target = ao.id, Action = "Transfer", Quantity = tostring(7 * 6) })'
-# A line that sends itself messages, each of which prints: faster than a person reads.
+# A process that sends itself messages, and a handler that prints each: faster than a person reads.
 NOTED = 'Handlers.add("Note", "Note", function(msg) print("note " .. msg.Data) end)'
 STORM = f'for i = 1, {FLOOD} do Send({{Target = ao.id, Action = "Note", Data = tostring(i)}}) end'
-TYPED = "'QWZJKYVGHUPFMCXB'"  # letters that no other line has: each is waited for
+TYPED = "'QWZJKYVGHUPFMCXB'"  # letters that nothing else on the screen has
 _GAP = 0.03  # seconds between two keys of a fast typist
 
 
@@ -27,7 +27,7 @@ def prompt(
     terminal: Callable[[Path], Any],
     summary: Callable[[list[float]], dict[str, float]],
 ) -> dict[str, Any]:
-    """The section of scripts/bench.
+    """The section of `bench.py`.
 
     Args:
         terminal: opens the shell on a home (`bench.Terminal`).
@@ -98,7 +98,7 @@ def _search(shell: Any) -> list[float]:
 
 
 def _flooded(shell: Any) -> list[float]:
-    """Keys while messages come in; all of them must be there in the end."""
+    """Type while messages come. In the end the line must have all of the keys."""
     _keys(shell, STORM)
     shell.type("\r")
     times = []

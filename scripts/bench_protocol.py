@@ -1,4 +1,4 @@
-"""The section "protocol" of `bench.py`: items, signed messages, and a round trip to a node."""
+"""The section "protocol" of `bench.py`: items, signed messages, and a request to a node."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,14 @@ PROCESS = "A" * 43
 
 
 async def protocol(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
-    """Times in milliseconds; a signature costs what `floor` says."""
+    """Times in milliseconds. `floor` in the same report says what a signature costs."""
     report: dict[str, Any] = {}
     for name, size in SIZES.items():
         data, runs = bytes(size), RUNS if size < 1 << 20 else RUNS // 4
         raw = DataItem.sign(wallet, PROCESS, TAGS, data).raw
         report[f"item_{name}"] = {
-            "sign_encode": summary(_timed(lambda d=data: _item(wallet, d), runs)),
-            "parse_verify": summary(_timed(lambda r=raw: _checked(r), runs)),
+            "sign_encode": summary(_timed(partial(_item, wallet, data), runs)),
+            "parse_verify": summary(_timed(partial(_checked, raw), runs)),
         }
     message = {f"key-{number}": f"value {number}" for number in range(50)}
     headers, body = httpsig.sign(wallet, message)
@@ -63,7 +64,7 @@ def _timed(call: Callable[[], object], runs: int) -> list[float]:
 
 
 async def _round_trips(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
-    """A message to a server on loopback that answers at once, its signature made before."""
+    """Times to send a signed message to a server on loopback that answers at once."""
     server = await asyncio.start_server(_answer, "127.0.0.1", 0, limit=1 << 20)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 

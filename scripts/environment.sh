@@ -1,12 +1,14 @@
 # Sourced by the other scripts, with $repo set: the Python environment in .venv beside them.
 #
-#   ready LEVEL     whether .venv is what pyproject.toml asks for now. Starts no process, so that
-#                   a start which finds it ready loses next to nothing.
-#   prepare LEVEL   make it so; says on stderr what it does. Ends the script where that fails.
+#   ready LEVEL     whether .venv has what pyproject.toml asks for now. It starts no process, so
+#                   that a start which finds all in place loses almost no time.
+#   prepare LEVEL   makes .venv so, and says on stderr what it does. Ends the script if that fails.
 #
-# LEVEL is "run", or "dev" with what tests and checks need. Written for bash 3.2, as macOS has it.
+# LEVEL is "run", or "dev", which adds what tests and checks need. Written for bash 3.2, as macOS
+# has it.
 
 venv=$repo/.venv
+parts="bin include lib lib64 pyvenv.cfg" # of an environment, in .venv
 tries=5 # in a row to make the lock where there is none, before .venv counts as not writable
 
 step() { printf '  %s\n' "$*" >&2; }
@@ -18,8 +20,8 @@ fail() {
   exit 1
 }
 
-# A stamp is the repository's place and the whole pyproject.toml that the environment was made from:
-# comparing them needs no hashing, and a moved or copied folder is seen too.
+# Sets `stamp`: the repository's place and the whole of pyproject.toml. An environment keeps those
+# that it was made from. To compare them needs no hash, and a moved or copied folder is noticed too.
 wanted() {
   local project
   IFS= read -r -d '' project <"$repo/pyproject.toml"
@@ -35,14 +37,43 @@ ready() {
 }
 
 prepare() {
+  spare
   mkdir -p "$venv" 2>/dev/null || fail "cannot write to $repo, where .venv belongs"
-  # In a subshell, so that its end gives the lock back, however it comes.
+  # In a subshell: however it ends, it gives the lock back.
   (
     acquire
     trap 'rm -rf "$venv/lock"' EXIT
     trap 'exit 130' INT HUP TERM
     ready "$1" || build "$1"
   ) || exit
+}
+
+# Ends the script where .venv is an environment that it did not make: nothing of that one is to be
+# removed, and nothing is to be installed in it. One that was made here and then moved or copied
+# together with the folder around it is made anew. One behind a link may be in use elsewhere, unless
+# it was made for this place; and Python makes none behind a link.
+spare() {
+  local part
+  if [[ -L $venv ]]; then
+    made_here || fail "$venv is a link to $(readlink "$venv"), which was not made for $repo and is" \
+      "left as it is; remove the link, and an environment is made here"
+    return
+  fi
+  for part in $parts; do
+    # Looked for in this order, as another set-up may be at work: place.new comes before all parts.
+    [[ ! -e $venv/$part || -e $venv/place.new || -e $venv/place ]] ||
+      fail "$venv was made by something else and is left as it is; move it away, and an" \
+        "environment is made here"
+  done
+}
+
+# Whether the environment in place is whole, and was made for this repository. Until it is whole,
+# "place" is called "place.new".
+made_here() {
+  local place=
+  [[ -r $venv/place ]] || return
+  IFS= read -r -d '' place <"$venv/place"
+  [[ $place == "$repo" ]]
 }
 
 alive() { kill -0 "$1" 2>/dev/null || ps -p "$1" >/dev/null 2>&1; }
@@ -55,7 +86,7 @@ holder() {
 acquire() {
   local pid told= vain=0 reason
   until reason=$(mkdir "$venv/lock" 2>&1); do
-    # One that is not there is no lock: it was given back just now, or cannot be made at all.
+    # Where no lock is there now, it was given back just now, or none can be made at all.
     [[ -e $venv/lock ]] && vain=0 || vain=$((vain + 1))
     ((vain < tries)) || fail "$venv cannot be written to: ${reason##*: }"
     ((vain == 0)) || continue
@@ -71,8 +102,8 @@ acquire() {
   echo $$ >"$venv/lock/pid"
 }
 
-# Take over the lock of a killed process. Making "heir" lets one in at a time, and whoever comes
-# second finds a living holder.
+# Takes over the lock of a killed process. Only one process can make the folder "heir"; one that
+# comes later finds a holder that lives.
 inherit() {
   local won=1
   mkdir "$venv/lock/heir" 2>/dev/null || return
@@ -86,7 +117,7 @@ inherit() {
 }
 
 build() {
-  local stamp level python extras=
+  local stamp level part python extras=
   wanted
   [[ $1 == dev ]] && extras='[dev]'
   : >"$venv/log"
@@ -94,9 +125,13 @@ build() {
     find_python
     say "setting up $venv with $python (once; takes a minute or two)"
     step "making the environment"
-    rm -rf "$venv"/{bin,include,lib,lib64,pyvenv.cfg} "$venv"/ready-*
+    printf '%s' "$repo" >"$venv/place.new" || fail "cannot write to $venv"
+    for part in $parts; do
+      rm -rf "${venv:?}/$part"
+    done
+    rm -f "$venv"/ready-*
     "$python" -m venv "$venv" >>"$venv/log" 2>&1 || explain "$python could not make $venv"
-    printf '%s' "$repo" >"$venv/place"
+    mv "$venv/place.new" "$venv/place"
   fi
   say "installing what pyproject.toml asks for"
   install "$extras" || explain "pip could not install the dependencies"
@@ -108,10 +143,8 @@ build() {
 
 # Whether the environment in place works, and was made here.
 sound() {
-  local place=
-  [[ -x $venv/bin/python && -r $venv/place ]] || return
-  IFS= read -r -d '' place <"$venv/place"
-  [[ $place == "$repo" ]] && "$venv/bin/python" -I -c 'import pip' 2>>"$venv/log"
+  [[ -x $venv/bin/python ]] && made_here &&
+    "$venv/bin/python" -I -c 'import pip' 2>>"$venv/log"
 }
 
 find_python() {
@@ -144,7 +177,7 @@ install() {
   return "${PIPESTATUS[0]}"
 }
 
-# A line for each of pip's steps, as it begins: each may take its time.
+# Prints a line for each of pip's steps when it begins, as each may take long.
 progress() {
   local line start='  ' end=$'\n'
   [[ -t 2 ]] && start=$'\r\e[K  ' end=

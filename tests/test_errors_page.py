@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -12,7 +14,118 @@ from aoshell.errors import STAGES
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from errors_page import PAGE, Source, errors, sources, tables, used_stages, written
+from errors_page import PAGE, Source, errors, sources, tables, written
+
+# Functions whose first argument is the name of a stage, though no parameter of theirs is `stage`.
+SHOWING = frozenset({"during", "pass_through", "seen"})
+
+
+class Taking(NamedTuple):
+    """A function or class with a parameter `stage`.
+
+    Attributes:
+        place: of the parameter in a call.
+        awaited: its calls are awaited: `client.get("compute", …)` is one, `tags.get("compute")` is
+            not.
+        within: the beginning of the modules that call it: its own module for a private name, its
+            room for a method; "" for all.
+    """
+
+    name: str
+    place: int
+    awaited: bool = False
+    within: str = ""
+
+
+def used_stages(files: list[Source]) -> dict[str, set[str]]:
+    """Each stage that the code names, with the modules that do."""
+    taking = [Taking(name, 0) for name in SHOWING]
+    taking += [one for file in files for one in _taking_stage(file)]
+    used: dict[str, set[str]] = {}
+    for file in files:
+        here = {one.name: one for one in taking if file.module.startswith(one.within)}
+        awaited = {id(node.value) for node in ast.walk(file.tree) if isinstance(node, ast.Await)}
+        for function, call in _calls(file.tree):
+            for value in _stage_values(call, here, id(call) in awaited):
+                for stage in _constants(value, function):
+                    used.setdefault(stage, set()).add(file.module)
+        for node in ast.walk(file.tree):
+            if isinstance(node, ast.Dict):  # a line's values in JSON
+                for stage in _stages_of(node):
+                    used.setdefault(stage, set()).add(file.module)
+    return used
+
+
+def _stages_of(values: ast.Dict) -> Iterator[str]:
+    for key, value in zip(values.keys, values.values, strict=True):
+        if (
+            isinstance(key, ast.Constant)
+            and key.value == "stage"
+            and isinstance(value, ast.Constant)
+        ):
+            yield str(value.value)
+
+
+def _taking_stage(file: Source) -> Iterator[Taking]:
+    for node in ast.walk(file.tree):
+        within = ""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = [one.arg for one in node.args.args]
+            if names[:1] == ["self"]:
+                del names[0]
+                within = ".".join(file.module.split(".")[:2])
+        elif isinstance(node, ast.ClassDef) and node.decorator_list:  # a dataclass
+            fields = [one.target for one in node.body if isinstance(one, ast.AnnAssign)]
+            names = [one.id for one in fields if isinstance(one, ast.Name)]
+        else:
+            continue
+        if node.name.startswith("_"):
+            within = file.module
+        if "stage" in names:
+            awaited = isinstance(node, ast.AsyncFunctionDef)
+            yield Taking(node.name, names.index("stage"), awaited, within)
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.Call]]:
+    """All calls, each with the function, or the module, that it stands in."""
+    left: list[tuple[ast.AST, ast.AST]] = [(tree, tree)]
+    while left:
+        around, node = left.pop()
+        inner = node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else around
+        if isinstance(node, ast.Call):
+            yield around, node
+        left += [(inner, child) for child in ast.iter_child_nodes(node)]
+
+
+def _stage_values(call: ast.Call, taking: dict[str, Taking], awaited: bool) -> Iterator[ast.expr]:
+    yield from (keyword.value for keyword in call.keywords if keyword.arg == "stage")
+    found = taking.get(ast.unparse(call.func).rpartition(".")[2])
+    if found and found.place < len(call.args) and (awaited or not found.awaited):
+        yield call.args[found.place]
+
+
+def _constants(value: ast.expr, function: ast.AST) -> Iterator[str]:
+    """The texts that a stage may be: its own, or those that its variable is set to."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
+    elif isinstance(value, ast.IfExp):
+        yield from _constants(value.body, function)
+        yield from _constants(value.orelse, function)
+    elif isinstance(value, ast.Name):
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign):
+                yield from _assigned(node, value.id)
+
+
+def _assigned(node: ast.Assign, name: str) -> Iterator[str]:
+    for target in node.targets:
+        pairs = [(target, node.value)]
+        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = list(zip(target.elts, node.value.elts, strict=True))
+        for left, right in pairs:
+            is_text = isinstance(right, ast.Constant) and isinstance(right.value, str)
+            if is_text and ast.unparse(left) == name:
+                yield str(ast.literal_eval(right))
 
 
 @pytest.fixture(scope="module")

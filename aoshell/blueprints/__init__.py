@@ -81,12 +81,12 @@ def _named(folder: Path) -> Iterator[str]:
 def describe_changes(before: BlueprintFacts, now: BlueprintFacts) -> list[str]:
     """How a blueprint has changed, a line for each difference."""
     lines = [f"before  {before.hash}, {before.size} bytes", f"now     {now.hash}, {now.size} bytes"]
-    for said, these, others in (
+    for heading, these, others in (
         ("new handlers", now.handlers, before.handlers),
         ("handlers that are gone", before.handlers, now.handlers),
     ):
         missing = [name for name in these if name not in others]
-        lines += [f"{said}: {', '.join(missing)}"] if missing else []
+        lines += [f"{heading}: {', '.join(missing)}"] if missing else []
     return lines
 
 

@@ -17,7 +17,7 @@ class Deed:
         order: of the newest message before it (`protocol.message.Assignment`).
         verb: "publish", "import", "fork", "pause", "resume", "step" or "advance"; "" where no test
             can repeat it.
-        said: describes it then, for a person.
+        description: for a person, of one that no test can repeat.
         process: id of the process that it is done to, or that it has made.
         source: id of the process that was forked, or of the module that was published.
         file: that it is made of.
@@ -27,7 +27,7 @@ class Deed:
 
     order: int
     verb: str
-    said: str = ""
+    description: str = ""
     process: str = ""
     source: str = ""
     file: Path | None = None

@@ -69,7 +69,7 @@ class Front(Protocol):
     def partial(self, result: Result) -> None:
         """Show what a line printed before it began to wait for another message."""
 
-    def feed(self, said: str) -> None:
+    def feed(self, text: str) -> None:
         """Show text that is no answer: what arrived, and notes."""
 
     async def confirm(self, question: str) -> bool:

@@ -25,7 +25,6 @@ Key = Callable[[], Awaitable[Wallet]]
 OpenNode = Callable[[Settings, Limits, Key], Awaitable[Node]]
 
 DEFAULT_NAME = "default"
-DEFAULT_MODULE = "aos"
 
 _SHORTEST_ID = 6
 _OURS = ("wallet", "home", "store")  # stages that no node is to blame for
@@ -48,7 +47,6 @@ class Start:
         cron: "N-unit" for a new process, or "".
         wallet: a wallet's file, or "" for the home's own.
         limits: what processes may use.
-        default_module: for a new process where `module` is ""; "" for none.
         network: tags of every new process on a remote node: its scheduler, its authority.
         place: a line for the user: the remote node, what chose it, and a warning where the
             connection is not encrypted; "" shows nothing.
@@ -66,7 +64,6 @@ class Start:
     cron: str = ""
     wallet: str = ""
     limits: Limits = field(default_factory=Limits)
-    default_module: str = DEFAULT_MODULE
     network: tuple[Tag, ...] = ()
     place: str = ""
     named: bool = False
@@ -120,8 +117,8 @@ async def open_session(
         if start.place:
             session.front.feed(start.place)
         await (_attach_there if session.remote else _attach)(session, start)
-        if front.asks and (said := next_hint(settings)):
-            front.feed(said)
+        if front.asks and (hint := next_hint(settings)):
+            front.feed(hint)
     except BaseException:
         await node.close()
         raise
@@ -226,8 +223,7 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
         cron = [("Cron-Interval", start.cron), ("Cron-Tag-Action", "Cron")]
         tags = (*tags_of(cron), *tags)
     data = _file(start.data) if start.data else b""
-    module = start.module or start.default_module
-    info = await spawn(session, SpawnRequest(start.reference, module, data, tags))
+    info = await spawn(session, SpawnRequest(start.reference, start.module, data, tags))
     session.front.feed(birth_notice(info))
     if start.cron and session.remote:
         session.front.feed("it ticks once the network runs it: .monitor")

@@ -167,7 +167,7 @@ class _Writer:
             case "advance":
                 self._advance(deed.number)
             case "":
-                self._leave_out(deed.said)
+                self._leave_out(deed.description)
 
     def _import(self, deed: Deed) -> None:
         assert deed.file is not None

@@ -1,5 +1,5 @@
--- A coin that its owner mints, whose price somebody else knows, and that pays interest each hour.
--- Its tests: coin_test.lua (in Lua) and test_coin.py (in Python).
+-- A coin. Its owner mints it, another process knows its price, and it pays interest each hour.
+-- It is tested by coin_test.lua (in Lua) and by test_coin.py (in Python).
 --
 -- Run them:
 --   scripts/aoshell test examples/testing
@@ -36,13 +36,13 @@ Handlers.add("Transfer", "Transfer", function(msg)
   Send({ Target = to, Action = "Credit-Notice", Sender = from, Quantity = msg.Quantity })
 end)
 
--- The price comes from another process: this handling waits for its answer.
+-- The price comes from another process. This handler waits for the answer.
 Handlers.add("Worth", "Worth", function(msg)
   local price = Send({ Target = Oracle, Action = "Price" }).receive().Price
   msg.reply({ Worth = tostring(tonumber(price) * (Balances[msg.From] or 0)) })
 end)
 
--- Cron: one percent an hour, rounded down.
+-- Called by cron: one percent an hour, rounded down.
 Handlers.add("Interest", "Interest", function(msg)
   assert(msg.Cron, "time alone pays interest")
   for account, balance in pairs(Balances) do Balances[account] = balance + balance // 100 end

@@ -1,4 +1,4 @@
--- scripts/aoshell test examples/testing
+-- Tests of coin.lua. Run them: scripts/aoshell test examples/testing
 before(function(t)
   t.coin = t:spawn({
     file = "coin.lua",

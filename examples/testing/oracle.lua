@@ -1,2 +1,2 @@
--- Stands in for the oracle in tests of coin.lua.
+-- Takes the oracle's place in the tests of coin.lua.
 Handlers.add("Price", "Price", function(msg) msg.reply({ Price = "7" }) end)

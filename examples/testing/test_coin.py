@@ -1,7 +1,7 @@
-"""The tests of coin.lua in Python: `pytest examples/testing`, where aoshell is installed.
+"""Tests of coin.lua in Python. Run them where aoshell is installed: `pytest examples/testing`.
 
-Fixtures of aoshell's plugin: ao_process makes processes, identity those who send messages, clock
-is the node's time. There is no network.
+The fixtures come with aoshell: `ao_process` makes a process, `identity` makes somebody who sends
+messages, `clock` is the node's time, and `ao_node` is the node. No network is used.
 """
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def coin(ao_process):
-    """A fresh coin that pays interest."""
+    """A new coin that pays interest."""
     return ao_process("coin.lua", Cron_Interval="1-hour", Cron_Tag_Action="Interest")
 
 

@@ -1,6 +1,6 @@
-;; A plain WASM module for AO, written by hand: it counts its calls and says what it was given.
+;; A plain WASM module for AO, written by hand. It counts its calls, and repeats what it was given.
 ;;
-;; Build it (any assembler for WebAssembly text does; this one comes with aoshell):
+;; Build it (with any assembler for WebAssembly text; this one comes with aoshell):
 ;;   .venv/bin/python -c 'import wasmtime; open("examples/wasm/counter.wasm", "wb").write(wasmtime.wat2wasm(open("examples/wasm/counter.wat").read()))'
 ;; Run it:
 ;;   scripts/aoshell --run '.publish examples/wasm/counter.wasm as counter' --run 'Counter = Send({ Target = "AOS", Action = "Spawn", Module = "counter" })' --run 'Send({ Target = Counter, Action = "ExecuteFunction", InputData = "Some data for WASM" })' --run 'Inbox[#Inbox].Data'
@@ -10,11 +10,11 @@
   (memory (export "memory") 1)
   (data (i32.const 0) "call ")
 
-  ;; State: both live in the process and survive restarts.
+  ;; The state. The node keeps it across restarts.
   (global $calls (mut i32) (i32.const 0))
   (global $free (mut i32) (i32.const 1024))
 
-  ;; Room for a string of the caller's. Memory grows when the page is full.
+  ;; Makes room for a string that the caller writes. Memory grows when it is full.
   (func $alloc (export "alloc") (param $size i32) (result i32)
     (local $start i32)
     (local.set $start (global.get $free))
@@ -29,7 +29,7 @@
       (return (i32.const 0)))
     (local.get $start))
 
-  ;; The number in decimal, written at $at; the end of it comes back.
+  ;; Writes a number in decimal at $at, and returns where it ends.
   (func $decimal (param $number i32) (param $at i32) (result i32)
     (if (i32.ge_u (local.get $number) (i32.const 10))
       (then
@@ -39,7 +39,7 @@
       (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10))))
     (i32.add (local.get $at) (i32.const 1)))
 
-  ;; handle(pointer, length) of the input; the answer is (pointer << 32) | length of the output.
+  ;; Takes pointer and length of the input, and returns (pointer << 32) | length of the output.
   (func (export "handle") (param $input i32) (param $length i32) (result i64)
     (local $output i32)
     (local $at i32)
@@ -58,6 +58,6 @@
           (i32.add (local.get $at) (local.get $length))
           (local.get $output)))))
 
-  ;; Numbers in, a number out: Function = "add", Parameters = "[40, 2]".
+  ;; Takes numbers and returns one: Function = "add", Parameters = "[40, 2]".
   (func (export "add") (param i32 i32) (result i32)
     (i32.add (local.get 0) (local.get 1))))

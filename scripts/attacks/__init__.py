@@ -1,1 +1,1 @@
-"""What `scripts/attack` does to the shell: a file for each kind of attacker, with its `ATTACKS`."""
+"""The attacks of `scripts/attack`: a file for each kind, with a list `ATTACKS`."""

@@ -1,4 +1,4 @@
-"""An attack, what it must not get beyond, and whether it did."""
+"""An attack and its bound."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BROKEN = re.compile(r"Traceback \(most recent|a defect of the shell|node\.db is 
 
 @dataclass(frozen=True)
 class Bound:
-    """What holds of the shell under attack.
+    """What must be true of the shell under an attack.
 
     Attributes:
-        seconds: until it has ended.
-        megabytes: that any one process of it takes, the shell or a worker.
-        says: a pattern that stands in what it writes: the bound that was met, by name.
-        answers: it goes on: the line behind the attack is answered.
+        seconds: it has ended after so many.
+        megabytes: no process of it, the shell or a worker, takes more.
+        says: what it writes has this pattern, which names the bound of its own that was reached.
+        answers: it goes on, and answers the line behind the attack.
     """
 
     seconds: float = 20
@@ -32,8 +32,8 @@ class Bound:
         return f"{self.seconds:g} s, {self.megabytes} MB{goes_on}"
 
     def passed(self, ran: Ran) -> list[str]:
-        """What does not hold."""
-        said = ran.out + ran.err
+        """What is not true, a text for each."""
+        output = ran.out + ran.err
         found = []
         if ran.killed:
             found.append(f"no end within {ran.seconds:.0f} s")
@@ -41,12 +41,12 @@ class Bound:
             found.append(f"took {ran.seconds:.1f} s")
         if ran.megabytes > self.megabytes:
             found.append(f"took {ran.megabytes} MB")
-        if broken := BROKEN.search(said):
+        if broken := BROKEN.search(output):
             found.append(f"says {broken[0]!r}")
         if not ran.killed and ran.code < 0:
             found.append(f"ended by signal {-ran.code}")
-        if self.says and not re.search(self.says, said):
-            found.append(f"does not say {self.says!r}, but {said[-120:]!r}")
+        if self.says and not re.search(self.says, output):
+            found.append(f"does not say {self.says!r}, but {output[-120:]!r}")
         if self.answers and ran.out.split()[-1:] != ["42"]:
             found.append("the next line was not answered")
         return found + ran.problems
@@ -57,7 +57,7 @@ class Attack:
     """One attack.
 
     Attributes:
-        run: does it, and says what came of it.
+        run: attacks a shell in that place, and returns what happened.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Files that somebody has sent: to be loaded, imported, or read as a script."""
+"""Files from strangers that are loaded, imported, or read as a script."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _sparse(path: Path) -> None:
 
 
 def _packed(unit: bytes, times: int, begins: bytes = b"") -> Callable[[Path], object]:
-    """An exported process that unpacks to a unit over and over."""
+    """Writes an exported process that unpacks to many copies of a unit."""
     return lambda path: path.write_bytes(MAGIC + ZLIB_HEAD + blocks(begins + unit, times))
 
 
@@ -57,7 +57,7 @@ def _endless_line(place: Place) -> Ran:
 
 
 def _environment(bad: str, place: Place) -> Ran:
-    """A process whose own environment does harm once it is loaded."""
+    """Imports a process whose environment does harm when it is loaded."""
     path = place.file("process")
     seed = place.shell(["x = 1", f".export {path}"], name="seed")
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Lua and WebAssembly in a process: code that nobody vouches for."""
+"""Hostile code in a process: Lua and WebAssembly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from attacks.attack import Attack, Bound
 from attacks.place import Place, Ran
 
 LITTLE = ("--timeout", "1", "--memory", "128")  # seconds and MB of a message
-SHARED = 64  # MB: what a worker has of files, the interpreter and its libraries
-MEMORY = 128 + 64 + SHARED  # its heap, and what it has written in other forms; 171 were measured
+SHARED = 64  # MB of a worker that are files: the interpreter and its libraries
+MEMORY = 128 + 64 + SHARED  # heap, and copies of what it writes; 171 were measured
 WASM_MEMORY = 128 + (floor.MARGIN >> 20) + SHARED  # where the kernel stops it; 406 were measured
 
 LUA = {

@@ -1,4 +1,4 @@
-"""Ends that come at any moment: `kill -9`, and limits on the shell itself."""
+"""Ends at any moment: `kill -9` of the shell, leaving it, and limits of the system on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attacks.attack import Attack, Bound
 from attacks.place import Place, Ran
 
 LINE = b"N = (N or 0) + 1 return N\n"
-LINES = 60  # of a process of which the half is taken back
+LINES = 60  # of a process; half of them are taken back
 PING_PONG = [
     "P = spawn(ao.env.Module.Id, {Authority = ao.authorities[1]})",
     "Handlers.add('pong', 'Pong', function(m) Send({Target = m.From, Action = 'Ping'}) end)",
@@ -25,7 +25,7 @@ PING_PONG = [
 
 
 def _killed(times: int, place: Place) -> Ran:
-    """Lines are fed and answered until the shell is killed; what was answered must be there."""
+    """Kill the shell while it answers lines. Each line that it answered must be in the log."""
     start, problems, answered = time.monotonic(), list[str](), 0
     name = place.file("killed").name
     for _ in range(times):
@@ -46,7 +46,7 @@ def _killed(times: int, place: Place) -> Ran:
 
 
 def _left(times: int, place: Place) -> Ran:
-    """Left again and again while two processes write to each other."""
+    """Leave the shell again and again while two processes write to each other."""
     start, name = time.monotonic(), place.file("left").name
     place.shell(PING_PONG, name=name)
     ran = place.shell(["Send({Target = P, Action = 'Ping'})"], "--no-wait", name=name)
@@ -59,7 +59,7 @@ def _left(times: int, place: Place) -> Ran:
 
 
 def _taken_back(times: int, place: Place) -> Ran:
-    """Killed while half of a log is taken back: it ends in between, and all of it is kept."""
+    """Kill the shell while it takes back half of a log. What it took back must be in a file."""
     start, problems = time.monotonic(), list[str]()
     for number in range(times):
         name = f"cut{number}"
@@ -89,7 +89,7 @@ def _limited(limit: str, place: Place) -> Ran:
 
 
 def _under(limit: str, *, answers: bool = False, says: str = "") -> Attack:
-    """A limit on the shell: it works under it, or names what is missing."""
+    """A limit on the shell's processes. It works all the same, or names what it lacks."""
     bound = Bound(says=says, answers=answers)
     return Attack(f"ulimit {limit}", bound, functools.partial(_limited, limit))
 

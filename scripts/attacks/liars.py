@@ -1,7 +1,7 @@
 """A HyperBEAM node that lies, to a shell that verifies its answers (`--verify on`).
 
-It is the node of the tests, over HTTP and with real signatures. A process is made while it is
-honest; then it lies.
+It is the node of the tests, with HTTP and real signatures. It is honest until a process is made
+on it, and lies from then on.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from hyper_server import HyperServer, Reply, Request, serving
 
 Lie = Callable[[HyperServer], None]
 PROCESS = ("lied-to", "--module", "L" * 43)
-SECONDS = 5  # for the start and the end of the node
-UNSIGNED = "take-this-for-true"  # what must not be shown
+SECONDS = 5  # that the node may take to start, and to end
+UNSIGNED = "take-this-for-true"  # must not be shown
 
 
 @contextlib.contextmanager
 def _up(server: HyperServer) -> Iterator[str]:
-    """The node in a thread of its own; its URL."""
+    """Run the node in a thread of its own; gives its URL."""
     ready, ended = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
@@ -51,7 +51,7 @@ def _up(server: HyperServer) -> Iterator[str]:
 
 @functools.cache
 def _keys() -> tuple[Wallet, Wallet]:
-    """Of the node, and of somebody else; they take a second each to make."""
+    """The node's key and a stranger's. Each takes a second to make."""
     return Wallet.generate(), Wallet.generate()
 
 
@@ -87,8 +87,8 @@ def _replay(server: HyperServer) -> None:
 
 def _unsigned(status: int) -> Lie:
     def lie(server: HyperServer) -> None:
-        said = status, [("content-type", "text/plain")], UNSIGNED.encode()
-        server.faults["."] = lambda _request, _reply: said
+        reply = status, [("content-type", "text/plain")], UNSIGNED.encode()
+        server.faults["."] = lambda _request, _reply: reply
 
     return lie
 

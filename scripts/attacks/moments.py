@@ -1,4 +1,4 @@
-"""What happens to a shell from outside while it works: a clock that jumps, a worker that stops."""
+"""What happens outside while a shell works: the clock jumps, its workers are stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from attacks.attack import Attack, Bound
 from attacks.place import Moment, Place, Ran, tree
 
-# The machine's clock as this shell sees it: a day back, from five seconds behind its start on.
+# Starts a shell whose clock jumps back a day, five seconds after its start.
 JUMP = """
 import sys, time
 from aoshell.cli import main
@@ -27,8 +27,14 @@ def _wait(seconds: float) -> Moment:
 
 
 def _jumping(place: Place) -> Ran:
-    """A process that ticks every second goes on to tick."""
-    lines = [COUNT, _wait(7), "Before = Ticks", _wait(14), "return Ticks > Before + 3"]
+    """The clock jumps. A process that ticks every second must go on."""
+    lines: list[str | Moment] = [
+        COUNT,
+        _wait(7),
+        "Before = Ticks",
+        _wait(14),
+        "return Ticks > Before + 3",
+    ]
     ran = place.shell(lines, "--cron", "1-second", entry=JUMP)
     if "true" not in ran.out:
         ran.problems.append("its cron stopped")
@@ -36,7 +42,7 @@ def _jumping(place: Place) -> Ran:
 
 
 def _stop_workers(shell: int) -> None:
-    """Stop all that the shell has started, a moment behind the line before."""
+    """Stop all that the shell has started, a second after the line before."""
     time.sleep(1)
     for pid in tree(shell):
         if pid != shell:
@@ -44,7 +50,7 @@ def _stop_workers(shell: int) -> None:
 
 
 def _stopped(place: Place) -> Ran:
-    """The line is computed all the same, once, and its outcome is what it came to."""
+    """The workers are stopped. The line must be computed all the same, and once only."""
     begin, work = "N = 0", "N = N + 1 for i = 1, 3e8 do end return 'done ' .. N"
     ran = place.shell([begin, work, _stop_workers], "--timeout", "60")
     if "done 1" not in ran.out:

@@ -1,4 +1,4 @@
-"""A node that means harm: whatever it is asked, it answers so."""
+"""Hostile nodes. Each gives one answer, whatever it is asked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MB = 1 << 20
 
 @contextlib.contextmanager
 def peer(script: Script) -> Iterator[str]:
-    """A server on loopback; its URL."""
+    """Run a server on loopback; gives its URL."""
     server = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=_serve, args=(server, script), daemon=True).start()
     try:
@@ -51,7 +51,7 @@ def _answer(connection: socket.socket, script: Script) -> None:
 
 
 def blocks(unit: bytes, times: int) -> bytes:
-    """Raw deflate (RFC 1951) of a unit over and over, made without packing all of it."""
+    """Raw deflate (RFC 1951) of many copies of a unit. Only one copy is packed, as that is slow."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     first = packer.compress(unit) + packer.flush(zlib.Z_FULL_FLUSH)
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -82,7 +82,7 @@ def _redirect(connection: socket.socket) -> None:
 
 
 def _gzip(times: int) -> Script:
-    """A gigabyte of zeros, packed so often."""
+    """A gigabyte of zeros, packed with gzip that many times."""
     body = GZIP_HEAD + blocks(bytes(16 * MB), 64)
     for _ in range(times - 1):
         packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
@@ -91,7 +91,7 @@ def _gzip(times: int) -> Script:
 
 
 def _signed(body: bytes, headers: bytes = b"") -> Script:
-    """A body under a signature that is well formed and does not fit."""
+    """A body with a signature that is well formed, and not of this body."""
     key, signature = (base64.b64encode(octet * 512) for octet in (b"\xff", b"\1"))
     head = b'signature-input: sig-x=("x1");alg="rsa-pss-sha512";keyid="%s"\r\n' % key
     head += b"signature: sig-x=:%s:\r\n" % signature

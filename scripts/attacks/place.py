@@ -1,4 +1,4 @@
-"""Where attacks take place: a fresh home, and shells in it that are watched."""
+"""A fresh home for an attack, and shells in it whose time and memory are watched."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
 
-LAST = "return 20+22"  # the line that is answered if the shell goes on
+LAST = "return 20+22"  # the last line of each shell: the answer shows that it goes on
 EVERY = 0.1  # seconds between two looks at the memory of all processes
 START = "import sys; from aoshell.cli import main; sys.exit(main())"
 
 Moment: TypeAlias = Callable[[int], object]
-"""What is done between two lines, with the id of the shell's process."""
+"""Called between two lines, with the id of the shell's process."""
 
 
 @dataclass
 class Ran:
-    """What came of a shell.
+    """What a shell did.
 
     Attributes:
-        code: its exit code, minus the signal that ended it.
-        megabytes: the most that any process of it had in memory.
-        killed: by us, because it did not end.
-        problems: what an attack itself found to be wrong.
+        code: its exit code; below zero the signal that ended it.
+        megabytes: the most memory that any of its processes had.
+        killed: it did not end, so we killed it.
+        problems: what the attack found to be wrong.
     """
 
     out: str = ""
@@ -47,8 +47,8 @@ class Place:
     """A fresh home in a folder.
 
     Args:
-        wallet: a file, for the home to have one already: making a key takes a second.
-        patience: seconds until a shell is killed.
+        wallet: a file that the home gets as its wallet, since making a key takes a second.
+        patience: seconds after which a shell is killed.
     """
 
     def __init__(self, folder: Path, wallet: Path, patience: float) -> None:
@@ -73,11 +73,13 @@ class Place:
         limit: str = "",
         entry: str = START,
     ) -> Ran:
-        """Run lines, and one more, in a process of their own.
+        """Run a shell with these lines, and `LAST` behind them.
 
         Args:
-            lines: typed ahead, each moment at its place among them.
-            limit: for `ulimit`.
+            lines: they are written without waiting; a moment is called when its turn comes.
+            name: of the attached process; "" for a new one.
+            stdin: a file to read instead of `lines`.
+            limit: arguments of `ulimit`.
             entry: the program, in Python.
         """
         self._count += 1
@@ -85,9 +87,13 @@ class Place:
         with out.open("wb") as to_out, err.open("wb") as to_err:
             start = time.monotonic()
             words = [name or f"attack-{self._count}", *flags]
-            streams: dict[str, IO[bytes] | int] = {"stdout": to_out, "stderr": to_err}
             shell = self.start(
-                *words, limit=limit, entry=entry, stdin=stdin or subprocess.PIPE, **streams
+                *words,
+                limit=limit,
+                entry=entry,
+                stdin=stdin or subprocess.PIPE,
+                stdout=to_out,
+                stderr=to_err,
             )
             if not stdin:
                 threading.Thread(target=_feed, args=(shell, [*lines, LAST]), daemon=True).start()
@@ -97,9 +103,15 @@ class Place:
         return ran
 
     def start(
-        self, *words: str, limit: str = "", entry: str = START, **streams: IO[bytes] | int
+        self,
+        *words: str,
+        stdin: IO[bytes] | int,
+        stdout: IO[bytes] | int,
+        stderr: IO[bytes] | int,
+        limit: str = "",
+        entry: str = START,
     ) -> subprocess.Popen[bytes]:
-        """A shell in this home, which leads a session of its own."""
+        """Start a shell in this home, as the leader of a new session."""
         bounded = f"ulimit {limit};" if limit else ""
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         return subprocess.Popen(
@@ -117,7 +129,9 @@ class Place:
             env=kept | {"HOME": str(self.folder), "AOSHELL_HOME": str(self.folder / "home")},
             cwd=self.folder,
             start_new_session=True,
-            **streams,  # type: ignore[call-overload]
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
         )
 
 
@@ -157,7 +171,7 @@ def _watched(shell: subprocess.Popen[bytes], patience: float) -> Ran:
 
 
 def tree(root: int) -> dict[int, int]:
-    """The most memory so far, in KB, of a process and of all below it, by their ids."""
+    """The most memory that a process and all below it have had so far: id → KB."""
     listed = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=False
     ).stdout
@@ -172,7 +186,7 @@ def tree(root: int) -> dict[int, int]:
 
 
 def _peak(pid: int) -> int:
-    """What Linux remembers as the most, 0 where nothing is remembered."""
+    """KB at most so far, as Linux counts them; 0 on other systems."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):

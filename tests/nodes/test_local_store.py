@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.log.rows import Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import LOST, QUEUED, Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.roots import Roots
@@ -167,6 +167,38 @@ def test_the_end_of_a_log_is_cut_a_slice_at_a_time(store, scheduler):
 
 
 # Scheduler --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, ["one", "two", "three", "four"]),
+        ({"sender": 1}, ["one", "two", "three"]),
+        ({"sender": 9}, []),
+        ({"held": LOST}, ["one", "four"]),  # 0, and not none
+        ({"held": QUEUED}, ["two", "three"]),
+        ({"held": QUEUED, "target": "b"}, ["three"]),
+        ({"target": "a"}, ["one", "two", "four"]),
+        ({"root": 3}, ["four"]),
+        ({"root": 1}, ["one", "two", "three"]),
+    ],
+)
+def test_what_is_kept_is_found_by_each_of_its_facts(store, scheduler, wanted, found):
+    store.commit(Batch(processes=[ROW._replace(number=2, id="q" * 43)]), sync=True)
+    first = scheduler.assign(1, "m1", b"[]")
+    caused = scheduler.assign(1, "m2", b"[]", cause=first, idx=7)
+    other = scheduler.assign(2, "m3", b"[]")
+    kept = [
+        Kept(first.seq, 0, "reason", LOST, "a", "one", b"[]"),
+        Kept(first.seq, 1, "reason", QUEUED, "a", "two", b"[]"),
+        Kept(caused.seq, 0, "reason", QUEUED, "b", "three", b"[]"),
+        Kept(other.seq, 0, "reason", LOST, "a", "four", b"[]"),
+    ]
+    store.commit(Batch(log=[first, caused, other], kept=kept), sync=True)
+    places = {"one": (1, 0), "two": (1, 0), "three": (1, 1), "four": (2, 0)}
+    got = store.kept(**wanted)
+    assert [item.id for _, _, item in got] == found
+    assert [(sender, slot) for sender, slot, _ in got] == [places[name] for name in found]
 
 
 def test_ticks_stand_behind_slots(scheduler):

@@ -102,6 +102,34 @@ def test_an_unsigned_field_does_not_rename_a_body_signed_as_sent(
     assert "gives the body its meaning unsigned" in str(renamed.failure)
 
 
+@pytest.mark.parametrize("profile", [EDGE, CORE_LIBS], ids=lambda one: one.name)
+def test_an_unsigned_boundary_does_not_divide_a_body_signed_as_sent(
+    wallet: Wallet, profile: Profile
+) -> None:
+    """The digest covers the bytes. Another boundary would make other keys of them."""
+    fields, body = wire.encode({"a": "1", "m": {"b": "2"}}, profile)
+    components = ("a", "content-digest")
+    one = commit(wallet, {"a": "1"}, bundle=True, profile=profile)[0]
+    for names, outcome in (
+        ((*components, "content-type"), SignatureStatus.VERIFIED),
+        (components, SignatureStatus.BAD),
+    ):
+        signed = replace(one, components=names)
+        signed = signed.signed(wallet.sign(signature_base(signed, fields), "sha512"))
+        checked = check(fields | write_commitments([signed]), body or b"")
+        assert checked.outcome is outcome
+    assert "'content-type' gives the body its meaning unsigned" in str(checked.failure)
+
+
+def test_an_unsigned_content_type_says_nothing_of_a_whole_body(wallet: Wallet) -> None:
+    fields, body = wire.encode({"a": "1", "body": "x"}, CORE_LIBS)
+    one = commit(wallet, {"a": "1"}, bundle=True, profile=CORE_LIBS)[0]
+    one = replace(one, components=("a", "content-digest"))
+    one = one.signed(wallet.sign(signature_base(one, fields), "sha512"))
+    checked = check(fields | {"content-type": "text/x"} | write_commitments([one]), body or b"")
+    assert checked.verified == {"a": "1", "body": "x"}
+
+
 @pytest.mark.parametrize("bundle", [False, True])
 def test_a_map_in_the_body_does_not_replace_a_signed_link(wallet: Wallet, bundle: bool) -> None:
     signed: Tabm = {"a": "1", "m+link": unsigned_id({"b": "2"})}

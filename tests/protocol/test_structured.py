@@ -106,6 +106,11 @@ def test_what_other_versions_wrote_is_read() -> None:
     }
 
 
+def test_a_message_that_is_a_list_has_its_places_as_keys() -> None:
+    listed: Tabm = {"1": "a", "2": "2", "ao-types": '.="list", 2="integer"'}
+    assert from_tabm(listed) == {"1": "a", "2": 2}
+
+
 def test_links_stay_and_may_be_items() -> None:
     assert from_tabm({"a+link": "id"}) == {"a+link": "id"}
     assert from_tabm({"l": {"1+link": "id", "2": "x", "ao-types": '.="list"'}}) == {

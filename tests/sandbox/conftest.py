@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from sandbox_worker import Driven, driven
+from sandbox_worker import Driven, Workers, driven
 
+from aoshell.sandbox import supervisor as supervising
 from aoshell.sandbox.supervisor import Supervisor
 
 
@@ -38,3 +39,20 @@ def supervisor() -> Iterator[Supervisor]:
 def worker(supervisor: Supervisor) -> Iterator[Driven]:
     with driven(supervisor) as worker:
         yield worker
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+    """Workers of a zygote whose program has some lines more."""
+    opened: list[Supervisor] = []
+
+    def workers(lines: str) -> Supervisor:
+        main = "from aoshell.sandbox.zygote"
+        start = supervising.START.replace(main, lines + main)
+        monkeypatch.setattr(supervising, "START", start)
+        opened.append(Supervisor())
+        return opened[-1]
+
+    yield workers
+    for own in opened:
+        own.close()

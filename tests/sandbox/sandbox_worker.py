@@ -20,11 +20,20 @@ from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
 SECONDS = 10.0  # of processor time, that a message may take
 PATIENCE = 60.0  # seconds of the clock on the wall: other tests want the processor too
 
+Workers = Callable[[str], Supervisor]  # of a zygote whose program has these lines more
+
 
 class Driven:
-    """A worker with its process booted. Each method waits for what the worker says."""
+    """A worker, driven by hand. Each method waits for what the worker says.
 
-    def __init__(self, supervisor: Supervisor, memory: int = 32 << 20) -> None:
+    Args:
+        memory: bytes that its guest may use.
+        boots: whether its process is booted, and has had its first message.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, memory: int = 32 << 20, *, boots: bool = True
+    ) -> None:
         self.loop = asyncio.new_event_loop()
         self.frames: asyncio.Queue[Frame] = asyncio.Queue()
         self.worker: WorkerHandle = supervisor.worker(
@@ -36,8 +45,13 @@ class Driven:
         self.epoch = 0
         self._seqs = itertools.count(1)
         self._done: list[list[Any]] = []
-        self.send(["boot", 0, memory, SECONDS, *definition()])
-        assert self.run(first_message())[1] == "ok"
+        if boots:
+            self.boot(memory)
+            assert self.run(first_message())[1] == "ok"
+
+    def boot(self, memory: int, seconds: float = SECONDS) -> None:
+        """Tell it which process it is, and what a message may take."""
+        self.send(["boot", 0, memory, seconds, *definition()])
 
     def send(self, frame: Frame, blob: bytes = b"") -> None:
         self.worker.send(frame, blob)
@@ -92,8 +106,10 @@ class Driven:
 
 
 @contextmanager
-def driven(supervisor: Supervisor, memory: int = 32 << 20) -> Iterator[Driven]:
-    worker = Driven(supervisor, memory)
+def driven(
+    supervisor: Supervisor, memory: int = 32 << 20, *, boots: bool = True
+) -> Iterator[Driven]:
+    worker = Driven(supervisor, memory, boots=boots)
     try:
         yield worker
     finally:

@@ -6,21 +6,18 @@ import json
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sandbox_worker import PATIENCE, Driven, driven, eventually, group_of
+from sandbox_worker import PATIENCE, Driven, Workers, driven, eventually, group_of
 
 from aoshell.sandbox import floor
-from aoshell.sandbox import supervisor as supervising
 from aoshell.sandbox.fates import OUT_OF_MEMORY, read_fate
 from aoshell.sandbox.floor import LIFTED_LEAST, MARGIN
 from aoshell.sandbox.frames import HEADER, LARGE, FrameReader, encode_frame, frame_pieces
 from aoshell.sandbox.lua import SHARE
-from aoshell.sandbox.supervisor import Supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts on Linux only")
 MEMORY = 32 << 20
@@ -48,26 +45,6 @@ def pieces(frame):
     return [worker_sockets.encode_frame(frame)]
 worker_sockets.frame_pieces = pieces
 """
-
-
-Workers = Callable[[str], Supervisor]
-
-
-@pytest.fixture
-def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
-    """Workers of a zygote whose program has some lines more."""
-    opened: list[Supervisor] = []
-
-    def workers(lines: str) -> Supervisor:
-        main = "from aoshell.sandbox.zygote"
-        start = supervising.START.replace(main, lines + main)
-        monkeypatch.setattr(supervising, "START", start)
-        opened.append(Supervisor())
-        return opened[-1]
-
-    yield workers
-    for own in opened:
-        own.close()
 
 
 def floor_of(worker: Driven) -> tuple[int, int]:

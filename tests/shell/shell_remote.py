@@ -51,12 +51,13 @@ class FakeRemote(FakeNode):
         self.keys = ["K" * 43, "L" * 43]
         self.published: list[Publication] = []
         self.monitored: list[tuple[str, bool]] = []
+        self.module = MODULE
         self.modules[MODULE] = Module(MODULE, "lua", "code", b"return 1")
         self.found = [EndpointFinding("node", URL, True, "answers (3 ms)")]
         self.known = known
 
     async def default_module(self) -> str:
-        return ""
+        return self.module
 
     def own(self, owner: str) -> None:
         """Make the processes that are there already."""
@@ -125,4 +126,4 @@ class RemoteBackend(FakeBackend):
 
 
 def new(name: str = "fresh", **more: object) -> Start:
-    return Start(name, default_module=MODULE, named=True, place=f"on {URL}", **more)  # type: ignore[arg-type]
+    return Start(name, named=True, place=f"on {URL}", **more)  # type: ignore[arg-type]

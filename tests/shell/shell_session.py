@@ -34,8 +34,8 @@ class Screen:
     def partial(self, result: Result) -> None:
         self.partials.append(result.output)
 
-    def feed(self, said: str) -> None:
-        self.said.append(said)
+    def feed(self, text: str) -> None:
+        self.said.append(text)
 
     async def confirm(self, question: str) -> bool:
         self.said.append(question)

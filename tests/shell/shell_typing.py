@@ -32,8 +32,8 @@ class Front:
     def opened(self, node: Node) -> None: ...
     def partial(self, result: Result) -> None: ...
 
-    def feed(self, said: str) -> None:
-        self.said.append(said)
+    def feed(self, text: str) -> None:
+        self.said.append(text)
 
     async def confirm(self, question: str) -> bool:
         del question

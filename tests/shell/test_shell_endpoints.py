@@ -16,6 +16,7 @@ from test_shell_cli import environment
 from aoshell import backends, cli
 from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
+from aoshell.nodes.remote.hyperbeam.node import AOS_MODULE
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.start import Key
 
@@ -37,6 +38,32 @@ def test_the_book_knows_what_lives_where(home: Settings) -> None:
     assert backends._elsewhere(home, "counter") is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "module", "found"),
+    [
+        ("hyperbeam", MODULE, MODULE),
+        ("hyperbeam", "", AOS_MODULE),
+        ("legacynet", MODULE, MODULE),
+        ("legacynet", "", ""),
+    ],
+)
+def test_a_node_knows_the_module_that_the_user_named(
+    home: Settings, wallet: Wallet, kind: str, module: str, found: str
+) -> None:
+    async def key() -> Wallet:
+        return wallet
+
+    async def body() -> None:
+        at = Endpoints(kind=kind, node=URL, mu=URL, cu=URL, su=URL, module=module)
+        node = backends.remote_node(at, home, key, "")
+        try:
+            assert node.remote and await node.remote.default_module() == found
+        finally:
+            await node.close()
+
+    asyncio.run(body())
+
+
 @pytest.fixture
 def dialled(monkeypatch: pytest.MonkeyPatch, wallet: Wallet) -> list[tuple[Endpoints, str]]:
     """Endpoints that the command line has opened; a node in memory answers there."""
@@ -45,6 +72,7 @@ def dialled(monkeypatch: pytest.MonkeyPatch, wallet: Wallet) -> list[tuple[Endpo
     def made(endpoints: Endpoints, _: Settings, __: Key, verify: str) -> FakeRemote:
         seen.append((endpoints, verify))
         node = FakeRemote("default", "NAME")
+        node.module = endpoints.module
         node.own(wallet.address)
         return node
 

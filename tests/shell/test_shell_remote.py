@@ -64,7 +64,7 @@ def test_a_pipe_makes_what_it_names(there: FakeRemote, home: Settings) -> None:
         assert [said.partition(" ")[0] for said in screen.said] == ["on", "A", "New"]
 
     use(there, home, body, new(), screen=Screen(asks=False))
-    _, err, code = run_pipe(FakeRemote(), home, Start(default_module=MODULE), [".doctor", "1+1"])
+    _, err, code = run_pipe(FakeRemote(), home, Start(), [".doctor", "1+1"])
     assert code == 1 and "must name what it makes" in err
 
 
@@ -112,7 +112,6 @@ def test_a_script_stops_where_no_process_is_attached(there: FakeRemote, home: Se
 @pytest.mark.parametrize(
     ("start", "said"),
     [
-        (Start("fresh", named=True, default_module=""), "no module is set for a new process"),
         (Start("fresh", named=True, module=__file__), "a remote node takes code by its id"),
         (Start("default", module=MODULE), "exists already"),
         (new(cron="soon"), "no interval"),
@@ -122,6 +121,12 @@ def test_what_cannot_be_made(there: FakeRemote, home: Settings, start: Start, sa
     with pytest.raises(UsageError, match=said):
         use(there, home, nothing, start, screen=Screen(sure=True))
     assert len(there.infos) == 1 and there.closed
+
+
+def test_a_node_may_have_no_module(there: FakeRemote, home: Settings) -> None:
+    there.module = ""
+    with pytest.raises(UsageError, match="no module is set for a new process"):
+        use(there, home, nothing, new(), screen=Screen(sure=True))
 
 
 def test_code_that_cannot_be_looked_at(there: FakeRemote, home: Settings) -> None:
@@ -299,12 +304,13 @@ def test_publish_shows_and_asks(
 def mine(there: FakeRemote) -> FakeRemote:
     """A HyperBEAM node of this machine, which has no module yet."""
     there.endpoint = "http://127.0.0.1:8734"
+    there.module = ""
     return there
 
 
 def test_a_node_of_ones_own_is_given_the_environment(mine: FakeRemote, home: Settings) -> None:
     screen = Screen(True)
-    use(mine, home, nothing, screen=screen, start=Start("fresh", named=True, default_module=""))
+    use(mine, home, nothing, screen=screen, start=Start("fresh", named=True))
     (given,) = mine.published
     assert given.item.data == hyperaos.source()  # type: ignore[union-attr]
     assert any("Publish it?" in asked for asked in screen.said)
@@ -313,7 +319,7 @@ def test_a_node_of_ones_own_is_given_the_environment(mine: FakeRemote, home: Set
 
 
 def test_a_pipe_says_which_command_gives_it(mine: FakeRemote, home: Settings) -> None:
-    start = Start("fresh", named=True, default_module="")
+    start = Start("fresh", named=True)
     with pytest.raises(UsageError, match="no module yet") as raised:
         run_pipe(mine, home, start, ["1+1"])
     command = f"aoshell --node {mine.endpoint} --run '.publish --environment --yes'"

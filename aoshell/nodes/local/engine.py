@@ -31,6 +31,7 @@ from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.peek import describe_process
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.push import Pusher, add_pushed
 from aoshell.nodes.local.retries import Retries
@@ -43,7 +44,7 @@ from aoshell.nodes.local.workers.jobs import Cost
 from aoshell.nodes.local.workers.loader import Loader
 from aoshell.nodes.local.workers.pool import Computer
 from aoshell.nodes.local.workers.turns import Turns
-from aoshell.nodes.values import Limits
+from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.sandbox.supervisor import Supervisor
 
 QUIET = 0.05  # seconds after a commit without fsync before `sync`, so that a burst gets one fsync
@@ -348,6 +349,10 @@ class Engine:
             self._flush_due = self.loop.call_soon(self.flush)
         if self._turns:
             self._turns.done(logged)
+
+    def describe(self, process: ProcessRow) -> ProcessInfo:
+        """One row of `.ps`."""
+        return describe_process(self.store, self.checkpoints, process, self.computer.is_live)
 
     def flush(self) -> None:
         """Commit what workers have answered; then compute what they sent, and announce the results.

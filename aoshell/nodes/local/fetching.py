@@ -76,7 +76,7 @@ class Fetching:
 
     def resume(self) -> None:
         """Fetch what was marked when the node stopped; what asked for it counts as not done."""
-        waiting = [kept for _, _, kept in self._waiting()]
+        waiting = [kept for _, _, kept in self._store.kept(held=FETCHING)]
         for seq in sorted({kept.cause for kept in waiting}):
             self._roots.begin(self._store.at_seq(seq))
         for kept in waiting:
@@ -95,7 +95,7 @@ class Fetching:
 
     def _spawn(self, module: str) -> None:
         """Release the spawns that waited for a module: they succeed, or get a Spawn-Error."""
-        waiting = self._waiting()
+        waiting = self._store.kept(held=FETCHING)
         mine = [item for item in waiting if _module_of(item[2]) == module]
         self._release(mine)
         others = {kept.cause for _, _, kept in waiting if _module_of(kept) != module}
@@ -103,9 +103,6 @@ class Fetching:
             self._roots.done(self._store.at_seq(seq))
         for root in self._roots.take_settled():
             self._roots.settle(root)
-
-    def _waiting(self) -> list[Item]:
-        return [item for item in self._store.kept() if item[2].held == FETCHING]
 
     def stop(self) -> None:
         """Cancel all fetches; the next start begins them again."""

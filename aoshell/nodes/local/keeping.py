@@ -58,7 +58,7 @@ class Keeping:
     def queued(self, process: str) -> list[Item]:
         """The messages in the queue of a process."""
         self._flush()
-        return [item for item in self._of(QUEUED) if item[2].target == process]
+        return self._store.kept(held=QUEUED, target=process)
 
     def release(self, items: list[Item]) -> None:
         """Deliver those kept messages that nothing holds any more; the others stay kept."""
@@ -77,14 +77,12 @@ class Keeping:
 
     def release_held(self) -> None:
         """Deliver what was held by a lower bound on pushes."""
-        self.release(self._of(HELD))
+        self.release(self._store.kept(held=HELD))
 
     def release_left(self) -> None:
         """Deliver what is queued for unpaused processes: a node ended while it cut their log."""
-        self.release([item for item in self._of(QUEUED) if self._may_go(item[2])])
+        queued = self._store.kept(held=QUEUED)
+        self.release([item for item in queued if self._may_go(item[2])])
 
     def _may_go(self, kept: Kept) -> bool:
         return kept.target not in self.paused and self._processes.find(kept.target) is not None
-
-    def _of(self, why: int) -> list[Item]:
-        return [item for item in self._store.kept() if item[2].held == why]

@@ -21,7 +21,6 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.peek import describe_process
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
@@ -147,13 +146,13 @@ class LocalNode:
         return Receipt(item.id, item.id, logged.slot)
 
     async def send(self, process: str, item: Signed) -> Receipt:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         await self._engine.cutting.wait_until_free(row)
         logged = self._engine.intake.send(row, _item(item))
         return Receipt(item.id, process, logged.slot)
 
     async def result(self, process: str, place: int | str) -> Result:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         slot = self._slot(row, place)
         if not 0 <= slot <= self._engine.scheduler.head(row.number).slot:
             raise AoError(f"process {process} has no slot {slot} yet", stage="compute")
@@ -163,7 +162,7 @@ class LocalNode:
         return form.to_result(process, found[0], found[1], form.load_result(found[1].body))
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         rows = self._engine.store.behind_slot(row.number, after, limit)
         if len(rows) == limit:  # the next page begins behind a slot: this one has all of its last
             last = rows[-1][0].slot
@@ -172,12 +171,12 @@ class LocalNode:
         return [_entry(process, *found) for found in rows if found[1] is not None]
 
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         rows = self._engine.store.behind_slot(row.number, first - 1, -1, last)
         return [_entry(process, *found).message for found in rows]
 
     async def dryrun(self, process: str, item: Message) -> Result:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         head = self._engine.scheduler.head(row.number)
         await self._engine.settling.wait_for_result(row.number, head.slot)
         last = self._engine.store.last_computed(row.number)
@@ -204,7 +203,7 @@ class LocalNode:
             UnsupportedError: its module is WASM.
             AoError: stage "now", its environment does not answer.
         """
-        if self._engine.modules.is_wasm(self._row(process).module):
+        if self._engine.modules.is_wasm(self._engine.processes.look_up(process).module):
             raise UnsupportedError(
                 "only a WASM module itself can read its state", hint=".dryrun CODE asks it by Lua"
             )
@@ -219,7 +218,7 @@ class LocalNode:
         return result.output
 
     async def slots(self, process: str) -> int:
-        return self._engine.scheduler.head(self._row(process).number).slot + 1
+        return self._engine.scheduler.head(self._engine.processes.look_up(process).number).slot + 1
 
     async def settled(self, root: str) -> None:
         await self._engine.settling.wait_until_settled(root)
@@ -229,7 +228,7 @@ class LocalNode:
         await self._engine.settling.wait_until_idle()
 
     async def cancel(self, process: str, slot: int) -> bool:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         found = self._engine.store.at_slot(row.number, slot)
         return found is not None and self._engine.computer.cancel(row.number, found[0].seq)
 
@@ -249,19 +248,9 @@ class LocalNode:
             raise AoError(f"no message {place} is in the log of {row.name or row.id}", stage="node")
         return slot
 
-    def _row(self, process: str) -> ProcessRow:
-        row = self._engine.processes.find(process)
-        if row is None:
-            raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
-        return row
-
-    def _info(self, row: ProcessRow) -> ProcessInfo:
-        engine = self._engine
-        return describe_process(engine.store, engine.checkpoints, row, engine.computer.is_live)
-
     async def processes(self) -> Sequence[ProcessInfo]:
         self._engine.flush()
-        return [self._info(row) for row in self._engine.store.processes()]
+        return [self._engine.describe(row) for row in self._engine.store.processes()]
 
     async def find(self, reference: str) -> ProcessInfo:
         self._engine.flush()
@@ -278,7 +267,7 @@ class LocalNode:
                 stage="node",
                 hint="say which by id: " + ", ".join(row.id for row in rows[:4]),
             )
-        return self._info(rows[0])
+        return self._engine.describe(rows[0])
 
     async def upload(self, data: bytes, name: str = "") -> Module:
         return await self._engine.loader.add_module(data, name)
@@ -320,25 +309,20 @@ class LocalNode:
 
     async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
         self._engine.flush()
-        number = self._row(process).number if process else None
+        rows = self._engine.processes
+        number = rows.look_up(process).number if process else None
         return [
-            Undelivered(
-                self._engine.processes.get(sender).id,
-                slot,
-                kept.idx,
-                kept.reason,
-                form.to_message(form.load_wire(kept.body), None),
-            )
+            form.to_undelivered(rows.get(sender).id, slot, kept)
             for sender, slot, kept in self._engine.store.kept(number)
         ]
 
     async def verify_log(self, process: str) -> Sequence[str]:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         self._engine.flush()
         return await verify.verify_log(self._engine, row)
 
     async def export(self, process: str) -> bytes:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         self._engine.flush()
         whole = self._engine.scheduler.head(row.number).slot + 1
         with (
@@ -355,10 +339,10 @@ class LocalNode:
         row = await transfer.import_process(
             engine.store, engine.adding, engine.work, data, form.printable(name), unique=unique
         )
-        return self._info(row)
+        return self._engine.describe(row)
 
     async def delete(self, process: str) -> None:
-        await self._engine.cutting.delete(self._row(process))
+        await self._engine.cutting.delete(self._engine.processes.look_up(process))
 
 
 def _item(item: Signed) -> DataItem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from aoshell.errors import AoError
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import ProcessRow
@@ -39,6 +40,13 @@ class ProcessRows:
             return self._rows[number]
         row = self._store.process(process_id)
         return self.keep(row) if row is not None else None
+
+    def look_up(self, process_id: str) -> ProcessRow:
+        """A process by id. Raises AoError, stage "node", where it is not on this node."""
+        row = self.find(process_id)
+        if row is None:
+            raise AoError(f"no process {process_id} is on this node", stage="node", hint="see .ps")
+        return row
 
     def get(self, number: int) -> ProcessRow:
         """A process by number. Raises AoError where there is none."""

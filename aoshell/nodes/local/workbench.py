@@ -14,9 +14,8 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.history.longwork import Progress, run_in_thread
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.log.rows import Batch, Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
-from aoshell.nodes.local.peek import describe_process
 from aoshell.nodes.local.replay import Replay
 from aoshell.nodes.local.workers.jobs import make_message_frame
 from aoshell.nodes.values import Hop, ProcessInfo, Undelivered
@@ -35,7 +34,7 @@ class LocalWorkbench:
     # Other times ------------------------------------------------------------------------------
 
     async def fork(self, process: str, slot: int | None, name: str) -> ProcessInfo:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         self._free(name)
         self._engine.flush()
         last = self._slot(row, slot)
@@ -56,7 +55,7 @@ class LocalWorkbench:
         ):
             entries = await run_in_thread(partial(renamed, now), seen)
         made = row._replace(id=twin, name=form.printable(name), created=self._engine.clock())
-        return self._info(await self._engine.adding.add(made, entries))
+        return self._engine.describe(await self._engine.adding.add(made, entries))
 
     def _twin(self, row: ProcessRow, slot: int, name: str) -> str:
         """A random id for a fork; on a node with a fixed clock and key, the same in each run."""
@@ -65,14 +64,14 @@ class LocalWorkbench:
         return b64url(hashlib.sha256(f"fork {row.id} {slot} {name}".encode()).digest())
 
     async def undo(self, process: str, slot: int) -> str:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         if slot < 1:
             raise UsageError("a process keeps its definition", hint=".delete forgets all of it")
         self._slot(row, slot)
         return str(await self._engine.cutting.undo(row, slot))
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         await self._engine.settling.wait_for_result(row.number, self._slot(row, slot))
         engine = self._engine
         code = await engine.loader.make_code(row)
@@ -96,13 +95,13 @@ class LocalWorkbench:
         return form.to_result(process, placed, dried, result)
 
     async def mark(self, process: str, name: str) -> int:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         slot = self._engine.scheduler.head(row.number).slot
         self._engine.marks.put(row.id, name, slot)
         return slot
 
     async def marks(self, process: str) -> Mapping[str, int]:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         last = self._engine.scheduler.head(row.number).slot
         # Older versions left the names of slots that were taken back.
         found = self._engine.marks.of(row.id)
@@ -114,25 +113,28 @@ class LocalWorkbench:
         return self._engine.clock.ahead
 
     async def tick(self, process: str) -> int:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         await self._engine.cutting.wait_until_free(row)
         return self._engine.ticking.tick(row)
 
     # Queues -----------------------------------------------------------------------------------
 
     async def pause(self, process: str, on: bool) -> None:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         await self._engine.cutting.wait_until_free(row)
         self._engine.keeping.pause(row, on)
         if not on:
             self._engine.keeping.release(self._engine.keeping.queued(row.id))
 
     async def queued(self, process: str) -> Sequence[Undelivered]:
-        found = self._engine.keeping.queued(self._row(process).id)
-        return [self._undelivered(*item) for item in found]
+        rows = self._engine.processes
+        found = self._engine.keeping.queued(rows.look_up(process).id)
+        return [
+            form.to_undelivered(rows.get(sender).id, slot, kept) for sender, slot, kept in found
+        ]
 
     async def step(self, process: str, index: int = 0) -> None:
-        row = self._row(process)
+        row = self._engine.processes.look_up(process)
         await self._engine.cutting.wait_until_free(row)
         queue = self._engine.keeping.queued(row.id)
         if not 0 <= index < len(queue):
@@ -143,12 +145,6 @@ class LocalWorkbench:
                 hint=".queue lists what waits",
             )
         self._engine.keeping.release([queue[index]])
-
-    def _undelivered(self, sender: int, slot: int, kept: Kept) -> Undelivered:
-        message = form.to_message(form.load_wire(kept.body), None)
-        return Undelivered(
-            self._engine.processes.get(sender).id, slot, kept.idx, kept.reason, message
-        )
 
     # Others -----------------------------------------------------------------------------------
 
@@ -168,7 +164,7 @@ class LocalWorkbench:
         logged = engine.scheduler.assign(row.number, id, form.dump_wire(body))
         engine.admit(Batch(processes=[row], log=[logged]), [(logged, body)])
         await engine.settling.wait_for_result(row.number, 0)
-        return self._info(row)
+        return self._engine.describe(row)
 
     async def trace(self, message: str) -> Sequence[Hop]:
         engine = self._engine
@@ -186,9 +182,9 @@ class LocalWorkbench:
             entry = form.to_entry(row.id, logged, computed, result)
             places[logged.seq] = len(hops)
             hops.append(Hop(row.id, entry, places.get(logged.cause or 0, -1)))
-        for sender, slot, kept in engine.store.kept():
+        for sender, slot, kept in engine.store.kept(root=found.root):
             if kept.cause in places:
-                lost = self._undelivered(sender, slot, kept)
+                lost = form.to_undelivered(engine.processes.get(sender).id, slot, kept)
                 hops.append(Hop(lost.process, None, places[kept.cause], lost))
         return hops
 
@@ -198,16 +194,6 @@ class LocalWorkbench:
         """Raise UsageError where a process has that name already."""
         if self._engine.store.processes_named(name):
             raise UsageError(f"{name} exists already", hint="choose a new name")
-
-    def _info(self, row: ProcessRow) -> ProcessInfo:
-        engine = self._engine
-        return describe_process(engine.store, engine.checkpoints, row, engine.computer.is_live)
-
-    def _row(self, process: str) -> ProcessRow:
-        row = self._engine.processes.find(process)
-        if row is None:
-            raise AoError(f"no process {process} is on this node", stage="node", hint="see .ps")
-        return row
 
     def _slot(self, row: ProcessRow, slot: int | None) -> int:
         last = self._engine.scheduler.head(row.number).slot

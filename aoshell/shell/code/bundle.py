@@ -139,10 +139,10 @@ def refuse_unloadable(bundled: ProgramBundle) -> None:
     Either a file is not Lua, or files require each other in a circle that always happens.
     """
     for file in bundled.program.files:
-        said = find_syntax_error(text(file.source))
-        if said:
+        problem = find_syntax_error(text(file.source))
+        if problem:
             raise AoError(
-                f"{file.path}:{said.partition(':')[2]}",  # it begins with the chunk's name
+                f"{file.path}:{problem.partition(':')[2]}",  # it begins with the chunk's name
                 stage="load",
                 hint="a module is Lua source or a WASM file",
             )
@@ -151,8 +151,8 @@ def refuse_unloadable(bundled: ProgramBundle) -> None:
 
         sources = {file.path: file.source for file in bundled.program.files}
         for found in find_circles(sources, bundled.program.modules):
-            said = f"{found.file}:{found.line}: {found.message}"
-            raise AoError(said, stage="load", hint=found.advice)
+            problem = f"{found.file}:{found.line}: {found.message}"
+            raise AoError(problem, stage="load", hint=found.advice)
 
 
 def long_string(source: bytes) -> bytes:

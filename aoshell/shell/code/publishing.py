@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aoshell.errors import AoError, UnsupportedError
+from aoshell.nodes.base import Node
 from aoshell.nodes.values import Module
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.session import Session
@@ -38,6 +39,11 @@ async def publish_code(session: Session, data: bytes, name: str, sure: bool) -> 
     return await node.publish(publication)
 
 
+def takes_environment(node: Node) -> bool:
+    """Whether it is a HyperBEAM node of this machine: only such a one is given our environment."""
+    return node.remote is not None and node.state is not None and is_loopback(node.remote.endpoint)
+
+
 async def publish_environment(session: Session, sure: bool) -> Module:
     """Give a HyperBEAM node of this machine the environment that new processes are made of.
 
@@ -45,8 +51,7 @@ async def publish_environment(session: Session, sure: bool) -> Module:
         UnsupportedError: the node is another one.
         AoError: as `publish_code()`.
     """
-    node = session.node.remote
-    if node is None or session.node.state is None or not is_loopback(node.endpoint):
+    if not takes_environment(session.node):
         raise UnsupportedError(
             "the environment is published to a HyperBEAM node of this machine only",
             hint="other nodes fetch their modules from Arweave: --module ID names one",

@@ -70,11 +70,11 @@ class Changes:
 
     def __str__(self) -> str:
         marks = (("+", self.added), ("~", self.replaced), ("-", self.removed))
-        said = [f"  {mark} {name}" for mark, names in marks for name in names]
-        said += [
+        lines = [f"  {mark} {name}" for mark, names in marks for name in names]
+        lines += [
             f'  ! {name} is still there: Handlers.remove("{name}") removes it' for name in self.left
         ]
-        return "\n".join(said)
+        return "\n".join(lines)
 
 
 def compare_handlers(

@@ -11,11 +11,13 @@ from aoshell.nodes.values import NodeInfo, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, by_lower_name, tags_of
 from aoshell.protocol.url import is_loopback
-from aoshell.shell.code.publishing import publish_environment
+from aoshell.shell.code.publishing import publish_environment, takes_environment
 from aoshell.shell.feed import short_id
 from aoshell.shell.session import Session
 from aoshell.shell.view.errors_view import failure_text, split_error
 from aoshell.shell.view.text import format_size
+
+DEFAULT_MODULE = "aos"  # on the built-in node
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class SpawnRequest:
 
     Attributes:
         name: "" for none.
-        module: id, published name, or a file.
+        module: id, published name, or a file; "" for the default.
         tags: besides AO's own.
         sure: do not ask.
     """
@@ -45,7 +47,7 @@ async def spawn(session: Session, wanted: SpawnRequest) -> ProcessInfo:
     if session.remote:
         return await _spawn_there(session, wanted)
     node = session.node
-    module = await _module(session, wanted.module)
+    module = await _module(session, wanted.module or DEFAULT_MODULE)
     item = await session.sign("", _tags(wanted, module), wanted.data)
     receipt = await node.spawn(item, wanted.name)
     made = await node.result(receipt.process, receipt.place)
@@ -63,8 +65,7 @@ async def _spawn_there(session: Session, wanted: SpawnRequest) -> ProcessInfo:
     node = session.node
     module, about = await _module_there(session, wanted.module)
     tags = (*session.network, *_tags(wanted, module))
-    said = _announcement(await node.info(), wanted.name, f"{module} {about}", tags)
-    session.front.feed(said)
+    session.front.feed(_announcement(await node.info(), wanted.name, f"{module} {about}", tags))
     if not wanted.sure and session.front.asks:
         named = f" {wanted.name}" if wanted.name else ""
         if not await session.front.confirm(f"Make the process{named} there? [y/N] "):
@@ -125,7 +126,7 @@ async def _default_module_there(session: Session) -> str:
     known = await node.default_module()
     if known:
         return known
-    if session.node.state is None or not is_loopback(node.endpoint):
+    if not takes_environment(session.node):
         raise UsageError(
             "no module is set for a new process there",
             hint="--module ID, AOS_MODULE, or module = … in the profile",

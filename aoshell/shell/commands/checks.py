@@ -45,11 +45,11 @@ async def check(session: Session, rest: str) -> CommandOutput:
         for line in _finding_lines(one, where, sources, targets)
     ]
     count = Counter(one.severity for one in found)
-    said = ", ".join(f"{count[kind]} {kind}{'s' * (count[kind] != 1)}" for kind in count)
+    counts = ", ".join(f"{count[kind]} {kind}{'s' * (count[kind] != 1)}" for kind in count)
     value = [asdict(one) | {"targets": where} for one, where in found.items()]
-    summary = said or f"nothing found for {' or '.join(targets)}"
-    said = "\n".join([*lines, summary])
-    return CommandOutput(value, text=said, note="\n".join(notes), ok=not count["error"])
+    summary = counts or f"nothing found for {' or '.join(targets)}"
+    text = "\n".join([*lines, summary])
+    return CommandOutput(value, text=text, note="\n".join(notes), ok=not count["error"])
 
 
 def _wanted(rest: str) -> tuple[tuple[str, ...], str]:

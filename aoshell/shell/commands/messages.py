@@ -279,9 +279,9 @@ def _printed(result: Result) -> str:
     return without_colours(result.output) or split_error(result.error)[0]
 
 
-def _preview(said: str) -> str:
-    line = said.split("\n", 1)[0]
-    return line if len(line) <= _PREVIEW and line == said else line[: _PREVIEW - 1] + "…"
+def _preview(text: str) -> str:
+    line = text.split("\n", 1)[0]
+    return line if len(line) <= _PREVIEW and line == text else line[: _PREVIEW - 1] + "…"
 
 
 def _number(word: str, name: str) -> int:

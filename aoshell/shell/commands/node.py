@@ -20,11 +20,11 @@ async def node(session: Session, rest: str) -> CommandOutput:
     if rest:
         raise usage_error("node")
     info = await session.node.info()
-    said = {"kind": info.kind, "address": info.address, "endpoint": info.endpoint}
-    said |= {name: value for name, value in info.details.items() if value}
-    said["unsigned answers"] = _unsigned(session)
-    rows = tuple((name, value) for name, value in said.items() if value)
-    return CommandOutput(said, table=Table(("NODE", ""), rows))
+    facts = {"kind": info.kind, "address": info.address, "endpoint": info.endpoint}
+    facts |= {name: value for name, value in info.details.items() if value}
+    facts["unsigned answers"] = _unsigned(session)
+    rows = tuple((name, value) for name, value in facts.items() if value)
+    return CommandOutput(facts, table=Table(("NODE", ""), rows))
 
 
 def _unsigned(session: Session) -> str:
@@ -71,9 +71,9 @@ async def verify_log(session: Session, rest: str) -> CommandOutput:
     process = await session.node.find(rest) if rest else session.attached
     differences = list(await local_verbs(session).verify_log(process.id))
     name = process.name or short_id(process.id)
-    said = "\n".join(differences) or f"the log of {name} gives the recorded results"
+    report = "\n".join(differences) or f"the log of {name} gives the recorded results"
     value = {"process": process.id, "differences": differences}
-    return CommandOutput(value, text=said, ok=not differences)
+    return CommandOutput(value, text=report, ok=not differences)
 
 
 def with_limit(limits: Limits, name: str, value: str) -> Limits:

@@ -37,9 +37,9 @@ def local_verbs(session: Session) -> LocalVerbs:
     return session.node.local
 
 
-def record_deed(session: Session, verb: str, said: str = "", **about: Any) -> None:
+def record_deed(session: Session, verb: str, description: str = "", **about: Any) -> None:
     """Note what was done to the built-in node by hand, for .record (`shell.journal.Deed`)."""
-    session.journal.deeds.append(Deed(local_verbs(session).newest, verb, said, **about))
+    session.journal.deeds.append(Deed(local_verbs(session).newest, verb, description, **about))
 
 
 @command("ps")

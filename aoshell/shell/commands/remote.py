@@ -113,9 +113,9 @@ async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
         )
     process = await session.node.find(rest) if rest else session.attached
     await cron.monitor(await session.wallet(), process.id, on)
-    said = "is monitored" if on else "is not monitored any more"
+    state = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}
-    return CommandOutput(value, text=f"{process.name or short_id(process.id)} {said}")
+    return CommandOutput(value, text=f"{process.name or short_id(process.id)} {state}")
 
 
 @command("now", "[KEY]")

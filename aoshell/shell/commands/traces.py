@@ -77,11 +77,11 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
     message, result = hop.entry.message, hop.entry.result
     name = names.get(hop.process) or short_id(hop.process)
     slot = message.assignment.slot if message.assignment else "?"
-    said = f"{name} #{slot} {message.tag('Action') or message.tag('Type') or '-'}"
+    step = f"{name} #{slot} {message.tag('Action') or message.tag('Type') or '-'}"
     if result is None:
-        return f"{said} · not computed yet"
+        return f"{step} · not computed yet"
     mark = "" if result.ok else "✗ "
-    words = [f"{mark}{said}", f"{result.milliseconds:.1f} ms"]
+    words = [f"{mark}{step}", f"{result.milliseconds:.1f} ms"]
     # All in one line: of a table, the first line alone is `{`.
     shown = without_colours(result.output) if result.ok else split_error(result.error)[1]
     if line := _in_one_line(shown):
@@ -91,8 +91,8 @@ def _line(hop: Hop, names: dict[str, str]) -> str:
     return " · ".join(words)
 
 
-def _in_one_line(said: str) -> str:
-    return " ".join(said[:_LOOKED_AT].split())
+def _in_one_line(text: str) -> str:
+    return " ".join(text[:_LOOKED_AT].split())
 
 
 def _value(hop: Hop) -> dict[str, object]:

@@ -29,8 +29,8 @@ async def live(session: Session, rest: str) -> CommandOutput:
     missed = feed.resume()
     feed.where = where
     value = {"where": dict(where.pairs) if where else None, "missed": missed}
-    said = f"messages with {where} are shown" if where else "what arrives is shown"
-    return CommandOutput(value, note=f"{said}; .pause stops that")
+    shown = f"messages with {where} are shown" if where else "what arrives is shown"
+    return CommandOutput(value, note=f"{shown}; .pause stops that")
 
 
 @command("pause")

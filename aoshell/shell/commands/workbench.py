@@ -67,9 +67,9 @@ async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandO
     path = await workbench_of(session).undo(process.id, slot)
     record_deed(session, "", f"what .undo took back of {process.name or short_id(process.id)}")
     await session.attach(await session.node.find(process.id))
-    said = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
+    slots = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
-    return CommandOutput(value, text=f"{said} taken back", note=f"kept in {path}, for .import")
+    return CommandOutput(value, text=f"{slots} taken back", note=f"kept in {path}, for .import")
 
 
 @command("at", "SLOT CODE")

@@ -119,8 +119,8 @@ def _refuse_contradictions(given: argparse.Namespace, reference: str) -> None:
 
 def _network(given: argparse.Namespace) -> dict[str, str]:
     """The flags that name the node, by the keys of profiles."""
-    said = {key: value for key in _NETWORK if (value := getattr(given, key)) is not None}
-    return said | ({"legacy": "--legacy"} if given.legacy else {})
+    named = {key: value for key in _NETWORK if (value := getattr(given, key)) is not None}
+    return named | ({"legacy": "--legacy"} if given.legacy else {})
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -59,8 +59,8 @@ class BatchFront:
     def partial(self, result: Result) -> None:
         self._renderer.partial(result)
 
-    def feed(self, said: str) -> None:
-        self._show(said)
+    def feed(self, text: str) -> None:
+        self._show(text)
 
     def close(self) -> None:
         """End the reports."""

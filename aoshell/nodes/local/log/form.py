@@ -12,8 +12,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from aoshell.nodes.local.log.rows import Computed, Logged
-from aoshell.nodes.values import LogEntry
+from aoshell.nodes.local.log.rows import Computed, Kept, Logged
+from aoshell.nodes.values import LogEntry, Undelivered
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
 from aoshell.sandbox.frames import FrameError, is_count, is_text, pack_list
 
@@ -248,6 +248,12 @@ def to_entry(
     if computed is None or result is None:
         return LogEntry(message, None)
     return LogEntry(message, to_result(process, logged, computed, result))
+
+
+def to_undelivered(sender: str, slot: int, kept: Kept) -> Undelivered:
+    """A message that was not delivered, of a process's slot."""
+    message = to_message(load_wire(kept.body), None)
+    return Undelivered(sender, slot, kept.idx, kept.reason, message)
 
 
 def to_result(process: str, logged: Logged, computed: Computed, flat: FlatResult) -> Result:

@@ -415,13 +415,30 @@ class Store:
         row = self._one(query, message_id, process)
         return row and int(row[0])
 
-    def kept(self, process: int | None = None) -> list[tuple[int, int, Kept]]:
-        """Undelivered outbox messages with their sender's process number and slot."""
+    def kept(
+        self,
+        sender: int | None = None,
+        *,
+        held: int | None = None,
+        target: str | None = None,
+        root: int | None = None,
+    ) -> list[tuple[int, int, Kept]]:
+        """Undelivered outbox messages with their sender's process number and slot.
+
+        Args:
+            sender: number of the process that sent them; None for any, as for the others.
+            held: why they are kept (see `rows`).
+            target: id of the process that they are for.
+            root: seq of the message from outside that they come of.
+        """
+        given = {"l.process": sender, "k.held": held, "k.target": target, "l.root": root}
+        wanted = {column: value for column, value in given.items() if value is not None}
+        where = " AND ".join(f"{column} = ?" for column in wanted) or "true"
+        # CROSS JOIN: a log is long, and what is kept of it is little.
         rows = self._all(
-            "SELECT l.process, l.slot, k.* FROM kept k JOIN log l ON l.seq = k.cause "
-            "WHERE ? IS NULL OR l.process = ? ORDER BY k.cause, k.idx",
-            process,
-            process,
+            "SELECT l.process, l.slot, k.* FROM kept k CROSS JOIN log l ON l.seq = k.cause "
+            f"WHERE {where} ORDER BY k.cause, k.idx",
+            *wanted.values(),
         )
         return [(row[0], row[1], Kept(*row[2:])) for row in rows]
 

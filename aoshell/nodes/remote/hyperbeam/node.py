@@ -67,6 +67,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         gateway: where names and code are looked up that the node does not have.
         wallet: who sits here; for what nodes answer to signed requests only.
         waiting: shared with the gateway's client, so that one place says what is waited for.
+        module: id of the module of processes that name none, "" for the network's or our own.
     """
 
     def __init__(
@@ -77,12 +78,15 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         wallet: Callable[[], Awaitable[Wallet]],
         waiting: Waiting,
         client: Client | None = None,
+        *,
+        module: str = "",
     ) -> None:
         Elsewhere.__init__(self, waiting)
         Sending.__init__(self, client or Client(url, waiting), book)
         self._gateway = gateway
         self._names = Names(self._client, gateway, self._notice)
         self._wallet = wallet
+        self._module = module
         # Signed and not sent yet, by id.
         self._definitions: dict[str, dict[str, Any]] = {}
         self._modules: dict[str, Module] = {}
@@ -341,6 +345,8 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         return self._remembered(module)
 
     async def default_module(self) -> str:
+        if self._module:
+            return self._module
         if not is_loopback(self.endpoint):
             return AOS_MODULE
         from aoshell.sandbox import hyperaos

@@ -1,0 +1,110 @@
+"""What a worker does besides new messages is bounded: it loads, compiles, computes a log again."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from sandbox_guest import eval_message, first_message
+from sandbox_worker import Workers, driven
+
+MEMORY = 32 << 20
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts on Linux only")
+
+# A worker whose host runs Python as code. `hold` takes memory that nobody counts.
+HOST = """
+from aoshell.sandbox import lua, side_work, worker
+def hold(mebibytes):
+    held = bytearray(mebibytes << 20)
+    return b"held"
+def load(self, code, gas, memory):
+    raise ValueError(eval(code))
+lua.LuaHost.load = load
+lua.LuaHost.compile = lambda self, source, gas: eval(source)
+"""
+# A worker with an object whose end fails: Python tells that to a hook and drops it.
+ENDING = """
+from aoshell.sandbox import zygote
+class Ending:
+    def __init__(self, error):
+        self.error = error
+    def __del__(self):
+        raise self.error
+class Printed(zygote.Printed):
+    def line(self, text):
+        errors = {"memory": MemoryError, "value": ValueError}
+        if text in errors:
+            Ending(errors[text])
+zygote.Printed = Printed
+"""
+
+
+def test_who_drops_that_memory_ran_out_is_out_of_it(changed: Workers) -> None:
+    with driven(changed(ENDING), MEMORY) as worker:
+        assert worker.eval("print('value') return 'on'")[1] == "ok"  # control: another error
+        assert worker.eval("print('memory') return 'on'")[:2] == ("promoted", "memory")
+        assert worker.is_well()
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("mebibytes", "said"),
+    [
+        (64, "its code does not load: b'held'"),
+        (1024, "its code does not load within 32 MB"),
+    ],
+)
+def test_code_loads_on_the_floor(changed: Workers, mebibytes: int, said: str) -> None:
+    with driven(changed(HOST), boots=False) as worker:
+        code = b"hold(%d)" % mebibytes
+        worker.send(["code", 0, 0, MEMORY, 10.0, len(code)], code)
+        assert worker.await_frame("unable", "gone") == ["unable", said]
+
+
+@on_linux
+@pytest.mark.parametrize("boots", [False, True])
+@pytest.mark.parametrize(
+    ("mebibytes", "answer"),
+    [(256, [b"held", ""]), (1024, [b"", "compiling it takes more memory than it may"])],
+)
+def test_compiling_stands_on_a_floor(
+    changed: Workers, mebibytes: int, answer: list[object], boots: bool
+) -> None:
+    limit = "side_work.COMPILE_MEMORY = 512 << 20\n"
+    with driven(changed(HOST + limit), MEMORY, boots=boots) as worker:
+        source = b"hold(%d)" % mebibytes
+        worker.send(["compile", worker.epoch, 0, len(source)], source)
+        assert worker.await_frame("image", "gone") == ["image", 0, *answer]
+
+
+def test_compiling_that_does_not_end_is_ended(changed: Workers) -> None:
+    with driven(changed(HOST + "side_work.COMPILE_SECONDS = 0.5\n"), boots=False) as worker:
+        source = b"sum(iter(int, 1))"
+        worker.send(["compile", 0, 0, len(source)], source)
+        why = "compiling it took more than 0.5 s of processor time"
+        assert worker.await_frame("image", "gone") == ["image", 0, b"", why]
+
+
+# The log ------------------------------------------------------------------------------------------
+
+# What a message of a log may take at least, in seconds of processor time.
+REPLAY = "from aoshell.sandbox import worker\nworker.LOAD_SECONDS = 0.5\n"
+
+
+def test_each_message_of_a_log_has_its_time(changed: Workers) -> None:
+    """Many messages may take longer together than one may."""
+    with driven(changed(REPLAY), boots=False) as worker:
+        worker.boot(MEMORY, 0.05)
+        worker.send(["replay", 0, 0, *first_message()])
+        for seq in range(1, 21):
+            worker.send(["replay", 0, seq, *eval_message("for i = 1, 3e7 do end n = (n or 0) + 1")])
+        assert worker.eval("return n")[2][8] == "20"
+
+
+def test_one_message_of_a_log_may_not_take_the_time_of_many(changed: Workers) -> None:
+    with driven(changed(REPLAY), boots=False) as worker:
+        worker.boot(MEMORY, 0.05)
+        worker.send(["replay", 0, 0, *first_message()])
+        worker.send(["replay", 0, 1, *eval_message("while true do end")])
+        why = "its log cannot be computed again: it took more than 0.5 s of processor time"
+        assert worker.await_frame("unable", "gone") == ["unable", why]
