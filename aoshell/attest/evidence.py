@@ -12,7 +12,7 @@ A challenge without headers of its own was answered together with the report. Of
     {"aoshell-evidence": 2, "origin": URL, "taken": seconds since the epoch, "nonce": base64,
      "fresh": ANSWER, "boot": ANSWER or null, "links": {id: ANSWER},
      "activation": {"secret": base64, "credential": {…}, "headers": …, "body": …} or null,
-     "vek": base64, "chain": base64, "crl": base64}
+     "vek": base64, "chain": base64, "crl": base64, "ek_chain": base64}
 
 `load_evidence()` takes any bytes: what is wrong with evidence, the checks report.
 """
@@ -208,6 +208,7 @@ def save_evidence(evidence: Evidence, collateral: Collateral) -> bytes:
         "vek": _base64(collateral.vek),
         "chain": _base64(collateral.chain),
         "crl": _base64(collateral.crl),
+        **({"ek_chain": _base64(collateral.ek_chain)} if version == 2 else {}),
     }
     return json.dumps(members, indent=1).encode() + b"\n"
 
@@ -243,11 +244,11 @@ def _base64(octets: bytes) -> str:
     return base64.b64encode(octets).decode("ascii")
 
 
-_COLLATERAL = ("vek", "chain", "crl")
-_COMMON = {FORMAT, "origin", "taken", *_COLLATERAL}
+_COLLATERAL = {1: ("vek", "chain", "crl"), 2: ("vek", "chain", "crl", "ek_chain")}
+_COMMON = {FORMAT, "origin", "taken"}
 _MEMBERS = {
-    1: _COMMON | {"headers", "body", "challenge"},
-    2: _COMMON | {"nonce", "fresh", "boot", "links", "activation"},
+    1: _COMMON | {*_COLLATERAL[1], "headers", "body", "challenge"},
+    2: _COMMON | {*_COLLATERAL[2], "nonce", "fresh", "boot", "links", "activation"},
 }
 
 
@@ -264,7 +265,7 @@ def _kept(members: Mapping[str, object]) -> Evidence:
         answer=_answer(members) if version == 1 else None,
         exchange=_exchange(members) if version == 2 else None,
         challenge=_challenge(members["challenge"]) if version == 1 else None,
-        collateral=Collateral(*(_octets(members, name) for name in _COLLATERAL)),
+        collateral=Collateral(*(_octets(members, name) for name in _COLLATERAL[version])),
         origin=origin,
         taken=taken,
     )

@@ -20,6 +20,8 @@ class Kind(Enum):
     UNKNOWN = "unknown"
 
 
+KIND_NAMES = tuple(kind.value for kind in Kind if kind is not Kind.UNKNOWN)
+"""Kinds that can be asked for."""
+
 ENVELOPES = frozenset((Kind.SNP, Kind.TPM, Kind.UNKNOWN))
 WITH_REPORT = frozenset((Kind.REPORT, Kind.GENERATE, Kind.SNP))
-ALL = frozenset(Kind)

@@ -82,15 +82,32 @@ class Image:
         # Any program can extend PCR 11, so who wrote it must be known from elsewhere.
         return self.efi == programs if self.efi else bool(self.pcr11) and guarded
 
+    @property
+    def identity(self) -> str:
+        """What identifies it, for people: a measurement, hashes of programs, or how else."""
+        if self.hashes:
+            return "by its hashes"
+        if self.measurement:
+            return self.measurement.hex()
+        programs = ", ".join(one.hex() for one in self.efi)
+        sections = f"PCR 11 {self.pcr11.hex()}" if self.pcr11 else ""
+        return "; ".join(filter(None, (programs, sections)))
+
     def as_toml(self) -> str:
         """As an entry of a policy file."""
+        lines = ["[[trusted]]", f"name = {_toml(self.name)}"]
         if self.measurement:
-            what = f'measurement = "{self.measurement.hex()}"'
-        else:
+            lines.append(f'measurement = "{self.measurement.hex()}"')
+        if self.hashes:
             members = (f"{key} = {_toml(value)}" for key, value in self.hashes.items())
-            what = f"hashes = {{ {', '.join(members)} }}"
-        exclusive = "exclusive_key = true\n" if self.exclusive_key else ""
-        return f"[[trusted]]\nname = {_toml(self.name)}\n{what}\n{exclusive}"
+            lines.append(f"hashes = {{ {', '.join(members)} }}")
+        if self.efi:
+            lines.append(f"efi = {json.dumps([one.hex() for one in self.efi])}")
+        if self.pcr11:
+            lines.append(f'pcr11 = "{self.pcr11.hex()}"')
+        flags = {"exclusive_key": self.exclusive_key, "covers_os": self.covers_os}
+        lines += [f"{name} = true" for name, given in flags.items() if given]
+        return "\n".join(lines) + "\n"
 
 
 def _toml(value: str | int) -> str:

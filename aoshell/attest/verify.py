@@ -9,12 +9,14 @@ module uses no clock, no network and no files, and raises nothing, whatever the 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.attest.checks import chain, envelope, node, policy, report, tpm
 from aoshell.attest.checks.custody import Custody, State, judge_custody
-from aoshell.attest.checks.frame import Case, Check, CheckResult, Status
+from aoshell.attest.checks.frame import Case, Check, CheckResult, Status, TpmCase
+from aoshell.attest.checks.tpm import SECTIONS
 from aoshell.attest.errors import (
     EvidenceError,
     InconclusiveError,
@@ -23,7 +25,7 @@ from aoshell.attest.errors import (
 )
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.kinds import Kind
-from aoshell.attest.policy import Policy
+from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
 from aoshell.attest.tpm.roots import EkRoot
@@ -104,11 +106,14 @@ class Verdict:
         address: of the node's key, "" for a report alone. Attested only if the verdict is PASS.
         image: the user's name for the software, "" if it has none.
         custody: who else may have the node's key; None for a report alone.
-        evidence_id: SHA-256 of the signed bytes of the report, in hexadecimal, or "".
+        evidence_id: SHA-256 of the signed bytes of the report or of the quote, in hexadecimal, or
+            "".
         kind: of the evidence.
         freshness: what shows how new the evidence is: "nonce", the evidence was made for a nonce of
             this verifier; "challenge", the key is in use now, and the age of the report is unknown;
             "kept", one of these, when the file was made, as its keeper says; "unknown".
+        software: what runs there, without a name; None if that is unknown.
+        tpm: what was found of a TPM; None for other evidence.
     """
 
     verdict: str
@@ -121,6 +126,8 @@ class Verdict:
     evidence_id: str
     kind: Kind
     freshness: str
+    software: Image | None
+    tpm: TpmCase | None
 
     @property
     def primary(self) -> CheckResult | None:
@@ -156,6 +163,8 @@ class Verdict:
             "report": report,
             "evidence_id": self.evidence_id,
         }
+        if self.tpm:
+            members["tpm"] = describe_tpm(self.tpm)
         if self.custody:
             members["address"] = self.address
             members["key_custody"] = self.custody.state.value
@@ -213,10 +222,44 @@ def verify_evidence(
         case.signed.commitment.committer if case.signed else "",
         case.image.name if case.image else "",
         kept,
-        case.report.id if known else "",
+        _evidence_id(case, results),
         case.kind,
         _freshness(case, results),
+        _software(case, results),
+        case.tpm if _passed(results, "links") and case.kind is Kind.TPM else None,
     )
+
+
+def _evidence_id(case: Case, results: Mapping[str, CheckResult]) -> str:
+    if _passed(results, "report-size"):
+        return case.report.id
+    if _passed(results, "quote"):
+        return hashlib.sha256(case.tpm.evidence.quote.quoted).hexdigest()
+    return ""
+
+
+def _software(case: Case, results: Mapping[str, CheckResult]) -> Image | None:
+    """What runs there, without a name."""
+    if _passed(results, "report-size"):
+        return Image("", measurement=case.report.measurement)
+    if _passed(results, "event-log") and case.tpm.programs:
+        return Image("", efi=case.tpm.programs, pcr11=case.tpm.evidence.quote.values[SECTIONS])
+    return None
+
+
+def describe_tpm(tpm: TpmCase) -> dict[str, object]:
+    """What was found of a TPM, for JSON (docs/json.md). Unproven unless the verdict is PASS."""
+    certificate, quote, boot = tpm.certificate, tpm.quote, tpm.secure_boot
+    return {
+        "vendor": certificate.vendor if certificate else None,
+        "model": certificate.model if certificate else None,
+        "ek_certificate": certificate.certificate.fingerprint if certificate else None,
+        "firmware_version": quote.firmware_version if quote else None,
+        "pcrs": {str(pcr): value.hex() for pcr, value in sorted(tpm.evidence.quote.values.items())},
+        "programs": [program.hex() for program in tpm.programs],
+        "secure_boot": boot.enabled if boot else None,
+        "db": [one.identity for one in boot.lists["db"]] if boot else None,
+    }
 
 
 def checks_of(kind: Kind) -> tuple[Check, ...]:

@@ -35,6 +35,8 @@ from aoshell.attest.x509.certificates import Certificate, common_name
 from aoshell.attest.x509.path import Pool, read_enclosed_collateral
 from aoshell.protocol.structured import Value
 
+IF_KNOWN = "if you know what this is: .trust NAME"  # hint for software that has no name yet
+
 
 class Status(Enum):
     """How a check ended. For SKIPPED the detail says why: the policy leaves it out, it does not

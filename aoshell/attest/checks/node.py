@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from aoshell.attest import answer
-from aoshell.attest.checks.frame import Case, check
+from aoshell.attest.checks.frame import IF_KNOWN, Case, check
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
 from aoshell.attest.kinds import Kind
 from aoshell.attest.launch.local_hashes import LocalHashes, compute_measurement
@@ -157,7 +157,7 @@ def trusted_software(case: Case) -> str:
     if case.signed is None:
         raise SkippedCheckError("the policy names no software")
     what = f"genuine hardware, unknown software: {found.hex()}"
-    raise InconclusiveError("SOFTWARE_UNKNOWN", what, "if you know what this is: .trust NAME")
+    raise InconclusiveError("SOFTWARE_UNKNOWN", what, IF_KNOWN)
 
 
 @check(

@@ -8,7 +8,7 @@ has certified.
 from __future__ import annotations
 
 from aoshell.attest.checks.envelope import check_pair, envelope_of, exchange_of
-from aoshell.attest.checks.frame import Case, check
+from aoshell.attest.checks.frame import IF_KNOWN, Case, check
 from aoshell.attest.envelope.activation import check_tpm_proof
 from aoshell.attest.envelope.reading import map_at
 from aoshell.attest.envelope.tpm import check_recipient
@@ -269,7 +269,7 @@ def trusted_software(case: Case) -> str:
         names = ", ".join(image.name for image in named)
         raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none that you trust: {names}")
     what = f"unknown software: {', '.join(one.hex() for one in programs)}"
-    raise InconclusiveError("SOFTWARE_UNKNOWN", what, "if you know what this is: .trust NAME")
+    raise InconclusiveError("SOFTWARE_UNKNOWN", what, IF_KNOWN)
 
 
 def _booted(case: Case) -> tuple[tuple[bytes, ...], str]:

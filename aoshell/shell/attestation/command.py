@@ -17,7 +17,7 @@ from typing import Protocol
 
 from aoshell import interrupts
 from aoshell.attest.evidence import Evidence, load_evidence
-from aoshell.attest.kinds import Kind
+from aoshell.attest.kinds import KIND_NAMES
 from aoshell.attest.verify import CHECKS, explain_check
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
@@ -118,7 +118,12 @@ def _settings() -> Settings | None:
 
 
 def _wishes(given: argparse.Namespace) -> Wishes:
-    named = {"vek": given.vek, "chain": given.chain, "crl": given.crl}
+    named = {
+        "vek": given.vek,
+        "chain": given.chain,
+        "crl": given.crl,
+        "ek_chain": given.ek_chain,
+    }
     files = {part: name for part, name in named.items() if name}
     return Wishes(
         read_collateral(files),
@@ -147,9 +152,15 @@ def _nothing(why: AoError, as_json: bool) -> str:
         return clean(f"INCONCLUSIVE: there is no evidence\n{why}", colour=False)
     detail = f"{why.what} → {why.hint}" if why.hint else why.what
     check = {"name": "evidence", "status": "INCONCLUSIVE", "error": NO_EVIDENCE, "detail": detail}
-    return json.dumps(
-        {"verdict": "INCONCLUSIVE", "checks": [check], "report": {}, "evidence_id": ""}
-    )
+    nothing: dict[str, object] = {
+        "verdict": "INCONCLUSIVE",
+        "kind": None,
+        "freshness": "unknown",
+        "checks": [check],
+        "report": {},
+        "evidence_id": "",
+    }
+    return json.dumps(nothing)
 
 
 def _warnings(target: str, trial: Trial) -> list[str]:
@@ -163,15 +174,18 @@ def _warnings(target: str, trial: Trial) -> list[str]:
             known = AttestationPins(settings).get(trial.evidence.origin)
         except AoError as error:
             return [*warnings, str(error)]
-        found = (trial.verdict.address, trial.measurement.hex())
+        found = (trial.verdict.address, trial.software)
         warnings += [f"CHANGED: {change}" for change in (known.changes(*found) if known else ())]
     return warnings
 
 
 def _trust(trial: Trial, target: str) -> str:
     """What to do about software that has no name yet."""
-    found = trial.measurement.hex()
-    return f"once you know what that is: aoshell attest {target} --measurement {found}"
+    found = trial.verdict.report
+    if found is None:
+        return "once you know what that is: name it in the policy, or with .trust in the shell"
+    measurement = found.measurement.hex()
+    return f"once you know what that is: aoshell attest {target} --measurement {measurement}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -190,6 +204,8 @@ def _parser() -> argparse.ArgumentParser:
     flag("--vek", type=file, metavar="FILE", help=vek)
     flag("--chain", type=file, metavar="FILE", help="the two certificates above it, in any order")
     flag("--crl", type=file, metavar="FILE", help="AMD's list of revoked certificates")
+    above = "of a TPM: certificates above that of its endorsement key, and CRLs"
+    flag("--ek-chain", type=file, metavar="FILE", help=above)
     flag("--at", type=moment, metavar="TIME", help="evaluate at: 2026-03-01[T12:00], or seconds")
     flag(
         "--policy", default="", type=file, metavar="FILE", help="instead of attest.toml and .trust"
@@ -202,8 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what the report must hold",
     )
     flag("--measurement", type=octets(48), default=b"", metavar="HEX", help="the one expected")
-    kinds = [kind.value for kind in Kind if kind is not Kind.UNKNOWN]
-    flag("--kind", default="", choices=kinds, help="take evidence of this kind only")
+    flag("--kind", default="", choices=KIND_NAMES, help="take evidence of this kind only")
     nonce = "32 bytes, instead of random ones; of a file, the nonce expected"
     flag("--nonce", type=octets(NONCE_SIZE), default=b"", metavar="HEX", help=nonce)
     flag("--offline", action="store_true", help="ask AMD for nothing")

@@ -17,6 +17,7 @@ from aoshell.attest.x509.material import Material
 from aoshell.bounded import files
 from aoshell.errors import UsageError
 
+EK_CHAIN = "ek_chain"  # the part of `Collateral` that is not AMD's
 MOST_FILES = 64  # entries of a folder of certificates
 _LEAVES = (amd_profile.VCEK_NAME, amd_profile.VLEK_NAME)
 _FORMS = "docs/attest.md lists the forms that are read"
@@ -50,12 +51,15 @@ def read_collateral(names: Mapping[str, str]) -> Collateral:
         UsageError: one cannot be read, or lacks what it was named for.
     """
     contents = {part: _content(name) for part, name in names.items()}
-    found = {part: _read(names[part], content) for part, content in contents.items()}
-    certificates = [one for each in found.values() for one in each.certificates]
-    wanted = {
+    found = {part: _read(part, names[part], content) for part, content in contents.items()}
+    of_amd = [each for part, each in found.items() if part != EK_CHAIN]
+    certificates = [one for each in of_amd for one in each.certificates]
+    of_tpms = [each for part, each in found.items() if part == EK_CHAIN]
+    wanted: dict[str, tuple[str, list[object]]] = {
         "vek": ("certificate of a VCEK or VLEK", [c.common_name in _LEAVES for c in certificates]),
         "chain": ("certificate of an ARK, ASK or ASVK", [*map(path.is_authority, certificates)]),
-        "crl": ("CRL", [True for each in found.values() for _ in each.crls]),
+        "crl": ("CRL", [True for each in of_amd for _ in each.crls]),
+        EK_CHAIN: ("certificate and no CRL", [each.certificates or each.crls for each in of_tpms]),
     }
     for part, name in names.items():
         what, there = wanted[part]
@@ -64,9 +68,10 @@ def read_collateral(names: Mapping[str, str]) -> Collateral:
     return Collateral(**contents)
 
 
-def _read(name: str, data: bytes) -> Material:
+def _read(part: str, name: str, data: bytes) -> Material:
     try:
-        return material.read_material(data, name)
+        # Makers of TPMs write some values out that DER leaves out; AMD does not.
+        return material.read_material(data, name, written_defaults=part == EK_CHAIN)
     except EvidenceError as error:
         raise UsageError(error.what, hint=_FORMS) from None
 

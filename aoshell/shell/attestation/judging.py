@@ -66,9 +66,9 @@ class Trial:
     at: int
 
     @property
-    def measurement(self) -> bytes:
-        """The measurement of the software, b"" if the report cannot be read."""
-        return self.verdict.report.measurement if self.verdict.report else b""
+    def software(self) -> str:
+        """What identifies the software (a measurement in hexadecimal), "" if that is unknown."""
+        return self.verdict.software.identity if self.verdict.software else ""
 
 
 async def judge_evidence(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-from aoshell.attest.checks.frame import CheckResult, Status
+from aoshell.attest.checks.frame import IF_KNOWN, CheckResult, Status
+from aoshell.attest.kinds import Kind
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
@@ -13,6 +14,16 @@ from aoshell.shell.view.tables import table_lines
 from aoshell.shell.view.text import clean_line
 
 PASSED = Status.PASS
+_KINDS = {
+    Kind.REPORT: "an SEV-SNP report alone. It can show what genuine hardware launched, not when, "
+    "and not who has it",
+    Kind.GENERATE: "of ~snp@1.0/generate. It can show which guest has the node's key, not since "
+    "when: the report has no date",
+    Kind.SNP: "of ~measurement@1.0, over SEV-SNP. It can show which guest runs the node now",
+    Kind.TPM: "of ~measurement@1.0, over a TPM. It can show what the machine booted that runs the "
+    "node now. Its owner can still read its memory",
+    Kind.UNKNOWN: "of ~measurement@1.0, of a device that is not checked here",
+}
 _UNREACHED = "not reached"
 
 
@@ -26,7 +37,7 @@ def render_trial(trial: Trial, trust: str) -> str:
     lines = [render_verdict(trial), "", *table_lines(_table(verdict.checks))]
     if unreached := sum(map(_is_unreached, verdict.checks)):
         lines.append(f"({unreached} more checks were not reached)")
-    lines.append("")
+    lines += ["", f"Evidence: {_KINDS[verdict.kind]}"]
     if verdict.custody:
         lines.append(f"Key custody: {verdict.custody.state.value}: {verdict.custody.detail}")
     lines += [f"Not available: {problem}" for problem in trial.problems]
@@ -44,28 +55,40 @@ def render_verdict(trial: Trial) -> str:
         return f"{verdict.verdict}: {so_far}{primary.detail} ({primary.error})"
     if verdict.verdict != "PASS":
         return f"{verdict.verdict}: a check that must pass does not apply to this evidence"
+    if verdict.kind is Kind.TPM:
+        return f"PASS: {_tpm_sentence(trial)}"
+    return f"PASS: {_amd_sentence(trial)}"
+
+
+def _amd_sentence(trial: Trial) -> str:
+    verdict = trial.verdict
     hardware = f"genuine AMD hardware ({verdict.product})"
     software = verdict.image or "the measurement that was asked for"
-    if trial.evidence.answer is None:
+    if verdict.kind is Kind.REPORT:
         if verdict.check("trusted-software").status is PASSED:
-            return (
-                f"PASS: {hardware} signed this report of {software}; this does not show who has it"
-            )
-        return (
-            f"PASS: {hardware} signed this report; its software, and who has it, were not checked"
-        )
+            return f"{hardware} signed this report of {software}; this does not show who has it"
+        return f"{hardware} signed this report; its software, and who has it, were not checked"
     return (
-        f"PASS: {hardware} vouches that a guest launched from {software} put the key "
-        f"{verdict.address} into its report, and that key signed this answer{_when(trial)}"
+        f"{hardware} vouches that a guest launched from {software} put the key {verdict.address} "
+        f"into its report, and that key signed this answer{_when(trial)}"
+    )
+
+
+def _tpm_sentence(trial: Trial) -> str:
+    verdict = trial.verdict
+    vendor = verdict.tpm.certificate.vendor if verdict.tpm and verdict.tpm.certificate else ""
+    return (
+        f"a genuine TPM ({vendor}) vouches that a machine that booted {verdict.image} runs the "
+        f"node with the key {verdict.address}, and that key signed this answer{_when(trial)}"
     )
 
 
 def _when(trial: Trial) -> str:
-    challenge = trial.evidence.challenge
-    if challenge is None or trial.verdict.check("challenge").status is not PASSED:
-        return ", at an unknown time"
     taken = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(trial.evidence.taken))
-    return " just now" if challenge.fresh else f" on {taken}, as its keeper says"
+    return {
+        "unknown": ", at an unknown time",
+        "kept": f" on {taken}, as its keeper says",
+    }.get(trial.verdict.freshness, " just now")
 
 
 def _table(checks: tuple[CheckResult, ...]) -> Table:
@@ -82,7 +105,7 @@ def _is_unreached(one: CheckResult) -> bool:
 
 
 def _hint(primary: CheckResult, trust: str) -> str:
-    return trust if primary.error == "SOFTWARE_UNKNOWN" else primary.hint
+    return trust if primary.hint == IF_KNOWN else primary.hint
 
 
 def warn_unprotected(url: str) -> str:

@@ -6,8 +6,10 @@ import asyncio
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from aoshell.attest.kinds import KIND_NAMES
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.url import unprotected
 from aoshell.shell.attestation.holding import format_time, hold_to_pin
@@ -18,19 +20,22 @@ from aoshell.shell.session import Session
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
+    from aoshell.attest.policy import Image
     from aoshell.shell.attestation.judging import Trial
 
 AT_ONCE = 8  # nodes that `.nodes` asks at the same time
+_COVERS_OS = "--covers-os"
 _TRUST = "once you know what that is: .trust NAME, then .attest"
 
 
-@command("attest", "[NODE|FILE] [--save FILE] [--offline]", file=True)
+@command("attest", "[NODE|FILE] [--save FILE] [--kind KIND] [--offline]", file=True)
 async def attest(session: Session, rest: str) -> CommandOutput:
     """Say whether a node is what it says it is: genuine hardware, software that you trust, its key.
 
     Without NODE it is the attached one. FILE is evidence that was kept, or a report. --save keeps
-    the node's answer and what it was checked against, so that others can check it later. --offline
-    asks AMD for nothing. aoshell attest has more flags; docs/attest.md explains the verdict.
+    the node's answer and what it was checked against, so that others can check it later. --kind
+    takes evidence of this kind only (snp, tpm, generate, report). --offline asks AMD for nothing.
+    aoshell attest has more flags; docs/attest.md explains the verdict.
     """
     return await run_attest(session, rest)
 
@@ -52,10 +57,10 @@ async def run_attest(
     from aoshell.shell.attestation import judging
     from aoshell.shell.attestation.view import render_trial, warn_unprotected
 
-    target, save, offline = _arguments(rest)
+    target, save, kind, offline = _arguments(rest)
     settings = Settings.find()
-    evidence = await _evidence(session, target)
-    wishes = judging.Wishes(offline=offline, at=at)
+    evidence = await _evidence(session, target, kind)
+    wishes = judging.Wishes(offline=offline, at=at, kind=kind)
     trial = await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
     notes = [warn_unprotected(evidence.origin)] if judging.is_url(target or evidence.origin) else []
     value = trial.verdict.as_json()
@@ -74,23 +79,25 @@ async def run_attest(
     )
 
 
-def _arguments(rest: str) -> tuple[str, str, bool]:
-    """(NODE or FILE or "", FILE to save to or "", offline)."""
-    words, save, offline = _words("attest", rest), "", False
+def _arguments(rest: str) -> tuple[str, str, str, bool]:
+    """(NODE or FILE or "", FILE to save to or "", kind or "", offline)."""
+    words, offline = _words("attest", rest), False
+    given = {"--save": "", "--kind": ""}
     targets = []
     while words:
         word = words.pop(0)
-        if word == "--save" and words:
-            save = words.pop(0)
+        if word in given and words:
+            given[word] = words.pop(0)
         elif word == "--offline":
             offline = True
         elif word.startswith("--"):
             raise usage_error("attest")
         else:
             targets.append(word)
-    if len(targets) > 1:
+    kind = given["--kind"]
+    if len(targets) > 1 or kind not in ("", *KIND_NAMES):
         raise usage_error("attest")
-    return (targets[0] if targets else ""), save, offline
+    return (targets[0] if targets else ""), given["--save"], kind, offline
 
 
 def _words(name: str, rest: str) -> list[str]:
@@ -100,7 +107,7 @@ def _words(name: str, rest: str) -> list[str]:
         raise usage_error(name) from None
 
 
-async def _evidence(session: Session, target: str) -> Evidence:
+async def _evidence(session: Session, target: str, kind: str) -> Evidence:
     from aoshell.attest.evidence import load_evidence
     from aoshell.shell.attestation import judging
     from aoshell.shell.attestation.files import read_named_file
@@ -108,7 +115,7 @@ async def _evidence(session: Session, target: str) -> Evidence:
     if target and not judging.is_url(target):
         return load_evidence(read_named_file(target))
     endpoint = target.rstrip("/")
-    return await session.node.evidence(judging.new_nonce(), endpoint)
+    return await session.node.evidence(judging.new_nonce(), endpoint, kind)
 
 
 def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[str, ...]:
@@ -116,7 +123,7 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
     verdict, origin = trial.verdict, trial.evidence.origin
     known = pins.get(origin)
     session.attested = trial
-    found = (verdict.address, trial.measurement.hex())
+    found = (verdict.address, trial.software)
     changes = known.changes(*found) if known else ()
     pin = None
     if verdict.verdict == "PASS":
@@ -137,12 +144,14 @@ def _remember(session: Session, trial: Trial, pins: AttestationPins) -> tuple[st
     return changes
 
 
-@command("trust", "[NAME [MEASUREMENT]]")
+@command("trust", "[--covers-os] [NAME [MEASUREMENT]]")
 async def trust(session: Session, rest: str) -> CommandOutput:
     """Name the software of the node that was attested last, as one that you trust; list the names.
 
     Name it only if you have built it yourself, or trust who reviewed it: genuine hardware runs any
     software. MEASUREMENT, 96 hexadecimal digits, names software without a node that runs it.
+    --covers-os says that a review found the measurement to cover the operating system as well: an
+    envelope of ~measurement@1.0 usually measures the firmware only.
     """
     from aoshell.attest.policy import Image
     from aoshell.home.folders import Settings
@@ -151,20 +160,20 @@ async def trust(session: Session, rest: str) -> CommandOutput:
     settings = Settings.find()
     trusted = load_user_policy(settings, "").trusted
     if not rest:
-        rows = tuple((one.name, one.measurement.hex() or "by its hashes") for one in trusted)
+        rows = tuple((one.name, one.identity) for one in trusted)
         value = [{"name": name, "measurement": measured} for name, measured in rows]
         if not rows:
             return CommandOutput(value, text="no software is trusted yet")
         return CommandOutput(value, table=Table(("NAME", "MEASUREMENT"), rows))
-    name, measurement = _named(rest)
+    covers_os = rest.startswith(f"{_COVERS_OS} ")
+    name, measurement = _named(rest.removeprefix(_COVERS_OS).strip() if covers_os else rest)
     own = Trusted(settings)
     if any(one.name == name for one in trusted) and all(one.name != name for one in own.images()):
         raise UsageError(f"the policy file has the name {name} already", hint="choose another")
-    image = Image(name, measurement or _attested(session))
-    own.put(image)
-    found = image.measurement.hex()
-    text = f"{name} is trusted: {found}\nthe next .attest uses it"
-    return CommandOutput({"name": name, "measurement": found}, text=text)
+    found = Image("", measurement=measurement) if measurement else _attested(session)
+    own.put(replace(found, name=name, covers_os=covers_os))
+    text = f"{name} is trusted: {found.identity}\nthe next .attest uses it"
+    return CommandOutput({"name": name, "measurement": found.identity}, text=text)
 
 
 def _named(rest: str) -> tuple[str, bytes]:
@@ -177,19 +186,21 @@ def _named(rest: str) -> tuple[str, bytes]:
     return (name.strip(), measurement) if measurement else (rest, b"")
 
 
-def _attested(session: Session) -> bytes:
-    """The measurement of the node that was attested last. All but its name must be verified."""
+def _attested(session: Session) -> Image:
+    """The software of the node that was attested last. All but its name must be verified."""
     trial = session.attested
     if trial is None:
         raise UsageError("no node was attested yet", hint=".attest, or .trust NAME MEASUREMENT")
     doubts = {*trial.verdict.errors} - {"SOFTWARE_UNKNOWN", "SOFTWARE_UNTRUSTED"}
-    if doubts or not trial.measurement:
+    found = trial.verdict.software
+    if doubts or found is None:
+        why = ", ".join(sorted(doubts)) or "the evidence does not show it"
         raise AoError(
-            f"the software of {trial.evidence.origin} is not verified: {', '.join(sorted(doubts))}",
+            f"the software of {trial.evidence.origin} is not verified: {why}",
             stage="attest",
             hint=".attest shows what is missing; .trust NAME MEASUREMENT needs no node",
         )
-    return trial.measurement
+    return found
 
 
 @command("nodes", "--tee URL…")
