@@ -6,6 +6,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from aoshell.attest.kinds import KIND_NAMES, Kind
 from aoshell.attest.policy import MILAN_FLOOR, Policy, load_policy
 from aoshell.attest.report import GUEST_BITS, PLATFORM_BITS
 from aoshell.attest.verify import CHECKS
@@ -13,9 +14,25 @@ from aoshell.attest.verify import CHECKS
 PAGE = (Path(__file__).parents[2] / "docs" / "attest.md").read_text(encoding="utf-8")
 
 
+KINDS = (Kind.REPORT, Kind.GENERATE, Kind.SNP, Kind.TPM)
+
+
 def test_checks() -> None:
-    rows = re.findall(r"^\| (\d+) \| `([a-z-]+)` \| .+ \| ([A-Z0-9_ ]+) \|$", PAGE, re.MULTILINE)
-    assert rows == [(str(one.number), one.name, " ".join(one.errors)) for one in CHECKS]
+    row = r"^\| (\d+) \| `([a-z-]+)` \| (.) \| (.) \| (.) \| (.) \| .+ \| ([A-Z0-9_ ]+) \|$"
+    assert re.findall(row, PAGE, re.MULTILINE) == [
+        (
+            str(one.number),
+            one.name,
+            *("●" if kind in one.kinds else " " for kind in KINDS),
+            " ".join(one.errors),
+        )
+        for one in CHECKS
+    ]
+
+
+def test_kinds() -> None:
+    table = PAGE.split("## The kinds of evidence")[1].split("## What PASS means")[0]
+    assert {*re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)} == {*KIND_NAMES}
 
 
 def test_policy() -> None:

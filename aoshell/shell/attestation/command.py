@@ -13,11 +13,13 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from aoshell import interrupts
 from aoshell.attest.evidence import Evidence, load_evidence
 from aoshell.attest.kinds import KIND_NAMES
+from aoshell.attest.tpm.roots import EkRoot
 from aoshell.attest.verify import CHECKS, explain_check
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
@@ -42,11 +44,17 @@ class Ask(Protocol):
     def __call__(self, endpoint: str, nonce: bytes, *, kind: str = "") -> Awaitable[Evidence]: ...
 
 
-def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | None = None) -> int:
+def main(
+    arguments: Sequence[str],
+    ask: Ask,
+    *,
+    test_roots: Mapping[str, str] | None = None,
+    test_ek_roots: Mapping[str, EkRoot] | None = None,
+) -> int:
     """Checks evidence as a command line asks; returns the exit code.
 
     Args:
-        test_roots: as in `verify_evidence()`, for tests only.
+        test_roots, test_ek_roots: as in `verify_evidence()`, for tests only.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Characters that the terminal's encoding lacks are shown escaped.
@@ -58,7 +66,8 @@ def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | 
             say(_explained(given.explain) + "\n")
             return 0
         target = _target(given.target)
-        trial = interrupts.run(_tried(target, given, ask, test_roots))
+        judge = partial(judging.judge_evidence, test_roots=test_roots, test_ek_roots=test_ek_roots)
+        trial = interrupts.run(_tried(target, given, ask, judge))
         if isinstance(trial, AoError):
             say(_nothing(trial, given.json) + "\n")
             return CODES["INCONCLUSIVE"]
@@ -77,7 +86,7 @@ def main(arguments: Sequence[str], ask: Ask, *, test_roots: Mapping[str, str] | 
 
 
 async def _tried(
-    target: str, given: argparse.Namespace, ask: Ask, test_roots: Mapping[str, str] | None
+    target: str, given: argparse.Namespace, ask: Ask, judge: Callable[..., Awaitable[Trial]]
 ) -> Trial | AoError:
     """A verdict, or why a node gave no evidence."""
     wishes = _wishes(given)
@@ -94,7 +103,7 @@ async def _tried(
     else:
         evidence = load_evidence(read_named_file(target))
     try:
-        return await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
+        return await judge(evidence, settings, wishes)
     except AoError as error:
         if error.stage == "evidence":
             return error

@@ -15,6 +15,7 @@ from aoshell.attest.envelope.reading import kind_of
 from aoshell.attest.evidence import Collateral, Evidence
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load_policy
+from aoshell.attest.tpm.roots import EkRoot
 from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
@@ -77,13 +78,14 @@ async def judge_evidence(
     wishes: Wishes,
     *,
     test_roots: Mapping[str, str] | None = None,
+    test_ek_roots: Mapping[str, EkRoot] | None = None,
     asking: Fetch = fetch_url,
 ) -> Trial:
     """Gathers what is missing and checks evidence.
 
     Args:
         settings: None without a home: then nothing is kept, and the default policy counts.
-        test_roots: as in `verify_evidence()`, for tests only.
+        test_roots, test_ek_roots: as in `verify_evidence()`, for tests only.
         asking: how AMD's service is asked.
 
     Raises:
@@ -104,6 +106,7 @@ async def judge_evidence(
         report_data=wishes.report_data,
         measurement=wishes.measurement,
         test_roots=test_roots,
+        test_ek_roots=test_ek_roots,
     )
     for one in verdict.checks:
         if name := wishes.files.get(one.unusable):

@@ -21,6 +21,7 @@ from aoshell.shell.session import Session
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
     from aoshell.attest.policy import Image
+    from aoshell.attest.tpm.roots import EkRoot
     from aoshell.shell.attestation.judging import Trial
 
 AT_ONCE = 8  # nodes that `.nodes` asks at the same time
@@ -45,12 +46,13 @@ async def run_attest(
     rest: str,
     *,
     test_roots: Mapping[str, str] | None = None,
+    test_ek_roots: Mapping[str, EkRoot] | None = None,
     at: int | None = None,
 ) -> CommandOutput:
     """Runs `.attest`.
 
     Args:
-        test_roots: as in `verify_evidence()`, for tests only.
+        test_roots, test_ek_roots: as in `verify_evidence()`, for tests only.
         at: time of evaluation, seconds since the Unix epoch; None for now. For tests only.
     """
     from aoshell.home.folders import Settings
@@ -61,7 +63,9 @@ async def run_attest(
     settings = Settings.find()
     evidence = await _evidence(session, target, kind)
     wishes = judging.Wishes(offline=offline, at=at, kind=kind)
-    trial = await judging.judge_evidence(evidence, settings, wishes, test_roots=test_roots)
+    trial = await judging.judge_evidence(
+        evidence, settings, wishes, test_roots=test_roots, test_ek_roots=test_ek_roots
+    )
     notes = [warn_unprotected(evidence.origin)] if judging.is_url(target or evidence.origin) else []
     value = trial.verdict.as_json()
     if not target or judging.is_url(target):
