@@ -129,8 +129,10 @@ def compute_report_data(
     body_id: bytes, nonce: bytes, recipient_id: bytes, context_digest: bytes
 ) -> bytes:
     """The 64 bytes that the report of an envelope must hold."""
-    parts = (CONTEXT.encode(), body_id, nonce, recipient_id, context_digest)
-    return hashlib.sha512(b"".join(parts)).digest()
+    whole = hashlib.sha512(CONTEXT.encode())
+    for part in (body_id, nonce, recipient_id, context_digest):
+        whole.update(part)
+    return whole.digest()
 
 
 def check_recipient(envelope: Envelope) -> bytes:
