@@ -101,7 +101,7 @@ class SoftwareTpm:
         ):
             (self.folder / name).write_text(text.format(**values))
         self._run("swtpm_setup", "--tpm2", "--tpmstate", "state", "--create-ek-cert",
-                  "--config", "setup.conf")  # fmt: skip
+                  "--rsa-keysize", "2048", "--config", "setup.conf")  # fmt: skip
 
     def _start(self) -> None:
         """Starts the TPM, and waits until it answers."""

@@ -21,6 +21,7 @@ GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 SECURITY = UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 X509 = UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
 HASHED = UUID("c1c41626-504c-4092-aca9-41f936934328")
+END_OF_PATH = b"\x7f\xff\x04\0"
 OWNER = UUID("11111111-2222-3333-4444-555555555555")
 
 
@@ -147,6 +148,17 @@ def signature_list(kind: UUID, *entries: bytes, owner: UUID = OWNER) -> bytes:
     return head
 
 
+def image_load(path: bytes = END_OF_PATH) -> bytes:
+    """A UEFI_IMAGE_LOAD_EVENT: where a program was loaded, and from which device path."""
+    return struct.pack("<QQQQ", 0x1000, 0x2000, 0, len(path)) + path
+
+
+def load_option(description: str, more: bytes = b"") -> bytes:
+    """An EFI_LOAD_OPTION; `more` is what its program is given."""
+    path = struct.pack("<IH", 1, len(END_OF_PATH))
+    return path + f"{description}\0".encode("utf-16-le") + END_OF_PATH + more
+
+
 def boot_log(
     secure_boot: bytes = b"\x01",
     lists: Mapping[str, bytes] | None = None,
@@ -169,16 +181,16 @@ def boot_log(
         owner = SECURITY if name.startswith("db") else GLOBAL
         log.add(7, 0x80000001, variable(name, content, owner))
     log.add(7, 4, bytes(4))
-    log.add(1, 0x80000002, variable("Boot0000", b"an option"))
+    log.add(1, 0x80000002, variable("Boot0000", load_option("Linux")))
     log.add(4, 0x80000007, b"Calling EFI Application from Boot Option")
     for pcr in (0, 1, 2, 3, 4, 5, 6):
         log.add(pcr, 4, bytes(4))
-    log.add(4, 0x80000003, b"a device path", hashed=programs[0])
+    log.add(4, 0x80000003, image_load(), hashed=programs[0])
     log.add(7, 0x800000E0, variable("db", OWNER.bytes_le + b"signer of images", SECURITY))
     for name, content in (sections or {".linux": b"kernel", ".cmdline": b"quiet"}).items():
         shown = f"{name}\0".encode("utf-16-le")
         log.add(11, 0x0D, shown, hashed=name.encode() + b"\0")
         log.add(11, 0x0D, shown, hashed=content)
     for program in programs[1:]:
-        log.add(4, 0x80000003, b"memory", hashed=program)
+        log.add(4, 0x80000003, image_load(), hashed=program)
     return log

@@ -31,8 +31,6 @@ LONGEST_WORD = 256  # characters of other texts
 MOST_EVENTS = 64  # in the runtime log
 PCR_SIZE = 32  # bytes
 
-CRYPTO_AGILE = "crypto-agile"
-
 
 @dataclass(frozen=True, slots=True)
 class KeyForms:

@@ -40,7 +40,8 @@ CONFIGURATION_PCR, PROGRAM_PCR, SECTION_PCR = 7, 4, 11
 _Given = ParamSpec("_Given")
 _Read = TypeVar("_Read")
 
-_LIST_HEADER = 16 + 3 * 4  # bytes before the entries of a signature list
+_GUID = 16  # bytes
+_LIST_HEADER = _GUID + 3 * 4  # bytes before the entries of a signature list
 _GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 _SECURITY = UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 _VARIABLES = {
@@ -146,6 +147,9 @@ def read_programs(log: EventLog) -> tuple[bytes, ...]:
 
     All of them, not the last: what ran first could have extended what follows.
 
+    The hash covers what a program holds, not what it is given: where Secure Boot is off, systemd's
+    stub takes a command line from the boot option. It goes to PCR 12, which nodes do not quote.
+
     Raises:
         EvidenceError: EVENT_DATA_DIGEST: an event's data is not what was extended.
         InconclusiveError: SOFTWARE_UNKNOWN: PCR 4 has an event that is no program, and none that
@@ -217,7 +221,7 @@ def _unknown(what: str) -> InconclusiveError:
 def _read_variable(event: LogEvent) -> tuple[UUID, str, bytes]:
     """(owner, name, content) of a UEFI_VARIABLE_DATA."""
     reader = BytesReader(event.data, f"event {event.number} of the log", ERROR, "little")
-    owner = UUID(bytes_le=reader.take(16))
+    owner = UUID(bytes_le=reader.take(_GUID))
     letters, size = reader.number(8), reader.number(8)
     if letters > LONGEST_NAME:
         raise reader.refuse(f"a name of {letters} characters, where {LONGEST_NAME} is the most")
@@ -235,16 +239,19 @@ def _read_lists(data: bytes, name: str) -> tuple[SignatureEntry, ...]:
     """The entries of a variable that holds signature lists."""
     reader = BytesReader(data, f"the variable {name}", ERROR, "little")
     entries: list[SignatureEntry] = []
+    owners: dict[bytes, str] = {}
     while reader:
-        kind = UUID(bytes_le=reader.take(16))
+        kind = UUID(bytes_le=reader.take(_GUID))
         whole, header, size = reader.number(4), reader.number(4), reader.number(4)
         left = whole - _LIST_HEADER
-        if header or size <= 16 or left < 0 or left % size:
+        if header or size <= _GUID or left < 0 or left % size:
             raise reader.refuse("a signature list whose sizes do not fit")
         if len(entries) + left // size > MOST_ENTRIES:
             raise reader.refuse(f"more than {MOST_ENTRIES} entries")
-        for _ in range(left // size):
-            owner = UUID(bytes_le=reader.take(16))
-            content = reader.take(size - 16)
-            entries.append(SignatureEntry(_KINDS.get(kind, str(kind)), str(owner), content))
+        called, body = _KINDS.get(kind, str(kind)), reader.take(left)
+        for at in range(0, left, size):
+            entry = body[at : at + size]
+            owner = owners.get(entry[:_GUID]) or str(UUID(bytes_le=entry[:_GUID]))
+            owners[entry[:_GUID]] = owner
+            entries.append(SignatureEntry(called, owner, entry[_GUID:]))
     return tuple(entries)
