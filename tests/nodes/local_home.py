@@ -33,6 +33,16 @@ Handlers.add("Show", function(msg) return msg.Action == "Show" end, function(msg
     owner_tag = msg.Tags.Owner or "none" }
 end)
 """
+COUNTER = """
+N = 0
+Handlers.add("Add", "Add", function() N = N + 1 Send({Target = Owner, Data = tostring(N)}) end)
+"""
+KINDS = {  # of failures: a line that fails so, and what its error says
+    "error": ("error('on purpose')", "on purpose"),
+    "time": ("while true do end", "its limit"),
+    "memory": ("local s = 'x' while true do s = s .. s end", "not enough memory"),
+}
+SMALL = Limits(seconds=0.3, memory=64 << 20)
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -132,6 +142,15 @@ class Local:
     def workers(self) -> list[Any]:
         """Workers that are up (supervisor side)."""
         return [live._worker for live in self.engine.computer._live.values()]
+
+
+async def lived(local: Local, messages: int = 20) -> str:
+    """A process "counter" that has counted so many messages; its id."""
+    pid = await local.spawn(COUNTER, name="counter")
+    for _ in range(messages):
+        last = await local.post(pid, Action="Add")
+    await local.node.result(pid, last.slot)
+    return pid
 
 
 @contextlib.asynccontextmanager
