@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 
 NOBODY = "x" * 43  # an address that nobody has
-TIMEOUT = 60  # seconds before a test that hangs is ended
 SHOW = """
 Seen = {}
 Handlers.add("Show", function(msg) return msg.Action == "Show" end, function(msg)
@@ -44,19 +41,6 @@ KINDS = {  # of failures: a line that fails so, and what its error says
 }
 SMALL = Limits(seconds=0.3, memory=64 << 20)
 SGR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """An async test as a plain one, ended when it hangs."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        async def limited() -> None:
-            await asyncio.wait_for(test(*args, **kwargs), TIMEOUT)
-
-        asyncio.run(limited())
-
-    return run
 
 
 def plain(text: str) -> str:

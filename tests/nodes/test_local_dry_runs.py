@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from eventually import until
-from local_home import KINDS, NOBODY, SMALL, in_loop, plain, tags
+from eventually import in_loop, until
+from local_home import KINDS, NOBODY, SMALL, plain, tags
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import Message

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 import pytest
-from eventually import until
-from local_home import KINDS, SMALL, in_loop, plain
+from eventually import in_loop, until
+from local_home import KINDS, SMALL, plain
 
 from aoshell.errors import UsageError
 from aoshell.nodes.local import peek, verify

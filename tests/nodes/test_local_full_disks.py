@@ -6,8 +6,8 @@ import asyncio
 import math
 
 import pytest
-from eventually import until
-from local_home import FullDisk, in_loop, lived, next_event
+from eventually import in_loop, until
+from local_home import FullDisk, lived, next_event
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import retries

@@ -11,8 +11,8 @@ import subprocess
 import sys
 
 import pytest
-from eventually import until
-from local_home import COUNTER, database, in_loop, lived, next_event, opened
+from eventually import in_loop, until
+from local_home import COUNTER, database, lived, next_event, opened
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode

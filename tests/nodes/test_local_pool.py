@@ -7,8 +7,7 @@ import os
 import signal
 
 import pytest
-from eventually import until
-from local_home import in_loop
+from eventually import in_loop, until
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.workers import pool
