@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from eventually import in_loop
-from wasm_device import answering, wat
+from wasm_device import answering
+from wasm_samples import wat
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
