@@ -182,3 +182,10 @@ def fetch(url: str) -> RawResponse:
     assert reply.status_code == 200
     pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers.raw)
     return RawResponse(tuple(pairs), reply.content)
+
+
+class Bare(SimulatedNode):
+    """A node that has no device for evidence."""
+
+    def respond(self, path: str) -> Wire | None:
+        return None if "snp" in path else super().respond(path)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from amd import Line, Sample
-from attest_node import HASHES, SimulatedNode, Wire
+from attest_node import HASHES, Bare, SimulatedNode, Wire
 from der_writer import NOW
 from report_json import version_5
 
@@ -202,10 +202,6 @@ def test_what_is_kept_is_checked_later_by_others(
 
 
 def test_no_device(command: Command, node: SimulatedNode) -> None:
-    class Bare(SimulatedNode):
-        def respond(self, path: str) -> Wire | None:
-            return None if "snp" in path else super().respond(path)
-
     with Bare(node.wallet, node.line).served() as url:
         said = command(url)
         assert said.code == 3 and said.out.startswith("INCONCLUSIVE: there is no evidence")

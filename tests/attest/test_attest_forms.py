@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from amd import Line, Sample
 from der_writer import pem
+from edits import edited
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_json import version_5
@@ -287,13 +288,6 @@ def test_no_altered_bit_of_a_report_passes_in_any_frame(
     whole = bytearray(BYTES[form](genuine))
     whole[bytes(whole).index(genuine) + at] ^= 1 << bit
     assert good.verify(evidence=load_evidence(bytes(whole))).verdict == "FAIL"
-
-
-def edited(data: bytes, edits: list[tuple[int, bytes, int]]) -> bytes:
-    for at, new, removed in edits:
-        at %= len(data) + 1
-        data = data[:at] + new + data[at + removed :]
-    return data
 
 
 @given(data=st.binary(max_size=200), beginning=st.sampled_from([b"", b"HCLA\2\0\0\0", b"0x", b"{"]))

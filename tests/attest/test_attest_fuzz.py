@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from amd import Line, Sample
 from attest_node import POLICY, SimulatedNode
+from edits import edited
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_json import version_5
@@ -33,14 +34,6 @@ QUICK = settings(
 EDITS = st.lists(
     st.tuples(st.integers(0, 4000), st.binary(max_size=4), st.integers(0, 4)), max_size=4
 )
-
-
-def edited(data: bytes, edits: list[tuple[int, bytes, int]]) -> bytes:
-    """Bytes put in place of others here and there."""
-    for at, new, removed in edits:
-        at %= len(data) + 1
-        data = data[:at] + new + data[at + removed :]
-    return data
 
 
 @given(data=st.binary(max_size=1400))

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pexpect
-import pyte
 import pytest
+from terminal import Terminal
 
 REPO = Path(__file__).resolve().parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -110,52 +110,21 @@ def test_kill_minus_nine_loses_nothing(environment: dict[str, str], aoshell: Run
     assert aoshell("--run", "kept").stdout == "here\n"
 
 
-class Terminal:
-    """The shell in a terminal of 100 columns, and what its screen shows."""
-
-    def __init__(self, environment: dict[str, str], *args: str) -> None:
-        self.screen = pyte.Screen(100, 40)
-        self._stream = pyte.ByteStream(self.screen)
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-c", ENTRY, *args],
-            env=environment,
-            cwd=str(REPO),
-            dimensions=(40, 100),
-            timeout=60,
-        )
-
-    def type(self, line: str) -> None:
-        self.child.send(line + "\r")
-
-    def shows(self, pattern: str, seconds: float = 60) -> list[str]:
-        """The screen's lines, once a line matches."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            lines = [line.rstrip() for line in self.screen.display]
-            if any(re.search(pattern, line) for line in lines):
-                return lines
-            try:
-                self._stream.feed(self.child.read_nonblocking(65536, timeout=0.2))
-            except pexpect.TIMEOUT:
-                continue
-            except pexpect.EOF:
-                break
-        raise AssertionError(
-            f"{pattern!r} is not on the screen:\n" + "\n".join(self.screen.display)
-        )
+def opened(environment: dict[str, str]) -> Terminal:
+    command = [sys.executable, "-c", ENTRY]
+    return Terminal(command, environment, columns=100, rows=40, folder=str(REPO))
 
 
 @pytest.fixture
 def terminal(environment: dict[str, str]) -> Iterator[Terminal]:
-    shown = Terminal(environment)
+    shown = opened(environment)
     yield shown
     shown.child.close(force=True)
 
 
 @pytest.fixture
 def first_terminal(newcomer: dict[str, str]) -> Iterator[Terminal]:
-    shown = Terminal(newcomer)
+    shown = opened(newcomer)
     yield shown
     shown.child.close(force=True)
 
@@ -165,27 +134,27 @@ def test_typed_on_a_fresh_machine(first_terminal: Terminal) -> None:
     terminal = first_terminal
     *lines, last = [line.removeprefix("[aos]> ") for line in SESSION.splitlines()]
     for line in lines:
-        terminal.type(line)
+        terminal.type(line + "\r")
         terminal.shows(r"Inbox:\d+\]>$")
     terminal.shows(r"Data = Result: 49$")  # the reply comes when it comes; a person waits for it
-    terminal.type(last)
-    lines = terminal.shows(r"^Result: 49$")
-    assert any("Making your wallet, once" in line for line in lines)
-    assert any(line.endswith("Calculated square of 7: 49") for line in lines)
-    terminal.child.send("\x04")
-    terminal.child.expect(pexpect.EOF)
+    terminal.type(last + "\r")
+    screen = terminal.shows(r"^Result: 49$")
+    assert "Making your wallet, once" in screen
+    assert re.search("Calculated square of 7: 49$", screen, re.MULTILINE)
+    terminal.type("\x04")
+    terminal.ended()
 
 
 def test_ctrl_c_gives_up_the_wait_and_never_the_shell(terminal: Terminal) -> None:
-    terminal.type("x = 1")
+    terminal.type("x = 1\r")
     terminal.shows(r"Inbox:1\]>$")
-    terminal.type("while true do end")
+    terminal.type("while true do end\r")
     time.sleep(0.5)
-    terminal.child.send("\x03")
+    terminal.type("\x03")
     terminal.shows("No longer waiting for slot")
-    terminal.child.send("\x03")
+    terminal.type("\x03")
     terminal.shows("Stopped|stopped by the user")
-    terminal.type("return 'still ' .. 'here'")
+    terminal.type("return 'still ' .. 'here'\r")
     terminal.shows("^still here$")
 
 

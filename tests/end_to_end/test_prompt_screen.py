@@ -10,60 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pexpect
-import pyte
 import pytest
+from terminal import Terminal
 
 REPO = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
+COMMAND = [sys.executable, "-c", ENTRY]
 EDITOR = '#!/bin/sh\nprintf "Pad = 6 * 7\\nreturn Pad" > "$1"\n'
-
-
-class Terminal:
-    """The shell in a terminal, and what its screen shows."""
-
-    def __init__(self, environment: dict[str, str], columns: int, rows: int) -> None:
-        self.screen = pyte.Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-c", ENTRY],
-            env=environment,
-            cwd=str(REPO),
-            dimensions=(rows, columns),
-            timeout=60,
-        )
-
-    def type(self, keys: str) -> None:
-        self.child.send(keys)
-
-    def resize(self, columns: int, rows: int) -> None:
-        self.screen.resize(rows, columns)
-        self.child.setwinsize(rows, columns)
-
-    @property
-    def lines(self) -> list[str]:
-        return [line.rstrip() for line in self.screen.display]
-
-    def read(self, seconds: float) -> None:
-        """Take in what is drawn for a while."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                self._stream.feed(self.child.read_nonblocking(65536, timeout=0.05))
-            except pexpect.TIMEOUT:
-                continue
-            except pexpect.EOF:
-                return
-
-    def shows(self, pattern: str, seconds: float = 60) -> str:
-        """The whole screen, once it matches."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if re.search(pattern, "\n".join(self.lines), re.MULTILINE):
-                return "\n".join(self.lines)
-            self.read(0.1)
-        raise AssertionError(f"{pattern!r} is not on the screen:\n" + "\n".join(self.lines))
 
 
 Open = Callable[..., Terminal]
@@ -81,7 +34,8 @@ def terminal(environment: dict[str, str], tmp_path: Path) -> Iterator[Open]:
             folder = tmp_path / "home" / "config"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "config.toml").write_text(config)
-        shown = Terminal(environment | {"EDITOR": str(editor)} | changes, columns, rows)
+        variables = environment | {"EDITOR": str(editor)} | changes
+        shown = Terminal(COMMAND, variables, columns=columns, rows=rows, folder=str(REPO))
         opened.append(shown)
         shown.type("return 40 + 2\r")
         shown.shows("^42$")
@@ -165,9 +119,9 @@ def test_a_megabyte_is_pasted_at_once(terminal: Open) -> None:
     lines = "\n".join(f"T[{i}] = 'a value that takes some room {i}'" for i in range(20_000))
     program = f"local n = 3\nT = {{}}\n{lines}\nreturn 'pasted ' .. #T .. n"
     shell.child.send(f"\x1b[200~{program}\x1b[201~")
-    shell.shows(r"⟦paste 1: 20003 lines, \d+ characters⟧", 60)
+    shell.shows(r"⟦paste 1: 20003 lines, \d+ characters⟧")
     shell.type("\r")
-    shell.shows("^pasted 199993$", 60)
+    shell.shows("^pasted 199993$")
 
 
 def test_output_does_not_touch_what_is_typed(terminal: Open) -> None:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from local_home import Local, opened
+from local_home import KINDS, Local, opened
 
 from aoshell.nodes.values import Limits
 from aoshell.protocol.wallet import Wallet
@@ -29,3 +29,10 @@ def opening(folder: Path, wallet: Wallet) -> Open:
         return opened(folder, wallet, limits or Limits(**changed))  # type: ignore[arg-type]
 
     return open_node
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """A kind of failure."""
+    found: str = request.param
+    return found

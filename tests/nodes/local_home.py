@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 
 NOBODY = "x" * 43  # an address that nobody has
-TIMEOUT = 60  # seconds before a test that hangs is ended
 SHOW = """
 Seen = {}
 Handlers.add("Show", function(msg) return msg.Action == "Show" end, function(msg)
@@ -33,20 +30,17 @@ Handlers.add("Show", function(msg) return msg.Action == "Show" end, function(msg
     owner_tag = msg.Tags.Owner or "none" }
 end)
 """
+COUNTER = """
+N = 0
+Handlers.add("Add", "Add", function() N = N + 1 Send({Target = Owner, Data = tostring(N)}) end)
+"""
+KINDS = {  # of failures: a line that fails so, and what its error says
+    "error": ("error('on purpose')", "on purpose"),
+    "time": ("while true do end", "its limit"),
+    "memory": ("local s = 'x' while true do s = s .. s end", "not enough memory"),
+}
+SMALL = Limits(seconds=0.3, memory=64 << 20)
 SGR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """An async test as a plain one, ended when it hangs."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        async def limited() -> None:
-            await asyncio.wait_for(test(*args, **kwargs), TIMEOUT)
-
-        asyncio.run(limited())
-
-    return run
 
 
 def plain(text: str) -> str:
@@ -132,6 +126,15 @@ class Local:
     def workers(self) -> list[Any]:
         """Workers that are up (supervisor side)."""
         return [live._worker for live in self.engine.computer._live.values()]
+
+
+async def lived(local: Local, messages: int = 20) -> str:
+    """A process "counter" that has counted so many messages; its id."""
+    pid = await local.spawn(COUNTER, name="counter")
+    for _ in range(messages):
+        last = await local.post(pid, Action="Add")
+    await local.node.result(pid, last.slot)
+    return pid
 
 
 @contextlib.asynccontextmanager

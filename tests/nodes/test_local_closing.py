@@ -14,8 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from eventually import until
-from local_home import Local, in_loop, opened
+from eventually import in_loop, until
+from local_home import Local, opened
 
 import aoshell.api
 from aoshell.errors import AoError

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from eventually import until
+from eventually import in_loop, until
 from hypothesis import given
 from hypothesis import strategies as st
-from local_home import in_loop, next_event
+from local_home import next_event
 
 from aoshell.errors import UsageError
 from aoshell.nodes.local import cron

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from local_home import NOBODY, SHOW, in_loop, next_event, plain
+from eventually import in_loop
+from local_home import NOBODY, SHOW, next_event, plain
 
 from aoshell.nodes.local.log import form
 from aoshell.nodes.values import Limits

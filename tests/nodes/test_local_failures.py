@@ -1,34 +1,20 @@
-"""A message that fails leaves no trace in the state; a dry run leaves none at all."""
+"""A message that fails leaves no trace in the state."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import signal
 from pathlib import Path
 
 import pytest
-from eventually import until
-from local_home import NOBODY, in_loop, plain, tags
+from eventually import in_loop, until
+from local_home import KINDS, SMALL, plain
 
-from aoshell.errors import AoError, UsageError
+from aoshell.errors import UsageError
 from aoshell.nodes.local import peek, verify
-from aoshell.nodes.local.workers import live, pool
+from aoshell.nodes.local.workers import live
 from aoshell.nodes.values import Limits
-from aoshell.protocol.message import Message
-
-KINDS = {
-    "error": ("error('on purpose')", "on purpose"),
-    "time": ("while true do end", "its limit"),
-    "memory": ("local s = 'x' while true do s = s .. s end", "not enough memory"),
-}
-SMALL = Limits(seconds=0.3, memory=64 << 20)
-
-
-@pytest.fixture(params=KINDS)
-def kind(request):
-    return request.param
 
 
 @in_loop
@@ -209,25 +195,6 @@ async def test_a_message_is_cancelled_wherever_it_waits(opening, moment):
 
 
 @in_loop
-async def test_a_cancelled_dry_run_is_stopped(opening):
-    async with opening(seconds=1000) as local:
-        pid = await local.spawn()
-        for _ in range(4):  # more often than a worker may die
-            endless = asyncio.ensure_future(
-                local.node.dryrun(pid, owned(local, "while true do end"))
-            )
-            await until(lambda: bool(local.workers()) and local.workers()[0].pid != 0)
-            await asyncio.sleep(0.05)
-            endless.cancel()
-            assert await local.value(pid, "return 20 + 2") == "22"
-        waiting = asyncio.ensure_future(local.node.dryrun(pid, owned(local, "while true do end")))
-        other = asyncio.ensure_future(local.node.dryrun(pid, owned(local, "return 7")))
-        await asyncio.sleep(0.05)
-        waiting.cancel()
-        assert plain((await other).output) == "7"
-
-
-@in_loop
 async def test_cancelling_the_wait_leaves_the_message(opening):
     async with opening() as local:
         pid = await local.spawn()
@@ -249,97 +216,6 @@ async def test_limits_that_leave_nothing_are_refused(opening):
         assert local.node.limits == Limits()
 
 
-# Dry runs ---------------------------------------------------------------------------------------
-
-
-def unsigned(data: str, **values: str) -> Message:
-    named = tags(Data_Protocol="ao", Type="Message", **values)
-    return Message("", NOBODY, NOBODY, "", named, data.encode())
-
-
-def owned(local, data: str) -> Message:
-    me = local.wallet.address
-    return Message("", me, me, "", tags(Action="Eval"), data.encode())
-
-
-@in_loop
-async def test_a_dry_run_changes_nothing(opening):
-    async with opening() as local:
-        pid = await local.spawn()
-        await local.eval(pid, "Count = 1")
-        log = await local.messages(pid)
-        code = "Count = Count + 1 Send({Target = ao.id, Data = 'x'}) return Count .. ' ' .. #Inbox"
-        for _ in range(3):
-            result = await local.node.dryrun(pid, owned(local, code))
-            assert (result.outcome, result.output, len(result.messages)) == ("ok", "2 1", 1)
-        assert await local.messages(pid) == log
-        assert await local.node.slots(pid) == 2
-        assert await local.value(pid, "Count .. ' ' .. #Inbox") == "1 1"
-        assert await local.node.verify_log(pid) == []
-
-
-@in_loop
-async def test_a_dry_run_is_told_so_and_has_the_time_of_the_clock(opening):
-    async with opening() as local:
-        pid = await local.spawn(
-            'Handlers.add("What", "What", function(msg) print(table.concat({ '
-            'tostring(msg["Read-Only"]), msg.Timestamp, msg["Block-Height"], tostring(msg.Id), '
-            'msg.From, os.time() }, " ")) end)'
-        )
-        await local.eval(pid, "1")
-        last = (await local.messages(pid))[-1].assignment
-        await local.node.workbench.warp(86_400_000)
-        result = await local.node.dryrun(pid, unsigned("", Action="What"))
-        read_only, timestamp, height, message_id, sender, now = result.output.split(" ")
-        assert (read_only, message_id, sender) == ("true", "", NOBODY)
-        assert 0 <= int(timestamp) - last.timestamp - 86_400_000 < 60_000
-        assert int(height) - last.block_height in (669, 670)  # blocks in a day
-        assert now == timestamp
-        assert "true" not in plain((await local.send(pid, Action="What")).output).split(" ")[0]
-
-
-@in_loop
-async def test_a_dry_run_sees_what_was_scheduled_before_it(opening):
-    async with opening() as local:
-        item = local.definition()
-        await local.node.spawn(item)
-        slow = "local n = 0 for i = 1, 1e7 do n = n + i end Slow = true"
-        line = await local.post(item.id, slow, Action="Eval")
-        later = await local.post(item.id, "Slow = tostring(Slow) .. ' and later'", Action="Eval")
-        result = await local.node.dryrun(item.id, owned(local, "Slow .. ' ' .. os.time()"))
-        last = (await local.messages(item.id))[-1].assignment
-        said, _, time = result.output.rpartition(" ")
-        assert said == "true and later"
-        assert last.timestamp <= int(time) <= local.node.time  # it runs now, behind the last
-        assert (line.slot, later.slot) == (1, 2)
-
-
-@in_loop
-async def test_a_dry_run_may_fail_as_a_message_may(opening, kind):
-    code, reason = KINDS[kind]
-    async with opening(SMALL) as local:
-        pid = await local.spawn()
-        result = await local.node.dryrun(pid, owned(local, f"print('shown') {code}"))
-        assert result.outcome == kind
-        assert reason in result.error
-        assert "shown" in result.output + result.error
-        assert await local.value(pid, "#Errors") == "0"
-        assert await local.node.slots(pid) == 2
-
-
-@in_loop
-async def test_a_dry_run_cannot_spawn(opening):
-    async with opening() as local:
-        pid = await local.spawn()
-        result = await local.node.dryrun(pid, owned(local, "spawn(ao.env.Module.Id)"))
-        assert result.outcome == "error" and "dry run" in result.error
-        with pytest.raises(AoError, match="no process"):
-            await local.node.dryrun(NOBODY, owned(local, "1"))
-
-
-# Bounds that are named --------------------------------------------------------------------------
-
-
 @in_loop
 async def test_too_many_messages_at_once_name_the_bound_that_they_meet(opening):
     async with opening() as local:
@@ -356,134 +232,3 @@ async def test_too_many_messages_at_once_name_the_bound_that_they_meet(opening):
         assert body != computed.body
         store._db.execute("UPDATE results SET body = ? WHERE seq = ?", (body, logged.seq))
         assert await local.node.verify_log(pid) == []
-
-
-# Workers that die -------------------------------------------------------------------------------
-
-
-@in_loop
-async def test_a_message_whose_workers_are_killed_is_held_and_has_no_outcome(opening):
-    """The kernel kills when the machine runs out of memory: that is not the message's doing."""
-    async with opening(Limits(seconds=60)) as local:
-        pid = await local.spawn()
-        await local.eval(pid, "X = 1")
-        line = await local.post(pid, "X = 2 for i = 1, 1e8 do end return X", Action="Eval")
-        result = asyncio.ensure_future(local.node.result(pid, line.slot))
-        killed = set()
-        while not result.done():
-            for worker in local.workers():
-                if worker.pid and worker.pid not in killed:
-                    await asyncio.sleep(0.05)  # until it has parked, and computes
-                    killed.add(worker.pid)
-                    worker.stop_computing()
-            await asyncio.sleep(0.005)
-        with pytest.raises(AoError, match=f"process {pid}: .*(from outside 3 times|stays up)"):
-            await result
-        assert local.engine.store.at_slot(local.node._row(pid).number, line.slot)[1] is None
-        assert await local.value(pid, "X .. #Errors") == "20"  # the held one has been computed
-        assert (await local.node.result(pid, line.slot)).outcome == "ok"
-        assert await local.node.verify_log(pid) == []
-
-
-@in_loop
-async def test_a_zygote_that_dies_is_replaced(opening):
-    async with opening() as local:
-        pid = await local.spawn()
-        os.kill(local.engine.supervisor._zygotes["lua"].pid, signal.SIGKILL)
-        other = await local.spawn()
-        assert await local.value(pid, "1 + 1") == await local.value(other, "1 + 1") == "2"
-
-
-# Room -------------------------------------------------------------------------------------------
-
-
-@in_loop
-async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
-    monkeypatch.setattr(pool, "MAX_LIVE", 3)
-    async with opening() as local:
-        pids = [await local.spawn("N = 0") for _ in range(10)]
-        for turn in range(4):
-            sent = [
-                await local.post(pid, f"N = N + {turn} return N", Action="Eval") for pid in pids
-            ]
-            for receipt in sent:
-                result = await local.node.result(receipt.process, receipt.slot)
-                assert result.output == str(sum(range(turn + 1)))
-            assert len(local.workers()) <= 3
-        ring = "".join(
-            'Handlers.add("Go", "Go", function(msg) N = N + 1 if tonumber(msg.Data) > 0 then '
-            'Send({Target = Next, Action = "Go", Data = tostring(tonumber(msg.Data) - 1)}) end end)'
-        )
-        for pid, following in zip(pids, [*pids[1:], pids[0]], strict=True):
-            await local.eval(pid, f"N = 0 Next = '{following}' {ring}")
-        await local.send(pids[0], "99", Action="Go")
-        assert [await local.value(pid, "N") for pid in pids] == ["10"] * 10
-        for pid in pids:
-            assert await local.node.verify_log(pid) == []
-
-
-@in_loop
-async def test_a_process_that_waits_keeps_its_wait_when_put_away(opening, monkeypatch):
-    monkeypatch.setattr(pool, "MAX_LIVE", 2)
-    async with opening() as local:
-        pid = await local.spawn()
-        line = await local.eval(pid, 'Got = Receive({Action = "Answer"}).Data return Got')
-        assert line.suspended
-        assert (await local.node.find(pid)).waiting == 1
-        for _ in range(3):
-            await local.spawn()
-        await until(lambda: not local.engine.computer.is_live(1))
-        answer = await local.send(pid, "42", Action="Answer")
-        assert len(answer.resumed) == 1 and answer.output == "42"
-        assert (await local.node.find(pid)).waiting == 0
-
-
-@in_loop
-async def test_a_process_that_cannot_be_replayed_says_so_and_goes_on_when_it_can(opening):
-    async with opening() as local:
-        pid = await local.spawn()
-        await local.eval(pid, "Big = string.rep('x', 64 << 20)")
-    async with opening(Limits(memory=16 << 20)) as local:
-        other = await local.spawn()
-        with pytest.raises(AoError, match="its log cannot be computed again within 32 MB"):
-            await local.eval(pid, "N = (N or 0) + 1")
-        assert await local.value(other, "1 + 1") == "2"
-        await local.node.set_limits(Limits())
-        assert await local.value(pid, "N = N + 1 return N") == "2"
-        assert await local.value(pid, "#Big") == str(64 << 20)
-        assert [e.result.outcome for e in await local.entries(pid)] == ["ok"] * 5
-
-
-@in_loop
-async def test_a_changed_memory_limit_holds_for_processes_that_run(opening):
-    async with opening(Limits(memory=64 << 20)) as local:
-        pid = await local.spawn()
-        big = "local t = {} for i = 1, 200 do t[i] = ('x'):rep(100000) .. i end return #t"
-        assert await local.value(pid, "N = 7 return N") == "7"
-        for megabytes, fits in ((16, False), (64, True)):
-            await local.node.set_limits(Limits(memory=megabytes << 20))
-            result = await local.eval(pid, big)
-            assert result.ok is fits, result
-            assert fits or f"may use {megabytes} MB" in result.error
-            assert await local.value(pid, "N") == "7"
-
-
-@in_loop
-async def test_nobody_waits_for_a_process_that_cannot_be_computed(opening, monkeypatch):
-    async with opening() as local:
-        pid = await local.spawn()
-    async with opening() as local:
-
-        def no_code(*_args):
-            raise AoError("its code is gone", stage="store")
-
-        monkeypatch.setattr(local.engine.loader, "find_code", no_code)
-        early = await local.post(pid, "1", Action="Eval")
-        for _ in range(2):  # while it is given up, and behind that
-            with pytest.raises(AoError, match="its code is gone"):
-                await local.node.result(pid, early.slot)
-            with pytest.raises(AoError, match="its code is gone"):
-                await local.node.settled(early.id)
-        monkeypatch.undo()
-        assert await local.value(pid, "return 2") == "2"
-        await local.node.settled(early.id)

@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from local_home import Local, in_loop
+from eventually import in_loop
+from local_home import Local
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode

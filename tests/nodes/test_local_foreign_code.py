@@ -8,7 +8,8 @@ import zlib
 from base64 import b64encode
 
 import pytest
-from local_home import in_loop, opened
+from eventually import in_loop
+from local_home import opened
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer

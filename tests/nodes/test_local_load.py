@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from local_home import in_loop
+from eventually import in_loop
 
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message

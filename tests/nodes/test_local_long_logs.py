@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
-from eventually import until
-from local_home import Local, database, in_loop
+from eventually import in_loop, until
+from local_home import Local, database
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import adding, cutting

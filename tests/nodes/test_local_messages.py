@@ -6,7 +6,8 @@ import hashlib
 import itertools
 
 import pytest
-from local_home import NOBODY, SHOW, in_loop, plain
+from eventually import in_loop
+from local_home import NOBODY, SHOW, plain
 
 from aoshell.errors import AoError
 from aoshell.protocol.encoding import b64url

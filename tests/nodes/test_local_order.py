@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 import pytest
-from eventually import until
-from local_home import FullDisk, Local, database, in_loop
+from eventually import in_loop, until
+from local_home import FullDisk, Local, database
 
 from aoshell.errors import AoError
 from aoshell.nodes.local import engine, retries

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from local_home import NOBODY, in_loop, next_event, plain, tags
+from eventually import in_loop
+from local_home import NOBODY, next_event, plain, tags
 
 from aoshell.errors import AoError
 

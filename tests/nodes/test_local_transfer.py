@@ -7,7 +7,8 @@ import json
 import zlib
 
 import pytest
-from local_home import database, in_loop, opened
+from eventually import in_loop
+from local_home import database, opened
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from local_home import in_loop
+from eventually import in_loop
 
 from aoshell.errors import AoError
 from aoshell.nodes.database_errors import UnusableDatabaseError

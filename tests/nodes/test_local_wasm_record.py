@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import wasmtime
-from local_home import Local, in_loop
+from eventually import in_loop
+from local_home import Local
 
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Result

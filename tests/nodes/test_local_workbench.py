@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from local_home import NOBODY, Local, in_loop, plain
+from eventually import in_loop
+from local_home import NOBODY, Local, plain
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.local.ticking import FARTHEST

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from local_home import in_loop
+from eventually import in_loop
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log.form import failed_result

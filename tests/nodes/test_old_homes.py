@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from local_home import in_loop
+from eventually import in_loop
 
 from aoshell.nodes.local.log import schema
 from aoshell.nodes.local.node import LocalNode

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eventually import in_loop
 from hyper_server import Reply, Request, serving
 from test_remote_hyperbeam import (
     EVAL,
@@ -15,7 +16,6 @@ from test_remote_hyperbeam import (
     Home,
     evaluate,
     home,
-    in_loop,
     node_wallet,
     profile,
     server,

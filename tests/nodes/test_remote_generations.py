@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eventually import in_loop
 from hyper_server import HTML, Fault, Reply, Request, serving
 from test_remote_hyperbeam import (
     EVAL,
@@ -17,7 +18,6 @@ from test_remote_hyperbeam import (
     Home,
     evaluate,
     home,
-    in_loop,
     node_wallet,
     profile,
     server,

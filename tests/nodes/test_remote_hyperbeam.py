@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
+from eventually import in_loop
 from hyper_server import HTML, HyperServer, serving
 
 from aoshell.errors import AoError, UnsupportedError
@@ -50,14 +50,6 @@ class Home:
         book.put(self.server.url, "module", LUA_MODULE, {"kind": "lua", "name": ""})
         gateway: Any = NoGateway()
         return HyperBeamNode(self.server.url, book, gateway, wallet, self.waiting)
-
-
-def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 60))
-
-    return run
 
 
 @pytest.fixture(scope="module")

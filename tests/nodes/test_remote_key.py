@@ -8,8 +8,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from eventually import in_loop
 from hyper_server import HyperServer, Reply, Request, in_json, serving
-from test_remote_hyperbeam import EVAL, Home, home, in_loop, node_wallet, profile, server, spawn, up
+from test_remote_hyperbeam import EVAL, Home, home, node_wallet, profile, server, spawn, up
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from eventually import in_loop
 from test_remote_hyperbeam import (
     LUA_MODULE,
     Home,
     home,
-    in_loop,
     node_wallet,
     profile,
     server,

@@ -6,13 +6,13 @@ import asyncio
 from collections import Counter
 
 import pytest
+from eventually import in_loop
 from test_remote_hyperbeam import (
     EVAL,
     WASM_MODULE,
     Home,
     evaluate,
     home,
-    in_loop,
     node_wallet,
     profile,
     server,

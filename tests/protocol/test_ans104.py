@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from test_keys import Ed25519, Ethereum, Solana
 
 from aoshell.errors import AoError
 from aoshell.protocol.ans104 import RELAYED_TAGS, DataItem, check_relayed, deep_hash
@@ -39,12 +38,6 @@ def frame(
     sizes = (count, len(tags) if length is None else length)
     numbers = b"".join(n.to_bytes(8, "little") for n in sizes)
     return kind.to_bytes(2, "little") + bytes(1024) + flags + numbers + tags + b"data"
-
-
-@pytest.fixture(scope="module")
-def signers(wallet: Wallet) -> dict[int, Signer]:
-    """One of each kind of key."""
-    return {signer.type: signer for signer in (wallet, Ed25519(), Ethereum(), Solana())}
 
 
 @pytest.fixture(scope="module")

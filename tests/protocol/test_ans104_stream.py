@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_keys import Ed25519, Ethereum, Solana
+from signers import Ed25519, Ethereum, Solana
 
 from aoshell.errors import AoError
 from aoshell.protocol import stream

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_keys import Ed25519, Ethereum, Solana
+from signers import Ed25519, Ethereum, Solana
 
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.bundle import TAGS, Bundle, holds_bundle

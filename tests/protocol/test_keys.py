@@ -6,84 +6,21 @@ import base64
 import hashlib
 import subprocess
 import sys
-from dataclasses import dataclass, field
-from typing import ClassVar
 
 import pytest
 from Crypto.Hash import keccak
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from signers import Ed25519, Ethereum, N, Solana
 
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.keys import KINDS, REFUSED, Signer, ethereum_address
 from aoshell.protocol.message import tags_of
-from aoshell.protocol.wallet import Wallet
 
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of ed25519's group
-N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1's
-
-
-@dataclass(frozen=True)
-class Ed25519:
-    """Signs as type 2."""
-
-    type: ClassVar[int] = 2
-    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
-
-    @property
-    def owner(self) -> bytes:
-        return self.key.public_key().public_bytes_raw()
-
-    def sign(self, message: bytes) -> bytes:
-        return self.key.sign(message)
-
-
-class Solana(Ed25519):
-    """Signs as type 4."""
-
-    type: ClassVar[int] = 4
-
-    def sign(self, message: bytes) -> bytes:
-        return self.key.sign(message.hex().encode("ascii"))
-
-
-@dataclass(frozen=True)
-class Ethereum:
-    """Signs as type 3. ECDSA by hand: what recovers the key is the parity of the nonce's point."""
-
-    type: ClassVar[int] = 3
-    secret: int = 0x4F3EDF983AC636A65A842CE7C78D9AA706D3B113BCE9C46F30D7D21715B23B1D
-
-    @property
-    def owner(self) -> bytes:
-        x, y = point(self.secret)
-        return b"\4" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
-
-    def sign(self, message: bytes) -> bytes:
-        framed = b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message
-        digest = keccak.new(digest_bits=256, data=framed).digest()
-        nonce = int.from_bytes(hashlib.sha512(digest).digest(), "big") % N
-        r, y = point(nonce)
-        s = pow(nonce, -1, N) * (int.from_bytes(digest, "big") + r * self.secret) % N
-        odd = y % 2
-        if s > N // 2:
-            s, odd = N - s, 1 - odd
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + odd])
-
-
-def point(secret: int) -> tuple[int, int]:
-    numbers = ec.derive_private_key(secret, ec.SECP256K1()).public_key().public_numbers()
-    return numbers.x, numbers.y
-
-
-@pytest.fixture(scope="module")
-def signers(wallet: Wallet) -> dict[int, Signer]:
-    """One of each kind."""
-    return {signer.type: signer for signer in (wallet, Ed25519(), Ethereum(), Solana())}
 
 
 # Signed by the JavaScript library of the network, with the ed25519 key 00 01 02 … 1f and the first

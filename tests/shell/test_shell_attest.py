@@ -16,7 +16,7 @@ import pytest
 sys.path.extend(str(Path(__file__).parents[1] / room) for room in ("attest", "nodes"))
 
 from amd import Line
-from attest_node import HASHES, SimulatedNode, Wire
+from attest_node import HASHES, Bare, SimulatedNode
 from der_writer import NOW
 from eventually import until
 from hyper_server import HTML, HyperServer, Reply, Request, serving
@@ -298,10 +298,6 @@ def test_files_and_other_nodes(there: Any, tmp_path: Path, stranger: Wallet, mil
 
 
 def test_no_evidence(there: Any) -> None:
-    class Bare(SimulatedNode):
-        def respond(self, path: str) -> Wire | None:
-            return None if "snp" in path else super().respond(path)
-
     async def body(at: There) -> None:
         at.server.guest = Bare(at.server.guest.wallet, at.server.guest.line)
         error = failed(await run_line(at.session, ".attest"))

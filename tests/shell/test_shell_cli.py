@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
-import pyte
 import pytest
 from shell_fake import FakeBackend, FakeNode
+from terminal import Terminal
 
 from aoshell import __version__, cli
 from aoshell.home.folders import Settings
@@ -169,54 +168,15 @@ def test_a_closed_pipe_ends_quietly(home: Settings) -> None:
     assert all(line.startswith("New process") for line in done.stderr.splitlines())
 
 
-TOOLBAR = re.compile(r"(local|hyperbeam \S+)( · |$)|default · ")
-
-
-class Terminal:
-    """A program in a true terminal, and the screen that a person would see."""
-
-    def __init__(self, child: pexpect.spawn) -> None:
-        self.child = child
-        self._screen = pyte.Screen(80, 24)
-        self._stream = pyte.Stream(self._screen)
-
-    @property
-    def lines(self) -> list[str]:
-        """What is on the screen, but for empty lines and the one below the prompt."""
-        lines = [line.rstrip() for line in self._screen.display if line.strip()]
-        return [line for line in lines if not TOOLBAR.match(line)]
-
-    def see(self, *expected: str, timeout: float = 60) -> None:
-        """Wait until the last lines are these."""
-        end = time.monotonic() + timeout
-        while self.lines[-len(expected) :] != list(expected):
-            if time.monotonic() > end:
-                raise AssertionError("\n".join(["not what was expected:", *self.lines]))
-            self.look()
-
-    def look(self) -> None:
-        """Take in what is printed within a moment."""
-        with suppress(pexpect.TIMEOUT):
-            self._stream.feed(self.child.read_nonblocking(65536, 0.05))
-
-
 @contextmanager
 def terminal(
     home: Settings, *arguments: str, entry: Path = ENTRY, **more: str
 ) -> Iterator[Terminal]:
-    child = pexpect.spawn(
-        sys.executable,
-        [str(entry), *arguments],
-        env=environment(home, **more),
-        encoding="utf-8",
-        dimensions=(24, 80),
-        timeout=60,
-    )
-    child.delaybeforesend = None
+    shown = Terminal([sys.executable, str(entry), *arguments], environment(home, **more))
     try:
-        yield Terminal(child)
+        yield shown
     finally:
-        child.close(force=True)
+        shown.child.close(force=True)
 
 
 PROMPT = "default@aos-2.0.4[Inbox:{}]>"
@@ -226,29 +186,28 @@ PROMPT = "default@aos-2.0.4[Inbox:{}]>"
 def test_a_session_in_a_terminal(home: Settings) -> None:
     with terminal(home) as screen:
         screen.see(PROMPT.format(1))
-        assert screen.lines[0].startswith("New process default")
-        screen.child.send("1+1\r")
+        assert screen.said[0].startswith("New process default")
+        screen.type("1+1\r")
         screen.see(f"{PROMPT.format(1)} 1+1", "2", PROMPT.format(2))
-        screen.child.send("f(\r1)\r")
+        screen.type("f(\r1)\r")
         screen.see(f"{PROMPT.format(2)} f(", " " * 28 + "1)", PROMPT.format(3))
-        screen.child.send('send("self", "hi")\r')
+        screen.type('send("self", "hi")\r')
         screen.see("sent", "New Message: hi", PROMPT.format(5))
-        screen.child.send(ARROW)
+        screen.type(ARROW)
         screen.see(f'{PROMPT.format(5)} send("self", "hi")')
-        screen.child.send("\x03")
+        screen.type("\x03")
         screen.see(f'{PROMPT.format(5)} send("self", "hi")', PROMPT.format(5))
-        screen.child.send("\x04")
-        screen.child.expect(pexpect.EOF)
-        screen.child.close()
+        screen.type("\x04")
+        screen.ended()
         assert screen.child.exitstatus == 0
 
 
 def test_keys_typed_at_once_are_in_the_line_once(home: Settings) -> None:
     with terminal(home) as screen:
         screen.child.expect("aos> ")
-        screen.child.send("1+1\r2+2\r3+")
+        screen.type("1+1\r2+2\r3+")
         screen.see("2", f"{PROMPT.format(2)} 2+2", "4", f"{PROMPT.format(3)} 3+")
-        assert sum("1+1" in line for line in screen.lines) == 1
+        assert sum("1+1" in line for line in screen.said) == 1
 
 
 def test_the_terminal_is_given_back_as_it_was(home: Settings) -> None:
@@ -268,10 +227,9 @@ def test_the_terminal_is_given_back_as_it_was(home: Settings) -> None:
 def test_a_failed_start_leaves_a_clean_line(home: Settings) -> None:
     home.wallet.write_text("{}")
     with terminal(home) as screen:
-        screen.child.expect(pexpect.EOF)
-        screen._stream.feed(screen.child.before)
-        assert screen.lines[0].startswith("wallet:") and "Traceback" not in screen.child.before
-        screen.child.close()
+        screen.ended()
+        assert screen.said[0].startswith("wallet:")
+        assert not any("Traceback" in line for line in screen.said)
         assert screen.child.exitstatus == 1
 
 
@@ -288,9 +246,9 @@ def test_a_terminal_that_lacks_characters(home: Settings) -> None:
 
 def test_no_color(home: Settings) -> None:
     with terminal(home, NO_COLOR="1") as screen:
-        screen.child.send('print("\\27[31mred")\r')
+        screen.type('print("\\27[31mred")\r')
         screen.child.expect("red\r\n")
-        assert "\x1b[31m" not in screen.child.before
+        assert b"\x1b[31m" not in screen.child.before
 
 
 def redirected(home: Settings, how: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -365,13 +323,13 @@ def test_a_line_that_was_not_evaluated_fails(home: Settings) -> None:
 def test_the_search_is_seen_while_it_is_typed(home: Settings) -> None:
     with terminal(home) as screen:
         screen.see(PROMPT.format(1))
-        screen.child.send("1+1\r")
+        screen.type("1+1\r")
         screen.see("2", PROMPT.format(2))
-        screen.child.send("5*5\r")
+        screen.type("5*5\r")
         screen.see("25", PROMPT.format(3))
-        screen.child.send("\x121+")
+        screen.type("\x121+")
         screen.see(PROMPT.format(3), "history: 1+", "  1+1")
-        screen.child.send("\r\r")
+        screen.type("\r\r")
         screen.see(f"{PROMPT.format(3)} 1+1", "2", PROMPT.format(4))
 
 

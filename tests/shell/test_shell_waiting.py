@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -158,28 +157,22 @@ def test_the_built_in_node_is_not_looked_at(node: FakeNode, home: Settings) -> N
 def test_stages_in_a_terminal(home: Settings) -> None:
     with terminal(home, entry=ENTRY) as screen:
         screen.see(PROMPT.format(1))
-        screen.child.send('sleep(1.5) print("done")\r')
-        end = time.monotonic() + 60
-        while not any(line.startswith(f"· compute {URL}  ") for line in screen.lines):
-            assert time.monotonic() < end, screen.lines
-            screen.look()
-        screen.child.send("1+")
+        screen.type('sleep(1.5) print("done")\r')
+        screen.shows(f"^· compute {URL}  ")
+        screen.type("1+")
         prompt = PROMPT.format(1)
         screen.see(f'{prompt} sleep(1.5) print("done")', "done", f"{prompt} 1+")
-        screen.child.send("1\r")
+        screen.type("1\r")
         screen.see(f"{prompt} 1+1", "2", PROMPT.format(2))
-        assert not any("compute" in line for line in screen.lines)
+        assert not any("compute" in line for line in screen.said)
 
 
 def test_ctrl_c_in_a_terminal_gives_the_wait_up(home: Settings) -> None:
     with terminal(home, entry=ENTRY) as screen:
         screen.see(PROMPT.format(1))
-        screen.child.send("slow\r")
-        end = time.monotonic() + 60
-        while not any(line.startswith("· compute") for line in screen.lines):
-            assert time.monotonic() < end, screen.lines
-            screen.look()
-        screen.child.send("\x03")
+        screen.type("slow\r")
+        screen.shows("^· compute")
+        screen.type("\x03")
         screen.see(
             "No longer waiting for slot 0; it goes on. .result 0 shows its result.",
             PROMPT.format(1),

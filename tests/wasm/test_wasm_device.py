@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import wasmtime
-from wasm_device import Device, responding, wat
+from wasm_device import Device, responding
+from wasm_samples import wat
 
 from aoshell.sandbox.wasm.binary import ModuleError
 from aoshell.sandbox.wasm.engine import compile_module, new_engine

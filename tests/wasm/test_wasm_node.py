@@ -7,14 +7,15 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
-from wasm_device import answering, wat
+from eventually import in_loop
+from wasm_device import answering
+from wasm_samples import wat
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
@@ -50,19 +51,6 @@ MISCHIEF = """(module
       (local.set $at (i32.add (local.get $at) (i32.const 4096)))
       (br_if $next (i32.lt_u (local.get $at) (local.get $to))))
     (memory.size)))"""
-
-
-def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """An async test as a plain one, ended when it hangs."""
-
-    @wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        async def limited() -> None:
-            await asyncio.wait_for(test(*args, **kwargs), 60)
-
-        asyncio.run(limited())
-
-    return run
 
 
 class Home:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import wasmtime
-from wasm_samples import DELEGATE, LEGACY, LEGACY_RESULTS, PARAMETERS, engine, wide
+from wasm_samples import DELEGATE, LEGACY, LEGACY_RESULTS, PARAMETERS, engine, wat, wide
 
 from aoshell.sandbox.wasm.binary import (
     ModuleError,
@@ -16,10 +16,6 @@ from aoshell.sandbox.wasm.binary import (
 )
 
 TARGET = engine()
-
-
-def wat(text: str) -> bytes:
-    return bytes(wasmtime.wat2wasm(text))
 
 
 def instance(data: bytes) -> tuple[wasmtime.Store, wasmtime.Instance]:

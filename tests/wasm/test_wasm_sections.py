@@ -8,7 +8,7 @@ import pytest
 import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wasm_samples import LEGACY, wide
+from wasm_samples import LEGACY, wat, wide
 
 from aoshell.sandbox.wasm import binary, code
 from aoshell.sandbox.wasm.binary import ModuleError, describe_module
@@ -16,10 +16,6 @@ from aoshell.sandbox.wasm.reader import MAX_ITEMS, leb128
 from aoshell.sandbox.wasm.sections import MAX_SIZE, parse_module
 
 HEADER = b"\0asm\1\0\0\0"
-
-
-def wat(text: str) -> bytes:
-    return bytes(wasmtime.wat2wasm(text))
 
 
 def test_describes_every_section() -> None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import wasmtime
+from wasm_samples import wat
 
 from aoshell.sandbox.wasm.device import WasmRuntime
 from aoshell.sandbox.wasm.engine import Compiled, compile_module, new_engine
@@ -15,12 +16,6 @@ from aoshell.sandbox.wasm.messages import narrow
 PROCESS, OWNER, MODULE, SENDER = "p" * 43, "o" * 43, "m" * 43, "s" * 43
 NOW = 1_700_000_000_123  # the time of messages, milliseconds
 ROOM = 64 << 20  # bytes of memory
-
-
-@functools.cache
-def wat(text: str) -> bytes:
-    """A module's bytes."""
-    return bytes(wasmtime.wat2wasm(text))
 
 
 @functools.cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import wasmtime
 
 # Built by hand with wabt's wat2wasm (exceptions on), which still writes the legacy form; the source
@@ -193,6 +195,12 @@ WIDE = """
   (@custom "made-up" "bytes")
 )
 """
+
+
+@functools.cache
+def wat(text: str) -> bytes:
+    """A module's bytes."""
+    return bytes(wasmtime.wat2wasm(text))
 
 
 def wide() -> bytes:
