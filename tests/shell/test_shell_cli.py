@@ -376,8 +376,9 @@ def test_ctrl_c_while_lines_come_through_a_pipe(home: Settings) -> None:
         said = interrupted(home, pause)
         if "failed" in said:
             break
-    new, failed = said.splitlines()
+    new, word, failed = said.splitlines()
     assert new.startswith("New process") and failed.startswith("slot 2 failed: ")
+    assert word == "interrupted"
 
 
 def test_a_line_that_was_not_evaluated_fails(home: Settings) -> None:
