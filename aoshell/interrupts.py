@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 _T = TypeVar("_T")
@@ -54,6 +57,36 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
         if mine:
             signal.signal(signal.SIGINT, _end)
         work.close()
+
+
+def in_background(call: Callable[[], _T]) -> asyncio.Future[_T]:
+    """Call a function in a thread that the end of the program does not wait for.
+
+    The loop waits for the threads of its executor when it ends, and Ctrl-C would wait with it: for
+    work that takes seconds and may be lost.
+    """
+    import asyncio
+    import threading
+    from contextlib import suppress
+    from functools import partial
+
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_T] = loop.create_future()
+
+    def settle(give: Callable[[], None]) -> None:
+        if not future.done():  # it may be cancelled
+            give()
+
+    def work() -> None:
+        try:
+            give = partial(future.set_result, call())
+        except Exception as error:
+            give = partial(future.set_exception, error)
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, give)
+
+    threading.Thread(target=work, daemon=True).start()
+    return future
 
 
 def _end(_number: int, _frame: object) -> None:

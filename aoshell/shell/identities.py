@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from pathlib import Path
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.wallets import ensure_wallet, load_wallet
+from aoshell.interrupts import in_background
 from aoshell.protocol.wallet import Wallet
 
 OWN = "me"
@@ -68,7 +70,7 @@ class Identities:
         if name not in self._known:
             file = self._file(name)
             take = load_wallet if file.is_file() else ensure_wallet
-            self._known[name] = await asyncio.to_thread(take, file)
+            self._known[name] = await in_background(partial(take, file))
         return self._known[name]
 
     async def addresses(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.home.wallets import ensure_wallet, load_wallet
+from aoshell.interrupts import in_background
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
@@ -26,6 +28,7 @@ OpenNode = Callable[[Settings, Limits, Key], Awaitable[Node]]
 
 DEFAULT_NAME = "default"
 
+HURRIED = 0.5  # seconds that a remote node may take to close after Ctrl-C
 _SHORTEST_ID = 6
 _OURS = ("wallet", "home", "store")  # stages that no node is to blame for
 _CRON = re.compile(r"\d+-(second|minute|hour|day|week|month|year)s?\Z")
@@ -98,9 +101,7 @@ async def open_session(
     wallet_file = Path(start.wallet).expanduser() if start.wallet else settings.wallet
     new = not start.wallet and not wallet_file.exists()
     # A thread: making a key takes a second, in which the prompt is there and answers keys.
-    wallet = asyncio.get_running_loop().run_in_executor(
-        None, _ready_wallet, wallet_file, not start.wallet
-    )
+    wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
     node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet))
     try:
@@ -149,10 +150,17 @@ def _ready_wallet(path: Path, make: bool) -> Wallet:
     return wallet
 
 
-async def close_session(session: Session) -> None:
-    """Close a session and its node."""
+async def close_session(session: Session, *, hurried: bool = False) -> None:
+    """Close a session and its node.
+
+    Args:
+        hurried: after Ctrl-C: a remote node is not waited for. The built-in one is, as its log has
+            to be on disk.
+    """
     await session.close()
-    await session.node.close()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HURRIED if hurried and session.remote else None):
+            await session.node.close()
 
 
 async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aoshell import interrupts
 from aoshell.errors import UsageError
+from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import colours, writer
 from aoshell.shell.view.text import clean
 from aoshell.testing.running import SECONDS, Runner, TestFailure, TestOutcome, find_test_files
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         UsageError: there is no such file, or no test.
     """
     try:
-        given = _parser().parse_args(arguments)
+        given = _parser().parse(arguments)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -65,8 +66,8 @@ async def _run(files: list[Path], name: str, seconds: float, report: TestReport)
     return FAILED if report.counts["failed"] + report.counts["error"] else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         "aoshell test",
         description="Run tests of handlers, written in Lua (docs/testing.md). No network.",
         epilog="Without FILE: *_test.lua and test_*.lua below the current folder.",

@@ -96,6 +96,7 @@ def test_json_objects(home: Settings) -> None:
     ("arguments", "said"),
     [
         (["--nonsense"], "unrecognized"),
+        (["-name"], "if it is a NAME, give it last: -- -name"),
         (["--tag-name", "a"], "pairs"),
         (["--timeout", "-1"], "0.001 to 86400"),
         (["--timeout", "nan"], "0.001 to 86400"),
@@ -109,6 +110,31 @@ def test_json_objects(home: Settings) -> None:
 def test_misuse_is_2(home: Settings, arguments: list[str], said: str) -> None:
     done = shell(home, *arguments)
     assert done.returncode == 2 and said in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("id_", ["-" + "a" * 42, "--" + "A" * 41])
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["{}", "--run", "1"], 1, "processes are called {}"),
+        (["--run", "1", "--json", "{}"], 1, "processes are called {}"),
+        (["--watch", "{}"], 1, "processes are called {}"),
+        (["x", "--wallet", "{}", "--run", "1"], 1, "no wallet at {}"),
+        (["x", "--data", "{}", "--run", "1"], 1, "no file {}"),
+        (["--list", "{}"], 2, "but got {}"),
+        (["{}", "{}"], 2, "unrecognized arguments: {}"),
+        (["attest", "{}"], 2, "{} cannot be read"),
+        (["attest", "--vek", "{}", "{}"], 2, "{} cannot be read"),
+        (["test", "{}"], 2, "no file {}"),
+        (["--run", ".attach {}"], 1, "processes are called {}"),
+        (["--run", ".delete {}"], 1, "processes are called {}"),
+    ],
+)
+def test_an_id_that_begins_as_a_flag_is_an_id(
+    home: Settings, id_: str, arguments: list[str], code: int, said: str
+) -> None:
+    done = shell(home, *(one.replace("{}", id_) for one in arguments))
+    assert (done.returncode, said.format(id_) in done.stderr) == (code, True), done.stderr
 
 
 def test_limits_reach_the_node(home: Settings) -> None:
@@ -308,8 +334,9 @@ def test_ctrl_c_while_lines_come_through_a_pipe(home: Settings) -> None:
         said = interrupted(home, pause)
         if "failed" in said:
             break
-    new, failed = said.splitlines()
+    new, word, failed = said.splitlines()
     assert new.startswith("New process") and failed.startswith("slot 2 failed: ")
+    assert word == "interrupted"
 
 
 def test_a_line_that_was_not_evaluated_fails(home: Settings) -> None:

@@ -16,6 +16,7 @@ from test_shell_cli import PROMPT, terminal
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Limits, Stage
+from aoshell.shell import start as starting
 from aoshell.shell.lines import batch
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import Interrupted
@@ -92,10 +93,68 @@ def test_ctrl_c_in_a_pipe_says_how_to_go_on(there: FakeRemote, home: Settings) -
         assert running.cancelled()
 
     asyncio.run(run(False))
+    assert err[-2] == "interrupted\n"
     assert ".result 0 shows its result." in err[-1] and "stops it" not in err[-1]
     asyncio.run(run(True))
     (log,) = there.log.values()
     assert f".result {log[-1].message.id} shows" in err[-1]
+
+
+def test_after_ctrl_c_a_remote_node_is_not_waited_for(
+    there: FakeRemote, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that still delivers; were it waited for, this would not end."""
+    monkeypatch.setattr(starting, "HURRIED", 0.05)
+    ended: list[str] = []
+
+    async def opened(_: Settings, __: Limits, ___: Key) -> FakeRemote:
+        return there
+
+    async def close() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("closed")
+
+    async def run() -> None:
+        there.close = close  # type: ignore[method-assign]
+        renderer = Renderer(lambda _: None, lambda _: None, colour=False)
+        running = asyncio.create_task(
+            batch.run_batch(
+                *(Start(), home, opened, renderer, ["slow"]),
+                reading=None,
+                patience=Patience.SETTLED,
+            )
+        )
+        await until(lambda: there.codes)
+        running.cancel()
+        await asyncio.wait({running})
+        assert running.cancelled() and ended == ["closed"]
+
+    asyncio.run(run())
+
+
+def test_ctrl_c_while_a_session_opens_is_answered(home: Settings) -> None:
+    err: list[str] = []
+
+    async def opened(_: Settings, __: Limits, ___: Key) -> FakeRemote:
+        return await asyncio.Future[FakeRemote]()
+
+    async def run() -> None:
+        renderer = Renderer(err.append, err.append, colour=False)
+        running = asyncio.create_task(
+            batch.run_batch(
+                *(Start(), home, opened, renderer, ["1+1"]),
+                reading=None,
+                patience=Patience.SETTLED,
+            )
+        )
+        await turns()
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(run())
+    assert err == ["interrupted\n", "1 line was not run\n"]
 
 
 def test_what_was_given_up_while_it_was_sent(there: FakeRemote, home: Settings) -> None:

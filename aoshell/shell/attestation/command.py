@@ -29,6 +29,7 @@ from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import AttestationPins
 from aoshell.shell.attestation.view import render_trial, warn_unprotected
 from aoshell.shell.flags.arguments import file
+from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
 
@@ -61,7 +62,7 @@ def main(
         sys.stdout.reconfigure(errors="backslashreplace")
     say, note = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
     try:
-        given = _parser().parse_args(arguments)
+        given = _parser().parse(arguments)
         if given.explain:
             say(_explained(given.explain) + "\n")
             return 0
@@ -197,8 +198,8 @@ def _trust(trial: Trial, target: str) -> str:
     return f"once you know what that is: aoshell attest {target} --measurement {measurement}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         "aoshell attest",
         usage="aoshell attest NODE|FILE [flags]",
         description="Is this node, or this report, what it says it is? (docs/attest.md)",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from aoshell import __version__
 from aoshell.errors import UsageError
-from aoshell.protocol.encoding import has_id_form
 from aoshell.shell.flags.limits import RANGES
 from aoshell.shell.flags.options import Options
+from aoshell.shell.flags.parser import CommandParser
 
 _EPILOGUE = """\
 Without a terminal, or with --run or --json, each line waits until all that it caused is done
@@ -24,29 +25,16 @@ aoshell attest measure computes the measurement of a guest from its files."""
 # Flags that name the node: `--NAME`, or `--NAME-url`.
 _NETWORK = ("node", "profile", "mu", "cu", "su", "gateway", "scheduler", "authority")
 
-
-_MARK = "\0"  # before ids that argparse would take for flags; no argument can hold one
-
-
-def _is_id(argument: str) -> bool:
-    """Whether it is an id that begins as a flag does, as every 64th one."""
-    return argument.startswith("-") and has_id_form(argument)
+_LIKE_A_FLAG = re.compile(r"unrecognized arguments: (-[^- ][^ ]*)$")
 
 
-def _unmarked(value: object) -> object:
-    match value:
-        case str():
-            return value.removeprefix(_MARK)
-        case list() | tuple():
-            return type(value)(map(_unmarked, value))
-    return value
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with arguments as they were given."""
+class _Parser(CommandParser):
+    """Says how a NAME is given that begins as a flag does."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(message.replace(_MARK, ""))
+        found = _LIKE_A_FLAG.search(message)
+        how = f" (if it is a NAME, give it last: -- {found[1]})" if found else ""
+        super().error(message + how)
 
 
 class _Script(argparse.Action):
@@ -71,9 +59,7 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
     Raises:
         UsageError: flags that contradict each other. (argparse itself leaves with code 2.)
     """
-    given = _parser().parse_args([_MARK + one if _is_id(one) else one for one in arguments])
-    for name, value in vars(given).items():
-        setattr(given, name, _unmarked(value))
+    given = _parser().parse(arguments)
     names, values = given.tag_name or [], given.tag_value or []
     if len(names) != len(values):
         raise UsageError(
@@ -123,7 +109,7 @@ def _network(given: argparse.Namespace) -> dict[str, str]:
     return named | ({"legacy": "--legacy"} if given.legacy else {})
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     parser = _Parser(
         "aoshell",
         usage="aoshell [NAME|ID] [flags]",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 from aoshell.bounded.sizes import size
@@ -27,6 +27,7 @@ Reading: TypeAlias = Callable[[], bytes]
 """The next bytes of standard input, b"" at its end; it waits for them."""
 
 LONGEST = 64 << 20  # bytes of a line, or of the lines of one chunk
+INTERRUPTED = "interrupted"
 _STOPPING = 5.0  # seconds
 _LOOKED_AT = 1.0  # seconds before the stage of the built-in node is polled
 
@@ -93,14 +94,19 @@ async def run_batch(
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: renderer.error(error_of_context(context)))
     try:
-        session = await open_session(start, settings, open_node, front, patience)
+        with _told(renderer):
+            session = await open_session(start, settings, open_node, front, patience)
+        hurried = False
         try:
-            return await run_lines(session, aiter(lines), renderer)
+            with _told(renderer):
+                return await run_lines(session, aiter(lines), renderer)
         except asyncio.CancelledError:
+            hurried = True
+            front.close()
             await _give_up(session, renderer)
             raise
         finally:
-            await close_session(session)
+            await close_session(session, hurried=hurried)
     except BrokenPipeError:  # nobody reads any more
         lines.ahead = 0
         raise
@@ -108,6 +114,16 @@ async def run_batch(
         front.close()
         if lines.ahead:
             renderer.note(not_run(lines.ahead))
+
+
+@contextmanager
+def _told(renderer: Renderer) -> Iterator[None]:
+    """Have Ctrl-C answered at once, whatever it ends."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        renderer.note(INTERRUPTED)
+        raise
 
 
 async def run_watch(

@@ -382,11 +382,13 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         return await evidence.evidence(self._client, nonce, kind)
 
     async def close(self) -> None:
-        await self._delivered()
-        await self._feed.close()
-        await self._client.close()
-        await self._gateway.close()
-        self._book.close()
+        try:
+            await self._delivered()
+        finally:  # after Ctrl-C nobody waits for that
+            await self._feed.close()
+            await self._client.close()
+            await self._gateway.close()
+            self._book.close()
 
 
 def _check_named(process: str, fact: Mapping[str, Any], name: str, owner: str) -> None:

@@ -130,10 +130,12 @@ class Sending(Reading):
 
     async def _delivered(self) -> None:
         """Wait for deliveries to end, but not for long: a node may end them when nobody listens."""
-        if self._deliveries:
-            await asyncio.wait(self._deliveries, timeout=ENDING)
-        for task in self._deliveries:
-            task.cancel()
+        try:
+            if self._deliveries:
+                await asyncio.wait(self._deliveries, timeout=ENDING)
+        finally:
+            for task in self._deliveries:
+                task.cancel()
 
     async def _pushed(self, process: str, slot: int) -> None:
         hide_progress()

@@ -37,6 +37,9 @@ _DEVICES = {
     "scheduler-device": "scheduler@1.0",
     "push-device": "push@1.0",
 }
+# What aos 2.0.16 says of itself in the processes that it makes, which run its module
+# (src/register.js, src/services/mainnet.js): `AOS_MODULE` in `node` is of the same version.
+_OF_AOS = {"App-Name": "aos", "aos-version": "2.0.16"}
 
 
 def executed_by(given: Mapping[str, str]) -> str:
@@ -60,6 +63,8 @@ def definition(tags: tuple[Tag, ...], device: str, node: str) -> tuple[Tag, ...]
     wanted = _DEVICES | {"execution-device": device, "Scheduler": node, "Authority": node}
     if device == LUA:
         wanted["scheduler-location"] = node
+    elif device == LEGACY:
+        wanted |= _OF_AOS
     stacked = next((tag.value for tag in tags if tag.name.lower() == STACKED), "")
     if stacked:
         wanted["execution-device"] = STACK
