@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from aoshell.attest.checks.frame import CheckResult, Status
+from aoshell.attest.configuration import describe_changes
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
 from aoshell.shell.outcome import Table
@@ -90,3 +91,10 @@ def warn_unprotected(url: str) -> str:
     if urlsplit(url).scheme != "http" or is_loopback(url):
         return ""
     return f"{url} is not https: others can read the answers, and hold them back"
+
+
+def note_configuration(trial: Trial) -> str:
+    """What has changed in the node's configuration since its report, "" if nothing has."""
+    if trial.verdict.check("node-message").status is not PASSED:
+        return ""  # then no configuration is attested
+    return describe_changes(trial.evidence)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from aoshell.nodes.remote.http.answer import Response as Received
 
 GENERATE = "/~snp@1.0/generate"
+INFO = "/~meta@1.0/info"
 BUNDLED = (("accept-bundle", "true"),)
 SECONDS = 30.0  # for each answer
 
@@ -52,7 +54,7 @@ async def ask(
 
 
 async def evidence(client: Client, challenge: str) -> Evidence:
-    """What a node says of the machine it runs on.
+    """What a node says of the machine it runs on; with a challenge, also of its configuration now.
 
     Args:
         challenge: a random value for it to sign, "" for none.
@@ -60,6 +62,11 @@ async def evidence(client: Client, challenge: str) -> Evidence:
     Raises:
         AoError: stage "evidence", it offers none; other stages, no answer.
     """
+    found = await _report(client, challenge)
+    return replace(found, configuration=await _configuration(client)) if challenge else found
+
+
+async def _report(client: Client, challenge: str) -> Evidence:
     from aoshell.attest.evidence import Challenge, Evidence
 
     taken, origin = int(time.time()), client.endpoint
@@ -78,6 +85,14 @@ async def evidence(client: Client, challenge: str) -> Evidence:
         )
     proof = await _challenged(client, challenge) if challenge else None
     return Evidence(answer=_kept(answer), challenge=proof, origin=origin, taken=taken)
+
+
+async def _configuration(client: Client) -> RawResponse | None:
+    try:
+        answer = await _get(client, INFO)
+    except AoError:
+        return None
+    return _kept(answer) if answer.ok else None
 
 
 async def _challenged(client: Client, value: str) -> Challenge:
