@@ -29,6 +29,7 @@ from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
 from aoshell.attest.tpm.roots import EkRoot
+from aoshell.protocol.structured import Value
 
 
 def _all_checks() -> tuple[Check, ...]:
@@ -114,6 +115,7 @@ class Verdict:
             "kept", one of these, when the file was made, as its keeper says; "unknown".
         software: what runs there, without a name; None if that is unknown.
         tpm: what was found of a TPM; None for other evidence.
+        configuration: of the node, as the evidence vouches for it; None if it does not.
     """
 
     verdict: str
@@ -128,6 +130,7 @@ class Verdict:
     freshness: str
     software: Image | None
     tpm: TpmCase | None
+    configuration: Mapping[str, Value] | None
 
     @property
     def primary(self) -> CheckResult | None:
@@ -210,7 +213,8 @@ def verify_evidence(
         # checked. SKIPPED for another reason blocks nothing: the policy or the evidence says so.
         if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
             blocked.add(one.name)
-    kept = judge_custody(case, bound=_passed(results, _BINDS.get(case.kind, "")))
+    bound = _passed(results, _BINDS.get(case.kind, ""))
+    kept = judge_custody(case, bound=bound)
     if policy.exclusive_key:
         results[CUSTODY] = _custody_result(kept)
     known = _passed(results, "report-size")
@@ -227,6 +231,7 @@ def verify_evidence(
         _freshness(case, results),
         _software(case, results),
         case.tpm if _passed(results, "links") and case.kind is Kind.TPM else None,
+        case.configuration if bound else None,
     )
 
 
