@@ -119,9 +119,24 @@ def test_hints(maker: Maker) -> None:
     ca = maker.ca_draft
     linked = ca.but(extensions=(*ca.extensions, issuer_at(url)))
     assert url in hint(leaf, linked.der())
-    pool = EkPool.read(b"", (maker.ca,))
-    pinned = refusal(lambda: find_path(profile(maker.ek), pool, NOW))
-    assert "OnDie_CA_RootCA_Certificate.cer" in pinned.hint
+    assert (
+        hint(leaf, maker.ca) == "get it from the maker of the TPM and give it with --ek-chain FILE"
+    )
+
+
+def test_hints_where_a_pinned_root_is(maker: Maker) -> None:
+    leaf = maker.ek_draft.without("2.5.29.17")
+    nuvoton = leaf.but(
+        issuer=called("Nuvoton TPM Root CA 2111"),
+        extensions=(*leaf.extensions, alternative(tpm_name("id:4E544300"))),
+    )
+    error = refusal(lambda: find_path(profile(nuvoton.der()), EkPool(), NOW))
+    assert "NTC-TPM-EK-Cert/Nuvoton%20TPM%20Root%20CA%202111.cer and give it" in error.hint
+    other = leaf.but(
+        issuer=called("AMDTPM"), extensions=(*leaf.extensions, alternative(tpm_name("id:414D4400")))
+    )
+    error = refusal(lambda: find_path(profile(other.der()), EkPool(), NOW))
+    assert error.hint.count("https://ftpm.amd.com/pki/aia/") == 2
 
 
 def changed(change: Callable[[Maker], tuple[Draft, Draft, Draft]]) -> Callable[[Maker], Any]:

@@ -19,7 +19,7 @@ from aoshell.attest.tpm.ek_certificate import EK_PURPOSE, EkCertificate, check_v
 from aoshell.attest.tpm.roots import EK_ROOTS, EkRoot
 from aoshell.attest.tpm.vendors import VENDORS
 from aoshell.attest.x509 import algorithms, extensions
-from aoshell.attest.x509.certificates import Certificate, Name, SignedDer
+from aoshell.attest.x509.certificates import Certificate, Name, SignedDer, common_name
 from aoshell.attest.x509.crl import Crl
 from aoshell.attest.x509.keys import public_key
 from aoshell.attest.x509.material import Material, read_material
@@ -182,15 +182,18 @@ class _Search:
     def _missing(self, certificate: Certificate) -> InconclusiveError:
         named = name_for_people(certificate.issuer)
         what = f"the certificate of {named}, which signed {describe(certificate)}, is missing"
+        urls = _issuer_urls(certificate) or self._root_urls(common_name(certificate.issuer))
         hint = _NO_HINT
-        if url := _issuer_url(certificate):
-            hint = f"fetch {url} and give it with --ek-chain FILE"
+        if urls:
+            hint = f"fetch {' or '.join(urls)} and give it with --ek-chain FILE"
         elif certificate is self.ek.certificate:
             hint = "the TPM may have it at NV index 0x01c00100; give it with --ek-chain FILE"
-        elif urls := [one.url for one in self.roots.values() if one.vendor == self.ek.vendor]:
-            published = [one for one in urls if one]
-            hint = f"the vendor's roots are at {', '.join(published)}" if published else hint
         return InconclusiveError("EK_CHAIN_UNAVAILABLE", what, hint)
+
+    def _root_urls(self, name: str) -> tuple[str, ...]:
+        """Where roots of that name and of the EK's vendor are published."""
+        vendors = [one for one in self.roots.values() if one.vendor == self.ek.vendor]
+        return tuple(one.url for one in vendors if one.url and one.is_named(name))
 
     def _accepts(self, issuer: Certificate, path: tuple[Certificate, ...]) -> bool:
         """Whether a certificate may sign the last one of a path. Notes why not."""
@@ -310,14 +313,14 @@ def _may_be_meant(issuer: Certificate, certificate: Certificate) -> bool:
         return True
 
 
-def _issuer_url(certificate: Certificate) -> str:
-    """Where a certificate says that its issuer's is, "" if it does not."""
+def _issuer_urls(certificate: Certificate) -> tuple[str, ...]:
+    """Where a certificate says that its issuer's is; at most one."""
     try:
         access = certificate.extension(extensions.AUTHORITY_ACCESS)
         urls = extensions.read_issuer_urls(access.value) if access else ()
     except EvidenceError:
-        return ""
-    return next(iter(extensions.printable(urls)), "")
+        return ()
+    return extensions.printable(urls)[:1]
 
 
 def describe(certificate: Certificate) -> str:

@@ -8,7 +8,7 @@ A root is here if its certificate signs itself and is an authority, and if two s
 copy each other have the same bytes or the same fingerprint. Sources:
 
     K  keylime, tpm_cert_store
-    L  tpm-ca-certificates (L. Sikidi): downloads from the vendors' addresses, with fingerprints
+    L  tpm-ca-certificates: downloads from the vendors' addresses, with fingerprints
     M  Microsoft's list of trusted TPM roots (TrustedTpm.cab)
     P  other public lists of downloads from the vendor
 
@@ -30,13 +30,17 @@ class EkRoot:
 
     Attributes:
         vendor: its vendor id; no other vendor's TPM is accepted below it.
-        name: for people.
+        name: its common name; with a remark in brackets, if others have the same.
         url: where it is published, "" if that is not known.
     """
 
     vendor: str
     name: str
     url: str = ""
+
+    def is_named(self, common_name: str) -> bool:
+        """Whether a certificate of that common name may be this root."""
+        return common_name in (self.name, self.name.partition(" (")[0])
 
 
 _AMD = "https://ftpm.amd.com/pki/aia/"
@@ -57,25 +61,31 @@ EK_ROOTS: Mapping[str, EkRoot] = {
     ),
     # K, L, M
     "899e35474c9807eb4c7f2f7a12da0028fb250cd02154d0009fca7d9c66574f3b": EkRoot(
-        "IFX", "Infineon OPTIGA RSA Root CA", _INFINEON + "OptigaRsaRootCA/OptigaRsaRootCA.crt"
+        "IFX", "Infineon OPTIGA(TM) RSA Root CA", _INFINEON + "OptigaRsaRootCA/OptigaRsaRootCA.crt"
     ),
     "cfeb02fecd55ad7a73c6e1d11985d4c47dee248ab63dcb66091a2489660443c3": EkRoot(
-        "IFX", "Infineon OPTIGA ECC Root CA", _INFINEON + "OptigaEccRootCA/OptigaEccRootCA.crt"
+        "IFX", "Infineon OPTIGA(TM) ECC Root CA", _INFINEON + "OptigaEccRootCA/OptigaEccRootCA.crt"
     ),
     # L, M
     "b413c71580af3ec5efe83fad31db2d4af4612355e3b01e50903b10763d738894": EkRoot(
-        "IFX", "Infineon OPTIGA RSA Root CA 2", _INFINEON + "OptigaRsaRootCA2/OptigaRsaRootCA2.crt"
+        "IFX",
+        "Infineon OPTIGA(TM) RSA Root CA 2",
+        _INFINEON + "OptigaRsaRootCA2/OptigaRsaRootCA2.crt",
     ),
     "ee0c827555c4e9012037df4257bb8aaa26084a17b13ede41cd7895c8d6c11190": EkRoot(
-        "IFX", "Infineon OPTIGA ECC Root CA 2", _INFINEON + "OptigaEccRootCA2/OptigaEccRootCA2.crt"
+        "IFX",
+        "Infineon OPTIGA(TM) ECC Root CA 2",
+        _INFINEON + "OptigaEccRootCA2/OptigaEccRootCA2.crt",
     ),
     # K, M
     "2e1b3ba79af56d758be51697621bc4b9e8cee0983db3e749c55eb9b37c6d2ae0": EkRoot(
-        "INTC", "Intel TPM EK root"
+        "INTC", "www.intel.com (TPM EK root cert signing)"
     ),
     # L, M, P
     "beb40bb7507b33967226aa80e084749fbb6593893c642e818d682e9a8d07fc24": EkRoot(
-        "INTC", "Intel OnDie CA Root", _INTEL + "OnDie_CA_RootCA_Certificate.cer"
+        "INTC",
+        "www.intel.com (OnDie CA Root Cert Signing)",
+        _INTEL + "OnDie_CA_RootCA_Certificate.cer",
     ),
     # L, M
     "72ca00612395af027cd84c5514219f110e964dfa0bfc1efbb3ac147e3b173971": EkRoot(
@@ -103,24 +113,24 @@ EK_ROOTS: Mapping[str, EkRoot] = {
         "NTC", "Nuvoton TPM Root CA 2112", _NUVOTON + "Nuvoton%20TPM%20Root%20CA%202112.cer"
     ),
     "ba70a6ea7b77c7fee8947a07b1e70e0b26d39ce5e6307f63d5e4b9507f19a157": EkRoot(
-        "NTC", "Nuvoton TPM Root CA 1210", _NUVOTON + "NuvotonTPMRootCA1210.cer"
+        "NTC", "NuvotonTPMRootCA1210", _NUVOTON + "NuvotonTPMRootCA1210.cer"
     ),
     "fc61abbc18100f460205ebe09d8c3e6995ac2be2234344a7facb62e15f9a7584": EkRoot(
-        "NTC", "Nuvoton TPM Root CA 2210", _NUVOTON + "NuvotonTPMRootCA2210.cer"
+        "NTC", "NuvotonTPMRootCA2210", _NUVOTON + "NuvotonTPMRootCA2210.cer"
     ),
     "2bbc5db224b8f28a6d2cf336d4da7ab21c8c490e3d60ef497801dc0b6ac00227": EkRoot(
-        "NTC", "Nuvoton TPM Root CA 2211", _NUVOTON + "NuvotonTPMRootCA2211.cer"
+        "NTC", "NuvotonTPMRootCA2211", _NUVOTON + "NuvotonTPMRootCA2211.cer"
     ),
     "083e7bd13e8fe0bb9b0c64db9e0c8356681df65714d2d5c4925eb98ae1369d40": EkRoot(
-        "NTC", "Nuvoton NPCTxxx ECC521 RootCA", _NUVOTON + "NPCTxxxECC521RootCA.cer"
+        "NTC", "NPCTxxx ECC521 RootCA", _NUVOTON + "NPCTxxxECC521RootCA.cer"
     ),
     # K, L, M
     "f27bf02c6e00c73d915eeb6a6a2f5fbf0c31ae0393149e6b5c31e41b113841c3": EkRoot(
-        "STM", "GlobalSign TPM Root CA", _GLOBALSIGN + "gstpmroot.crt"
+        "STM", "GlobalSign Trusted Platform Module Root CA", _GLOBALSIGN + "gstpmroot.crt"
     ),
     # L, M
     "5a8c7b5eb888cfce9322068e80e82b28b554ffeb7fdc9638dcb3763077401d26": EkRoot(
-        "STM", "GlobalSign TPM ECC Root CA", _GLOBALSIGN + "tpmeccroot.crt"
+        "STM", "GlobalSign Trusted Platform Module ECC Root CA", _GLOBALSIGN + "tpmeccroot.crt"
     ),
     "c8f179943356e13d9d84b100201cefabbf408880241e5329e60d950ce1dea623": EkRoot(
         "STM", "STSAFE RSA Root CA 02", _ST + "STSAFERsaRootCA02.crt"
