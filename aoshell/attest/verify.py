@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.attest.checks import chain, envelope, node, policy, report, tpm
+from aoshell.attest.checks.configuration import describe_changes
 from aoshell.attest.checks.custody import Custody, State, judge_custody
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status, TpmCase
 from aoshell.attest.checks.tpm import SECTIONS
@@ -29,7 +30,6 @@ from aoshell.attest.policy import Image, Policy
 from aoshell.attest.products import PINNED_ROOTS
 from aoshell.attest.report import Report
 from aoshell.attest.tpm.roots import EkRoot
-from aoshell.protocol.structured import Value
 
 
 def _all_checks() -> tuple[Check, ...]:
@@ -115,7 +115,8 @@ class Verdict:
             "kept", one of these, when the file was made, as its keeper says; "unknown".
         software: what runs there, without a name; None if that is unknown.
         tpm: what was found of a TPM; None for other evidence.
-        configuration: of the node, as the evidence vouches for it; None if it does not.
+        configuration_now: how the node's configuration now differs from the attested one, for
+            people; "" if it does not, or if the node was not asked now.
     """
 
     verdict: str
@@ -130,7 +131,7 @@ class Verdict:
     freshness: str
     software: Image | None
     tpm: TpmCase | None
-    configuration: Mapping[str, Value] | None
+    configuration_now: str
 
     @property
     def primary(self) -> CheckResult | None:
@@ -171,6 +172,8 @@ class Verdict:
         if self.custody:
             members["address"] = self.address
             members["key_custody"] = self.custody.state.value
+        if self.configuration_now:
+            members["configuration_now"] = self.configuration_now
         return members
 
 
@@ -231,7 +234,7 @@ def verify_evidence(
         _freshness(case, results),
         _software(case, results),
         case.tpm if _passed(results, "links") and case.kind is Kind.TPM else None,
-        case.configuration if bound else None,
+        describe_changes(case) if bound else "",
     )
 
 

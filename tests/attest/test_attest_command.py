@@ -18,12 +18,11 @@ from typing import Any
 
 import pytest
 from amd import Line, Sample
-from attest_node import HASHES, Bare, SimulatedNode, Wire
+from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
 from faults import sign_linked
 from report_json import version_5
 
-from aoshell.attest import configuration
 from aoshell.attest.collateral.kds import KdsResponse
 from aoshell.attest.evidence import Collateral
 from aoshell.home.folders import Settings
@@ -196,29 +195,36 @@ class Unsigned(Changed):
         return [("port", "1")], b""
 
 
-_DIFFERS = "the configuration that the node tells now differs from the attested one in"
-_UNCOMPARED = "the configuration that the node tells now was not compared:"
-NOTES: dict[type[Changed], str] = {
+SHOWN: dict[type[Changed], str] = {
     Changed: "",
     Respelled: "",
-    Linked: f"{_DIFFERS} port\n",
-    Retuned: f"{_DIFFERS} operator, port, snp-trusted\n",
-    Large: f"{_DIFFERS} {', '.join(f'k{number:02}' for number in range(16))} and 4 more\n",
-    Silent: "the node does not tell its configuration now; it may differ from the attested one\n",
-    Unsigned: f"{_UNCOMPARED} the answer is not signed\n",
+    Linked: "differs from the attested one in port",
+    Retuned: "differs from the attested one in operator, port, snp-trusted",
+    Large: "differs from the attested one in "
+    + ", ".join(f"k{number:02}" for number in range(16))
+    + " and 4 more",
+    Silent: "unknown: the node does not tell it",
+    Unsigned: "unknown: the answer is not signed",
 }
 
 
-@pytest.mark.parametrize("kind", NOTES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", SHOWN, ids=lambda kind: kind.__name__)
 def test_the_configuration_now(command: Command, node: SimulatedNode, kind: type[Changed]) -> None:
     with kind(node.wallet, node.line).served() as url:
         said = command(url, *command.collateral, *command.policy)
-    assert (said.code, said.err) == (0, NOTES[kind])
+        value = command(url, *command.collateral, *command.policy, "--json").value
+    assert (said.code, said.err) == (0, "")
+    assert value.get("configuration_now", "") == SHOWN[kind]
+    lines = [line for line in said.out.splitlines() if line.startswith("Configuration now: ")]
+    assert lines == ([f"Configuration now: {SHOWN[kind]}"] if SHOWN[kind] else [])
 
 
-@pytest.mark.parametrize("now", [{"a+link": "x"}, {"a": {"b+link": "x"}}, {"a": [{"b+link": "x"}]}])
-def test_values_that_came_as_links_are_not_compared(now: dict[str, Any]) -> None:
-    assert configuration._differing({"a": {"b": 1}, "c": 1}, now) == ["c"]
+def test_a_kept_answer_tells_nothing_of_now(command: Command, node: SimulatedNode) -> None:
+    kept = str(command.folder / "kept.json")
+    with Retuned(node.wallet, node.line).served() as url:
+        assert command(url, *command.collateral, *command.policy, "--save", kept).code == 0
+    said = command(kept, *command.collateral, *command.policy)
+    assert said.code == 0 and "Configuration now" not in said.out
 
 
 def test_a_configuration_that_another_key_signed_is_not_compared(
@@ -230,7 +236,8 @@ def test_a_configuration_that_another_key_signed_is_not_compared(
 
     with Mixed(node.wallet, node.line).served() as url:
         said = command(url, *command.collateral, *command.policy)
-    assert (said.code, said.err) == (0, f"{_UNCOMPARED} another key signed it\n")
+    assert said.code == 0
+    assert "Configuration now: unknown: another key signed it than the evidence" in said.out
 
 
 def test_without_an_attested_configuration_nothing_is_compared(
@@ -239,7 +246,7 @@ def test_without_an_attested_configuration_nothing_is_compared(
     values = {"report_data": node.report_data[:32] + bytes(32)}
     with Retuned(node.wallet, node.line, report_values=values).served() as url:
         said = command(url, *command.collateral, *command.policy)
-    assert (said.code, said.err) == (1, "")
+    assert said.code == 1 and "Configuration now" not in said.out
 
 
 def of(said: Said, name: str) -> Any:
@@ -305,6 +312,10 @@ def test_what_is_kept_is_checked_later_by_others(
 
 
 def test_no_device(command: Command, node: SimulatedNode) -> None:
+    class Bare(SimulatedNode):
+        def respond(self, path: str) -> Wire | None:
+            return None if "snp" in path else super().respond(path)
+
     with Bare(node.wallet, node.line).served() as url:
         said = command(url)
         assert said.code == 3 and said.out.startswith("INCONCLUSIVE: there is no evidence")

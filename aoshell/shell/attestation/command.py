@@ -27,7 +27,7 @@ from aoshell.shell.attestation import judging
 from aoshell.shell.attestation.files import read_collateral, read_named_file
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import AttestationPins
-from aoshell.shell.attestation.view import note_configuration, render_trial, warn_unprotected
+from aoshell.shell.attestation.view import render_trial, warn_unprotected
 from aoshell.shell.flags.arguments import file
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import writer
@@ -178,8 +178,6 @@ def _warnings(target: str, trial: Trial) -> list[str]:
     warnings = []
     if judging.is_url(target) and (warning := warn_unprotected(target)):
         warnings.append(warning)
-    if note := note_configuration(trial):
-        warnings.append(note)
     settings = _settings()
     if settings and judging.is_url(target):
         try:

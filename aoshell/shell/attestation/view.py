@@ -6,7 +6,6 @@ import time
 from urllib.parse import urlsplit
 
 from aoshell.attest.checks.frame import IF_KNOWN, CheckResult, Status
-from aoshell.attest.configuration import describe_changes
 from aoshell.attest.kinds import Kind
 from aoshell.protocol.url import is_loopback
 from aoshell.shell.attestation.judging import Trial
@@ -41,6 +40,8 @@ def render_trial(trial: Trial, trust: str) -> str:
     lines += ["", f"Evidence: {_KINDS[verdict.kind]}"]
     if verdict.custody:
         lines.append(f"Key custody: {verdict.custody.state.value}: {verdict.custody.detail}")
+    if verdict.configuration_now:
+        lines.append(f"Configuration now: {verdict.configuration_now}")
     lines += [f"Not available: {problem}" for problem in trial.problems]
     if (primary := verdict.primary) and (hint := _hint(primary, trust)):
         lines.append(f"→ {hint}")
@@ -114,11 +115,3 @@ def warn_unprotected(url: str) -> str:
     if urlsplit(url).scheme != "http" or is_loopback(url):
         return ""
     return f"{url} is not https: others can read the answers, and hold them back"
-
-
-def note_configuration(trial: Trial) -> str:
-    """What has changed in the node's configuration since its evidence, "" if nothing has."""
-    attested = trial.verdict.configuration
-    if attested is None:
-        return ""
-    return describe_changes(trial.evidence, attested, trial.verdict.address)

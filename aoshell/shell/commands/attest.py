@@ -57,7 +57,7 @@ async def run_attest(
     """
     from aoshell.home.folders import Settings
     from aoshell.shell.attestation import judging
-    from aoshell.shell.attestation.view import note_configuration, render_trial, warn_unprotected
+    from aoshell.shell.attestation.view import render_trial, warn_unprotected
 
     target, save, kind, offline = _arguments(rest)
     settings = Settings.find()
@@ -72,7 +72,6 @@ async def run_attest(
         changes = _remember(session, trial, AttestationPins(settings))
         value |= {"origin": evidence.origin, "changed": list(changes)}
         notes += [f"CHANGED SINCE IT WAS ATTESTED LAST: {change}" for change in changes]
-        notes.append(note_configuration(trial))
     if save:
         judging.save_trial(save, trial)
         notes.append(f"kept in {save}")

@@ -75,8 +75,8 @@ async def ask(
 
 
 async def evidence(client: Client, nonce: bytes, kind: str = "") -> Evidence:
-    """The best evidence that a node gives of the machine it runs on; with a nonce, also of its
-    configuration now.
+    """The best evidence that a node gives of the machine it runs on; with a nonce, also what it
+    tells of its configuration now.
 
     Args:
         nonce: 32 random bytes for the evidence to be made for, or for the node to sign; b"" to look
@@ -208,7 +208,7 @@ async def _generated(client: Client, challenge: str, refused: str) -> Evidence:
 
 async def _configuration(client: Client) -> RawResponse | None:
     try:
-        answer = await _get(client, INFO)
+        answer = await _get(client, INFO, SIGNED)
     except AoError:
         return None
     return _kept(answer) if answer.ok else None
