@@ -48,6 +48,8 @@ class Image:
         efi: Authenticode hashes (SHA-256) of all programs that the firmware starts, in order.
         pcr11: PCR 11 of a TPM, in which the image measures its parts; b"" for any. Alone it counts
             only where Secure Boot admits no other signers than the policy's.
+        fixed_cmdline: whether a review found that the programs take no command line from whoever
+            starts them. Without Secure Boot systemd's stub takes one, which no quoted PCR shows.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Image:
     covers_os: bool = False
     efi: tuple[bytes, ...] = ()
     pcr11: bytes = b""
+    fixed_cmdline: bool = False
 
     def matches(self, measurement: bytes, hashes: Mapping[str, str | int]) -> bool:
         """Whether a guest is this image.
@@ -105,7 +108,11 @@ class Image:
             lines.append(f"efi = {json.dumps([one.hex() for one in self.efi])}")
         if self.pcr11:
             lines.append(f'pcr11 = "{self.pcr11.hex()}"')
-        flags = {"exclusive_key": self.exclusive_key, "covers_os": self.covers_os}
+        flags = {
+            "exclusive_key": self.exclusive_key,
+            "covers_os": self.covers_os,
+            "fixed_cmdline": self.fixed_cmdline,
+        }
         lines += [f"{name} = true" for name, given in flags.items() if given]
         return "\n".join(lines) + "\n"
 
@@ -307,6 +314,7 @@ _IMAGE: Mapping[str, Callable[[object], Any]] = {
     "hashes": _hashes,
     "exclusive_key": _flag,
     "covers_os": _flag,
+    "fixed_cmdline": _flag,
     "efi": _each(_octets(32)),
     "pcr11": _octets(32),
 }

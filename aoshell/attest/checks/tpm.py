@@ -14,6 +14,7 @@ from aoshell.attest.envelope.reading import map_at
 from aoshell.attest.envelope.tpm import check_recipient
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
 from aoshell.attest.kinds import Kind
+from aoshell.attest.policy import Image
 from aoshell.attest.tpm import ek_certificate as certificates
 from aoshell.attest.tpm import eventlog, keys, quote, runtime, secureboot
 from aoshell.attest.tpm.ek_path import find_path
@@ -262,7 +263,7 @@ def trusted_software(case: Case) -> str:
     for image in named:
         if image.matches_boot(programs, sections, guarded=_is_guarded(case)):
             case.image = image
-            return image.name
+            return _started(case, image)
     if unknown:
         raise InconclusiveError("SOFTWARE_UNKNOWN", unknown)
     if named:
@@ -270,6 +271,16 @@ def trusted_software(case: Case) -> str:
         raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none that you trust: {names}")
     what = f"unknown software: {', '.join(one.hex() for one in programs)}"
     raise InconclusiveError("SOFTWARE_UNKNOWN", what, IF_KNOWN)
+
+
+def _started(case: Case, image: Image) -> str:
+    """The name of trusted software, if it was started as its maker meant it."""
+    found = case.tpm.secure_boot
+    if image.fixed_cmdline or (found and found.enabled):
+        return image.name
+    what = f"{image.name}, but Secure Boot is off or unknown: it may have another command line"
+    hint = "if a review found that it takes none: fixed_cmdline = true in the policy"
+    raise InconclusiveError("SOFTWARE_UNKNOWN", what, hint)
 
 
 def _booted(case: Case) -> tuple[tuple[bytes, ...], str]:
