@@ -20,13 +20,18 @@ def code() -> list[Source]:
     return sources()
 
 
-def test_each_stage_that_the_code_names_is_in_the_set(code: list[Source]) -> None:
-    unknown = {stage: where for stage, where in used_stages(code).items() if stage not in STAGES}
+@pytest.fixture(scope="module")
+def used(code: list[Source]) -> dict[str, set[str]]:
+    return used_stages(code)
+
+
+def test_each_stage_that_the_code_names_is_in_the_set(used: dict[str, set[str]]) -> None:
+    unknown = {stage: where for stage, where in used.items() if stage not in STAGES}
     assert not unknown, "give each a line in STAGES of aoshell/errors.py"
 
 
-def test_each_stage_of_the_set_is_used(code: list[Source]) -> None:
-    assert not STAGES.keys() - used_stages(code)
+def test_each_stage_of_the_set_is_used(used: dict[str, set[str]]) -> None:
+    assert not STAGES.keys() - used
 
 
 def test_the_page_has_the_tables_of_the_code(code: list[Source]) -> None:

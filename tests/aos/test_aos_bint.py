@@ -13,12 +13,15 @@ CLASSES = {"default": (256, 32), "small": (64, 8), "halves": (128, 16), "large":
 def lua(new):
     process = new()
     process.lua.execute('bint = require(".bint")')
-    return process.lua.eval("""function(source, bits, word_bits, ...)
+    return process.lua.eval("""function(source, bits, word_bits, a, b, c)
       local B = bint(bits, word_bits)
-      local a, b, c = ...
-      local env = setmetatable({ B = B, a = a, b = b, c = c, x = B.tobint(a), y = B.tobint(b) },
-        { __index = _G })
-      local results = table.pack(assert(load("return " .. source, "test", "t", env))())
+      loaded = loaded or {}
+      local f = loaded[source]
+      if not f then
+        f = assert(load("local B, x, y, a, b, c = ... return " .. source, "test", "t"))
+        loaded[source] = f
+      end
+      local results = table.pack(f(B, B.tobint(a), B.tobint(b), a, b, c))
       for i = 1, results.n do
         if B.isbint(results[i]) then results[i] = tostring(results[i]) end
       end

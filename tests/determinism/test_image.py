@@ -206,25 +206,30 @@ HOLED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("holed", HOLED)
-def test_lengths_with_holes(harness: Harness, holed: str) -> None:
-    """As saved, and as it goes on when the table grows further."""
+def test_lengths_with_holes(harness: Harness) -> None:
+    """As saved, and as they go on when the tables grow further."""
+    each = "for n, t in ipairs(all) do %s print(n .. ': ' .. #t) end"
     grow = "for i = 1, 60 do t[i * 7 % 61] = i if i % 4 == 0 then t['k' .. i] = i end print(#t) end"
-    codes = [f"t = {holed} return #t", "return #t", grow, "t[#t + 1] = 'end' return #t"]
+    made = f"all = {{}} {' '.join(f'all[#all + 1] = {holed}' for holed in HOLED)} "
+    steps = (grow, "t[#t + 1] = 'end'")
+    codes = [made + each % "", each % "", *(each % step for step in steps)]
     messages = [first(), *(evaluation(at, code) for at, code in enumerate(codes, 1))]
     live = harness.agree(messages, [1, 2, 3])
     assert all(live.images.values())
+    assert f"{len(HOLED)}: " in live.slots[2][1][1]
 
 
-@pytest.mark.parametrize("name", ["Inbox", "Errors", "Handlers.list", "ao.assignables", "Colors"])
-def test_lengths_of_the_environments_tables(harness: Harness, name: str) -> None:
+def test_lengths_of_the_environments_tables(harness: Harness) -> None:
     """They existed in the fresh runtime, with other sizes."""
-    fill = "{ name = 'n', pattern = function() end }" if name == "Handlers.list" else "'x'"
-    codes = [
-        f"local t = {name} for i = #t + 1, 12 do t[i] = {fill} end return #t",
-        f"local t = {name} for i = 4, 12 do t[i] = nil end t[2] = nil return #t",
-        f"return #{name}",
-    ]
+    names = ["Inbox", "Errors", "Handlers.list", "ao.assignables", "Colors"]
+    fills = {"Handlers.list": "{ name = 'n', pattern = function() end }"}
+    said = " ".join(f"print(#{name})" for name in names)
+    longer = (
+        f"t = {name} for i = #t + 1, 12 do t[i] = {fills.get(name, repr('x'))} end"
+        for name in names
+    )
+    shorter = (f"t = {name} for i = 4, 12 do t[i] = nil end t[2] = nil" for name in names)
+    codes = [f"local t {' '.join(longer)} {said}", f"local t {' '.join(shorter)} {said}", said]
     messages = [first(), *(evaluation(at, code) for at, code in enumerate(codes, 1))]
     live = harness.agree(messages, [1, 2, 3])
     assert all(live.images.values())
