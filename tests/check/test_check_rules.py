@@ -296,13 +296,13 @@ def test_only_the_main_file_answers_an_eval() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "x = Name" + ".b" * 20_000,
-        "x = Name" + ".b()" * 5_000,
-        "x = 1" + " + 1" * 20_000,
-        "x = {" + "{}," * 20_000 + "}",
+        "x = Name" + ".b" * 5_000,
+        "x = Name" + ".b()" * 2_000,
+        "x = 1" + " + 1" * 5_000,
+        "x = {" + "{}," * 5_000 + "}",
         "x = " + "(" * 190 + "1" + ")" * 190,
         "".join(f"local a{i} = {f'a{i - 1}' if i else 'Name'} " for i in range(190)) + "a189()",
-        "do local a = 1 end " * 5_000,
+        "do local a = 1 end " * 2_000,
     ],
     ids=lambda source: source[:14],
 )
