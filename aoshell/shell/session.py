@@ -238,7 +238,9 @@ class Session:
     @property
     def given_up(self) -> Interrupted:
         """The outcome of a line that was given up."""
-        return Interrupted(self.sent, self.sending if self.remote else "", bool(self.node.local))
+        remote = self.node.remote
+        sending = self.sending if remote and remote.has_left(self.sending) else ""
+        return Interrupted(self.sent, sending, bool(self.node.local))
 
     async def stop(self) -> bool:
         """Stop computing the last line, else what runs behind the prompt.

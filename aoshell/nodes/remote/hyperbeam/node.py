@@ -127,6 +127,9 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
     def last_failure(self) -> str:
         return self._trust.last_failure
 
+    def has_left(self, message: str) -> bool:
+        return message == self._client.departed
+
     async def new_key(self) -> str:
         return await self._key.renew()
 
