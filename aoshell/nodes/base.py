@@ -212,6 +212,9 @@ class RemoteVerbs(Protocol):
     def has_left(self, message: str) -> bool:
         """Whether the newest message may have arrived: its request began to go out."""
 
+    async def runs_luerl(self, process: str) -> bool:
+        """Whether luerl, the Lua of HyperBEAM, compiles what the process evaluates."""
+
     async def doctor(self) -> Sequence[EndpointFinding]:
         """Check each endpoint."""
 

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import pytest
 from hyper_server import Reply, Request
-from test_remote_hyperbeam import Home, evaluate, home, in_loop, node_wallet, profile, spawn, up
-from test_remote_hyperbeam import server as server
+from test_remote_hyperbeam import (
+    Home,
+    evaluate,
+    home,
+    in_loop,
+    node_wallet,
+    profile,
+    server,
+    spawn,
+    up,
+)
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.hyperbeam.results import to_result

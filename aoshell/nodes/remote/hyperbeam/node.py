@@ -133,6 +133,9 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
     def has_left(self, message: str) -> bool:
         return message == self._client.departed
 
+    async def runs_luerl(self, process: str) -> bool:
+        return bool((await self._known(process))["device"] == LUA)
+
     async def new_key(self) -> str:
         return await self._key.renew()
 

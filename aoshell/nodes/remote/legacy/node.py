@@ -235,6 +235,10 @@ class LegacyNode(Elsewhere):
     def has_left(self, message: str) -> bool:
         return message == self._mu.departed
 
+    async def runs_luerl(self, process: str) -> bool:
+        del process
+        return False
+
     async def _post(self, item: DataItem, look: str, *, young: bool) -> Mapping[str, Any]:
         """Post an item to the MU; its reply.
 
