@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aoshell.check.facts import SourceFacts
+from aoshell.check.facts import SourceFacts, Text
 from aoshell.check.finding import Finding, Severity
 from aoshell.check.handlers import all_handlers, key_of, lower_case, reads_of
 from aoshell.check.known import Path
 from aoshell.check.messages import constant_value
 from aoshell.check.names import World
 from aoshell.lua import syntax as tree
+from aoshell.lua.strict import StrictLexer
 
 _DROPPED: dict[Path, str] = {("Spawn",): "Spawn", ("ao", "spawn"): "ao.spawn"}
 _SENDS = frozenset((("Send",), ("ao", "send"), ("Spawn",), ("ao", "spawn")))
@@ -36,25 +37,33 @@ def check_hyper(facts: SourceFacts, world: World) -> Iterator[Finding]:
 
 def _syntax(facts: SourceFacts) -> Iterator[Finding]:
     """What Luerl cannot compile."""
-
-    def refused(at: int, what: str, advice: str) -> Finding:
-        return facts.text.finding(
-            "luerl-syntax", "error", at, f"the Lua of HyperBEAM cannot compile {what}", advice
-        )
-
-    for node in tree.walk(facts.main):
-        if isinstance(node, tree.Goto | tree.Label):
-            yield refused(node.at, "goto and labels", "use if, or a function with return")
+    yield from refused_by_luerl(facts.text, facts.main, facts.lexer)
     for at, level, is_comment in facts.lexer.long_brackets:
         if is_comment and level > 0:
-            yield refused(at, f"a comment in --[{'=' * level}[", "use --[[ or -- on each line")
-        elif level > 3:
-            yield refused(at, f"a string in [{'=' * level}[", "use three equals signs at most")
-    for at, char in facts.lexer.escapes:
+            what = f"a comment in --[{'=' * level}["
+            yield _refused(facts.text, at, what, "use --[[ or -- on each line")
+
+
+def refused_by_luerl(text: Text, main: tree.Function, lexer: StrictLexer) -> Iterator[Finding]:
+    """What Luerl refuses whatever stands around it. At jumps its compiler breaks."""
+    for node in tree.walk(main):
+        if isinstance(node, tree.Goto | tree.Label):
+            advice = "use if, or a function with return"
+            yield _refused(text, node.at, "goto and labels", advice)
+    for at, level, is_comment in lexer.long_brackets:
+        if level > 3 and not is_comment:
+            advice = "use three equals signs at most"
+            yield _refused(text, at, f"a string in [{'=' * level}[", advice)
+    for at, char in lexer.escapes:
         if char == "u":
-            yield refused(at, "\\u{…}", "write the character itself")
+            yield _refused(text, at, "\\u{…}", "write the character itself")
         elif char in "\r\n":
-            yield refused(at, "a backslash at the end of a line", "use \\n\\z, or [[…]]")
+            yield _refused(text, at, "a backslash at the end of a line", "use \\n\\z, or [[…]]")
+
+
+def _refused(text: Text, at: int, what: str, advice: str) -> Finding:
+    message = f"the Lua of HyperBEAM cannot compile {what}"
+    return text.finding("luerl-syntax", "error", at, message, advice)
 
 
 def _calls(facts: SourceFacts, world: World) -> Iterator[Finding]:

@@ -209,6 +209,12 @@ class RemoteVerbs(Protocol):
     async def default_module(self) -> str:
         """The id of what a new process is made of where nobody says; "" if there is none yet."""
 
+    def has_left(self, message: str) -> bool:
+        """Whether the newest message may have arrived: its request began to go out."""
+
+    async def runs_luerl(self, process: str) -> bool:
+        """Whether luerl, the Lua of HyperBEAM, compiles what the process evaluates."""
+
     async def doctor(self) -> Sequence[EndpointFinding]:
         """Check each endpoint."""
 

@@ -178,10 +178,23 @@ class Session:
         Raises:
             AoError: the message could not be made or sent.
         """
+        await self._refuse_uncompilable(code, sources)
         self.sources.update(sources or {})
         known = self.sources | {TYPED: code if shown is None else shown}
         item = await self._signed(code)
         return await self._exchange(self.attached.id, item, known)
+
+    async def _refuse_uncompilable(self, code: str, sources: Mapping[str, str] | None) -> None:
+        """Raise AoError for Lua that the process cannot compile, where that is known."""
+        remote = self.node.remote
+        if remote is None or not await remote.runs_luerl(self.attached.id):
+            return
+        from aoshell.shell.code import luerl
+
+        if sources:
+            luerl.refuse_files(sources)
+        else:
+            luerl.refuse_line(code)
 
     async def post(self, process: str, tags: tuple[Tag, ...], data: bytes) -> LineAnswer:
         """Send a message of the current identity to a process, attached or not.
@@ -238,7 +251,9 @@ class Session:
     @property
     def given_up(self) -> Interrupted:
         """The outcome of a line that was given up."""
-        return Interrupted(self.sent, self.sending if self.remote else "", bool(self.node.local))
+        remote = self.node.remote
+        sending = self.sending if remote and remote.has_left(self.sending) else ""
+        return Interrupted(self.sent, sending, bool(self.node.local))
 
     async def stop(self) -> bool:
         """Stop computing the last line, else what runs behind the prompt.

@@ -104,12 +104,43 @@ def test_nobody_listens() -> None:
     async def whole() -> None:
         async with Server(says(OK)).serving() as server:
             url = server.url
-        await Client(url, Waiting()).ask("schedule", "POST", "/", body=b"item")
+        client = Client(url, Waiting())
+        try:
+            await client.ask("schedule", "POST", "/", body=b"item", message="m")
+        finally:
+            assert client.departed == ""
 
     with pytest.raises(AoError, match="does not take connections") as caught:
         asyncio.run(whole())
     assert caught.value.stage == "connect"
     assert not isinstance(caught.value, ConnectionLostError)
+
+
+def test_what_goes_out_has_departed() -> None:
+    async def both(client: Client) -> Response:
+        await client.ask("schedule", "POST", "/", body=b"item", message="m")
+        answer = await client.get("read", "/")
+        assert client.departed == "m"
+        return answer
+
+    assert asked(Server(says(OK)), both).ok
+
+
+def test_a_look_up_that_takes_too_long_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def whole() -> None:
+        async def never(*_: object, **__: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+        client = Client("https://node.example", Waiting())
+        try:
+            await client.ask("schedule", "POST", "/", body=b"i", seconds=0.05, message="m")
+        finally:
+            assert client.departed == ""
+
+    with pytest.raises(AoError, match="did not answer") as caught:
+        asyncio.run(whole())
+    assert (type(caught.value), caught.value.stage) == (AoError, "resolve")
 
 
 def test_an_unknown_name() -> None:

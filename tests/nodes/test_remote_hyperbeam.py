@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import eventually
 import pytest
 from eventually import in_loop
 from hyper_server import HTML, HyperServer, serving
@@ -244,6 +245,23 @@ async def test_a_message_whose_fate_is_unknown_is_not_sent_again(
         assert f".result {item.id}" in raised.value.hint
         posts = [path for path in home.server.asked if path.startswith("POST /" + process)]
         assert len(posts) == 1
+
+
+@in_loop
+async def test_a_message_leaves_when_a_connection_is_made(home: Home) -> None:
+    """One that is given up while all connections are refused has certainly not arrived."""
+    async with up(home) as node:
+        process = await spawn(node, home)
+        first, second = [await node.sign(home.wallet, process, EVAL, code) for code in (b"1", b"2")]
+        there, node._client.endpoint = node._client.endpoint, "http://127.0.0.1:9"
+        sending = asyncio.create_task(node.send(process, first))
+        await eventually.until(lambda: node.stage and "try 2" in node.stage.note)
+        sending.cancel()
+        await asyncio.wait({sending})
+        assert not node.has_left(first.id)
+        node._client.endpoint = there
+        await node.send(process, second)
+        assert (node.has_left(first.id), node.has_left(second.id)) == (False, True)
 
 
 @in_loop

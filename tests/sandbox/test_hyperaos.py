@@ -19,11 +19,26 @@ from lupa import lua53
 
 from aoshell.sandbox import hyperaos
 
-# What luerl has not got, and a gmatch that fails as luerl's does.
+# What luerl has not got, and functions that do what luerl's do: gmatch fails, pcall gives texts
+# only, assert adds to them, and the compiler breaks at a label.
 LACKING = """
 coroutine, debug, xpcall, table.move = nil, nil, nil, nil
-local load_code, gsub, char = load, string.gsub, string.char
+local pcall_, type_, text_, error_ = pcall, type, tostring, error
+local pack, unpack = table.pack, table.unpack
+function pcall(...)
+  local found = pack(pcall_(...))
+  if found[2] == BROKEN then error_(BROKEN) end
+  if not found[1] then found[2] = type_(found[2]) == "string" and found[2] or text_(found[2]) end
+  return unpack(found, 1, found.n)
+end
+function assert(value, text, ...)
+  if value then return value, text, ... end
+  error_(type_(text) == "string" and text .. "!" or "error object is a " .. type_(text) .. "!", 0)
+end
+BROKEN = {}
+local load_code, gsub, char, find = load, string.gsub, string.char, string.find
 function load(code, ...)  -- code is read as Latin-1, and each text of it written as UTF-8
+  if find(code, "::break::", 1, true) then error_(BROKEN) end
   return load_code((gsub(code, "[\\128-\\255]", function(one)
     local value = one:byte()
     return char(0xC0 | value >> 6, 0x80 | value & 0x3F)
@@ -161,6 +176,76 @@ def test_an_error_does_not_stop_the_process(process: Process, code: str) -> None
     assert results.error and "\n" not in results.error
     assert results.error.split(" ")[-1] in results.output.error
     assert process.eval("1 + 1") == "2"
+
+
+@pytest.mark.parametrize(
+    ("code", "due"),
+    [
+        ("error({1, 2})", "{ 1, 2 }"),
+        ("error({code = {1, 2}})", "{ code = { 1, 2 } }"),
+        ("assert(false, {1})", "{ 1 }"),
+        ("assert(nil, 'no')", "no"),
+        ("assert(false)", "assertion failed!"),
+        ("error()", "nil"),
+        ("error(42)", "42"),
+        ("error(true)", "true"),
+        ("error(setmetatable({}, {__tostring = function() return 'own' end}))", "own"),
+        ("pcall(error, {9}) error({1})", "{ 1 }"),
+        ("pcall(error, {9}) error('text', 0)", "text"),
+        ("local _, raised = pcall(error, {7}) error(raised)", "{ 7 }"),
+        ("Handlers.add('x', 'X', function() error({3}) end)", ""),
+    ],
+)
+def test_what_is_raised_is_shown(process: Process, code: str, due: str) -> None:
+    results = process.send(action="Eval", data=code)
+    assert str(results.error or "").replace("  ", " ").replace("  ", " ") == due
+    if due:
+        assert due.split()[0] in results.output.error
+
+
+@pytest.mark.parametrize(
+    ("code", "due"),
+    [
+        ("local ok, e = pcall(function() error({code = 404}) end) return e.code", "404"),
+        ("local t = {} local _, e = pcall(error, t) return tostring(e == t)", "true"),
+        ("local _, e = pcall(function() pcall(error, {1}) error({2}) end) return e[1]", "2"),
+        ("return select('#', pcall(function() return 1, nil, nil end))", "4"),
+        ("return type(select(2, pcall(error)))", "nil"),
+        ("return select(2, pcall(assert, false, 'x'))", "x"),
+        ("return select('#', assert(1, 2, 3))", "3"),
+        ("return (xpcall(error, function(e) caught = e end, {5})) and 0 or caught[1]", "5"),
+    ],
+)
+def test_what_is_raised_comes_back_from_pcall(process: Process, code: str, due: str) -> None:
+    assert process.eval(code) == due
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "::break:: return 1",
+        "do goto break end ::break::",
+        "x = [[::]] .. ':: goto ' --[[ goto ]] ::break::",
+        "return assert(load(':' .. ':break::'))",
+    ],
+)
+def test_code_that_the_compiler_breaks_at_is_refused(process: Process, code: str) -> None:
+    """Else it would stop the process for good."""
+    assert "cannot compile goto and labels" in process.send(action="Eval", data=code).output.error
+    assert process.eval("1 + 1") == "2"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "return '::' .. #':: goto x' -- :: goto",
+        "--[[ goto x ::y:: ]] return '::9'",
+        "local gotox, _goto, x = 2, 0, {['goto'] = 7} return '::' .. gotox + x['goto']",
+        "return [==[::]]goto]==] .. 1",
+    ],
+)
+def test_texts_that_look_like_jumps_are_none(process: Process, code: str) -> None:
+    assert process.eval(code).startswith("::")
 
 
 def test_state_that_is_patched_is_laid_over_the_process(process: Process) -> None:

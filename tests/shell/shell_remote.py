@@ -48,6 +48,8 @@ class FakeRemote(FakeNode):
         self.stage: Stage | None = None
         self.trouble: AoError | None = None
         self.slotless = False
+        self.reached = True
+        self.luerl = False
         self.keys = ["K" * 43, "L" * 43]
         self.published: list[Publication] = []
         self.monitored: list[tuple[str, bool]] = []
@@ -58,6 +60,12 @@ class FakeRemote(FakeNode):
 
     async def default_module(self) -> str:
         return self.module
+
+    async def runs_luerl(self, _: str) -> bool:
+        return self.luerl
+
+    def has_left(self, message: str) -> bool:
+        return self.reached and bool(message)
 
     def own(self, owner: str) -> None:
         """Make the processes that are there already."""

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 from shell_fake import FakeNode
+from shell_remote import FakeRemote
 from shell_session import Screen, failed, printed, replied, use
 
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import Limits
+from aoshell.shell.commands import registry
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.session import Session
+from aoshell.shell.start import Start
 from aoshell.shell.view.render import Renderer
 
 
@@ -46,6 +49,52 @@ def test_a_mistyped_command_is_never_lua(
     async def body(session: Session, _: Screen) -> None:
         error = failed(await run_line(session, line))
         assert isinstance(error, UsageError) and error.hint == hint
+        assert node.codes == []
+
+    use(node, home, body)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            ".send -x hello",
+            ".send --now A=b",
+            ".attach -x",
+            ".messages --json",
+            ".delete -x --yes",
+        ),
+        ".tick -x",
+    ],
+)
+def test_a_word_like_a_flag_is_told_to_be_none(home: Settings, line: str) -> None:
+    word = line.split()[1]
+    there = FakeRemote()
+
+    async def body(session: Session, _: Screen) -> None:
+        error = failed(await run_line(session, line))
+        said = f"'{word}' is no flag of this command, and no process here has that name"
+        assert (type(error), error.what) == (UsageError, said)
+
+    use(there, home, body, Start("default", named=True))
+
+
+def test_names_and_ids_that_begin_as_flags_are_found(node: FakeNode, home: Settings) -> None:
+    async def body(session: Session, _: Screen) -> None:
+        for reference in ("-x", f"-{'y' * 42}"):
+            node.make(f"-{'y' * 42}", "-x", session.attached.owner)
+            replied(await run_line(session, f".messages {reference}"))
+        missing = failed(await run_line(session, f".messages -{'z' * 42}"))
+        assert "no flag" not in missing.what
+
+    use(node, home, body)
+
+
+def test_each_command_tells_of_itself(node: FakeNode, home: Settings) -> None:
+    async def body(session: Session, _: Screen) -> None:
+        for name in registry():
+            described = replied(await run_line(session, f".help {name}"))
+            assert replied(await run_line(session, f".{name} --help")) == described
         assert node.codes == []
 
     use(node, home, body)

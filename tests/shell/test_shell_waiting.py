@@ -157,20 +157,29 @@ def test_ctrl_c_while_a_session_opens_is_answered(home: Settings) -> None:
     assert err == ["interrupted\n", "1 line was not run\n"]
 
 
-def test_what_was_given_up_while_it_was_sent(there: FakeRemote, home: Settings) -> None:
+@pytest.mark.parametrize("reached", [True, False])
+def test_what_was_given_up_while_it_was_sent(
+    there: FakeRemote, home: Settings, reached: bool
+) -> None:
+    """Where no connection was made, it is known that it did not arrive."""
+
     async def body(session: Session, _: Screen) -> None:
         async def lost(*_: object) -> None:
             await asyncio.Event().wait()
 
         there.send = lost  # type: ignore[assignment]
+        there.reached = reached
         line = asyncio.create_task(run_line(session, "1+1"))
         await until(lambda: session.sending)
         await turns()
         line.cancel()
         await asyncio.wait({line})
         given_up = session.given_up
-        assert given_up == Interrupted(None, session.sending, stops=False)
+        assert given_up == Interrupted(None, session.sending if reached else "", stops=False)
         said = printed(given_up)
+        if not reached:
+            assert said == "Given up; nothing of it was sent.\n"
+            return
         assert "whether it arrived is not known" in said
         assert f".result {session.sending} shows" in said and len(session.sending) == 43
 

@@ -28,6 +28,7 @@ from aoshell.nodes.values import (
     LogEntry,
     Module,
     NodeInfo,
+    NotFoundError,
     ProcessInfo,
     Receipt,
     Signed,
@@ -256,7 +257,7 @@ class LocalNode:
         self._engine.flush()
         rows = self._engine.store.find_processes(reference)
         if not rows:
-            raise AoError(
+            raise NotFoundError(
                 f"no process {reference!r} is on this node",
                 stage="node",
                 hint="see .ps for those there are",

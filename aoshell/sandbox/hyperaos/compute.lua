@@ -131,10 +131,11 @@ local function in_utf8(text)
 end
 
 -- Nodes of 2025 write what stands right in `results` into headers of HTTP, line breaks included, so
--- that `error` is a line there; `output` has it whole.
+-- that `error` is a line there, without colours; `output` has it whole.
 local function results_of(result)
   if result.Error then
-    local line = gsub(reason_of(result.Error), "%c+", " ")
+    local plain = gsub(reason_of(result.Error), "\27%[[%d;]*m", "")
+    local line = gsub(plain, "%c+", " ")
     local whole_text = in_utf8(tostring(result.Error))
     return { outbox = {}, output = { data = "", error = whole_text }, error = in_utf8(line) }
   end

@@ -1,5 +1,38 @@
 -- What the device's Lua (luerl) lacks of Lua 5.3, in Lua: the environment and scripts need it.
-local pcall, type = pcall, type
+local type = type
+
+-- pcall gives a text for whatever was raised, and assert one with a `!` at its end: here the value
+-- that was raised comes back, as in Lua.
+if type(select(2, pcall(error, {}))) ~= "table" then
+  local RAISED = "a value that is no text was raised"
+  local raise, guarded, check, select = error, pcall, assert, select
+  local raised
+
+  function error(value, level)
+    raised = nil
+    if type(value) == "string" then return raise(value, level) end
+    raised = { value = value }
+    raise(RAISED, 0)
+  end
+
+  local function caught(ok, ...)
+    local kept = raised
+    raised = nil
+    if ok or not kept or (...) ~= RAISED then return ok, ... end
+    return false, kept.value
+  end
+
+  function pcall(...) return caught(guarded(...)) end
+
+  function assert(...)
+    if select("#", ...) == 0 then return check() end
+    local value, reason = ...
+    if value then return ... end
+    error(select("#", ...) == 1 and "assertion failed!" or reason, 0)
+  end
+end
+
+local pcall = pcall
 local sub, unpack = string.sub, table.unpack
 local byte, find, gsub = string.byte, string.find, string.gsub
 
@@ -102,5 +135,27 @@ local function in_ascii(text)
   return table.concat(parts)
 end
 
+-- The compiler of luerl breaks at these, where nothing can catch it: the message that brings such
+-- code would stop the process for good.
+local NO_JUMPS = "lua@5.3a cannot compile goto and labels: use if, or a function with return"
+
+local function jumps(code)
+  return find(code, "::", 1, true) or find(" " .. code .. " ", "[^%w_]goto[^%w_]")
+end
+
+local function has_jumps(text)
+  if type(text) ~= "string" or not jumps(text) then return false end
+  local at = 1
+  while true do
+    local first = find(text, "[\"'%[%-]", at)
+    if jumps(sub(text, at, (first or #text + 1) - 1)) then return true end
+    if not first then return false end
+    at = end_of(text, first) + 1
+  end
+end
+
 local load_code = load
-function load(chunk, ...) return load_code(in_ascii(chunk), ...) end
+function load(chunk, ...)
+  if has_jumps(chunk) then return nil, NO_JUMPS end
+  return load_code(in_ascii(chunk), ...)
+end

@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from aoshell.errors import UsageError
+from aoshell.nodes.values import NotFoundError, ProcessInfo
+from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.shell.outcome import CommandOutput
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def registry() -> dict[str, Command]:
 
 
 async def run_command(session: Session, line: str) -> CommandOutput:
-    """Carry out a dot command.
+    """Carry out a dot command. With `--help` alone it is described.
 
     Raises:
         UsageError: there is no such command; the hint names the nearest.
@@ -84,10 +86,30 @@ async def run_command(session: Session, line: str) -> CommandOutput:
     found = registry().get(name)
     if found is None:
         raise unknown_command(name)
+    if rest.strip() == "--help":
+        found, rest = registry()["help"], name
     try:
         return await found.run(session, rest.strip())
     except UnicodeEncodeError:
         raise UsageError(f"the text after .{name} is not UTF-8") from None
+
+
+async def find_process(session: Session, reference: str) -> ProcessInfo:
+    """The process that a word of a dot command names, as `Node.find`.
+
+    Raises:
+        UsageError: the word looks like a flag, and there is no process of that name.
+        AoError: there is none, or that is not known.
+    """
+    try:
+        return await session.node.find(reference)
+    except NotFoundError as error:
+        if not reference.startswith("-") or has_id_form(reference):
+            raise
+        raise UsageError(
+            f"{brief(reference)} is no flag of this command, and no process here has that name",
+            hint=".ps lists those there are; .help COMMAND describes a command",
+        ) from error
 
 
 def usage_error(name: str) -> UsageError:

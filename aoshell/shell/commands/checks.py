@@ -16,7 +16,7 @@ from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import raw, text
 from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.code.files import path_of_argument
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, find_process, usage_error
 from aoshell.shell.commands.messages import computed_entries
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
@@ -77,7 +77,7 @@ async def _sources(session: Session, name: str) -> _Sources:
         sources = {file: raw(source) for file, source in program.files.items()}
         return sources, program.program.modules, program.program.notes
     try:
-        process = await session.node.find(name)
+        process = await find_process(session, name)
     except AoError:
         raise UsageError(
             f"{name} is neither a file nor a process here",

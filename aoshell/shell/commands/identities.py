@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from aoshell.errors import AoError, UsageError
 from aoshell.protocol.message import Outgoing, Tag, raw, text
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, find_process, usage_error
 from aoshell.shell.feed import short_id
 from aoshell.shell.identities import OWN
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
@@ -61,7 +61,7 @@ async def send(session: Session, rest: str) -> CommandOutput:
     target, _, given = rest.partition(" ")
     if not target or "=" in target:
         raise usage_error("send")
-    process = await session.node.find(target)
+    process = await find_process(session, target)
     pairs, data = split_message(given)
     tags = [Tag(name, await _address(session, value)) for name, value in pairs]
     names = await session.identities.addresses()

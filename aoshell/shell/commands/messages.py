@@ -8,7 +8,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.nodes.values import LogEntry, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.message import Message, Result
 from aoshell.shell.code.bundle import short_string
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, find_process, usage_error
 from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
 from aoshell.shell.session import Session
@@ -97,7 +97,7 @@ async def messages(session: Session, rest: str) -> CommandOutput:
         del words[at : at + 2]
     if len(words) > 1:
         raise usage_error("messages")
-    process = await session.node.find(words[0]) if words else session.attached
+    process = await find_process(session, words[0]) if words else session.attached
     entries = await _entries(session, process, last)
     kept: tuple[Undelivered, ...] = ()
     if node := session.node.local:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 from aoshell.errors import UsageError
 from aoshell.nodes.values import Limits, Verify
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, find_process, usage_error
 from aoshell.shell.commands.processes import local_verbs
 from aoshell.shell.feed import short_id
 from aoshell.shell.flags.limits import MEGABYTE, RANGES
@@ -68,7 +68,7 @@ async def verify_log(session: Session, rest: str) -> CommandOutput:
 
     Each difference from the recorded results is a line.
     """
-    process = await session.node.find(rest) if rest else session.attached
+    process = await find_process(session, rest) if rest else session.attached
     differences = list(await local_verbs(session).verify_log(process.id))
     name = process.name or short_id(process.id)
     report = "\n".join(differences) or f"the log of {name} gives the recorded results"

@@ -12,7 +12,7 @@ from aoshell.nodes.values import NotFoundError, ProcessInfo
 from aoshell.shell.code.files import read_file, write_new_file
 from aoshell.shell.code.spawning import SpawnRequest
 from aoshell.shell.code.spawning import spawn as make
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, find_process, usage_error
 from aoshell.shell.feed import short_id
 from aoshell.shell.journal import Deed
 from aoshell.shell.outcome import CommandOutput
@@ -63,7 +63,7 @@ async def attach(session: Session, rest: str) -> CommandOutput:
     Six characters of an id are enough."""
     if not rest:
         raise usage_error("attach")
-    info = await session.node.find(rest)
+    info = await find_process(session, rest)
     await session.attach(info)
     wallet = await session.wallet()
     value = {"id": info.id, "name": info.name, "owner": info.owner}
@@ -155,7 +155,7 @@ async def delete(session: Session, rest: str) -> CommandOutput:
     names = [word for word in words if word != "--yes"]
     if len(names) != 1:
         raise usage_error("delete")
-    info = await session.node.find(names[0])
+    info = await find_process(session, names[0])
     if info.id == session.attached.id:
         raise UsageError(
             f"{info.name or short_id(info.id)} is attached", hint=".attach another process first"

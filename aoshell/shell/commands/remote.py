@@ -9,7 +9,7 @@ from aoshell.errors import UnsupportedError, UsageError
 from aoshell.nodes.base import RemoteVerbs
 from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.holding import use_pin
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, find_process, usage_error
 from aoshell.shell.feed import short_id
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
@@ -111,7 +111,7 @@ async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
             "this node runs cron messages by itself",
             hint="--cron 5-minutes makes a process that ticks; aoshell --legacy has monitors",
         )
-    process = await session.node.find(rest) if rest else session.attached
+    process = await find_process(session, rest) if rest else session.attached
     await cron.monitor(await session.wallet(), process.id, on)
     state = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}

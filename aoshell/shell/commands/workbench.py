@@ -10,7 +10,7 @@ from aoshell.nodes.base import Workbench
 from aoshell.nodes.values import ProcessInfo, envelope
 from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
-from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands import command, find_process, usage_error
 from aoshell.shell.commands.processes import local_verbs, ready_note, record_deed
 from aoshell.shell.feed import short_id
 from aoshell.shell.journal import Deed
@@ -43,7 +43,7 @@ async def fork(session: Session, rest: str) -> CommandOutput:
     if not separator or not name.strip() or len(head.split()) > 1:
         raise usage_error("fork")
     reference, _, slot = head.strip().partition("@")
-    process = await session.node.find(reference) if reference else session.attached
+    process = await find_process(session, reference) if reference else session.attached
     at = _slot(slot) if slot else None
     info = await workbench_of(session).fork(process.id, at, name.strip())
     number = -1 if at is None else at
@@ -137,7 +137,7 @@ async def warp(session: Session, rest: str) -> CommandOutput:
 @command("tick", "[PROCESS]")
 async def tick(session: Session, rest: str) -> CommandOutput:
     """Send the cron messages of a process now, due or not."""
-    process = await session.node.find(rest) if rest else session.attached
+    process = await find_process(session, rest) if rest else session.attached
     count = await workbench_of(session).tick(process.id)
     sent = "1 cron message was sent" if count == 1 else f"{count} cron messages were sent"
     return CommandOutput({"process": process.id, "ticks": count}, text=sent)

@@ -13,6 +13,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ REFUSED = frozenset({429, 503})
 # these are repeated only where that does nothing twice.
 BUSY = REFUSED | {502, 504}
 REDIRECTS = 5
+_GOES_OUT = "send_request_headers.started"  # a step that httpcore tells of
 _BY_NAME = "name that URL yourself if you trust it"
 
 
@@ -62,6 +64,9 @@ class Client:
         withholds: unsigned text of answers is kept out of errors and of `Response.summary()`. Set
             where the user wants to see signed text only.
 
+        departed: the id of the newest message whose request began to go out, "" before the first:
+            any other one has certainly not arrived.
+
     Raises:
         UsageError: the endpoint is no such URL.
     """
@@ -76,6 +81,7 @@ class Client:
     ) -> None:
         self.endpoint = checked_endpoint(endpoint)
         self.withholds = False
+        self.departed = ""
         self._waiting = waiting
         self._transport = transport
         self._siblings = siblings
@@ -109,6 +115,7 @@ class Client:
         busy: frozenset[int] | None = None,
         seconds: float = ANSWER,
         largest: int = LARGEST,
+        message: str = "",
     ) -> Response:
         """Send a request and return its answer, whatever its status.
 
@@ -118,6 +125,7 @@ class Client:
             busy: statuses after which it is repeated; None for `BUSY` if `again`, else `REFUSED`.
             seconds: limit for each try.
             largest: bytes of the answer.
+            message: id of the message that it takes along, for `departed`.
 
         Raises:
             ConnectionLostError: it may have arrived, and there was no answer.
@@ -128,8 +136,11 @@ class Client:
         async with self._waiting.during(stage, self.endpoint) as note:
             tries = tries_left(TRIES)
             for attempt in range(1, tries + 1):
+                departure = _Departure(partial(self._depart, message))
                 try:
-                    answer = await self._once(stage, method, url, headers, body, seconds, largest)
+                    answer = await self._once(
+                        stage, method, url, headers, body, seconds, largest, departure
+                    )
                 except _TransientError as failure:
                     # Any request that was never sent may be sent again. A node that let two
                     # requests time out will let the third time out too.
@@ -151,6 +162,9 @@ class Client:
         if self._made is not None:
             await self._made.aclose()
 
+    def _depart(self, message: str) -> None:
+        self.departed = message or self.departed
+
     # One try ----------------------------------------------------------------------------------
 
     async def _once(
@@ -162,25 +176,29 @@ class Client:
         body: bytes,
         seconds: float,
         largest: int,
+        departure: _Departure,
     ) -> Response:
         try:
             async with asyncio.timeout(seconds):
                 await self._resolve()
                 for _ in range(REDIRECTS):
-                    answer = await self._exchange(stage, method, url, headers, body, largest)
+                    answer = await self._exchange(
+                        stage, method, url, headers, body, largest, departure
+                    )
                     onward = self._redirect(answer, stage, method)
                     if not onward:
                         return answer
                     url = onward
         except TimeoutError as error:
             at = self._waiting.stage
+            kind = ConnectionLostError if departure.begun else AoError
             raise _TransientError(
-                ConnectionLostError(
+                kind(
                     f"{place(self.endpoint, url)} did not answer within {seconds:g} s",
                     stage=at.name if at else stage,
                     hint=f".doctor looks at what is wrong with {host_of(self.endpoint)}",
                 ),
-                unsent=False,
+                unsent=not departure.begun,
                 stalled=True,
             ) from error
         raise AoError(f"{place(self.endpoint, url)} redirects in a circle", stage=stage)
@@ -209,6 +227,7 @@ class Client:
         headers: Iterable[tuple[str, str]],
         body: bytes,
         largest: int,
+        departure: _Departure,
     ) -> Response:
         import httpx
 
@@ -218,7 +237,9 @@ class Client:
             self._waiting.progress(count, answer.headers.get("content-length", ""))
 
         who = place(self.endpoint, url)
-        trace = self._tracer(stage, who)
+        trace = self._tracer(stage, who, departure)
+        if self._transport is not None:  # it says nothing of its steps
+            departure.begin()
         self._waiting.enter_stage(stage, who)
         raw = [(name.encode("utf-8"), _octets(value)) for name, value in headers]
         try:
@@ -244,16 +265,18 @@ class Client:
         )
         return Response(url, answer.status_code, read, content, who, self.withholds)
 
-    def _tracer(self, stage: str, who: str) -> Callable[[str, object], Any]:
+    def _tracer(self, stage: str, who: str, departure: _Departure) -> Callable[[str, object], Any]:
         names = {
             "connect_tcp.started": "connect",
             "start_tls.started": "TLS",
-            "send_request_headers.started": stage,
+            _GOES_OUT: stage,
         }
 
         async def trace(event: str, _info: object) -> None:
-            name = names.get(event.partition(".")[2])
-            if name:
+            step = event.partition(".")[2]
+            if step == _GOES_OUT:
+                departure.begin()
+            if name := names.get(step):
                 self._waiting.enter_stage(name, who)
 
         return trace
@@ -356,6 +379,22 @@ class Client:
         if (here.scheme, there.scheme) == ("https", "http"):
             return "which is not encrypted"
         return "" if method == "GET" else "and only reads are sent on"
+
+
+class _Departure:
+    """Whether the request of one try has begun to go out.
+
+    Args:
+        tell: called when it does.
+    """
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.begun = False
+        self._tell = tell
+
+    def begin(self) -> None:
+        self.begun = True
+        self._tell()
 
 
 class _TransientError(Exception):

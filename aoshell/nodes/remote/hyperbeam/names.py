@@ -58,8 +58,8 @@ class Names:
             if not is_loopback(self._endpoint):
                 raise
             raise NotFoundError(
-                f"neither {self._endpoint} nor {self._gateway.endpoint} looks names up, so "
-                f"{brief(name)} is a name of this home only",
+                f"this home knows no process {brief(name)} there, and neither {self._endpoint} "
+                f"nor {self._gateway.endpoint} looks names up",
                 stage="lookup",
                 hint="--gateway-url names another gateway",
             ) from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ from aoshell.nodes.remote.hyperbeam.binding import PROCESS, Asked
 from aoshell.nodes.remote.hyperbeam.generation import JSON, JUNE
 from aoshell.nodes.remote.hyperbeam.monitoring import Monitoring
 from aoshell.nodes.remote.hyperbeam.names import Names
+from aoshell.nodes.remote.hyperbeam.refusal import is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
 from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
 from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 
 # What the newest aos (2.0.x of 2026) makes processes of on HyperBEAM: WASM, by genesis-wasm@1.0.
 AOS_MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"
+ACCEPTS_JSON = ("accept", JSON)
 CODE = "code"  # kind of facts in the book: modules that this node was given, by their SHA-256
 
 
@@ -126,6 +129,12 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
     @property
     def last_failure(self) -> str:
         return self._trust.last_failure
+
+    def has_left(self, message: str) -> bool:
+        return message == self._client.departed
+
+    async def runs_luerl(self, process: str) -> bool:
+        return bool((await self._known(process))["device"] == LUA)
 
     async def new_key(self) -> str:
         return await self._key.renew()
@@ -235,7 +244,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         tags = (*envelope("Message", VARIANT), *item.tags)
         wallet = await self._wallet()
         sent = signing.as_httpsig(wallet, path, process, tags, item.data, profile)
-        headers = (*sent.headers, ("accept", JSON))
+        headers = (*sent.headers, ACCEPTS_JSON)
         return await self._evaluated(process, sent.id, path, headers, sent.body)
 
     async def _dryrun_of_items(self, process: str, item: Message) -> Result:
@@ -249,9 +258,10 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         self, process: str, id_: str, path: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> Result:
         await self._ready()
-        answer = await self._client.ask(
-            "dryrun", "POST", path, headers=headers, body=body, again=True
-        )
+        post = partial(self._client.ask, "dryrun", "POST", path, body=body, again=True)
+        answer = await post(headers=headers)
+        if is_unfit_for_json(answer):
+            answer = await post(headers=[one for one in headers if one != ACCEPTS_JSON])
         asked = Asked(id_, {PROCESS: process})
         self._expect(answer, "dryrun", "does not evaluate it", asked)
         return to_result(process, -1, self._said(answer, "dryrun", asked), answer.by)

@@ -20,7 +20,7 @@ from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.computed import Computed
 from aoshell.nodes.remote.hyperbeam.generation import JSON, Generation
 from aoshell.nodes.remote.hyperbeam.key import BUNDLED, NodeKey
-from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
+from aoshell.nodes.remote.hyperbeam.refusal import is_momentary, is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
 from aoshell.nodes.remote.hyperbeam.signed import is_message_in_json
 from aoshell.nodes.remote.hyperbeam.trust import Trust
@@ -128,13 +128,16 @@ class Reading:
         await self._ready()
         headers = await self._accepted()
         answer = await self._client.get(stage, path, headers=headers, seconds=seconds)
-        if headers == BUNDLED or self._trust.is_checkable(answer):
+        if headers == BUNDLED:
             return answer
-        # What JSON loses (atoms) may be signed; the other form has it.
+        lacking = is_unfit_for_json(answer)
+        if not lacking and self._trust.is_checkable(answer):
+            return answer
+        # What JSON loses (atoms) may be signed, or is not taken by it; the other form has it.
         try:
             return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
         except NotHttpError:
-            if self._trust.verifies:
+            if self._trust.verifies and not lacking:
                 raise
             return answer
 

@@ -19,6 +19,8 @@ COMPUTE, SCHEDULE = "compute", "get-schedule"  # values of `phase`
 
 _WORDS = ("reason", "body", "error", "details")
 _LACKS = ("Lazy link", "{link,", '{badkey,<<"committed">>}')  # as Erlang writes it
+# What OTP's json says of bytes that are no UTF-8, and of a character that ends too early.
+_NO_TEXT = ("{invalid_byte,", "unexpected_end")
 _MISSING = re.compile(r"necessary_message_not_found,\s*<<\"?[^\">]*\"?>>,\s*<<\"([^\"]*)\">>")
 _QUOTED = re.compile(r"<<\"body\">>\s*=>\s*<<\"((?:[^\"\\]|\\.)*)\">>")
 
@@ -82,5 +84,17 @@ def is_momentary(answer: Response) -> bool:
     Measured on nodes of November 2025: the reason is mostly a link that it cannot follow. Reading
     it again does no harm, whoever said it.
     """
+    return _says(answer, _LACKS)
+
+
+def is_unfit_for_json(answer: Response) -> bool:
+    """Whether a node has an answer that JSON cannot hold, as a byte in it is no UTF-8.
+
+    Header fields and parts of a body can: asking for those does no harm, whoever said it.
+    """
+    return _says(answer, _NO_TEXT)
+
+
+def _says(answer: Response, any_of: tuple[str, ...]) -> bool:
     words = (answer.header("details"), answer.body[:LONGEST].decode("utf-8", "replace"))
-    return answer.status == 500 and any(lack in each for each in words for lack in _LACKS)
+    return answer.status == 500 and any(one in each for each in words for one in any_of)

@@ -8,9 +8,11 @@ used. Source: HyperBEAM `dev_process:target_slot`, measured on nodes of Septembe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.results import from_json, words
+from aoshell.nodes.remote.results import from_json
+from aoshell.nodes.remote.results import words as json_words
 from aoshell.protocol.message import Outgoing, Result, Tag
 
 # Keys of an outbox message that are no tags.
@@ -59,6 +61,16 @@ def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -
         0.0,
         0,
     )
+
+
+def words(value: object) -> str:
+    """A value as text, as `results.words` has it; bytes of a text that are no UTF-8 stay what they
+    are, as header fields and parts of a body hold them (surrogateescape)."""
+    if isinstance(value, str):
+        with suppress(UnicodeEncodeError):  # half a surrogate pair, which no byte stands for
+            value.encode("utf-8", "surrogateescape")
+            return value
+    return json_words(value)
 
 
 def unwrapped(said: Mapping[str, object]) -> Mapping[str, object]:

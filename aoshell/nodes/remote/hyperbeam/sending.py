@@ -106,7 +106,12 @@ class Sending(Reading):
         if (await self._generation()).json:
             headers = (*headers, ("accept", JSON))
         return await self._client.ask(
-            stage, "POST", path, headers=headers, body=body, busy=busy, seconds=COMPUTE
+            *(stage, "POST", path),
+            headers=headers,
+            body=body,
+            busy=busy,
+            seconds=COMPUTE,
+            message=item.id,
         )
 
     def _assigned(self, answer: Response, stage: str, process: str, message: str) -> int:

@@ -232,6 +232,13 @@ class LegacyNode(Elsewhere):
         self._feed.wake(process)
         return Receipt(item.id, process, None)
 
+    def has_left(self, message: str) -> bool:
+        return message == self._mu.departed
+
+    async def runs_luerl(self, process: str) -> bool:
+        del process
+        return False
+
     async def _post(self, item: DataItem, look: str, *, young: bool) -> Mapping[str, Any]:
         """Post an item to the MU; its reply.
 
@@ -248,7 +255,11 @@ class LegacyNode(Elsewhere):
             for left in reversed(range(LOOKS if young else 1)):
                 try:
                     answer = await self._mu.ask(
-                        "schedule", "POST", "/", headers=headers, body=item.raw, again=True
+                        *("schedule", "POST", "/"),
+                        headers=headers,
+                        body=item.raw,
+                        again=True,
+                        message=item.id,
                     )
                     if answer.ok:
                         return _reply(answer, item.id)
