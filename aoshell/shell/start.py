@@ -151,12 +151,14 @@ def _ready_wallet(path: Path, make: bool) -> Wallet:
 
 
 async def close_session(session: Session, *, hurried: bool = False) -> None:
-    """Close a session and its node.
+    """Close a session and its node, when what was sent is delivered.
 
     Args:
         hurried: after Ctrl-C: a remote node is not waited for. The built-in one is, as its log has
             to be on disk.
     """
+    if session.node.remote and not hurried and (left := await session.node.remote.finish()):
+        session.front.feed(left)
     await session.close()
     with suppress(TimeoutError):
         async with asyncio.timeout(HURRIED if hurried and session.remote else None):
