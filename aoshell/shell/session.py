@@ -97,7 +97,7 @@ class Session:
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
         sent: the receipt of the last line; None before it has one.
         sending: id of the message that the last line made, "" before that.
-        settling: what the last line caused is waited for.
+        settling: given up while what the last line caused was waited for.
         lacking: why no process is attached, where one should be.
         try_again: attaches it, or sets `lacking` again; None where nothing is lacking.
         wallet_note: shown once while the wallet is made; "" shows nothing.
@@ -231,12 +231,15 @@ class Session:
 
     async def settle(self) -> None:
         """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`."""
-        if self.sent and self.patience is Patience.SETTLED:
-            self.settling = True  # kept when cancelled: `given_up` needs it
+        if not self.sent or self.patience is not Patience.SETTLED:
+            return
+        try:
             await self.node.settled(self.sent.id)
-            await self.feed.caught_up()
-            self.feed.due()
-            self.settling = False
+        except asyncio.CancelledError:
+            self.settling = True
+            raise
+        await self.feed.caught_up()
+        self.feed.due()
 
     @property
     def given_up(self) -> Interrupted:
