@@ -132,14 +132,15 @@ class Delivering(Reading):
             try:
                 await asyncio.wait([task for _, task in left], timeout=ENDING)
             finally:
-                slots = [slot for slot, task in left if not task.done()]
+                slots = sorted(slot for slot, task in left if not task.done())
                 for _, task in left:
                     task.cancel()
         if not slots:
             return ""
-        listed = ", ".join(map(str, sorted(slots)))
+        listed = ", ".join(map(str, slots))
+        which = f"slots {listed} send" if len(slots) > 1 else f"slot {listed} sends"
         return (
-            f"what slot {listed} sends took longer than {ENDING:g} s and is not waited for; a node"
+            f"what {which} is not delivered yet after {ENDING:g} s, and not waited for; the node"
             " stops delivering then, so some of it may not arrive"
         )
 
