@@ -106,8 +106,7 @@ class AoSession:
         receipt = await node.send(process, item)
         async with stopped_with_us(node, receipt):
             own = await node.result(process, receipt.place)
-            if node.local:
-                await node.local.settled(receipt.id)
+            await node.settled(receipt.id)
         return make_answer(receipt.id, await self._address(), own, None, {})
 
     async def value(self, expression: str) -> Any:

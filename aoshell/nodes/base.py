@@ -128,6 +128,17 @@ class Node(Protocol):
     def subscribe(self) -> AsyncIterator[Event]:
         """Events from now on, in order. Closing the iterator ends the subscription."""
 
+    def knows(self, wallets: Iterable[str]) -> None:
+        """Treat messages to these addresses as delivered from now on, as users have them."""
+
+    async def settled(self, root: str) -> None:
+        """Return once nothing that message `root` caused is left to compute.
+
+        On the built-in node it is on disk then. A HyperBEAM node has delivered it; events of that
+        are out. The legacy network does not say when it is done: this returns at once. Cancelling
+        gives up the wait, and a HyperBEAM node stops delivering.
+        """
+
     async def watch(self, process: str) -> None:
         """Include events of a process. The built-in node always sends those of all processes."""
 
@@ -149,12 +160,6 @@ class LocalVerbs(Protocol):
     @property
     def workbench(self) -> Workbench:
         """Commands that change processes to try things out."""
-
-    def knows(self, wallets: Iterable[str]) -> None:
-        """Treat messages to these addresses as delivered from now on, as users have them."""
-
-    async def settled(self, root: str) -> None:
-        """Return once nothing that message `root` caused is left to compute, and it is on disk."""
 
     async def cancel(self, process: str, slot: int) -> bool:
         """Stop computing a slot now, as if its time were up. False if it was done already."""
@@ -217,6 +222,13 @@ class RemoteVerbs(Protocol):
 
     async def doctor(self) -> Sequence[EndpointFinding]:
         """Check each endpoint."""
+
+    async def finish(self) -> str:
+        """Wait until what was sent is delivered, but not for long.
+
+        Returns:
+            A sentence on what it no longer waits for, "" where all is delivered.
+        """
 
     async def new_key(self) -> str:
         """Accept the key that the node has now in place of the earlier one; its address."""

@@ -115,11 +115,13 @@ class Interrupted:
         receipt: None where the node has not confirmed the message.
         sending: id of the message where it is unknown whether a remote node took it, or "".
         stops: whether the node can stop computing it.
+        settling: its own result is there; what it caused was waited for.
     """
 
     receipt: Receipt | None
     sending: str = ""
     stops: bool = True
+    settling: bool = False
     ok: bool = False
 
 

@@ -97,6 +97,7 @@ class Session:
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
         sent: the receipt of the last line; None before it has one.
         sending: id of the message that the last line made, "" before that.
+        settling: given up while what the last line caused was waited for.
         lacking: why no process is attached, where one should be.
         try_again: attaches it, or sets `lacking` again; None where nothing is lacking.
         wallet_note: shown once while the wallet is made; "" shows nothing.
@@ -122,6 +123,7 @@ class Session:
         self.last_line = ""  # id of the newest Eval
         self.unanswered: dict[str, str] = {}  # ids of lines given up, by what `.result` takes
         self.sending = ""
+        self.settling = False
         self.lacking: AoError | None = None
         self.try_again: Callable[[], Awaitable[None]] | None = None
         self.sources: dict[str, str] = {}
@@ -242,18 +244,21 @@ class Session:
 
     async def settle(self) -> None:
         """Wait until all that the last line caused is done and shown, with `Patience.SETTLED`."""
-        node = self.node.local
-        if self.sent and self.patience is Patience.SETTLED and node:
-            await node.settled(self.sent.id)
-            await self.feed.caught_up()
-            self.feed.due()
+        if not self.sent or self.patience is not Patience.SETTLED:
+            return
+        try:
+            await self.node.settled(self.sent.id)
+        except asyncio.CancelledError:
+            self.settling = True
+            raise
+        await self.feed.caught_up()
+        self.feed.due()
 
     @property
     def given_up(self) -> Interrupted:
         """The outcome of a line that was given up."""
-        remote = self.node.remote
-        sending = self.sending if remote and remote.has_left(self.sending) else ""
-        return Interrupted(self.sent, sending, bool(self.node.local))
+        sending = self.sending if self.remote and self.remote.has_left(self.sending) else ""
+        return Interrupted(self.sent, sending, bool(self.node.local), self.settling)
 
     async def stop(self) -> bool:
         """Stop computing the last line, else what runs behind the prompt.
@@ -385,9 +390,8 @@ class Session:
 
     async def _end_of(self, line: Line, receipt: Receipt) -> Result | None:
         """The result that ends a suspended handling; None when nothing is left to end it."""
-        node = self.node.local
-        if self.patience is Patience.SETTLED and node:
-            settled: asyncio.Future[None] = asyncio.ensure_future(node.settled(receipt.id))
+        if self.patience is Patience.SETTLED:
+            settled: asyncio.Future[None] = asyncio.ensure_future(self.node.settled(receipt.id))
             either: set[asyncio.Future[Any]] = {line.resumed, settled}
             try:
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

@@ -14,7 +14,7 @@ from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
 from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.interrupts import in_background
-from aoshell.nodes.base import Node
+from aoshell.nodes.base import Node, RemoteVerbs
 from aoshell.nodes.values import Limits, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
@@ -30,6 +30,7 @@ DEFAULT_NAME = "default"
 
 HURRIED = 0.5  # seconds that a remote node may take to close after Ctrl-C
 _SHORTEST_ID = 6
+_SILENT = 1.0  # seconds at the end before a person is told what is waited for
 _OURS = ("wallet", "home", "store")  # stages that no node is to blame for
 _CRON = re.compile(r"\d+-(second|minute|hour|day|week|month|year)s?\Z")
 
@@ -151,16 +152,27 @@ def _ready_wallet(path: Path, make: bool) -> Wallet:
 
 
 async def close_session(session: Session, *, hurried: bool = False) -> None:
-    """Close a session and its node.
+    """Close a session and its node, when what was sent is delivered.
 
     Args:
         hurried: after Ctrl-C: a remote node is not waited for. The built-in one is, as its log has
             to be on disk.
     """
+    if session.node.remote and not hurried:
+        await _finish(session, session.node.remote)
     await session.close()
     with suppress(TimeoutError):
         async with asyncio.timeout(HURRIED if hurried and session.remote else None):
             await session.node.close()
+
+
+async def _finish(session: Session, node: RemoteVerbs) -> None:
+    finishing = asyncio.ensure_future(node.finish())
+    await asyncio.wait({finishing}, timeout=_SILENT)
+    if not finishing.done() and session.front.asks:  # a pipe is shown the stage
+        session.front.feed("waiting a moment until what was sent is delivered")
+    if left := await finishing:
+        session.front.feed(left)
 
 
 async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:

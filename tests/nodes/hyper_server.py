@@ -77,6 +77,7 @@ class HyperServer:
     refuse_first: int = 0  # answers of 500 before a message is taken
     edges: list[Any] = field(default_factory=list)  # what its GraphQL lists
     tasks: dict[str, str] = field(default_factory=dict)  # of its cron, by id
+    november: bool = False  # answers to pushes are those of November 2025
     silent: str = ""  # pattern of paths that are never answered, as by a push that goes in circles
     refused_dialect: int = 0  # messages that real ones refuse, as they are signed for others
     accepted: str = ""  # what the request being answered accepts
@@ -126,9 +127,8 @@ class HyperServer:
             return self.plain(len(log) - 1)
         if request.method == "POST" and rest in ("push", "schedule"):
             return self.take(request, process)
-        if rest.startswith("push&slot="):
-            slot = int(rest.split("=")[1])
-            return self.signed_or_not({"status": 200, "process": process, "slot": slot})
+        if pushed := re.match(r"push&slot=(\d+)(&result-depth\+integer=\d+)?\Z", rest):
+            return self.pushed(process, int(pushed[1]), whole=bool(pushed[2]))
         if rest == "schedule":
             query = parse_qs(urlsplit(request.path).query)
             return self.listing(process, int(query["from"][0]), int(query["to"][0]))
@@ -205,6 +205,42 @@ class HyperServer:
             for slot in range(first, min(last, len(self.logs[process]) - 1) + 1)
         ]
         return self.json({"edges": edges, "page_info": {"has_next_page": False}})
+
+    # Delivering ---------------------------------------------------------------------------------
+
+    def pushed(self, process: str, slot: int, *, whole: bool) -> Reply:
+        """The answer to a push, as `dev_push:do_push` of 2026 gives it."""
+        said = {"status": 200, **self.push(process, slot)}
+        if self.november and not whole and _deeper(said):
+            return 500, [("details", "{badmatch,{error,{could_not_normalize}}}")], b""
+        if not self.november:
+            return self.signed_or_not(said)
+        # It signs the result alone, and of what messages resulted in it keeps that alone.
+        result = {key: said[key] for key in ("outbox", "output") if key in said}
+        status, headers, body = self.signed_or_not(result)
+        kept = {key: _kept(value) for key, value in said.items()}
+        return status, headers, json.dumps(json.loads(body) | kept).encode()
+
+    def push(self, process: str, slot: int) -> dict[str, Any]:
+        said: dict[str, Any] = dict(self.computed(process, slot))
+        for key, message in (said.get("outbox") or {}).items():
+            said[key] = self.deliver(process, key, message)
+        return said | {"process": process, "slot": slot}
+
+    def deliver(self, process: str, key: str, message: dict[str, Any]) -> dict[str, Any]:
+        target = message.get("target", "")
+        if not target:
+            why = "Target process not available."
+            said = {"outbox-index": key, "reason": why, "message": message}
+            return {"response": "error", "status": 404} | said
+        if target not in self.logs:
+            why = "Could not access target process!"
+            return {"response": "error", "status": 404, "target": target, "reason": why}
+        log = self.logs[target]
+        id_ = f"pushed-{len(log)}".ljust(43, "x")
+        log.append(Scheduled(id_, self.wallet.address, message | {"from-process": process}))
+        slot = len(log) - 1
+        return {"id": id_, "target": target, "slot": slot, "resulted-in": self.push(target, slot)}
 
     # Results ------------------------------------------------------------------------------------
 
@@ -324,6 +360,20 @@ def in_json(one: Commitment) -> dict[str, Any]:
     return kept | {"committed": list(one.committed)}
 
 
+def _deeper(said: dict[str, Any]) -> bool:
+    """Whether a message that was delivered has resulted in messages."""
+    entries = [one for one in said.values() if isinstance(one, dict)]
+    then = [one["resulted-in"] for one in entries if "resulted-in" in one]
+    return any(one["outbox"] for one in then)
+
+
+def _kept(entry: Any) -> Any:
+    if not isinstance(entry, dict) or "resulted-in" not in entry:
+        return entry
+    then = entry["resulted-in"]
+    return entry | {"resulted-in": {key: then[key] for key in ("outbox", "output")}}
+
+
 def _raw(said: dict[str, Any]) -> dict[str, Any]:
     if "error" in said:
         return {"Error": said["error"]}
@@ -332,7 +382,7 @@ def _raw(said: dict[str, Any]) -> dict[str, Any]:
 
 def _node(server: HyperServer, process: str, slot: int) -> dict[str, Any]:
     message = server.logs[process][slot]
-    own = ("data", "target")
+    own = ("data", "target", "anchor")
     tags = [
         {"name": key.title(), "value": str(value)}
         for key, value in message.keys.items()
@@ -345,7 +395,7 @@ def _node(server: HyperServer, process: str, slot: int) -> dict[str, Any]:
             "Owner": message.owner,
             "Target": message.keys.get("target", ""),
             "Data": message.keys.get("data", ""),
-            "Anchor": "",
+            "Anchor": message.keys.get("anchor", ""),
             "Tags": tags,
         },
         "assignment": {

@@ -50,6 +50,7 @@ class FakeRemote(FakeNode):
         self.slotless = False
         self.reached = True
         self.luerl = False
+        self.left = ""
         self.keys = ["K" * 43, "L" * 43]
         self.published: list[Publication] = []
         self.monitored: list[tuple[str, bool]] = []
@@ -71,6 +72,12 @@ class FakeRemote(FakeNode):
         """Make the processes that are there already."""
         for number, name in enumerate(self.known):
             self.make(f"{number}{name[0] * 41}A", name, owner)
+
+    def knows(self, _: object) -> None:
+        pass
+
+    async def finish(self) -> str:
+        return self.left
 
     async def send(self, process: str, item: DataItem) -> Receipt:
         receipt = await super().send(process, item)

@@ -15,7 +15,7 @@ from test_shell_cli import PROMPT, terminal
 
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
-from aoshell.nodes.values import Limits, Stage
+from aoshell.nodes.values import Event, Limits, Stage
 from aoshell.shell import start as starting
 from aoshell.shell.lines import batch
 from aoshell.shell.lines.run import run_line
@@ -155,6 +155,68 @@ def test_ctrl_c_while_a_session_opens_is_answered(home: Settings) -> None:
 
     asyncio.run(run())
     assert err == ["interrupted\n", "1 line was not run\n"]
+
+
+def settles(there: FakeRemote, *, ever: bool = True) -> list[str]:
+    """Has the node take its time until what a line caused is done; the roots that it was asked."""
+    asked: list[str] = []
+
+    async def settled(root: str) -> None:
+        asked.append(root)
+        await turns()
+        if not ever:
+            await asyncio.Event().wait()
+        there.tell(Event("notice", "", "", "and this came of it"))
+
+    there.settled = settled  # type: ignore[method-assign]
+    return asked
+
+
+def test_a_line_there_waits_for_what_it_caused(there: FakeRemote, home: Settings) -> None:
+    asked = settles(there)
+    out, err, code = run_pipe(there, home, Start(), ["1+1"])
+    (log,) = there.log.values()
+    assert asked == [log[-1].message.id] and (out, code) == ("2\n", 0)
+    assert "and this came of it" in err
+
+
+def test_one_that_shall_not_wait_does_not(there: FakeRemote, home: Settings) -> None:
+    asked = settles(there, ever=False)
+
+    async def body(session: Session, _: Screen) -> None:
+        session.patience = Patience.OWN
+        await run_line(session, "1+1")
+        await session.settle()
+
+    use(there, home, body)
+    assert asked == []
+
+
+def test_ctrl_c_gives_up_the_wait_for_what_a_line_caused(there: FakeRemote, home: Settings) -> None:
+    asked, err = settles(there, ever=False), list[str]()
+
+    async def opened(_: Settings, __: Limits, ___: Key) -> FakeRemote:
+        return there
+
+    async def run() -> None:
+        renderer = Renderer(err.append, err.append, colour=False)
+        given = (Start(), home, opened, renderer, ["1+1", "2+2"])
+        running = asyncio.create_task(
+            batch.run_batch(*given, reading=None, patience=Patience.SETTLED)
+        )
+        await until(lambda: asked)
+        running.cancel()
+        await asyncio.wait({running})
+        assert running.cancelled()
+
+    asyncio.run(run())
+    assert "No longer waiting for what slot 0 caused." in err[-2] and err[-1].startswith("1 line ")
+
+
+def test_what_a_session_leaves_undelivered_is_said(there: FakeRemote, home: Settings) -> None:
+    there.left = "what slot 4 sends took too long"
+    _, err, code = run_pipe(there, home, Start(), ["1+1"])
+    assert there.left in err and code == 0
 
 
 @pytest.mark.parametrize("reached", [True, False])

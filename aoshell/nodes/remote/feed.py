@@ -81,6 +81,30 @@ class FeedSubscription:
         self._feed.remove(self)
 
 
+class _Followed:
+    """A process that is followed.
+
+    Attributes:
+        task: asks for its pages.
+        wake: set to ask at once.
+        begun: requests for a page so far.
+        readers: who waits until the log is read to its end, with the request to begin with.
+    """
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.wake = asyncio.Event()
+        self.begun = 0
+        self.readers: list[tuple[int, asyncio.Future[None]]] = []
+
+    def ended(self, request: int) -> None:
+        """A request found nothing more."""
+        for first, reader in self.readers:
+            if request >= first and not reader.done():
+                reader.set_result(None)
+        self.readers = [one for one in self.readers if not one[1].done()]
+
+
 class RemoteFeed:
     """Follows processes of one endpoint: `watch` adds one, `subscribe` returns their events.
 
@@ -105,7 +129,7 @@ class RemoteFeed:
         self._endpoint = endpoint
         self._pauses = shortest, longest
         self._subscriptions: list[FeedSubscription] = []
-        self._followed: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
+        self._followed: dict[str, _Followed] = {}
         self._old: dict[str, frozenset[int | str]] = {}
         self._heard = asyncio.Event()
 
@@ -132,18 +156,34 @@ class RemoteFeed:
         if process not in self._followed:
             old = self._book.get(self._endpoint, ANSWERED, process) or ()
             self._old[process] = frozenset(old)
-            wake = asyncio.Event()
-            task = asyncio.create_task(self._follow(process, cursor, wake))
-            self._followed[process] = task, wake
+            followed = self._followed[process] = _Followed()
+            followed.task = asyncio.create_task(self._follow(process, cursor, followed))
+
+    def follows(self, process: str) -> bool:
+        """Whether a process is followed."""
+        return process in self._followed
+
+    async def caught_up(self) -> None:
+        """Wait until the logs that are followed are read to where they end now."""
+        loop, readers = asyncio.get_running_loop(), []
+        for followed in self._followed.values() if self._subscriptions else ():
+            readers.append(loop.create_future())
+            followed.readers.append((followed.begun + 1, readers[-1]))
+            followed.wake.set()
+        await asyncio.gather(*readers)
 
     def tell(self, event: Event) -> None:
         """Send an event to all subscribers that did not come from a page."""
         self._put(event)
 
+    def tell_result(self, process: str, entry: LogEntry, root: str) -> None:
+        """Send the result of a slot of a process that is not followed."""
+        self._put(_event(process, entry, root))
+
     def wake(self, process: str) -> None:
         """Ask for new steps of a process at once, as something is about to happen there."""
         if process in self._followed:
-            self._followed[process][1].set()
+            self._followed[process].wake.set()
 
     def answered(self, process: str, place: int | str) -> None:
         """Remember that the result of a slot, or of a message id, was returned to a caller.
@@ -170,21 +210,25 @@ class RemoteFeed:
 
     async def close(self) -> None:
         """Stop following, end all subscriptions."""
-        tasks = [task for task, _ in self._followed.values()]
-        self._followed.clear()
+        followed, self._followed = list(self._followed.values()), {}
+        tasks = [one.task for one in followed if one.task]
         for task in tasks:
             task.cancel()
+        for one in followed:
+            one.ended(one.begun + 1)
         await asyncio.gather(*tasks, return_exceptions=True)
         for subscription in list(self._subscriptions):
             self.remove(subscription)
 
-    async def _follow(self, process: str, cursor: Any, wake: asyncio.Event) -> None:
+    async def _follow(self, process: str, cursor: Any, followed: _Followed) -> None:
         hide_progress()
+        wake = followed.wake
         shortest, longest = self._pauses
         pause, trouble = shortest, ""
         while True:
             await self._heard.wait()
             wake.clear()
+            followed.begun += 1
             steps: Sequence[Step] = ()
             try:
                 steps = await self._page(process, cursor)
@@ -200,6 +244,8 @@ class RemoteFeed:
                 cursor = step.cursor
                 self._tell(process, step)
             moved = any(step.entry for step in steps)
+            if not moved:
+                followed.ended(followed.begun)
             pause = shortest if moved else min(longest, pause * SLOWER)
             if not moved or any(each.unread > UNREAD for each in self._subscriptions):
                 await _nap(pause, wake)
@@ -213,11 +259,8 @@ class RemoteFeed:
             if not any(each.unread for each in self._subscriptions):
                 self.keep(process, step.cursor)
             return
-        message, result = entry.message, entry.result
-        quiet = result is not None and result.ok and not result.output and not result.resumed
-        root = message.pushed_for or message.id
-        event = Event("result", process, root, quiet=quiet, load=lambda: entry)
-        self._put(event, step.cursor)
+        root = entry.message.pushed_for or entry.message.id
+        self._put(_event(process, entry, root), step.cursor)
 
     def _is_old(self, process: str, entry: LogEntry) -> bool:
         """Whether this result was returned to a caller in an earlier session."""
@@ -227,6 +270,12 @@ class RemoteFeed:
     def _put(self, event: Event, cursor: Any = None) -> None:
         for subscription in self._subscriptions:
             subscription.put(event, cursor)
+
+
+def _event(process: str, entry: LogEntry, root: str) -> Event:
+    result = entry.result
+    quiet = result is not None and result.ok and not result.output and not result.resumed
+    return Event("result", process, root, quiet=quiet, load=lambda: entry)
 
 
 async def _nap(seconds: float, wake: asyncio.Event) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aoshell.errors import UnsupportedError
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.values import Module, Stage
@@ -24,6 +26,15 @@ class Elsewhere:
     @property
     def stage(self) -> Stage | None:
         return self._waiting.stage
+
+    def knows(self, wallets: Iterable[str]) -> None:
+        """Nothing of a network says what was not delivered."""
+
+    async def settled(self, root: str) -> None:
+        """A network delivers by itself, and does not say when it is done."""
+
+    async def finish(self) -> str:
+        return ""
 
     async def upload(self, data: bytes, name: str = "") -> Module:
         del data, name

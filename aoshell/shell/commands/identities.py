@@ -77,9 +77,8 @@ async def send(session: Session, rest: str) -> CommandOutput:
 
 
 def _introduce(session: Session, addresses: Iterable[str]) -> None:
-    """Tell the built-in node of identities: else it reports messages to them as undelivered."""
-    if node := session.node.local:
-        node.knows(addresses)
+    """Tell the node of identities: else it reports messages to them as undelivered."""
+    session.node.knows(addresses)
 
 
 def _taken(answer: LineAnswer) -> bool:

@@ -89,7 +89,8 @@ async def messages(session: Session, rest: str) -> CommandOutput:
     """Show the last messages of a process (20 by default), and what each cost.
 
     MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Messages that could not be
-    delivered follow, with the reason."""
+    delivered follow, with the reason. A HyperBEAM node does not tell its compute time: REQUEST MS
+    is how long this request for the result took."""
     words, last = rest.split(), _LAST
     if "--last" in words:
         at = words.index("--last")
@@ -104,12 +105,15 @@ async def messages(session: Session, rest: str) -> CommandOutput:
         kept = tuple(await node.undelivered(process.id))[-last:]
     names = await session.identities.addresses()
     rows = tuple(_row(message, result, names) for message, result in entries)
+    time = "REQUEST MS" if session.remote else "MS"
     table = Table(
-        ("SLOT", "ACTION", "FROM", "OUTCOME", "MS", "MEMORY", "GAS", "ID"),
+        ("SLOT", "ACTION", "FROM", "OUTCOME", time, "MEMORY", "GAS", "ID"),
         (*rows, *(_kept_row(one) for one in kept)),
-        frozenset({"SLOT", "MS", "MEMORY", "GAS"}),
+        frozenset({"SLOT", time, "MEMORY", "GAS"}),
     )
-    for column, used in (("MEMORY", "memory"), ("GAS", "gas")):
+    costs = [("MEMORY", "memory"), ("GAS", "gas")]
+    costs += [(time, "milliseconds")] if session.remote else []  # the legacy network tells none
+    for column, used in costs:
         if not any(getattr(result, used) for _, result in entries if result):
             table = table.without(column)
     value = [message_value(message, result) for message, result in entries]

@@ -115,10 +115,16 @@ async def log(session: Session, rest: str) -> CommandOutput:
         raise UsageError(f"there is no slot {slot}", hint=".messages lists slots")
     result = await session.node.result(process, slot)
     entry = LogEntry(messages[0], result)
-    return CommandOutput(_whole(entry), text="\n".join(_shown(messages[0], result)))
+    lines = _shown(messages[0], result, " for the request" if session.remote else "")
+    return CommandOutput(_whole(entry), text="\n".join(lines))
 
 
-def _shown(message: Message, result: Result) -> list[str]:
+def _shown(message: Message, result: Result, what: str) -> list[str]:
+    """A slot in lines.
+
+    Args:
+        what: is measured, where it is not compute time.
+    """
     placed = message.assignment
     lines = [f"message {message.id}", f"  from    {message.from_}"]
     if message.owner != message.from_:
@@ -129,10 +135,10 @@ def _shown(message: Message, result: Result) -> list[str]:
         )
     lines += [f"  caused by {message.pushed_for}"] if message.pushed_for else []
     lines += _tags(message.tags) + _data(message.data)
-    cost = [f"{result.milliseconds:.1f} ms"]
+    cost = [f"{result.milliseconds:.1f} ms{what}"] if result.milliseconds or not what else []
     cost += [f"{format_size(result.memory)} of memory"] if result.memory else []
     cost += [f"{result.gas} gas"] if result.gas else []
-    lines.append(f"result {result.outcome}, {', '.join(cost)}")
+    lines.append(", ".join([f"result {result.outcome}", *cost]))
     lines += [
         f"  {line}" for line in (result.output or result.error).rstrip("\n").split("\n") if line
     ]

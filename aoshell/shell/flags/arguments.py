@@ -15,8 +15,8 @@ from aoshell.shell.flags.parser import CommandParser
 
 _EPILOGUE = """\
 Without a terminal, or with --run or --json, each line waits until all that it caused is done
-(on a remote node: for its own result). Answers go to stdout, everything else to stderr, and the
-exit code is 1 if any line failed.
+(on the legacy network: for its own result). Answers go to stdout, everything else to stderr, and
+the exit code is 1 if any line failed.
 A new NAME makes a process. More flags: --mu-url, --cu-url, --su-url, --gateway-url URL.
 aoshell attest NODE|FILE checks the hardware evidence of a node; attest --help has its flags.
 aoshell attest measure computes the measurement of a guest from its files."""

@@ -189,7 +189,7 @@ async def _give_up(session: Session, renderer: Renderer) -> None:
     if session.node.local:
         with suppress(AoError, TimeoutError):  # then the next start computes it again
             await asyncio.wait_for(_stopped(session), _STOPPING)
-    elif session.sending:
+    elif session.sending or session.settling:
         renderer.note(interrupted(session.given_up))
 
 

@@ -154,6 +154,11 @@ def interrupted(given_up: Interrupted) -> str:
                 f" .result {given_up.sending} shows what became of it, if it did."
             )
         return "Given up; nothing of it was sent."
+    if given_up.settling:
+        return (
+            f"No longer waiting for what slot {receipt.slot} caused. The node stops delivering when"
+            " nobody waits, so some of it may not arrive."
+        )
     if receipt.slot is None:
         return f"No longer waiting; it goes on. .result {receipt.id} shows what became of it."
     again = ", .waits what waits; Ctrl-C again stops it" if given_up.stops else ""

@@ -15,7 +15,7 @@ from aoshell.nodes.values import Stage
 
 EVERY = 0.1  # seconds between two looks
 SHOWN_AFTER = 0.3  # seconds that a person waits before there is something to see
-REPORTED_AFTER = 2.0  # seconds of one stage before a pipe hears of it
+REPORTED_AFTER = 1.0  # seconds of one stage before a pipe hears of it
 _GAP = 0.5  # seconds without a stage that are part of it: a node pauses between two tries
 
 

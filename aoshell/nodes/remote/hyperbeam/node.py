@@ -85,7 +85,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         module: str = "",
     ) -> None:
         Elsewhere.__init__(self, waiting)
-        Sending.__init__(self, client or Client(url, waiting), book)
+        Sending.__init__(self, client or Client(url, waiting), book, waiting)
         self._gateway = gateway
         self._names = Names(self._client, gateway, self._notice)
         self._wallet = wallet
@@ -162,6 +162,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
     # Signing and sending ----------------------------------------------------------------------
 
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+        self.knows((wallet.address,))
         profile = (await self._generation()).profile
         if target:
             device = (await self._known(target))["device"]
@@ -192,7 +193,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
     async def spawn(self, item: Signed, name: str = "") -> Receipt:
         path = "/push" if isinstance(item, DataItem) else signing.SPAWN
         what = "does not make the process", f"aoshell {item.id} attaches to it if it did"
-        slot, _ = await self._scheduled("spawn", path, item, item.id, what)
+        slot = (await self._scheduled("spawn", path, item, item.id, what)).slot
         if slot != 0:
             raise AoError(
                 f"{self.endpoint} has the definition of {item.id} at slot {slot}, not at 0",
@@ -216,10 +217,13 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         pushed = isinstance(item, DataItem)
         path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"
         what = "does not take the message", f".result {item.id} finds it if it did"
-        slot, heard = await self._scheduled("schedule", path, item, process, what)
-        if not pushed or heard is Heard.NOTHING:
-            self._deliver(process, slot)
-        elif heard is Heard.DOUBTFUL:  # it may be pushed: not once more
+        placed = await self._scheduled("schedule", path, item, process, what)
+        slot = placed.slot
+        if not pushed or placed.heard is Heard.NOTHING:
+            self._deliver(process, slot, item.id)
+        elif placed.heard is Heard.PLACED:
+            self._deliver(process, slot, item.id, placed.said)
+        else:  # it may be pushed: not once more
             self._notice(f"slot {slot}: whether what it sends was delivered is not known")
         self._book.put(self.endpoint, "slot", process, slot, learnt_again=True)
         self._feed.wake(process)
@@ -393,7 +397,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
 
     async def close(self) -> None:
         try:
-            await self._delivered()
+            await self.finish()
         finally:  # after Ctrl-C nobody waits for that
             await self._feed.close()
             await self._client.close()

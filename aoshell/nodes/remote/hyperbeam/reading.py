@@ -46,6 +46,10 @@ class StuckError(AoError):
     """A slot that fails each time, so that no later one is computed."""
 
 
+class NoProcessError(AoError):
+    """A question about a process that the node does not know."""
+
+
 class Reading:
     """The half of the node that changes nothing.
 
@@ -212,10 +216,16 @@ class Reading:
             hint="the code of the process decides that; .spawn makes another process",
         )
 
-    def _said(self, answer: Response, stage: str, asked: Asked) -> Mapping[str, Any]:
-        """What an answer says, as a message or as JSON."""
+    def _said(
+        self, answer: Response, stage: str, asked: Asked, *, whole: bool = False
+    ) -> Mapping[str, Any]:
+        """What an answer says, as a message or as JSON.
+
+        Args:
+            whole: with what nobody signed of a signed one, where that is taken.
+        """
         if is_message_in_json(answer) or not answer.header("content-type").startswith(JSON):
-            return self._trust.read(answer, stage, asked)
+            return self._trust.read(answer, stage, asked, whole=whole)
         value = self._trust.json(answer, stage, asked)
         return value if isinstance(value, dict) else {}
 
@@ -328,8 +338,10 @@ class Reading:
             return
         refusal = self._trust.refusal(answer, stage, asked)
         unknown = answer.status == 404 or refusal.missing == process
-        what = "knows no process" if unknown else "does not answer about the process"
-        self._expect(answer, stage, f"{what} {process}", asked)
+        if unknown:
+            what = f"knows no process {process}"
+            raise NoProcessError(self._trust.failure(answer, stage, what, asked), stage=stage)
+        self._expect(answer, stage, f"does not answer about the process {process}", asked)
 
     def _expect(self, answer: Response, stage: str, what: str, asked: Asked = ANY) -> None:
         if answer.ok:

@@ -54,7 +54,7 @@ def to_result(process: str, slot: int, said: Mapping[str, object], where: str) -
         "" if error else output,
         prompt,
         error,
-        tuple(map(_outgoing, _listed(whole.get("outbox")))),
+        tuple(map(to_outgoing, keyed(whole.get("outbox")).values())),
         (),
         False,
         (),
@@ -90,17 +90,17 @@ def _output(whole: Mapping[str, object]) -> tuple[str, str]:
     return words(data), words(output.get("prompt", ""))
 
 
-def _listed(value: object) -> list[Mapping[str, object]]:
-    """Members of an outbox: a list, or a map from "1", "2"… or other keys."""
-    if isinstance(value, Mapping):
-        numbered = {key: item for key, item in value.items() if key not in ("commitments",)}
-        keys = sorted(numbered, key=lambda key: (not key.isdecimal(), len(key), key))
-        value = [numbered[key] for key in keys]
-    members = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    return [item for item in members if isinstance(item, Mapping)]
+def keyed(value: object) -> dict[str, Mapping[str, object]]:
+    """Members of an outbox by their keys, in order: a list, or a map from "1", "2"… or others."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = {str(number): item for number, item in enumerate(value, 1)}
+    members = value if isinstance(value, Mapping) else {}
+    keys = sorted(members, key=lambda key: (not key.isdecimal(), len(key), key))
+    found = ((key, members[key]) for key in keys if key != "commitments")
+    return {key: item for key, item in found if isinstance(item, Mapping)}
 
 
-def _outgoing(message: Mapping[str, object]) -> Outgoing:
+def to_outgoing(message: Mapping[str, object]) -> Outgoing:
     """A message of an outbox. Nodes of 2025 keep the case of its keys, those of 2026 lower it."""
     message = {key.lower() if key.lower() in _OWN else key: value for key, value in message.items()}
     listed = message.get("tags")

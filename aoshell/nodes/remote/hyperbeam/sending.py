@@ -6,23 +6,25 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import REFUSED, Client, ConnectionLostError
 from aoshell.nodes.remote.http.pages import is_number
-from aoshell.nodes.remote.http.progress import disable_retries, hide_progress
+from aoshell.nodes.remote.http.progress import Waiting, disable_retries
 from aoshell.nodes.remote.hyperbeam.binding import (
     MESSAGE,
     PROCESS,
-    SLOT,
     Asked,
     ContradictionError,
     named,
 )
+from aoshell.nodes.remote.hyperbeam.delivering import Delivering
 from aoshell.nodes.remote.hyperbeam.generation import JSON
-from aoshell.nodes.remote.hyperbeam.reading import COMPUTE, Reading
+from aoshell.nodes.remote.hyperbeam.reading import COMPUTE
 from aoshell.nodes.remote.hyperbeam.signing import TAKES_ITEMS
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Signed
@@ -30,9 +32,6 @@ from aoshell.protocol.ans104 import DataItem
 
 YOUNG = 30.0  # seconds in which a new process may not know its own first message yet
 LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer was lost
-UNASKED = 2.0  # seconds after which a result is asked for to deliver what it sends
-PUSH = 120.0  # seconds that a delivery may take, as nodes go on with what the messages cause
-ENDING = 10.0  # seconds that the end of a session waits for deliveries
 LOOK = 30.0  # seconds that one look may take, however long the log is
 
 
@@ -44,22 +43,34 @@ class Heard(Enum):
     NOTHING = auto()  # it was lost
 
 
-class Sending(Reading):
-    """The half of the node that has messages scheduled.
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A message that is in the log.
 
-    Args:
-        client, book: as `Reading` has them.
+    Attributes:
+        said: the node's own answer; {} where it does not count.
     """
 
-    def __init__(self, client: Client, book: Book) -> None:
-        Reading.__init__(self, client, book)
+    slot: int
+    heard: Heard
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Sending(Delivering):
+    """The part of the node that has messages scheduled.
+
+    Args:
+        client, book, waiting: as `Delivering` has them.
+    """
+
+    def __init__(self, client: Client, book: Book, waiting: Waiting) -> None:
+        Delivering.__init__(self, client, book, waiting)
         self._born: dict[str, float] = {}
-        self._deliveries: set[asyncio.Task[None]] = set()
 
     async def _scheduled(
         self, stage: str, path: str, item: Signed, process: str, what: tuple[str, str]
-    ) -> tuple[int, Heard]:
-        """Have a message scheduled: its slot, and what the node's answer said of it.
+    ) -> Placed:
+        """Have a message scheduled.
 
         Where that answer is lost, refuses, or is not to be believed, the message may be there all
         the same, and the log of the process says so.
@@ -74,10 +85,10 @@ class Sending(Reading):
             found = await self._look_for(process, item.id, before)
             if found is None:
                 raise _unknown(error, what[1]) from error
-            return found, Heard.NOTHING
+            return Placed(found, Heard.NOTHING)
         try:
             self._expect(answer, stage, what[0])
-            slot = self._assigned(answer, stage, process, item.id)
+            slot, said = self._assigned(answer, stage, process, item.id)
         except AoError as error:
             doubtful = answer.ok or self._trust.refused
             found = None
@@ -86,14 +97,14 @@ class Sending(Reading):
                 found = await asyncio.create_task(look)
             if found is None:
                 raise (_unknown(error, what[1]) if doubtful else error) from error
-            return found, Heard.DOUBTFUL
+            return Placed(found, Heard.DOUBTFUL)
         if self._trust.verifies and MESSAGE not in self._trust.named:
             try:
                 await self._check_place(process, slot, item.id)
             except AoError as error:
                 raise _unknown(error, what[1]) from error
         self._reached(process, slot)
-        return slot, Heard.PLACED
+        return Placed(slot, Heard.PLACED, said)
 
     async def _post(self, stage: str, path: str, item: Signed, process: str) -> Response:
         await self._ready()  # where its answer would be refused, nothing is sent
@@ -114,8 +125,10 @@ class Sending(Reading):
             message=item.id,
         )
 
-    def _assigned(self, answer: Response, stage: str, process: str, message: str) -> int:
-        """The slot that an answer gives a message."""
+    def _assigned(
+        self, answer: Response, stage: str, process: str, message: str
+    ) -> tuple[int, Mapping[str, Any]]:
+        """The slot that an answer gives a message, and the answer."""
         asked = Asked(message, {PROCESS: process, MESSAGE: message})
         said = self._said(answer, stage, asked)
         try:
@@ -125,52 +138,7 @@ class Sending(Reading):
         slot = str(said.get("slot", 0 if process == message else ""))
         if not is_number(slot):
             raise AoError(f"{answer.by} does not say the slot of the message", stage=stage)
-        return int(slot)
-
-    def _deliver(self, process: str, slot: int) -> None:
-        """Have the node deliver what a message sends, if it sends any, while the user goes on."""
-        task = asyncio.create_task(self._pushed(process, slot))
-        self._deliveries.add(task)
-        task.add_done_callback(self._deliveries.discard)
-
-    async def _delivered(self) -> None:
-        """Wait for deliveries to end, but not for long: a node may end them when nobody listens."""
-        try:
-            if self._deliveries:
-                await asyncio.wait(self._deliveries, timeout=ENDING)
-        finally:
-            for task in self._deliveries:
-                task.cancel()
-
-    async def _pushed(self, process: str, slot: int) -> None:
-        hide_progress()
-        await self._computed.begun(process, slot, UNASKED)
-        answered = await self._computed.settled(process, slot)
-        result = self._computed.get(process, slot)
-        if result is None and answered:  # it was not computed, and whoever asked was told so
-            return
-        try:
-            result = result or await self._result(process, slot)
-            # What has no target is for the devices of the process itself, such as `patch@1.0`.
-            if result.assignments or any(one.target or one.spawn for one in result.messages):
-                await self._push(process, slot)
-        except AoError as error:
-            self._notice(f"slot {slot}: what became of what it sends is not known: {error.what}")
-
-    async def _push(self, process: str, slot: int) -> None:
-        """Have the node deliver, once: it delivers again each time it is told so."""
-        path = f"/{process}~process@1.0/push&slot={slot}"
-        asked = Asked(f"{process} push {slot}", {PROCESS: process, SLOT: slot})
-        await self._ready()
-        headers = (await self._accepted()).items()
-        answer = await self._client.ask("push", "POST", path, headers=headers, seconds=PUSH)
-        if not answer.ok:
-            what = self._trust.failure(answer, "push", "does not deliver it", asked)
-            raise AoError(what, stage="push")
-        for failed in self._said(answer, "push", asked).values():
-            if isinstance(failed, Mapping) and failed.get("response") == "error":
-                where, why = failed.get("target", "?"), failed.get("reason", "no reason given")
-                self._notice(f"slot {slot}: not delivered to {where}: {why}", "undelivered")
+        return int(slot), said
 
     async def _check_place(self, process: str, slot: int, message: str) -> None:
         """That the log has this very message there. Raises AoError, stage "verify"."""

@@ -119,14 +119,23 @@ class Trust:
             if not signed:
                 self._tell_once(self._endpoint + _NOT_SIGNED)
 
-    def read(self, answer: Response, stage: str, asked: Asked = ANY) -> Fields:
+    def read(
+        self, answer: Response, stage: str, asked: Asked = ANY, *, whole: bool = False
+    ) -> Fields:
         """What an answer says: of a signed one, no more than what was signed.
+
+        Args:
+            whole: with the rest, where unsigned answers are taken.
 
         Raises:
             AoError: stage "verify", for an answer that is not to be believed.
         """
         said = self._read(answer, stage, asked)
         self._judge(stage, asked)
+        rest = self._examine(answer).message
+        if whole and not self.verifies and rest.keys() - said.keys():
+            self._tell_once(self._endpoint + _NOT_THESE.format(stage))
+            return rest
         return said
 
     def json(self, answer: Response, stage: str, asked: Asked = ANY) -> Any:

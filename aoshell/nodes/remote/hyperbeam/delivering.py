@@ -1,0 +1,367 @@
+"""Has a HyperBEAM node deliver what slots send, and finds out what became of it.
+
+A node delivers when it is told to (`push`), and goes on with what the messages cause until nothing
+is left. Measured on nodes of September and November 2025: told again, it delivers everything again;
+when nobody waits for its answer any more, it stops. So it is told once, and waited for. Where it
+fails, the logs of the targets say what has arrived, and only where nothing has is it told again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.remote.http.client import BUSY, Client, ConnectionLostError
+from aoshell.nodes.remote.http.progress import Waiting, hide_progress
+from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.fates import Fate, State, fates, has_mark, is_same, nowhere
+from aoshell.nodes.remote.hyperbeam.reading import NoProcessError, Reading, slot_of
+from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
+from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import LogEntry
+from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.message import Message, Outgoing, Result, by_lower_name
+
+UNASKED = 2.0  # seconds after which a result is asked for to deliver what it sends
+PUSH = 120.0  # seconds that one push may take, as nodes go on with what the messages cause
+DELIVERY = 180.0  # seconds for all that one message causes, looks into logs included
+AGAIN = (0.2, 0.5, 1.0, 2.0)  # seconds before a push is told again of which nothing arrived
+SHOWING = 30.0  # seconds for the feed to come to the end of the logs that it follows
+ENDING = 10.0  # seconds that the end of a session waits for deliveries
+WALKED = 50  # slots that one message caused, which are looked at and shown
+LOOKED_AT = 200  # newest slots of a log that a message is looked for in
+
+# Nodes of November 2025 fail where they keep an answer in which a message has resulted in messages,
+# unless that has the whole result in it. The type is for the node, which subtracts from it.
+_WHOLE = "&result-depth+integer=1000"
+_NO_SPAWN = (
+    "slot {} asks for a new process, and gets none: HyperBEAM nodes make no process for a process;"
+    " .spawn MODULE makes one, which your wallet signs"
+)
+_LEFT_OUT = "the node left it out"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A slot of a process."""
+
+    process: str
+    slot: int
+
+
+@dataclass
+class Chain:
+    """What one message caused.
+
+    Attributes:
+        root: id of that message.
+        process: where it was sent.
+        walked: the slots that were looked at.
+    """
+
+    root: str
+    process: str
+    walked: set[Place] = field(default_factory=set)
+
+
+class PushError(AoError):
+    """A push that was not carried out.
+
+    Attributes:
+        momentary: the node lacked a part of its state for a moment.
+        end: what it does now.
+    """
+
+    def __init__(self, what: str, end: End, *, momentary: bool = False) -> None:
+        super().__init__(what, stage="push")
+        self.end = end
+        self.momentary = momentary
+
+
+class End(Enum):
+    """What a node does after a push."""
+
+    DONE = auto()  # nothing: all is delivered that can be
+    FAILED = auto()  # nothing: it failed on the way
+    OPEN = auto()  # it may go on: it did not answer itself
+
+
+class Delivering(Reading):
+    """The part of the node that has messages delivered.
+
+    Args:
+        client, book: as `Reading` has them.
+        waiting: says what is waited for.
+    """
+
+    def __init__(self, client: Client, book: Book, waiting: Waiting) -> None:
+        Reading.__init__(self, client, book)
+        self._waiting = waiting
+        self._wallets: set[str] = set()
+        self._deliveries: dict[str, tuple[int, asyncio.Task[None]]] = {}
+
+    def knows(self, wallets: Iterable[str]) -> None:
+        self._wallets |= set(wallets)
+
+    async def settled(self, root: str) -> None:
+        slot, task = self._deliveries.get(root, (0, None))
+        if task is None:
+            return
+        async with self._waiting.during("push", self.endpoint) as note:
+            note(f"what slot {slot} sends")
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+            with suppress(TimeoutError):  # others may send to it without an end
+                async with asyncio.timeout(SHOWING):
+                    await self._feed.caught_up()
+
+    async def finish(self) -> str:
+        left = list(self._deliveries.values())
+        if not left:
+            return ""
+        async with self._waiting.during("push", self.endpoint) as note:
+            note("what was sent")
+            try:
+                await asyncio.wait([task for _, task in left], timeout=ENDING)
+            finally:
+                slots = sorted(slot for slot, task in left if not task.done())
+                for _, task in left:
+                    task.cancel()
+        if not slots:
+            return ""
+        listed = ", ".join(map(str, slots))
+        which = f"slots {listed} send" if len(slots) > 1 else f"slot {listed} sends"
+        return (
+            f"what {which} is not delivered yet after {ENDING:g} s, and not waited for; the node"
+            " stops delivering then, so some of it may not arrive"
+        )
+
+    def _deliver(
+        self, process: str, slot: int, root: str, said: Mapping[str, object] | None = None
+    ) -> None:
+        """Have the node deliver what a message sends, if it sends any, while the user goes on.
+
+        Args:
+            said: the answer to a push that came already.
+        """
+        place, chain = Place(process, slot), Chain(root, process)
+        work = self._pushed(place, chain) if said is None else self._carried(place, said, chain)
+        task = asyncio.create_task(self._bounded(slot, work))
+        self._deliveries[root] = slot, task
+        task.add_done_callback(lambda _: self._deliveries.pop(root, None))
+
+    async def _bounded(self, slot: int, work: Awaitable[None]) -> None:
+        hide_progress()
+        try:
+            async with asyncio.timeout(DELIVERY):
+                await work
+        except TimeoutError:
+            self._unknown(slot, f"it took more than {DELIVERY:g} s")
+        except AoError as error:
+            self._unknown(slot, error.what)
+
+    def _unknown(self, slot: int, why: str) -> None:
+        self._notice(f"slot {slot}: what became of what it sends is not known: {why}")
+
+    async def _pushed(self, place: Place, chain: Chain) -> None:
+        await self._computed.begun(place.process, place.slot, UNASKED)
+        answered = await self._computed.settled(place.process, place.slot)
+        result = self._computed.get(place.process, place.slot)
+        if result is None and answered:  # it was not computed, and whoever asked was told so
+            return
+        result = result or await self._result(place.process, place.slot)
+        if any(one.spawn and not one.target for one in result.messages):
+            self._notice(_NO_SPAWN.format(place.slot))
+        # What has no target is for the devices of the process itself, such as `patch@1.0`.
+        if result.assignments or _targeted(result):
+            await self._push(place, _targeted(result), chain)
+
+    async def _carried(self, place: Place, said: Mapping[str, object], chain: Chain) -> None:
+        await self._follow(place, await self._told(place, said), chain)
+
+    # Told to deliver ----------------------------------------------------------------------------
+
+    async def _push(self, place: Place, sent: Sequence[Outgoing], chain: Chain) -> None:
+        """Have the node deliver what a slot sends, and see what became of it.
+
+        It is told again where it failed for a moment and nothing has arrived: what goes to several
+        processes would arrive twice at the first of them.
+        """
+        for pause in (*AGAIN, None):
+            try:
+                said = await self._asked_to_push(place)
+            except PushError as error:
+                found = await self._looked_for(place, sent, error.what)
+                if pause is None or not error.momentary or not _is_safe(found):
+                    if error.end is End.OPEN:
+                        self._unknown(place.slot, error.what)
+                    await self._follow(place, found, chain, error.end)
+                    return
+                await asyncio.sleep(pause)
+            else:
+                await self._follow(place, await self._told(place, said), chain)
+                return
+
+    async def _asked_to_push(self, place: Place) -> Mapping[str, Any]:
+        """The node's answer, which comes when all is delivered. Raises PushError."""
+        path = f"/{place.process}~process@1.0/push&slot={place.slot}"
+        if (await self._generation()).json:
+            path += _WHOLE
+        name = f"{place.process} push {place.slot}"
+        asked = Asked(name, {PROCESS: place.process, SLOT: place.slot})
+        await self._ready()
+        headers = (await self._accepted()).items()
+        try:
+            answer = await self._client.ask("push", "POST", path, headers=headers, seconds=PUSH)
+        except ConnectionLostError as error:
+            raise PushError(error.what, End.OPEN) from error
+        if not answer.ok:
+            what = self._trust.failure(answer, "push", "does not deliver it", asked)
+            end = End.OPEN if answer.status in BUSY else End.FAILED
+            raise PushError(what, end, momentary=is_momentary(answer))
+        return self._said(answer, "push", asked, whole=True)
+
+    # What became of it --------------------------------------------------------------------------
+
+    async def _told(self, place: Place, said: Mapping[str, object]) -> list[Fate]:
+        """What an answer tells; what it does not, the logs do."""
+        told = fates(said)
+        doubtful = [one.sent for one in told if one.state is State.UNKNOWN]
+        looked = iter(await self._looked_for(place, doubtful, _LEFT_OUT) if doubtful else ())
+        return [
+            _because(next(looked), one.reason) if one.state is State.UNKNOWN else one
+            for one in told
+        ]
+
+    async def _follow(
+        self, place: Place, found: Sequence[Fate], chain: Chain, end: End = End.DONE
+    ) -> None:
+        """Say what did not arrive, and show what the others caused."""
+        for fate in found:
+            if fate.state is not State.ARRIVED:
+                if end is not End.OPEN or fate.state is State.NOWHERE:
+                    self._tell(place, fate, chain)
+                continue
+            there = Place(fate.sent.target, fate.slot)
+            if there in chain.walked or len(chain.walked) >= WALKED:
+                continue
+            chain.walked.add(there)
+            result = await self._shown(there, chain.root)
+            if fate.then is not None:
+                await self._follow(there, await self._told(there, fate.then), chain)
+            elif result and (sent := _targeted(result)):
+                await self._resumed(there, sent, chain, end)
+
+    async def _resumed(
+        self, place: Place, sent: Sequence[Outgoing], chain: Chain, end: End
+    ) -> None:
+        """See what became of what a slot sends that the node did not tell of.
+
+        Where it failed, and nothing of that has arrived, it is told to go on there.
+        """
+        found = await self._looked_for(place, sent, _LEFT_OUT)
+        lost = any(one.state is State.LOST for one in found)
+        if end is End.FAILED and lost and _is_safe(found):
+            await self._push(place, sent, chain)
+        else:
+            await self._follow(place, found, chain, end)
+
+    async def _looked_for(self, place: Place, sent: Sequence[Outgoing], why: str) -> list[Fate]:
+        """What the logs of the targets say of messages.
+
+        Args:
+            why: one is not there, if it is not.
+        """
+        logs: dict[str, Sequence[Message] | str] = {}
+        for target in {one.target for one in sent} - self._wallets:
+            if has_id_form(target):
+                logs[target] = await self._end_of_log(target)
+        found = []
+        for one in sent:
+            log = logs.get(one.target, ())
+            if isinstance(log, str):
+                found.append(Fate(one, State.UNKNOWN, reason=log))
+            elif not log:  # a process has its definition in its log
+                found.append(nowhere(one))
+            else:
+                found.append(_found(one, log, place.process, why))
+        return found
+
+    async def _end_of_log(self, process: str) -> Sequence[Message] | str:
+        """The newest messages of a log, none of no process; why it cannot be read."""
+        try:
+            last = await self.slots(process) - 1
+            return await self.schedule(process, max(0, last + 1 - LOOKED_AT), last)
+        except NoProcessError:
+            return ()
+        except AoError as error:
+            return error.what
+
+    async def _shown(self, place: Place, root: str) -> Result | None:
+        """Show what a slot came to that a message caused; None where that is not known."""
+        try:
+            result = await self._result_once(place.process, place.slot)
+            if self._feed.follows(place.process):
+                self._feed.wake(place.process)
+            else:
+                for message in await self.schedule(place.process, place.slot, place.slot):
+                    self._feed.tell_result(place.process, LogEntry(message, result), root)
+        except AoError as error:
+            whose = f"slot {place.slot} of {_short(place.process)}"
+            self._notice(f"what {whose} came to is not known: {error.what}")
+            return None
+        return result
+
+    def _tell(self, place: Place, fate: Fate, chain: Chain) -> None:
+        """Say of a message that it did not arrive; a wallet has nowhere for it to arrive at."""
+        if fate.sent.target in self._wallets:
+            return
+        action = by_lower_name(fate.sent.tags).get("action", "") or "a message"
+        state = "not delivered"
+        if fate.state is State.UNKNOWN:
+            state = "whether it arrived is not known"
+        of = "" if place.process == chain.process else f" of {_short(place.process)}"
+        what = (
+            f"slot {place.slot}{of}: {action} to {_short(fate.sent.target)}: {state}: {fate.reason}"
+        )
+        self._notice(what, "undelivered")
+
+
+def _short(target: str) -> str:
+    """The beginning of an id."""
+    return target if len(target) <= 12 else f"{target[:8]}…"
+
+
+def _because(fate: Fate, reason: str) -> Fate:
+    """The fate, with the reason that the node gave, if it gave any."""
+    return replace(fate, reason=reason or fate.reason)
+
+
+def _targeted(result: Result) -> list[Outgoing]:
+    return [one for one in result.messages if one.target]
+
+
+def _is_safe(found: Iterable[Fate]) -> bool:
+    """Whether a push can be told again: nothing of it has arrived, and that is known."""
+    return all(one.state in (State.LOST, State.NOWHERE) for one in found)
+
+
+def _found(sent: Outgoing, log: Iterable[Message], process: str, why: str) -> Fate:
+    """What a log says of a message.
+
+    One that has nothing to tell it from others may be there from before.
+    """
+    slots = [slot_of(one) for one in log if is_same(sent, one, process)]
+    if not slots:
+        return Fate(sent, State.LOST, reason=why)
+    if not has_mark(sent):
+        return Fate(sent, State.UNKNOWN, reason=why)
+    return Fate(sent, State.ARRIVED, slots[-1])
