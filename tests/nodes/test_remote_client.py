@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ssl
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import httpx
@@ -245,6 +247,47 @@ def test_json_is_taken_whatever_it_is_called() -> None:
 )
 def test_a_date_that_is_none_says_nothing_of_a_clock(date: str) -> None:
     doctor.check_clock(Response("", 200, (("date", date),), b""))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "what"),
+    [(7200, "120 min ahead of"), (-7200, "120 min behind"), (299, "")],
+)
+def test_a_clock_that_is_wrong_is_told(
+    monkeypatch: pytest.MonkeyPatch, seconds: int, what: str
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000)
+    answer = Response("", 200, (("date", formatdate(1_700_000_000 + seconds, usegmt=True)),), b"")
+    if not what:
+        doctor.check_clock(answer)
+        return
+    with pytest.raises(AoError, match=what) as raised:
+        doctor.check_clock(answer)
+    assert raised.value.stage == "clock"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "what"),
+    [
+        (200, b"<html>hello</html>", "http://node.example answers with a web page"),
+        (404, b"nothing here", "http://node.example answers 404"),
+        (200, b"fine", ""),
+    ],
+)
+def test_an_endpoint_that_is_another_thing_is_told(status: int, body: bytes, what: str) -> None:
+    async def answered() -> Response:
+        kind = "text/html" if body.startswith(b"<") else "text/plain"
+        return Response("http://node.example", status, (("content-type", kind),), body)
+
+    async def checked() -> str:
+        return await doctor.check_usable(answered())
+
+    if not what:
+        assert asyncio.run(checked()) == "answers"
+        return
+    with pytest.raises(AoError, match=what) as raised:
+        asyncio.run(checked())
+    assert (raised.value.stage, raised.value.hint) == ("answer", "is the URL right?")
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ from hyper_server import HTML, HyperServer, serving
 
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.http.progress import Waiting
-from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+from aoshell.nodes.remote.hyperbeam.node import CODE, HyperBeamNode
 from aoshell.nodes.remote.memory import Book
-from aoshell.nodes.values import Event, HttpMessage, NotFoundError, Verify
+from aoshell.nodes.values import Event, HttpMessage, Module, NotFoundError, Verify
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import CURRENT, EDGE, Profile
 from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
+from aoshell.sandbox import hyperaos
 
 LUA_MODULE, WASM_MODULE = "L" * 43, "W" * 43
 EVAL = tags_of([("Action", "Eval")])
@@ -450,3 +451,40 @@ async def test_every_slot_in_order_across_restarts(
         (event,) = await until(events, 1)
         assert event.entry is not None and event.entry.message.data == b"7*7"
         await again.close()
+
+
+# Code that a node of one's own is given --------------------------------------------------------
+
+
+@in_loop
+async def test_published_code_is_the_nodes_own(home: Home) -> None:
+    """No gateway has it: the one here answers nothing."""
+    async with up(home) as node:
+        assert await node.default_module() == ""
+        publication = await node.publication(home.wallet, hyperaos.source(), "environment")
+        assert not publication.permanent
+        module = await node.publish(publication)
+        assert module.id == publication.item.id == await node.default_module()
+        found = await node.fetch(module.id)
+        assert (found.id, found.kind, found.name, found.data) == (
+            module.id,
+            "lua",
+            "environment",
+            b"",
+        )
+
+
+@in_loop
+async def test_other_code_is_the_gateways(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is code of which the shell noted that the node has it, and ended before it noted what."""
+
+    async def module(_: NoGateway, reference: str) -> Module:
+        return Module(reference, "wasm", "", b"\0asm")
+
+    monkeypatch.setattr(NoGateway, "module", module, raising=False)
+    async with up(home) as node:
+        book = Book(home.folder / "remote.db")
+        book.put(home.server.url, CODE, "0" * 64, WASM_MODULE)
+        book.close()
+        for known in (LUA_MODULE, WASM_MODULE):
+            assert (await node.fetch(known)).data == b"\0asm"
