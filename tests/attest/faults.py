@@ -310,7 +310,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
         headers(lambda f, _: {k: v for k, v in f.items() if k != "nonce"}),
         "HTTPSIG_INVALID",
     ),
-    "header changed": (replaced("nonce", "^.", "_"), "HTTPSIG_INVALID"),
+    "header changed": (replaced("nonce", "^.", "~"), "HTTPSIG_INVALID"),
     "header twice": (
         raw(lambda w: ([*w[0], ("Address", dict(w[0])["address"])], w[1])),
         "HTTPSIG_INVALID",
