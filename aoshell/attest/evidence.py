@@ -147,6 +147,7 @@ class Evidence:
         table: the certificate table behind a raw report, b"" without one.
         form: how a raw report was written in its file, for people; "" for bytes alone.
         challenge: None if the node was not challenged.
+        configuration: what the node tells of it now; None if it tells nothing. Not kept in files.
         collateral: what came with the evidence. It is checked like any other.
         origin: the URL that an answer came from.
         taken: when it was fetched, seconds since the Unix epoch.
@@ -160,6 +161,7 @@ class Evidence:
     table: bytes = b""
     form: str = ""
     challenge: Challenge | None = None
+    configuration: RawResponse | None = None
     collateral: Collateral = field(default_factory=Collateral)
     origin: str = ""
     taken: int = 0

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aoshell.attest.checks import chain, envelope, node, policy, report, tpm
+from aoshell.attest.checks.configuration import describe_changes
 from aoshell.attest.checks.custody import Custody, State, judge_custody
 from aoshell.attest.checks.frame import Case, Check, CheckResult, Status, TpmCase
 from aoshell.attest.checks.tpm import SECTIONS
@@ -114,6 +115,8 @@ class Verdict:
             "kept", one of these, when the file was made, as its keeper says; "unknown".
         software: what runs there, without a name; None if that is unknown.
         tpm: what was found of a TPM; None for other evidence.
+        configuration_now: how the node's configuration now differs from the attested one, for
+            people; "" if it does not, or if the node was not asked now.
     """
 
     verdict: str
@@ -128,6 +131,7 @@ class Verdict:
     freshness: str
     software: Image | None
     tpm: TpmCase | None
+    configuration_now: str
 
     @property
     def primary(self) -> CheckResult | None:
@@ -168,6 +172,8 @@ class Verdict:
         if self.custody:
             members["address"] = self.address
             members["key_custody"] = self.custody.state.value
+        if self.configuration_now:
+            members["configuration_now"] = self.configuration_now
         return members
 
 
@@ -210,7 +216,8 @@ def verify_evidence(
         # checked. SKIPPED for another reason blocks nothing: the policy or the evidence says so.
         if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
             blocked.add(one.name)
-    kept = judge_custody(case, bound=_passed(results, _BINDS.get(case.kind, "")))
+    bound = _passed(results, _BINDS.get(case.kind, ""))
+    kept = judge_custody(case, bound=bound)
     if policy.exclusive_key:
         results[CUSTODY] = _custody_result(kept)
     known = _passed(results, "report-size")
@@ -227,6 +234,7 @@ def verify_evidence(
         _freshness(case, results),
         _software(case, results),
         case.tpm if _passed(results, "links") and case.kind is Kind.TPM else None,
+        describe_changes(case) if bound else "",
     )
 
 

@@ -180,16 +180,21 @@ def linked(name: str) -> Change:
     """A map that came as a link to it."""
 
     def disturb(_wire: Wire, node: SimulatedNode) -> Wire:
-        from aoshell.protocol import wire
-
-        tabm = to_tabm(node.generated)
-        del tabm[name]
-        tabm[f"{name}+link"] = httpsig.unsigned_id(node.generated[name])
-        fields, body = wire.encode(tabm, EDGE)
-        signed = httpsig.commit(node.wallet, tabm, bundle=True)
-        return [*fields.items(), *write_commitments(signed).items()], body or b""
+        return sign_linked(node, node.generated, name, httpsig.unsigned_id(node.generated[name]))
 
     return lambda node, _: node.but(wire=disturb)
+
+
+def sign_linked(node: SimulatedNode, message: Message, name: str, id: str) -> Wire:
+    """A message with a link in place of one of its values, signed by the node."""
+    from aoshell.protocol import wire
+
+    tabm = to_tabm(message)
+    del tabm[name]
+    tabm[f"{name}+link"] = id
+    fields, body = wire.encode(tabm, EDGE)
+    signed = httpsig.commit(node.wallet, tabm, bundle=True)
+    return [*fields.items(), *write_commitments(signed).items()], body or b""
 
 
 def part_twice(body: bytes) -> bytes:

@@ -20,6 +20,7 @@ import pytest
 from amd import Line, Sample
 from attest_node import HASHES, Bare, SimulatedNode, Wire
 from der_writer import NOW
+from faults import sign_linked
 from report_json import version_5
 
 from aoshell.attest.collateral.kds import KdsResponse
@@ -137,6 +138,115 @@ def test_a_node_that_takes_no_challenge_is_inconclusive(
         said = command(url, *command.collateral, *command.policy)
     assert said.code == 3
     assert "does not take challenges: 404 not found (CHALLENGE_FAILED)" in said.out
+
+
+# --- the configuration now
+
+
+class Changed(SimulatedNode):
+    """It tells another configuration than the one in its report."""
+
+    def respond(self, path: str) -> Wire | None:
+        if path == "/~meta@1.0/info":
+            return self.info()
+        return super().respond(path)
+
+    def info(self) -> Wire | None:
+        return self.sign(self.now() | {"status": 200})
+
+    def now(self) -> dict[str, Any]:
+        return dict(self.node_message)
+
+
+class Retuned(Changed):
+    def now(self) -> dict[str, Any]:
+        hashes = self.node_message["snp_trusted"]
+        kept = {key: one for key, one in self.node_message.items() if key != "snp_trusted"}
+        changed = {"port": 1, "snp-trusted": [*hashes, *hashes], "priv_x": 1, "trace": "x"}
+        return kept | changed | {"operator": "me"}
+
+
+class Respelled(Changed):
+    def now(self) -> dict[str, Any]:
+        kept = {key: one for key, one in self.node_message.items() if key != "snp_trusted"}
+        hashes = [one | {"priv_note": "x"} for one in self.node_message["snp_trusted"]]
+        return kept | {"snp-trusted": hashes, "trace": "y"}
+
+
+class Large(Changed):
+    def now(self) -> dict[str, Any]:
+        return super().now() | {f"k{number:02}": number for number in range(20)}
+
+
+class Linked(Changed):
+    """It sends a link instead of a value."""
+
+    def info(self) -> Wire | None:
+        return sign_linked(self, self.now() | {"port": 1}, "snp_trusted", "A" * 43)
+
+
+class Silent(Changed):
+    def info(self) -> Wire | None:
+        return None
+
+
+class Unsigned(Changed):
+    def info(self) -> Wire | None:
+        return [("port", "1")], b""
+
+
+SHOWN: dict[type[Changed], str] = {
+    Changed: "",
+    Respelled: "",
+    Linked: "differs from the attested one in port",
+    Retuned: "differs from the attested one in operator, port, snp-trusted",
+    Large: "differs from the attested one in "
+    + ", ".join(f"k{number:02}" for number in range(16))
+    + " and 4 more",
+    Silent: "unknown: the node does not tell it",
+    Unsigned: "unknown: the answer is not signed",
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN, ids=lambda kind: kind.__name__)
+def test_the_configuration_now(command: Command, node: SimulatedNode, kind: type[Changed]) -> None:
+    with kind(node.wallet, node.line).served() as url:
+        said = command(url, *command.collateral, *command.policy)
+        value = command(url, *command.collateral, *command.policy, "--json").value
+    assert (said.code, said.err) == (0, "")
+    assert value.get("configuration_now", "") == SHOWN[kind]
+    lines = [line for line in said.out.splitlines() if line.startswith("Configuration now: ")]
+    assert lines == ([f"Configuration now: {SHOWN[kind]}"] if SHOWN[kind] else [])
+
+
+def test_a_kept_answer_tells_nothing_of_now(command: Command, node: SimulatedNode) -> None:
+    kept = str(command.folder / "kept.json")
+    with Retuned(node.wallet, node.line).served() as url:
+        assert command(url, *command.collateral, *command.policy, "--save", kept).code == 0
+    said = command(kept, *command.collateral, *command.policy)
+    assert said.code == 0 and "Configuration now" not in said.out
+
+
+def test_a_configuration_that_another_key_signed_is_not_compared(
+    command: Command, node: SimulatedNode, attacker: Wallet
+) -> None:
+    class Mixed(Changed):
+        def info(self) -> Wire | None:
+            return self.but(signer=attacker).sign(self.now() | {"port": 2})
+
+    with Mixed(node.wallet, node.line).served() as url:
+        said = command(url, *command.collateral, *command.policy)
+    assert said.code == 0
+    assert "Configuration now: unknown: another key signed it than the evidence" in said.out
+
+
+def test_without_an_attested_configuration_nothing_is_compared(
+    command: Command, node: SimulatedNode
+) -> None:
+    values = {"report_data": node.report_data[:32] + bytes(32)}
+    with Retuned(node.wallet, node.line, report_values=values).served() as url:
+        said = command(url, *command.collateral, *command.policy)
+    assert said.code == 1 and "Configuration now" not in said.out
 
 
 def of(said: Said, name: str) -> Any:

@@ -59,7 +59,8 @@ class Guest(HyperServer):
         return reply
 
     def route(self, request: Request) -> Reply | None:
-        if "/~snp@1.0" in request.path or "/~message@1.0" in request.path:
+        evidence = request.path.endswith("/~meta@1.0/info")
+        if evidence or "/~snp@1.0" in request.path or "/~message@1.0" in request.path:
             found = self.guest.respond(unquote(request.path))
             return (200, *found) if found else (404, [], HTML)
         return super().route(request)
@@ -255,6 +256,25 @@ def test_a_new_key_is_loud(there: Any, stranger: Wallet, milan: Line) -> None:
         assert found.value["changed"] == [change]  # type: ignore[index]
         assert at.node.pin.address == stranger.address
         assert (await at.attest()).note == ""
+
+    there(body)
+
+
+def test_a_configuration_that_has_changed_is_noted(there: Any) -> None:
+    class Retuned(SimulatedNode):
+        def respond(self, path: str) -> Wire | None:
+            if path == "/~meta@1.0/info":
+                return self.sign(self.node_message | {"port": 1})
+            return super().respond(path)
+
+    async def body(at: There) -> None:
+        found = await at.pass_()
+        assert "Configuration now" not in found.text
+        guest = at.server.guest
+        at.server.guest = Retuned(guest.wallet, guest.line)
+        found = await at.attest()
+        assert found.ok
+        assert "Configuration now: differs from the attested one in port" in found.text
 
     there(body)
 

@@ -40,6 +40,8 @@ def render_trial(trial: Trial, trust: str) -> str:
     lines += ["", f"Evidence: {_KINDS[verdict.kind]}"]
     if verdict.custody:
         lines.append(f"Key custody: {verdict.custody.state.value}: {verdict.custody.detail}")
+    if verdict.configuration_now:
+        lines.append(f"Configuration now: {verdict.configuration_now}")
     lines += [f"Not available: {problem}" for problem in trial.problems]
     if (primary := verdict.primary) and (hint := _hint(primary, trust)):
         lines.append(f"→ {hint}")

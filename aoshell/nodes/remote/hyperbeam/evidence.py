@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UsageError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 GENERATE = "/~snp@1.0/generate"
 MEASUREMENT = "/~measurement@1.0"
+INFO = "/~meta@1.0/info"
 BUNDLED = (("accept-bundle", "true"),)
 # The signature of an envelope can be checked in this form only, whatever the node's default is.
 SIGNED = (*BUNDLED, ("require-codec", "httpsig@1.0"))
@@ -73,7 +75,8 @@ async def ask(
 
 
 async def evidence(client: Client, nonce: bytes, kind: str = "") -> Evidence:
-    """The best evidence that a node gives of the machine it runs on.
+    """The best evidence that a node gives of the machine it runs on; with a nonce, also what it
+    tells of its configuration now.
 
     Args:
         nonce: 32 random bytes for the evidence to be made for, or for the node to sign; b"" to look
@@ -83,6 +86,11 @@ async def evidence(client: Client, nonce: bytes, kind: str = "") -> Evidence:
     Raises:
         AoError: stage "evidence", it offers none; other stages, no answer.
     """
+    found = await _best(client, nonce, kind)
+    return replace(found, configuration=await _configuration(client)) if nonce else found
+
+
+async def _best(client: Client, nonce: bytes, kind: str) -> Evidence:
     from aoshell.attest.kinds import Kind
     from aoshell.protocol.encoding import b64url
 
@@ -139,8 +147,6 @@ async def _envelope(client: Client, path: str) -> RawResponse:
 async def _with_links(client: Client, exchange: Exchange) -> Exchange:
     """An exchange with the parts that came as links. What a node does not give stays missing, and
     the checks say so."""
-    from dataclasses import replace
-
     from aoshell.attest.envelope.reading import DEEPEST, MOST_LINKS, wanted_links
 
     found: dict[str, RawResponse] = {}
@@ -159,8 +165,6 @@ async def _with_links(client: Client, exchange: Exchange) -> Exchange:
 
 async def _with_secret(client: Client, exchange: Exchange) -> Exchange:
     """An exchange with a secret that the node was asked to open, if its envelope has a key."""
-    from dataclasses import replace
-
     from aoshell.attest.envelope.activation import make_activation
 
     sent = make_activation(exchange)
@@ -170,8 +174,6 @@ async def _with_secret(client: Client, exchange: Exchange) -> Exchange:
 
 
 async def _opened(client: Client, sent: Activation) -> Activation:
-    from dataclasses import replace
-
     try:
         answer = await _post(client, f"{MEASUREMENT}/unwrap-secret", sent.credential)
     except AoError as error:
@@ -202,6 +204,14 @@ async def _generated(client: Client, challenge: str, refused: str) -> Evidence:
         raise _no_evidence(f"{answer.by} offers no evidence: {'; '.join(filter(None, whys))}")
     proof = await _challenged(client, challenge) if challenge else None
     return Evidence(answer=_kept(answer), challenge=proof, origin=origin, taken=taken)
+
+
+async def _configuration(client: Client) -> RawResponse | None:
+    try:
+        answer = await _get(client, INFO, SIGNED)
+    except AoError:
+        return None
+    return _kept(answer) if answer.ok else None
 
 
 async def _challenged(client: Client, value: str) -> Challenge:
