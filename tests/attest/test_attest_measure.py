@@ -152,6 +152,8 @@ def test_numbers_of_processors(run: Measure, count: int) -> None:
         (["--trust", "x"], "each number of processors has a measurement of its own"),
         (["--trust", "x\udc80", "--vcpus", "1"], "must be UTF-8 text"),
         (["--firm", "x"], "--firm"),
+        (["--covers-os", "--kernel", "kernel"], "it goes with --trust and --kernel"),
+        (["--covers-os", "--trust", "x", "--vcpus", "1"], "it goes with --trust and --kernel"),
     ],
 )
 def test_misuse(run: Measure, home: Path, words: list[str], told: str) -> None:
@@ -222,6 +224,13 @@ def test_trust_makes_the_file(run: Measure, home: Path) -> None:
     assert said.out.endswith(f'my "build" of May is trusted: written to {policy(home)}\n')
     measured = VECTORS["recorded"][1]["measurement"]
     assert trusted(policy(home)) == {'my "build" of May': measured}
+
+
+def test_trust_keeps_what_a_review_found(run: Measure, home: Path) -> None:
+    for name, words in {"a": [], "b": ["--covers-os"]}.items():
+        assert run(*BOOT, "--vcpus", "1", "--trust", name, *words).code == 0
+    images = load_policy(policy(home).read_bytes()).trusted
+    assert [one.covers_os for one in images] == [False, True]
 
 
 WRITTEN = [

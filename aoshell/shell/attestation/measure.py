@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         given = _parser().parse_args(arguments)
         policy = _policy(given) if given.trust else None
         measured = _measured(given, Progress(note if sys.stderr.isatty() else _say_nothing))
-        image = _image(given.trust, given.vcpus, measured) if policy else None
+        image = _image(given, measured) if policy else None
         if policy and image:
             policy.add(image)
         where = str(policy.path) if policy else ""
@@ -103,6 +103,11 @@ def _policy(given: argparse.Namespace) -> PolicyFile:
 def _measured(given: argparse.Namespace, progress: Progress) -> Measured:
     if given.kernel is None and (given.initrd is not None or given.append is not None):
         raise UsageError("QEMU takes --initrd and --append with a kernel only", hint="add --kernel")
+    if given.covers_os and not (given.trust and given.kernel is not None):
+        raise UsageError(
+            "--covers-os says of what is trusted that its kernel was measured",
+            hint="it goes with --trust and --kernel",
+        )
     image = _read(given.firmware, lambda path: files.read(path, ovmf.LARGEST))
     firmware = read_firmware(image, given.firmware)
     if given.trust and given.vcpus is None:
@@ -154,11 +159,13 @@ def _read(name: str, read: Callable[[Path], _T]) -> _T:
         raise unreadable_error(name, error) from None
 
 
-def _image(name: str, vcpus: int | None, measured: Measured) -> Image:
-    if vcpus is not None:
-        return Image(name, measured.by_count[vcpus])
-    hashes = _hashes(measured) | {"guest_features": measured.processor.features}
-    return Image(name, hashes=hashes)
+def _image(given: argparse.Namespace, measured: Measured) -> Image:
+    if given.vcpus is not None:
+        found = Image(given.trust, measured.by_count[given.vcpus])
+    else:
+        features = {"guest_features": measured.processor.features}
+        found = Image(given.trust, hashes=_hashes(measured) | features)
+    return replace(found, covers_os=given.covers_os)
 
 
 def _hashes(measured: Measured) -> dict[str, str | int]:
@@ -279,6 +286,8 @@ def _parser() -> argparse.ArgumentParser:
         help=features,
     )
     flag("--trust", type=_name, metavar="NAME", help="add it to attest.toml, under this name")
+    whole = "a review found that kernel, initrd and append decide on all that runs"
+    flag("--covers-os", action="store_true", help=whole)
     flag("--policy", default="", type=file, metavar="FILE", help="add it to this file instead")
     flag("--json", action="store_true", help="one object (docs/json.md)")
     return parser
