@@ -85,6 +85,14 @@ def _environment(bad: str, place: Place) -> Ran:
     return place.shell([f".import {path}", f".send {row['id']} Action=Hi", ".ps"], *LITTLE)
 
 
+def _measured(make: Callable[[Path], object], place: Place) -> Ran:
+    """Measures a file as a firmware image."""
+    path = place.file("made")
+    make(path)
+    flags = ("--vcpu-type", "EPYC", "--firmware", str(path))
+    return place.shell([], "measure", *flags, name="attest")
+
+
 def _on(name: str, run: Callable[[Place], Ran], says: str, **bound: float) -> Attack:
     return Attack(f"file: {name}", Bound(says=says, **bound), run)  # type: ignore[arg-type]
 
@@ -111,6 +119,11 @@ ATTACKS = [
     _on("load: /dev/zero", partial(_command, ".load", _link("/dev/zero")), "no regular file"),
     _on("load: a terabyte", partial(_command, ".load", _sparse), "is larger than 64 MB"),
     _on("publish: a terabyte", partial(_command, ".publish", _sparse), "is larger than 64 MB"),
+    Attack(
+        "file: measure: a terabyte",
+        Bound(says="is larger than 16 MB", answers=False),
+        partial(_measured, _sparse),
+    ),
     _on(
         "load: 400 files that require one another",
         partial(_command, ".load", _chain),
