@@ -257,7 +257,8 @@ class Session:
     @property
     def given_up(self) -> Interrupted:
         """The outcome of a line that was given up."""
-        sending = self.sending if self.remote and self.remote.has_left(self.sending) else ""
+        remote = self.node.remote
+        sending = self.sending if remote and remote.has_left(self.sending) else ""
         return Interrupted(self.sent, sending, bool(self.node.local), self.settling)
 
     async def stop(self) -> bool:
