@@ -52,20 +52,23 @@ def verify_answer(answer: RawResponse) -> SignedPart:
     Raises:
         EvidenceError: CONTENT_DIGEST, HTTPSIG_KEY_SCHEME, HTTPSIG_INVALID or JSON_LIMIT.
     """
+    return _signed_part(_check_answer(answer))
+
+
+def _check_answer(answer: RawResponse) -> Checked:
     check_size(answer)
     try:
         fields = join(answer.headers)
         check_body(fields, answer.body)
         _check_schemes(read_commitments(fields))
-        checked = httpsig.check(answer.headers, answer.body)
+        return httpsig.check(answer.headers, answer.body)
     except ProtocolError as error:
         raise EvidenceError("HTTPSIG_INVALID", error.what) from None
-    if checked.failure is not None:
-        raise EvidenceError("HTTPSIG_INVALID", checked.failure.what)
-    return _signed_part(checked)
 
 
 def _signed_part(checked: Checked) -> SignedPart:
+    if checked.failure is not None:
+        raise EvidenceError("HTTPSIG_INVALID", checked.failure.what)
     signers = [one for one in checked.commitments if one.committer]
     if len(signers) != 1:
         what = f"{len(signers)} keys signed the answer; one is expected, that of the node"
@@ -80,7 +83,8 @@ def verify_message(answer: RawResponse, kind: str) -> SignedPart:
 
     Raises:
         EvidenceError: as `verify_answer()`.
-        InconclusiveError: HTTPSIG_UNCHECKABLE, in JSON, which does not keep all that was signed.
+        InconclusiveError: HTTPSIG_UNCHECKABLE: it came in a form that does not keep all that was
+            signed, as JSON.
     """
     check_size(answer)
     if is_json(answer):
@@ -88,11 +92,11 @@ def verify_message(answer: RawResponse, kind: str) -> SignedPart:
     message = decode_message(answer)
     inner = message.get("body")
     if message.get("type") == kind or not isinstance(inner, Mapping):
-        return verify_answer(answer)
+        return _checkable_part(_check_answer(answer))
     checked = httpsig.check_inside(answer.headers, answer.body, "body")
     if checked.outcome is not SignatureStatus.UNSIGNED:
         return _inner_part(checked)
-    around = verify_answer(answer)
+    around = _checkable_part(_check_answer(answer))
     covered = around.message.get("body")
     if not isinstance(covered, Mapping):
         raise EvidenceError("HTTPSIG_COVERAGE", "the body of the answer is not signed")
@@ -155,16 +159,19 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _verify_json(value: Mapping[str, object]) -> SignedPart:
     checked = check_json(value)
+    return _inner_part(checked, " in this JSON")
+
+
+def _inner_part(checked: Checked, where: str = "") -> SignedPart:
+    if checked.failure is None:
+        _check_schemes(checked.commitments)
+    return _checkable_part(checked, where)
+
+
+def _checkable_part(checked: Checked, where: str = "") -> SignedPart:
     if checked.outcome is SignatureStatus.UNCHECKABLE and checked.failure:
-        what = f"the signature cannot be checked in this JSON: {checked.failure.what}"
+        what = f"the signature cannot be checked{where}: {checked.failure.what}"
         raise InconclusiveError("HTTPSIG_UNCHECKABLE", what, "ask the node itself: .attest URL")
-    return _inner_part(checked)
-
-
-def _inner_part(checked: Checked) -> SignedPart:
-    if checked.failure is not None:
-        raise EvidenceError("HTTPSIG_INVALID", checked.failure.what)
-    _check_schemes(checked.commitments)
     return _signed_part(checked)
 
 

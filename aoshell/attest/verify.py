@@ -77,16 +77,17 @@ _NODE_CORE: Mapping[Kind, tuple[str, ...]] = {
     Kind.TPM: ("trusted-software",),
     Kind.UNKNOWN: ("trusted-software",),  # for which it never runs: there is no PASS
 }
-# What binds the configuration to the evidence, and what shows how new it is.
+# What binds the configuration to the evidence; and what must pass to show how new it is, by which
+# word of `Verdict.freshness`.
 _BINDS = {
     Kind.GENERATE: "node-message",
     Kind.SNP: "snp-report-data",
     Kind.TPM: "runtime-log",
 }
 _DATES = {
-    Kind.GENERATE: ("challenge", "challenge"),
-    Kind.SNP: ("snp-report-data", "nonce"),
-    Kind.TPM: ("quote", "nonce"),
+    Kind.GENERATE: (("challenge",), "challenge"),
+    Kind.SNP: (("nonce", "report-signature", "snp-report-data"), "nonce"),
+    Kind.TPM: (("nonce", "quote"), "nonce"),
 }
 CUSTODY, NOT_EXCLUSIVE = "key-custody", "KEY_NOT_EXCLUSIVE"
 _ABOUT_CUSTODY = (
@@ -280,8 +281,8 @@ def _passed(results: Mapping[str, CheckResult], name: str) -> bool:
 
 
 def _freshness(case: Case, results: Mapping[str, CheckResult]) -> str:
-    name, shown = _DATES.get(case.kind, ("", ""))
-    if not _passed(results, name):
+    names, shown = _DATES.get(case.kind, ((), ""))
+    if not names or not all(_passed(results, name) for name in names):
         return "unknown"
     return shown if case.asked_now else "kept"
 

@@ -6,6 +6,7 @@ What comes in:
 - `check_inside(headers, body, key)` does so for a map in it that carries its own signatures, and
   `check_map(tabm)` for such a map alone;
 - `verify(headers, body)` returns its commitments, or raises;
+- `read_part(headers, body, id_)` returns what of it has an id;
 - `decode(headers, body)` only reads it.
 
 What goes out:
@@ -45,14 +46,23 @@ from aoshell.protocol.encoding import ProtocolError, brief
 from aoshell.protocol.multipart import BODY_KEY
 from aoshell.protocol.nested import carry
 from aoshell.protocol.rebuild import (
+    SORTED,
     Rebuilder,
     SignatureError,
     UncheckableError,
     covered_keys,
     unsigned,
 )
-from aoshell.protocol.structured import LARGEST_READ, Value, from_tabm, to_tabm
-from aoshell.protocol.tabm import COMMITMENTS, LINK, Tabm
+from aoshell.protocol.structured import (
+    LARGEST_READ,
+    Value,
+    from_tabm,
+    read_types,
+    to_tabm,
+    value_of,
+    write_types,
+)
+from aoshell.protocol.tabm import COMMITMENTS, LINK, TYPES, Tabm
 from aoshell.protocol.wallet import Wallet
 from aoshell.protocol.wire import Headers
 
@@ -68,6 +78,7 @@ __all__ = [
     "check_map",
     "commit",
     "decode",
+    "read_part",
     "request",
     "sign",
     "unsigned_id",
@@ -196,6 +207,35 @@ def decode(headers: Headers, body: bytes) -> dict[str, Value]:
         ProtocolError: it cannot be read.
     """
     return from_tabm(_read(headers, body).tabm)
+
+
+def read_part(headers: Headers, body: bytes, id_: str) -> Value:
+    """The map or list in an answer that has an id: what its one signer has signed, or all of it
+    but for the status of the answer. Nothing comes out that the id does not stand for.
+
+    Raises:
+        ProtocolError: it cannot be read, or none has this id.
+    """
+    received = _read(headers, body)
+    signers = [one for one in received.commitments if one.committer]
+    if [one.id for one in signers] == [id_]:
+        return value_of(_check(received).covered)
+    for whole in (received.tabm, _without_status(received.tabm)):
+        try:
+            linked, part = Rebuilder(CURRENT).link(whole)
+            orders = (False, True) if len(linked) > SORTED else (False,)
+            if id_ in {unsigned(linked, CURRENT, as_came=one).id for one in orders}:
+                return value_of(part)
+        except AoError as error:
+            raise ProtocolError(error.what, 0, "the message") from None
+    raise ProtocolError(f"the node answers another message than {brief(id_)}", 0, "the message")
+
+
+def _without_status(tabm: Tabm) -> Tabm:
+    """A message without the status that a node adds to each answer, and without its type."""
+    types = {key: kind for key, kind in read_types(tabm).items() if key != "status"}
+    plain = {key: value for key, value in tabm.items() if key not in ("status", TYPES)}
+    return plain | ({TYPES: write_types(types)} if types else {})
 
 
 class _Received(NamedTuple):

@@ -44,6 +44,12 @@ class Atom(str):
         return f"Atom({str(self)!r})"
 
 
+class LinkedItem(str):
+    """The id of a map that a list links to, in place of the map."""
+
+    __slots__ = ()
+
+
 Value: TypeAlias = "str | bytes | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 
 LARGEST_INTEGER = 10**15 - 1  # RFC 9651 section 3.3.1
@@ -216,8 +222,13 @@ def from_tabm(tabm: Mapping[str, str | Tabm]) -> dict[str, Value]:
     Raises:
         ProtocolError: a value is not of its type; `place` names its key.
     """
-    value = _decoded(tabm, "", 0)
+    value = value_of(tabm)
     return value if isinstance(value, dict) else dict(_numbered(value))
+
+
+def value_of(tabm: Mapping[str, str | Tabm]) -> Value:
+    """The Python value of a map: a list, if it is marked as one. Raises as `from_tabm()`."""
+    return _decoded(tabm, "", 0)
 
 
 def _numbered(value: Value) -> list[tuple[str, Value]]:
@@ -255,12 +266,19 @@ _EMPTY: dict[str, Callable[[], Value]] = {
 def _in_line(message: Value, path: str) -> list[Value]:
     """The list of the items that a map has under "1", "2"…; a link takes the place of its item."""
     assert isinstance(message, dict)
-    items = {key.removesuffix(LINK): value for key, value in message.items()}
+    items = {
+        key.removesuffix(LINK): LinkedItem(value) if _is_link(key, value) else value
+        for key, value in message.items()
+    }
     try:
         return [items[str(number)] for number in range(1, len(message) + 1)]
     except KeyError as missing:
         place = f"key {brief(path)}"
         raise ProtocolError(f"a list without its item {missing.args[0]}", 0, place) from None
+
+
+def _is_link(key: str, value: Value) -> bool:
+    return key.endswith(LINK) and isinstance(value, str)
 
 
 def _typed(kind: str, value: str, place: str) -> Value:

@@ -36,7 +36,9 @@ from aoshell.attest.x509.material import bundle_as_pem
 from aoshell.protocol import httpsig, nested, wire
 from aoshell.protocol.commitment import CURRENT, write_commitments
 from aoshell.protocol.encoding import b64url, unb64url
-from aoshell.protocol.structured import LARGEST_READ, from_tabm, to_tabm, write_types
+from aoshell.protocol.rebuild import Rebuilder, unsigned
+from aoshell.protocol.structured import LARGEST_READ, from_tabm, read_types, to_tabm, write_types
+from aoshell.protocol.tabm import LINK, TYPES, Tabm
 from aoshell.protocol.wallet import Wallet
 
 NONCE = bytes(range(32))
@@ -57,7 +59,10 @@ def same(value: Any, _node: Any) -> Any:
 
 def sign(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
     """A message as a node signs and sends it, with keys and numbers that we would not send."""
-    tabm = to_tabm(message, LARGEST_READ)
+    return sign_tabm(wallet, to_tabm(message, LARGEST_READ))
+
+
+def sign_tabm(wallet: Wallet, tabm: Tabm) -> Wire:
     commitments = httpsig.commit(wallet, tabm, profile=CURRENT)
     fields, body = wire.encode(tabm, CURRENT)
     return [*fields.items(), *write_commitments(commitments).items()], body or b""
@@ -70,6 +75,28 @@ def wrapped(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
     inner = nested.carry(tabm, commitments, lambda _: "")
     fields, body = wire.encode({"body": inner, "status": "200"}, CURRENT)
     return [*fields.items()], body or b""
+
+
+def set_apart(tabm: Tabm, path: str, wallet: Wallet, stored: dict[str, Wire]) -> Tabm:
+    """A message with a link at a path ("body/system"). What it links to goes to `stored`."""
+    key, _, rest = path.partition("/")
+    part = tabm[key]
+    assert isinstance(part, dict)
+    if rest:
+        return tabm | {key: set_apart(part, rest, wallet, stored)}
+    id_ = unsigned(Rebuilder(CURRENT).link(part)[0], CURRENT).id
+    stored[id_] = answered(wallet, part)
+    # In place, so that the keys stay in order.
+    return {
+        (name + LINK if name == key else name): (id_ if name == key else value)
+        for name, value in tabm.items()
+    }
+
+
+def answered(wallet: Wallet, tabm: Tabm) -> Wire:
+    """A message as the answer to its id: with a status, and signed anew with that."""
+    types = {**read_types(tabm), "status": "integer"}
+    return sign_tabm(wallet, tabm | {"status": "200", TYPES: write_types(types)})
 
 
 def as_json(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
@@ -107,6 +134,10 @@ class EnvelopeNode:
         message: changes the envelope before it is signed, wire: afterwards.
         proof: changes the answer to a secret before it is signed.
         send: makes an answer of a message.
+        apart: paths of what comes as links ("body", "evidence/quote"), the outer ones last.
+        stored: what they link to, by id.
+        signs_recipient: the recipient of secrets carries a signature of its own.
+        answers: of paths that are not answered as they should be; None for 404.
         signer: of its answers, prover: of the answer to a secret; the node's own wallet unless
             given.
     """
@@ -121,6 +152,10 @@ class EnvelopeNode:
     send: Callable[[Wallet, Mapping[str, Any]], Wire] = sign
     signer: Wallet | None = None
     prover: Wallet | None = None
+    apart: tuple[str, ...] = ()
+    stored: dict[str, Wire] = field(default_factory=dict)
+    signs_recipient: bool = False
+    answers: Mapping[str, Wire | None] = field(default_factory=dict)
     device = ""
 
     def but(self, **parts: Any) -> Self:
@@ -179,8 +214,22 @@ class EnvelopeNode:
         return changed
 
     def measured(self, nonce: bytes = NONCE) -> Wire:
-        found: Wire = self.wire(self.send(self.signer or self.wallet, self.envelope(nonce)), self)
+        found: Wire = self.wire(self._sent(self.envelope(nonce)), self)
         return found
+
+    def _sent(self, envelope: Message) -> Wire:
+        wallet = self.signer or self.wallet
+        if not self.apart and not self.signs_recipient:
+            return self.send(wallet, envelope)
+        tabm = to_tabm(envelope, LARGEST_READ)
+        if self.signs_recipient:
+            inner = tabm["secret-recipient"]
+            assert isinstance(inner, dict)
+            signatures = httpsig.commit(wallet, inner, profile=CURRENT)
+            tabm["secret-recipient"] = nested.carry(inner, signatures, lambda _: "")
+        for path in self.apart:
+            tabm = set_apart(tabm, path, wallet, self.stored)
+        return sign_tabm(wallet, tabm)
 
     def opened(self, credential: Mapping[str, Any]) -> Wire:
         made = self.proof(self.open_secret(credential), self)
@@ -192,17 +241,23 @@ class EnvelopeNode:
 
     def exchange(self, **parts: Any) -> Exchange:
         """As if asked, without HTTP."""
-        made = Exchange(
-            boot=raw(self.measured(BOOT_NONCE)),
-            fresh=raw(self.measured()),
-            nonce=NONCE,
-            asked_now=True,
-            activation=self.activation(),
-        )
-        return replace(made, **parts)
+        made = {
+            "boot": raw(self.measured(BOOT_NONCE)),
+            "fresh": raw(self.measured()),
+            "nonce": NONCE,
+            "asked_now": True,
+            "activation": self.activation(),
+            **parts,
+        }
+        links = {id_: raw(answer) for id_, answer in self.stored.items()}
+        return Exchange(**{"links": links, **made})
 
     def respond(self, path: str, headers: list[tuple[str, str]], body: bytes) -> Wire | None:
         asked = urlsplit(path)
+        if asked.path in self.answers:
+            return self.answers[asked.path]
+        if (id_ := asked.path.removeprefix("/")) in self.stored:
+            return self.stored[id_]
         match asked.path:
             case "/~measurement@1.0/info":
                 return sign(self.wallet, {"status": 200, "body": self.info})

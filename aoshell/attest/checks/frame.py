@@ -147,7 +147,7 @@ class Case:
     def ek_pool(self) -> EkPool:
         """Certificates and CRLs for the endorsement key."""
         given = (self.collateral.ek_chain,) if self.collateral.ek_chain else ()
-        return EkPool.read(self.tpm.evidence.ek_chain.encode(), given)
+        return EkPool.read(self.tpm.evidence.ek_chain.encode("utf-8", "replace"), given)
 
     @cached_property
     def kind(self) -> Kind:

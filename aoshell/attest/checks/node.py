@@ -142,17 +142,18 @@ def trusted_software(case: Case) -> str:
     """The measurement is one that the user trusts. Genuine hardware runs any software: without
     this, the other checks only show that some program runs on some machine."""
     found = case.report.measurement
-    for image in case.policy.trusted:
+    named = [image for image in case.policy.trusted if image.measurement or image.hashes]
+    for image in named:
         if image.matches(found, case.hashes):
             case.image = image
             return _covered(case, image.name, image.covers_os)
     if case.expected_measurement:  # compared by `measurement`, which this check needs
         return _covered(case, "the measurement that was asked for", False)
-    if not case.hashes and any(not image.measurement for image in case.policy.trusted):
+    if not case.hashes and any(image.hashes for image in named):
         what = "the policy trusts images by their hashes, and this evidence has none"
         raise InconclusiveError("SOFTWARE_UNKNOWN", what, "give the measurement: --measurement HEX")
-    if case.policy.trusted:
-        names = ", ".join(image.name for image in case.policy.trusted)
+    if named:
+        names = ", ".join(image.name for image in named)
         raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none that you trust: {names}")
     if case.signed is None:
         raise SkippedCheckError("the policy names no software")

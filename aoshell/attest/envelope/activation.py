@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from aoshell.attest.envelope import reading, snp, tpm
 from aoshell.attest.envelope.reading import SNP, TPM
-from aoshell.attest.errors import EvidenceError
+from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import Activation, Exchange, RawResponse
 from aoshell.attest.signed import SignedPart, verify_message
 from aoshell.attest.tpm.credential import ACTIVATION, check_activation, read_activation
@@ -97,15 +97,20 @@ def check_snp_proof(
 
     Raises:
         EvidenceError: ACTIVATION_SHAPE or ACTIVATION_PROOF.
+        InconclusiveError: ACTIVATION_UNAVAILABLE.
     """
-    signed = read_proof(answer, ANSWER_TYPE)
+    signed = read_proof(answer, ANSWER_TYPE, "ACTIVATION_UNAVAILABLE")
     issued = issued_at(signed.message)
+    try:
+        sent = unsigned_id(credential, CURRENT)
+    except AoError:
+        raise EvidenceError("ACTIVATION_SHAPE", "the credential that was sent is none") from None
     lines = (
         "lapee-secret-activation-v1",
         f"measurement-device:{SNP}",
         f"method:{snp.METHOD}",
         f"issued-at-unix:{issued}",
-        f"credential-id:{unsigned_id(credential, CURRENT)}",
+        f"credential-id:{sent}",
     )
     check_proof(signed.message, secret, "\n".join(lines))
     return signed
@@ -121,8 +126,9 @@ def check_tpm_proof(
 
     Raises:
         EvidenceError: ACTIVATION_SHAPE or ACTIVATION_PROOF.
+        InconclusiveError: AK_UNBOUND.
     """
-    signed = read_proof(answer, ACTIVATION)
+    signed = read_proof(answer, ACTIVATION, "AK_UNBOUND")
     try:
         sent = tpm.read_credential(credential)
     except ValueError:
@@ -131,10 +137,21 @@ def check_tpm_proof(
     return signed
 
 
-def read_proof(answer: RawResponse, kind: str) -> SignedPart:
-    """The signed part of an answer to a secret. Raises EvidenceError: ACTIVATION_SHAPE."""
+def read_proof(answer: RawResponse, kind: str, unchecked: str) -> SignedPart:
+    """The signed part of an answer to a secret.
+
+    Args:
+        kind: the type of the message that is due.
+        unchecked: the error if its signature cannot be checked.
+
+    Raises:
+        EvidenceError: ACTIVATION_SHAPE.
+        InconclusiveError: `unchecked`.
+    """
     try:
         signed = verify_message(answer, kind)
+    except InconclusiveError as error:
+        raise InconclusiveError(unchecked, error.what, error.hint) from None
     except EvidenceError as error:
         raise EvidenceError("ACTIVATION_SHAPE", f"the answer to the secret: {error.what}") from None
     if signed.message.get("type") != kind:

@@ -26,16 +26,12 @@ from aoshell.attest.kinds import Kind
 from aoshell.attest.signed import (
     SignedPart,
     check_size,
-    decode_message,
     read_message,
     verify_message,
 )
-from aoshell.errors import AoError
 from aoshell.protocol import httpsig
-from aoshell.protocol.commitment import CURRENT
-from aoshell.protocol.encoding import brief, has_id_form, unb64url
-from aoshell.protocol.httpsig import SignatureStatus
-from aoshell.protocol.structured import Value
+from aoshell.protocol.encoding import ProtocolError, brief, has_id_form, unb64url
+from aoshell.protocol.structured import LinkedItem, Value
 from aoshell.protocol.tabm import LINK
 
 TYPE = "lapee-measurement"
@@ -55,8 +51,8 @@ OLDER = ("lapee-attestation-version", "lapee_attestation_version")  # before ~me
 
 MOST_LINKS = 256
 DEEPEST = 12  # links in links
-LARGEST = 8 << 20  # bytes of an envelope and all that it links to
-MOST_VALUES = 100_000  # in an envelope, those behind a link counted each time it is met
+LARGEST = 8 << 20  # bytes of an envelope and all that it links to, each time it does
+MOST_VALUES = 200_000  # and keys in an envelope; those behind a link count each time it is met
 
 KINDS = {SNP: Kind.SNP, TPM: Kind.TPM}
 
@@ -219,7 +215,7 @@ def resolve_envelope(signed: SignedPart, links: Links) -> Envelope:
     """
     members = links.resolve(signed.message)
     if links.missing:
-        what = f"parts of the envelope are missing: {', '.join(links.missing[:3])}"
+        what = f"parts of the envelope are missing: {', '.join([*links.missing][:3])}"
         raise InconclusiveError("LINK_UNAVAILABLE", what, "ask the node itself: .attest URL")
     for key, form in KEYS.items():
         if not _has_form(members.get(key), form):
@@ -234,63 +230,77 @@ class Links:
         answers: of the node, by id. Nothing in them is believed.
 
     Attributes:
-        missing: ids that were met and have no answer, in the order in which they were met.
+        missing: ids that were met and have no answer, in the order in which they were met, as keys.
     """
 
     def __init__(self, answers: Mapping[str, RawResponse]) -> None:
         self._answers = answers
-        self.missing: list[str] = []
-        self._found: dict[str, Mapping[str, Value]] = {}
+        self.missing: dict[str, None] = {}
+        self._found: dict[str, Value] = {}
         self._left = MOST_VALUES
+        self._room = LARGEST
         if len(answers) > MOST_LINKS:
             raise _limit(f"more than {MOST_LINKS} links")
-        if sum(len(one.body) for one in answers.values()) > LARGEST:
+        if sum(map(size_of, answers.values())) > LARGEST:
             raise _limit(f"more than {LARGEST} bytes behind its links")
 
     def resolve(self, message: Mapping[str, Value], depth: int = 0) -> dict[str, Value]:
-        """A message with the maps that it links to in place. One that is missing stays a link.
+        """A message with what it links to in place. What is missing stays a link.
 
         Raises:
             EvidenceError: LINK_MISMATCH, ENVELOPE_LIMIT.
         """
-        if depth > DEEPEST:
-            raise _limit(f"links nested deeper than {DEEPEST}")
         resolved: dict[str, Value] = {}
-        self._count(len(message))
         for key, value in message.items():
             name = key.removesuffix(LINK)
             if name in resolved:
                 raise EvidenceError("LINK_MISMATCH", f"{brief(name)} is there and linked to")
+            self._count(name)
             if name == key:
                 resolved[key] = self._inside(value, depth)
             elif (part := self._part(value)) is None:
                 resolved[key] = value
             else:
-                resolved[name] = self.resolve(part, depth + 1)
+                resolved[name] = self._behind(part, depth)
         return resolved
 
+    def _behind(self, part: Value, depth: int) -> Value:
+        if depth == DEEPEST:
+            raise _limit(f"links nested deeper than {DEEPEST}")
+        return self._inside(part, depth + 1)
+
     def _inside(self, value: Value, depth: int) -> Value:
+        if isinstance(value, LinkedItem):
+            part = self._part(str(value))
+            return value if part is None else self._behind(part, depth)
         if isinstance(value, Mapping):
+            self._count("")
             return self.resolve(value, depth)
         if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-            self._count(len(value))
+            self._count("")
             return [self._inside(inner, depth) for inner in value]
+        self._count(value if isinstance(value, (str, bytes)) else "")
         return value
 
-    def _count(self, values: int) -> None:
-        self._left -= values
+    def _count(self, text: str | bytes) -> None:
+        """Counts a value, or a key. What is met twice is hashed twice."""
+        self._left -= 1
+        self._room -= len(text)
         if self._left < 0:
             raise _limit(f"more than {MOST_VALUES} values")
+        if self._room < 0:
+            raise _limit(f"more than {LARGEST} bytes with what it links to")
 
-    def _part(self, link: Value) -> Mapping[str, Value] | None:
-        """What has an id; None if it is missing."""
+    def _part(self, link: Value) -> Value:
+        """What has an id, a map or a list; None if it is missing."""
         if not isinstance(link, str) or not has_id_form(link):
             raise EvidenceError("LINK_MISMATCH", f"{brief(str(link))} is no id")
         if link in self._found:
             return self._found[link]
         if link not in self._answers:
-            if link not in self.missing:
-                self.missing.append(link)
+            self.missing.setdefault(link)
+            if len(self._answers) + len(self.missing) > MOST_LINKS:
+                raise _limit(f"more than {MOST_LINKS} links")
             return None
         found = self._found[link] = _read_part(self._answers[link], link)
         return found
@@ -300,27 +310,18 @@ def _limit(what: str) -> EvidenceError:
     return EvidenceError("ENVELOPE_LIMIT", f"the envelope has {what}")
 
 
-def _read_part(answer: RawResponse, link: str) -> Mapping[str, Value]:
-    """The message in an answer that has this id: unsigned, or that of a signature on it.
-
-    Raises:
-        EvidenceError: LINK_MISMATCH.
-    """
+def _read_part(answer: RawResponse, link: str) -> Value:
+    """What an answer has under this id. Raises EvidenceError: LINK_MISMATCH."""
     check_size(answer)
-    checked = httpsig.check(answer.headers, answer.body)
-    if checked.outcome is SignatureStatus.VERIFIED and link in {
-        one.id for one in checked.commitments
-    }:
-        return checked.verified
-    message = decode_message(answer)
-    plain = {key: value for key, value in message.items() if key != "status"}
-    for candidate in (message, plain):
-        try:
-            if httpsig.unsigned_id(candidate, CURRENT) == link:
-                return candidate
-        except AoError:
-            continue
-    raise EvidenceError("LINK_MISMATCH", f"the node answers another message than {link}")
+    try:
+        return httpsig.read_part(answer.headers, answer.body, link)
+    except ProtocolError as error:
+        raise EvidenceError("LINK_MISMATCH", f"behind the link {link}: {error.what}") from None
+
+
+def size_of(answer: RawResponse) -> int:
+    """Bytes of an answer, its headers included."""
+    return len(answer.body) + sum(len(name) + len(value) for name, value in answer.headers)
 
 
 def wanted_links(exchange: Exchange) -> tuple[str, ...]:
@@ -333,7 +334,7 @@ def wanted_links(exchange: Exchange) -> tuple[str, ...]:
             links.resolve(verify_envelope(answer).message)
         except EvidenceError:
             return ()
-        found |= dict.fromkeys(links.missing)
+        found |= links.missing
     return tuple(found)
 
 

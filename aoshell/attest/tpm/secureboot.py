@@ -36,6 +36,7 @@ MOST_ENTRIES = 1 << 14  # in a variable's signature lists; published lists have 
 MOST_SECTIONS = 64
 
 CONFIGURATION_PCR, PROGRAM_PCR, SECTION_PCR = 7, 4, 11
+DEBUG_MODE = "UEFI Debug Mode"  # an action: the firmware has a debugger that is on
 
 _Given = ParamSpec("_Given")
 _Read = TypeVar("_Read")
@@ -62,7 +63,7 @@ _ACTIONS = {
         b"Calling EFI Application from Boot Option",
         b"Returning from EFI Application from Boot Option",
     },
-    CONFIGURATION_PCR: {b"UEFI Debug Mode", b"DMA Protection Disabled"},
+    CONFIGURATION_PCR: {DEBUG_MODE.encode(), b"DMA Protection Disabled"},
 }
 
 

@@ -38,6 +38,7 @@ BUNDLED = (("accept-bundle", "true"),)
 SIGNED = (*BUNDLED, ("require-codec", "httpsig@1.0"))
 SECONDS = 30.0  # for each answer
 MEASURING = 60.0  # seconds; each step of measuring may take a node 30
+LINKS_SECONDS = 60.0  # for all parts of envelopes that came as links
 _NEITHER = "HyperBEAM nodes in SEV-SNP guests or with a TPM do; .nodes --tee URL… asks several"
 
 
@@ -119,11 +120,11 @@ async def _selected(client: Client) -> tuple[str, str]:
 async def _measured(client: Client, nonce: bytes, kind: str, device: str) -> Evidence:
     from aoshell.attest.envelope.reading import KINDS
     from aoshell.attest.evidence import Evidence, Exchange
-    from aoshell.protocol.encoding import b64url
+    from aoshell.protocol.encoding import b64url, brief
 
     found = KINDS[device].value if device in KINDS else "unknown"
     if kind not in ("", found):
-        what = f"{client.endpoint} has evidence of {device}, not of the kind {kind}"
+        what = f"{client.endpoint} has evidence of {brief(device)}, not of the kind {kind}"
         raise _no_evidence(what, "leave out --kind")
     taken = int(time.time())
     boot = await _envelope(client, f"{MEASUREMENT}/boot")
@@ -147,18 +148,22 @@ async def _envelope(client: Client, path: str) -> RawResponse:
 async def _with_links(client: Client, exchange: Exchange) -> Exchange:
     """An exchange with the parts that came as links. What a node does not give stays missing, and
     the checks say so."""
-    from aoshell.attest.envelope.reading import DEEPEST, MOST_LINKS, wanted_links
+    from aoshell.attest.envelope.reading import LARGEST, size_of, wanted_links
 
     found: dict[str, RawResponse] = {}
-    for _ in range(DEEPEST):
-        wanted = [link for link in wanted_links(exchange) if link not in found]
-        if not wanted or len(found) + len(wanted) > MOST_LINKS:
-            break
+    size, until = 0, time.monotonic() + LINKS_SECONDS
+    while wanted := wanted_links(exchange):
         for link in wanted:
-            answer = await _get(client, f"/{link}", SIGNED)
+            left = until - time.monotonic()
+            if left <= 0:
+                return exchange
+            answer = await _get(client, f"/{link}", SIGNED, min(SECONDS, left))
             if not answer.ok:
                 return exchange
             found[link] = _kept(answer)
+            size += size_of(found[link])
+            if size > LARGEST:
+                return replace(exchange, links=found)
         exchange = replace(exchange, links=dict(found))
     return exchange
 
