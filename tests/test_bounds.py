@@ -8,6 +8,7 @@ until it uses that room, or says why it need not.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,6 +146,7 @@ def _reads(call: ast.Call, at: int) -> bool:
     return not (isinstance(mode, ast.Constant) and WRITES & set(str(mode.value)))
 
 
+@functools.cache
 def found() -> dict[tuple[str, str], list[int]]:
     """Lines by file and name."""
     places: dict[tuple[str, str], list[int]] = {}

@@ -143,17 +143,24 @@ def test_arbundles_bundles_and_we_read(peer: Peer, wallet: Wallet) -> None:
 SIZES = [0, 1, 262_143, 262_144, 262_145, 300_000, 524_288, 1_000_000, 1_060_000]
 
 
-@pytest.mark.parametrize(("format", "size"), [(1, 0), (1, 1000), *((2, size) for size in SIZES)])
-def test_base_layer_transactions(peer: Peer, wallet: Wallet, format: int, size: int) -> None:
-    data = os.urandom(size)
-    request = {
-        "call": "transaction",
-        "jwk": wallet.jwk(),
-        "data": b64(data),
-        "tags": named(TAGS),
-        "format": format,
-    }
-    header = peer(request)[0]["header"]
-    transactions.check_transaction(header["id"], header, data)
-    with pytest.raises(transactions.NotVerifiedError):
-        transactions.check_transaction(header["id"], header, data + b"\0")
+def test_base_layer_transactions(peer: Peer, wallet: Wallet) -> None:
+    cases = [
+        (format, os.urandom(size))
+        for format, sizes in ((1, [0, 1000]), (2, SIZES))
+        for size in sizes
+    ]
+    requests = [
+        {
+            "call": "transaction",
+            "jwk": wallet.jwk(),
+            "data": b64(data),
+            "tags": named(TAGS),
+            "format": format,
+        }
+        for format, data in cases
+    ]
+    for (_, data), answer in zip(cases, peer(*requests), strict=True):
+        header = answer["header"]
+        transactions.check_transaction(header["id"], header, data)
+        with pytest.raises(transactions.NotVerifiedError):
+            transactions.check_transaction(header["id"], header, data + b"\0")
