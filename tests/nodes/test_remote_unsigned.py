@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hyper_server import HyperServer, Reply, Request, serving
@@ -25,6 +26,7 @@ from aoshell.nodes.remote.hyperbeam import sending
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.values import Verify
 from aoshell.protocol import httpsig
+from aoshell.protocol.commitment import CURRENT, EDGE
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation.pins import AttestationPins, Passed
@@ -153,6 +155,22 @@ UNSEEN: dict[str, Fault] = {
     "forged": forged,
     "added": added,
 }
+# Faults that let answers of the node through, so that it matters how it signs them.
+SIGNED = ("a refused push", "forged", "added")
+
+
+def at_nodes(*cases: tuple[Any, ...]) -> pytest.MarkDecorator:
+    """Cases (a kind of fault, and a level): at both generations of nodes where answers of theirs
+    come through, otherwise at one and the other in turn."""
+    profiles = (EDGE, CURRENT)
+    found = [
+        pytest.param(profile, *case, id="-".join([("june", "later")[number], *map(str, case)]))
+        for at, case in enumerate(cases)
+        for number, profile in enumerate(profiles)
+        if case[0] in SIGNED or at % 2 == number
+    ]
+    names = ("profile", "kind", "level")[: 1 + len(cases[0])]
+    return pytest.mark.parametrize(names, found, indirect=["profile"])
 
 
 @pytest.fixture(autouse=True)
@@ -276,7 +294,7 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "level"), MODES)
+@at_nodes(*MODES)
 def test_what_nobody_signed_is_not_shown(shown: Shown, kind: str, level: Verify) -> None:
     said = shown(level, (SEEN | UNSEEN)[kind])
     assert MARK.lower() not in said.lower(), said
@@ -285,7 +303,7 @@ def test_what_nobody_signed_is_not_shown(shown: Shown, kind: str, level: Verify)
         assert f"{kind} (what it says is not signed, so it is not shown)" in said
 
 
-@pytest.mark.parametrize("kind", SEEN)
+@at_nodes(*((kind,) for kind in SEEN))
 def test_it_is_shown_where_nothing_is_verified(shown: Shown, kind: str) -> None:
     assert MARK.lower() in shown(Verify.OFF, SEEN[kind], few=True).lower()
 
@@ -299,7 +317,7 @@ def test_what_another_key_signed_is_not_shown(
     assert MARK.lower() not in said.lower() and stranger.address in said
 
 
-@pytest.mark.parametrize("kind", ["200 as JSON", "500", "elsewhere", "here", "forged"])
+@at_nodes(("200 as JSON",), ("500",), ("elsewhere",), ("here",), ("forged",))
 def test_a_shell_that_opens_shows_nothing_unsigned(shown: Shown, kind: str) -> None:
     said = shown(Verify.ON, (SEEN | UNSEEN)[kind], opening=True)
     assert MARK.lower() not in said.lower(), said
