@@ -65,17 +65,32 @@ async def test_files_of_a_home_are_private(opening, folder):
 # Damaged databases ------------------------------------------------------------------------------
 
 
-async def closed_home(opening, messages=20):
-    async with opening() as local:
-        pid = await lived(local, messages)
-        await local.node.settled(pid)
+@pytest.fixture(scope="module")
+def closed_home(tmp_path_factory, wallet):
+    """A home whose process has counted to 60: its folder, and the process."""
+    folder = tmp_path_factory.mktemp("closed") / "node"
+
+    async def work():
+        async with opened(folder, wallet) as local:
+            pid = await lived(local, 60)
+            await local.node.settled(pid)
+            return folder, pid
+
+    return asyncio.run(work())
+
+
+@pytest.fixture
+def closed(closed_home, folder):
+    """That home as the test's own; the process."""
+    made, pid = closed_home
+    shutil.copytree(made, folder)
     return pid
 
 
 @pytest.mark.parametrize("how", ["header", "all", "truncated", "half", "text"])
+@pytest.mark.usefixtures("closed")
 @in_loop
 async def test_a_database_that_is_none_is_told_and_left_alone(opening, folder, how):
-    await closed_home(opening)
     path = folder / "node.db"
     data = path.read_bytes()
     noise = random.Random(how).randbytes
@@ -102,8 +117,7 @@ async def test_a_database_that_is_none_is_told_and_left_alone(opening, folder, h
 
 @pytest.mark.parametrize("seed", range(6))
 @in_loop
-async def test_a_damaged_page_is_an_error_and_never_a_hang(opening, folder, seed):
-    pid = await closed_home(opening, 60)
+async def test_a_damaged_page_is_an_error_and_never_a_hang(opening, folder, closed, seed):
     path = folder / "node.db"
     data = bytearray(path.read_bytes())
     chance = random.Random(seed)
@@ -112,15 +126,15 @@ async def test_a_damaged_page_is_an_error_and_never_a_hang(opening, folder, seed
     path.write_bytes(data)
     try:
         async with opening() as local:
-            await asyncio.wait_for(local.eval(pid, "N"), 60)
-            await asyncio.wait_for(local.node.export(pid), 60)
+            await asyncio.wait_for(local.eval(closed, "N"), 60)
+            await asyncio.wait_for(local.node.export(closed), 60)
     except AoError as error:
         assert error.stage in ("store", "compute", "node", "module")
 
 
+@pytest.mark.usefixtures("closed")
 @in_loop
 async def test_a_newer_database_is_left_alone(opening, folder):
-    await closed_home(opening)
     db = database(folder)
     db.execute("PRAGMA user_version = 99")
     db.close()
@@ -138,17 +152,31 @@ def often(monkeypatch):
     monkeypatch.setattr(images, "CHECKPOINT_SHARE", 0)
 
 
+@pytest.fixture(scope="module")
+def kept_home(tmp_path_factory, wallet):
+    """A home with two processes and a checkpoint of each: its folder, and the processes."""
+    folder = tmp_path_factory.mktemp("kept") / "node"
+
+    async def work():
+        async with opened(folder, wallet) as local:
+            pids = await lived(local), await lived(local, 3)
+            for one in list(local.engine.computer._live.values()):
+                await one.images.ask()
+            return folder, pids
+
+    return asyncio.run(work())
+
+
 @pytest.mark.parametrize(
     "how", ["garbage", "truncated", "flipped", "foreign", "future", "empty", "folder"]
 )
 @pytest.mark.usefixtures("often")
 @in_loop
-async def test_a_checkpoint_that_is_no_good_is_discarded_and_said(opening, folder, how):
-    async with opening() as local:
-        pid, other = await lived(local), await lived(local, 3)
-        paths = [folder / "checkpoints" / f"{name}.checkpoint" for name in (pid, other)]
-        await until(lambda: all(path.exists() for path in paths))
-    path, foreign = paths
+async def test_a_checkpoint_that_is_no_good_is_discarded_and_said(opening, folder, kept_home, how):
+    home, pids = kept_home
+    shutil.copytree(home, folder)
+    pid, _ = pids
+    path, foreign = (folder / "checkpoints" / f"{name}.checkpoint" for name in pids)
     data = path.read_bytes()
     middle = len(data) // 2
     if how == "folder":
@@ -200,13 +228,15 @@ async def test_a_checkpoint_saves_the_replay(opening, folder, monkeypatch):
 # Power cuts -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cut_home(opening, folder, tmp_path):
+@pytest.fixture(scope="module")
+def cut_home(tmp_path_factory, wallet):
     """A copy of a home that was at work: database and WAL as the disk may have them, and what of
     it had been acknowledged."""
+    base = tmp_path_factory.mktemp("cut")
+    folder = base / "node"
 
     async def work():
-        async with opening() as local:
+        async with opened(folder, wallet) as local:
             a = await lived(local, 5)
             b = await local.spawn(COUNTER)
             local.engine.store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -217,15 +247,16 @@ def cut_home(opening, folder, tmp_path):
                 receipt = await local.post(a, code, Action="Eval")
                 taken.append((wal.stat().st_size, receipt.id))
                 await local.node.result(a, receipt.slot)
-            shutil.copytree(folder, tmp_path / "copy")
-            return a, b, taken
+            shutil.copytree(folder, base / "copy")
+            return base / "copy", a, b, taken
 
     return asyncio.run(work())
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_log_whose_tail_was_cut_is_a_prefix(cut_home, tmp_path, wallet, seed):
-    a, b, taken = cut_home
+    home, a, b, taken = cut_home
+    shutil.copytree(home, tmp_path / "copy")
     chance = random.Random(seed)
     wal = tmp_path / "copy" / "node.db-wal"
     data = bytearray(wal.read_bytes())
