@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
@@ -17,56 +16,22 @@ sys.path.extend(str(Path(__file__).parents[1] / room) for room in ("attest", "no
 
 from amd import Line
 from attest_node import HASHES, SimulatedNode, Wire
-from der_writer import NOW
+from attested_shell import Guest, There, fill, opened
 from eventually import until
-from hyper_server import HTML, HyperServer, Reply, Request, serving
+from hyper_server import Reply, Request
 from rsa_keys import RsaKeys
 from shell_fake import FakeNode
 from shell_session import Screen, failed, printed, replied, use
 
 from aoshell import backends
-from aoshell.attest.collateral.kds import KdsResponse as KdsReply
 from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
-from aoshell.nodes.remote.http.progress import Waiting
-from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
-from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Pin, Verify
-from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.attestation import judging
-from aoshell.shell.attestation.judging import Wishes, judge_evidence
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Trusted
-from aoshell.shell.commands.attest import run_attest
 from aoshell.shell.lines.run import run_line
-from aoshell.shell.outcome import CommandOutput as Outcome
-from aoshell.shell.session import Patience, Session
-from aoshell.shell.start import Start, close_session, open_session
-
-MODULE = "L" * 43
-
-
-class Guest(HyperServer):
-    """A node that runs processes, in a guest that has evidence."""
-
-    guest: SimulatedNode
-
-    def answer(self, request: Request) -> Reply | None:
-        reply = super().answer(request)
-        if reply and self.sign_all and ("content-type", "application/json") in reply[1]:
-            json = {"content-type": "application/json", "body": reply[2].decode()}
-            return self.signed(json)
-        return reply
-
-    def route(self, request: Request) -> Reply | None:
-        evidence = request.path.endswith("/~meta@1.0/info")
-        if evidence or "/~snp@1.0" in request.path or "/~message@1.0" in request.path:
-            found = self.guest.respond(unquote(request.path))
-            return (200, *found) if found else (404, [], HTML)
-        return super().route(request)
-
-    def become(self, guest: SimulatedNode) -> None:
-        self.guest, self.wallet = guest, guest.wallet
+from aoshell.shell.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -87,51 +52,6 @@ def server(wallet: Wallet, milan: Line) -> Guest:
     return server
 
 
-class NoGateway:
-    probes: tuple[Any, ...] = ()
-
-    async def find(self, name: str, *_: str) -> str:
-        from aoshell.nodes.values import NotFoundError
-
-        raise NotFoundError(f"no process {name}", stage="find")
-
-    async def close(self) -> None: ...
-
-
-class There:
-    """A session on the node."""
-
-    def __init__(self, server: Guest, session: Session, screen: Screen) -> None:
-        self.server, self.session, self.screen = server, session, screen
-
-    @property
-    def node(self) -> Any:
-        return self.session.node
-
-    async def attest(self, rest: str = "--offline") -> Outcome:
-        roots = self.server.guest.sample.roots
-        return await run_attest(self.session, rest, test_roots=roots, at=NOW)
-
-    async def pass_(self) -> Outcome:
-        await self.attest()
-        replied(await run_line(self.session, ".trust mine"))
-        found = await self.attest()
-        assert found.ok, found.text
-        return found
-
-    async def told(self, beginning: str) -> None:
-        """Wait until the screen has a line that begins so."""
-        said = self.screen.said
-        await until(lambda: f"\n{beginning}" in "\n".join(["", *said]), beginning)
-
-    async def attach(self) -> None:
-        """A process of this wallet's."""
-        wallet = await self.session.wallet()
-        tags = tags_of([("Module", MODULE), ("Name", "first")])
-        made = await self.node.spawn(await self.node.sign(wallet, "", tags, b""), "first")
-        await self.session.attach(await self.node.find(made.process))
-
-
 Body = Callable[[There], Awaitable[None]]
 
 
@@ -140,34 +60,12 @@ def there(server: Guest, home: Settings) -> Callable[[Body], None]:
     """Runs a body in a session on the node, with AMD's files in the cache."""
 
     async def run(body: Body) -> None:
+        assert isinstance(server.guest, SimulatedNode)
         await fill(server.guest, home)
-        async with serving(server):
-            await opened(body)
-
-    async def opened(body: Body) -> None:
-        async def node(_: Settings, __: Any, key: Any) -> Any:
-            book, gateway = Book(home.state / "remote.db"), NoGateway()
-            book.put(server.url, "module", MODULE, {"kind": "lua", "name": ""})
-            return HyperBeamNode(server.url, book, gateway, key, Waiting())  # type: ignore
-
-        screen = Screen(asks=False)
-        session = await open_session(Start(), home, node, screen, Patience.OWN)
-        try:
-            await asyncio.wait_for(body(There(server, session, screen)), 60)
-        finally:
-            await close_session(session)
+        async with opened(server, home) as at, asyncio.timeout(60):
+            await body(at)
 
     return lambda body: asyncio.run(run(body))
-
-
-async def fill(guest: SimulatedNode, home: Settings) -> None:
-    async def asking(url: str, _: int) -> KdsReply:
-        sample = guest.sample
-        kinds = {"cert_chain": sample.chain, "crl": sample.crl}
-        return KdsReply(200, {}, kinds.get(url.rpartition("/")[2], sample.vek))
-
-    roots, wishes = guest.sample.roots, Wishes(at=NOW)
-    await judge_evidence(guest.evidence(), home, wishes, test_roots=roots, asking=asking)
 
 
 @pytest.fixture(autouse=True)
