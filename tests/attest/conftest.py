@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from amd import Amd, Line, Sample
 from cryptography.hazmat.primitives.asymmetric import rsa
+from ek import Maker
+from envelope_node import SnpNode, TpmNode
 from rsa_keys import RsaKeys
 from simulated_tpm import SimulatedTpm
 
@@ -35,6 +37,32 @@ def good(milan: Line) -> Sample:
 @pytest.fixture(scope="session")
 def attacker(other_wallet: Wallet) -> Wallet:
     return other_wallet
+
+
+@pytest.fixture(scope="session")
+def maker() -> Maker:
+    return Maker()
+
+
+@pytest.fixture
+def snp_node(wallet: Wallet, milan: Line) -> SnpNode:
+    """A node in an SEV-SNP guest whose evidence passes."""
+    return SnpNode(wallet=wallet, line=milan)
+
+
+@pytest.fixture
+def tpm_node(
+    wallet: Wallet, maker: Maker, tpm_keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]
+) -> TpmNode:
+    """A node with a TPM whose evidence passes."""
+    return TpmNode(wallet=wallet, maker=maker, ak_key=tpm_keys[1])
+
+
+@pytest.fixture(params=["snp_node", "tpm_node"])
+def measured_node(request: pytest.FixtureRequest) -> SnpNode | TpmNode:
+    """Each of these in turn."""
+    found: SnpNode | TpmNode = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -280,7 +280,7 @@ def test_json(command: Command, node: SimulatedNode) -> None:
         said = command(url, *command.collateral, *command.policy, "--json")
     assert said.code == 0 and said.out.count("\n") == 1
     value = said.value
-    issue = {"verdict", "checks", "report", "evidence_id"}
+    issue = {"verdict", "kind", "freshness", "checks", "report", "evidence_id"}
     assert value.keys() == issue | {"address", "key_custody"}
     assert value["verdict"] == "PASS" and len(value["evidence_id"]) == 64
     assert all(one.keys() == {"name", "status", "error", "detail"} for one in value["checks"])
@@ -319,7 +319,8 @@ def test_no_device(command: Command, node: SimulatedNode) -> None:
     with Bare(node.wallet, node.line).served() as url:
         said = command(url)
         assert said.code == 3 and said.out.startswith("INCONCLUSIVE: there is no evidence")
-        assert f"{url} offers no evidence (~snp@1.0): 404 not found" in said.out
+        assert f"{url} offers no evidence: ~measurement@1.0: 404 not found" in said.out
+        assert "; ~snp@1.0: 404 not found" in said.out
         value = command(url, "--json").value
     assert value["verdict"] == "INCONCLUSIVE" and value["report"] == {}
     (check,) = value["checks"]

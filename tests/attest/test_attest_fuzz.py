@@ -206,7 +206,8 @@ def test_kept_files_are_read_strictly(answered: Any) -> None:
     data = save_evidence(evidence, node.sample.collateral)
     assert node.sample.verify(POLICY, evidence=load_evidence(data)).verdict == "PASS"
     for old, new, error in [
-        (b'"aoshell-evidence": 1', b'"aoshell-evidence": 2', "JSON_RANGE"),
+        (b'"aoshell-evidence": 1', b'"aoshell-evidence": 3', "JSON_RANGE"),
+        (b'"aoshell-evidence": 1', b'"aoshell-evidence": 2', "JSON_UNKNOWN_KEY"),
         (b'"origin"', b'"origine"', "JSON_UNKNOWN_KEY"),
         (b' "challenge": null,\n', b"", "JSON_MISSING_KEY"),
         (b'"taken": 0', b'"taken": "now"', "JSON_TYPE"),

@@ -298,12 +298,12 @@ def test_evidence_that_was_redirected_is_not_taken(
     client = Client("https://node.example", Waiting(), httpx.MockTransport(handle))
     client.withholds = withholds
     if moved == "/~message@1.0":
-        found = asyncio.run(ask_evidence(client, NONCE))
+        found = asyncio.run(ask_evidence(client, bytes(32)))
         assert found.challenge and "redirects" in found.challenge.unanswered
         assert found.challenge.answer is None
     else:
         with pytest.raises(AoError, match="redirects") as caught:
-            asyncio.run(ask_evidence(client, NONCE))
+            asyncio.run(ask_evidence(client, bytes(32)))
         assert caught.value.stage == "evidence" and "name that one" in caught.value.hint
         assert ("/moved" in caught.value.what) != withholds
 

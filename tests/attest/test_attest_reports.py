@@ -28,10 +28,11 @@ from aoshell.attest.checks.frame import Case
 from aoshell.attest.checks.report import report_signature
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import Evidence, load_evidence
+from aoshell.attest.kinds import Kind
 from aoshell.attest.policy import Policy
 from aoshell.attest.products import product_by_cpuid
 from aoshell.attest.report import SIZE, Report
-from aoshell.attest.verify import CHECKS, explain_check
+from aoshell.attest.verify import CHECKS, checks_of, explain_check
 
 LENIENT = Policy(vlek=True)
 NOT_ASKED = {  # of a raw report by default
@@ -293,11 +294,12 @@ def test_expected_values(good: Sample) -> None:
 
 def test_the_verdict_as_json(good: Sample, milan: Line) -> None:
     members = good.verify().as_json()
-    assert list(members) == ["verdict", "checks", "report", "evidence_id"]
+    assert list(members) == ["verdict", "kind", "freshness", "checks", "report", "evidence_id"]
+    assert (members["kind"], members["freshness"]) == ("report", "unknown")
     assert members["evidence_id"] == hashlib.sha256(good.report[:SIGNED]).hexdigest()
     checks = members["checks"]
     assert isinstance(checks, list)
-    assert [one["name"] for one in checks] == [one.name for one in CHECKS]
+    assert [one["name"] for one in checks] == [one.name for one in checks_of(Kind.REPORT)]
     assert all(list(one) == ["name", "status", "error", "detail"] for one in checks)
     report = members["report"]
     assert isinstance(report, dict)
@@ -308,14 +310,32 @@ def test_the_verdict_as_json(good: Sample, milan: Line) -> None:
     assert {one["error"] for one in failed["checks"]} == {None, "POLICY_DEBUG_ENABLED"}  # type: ignore[attr-defined]
 
 
-def test_there_are_41_checks_in_the_order_that_was_agreed() -> None:
-    numbers = [one.number for one in CHECKS]
-    assert numbers == [39, 37, 38, 41, *range(1, 37), 40]
-    assert all(one.explanation and one.errors for one in CHECKS)
-    names = [one.name for one in CHECKS]
-    assert len({*names}) == 41
-    for at, one in enumerate(CHECKS):
-        assert {*one.needs} <= {*names[:at]}, one.name
+IN_ENVELOPES = [42, 37, 43, 38, 44, 45]
+NUMBERS = {
+    Kind.REPORT: [39, 37, 38, 41, *range(1, 37), 40],
+    Kind.GENERATE: [39, 37, 38, 41, *range(1, 37), 40],
+    Kind.SNP: [*IN_ENVELOPES, *range(1, 31), *range(33, 37), 46, 58, 59],
+    Kind.TPM: [*IN_ENVELOPES, *range(47, 60)],
+    Kind.UNKNOWN: [42],
+}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_checks_of_each_kind_have_the_order_that_was_agreed(kind: Kind) -> None:
+    checks = checks_of(kind)
+    assert [one.number for one in checks] == NUMBERS[kind]
+    names = [one.name for one in checks]
+    assert len({*names}) == len(names)
+    everywhere = {one.name for one in CHECKS}
+    for at, one in enumerate(checks):
+        assert one.explanation and one.errors
+        # What is needed runs before, or is for evidence of other kinds.
+        assert not {*one.needs} & {*names[at:]} and {*one.needs} <= everywhere, one.name
+
+
+def test_a_number_belongs_to_one_name() -> None:
+    named = {(one.number, one.name) for one in CHECKS}
+    assert sorted(number for number, _ in named) == [*range(1, 60)]
 
 
 def test_explanations() -> None:

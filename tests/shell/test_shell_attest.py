@@ -223,7 +223,8 @@ def test_no_evidence(there: Any) -> None:
     async def body(at: There) -> None:
         at.server.guest = Bare(at.server.guest.wallet, at.server.guest.line)
         error = failed(await run_line(at.session, ".attest"))
-        assert "offers no evidence (~snp@1.0): 404 Not Found" in error.what
+        assert "offers no evidence: ~measurement@1.0: 404 Not Found" in error.what
+        assert "; ~snp@1.0: 404 Not Found" in error.what
         assert ".nodes --tee" in error.hint
 
     there(body)

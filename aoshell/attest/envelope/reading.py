@@ -354,6 +354,9 @@ def octets_at(message: Mapping[str, Value], key: str, most: int, error: str) -> 
     if len(value) > most * 4 // 3 + 4:
         raise EvidenceError(error, f"{key} has more than {most} bytes")
     try:
-        return unb64url(value)
+        found = unb64url(value)
     except ValueError:
         raise EvidenceError(error, f"{key} is no base64url") from None
+    if len(found) > most:
+        raise EvidenceError(error, f"{key} has more than {most} bytes")
+    return found
