@@ -167,7 +167,7 @@ async def test_a_push_that_goes_in_circles_ends(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As that of a node of 2026 may, where each of two processes waits for the other."""
-    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.delivering.PUSH", 0.2)
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.delivering.PUSH", 1.0)
     home.server.evaluations, home.server.silent = {"send": SENDS}, "push&slot"
     async with up(home) as node:
         events = node.subscribe()
