@@ -226,7 +226,7 @@ async def test_too_many_messages_at_once_name_the_bound_that_they_meet(opening):
         assert result.error == f"Tags is too long{verify.ADDED_TEXT}"
         assert await local.node.verify_log(pid) == []
         # An older log has the shorter text.
-        store, row = local.engine.store, local.node._row(pid)
+        store, row = local.engine.store, local.engine.processes.look_up(pid)
         logged, computed = store.at_slot(row.number, result.slot)
         body = computed.body.replace(verify.ADDED_TEXT.encode(), b"")
         assert body != computed.body

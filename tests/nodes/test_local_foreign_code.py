@@ -61,7 +61,7 @@ async def refused(opening, data: bytes, why: str) -> None:
             await answer
         assert f"process traveller: {why}" in told.value.what
         assert ".limits" in told.value.what and ".delete" in told.value.what
-        entry = local.engine.store.last_computed(local.node._row(pid).number)
+        entry = local.engine.store.last_computed(local.engine.processes.look_up(pid).number)
         assert entry[0].slot < await local.node.slots(pid) - 1  # the message has no outcome
         assert await local.value(other, "20 + 2") == "22"
         await local.node.delete(pid)

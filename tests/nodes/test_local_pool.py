@@ -32,7 +32,10 @@ async def test_a_message_whose_workers_are_killed_is_held_and_has_no_outcome(ope
             await asyncio.sleep(0.005)
         with pytest.raises(AoError, match=f"process {pid}: .*(from outside 3 times|stays up)"):
             await result
-        assert local.engine.store.at_slot(local.node._row(pid).number, line.slot)[1] is None
+        assert (
+            local.engine.store.at_slot(local.engine.processes.look_up(pid).number, line.slot)[1]
+            is None
+        )
         assert await local.value(pid, "X .. #Errors") == "20"  # the held one has been computed
         assert (await local.node.result(pid, line.slot)).outcome == "ok"
         assert await local.node.verify_log(pid) == []

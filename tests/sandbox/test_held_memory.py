@@ -202,7 +202,9 @@ class Home:
 
     async def _attack(self, code: bytes | None, action: str, data: str) -> tuple[Result, int]:
         process = await self._spawn(code)
-        live = self._node._engine.computer._live[self._node._row(process).number]
+        live = self._node._engine.computer._live[
+            self._node._engine.processes.look_up(process).number
+        ]
         with Peak(live._worker.group) as peak:
             result = await self._send(process, action, data)
         if code is None:
@@ -222,7 +224,7 @@ class Home:
         async def going_on() -> tuple[Result, list[str]]:
             process = await self._spawn(code)
             first = await self._send(process, action)
-            engine, row = self._node._engine, self._node._row(process)
+            engine, row = self._node._engine, self._node._engine.processes.look_up(process)
             logged, _computed = engine.store.at_slot(row.number, first.slot)
             nothing = pack_list([False, "", "", False, 0, 0, 0])
             engine.store._db.execute(

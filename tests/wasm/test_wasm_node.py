@@ -261,7 +261,7 @@ async def test_gas_is_shown_exact_and_its_end_an_outcome(opening: Open, tmp_path
 
 async def image_of(home: Home, process: str) -> bytes:
     """The state's bytes, as a checkpoint has them."""
-    row = home.engine.computer._live[home.node._row(process).number]
+    row = home.engine.computer._live[home.engine.processes.look_up(process).number]
     await row.images.ask()
     return bytes(home.engine.checkpoints.read(process, row.row.environment).image)
 
