@@ -191,7 +191,7 @@ class Session:
         remote = self.node.remote
         if remote is None or not await remote.runs_luerl(self.attached.id):
             return
-        from aoshell.shell.code import luerl
+        from aoshell.shell import luerl
 
         if sources:
             luerl.refuse_files(sources)

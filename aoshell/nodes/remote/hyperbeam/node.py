@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -262,10 +261,13 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         self, process: str, id_: str, path: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> Result:
         await self._ready()
-        post = partial(self._client.ask, "dryrun", "POST", path, body=body, again=True)
-        answer = await post(headers=headers)
-        if is_unfit_for_json(answer):
-            answer = await post(headers=[one for one in headers if one != ACCEPTS_JSON])
+        in_json, plain = [*headers], [one for one in headers if one != ACCEPTS_JSON]
+        for given in (in_json, plain):
+            answer = await self._client.ask(
+                "dryrun", "POST", path, headers=given, body=body, again=True
+            )
+            if not is_unfit_for_json(answer):
+                break
         asked = Asked(id_, {PROCESS: process})
         self._expect(answer, "dryrun", "does not evaluate it", asked)
         return to_result(process, -1, self._said(answer, "dryrun", asked), answer.by)
