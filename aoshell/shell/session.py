@@ -292,6 +292,7 @@ class Session:
             AoError: of the node.
         """
         process = self.attached
+        await self._refuse_uncompilable(code, None)
         item = Message(
             "",
             process.owner,

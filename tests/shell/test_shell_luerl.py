@@ -67,6 +67,15 @@ def test_a_line_that_compiles_is_sent(there: FakeRemote, home: Settings, line: s
     use(there, home, body)
 
 
+def test_a_dry_run_is_refused(there: FakeRemote, home: Settings) -> None:
+    async def body(session: Session, _: Screen) -> None:
+        error = failed(await run_line(session, ".dryrun x = = 3"))
+        assert error.what.startswith("line 1: unexpected symbol near '='")
+
+    there.luerl = True
+    use(there, home, body)
+
+
 def test_another_lua_decides_itself(there: FakeRemote, home: Settings) -> None:
 
     async def body(session: Session, _: Screen) -> None:

@@ -117,7 +117,9 @@ class Sending(Delivering):
         if (await self._generation()).json:
             headers = (*headers, ("accept", JSON))
         return await self._client.ask(
-            *(stage, "POST", path),
+            stage,
+            "POST",
+            path,
             headers=headers,
             body=body,
             busy=busy,

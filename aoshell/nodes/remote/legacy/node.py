@@ -255,7 +255,9 @@ class LegacyNode(Elsewhere):
             for left in reversed(range(LOOKS if young else 1)):
                 try:
                     answer = await self._mu.ask(
-                        *("schedule", "POST", "/"),
+                        "schedule",
+                        "POST",
+                        "/",
                         headers=headers,
                         body=item.raw,
                         again=True,
