@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -161,22 +161,26 @@ async def opened(
 Session = Callable[[Callable[[Shell, str], Awaitable[None]]], None]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def session(
-    tmp_path: Path, wallet: Wallet, modules: Path, request: pytest.FixtureRequest
-) -> Session:
-    """Runs a test with an open node and the id of the module that it is of."""
+    tmp_path_factory: pytest.TempPathFactory,
+    wallet: Wallet,
+    modules: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[Session]:
+    """Runs tests with one open node and the id of a module; each has processes of its own."""
     name = getattr(request, "param", NEWEST)
+    opening = opened(tmp_path_factory.mktemp("session") / "node", wallet)
+    with asyncio.Runner() as runner:
+        shell = runner.run(opening.__aenter__())
+        source = (modules / f"{name}.wasm").read_bytes()
+        module = runner.run(shell.node.upload(source)).id
 
-    def run(test: Callable[[Shell, str], Awaitable[None]]) -> None:
-        async def opening() -> None:
-            async with opened(tmp_path / "node", wallet) as shell:
-                source = (modules / f"{name}.wasm").read_bytes()
-                await test(shell, (await shell.node.upload(source)).id)
+        def run(test: Callable[[Shell, str], Awaitable[None]]) -> None:
+            runner.run(asyncio.wait_for(test(shell, module), 240))
 
-        asyncio.run(asyncio.wait_for(opening(), 240))
-
-    return run
+        yield run
+        runner.run(opening.__aexit__(None, None, None))
 
 
 every_module = pytest.mark.parametrize("session", MODULES, indirect=True)
