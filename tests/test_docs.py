@@ -30,6 +30,18 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_rows_have_the_cells_of_their_table(page: Path) -> None:
+    """A viewer drops the cells that a row has too many."""
+    cells, wrong = 0, []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        found = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        if found and cells and found != cells:
+            wrong.append(line)
+        cells = (cells or found) if found else 0
+    assert not wrong
+
+
 @pytest.mark.parametrize("name", ["docs/architecture.md", "tests/README.md", "README.md"])
 def test_paths_exist(name: str) -> None:
     page = REPO / name
