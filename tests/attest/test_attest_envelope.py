@@ -135,7 +135,11 @@ def test_a_body_named_as_an_envelope_stays_a_body(measured_node: Node) -> None:
         (edited(**{"measurement-device": None}), "ENVELOPE_SHAPE", "FAIL"),
         (edited(**{"measurement-device": "snp-mock@1.0"}), "MEASUREMENT_DEVICE_MOCK", "FAIL"),
         *(
-            (edited(**{"measurement-device": name}), "MEASUREMENT_DEVICE_UNSUPPORTED", "INCONCLUSIVE")
+            (
+                edited(**{"measurement-device": name}),
+                "MEASUREMENT_DEVICE_UNSUPPORTED",
+                "INCONCLUSIVE",
+            )
             for name in ("andee@1.0", "handee@1.0", "tdx@1.0", "SNP@1.0", "snp@1.0 ")
         ),
         (edited(**{"lapee-attestation-version": "0.4"}), "ENVELOPE_VERSION", "FAIL"),
@@ -740,7 +744,7 @@ def test_json_that_cannot_be_checked_is_inconclusive(measured_node: Node) -> Non
     ended(verdict, "HTTPSIG_UNCHECKABLE", "INCONCLUSIVE")
 
 
-def test_the_oldest_envelope_is_named(shared_sample: bytes | None = None) -> None:
+def test_the_oldest_envelope_is_named() -> None:
     data = json.dumps({"lapee-attestation-version": "0.4", "tpm-quote": {}}).encode()
     verdict = verify_evidence(load_evidence(data), Collateral(), snp_policy(), 0)
     ended(verdict, "ENVELOPE_VERSION")
