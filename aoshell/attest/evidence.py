@@ -25,11 +25,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
 
 from aoshell.attest import forms, frames
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.jsonreport import read_json_object
+
+if TYPE_CHECKING:
+    from aoshell.protocol.httpsig import Received
 
 FORMAT = "aoshell-evidence"
 LARGEST = 8 << 20  # bytes of a kept answer
@@ -42,7 +46,7 @@ _KEPT = re.compile(rb'\{\s*"%s"' % FORMAT.encode())
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RawResponse:
     """An HTTP response, as it came.
 
@@ -52,6 +56,13 @@ class RawResponse:
 
     headers: Headers
     body: bytes
+
+    @cached_property
+    def received(self) -> Received:
+        """The message in it, read once for all checks and not verified. Raises ProtocolError."""
+        from aoshell.protocol import httpsig
+
+        return httpsig.receive(self.headers, self.body)
 
 
 @dataclass(frozen=True, slots=True)

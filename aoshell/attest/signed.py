@@ -61,7 +61,7 @@ def _check_answer(answer: RawResponse) -> Checked:
         fields = join(answer.headers)
         check_body(fields, answer.body)
         _check_schemes(read_commitments(fields))
-        return httpsig.check(answer.headers, answer.body)
+        return httpsig.check_received(answer.received)
     except ProtocolError as error:
         raise EvidenceError("HTTPSIG_INVALID", error.what) from None
 
@@ -93,7 +93,7 @@ def verify_message(answer: RawResponse, kind: str) -> SignedPart:
     inner = message.get("body")
     if message.get("type") == kind or not isinstance(inner, Mapping):
         return _checkable_part(_check_answer(answer))
-    checked = httpsig.check_inside(answer.headers, answer.body, "body")
+    checked = httpsig.check_inside_received(answer.received, "body")
     if checked.outcome is not SignatureStatus.UNSIGNED:
         return _inner_part(checked)
     around = _checkable_part(_check_answer(answer))
@@ -125,7 +125,7 @@ def decode_message(answer: RawResponse) -> Mapping[str, Value]:
     """A message in headers and a body, not verified. Raises EvidenceError as `read_message()`."""
     try:
         check_body(join(answer.headers), answer.body)
-        return httpsig.decode(answer.headers, answer.body)
+        return answer.received.message
     except ProtocolError as error:
         raise EvidenceError("HTTPSIG_INVALID", f"the answer cannot be read: {error.what}") from None
 

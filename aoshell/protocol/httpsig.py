@@ -7,7 +7,9 @@ What comes in:
   `check_map(tabm)` for such a map alone;
 - `verify(headers, body)` returns its commitments, or raises;
 - `read_part(headers, body, id_)` returns what of it has an id;
-- `decode(headers, body)` only reads it.
+- `decode(headers, body)` only reads it;
+- `receive(headers, body)` reads it once for several of these: `check_received()`,
+  `check_inside_received()`.
 
 What goes out:
 
@@ -25,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from typing import NamedTuple
 
 from aoshell.errors import AoError
@@ -69,16 +72,20 @@ from aoshell.protocol.wire import Headers
 __all__ = [
     "Checked",
     "Commitment",
+    "Received",
     "Request",
     "SignatureError",
     "SignatureStatus",
     "UncheckableError",
     "check",
     "check_inside",
+    "check_inside_received",
     "check_map",
+    "check_received",
     "commit",
     "decode",
     "read_part",
+    "receive",
     "request",
     "sign",
     "unsigned_id",
@@ -126,16 +133,55 @@ class Checked:
         return tuple(sorted({one.committer for one in self.commitments if one.committer}))
 
 
+@dataclass(frozen=True)
+class Received:
+    """A message as it was received, decoded and not yet checked.
+
+    Attributes:
+        fields: the header fields, each name once.
+        in_body: keys of `tabm` that came in the body.
+    """
+
+    fields: Mapping[str, str]
+    commitments: tuple[Commitment, ...]
+    tabm: Tabm
+    in_body: frozenset[str]
+
+    @cached_property
+    def message(self) -> Mapping[str, Value]:
+        """All of it but its signatures. Raises ProtocolError: a value is not of its type."""
+        return from_tabm(self.tabm)
+
+
+def receive(headers: Headers, body: bytes) -> Received:
+    """Reads a message and checks nothing. Raises ProtocolError: it cannot be read."""
+    fields = wire.join(headers)
+    commitments = read_commitments(fields)
+    # A signer may cover a field that HTTP itself uses, such as `date`: then it is part of the
+    # message.
+    signed = {name for one in commitments for name in one.components or ()}
+    tabm, in_body = wire.decode(fields, body, keep=signed)
+    return Received(fields, commitments, tabm, in_body)
+
+
 def check(headers: Headers, body: bytes, *, shallow: bool = False) -> Checked:
     """Check a message; the result says what it holds and what of it is signed. Raises nothing.
 
     Args:
         shallow: of what is signed, leave out the maps: those who signed them are not looked at.
     """
-    message: dict[str, Value] = {}
     try:
-        received = _read(headers, body)
-        message = from_tabm(received.tabm)
+        received = receive(headers, body)
+    except ProtocolError as failure:
+        return Checked(SignatureStatus.BAD, failure=failure)
+    return check_received(received, shallow=shallow)
+
+
+def check_received(received: Received, *, shallow: bool = False) -> Checked:
+    """The same of a message that was read already."""
+    message: Mapping[str, Value] = {}
+    try:
+        message = received.message
         signed = _check(received, shallow)
         if not any(one.committer for one in signed.commitments):
             return Checked(SignatureStatus.UNSIGNED, signed.commitments, message)
@@ -151,9 +197,15 @@ def check_inside(headers: Headers, body: bytes, key: str) -> Checked:
     """Check the map that a message has under a key, by the commitments that the map itself carries.
     What is around it is not checked. Raises nothing."""
     try:
-        inner = _read(headers, body).tabm.get(key)
+        received = receive(headers, body)
     except ProtocolError as failure:
         return Checked(SignatureStatus.BAD, failure=failure)
+    return check_inside_received(received, key)
+
+
+def check_inside_received(received: Received, key: str) -> Checked:
+    """The same in a message that was read already."""
+    inner = received.tabm.get(key)
     if not isinstance(inner, dict):
         what = f"there is no map under {brief(key)}"
         return Checked(SignatureStatus.BAD, failure=ProtocolError(what, 0, "the message"))
@@ -197,7 +249,7 @@ def verify(headers: Headers, body: bytes) -> tuple[Commitment, ...]:
         UncheckableError: one is of a kind that is not checked here.
         ProtocolError: the message cannot be read.
     """
-    return _check(_read(headers, body)).commitments
+    return _check(receive(headers, body)).commitments
 
 
 def decode(headers: Headers, body: bytes) -> dict[str, Value]:
@@ -206,7 +258,7 @@ def decode(headers: Headers, body: bytes) -> dict[str, Value]:
     Raises:
         ProtocolError: it cannot be read.
     """
-    return from_tabm(_read(headers, body).tabm)
+    return from_tabm(receive(headers, body).tabm)
 
 
 def read_part(headers: Headers, body: bytes, id_: str) -> Value:
@@ -216,7 +268,7 @@ def read_part(headers: Headers, body: bytes, id_: str) -> Value:
     Raises:
         ProtocolError: it cannot be read, or none has this id.
     """
-    received = _read(headers, body)
+    received = receive(headers, body)
     signers = [one for one in received.commitments if one.committer]
     if [one.id for one in signers] == [id_]:
         return value_of(_check(received).covered)
@@ -238,20 +290,6 @@ def _without_status(tabm: Tabm) -> Tabm:
     return plain | ({TYPES: write_types(types)} if types else {})
 
 
-class _Received(NamedTuple):
-    """A message as it was received, decoded and not yet checked.
-
-    Attributes:
-        fields: the header fields, each name once.
-        in_body: keys of `tabm` that came in the body.
-    """
-
-    fields: Mapping[str, str]
-    commitments: tuple[Commitment, ...]
-    tabm: Tabm
-    in_body: frozenset[str]
-
-
 class _Signed(NamedTuple):
     """What the commitments of a message cover; see `Checked` for `ids`."""
 
@@ -260,17 +298,7 @@ class _Signed(NamedTuple):
     ids: dict[str, frozenset[str]]
 
 
-def _read(headers: Headers, body: bytes) -> _Received:
-    fields = wire.join(headers)
-    commitments = read_commitments(fields)
-    # A signer may cover a field that HTTP itself uses, such as `date`: then it is part of the
-    # message.
-    signed = {name for one in commitments for name in one.components or ()}
-    tabm, in_body = wire.decode(fields, body, keep=signed)
-    return _Received(fields, commitments, tabm, in_body)
-
-
-def _check(received: _Received, shallow: bool = False) -> _Signed:
+def _check(received: Received, shallow: bool = False) -> _Signed:
     tabm = received.tabm
     checked: list[Commitment] = []
     covered: Tabm = {}

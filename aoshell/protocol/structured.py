@@ -60,6 +60,7 @@ _NAMED: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _NAMES = {value: name for name, value in _NAMED.items()}
 _ATOM = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*", re.ASCII)
 _TYPE = re.compile(r'[ \t]*([A-Za-z0-9_.*%+&?/-]+)=(?:"([^"\\]*)"|([A-Za-z-]+))[ \t]*')
+_SHORT = re.compile(r"-?[0-9]{1,15}", re.ASCII)  # as RFC 9651 has it: there is no need to parse
 _LONG = re.compile(r"-?[0-9]{16,20}", re.ASCII)  # an integer that RFC 9651 does not have
 _FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,40}(?:e[+-]?[0-9]{1,3})?", re.ASCII)
 _PLAIN = re.compile(rb"[^a-z0-9._/?&+-]")
@@ -211,6 +212,8 @@ def _escape(key: str) -> str:
 
 
 def _unescape(key: str) -> str:
+    if "%" not in key and key.isascii():
+        return key
     from urllib.parse import unquote_to_bytes
 
     return text(unquote_to_bytes(key))
@@ -285,6 +288,8 @@ def _typed(kind: str, value: str, place: str) -> Value:
     match kind:
         case "" | "binary" | "empty-binary":
             return value
+        case "integer" if _SHORT.fullmatch(value):
+            return int(value)
         case "integer" if _LONG.fullmatch(value):
             return _long(value, place)
         case "integer":
