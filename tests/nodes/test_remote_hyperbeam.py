@@ -453,6 +453,18 @@ async def test_every_slot_in_order_across_restarts(
         await again.close()
 
 
+@in_loop
+async def test_an_unsigned_slot_of_another_process_is_not_taken(home: Home) -> None:
+    """Nothing is verified here. The log says the slot instead."""
+    async with up(home) as node:
+        process = await spawn(node, home)
+        for number, (named, slot) in enumerate((("Q" * 43, 1), (process, 77)), 1):
+            reply = 200, [("process", named), ("slot", "77")], b""
+            home.server.faults["POST .*schedule"] = lambda _request, _reply, reply=reply: reply
+            item = await node.sign(home.wallet, process, EVAL, str(number).encode())
+            assert (await node.send(process, item)).slot == slot
+
+
 # Code that a node of one's own is given --------------------------------------------------------
 
 
