@@ -26,7 +26,6 @@ from aoshell.attest.tpm.eventlog import EventLog, read_event_log
 from aoshell.attest.tpm.secureboot import (
     SignatureEntry,
     read_programs,
-    read_sections,
     read_secure_boot,
 )
 
@@ -62,8 +61,6 @@ def test_what_the_firmware_measured(value: bytes, enabled: bool) -> None:
     assert signer.identity == digest(b"signer of images").hex()
     assert [one.data for one in found.lists["dbx"]] == [bytes([at]) * 32 for at in range(3)]
     assert {one.kind for one in found.lists["dbx"]} == {"sha256"}
-    content = OWNER.bytes_le + b"signer of images"
-    assert found.authorities == (("db", digest(content).hex()),)
 
 
 def test_empty_and_mixed_lists() -> None:
@@ -103,7 +100,6 @@ def test_warnings_and_more_variables() -> None:
     found = read_secure_boot(read(draft))
     assert found.enabled
     assert found.actions == ("UEFI Debug Mode", "DMA Protection Disabled")
-    assert found.authorities == (("db", digest(b"a driver's signer").hex()),)
 
 
 DUE = variables()
@@ -197,12 +193,12 @@ def test_secure_boot_that_a_program_claims_later() -> None:
         refused("EVENT_DATA_DIGEST", read_secure_boot, read(hidden))
 
 
-def test_authorities_that_cannot_be_read_are_left_out() -> None:
+def test_what_programs_extend_later_is_not_read() -> None:
     draft = configuration(*DUE)
     draft.add(7, 0x800000E0, b"no variable")
     draft.add(7, 0x800000E0, variable("db", b"x", SECURITY), hashed=b"another")
     draft.add(7, 0x800000E0, variable("MokList", b"y"))
-    assert read_secure_boot(read(draft)).authorities == (("MokList", digest(b"y").hex()),)
+    assert read_secure_boot(read(draft)) == read_secure_boot(read(configuration(*DUE)))
 
 
 def test_programs() -> None:
@@ -232,36 +228,9 @@ def test_a_program_that_the_log_calls_something_else(error: str, kind: int, data
         refused(error, read_programs, read(draft.add(4, PROGRAM, b"", hashed=b"the image")))
 
 
-def test_sections_of_an_image() -> None:
-    sections = {".linux": b"kernel", ".osrel": b"NAME=x", ".cmdline": b"quiet", ".initrd": b"?"}
-    log = read(boot_log(sections=sections))
-    assert read_sections(log) == tuple((name, digest(data)) for name, data in sections.items())
-
-
-def section(draft: LogDraft, name: str, extended: bytes, kind: int = IPL) -> LogDraft:
-    shown = f"{name}\0".encode("utf-16-le")
-    return draft.add(11, kind, shown, hashed=extended).add(11, IPL, shown, hashed=b"content")
-
-
-@pytest.mark.parametrize(
-    "draft",
-    [
-        LogDraft(),
-        section(LogDraft(), ".linux", b".linux"),
-        section(LogDraft(), ".linux", b".initrd\0"),
-        section(LogDraft(), ".linux", b".linux\0", kind=8),
-        section(LogDraft(), ".linux", b".linux\0").add(11, IPL, b"", hashed=b"more"),
-        section(LogDraft().add(11, IPL, b"phase"), ".linux", b".linux\0"),
-    ],
-)
-def test_events_that_are_no_sections(draft: LogDraft) -> None:
-    assert read_sections(read(draft)) == ()
-
-
 def test_pcr_11_without_pcr_4_names_no_program() -> None:
     """Sections alone prove nothing: any program can extend them."""
-    draft = section(LogDraft(), ".linux", b".linux\0")
-    assert read_sections(read(draft)) == ((".linux", digest(b"content")),)
+    draft = LogDraft().add(11, IPL, b"", hashed=b".linux\0").add(11, IPL, b"", hashed=b"content")
     assert read_programs(read(draft)) == ()
 
 
@@ -282,7 +251,7 @@ def test_anything(events: list[tuple[int, int, bytes, bool]], content: bytes) ->
     for pcr, kind, data, matched in events:
         draft.add(pcr, kind, data, hashed=None if matched else b"another")
     for log in (read(draft), read(configuration(*variables(db=content)))):
-        for look in (read_secure_boot, read_programs, read_sections):
+        for look in (read_secure_boot, read_programs):
             try:
                 look(log)
             except EvidenceError as error:

@@ -79,7 +79,7 @@ class TpmCase:
     Attributes:
         certificate: of the endorsement key.
         path: from it to the root.
-        ek, ak: the keys.
+        ak: the attestation key.
         log: the event log, once it leads to the quoted PCRs.
         secure_boot: None if it is unknown.
         programs: Authenticode hashes of what the firmware started.
@@ -88,7 +88,6 @@ class TpmCase:
     evidence: TpmEvidence
     certificate: EkCertificate | None = None
     path: EkPath | None = None
-    ek: PublicArea | None = None
     ak: PublicArea | None = None
     quote: Quote | None = None
     log: EventLog | None = None

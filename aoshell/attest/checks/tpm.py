@@ -101,7 +101,6 @@ def ek_public(case: Case) -> str:
     keys.check_ek_forms(public, forms.pem, forms.name, forms.qualified_name)
     if public_key(tpm.certificate.certificate) != public.as_key():
         raise EvidenceError("EK_KEY_MISMATCH", "the certificate is of another key than ek-public")
-    tpm.ek = public
     return f"made by the template {name}"
 
 

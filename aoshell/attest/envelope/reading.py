@@ -147,13 +147,6 @@ class Envelope:
         return str(self.members["measurement-device"])
 
     @property
-    def issued(self) -> int:
-        """When it was made, as the node says; seconds since the Unix epoch."""
-        issued = self.members["issued-at-unix"]
-        assert isinstance(issued, int)
-        return issued
-
-    @property
     def body(self) -> Mapping[str, Value]:
         return self._map("body")
 

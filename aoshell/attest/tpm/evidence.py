@@ -73,10 +73,8 @@ class TpmEvidence:
     Attributes:
         subject: id of the body, 32 bytes, as the node has it.
         ek_certificate, ek_chain: PEM, "" for none.
-        ek_source: what the node says of where the certificate was ("tpm-nv"), "" if it does not.
         manufacturer: the TPM's, as a number of four letters; 0 if the node does not say.
         log: the TCG event log, None if there is none.
-        log_format: what the node calls its form, "" if it does not.
         hierarchy: where the node says that its keys are.
     """
 
@@ -86,13 +84,11 @@ class TpmEvidence:
     ak: KeyForms
     ek_certificate: str
     ek_chain: str
-    ek_source: str
     hierarchy: str
     manufacturer: int
     quote: QuoteForms
     runtime: tuple[RuntimeEvent, ...]
     log: bytes | None
-    log_format: str
 
 
 def read_tpm_evidence(members: Mapping[str, object]) -> TpmEvidence:
@@ -107,7 +103,6 @@ def read_tpm_evidence(members: Mapping[str, object]) -> TpmEvidence:
         "extended-subject-digest", 32
     ):
         raise EvidenceError(ERROR, "extended-subject and its digest are two values")
-    log_format = whole.text("tcg-event-log-format", default="")
     log = whole.octets("tcg-event-log", LARGEST_LOG, default=b"")
     length = whole.number("tcg-event-log-length-bytes", default=len(log))
     if length != len(log):
@@ -119,7 +114,6 @@ def read_tpm_evidence(members: Mapping[str, object]) -> TpmEvidence:
         ak=_read_key(whole, "ak"),
         ek_certificate=whole.text("ek-cert-pem", LONGEST_CERTIFICATE, default=""),
         ek_chain=whole.text("ek-cert-chain-pem", LONGEST_CHAIN, default=""),
-        ek_source=whole.map("ek-cert-source", optional=True).text("kind", default=""),
         hierarchy=whole.text("ak-hierarchy"),
         manufacturer=whole.map("tpm-properties", optional=True).number(
             "manufacturer-u32", default=0
@@ -127,7 +121,6 @@ def read_tpm_evidence(members: Mapping[str, object]) -> TpmEvidence:
         quote=_read_quote(whole.map("quote")),
         runtime=_read_runtime(whole.list("runtime-event-log", MOST_EVENTS)),
         log=log or None,
-        log_format=log_format,
     )
 
 

@@ -11,7 +11,7 @@ Sources: TCG PC Client Platform Firmware Profile 1.06, sections 3.3.4 and 10.4; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 from uuid import UUID
@@ -19,11 +19,9 @@ from uuid import UUID
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.tpm.eventlog import (
     EFI_APPLICATION,
-    EFI_AUTHORITY,
     EFI_BOOT_DRIVER,
     EFI_RUNTIME_DRIVER,
     ERROR,
-    IPL,
     SEPARATORS,
     EventLog,
     LogEvent,
@@ -33,7 +31,6 @@ from aoshell.protocol.encoding import brief
 
 LONGEST_NAME = 256  # characters of a variable's name
 MOST_ENTRIES = 1 << 14  # in a variable's signature lists; published lists have some 500
-MOST_SECTIONS = 64
 
 CONFIGURATION_PCR, PROGRAM_PCR, SECTION_PCR = 7, 4, 11
 DEBUG_MODE = "UEFI Debug Mode"  # an action: the firmware has a debugger that is on
@@ -94,14 +91,11 @@ class SecureBoot:
     Attributes:
         enabled: whether it is on.
         lists: entries by "PK", "KEK", "db", "dbx". Each is there; it may be empty.
-        authorities: what programs were accepted by, as (variable, data's SHA-256) in hexadecimal.
-            Anything that runs can add to it.
         actions: what the firmware warns of ("UEFI Debug Mode").
     """
 
     enabled: bool
     lists: Mapping[str, tuple[SignatureEntry, ...]]
-    authorities: tuple[tuple[str, str], ...] = ()
     actions: tuple[str, ...] = ()
 
 
@@ -138,7 +132,6 @@ def read_secure_boot(log: EventLog) -> SecureBoot:
     return SecureBoot(
         enabled=switch == b"\x01",
         lists={name: _known(_read_lists, data, name) for name, data in found.items()},
-        authorities=tuple(_authorities(log)),
         actions=tuple(actions),
     )
 
@@ -166,39 +159,6 @@ def read_programs(log: EventLog) -> tuple[bytes, ...]:
             what = f"event {event.number} of the log, of type {event.type:#x}, may be any program"
             raise InconclusiveError("SOFTWARE_UNKNOWN", what)
     return tuple(programs)
-
-
-def read_sections(log: EventLog) -> tuple[tuple[str, bytes], ...]:
-    """(name, SHA-256 of the content) of each section that systemd's stub measured into PCR 11.
-
-    The stub extends the name (with a zero byte) and then the content, so names are proven.
-
-    Returns:
-        () if PCR 11 has other events than those.
-    """
-    events = log.of(SECTION_PCR)
-    if len(events) % 2 or len(events) > 2 * MOST_SECTIONS:
-        return ()
-    sections = []
-    for named, content in zip(events[::2], events[1::2], strict=True):
-        name = _text(named.data).removesuffix("\0")
-        extended = hashlib.sha256(name.encode("utf-8", "replace") + b"\0").digest()
-        if {named.type, content.type} != {IPL} or named.digest != extended:
-            return ()
-        sections.append((name, content.digest))
-    return tuple(sections)
-
-
-def _authorities(log: EventLog) -> Iterator[tuple[str, str]]:
-    """Those that cannot be read are left out: programs make them, not only the firmware."""
-    for event in log.of(CONFIGURATION_PCR):
-        if event.type != EFI_AUTHORITY or not event.matched:
-            continue
-        try:
-            _, name, content = _read_variable(event)
-        except EvidenceError:
-            continue
-        yield name, hashlib.sha256(content).hexdigest()
 
 
 def _check_data(event: LogEvent) -> None:
