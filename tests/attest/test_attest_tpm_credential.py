@@ -16,7 +16,7 @@ from simulated_tpm import SimulatedTpm, activate
 
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.tpm.credential import (
-    Activation,
+    ActivationAnswer,
     Credential,
     check_activation,
     make_credential,
@@ -160,7 +160,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.bi
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_members_of_an_activation(name: str) -> None:
-    assert isinstance(read_activation(GOOD), Activation)
+    assert isinstance(read_activation(GOOD), ActivationAnswer)
     wrong: list[Any] = [None, 1.5, b"text", ["text"], {}, True]
     wrong += [-1, 1 << 63, "1"] if name == "issued-at-unix" else [5, "x" * 2049, "é", "\ud800"]
     for members in (

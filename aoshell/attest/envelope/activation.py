@@ -13,18 +13,12 @@ import hmac
 import os
 from collections.abc import Mapping
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from aoshell.attest.envelope import reading, snp, tpm
-from aoshell.attest.envelope.reading import SNP, TPM
+from aoshell.attest.envelope.reading import CREDENTIAL_TYPE, SNP, TPM
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import Activation, Exchange, RawResponse
 from aoshell.attest.signed import SignedPart, verify_message
-from aoshell.attest.tpm.credential import ACTIVATION, check_activation, read_activation
+from aoshell.attest.tpm.credential import ACTIVATION, PROOF, check_activation, read_activation
 from aoshell.attest.tpm.evidence import read_tpm_evidence
 from aoshell.errors import AoError
 from aoshell.protocol.commitment import CURRENT
@@ -33,8 +27,6 @@ from aoshell.protocol.httpsig import unsigned_id
 from aoshell.protocol.structured import Value
 
 ANSWER_TYPE = "lapee-secret-activation"
-CREDENTIAL_TYPE = "lapee-wrapped-secret"
-PROOF = "HMAC-SHA256"
 SECRET_SIZE = 32  # bytes
 
 _PREFIX = "lapee-snp-wrap-secret-v1:"
@@ -65,6 +57,12 @@ def wrap_secret(secret: bytes, key: bytes, recipient_id: str) -> dict[str, str]:
     Raises:
         EvidenceError: RECIPIENT_KEY_ID: no secret can be shared with it (RFC 7748 section 6.1).
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     own = X25519PrivateKey.generate()
     try:
         shared = own.exchange(X25519PublicKey.from_public_bytes(key))

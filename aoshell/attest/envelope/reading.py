@@ -35,6 +35,7 @@ from aoshell.protocol.structured import LinkedItem, Value
 from aoshell.protocol.tabm import LINK
 
 TYPE = "lapee-measurement"
+CREDENTIAL_TYPE = "lapee-wrapped-secret"  # of a secret that is sent
 VERSION = "1.0"
 SNP, TPM = "snp@1.0", "tpm@2.0a"
 MOCKS = frozenset(("snp-mock@1.0",))
@@ -97,9 +98,7 @@ def check_form(answer: RawResponse) -> str:
         raise EvidenceError("ENVELOPE_VERSION", what, "ask a node of today: .attest URL")
     for key, form in KEYS.items():
         linked = form is Mapping and key + LINK in members
-        if not linked and (
-            type(members.get(key)) is bool or not isinstance(members.get(key), form)
-        ):
+        if not linked and not _has_form(members.get(key), form):
             why = "has another form" if key in members else "is missing"
             raise EvidenceError("ENVELOPE_SHAPE", f"in the envelope {key} {why}")
     if members["type"] != TYPE:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aoshell.attest.envelope.reading import TPM, Envelope, map_at
+from aoshell.attest.envelope.reading import CREDENTIAL_TYPE, TPM, Envelope, map_at
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.tpm.credential import Credential, make_credential
 from aoshell.attest.tpm.evidence import TpmEvidence, read_key_forms
 from aoshell.attest.tpm.keys import check_ek_template
 from aoshell.attest.tpm.structures import read_public
-from aoshell.protocol.encoding import b64url
+from aoshell.protocol.encoding import b64url, unb64url
 
 TYPE = "lapee-tpm-credential-subject"
 METHOD = "tpm2-activate-credential"
-CREDENTIAL_TYPE = "lapee-wrapped-secret"
 
 _MATERIAL = ("ek-public", "ek-pub-pem", "ak-public", "ak-pub-pem", "ak-name")
 
@@ -66,6 +65,4 @@ def wrap_challenge(envelope: Envelope, evidence: TpmEvidence, challenge: bytes) 
 
 def read_credential(message: Mapping[str, str]) -> Credential:
     """The credential in a message that `wrap_challenge()` made. Raises ValueError."""
-    from aoshell.protocol.encoding import unb64url
-
     return Credential(*(unb64url(message.get(name, "")) for name in ("credential-blob", "secret")))

@@ -53,7 +53,7 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class Activation:
+class ActivationAnswer:
     """What a node answers to a credential. Values are as sent.
 
     Attributes:
@@ -97,7 +97,7 @@ def make_credential(ek: PublicArea, ak_name: bytes, challenge: bytes) -> Credent
 
 
 def check_activation(
-    activation: Activation, credential: Credential, ak_name: bytes, challenge: bytes
+    activation: ActivationAnswer, credential: Credential, ak_name: bytes, challenge: bytes
 ) -> None:
     """Checks that a node opened a credential.
 
@@ -118,7 +118,7 @@ def check_activation(
         raise EvidenceError("ACTIVATION_PROOF", what)
 
 
-def proof_text(activation: Activation, credential: Credential) -> bytes:
+def proof_text(activation: ActivationAnswer, credential: Credential) -> bytes:
     """What the HMAC of an activation is over."""
     lines = {
         "type": activation.type,
@@ -133,7 +133,7 @@ def proof_text(activation: Activation, credential: Credential) -> bytes:
     return "\n".join([f"{ACTIVATION}-v1", *written]).encode("utf-8")
 
 
-def read_activation(members: Mapping[str, object]) -> Activation:
+def read_activation(members: Mapping[str, object]) -> ActivationAnswer:
     """The fields of an activation. Other members are left out.
 
     Raises:
@@ -150,7 +150,7 @@ def read_activation(members: Mapping[str, object]) -> Activation:
     if type(issued_at) is not int or not 0 <= issued_at < 1 << 63:
         what = "issued-at-unix of the activation is not a time"
         raise EvidenceError("ACTIVATION_SHAPE", what)
-    return Activation(
+    return ActivationAnswer(
         type=text("type"),
         version=text("version"),
         issued_at=issued_at,
