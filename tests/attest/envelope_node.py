@@ -450,26 +450,7 @@ class TpmNode(EnvelopeNode):
     def open_secret(self, credential: Mapping[str, Any]) -> Message:
         sent = Credential(unb64url(credential["credential-blob"]), unb64url(credential["secret"]))
         secret = self.tpm.activate(sent) or b"not opened"
-        name = b64url(self.tpm.ak_area.name)
-        lines = {
-            "type": ACTIVATION,
-            "version": "1.0",
-            "proof-alg": "HMAC-SHA256",
-            "ak-name": name,
-            "issued-at-unix": str(NOW),
-            "credential-blob": credential["credential-blob"],
-            "secret": credential["secret"],
-        }
-        text = "\n".join([f"{ACTIVATION}-v1", *(f"{key}:{one}" for key, one in lines.items())])
-        return {
-            "type": ACTIVATION,
-            "version": "1.0",
-            "issued-at-unix": NOW,
-            "ak-name": name,
-            "credential-secret-sha256": b64url(hashlib.sha256(secret).digest()),
-            "proof-alg": "HMAC-SHA256",
-            "credential-secret-proof": b64url(hmac.digest(secret, text.encode(), "sha256")),
-        }
+        return prove(b64url(self.tpm.ak_area.name), credential, secret)
 
     @cached_property
     def image(self) -> Image:
@@ -491,6 +472,33 @@ class TpmNode(EnvelopeNode):
         )
         check_form(verdict)
         return verdict
+
+
+def prove(name: str, credential: Mapping[str, Any], secret: bytes) -> Message:
+    """The answer of a node with a TPM that opened a secret, before it is signed.
+
+    Args:
+        name: of its attestation key.
+    """
+    lines = {
+        "type": ACTIVATION,
+        "version": "1.0",
+        "proof-alg": "HMAC-SHA256",
+        "ak-name": name,
+        "issued-at-unix": str(NOW),
+        "credential-blob": credential["credential-blob"],
+        "secret": credential["secret"],
+    }
+    text = "\n".join([f"{ACTIVATION}-v1", *(f"{key}:{one}" for key, one in lines.items())])
+    return {
+        "type": ACTIVATION,
+        "version": "1.0",
+        "issued-at-unix": NOW,
+        "ak-name": name,
+        "credential-secret-sha256": b64url(hashlib.sha256(secret).digest()),
+        "proof-alg": "HMAC-SHA256",
+        "credential-secret-proof": b64url(hmac.digest(secret, text.encode(), "sha256")),
+    }
 
 
 def pem(certificate: bytes) -> str:

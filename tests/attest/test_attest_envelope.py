@@ -20,7 +20,6 @@ from envelope_node import (
     answered,
     as_json,
     raw,
-    same,
     set_apart,
     sign,
     sign_tabm,
@@ -30,7 +29,7 @@ from envelope_node import (
 from aoshell.attest.envelope import reading
 from aoshell.attest.envelope.ids import canonical_payload, stable_id
 from aoshell.attest.envelope.reading import Links, wanted_links
-from aoshell.attest.errors import EvidenceError, InconclusiveError
+from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import (
     Collateral,
     Evidence,
@@ -50,6 +49,7 @@ from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wallet import Wallet
 
 Node = SnpNode | TpmNode
+UNSUPPORTED = "MEASUREMENT_DEVICE_UNSUPPORTED"
 APART = [
     ("body",),
     ("body/system", "body/node", "body"),
@@ -135,11 +135,7 @@ def test_a_body_named_as_an_envelope_stays_a_body(measured_node: Node) -> None:
         (edited(**{"measurement-device": None}), "ENVELOPE_SHAPE", "FAIL"),
         (edited(**{"measurement-device": "snp-mock@1.0"}), "MEASUREMENT_DEVICE_MOCK", "FAIL"),
         *(
-            (
-                edited(**{"measurement-device": name}),
-                "MEASUREMENT_DEVICE_UNSUPPORTED",
-                "INCONCLUSIVE",
-            )
+            (edited(**{"measurement-device": name}), UNSUPPORTED, "INCONCLUSIVE")
             for name in ("andee@1.0", "handee@1.0", "tdx@1.0", "SNP@1.0", "snp@1.0 ")
         ),
         (edited(**{"lapee-attestation-version": "0.4"}), "ENVELOPE_VERSION", "FAIL"),
@@ -269,7 +265,7 @@ def test_no_flipped_bit_of_the_answer_passes(measured_node: Node) -> None:
     fresh = exchange.fresh
     text = "\0".join("\1".join(pair) for pair in fresh.headers).encode("utf-8", "surrogateescape")
     whole, due = text + b"\2" + fresh.body, verify_message(fresh, reading.TYPE).message
-    for bit in flips(len(whole), len(whole) // 30 * 8 + 5):
+    for bit in flips(len(whole), len(whole) // 16 * 8 + 5):
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         head, _, body = bytes(flipped).partition(b"\2")
@@ -283,12 +279,11 @@ def test_no_flipped_bit_of_the_answer_passes(measured_node: Node) -> None:
 
 def test_no_flipped_bit_in_the_evidence_passes(measured_node: Node) -> None:
     """Of each binary value, signed by the node itself after the flip."""
+    exchange = measured_node.exchange()
     for path in binary_values(measured_node.made_evidence(NONCE)):
-        for at in (0, 7):
-            node = measured_node.but(evidence_=flipped_at(path, at))
-            exchange = measured_node.exchange(fresh=raw(node.measured()))
-            verdict = measured_node.verify(exchange=exchange)
-            assert verdict.verdict != "PASS", path
+        node = measured_node.but(evidence_=flipped_at(path))
+        fresh = raw(node.measured())
+        assert measured_node.verify(exchange=replace(exchange, fresh=fresh)).verdict != "PASS", path
 
 
 _NEVER_USED = {"report", "secret-recipient-id"}
@@ -309,15 +304,15 @@ def binary_values(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...
     ]
 
 
-def flipped_at(path: tuple[Any, ...], at: int) -> Callable[[Any, Any], Any]:
-    """Changes one character of a text, in the middle of its first line but one."""
+def flipped_at(path: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
+    """Changes one character in the middle of a text."""
 
     def change(value: Any, _node: Any, path: tuple[Any, ...] = path) -> Any:
         if path:
             copy = dict(value) if isinstance(value, dict) else list(value)
             copy[path[0]] = change(value[path[0]], _node, path[1:])  # type: ignore[index]
             return copy
-        place = len(value) // 2 + at
+        place = len(value) // 2
         other = "A" if value[place] != "A" else "B"
         return value[:place] + other + value[place + 1 :]
 
@@ -390,7 +385,6 @@ def test_an_id_that_only_part_of_an_answer_has(measured_node: Node, attacker: Wa
         fields, body = wire.encode(due | extra, CURRENT)
         headers = [*fields.items(), *write_commitments([hmac, signed]).items()]
         answer = raw((headers, body or b""))
-        found = dict(Links({}).resolve({}))
         try:
             found = Links({link: answer}).resolve({"node+link": link})
         except EvidenceError as error:
@@ -485,8 +479,9 @@ def test_links_in_circles_have_no_such_ids(wallet: Wallet) -> None:
 
 def test_too_many_links(measured_node: Node) -> None:
     def many(count: int) -> Callable[[Any, Any], Any]:
-        links = {f"l{at}+link": stable_id({"at": at}) for at in range(count)}
-        return lambda tabm, _node: tabm | {"evidence": links}
+        links = [(f"l{at}+link", stable_id({"at": at})) for at in range(count)]
+        maps = {f"m{at}": dict(links[at : at + 32]) for at in range(0, count, 32)}
+        return lambda tabm, _node: tabm | {"evidence": maps}
 
     def exchange(count: int) -> Exchange:
         def send(wallet: Wallet, message: Any) -> Wire:
@@ -624,7 +619,8 @@ def test_a_nonce_of_65_bytes(measured_node: Node) -> None:
     exchange = measured_node.exchange(fresh=raw(measured_node.measured(nonce)), nonce=nonce)
     ended(measured_node.verify(exchange=exchange), "ENVELOPE_SHAPE")
     short = nonce[:64]
-    exchange = measured_node.exchange(fresh=raw(measured_node.measured(short)), nonce=short)
+    fresh = raw(measured_node.measured(short))
+    exchange = measured_node.exchange(fresh=fresh, nonce=short, boot=None)
     assert measured_node.verify(exchange=exchange).verdict == "PASS"
 
 
@@ -636,9 +632,7 @@ def test_the_envelope_of_another_nodes_start(
         "signer": (measured_node.but(signer=attacker), "PAIR_SIGNER"),
         "body": (measured_node.but(configuration={"port": 1}), "PAIR_BODY"),
         "device": (
-            measured_node.but(
-                message=edited(**{"measurement-device": other_device(measured_node)})
-            ),
+            measured_node.but(message=edited(**other_device(measured_node))),
             "PAIR_DEVICE",
         ),
     }
@@ -647,8 +641,9 @@ def test_the_envelope_of_another_nodes_start(
     ended(measured_node.verify(exchange=exchange), error)
 
 
-def other_device(node: Node) -> str:
-    return {"snp@1.0": "tpm@2.0a", "tpm@2.0a": "snp@1.0"}[node.device]
+def other_device(node: Node) -> dict[str, str]:
+    others = {"snp@1.0": "tpm@2.0a", "tpm@2.0a": "snp@1.0"}
+    return {"measurement-device": others[node.device]}
 
 
 def test_the_start_with_another_recipient(measured_node: Node) -> None:
@@ -818,10 +813,3 @@ def test_an_answer_to_a_secret_that_cannot_be_checked(measured_node: Node) -> No
     answer = RawResponse(tuple(headers), json.dumps(whole).encode())
     exchange = measured_node.exchange(activation=replace(sent, answer=answer))
     ended(measured_node.verify(exchange=exchange), due, "INCONCLUSIVE")
-
-
-def test_who_refuses_a_message_says_so_by_its_own_errors(measured_node: Node) -> None:
-    with pytest.raises(EvidenceError) as raised:
-        verify_message(RawResponse((), b"x"), reading.TYPE)
-    assert not isinstance(raised.value, InconclusiveError)
-    assert same(1, measured_node) == 1

@@ -204,8 +204,8 @@ def pair(case: Case) -> str:
     """The envelope that the node made when it started and the fresh one are of the same guest,
     node, configuration and key."""
     boot = check_pair(case)
-    evidence = snp.read_snp_evidence(boot.evidence)
     try:
+        evidence = snp.read_snp_evidence(boot.evidence)
         report = Report.parse(evidence.report)
         due = _due_data(boot, evidence, report)
     except EvidenceError as error:

@@ -41,6 +41,7 @@ def make_activation(exchange: Exchange) -> Activation | None:
         if envelope.device == TPM:
             evidence = read_tpm_evidence(envelope.evidence)
             return Activation(secret, tpm.wrap_challenge(envelope, evidence, secret))
+        snp.read_snp_evidence(envelope.evidence)
         key = snp.check_recipient(envelope)
         return Activation(secret, wrap_secret(secret, key, b64url(envelope.recipient_id)))
     except AoError:
