@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aoshell.attest import jsonreport
+from aoshell.attest.envelope.ids import has_links, is_large, without_commitments
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import Challenge, Evidence, RawResponse
 from aoshell.attest.launch.local_hashes import MEMBERS
@@ -104,11 +105,14 @@ def compute_node_message_id(signed: SignedPart) -> bytes:
     Raises:
         InconclusiveError: NODE_MESSAGE_UNBOUND: it cannot be encoded as the node did.
     """
-    message = signed.message["node-message"]
+    message, profile = signed.message["node-message"], signed.commitment.profile
     try:
+        as_came = signed.tabm.get("node-message")
+        if isinstance(as_came, dict) and is_large(message) and not has_links(as_came):
+            return unb64url(httpsig.tabm_id(without_commitments(as_came), profile))
         if isinstance(message, Mapping):
             # Raises where a link stands for a value: the id of a link is not that of its value.
-            return unb64url(httpsig.unsigned_id(message, signed.commitment.profile))
+            return unb64url(httpsig.unsigned_id(message, profile))
     except (AoError, ValueError):
         pass
     what = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import LARGEST_BODY, RawResponse
@@ -15,6 +15,7 @@ from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.httpsig import Checked, SignatureStatus
 from aoshell.protocol.jsonform import check_json
 from aoshell.protocol.structured import Value
+from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wire import join
 
 MODULUS = 512  # bytes: RSA-4096, as all AO wallets
@@ -30,11 +31,13 @@ class SignedPart:
         message: by key, as rich values.
         commitment: the signature.
         uncovered: keys that are not signed, hence not used.
+        tabm: what `message` is of. Ids of large maps depend on the order of its keys.
     """
 
     message: Mapping[str, Value]
     commitment: Commitment
     uncovered: tuple[str, ...]
+    tabm: Tabm = field(default_factory=dict)
 
 
 def check_size(answer: RawResponse) -> None:
@@ -74,7 +77,7 @@ def _signed_part(checked: Checked) -> SignedPart:
         what = f"{len(signers)} keys signed the answer; one is expected, that of the node"
         raise EvidenceError("HTTPSIG_INVALID", what)
     uncovered = sorted(checked.message.keys() - checked.verified.keys())
-    return SignedPart(checked.verified, signers[0], tuple(uncovered))
+    return SignedPart(checked.verified, signers[0], tuple(uncovered), checked.covered)
 
 
 def verify_message(answer: RawResponse, kind: str) -> SignedPart:
@@ -100,7 +103,13 @@ def verify_message(answer: RawResponse, kind: str) -> SignedPart:
     covered = around.message.get("body")
     if not isinstance(covered, Mapping):
         raise EvidenceError("HTTPSIG_COVERAGE", "the body of the answer is not signed")
-    return SignedPart(covered, around.commitment, tuple(sorted(inner.keys() - covered.keys())))
+    within = around.tabm.get("body")
+    return SignedPart(
+        covered,
+        around.commitment,
+        tuple(sorted(inner.keys() - covered.keys())),
+        within if isinstance(within, dict) else {},
+    )
 
 
 def read_message(answer: RawResponse, kind: str) -> Mapping[str, object]:

@@ -88,6 +88,7 @@ __all__ = [
     "receive",
     "request",
     "sign",
+    "tabm_id",
     "unsigned_id",
     "verify",
 ]
@@ -118,6 +119,7 @@ class Checked:
             themselves were checked.
         failure: why the outcome is BAD or UNCHECKABLE. A SignatureError holds the signature base
             that should have been signed.
+        covered: what `verified` is of, with the keys of its maps in the order in which they came.
     """
 
     outcome: SignatureStatus
@@ -126,6 +128,7 @@ class Checked:
     verified: Mapping[str, Value] = field(default_factory=dict)
     ids: Mapping[str, frozenset[str]] = field(default_factory=dict)
     failure: ProtocolError | None = None
+    covered: Tabm = field(default_factory=dict)
 
     @property
     def committers(self) -> tuple[str, ...]:
@@ -186,7 +189,14 @@ def check_received(received: Received, *, shallow: bool = False) -> Checked:
         if not any(one.committer for one in signed.commitments):
             return Checked(SignatureStatus.UNSIGNED, signed.commitments, message)
         verified = from_tabm(signed.covered)
-        return Checked(SignatureStatus.VERIFIED, signed.commitments, message, verified, signed.ids)
+        return Checked(
+            SignatureStatus.VERIFIED,
+            signed.commitments,
+            message,
+            verified,
+            signed.ids,
+            covered=signed.covered,
+        )
     except UncheckableError as failure:
         return Checked(SignatureStatus.UNCHECKABLE, (), message, failure=failure)
     except ProtocolError as failure:
@@ -231,7 +241,8 @@ def check_map(tabm: Tabm, profile: Profile = CURRENT, *, shallow: bool = False) 
             return Checked(SignatureStatus.UNSIGNED, commitments, message)
         ids = {} if shallow else rebuilder.signed_ids(tabm, covered)
         verified = from_tabm(covered)
-        return Checked(SignatureStatus.VERIFIED, commitments, message, verified, ids)
+        verdict = SignatureStatus.VERIFIED
+        return Checked(verdict, commitments, message, verified, ids, covered=covered)
     except UncheckableError as failure:
         return Checked(SignatureStatus.UNCHECKABLE, (), message, failure=failure)
     except ProtocolError as failure:
@@ -457,6 +468,15 @@ def unsigned_id(message: Mapping[str, Value], profile: Profile = EDGE) -> str:
     """
     tabm = to_tabm(message, LARGEST_READ)
     _refuse_reserved(tabm, RESERVED_INSIDE)
+    return _unsigned(tabm, False, profile)[1].id
+
+
+def tabm_id(tabm: Tabm, profile: Profile = EDGE) -> str:
+    """`unsigned_id()` of a message as it came. Of its large maps the order of the keys counts.
+
+    Raises:
+        AoError: stage "message", for what cannot be encoded.
+    """
     return _unsigned(tabm, False, profile)[1].id
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -35,8 +36,9 @@ from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.attest.x509.material import bundle_as_pem
 from aoshell.protocol import httpsig, nested, wire
 from aoshell.protocol.commitment import CURRENT, write_commitments
+from aoshell.protocol.digest import content_digest
 from aoshell.protocol.encoding import b64url, unb64url
-from aoshell.protocol.rebuild import Rebuilder, unsigned
+from aoshell.protocol.rebuild import SORTED, Rebuilder, unsigned
 from aoshell.protocol.structured import LARGEST_READ, from_tabm, read_types, to_tabm, write_types
 from aoshell.protocol.tabm import LINK, TYPES, Tabm
 from aoshell.protocol.wallet import Wallet
@@ -66,6 +68,43 @@ def sign_tabm(wallet: Wallet, tabm: Tabm) -> Wire:
     commitments = httpsig.commit(wallet, tabm, profile=CURRENT)
     fields, body = wire.encode(tabm, CURRENT)
     return [*fields.items(), *write_commitments(commitments).items()], body or b""
+
+
+def sign_in_memory_order(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
+    """The same, but that the keys of large maps are in another order than theirs, as in Erlang's
+    memory and in what HyperBEAM sends: by a hash, with `ao-types` among them."""
+    tabm = in_memory_order(to_tabm(message, LARGEST_READ))
+    commitments = httpsig.commit(wallet, tabm, profile=CURRENT)
+    fields, body = wire.encode(tabm, CURRENT)
+    boundary = dict(fields)["content-type"].partition('"')[2][:-1].encode()
+    parts = [_in_order(part, tabm) for part in (body or b"").split(b"--" + boundary)]
+    rest = {key: value for key, value in fields.items() if key != "content-digest"}
+    sent = (b"--" + boundary).join(parts)
+    digest = {"content-digest": content_digest(sent)}
+    return [*(rest | digest | write_commitments(commitments)).items()], sent
+
+
+def in_memory_order(tabm: Any) -> Any:
+    if not isinstance(tabm, dict):
+        return tabm
+    keys = list(tabm)
+    if len(keys) > SORTED:
+        keys.sort(key=lambda key: hashlib.sha256(key.encode()).digest())
+    return {key: in_memory_order(tabm[key]) for key in keys}
+
+
+def _in_order(part: bytes, tabm: Any) -> bytes:
+    """A part of a body with its lines in the order of the map that it is of."""
+    named = re.search(rb'form-data;name="([^"]+)"', part)
+    for key in named[1].decode().split("/") if named else ():
+        tabm = tabm.get(key, {}) if isinstance(tabm, dict) else {}
+    if not named or not isinstance(tabm, dict) or len(tabm) <= SORTED:
+        return part
+    head, found, body = part[2:].partition(b"\r\n\r\n")
+    lines = head.removesuffix(b"\r\n").split(b"\r\n")
+    order = {key.encode(): place for place, key in enumerate(tabm)}
+    lines.sort(key=lambda line: order.get(line.partition(b": ")[0], len(order)))
+    return b"\r\n" + b"\r\n".join(lines) + (found + body if found else b"\r\n")
 
 
 def wrapped(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
@@ -179,6 +218,11 @@ class EnvelopeNode:
             **self.configuration,
         }
         return canonical({"system": system, "node": node})
+
+    @cached_property
+    def body_id(self) -> str:
+        """The id of its body, computed in the order of its memory."""
+        return httpsig.tabm_id(in_memory_order(to_tabm(self.body, LARGEST_READ)), CURRENT)
 
     @property
     def made_recipient(self) -> Message:
@@ -326,7 +370,7 @@ class SnpNode(EnvelopeNode):
             "public-material": {"x25519-public-key": b64url(public)},
             "binding": {
                 "report-data-context": snp.CONTEXT,
-                "body-id": stable_id(self.body),
+                "body-id": self.body_id,
                 "device-context": self.device_context,
                 "device-context-digest": stable_id(self.device_context),
             },
@@ -334,7 +378,7 @@ class SnpNode(EnvelopeNode):
 
     def report_data(self, nonce: bytes) -> bytes:
         ids = (
-            unb64url(stable_id(self.body)),
+            unb64url(self.body_id),
             nonce,
             unb64url(stable_id(self.recipient)),
             unb64url(self.recipient["binding"]["device-context-digest"]),
@@ -418,7 +462,7 @@ class TpmNode(EnvelopeNode):
 
     @cached_property
     def tpm(self) -> SimulatedTpm:
-        body_id = unb64url(stable_id(self.body))
+        body_id = unb64url(self.body_id)
         parts = {"ek_key": self.maker.ek_key, "body_id": body_id, **self.parts}
         return SimulatedTpm(ak_key=self.ak_key, **parts)
 

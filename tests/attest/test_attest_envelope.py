@@ -22,6 +22,7 @@ from envelope_node import (
     raw,
     set_apart,
     sign,
+    sign_in_memory_order,
     sign_tabm,
     wrapped,
 )
@@ -247,12 +248,14 @@ def test_a_body_without_an_address(measured_node: Node) -> None:
 
 @pytest.mark.parametrize("count", [33, 60])
 def test_large_configurations(measured_node: Node, count: int) -> None:
-    """Nodes send the keys of large maps in an order that only they know. Then it is unknown, not
-    false, what was signed."""
-    many = {f"key-{number:02}": "v" for number in range(count)}
+    """The ids of large maps depend on the order of their keys, which is that of the node's memory.
+    Nodes send them in it. Where the order is lost, it is unknown, not false, what was signed or
+    measured."""
+    many = {f"key-{number:02}": number for number in range(count)}
     node = measured_node.but(configuration=many)
+    assert node.but(send=sign_in_memory_order).verify().verdict == "PASS"
     ended(node.verify(), "HTTPSIG_UNCHECKABLE", "INCONCLUSIVE")
-    assert measured_node.but(configuration=many, send=as_json).verify().verdict == "PASS"
+    ended(node.but(send=as_json).verify(), "BODY_UNBOUND", "INCONCLUSIVE")
 
 
 def flips(length: int, step: int) -> range:

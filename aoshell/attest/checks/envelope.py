@@ -5,7 +5,7 @@ from __future__ import annotations
 from aoshell.attest.checks.frame import Case, TpmCase, check
 from aoshell.attest.envelope import activation as secrets
 from aoshell.attest.envelope import reading, snp
-from aoshell.attest.envelope.ids import stable_id
+from aoshell.attest.envelope.ids import is_large, stable_id
 from aoshell.attest.envelope.reading import Envelope, Links, map_at
 from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheckError
 from aoshell.attest.evidence import Exchange
@@ -125,6 +125,9 @@ def body_id(case: Case) -> str:
         named = map_at(made.recipient, "binding").get("body-id")
     else:
         named = made.evidence.get("extended-subject")
+    if named != found and is_large(made.body):
+        what = "a large map in the body has its keys in an order that only the node knows"
+        raise InconclusiveError("BODY_UNBOUND", what)
     if named != found:
         raise EvidenceError(
             "BODY_ID_MISMATCH", f"the envelope names {named!r}, the body is {found}"

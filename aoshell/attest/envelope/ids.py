@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.encoding import unb64url
-from aoshell.protocol.httpsig import unsigned_id
-from aoshell.protocol.structured import Value
-from aoshell.protocol.tabm import COMMITMENTS, TYPES
+from aoshell.protocol.httpsig import tabm_id, unsigned_id
+from aoshell.protocol.rebuild import SORTED
+from aoshell.protocol.structured import Value, read_types, write_types
+from aoshell.protocol.tabm import COMMITMENTS, LINK, TYPES, Tabm
 
 _ATOMS = {True: "true", False: "false", None: "null"}
 
@@ -32,6 +33,55 @@ def stable_id(message: Mapping[str, Value]) -> str:
 def stable_digest(message: Mapping[str, Value]) -> bytes:
     """`stable_id()` as 32 bytes. Raises AoError."""
     return unb64url(stable_id(message))
+
+
+def stable_digest_as_came(tabm: Tabm) -> bytes:
+    """`stable_digest()` of a message as it came, in which large maps have their keys in the order
+    of the node's memory, `ao-types` among them. Raises AoError."""
+    return unb64url(tabm_id(_canonical(tabm), CURRENT))
+
+
+def _canonical(tabm: Tabm) -> Tabm:
+    """The canonical payload, the keys in their order."""
+    types = read_types(tabm)
+    kept = {key: kind for key, kind in types.items() if kind != "atom"}
+    payload: Tabm = {}
+    for key, value in tabm.items():
+        if key == COMMITMENTS or (key == TYPES and not kept):
+            continue
+        if isinstance(value, dict):
+            payload[key] = _canonical(value)
+        elif key == TYPES:
+            payload[key] = write_types(kept)
+        else:
+            payload[key] = value.strip('"') if types.get(key) == "atom" else value
+    return payload
+
+
+def without_commitments(tabm: Tabm) -> Tabm:
+    """A message without the signatures in it, the keys in their order."""
+    return {
+        key: without_commitments(value) if isinstance(value, dict) else value
+        for key, value in tabm.items()
+        if key != COMMITMENTS
+    }
+
+
+def is_large(value: Value) -> bool:
+    """Whether a message has a map of so many keys that their order counts."""
+    if isinstance(value, Mapping):
+        return len(value) >= SORTED or any(map(is_large, value.values()))
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return len(value) >= SORTED or any(map(is_large, value))
+    return False
+
+
+def has_links(tabm: Tabm) -> bool:
+    """Whether a message has parts that came as links."""
+    return any(
+        key.endswith(LINK) or (isinstance(value, dict) and has_links(value))
+        for key, value in tabm.items()
+    )
 
 
 def canonical_payload(value: Value) -> Value:

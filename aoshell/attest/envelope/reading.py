@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from aoshell.attest.envelope.ids import stable_digest
+from aoshell.attest.envelope.ids import has_links, stable_digest, stable_digest_as_came
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import Evidence, Exchange, RawResponse
 from aoshell.attest.kinds import Kind
@@ -165,6 +165,9 @@ class Envelope:
     @cached_property
     def body_id(self) -> bytes:
         """The id that the device has measured. Raises AoError: it cannot be computed."""
+        as_came = self.signed.tabm.get("body")
+        if isinstance(as_came, dict) and not has_links(as_came):
+            return stable_digest_as_came(as_came)
         return stable_digest(self.body)
 
     @cached_property
