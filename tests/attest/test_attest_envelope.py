@@ -289,7 +289,7 @@ def test_no_flipped_bit_in_the_evidence_passes(measured_node: Node) -> None:
         assert measured_node.verify(exchange=replace(exchange, fresh=fresh)).verdict != "PASS", path
 
 
-_NEVER_USED = {"report", "secret-recipient-id", "tcg-event-log-source-path"}
+_NEVER_USED = {"report", "tcg-event-log-source-path"}
 
 
 def binary_values(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -21,6 +21,7 @@ from aoshell.protocol.encoding import b64url
 from aoshell.protocol.structured import LARGEST_READ, to_tabm
 
 Node = SnpNode | TpmNode
+CONFIGURATION = "/~meta@1.0/info"
 INFO, BOOT, FRESH, UNWRAP = (
     f"/~measurement@1.0/{name}" for name in ("info", "boot", "fresh", "unwrap-secret")
 )
@@ -71,7 +72,7 @@ def test_a_node_is_asked_for_the_best_that_it_has(measured_node: Node) -> None:
     evidence, paths = asked(measured_node)
     verdict = judged(measured_node, evidence)
     assert (verdict.verdict, verdict.freshness) == ("PASS", "nonce")
-    assert paths == [INFO, BOOT, f"{FRESH}?nonce={b64url(NONCE)}", UNWRAP]
+    assert paths == [INFO, BOOT, f"{FRESH}?nonce={b64url(NONCE)}", UNWRAP, CONFIGURATION]
     assert evidence.exchange and evidence.exchange.asked_now and evidence.origin
 
 
@@ -123,7 +124,7 @@ def test_no_link_is_fetched_of_an_envelope_with_too_many(measured_node: Node) ->
 
     node = measured_node.but(send=send)
     evidence, paths = asked(node)
-    assert paths == [INFO, BOOT, f"{FRESH}?nonce={b64url(NONCE)}"]
+    assert paths == [INFO, BOOT, f"{FRESH}?nonce={b64url(NONCE)}", CONFIGURATION]
     assert judged(node, evidence).error == "ENVELOPE_LIMIT"
 
 

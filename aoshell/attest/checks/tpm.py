@@ -274,8 +274,7 @@ def trusted_software(case: Case) -> str:
 
 def _started(case: Case, image: Image) -> str:
     """The name of trusted software, if it was started as its maker meant it."""
-    found = case.tpm.secure_boot
-    if image.fixed_cmdline or (found and found.enabled):
+    if image.fixed_cmdline or _is_enforced(case):
         return image.name
     what = f"{image.name}, but Secure Boot is off or unknown: it may have another command line"
     hint = "if a review found that it takes none: fixed_cmdline = true in the policy"
@@ -296,10 +295,14 @@ def _booted(case: Case) -> tuple[tuple[bytes, ...], str]:
 
 def _is_guarded(case: Case) -> bool:
     """Whether only what signers of the policy signed could be started. The check `secure-boot` has
-    compared them. A debugger of the firmware can start anything."""
+    compared them."""
+    return bool(case.policy.db_signers) and _is_enforced(case)
+
+
+def _is_enforced(case: Case) -> bool:
+    """Whether Secure Boot is on, and no debugger of the firmware, which can start anything."""
     found = case.tpm.secure_boot
-    enforced = bool(found and found.enabled and secureboot.DEBUG_MODE not in found.actions)
-    return bool(case.policy.db_signers) and enforced
+    return bool(found and found.enabled and secureboot.DEBUG_MODE not in found.actions)
 
 
 @check(
