@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 FORMAT = "aoshell-evidence"
 LARGEST = 8 << 20  # bytes of a kept answer
 LARGEST_BODY = 4 << 20  # bytes
+LATEST = 253_402_300_799  # seconds since the Unix epoch: the end of the year 9999
 
 _ENVELOPE = re.compile(rb'"(?:lapee-measurement|lapee[-_]attestation[-_]version)"')
 _AS_JSON = (("content-type", "application/json"),)
@@ -274,6 +275,8 @@ def _kept(members: Mapping[str, object]) -> Evidence:
     origin, taken = members["origin"], members["taken"]
     if not isinstance(origin, str) or type(taken) is not int:
         raise EvidenceError("JSON_TYPE", "in a kept answer, origin is text and taken is a number")
+    if not 0 <= taken <= LATEST:
+        raise EvidenceError("JSON_RANGE", f"taken of a kept answer is {taken}, which is no time")
     return Evidence(
         answer=_answer(members) if version == 1 else None,
         exchange=_exchange(members) if version == 2 else None,

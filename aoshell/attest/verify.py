@@ -218,12 +218,14 @@ def verify_evidence(
         if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
             blocked.add(one.name)
     bound = _passed(results, _BINDS.get(case.kind, ""))
-    kept = judge_custody(case, bound=bound)
+    overall = _overall(results, case.kind)
+    kept = judge_custody(case, verified=bound and overall == "PASS")
     if policy.exclusive_key:
-        results[CUSTODY] = _custody_result(kept)
+        results[CUSTODY] = _custody_result(kept, overall)
+        overall = _overall(results, case.kind)
     known = _passed(results, "report-size")
     return Verdict(
-        _overall(results, case.kind),
+        overall,
         tuple(results.values()),
         case.report if known else None,
         case.product.name if case.product else "",
@@ -302,9 +304,13 @@ def _run(one: Check, case: Case, blocked: set[str]) -> CheckResult:
         return CheckResult(one.name, Status.FAIL, error.error, error.what, error.hint)
 
 
-def _custody_result(kept: Custody | None) -> CheckResult:
+def _custody_result(kept: Custody | None, overall: str) -> CheckResult:
     if kept and kept.state is State.EXCLUSIVE:
         return CheckResult(CUSTODY, Status.PASS, detail=kept.detail)
+    if kept and kept.state is State.UNKNOWN and overall != "PASS":
+        return CheckResult(
+            CUSTODY, Status.SKIPPED, detail="not reached: another check did not pass"
+        )
     detail = kept.detail if kept else "a report alone does not show who has a key"
     return CheckResult(CUSTODY, Status.FAIL, NOT_EXCLUSIVE, detail)
 

@@ -65,8 +65,8 @@ def test_what_the_firmware_measured(value: bytes, enabled: bool) -> None:
 
 def test_empty_and_mixed_lists() -> None:
     other = signature_list(OWNER, b"abcd", b"efgh")
-    lists = {"PK": b"", "KEK": b"", "db": signature_list(X509, b"a") + other, "dbx": b""}
-    found = read_secure_boot(read(boot_log(lists=lists)))
+    db = signature_list(X509, b"signer of images") + other
+    found = read_secure_boot(read(configuration(*variables(db=db))))
     assert [len(one) for one in found.lists.values()] == [0, 0, 3, 0]
     assert [one.kind for one in found.lists["db"]] == ["x509", str(OWNER), str(OWNER)]
 
@@ -88,14 +88,15 @@ def variables(**contents: bytes) -> list[tuple[int, bytes]]:
 
 
 def test_warnings_and_more_variables() -> None:
-    due = variables()
+    due = variables(db=signature_list(X509, b"a driver's signer"))
+    used = OWNER.bytes_le + b"a driver's signer"
     draft = configuration(
         (ACTION, b"UEFI Debug Mode"),
         *due[:3],
         (ACTION, b"DMA Protection Disabled"),
         *due[3:],
         (VARIABLE, variable("dbt", b"", SECURITY)),
-        (0x800000E0, variable("db", b"a driver's signer", SECURITY)),
+        (0x800000E0, variable("db", used, SECURITY)),
     )
     found = read_secure_boot(read(draft))
     assert found.enabled
@@ -193,10 +194,9 @@ def test_secure_boot_that_a_program_claims_later() -> None:
         refused("EVENT_DATA_DIGEST", read_secure_boot, read(hidden))
 
 
-def test_what_programs_extend_later_is_not_read() -> None:
+def test_what_programs_extend_later_and_is_no_change_is_not_read() -> None:
     draft = configuration(*DUE)
     draft.add(7, 0x800000E0, b"no variable")
-    draft.add(7, 0x800000E0, variable("db", b"x", SECURITY), hashed=b"another")
     draft.add(7, 0x800000E0, variable("MokList", b"y"))
     assert read_secure_boot(read(draft)) == read_secure_boot(read(configuration(*DUE)))
 

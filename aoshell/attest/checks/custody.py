@@ -34,12 +34,13 @@ _SIGNS = ("green_zone_initialized", "trusted_nodes", "identities")
 _PEER = "green_zone_peer_"
 
 
-def judge_custody(case: Case, *, bound: bool) -> Custody | None:
+def judge_custody(case: Case, *, verified: bool) -> Custody | None:
     """Who has the node's key; None for a report alone.
 
     Args:
-        bound: whether the check passed that binds the configuration to the evidence. An unbound
-            one could hide that keys are shared.
+        verified: whether all checks passed, with the one that binds the configuration to the
+            evidence. Otherwise the software may be another one, and an unbound configuration
+            could hide that keys are shared.
     """
     if case.signed is None:
         return None
@@ -47,7 +48,7 @@ def judge_custody(case: Case, *, bound: bool) -> Custody | None:
     if signs:
         what = f"other nodes may have the key: the configuration has {', '.join(signs)}"
         return Custody(State.SHARED, what)
-    if case.image and case.image.exclusive_key and bound:
+    if case.image and case.image.exclusive_key and verified:
         return Custody(
             State.EXCLUSIVE, f"your policy says that {case.image.name} keeps its keys to itself"
         )

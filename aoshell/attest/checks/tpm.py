@@ -239,6 +239,9 @@ def secure_boot(case: Case) -> str:
     if case.policy.db_signers and (strange := sorted(signers - {*case.policy.db_signers})):
         what = f"the firmware also starts what others signed: {', '.join(strange[:3])}"
         raise EvidenceError("DB_SIGNER_UNTRUSTED", what)
+    if case.policy.db_signers and not signers:
+        what = "db is empty, so no signer can have admitted what was started"
+        raise InconclusiveError("SECURE_BOOT_UNKNOWN", what)
     case.tpm.secure_boot = found
     warned = "".join(f"; {one}" for one in found.actions)
     return f"{'on' if found.enabled else 'off'}, {len(signers)} signers{warned}"

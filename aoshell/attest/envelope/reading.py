@@ -223,15 +223,18 @@ class Links:
 
     Args:
         answers: of the node, by id. Nothing in them is believed.
+        read: what was found behind the same answers before; more is added.
 
     Attributes:
         missing: ids that were met and have no answer, in the order in which they were met, as keys.
     """
 
-    def __init__(self, answers: Mapping[str, RawResponse]) -> None:
+    def __init__(
+        self, answers: Mapping[str, RawResponse], read: dict[str, Value] | None = None
+    ) -> None:
         self._answers = answers
         self.missing: dict[str, None] = {}
-        self._found: dict[str, Value] = {}
+        self._found: dict[str, Value] = {} if read is None else read
         self._left = MOST_VALUES
         self._room = LARGEST
         if len(answers) > MOST_LINKS:
@@ -319,18 +322,40 @@ def size_of(answer: RawResponse) -> int:
     return len(answer.body) + sum(len(name) + len(value) for name, value in answer.headers)
 
 
-def wanted_links(exchange: Exchange) -> tuple[str, ...]:
-    """Ids that the envelopes of an exchange link to and that are not there yet; () if the
-    envelopes are refused anyway. Raises nothing."""
-    found: dict[str, None] = {}
-    for answer in filter(None, (exchange.boot, exchange.fresh)):
+class LinkSearch:
+    """Looks for what the envelopes of an exchange link to. A node decides how often that is done,
+    so each envelope is verified once, and each part is read once."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._read: dict[str, Value] = {}
+        self._messages: list[Mapping[str, Value]] = []
         try:
-            links = Links(exchange.links)
-            links.resolve(verify_envelope(answer).message)
+            for answer in filter(None, (exchange.boot, exchange.fresh)):
+                self._messages.append(verify_envelope(answer).message)
         except EvidenceError:
-            return ()
-        found |= links.missing
-    return tuple(found)
+            self._messages.clear()
+
+    def wanted(self, answers: Mapping[str, RawResponse]) -> tuple[str, ...]:
+        """Ids that are linked to and not among the answers; () if the envelopes are refused anyway.
+        Raises nothing.
+
+        Args:
+            answers: those of the last call, and more.
+        """
+        found: dict[str, None] = {}
+        for message in self._messages:
+            try:
+                links = Links(answers, self._read)
+                links.resolve(message)
+            except EvidenceError:
+                return ()
+            found |= links.missing
+        return tuple(found)
+
+
+def wanted_links(exchange: Exchange) -> tuple[str, ...]:
+    """`LinkSearch.wanted()` for the links of an exchange. Raises nothing."""
+    return LinkSearch(exchange).wanted(exchange.links)
 
 
 def octets_at(message: Mapping[str, Value], key: str, most: int, error: str) -> bytes:

@@ -14,6 +14,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
 from aoshell.attest import jsonreport
 from aoshell.attest.envelope.ids import stable_digest
 from aoshell.attest.envelope.reading import (
@@ -151,6 +154,8 @@ def check_recipient(envelope: Envelope) -> bytes:
     )
     if len(key) != KEY_SIZE:
         raise EvidenceError("ENVELOPE_SHAPE", f"the key of the recipient has not {KEY_SIZE} bytes")
+    if not _shares_secrets(key):
+        raise EvidenceError("RECIPIENT_KEY_ID", "the key of the recipient shares no secret")
     if recipient.get("key-id") != b64url(hashlib.sha256(key).digest()):
         raise EvidenceError(
             "RECIPIENT_KEY_ID", "the id of the recipient's key is not that of its key"
@@ -158,6 +163,16 @@ def check_recipient(envelope: Envelope) -> bytes:
     if map_at(recipient, "binding").get("body-id") != b64url(envelope.body_id):
         raise EvidenceError("BODY_ID_MISMATCH", "the recipient was made for another body")
     return key
+
+
+def _shares_secrets(key: bytes) -> bool:
+    """Whether an X25519 key gives each sender another secret (RFC 7748 section 6.1). With one that
+    does not, anybody can open what is encrypted to it."""
+    try:
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(key))
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def check_context(envelope: Envelope, evidence: SnpEvidence, vmpl: int) -> bytes:

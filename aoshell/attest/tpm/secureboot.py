@@ -11,7 +11,7 @@ Sources: TCG PC Client Platform Firmware Profile 1.06, sections 3.3.4 and 10.4; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 from uuid import UUID
@@ -109,7 +109,9 @@ def read_secure_boot(log: EventLog) -> SecureBoot:
     """
     actions: list[str] = []
     found: dict[str, bytes] = {}
-    for event in log.of(CONFIGURATION_PCR):
+    later: list[LogEvent] = []
+    events = iter(log.of(CONFIGURATION_PCR))
+    for event in events:
         if event.is_separator:
             break
         _check_data(event)
@@ -122,18 +124,54 @@ def read_secure_boot(log: EventLog) -> SecureBoot:
             if (owner, name) != (_VARIABLES[due], due):
                 raise _unknown(f"the firmware has measured {brief(name)} where {due} is due")
             found[name] = content
+        else:
+            later.append(event)
     else:
         raise _unknown("the event log ends before the firmware was done")
     if len(found) < len(_VARIABLES):
         raise _unknown(f"the firmware has not measured {[*_VARIABLES][len(found)]}")
-    switch = found.pop("SecureBoot")
+    switch = found["SecureBoot"]
     if switch not in (b"", b"\0", b"\x01"):
         raise _unknown(f"the variable SecureBoot is {switch[:8].hex()}, neither 0 nor 1")
+    enabled = switch == b"\x01"
+    lists = {
+        name: _known(_read_lists, data, name)
+        for name, data in found.items()
+        if name != "SecureBoot"
+    }
+    if enabled:
+        _check_unchanged([*later, *events], found, lists["db"])
     return SecureBoot(
-        enabled=switch == b"\x01",
-        lists={name: _known(_read_lists, data, name) for name, data in found.items()},
+        enabled=enabled,
+        lists=lists,
         actions=tuple(actions),
     )
+
+
+def _check_unchanged(
+    events: Iterable[LogEvent], found: Mapping[str, bytes], db: Sequence[SignatureEntry]
+) -> None:
+    """Checks that no later event of PCR 7 changes Secure Boot. A change counts at once: whoever
+    adds a signer in the firmware's menu can start a program of his in the same boot. The firmware
+    then measures the variable again, or the entry of `db` by which it accepted the program.
+
+    Args:
+        found: the variables as they were measured first.
+
+    Raises:
+        InconclusiveError: SECURE_BOOT_UNKNOWN.
+    """
+    signers = {entry.data for entry in db}
+    for event in events:
+        if not event.matched:
+            raise _unknown(f"what event {event.number} of the log has measured is not known")
+        try:
+            owner, name, content = _read_variable(event)
+        except EvidenceError:
+            continue  # its data is what was extended, and is no variable
+        is_used = name == "db" and content[_GUID:] in signers  # an entry: an owner, then its data
+        if _VARIABLES.get(name) == owner and content != found[name] and not is_used:
+            raise _unknown(f"{name} was changed, or had another entry, after it was measured")
 
 
 def read_programs(log: EventLog) -> tuple[bytes, ...]:

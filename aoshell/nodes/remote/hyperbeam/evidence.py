@@ -148,11 +148,12 @@ async def _envelope(client: Client, path: str) -> RawResponse:
 async def _with_links(client: Client, exchange: Exchange) -> Exchange:
     """An exchange with the parts that came as links. What a node does not give stays missing, and
     the checks say so."""
-    from aoshell.attest.envelope.reading import LARGEST, size_of, wanted_links
+    from aoshell.attest.envelope.reading import LARGEST, LinkSearch, size_of
 
     found: dict[str, RawResponse] = {}
     size, until = 0, time.monotonic() + LINKS_SECONDS
-    while wanted := wanted_links(exchange):
+    search = LinkSearch(exchange)
+    while wanted := search.wanted(exchange.links):
         for link in wanted:
             left = until - time.monotonic()
             if left <= 0:
