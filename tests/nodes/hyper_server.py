@@ -132,6 +132,8 @@ class HyperServer:
         if rest == "schedule":
             query = parse_qs(urlsplit(request.path).query)
             return self.listing(process, int(query["from"][0]), int(query["to"][0]))
+        if placed := re.match(r"schedule/assignments/(\d+)\Z", rest):
+            return self.placed(process, int(placed[1]))
         if rest.startswith("as=execution/compute"):
             return self.dryrun(request)
         if rest.startswith("now/") and self.stuck_at is not None:
@@ -166,6 +168,9 @@ class HyperServer:
         slot = len(log) - 1
         if "application/json" in str(message.keys.get("require-codec", "")):
             return self.json({"slot": slot, "process": process})
+        return self.placed(process, slot)
+
+    def placed(self, process: str, slot: int) -> Reply:
         assignment = {
             "process": process,
             "slot": slot,
@@ -174,6 +179,7 @@ class HyperServer:
             "variant": "ao.N.1",
             "path": "compute",
         }
+        message = self.logs[process][slot]
         return self.assigned(assignment, None if self.bare else message.whole)
 
     def message_of(self, request: Request) -> Scheduled:
@@ -204,6 +210,8 @@ class HyperServer:
             {"cursor": slot, "node": _node(self, process, slot)}
             for slot in range(first, min(last, len(self.logs[process]) - 1) + 1)
         ]
+        if self.profile is CURRENT and "\\udc" in json.dumps(edges):  # bytes that are no UTF-8
+            return 500, [("details", "{invalid_byte,255}")], b""
         return self.json({"edges": edges, "page_info": {"has_next_page": False}})
 
     # Delivering ---------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from lupa import lua53
 from aoshell.sandbox import hyperaos
 
 # What luerl has not got, and functions that do what luerl's do: gmatch fails, pcall gives texts
-# only, assert adds to them, and the compiler breaks at a label.
+# only, assert adds to them, the compiler breaks at a label, format loses backslashes, and what
+# tonumber reads is a float.
 LACKING = """
 coroutine, debug, xpcall, table.move = nil, nil, nil, nil
 local pcall_, type_, text_, error_ = pcall, type, tostring, error
@@ -45,6 +46,12 @@ function load(code, ...)  -- code is read as Latin-1, and each text of it writte
   end)), ...)
 end
 string.gmatch = function() error("badarg") end
+local format, number = string.format, tonumber
+function string.format(text, ...) return format(gsub(text, "\\\\(.)", "%1"), ...) end
+function tonumber(value, ...)
+  local found = number(value, ...)
+  return type_(value) == "string" and found and found + 0.0 or found
+end
 """
 STATE = """{process = {
   type = "Process", name = "first", authority = {"A", "B"},
@@ -273,3 +280,19 @@ def test_equal_sources_give_an_equal_text() -> None:
         )
         assert done.stdout == hyperaos.source()
     assert len(hyperaos.source()) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("code", "output"),
+    [
+        (r'string.format("\\u%04x|\\\\|%%|%s", 5, "\\")', r"\u0005|\\|%|\ "[:-1]),
+        (r'require("json").encode({a = "x\1\n\\"})', r'{"a":"x\u0001\n\\"}'),
+        ('tonumber("4") .. tonumber(" -5 ") .. tonumber("0x10")', "4-516"),
+        ('tonumber("4.0") .. "," .. tonumber("1e3")', "4.0,1000.0"),
+        ('tonumber("9007199254740993")', "9007199254740993"),
+        ('math.type(tonumber("99999999999999999999"))', "float"),
+        ('tonumber("zz", 36) .. tostring(tonumber("5x")) .. tonumber(7)', "1295nil7"),
+    ],
+)
+def test_texts_and_numbers_are_those_of_lua(process: Process, code: str, output: str) -> None:
+    assert process.eval(code) == output

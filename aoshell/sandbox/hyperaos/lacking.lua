@@ -54,6 +54,37 @@ if not pcall(function() return string.gmatch("a", "a")() end) then
   end
 end
 
+-- There a backslash of the text is lost, with what it may mean to the character behind it.
+if string.format("\\d") ~= "\\d" then
+  local format = string.format
+  function string.format(text, ...)
+    if type(text) == "string" then text = gsub(text, "\\", "\\\\") end
+    return format(text, ...)
+  end
+end
+
+-- There each number that is read from a text is a float, so that amounts would be sent as "5.0".
+if math.type(tonumber("4")) ~= "integer" then
+  local read, to_integer, most = tonumber, math.tointeger, math.maxinteger
+
+  -- As Lua 5.3 has it: beyond 64 bits it is a float.
+  local function decimal(sign, digits)
+    local value = 0
+    for at = 1, #digits do value = value * 10 + (byte(digits, at) - 48) end
+    if value > most then return nil end
+    return sign == "-" and -value or value
+  end
+
+  function tonumber(value, ...)
+    local found = read(value, ...)
+    if not found or type(value) ~= "string" then return found end
+    if select("#", ...) > 0 then return to_integer(found) or found end
+    local _, _, sign, digits = find(value, "^%s*([-+]?)(%d+)%s*$")
+    if digits then return #digits < 20 and decimal(sign, digits) or found end
+    return find(value, "^%s*[-+]?0[xX]%x+%s*$") and to_integer(found) or found
+  end
+end
+
 if not table.move then
   function table.move(from, first, last, at, to)
     to = to or from

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.remote.http.answer import Response
+from aoshell.nodes.remote.http.broken import mended
 from aoshell.nodes.remote.http.progress import Waiting, tries_left
 from aoshell.nodes.remote.http.route import place, proxy_of
 from aoshell.protocol.encoding import brief
@@ -263,6 +264,7 @@ class Client:
             (name.decode("latin-1").lower(), _characters(value))
             for name, value in answer.headers.raw
         )
+        read, content = mended(read, content)
         return Response(url, answer.status_code, read, content, who, self.withholds)
 
     def _tracer(self, stage: str, who: str, departure: _Departure) -> Callable[[str, object], Any]:

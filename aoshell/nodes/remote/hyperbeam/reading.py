@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from aoshell.nodes.remote.feed import RemoteFeed, Step
 from aoshell.nodes.remote.http.answer import Response
 from aoshell.nodes.remote.http.client import ANSWER, Client, NotHttpError
 from aoshell.nodes.remote.http.pages import is_number, turns
+from aoshell.nodes.remote.hyperbeam import placed
 from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.computed import Computed
 from aoshell.nodes.remote.hyperbeam.generation import JSON, Generation
@@ -26,7 +27,7 @@ from aoshell.nodes.remote.hyperbeam.signed import is_message_in_json
 from aoshell.nodes.remote.hyperbeam.trust import Trust
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Event, LogEntry
-from aoshell.protocol.httpsig import Checked
+from aoshell.protocol.httpsig import Checked, check_inside
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
@@ -277,30 +278,59 @@ class Reading:
 
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
         found: list[Message] = []
+        unfit: int | None = None  # one of the slots up to this one cannot be listed
         for _ in turns(self.endpoint, "schedule"):
             if first > last:
                 break
-            query = f"from={first}&to={last}&accept=application/aos-2"
-            await self._ready()
-            path = f"/{process}~process@1.0/schedule?{query}"
-            headers = BUNDLED if (await self._generation()).json else {}
-            ask = partial(self._client.get, "schedule", path, headers=headers)
-            answer = await _until_whole(ask)
-            asked = Asked(f"{process} schedule")  # its messages name their slots
-            self._expect_process(answer, "schedule", process, asked)
-            page = schedules.messages(self._trust.json(answer, "schedule", asked), answer.by)
-            if any(one.assignment and one.assignment.process != process for one in page):
-                raise AoError(
-                    f"{answer.by} lists the log of another process for that of {process}",
-                    stage="schedule",
-                    hint="somebody may stand between, and answer with what was said before",
-                )
-            wanted = [one for one in page if first <= slot_of(one) <= last]
+            upto = last if unfit is None else (first + unfit) // 2
+            page = None if first == unfit else await self._listed(process, first, upto)
+            if page is None and first < upto:
+                unfit = upto
+                continue
+            if page is None:
+                page, unfit = [await self._placed(process, first)], None
+            wanted = [one for one in page if first <= slot_of(one) <= upto]
             if not wanted:
                 break
             found += wanted
             first = slot_of(wanted[-1]) + 1
         return found
+
+    async def _listed(self, process: str, first: int, last: int) -> Sequence[Message] | None:
+        """Messages of a log; None where JSON cannot hold one of them."""
+        await self._ready()
+        query = f"from={first}&to={last}&accept=application/aos-2"
+        headers = BUNDLED if (await self._generation()).json else {}
+        path = f"/{process}~process@1.0/schedule?{query}"
+        answer = await _until_whole(partial(self._client.get, "schedule", path, headers=headers))
+        if is_unfit_for_json(answer):
+            return None
+        asked = Asked(f"{process} schedule")  # its messages name their slots
+        self._expect_process(answer, "schedule", process, asked)
+        page = schedules.messages(self._trust.json(answer, "schedule", asked), answer.by)
+        self._expect_log_of(process, page, answer.by)
+        return page
+
+    async def _placed(self, process: str, slot: int) -> Message:
+        """A message of a log, in the form that holds all bytes."""
+        await self._ready()
+        path = f"/{process}~process@1.0/schedule/assignments/{slot}?from={slot}&to={slot}"
+        answer = await _until_whole(partial(self._client.get, "schedule", path, headers=BUNDLED))
+        asked = Asked(f"{process} schedule {slot}", {PROCESS: process, SLOT: slot})
+        self._expect_process(answer, "schedule", process, asked)
+        said = self._trust.read(answer, "schedule", asked)
+        signed = check_inside(answer.headers, answer.body, "body").commitments
+        message = placed.to_message(said, signed, answer.by)
+        self._expect_log_of(process, [message], answer.by)
+        return message
+
+    def _expect_log_of(self, process: str, page: Iterable[Message], by: str) -> None:
+        if any(one.assignment and one.assignment.process != process for one in page):
+            raise AoError(
+                f"{by} lists the log of another process for that of {process}",
+                stage="schedule",
+                hint="somebody may stand between, and answer with what was said before",
+            )
 
     async def _slot_of(self, process: str, message: str, after: int) -> int | None:
         last = await self.slots(process) - 1

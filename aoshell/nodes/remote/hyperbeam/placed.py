@@ -1,0 +1,67 @@
+"""A message of a log in the form of header fields and parts of a body.
+
+JSON holds texts only. A node fails to list a page of a log in it that has a byte which is no UTF-8,
+and anybody can send one. The path of the one slot has the message in the other form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from aoshell.errors import AoError
+from aoshell.nodes.remote.http.pages import is_number
+from aoshell.nodes.remote.hyperbeam.results import to_outgoing
+from aoshell.nodes.remote.results import words
+from aoshell.protocol.commitment import Commitment
+from aoshell.protocol.message import Assignment, Message, Tag, by_lower_name
+
+
+def to_message(said: Mapping[str, object], signed: Iterable[Commitment], where: str) -> Message:
+    """The message of an assignment.
+
+    Args:
+        said: the assignment, its message under `body`.
+        signed: the commitments that the message carries, checked.
+        where: who gave it, for errors.
+
+    Raises:
+        AoError: stage "schedule", it is no such assignment.
+    """
+    body, slot = said.get("body"), str(said.get("slot", ""))
+    if not isinstance(body, Mapping) or not is_number(slot):
+        raise AoError(
+            f"{where} answers with something that is no assignment",
+            stage="schedule",
+            hint=".doctor looks at the node",
+        )
+    sent = to_outgoing(body)
+    named = by_lower_name(sent.tags)
+    by = min((one for one in signed if one.committer), key=lambda one: one.id, default=None)
+    owner = by.committer if by else ""
+    return Message(
+        by.id if by else "",
+        owner,
+        named.get("from-process") or owner,
+        sent.target,
+        tuple(Tag(_title(tag.name), tag.value) for tag in sent.tags),
+        sent.data,
+        sent.anchor,
+        named.get("pushed-for", ""),
+        Assignment(
+            words(said.get("process", "")),
+            int(slot),
+            0,
+            _number(said.get("timestamp")),
+            _number(said.get("block-height")),
+            words(said.get("hash-chain", "")),
+        ),
+    )
+
+
+def _number(value: object) -> int:
+    return int(str(value)) if is_number(str(value)) else 0
+
+
+def _title(name: str) -> str:
+    """A name as nodes write it in JSON, so that a log has one form of it."""
+    return "-".join(part[:1].upper() + part[1:] for part in name.split("-"))
