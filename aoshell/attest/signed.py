@@ -180,7 +180,7 @@ def _inner_part(checked: Checked, where: str = "") -> SignedPart:
 def _checkable_part(checked: Checked, where: str = "") -> SignedPart:
     if checked.outcome is SignatureStatus.UNCHECKABLE and checked.failure:
         what = f"the signature cannot be checked{where}: {checked.failure.what}"
-        raise InconclusiveError("HTTPSIG_UNCHECKABLE", what, "ask the node itself: .attest URL")
+        raise InconclusiveError("HTTPSIG_UNCHECKABLE", what, "attest the URL of the node itself")
     return _signed_part(checked)
 
 

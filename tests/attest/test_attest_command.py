@@ -20,6 +20,7 @@ import pytest
 from amd import Line, Sample
 from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
+from envelope_node import SnpNode, TpmNode, served
 from faults import sign_linked
 from report_json import version_5
 
@@ -258,7 +259,7 @@ def test_fail(command: Command, node: SimulatedNode, attacker: Wallet) -> None:
         said = command(url, *command.collateral, *command.policy)
     assert said.code == 1
     assert said.out.startswith("FAIL: ") and "(ADDRESS_MISMATCH)" in said.out.splitlines()[0]
-    assert "more checks were not reached" in said.out
+    assert "(1 more check was not reached)" in said.out
 
 
 def test_unknown_software_is_inconclusive_and_its_measurement_makes_it_pass(
@@ -297,7 +298,7 @@ def test_what_is_kept_is_checked_later_by_others(
         assert said.code == 0
         again = command(url, *command.collateral, *command.policy, "--save", kept)
         assert again.code == 2 and "exists already" in again.err
-        assert again.out == said.out
+        assert (said.err, again.out) == (f"kept in {kept}\n", "")
     later = command(kept, *command.policy)
     assert later.code == 0 and "as its keeper says" in later.out.splitlines()[0]
     changed = json.loads(Path(kept).read_bytes())
@@ -342,6 +343,52 @@ def test_answers_that_are_none(command: Command, head: bytes, code: int, told: s
     with answering(head + b"\r\n\r\n" + HTML) as url:
         said = command(url)
     assert said.code == code and told in said.out, said
+
+
+@pytest.mark.parametrize("kind", ["snp", "tpm"])
+def test_another_kind_than_was_asked_for(command: Command, node: SimulatedNode, kind: str) -> None:
+    with node.served() as url:
+        said = command(url, "--kind", kind)
+    assert said.code == 3
+    first, why, hint = said.out.splitlines()
+    assert first == f"INCONCLUSIVE: there is no evidence of the kind {kind}"
+    assert f"{url} has no evidence of the kind {kind}: ~measurement@1.0: 404" in why
+    assert hint.endswith("leave out --kind")
+
+
+def test_envelopes_are_no_answer_of_generate(command: Command, tpm_node: TpmNode) -> None:
+    with served(tpm_node.respond) as url:
+        said = command(url, "--kind", "generate")
+    assert said.code == 3 and "has no evidence of the kind generate: ~snp@1.0: 404" in said.out
+    assert said.out.splitlines()[-1].endswith("leave out --kind")
+
+
+def test_a_kept_challenge_is_of_one_nonce(command: Command, node: SimulatedNode) -> None:
+    kept, nonce = str(command.folder / "kept"), "07" * 32
+    with node.served() as url:
+        wished = (*command.policy, "--nonce", nonce)
+        assert command(url, *command.collateral, *wished, "--save", kept).code == 0
+    assert command(kept, *wished).code == 0
+    said = command(kept, *command.policy, "--nonce", "08" * 32)
+    assert (said.code, said.out) == (2, "") and "is made for no nonce" in said.err
+
+
+def test_a_kept_envelope_is_not_of_now(command: Command, tpm_node: TpmNode) -> None:
+    kept = str(command.folder / "kept")
+    with served(tpm_node.respond) as url:
+        said = command(url, "--save", kept)
+    assert "that runs the node now. Its owner" in said.out
+    assert "made on this machine and never leaves it" in said.out
+    assert "that ran the node when it was asked. Its owner" in command(kept).out
+
+
+def test_no_hardware_is_called_genuine_before_it_was_checked(
+    command: Command, snp_node: SnpNode
+) -> None:
+    with served(snp_node.respond) as url:
+        said = command(url)
+    assert "VCEK_UNAVAILABLE" in said.out and "unknown software" in said.out
+    assert "genuine" not in said.out
 
 
 def test_nobody_there(command: Command) -> None:
@@ -431,7 +478,10 @@ def test_a_huge_file_is_refused_not_read(command: Command) -> None:
         (["raw", "--at", "noon"], "is not a time"),
         (["raw", "--roots", "x"], "unrecognized arguments"),
         (["raw", "--save", "kept"], "only a node's answer is kept"),
-        (["--explain", "nothing"], "there is no check 'nothing'"),
+        (["raw", "--nonce", "07" * 32], "kind report is made for no nonce"),
+        (["http://localhost:1", "--save", "raw"], "raw exists already"),
+        (["http://localhost:1", "--kind", "report"], "no node gives a report alone"),
+        (["--explain", "nothing"], "there is no check and no error 'nothing'"),
         (["http://"], "is no URL of a node"),
         (["http://me:secret@localhost:1"], "a URL with a name or password"),
         (["https://x/?a=b"], "is no URL of a node"),
@@ -466,6 +516,12 @@ def test_explain(command: Command, name: str) -> None:
     said = command.capsys.readouterr().out
     assert code == (2 if name == "vmpl_" else 0)
     assert ("privilege level" in said) is (code == 0)
+
+
+@pytest.mark.parametrize("name", [attest_command.NO_EVIDENCE, attest_command.EVIDENCE])
+def test_what_no_evidence_means_is_explained(command: Command, name: str) -> None:
+    assert attest_command.main(["--explain", name], ask) == 0
+    assert "says nothing of the machine" in command.capsys.readouterr().out
 
 
 def test_synthetic_roots_are_trusted_by_a_parameter_only(

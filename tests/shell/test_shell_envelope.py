@@ -108,10 +108,13 @@ def test_firmware_alone_is_not_the_software(snp_: SnpNode, home: Settings) -> No
         assert not found.ok and "(SOFTWARE_UNKNOWN)" in found.text, found.text
         replied(await run_line(at.session, ".trust my firmware"))
         found = await at.attest()
-        assert "the measurement covers the firmware" in found.text and not found.ok
+        assert "its measurement covers the firmware" in found.text and not found.ok
+        assert ".trust --covers-os NAME" in found.text.splitlines()[-1]
         replied(await run_line(at.session, ".trust --covers-os my image"))
         assert [one.covers_os for one in Trusted(home).images()] == [False, True]
         assert Trusted(home).images()[1].measurement == MEASUREMENT
+        found = await at.attest()
+        assert found.ok and "launched from my image" in found.text
 
     run(snp_, home, body)
 
@@ -121,7 +124,7 @@ def test_only_the_kind_that_was_asked_for(tpm: TpmNode, home: Settings) -> None:
         with pytest.raises(Exception, match="not of the kind snp"):
             await at.attest("--offline --kind snp")
         wrong = failed(await run_line(at.session, ".attest --kind none"))
-        assert "--kind KIND" in wrong.what
+        assert "none is no kind of evidence" in wrong.what and "--kind report" in wrong.hint
 
     run(tpm, home, body)
 

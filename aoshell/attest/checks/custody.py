@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aoshell.attest.checks.frame import Case
+from aoshell.attest.kinds import Kind
 
 
 class State(Enum):
@@ -52,8 +53,9 @@ def judge_custody(case: Case, *, verified: bool) -> Custody | None:
         return Custody(
             State.EXCLUSIVE, f"your policy says that {case.image.name} keeps its keys to itself"
         )
+    where = "on this machine" if case.kind is Kind.TPM else "in this guest"
     return Custody(
-        State.UNKNOWN, "nothing shows that the key was made in this guest and never leaves it"
+        State.UNKNOWN, f"nothing shows that the key was made {where} and never leaves it"
     )
 
 

@@ -121,8 +121,11 @@ def _covered(case: Case, name: str, covers_os: bool) -> str:
     """The name of trusted software. The guests of envelopes are usually launched from their
     firmware alone, which then reads an operating system from a disk that nothing measures."""
     if case.kind is Kind.SNP and not covers_os:
-        what = f"{name}: the measurement covers the firmware, not what it starts from a disk"
-        hint = "if a review found that it covers all: covers_os = true in the policy"
+        what = f"what {name} starts from a disk is unknown: its measurement covers the firmware"
+        hint = (
+            "if a review found that it covers all: covers_os = true in the policy, or in the shell "
+        )
+        hint += ".trust --covers-os NAME"
         raise InconclusiveError("SOFTWARE_UNKNOWN", what, hint)
     return name
 
@@ -143,21 +146,23 @@ def trusted_software(case: Case) -> str:
     this, the other checks only show that some program runs on some machine."""
     found = case.report.measurement
     named = [image for image in case.policy.trusted if image.measurement or image.hashes]
-    for image in named:
+    # Of two names for one measurement, what a review found decides.
+    for image in sorted(named, key=lambda one: case.kind is Kind.SNP and not one.covers_os):
         if image.matches(found, case.hashes):
             case.image = image
             return _covered(case, image.name, image.covers_os)
     if case.expected_measurement:  # compared by `measurement`, which this check needs
-        return _covered(case, "the measurement that was asked for", False)
+        return _covered(case, "that image", False)
     if not case.hashes and any(image.hashes for image in named):
         what = "the policy trusts images by their hashes, and this evidence has none"
         raise InconclusiveError("SOFTWARE_UNKNOWN", what, "give the measurement: --measurement HEX")
     if named:
         names = ", ".join(image.name for image in named)
-        raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none that you trust: {names}")
+        what = f"{found.hex()} is none of the software that you trust: {names}"
+        raise EvidenceError("SOFTWARE_UNTRUSTED", what)
     if case.signed is None:
         raise SkippedCheckError("the policy names no software")
-    what = f"genuine hardware, unknown software: {found.hex()}"
+    what = f"unknown software: {found.hex()}"
     raise InconclusiveError("SOFTWARE_UNKNOWN", what, IF_KNOWN)
 
 

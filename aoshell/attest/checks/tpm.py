@@ -262,16 +262,19 @@ def trusted_software(case: Case) -> str:
     sections = case.tpm.evidence.quote.values[SECTIONS]
     case.tpm.programs = programs
     named = [image for image in case.policy.trusted if image.efi or image.pcr11]
-    for image in named:
+    # Of two names for one boot, what a review found decides.
+    for image in sorted(named, key=lambda one: not one.fixed_cmdline):
         if image.matches_boot(programs, sections, guarded=_is_guarded(case)):
             case.image = image
             return _started(case, image)
     if unknown:
         raise InconclusiveError("SOFTWARE_UNKNOWN", unknown)
+    booted = ", ".join(one.hex() for one in programs)
     if named:
         names = ", ".join(image.name for image in named)
-        raise EvidenceError("SOFTWARE_UNTRUSTED", f"the software is none that you trust: {names}")
-    what = f"unknown software: {', '.join(one.hex() for one in programs)}"
+        what = f"{booted} is none of the software that you trust: {names}"
+        raise EvidenceError("SOFTWARE_UNTRUSTED", what)
+    what = f"unknown software: {booted}"
     raise InconclusiveError("SOFTWARE_UNKNOWN", what, IF_KNOWN)
 
 
@@ -358,7 +361,7 @@ def activation(case: Case) -> str:
     kept exchange does not show it: who keeps it knows the secret."""
     assert case.tpm.ak
     exchange, made = exchange_of(case), envelope_of(case)
-    sent, hint = exchange.activation, "ask the node itself: .attest URL"
+    sent, hint = exchange.activation, "only the node itself shows it now: attest its URL"
     if sent is None or sent.answer is None:
         why = sent.unanswered if sent else "no secret was sent"
         what = f"nothing ties the attestation key to the certified TPM: {why}"

@@ -211,7 +211,7 @@ def resolve_envelope(signed: SignedPart, links: Links) -> Envelope:
     members = links.resolve(signed.message)
     if links.missing:
         what = f"parts of the envelope are missing: {', '.join([*links.missing][:3])}"
-        raise InconclusiveError("LINK_UNAVAILABLE", what, "ask the node itself: .attest URL")
+        raise InconclusiveError("LINK_UNAVAILABLE", what, "attest the URL of the node itself")
     for key, form in KEYS.items():
         if not _has_form(members.get(key), form):
             raise EvidenceError("ENVELOPE_SHAPE", f"in the envelope {key} has another form")

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from aoshell import interrupts
 from aoshell.attest.evidence import Evidence, load_evidence
-from aoshell.attest.kinds import KIND_NAMES
+from aoshell.attest.kinds import KIND_NAMES, Kind
 from aoshell.attest.tpm.roots import EkRoot
 from aoshell.attest.verify import CHECKS, explain_check
 from aoshell.errors import AoError, UsageError
@@ -36,6 +36,11 @@ from aoshell.shell.view.text import clean
 CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 MISUSED = 2
 NO_EVIDENCE = "EVIDENCE_UNAVAILABLE"
+EVIDENCE = "evidence"  # the only check of a node without evidence
+_ABOUT_EVIDENCE = f"""{EVIDENCE}
+There is evidence to check. Where a node does not answer or has none, or none of the kind that was
+asked for, the verdict is INCONCLUSIVE: this says nothing of the machine it runs on.
+Errors: {NO_EVIDENCE}"""
 NONCE_SIZE = 32  # bytes; a TPM takes no more than 64
 
 
@@ -70,7 +75,7 @@ def main(
         judge = partial(judging.judge_evidence, test_roots=test_roots, test_ek_roots=test_ek_roots)
         trial = interrupts.run(_tried(target, given, ask, judge))
         if isinstance(trial, AoError):
-            say(_nothing(trial, given.json) + "\n")
+            say(_nothing(trial, given) + "\n")
             return CODES["INCONCLUSIVE"]
         for warning in _warnings(target, trial):
             note(clean(warning, colour=False) + "\n")
@@ -78,6 +83,7 @@ def main(
         say((whole or render_trial(trial, _trust(trial, target))) + "\n")
         if given.save:
             judging.save_trial(given.save, trial)
+            note(clean(f"kept in {given.save}", colour=False) + "\n")
     except SystemExit as leaving:  # argparse, after printing its message
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     except AoError as error:
@@ -93,6 +99,7 @@ async def _tried(
     wishes = _wishes(given)
     settings = _settings()
     judging.load_user_policy(settings, wishes.policy)  # a bad one fails before any request
+    judging.check_target(target, given.save or "", wishes.kind)
     if judging.is_url(target):
         try:
             nonce = wishes.nonce or judging.new_nonce()
@@ -149,19 +156,23 @@ def _wishes(given: argparse.Namespace) -> Wishes:
 
 
 def _explained(name: str) -> str:
+    if name.upper() == NO_EVIDENCE or name == EVIDENCE:
+        return _ABOUT_EVIDENCE
     try:
         return explain_check(name)
     except KeyError:
         known = ", ".join(dict.fromkeys(one.name for one in CHECKS))
-        raise UsageError(f"there is no check {name!r}", hint=f"there are {known}") from None
+        what = f"there is no check and no error {name!r}"
+        raise UsageError(what, hint=f"there are the checks {known}") from None
 
 
-def _nothing(why: AoError, as_json: bool) -> str:
-    """The output if a node gave no evidence."""
-    if not as_json:
-        return clean(f"INCONCLUSIVE: there is no evidence\n{why}", colour=False)
+def _nothing(why: AoError, given: argparse.Namespace) -> str:
+    """The output if a node gave no evidence, or a file has none of the kind asked for."""
+    if not given.json:
+        kind = f" of the kind {given.kind}" if given.kind else ""
+        return clean(f"INCONCLUSIVE: there is no evidence{kind}\n{why}", colour=False)
     detail = f"{why.what} → {why.hint}" if why.hint else why.what
-    check = {"name": "evidence", "status": "INCONCLUSIVE", "error": NO_EVIDENCE, "detail": detail}
+    check = {"name": EVIDENCE, "status": "INCONCLUSIVE", "error": NO_EVIDENCE, "detail": detail}
     nothing: dict[str, object] = {
         "verdict": "INCONCLUSIVE",
         "kind": None,
@@ -192,7 +203,7 @@ def _warnings(target: str, trial: Trial) -> list[str]:
 def _trust(trial: Trial, target: str) -> str:
     """What to do about software that has no name yet."""
     found = trial.verdict.report
-    if found is None:
+    if found is None or trial.verdict.kind is Kind.SNP:  # there a measurement alone is not enough
         return "once you know what that is: name it in the policy, or with .trust in the shell"
     measurement = found.measurement.hex()
     return f"once you know what that is: aoshell attest {target} --measurement {measurement}"

@@ -13,12 +13,14 @@ from aoshell.attest import evidence as kept
 from aoshell.attest.collateral.kds import Fetch, Kds, fetch_url
 from aoshell.attest.envelope.reading import kind_of
 from aoshell.attest.evidence import Collateral, Evidence
+from aoshell.attest.kinds import Kind
 from aoshell.attest.policy import LARGEST as LARGEST_POLICY
 from aoshell.attest.policy import Policy, load_policy
 from aoshell.attest.tpm.roots import EkRoot
 from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
+from aoshell.protocol.encoding import b64url
 from aoshell.shell.attestation.files import read_named_file, unreadable_error
 from aoshell.shell.attestation.pins import Trusted
 
@@ -126,10 +128,18 @@ def _as_wished(evidence: Evidence, wishes: Wishes) -> Evidence:
         what = f"the evidence is of the kind {found}, not {wishes.kind}"
         raise AoError(what, stage="evidence", hint="leave out --kind")
     exchange = evidence.exchange
+    if wishes.nonce and not exchange and not _was_asked_with(evidence, wishes.nonce):
+        what = f"evidence of the kind {found} is made for no nonce, so none can be expected"
+        raise UsageError(what, hint="leave out --nonce")
     if not exchange or not wishes.nonce or exchange.nonce == wishes.nonce:
         return evidence
     expected = replace(exchange, nonce=wishes.nonce, asked_now=False)
     return replace(evidence, exchange=expected)
+
+
+def _was_asked_with(evidence: Evidence, nonce: bytes) -> bool:
+    """Whether a node without a nonce in its evidence was challenged with this one."""
+    return evidence.challenge is not None and evidence.challenge.value == b64url(nonce)
 
 
 def load_user_policy(settings: Settings | None, name: str) -> Policy:
@@ -183,6 +193,26 @@ def is_url(target: str) -> bool:
 def new_nonce() -> bytes:
     """32 random bytes, for evidence to be made for."""
     return secrets.token_bytes(32)
+
+
+def check_target(target: str, save: str, kind: str) -> None:
+    """Refuses, before anybody is asked, what cannot be done.
+
+    Args:
+        target: a URL or a file; "" for the attached node.
+        save: the file to save to, "" for none.
+        kind: the only one to take, "" for any.
+
+    Raises:
+        UsageError: a node was asked for a report alone, or the file to save to is there.
+    """
+    is_node = not target or is_url(target)
+    if is_node and kind == Kind.REPORT.value:
+        raise UsageError(
+            "no node gives a report alone", hint="--kind report is for files; for nodes generate"
+        )
+    if save and file_exists(path := Path(save).expanduser()):
+        raise UsageError(f"{path} exists already", hint="name a file that does not")
 
 
 def save_trial(name: str, trial: Trial) -> None:

@@ -19,9 +19,9 @@ _KINDS = {
     "and not who has it",
     Kind.GENERATE: "of ~snp@1.0/generate. It can show which guest has the node's key, not since "
     "when: the report has no date",
-    Kind.SNP: "of ~measurement@1.0, over SEV-SNP. It can show which guest runs the node now",
-    Kind.TPM: "of ~measurement@1.0, over a TPM. It can show what the machine booted that runs the "
-    "node now. Its owner can still read its memory",
+    Kind.SNP: "of ~measurement@1.0, over SEV-SNP. It can show which guest {runs}",
+    Kind.TPM: "of ~measurement@1.0, over a TPM. It can show what the machine booted that {runs}. "
+    "Its owner can still read its memory",
     Kind.UNKNOWN: "of ~measurement@1.0, of a device that is not checked here",
 }
 _UNREACHED = "not reached"
@@ -36,8 +36,10 @@ def render_trial(trial: Trial, trust: str) -> str:
     verdict = trial.verdict
     lines = [render_verdict(trial), "", *table_lines(_table(verdict.checks))]
     if unreached := sum(map(_is_unreached, verdict.checks)):
-        lines.append(f"({unreached} more checks were not reached)")
-    lines += ["", f"Evidence: {_KINDS[verdict.kind]}"]
+        were = "check was" if unreached == 1 else "checks were"
+        lines.append(f"({unreached} more {were} not reached)")
+    runs = "runs the node now" if verdict.freshness == "nonce" else "ran the node when it was asked"
+    lines += ["", f"Evidence: {_KINDS[verdict.kind].format(runs=runs)}"]
     if verdict.custody:
         lines.append(f"Key custody: {verdict.custody.state.value}: {verdict.custody.detail}")
     if verdict.configuration_now:

@@ -61,6 +61,7 @@ async def run_attest(
 
     target, save, kind, offline = _arguments(rest)
     settings = Settings.find()
+    judging.check_target(target, save, kind)
     evidence = await _evidence(session, target, kind)
     wishes = judging.Wishes(offline=offline, at=at, kind=kind)
     trial = await judging.judge_evidence(
@@ -99,7 +100,9 @@ def _arguments(rest: str) -> tuple[str, str, str, bool]:
         else:
             targets.append(word)
     kind = given["--kind"]
-    if len(targets) > 1 or kind not in ("", *KIND_NAMES):
+    if kind not in ("", *KIND_NAMES):
+        raise UsageError(f"{kind} is no kind of evidence", hint=f"--kind {', '.join(KIND_NAMES)}")
+    if len(targets) > 1:
         raise usage_error("attest")
     return (targets[0] if targets else ""), given["--save"], kind, offline
 
@@ -169,8 +172,11 @@ async def trust(session: Session, rest: str) -> CommandOutput:
         if not rows:
             return CommandOutput(value, text="no software is trusted yet")
         return CommandOutput(value, table=Table(("NAME", "MEASUREMENT"), rows))
-    covers_os = rest.startswith(f"{_COVERS_OS} ")
-    name, measurement = _named(rest.removeprefix(_COVERS_OS).strip() if covers_os else rest)
+    first, _, others = rest.partition(" ")
+    covers_os = first == _COVERS_OS
+    name, measurement = _named(others.strip() if covers_os else rest)
+    if not name or name.startswith("--"):
+        raise usage_error("trust")
     own = Trusted(settings)
     if any(one.name == name for one in trusted) and all(one.name != name for one in own.images()):
         raise UsageError(f"the policy file has the name {name} already", hint="choose another")

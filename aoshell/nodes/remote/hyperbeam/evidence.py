@@ -101,9 +101,9 @@ async def _best(client: Client, nonce: bytes, kind: str) -> Evidence:
         if device:
             return await _measured(client, nonce, kind, device)
     if kind not in ("", Kind.GENERATE.value):
-        raise _no_evidence(f"{client.endpoint} has no evidence of the kind {kind}: {refused}")
+        raise _no_kind(client.endpoint, kind, refused)
     challenge = b64url(nonce) if nonce else ""
-    return await _generated(client, challenge, refused)
+    return await _generated(client, challenge, refused, kind)
 
 
 async def _selected(client: Client) -> tuple[str, str]:
@@ -190,11 +190,12 @@ async def _opened(client: Client, sent: Activation) -> Activation:
     return replace(sent, answer=_kept(answer))
 
 
-async def _generated(client: Client, challenge: str, refused: str) -> Evidence:
+async def _generated(client: Client, challenge: str, refused: str, kind: str) -> Evidence:
     """The answer of `~snp@1.0/generate`.
 
     Args:
         refused: why the node has no `~measurement@1.0`, "" if it was not asked.
+        kind: the only one that is taken, "" for any.
     """
     from aoshell.attest.evidence import Challenge, Evidence
 
@@ -206,7 +207,10 @@ async def _generated(client: Client, challenge: str, refused: str) -> Evidence:
             return Evidence(answer=_kept(both), challenge=asked, origin=origin, taken=taken)
     answer = await _get(client, GENERATE)
     if not answer.ok:
-        whys = (refused, f"~snp@1.0: {answer.status} {answer.summary()}".rstrip())
+        why = f"~snp@1.0: {answer.status} {answer.summary()}".rstrip()
+        if kind:
+            raise _no_kind(answer.by, kind, why)
+        whys = (refused, why)
         raise _no_evidence(f"{answer.by} offers no evidence: {'; '.join(filter(None, whys))}")
     proof = await _challenged(client, challenge) if challenge else None
     return Evidence(answer=_kept(answer), challenge=proof, origin=origin, taken=taken)
@@ -243,6 +247,10 @@ def _holds(answer: RawResponse, challenge: str) -> bool:
     except EvidenceError:
         return False
     return "report" in signed.message and signed.message.get("challenge") == challenge
+
+
+def _no_kind(node: str, kind: str, why: str) -> AoError:
+    return _no_evidence(f"{node} has no evidence of the kind {kind}: {why}", "leave out --kind")
 
 
 def _no_evidence(what: str, hint: str = _NEITHER) -> AoError:
