@@ -25,6 +25,7 @@ CONFIGURATION = "/~meta@1.0/info"
 INFO, BOOT, FRESH, UNWRAP = (
     f"/~measurement@1.0/{name}" for name in ("info", "boot", "fresh", "unwrap-secret")
 )
+CONFIGURATION = "/~meta@1.0/info"
 
 
 def asked(node: Node, nonce: bytes = NONCE, kind: str = "") -> tuple[Evidence, list[str]]:
