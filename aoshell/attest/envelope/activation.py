@@ -56,21 +56,13 @@ def wrap_secret(secret: bytes, key: bytes, recipient_id: str) -> dict[str, str]:
         recipient_id: of the whole recipient, in base64url.
 
     Raises:
-        EvidenceError: RECIPIENT_KEY_ID: no secret can be shared with it (RFC 7748 section 6.1).
+        EvidenceError: RECIPIENT_KEY_ID, as `snp.share_secret()`.
     """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    own = X25519PrivateKey.generate()
-    try:
-        shared = own.exchange(X25519PublicKey.from_public_bytes(key))
-    except (ValueError, UnsupportedAlgorithm):
-        raise EvidenceError(
-            "RECIPIENT_KEY_ID", "the key of the recipient shares no secret"
-        ) from None
+    own, shared = snp.share_secret(key)
     salt, iv = os.urandom(32), os.urandom(12)
     context = (_PREFIX + recipient_id).encode()
     cipher = AESGCM(HKDF(SHA256(), 32, salt, context).derive(shared))
@@ -81,7 +73,7 @@ def wrap_secret(secret: bytes, key: bytes, recipient_id: str) -> dict[str, str]:
         "measurement-device": SNP,
         "method": snp.METHOD,
         "subject-id": recipient_id,
-        "ephemeral-public-key": b64url(own.public_key().public_bytes_raw()),
+        "ephemeral-public-key": b64url(own),
         "salt": b64url(salt),
         "iv": b64url(iv),
         "ciphertext": b64url(sealed[:-16]),

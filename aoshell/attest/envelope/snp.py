@@ -14,9 +14,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-
 from aoshell.attest import jsonreport
 from aoshell.attest.envelope.ids import stable_digest
 from aoshell.attest.envelope.reading import (
@@ -154,8 +151,7 @@ def check_recipient(envelope: Envelope) -> bytes:
     )
     if len(key) != KEY_SIZE:
         raise EvidenceError("ENVELOPE_SHAPE", f"the key of the recipient has not {KEY_SIZE} bytes")
-    if not _shares_secrets(key):
-        raise EvidenceError("RECIPIENT_KEY_ID", "the key of the recipient shares no secret")
+    share_secret(key)
     if recipient.get("key-id") != b64url(hashlib.sha256(key).digest()):
         raise EvidenceError(
             "RECIPIENT_KEY_ID", "the id of the recipient's key is not that of its key"
@@ -165,14 +161,23 @@ def check_recipient(envelope: Envelope) -> bytes:
     return key
 
 
-def _shares_secrets(key: bytes) -> bool:
-    """Whether an X25519 key gives each sender another secret (RFC 7748 section 6.1). With one that
-    does not, anybody can open what is encrypted to it."""
+def share_secret(key: bytes) -> tuple[bytes, bytes]:
+    """(a new X25519 key of ours, 32 bytes; the secret that it shares with the recipient's key).
+
+    Raises:
+        EvidenceError: RECIPIENT_KEY_ID: the recipient's key gives each sender the same secret
+            (RFC 7748 section 6.1), so anybody can open what is encrypted to it.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+    own = X25519PrivateKey.generate()
     try:
-        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(key))
+        shared = own.exchange(X25519PublicKey.from_public_bytes(key))
     except (ValueError, UnsupportedAlgorithm):
-        return False
-    return True
+        what = "the key of the recipient shares no secret"
+        raise EvidenceError("RECIPIENT_KEY_ID", what) from None
+    return own.public_key().public_bytes_raw(), shared
 
 
 def check_context(envelope: Envelope, evidence: SnpEvidence, vmpl: int) -> bytes:
