@@ -208,26 +208,17 @@ def verify_evidence(
         report_data,
         measurement,
     )
-    results: dict[str, CheckResult] = {}
-    blocked: set[str] = set()
-    for one in checks_of(case.kind):
-        result = _run(one, case, blocked)
-        results[one.name] = result
-        # A check behind a blocked one is blocked itself, so that nothing relies on what was never
-        # checked. SKIPPED for another reason blocks nothing: the policy or the evidence says so.
-        if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
-            blocked.add(one.name)
+    results = _run_all(case)
     bound = _passed(results, _BINDS.get(case.kind, ""))
     overall = _overall(results, case.kind)
     kept = judge_custody(case, verified=bound and overall == "PASS")
     if policy.exclusive_key:
         results[CUSTODY] = _custody_result(kept, overall)
         overall = _overall(results, case.kind)
-    known = _passed(results, "report-size")
     return Verdict(
         overall,
         tuple(results.values()),
-        case.report if known else None,
+        case.report if _passed(results, "report-size") else None,
         case.product.name if case.product else "",
         case.signed.commitment.committer if case.signed else "",
         case.image.name if case.image else "",
@@ -287,6 +278,20 @@ def _freshness(case: Case, results: Mapping[str, CheckResult]) -> str:
     if not names or not all(_passed(results, name) for name in names):
         return "unknown"
     return shown if case.asked_now else "kept"
+
+
+def _run_all(case: Case) -> dict[str, CheckResult]:
+    """The results of all checks of its kind, by name, in the order in which they ran."""
+    results: dict[str, CheckResult] = {}
+    blocked: set[str] = set()
+    for one in checks_of(case.kind):
+        result = _run(one, case, blocked)
+        results[one.name] = result
+        # A check behind a blocked one is blocked itself, so that nothing relies on what was never
+        # checked. SKIPPED for another reason blocks nothing: the policy or the evidence says so.
+        if result.status in (Status.FAIL, Status.INCONCLUSIVE) or blocked & {*one.needs}:
+            blocked.add(one.name)
+    return results
 
 
 def _run(one: Check, case: Case, blocked: set[str]) -> CheckResult:

@@ -29,7 +29,7 @@ from envelope_node import (
 
 from aoshell.attest.envelope import reading
 from aoshell.attest.envelope.ids import canonical_payload, stable_id
-from aoshell.attest.envelope.reading import Links, wanted_links
+from aoshell.attest.envelope.reading import Links, LinkSearch
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import (
     Collateral,
@@ -494,9 +494,9 @@ def test_too_many_links(measured_node: Node) -> None:
 
     few, over = exchange(reading.MOST_LINKS), exchange(reading.MOST_LINKS + 1)
     ended(measured_node.verify(exchange=few), "LINK_UNAVAILABLE", "INCONCLUSIVE")
-    assert len(wanted_links(few)) == reading.MOST_LINKS
+    assert len(LinkSearch(few).wanted(few.links)) == reading.MOST_LINKS
     ended(measured_node.verify(exchange=over), "ENVELOPE_LIMIT")
-    assert wanted_links(over) == ()
+    assert LinkSearch(over).wanted(over.links) == ()
     answers = {str(number): few.fresh for number in range(reading.MOST_LINKS + 1)}
     ended(measured_node.verify(exchange=replace(few, links=answers)), "ENVELOPE_LIMIT")
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aoshell.attest.envelope.activation import make_activation
-from aoshell.attest.envelope.reading import read_info, wanted_links
+from aoshell.attest.envelope.reading import LinkSearch, read_info
 from aoshell.attest.envelope.snp import find_report
 from aoshell.attest.evidence import (
     Activation,
@@ -67,7 +67,7 @@ Node = SnpNode | TpmNode
 
 def verdict_of(exchange: Exchange) -> Verdict:
     # All that looks at an exchange besides the checks, too.
-    wanted_links(exchange)
+    LinkSearch(exchange).wanted(exchange.links)
     make_activation(exchange)
     find_report(exchange)
     read_info(exchange.fresh)
@@ -114,7 +114,7 @@ def test_any_value_anywhere_signed_by_the_node(measured_node: Node, data: st.Dat
     except AoError:
         return  # no node could send it
     exchange = measured_node.exchange(fresh=fresh)
-    wanted_links(exchange), make_activation(exchange), find_report(exchange)
+    LinkSearch(exchange).wanted(exchange.links), make_activation(exchange), find_report(exchange)
     measured_node.verify(exchange=exchange)
     boot = measured_node.exchange(boot=fresh)
     measured_node.verify(exchange=boot)

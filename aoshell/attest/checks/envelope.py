@@ -11,6 +11,7 @@ from aoshell.attest.errors import EvidenceError, InconclusiveError, SkippedCheck
 from aoshell.attest.evidence import Exchange
 from aoshell.attest.kinds import ENVELOPES, Kind
 from aoshell.attest.report import Report
+from aoshell.attest.signed import SignedPart
 from aoshell.attest.tpm.evidence import read_tpm_evidence
 from aoshell.attest.x509.certificates import ec_key
 from aoshell.errors import AoError
@@ -286,15 +287,20 @@ def activation(case: Case) -> str:
         raise InconclusiveError("ACTIVATION_UNAVAILABLE", sent.unanswered, hint)
     if sent.credential.get("subject-id") != b64url(made.recipient_id):
         raise EvidenceError("ACTIVATION_SHAPE", "the secret was sent to another key")
-    signed = secrets.check_snp_proof(sent.answer, sent.credential, sent.secret)
-    if signed.commitment.committer != made.signer:
-        what = f"{signed.commitment.committer} signed the answer to the secret"
-        raise EvidenceError("ACTIVATION_SIGNER", what)
+    check_opener(made, secrets.check_snp_proof(sent.answer, sent.credential, sent.secret))
     if not exchange_of(case).asked_now:
         raise SkippedCheckError(
             "who kept this exchange knew the secret, so its answer proves nothing"
         )
     return "the node opened a secret for the key in the report"
+
+
+def check_opener(made: Envelope, signed: SignedPart) -> None:
+    """Checks that who signed an envelope has signed the answer to the secret. Raises EvidenceError:
+    ACTIVATION_SIGNER."""
+    if signed.commitment.committer != made.signer:
+        what = f"{signed.commitment.committer} signed the answer to the secret"
+        raise EvidenceError("ACTIVATION_SIGNER", what)
 
 
 def exchange_of(case: Case) -> Exchange:

@@ -7,7 +7,7 @@ has certified.
 
 from __future__ import annotations
 
-from aoshell.attest.checks.envelope import check_pair, envelope_of, exchange_of
+from aoshell.attest.checks.envelope import check_opener, check_pair, envelope_of, exchange_of
 from aoshell.attest.checks.frame import IF_KNOWN, Case, check
 from aoshell.attest.envelope.activation import check_tpm_proof
 from aoshell.attest.envelope.reading import map_at
@@ -360,16 +360,14 @@ def activation(case: Case) -> str:
     both keys are in the same TPM. Without this, anybody could sign quotes with a key of his own. A
     kept exchange does not show it: who keeps it knows the secret."""
     assert case.tpm.ak
-    exchange, made = exchange_of(case), envelope_of(case)
+    exchange = exchange_of(case)
     sent, hint = exchange.activation, "only the node itself shows it now: attest its URL"
     if sent is None or sent.answer is None:
         why = sent.unanswered if sent else "no secret was sent"
         what = f"nothing ties the attestation key to the certified TPM: {why}"
         raise InconclusiveError("AK_UNBOUND", what, hint)
     signed = check_tpm_proof(sent.answer, sent.credential, sent.secret, case.tpm.ak.name)
-    if signed.commitment.committer != made.signer:
-        what = f"{signed.commitment.committer} signed the answer to the secret"
-        raise EvidenceError("ACTIVATION_SIGNER", what)
+    check_opener(envelope_of(case), signed)
     if not exchange.asked_now:
         what = "who kept this exchange knew the secret, so its answer proves nothing to others"
         raise InconclusiveError("AK_UNBOUND", what, hint)

@@ -353,11 +353,6 @@ class LinkSearch:
         return tuple(found)
 
 
-def wanted_links(exchange: Exchange) -> tuple[str, ...]:
-    """`LinkSearch.wanted()` for the links of an exchange. Raises nothing."""
-    return LinkSearch(exchange).wanted(exchange.links)
-
-
 def octets_at(message: Mapping[str, Value], key: str, most: int, error: str) -> bytes:
     """The bytes that a message has under a key, in base64url.
 
