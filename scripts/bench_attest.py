@@ -83,7 +83,8 @@ def _envelopes(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]
     from cryptography.hazmat.primitives.asymmetric import rsa
     from der_writer import NOW
     from ek import Maker
-    from envelope_node import NONCE, TpmNode, served
+    from envelope_node import NONCE, TpmNode
+    from served import served
     from tpm_writer import boot_log
 
     log = boot_log(sections={f".part{number}": b"content" for number in range(10)})

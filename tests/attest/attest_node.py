@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 from amd import Line, Sample
 from report_json import version_5
+from served import Wire, served
 
 from aoshell.attest.evidence import Challenge, Evidence, RawResponse
 from aoshell.attest.launch.local_hashes import LAYOUTS, LocalHashes, compute_measurement
@@ -38,7 +37,6 @@ IMAGE = Image("the image", hashes={k: v for k, v in HASHES.items() if isinstance
 POLICY = Policy(trusted=(IMAGE,))
 
 Message = dict[str, Any]
-Wire = tuple[list[tuple[str, str]], bytes]
 
 
 def _same(value: Any, _node: Any) -> Any:
@@ -134,36 +132,9 @@ class SimulatedNode:
         evidence = self.evidence(challenge)
         return self.sample.verify(policy, evidence=evidence, **wishes)
 
-    @contextmanager
-    def served(self) -> Iterator[str]:
+    def served(self) -> AbstractContextManager[str]:
         """The URL of the node while it runs."""
-        node = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                found = node.respond(unquote(self.path))
-                headers, body = found or ([], b"not found")
-                self.send_response(200 if found else 404)
-                for name, value in headers:
-                    if name != "status":
-                        self.send_header(name, value)
-                self.send_header("status", "200" if found else "404")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        return served(lambda path, _headers, _body: self.respond(unquote(path)))
 
     def respond(self, path: str) -> Wire | None:
         if path == "/~snp@1.0/generate":

@@ -20,9 +20,10 @@ import pytest
 from amd import Line, Sample
 from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
-from envelope_node import SnpNode, TpmNode, served
+from envelope_node import SnpNode, TpmNode
 from faults import sign_linked
 from report_json import version_5
+from served import served
 
 from aoshell.attest.collateral.kds import KdsResponse
 from aoshell.attest.evidence import Collateral

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from amd import Line
-from envelope_node import POLICY, SnpNode, Wire, raw, served, sign
+from envelope_node import POLICY, SnpNode, raw, sign
+from served import Wire, served
 
 from aoshell.attest.checks.configuration import _differing
 from aoshell.attest.evidence import Evidence

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from attest_node import SimulatedNode
-from envelope_node import NONCE, SnpNode, TpmNode, Wire, answered, served, sign, wrapped
+from envelope_node import NONCE, SnpNode, TpmNode, answered, sign, wrapped
+from served import Wire, served
 
 from aoshell.attest.envelope import reading
 from aoshell.attest.evidence import Evidence
