@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from amd import check_form
 from der_writer import NOW
-from envelope_node import NONCE, POLICY, SnpNode, TpmNode, as_json, raw, sign
+from envelope_edits import Node
+from envelope_node import NONCE, POLICY, as_json, raw, sign
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -62,7 +63,6 @@ HEADERS = st.lists(
     ),
     max_size=6,
 )
-Node = SnpNode | TpmNode
 
 
 def verdict_of(exchange: Exchange) -> Verdict:

@@ -5,13 +5,13 @@ Each case is one edit of an envelope that passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from amd import Amd
+from envelope_edits import ended, set_
 from envelope_node import IMAGE, MEASUREMENT, NONCE, POLICY, SnpNode, raw
 from test_attest_real import AT, IDS, NO_CRL, collateral
 
@@ -25,23 +25,6 @@ from aoshell.attest.verify import Verdict, checks_of, verify_evidence
 from aoshell.attest.x509.material import read_der_values
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.wallet import Wallet
-
-Change = Callable[[Any, Any], Any]
-
-
-def ended(verdict: Verdict, error: str, status: str = "FAIL") -> None:
-    assert (verdict.verdict, verdict.error) == (status, error), verdict.primary
-
-
-def set_(path: str, value: Any) -> Change:
-    """A change of one value of a map; None takes it away."""
-    key, _, rest = path.partition("/")
-
-    def change(made: Any, node: Any) -> Any:
-        inner = set_(rest, value)(made[key], node) if rest else value
-        return {k: v for k, v in {**made, key: inner}.items() if v is not None}
-
-    return change
 
 
 def test_constants() -> None:

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from der_writer import DAY, NOW
 from ek import Maker, entry
+from envelope_edits import ended, set_
 from envelope_node import BOOT_NONCE, NONCE, SECRET, TpmNode, pem, prove, raw, wrapped
 from simulated_tpm import NEWER, OLDER, SimulatedTpm
 from simulated_tpm import pem as written
@@ -38,21 +39,6 @@ from aoshell.protocol.wallet import Wallet
 OWNER = 0x40000001
 OTHER = b64url(b"\1" * 34)
 SIGNERS = (hashlib.sha256(b"signer of images").hexdigest(),)
-
-
-def ended(verdict: Verdict, error: str, status: str = "FAIL") -> None:
-    assert (verdict.verdict, verdict.error) == (status, error), verdict.primary
-
-
-def set_(path: str, value: Any) -> Callable[[Any, Any], Any]:
-    """A change of one value of a map; None takes it away."""
-    key, _, rest = path.partition("/")
-
-    def change(made: Any, node: Any) -> Any:
-        inner = set_(rest, value)(made[key], node) if rest else value
-        return {k: v for k, v in {**made, key: inner}.items() if v is not None}
-
-    return change
 
 
 def of_the_tpm(node: TpmNode, **parts: Any) -> Verdict:

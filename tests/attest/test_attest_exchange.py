@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from attest_node import SimulatedNode
-from envelope_node import NONCE, SnpNode, TpmNode, answered, sign, wrapped
+from envelope_edits import Node
+from envelope_node import NONCE, answered, sign, wrapped
 from served import Wire, served
 
 from aoshell.attest.envelope import reading
@@ -21,12 +22,10 @@ from aoshell.nodes.remote.hyperbeam import evidence as asking
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.structured import LARGEST_READ, to_tabm
 
-Node = SnpNode | TpmNode
 CONFIGURATION = "/~meta@1.0/info"
 INFO, BOOT, FRESH, UNWRAP = (
     f"/~measurement@1.0/{name}" for name in ("info", "boot", "fresh", "unwrap-secret")
 )
-CONFIGURATION = "/~meta@1.0/info"
 
 
 def asked(node: Node, nonce: bytes = NONCE, kind: str = "") -> tuple[Evidence, list[str]]:
