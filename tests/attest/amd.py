@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from der_writer import (
     DAY,
     NOW,
+    CrlDraft,
     Draft,
-    bits,
     constraints,
     extension,
     ia5,
@@ -28,7 +28,6 @@ from der_writer import (
     seq,
     sign_pss,
     spki,
-    tlv,
     usage,
     utc,
 )
@@ -253,17 +252,16 @@ class Line:
         extensions: tuple[bytes, ...] = (),
         version: int = 1,
     ) -> bytes:
-        entries = [seq(integer(serial), utc(NOW - DAY)) for serial in serials]
-        content = seq(
-            integer(version),
-            pss(),
-            issuer or name(f"ARK-{self.product}"),
-            utc(this_update),
-            utc(next_update) if next_update is not None else b"",
-            seq(*entries) if entries else b"",
-            tlv(0xA0, seq(*extensions)) if extensions else b"",
+        draft = CrlDraft(
+            algorithm=pss(),
+            issuer=issuer or name(f"ARK-{self.product}"),
+            this_update=this_update,
+            next_update=next_update,
+            entries=tuple(seq(integer(serial), utc(NOW - DAY)) for serial in serials),
+            extensions=extensions,
+            version=version,
         )
-        return seq(content, pss(), bits(sign_pss(signer or self.ark_key, content)))
+        return draft.der(lambda content: sign_pss(signer or self.ark_key, content))
 
     def body(self, version: int = 3, vlek: bool = False, **values: int | bytes) -> bytes:
         """The signed part of a report, good unless `values` say otherwise."""

@@ -163,6 +163,31 @@ class Draft:
         return seq(content, outer, bits(self.sign(self.signer, content)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class CrlDraft:
+    """A list of revoked certificates before it is signed. Each part is DER; times are seconds."""
+
+    algorithm: bytes
+    issuer: bytes
+    this_update: int
+    next_update: int | None
+    entries: tuple[bytes, ...] = ()
+    extensions: tuple[bytes, ...] = ()
+    version: int = 1
+
+    def der(self, sign: Callable[[bytes], bytes]) -> bytes:
+        content = seq(
+            integer(self.version),
+            self.algorithm,
+            self.issuer,
+            utc(self.this_update),
+            utc(self.next_update) if self.next_update is not None else b"",
+            seq(*self.entries) if self.entries else b"",
+            tlv(0xA0, seq(*self.extensions)) if self.extensions else b"",
+        )
+        return seq(content, self.algorithm, bits(sign(content)))
+
+
 def pem(*certificates: bytes, kind: str = "CERTIFICATE") -> bytes:
     blocks = []
     for der in certificates:

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from der_writer import (
     DAY,
     NOW,
+    CrlDraft,
     Draft,
-    bits,
     constraints,
     extension,
     integer,
@@ -224,17 +224,15 @@ class Maker:
         next_update: int | None = NOW + DAY,
         extensions: tuple[bytes, ...] = (),
     ) -> bytes:
-        content = seq(
-            integer(1),
-            ecdsa(),
-            called(issuer),
-            utc(this_update),
-            utc(next_update) if next_update is not None else b"",
-            seq(*entries) if entries else b"",
-            tlv(0xA0, seq(*extensions)) if extensions else b"",
+        draft = CrlDraft(
+            algorithm=ecdsa(),
+            issuer=called(issuer),
+            this_update=this_update,
+            next_update=next_update,
+            entries=entries,
+            extensions=extensions,
         )
-        signature = sign_ecdsa(signer or self.ca_key, content)
-        return seq(content, ecdsa(), bits(signature))
+        return draft.der(lambda content: sign_ecdsa(signer or self.ca_key, content))
 
     def root_crl(self, *entries: bytes, **parts: Any) -> bytes:
         return self.crl(*entries, **({"issuer": "Root", "signer": self.root_key} | parts))
