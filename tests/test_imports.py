@@ -32,13 +32,14 @@ BELOW: dict[str, set[str]] = {
     "shell": {
         *(*LOWEST, "attest", "lua", "check", "blueprints", "sandbox", "home", "nodes"),
     },
+    "serve": {*LOWEST, "nodes"},
     "testing": {*LOWEST, "blueprints", "sandbox", "home", "nodes", "shell"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "home", "nodes", "shell", "testing", "backends"),
     },
     "cli": {
-        *(*LOWEST, "attest", "check", "home", "nodes", "shell", "testing"),
+        *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),
         "backends",
     },
     "entry": {"interrupts", "cli"},

@@ -1,0 +1,123 @@
+"""Requests and responses as values, and what a role is. Nothing here knows of sockets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+JSON = "application/json"
+OCTETS = "application/octet-stream"
+TEXT = "text/plain; charset=utf-8"
+
+MOST_PARAMETERS = 1000  # name/value pairs in a query
+
+
+class RequestError(Exception):
+    """A request cannot be answered as it is; the text says why, for whoever sent it.
+
+    Args:
+        status: of the answer, 400 to 599.
+    """
+
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(what)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, whole.
+
+    Attributes:
+        method: in capitals. HEAD reaches roles as GET: the application leaves out the body.
+        path: as sent, still percent-encoded; each byte is one character (Latin-1).
+        query: as sent, without "?".
+        headers: names in lower case and values, in order; each byte is one character (Latin-1).
+        body: unpacked from chunks, at most `app.LARGEST_BODY` bytes.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
+
+    def header(self, name: str, default: str = "") -> str:
+        """The value of the first header of that name, which is in lower case."""
+        return next((value for key, value in self.headers if key == name), default)
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        """What stands between the slashes of the path, still percent-encoded; () for "/"."""
+        path = self.path.strip("/")
+        return tuple(path.split("/")) if path else ()
+
+    @cached_property
+    def parameters(self) -> tuple[tuple[str, str], ...]:
+        """Names and values of the query, decoded, in order; one without a value has "".
+
+        Raises:
+            RequestError: there are too many.
+        """
+        try:
+            pairs = parse_qsl(
+                self.query,
+                keep_blank_values=True,
+                errors="surrogateescape",
+                max_num_fields=MOST_PARAMETERS,
+            )
+        except ValueError:
+            raise RequestError(
+                400, f"the query has more than {MOST_PARAMETERS:,} parameters"
+            ) from None
+        return tuple(pairs)
+
+    def parameter(self, name: str, default: str = "") -> str:
+        """The value of the first parameter of that name in the query."""
+        return next((value for key, value in self.parameters if key == name), default)
+
+    def has_parameter(self, name: str) -> bool:
+        return any(key == name for key, _ in self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer, whole. The application adds content-length and the headers that browsers need.
+
+    Attributes:
+        headers: names in lower case and values, in order; characters up to U+00FF, sent as bytes.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
+
+
+class Role(Protocol):
+    """One service of the network, or a part of one."""
+
+    async def answer(self, request: Request) -> Response | None:
+        """The answer; None where the request is for another role.
+
+        Raises:
+            RequestError: it is for this role and cannot be answered.
+            AoError: the node failed at it.
+        """
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """A value as JSON. Lone surrogates are escaped, as JSON allows."""
+    return Response(status, (("content-type", JSON),), json.dumps(value).encode())
+
+
+def text_response(text: str, status: int = 200) -> Response:
+    """Plain text. Lone surrogates become the bytes that they stand for."""
+    return Response(status, (("content-type", TEXT),), text.encode("utf-8", "surrogateescape"))
+
+
+def failure(status: int, what: str) -> Response:
+    """An error as the units of the network give it: `{"error": what}`."""
+    return json_response({"error": what}, status)
