@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from aoshell.errors import AoError
 from aoshell.protocol.ans104 import DataItem
@@ -95,6 +95,9 @@ class ProcessInfo:
         waiting: number of handlers suspended in `receive`.
         prompt: the last prompt it returned, "" before the first.
         created: milliseconds since the Unix epoch.
+        alias: the network's id of its module where that is not `module`, else "".
+        authority: address that owns what processes send to it; "" for the node's own.
+        monitored: whether its cron runs.
     """
 
     id: str
@@ -110,6 +113,9 @@ class ProcessInfo:
     waiting: int
     prompt: str
     created: int
+    alias: str = ""
+    authority: str = ""
+    monitored: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,115 @@ class LogEntry:
 
     message: Message
     result: Result | None
+
+
+class Place(NamedTuple):
+    """A place in the log of a process: a slot, and the cron message behind it (0 for its own)."""
+
+    slot: int
+    tick: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Part of a log. Each bound may be left out; all that are given hold.
+
+    Attributes:
+        after: behind this place.
+        to: up to this place, it included.
+        since: later than this time, milliseconds since the Unix epoch.
+        until: no later than this time.
+        newest_first: the order, and which end is cut off where there are more than the limit.
+    """
+
+    after: Place | None = None
+    to: Place | None = None
+    since: int | None = None
+    until: int | None = None
+    newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message or an item that the node keeps.
+
+    Attributes:
+        seq: its number among all of the node's, as `Assignment.order`; an upload has one, too.
+        process: id of the process in whose log it is, "" for an upload.
+        message: without an assignment for an upload.
+        signed: as it came; None for what a process or cron sent, and for an assigned message.
+        client: who handed it in, "" for the shell that has the node open.
+    """
+
+    seq: int
+    process: str
+    message: Message
+    signed: Signed | None
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A message of a schedule with its assignment.
+
+    Attributes:
+        stored: the message; `signed` also where it was assigned from elsewhere on this node.
+        assignment: an ANS-104 item that the node has signed.
+        assigned: it was assigned to this process, which is not its target or had it before.
+        exclude: names of its fields that the process was not given.
+    """
+
+    stored: Stored
+    assignment: DataItem
+    assigned: bool = False
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """Part of the computed messages of a process; `more`: the span has others behind these."""
+
+    entries: tuple[LogEntry, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePage:
+    """Part of a process's schedule, without cron messages; `more`: the span has others."""
+
+    entries: tuple[Scheduled, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """What the node took behind a number, in order.
+
+    Attributes:
+        cuts: how many times messages were taken back (`.undo`, `.delete`). Where it has changed,
+            numbers may have been given again: what was derived from earlier pages begins anew.
+        entries: oldest first; empty where nothing is behind the number.
+    """
+
+    cuts: int
+    entries: tuple[Stored, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkModule:
+    """A module that the network knows by an id of its own.
+
+    Attributes:
+        id: the network's.
+        module: id of what stands for it here: the built-in environment, or the bytes themselves.
+        name: what it is, for people; "" where not known.
+        tags: of its definition on the network, as far as they are known.
+    """
+
+    id: str
+    module: str
+    name: str
+    tags: tuple[Tag, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ import pytest
 from eventually import in_loop
 
 from aoshell.nodes.local.log import schema
+from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.local.peek import list_processes
 from aoshell.protocol.message import Message, Tag
 from aoshell.sandbox.lua import VERSIONS
 
@@ -93,3 +95,18 @@ async def test_what_the_host_said_it_says(path: Path, tmp_path: Path) -> None:
         assert (await node.dryrun(texts.id, message)).output == entries[-1].result.output
     finally:
         await node.close()
+
+
+@pytest.mark.parametrize("path", HOMES, ids=lambda path: path.name)
+def test_it_is_listed_without_being_migrated(path: Path, tmp_path: Path) -> None:
+    """`--list` and `.ps` of another shell only read."""
+    database = unpacked(path, tmp_path / "state") / "node.db"
+    before = database.read_bytes()
+    assert [process.name for process in list_processes(database)] == ["", "old"]
+    store = Store.reading(database)
+    try:
+        number = store.processes_named("old")[0].number
+        assert next(logged.client for logged, _computed in store.entries(number)) == ""
+    finally:
+        store.close()
+    assert database.read_bytes() == before

@@ -43,6 +43,7 @@ from aoshell.sandbox.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
+    from aoshell.nodes.base import NetworkVerbs
 
 
 class LocalNode:
@@ -110,6 +111,10 @@ class LocalNode:
     @property
     def state(self) -> LocalNode:
         return self
+
+    @property
+    def network(self) -> NetworkVerbs | None:
+        return None
 
     @property
     def stage(self) -> Stage | None:

@@ -23,7 +23,7 @@ from aoshell.nodes.local import cron
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.log.rows import STOPPED, Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import CHAINS, FORMS, STOPPED, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.modules import WASM_MAGIC
@@ -83,16 +83,28 @@ def _too_large(row: ProcessRow, taken: int) -> AoError:
 
 
 def _records(store: Store, row: ProcessRow, progress: Progress) -> Iterator[dict[str, Any]]:
-    yield {"process": row._asdict()}
+    yield {"process": _without_defaults(row)}
     for module_id in dict.fromkeys([row.environment, row.module]):
         found = store.module(module_id)
         if found is not None:
             yield {"module": [module_id, found[0], b64encode(found[1]).decode()]}
     for number, (logged, computed) in enumerate(store.entries(row.number)):
         progress(number)
-        signed = b64encode(logged.signed).decode() if logged.signed else None
-        message = logged._asdict() | {"signed": signed, "body": logged.body.decode("latin-1")}
+        message = _without_defaults(logged) | {"body": logged.body.decode("latin-1")}
+        message["signed"] = b64encode(logged.signed).decode() if logged.signed else None
+        if logged.assigned:
+            message["assigned"] = b64encode(logged.assigned).decode()
         yield {"message": message, "result": _result(computed)}
+
+
+def _without_defaults(row: ProcessRow | Logged) -> dict[str, Any]:
+    """A row as a record. What format 3 added is there only where it says something: earlier
+    versions refuse a key that they do not know."""
+    defaults = row._field_defaults
+    values: dict[str, Any] = row._asdict()
+    return {
+        key: value for key, value in values.items() if key not in defaults or value != defaults[key]
+    }
 
 
 def _result(computed: Computed | None) -> dict[str, Any] | None:
@@ -239,13 +251,14 @@ def _module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
 
 def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     message, result = record["message"], record["result"]
-    signed = message["signed"]
-    if signed is not None:
-        signed = b64decode(signed, validate=True)
-    logged = Logged(**message | {"signed": signed, "body": message["body"].encode("latin-1")})
+    blobs = {key: _bytes(message.get(key)) for key in ("signed", "assigned")}
+    logged = Logged(**message | blobs | {"body": message["body"].encode("latin-1")})
     counts = (logged.slot, logged.tick, logged.ordinal, logged.timestamp, logged.height)
     _demand(all(map(is_count, counts)), "a number of a message is none")
     _demand(is_text(logged.id) and is_text(logged.chain), "an id or chain is no text")
+    _demand(is_text(logged.client) and logged.form in FORMS, "a message is of an unknown form")
+    _demand(bool(logged.assignment) == bool(logged.assigned), "an assignment has no id")
+    _demand(not logged.assignment or has_id_form(logged.assignment), "an assignment's id is none")
     body = _wire(logged.body)
     pairs = len(body) - form.TAGS
     _demand(type(body) is list and all(map(is_text, body)), "a message is no list of texts")
@@ -261,6 +274,10 @@ def _entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
     result = form.FlatResult.of(_wire(computed.body))
     form.check_result(computed.outcome != "ok", result)
     return logged, computed
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else b64decode(text, validate=True)
 
 
 def _wire(body: bytes) -> form.Wire:
@@ -285,10 +302,11 @@ def _cron(text: str) -> str:
 def _check(row: ProcessRow, entries: list[tuple[Logged, Computed | None]]) -> None:
     # The id becomes the name of a file.
     _demand(has_id_form(row.id), "the id of the process is none")
-    texts = (row.name, row.owner, row.module, row.environment)
+    texts = (row.name, row.owner, row.module, row.environment, row.alias, row.authority)
     _demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
     _demand(is_count(row.created), "the time of its creation is none")
     _demand(is_count(row.memory) and row.memory > 0, "its memory limit is none")
+    _demand(row.chain in CHAINS and row.monitored in (0, 1), "it is of an unknown form")
     place, computed_all = (-1, 0), True
     for logged, computed in entries:
         here = (logged.slot, logged.tick)

@@ -49,7 +49,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     db = _reading(uri)
     try:
-        db.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        schema.show_older(db)
         return db
     except sqlite3.OperationalError as error:
         db.close()
@@ -58,9 +58,11 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     # The memory shared with a writer (-shm) cannot be made, and there is no writer to have made it.
     log = path.with_name(f"{path.name}-wal")
     if not log.exists() or not log.stat().st_size:
-        return _reading(f"{uri}&immutable=1")
-    db = _reading(f"{uri}&vfs=unix-none")  # no locks either
-    db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the WAL in memory of our own
+        db = _reading(f"{uri}&immutable=1")
+    else:
+        db = _reading(f"{uri}&vfs=unix-none")  # no locks either
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the WAL in memory of our own
+    schema.show_older(db)
     return db
 
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+HTTPSIG = "httpsig"
+FORMS = ("", HTTPSIG)  # of signed messages: an ANS-104 item; headers and body
+
+NETWORK = "ao"
+CHAINS = ("", NETWORK)  # of hash chains: our own; the one that units of the network check
+
 
 class Logged(NamedTuple):
     """A scheduled message. Fields are the columns of `log`; `body` is a wire list as bytes."""
@@ -23,6 +29,10 @@ class Logged(NamedTuple):
     chain: str
     signed: bytes | None
     body: bytes
+    client: str = ""
+    form: str = ""
+    assignment: str = ""
+    assigned: bytes | None = None
 
 
 # Outcomes that depend on limits or the machine, not on the log alone.
@@ -70,6 +80,10 @@ class ProcessRow(NamedTuple):
     created: int
     cron: str
     memory: int
+    alias: str = ""
+    authority: str = ""
+    chain: str = ""
+    monitored: int = 1
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 2
+VERSION = 3
 
 MEMORY_BEFORE_2 = 512 * 1024 * 1024  # bytes; version 1 did not store the limit of a process
 
@@ -32,7 +32,11 @@ CREATE TABLE processes (
   environment TEXT NOT NULL,  -- module id of the aos environment it was born with
   created INTEGER NOT NULL,
   cron TEXT NOT NULL,         -- JSON: [[interval in ms, next due in ms, [[name, value]…]]…]
-  memory INTEGER NOT NULL     -- bytes that a WASM instance may grow to; it can observe that
+  memory INTEGER NOT NULL,    -- bytes that a WASM instance may grow to; it can observe that
+  alias TEXT NOT NULL DEFAULT '',     -- the network's id of its module where that is not `module`
+  authority TEXT NOT NULL DEFAULT '', -- owner of what is pushed to it; '' for the node
+  chain TEXT NOT NULL DEFAULT '',     -- form of its hash chain: '' own, 'ao' the network's
+  monitored INTEGER NOT NULL DEFAULT 1 -- whether its cron runs
 );
 
 CREATE TABLE log (
@@ -48,12 +52,26 @@ CREATE TABLE log (
   timestamp INTEGER NOT NULL,
   height INTEGER NOT NULL,
   chain TEXT NOT NULL,
-  signed BLOB,                -- the ANS-104 item of a signed message
-  body BLOB NOT NULL          -- JSON: see aoshell.nodes.local.log.form
+  signed BLOB,                -- a signed message as it came
+  body BLOB NOT NULL,         -- JSON: see aoshell.nodes.local.log.form
+  client TEXT NOT NULL DEFAULT '',     -- who handed it in; '' for the shell that has the node open
+  form TEXT NOT NULL DEFAULT '',       -- of `signed`: '' an ANS-104 item, 'httpsig' a message
+  assignment TEXT NOT NULL DEFAULT '', -- id of the assignment item, '' where none was stored
+  assigned BLOB                        -- and the item itself, ANS-104
 );
 CREATE UNIQUE INDEX log_slot ON log (process, slot, tick);
 CREATE UNIQUE INDEX log_cause ON log (cause, idx) WHERE cause IS NOT NULL;
 CREATE INDEX log_id ON log (id);
+CREATE INDEX log_assignment ON log (assignment) WHERE assignment != '';
+
+CREATE TABLE uploads (        -- signed items that are in no log; numbered as those in `log`
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  timestamp INTEGER NOT NULL,
+  client TEXT NOT NULL,
+  form TEXT NOT NULL,
+  signed BLOB NOT NULL
+);
 
 CREATE TABLE results (
   seq INTEGER PRIMARY KEY,
@@ -80,6 +98,21 @@ CREATE TABLE kept (           -- outbox messages that could not be delivered
 # _MIGRATIONS[n] brings a database of version n to n + 1.
 _MIGRATIONS = {
     1: f"ALTER TABLE processes ADD COLUMN memory INTEGER NOT NULL DEFAULT {MEMORY_BEFORE_2};",
+    2: """
+ALTER TABLE processes ADD COLUMN alias TEXT NOT NULL DEFAULT '';
+ALTER TABLE processes ADD COLUMN authority TEXT NOT NULL DEFAULT '';
+ALTER TABLE processes ADD COLUMN chain TEXT NOT NULL DEFAULT '';
+ALTER TABLE processes ADD COLUMN monitored INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE log ADD COLUMN client TEXT NOT NULL DEFAULT '';
+ALTER TABLE log ADD COLUMN form TEXT NOT NULL DEFAULT '';
+ALTER TABLE log ADD COLUMN assignment TEXT NOT NULL DEFAULT '';
+ALTER TABLE log ADD COLUMN assigned BLOB;
+CREATE INDEX log_assignment ON log (assignment) WHERE assignment != '';
+CREATE TABLE uploads (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, timestamp INTEGER NOT NULL,
+  client TEXT NOT NULL, form TEXT NOT NULL, signed BLOB NOT NULL
+);
+""",
 }
 
 
@@ -96,3 +129,30 @@ def prepare(connection: sqlite3.Connection) -> None:
         return
     steps = [_TABLES] if version == 0 else [_MIGRATIONS[n] for n in range(version, VERSION)]
     connection.executescript(f"BEGIN; {''.join(steps)} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+# Columns that a version added, with what they are in the rows of older ones: see `show_older`.
+_ADDED = {
+    2: {"processes": {"memory": str(MEMORY_BEFORE_2)}},
+    3: {
+        "processes": {"alias": "''", "authority": "''", "chain": "''", "monitored": "1"},
+        "log": {"client": "''", "form": "''", "assignment": "''", "assigned": "NULL"},
+    },
+}
+
+
+def show_older(connection: sqlite3.Connection) -> None:
+    """Have an older database, which is only read, show the columns of today.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    added: dict[str, dict[str, str]] = {}
+    for number in range(version + 1, VERSION + 1) if version else ():
+        for table, columns in _ADDED.get(number, {}).items():
+            added.setdefault(table, {}).update(columns)
+    for table, columns in added.items():  # a temporary view hides a table of the same name
+        more = ", ".join(f"{value} AS {name}" for name, value in columns.items())
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {more} FROM main.{table}")

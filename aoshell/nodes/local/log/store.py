@@ -26,6 +26,11 @@ PAGE = 500  # messages read at once
 
 _LOG = ", ".join(Logged._fields)
 _ROW = ", ".join(ProcessRow._fields)
+_WIDTH = len(Logged._fields)
+_ADD_PROCESS = (
+    f"INSERT INTO processes ({_ROW}) VALUES ({', '.join('?' for _ in ProcessRow._fields)})"
+)
+_ADD_MESSAGE = f"INSERT INTO log ({_LOG}) VALUES ({', '.join('?' for _ in Logged._fields)})"
 
 
 class Store:
@@ -122,15 +127,9 @@ class Store:
     def _write(self, batch: Batch) -> None:
         db = self._db
         if batch.processes:
-            db.executemany(
-                f"INSERT INTO processes ({_ROW}) VALUES (?,?,?,?,?,?,?,?,?)",
-                batch.processes,
-            )
+            db.executemany(_ADD_PROCESS, batch.processes)
         if batch.log:
-            db.executemany(
-                f"INSERT INTO log ({_LOG}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                batch.log,
-            )
+            db.executemany(_ADD_MESSAGE, batch.log)
         if batch.results:
             db.executemany("INSERT INTO results VALUES (?,?,?,?,?,?,?)", batch.results)
         if batch.freed:
@@ -302,12 +301,12 @@ class Store:
     def last_computed(self, process: int) -> tuple[Logged, Computed] | None:
         """The last message of a process that has a result."""
         row = self._last(process)
-        return (Logged(*row[:14]), Computed(*row[14:])) if row else None
+        return (Logged(*row[:_WIDTH]), Computed(*row[_WIDTH:])) if row else None
 
     def last_in_effect(self, process: int) -> Computed | None:
         """What the last message came to that went well; those behind it changed nothing."""
         row = self._last(process, "AND outcome = 'ok'")
-        return Computed(*row[14:]) if row else None
+        return Computed(*row[_WIDTH:]) if row else None
 
     def _last(self, process: int, among: str = "") -> Any:
         return self._one(
@@ -464,7 +463,7 @@ class Store:
 
 
 def _pair(row: Any) -> tuple[Logged, Computed | None]:
-    return Logged(*row[:14]), Computed(*row[14:]) if row[14] is not None else None
+    return Logged(*row[:_WIDTH]), Computed(*row[_WIDTH:]) if row[_WIDTH] is not None else None
 
 
 def _prefixed(columns: str) -> str:
