@@ -48,6 +48,7 @@ STAGES = {
     "resolve": "The name of a host has no address.",
     "sandbox": "No worker could be started, or it ended at once.",
     "schedule": "A scheduler did not take a message, or did not give its log.",
+    "serve": "A port could not be opened, or this node cannot be served (`aoshell serve`).",
     "session": "This wallet does not own the process that a line goes to.",
     "shell": "A defect of the shell itself; please report it.",
     "slot": "A HyperBEAM node did not say the newest slot of a process.",

@@ -1,20 +1,47 @@
-"""The ASGI application: a request is read, given to the role that claims it, and answered."""
+"""The ASGI application: a request is checked, read, given to the role that claims it, answered."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from aoshell.bounded.sizes import size
-from aoshell.errors import AoError
+from aoshell.errors import AoError, UnsupportedError, UsageError
+from aoshell.nodes.values import NotFoundError
+from aoshell.protocol.encoding import ProtocolError
+from aoshell.scarcity import to_ao_error
 from aoshell.serve.http import Request, RequestError, Response, Role, failure
+from aoshell.serve.safety import Guard
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
-LARGEST_BODY = 16 << 20  # bytes of a request
+LARGEST_BODY = 16 << 20  # bytes of a request; the units of the network take 10 MB
+LARGEST_BODIES = 256 << 20  # bytes of all requests under way
+MOST_HEADERS = 4096  # of a request
+MOST_REQUESTS = 256  # under way, of all connections; those that wait for a result are among them
+BODY_SECONDS = 60.0  # for a body to come
+ANSWER_SECONDS = 120.0  # for an answer to be made
+SENDING_SECONDS = 60.0  # for an answer to be taken
+_NOTICED = 1.0  # seconds of work before it is looked whether the client is still there
+
+# What a client still sends of a body that is refused is read and dropped, or closing the connection
+# would take the answer from it.
+_DROPPED = 64 << 20  # bytes at most
+_DROPPING_SECONDS = 5.0
+_CHUNKED = "transfer-encoding"
+
+_STATUS: tuple[tuple[type[AoError], int], ...] = (
+    (NotFoundError, 404),
+    (UsageError, 400),
+    (ProtocolError, 400),
+    (UnsupportedError, 501),
+)
 
 
 class ClientGoneError(Exception):
@@ -26,76 +53,194 @@ class Application:
 
     Args:
         roles: asked in order.
+        guard: decides whether a request is looked at.
+        tell: shows a person an error that no client caused.
+        hidden: texts that no error shows to a client: folders of this machine.
     """
 
-    def __init__(self, roles: Sequence[Role]) -> None:
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        guard: Guard,
+        tell: Callable[[AoError], None] = lambda _: None,
+        hidden: Sequence[str] = (),
+    ) -> None:
         self._roles = tuple(roles)
+        self._guard = guard
+        self._tell = tell
+        self._hidden = tuple(hidden)
+        self._under_way = 0
+        self._held = 0  # bytes of bodies under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
         if scope["type"] != "http":
             return
+        request = _head(scope)
+        reading = _Reading(request, receive, self._hold)
+        self._under_way += 1
         try:
-            response = await self._respond(scope, receive)
-        except ClientGoneError:
-            return
-        await _send(response, send, head=scope["method"] == "HEAD")
+            response = await self._respond(request, reading)
+            async with asyncio.timeout(SENDING_SECONDS):
+                await self._send(request, response, send, whole=reading.whole)
+        except (ClientGoneError, TimeoutError):
+            return  # the server closes the connection
+        finally:
+            self._under_way -= 1
+            self._held -= reading.length
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+    async def _respond(self, request: Request, reading: _Reading) -> Response:
         try:
-            return await self._ask(_request(scope, await _body(receive)))
+            if len(request.headers) > MOST_HEADERS:
+                raise RequestError(431, f"the request has more than {MOST_HEADERS:,} headers")
+            if (response := self._guard.check(request)) is not None:
+                return response
+            if self._under_way > MOST_REQUESTS:
+                raise RequestError(503, f"{MOST_REQUESTS} requests are under way; try again soon")
+            body = await reading.read()
+            method = "GET" if request.method == "HEAD" else request.method
+            return await _while_there(
+                self._ask(replace(request, method=method, body=body)), reading.gone
+            )
         except RequestError as error:
             return failure(error.status, str(error))
+        except TimeoutError:
+            return failure(504, f"no answer could be made within {ANSWER_SECONDS:g} s")
         except AoError as error:
-            return failure(500, str(error))
+            return self._failed(error)
+        except ClientGoneError:
+            raise
+        except Exception as error:
+            told = to_ao_error(error)
+            self._tell(told)
+            return self._failed(told)
 
     async def _ask(self, request: Request) -> Response:
-        for role in self._roles:
-            if (response := await role.answer(request)) is not None:
-                return response
-        return failure(404, f"nothing answers {request.method} {request.path[:200]} here")
+        async with asyncio.timeout(ANSWER_SECONDS):
+            for role in self._roles:
+                if (response := await role.answer(request)) is not None:
+                    return response
+        raise RequestError(404, f"nothing answers {request.method} {request.path[:200]} here")
+
+    def _failed(self, error: AoError) -> Response:
+        """An error of the node. Its hint is for whoever sits at the machine, and may name files."""
+        return failure(
+            400 if isinstance(error, UsageError) else 500, f"{error.stage}: {error.what}"
+        )
+
+    def _hold(self, length: int) -> None:
+        self._held += length
+        if self._held > LARGEST_BODIES:
+            raise RequestError(
+                503, f"requests under way have {size(LARGEST_BODIES)}; try again soon"
+            )
+
+    async def _send(self, request: Request, response: Response, send: Send, *, whole: bool) -> None:
+        headers = [*response.headers, ("content-length", str(len(response.body)))]
+        present = {name for name, _ in headers}
+        headers += [pair for pair in self._guard.headers(request) if pair[0] not in present]
+        if not whole:  # what is left of the body would be taken for the next request
+            headers.append(("connection", "close"))
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        begin = {"type": "http.response.start", "status": response.status, "headers": raw}
+        body = b"" if request.method == "HEAD" else response.body
+        await send(begin)
+        await send({"type": "http.response.body", "body": body})
 
 
-def _request(scope: Scope, body: bytes) -> Request:
-    method = scope["method"]
+def _head(scope: Scope) -> Request:
     return Request(
-        "GET" if method == "HEAD" else method,
+        scope["method"],
         scope["raw_path"].decode("latin-1"),
         scope["query_string"].decode("latin-1"),
         tuple(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         ),
-        body,
     )
 
 
-async def _body(receive: Receive) -> bytes:
-    parts, length, more = [], 0, True
-    while more:
-        event = await receive()
+class _Reading:
+    """Reads the body of one request.
+
+    Args:
+        hold: counts bytes of all requests; raises RequestError where they are too many.
+
+    Attributes:
+        length: bytes that are counted.
+        whole: there is no body, or it has been read to its end.
+    """
+
+    def __init__(self, head: Request, receive: Receive, hold: Callable[[int], None]) -> None:
+        self._head = head
+        self._receive = receive
+        self._hold = hold
+        self.length = 0
+        self.whole = not (head.header("content-length", "0") != "0" or head.header(_CHUNKED))
+
+    async def read(self) -> bytes:
+        """The body.
+
+        Raises:
+            RequestError: it is too large, or takes too long.
+            ClientGoneError: it breaks off.
+        """
+        announced = self._head.header("content-length")
+        if announced.isdecimal() and int(announced[:20]) > LARGEST_BODY:
+            raise await self._too_large()
+        parts = []
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while not self.whole:
+                    part = await self._part()
+                    self.length += len(part)
+                    self._hold(len(part))
+                    if self.length > LARGEST_BODY:
+                        raise await self._too_large()
+                    parts.append(part)
+        except TimeoutError:
+            raise RequestError(408, f"the body did not come within {BODY_SECONDS:g} s") from None
+        return b"".join(parts)
+
+    async def gone(self) -> None:
+        """Return once the client has closed the connection."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _part(self) -> bytes:
+        event = await self._receive()
         if event["type"] == "http.disconnect":
             raise ClientGoneError
-        part = event.get("body", b"")
-        length += len(part)
-        if length > LARGEST_BODY:
-            raise RequestError(413, f"the body is larger than {size(LARGEST_BODY)}")
-        parts.append(part)
-        more = event.get("more_body", False)
-    return b"".join(parts)
+        self.whole = not event.get("more_body", False)
+        part: bytes = event.get("body", b"")
+        return part
+
+    async def _too_large(self) -> RequestError:
+        waits = self._head.header("expect").lower() == "100-continue" and not self.length
+        dropped = _DROPPED if waits else 0  # a client that waits has sent nothing yet
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DROPPING_SECONDS):
+                while not self.whole and dropped < _DROPPED:
+                    dropped += len(await self._part())
+        return RequestError(413, f"the body is larger than {size(LARGEST_BODY)}")
 
 
-async def _send(response: Response, send: Send, *, head: bool) -> None:
-    headers = [
-        *response.headers,
-        ("content-length", str(len(response.body))),
-    ]
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [
-                (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": b"" if head else response.body})
+async def _while_there(
+    answer: Awaitable[Response], gone: Callable[[], Awaitable[None]]
+) -> Response:
+    """The answer; it is given up where the client goes.
+
+    Raises:
+        ClientGoneError: it went.
+    """
+    making = asyncio.ensure_future(answer)
+    try:
+        await asyncio.wait({making}, timeout=_NOTICED)
+        if not making.done():
+            leaving = asyncio.ensure_future(gone())
+            await asyncio.wait({making, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+        if not making.done():
+            raise ClientGoneError
+        return making.result()
+    finally:
+        making.cancel()

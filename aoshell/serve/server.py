@@ -1,0 +1,200 @@
+"""Listens on one port, in the loop that runs already: uvicorn's HTTP/1.1, with bounds of our own.
+
+uvicorn is imported here and nowhere else, and this module only where something is served. Its
+`Server` takes over signals and wakes up ten times a second, so only its protocols are used. They
+bound neither the time nor the size of a head, nor the number of connections; that is done here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import resource
+import socket
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.server import ServerState
+
+from aoshell.errors import AoError
+
+if TYPE_CHECKING:
+    from aoshell.serve.app import Application
+
+MOST_CONNECTIONS = 512  # of one port, and no more than half of the open files that are allowed
+LARGEST_HEAD = 1 << 20  # bytes of a request line with its headers
+HEAD_SECONDS = 15.0  # for a head to come, from its first byte or from the connection's begin
+IDLE_SECONDS = 75.0  # that a connection may be kept between two requests
+ENDING_SECONDS = 5.0  # that requests under way have when the server ends
+_BACKLOG = 512
+
+
+class HttpServer:
+    """One open port. Make one with `HttpServer.open`.
+
+    Attributes:
+        port: the number; that which the system has chosen where 0 was asked for.
+    """
+
+    def __init__(self, listening: asyncio.Server, state: ServerState, port: int) -> None:
+        self._listening = listening
+        self._state = state
+        self.port = port
+
+    @classmethod
+    async def open(cls, app: Application, host: str, port: int) -> HttpServer:
+        """Listen on an address.
+
+        Raises:
+            AoError: stage "serve", when the port is taken or the address is not this machine's.
+        """
+        _quieten()
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            timeout_keep_alive=round(IDLE_SECONDS),
+            h11_max_incomplete_event_size=LARGEST_HEAD,
+        )
+        config.load()
+        state, crowd = ServerState(), _Crowd(most_connections())
+        loop = asyncio.get_running_loop()
+        try:
+            listening = await loop.create_server(
+                lambda: _Connection(crowd, config, state, {}), host, port, backlog=_BACKLOG
+            )
+        except (OSError, OverflowError) as error:
+            raise _no_listening(host, port, error) from None
+        return cls(listening, state, listening.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Take no more requests; those under way have `ENDING_SECONDS` to end."""
+        self._listening.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        tasks = set(self._state.tasks)
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=ENDING_SECONDS)
+            for task in left:
+                task.cancel()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # in which they are told
+
+
+def most_connections() -> int:
+    """How many connections a port takes. The node needs open files, too."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_CONNECTIONS if allowed < 0 else min(MOST_CONNECTIONS, allowed // 2)
+
+
+class _Crowd:
+    """The connections of a port. One too many ends the one that has waited longest for a request.
+
+    Args:
+        most: how many there may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._all: dict[_Connection, None] = {}  # those that were used last come last
+
+    def add(self, connection: _Connection) -> None:
+        self._all[connection] = None
+        if len(self._all) > self._most:
+            waiting = (one for one in self._all if one.waits)
+            oldest = next(waiting, connection)
+            self._all.pop(oldest)
+            oldest.transport.abort()
+
+    def used(self, connection: _Connection) -> None:
+        if connection in self._all:
+            del self._all[connection]
+            self._all[connection] = None
+
+    def remove(self, connection: _Connection) -> None:
+        self._all.pop(connection, None)
+
+
+class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """A connection whose heads are bounded in time and size."""
+
+    def __init__(self, crowd: _Crowd, *args: Any) -> None:
+        super().__init__(*args)
+        self._crowd = crowd
+        self._head = 0  # bytes of the head that is coming
+        self._late: asyncio.TimerHandle | None = None
+
+    @property
+    def waits(self) -> bool:
+        """No request is under way."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+        self._crowd.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._crowd.used(self)
+        self._head += len(data)
+        if self._late is None:
+            self._expect_head()
+        super().data_received(data)
+        if not self.waits or self.transport.is_closing():
+            self._head = 0
+            self._stop_clock()
+        elif self._head > LARGEST_HEAD:
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+                b"content-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.close()
+
+    def eof_received(self) -> bool:
+        """Whether the connection stays open: a client that has sent all may wait for its answer."""
+        if self.waits:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._stop_clock()
+        self._crowd.remove(self)
+        super().connection_lost(error)
+
+    def _expect_head(self) -> None:
+        self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _stop_clock(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def _quieten() -> None:
+    """Keep uvicorn's notes on bad requests off the screen. Errors are told by `Application`."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.setLevel(logging.CRITICAL)
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
+def _no_listening(host: str, port: int, error: Exception) -> AoError:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
+        what, hint = f"port {port} is taken", "--port with another, or 0 for any that is free"
+    elif number == errno.EACCES:
+        what, hint = f"port {port} needs rights of the superuser", "choose one above 1023"
+    elif isinstance(error, socket.gaierror) or number == errno.EADDRNOTAVAIL:
+        what, hint = f"{host} is no address of this machine", "--host 127.0.0.1"
+    else:
+        what, hint = f"{host} port {port} cannot be listened on: {error}", ""
+    return AoError(what, stage="serve", hint=hint)
