@@ -1,0 +1,78 @@
+"""What comes in: ANS-104 items, parsed and verified outside the loop.
+
+A prompt may be drawn by the same loop, so nothing that takes long happens in it: parsing, the deep
+hash of up to 16 MB, the check of a signature.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from aoshell.errors import AoError
+from aoshell.protocol.ans104 import DataItem, check_relayed
+from aoshell.protocol.encoding import ProtocolError, has_id_form
+from aoshell.serve.http import RequestError
+
+_THREADS = 2  # that check signatures; what waits for them is bounded by `app.MOST_REQUESTS`
+_T = TypeVar("_T")
+
+
+class Checker:
+    """Threads that do what would keep the loop. Close it."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="serve")
+
+    async def run(self, call: Callable[[], _T]) -> _T:
+        """Call a function in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def item(self, body: bytes, *, relayed: bool = True) -> DataItem:
+        """The item that a body is, its signature verified.
+
+        Args:
+            relayed: its tags are no more than messenger units and bundlers take. HyperBEAM has no
+                such limit.
+
+        Raises:
+            RequestError: 400, it is none, its signature is not that of its owner, or it has more
+                tags.
+        """
+        return await self.run(lambda: _verified(body, relayed))
+
+    def close(self) -> None:
+        """End the threads. What they are doing is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _verified(body: bytes, relayed: bool) -> DataItem:
+    if not body:
+        raise RequestError(400, "the body is empty: a signed data item (ANS-104) is expected")
+    try:
+        item = DataItem.parse(body)
+    except ProtocolError as error:
+        raise RequestError(400, f"the body is no data item (ANS-104): {error.what}") from None
+    if not item.verify():
+        raise RequestError(400, f"the signature of data item {item.id} is not that of its owner")
+    try:
+        if relayed:
+            check_relayed(item)
+    except AoError as error:
+        raise RequestError(400, error.what) from None
+    return item
+
+
+def absent(process: str) -> RequestError:
+    """The error for a process that is not here. aos shows nothing but this, after 24 s."""
+    if not has_id_form(process):
+        return RequestError(400, f"{process[:100]!r} is no id of a process (43 characters)")
+    return RequestError(
+        404,
+        f"process {process} is not on this node (aoshell serve). It was made on another node or in"
+        " another home, or it was deleted; aoshell --list shows those that are here. aos keeps the"
+        " ids of names in ~/.aos-process-cache.json, also those of a node that is gone: remove the"
+        " file, or choose a new name",
+    )

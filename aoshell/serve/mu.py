@@ -1,0 +1,107 @@
+"""The messenger unit: takes signed messages, assignments, and whether cron runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aoshell.errors import AoError
+from aoshell.nodes.values import NotFoundError
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.http import Request, RequestError, Response, json_response, text_response
+from aoshell.serve.items import Checker, absent
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import NetworkVerbs
+
+CLIENT = "mu"  # who handed a message in, in the log
+MOST_EXCLUDED = 20  # fields that an assignment leaves out
+_ONLY_ONE = "You must set both process-id and assign to send an assignment, not just one"
+
+
+class MessengerUnit:
+    """Claims `POST /` and `/monitor/…`.
+
+    Args:
+        authority: see `NetworkVerbs.submit`.
+        alone: it has a port of its own, and answers `GET /` too.
+    """
+
+    def __init__(
+        self, network: NetworkVerbs, checker: Checker, authority: str, *, alone: bool = False
+    ) -> None:
+        self._network = network
+        self._checker = checker
+        self._authority = authority
+        self._alone = alone
+
+    async def answer(self, request: Request) -> Response | None:
+        segments = request.segments
+        if request.method == "POST" and not segments:
+            return await self._post(request)
+        if request.method in ("POST", "DELETE") and segments[:1] == ("monitor",):
+            if len(segments) == 2:
+                return await self._monitor(request, segments[1])
+        elif request.method == "GET" and not segments and self._alone:
+            return text_response("ao messenger unit")
+        return None
+
+    async def _post(self, request: Request) -> Response:
+        process, message = request.parameter("process-id"), request.parameter("assign")
+        if process and message:
+            return await self._assign(request, process, message)
+        if process or message:
+            raise RequestError(400, _ONLY_ONE)
+        item = await self._checker.item(request.body)
+        await submit(self._network, item, self._authority, CLIENT)
+        # A client that spawns takes `processId` from here, else the id that it has signed itself.
+        return json_response({"message": "Processing DataItem", "id": item.id}, 202)
+
+    async def _assign(self, request: Request, process: str, message: str) -> Response:
+        """An assignment is not signed: it is of a message that is here, and nothing is fetched."""
+        excluded = [name for name in request.parameter("exclude").split(",") if name]
+        if len(excluded) > MOST_EXCLUDED:
+            raise RequestError(400, f"exclude names more than {MOST_EXCLUDED} fields")
+        if not has_id_form(message):
+            raise RequestError(400, f"{message[:100]!r} is no id of a message (43 characters)")
+        if await self._network.item(message) is None:
+            raise RequestError(
+                404, f"message {message} is not on this node, which fetches nothing for clients"
+            )
+        try:
+            receipt = await self._network.assign(process, message, excluded, client=CLIENT)
+        except NotFoundError:
+            raise absent(process) from None
+        return json_response({"message": "Processing Assignment", "id": receipt.id}, 202)
+
+    async def _monitor(self, request: Request, process: str) -> Response:
+        item = await self._checker.item(request.body)
+        if item.target != process:
+            raise RequestError(400, "the signed item is for another process than the path names")
+        on = request.method == "POST"
+        try:
+            await self._network.monitor(process, on)
+        except NotFoundError:
+            raise absent(process) from None
+        return text_response("Monitoring process" if on else "Process deleted")
+
+
+async def submit(network: NetworkVerbs, item: DataItem, authority: str, client: str) -> None:
+    """Schedule a verified item: a message on its target, a definition as a new process.
+
+    Raises:
+        RequestError: it cannot be scheduled here.
+    """
+    spawns = any((tag.name, tag.value) == ("Type", "Process") for tag in item.tags)
+    if not spawns and not item.target:
+        raise RequestError(
+            400, 'the item has no target, and its tag Type is not "Process": nothing can be done'
+        )
+    try:
+        await network.submit(item, authority=authority, client=client)
+    except NotFoundError:
+        raise absent(item.target) from None
+    except AoError as error:
+        if error.stage in ("module", "message", "usage"):
+            raise RequestError(400, error.what) from None
+        raise

@@ -1,0 +1,137 @@
+"""A result in the JSON of a compute unit, and the cursors of its pages.
+
+Sources: servers/cu of permaweb/ao (routes, domain/lib/gatherResults.js), process.lua of aos, and
+what aoconnect and aos read of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from aoshell.bounded import jsontext
+from aoshell.nodes.values import LogEntry, Place
+from aoshell.protocol.message import Message, Outgoing, Result, Tag
+from aoshell.serve.http import RequestError
+
+LONGEST_CURSOR = 1024  # characters
+ASC, DESC = "ASC", "DESC"
+
+
+def result_of(entry: LogEntry) -> dict[str, Any]:
+    """What `GET /result` answers for a computed message."""
+    assert entry.result is not None
+    return to_cu(entry.result, entry.message)
+
+
+def to_cu(result: Result, message: Message) -> dict[str, Any]:
+    """A result as compute units give it.
+
+    Args:
+        message: that it is the result of. aos prints the output of an Eval as its answer; of any
+            other message it says so itself, with `print`.
+    """
+    if not result.ok:
+        return {
+            "Error": clean(result.error or result.outcome),
+            "Messages": [],
+            "Spawns": [],
+            "Assignments": [],
+            "Output": [],
+            "GasUsed": result.gas,
+        }
+    output: dict[str, Any] = {"data": clean(result.output), "prompt": clean(result.prompt)}
+    if message.tag("Action") != "Eval":
+        output["print"] = True
+    return {
+        "Output": output,
+        "Messages": [_sent(one) for one in result.messages if not one.spawn],
+        "Spawns": [_sent(one) for one in result.messages if one.spawn],
+        "Assignments": [
+            {"Message": clean(id), "Processes": [clean(process) for process in processes]}
+            for id, processes in result.assignments
+        ],
+        "GasUsed": result.gas,
+    }
+
+
+def _sent(sent: Outgoing) -> dict[str, Any]:
+    target = {} if sent.spawn else {"Target": clean(sent.target)}
+    return target | {
+        "Anchor": clean(sent.anchor),
+        "Tags": tags_in_json(sent.tags),
+        "Data": sent.data.decode("utf-8", "replace"),
+    }
+
+
+def tags_in_json(tags: tuple[Tag, ...]) -> list[dict[str, str]]:
+    """Tags as the units and gateways of the network write them."""
+    return [{"name": clean(tag.name), "value": clean(tag.value)} for tag in tags]
+
+
+def clean(text: str) -> str:
+    """A text as clients can read it: bytes that are no UTF-8 become U+FFFD, as in a real unit."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page begins or ends: a place, or a time.
+
+    Attributes:
+        place: None where it is a time.
+        time: milliseconds since the Unix epoch; None where it is a place.
+        sort: "ASC", "DESC", or "" where it does not say.
+    """
+
+    place: Place | None = None
+    time: int | None = None
+    sort: str = ""
+
+
+def write_cursor(entry: LogEntry, sort: str) -> str:
+    """The cursor of a result. aos decodes it, and reads `ordinate`."""
+    placed = entry.message.assignment
+    assert placed is not None
+    fields = {
+        "timestamp": placed.timestamp,
+        "ordinate": str(placed.slot),
+        "cron": str(placed.tick) if placed.tick else None,
+        "sort": sort,
+    }
+    return base64.b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode()
+
+
+def read_cursor(text: str) -> Cursor:
+    """A cursor that `write_cursor` wrote, or a number: a time.
+
+    Raises:
+        RequestError: 400, it is neither.
+    """
+    if text.isdecimal() and len(text) < 16:
+        return Cursor(time=int(text))
+    try:
+        if len(text) > LONGEST_CURSOR:
+            raise ValueError
+        padded = text + "=" * (-len(text) % 4)
+        fields = jsontext.parse(base64.b64decode(padded, validate=True))
+        tick = fields.get("cron") or 0
+        place = Place(_number(fields["ordinate"]), _number(tick))
+        sort = str(fields.get("sort") or "").upper()
+        if sort not in ("", ASC, DESC):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error):
+        raise RequestError(
+            400, "the cursor is none that this node gave, and no time in milliseconds"
+        ) from None
+    return Cursor(place, None, sort)
+
+
+def _number(value: object) -> int:
+    text = str(value)
+    if not text.isdecimal() or len(text) > 15:
+        raise ValueError
+    return int(text)
