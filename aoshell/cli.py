@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,10 @@ from aoshell.shell.flags.options import Options
 if TYPE_CHECKING:
     from aoshell.home.endpoints import Endpoints
     from aoshell.home.folders import Settings
+    from aoshell.nodes.base import Node
+    from aoshell.protocol.wallet import Wallet
     from aoshell.shell.journal import Past, Recorded
+    from aoshell.shell.serving import Served
     from aoshell.shell.start import Start
     from aoshell.shell.view.render import Renderer
 
@@ -74,6 +77,10 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.testing.command import main as test
 
         return test(arguments[1:])
+    if arguments[:1] == ["serve"]:
+        from aoshell.serve.command import main as serve
+
+        return serve(arguments[1:], _served_backend)
     if arguments[:2] == ["attest", "measure"]:
         from aoshell.shell.attestation.measure import main as measure
 
@@ -143,6 +150,17 @@ def _backend(options: Options, settings: Settings) -> Backend:
             "the built-in node's answers need no signature", hint="--verify goes with --node URL"
         )
     return LocalBackend(named, resolved, gateway)
+
+
+def _served_backend(settings: Settings, fetch: bool) -> Backend:
+    """The built-in node; it asks a gateway for modules only where `fetch` says so."""
+
+    def resolved() -> Endpoints:
+        from aoshell.home.endpoints import resolve_endpoints
+
+        return resolve_endpoints({}, os.environ, settings.config / "config.toml")
+
+    return LocalBackend(named=True, endpoints=resolved if fetch else None)
 
 
 def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
@@ -238,6 +256,7 @@ def _start_of(options: Options) -> Start:
         named=bool(options.reference),
         existing=bool(options.watch),
         record=_record,
+        serve=_serve,
     )
 
 
@@ -246,6 +265,18 @@ def _record(past: Past) -> Recorded:
     from aoshell.testing.recording import record_session
 
     return record_session(past)
+
+
+async def _serve(
+    node: Node,
+    port: int,
+    tell: Callable[[AoError], None],
+    sign_as: Callable[[str], Awaitable[Wallet]],
+) -> Served:
+    """A node over HTTP. Imports the server only when it is used."""
+    from aoshell.serve.serving import ServeOptions, Serving
+
+    return await Serving.open(node, ServeOptions(port), tell=tell, sign_as=sign_as)
 
 
 def _parse_options(arguments: list[str]) -> Options:

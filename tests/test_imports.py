@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "aoshell"
 
 SHELL_KNOWS = ("aoshell.nodes.base", "aoshell.nodes.values")
+SERVE_COMMAND = "aoshell.serve.command"  # its flags and output are of the shell's making
 LOWEST = {"errors", "interrupts", "texts", "scarcity", "bounded", "durable", "protocol"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
@@ -32,7 +33,7 @@ BELOW: dict[str, set[str]] = {
     "shell": {
         *(*LOWEST, "attest", "lua", "check", "blueprints", "sandbox", "home", "nodes"),
     },
-    "serve": {*LOWEST, "nodes"},
+    "serve": {*LOWEST, "home", "nodes", "shell"},
     "testing": {*LOWEST, "blueprints", "sandbox", "home", "nodes", "shell"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
@@ -63,6 +64,8 @@ def broken_rule(importer: str, imported: str) -> str:
     if there not in BELOW[here]:
         allowed = ", ".join(sorted(BELOW[here])) or "nothing of ours"
         return f"imports run one way: {here} may import {allowed}, never {there}"
+    if here == "serve" and there in ("home", "shell") and importer != SERVE_COMMAND:
+        return "roles stand beside the shell: only the command of serve imports it"
     if (here, there) == ("shell", "nodes") and imported not in SHELL_KNOWS:
         return "the shell knows nodes.base and nodes.values only; backends hands it a node"
     return ""
@@ -138,6 +141,8 @@ def test_every_module_can_be_imported() -> None:
         ("aoshell.nodes.base", "from aoshell.cli import main", "never cli"),
         ("aoshell.shell.session", "from aoshell.nodes.local import node", "and nodes.values only"),
         ("aoshell.shell.session", "from aoshell import nodes", "and nodes.values only"),
+        ("aoshell.serve.cu", "from aoshell.shell.session import Session", "beside the shell"),
+        ("aoshell.shell.session", "from aoshell.serve.app import Application", "never serve"),
         ("aoshell.errors", "import aoshell.protocol.message", "nothing of ours"),
         ("aoshell", "from aoshell import cli", "__init__"),
         ("aoshell.attic", "import aoshell.errors", "no place"),

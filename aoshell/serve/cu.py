@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 from aoshell.bounded import jsontext
 from aoshell.nodes.values import LogEntry, NotFoundError, Place, Span
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.message import Message, Tag
+from aoshell.protocol.message import Message
 from aoshell.serve.http import JSON, Request, RequestError, Response, json_response
 from aoshell.serve.items import Checker, absent
-from aoshell.serve.results import ASC, DESC, Cursor, read_cursor, result_of, to_cu, write_cursor
+from aoshell.serve.results import (
+    ASC,
+    DESC,
+    Cursor,
+    read_cursor,
+    result_of,
+    tags_from_json,
+    to_cu,
+    write_cursor,
+)
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import LocalVerbs, NetworkVerbs, Node
@@ -191,7 +200,7 @@ def _unsigned(process: str, body: bytes) -> Message:
         raise RequestError(400, f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):
         raise RequestError(400, "the body is a JSON object with Owner, Target, Data and Tags")
-    tags, owner = _tags(fields.get("Tags") or []), _text(fields, "Owner")
+    tags, owner = tags_from_json(fields.get("Tags") or []), _text(fields, "Owner")
     sender = next((tag.value for tag in tags if tag.name == "From-Process"), owner)
     data = fields.get("Data")
     text = data if isinstance(data, str) else "" if data is None else json.dumps(data)
@@ -204,17 +213,6 @@ def _unsigned(process: str, body: bytes) -> Message:
         text.encode("utf-8", "surrogatepass"),
         _text(fields, "Anchor"),
     )
-
-
-def _tags(given: object) -> tuple[Tag, ...]:
-    tags = []
-    for one in given if isinstance(given, list) else [None]:
-        match one:
-            case {"name": str(name), "value": str(value)}:
-                tags.append(Tag(name, value))
-            case _:
-                raise RequestError(400, 'Tags are a list of objects {"name": text, "value": text}')
-    return tuple(tags)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.nodes.values import NotFoundError
-from aoshell.protocol.ans104 import DataItem
+from aoshell.nodes.values import NotFoundError, Receipt, Signed
 from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.message import Tag
 from aoshell.serve.http import Request, RequestError, Response, json_response, text_response
 from aoshell.serve.items import Checker, absent
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 CLIENT = "mu"  # who handed a message in, in the log
 MOST_EXCLUDED = 20  # fields that an assignment leaves out
+_REFUSED = ("message", "module", "usage")  # stages of errors that whoever sends can mend
 _ONLY_ONE = "You must set both process-id and assign to send an assignment, not just one"
 
 
@@ -23,16 +25,20 @@ class MessengerUnit:
     """Claims `POST /` and `/monitor/…`.
 
     Args:
-        authority: see `NetworkVerbs.submit`.
         alone: it has a port of its own, and answers `GET /` too.
     """
 
     def __init__(
-        self, network: NetworkVerbs, checker: Checker, authority: str, *, alone: bool = False
+        self,
+        network: NetworkVerbs,
+        checker: Checker,
+        submitting: Submitting,
+        *,
+        alone: bool = False,
     ) -> None:
         self._network = network
         self._checker = checker
-        self._authority = authority
+        self._submitting = submitting
         self._alone = alone
 
     async def answer(self, request: Request) -> Response | None:
@@ -53,7 +59,7 @@ class MessengerUnit:
         if process or message:
             raise RequestError(400, _ONLY_ONE)
         item = await self._checker.item(request.body)
-        await submit(self._network, item, self._authority, CLIENT)
+        await self._submitting.submit(item, item.tags, item.target, CLIENT)
         # A client that spawns takes `processId` from here, else the id that it has signed itself.
         return json_response({"message": "Processing DataItem", "id": item.id}, 202)
 
@@ -86,22 +92,58 @@ class MessengerUnit:
         return text_response("Monitoring process" if on else "Process deleted")
 
 
-async def submit(network: NetworkVerbs, item: DataItem, authority: str, client: str) -> None:
-    """Schedule a verified item: a message on its target, a definition as a new process.
+class Submitting:
+    """Hands verified items to the node.
 
-    Raises:
-        RequestError: it cannot be scheduled here.
+    Args:
+        authority: see `NetworkVerbs.submit`.
+        fetch: fetches a module that is not here; None where nothing that a request names is
+            fetched.
     """
-    spawns = any((tag.name, tag.value) == ("Type", "Process") for tag in item.tags)
-    if not spawns and not item.target:
-        raise RequestError(
-            400, 'the item has no target, and its tag Type is not "Process": nothing can be done'
-        )
-    try:
-        await network.submit(item, authority=authority, client=client)
-    except NotFoundError:
-        raise absent(item.target) from None
-    except AoError as error:
-        if error.stage in ("module", "message", "usage"):
-            raise RequestError(400, error.what) from None
-        raise
+
+    def __init__(
+        self,
+        network: NetworkVerbs,
+        authority: str,
+        fetch: Callable[[str], Awaitable[object]] | None = None,
+    ) -> None:
+        self._network = network
+        self._authority = authority
+        self._fetch = fetch
+
+    async def submit(
+        self, item: Signed, tags: tuple[Tag, ...], target: str, client: str
+    ) -> Receipt:
+        """Schedule an item: a message on its target, a definition as a new process.
+
+        Args:
+            item: verified.
+            client: see `NetworkVerbs.submit`.
+
+        Raises:
+            RequestError: it cannot be scheduled here.
+        """
+        spawns = any((tag.name.lower(), tag.value) == ("type", "Process") for tag in tags)
+        if not spawns and not target:
+            raise RequestError(
+                400,
+                'the item has no target, and its tag Type is not "Process": nothing can be done',
+            )
+        if spawns and self._fetch is not None:
+            await self._bring(next((t.value for t in tags if t.name.lower() == "module"), ""))
+        try:
+            return await self._network.submit(item, authority=self._authority, client=client)
+        except NotFoundError:
+            raise absent(target) from None
+        except AoError as error:
+            if error.stage in _REFUSED:
+                raise RequestError(400, error.what) from None
+            raise
+
+    async def _bring(self, module: str) -> None:
+        assert self._fetch is not None
+        if has_id_form(module) and await self._network.module(module) is None:
+            try:
+                await self._fetch(module)
+            except AoError as error:
+                raise RequestError(400, f"module {module} cannot be had: {error.what}") from None

@@ -72,6 +72,22 @@ def tags_in_json(tags: tuple[Tag, ...]) -> list[dict[str, str]]:
     return [{"name": clean(tag.name), "value": clean(tag.value)} for tag in tags]
 
 
+def tags_from_json(given: object) -> tuple[Tag, ...]:
+    """The inverse of `tags_in_json`.
+
+    Raises:
+        RequestError: 400, it is no such list.
+    """
+    tags = []
+    for one in given if isinstance(given, list) else [None]:
+        match one:
+            case {"name": str(name), "value": str(value)}:
+                tags.append(Tag(name, value))
+            case _:
+                raise RequestError(400, 'tags are a list of objects {"name": text, "value": text}')
+    return tuple(tags)
+
+
 def clean(text: str) -> str:
     """A text as clients can read it: bytes that are no UTF-8 become U+FFFD, as in a real unit."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -25,6 +25,7 @@ from aoshell.shell.feed import FeedView, Line, short_id
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.outcome import Interrupted, LineAnswer
+from aoshell.shell.serving import Served, ServeNode
 from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ class Session:
         network: tags of every process that is made on a remote node.
         wallets: folder of the wallets that `.as` makes; None for none.
         record: makes the test that `.record` writes; None where it cannot.
+        serve: serves the node (`.serve`); None where it cannot.
 
     Attributes:
+        served: the node over HTTP; None where it is not served.
         identities: the wallets that can sign, and the current one.
         turn: lock of the line that runs; what runs behind the prompt waits for it.
         behind: what runs behind the prompt (`.watch`).
@@ -112,6 +115,7 @@ class Session:
         network: tuple[Tag, ...] = (),
         wallets: Path | None = None,
         record: Recorder | None = None,
+        serve: ServeNode | None = None,
     ) -> None:
         self.node = node
         self.front = front
@@ -130,6 +134,8 @@ class Session:
         self.wallet_note = ""
         self.identities = Identities(wallet, wallets)
         self.record = record
+        self.serve = serve
+        self.served: Served | None = None
         self.turn = asyncio.Lock()
         self.behind: asyncio.Task[None] | None = None
         self.visited: dict[str, None] = {}
@@ -367,6 +373,9 @@ class Session:
 
     async def close(self) -> None:
         """End the subscription. The node stays open; whoever opened it closes it."""
+        served, self.served = self.served, None
+        if served is not None:
+            await served.close()
         await self.end_behind()
         self.feed.flush()
         self._following.cancel()

@@ -21,6 +21,7 @@ from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.spawning import SpawnRequest, birth_notice, spawn
 from aoshell.shell.hints import next_hint
+from aoshell.shell.serving import ServeNode
 from aoshell.shell.session import Front, Patience, Recorder, Session
 
 Key = Callable[[], Awaitable[Wallet]]
@@ -57,6 +58,7 @@ class Start:
         named: the user has named the process.
         existing: never make a process.
         record: makes the test that `.record` writes; None where it cannot.
+        serve: serves the node (`.serve`); None where it cannot.
         elsewhere: returns the remote node on which a name or id is known to live, and the flags
             that lead there; None where nothing is known.
     """
@@ -73,6 +75,7 @@ class Start:
     named: bool = False
     existing: bool = False
     record: Recorder | None = None
+    serve: ServeNode | None = None
     elsewhere: Callable[[str], tuple[str, str] | None] = _nowhere
 
     @property
@@ -108,7 +111,14 @@ async def open_session(
     try:
         front.opened(node)
         session = Session(
-            node, wallet, front, patience, start.network, settings.identities, start.record
+            node,
+            wallet,
+            front,
+            patience,
+            start.network,
+            settings.identities,
+            start.record,
+            start.serve,
         )
         if new:
             session.wallet_note = (

@@ -1,0 +1,77 @@
+"""What is printed when a node is served: lines to paste, addresses, modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aoshell.nodes.values import NetworkModule
+
+
+@dataclass(frozen=True, slots=True)
+class ServingFacts:
+    """Where a node is served, and what clients need to know of it.
+
+    Attributes:
+        url: of all roles.
+        ports: of single roles, by their names; {} without `--ports`.
+        address: of the node.
+        authority: who owns what processes send (`--authority`).
+        modules: that the network has ids of its own for.
+        environment: id of the module that processes of the prompt are made of.
+        token: of the workbench.
+    """
+
+    url: str
+    host: str
+    port: int
+    address: str
+    authority: str
+    environment: str
+    token: str = field(repr=False)
+    modules: Sequence[NetworkModule] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """docs/json.md lists the fields."""
+        return {
+            "url": self.url,
+            "host": self.host,
+            "port": self.port,
+            "ports": dict(self.ports),
+            "address": self.address,
+            "authority": self.authority,
+            "environment": self.environment,
+            "modules": {one.id: one.name for one in self.modules},
+            "token": self.token,
+        }
+
+    def as_text(self) -> str:
+        """For people: what to paste, and what clients ask for."""
+        url = self.url
+        lines = [
+            f"serving this node on {url}",
+            "",
+            f"  aos NAME --gateway-url {url} --mu-url {url} --cu-url {url} --legacy",
+            f"  GATEWAY_URL={url} aos NAME --url {url}",
+            f'  connect({{ MODE: "legacy", GATEWAY_URL: "{url}",'
+            f' MU_URL: "{url}", CU_URL: "{url}" }})',
+            f"  export GATEWAY_URL={url} MU_URL={url} CU_URL={url}",
+            f"  curl {url}/~meta@1.0/info/address",
+            "",
+            f"  node       {self.address}",
+            f"  authority  {_AUTO if self.authority == 'auto' else self.authority}",
+            f"  modules    {self.environment} (the built-in environment)",
+            *(f"             {one.id} ({one.name or 'no name'})" for one in self.modules),
+            *self._single_ports(),
+            f"  workbench  {url}/~aoshell@1.0/VERB with Authorization: Bearer {self.token}",
+        ]
+        return "\n".join(lines)
+
+    def _single_ports(self) -> list[str]:
+        named = ", ".join(f"{role} {port}" for role, port in self.ports.items())
+        return [f"  ports      {named}"] if named else []
+
+
+_AUTO = "auto (pushed messages are owned by the first Authority of a process that a client spawns)"

