@@ -103,7 +103,7 @@ class Application:
                 self._ask(replace(request, method=method, body=body)), reading.gone
             )
         except RequestError as error:
-            return failure(error.status, str(error))
+            return self._failure(error.status, str(error))
         except TimeoutError:
             return failure(504, f"no answer could be made within {ANSWER_SECONDS:g} s")
         except AoError as error:
@@ -123,10 +123,14 @@ class Application:
         raise RequestError(404, f"nothing answers {request.method} {request.path[:200]} here")
 
     def _failed(self, error: AoError) -> Response:
-        """An error of the node. Its hint is for whoever sits at the machine, and may name files."""
-        return failure(
-            400 if isinstance(error, UsageError) else 500, f"{error.stage}: {error.what}"
-        )
+        """An error of the node, without its hint, which is for whoever sits at the machine."""
+        status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+        return self._failure(status, f"{error.stage}: {error.what}")
+
+    def _failure(self, status: int, what: str) -> Response:
+        for text in self._hidden:
+            what = what.replace(text, "…")
+        return failure(status, what)
 
     def _hold(self, length: int) -> None:
         self._held += length

@@ -12,6 +12,7 @@ import errno
 import logging
 import resource
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 512  # of one port, and no more than half of the open files that are allowed
 LARGEST_HEAD = 1 << 20  # bytes of a request line with its headers
 HEAD_SECONDS = 15.0  # for a head to come, from its first byte or from the connection's begin
+HALF_CLOSED_SECONDS = 5.0  # that a client has for its answer which will send no more
 IDLE_SECONDS = 75.0  # that a connection may be kept between two requests
 ENDING_SECONDS = 5.0  # that requests under way have when the server ends
 _BACKLOG = 512
@@ -64,10 +66,10 @@ class HttpServer:
         )
         config.load()
         state, crowd = ServerState(), _Crowd(most_connections())
-        loop = asyncio.get_running_loop()
+        loop, connection = asyncio.get_running_loop(), _connection_class(AutoHTTPProtocol)
         try:
             listening = await loop.create_server(
-                lambda: _Connection(crowd, config, state, {}), host, port, backlog=_BACKLOG
+                lambda: connection(crowd, config, state, {}), host, port, backlog=_BACKLOG
             )
         except (OSError, OverflowError) as error:
             raise _no_listening(host, port, error) from None
@@ -103,9 +105,9 @@ class _Crowd:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._all: dict[_Connection, None] = {}  # those that were used last come last
+        self._all: dict[_Bounded, None] = {}  # those that were used last come last
 
-    def add(self, connection: _Connection) -> None:
+    def add(self, connection: _Bounded) -> None:
         self._all[connection] = None
         if len(self._all) > self._most:
             waiting = (one for one in self._all if one.waits)
@@ -113,17 +115,21 @@ class _Crowd:
             self._all.pop(oldest)
             oldest.transport.abort()
 
-    def used(self, connection: _Connection) -> None:
+    def used(self, connection: _Bounded) -> None:
         if connection in self._all:
             del self._all[connection]
             self._all[connection] = None
 
-    def remove(self, connection: _Connection) -> None:
+    def remove(self, connection: _Bounded) -> None:
         self._all.pop(connection, None)
 
 
-class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """A connection whose heads are bounded in time and size."""
+class _Bounded(asyncio.Protocol):
+    """A connection whose heads are bounded in time and size; put before a protocol of uvicorn."""
+
+    cycle: Any  # of uvicorn: the request under way, or the last one
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
 
     def __init__(self, crowd: _Crowd, *args: Any) -> None:
         super().__init__(*args)
@@ -136,7 +142,7 @@ class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """No request is under way."""
         return self.cycle is None or self.cycle.response_complete
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._expect_head()
         self._crowd.add(self)
@@ -158,10 +164,15 @@ class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self.transport.close()
 
     def eof_received(self) -> bool:
-        """Whether the connection stays open: a client that has sent all may wait for its answer."""
-        if self.waits:
+        """Whether the connection stays open: a client that has sent all may wait for its answer.
+
+        It may have gone as well, which looks the same, so it does not wait for long.
+        """
+        if self.waits or self.cycle.more_body:
             return False
         self.cycle.keep_alive = False
+        self._stop_clock()
+        self._late = self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.abort)
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -176,6 +187,10 @@ class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+def _connection_class(base: type[asyncio.Protocol]) -> Callable[..., asyncio.Protocol]:
+    return type("_Connection", (_Bounded, base), {})
 
 
 def _quieten() -> None:

@@ -1,0 +1,191 @@
+"""Bounds of requests, and what an answer says of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from asgi_client import LOOPBACK, Echo, Sender, ask
+from eventually import in_loop, until
+
+from aoshell.errors import AoError, UnsupportedError, UsageError
+from aoshell.nodes.values import NotFoundError
+from aoshell.serve import app as application
+from aoshell.serve.app import Application
+from aoshell.serve.http import Request, RequestError, Response
+from aoshell.serve.safety import Guard
+
+
+def app(echo: Echo, **options: object) -> Application:
+    return Application([echo], Guard(), **options)  # type: ignore[arg-type]
+
+
+@in_loop
+async def test_a_request_reaches_the_role_as_it_was_sent() -> None:
+    echo = Echo()
+    head = [LOOPBACK, ("x-twice", "1"), ("x-twice", "\xff"), ("content-length", "6")]
+    sender = Sender([b"ab", b"cd", b"ef"])
+    await ask(app(echo), "POST", "/a%2Fb/~x@1.0/k=v&w?q=1&q=2&e", head, sender=sender)
+    (asked,) = echo.asked
+    assert (asked.method, asked.path, asked.query) == ("POST", "/a%2Fb/~x@1.0/k=v&w", "q=1&q=2&e")
+    assert asked.segments == ("a%2Fb", "~x@1.0", "k=v&w")
+    assert asked.parameters == (("q", "1"), ("q", "2"), ("e", ""))
+    assert asked.has_parameter("e") and asked.parameter("q") == "1"
+    assert [value for name, value in asked.headers if name == "x-twice"] == ["1", "\xff"]
+    assert asked.body == b"abcdef"
+
+
+@in_loop
+async def test_head_is_get_without_a_body() -> None:
+    echo = Echo()
+    answer = await ask(app(echo), "HEAD")
+    assert echo.asked[0].method == "GET"
+    assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "4")
+
+
+@in_loop
+async def test_a_body_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "LARGEST_BODY", 1 << 20)
+    echo = Echo()
+    announced = [LOOPBACK, ("content-length", str((1 << 20) + 1))]
+    waits = Sender([b"x"])
+    answer = await ask(
+        app(echo), "POST", headers=[*announced, ("expect", "100-continue")], sender=waits
+    )
+    assert (answer.status, waits.read) == (413, 0)
+    sends = Sender([b"x" * 1000] * 1100)  # what it sends is dropped, or it would see no answer
+    answer = await ask(app(echo), "POST", headers=announced, sender=sends)
+    assert (answer.status, sends.read) == (413, 1100)
+    unannounced = Sender([b"x" * 1000] * 1100)
+    head = [LOOPBACK, ("transfer-encoding", "chunked")]
+    answer = await ask(app(echo), "POST", headers=head, sender=unannounced)
+    assert answer.status == 413 and "1 MB" in answer.json()["error"]
+    assert not echo.asked
+
+
+@in_loop
+async def test_what_is_under_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "MOST_REQUESTS", 3)
+    monkeypatch.setattr(application, "LARGEST_BODIES", 100)
+    go = asyncio.Event()
+    echo = Echo(before=lambda _: go.wait())
+    one = app(echo)
+    waiting = [asyncio.ensure_future(ask(one, "POST", body=b"x" * 40)) for _ in range(2)]
+    await until(lambda: len(echo.asked) == 2)
+    assert (await ask(one, "POST", body=b"x" * 40)).status == 503  # bytes
+    waiting.append(asyncio.ensure_future(ask(one)))
+    await until(lambda: len(echo.asked) == 3)
+    assert (await ask(one)).status == 503  # requests
+    go.set()
+    assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * 3
+    assert (await ask(one, "POST", body=b"x" * 90)).status == 200
+
+
+@in_loop
+async def test_a_body_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "BODY_SECONDS", 0.05)
+    sender = Sender([b"x", b"y"])
+    sender.parts = [b"x"]
+
+    async def receive() -> dict[str, object]:
+        event = await Sender.receive(sender)
+        return event | {"more_body": True}
+
+    sender.receive = receive  # type: ignore[method-assign]
+    head = [LOOPBACK, ("content-length", "2")]
+    assert (await ask(app(Echo()), "POST", headers=head, sender=sender)).status == 408
+
+
+@in_loop
+async def test_an_answer_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "ANSWER_SECONDS", 0.05)
+    never = asyncio.Event()
+    assert (await ask(app(Echo(before=lambda _: never.wait())))).status == 504
+
+
+@in_loop
+async def test_work_for_a_client_that_has_gone_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "_NOTICED", 0.01)
+    ended = asyncio.Event()
+
+    async def work(_: Request) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    sender = Sender()
+    asking = asyncio.ensure_future(ask(app(Echo(before=work)), sender=sender))
+    sender.leaves.set()
+    assert (await asking).status == 0
+    await ended.wait()
+
+
+@in_loop
+async def test_a_client_that_goes_while_it_sends() -> None:
+    echo, sender = Echo(), Sender([])
+    sender.leaves.set()
+    head = [LOOPBACK, ("content-length", "2")]
+    assert (await ask(app(echo), "POST", headers=head, sender=sender)).status == 0
+    assert not echo.asked
+
+
+@in_loop
+async def test_headers_and_parameters_are_bounded() -> None:
+    many = [(f"x-{n}", "") for n in range(application.MOST_HEADERS)]
+    assert (await ask(app(Echo()), headers=[LOOPBACK, *many])).status == 431
+
+    async def look(request: Request) -> None:
+        request.parameters  # noqa: B018
+
+    assert (await ask(app(Echo(before=look)), target="/?" + "a=1&" * 2000)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RequestError(418, "tea"), 418),
+        (NotFoundError("none", stage="node"), 404),
+        (UsageError("so"), 400),
+        (UnsupportedError("not here"), 501),
+        (AoError("full", stage="machine"), 500),
+    ],
+)
+@in_loop
+async def test_errors_become_answers(error: Exception, status: int) -> None:
+    async def fail(_: Request) -> None:
+        raise error
+
+    answer = await ask(app(Echo(before=fail)))
+    assert answer.status == status and str(getattr(error, "what", error)) in answer.json()["error"]
+
+
+@in_loop
+async def test_no_answer_names_a_folder_of_this_machine(tmp_path: Path) -> None:
+    told: list[AoError] = []
+
+    async def fail(request: Request) -> None:
+        if request.path == "/known":
+            raise AoError(f"{tmp_path}/node.db is full", stage="store", hint=f"look at {tmp_path}")
+        raise OSError(f"no room in {tmp_path}")
+
+    hiding = app(Echo(before=fail), tell=told.append, hidden=[str(tmp_path)])
+    for target in ("/known", "/unknown"):
+        answer = await ask(hiding, target=target)
+        assert answer.status == 500 and str(tmp_path) not in answer.body.decode()
+    assert [str(tmp_path) in str(error) for error in told] == [True]
+
+
+@in_loop
+async def test_what_nobody_claims_is_not_found() -> None:
+    answer = await ask(app(Echo(response=None)), "PUT", "/nothing")
+    assert answer.status == 404 and "PUT /nothing" in answer.json()["error"]
+
+
+@in_loop
+async def test_a_role_can_set_headers_of_its_own() -> None:
+    response = Response(200, (("access-control-expose-headers", "process"),))
+    head = [LOOPBACK, ("origin", "http://localhost")]
+    answer = await ask(app(Echo(response=response)), headers=head)
+    assert answer.headers["access-control-expose-headers"] == "process"
