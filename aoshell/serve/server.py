@@ -24,7 +24,7 @@ from aoshell.errors import AoError
 if TYPE_CHECKING:
     from aoshell.serve.app import Application
 
-MOST_CONNECTIONS = 512  # of one port, and no more than half of the open files that are allowed
+MOST_CONNECTIONS = 512  # of one port, and no more than a quarter of the open files that are allowed
 LARGEST_HEAD = 1 << 20  # bytes of a request line with its headers
 HEAD_SECONDS = 15.0  # for a head to come, from its first byte or from the connection's begin
 HALF_CLOSED_SECONDS = 5.0  # that a client has for its answer which will send no more
@@ -93,7 +93,7 @@ class HttpServer:
 def most_connections() -> int:
     """How many connections a port takes. The node needs open files, too."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MOST_CONNECTIONS if allowed < 0 else min(MOST_CONNECTIONS, allowed // 2)
+    return MOST_CONNECTIONS if allowed < 0 else min(MOST_CONNECTIONS, allowed // 4)
 
 
 class _Crowd:

@@ -18,6 +18,7 @@ Without a terminal, or with --run or --json, each line waits until all that it c
 (on the legacy network: for its own result). Answers go to stdout, everything else to stderr, and
 the exit code is 1 if any line failed.
 A new NAME makes a process. More flags: --mu-url, --cu-url, --su-url, --gateway-url URL.
+aoshell serve opens the built-in node to aos, aoconnect and browsers; serve --help has its flags.
 aoshell attest NODE|FILE checks the hardware evidence of a node; attest --help has its flags.
 aoshell attest measure computes the measurement of a guest from its files."""
 
