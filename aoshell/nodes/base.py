@@ -43,6 +43,8 @@ from aoshell.protocol.wallet import Wallet
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
+    from aoshell.nodes.httpitem import HttpItem
+    from aoshell.protocol.ans104 import DataItem
 
 
 class Node(Protocol):
@@ -218,7 +220,9 @@ class NetworkVerbs(Protocol):
     def height(self) -> int:
         """The block height at that time."""
 
-    async def submit(self, item: Signed, *, authority: str = "auto", client: str = "") -> Receipt:
+    async def submit(
+        self, item: DataItem | HttpItem, *, authority: str = "auto", client: str = ""
+    ) -> Receipt:
         """Schedule a message on its target, or spawn a process where its tag Type is "Process".
 
         Durable when this returns. An item that is here already gives its first receipt.
@@ -234,7 +238,7 @@ class NetworkVerbs(Protocol):
             AoError: its module is not here, or it cannot be taken for another reason.
         """
 
-    async def keep(self, item: Signed, *, client: str = "") -> None:
+    async def keep(self, item: DataItem, *, client: str = "") -> None:
         """Keep an item that is for no process. One of the Type "Module" becomes a module.
 
         Raises:

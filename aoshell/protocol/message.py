@@ -35,6 +35,7 @@ class Assignment:
         block_height: Arweave block height, synthetic on the local node.
         hash_chain: base64url SHA-256 over the previous link and the message id.
         order: its number among the messages of all processes of the node, 0 where not known.
+        client: who handed it in, "" for the shell that has the node open, or where not known.
     """
 
     process: str
@@ -44,6 +45,7 @@ class Assignment:
     block_height: int
     hash_chain: str
     order: int = 0
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ class Result:
         milliseconds: compute time, wall clock.
         memory: bytes of the process's heap afterwards.
         gas: fuel used, 0 where it is not counted.
+        print: the output is for whoever watches the process, not the answer to an Eval; where the
+            node says so.
     """
 
     process: str
@@ -127,6 +131,7 @@ class Result:
     milliseconds: float
     memory: int
     gas: int = 0
+    print: bool = False
 
     @property
     def ok(self) -> bool:

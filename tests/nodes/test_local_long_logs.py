@@ -203,7 +203,7 @@ async def test_a_process_that_is_not_added_whole_is_not_there(opening, folder, h
         assert database(folder).execute("SELECT count(*) FROM log").fetchone()[0] > 10
     async with opening() as local:
         assert [info.id for info in await local.node.processes()] == [other]
-        assert local.engine.store._one("SELECT count(*) FROM log")[0] == 2
+        assert local.engine.store.select_one("SELECT count(*) FROM log")[0] == 2
         await local.node.restore(exported)
         assert await local.value(process, "return N") == "40"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.rows import LOST, QUEUED, Batch, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
@@ -19,6 +20,7 @@ from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Assignment, Message, Tag, raw, text
 from aoshell.sandbox.frames import FrameError
 
+NO_KEY = Assigner(lambda: None)
 ROW = ProcessRow(1, "p" * 43, "name", "owner", "module", "environment", 0, "[]", 1 << 29)
 
 
@@ -32,7 +34,7 @@ def store(tmp_path):
 @pytest.fixture
 def scheduler(store):
     store.commit(Batch(processes=[ROW]), sync=True)
-    return Scheduler(store, lambda: 1_700_000_000_000)
+    return Scheduler(store, lambda: 1_700_000_000_000, NO_KEY)
 
 
 def rows(store, table):
@@ -216,13 +218,13 @@ def test_what_was_forgotten_is_handed_out_again(store, scheduler):
     again = scheduler.assign(1, "c", b"[]", cause=first, idx=3)
     assert (again.seq, again.slot) == (lost.seq, lost.slot)
     assert (again.root, again.cause, again.idx) == (first.seq, first.seq, 3)
-    assert Scheduler(store, lambda: 0).assign(1, "d", b"").timestamp == first.timestamp
+    assert Scheduler(store, lambda: 0, NO_KEY).assign(1, "d", b"").timestamp == first.timestamp
 
 
 def test_a_log_keeps_its_time_and_height_when_the_clock_goes_back(store):
     store.commit(Batch(processes=[ROW]), sync=True)
     times = iter([1_700_000_000_000, 1_600_000_000_000, 1_700_000_129_000])
-    scheduler = Scheduler(store, lambda: next(times))
+    scheduler = Scheduler(store, lambda: next(times), NO_KEY)
     placed = [scheduler.assign(1, name, b"") for name in "abc"]
     assert [at.timestamp - 1_700_000_000_000 for at in placed] == [0, 0, 129_000]
     assert [at.height - placed[0].height for at in placed] == [0, 0, 1]

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.changes import Changes
 from aoshell.nodes.local.events import Events, put_result
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.fixed import Fixed
@@ -24,6 +25,7 @@ from aoshell.nodes.local.history.longwork import LongWork
 from aoshell.nodes.local.intake import Intake, Signers
 from aoshell.nodes.local.keeping import Keeping
 from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.assigning import Assigner
 from aoshell.nodes.local.log.checkpoint import Checkpoints
 from aoshell.nodes.local.log.form import FlatResult, Wire
 from aoshell.nodes.local.log.rows import FETCHING, Batch, Computed, Logged, ProcessRow
@@ -70,9 +72,11 @@ class Engine:
         self.clock = NodeClock(store, fixed.begin if fixed else None)
         self.modules = Modules(store, self.clock)
         self.address = self.modules.node_address(fixed.key if fixed else None)
-        self.scheduler = Scheduler(store, self.clock)
+        self.assigner = Assigner(self.modules.read_key)
+        self.scheduler = Scheduler(store, self.clock, self.assigner)
         self.checkpoints = Checkpoints(store.folder / "checkpoints")
         self.events = Events()
+        self.changes = Changes()
         self.roots = Roots(store.id_of)
         self.signers = Signers(store)
         self.marks = Marks(store)
@@ -102,6 +106,7 @@ class Engine:
             self.address,
             store,
             self.scheduler,
+            self.modules,
             self.processes,
             self.roots.counts,
             get_limits=self._get_limits,
@@ -128,7 +133,9 @@ class Engine:
             self.cutting.is_cut,
             self.retries.count_failure,
         )
-        self.intake = Intake(self.scheduler, self.modules, self.processes, self.signers, self.admit)
+        self.intake = Intake(
+            store, self.scheduler, self.modules, self.processes, self.signers, self.admit
+        )
         self.adding = Adding(
             store,
             self.scheduler,
@@ -266,6 +273,7 @@ class Engine:
         if process.id not in self.keeping.paused:
             self.keeping.release(self.keeping.queued(process.id))
         self.ticking.begin()
+        self.changes.tell()
 
     # Messages from outside --------------------------------------------------------------------
 
@@ -302,6 +310,7 @@ class Engine:
             raise
         self._unsynced = False
         self.retries.forget_failures()
+        self.changes.tell()
 
     def _begin(self, scheduled: list[tuple[Logged, Wire]]) -> None:
         """Compute messages from outside that are on disk now."""
@@ -381,6 +390,7 @@ class Engine:
             self.retries.call_again(error, "retry", self._recover)
             return
         self.retries.forget_failures()
+        self.changes.tell()
         # Workers first, then those who wait: computing goes on while the shell shows the result.
         self._go_on(ready)
         for call in after:

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
+from aoshell.errors import AoError
+from aoshell.nodes.httpitem import HttpItem
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import Batch, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
+from aoshell.nodes.local.log.signed import dump_signed
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.push import FORGED
 from aoshell.protocol.ans104 import DataItem
+
+Incoming: TypeAlias = DataItem | HttpItem
+"""A message whose signature somebody has checked."""
 
 WALLETS = "wallets"  # in the table of facts: addresses of the shell's identities, a JSON list
 
@@ -49,7 +56,7 @@ class Signers:
 
 
 class Intake:
-    """Schedules signed messages.
+    """Schedules signed messages. The same message once more is where it was put first.
 
     Args:
         admit: writes them, with fsync, and has them computed. Raises AoError.
@@ -57,29 +64,43 @@ class Intake:
 
     def __init__(
         self,
+        store: Store,
         scheduler: Scheduler,
         modules: Modules,
         processes: ProcessRows,
         signers: Signers,
         admit: Callable[[Batch, list[tuple[Logged, Wire]]], None],
     ) -> None:
+        self._store = store
         self._scheduler = scheduler
         self._modules = modules
         self._processes = processes
         self._signers = signers
         self._admit = admit
 
-    def spawn(self, item: DataItem, name: str) -> Logged:
-        """Schedule a signed definition as slot 0 of a new process, durably. Raises AoError."""
-        owner = item.owner_address
-        tags = _tag_list(item)
-        module = self._modules.find(form.find_tag(tags, "Module") or "aos")
-        row = self._processes.create(item.id, module, owner=owner, tags=tags, name=name)
-        body = [item.id, owner, owner, item.id, *_rest(item), *tags]
-        return self._schedule(row, item, body, Batch(processes=[row]))
+    def spawn(
+        self, item: Incoming, name: str = "", *, authority: str | None = None, client: str = ""
+    ) -> Logged:
+        """Schedule a signed definition as slot 0 of a new process, durably. Raises AoError.
 
-    def send(self, process: ProcessRow, item: DataItem) -> Logged:
+        Args:
+            authority: as `ProcessRows.create` takes it.
+        """
+        if (there := self._processes.find(item.id)) is not None:
+            return self._first(there, item.id)
+        owner, tags = item.owner_address, _tag_list(item)
+        wanted = form.find_tag(tags, "Module") or "aos"
+        module = self._modules.find(wanted, network=authority is not None)
+        row = self._processes.create(
+            item.id, module, owner=owner, tags=tags, name=name, authority=authority
+        )
+        body = [item.id, owner, owner, item.id, *_rest(item), *tags]
+        return self._schedule(row, item, body, Batch(processes=[row]), client)
+
+    def send(self, process: ProcessRow, item: Incoming, client: str = "") -> Logged:
         """Schedule a signed message, durably. Raises AoError."""
+        if first := self._store.signed_in(process.number, item.id):
+            return first
         tags = _tag_list(item)
         owner = item.owner_address
         # As on the network: From-Process becomes From. From is then not Owner, so a process handles
@@ -87,19 +108,32 @@ class Intake:
         sender = form.find_tag(tags, "From-Process") or owner
         target = form.narrow(item.target or process.id)
         body = [item.id, sender, owner, target, *_rest(item), *tags]
-        return self._schedule(process, item, body, Batch())
+        return self._schedule(process, item, body, Batch(), client)
 
-    def _schedule(self, process: ProcessRow, item: DataItem, body: Wire, batch: Batch) -> Logged:
+    def _first(self, process: ProcessRow, item_id: str) -> Logged:
+        """The definition that is here already. Raises AoError where it was another message."""
+        if first := self._store.signed_in(process.number, item_id):
+            return first
+        raise AoError(
+            f"process {process.id} is on this node, and not made by this definition",
+            stage="schedule",
+            hint=".delete it first to replace it",
+        )
+
+    def _schedule(
+        self, process: ProcessRow, item: Incoming, body: Wire, batch: Batch, client: str
+    ) -> Logged:
         self._signers.note(item.owner_address)
+        arrival = dump_signed(item.sent if isinstance(item, HttpItem) else item, client)
         logged = self._scheduler.assign(
-            process.number, item.id, form.dump_wire(body), signed=item.raw
+            process.number, item.id, form.dump_wire(body), arrival=arrival
         )
         batch.log.append(logged)
         self._admit(batch, [(logged, body)])
         return logged
 
 
-def _tag_list(item: DataItem) -> list[str]:
+def _tag_list(item: Incoming) -> list[str]:
     flat: list[str] = []
     for tag in item.tags:
         if tag.name not in FORGED:
@@ -107,6 +141,6 @@ def _tag_list(item: DataItem) -> list[str]:
     return flat
 
 
-def _rest(item: DataItem) -> list[str]:
+def _rest(item: Incoming) -> list[str]:
     """Data, anchor and Pushed-For of a signed message."""
     return [item.data.decode("latin-1"), item.anchor.decode("latin-1"), ""]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.store import Store
@@ -47,6 +48,11 @@ class Modules:
             self._store.set_meta("node_public_key", key)
         return b64url(hashlib.sha256(key).digest())
 
+    def read_key(self) -> bytes | None:
+        """The node's private Ed25519 key, 32 bytes."""
+        found: bytes | None = self._store.meta("node_private_key")
+        return found
+
     def check(self, data: bytes, name: str) -> Module:
         """Bytes as a module; nothing is stored.
 
@@ -82,9 +88,18 @@ class Modules:
             self._kinds[module_id] = self._store.module_kind(module_id)
         return self._kinds[module_id] == "wasm"
 
-    def find(self, reference: str) -> str:
-        """The id of a module by id or name. Raises AoError where there is none."""
-        module_id = self._store.find_module(reference)
+    def look_for(self, reference: str, *, network: bool = False) -> str:
+        """The id of a module by id or name, "" where there is none.
+
+        Args:
+            network: the built-in environment stands in for those of aos that are not here.
+        """
+        found = self._store.find_module(reference)
+        return self.environment if not found and network and reference in BUILT_IN else found
+
+    def find(self, reference: str, *, network: bool = False) -> str:
+        """The same. Raises AoError where there is none."""
+        module_id = self.look_for(reference, network=network)
         if not module_id:
             raise AoError(
                 f"no module {reference!r} is on this node",
@@ -120,7 +135,7 @@ class Modules:
         loaded = self._store.module(boot) if boot and boot != "Data" else None
         boot_data = loaded[1].decode("latin-1") if loaded else None
         return [
-            process.id, body[form.OWNER], process.module, code,
+            process.id, body[form.OWNER], process.alias or process.module, code,
             boot if loaded else None, boot_data, *tags,
         ]  # fmt: skip
 

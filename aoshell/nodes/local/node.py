@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aoshell.bounded import jsontext
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.local import verify
 from aoshell.nodes.local.engine import Engine
@@ -21,6 +20,8 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.network.states import States
+from aoshell.nodes.local.network.verbs import LocalNetwork
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
@@ -43,7 +44,6 @@ from aoshell.sandbox.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
-    from aoshell.nodes.base import NetworkVerbs
 
 
 class LocalNode:
@@ -53,6 +53,8 @@ class LocalNode:
         self._engine = engine
         self._closed = False
         self.workbench = LocalWorkbench(engine)
+        self._states = States(engine, self.dryrun, self.workbench.at)
+        self.network = LocalNetwork(engine, self._states)
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         if self._closed:
@@ -113,10 +115,6 @@ class LocalNode:
         return self
 
     @property
-    def network(self) -> NetworkVerbs | None:
-        return None
-
-    @property
     def stage(self) -> Stage | None:
         return self._engine.work.stage
 
@@ -147,14 +145,14 @@ class LocalNode:
         missing = (tag for tag in own if tag.name not in named)
         return DataItem.sign(wallet, "", (*envelope("Process"), *missing, *tags), data)
 
-    async def spawn(self, item: Signed, name: str = "") -> Receipt:
-        logged = self._engine.intake.spawn(_item(item), name)
+    async def spawn(self, item: Signed, name: str = "", *, client: str = "") -> Receipt:
+        logged = self._engine.intake.spawn(_item(item), name, client=client)
         return Receipt(item.id, item.id, logged.slot)
 
-    async def send(self, process: str, item: Signed) -> Receipt:
+    async def send(self, process: str, item: Signed, *, client: str = "") -> Receipt:
         row = self._engine.processes.look_up(process)
         await self._engine.cutting.wait_until_free(row)
-        logged = self._engine.intake.send(row, _item(item))
+        logged = self._engine.intake.send(row, _item(item), client)
         return Receipt(item.id, process, logged.slot)
 
     async def result(self, process: str, place: int | str) -> Result:
@@ -165,7 +163,8 @@ class LocalNode:
         await self._engine.settling.wait_for_result(row.number, slot)
         found = self._engine.store.at_slot(row.number, slot)
         assert found is not None and found[1] is not None
-        return form.to_result(process, found[0], found[1], form.load_result(found[1].body))
+        flat, wire = form.load_result(found[1].body), form.load_wire(found[0].body)
+        return form.to_result(process, found[0], found[1], flat, wire)
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         row = self._engine.processes.look_up(process)
@@ -198,30 +197,10 @@ class LocalNode:
         elif result.error is None:
             result = result._replace(error="its worker died under it")
         computed = Computed(placed.seq, outcome, *cost, 0, b"")
-        return form.to_result(process, placed, computed, result)
+        return form.to_result(process, placed, computed, result, body)
 
     async def now(self, process: str, key: str) -> object:
-        """What a process exposes through `patch@1.0`: all of it, or what is at a path of keys.
-
-        A text as it is, a table as its JSON value; "" where there is nothing.
-
-        Raises:
-            UnsupportedError: its module is WASM.
-            AoError: stage "now", its environment does not answer.
-        """
-        if self._engine.modules.is_wasm(self._engine.processes.look_up(process).module):
-            raise UnsupportedError(
-                "only a WASM module itself can read its state", hint=".dryrun CODE asks it by Lua"
-            )
-        path = Tag("Exposed-Path", key)
-        asked = Message("", "", "", process, (*envelope("Message"), path), b"")
-        result = await self.dryrun(process, asked)
-        if not result.ok:
-            raise AoError(result.error, stage="now")
-        if result.output.startswith(("{", "[")):
-            with suppress(ValueError):  # text that only begins as JSON does
-                return jsontext.parse(result.output, strict=False)
-        return result.output
+        return await self._states.read(process, None, key)
 
     async def slots(self, process: str) -> int:
         return self._engine.scheduler.head(self._engine.processes.look_up(process).number).slot + 1

@@ -39,6 +39,9 @@ def describe_process(
         waiting=store.waits(row.number),
         prompt=_prompt(last),
         created=row.created,
+        alias=row.alias,
+        authority=row.authority,
+        monitored=bool(row.monitored),
     )
 
 

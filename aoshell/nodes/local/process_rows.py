@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aoshell.errors import AoError
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.log import form
-from aoshell.nodes.local.log.rows import ProcessRow
+from aoshell.nodes.local.log.rows import NETWORK, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.modules import Modules
-from aoshell.nodes.values import Limits
+from aoshell.nodes.values import Limits, NotFoundError
+from aoshell.protocol.encoding import has_id_form
 
 
 class ProcessRows:
@@ -42,10 +42,12 @@ class ProcessRows:
         return self.keep(row) if row is not None else None
 
     def look_up(self, process_id: str) -> ProcessRow:
-        """A process by id. Raises AoError, stage "node", where it is not on this node."""
+        """A process by id. Raises NotFoundError where it is not on this node."""
         row = self.find(process_id)
         if row is None:
-            raise AoError(f"no process {process_id} is on this node", stage="node", hint="see .ps")
+            raise NotFoundError(
+                f"no process {process_id} is on this node", stage="node", hint="see .ps"
+            )
         return row
 
     def get(self, number: int) -> ProcessRow:
@@ -59,12 +61,26 @@ class ProcessRows:
         return row
 
     def create(
-        self, process_id: str, module: str, *, owner: str, tags: list[str], name: str = ""
+        self,
+        process_id: str,
+        module: str,
+        *,
+        owner: str,
+        tags: list[str],
+        name: str = "",
+        authority: str | None = None,
     ) -> ProcessRow:
-        """A row for a new process, not yet written. Raises UsageError for a bad Cron-Interval."""
+        """A row for a new process, not yet written. Raises UsageError for a bad Cron-Interval.
+
+        Args:
+            authority: who owns what is pushed to a process of the network's form ("" the node);
+                None for one that is made at the prompt.
+        """
         now = self._clock()
+        network = authority is not None
+        wanted = form.find_tag(tags, "Module")
         row = ProcessRow(
-            number=self._scheduler.new_process(),
+            number=self._scheduler.new_process(process_id if network else ""),
             id=process_id,
             name=form.printable(name or form.widen(form.find_tag(tags, "Name"))),
             owner=owner,
@@ -73,6 +89,10 @@ class ProcessRows:
             created=now,
             cron=cron.dump_schedules(cron.parse_schedules(tags, now)),
             memory=self._get_limits().memory,
+            alias=wanted if network and wanted != module and has_id_form(wanted) else "",
+            authority=authority or "",
+            chain=NETWORK if network else "",
+            monitored=int(not network),
         )
         return self.keep(row)
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 from aoshell.bounded import jsontext
 from aoshell.errors import UsageError
+from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.log.form import (
     ANCHOR,
     ID,
+    OWNER,
     TAGS,
     TARGET,
     Outbox,
@@ -28,6 +30,7 @@ from aoshell.nodes.local.log.rows import (
     FETCHING,
     HELD,
     LOST,
+    NETWORK,
     QUEUED,
     Batch,
     Kept,
@@ -36,6 +39,7 @@ from aoshell.nodes.local.log.rows import (
 )
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.modules import Modules
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import b64url
@@ -65,7 +69,7 @@ class Pusher:
     """Turns outboxes into scheduled messages.
 
     Args:
-        address: of the node, which owns what processes send.
+        address: of the node, which owns what processes send where nobody says otherwise.
         counts: messages caused so far, by the seq of the root; `Pusher` updates it.
         is_wallet: whether somebody known here signs with an address.
         can_fetch: whether a module that is not here may be found elsewhere.
@@ -77,6 +81,7 @@ class Pusher:
         address: str,
         store: Store,
         scheduler: Scheduler,
+        modules: Modules,
         processes: ProcessRows,
         counts: dict[int, int],
         *,
@@ -88,6 +93,7 @@ class Pusher:
         self.address = address
         self.store = store
         self.scheduler = scheduler
+        self.modules = modules
         self.processes = processes
         self.counts = counts
         self.get_limits = get_limits
@@ -151,7 +157,7 @@ class _Push:
         else:
             self.deliver(target or "", wire)
         for process in processes:
-            self._assign(process, wire, wire[ID])
+            self._assign(process, wire, wire[ID], sent=True)
 
     def deliver(self, target: str, wire: Wire, *, queued: bool = False) -> None:
         """Schedule a message on its target, or keep it.
@@ -164,7 +170,7 @@ class _Push:
         if process is not None and not queued and self._pusher.is_paused(process):
             self._keep(wire, "it waits in the queue", QUEUED, process.id)
         elif process is not None:
-            self._schedule(process, wire)
+            self._schedule(process, self._owned(process, wire))
         elif reason:
             self._keep(wire, reason)
         elif not self._pusher.is_wallet(target):
@@ -195,7 +201,8 @@ class _Push:
         """
         request, wanted = wire[TAGS:], find_tag(wire[TAGS:], "Module")
         reason = self._refusal("spawn", request)
-        module = self._pusher.store.find_module(wanted)
+        network = self._sender.chain == NETWORK
+        module = self._pusher.modules.look_for(wanted, network=network)
         if not reason and not module:
             if not fetched and self._pusher.can_fetch(wanted):
                 self._keep(wire, f"module {wanted} is being fetched", FETCHING)
@@ -206,16 +213,20 @@ class _Push:
             self._refuse_spawn(wire, reason)
             return
         # On the network too, a child belongs to the process that spawned it.
+        authority = None  # and a child is of the same form as its parent
+        if network:
+            node, parent = self._pusher.address, self._sender.authority
+            authority = fixed_authority(AUTO, node, request, parent)
         try:
             row = self._pusher.processes.create(
-                wire[ID], module, owner=self._sender.id, tags=request
+                wire[ID], module, owner=self._sender.id, tags=request, authority=authority
             )
         except UsageError as error:  # a bad Cron-Interval
             self._refuse_spawn(wire, error.what)
             return
         self.pushed.spawned.append(row)
         wire[TARGET] = wire[ID]
-        self._schedule(row, wire)
+        self._schedule(row, self._owned(row, wire))
         self._answer(wire, ["Process", wire[ID], "Action", "Spawned"])
 
     def _refuse_spawn(self, wire: Wire, reason: str) -> None:
@@ -227,21 +238,23 @@ class _Push:
         """Answer the sender of a spawn."""
         whole = [*request[TAGS:], *tags]
         answer = self._wire(self._sender.id, "", request[ANCHOR], whole)
-        self._schedule(self._sender, answer)
+        self._schedule(self._sender, self._owned(self._sender, answer))
 
     def assignment(self, message_id: str, processes: list[str]) -> None:
         found = self._pusher.store.by_id(message_id) if message_id else None
         for target in processes:
             self._assign(target, None if found is None else load_wire(found.body), message_id)
 
-    def _assign(self, target: str, message: Wire | None, message_id: str) -> None:
+    def _assign(
+        self, target: str, message: Wire | None, message_id: str, *, sent: bool = False
+    ) -> None:
         process = self._pusher.processes.find(target)
         if message is None or process is None:
             missing = "message" if message is None else "process"
             wire = self._wire(target, "", "", ["Assign", message_id])
             self._keep(wire, f"the {missing} of an assignment is not on this node")
         else:
-            self._schedule(process, message)
+            self._schedule(process, self._owned(process, message) if sent else message)
 
     def _truthful(self, tags: list[str], kind: str) -> list[str]:
         kept = [
@@ -254,7 +267,8 @@ class _Push:
         return [
             "Data-Protocol", "ao", "Variant", "ao.TN.1", "Type", kind,
             *kept,
-            "From-Process", self._sender.id, "From-Module", self._sender.module, *root,
+            "From-Process", self._sender.id,
+            "From-Module", self._sender.alias or self._sender.module, *root,
         ]  # fmt: skip
 
     def _wire(self, target: str, data: str, anchor: str, tags: list[str]) -> Wire:
@@ -263,6 +277,12 @@ class _Push:
         message_id = b64url(hashlib.sha256(content).digest())
         owner = self._pusher.address
         return [message_id, self._sender.id, owner, target, data, anchor, self._root, *tags]
+
+    def _owned(self, process: ProcessRow, wire: Wire) -> Wire:
+        """A message with the owner that the process which gets it trusts."""
+        if not process.authority:
+            return wire
+        return [*wire[:OWNER], process.authority, *wire[OWNER + 1 :]]
 
     def _refusal(self, target: str, tags: list[str]) -> str:
         if not target:

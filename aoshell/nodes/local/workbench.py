@@ -54,7 +54,10 @@ class LocalWorkbench:
             self._engine.work.seen("copy", row.name, last + 1) as seen,
         ):
             entries = await run_in_thread(partial(renamed, now), seen)
-        made = row._replace(id=twin, name=form.printable(name), created=self._engine.clock())
+        # Its first messages have the chain that they had, and no assignments: these name the other.
+        made = row._replace(
+            id=twin, name=form.printable(name), created=self._engine.clock(), chain=""
+        )
         return self._engine.describe(await self._engine.adding.add(made, entries))
 
     def _twin(self, row: ProcessRow, slot: int, name: str) -> str:
@@ -92,7 +95,7 @@ class LocalWorkbench:
         finally:
             replay.close()
         dried = Computed(placed.seq, outcome, *cost, 0, b"")
-        return form.to_result(process, placed, dried, result)
+        return form.to_result(process, placed, dried, result, body)
 
     async def mark(self, process: str, name: str) -> int:
         row = self._engine.processes.look_up(process)
@@ -212,7 +215,11 @@ def _renamed(
     """A message and its result with another process id, and so without a signature."""
     before, after = old.encode(), new.encode()
     message = logged._replace(
-        id=logged.id.replace(old, new), body=logged.body.replace(before, after), signed=None
+        id=logged.id.replace(old, new),
+        body=logged.body.replace(before, after),
+        signed=None,
+        assignment="",
+        assigned=None,
     )
     if computed is None:
         return message, None

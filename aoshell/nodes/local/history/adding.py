@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.history.longwork import LongWork
-from aoshell.nodes.local.log.rows import Batch, Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import ADDING, Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.roots import Roots
 
 SLICE = 500  # messages that one transaction writes
-ADDING = "adding"  # in the table of facts: number of the process, 0 for none
 
 Entries = Sequence[tuple[Logged, Computed | None]]
 

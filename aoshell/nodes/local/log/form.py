@@ -237,6 +237,7 @@ def to_assignment(process: str, logged: Logged) -> Assignment:
         logged.height,
         logged.chain,
         logged.seq,
+        logged.client,
     )
 
 
@@ -244,10 +245,11 @@ def to_entry(
     process: str, logged: Logged, computed: Computed | None, result: FlatResult | None
 ) -> LogEntry:
     """A message and its result; `result` is the loaded body of `computed`."""
-    message = to_message(load_wire(logged.body), to_assignment(process, logged))
+    wire = load_wire(logged.body)
+    message = to_message(wire, to_assignment(process, logged))
     if computed is None or result is None:
         return LogEntry(message, None)
-    return LogEntry(message, to_result(process, logged, computed, result))
+    return LogEntry(message, to_result(process, logged, computed, result, wire))
 
 
 def to_undelivered(sender: str, slot: int, kept: Kept) -> Undelivered:
@@ -256,8 +258,10 @@ def to_undelivered(sender: str, slot: int, kept: Kept) -> Undelivered:
     return Undelivered(sender, slot, kept.idx, kept.reason, message)
 
 
-def to_result(process: str, logged: Logged, computed: Computed, flat: FlatResult) -> Result:
-    """A stored result as a `Result`."""
+def to_result(
+    process: str, logged: Logged, computed: Computed, flat: FlatResult, wire: Wire
+) -> Result:
+    """A stored result as a `Result`; `wire` is the message that it is of."""
     outbox = Outbox(flat)
     messages = []
     for spawn, target, data, anchor, pairs in outbox.messages:
@@ -281,4 +285,6 @@ def to_result(process: str, logged: Logged, computed: Computed, flat: FlatResult
         milliseconds=computed.milliseconds,
         memory=computed.memory,
         gas=computed.gas,
+        # As aos says it: what an Eval answers is for who asked, all other output for who watches.
+        print=find_tag(wire[TAGS:], "Action") != "Eval",
     )

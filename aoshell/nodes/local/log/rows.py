@@ -5,11 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+ADDING = "adding"  # in the table of facts: number of the process that is being added, 0 for none
+
 HTTPSIG = "httpsig"
 FORMS = ("", HTTPSIG)  # of signed messages: an ANS-104 item; headers and body
 
 NETWORK = "ao"
 CHAINS = ("", NETWORK)  # of hash chains: our own; the one that units of the network check
+
+
+class Arrival(NamedTuple):
+    """How a message came here.
+
+    Attributes:
+        signed: the bytes that were signed, None for what is not signed.
+        form: of these bytes: "" an ANS-104 item, "httpsig" a message.
+        client: who handed it in.
+    """
+
+    signed: bytes | None
+    form: str = ""
+    client: str = ""
+
+
+UNSIGNED = Arrival(None)
 
 
 class Logged(NamedTuple):
@@ -86,6 +105,17 @@ class ProcessRow(NamedTuple):
     monitored: int = 1
 
 
+class Upload(NamedTuple):
+    """A signed item that is in no log. Fields are the columns of `uploads`."""
+
+    seq: int
+    id: str
+    timestamp: int
+    client: str
+    form: str
+    signed: bytes
+
+
 @dataclass(slots=True)
 class Batch:
     """What one transaction writes."""
@@ -96,5 +126,7 @@ class Batch:
     kept: list[Kept] = field(default_factory=list)
     freed: list[tuple[int, int]] = field(default_factory=list)  # (cause, idx) no longer kept
     cron: list[tuple[str, int]] = field(default_factory=list)  # (cron, process number)
+    uploads: list[Upload] = field(default_factory=list)
+    monitored: list[tuple[bool, int]] = field(default_factory=list)  # (on, process number)
     facts: dict[str, int] = field(default_factory=dict)  # small ones about the node
     computed_to: int | None = None  # every seq up to here has its result

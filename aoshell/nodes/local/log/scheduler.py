@@ -6,10 +6,11 @@ The time of a process's messages never goes back, whatever the clock does; the l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aoshell.nodes.local.log.rows import Logged
+from aoshell.nodes.local.log.assigning import Assigner, first_link, next_link
+from aoshell.nodes.local.log.rows import NETWORK, UNSIGNED, Arrival, Logged
 from aoshell.nodes.local.log.store import Store
 from aoshell.protocol.encoding import b64url
 
@@ -26,20 +27,28 @@ def block_height(timestamp: int) -> int:
 
 @dataclass(slots=True)
 class Head:
-    """The end of a process's log."""
+    """The end of a process's log.
+
+    Attributes:
+        network: id of the process where its chain has the network's form, else "".
+        assignment: id of the last slot's assignment, "" where none is stored.
+    """
 
     slot: int
     tick: int
     timestamp: int
     chain: str
+    network: str = ""
+    assignment: str = ""
 
 
 class Scheduler:
     """Numbers messages. Commit what it hands out, or call `forget`: a log has no gaps."""
 
-    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], int], assigner: Assigner) -> None:
         self._store = store
         self._clock = clock
+        self._assigner = assigner
         self._heads: dict[int, Head] = {}
         self._seq, self._process = store.last_numbers()
 
@@ -48,9 +57,15 @@ class Scheduler:
         self._heads.clear()
         self._seq, self._process = self._store.last_numbers()
 
-    def new_process(self) -> int:
-        """A number for a process."""
+    def new_process(self, network: str = "") -> int:
+        """A number for a process.
+
+        Args:
+            network: its id where its chain is to have the network's form.
+        """
         self._process += 1
+        if network:
+            self._heads[self._process] = Head(-1, 0, 0, "", network)
         return self._process
 
     def new_seq(self) -> int:
@@ -66,13 +81,18 @@ class Scheduler:
         """The end of a process's log; slot -1 before its definition."""
         head = self._heads.get(process)
         if head is None:
-            last = self._store.head(process)
-            head = (
-                Head(last.slot, last.tick, last.timestamp, last.chain)
-                if last
-                else Head(-1, 0, 0, "")
-            )
-            self._heads[process] = head
+            head = self._heads[process] = self._read_head(process)
+        return head
+
+    def _read_head(self, process: int) -> Head:
+        last = self._store.head(process)
+        if last is None:
+            return Head(-1, 0, 0, "")
+        head = Head(last.slot, last.tick, last.timestamp, last.chain)
+        row = self._store.process_numbered(process)
+        if row.chain == NETWORK:
+            head.network = row.id
+            head.assignment = self._store.assignment_of(process, last.slot)
         return head
 
     def assign(
@@ -81,11 +101,12 @@ class Scheduler:
         message_id: str,
         body: bytes,
         *,
-        signed: bytes | None = None,
+        arrival: Arrival = UNSIGNED,
         cause: Logged | None = None,
         idx: int | None = None,
         ordinal: int = 0,
         tick: bool = False,
+        exclude: Sequence[str] | None = None,
     ) -> Logged:
         """The next place in a process's log.
 
@@ -93,17 +114,17 @@ class Scheduler:
             cause: the message that sent it; None for one from outside, which is its own root.
             ordinal: how many messages the root has caused, this one included.
             tick: place it between slots (cron).
+            exclude: it is assigned from outside, without these fields; its assignment is stored.
         """
         head = self.head(process)
-        now = self._clock()
-        head.timestamp = max(head.timestamp, now)
+        head.timestamp = max(head.timestamp, self._clock())
         if tick:
             head.tick += 1
         else:
             head.slot, head.tick = head.slot + 1, 0
-            head.chain = b64url(hashlib.sha256((head.chain + message_id).encode()).digest())
+            head.chain = _link(head, message_id)
         seq = self.new_seq()
-        return Logged(
+        logged = Logged(
             seq=seq,
             process=process,
             slot=head.slot,
@@ -116,6 +137,21 @@ class Scheduler:
             timestamp=head.timestamp,
             height=block_height(head.timestamp),
             chain=head.chain,
-            signed=signed,
+            signed=arrival.signed,
             body=body,
+            client=arrival.client,
+            form=arrival.form,
         )
+        if (head.network or exclude is not None) and not tick:
+            of = head.network or self._store.process_numbered(process).id
+            item = self._assigner.assign(of, logged, exclude or ())
+            head.assignment = item.id
+            return logged._replace(assignment=item.id, assigned=item.raw)
+        return logged
+
+
+def _link(head: Head, message_id: str) -> str:
+    """The next link of a chain: `head` has its slot already."""
+    if not head.network:
+        return b64url(hashlib.sha256((head.chain + message_id).encode()).digest())
+    return next_link(head.assignment, head.chain) if head.slot else first_link(head.network)

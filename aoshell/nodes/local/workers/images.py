@@ -133,4 +133,6 @@ class Images:
 
 def _mark(logged: Logged) -> str:
     """Differs between messages that have the same number, one before and one after an undo."""
-    return f"{logged.chain}:{logged.tick}:{logged.timestamp}"
+    # A link of our own chain names its message; of the network's, only the assignment does.
+    assignment = f":{logged.assignment}" if logged.assignment else ""
+    return f"{logged.chain}:{logged.tick}:{logged.timestamp}{assignment}"

@@ -22,8 +22,8 @@ from aoshell.nodes.local.log.form import (
     check_result,
     failed_result,
 )
+from aoshell.nodes.local.log.reading import START
 from aoshell.nodes.local.log.rows import Logged, ProcessRow
-from aoshell.nodes.local.log.store import START, Place
 from aoshell.nodes.local.workers.code import WorkerCode, send_process
 from aoshell.nodes.local.workers.context import ComputeContext
 from aoshell.nodes.local.workers.dryruns import DryRuns
@@ -39,6 +39,7 @@ from aoshell.nodes.local.workers.jobs import (
     make_past_frame,
     memory_text,
 )
+from aoshell.nodes.values import Place
 from aoshell.sandbox.frames import Frame, FrameError
 from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
 
@@ -137,7 +138,7 @@ class Live:
             self._restored = True
             header = ["image", 0, checkpoint.seq, len(checkpoint.image)]
             self._worker.send(header, checkpoint.image)
-        self._replay = self._past((self._last.slot, self._last.tick) if self._last else START)
+        self._replay = self._past(Place(self._last.slot, self._last.tick) if self._last else START)
         self._feed()
 
     def _past(self, after: Place) -> Iterator[Frame]:

@@ -1,0 +1,72 @@
+"""A checked httpsig message as a process gets it: what `json-iface@1.0` makes of one.
+
+Handlers compare `Action` and the like, but keys of httpsig messages are in lower case. So tags get
+names in header case, in the order of the keys, as HyperBEAM's `dev_json_iface` and
+`dev_codec_json_iface` give them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aoshell.errors import AoError
+from aoshell.nodes.values import HttpMessage
+from aoshell.protocol.httpsig import Checked, SignatureStatus
+from aoshell.protocol.message import Tag, raw
+from aoshell.protocol.tabm import COMMITMENTS, in_order, normal_key
+
+# Keys that are no tags.
+_FIELDS = frozenset(["id", "anchor", "owner", "data", "target", "signature", COMMITMENTS])
+
+
+@dataclass(frozen=True, slots=True)
+class HttpItem:
+    """An httpsig message whose signature has been checked; the attributes of a `DataItem`.
+
+    Attributes:
+        id: of its signer's commitment, 43 characters base64url.
+        owner_address: of the signer.
+        target: the address it is for, "" for a definition.
+        anchor: as bytes.
+        tags: what of it is signed, names in header case; maps are left out.
+        data: its body.
+        sent: headers and body as they came.
+    """
+
+    id: str
+    owner_address: str
+    target: str
+    anchor: bytes
+    tags: tuple[Tag, ...]
+    data: bytes = field(repr=False)
+    sent: HttpMessage = field(repr=False)
+
+
+def http_item(sent: HttpMessage, checked: Checked) -> HttpItem:
+    """What was checked of a message, or of a map in it, as an item.
+
+    Raises:
+        AoError: stage "message", nobody has signed it.
+    """
+    signed = [one for one in checked.commitments if one.committer]
+    if checked.outcome is not SignatureStatus.VERIFIED or not signed:
+        raise AoError("nobody has signed the message", stage="message")
+    texts = {key: value for key, value in checked.covered.items() if isinstance(value, str)}
+    return HttpItem(
+        id=signed[0].id,
+        owner_address=signed[0].committer,
+        target=texts.get("target", ""),
+        anchor=raw(texts.get("anchor", "")),
+        tags=tuple(
+            Tag(_header_case(key), texts[key])
+            for key in in_order(texts)
+            if normal_key(key) not in _FIELDS
+        ),
+        data=raw(texts.get("data", "")),
+        sent=sent,
+    )
+
+
+def _header_case(key: str) -> str:
+    words = (word for word in normal_key(key).split("-") if word)
+    return "-".join(word[:1].upper() + word[1:] for word in words)

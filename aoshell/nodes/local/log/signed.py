@@ -1,0 +1,27 @@
+"""Signed messages as the database keeps them: the bytes that came, and which form they have."""
+
+from __future__ import annotations
+
+import json
+
+from aoshell.bounded import jsontext
+from aoshell.nodes.local.log.rows import HTTPSIG, Arrival
+from aoshell.nodes.values import HttpMessage, Signed
+from aoshell.protocol.ans104 import DataItem
+
+
+def dump_signed(item: Signed, client: str = "") -> Arrival:
+    """A signed message as stored: an item as it is, of httpsig a line with headers and the body."""
+    if isinstance(item, DataItem):
+        return Arrival(item.raw, "", client)
+    head = json.dumps(item.headers, separators=(",", ":")).encode()
+    return Arrival(head + b"\n" + item.body, HTTPSIG, client)
+
+
+def load_signed(message_id: str, form: str, stored: bytes) -> Signed:
+    """The inverse of `dump_signed`. Raises ValueError or ProtocolError for bytes that are none."""
+    if form != HTTPSIG:
+        return DataItem.parse(stored)
+    head, _, body = stored.partition(b"\n")
+    headers = tuple((str(name), str(value)) for name, value in jsontext.parse(head))
+    return HttpMessage(message_id, headers, body)

@@ -1,0 +1,124 @@
+"""Parts of a log: between places and times, in both directions, and all logs in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aoshell.nodes.local.log.reading import LOGGED, Reader, pair, prefixed
+from aoshell.nodes.local.log.rows import ADDING, Computed, Logged, Upload
+from aoshell.nodes.values import Place, Span
+
+_LAST = Place(1 << 62)
+
+
+def computed_in(
+    reader: Reader, process: int, span: Span, limit: int, *, failed: bool
+) -> list[tuple[Logged, Computed | None]]:
+    """Messages with results, cron messages included; one more than the limit if there are more."""
+    where, args = _bounds(reader, process, span)
+    among = "" if failed else "AND outcome = 'ok'"
+    rows = reader.select(
+        f"SELECT {prefixed(LOGGED)}, r.* FROM log l JOIN results r USING (seq) "
+        f"WHERE {where} {among} {_order(span)} LIMIT ?",
+        *args,
+        limit + 1,
+    )
+    return [pair(row) for row in rows]
+
+
+def scheduled_in(reader: Reader, process: int, span: Span, limit: int) -> list[Logged]:
+    """Messages without those of cron; one more than the limit where there are more."""
+    where, args = _bounds(reader, process, span)
+    rows = reader.select(
+        f"SELECT {LOGGED} FROM log WHERE {where} AND tick = 0 {_order(span)} LIMIT ?",
+        *args,
+        limit + 1,
+    )
+    return [Logged(*row) for row in rows]
+
+
+def _order(span: Span) -> str:
+    return "ORDER BY slot DESC, tick DESC" if span.newest_first else "ORDER BY slot, tick"
+
+
+def _bounds(reader: Reader, process: int, span: Span) -> tuple[str, Sequence[Any]]:
+    """A condition and its arguments. Times are narrowed to slots first, which have an index."""
+    after, to = span.after or Place(-1), span.to or _LAST
+    where = "process = ? AND (slot, tick) > (?, ?) AND (slot, tick) <= (?, ?)"
+    args: list[Any] = [process, *after, *to]
+    if span.since is not None:
+        where += " AND slot >= ? AND timestamp > ?"
+        args += (slot_at(reader, process, span.since), span.since)
+    if span.until is not None:
+        where += " AND slot <= ? AND timestamp <= ?"
+        args += (slot_at(reader, process, span.until), span.until)
+    return where, args
+
+
+def slot_at(reader: Reader, process: int, time: int) -> int:
+    """The last slot that was scheduled by a time, -1 for none: time never goes back in a log."""
+    low = -1
+    high: int = reader.select_one("SELECT max(slot) FROM log WHERE process = ?", process)[0] or 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = reader.select_one(
+            "SELECT timestamp FROM log WHERE process = ? AND slot = ? AND tick = 0", process, middle
+        )
+        if found is not None and found[0] <= time:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def find_scheduled(
+    reader: Reader, process: int, place: int | str
+) -> tuple[Logged, Computed | None] | None:
+    """A message by its slot, its id, or the id of its assignment."""
+    columns = f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) WHERE"
+    if isinstance(place, int):
+        keys = ["slot = ? AND tick = 0"]
+    elif place:
+        keys = ["id = ?", "assignment = ? AND assignment != ''"]
+    else:
+        keys = []
+    for key in keys:
+        row = reader.select_one(
+            f"{columns} {key} AND process = ? ORDER BY l.seq LIMIT 1", place, process
+        )
+        if row:
+            return pair(row)
+    return None
+
+
+def find_message(reader: Reader, message_id: str) -> Logged | None:
+    """A message of any log by its id, as it was signed where one is."""
+    row = reader.select_one(
+        f"SELECT {LOGGED} FROM log WHERE id = ? ORDER BY signed IS NULL, seq LIMIT 1", message_id
+    )
+    return Logged(*row) if row else None
+
+
+def find_upload(reader: Reader, item_id: str) -> Upload | None:
+    """An upload by its id."""
+    row = reader.select_one("SELECT * FROM uploads WHERE id = ?", item_id)
+    return Upload(*row) if row else None
+
+
+def taken_behind(reader: Reader, seq: int, limit: int) -> list[Logged | Upload]:
+    """What the node took behind a number, in order; nothing of a process that is being added."""
+    first = reader.select_one(
+        "SELECT min(seq) FROM log WHERE process = ?", reader.meta(ADDING) or 0
+    )[0]
+    last = first or 1 << 62
+    logged = reader.select(
+        f"SELECT {LOGGED} FROM log WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?",
+        *(seq, last, limit),
+    )
+    uploads = reader.select(
+        "SELECT * FROM uploads WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?", *(seq, last, limit)
+    )
+    found: list[Logged | Upload] = [Logged(*row) for row in logged]
+    found += [Upload(*row) for row in uploads]
+    return sorted(found, key=lambda row: row.seq)[:limit]

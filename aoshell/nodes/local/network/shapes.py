@@ -1,0 +1,63 @@
+"""Rows of the database as the values that units get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.assigning import EXCLUDE, Assigner
+from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.rows import Logged, Upload
+from aoshell.nodes.local.log.signed import load_signed
+from aoshell.nodes.values import Scheduled, Stored
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, text
+
+Original: TypeAlias = "Logged | Upload | None"
+"""What a message was assigned from."""
+
+
+def stored_of(process: str, row: Logged | Upload) -> Stored:
+    """A message of a process's log, or an upload."""
+    signed = load_signed(row.id, row.form, row.signed) if row.signed is not None else None
+    if isinstance(row, Logged):
+        message = form.to_message(form.load_wire(row.body), form.to_assignment(process, row))
+    else:
+        assert isinstance(signed, DataItem)
+        message = _uploaded(signed)
+    return Stored(row.seq, process, message, signed, row.client)
+
+
+def _uploaded(item: DataItem) -> Message:
+    owner = item.owner_address
+    return Message(
+        item.id, owner, owner, item.target, item.tags, item.data, anchor=text(item.anchor)
+    )
+
+
+def scheduled_of(process: str, logged: Logged, original: Original, assigner: Assigner) -> Scheduled:
+    """A message with its assignment: the stored one, or one that is made now."""
+    stored = stored_of(process, logged)
+    if original is not None and original.signed is not None:
+        signed = load_signed(original.id, original.form, original.signed)
+        stored = Stored(stored.seq, process, stored.message, signed, stored.client)
+    if logged.assigned is not None:
+        item = DataItem.parse(logged.assigned)
+    else:
+        item = assigner.assign(process, logged)
+    exclude = next((tag.value for tag in item.tags if tag.name == EXCLUDE), "")
+    names = tuple(exclude.split(",")) if exclude else ()
+    return Scheduled(stored, item, original is not None, names)
+
+
+def excluded(wire: Wire, exclude: Sequence[str]) -> Wire:
+    """A message without the fields of these names; others than data, anchor and tags stay."""
+    cut = list(wire)
+    if "Data" in exclude:
+        cut[form.DATA] = ""
+    if "Anchor" in exclude:
+        cut[form.ANCHOR] = ""
+    if "Tags" in exclude:
+        del cut[form.TAGS :]
+    return cut

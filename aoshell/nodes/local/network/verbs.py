@@ -1,0 +1,218 @@
+"""See `nodes.base.NetworkVerbs`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aoshell.nodes.httpitem import HttpItem
+from aoshell.nodes.local.aliases import BUILT_IN, TAGS
+from aoshell.nodes.local.authority import AUTO, fixed_authority
+from aoshell.nodes.local.engine import Engine
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.form import Wire
+from aoshell.nodes.local.log.rows import Arrival, Batch, Computed, Logged, ProcessRow, Upload
+from aoshell.nodes.local.log.scheduler import block_height
+from aoshell.nodes.local.log.spans import (
+    computed_in,
+    find_message,
+    find_scheduled,
+    find_upload,
+    scheduled_in,
+    taken_behind,
+)
+from aoshell.nodes.local.network.shapes import Original, excluded, scheduled_of, stored_of
+from aoshell.nodes.local.network.states import States
+from aoshell.nodes.values import (
+    EntryPage,
+    LogEntry,
+    Module,
+    NetworkModule,
+    NotFoundError,
+    Receipt,
+    Scheduled,
+    SchedulePage,
+    Span,
+    Stored,
+    StoredPage,
+)
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.message import by_lower_name
+
+FEW = 8  # entries of a schedule that are read at once; more are, in a thread
+
+
+class LocalNetwork:
+    """The verbs of units, over the engine of a node that is open here."""
+
+    def __init__(self, engine: Engine, states: States) -> None:
+        self._engine = engine
+        self._states = states
+
+    @property
+    def address(self) -> str:
+        return self._engine.address
+
+    @property
+    def time(self) -> int:
+        return self._engine.clock()
+
+    @property
+    def height(self) -> int:
+        return block_height(self.time)
+
+    # In ---------------------------------------------------------------------------------------
+
+    async def submit(
+        self, item: DataItem | HttpItem, *, authority: str = AUTO, client: str = ""
+    ) -> Receipt:
+        engine = self._engine
+        if by_lower_name(item.tags).get("type") == "Process":
+            tags = [text for tag in item.tags for text in (tag.name, tag.value)]
+            owner = fixed_authority(authority, engine.address, tags)
+            logged = engine.intake.spawn(item, authority=owner, client=client)
+            return Receipt(item.id, item.id, logged.slot)
+        row = engine.processes.look_up(item.target)
+        await engine.cutting.wait_until_free(row)
+        logged = engine.intake.send(row, item, client)
+        return Receipt(item.id, row.id, logged.slot)
+
+    async def keep(self, item: DataItem, *, client: str = "") -> None:
+        engine = self._engine
+        if find_upload(engine.store, item.id) is not None:
+            return
+        if by_lower_name(item.tags).get("type") == "Module":
+            await engine.loader.add_module(item.data, item.id)
+        if find_upload(engine.store, item.id) is None:  # compiling took a while
+            seq = engine.scheduler.new_seq()
+            upload = Upload(seq, item.id, engine.clock(), client, "", item.raw)
+            engine.admit(Batch(uploads=[upload]), [])
+
+    async def assign(
+        self, process: str, message: str, exclude: Sequence[str] = (), *, client: str = ""
+    ) -> Receipt:
+        engine = self._engine
+        row = engine.processes.look_up(process)
+        await engine.cutting.wait_until_free(row)
+        body = excluded(self._wire_of(message), exclude)
+        arrival = Arrival(None, "", client)
+        logged = engine.scheduler.assign(
+            row.number, message, form.dump_wire(body), arrival=arrival, exclude=exclude
+        )
+        engine.admit(Batch(log=[logged]), [(logged, body)])
+        return Receipt(logged.assignment, row.id, logged.slot)
+
+    def _wire_of(self, message_id: str) -> Wire:
+        """A message that is here. Raises NotFoundError."""
+        if message_id and (logged := find_message(self._engine.store, message_id)):
+            return form.load_wire(logged.body)
+        if upload := find_upload(self._engine.store, message_id):
+            return form.from_message(stored_of("", upload).message)
+        raise NotFoundError(
+            f"no message {message_id} is on this node", stage="schedule", hint="post it first"
+        )
+
+    async def monitor(self, process: str, on: bool) -> None:
+        engine = self._engine
+        row = engine.processes.look_up(process)
+        engine.admit(Batch(monitored=[(on, row.number)]), [])
+        engine.processes.keep(row._replace(monitored=int(on)))
+        engine.ticking.begin()
+
+    # Out --------------------------------------------------------------------------------------
+
+    async def entry(self, process: str, place: int | str) -> LogEntry | None:
+        row = self._engine.processes.look_up(process)
+        found = find_scheduled(self._engine.store, row.number, place)
+        return _entry(row, *found) if found else None
+
+    async def computed(self, process: str, place: int | str, seconds: float) -> LogEntry | None:
+        row = self._engine.processes.look_up(process)
+        found = find_scheduled(self._engine.store, row.number, place)
+        if found is None:
+            return None
+        try:
+            async with asyncio.timeout(seconds):
+                await self._engine.settling.wait_for_result(row.number, found[0].slot)
+        except TimeoutError:
+            return None
+        return await self.entry(process, found[0].slot)
+
+    async def page(self, process: str, span: Span, limit: int, *, failed: bool = True) -> EntryPage:
+        row = self._engine.processes.look_up(process)
+        rows = computed_in(self._engine.store, row.number, span, limit, failed=failed)
+        return EntryPage(tuple(_entry(row, *one) for one in rows[:limit]), len(rows) > limit)
+
+    async def scheduled(self, process: str, place: int | str) -> Scheduled | None:
+        row = self._engine.processes.look_up(process)
+        found = find_scheduled(self._engine.store, row.number, place)
+        if found is None:
+            return None
+        return scheduled_of(row.id, found[0], self._original(found[0]), self._engine.assigner)
+
+    async def schedule_page(self, process: str, span: Span, limit: int) -> SchedulePage:
+        row = self._engine.processes.look_up(process)
+        rows = scheduled_in(self._engine.store, row.number, span, limit)
+        found = [(logged, self._original(logged)) for logged in rows[:limit]]
+
+        def read() -> tuple[Scheduled, ...]:
+            assigner = self._engine.assigner
+            return tuple(scheduled_of(row.id, *one, assigner) for one in found)
+
+        entries = read() if len(found) <= FEW else await asyncio.to_thread(read)
+        return SchedulePage(entries, len(rows) > limit)
+
+    def _original(self, logged: Logged) -> Original:
+        """What a message without a signature was assigned from, None where it came here itself."""
+        if logged.signed is not None or not logged.id:
+            return None
+        found = find_message(self._engine.store, logged.id)
+        if found is not None and found.seq != logged.seq:
+            return found
+        return find_upload(self._engine.store, logged.id)
+
+    async def item(self, id: str) -> Stored | None:
+        logged = find_message(self._engine.store, id) if id else None
+        if logged is not None:
+            return stored_of(self._engine.processes.get(logged.process).id, logged)
+        upload = find_upload(self._engine.store, id)
+        return stored_of("", upload) if upload else None
+
+    async def module(self, id: str) -> Module | None:
+        module_id = self._engine.store.find_module(id)
+        found = self._engine.store.module(module_id) if module_id else None
+        return Module(id, found[0], "", found[1]) if found else None
+
+    def modules(self) -> Sequence[NetworkModule]:
+        store = self._engine.store
+        here = {name: module for name, module in store.module_names() if has_id_form(name)}
+        known = dict.fromkeys(BUILT_IN, self._engine.modules.environment) | here
+        found = []
+        for name, module in known.items():
+            upload = find_upload(store, name)
+            tags = stored_of("", upload).message.tags if upload else ()
+            tags = tags or (TAGS if name in BUILT_IN else ())
+            found.append(NetworkModule(name, module, BUILT_IN.get(name, ""), tags))
+        return found
+
+    # For an index -----------------------------------------------------------------------------
+
+    async def stored_behind(self, seq: int, limit: int) -> StoredPage:
+        store, processes = self._engine.store, self._engine.processes
+        entries = []
+        for row in taken_behind(store, seq, limit):
+            process = processes.get(row.process).id if isinstance(row, Logged) else ""
+            entries.append(stored_of(process, row))
+        return StoredPage(store.cuts, tuple(entries))
+
+    async def stored_changed(self) -> None:
+        await self._engine.changes.wait()
+
+    async def state_at(self, process: str, slot: int | None, path: str) -> object:
+        return await self._states.read(process, slot, path)
+
+
+def _entry(row: ProcessRow, logged: Logged, computed: Computed | None) -> LogEntry:
+    result = form.load_result(computed.body) if computed else None
+    return form.to_entry(row.id, logged, computed, result)
