@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.nodes.values import NotFoundError, Receipt, Signed
+from aoshell.nodes.httpitem import HttpItem
+from aoshell.nodes.values import NotFoundError, Receipt
+from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag
 from aoshell.serve.http import Request, RequestError, Response, json_response, text_response
@@ -112,7 +114,7 @@ class Submitting:
         self._fetch = fetch
 
     async def submit(
-        self, item: Signed, tags: tuple[Tag, ...], target: str, client: str
+        self, item: DataItem | HttpItem, tags: tuple[Tag, ...], target: str, client: str
     ) -> Receipt:
         """Schedule an item: a message on its target, a definition as a new process.
 
