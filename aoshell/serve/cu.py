@@ -139,7 +139,7 @@ class ComputeUnit:
                 )
             except NotFoundError:
                 raise absent(process) from None
-        return json_response(to_cu(result, message))
+        return json_response(to_cu(result))
 
     @property
     def _local(self) -> LocalVerbs:

@@ -14,7 +14,7 @@ from typing import Any
 
 from aoshell.bounded import jsontext
 from aoshell.nodes.values import LogEntry, Place
-from aoshell.protocol.message import Message, Outgoing, Result, Tag
+from aoshell.protocol.message import Outgoing, Result, Tag
 from aoshell.serve.http import RequestError
 
 LONGEST_CURSOR = 1024  # characters
@@ -24,16 +24,11 @@ ASC, DESC = "ASC", "DESC"
 def result_of(entry: LogEntry) -> dict[str, Any]:
     """What `GET /result` answers for a computed message."""
     assert entry.result is not None
-    return to_cu(entry.result, entry.message)
+    return to_cu(entry.result)
 
 
-def to_cu(result: Result, message: Message) -> dict[str, Any]:
-    """A result as compute units give it.
-
-    Args:
-        message: that it is the result of. aos prints the output of an Eval as its answer; of any
-            other message it says so itself, with `print`.
-    """
+def to_cu(result: Result) -> dict[str, Any]:
+    """A result as compute units give it."""
     if not result.ok:
         return {
             "Error": clean(result.error or result.outcome),
@@ -44,7 +39,7 @@ def to_cu(result: Result, message: Message) -> dict[str, Any]:
             "GasUsed": result.gas,
         }
     output: dict[str, Any] = {"data": clean(result.output), "prompt": clean(result.prompt)}
-    if message.tag("Action") != "Eval":
+    if result.print:  # aos shows it in its feed
         output["print"] = True
     return {
         "Output": output,
