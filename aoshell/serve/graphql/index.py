@@ -9,6 +9,7 @@ of its places (`postings`), which `searching` walks along.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -90,12 +91,9 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            with self.errors():
-                self.db = _open(path)
+            self._open()
         except DamagedIndexError:
-            with self.errors():
-                _remove(path)
-                self.db = _open(path)
+            self._open(anew=True)
 
     def close(self) -> None:
         self.db.close()
@@ -103,8 +101,12 @@ class Index:
     def remake(self) -> None:
         """Begin anew with an empty database."""
         self.close()
-        with self.errors():
-            _remove(self._path)
+        self._open(anew=True)
+
+    def _open(self, *, anew: bool = False) -> None:
+        with self.errors(), _alone(self._path):
+            if anew:
+                _remove(self._path)
             self.db = _open(self._path)
 
     @contextmanager
@@ -193,6 +195,17 @@ def to_key(text: str) -> str:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return f"{text[:LONGEST_KEY]}\0{b64url(digest)}"
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """While the block runs, no other process opens, makes or removes the database."""
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _open(path: Path) -> sqlite3.Connection:

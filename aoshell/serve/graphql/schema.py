@@ -12,6 +12,12 @@ from aoshell.serve.graphql.syntax import Type
 DEFAULT_ROWS = 10  # of a page
 
 
+class EnumName(str):
+    """The name of a member of an enum, as no text in quotes is one."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     """An argument of a field, or a member of an input object."""
@@ -59,8 +65,8 @@ INPUTS: Mapping[str, Mapping[str, Argument]] = {
     "TagFilter": _arguments(
         name="String!",
         values="[String!]!",
-        op=("TagOperator", "EQ"),
-        match=("TagMatch", "EXACT"),
+        op=("TagOperator", EnumName("EQ")),
+        match=("TagMatch", EnumName("EXACT")),
     ),
     "BlockFilter": _arguments(min="Int", max="Int"),
 }
@@ -68,7 +74,7 @@ INPUTS: Mapping[str, Mapping[str, Argument]] = {
 _PAGE: Mapping[str, str | tuple[str, Any]] = {
     "first": ("Int", DEFAULT_ROWS),
     "after": "String",
-    "sort": ("SortOrder", "HEIGHT_DESC"),
+    "sort": ("SortOrder", EnumName("HEIGHT_DESC")),
 }
 
 

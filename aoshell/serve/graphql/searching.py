@@ -1,9 +1,10 @@
 """Finds a page of transactions in the index.
 
-A query walks along the shortest list of places that it names, from its cursor on, and looks each
-place up in its other lists, until the page is full. So a poll costs what its page costs, however
-long the log is. A query whose lists are all long and have nothing in common would walk on: it ends
-at a bound.
+A query walks along one of the lists of places that it names, from its cursor on, and looks each
+place up in the others, until the page is full. Which list is best is not known before: each is
+walked a little, then each further, until one fills the page or ends. So a poll costs what its page
+costs, however long the log is. A query whose lists are all long and have nothing in common would
+walk on: it ends at a bound.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MOST_VALUES = 50_000  # different values of one tag that a pattern is held again
 MOST_FITTING = 500  # of these that may fit
 LARGEST_PAGE = 32 << 20  # characters of tags
 
-_PROBES = (100, 2_000, 40_000)  # places of each list that are counted to find the shortest
+_FACTORS = (2, 20, 200, 2_000)  # how far each list is walked for one place of a page
 _STEPS = 10_000  # of SQLite's machine between two looks at their number
 
 _COLUMNS = "number, id, owner, recipient, anchor, size, timestamp, height, tags"
@@ -39,10 +40,6 @@ class _List:
 
     keys: tuple[int, ...]
     negated: bool
-
-    @property
-    def marks(self) -> str:
-        return ",".join("?" * len(self.keys))
 
 
 def find(index: Index, wanted: Filter, limit: int) -> list[Entry]:
@@ -105,46 +102,69 @@ class _Search:
         lists = [one for one in self._lists if one.keys or not one.negated]
         if not all(one.keys for one in lists):
             return []
-        chosen = None if self._ids is not None else self._shortest(lists)
-        others = [one for one in lists if one is not chosen]
+        if self._ids is not None:
+            starts = [("messages m WHERE m.id = ? AND", id) for id in self._ids]
+            return self._walk(starts, lists, lowest, highest, limit)
+        walked = [one for one in lists if not one.negated]
+        if not walked:
+            return self._walk([("messages m WHERE ? AND", 1)], lists, lowest, highest, limit)
+        for factor in _FACTORS if len(walked) > 1 else ():
+            for one in walked:
+                edge = self._edge(one, lowest, highest, factor * limit)
+                if edge is None:
+                    return self._along(one, lists, lowest, highest, limit)
+                near = (edge, highest) if self._newest_first else (lowest, edge)
+                if len(found := self._along(one, lists, *near, limit)) == limit:
+                    return found
+        return self._along(walked[0], lists, lowest, highest, limit)
+
+    def _edge(self, one: _List, lowest: int, highest: int, count: int) -> int | None:
+        """The place up to which so many of a list are; None where it has fewer."""
+        sql = (
+            "SELECT place FROM postings WHERE key = ? AND place BETWEEN ? AND ? "
+            f"ORDER BY place {self._order} LIMIT 1 OFFSET ?"
+        )
+        rows = (self._db.execute(sql, (key, lowest, highest, count)).fetchone() for key in one.keys)
+        edges = [int(row[0]) for row in rows if row]
+        if not edges:
+            return None
+        return max(edges) if self._newest_first else min(edges)
+
+    def _along(
+        self, one: _List, lists: Sequence[_List], lowest: int, highest: int, limit: int
+    ) -> list[int]:
+        """The first places of one list that are in all others, too."""
+        starts = [("postings m WHERE m.key = ? AND", key) for key in one.keys]
+        others = [other for other in lists if other is not one]
+        return self._walk(starts, others, lowest, highest, limit)
+
+    def _walk(
+        self,
+        starts: Sequence[tuple[str, str | int]],
+        others: Sequence[_List],
+        lowest: int,
+        highest: int,
+        limit: int,
+    ) -> list[int]:
+        """The first places that several walks meet together.
+
+        Args:
+            starts: where each walks, and the value that it needs for that.
+            others: what each place must be in, or not be in.
+        """
         tests = [
-            f"{'NOT ' * one.negated}EXISTS (SELECT 1 FROM postings o WHERE o.place = m.place "
-            f"AND o.key IN ({one.marks}))"
+            f"AND {'NOT ' * one.negated}EXISTS (SELECT 1 FROM postings o "
+            f"WHERE o.place = m.place AND o.key IN ({','.join('?' * len(one.keys))})) "
             for one in others
         ]
         given = [key for one in others for key in one.keys]
-        end = f"m.place BETWEEN ? AND ? {''.join(f'AND {test} ' for test in tests)}"
-        end += f"ORDER BY m.place {self._order} LIMIT ?"
-        arguments = (lowest, highest, *given, limit)
-        starts: list[tuple[str, str | int]]
-        if self._ids is not None:
-            starts = [("messages m WHERE m.id = ? AND", one) for one in self._ids]
-        elif chosen is not None:
-            starts = [("postings m WHERE m.key = ? AND", key) for key in chosen.keys]
-        else:
-            starts = [("messages m WHERE ? AND", 1)]
+        end = f"m.place BETWEEN ? AND ? {''.join(tests)}ORDER BY m.place {self._order} LIMIT ?"
         found = set[int]()
-        for start, first in starts:
-            rows = self._db.execute(f"SELECT m.place FROM {start} {end}", (first, *arguments))
+        for start, value in starts:
+            sql = f"SELECT m.place FROM {start} {end}"
+            rows = self._db.execute(sql, (value, lowest, highest, *given, limit))
             found.update(place for (place,) in rows)
         return sorted(found, reverse=self._newest_first)[:limit]
-
-    def _shortest(self, lists: Sequence[_List]) -> _List | None:
-        """The list with the fewest places; None where there is none to walk along."""
-        given = [one for one in lists if not one.negated]
-        if len(given) < 2:
-            return given[0] if given else None
-        lengths = list[int]()
-        for most in _PROBES:
-            lengths = [self._length(one, most) for one in given]
-            if min(lengths) < most:
-                break
-        return given[lengths.index(min(lengths))]
-
-    def _length(self, one: _List, most: int) -> int:
-        sql = f"SELECT 1 FROM postings WHERE key IN ({one.marks}) LIMIT ?"
-        row = self._db.execute(f"SELECT count(*) FROM ({sql})", (*one.keys, most)).fetchone()
-        return int(row[0])
 
     def _keys(self, clause: Clause) -> list[int]:
         """The keys of what fits a clause."""

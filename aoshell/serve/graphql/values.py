@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aoshell.serve.graphql import schema, syntax
 from aoshell.serve.graphql.errors import GraphqlError
-from aoshell.serve.graphql.schema import Argument
+from aoshell.serve.graphql.schema import Argument, EnumName
 from aoshell.serve.graphql.syntax import Type
 
 MOST_VALUES = 1_000  # members of one list
@@ -30,12 +30,6 @@ ABSENT: Final = Absent.ABSENT
 
 # The values of all variables of an operation, by name.
 Variables = Mapping[str, Any]
-
-
-class EnumName(str):
-    """The name of a member of an enum, as no text in quotes is one."""
-
-    __slots__ = ()
 
 
 def read_variables(operation: syntax.Operation, given: Mapping[str, Any]) -> Variables:
