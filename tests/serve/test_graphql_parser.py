@@ -174,7 +174,7 @@ def test_literals(text: str, value: Any) -> None:
         ("fragment on on A {b}", 'Unexpected Name "on"', (1, 10)),
         ("fragment a on A {b} fragment a on A {b}", "two fragments", (1, 21)),
         ("query ($a: Int = $b) {a}", 'Unexpected "$"', (1, 18)),
-        ("query ($a: [Int Int]) {a}", "one type", (1, 12)),
+        ("query ($a: [Int Int]) {a}", 'Expected "]", found Name', (1, 17)),
         ("{a} é", "Unexpected character", (1, 5)),
     ],
 )

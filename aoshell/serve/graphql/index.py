@@ -162,7 +162,8 @@ class Index:
 
     def _add(self, entry: Entry, known: dict[tuple[int, str, str], int]) -> None:
         flat = [text for tag in entry.tags for text in (tag.name, tag.value)]
-        values = (entry.place, *entry[:-1], json.dumps(flat, ensure_ascii=False))
+        place = entry.place
+        values = (place, *entry[:-1], json.dumps(flat))
         # A message that is in several logs is one transaction, found where it came first.
         added = self.db.execute(
             "INSERT OR IGNORE INTO messages VALUES (?,?,?,?,?,?,?,?,?,?)", values
@@ -173,7 +174,7 @@ class Index:
         keys |= {(OWNER, "", to_key(entry.owner)), (RECIPIENT, "", to_key(entry.recipient))}
         self.db.executemany(
             "INSERT INTO postings VALUES (?, ?)",
-            [(self._key(key, known), entry.place) for key in keys],
+            [(self._key(key, known), place) for key in keys],
         )
 
     def _key(self, key: tuple[int, str, str], known: dict[tuple[int, str, str], int]) -> int:

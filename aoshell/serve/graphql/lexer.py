@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from aoshell.bounded.sizes import size
@@ -20,7 +21,7 @@ _TOKEN = re.compile(
     | (?P<number> -?+ (?: 0 | [1-9][0-9]*+ ) (?P<part> (?:\.[0-9]++)?+ (?:[eE][+-]?+[0-9]++)?+ )
                   (?![_0-9A-Za-z.]) )
     | (?P<block>  \"\"\" (?: \\\"\"\" | (?!\"\"\") . )*+ \"\"\" )
-    | (?P<string> \" (?: [^\"\\\x00-\x08\x0a-\x1f]++ | \\ . )*+ \" )
+    | (?P<string> \" (?!\"\") (?: [^\"\\\x00-\x08\x0a-\x1f]++ | \\ . )*+ \" )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -46,7 +47,7 @@ class Token(NamedTuple):
     at: int
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str) -> Iterator[Token]:
     """The tokens of a document; the last is of kind "end".
 
     Raises:
@@ -54,16 +55,17 @@ def tokens(text: str) -> list[Token]:
     """
     if len(text) > LONGEST_TEXT:
         raise GraphqlError(f"The query is longer than {size(LONGEST_TEXT)}.")
-    found, at = list[Token](), _skip(text, 0)
+    found, at = 0, _skip(text, 0)
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
             raise GraphqlError(_no_token(text, at), place(text, at))
-        found.append(_token(text, match))
-        if len(found) > MOST_TOKENS:
+        found += 1
+        if found > MOST_TOKENS:
             raise GraphqlError(f"The query has more than {MOST_TOKENS:,} tokens.")
+        yield _token(text, match)
         at = _skip(text, match.end())
-    return [*found, Token("end", "", len(text))]
+    yield Token("end", "", len(text))
 
 
 def place(text: str, at: int) -> tuple[int, int]:

@@ -31,18 +31,14 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = tokens(text)
-        self._next = 0
+        self._token = next(self._tokens)
         self._depth = 0
 
     # Tokens ---------------------------------------------------------------------------------
 
-    @property
-    def _token(self) -> Token:
-        return self._tokens[self._next]
-
     def _take(self) -> Token:
         token = self._token
-        self._next += token.kind != "end"
+        self._token = next(self._tokens, token)  # the last one stays
         return token
 
     def _sees(self, mark: str) -> bool:
@@ -50,7 +46,8 @@ class _Parser:
 
     def _skip(self, mark: str) -> bool:
         sees = self._sees(mark)
-        self._next += sees
+        if sees:
+            self._take()
         return sees
 
     def _expect(self, mark: str) -> None:
@@ -68,18 +65,24 @@ class _Parser:
 
     def _many(self, first: str, last: str, one: Callable[[], T], *, least: int = 1) -> list[T]:
         """What stands between two marks, `one` after the other."""
-        self._expect(first)
-        self._depth += 1
-        if self._depth > DEEPEST:
-            self._fail(f"The query is nested deeper than {DEEPEST} levels")
+        self._open(first)
         found = list[T]()
         while len(found) < least or not self._sees(last):
             if self._token.kind == "end":
                 self._expect(last)
             found.append(one())
-        self._expect(last)
-        self._depth -= 1
+        self._close(last)
         return found
+
+    def _open(self, mark: str) -> None:
+        self._expect(mark)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            self._fail(f"The query is nested deeper than {DEEPEST} levels")
+
+    def _close(self, mark: str) -> None:
+        self._expect(mark)
+        self._depth -= 1
 
     # Documents ------------------------------------------------------------------------------
 
@@ -128,19 +131,19 @@ class _Parser:
         return syntax.VariableDefinition(name, type, default, has_default, at)
 
     def _type(self) -> syntax.Type:
-        at = self._token.at
         if not self._sees("["):
             return syntax.Type(self._name(), None, self._skip("!"))
-        items = self._many("[", "]", self._type)
-        if len(items) > 1:
-            self._fail("A list has one type", at)
-        return syntax.Type("", items[0], self._skip("!"))
+        self._open("[")
+        item = self._type()
+        self._close("]")
+        return syntax.Type("", item, self._skip("!"))
 
     def _fragment(self) -> syntax.Fragment:
         at = self._take().at
         name = self._fragment_name()
-        if self._name() != "on":
-            self._fail(f'Expected "on" behind the name of fragment "{name}"', at)
+        if (self._token.kind, self._token.text) != ("name", "on"):
+            self._fail(f'Expected "on", found {_named(self._token)}')
+        self._take()
         return syntax.Fragment(name, self._name(), self._directives(), self._selections(), at)
 
     def _fragment_name(self) -> str:
