@@ -26,6 +26,7 @@ from aoshell.serve.graphql.executor import execute
 from aoshell.serve.graphql.filling import Follower
 from aoshell.serve.graphql.transactions import Query
 from aoshell.serve.http import (
+    JSON,
     OCTETS,
     Request,
     Response,
@@ -33,6 +34,11 @@ from aoshell.serve.http import (
     json_response,
     text_response,
 )
+from aoshell.serve.items import Checker
+from aoshell.serve.safety import FOREIGN_DATA
+from aoshell.serve.uploads import Uploads
+
+CLIENT = "gateway"  # who handed a transaction in, in the log
 
 LARGEST_QUERY = 1 << 20  # bytes of a GraphQL request
 DEEPEST_QUERY = 64  # levels of its JSON
@@ -44,22 +50,24 @@ _TYPE = re.compile(
     r"[\w.+-]+/[\w.+*-]+(?:[ \t]*;[ \t]*[\w.-]+=(?:[\w.+:/-]+|\"[ !#-\[\]-~]*\"))*", re.A
 )
 
-# What users send is somebody else's: no page of it acts in the name of this server.
-_SAFE = (("content-security-policy", "sandbox"), ("x-content-type-options", "nosniff"))
-
 
 class Gateway:
     """The role of a gateway.
 
     Args:
+        checker: verifies what is uploaded.
         index: path of the index for GraphQL, beside the node's database; its folder exists.
         scheduler: URL of the scheduler; "" where it is this server.
     """
 
-    def __init__(self, node: NetworkVerbs, index: Path, scheduler: str = "") -> None:
+    def __init__(
+        self, node: NetworkVerbs, checker: Checker, index: Path, scheduler: str = ""
+    ) -> None:
         self._node = node
+        self._checker = checker
         self._follower = Follower(node, index)
         self._scheduler = scheduler
+        self._uploads = Uploads()
 
     async def close(self) -> None:
         """Close the index."""
@@ -70,6 +78,8 @@ class Gateway:
         segments = tuple(map(unquote, request.segments))
         if segments[-1:] == ("graphql",) and segments[:-1] in ((), ("~query@1.0",)):
             return await self._graphql(request)
+        if request.method == "POST" and segments in (("tx",), ("chunk",)):
+            return await self._upload(request, segments)
         if request.method != "GET":
             return None
         match segments:
@@ -140,6 +150,15 @@ class Gateway:
                 "number_of_confirmations": max(0, self._node.height - entry.height),
             }
         )
+
+    async def _upload(self, request: Request, segments: tuple[str, ...]) -> Response | None:
+        """Take a transaction of the base layer, or a chunk of one."""
+        if not request.header("content-type").startswith(JSON):
+            return None  # a data item, for the bundler
+        take = self._uploads.take if segments == ("tx",) else self._uploads.add
+        for transaction in await self._checker.run(lambda: take(request.body)):
+            await self._node.keep(transaction, client=CLIENT)
+        return text_response("OK")
 
     # The network ------------------------------------------------------------------------------
 
@@ -230,7 +249,7 @@ def _is_for_others(request: Request) -> bool:
 
 def _data_response(data: bytes, type: str) -> Response:
     clean = type if len(type) <= LONGEST_TYPE and _TYPE.fullmatch(type) else OCTETS
-    return Response(200, (("content-type", clean), *_SAFE), data)
+    return Response(200, (("content-type", clean), *FOREIGN_DATA), data)
 
 
 def _no_transaction(id: str) -> Response:
