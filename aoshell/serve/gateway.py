@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from aoshell.bounded import jsontext
 from aoshell.errors import AoError
 from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url, has_id_form
@@ -258,6 +259,8 @@ def _no_transaction(id: str) -> Response:
 
 def _header(stored: Stored, entry: Entry) -> Response:
     """A transaction as Arweave nodes show one. A data item has no `data_root`, and no `reward`."""
+    if isinstance(stored.signed, Transaction):
+        return json_response({"id": entry.id, **stored.signed.header, "data": ""})
     item = stored.signed if isinstance(stored.signed, DataItem) else None
     tags = item.tags if item else stored.message.tags
     return json_response(

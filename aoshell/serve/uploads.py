@@ -69,6 +69,8 @@ class Uploads:
         header = _json(body)
         data, id = _bytes(header, "data"), _id(header)
         kept = {name: header[name] for name in _MEMBERS if name in header}
+        if str(header.get("quantity", "0")) != "0":
+            raise RequestError(400, "no wallet has AR here, so none can be sent")
         try:
             if data or str(header.get("data_size", "0")) == "0" or header.get("format") != 2:
                 check_transaction(id, header, data)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import Module, NetworkModule, Stored, StoredPage
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
@@ -14,6 +15,7 @@ from aoshell.protocol.message import Assignment, Message, tags_of
 from aoshell.serve.blocks import block_height
 from aoshell.serve.gateway import Gateway
 from aoshell.serve.http import Request, Response
+from aoshell.serve.items import Checker
 
 TIME = 1_795_976_895_000  # milliseconds
 STEP = 40_000  # between two messages, so that some share a block
@@ -59,6 +61,16 @@ class GatewayNode:
     def modules(self) -> list[NetworkModule]:
         return list(self.known.values())
 
+    async def keep(self, item: DataItem | Transaction, *, client: str = "") -> None:
+        if await self.item(item.id) is None:
+            seq, at = self._next(), self.time
+            address = item.owner_address
+            message = Message(item.id, address, address, item.target, item.tags, item.data)
+            self.stored.append(Stored(seq, "", message, item, client, at))
+
+    def _next(self) -> int:
+        return self.stored[-1].seq + 1 if self.stored else 1
+
     async def stored_behind(self, seq: int, limit: int) -> StoredPage:
         self.pages += 1
         return StoredPage(self.cuts, tuple(one for one in self.stored if one.seq > seq)[:limit])
@@ -82,7 +94,7 @@ class GatewayNode:
             process: the name of the process in whose log it is; by default its target's.
             item: what was signed; then the rest is of the item.
         """
-        seq = self.stored[-1].seq + 1 if self.stored else 1
+        seq = self._next()
         home = id_of(process or target or name)
         at = self.time
         place = Assignment(home, seq, 0, at, block_height(at), "", seq)
@@ -97,7 +109,7 @@ class GatewayNode:
             anchor="",
             assignment=place,
         )
-        self.stored.append(Stored(seq, home, message, item))
+        self.stored.append(Stored(seq, home, message, item, "", at))
         return message.id
 
 
@@ -119,7 +131,8 @@ class Asked:
     def __init__(self, folder: Path, node: GatewayNode | None = None) -> None:
         self.node = node or GatewayNode()
         self.index = folder / "index.db"
-        self.gateway = Gateway(self.node, self.index)  # type: ignore[arg-type]
+        self.checker = Checker()
+        self.gateway = Gateway(self.node, self.checker, self.index)  # type: ignore[arg-type]
 
     async def get(self, path: str, *headers: tuple[str, str]) -> Response | None:
         """The answer to a GET; `path` with a query."""

@@ -116,7 +116,10 @@ def counted(db: sqlite3.Connection) -> Iterator[Callable[[], int]]:
 def test_a_poll_is_no_scan(
     two_logs: list[Index], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sixteen times the messages cost less than twice the steps and what counts two lists."""
+    """Sixteen times the messages cost less than twice the steps, and a walk along a short list.
+
+    To look at every message would take some 200,000 steps.
+    """
     monkeypatch.setattr(searching, "_bounded", lambda index: index.errors())
     costs = []
     for index in two_logs:
@@ -125,7 +128,7 @@ def test_a_poll_is_no_scan(
         costs.append(steps())
         assert page or name in ("by name", "spawned")
     few, many = costs
-    assert many < 2 * few + 5_000, costs
+    assert many < 2 * few + 10_000, costs
 
 
 def test_no_search_reads_a_whole_table(two_logs: list[Index]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from aoshell.nodes.local.log.scheduler import block_height
+from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
@@ -101,15 +103,14 @@ def to_entry(stored: Stored) -> Entry | None:
     message = stored.message
     if not message.id:
         return None
-    place = message.assignment
     owner, recipient, tags = message.owner, message.target, message.tags
-    anchor = raw(message.anchor)
-    if isinstance(stored.signed, DataItem):
-        item = stored.signed
+    anchor, item = raw(message.anchor), stored.signed
+    if isinstance(item, DataItem | Transaction):  # the log leaves out some of its tags
         owner, recipient, tags = item.owner_address, item.target, item.tags
         anchor = item.anchor
     elif message.id == stored.process:
         recipient = ""
+    place = message.assignment
     return Entry(
         number=stored.seq,
         id=message.id,
@@ -117,7 +118,7 @@ def to_entry(stored: Stored) -> Entry | None:
         recipient=sound(recipient),
         anchor=b64url(anchor),
         size=len(message.data),
-        timestamp=place.timestamp if place else 0,
-        height=place.block_height if place else 0,
+        timestamp=stored.timestamp,
+        height=place.block_height if place else block_height(stored.timestamp),
         tags=tuple(Tag(sound(tag.name), sound(tag.value)) for tag in tags),
     )

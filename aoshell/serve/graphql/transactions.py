@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.transaction import Transaction
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url
 from aoshell.serve.blocks import block_id, block_time, height_of
@@ -108,8 +109,11 @@ class Query:
         signature = key = ""
         if signed:
             stored = await self._node.item(entry.id)
-            if stored is not None and isinstance(stored.signed, DataItem):
-                signature, key = b64url(stored.signed.signature), b64url(stored.signed.owner)
+            item = stored.signed if stored is not None else None
+            if isinstance(item, DataItem):
+                signature, key = b64url(item.signature), b64url(item.owner)
+            elif isinstance(item, Transaction):
+                signature, key = item.header["signature"], item.header["owner"]
         return {
             "id": entry.id,
             "anchor": entry.anchor,

@@ -39,11 +39,7 @@ class Unlogged:
         Args:
             url: of this server.
         """
-        known = {one.id: _entry(one.id, "", one.tags) for one in self._node.modules()}
-        if wanted.ids is not None and len(wanted.ids) <= MOST_MODULES:
-            for id in wanted.ids - known.keys():
-                if (module := await self._node.module(id)) is not None:
-                    known[id] = await asyncio.to_thread(_module, module)
+        known = await self._modules(wanted) if _may_be_module(wanted) else {}
         for owner in self._schedulers(wanted):
             location = _location(owner, url)
             known[location.id] = location
@@ -52,6 +48,17 @@ class Unlogged:
             return []
         logged = await self._follower.ask(lambda index: searching.known_ids(index, meant))
         return [entry for id, entry in meant.items() if id not in logged]
+
+    async def _modules(self, wanted: Filter) -> dict[str, Entry]:
+        """Modules by id: those that the network knows, and those that a query names."""
+        found, named = dict[str, Entry](), wanted.ids or frozenset()
+        for one in self._node.modules():
+            found[one.id] = _entry(one.id, "", one.tags)
+        missing = [id for id in named if id not in found or not found[id].tags]
+        for id in missing[:MOST_MODULES]:
+            if (module := await self._node.module(id)) is not None:
+                found[id] = await asyncio.to_thread(_module, module)
+        return found
 
     def _schedulers(self, wanted: Filter) -> Iterable[str]:
         """The addresses of schedulers that a query asks for: each of them is here."""
@@ -62,6 +69,18 @@ class Unlogged:
             return ()
         owners = next((one.values for one in clauses if one.kind == OWNER), None)
         return map(sound, (self._node.address,) if owners is None else owners)
+
+
+def _may_be_module(wanted: Filter) -> bool:
+    """Whether a module could be meant, so that it is worth while to look at them."""
+    for one in wanted.clauses:
+        if one.negated or one.match is not None:
+            continue
+        if one.kind != TAG and "" not in one.values:
+            return False
+        if one.kind == TAG and one.name == "Type" and "Module" not in one.values:
+            return False
+    return True
 
 
 def _location(owner: str, url: str) -> Entry:
