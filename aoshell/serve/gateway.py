@@ -7,8 +7,10 @@ uploaded. Blocks are times of the node (`serve.blocks`), prices and balances are
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -69,9 +71,21 @@ class Gateway:
         self._follower = Follower(node, index)
         self._scheduler = scheduler
         self._uploads = Uploads()
+        self._filling: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Fill the index now, so that the first query does not wait for it."""
+        self._filling = asyncio.create_task(self._fill())
+
+    async def _fill(self) -> None:
+        with suppress(AoError):  # who asks a query is told
+            await self._follower.ask(lambda _: None)
 
     async def close(self) -> None:
         """Close the index."""
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.wait([self._filling])
         await self._follower.close()
 
     async def answer(self, request: Request) -> Response | None:

@@ -4,12 +4,14 @@ nothing for it; whoever asks a query waits until the index has all that was take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from aoshell.nodes.base import NetworkVerbs
-from aoshell.nodes.values import Stored
+from aoshell.nodes.values import StoredPage
 from aoshell.serve.graphql.entries import to_entry
 from aoshell.serve.graphql.index import DamagedIndexError, Index, Position
 
@@ -19,7 +21,7 @@ T = TypeVar("T")
 
 
 class Follower:
-    """The index of a node.
+    """The index of a node. One thread has it, so that what is cancelled leaves nothing half done.
 
     Args:
         node: whose log is followed.
@@ -34,47 +36,56 @@ class Follower:
         self._path = path
         self._index: Index | None = None
         self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="index")
 
     async def close(self) -> None:
-        async with self._turn:
-            if self._index is not None:
-                self._index.close()
-                self._index = None
+        """Close the index, once its thread is done."""
+        await self._run(self._close)
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._index is not None:
+            self._index.close()
 
     async def ask(self, question: Callable[[Index], T]) -> T:
-        """The answer of an index that has everything; `question` runs in a thread.
+        """The answer of an index that has everything; `question` runs in its thread.
 
         Raises:
             GraphqlError: from `question`.
         """
         async with self._turn:
             try:
-                return await self._ask(question)
+                await self._catch_up()
+                return await self._run(lambda: question(self._open()))
             except DamagedIndexError:
-                assert self._index is not None
-                await asyncio.to_thread(self._index.remake)
-                return await self._ask(question)
+                await self._run(lambda: self._open().remake())
+                await self._catch_up()
+                return await self._run(lambda: question(self._open()))
 
-    async def _ask(self, question: Callable[[Index], T]) -> T:
+    async def _run(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _open(self) -> Index:
         if self._index is None:
-            self._index = await asyncio.to_thread(Index, self._path)
-        await self._catch_up(self._index)
-        return await asyncio.to_thread(question, self._index)
+            self._index = Index(self._path)
+        return self._index
 
-    async def _catch_up(self, index: Index) -> None:
+    async def _catch_up(self) -> None:
         """Add what the node has taken, page by page."""
         while True:
-            came_from = index.position()
+            came_from = await self._run(lambda: self._open().position())
             page = await self._node.stored_behind(came_from.number, PAGE)
-            if (came_from.node, came_from.cuts) != (self._node.address, page.cuts):
-                # Numbers may have been given again.
-                await asyncio.to_thread(index.clear, self._node.address, page.cuts)
-                continue
-            if not page.entries:
+            if not await self._run(partial(self._add, page, came_from)):
                 return
-            await asyncio.to_thread(_add, index, page.entries, came_from)
 
-
-def _add(index: Index, page: Sequence[Stored], came_from: Position) -> None:
-    entries = [entry for stored in page if (entry := to_entry(stored)) is not None]
-    index.add(entries, came_from, page[-1].seq)
+    def _add(self, page: StoredPage, came_from: Position) -> bool:
+        """Add a page; whether another may be behind it."""
+        node, index = self._node.address, self._open()
+        if (came_from.node, came_from.cuts) != (node, page.cuts):
+            index.clear(node, page.cuts)  # numbers may have been given again
+            return True
+        if not page.entries:
+            return False
+        entries = [entry for stored in page.entries if (entry := to_entry(stored)) is not None]
+        index.add(entries, came_from, page.entries[-1].seq)
+        return True
