@@ -44,6 +44,7 @@ from aoshell.protocol.wallet import Wallet
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
     from aoshell.nodes.httpitem import HttpItem
+    from aoshell.nodes.transaction import Transaction
     from aoshell.protocol.ans104 import DataItem
 
 
@@ -238,8 +239,8 @@ class NetworkVerbs(Protocol):
             AoError: its module is not here, or it cannot be taken for another reason.
         """
 
-    async def keep(self, item: DataItem, *, client: str = "") -> None:
-        """Keep an item that is for no process. One of the Type "Module" becomes a module.
+    async def keep(self, item: DataItem | Transaction, *, client: str = "") -> None:
+        """Keep what is for no process. An item of the Type "Module" becomes a module.
 
         Raises:
             AoError: it is a module that cannot be run.

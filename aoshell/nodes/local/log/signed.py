@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from aoshell.bounded import jsontext
-from aoshell.nodes.local.log.rows import HTTPSIG, Arrival
+from aoshell.nodes.local.log.rows import HTTPSIG, TRANSACTION, Arrival, Upload
+from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import HttpMessage, Signed
 from aoshell.protocol.ans104 import DataItem
 
@@ -16,6 +17,13 @@ def dump_signed(item: Signed, client: str = "") -> Arrival:
         return Arrival(item.raw, "", client)
     head = json.dumps(item.headers, separators=(",", ":")).encode()
     return Arrival(head + b"\n" + item.body, HTTPSIG, client)
+
+
+def load_upload(upload: Upload) -> DataItem | Transaction:
+    """What was uploaded. Raises ValueError or ProtocolError for bytes that are none."""
+    if upload.form == TRANSACTION:
+        return Transaction.load(upload.id, upload.signed)
+    return DataItem.parse(upload.signed)
 
 
 def load_signed(message_id: str, form: str, stored: bytes) -> Signed:

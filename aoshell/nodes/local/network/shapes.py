@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.assigning import EXCLUDE, Assigner
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import Logged, Upload
-from aoshell.nodes.local.log.signed import load_signed
+from aoshell.nodes.local.log.signed import load_signed, load_upload
+from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import Scheduled, Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, text
@@ -20,16 +22,15 @@ Original: TypeAlias = "Logged | Upload | None"
 
 def stored_of(process: str, row: Logged | Upload) -> Stored:
     """A message of a process's log, or an upload."""
+    if isinstance(row, Upload):
+        item = load_upload(row)
+        return Stored(row.seq, process, _uploaded(item), item, row.client, row.timestamp)
     signed = load_signed(row.id, row.form, row.signed) if row.signed is not None else None
-    if isinstance(row, Logged):
-        message = form.to_message(form.load_wire(row.body), form.to_assignment(process, row))
-    else:
-        assert isinstance(signed, DataItem)
-        message = _uploaded(signed)
-    return Stored(row.seq, process, message, signed, row.client)
+    message = form.to_message(form.load_wire(row.body), form.to_assignment(process, row))
+    return Stored(row.seq, process, message, signed, row.client, row.timestamp)
 
 
-def _uploaded(item: DataItem) -> Message:
+def _uploaded(item: DataItem | Transaction) -> Message:
     owner = item.owner_address
     return Message(
         item.id, owner, owner, item.target, item.tags, item.data, anchor=text(item.anchor)
@@ -39,9 +40,11 @@ def _uploaded(item: DataItem) -> Message:
 def scheduled_of(process: str, logged: Logged, original: Original, assigner: Assigner) -> Scheduled:
     """A message with its assignment: the stored one, or one that is made now."""
     stored = stored_of(process, logged)
-    if original is not None and original.signed is not None:
+    if isinstance(original, Upload):
+        stored = replace(stored, signed=load_upload(original))
+    elif original is not None and original.signed is not None:
         signed = load_signed(original.id, original.form, original.signed)
-        stored = Stored(stored.seq, process, stored.message, signed, stored.client)
+        stored = replace(stored, signed=signed)
     if logged.assigned is not None:
         item = DataItem.parse(logged.assigned)
     else:

@@ -11,7 +11,15 @@ from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import Wire
-from aoshell.nodes.local.log.rows import Arrival, Batch, Computed, Logged, ProcessRow, Upload
+from aoshell.nodes.local.log.rows import (
+    TRANSACTION,
+    Arrival,
+    Batch,
+    Computed,
+    Logged,
+    ProcessRow,
+    Upload,
+)
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.spans import (
     computed_in,
@@ -23,6 +31,7 @@ from aoshell.nodes.local.log.spans import (
 )
 from aoshell.nodes.local.network.shapes import Original, excluded, scheduled_of, stored_of
 from aoshell.nodes.local.network.states import States
+from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import (
     EntryPage,
     LogEntry,
@@ -78,7 +87,7 @@ class LocalNetwork:
         logged = engine.intake.send(row, item, client)
         return Receipt(item.id, row.id, logged.slot)
 
-    async def keep(self, item: DataItem, *, client: str = "") -> None:
+    async def keep(self, item: DataItem | Transaction, *, client: str = "") -> None:
         engine = self._engine
         if find_upload(engine.store, item.id) is not None:
             return
@@ -86,7 +95,8 @@ class LocalNetwork:
             await engine.loader.add_module(item.data, item.id)
         if find_upload(engine.store, item.id) is None:  # compiling took a while
             seq = engine.scheduler.new_seq()
-            upload = Upload(seq, item.id, engine.clock(), client, "", item.raw)
+            kind = TRANSACTION if isinstance(item, Transaction) else ""
+            upload = Upload(seq, item.id, engine.clock(), client, kind, item.raw)
             engine.admit(Batch(uploads=[upload]), [])
 
     async def assign(

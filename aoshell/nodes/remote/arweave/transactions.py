@@ -42,6 +42,21 @@ def check_transaction(id: str, header: Mapping[str, Any], data: bytes) -> None:
     Raises:
         NotVerifiedError: they are not, or that cannot be checked.
     """
+    if header.get("format", 1) == 2:
+        _check_root(header, data)
+    check_header(id, header, data)
+
+
+def check_header(id: str, header: Mapping[str, Any], data: bytes = b"") -> None:
+    """Check that a header is that of the transaction with this id.
+
+    Args:
+        data: what format 1 has signed besides. Format 2 has signed the root of its tree, so the
+            data is still to be checked.
+
+    Raises:
+        NotVerifiedError: it is not, or that cannot be checked.
+    """
     signature, owner = _bytes(header, "signature"), _bytes(header, "owner")
     if b64url(hashlib.sha256(signature).digest()) != id:
         raise NotVerifiedError("its signature belongs to another id")
@@ -51,7 +66,6 @@ def check_transaction(id: str, header: Mapping[str, Any], data: bytes) -> None:
     if kind == 1:
         signed = _format_1(header, owner, data)
     elif kind == 2:
-        _check_root(header, data)
         signed = _format_2(header, owner)
     else:
         raise NotVerifiedError(f"format {str(kind)[:20]} is not known")
