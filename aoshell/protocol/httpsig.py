@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 from aoshell.errors import AoError
@@ -118,7 +119,7 @@ class Received:
     """A message as it was received, decoded and not yet checked.
 
     Attributes:
-        fields: the header fields, each name once.
+        fields: the header fields, each name once, and what a signature may cover besides them.
         in_body: keys of `tabm` that came in the body.
     """
 
@@ -133,15 +134,22 @@ class Received:
         return from_tabm(self.tabm)
 
 
-def receive(headers: Headers, body: bytes) -> Received:
-    """Reads a message and checks nothing. Raises ProtocolError: it cannot be read."""
+def receive(
+    headers: Headers, body: bytes, derived: Mapping[str, str] = MappingProxyType({})
+) -> Received:
+    """Reads a message and checks nothing. Raises ProtocolError: it cannot be read.
+
+    Args:
+        derived: components of the request that it came with ("@method", "@path"), by name (RFC 9421
+            section 2.2).
+    """
     fields = wire.join(headers)
     commitments = read_commitments(fields)
     # A signer may cover a field that HTTP itself uses, such as `date`: then it is part of the
     # message.
     signed = {name for one in commitments for name in one.components or ()}
     tabm, in_body = wire.decode(fields, body, keep=signed)
-    return Received(fields, commitments, tabm, in_body)
+    return Received({**fields, **derived}, commitments, tabm, in_body)
 
 
 def check(headers: Headers, body: bytes, *, shallow: bool = False) -> Checked:

@@ -10,7 +10,7 @@ Every signed message also carries an HMAC, whose value is the message's unsigned
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from aoshell.errors import AoError
@@ -31,7 +31,7 @@ from aoshell.protocol.multipart import BODY_KEY
 from aoshell.protocol.nested import carry
 from aoshell.protocol.rebuild import Rebuilder, unsigned
 from aoshell.protocol.structured import LARGEST_READ, Value, to_tabm
-from aoshell.protocol.tabm import COMMITMENTS, LINK, Tabm
+from aoshell.protocol.tabm import COMMITMENTS, LINK, Tabm, in_order
 from aoshell.protocol.wallet import Wallet
 
 RESERVED = frozenset((BODY_KEY, wire.IDS, DIGEST, SIGNATURE, INPUT, COMMITMENTS, "priv"))
@@ -148,6 +148,29 @@ def request(
     signatures = write_commitments(commit(wallet, outer, profile=profile))
     asked: Tabm = {"accept-bundle": "true", "ao-types": 'accept-bundle="atom"'}
     return Request(*_send(outer | asked, signatures, profile), id_)
+
+
+def lift(inner: Tabm, commitments: Iterable[Commitment]) -> tuple[list[tuple[str, str]], bytes]:
+    """Headers and body of a map in a message that carries its own commitments, as a message of its
+    own that they sign. The headers may be such as HTTP cannot carry.
+
+    Args:
+        commitments: those of the map, checked.
+
+    Raises:
+        AoError: it cannot be encoded.
+    """
+    bare = {key: value for key, value in inner.items() if key != COMMITMENTS}
+    signed = [replace(one, components=_components(one, bare)) for one in commitments]
+    fields, body = wire.encode(bare, signed[0].profile if signed else EDGE)
+    return [*fields.items(), *write_commitments(signed).items()], body or b""
+
+
+def _components(one: Commitment, bare: Tabm) -> tuple[str, ...]:
+    """The header fields that a commitment inside a message stands for."""
+    part = {key: value for key, value in bare.items() if key.removesuffix(LINK) in one.committed}
+    linked = part if one.bundle else Rebuilder(one.profile).link(part)[0]
+    return tuple(in_order(wire.encode(linked, one.profile)[0]))
 
 
 def unsigned_id(message: Mapping[str, Value], profile: Profile = EDGE) -> str:
