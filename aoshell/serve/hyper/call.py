@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from aoshell.nodes.base import NetworkVerbs, Node
 from aoshell.nodes.values import Receipt
-from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import Request, RequestError, Role
 from aoshell.serve.hyper.answers import Codec
@@ -124,8 +123,7 @@ class Call:
 
     async def submit(self, item: Incoming) -> Receipt:
         """Schedule a message, or make a process of a definition. Raises RequestError."""
-        signed = item if isinstance(item, DataItem) else item.sent
-        return await self.services.submitting.submit(signed, item.tags, item.target, CLIENT)
+        return await self.services.submitting.submit(item, item.tags, item.target, CLIENT)  # type: ignore[arg-type]
 
 
 _GIVEN = "application/json and httpsig@1.0 are"

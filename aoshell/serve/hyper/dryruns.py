@@ -53,7 +53,7 @@ class Evaluated:
     mark = None
 
     def __init__(self, result: Result, message: Message) -> None:
-        self._said = to_results(result, message)
+        self._said = {"process": result.process, **to_results(result, message)}
 
     async def step(self, segment: Segment, call: Call) -> Found:
         whole = Plain(self._said)

@@ -160,10 +160,10 @@ class State:
     async def step(self, segment: Segment, call: Call) -> Found:
         match segment.name:
             case "results" if segment.value:
-                entry = await computed_entry(self._process, place_of(segment.value), call)
-                return State(self._process, entry).results(with_slot=True)
+                place = place_of(segment.value)
+                return Results(self._process, await computed_entry(self._process, place, call))
             case "results":
-                return self.results()
+                return Results(self._process, self._entry)
             case "at-slot":
                 return Plain(self._slot)
         exposed = await self._exposed(call)
@@ -177,10 +177,6 @@ class State:
 
     async def value(self, call: Call) -> object:
         return await self._whole(call)
-
-    def results(self, *, with_slot: bool = False) -> Results:
-        """What the message came to."""
-        return Results(self._entry, {"at-slot": self._slot} if with_slot else {})
 
     async def _own(self, call: Call) -> dict[str, Any]:
         definition = await definition_of(self._process, call)
@@ -217,17 +213,14 @@ class State:
 
 
 class Results:
-    """What a message came to.
-
-    Args:
-        more: that the answer says besides.
-    """
+    """What a message came to. The answer names the process and the slot, so that who checks its
+    signature knows what it is the answer to."""
 
     mark = None
 
-    def __init__(self, entry: LogEntry, more: Mapping[str, Any]) -> None:
+    def __init__(self, process: str, entry: LogEntry) -> None:
+        self._process = process
         self._entry = entry
-        self._more = dict(more)
 
     async def step(self, segment: Segment, call: Call) -> Found:
         said = results_of(self._entry)
@@ -237,7 +230,10 @@ class Results:
 
     async def value(self, call: Call) -> object:
         del call
-        return self._more | results_of(self._entry)
+        placed = self._entry.message.assignment
+        assert placed is not None
+        named = {"process": self._process, "at-slot": placed.slot}
+        return named | results_of(self._entry)
 
 
 def _legacy(results: Mapping[str, Any]) -> dict[str, Any]:
