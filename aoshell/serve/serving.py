@@ -25,6 +25,7 @@ from aoshell.serve.workbench import SignAs, TokenWorkbench
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs, Node
+    from aoshell.protocol.wallet import Wallet
 
 PORT, HOST = 4000, "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "::")  # addresses that stand for all of the machine
@@ -80,12 +81,14 @@ class Serving:
         *,
         tell: Callable[[AoError], None],
         sign_as: SignAs | None = None,
+        key: Wallet | None = None,
     ) -> Serving:
         """Serve a node until `close`.
 
         Args:
             tell: shows a person an error that no client caused.
             sign_as: for `as` of the workbench.
+            key: signs HyperBEAM answers; None leaves that role out.
 
         Raises:
             AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
@@ -103,7 +106,7 @@ class Serving:
         async with AsyncExitStack() as opening:
             checker = Checker()
             opening.callback(checker.close)
-            roles = _Roles(node, network, checker, options)
+            roles = _Roles(node, network, checker, options, key)
             every: Sequence[Role] = (TokenWorkbench(node, token, sign_as), *roles.every())
             app = Application(every, guard, tell, hidden)
             first = await server.HttpServer.open(app, options.host, options.port)
@@ -121,6 +124,7 @@ class Serving:
                 host=options.host,
                 port=first.port,
                 address=network.address,
+                hyperbeam=key.address if key else "",
                 authority=options.authority,
                 environment=(await node.fetch("aos")).id,
                 token=token,
@@ -138,13 +142,19 @@ class _Roles:
     """The roles of one node."""
 
     def __init__(
-        self, node: Node, network: NetworkVerbs, checker: Checker, options: ServeOptions
+        self,
+        node: Node,
+        network: NetworkVerbs,
+        checker: Checker,
+        options: ServeOptions,
+        key: Wallet | None,
     ) -> None:
         self._node = node
         self._network = network
         self._checker = checker
         fetch = node.fetch if options.fetch else None
         self._submitting = Submitting(network, options.authority, fetch)
+        self._key = key
 
     def every(self) -> Sequence[Role]:
         """All of them, for one port, in the order in which they are asked."""
@@ -153,7 +163,17 @@ class _Roles:
             ComputeUnit(self._node, self._network, self._checker),
             SchedulerUnit(self._network),
             Bundler(self._network, self._checker),
+            *self._hyperbeam(),
         )
+
+    def _hyperbeam(self) -> Sequence[Role]:
+        if self._key is None:
+            return ()
+        from aoshell.serve.hyper.call import Services
+        from aoshell.serve.hyper.role import HyperBeam
+
+        behind = Services(self._node, self._network, self._checker, self._submitting, self._key)
+        return (HyperBeam(behind),)
 
     def alone(self, name: str) -> Role:
         """One of them, for a port of its own."""

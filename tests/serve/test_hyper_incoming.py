@@ -89,7 +89,7 @@ def test_recorded_requests(shared: Path) -> None:
         request = Request(one["method"], one["path"], "", tuple(one["headers"].items()), body)
         if one["expect"] == "verified":
             item = of_httpsig(request)
-            outcomes.append(dict((tag.name, tag.value) for tag in item.tags))
+            outcomes.append({tag.name: tag.value for tag in item.tags})
             assert item.owner_address == "r3fg5oRIuEOOt5i1m_cQ5AExpA3wnWQOH6igXC_U24g"
         else:
             assert "sent none" in refused(request) and "ans104" in refused(request)

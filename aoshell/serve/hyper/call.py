@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aoshell.nodes.base import NetworkVerbs, Node
 from aoshell.nodes.values import Receipt
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Request, RequestError, Role
+from aoshell.serve.http import Request, RequestError
 from aoshell.serve.hyper.answers import Codec
 from aoshell.serve.hyper.incoming import Incoming, asked_in, read_incoming
 from aoshell.serve.hyper.path import Segment, find_parameter
@@ -34,7 +34,6 @@ class Services:
 
     Attributes:
         key: the node's RSA key, which signs answers.
-        graphql: answers `/graphql`; None where nothing does.
     """
 
     node: Node
@@ -42,7 +41,6 @@ class Services:
     checker: Checker
     submitting: Submitting
     key: Wallet
-    graphql: Role | None = None
     dry_runs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_DRY_RUNS))
 
 
@@ -123,7 +121,7 @@ class Call:
 
     async def submit(self, item: Incoming) -> Receipt:
         """Schedule a message, or make a process of a definition. Raises RequestError."""
-        return await self.services.submitting.submit(item, item.tags, item.target, CLIENT)  # type: ignore[arg-type]
+        return await self.services.submitting.submit(item, item.tags, item.target, CLIENT)
 
 
 _GIVEN = "application/json and httpsig@1.0 are"

@@ -155,7 +155,9 @@ class State:
         self._process = process
         self._entry = entry
         self._slot = placed.slot
-        self.mark = ("state", process, placed.order, placed.slot, placed.tick, entry.message.id)
+        # A slot that was taken back (`.undo`) may be given again, and be computed anew.
+        took = entry.result.milliseconds if entry.result else None
+        self.mark = ("state", process, placed.order, placed.slot, placed.tick, took)
 
     async def step(self, segment: Segment, call: Call) -> Found:
         match segment.name:

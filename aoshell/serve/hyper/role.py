@@ -12,7 +12,7 @@ from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
 from aoshell.serve.hyper.call import Call, Services
 from aoshell.serve.hyper.found import AnswerError, Found, Serialized, follow
 from aoshell.serve.hyper.path import Segment, parse_path
-from aoshell.serve.hyper.roots import Answered, begin
+from aoshell.serve.hyper.roots import begin
 from aoshell.serve.hyper.schedule import Assigned
 
 KEPT = 1024  # answers
@@ -25,7 +25,7 @@ class HyperBeam:
     """Claims paths that name a device, and keys behind an id.
 
     `/ID` alone is the gateway's, unless a message is asked for: by `require-codec`, or by accepting
-    JSON. `/ID/latest?process-id=` is the scheduler's.
+    JSON. `/ID/latest?process-id=` is the scheduler's, `/~query@1.0/graphql` the gateway's.
     """
 
     def __init__(self, services: Services) -> None:
@@ -38,10 +38,9 @@ class HyperBeam:
         parts = request.segments
         if not parts or not _claims(request, parts):
             return None
-        segments = parse_path(request.path)
-        call = Call(request, segments, self._services)
         codec = Codec.HTTPSIG
         try:
+            call = Call(request, parse_path(request.path), self._services)
             codec = call.codec
             return await self._resolved(call, codec)
         except AnswerError as error:
@@ -70,8 +69,6 @@ class HyperBeam:
             return kept
         for segment in rest:
             found = await follow(found, segment, call)
-        if isinstance(found, Answered):
-            return found.response
         value = await found.value(call)
         more: Sequence[tuple[str, str]] = ()
         if isinstance(found, Serialized):

@@ -8,7 +8,7 @@ from typing import Any
 import aoshell
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
-from aoshell.serve.http import Request, RequestError, Response
+from aoshell.serve.http import RequestError
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import (
     Found,
@@ -25,8 +25,17 @@ from aoshell.serve.hyper.process import Process
 from aoshell.serve.hyper.schedule import Schedule, schedule_message
 from aoshell.serve.items import absent
 
-META, SCHEDULER, QUERY, JSON_DEVICE = "meta@1.0", "scheduler@1.0", "query@1.0", "json@1.0"
-_SHOWN = (META, PROCESS, SCHEDULER, "push@1.0", QUERY, JSON_DEVICE, "httpsig@1.0", "message@1.0")
+META, SCHEDULER, JSON_DEVICE = "meta@1.0", "scheduler@1.0", "json@1.0"
+_SHOWN = (
+    META,
+    PROCESS,
+    SCHEDULER,
+    "push@1.0",
+    "query@1.0",
+    JSON_DEVICE,
+    "httpsig@1.0",
+    "message@1.0",
+)
 
 
 async def begin(segment: Segment, call: Call) -> Found:
@@ -42,8 +51,6 @@ async def begin(segment: Segment, call: Call) -> Found:
         return Scheduler()
     if device == META and not segment.key:
         return Meta()
-    if device == QUERY and not segment.key:
-        return Query()
     if device:
         return await follow(Plain(info_of(call)), segment, call)
     if segment.name == "push" and call.writes:
@@ -117,49 +124,7 @@ def info_of(call: Call) -> dict[str, Any]:
         "address": call.address,
         "operator": call.address,
         "initialized": "permanent",
+        "default-module": next((one.id for one in call.network.modules()), ""),
         "node": {"name": "aoshell", "version": aoshell.__version__},
         "preloaded_devices": [{"name": name} for name in _SHOWN],
     }
-
-
-class Query:
-    """The device query@1.0, whose key `graphql` the gateway answers."""
-
-    mark = None
-
-    async def step(self, segment: Segment, call: Call) -> Found:
-        if segment.name != "graphql":
-            raise no_such_verb(segment, f"~{QUERY}")
-        if call.services.graphql is None:
-            raise missing()
-        asked = Request(
-            call.request.method,
-            "/graphql",
-            call.request.query,
-            call.request.headers,
-            call.request.body,
-        )
-        answer = await call.services.graphql.answer(asked)
-        if answer is None:
-            raise missing()
-        return Answered(answer)
-
-    async def value(self, call: Call) -> object:
-        del call
-        return {"device": QUERY}
-
-
-class Answered:
-    """What another role answers, as it is."""
-
-    mark = None
-
-    def __init__(self, response: Response) -> None:
-        self.response = response
-
-    async def step(self, segment: Segment, call: Call) -> Found:
-        return await Plain(self.response.body).step(segment, call)
-
-    async def value(self, call: Call) -> object:
-        del call
-        return {}
