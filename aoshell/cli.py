@@ -272,11 +272,15 @@ async def _serve(
     port: int,
     tell: Callable[[AoError], None],
     sign_as: Callable[[str], Awaitable[Wallet]],
+    say: Callable[[str], None],
 ) -> Served:
     """A node over HTTP. Imports the server only when it is used."""
+    from aoshell.home.folders import Settings
     from aoshell.serve.serving import ServeOptions, Serving
+    from aoshell.shell.serving import node_key
 
-    return await Serving.open(node, ServeOptions(port), tell=tell, sign_as=sign_as)
+    key = await node_key(Settings.find(), say)
+    return await Serving.open(node, ServeOptions(port), tell=tell, sign_as=sign_as, key=key)
 
 
 def _parse_options(arguments: list[str]) -> Options:

@@ -14,7 +14,7 @@ from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import envelope
-from aoshell.protocol import httpsig
+from aoshell.protocol import httpsig, signing
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
@@ -38,9 +38,9 @@ async def protocol(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, 
             "parse_verify": summary(_timed(partial(_checked, raw), runs)),
         }
     message = {f"key-{number}": f"value {number}" for number in range(50)}
-    headers, body = httpsig.sign(wallet, message)
+    headers, body = signing.sign(wallet, message)
     report["httpsig_50_keys"] = {
-        "sign": summary(_timed(lambda: httpsig.sign(wallet, message), RUNS)),
+        "sign": summary(_timed(lambda: signing.sign(wallet, message), RUNS)),
         "verify": summary(_timed(lambda: httpsig.verify(headers, body), RUNS)),
     }
     return report | await _round_trips(wallet, folder, summary)

@@ -21,7 +21,7 @@ from aoshell.attest.evidence import Challenge, Evidence, RawResponse
 from aoshell.attest.launch.local_hashes import MEMBERS
 from aoshell.attest.signed import SignedPart, check_size, decode_message, verify_answer
 from aoshell.errors import AoError
-from aoshell.protocol import httpsig
+from aoshell.protocol import signing
 from aoshell.protocol.encoding import unb64url
 from aoshell.protocol.tabm import LINK
 
@@ -109,10 +109,10 @@ def compute_node_message_id(signed: SignedPart) -> bytes:
     try:
         as_came = signed.tabm.get("node-message")
         if isinstance(as_came, dict) and is_large(message) and not has_links(as_came):
-            return unb64url(httpsig.tabm_id(without_commitments(as_came), profile))
+            return unb64url(signing.tabm_id(without_commitments(as_came), profile))
         if isinstance(message, Mapping):
             # Raises where a link stands for a value: the id of a link is not that of its value.
-            return unb64url(httpsig.unsigned_id(message, profile))
+            return unb64url(signing.unsigned_id(message, profile))
     except (AoError, ValueError):
         pass
     what = (

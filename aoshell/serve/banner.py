@@ -17,6 +17,7 @@ class ServingFacts:
         url: of all roles.
         ports: of single roles, by their names; {} without `--ports`.
         address: of the node.
+        hyperbeam: address of the key that signs HyperBEAM answers, "" where it gives none.
         authority: who owns what processes send (`--authority`).
         modules: that the network has ids of its own for.
         environment: id of the module that processes of the prompt are made of.
@@ -30,6 +31,7 @@ class ServingFacts:
     authority: str
     environment: str
     token: str = field(repr=False)
+    hyperbeam: str = ""
     modules: Sequence[NetworkModule] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
 
@@ -41,6 +43,7 @@ class ServingFacts:
             "port": self.port,
             "ports": dict(self.ports),
             "address": self.address,
+            "hyperbeam": self.hyperbeam,
             "authority": self.authority,
             "environment": self.environment,
             "modules": {one.id: one.name for one in self.modules},
@@ -57,10 +60,12 @@ class ServingFacts:
             f"  GATEWAY_URL={url} aos NAME --url {url}",
             f'  connect({{ MODE: "legacy", GATEWAY_URL: "{url}",'
             f' MU_URL: "{url}", CU_URL: "{url}" }})',
+            *self._mainnet(),
             f"  export GATEWAY_URL={url} MU_URL={url} CU_URL={url}",
             f"  curl {url}/~meta@1.0/info/address",
             "",
             f"  node       {self.address}",
+            *([f"  HyperBEAM  {self.hyperbeam}"] if self.hyperbeam else []),
             f"  authority  {_AUTO if self.authority == 'auto' else self.authority}",
             f"  modules    {self.environment} (the built-in environment)",
             *(f"             {one.id} ({one.name or 'no name'})" for one in self.modules),
@@ -68,6 +73,14 @@ class ServingFacts:
             f"  workbench  {url}/~aoshell@1.0/VERB with Authorization: Bearer {self.token}",
         ]
         return "\n".join(lines)
+
+    def _mainnet(self) -> list[str]:
+        if not self.hyperbeam:
+            return []
+        return [
+            f'  connect({{ MODE: "mainnet", URL: "{self.url}", SCHEDULER: "{self.hyperbeam}",'
+            " signer })"
+        ]
 
     def _single_ports(self) -> list[str]:
         named = ", ".join(f"{role} {port}" for role, port in self.ports.items())

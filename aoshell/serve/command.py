@@ -25,6 +25,7 @@ from aoshell.serve.safety import ANY
 from aoshell.serve.serving import HOST, PORT, ServeOptions, Serving
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.identities import Identities
+from aoshell.shell.serving import node_key
 from aoshell.shell.view.streams import writer
 from aoshell.shell.view.text import clean
 
@@ -92,7 +93,8 @@ async def _run(
     node = await source.open(settings, Limits(), lambda: asyncio.shield(own))
     try:
         following = asyncio.create_task(_show_notices(node, tell))
-        serving = await Serving.open(node, options, tell=tell, sign_as=identities.named)
+        key = await node_key(settings, tell)
+        serving = await Serving.open(node, options, tell=tell, sign_as=identities.named, key=key)
         try:
             facts = serving.facts
             say((json.dumps(facts.as_json()) if as_json else facts.as_text()) + "\n")

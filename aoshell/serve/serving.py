@@ -26,6 +26,7 @@ from aoshell.serve.workbench import SignAs, TokenWorkbench
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs, Node
+    from aoshell.protocol.wallet import Wallet
 
 PORT, HOST = 4000, "127.0.0.1"
 INDEX = "index.db"  # in the folder of the node; it is made of the log
@@ -82,12 +83,14 @@ class Serving:
         *,
         tell: Callable[[AoError], None],
         sign_as: SignAs | None = None,
+        key: Wallet | None = None,
     ) -> Serving:
         """Serve a node until `close`.
 
         Args:
             tell: shows a person an error that no client caused.
             sign_as: for `as` of the workbench.
+            key: signs HyperBEAM answers; None leaves that role out.
 
         Raises:
             AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
@@ -108,7 +111,7 @@ class Serving:
             gateway = Gateway(network, checker, Path(info.endpoint) / INDEX)
             opening.push_async_callback(gateway.close)
             gateway.begin()
-            roles = _Roles(node, network, checker, options)
+            roles = _Roles(node, network, checker, options, key)
             workbench = TokenWorkbench(node, token, sign_as)
             every: Sequence[Role] = (workbench, *roles.every(), gateway)
             app = Application(every, guard, tell, hidden)
@@ -127,6 +130,7 @@ class Serving:
                 host=options.host,
                 port=first.port,
                 address=network.address,
+                hyperbeam=key.address if key else "",
                 authority=options.authority,
                 environment=(await node.fetch("aos")).id,
                 token=token,
@@ -144,13 +148,19 @@ class _Roles:
     """The roles of one node."""
 
     def __init__(
-        self, node: Node, network: NetworkVerbs, checker: Checker, options: ServeOptions
+        self,
+        node: Node,
+        network: NetworkVerbs,
+        checker: Checker,
+        options: ServeOptions,
+        key: Wallet | None,
     ) -> None:
         self._node = node
         self._network = network
         self._checker = checker
         fetch = node.fetch if options.fetch else None
         self._submitting = Submitting(network, options.authority, fetch)
+        self._key = key
 
     def every(self) -> Sequence[Role]:
         """All of them, for one port, in the order in which they are asked."""
@@ -159,7 +169,17 @@ class _Roles:
             ComputeUnit(self._node, self._network, self._checker),
             SchedulerUnit(self._network),
             Bundler(self._network, self._checker),
+            *self._hyperbeam(),
         )
+
+    def _hyperbeam(self) -> Sequence[Role]:
+        if self._key is None:
+            return ()
+        from aoshell.serve.hyper.call import Services
+        from aoshell.serve.hyper.role import HyperBeam
+
+        behind = Services(self._node, self._network, self._checker, self._submitting, self._key)
+        return (HyperBeam(behind),)
 
     def alone(self, name: str) -> Role:
         """One of them, for a port of its own."""

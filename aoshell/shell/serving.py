@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aoshell.errors import AoError
+from aoshell.home.folders import Settings
+from aoshell.home.wallets import ensure_wallet
+from aoshell.interrupts import in_background
 from aoshell.nodes.base import Node
 from aoshell.protocol.wallet import Wallet
 
@@ -40,13 +44,29 @@ class ServeNode(Protocol):
         port: int,
         tell: Callable[[AoError], None],
         sign_as: Callable[[str], Awaitable[Wallet]],
+        say: Callable[[str], None],
     ) -> Served:
         """Serve it.
 
         Args:
+            say: shows a person what takes long.
             tell: shows a person an error that no client caused.
             sign_as: the wallet of an identity.
 
         Raises:
             AoError: stage "serve".
         """
+
+
+async def node_key(settings: Settings, say: Callable[[str], None]) -> Wallet:
+    """The key with which a home's node signs HyperBEAM answers, made at its first use.
+
+    Args:
+        say: shows a person that it is made, which takes up to some seconds.
+
+    Raises:
+        AoError: it cannot be read or written.
+    """
+    if not os.path.lexists(settings.node_key):
+        say("making the RSA key with which this node signs HyperBEAM answers, once")
+    return await in_background(lambda: ensure_wallet(settings.node_key))

@@ -19,7 +19,7 @@ from aoshell.attest.evidence import Challenge, Evidence, RawResponse
 from aoshell.attest.launch.local_hashes import LAYOUTS, LocalHashes, compute_measurement
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.verify import Verdict
-from aoshell.protocol import httpsig
+from aoshell.protocol import signing
 from aoshell.protocol.encoding import b64url, unb64url
 from aoshell.protocol.wallet import Wallet
 
@@ -83,7 +83,7 @@ class SimulatedNode:
     @cached_property
     def report_data(self) -> bytes:
         own = hashlib.sha256(self.wallet.owner).digest()
-        return own + unb64url(httpsig.unsigned_id(self.node_message))
+        return own + unb64url(signing.unsigned_id(self.node_message))
 
     @cached_property
     def sample(self) -> Sample:
@@ -108,7 +108,7 @@ class SimulatedNode:
         return self.message(message, self)
 
     def sign(self, message: Message) -> Wire:
-        return httpsig.sign(self.signer or self.wallet, message, bundle=self.bundle)
+        return signing.sign(self.signer or self.wallet, message, bundle=self.bundle)
 
     def generate(self, challenge: str = "") -> Wire:
         message = self.generated | ({"challenge": challenge} if challenge else {})

@@ -32,7 +32,7 @@ from aoshell.attest.tpm.eventlog import read_event_log
 from aoshell.attest.tpm.secureboot import read_programs
 from aoshell.attest.verify import Verdict, verify_evidence
 from aoshell.attest.x509.material import bundle_as_pem
-from aoshell.protocol import httpsig, nested, wire
+from aoshell.protocol import nested, signing, wire
 from aoshell.protocol.commitment import CURRENT, write_commitments
 from aoshell.protocol.digest import content_digest
 from aoshell.protocol.encoding import b64url, unb64url
@@ -62,7 +62,7 @@ def sign(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
 
 
 def sign_tabm(wallet: Wallet, tabm: Tabm) -> Wire:
-    commitments = httpsig.commit(wallet, tabm, profile=CURRENT)
+    commitments = signing.commit(wallet, tabm, profile=CURRENT)
     fields, body = wire.encode(tabm, CURRENT)
     return [*fields.items(), *write_commitments(commitments).items()], body or b""
 
@@ -71,7 +71,7 @@ def sign_in_memory_order(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
     """The same, but that the keys of large maps are in another order than theirs, as in Erlang's
     memory and in what HyperBEAM sends: by a hash, with `ao-types` among them."""
     tabm = in_memory_order(to_tabm(message, LARGEST_READ))
-    commitments = httpsig.commit(wallet, tabm, profile=CURRENT)
+    commitments = signing.commit(wallet, tabm, profile=CURRENT)
     fields, body = wire.encode(tabm, CURRENT)
     boundary = dict(fields)["content-type"].partition('"')[2][:-1].encode()
     parts = [_in_order(part, tabm) for part in (body or b"").split(b"--" + boundary)]
@@ -107,7 +107,7 @@ def _in_order(part: bytes, tabm: Any) -> bytes:
 def wrapped(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
     """The same message with its signature, as the body of an answer that nobody signed."""
     tabm = to_tabm(message, LARGEST_READ)
-    commitments = httpsig.commit(wallet, tabm, profile=CURRENT)
+    commitments = signing.commit(wallet, tabm, profile=CURRENT)
     inner = nested.carry(tabm, commitments, lambda _: "")
     fields, body = wire.encode({"body": inner, "status": "200"}, CURRENT)
     return [*fields.items()], body or b""
@@ -138,7 +138,7 @@ def answered(wallet: Wallet, tabm: Tabm) -> Wire:
 def as_json(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
     """The same message as JSON, with its signature."""
     tabm = to_tabm(message, LARGEST_READ)
-    commitments = httpsig.commit(wallet, tabm, profile=CURRENT)
+    commitments = signing.commit(wallet, tabm, profile=CURRENT)
     kept = {one.id: {**nested.to_map(one), "committed": list(one.committed)} for one in commitments}
     written = json.dumps({**written_as_json(message), "commitments": kept})
     return [("content-type", "application/json")], written.encode()
@@ -219,7 +219,7 @@ class EnvelopeNode:
     @cached_property
     def body_id(self) -> str:
         """The id of its body, computed in the order of its memory."""
-        return httpsig.tabm_id(in_memory_order(to_tabm(self.body, LARGEST_READ)), CURRENT)
+        return signing.tabm_id(in_memory_order(to_tabm(self.body, LARGEST_READ)), CURRENT)
 
     @property
     def made_recipient(self) -> Message:
@@ -266,7 +266,7 @@ class EnvelopeNode:
         if self.signs_recipient:
             inner = tabm["secret-recipient"]
             assert isinstance(inner, dict)
-            signatures = httpsig.commit(wallet, inner, profile=CURRENT)
+            signatures = signing.commit(wallet, inner, profile=CURRENT)
             tabm["secret-recipient"] = nested.carry(inner, signatures, lambda _: "")
         for path in self.apart:
             tabm = set_apart(tabm, path, wallet, self.stored)
@@ -417,7 +417,7 @@ class SnpNode(EnvelopeNode):
                 "measurement-device:snp@1.0",
                 f"method:{snp.METHOD}",
                 f"issued-at-unix:{NOW}",
-                f"credential-id:{httpsig.unsigned_id(credential, CURRENT)}",
+                f"credential-id:{signing.unsigned_id(credential, CURRENT)}",
             )
         )
         return {

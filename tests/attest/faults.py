@@ -11,7 +11,7 @@ from typing import Any
 from attest_node import HASHES, Message, SimulatedNode, Wire
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from aoshell.protocol import httpsig
+from aoshell.protocol import signing
 from aoshell.protocol.commitment import EDGE, write_commitments
 from aoshell.protocol.digest import content_digest
 from aoshell.protocol.encoding import b64url
@@ -169,8 +169,8 @@ def signed_in_part(*left_out: str, bundle: bool = True) -> Change:
     def disturb(_wire: Wire, node: SimulatedNode) -> Wire:
         whole: Message = node.generated
         kept = {key: value for key, value in whole.items() if key not in left_out}
-        signed = httpsig.commit(node.wallet, to_tabm(kept), bundle=bundle)
-        fields, body = httpsig.sign(node.wallet, whole, bundle=bundle)
+        signed = signing.commit(node.wallet, to_tabm(kept), bundle=bundle)
+        fields, body = signing.sign(node.wallet, whole, bundle=bundle)
         return list((dict(fields) | write_commitments(signed)).items()), body
 
     return lambda node, _: node.but(wire=disturb, bundle=bundle)
@@ -180,7 +180,7 @@ def linked(name: str) -> Change:
     """A map that came as a link to it."""
 
     def disturb(_wire: Wire, node: SimulatedNode) -> Wire:
-        return sign_linked(node, node.generated, name, httpsig.unsigned_id(node.generated[name]))
+        return sign_linked(node, node.generated, name, signing.unsigned_id(node.generated[name]))
 
     return lambda node, _: node.but(wire=disturb)
 
@@ -193,7 +193,7 @@ def sign_linked(node: SimulatedNode, message: Message, name: str, id: str) -> Wi
     del tabm[name]
     tabm[f"{name}+link"] = id
     fields, body = wire.encode(tabm, EDGE)
-    signed = httpsig.commit(node.wallet, tabm, bundle=True)
+    signed = signing.commit(node.wallet, tabm, bundle=True)
     return [*fields.items(), *write_commitments(signed).items()], body or b""
 
 

@@ -29,7 +29,7 @@ from aoshell.attest.evidence import (
 )
 from aoshell.attest.kinds import Kind
 from aoshell.attest.signed import verify_message
-from aoshell.protocol import httpsig
+from aoshell.protocol import signing
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.structured import LARGEST_READ, to_tabm
 from aoshell.protocol.wallet import Wallet
@@ -163,7 +163,7 @@ def test_an_hmac_is_no_signature(measured_node: Node) -> None:
         from aoshell.protocol.commitment import write_commitments
 
         tabm = to_tabm(message, LARGEST_READ)
-        hmac = httpsig.commit(wallet, tabm, profile=CURRENT)[1]
+        hmac = signing.commit(wallet, tabm, profile=CURRENT)[1]
         fields, body = wire.encode(tabm, CURRENT)
         return [*fields.items(), *write_commitments([hmac]).items()], body or b""
 
@@ -176,7 +176,7 @@ def test_two_keys_signed_it(measured_node: Node, other_wallet: Wallet) -> None:
         from aoshell.protocol.commitment import write_commitments
 
         tabm = to_tabm(message, LARGEST_READ)
-        ones = [httpsig.commit(key, tabm, profile=CURRENT)[0] for key in (wallet, other_wallet)]
+        ones = [signing.commit(key, tabm, profile=CURRENT)[0] for key in (wallet, other_wallet)]
         fields, body = wire.encode(tabm, CURRENT)
         return [*fields.items(), *write_commitments(ones).items()], body or b""
 

@@ -28,7 +28,7 @@ from aoshell.attest.evidence import (
     Exchange,
     RawResponse,
 )
-from aoshell.protocol import httpsig
+from aoshell.protocol import signing
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.structured import LARGEST_READ, to_tabm
 from aoshell.protocol.tabm import Tabm
@@ -99,10 +99,10 @@ def test_an_id_that_only_part_of_an_answer_has(measured_node: Node, attacker: Wa
 
     node, exchange, link = linked(measured_node)
     due = to_tabm(node.body["node"], LARGEST_READ)
-    hmac = httpsig.commit(node.wallet, due, profile=CURRENT)[1]
+    hmac = signing.commit(node.wallet, due, profile=CURRENT)[1]
     assert hmac.id == link
-    own = httpsig.commit(attacker, {"address": attacker.address}, profile=CURRENT)[0]
-    more = httpsig.commit(attacker, {"load": "everything"}, profile=CURRENT)[0]
+    own = signing.commit(attacker, {"address": attacker.address}, profile=CURRENT)[0]
+    more = signing.commit(attacker, {"load": "everything"}, profile=CURRENT)[0]
     for signed, extra in ((own, {}), (more, {"load": "everything"})):
         fields, body = wire.encode(due | extra, CURRENT)
         headers = [*fields.items(), *write_commitments([hmac, signed]).items()]
@@ -123,7 +123,7 @@ def test_a_link_to_a_signed_message(measured_node: Node) -> None:
     """By the id of its signature; then it stands for what was signed, and for no more."""
     part = {"address": measured_node.wallet.address}
     tabm = to_tabm(part)
-    commitment = httpsig.commit(measured_node.wallet, tabm, profile=CURRENT)[0]
+    commitment = signing.commit(measured_node.wallet, tabm, profile=CURRENT)[0]
     from aoshell.protocol import wire
     from aoshell.protocol.commitment import write_commitments
 

@@ -29,7 +29,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.progress import Waiting
 from aoshell.nodes.remote.hyperbeam.evidence import evidence as ask_evidence
-from aoshell.protocol import httpsig
+from aoshell.protocol import signing
 from aoshell.protocol.commitment import CURRENT, Commitment
 from aoshell.protocol.encoding import b64url, unb64url
 from aoshell.protocol.fields import parameters
@@ -97,7 +97,7 @@ def test_a_link_is_called_one(node: SimulatedNode, attacker: Wallet) -> None:
 def test_a_link_in_the_configuration_leaves_it_unbound(
     wallet: Wallet, within: dict[str, Any]
 ) -> None:
-    signed = SignedPart({"node-message": within}, httpsig.commit(wallet, {})[0], ())
+    signed = SignedPart({"node-message": within}, signing.commit(wallet, {})[0], ())
     with pytest.raises(InconclusiveError) as raised:
         compute_node_message_id(signed)
     assert raised.value.error == "NODE_MESSAGE_UNBOUND"
@@ -109,13 +109,13 @@ def test_what_is_not_signed_is_named(node: SimulatedNode, attacker: Wallet) -> N
 
 
 def test_the_newer_form_of_signatures(wallet: Wallet, node: SimulatedNode) -> None:
-    identity = unb64url(httpsig.unsigned_id(node.node_message, CURRENT))
+    identity = unb64url(signing.unsigned_id(node.node_message, CURRENT))
     data = node.report_data[:32] + identity
     newer = node.but(
         report_values={"report_data": data},
         message=lambda m, _n: m | {"nonce": b64url(data)},
     )
-    headers, body = httpsig.sign(wallet, newer.generated, profile=CURRENT)
+    headers, body = signing.sign(wallet, newer.generated, profile=CURRENT)
     evidence = Evidence(answer=RawResponse(tuple(headers), body))
     assert newer.sample.verify(POLICY, evidence=evidence).errors == ()
 

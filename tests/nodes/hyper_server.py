@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from aoshell.protocol import httpsig, wire
+from aoshell.protocol import httpsig, signing, wire
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import (
     CURRENT,
@@ -307,7 +307,7 @@ class HyperServer:
         if self.gives_json:
             return self.in_json(message)
         signer = self.signer or self.wallet
-        headers, body = httpsig.sign(signer, message, profile=self.profile)
+        headers, body = signing.sign(signer, message, profile=self.profile)
         return 200, headers, body
 
     def unsigned(self, message: dict[str, Any]) -> Reply:
@@ -323,7 +323,7 @@ class HyperServer:
     def in_json(self, message: dict[str, Any], *, signed: bool = True) -> Reply:
         """A message as JSON with its commitments."""
         tabm = to_tabm(message)
-        made = httpsig.commit(self.signer or self.wallet, tabm, profile=self.profile)
+        made = signing.commit(self.signer or self.wallet, tabm, profile=self.profile)
         kept = {one.id: in_json(one) for one in made}
         body = json.dumps(message | ({"commitments": kept} if signed else {})).encode()
         return 200, [("codec-device", "json@1.0"), ("content-type", "application/json")], body
@@ -337,7 +337,7 @@ class HyperServer:
         if not self.sign_all:
             return _json(value)
         message = {"body": body, "content-type": "application/json", "status": 200}
-        headers, content = httpsig.sign(self.signer or self.wallet, message, profile=self.profile)
+        headers, content = signing.sign(self.signer or self.wallet, message, profile=self.profile)
         return 200, headers, content
 
     def assigned(self, assignment: dict[str, Any], message: Tabm | None) -> Reply:
@@ -349,7 +349,7 @@ class HyperServer:
         if self.gives_json:
             return self.in_json(assignment)
         fields, body = wire.encode(tabm, self.profile)
-        signatures = write_commitments(httpsig.commit(signer, tabm, profile=self.profile))
+        signatures = write_commitments(signing.commit(signer, tabm, profile=self.profile))
         return 200, [*fields.items(), *signatures.items()], body or b""
 
     def address(self) -> Reply:

@@ -15,7 +15,7 @@ from aoshell.nodes.remote.hyperbeam import signed as room
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.trust import Trust
 from aoshell.nodes.values import Pin, Verify
-from aoshell.protocol import httpsig, wire
+from aoshell.protocol import httpsig, signing, wire
 from aoshell.protocol.commitment import write_commitments
 from aoshell.protocol.structured import to_tabm
 from aoshell.protocol.wallet import Wallet
@@ -37,7 +37,7 @@ class Told:
 
 
 def signed(wallet: Wallet, message: dict[str, Any]) -> Response:
-    headers, body = httpsig.sign(wallet, message)
+    headers, body = signing.sign(wallet, message)
     return Response("", 200, tuple(headers), body)
 
 
@@ -89,7 +89,7 @@ def signed_beside(wallet: Wallet, message: dict[str, Any]) -> tuple[Any, bytes]:
     """Headers and body of a signed message, as HTTP leaves them: without spaces at their ends."""
     tabm = to_tabm(message)
     fields, body = wire.encode(tabm)
-    signatures = write_commitments(httpsig.commit(wallet, tabm))
+    signatures = write_commitments(signing.commit(wallet, tabm))
     pairs = (*fields.items(), *signatures.items())
     return tuple((name, value.strip(" ")) for name, value in pairs), body or b""
 

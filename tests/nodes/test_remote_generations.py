@@ -29,7 +29,7 @@ from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.hyperbeam.generation import JUNE, LATER, generation_of
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import HttpMessage, Verify
-from aoshell.protocol import httpsig
+from aoshell.protocol import httpsig, signing
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import CURRENT, EDGE, INPUT
 from aoshell.protocol.httpsig import SignatureStatus
@@ -74,7 +74,7 @@ async def test_what_another_signed_tells_no_generation(home: Home, wallet: Walle
         other = CURRENT if before is JUNE else EDGE
 
         def forged(_request: Request, _reply: Reply) -> Reply:
-            headers, body = httpsig.sign(wallet, {"body": "7", "status": 200}, profile=other)
+            headers, body = signing.sign(wallet, {"body": "7", "status": 200}, profile=other)
             return 200, headers, body
 
         home.server.faults["slot/current"] = forged
@@ -85,7 +85,7 @@ async def test_what_another_signed_tells_no_generation(home: Home, wallet: Walle
 
 def test_only_a_signature_that_fits_tells_a_generation(wallet: Wallet) -> None:
     for of_node, due in ((EDGE, JUNE), (CURRENT, LATER)):
-        headers, body = httpsig.sign(wallet, {"a": "b"}, profile=of_node)
+        headers, body = signing.sign(wallet, {"a": "b"}, profile=of_node)
         assert generation_of(httpsig.check(headers, body)) is due
         changed = [(name, "c" if name == "a" else value) for name, value in headers]
         assert generation_of(httpsig.check(changed, body)) is None
@@ -126,7 +126,7 @@ async def test_a_parameter_never_seen_makes_an_answer_uncheckable(
     ],
 )
 def test_an_unknown_label_is_uncheckable(wallet: Wallet, label: str, due: SignatureStatus) -> None:
-    headers, body = httpsig.sign(wallet, {"a": "b"}, profile=CURRENT)
+    headers, body = signing.sign(wallet, {"a": "b"}, profile=CURRENT)
     changed = [(name, value.replace("comm-", label)) for name, value in headers]
     assert httpsig.check(changed, body).outcome is due
 

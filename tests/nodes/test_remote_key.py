@@ -15,7 +15,7 @@ from test_remote_hyperbeam import EVAL, Home, home, node_wallet, profile, server
 from aoshell.errors import AoError
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.values import Pin, Receipt, Verify
-from aoshell.protocol import httpsig
+from aoshell.protocol import httpsig, signing
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Wallet
@@ -131,7 +131,7 @@ async def test_the_address_is_asked_once_by_all_that_begin_at_once(home: Home) -
 
 def another(wallet: Wallet, body: str) -> Callable[[Request, Reply], Reply]:
     def fault(_request: Request, _reply: Reply) -> Reply:
-        headers, content = httpsig.sign(wallet, {"body": body, "status": 200})
+        headers, content = signing.sign(wallet, {"body": body, "status": 200})
         return 200, headers, content
 
     return fault
@@ -230,10 +230,10 @@ def cosigned(wallet: Wallet) -> Callable[[Request, Reply], Reply]:
         status, headers, body = reply
         if dict(headers).get("codec-device") == "json@1.0":
             said = json.loads(body)
-            made = httpsig.commit(wallet, {"added": "theirs"}, profile=CURRENT)
+            made = signing.commit(wallet, {"added": "theirs"}, profile=CURRENT)
             said["commitments"] |= {one.id: in_json(one) for one in made}
             return status, headers, json.dumps(said | {"added": "theirs"}).encode()
-        own = dict(httpsig.sign(wallet, {"added": "theirs"})[0])
+        own = dict(signing.sign(wallet, {"added": "theirs"})[0])
         joined = [
             (name, f"{value}, {own[name]}" if name.startswith("signature") else value)
             for name, value in headers

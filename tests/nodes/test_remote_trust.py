@@ -14,7 +14,7 @@ from aoshell.nodes.remote.hyperbeam import binding
 from aoshell.nodes.remote.hyperbeam.binding import MESSAGE, PROCESS, SLOT, Asked, ContradictionError
 from aoshell.nodes.remote.hyperbeam.trust import NotSignedError, Trust
 from aoshell.nodes.values import Pin, Verify
-from aoshell.protocol import httpsig, wire
+from aoshell.protocol import httpsig, signing, wire
 from aoshell.protocol.commitment import (
     EDGE,
     RSA,
@@ -59,7 +59,7 @@ def test_marks_are_bounded(wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(binding, "SEEN", 3)
     seen = binding.Seen()
     for number in range(5):
-        headers, body = httpsig.sign(wallet, {"a": str(number)})
+        headers, body = signing.sign(wallet, {"a": str(number)})
         seen.note(httpsig.check(headers, body), Asked(str(number)))
     assert len(seen._names) == 3
 
@@ -73,7 +73,7 @@ def reader(wallet: Wallet, level: Verify) -> tuple[Trust, list[str]]:
 
 
 def answer_of(wallet: Wallet, said: dict[str, Any], status: int = 200) -> Response:
-    headers, body = httpsig.sign(wallet, said)
+    headers, body = signing.sign(wallet, said)
     return Response("", status, tuple(headers), body)
 
 
@@ -199,7 +199,7 @@ def test_an_answer_signed_by_two_keys_is_refused(wallet: Wallet, other_wallet: W
     """One of them could be anybody's, who adds a signature over more than the node signed."""
     trust, _ = reader(wallet, Verify.ON)
     said: Tabm = {"output": "2"}
-    signatures = httpsig.commit(wallet, said)[0], httpsig.commit(other_wallet, said)[0]
+    signatures = signing.commit(wallet, said)[0], signing.commit(other_wallet, said)[0]
     headers = tuple((said | write_commitments(signatures)).items())
     answer = Response("", 200, headers, b"")  # type: ignore[arg-type]
     with pytest.raises(AoError, match=r"signed by .* and .*, not by the node's own key"):
@@ -218,7 +218,7 @@ def test_json_must_be_the_signed_body_whole(wallet: Wallet) -> None:
     said = {"body": '{"output": "x"}', "content-type": "application/json"}
     answer = answer_of(wallet, said)
     assert trust.json(answer, "compute") == {"output": "x"}
-    headers, _ = httpsig.sign(wallet, {"n": "1", "content-type": "application/json"})
+    headers, _ = signing.sign(wallet, {"n": "1", "content-type": "application/json"})
     with pytest.raises(NotSignedError):
         trust.json(Response("", 200, tuple(headers), answer.body), "compute")
 
@@ -240,7 +240,7 @@ def test_the_same_content_may_answer_several_requests(wallet: Wallet) -> None:
     """The HMAC of equal answers is equal; the signatures differ, and they are what is marked."""
     seen = binding.Seen()
     for name in ("a", "b"):
-        headers, body = httpsig.sign(wallet, {"output": "2"})
+        headers, body = signing.sign(wallet, {"output": "2"})
         seen.note(httpsig.check(headers, body), Asked(name))
     with pytest.raises(ContradictionError, match="came before"):
         seen.note(httpsig.check(headers, body), Asked("a"))

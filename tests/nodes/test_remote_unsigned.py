@@ -25,7 +25,7 @@ from aoshell.nodes.remote.http import client
 from aoshell.nodes.remote.hyperbeam import sending
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
 from aoshell.nodes.values import Verify
-from aoshell.protocol import httpsig
+from aoshell.protocol import signing
 from aoshell.protocol.commitment import CURRENT, EDGE
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
@@ -127,7 +127,7 @@ def refused_push(request: Request, reply: Reply) -> Reply:
 def theirs(wallet: Wallet) -> Fault:
     def fault(_request: Request, _reply: Reply) -> Reply:
         said = {"body": MARK, "output": {"data": MARK, "prompt": MARK}, "status": 200}
-        return 200, *httpsig.sign(wallet, said)
+        return 200, *signing.sign(wallet, said)
 
     return fault
 

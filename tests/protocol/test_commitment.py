@@ -20,8 +20,9 @@ from aoshell.protocol.commitment import (
     signature_base,
     write_commitments,
 )
-from aoshell.protocol.httpsig import SignatureStatus, check, commit
+from aoshell.protocol.httpsig import SignatureStatus, check
 from aoshell.protocol.message import raw
+from aoshell.protocol.signing import commit
 from aoshell.protocol.wallet import Wallet
 
 

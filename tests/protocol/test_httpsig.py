@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aoshell.errors import AoError
-from aoshell.protocol import httpsig, wire
+from aoshell.protocol import signing, wire
 from aoshell.protocol.commitment import (
     CURRENT,
     EDGE,
@@ -32,16 +32,13 @@ from aoshell.protocol.httpsig import (
     SignatureStatus,
     UncheckableError,
     check,
-    commit,
     decode,
-    request,
-    sign,
-    unsigned_id,
     verify,
 )
 from aoshell.protocol.message import text
 from aoshell.protocol.nested import carry
 from aoshell.protocol.rebuild import unsigned
+from aoshell.protocol.signing import commit, request, sign, unsigned_id
 from aoshell.protocol.structured import Atom, to_tabm
 from aoshell.protocol.wallet import Wallet
 
@@ -133,7 +130,7 @@ def test_what_cannot_be_sent_is_refused(wallet: Wallet, message: Any, what: str)
 def signed(request: pytest.FixtureRequest, wallet: Wallet) -> tuple[list[tuple[str, str]], bytes]:
     message: Any = {"action": "Eval", "n": 5, "m": {"a": "b", "l": [1, "x"]}, "data": "return 1"}
     if request.param == "request":
-        sent = httpsig.request(wallet, "/push", message)
+        sent = signing.request(wallet, "/push", message)
         return sent.headers, sent.body
     return sign(wallet, message, bundle=request.param == "bundled")
 
@@ -432,17 +429,17 @@ def test_nested_commitments_are_checked_once_each(wallet: Wallet) -> None:
     """Two commitments at each of 20 levels: a million checks, were none remembered."""
     tabm = to_tabm({"data": "x"})
     for _ in range(20):
-        commitments = httpsig.commit(wallet, tabm)
+        commitments = signing.commit(wallet, tabm)
         tabm = {"m": carry(tabm, commitments, lambda keys: unsigned(keys).id)}
     fields, body = wire.encode(tabm)
-    signatures = httpsig.commit(wallet, tabm)
+    signatures = signing.commit(wallet, tabm)
     checked = check(fields | write_commitments(signatures), body or b"")
     assert checked.outcome is SignatureStatus.VERIFIED
 
 
 def test_importing_costs_little() -> None:
     code = (
-        "import sys, aoshell.protocol.httpsig; "
+        "import sys, aoshell.protocol.httpsig, aoshell.protocol.signing; "
         "print([m for m in ('cryptography', 'http_sf', 'asyncio') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -452,4 +449,4 @@ def test_importing_costs_little() -> None:
 @pytest.mark.parametrize("body", [{}, [], {"a": "b"}])
 def test_data_beside_a_body_of_maps_is_refused(wallet: Wallet, body: object) -> None:
     with pytest.raises(AoError, match="cannot be a map"):
-        httpsig.sign(wallet, {"data": "x", "body": body})  # type: ignore[dict-item]
+        signing.sign(wallet, {"data": "x", "body": body})  # type: ignore[dict-item]

@@ -16,9 +16,10 @@ from aoshell.protocol.commitment import (
     Profile,
     write_commitments,
 )
-from aoshell.protocol.httpsig import SignatureStatus, check, commit, verify
+from aoshell.protocol.httpsig import SignatureStatus, check, verify
 from aoshell.protocol.nested import carry
 from aoshell.protocol.rebuild import unsigned
+from aoshell.protocol.signing import commit
 from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wallet import Wallet
 

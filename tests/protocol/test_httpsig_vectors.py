@@ -23,11 +23,12 @@ from aoshell.protocol.commitment import (
     read_commitments,
     write_commitments,
 )
-from aoshell.protocol.httpsig import SignatureError, SignatureStatus, check, unsigned_id, verify
+from aoshell.protocol.httpsig import SignatureError, SignatureStatus, check, verify
 from aoshell.protocol.itemcommitment import signs_item
 from aoshell.protocol.jsonform import from_json
 from aoshell.protocol.message import text
 from aoshell.protocol.rebuild import Rebuilder, unsigned
+from aoshell.protocol.signing import unsigned_id
 from aoshell.protocol.structured import Atom, Value, from_tabm, to_tabm
 from aoshell.protocol.tabm import COMMITMENTS, Tabm, flatten, to_json
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aoshell.protocol import httpsig, rebuild, wire
+from aoshell.protocol import httpsig, rebuild, signing, wire
 from aoshell.protocol.commitment import (
     CURRENT,
     RSA,
@@ -66,7 +66,7 @@ def test_other_types_than_were_signed_do_not_fit(wallet: Wallet, types: str) -> 
 def twice(wallet: Wallet) -> tuple[Tabm, list[Commitment]]:
     """A text that was signed twice, and its signatures, as a node has both of them in one map."""
     inner: Tabm = {"data": "return 7", "action": "Eval"}
-    ones = [httpsig.commit(wallet, inner, profile=CURRENT) for _ in range(2)]
+    ones = [signing.commit(wallet, inner, profile=CURRENT) for _ in range(2)]
     return carry(inner, [one for pair in ones for one in pair], lambda _: ""), [
         one for one, _ in ones
     ]
@@ -105,8 +105,8 @@ def to_json(value: str | Tabm) -> object:
 def test_what_only_the_other_signature_covers_is_not_signed(wallet: Wallet) -> None:
     """Somebody on the way adds a key and signs it: the node has named its own signature alone."""
     inner: Tabm = {"data": "return 7"}
-    own = httpsig.commit(wallet, inner, profile=CURRENT)[0]
-    stranger = httpsig.commit(Wallet.generate(), inner | {"added": "x"}, profile=CURRENT)[0]
+    own = signing.commit(wallet, inner, profile=CURRENT)[0]
+    stranger = signing.commit(Wallet.generate(), inner | {"added": "x"}, profile=CURRENT)[0]
     body = carry(inner | {"added": "x"}, [own, stranger], lambda _: "")
     checked = came({"body": body, "path": "p"}, signed(wallet, {"path": "p", "body+link": own.id}))
     assert checked.outcome is SignatureStatus.VERIFIED, checked.failure
@@ -138,7 +138,7 @@ def test_a_map_of_many_keys_is_in_the_order_of_the_node(
 
 def test_what_a_node_took_out_of_a_signed_map_makes_it_uncheckable(wallet: Wallet) -> None:
     """As `patch@1.0` does with an outbox: the id stands for keys that are not there."""
-    stale = httpsig.commit(wallet, {"first": "x"}, profile=CURRENT)[1]
+    stale = signing.commit(wallet, {"first": "x"}, profile=CURRENT)[1]
     one = signed(wallet, {"outbox+link": stale.id, "status": "200"})
     checked = came({"outbox": carry({}, [stale], lambda _: ""), "status": "200"}, one)
     assert checked.outcome is SignatureStatus.UNCHECKABLE and "first" in str(checked.failure)

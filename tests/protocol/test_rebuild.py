@@ -17,9 +17,10 @@ from aoshell.protocol.commitment import (
     write_commitments,
 )
 from aoshell.protocol.encoding import ProtocolError, b64url
-from aoshell.protocol.httpsig import SignatureStatus, check, commit, unsigned_id
+from aoshell.protocol.httpsig import SignatureStatus, check
 from aoshell.protocol.message import Tag
 from aoshell.protocol.rebuild import Rebuilder, UncheckableError, add_ids
+from aoshell.protocol.signing import commit, unsigned_id
 from aoshell.protocol.tabm import DEEPEST, Tabm
 from aoshell.protocol.wallet import Wallet
 

@@ -23,7 +23,7 @@ from aoshell.attest.tpm.evidence import read_tpm_evidence
 from aoshell.errors import AoError
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.encoding import b64url
-from aoshell.protocol.httpsig import unsigned_id
+from aoshell.protocol.signing import unsigned_id
 from aoshell.protocol.structured import Value
 
 ANSWER_TYPE = "lapee-secret-activation"

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.encoding import unb64url
-from aoshell.protocol.httpsig import tabm_id, unsigned_id
 from aoshell.protocol.rebuild import SORTED
+from aoshell.protocol.signing import tabm_id, unsigned_id
 from aoshell.protocol.structured import Value, read_types, write_types
 from aoshell.protocol.tabm import COMMITMENTS, LINK, TYPES, Tabm
 

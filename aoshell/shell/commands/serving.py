@@ -33,6 +33,7 @@ async def serve(session: Session, rest: str) -> CommandOutput:
             int(rest or DEFAULT_PORT),
             lambda error: session.front.feed(str(error)),
             session.identities.named,
+            session.front.feed,
         )
         note = ""
     else:

@@ -251,7 +251,9 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         return await self._evaluated(process, sent.id, path, headers, sent.body)
 
     async def _dryrun_of_items(self, process: str, item: Message) -> Result:
-        keys = "".join(f"&{quote(tag.name)}={quote(tag.value)}" for tag in item.tags)
+        keys = "".join(
+            f"&{quote(tag.name, safe='')}={quote(tag.value, safe='')}" for tag in item.tags
+        )
         path = f"/{process}~process@1.0/as=execution/compute{keys}"
         tags = (*envelope("Message", VARIANT), Tag("require-codec", JSON))
         sent = DataItem.sign(await self._wallet(), process, tags, item.data)

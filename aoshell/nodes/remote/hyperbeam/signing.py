@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from aoshell.nodes.remote.arweave.bundler import check_code, kind_of
 from aoshell.nodes.values import HttpMessage, Signed, envelope
-from aoshell.protocol import httpsig
+from aoshell.protocol import signing
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import Profile
 from aoshell.protocol.message import Tag, by_lower_name, tags_of, text
@@ -137,7 +137,7 @@ def as_httpsig(
         keys[STACKED] = _names(str(keys[STACKED]))
     keys |= {"target": target} if target else {}
     keys |= {"data": text(data)} if data else {}
-    made = httpsig.request(wallet, path, keys, profile=profile)
+    made = signing.request(wallet, path, keys, profile=profile)
     return HttpMessage(made.id, tuple(made.headers), made.body)
 
 

@@ -1,0 +1,143 @@
+"""Answers in the codec that was asked for, signed by the node's key.
+
+By default a message comes as nodes of September 2025 and later write it: texts and numbers as
+header fields, maps as parts of the body, their ids under the signature. What header fields cannot
+carry (a line break, more bytes than clients take) comes as JSON, and so does what was asked for as
+JSON; it holds its commitments then. Signing takes milliseconds: call these outside the loop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.protocol import signing, wire
+from aoshell.protocol.commitment import CURRENT, Commitment, write_commitments
+from aoshell.protocol.jsonform import from_json
+from aoshell.protocol.message import raw
+from aoshell.protocol.nested import to_map
+from aoshell.protocol.structured import Atom, read_types, write_types
+from aoshell.protocol.tabm import COMMITMENTS, TYPES, Tabm, normal_key
+from aoshell.protocol.wallet import Wallet
+from aoshell.serve.http import JSON, TEXT, Response
+from aoshell.serve.hyper.results import is_plain
+from aoshell.serve.results import clean
+from aoshell.serve.safety import FOREIGN_DATA
+
+# Bytes of header fields before signatures, beyond which a message comes as JSON: Node.js reads no
+# answer with more than 16 KB of them, of which the signatures are some 3 and name each field again.
+LARGEST_FIELDS = 6_000
+
+RESULT = "ao-result"  # key that says under which one an answer holds its value
+NOT_FOUND = Atom("not_found")
+
+
+class Codec(Enum):
+    """How an answer is written."""
+
+    HTTPSIG = "httpsig@1.0"
+    JSON = "json@1.0"
+
+
+def write_answer(
+    value: object,
+    codec: Codec,
+    key: Wallet,
+    status: int = 200,
+    more: Sequence[tuple[str, str]] = (),
+) -> Response:
+    """An answer with a value.
+
+    Args:
+        value: a message as a map; any other is put under a key of one.
+        more: header fields that are not signed.
+
+    Raises:
+        AoError: no codec has a form for it.
+    """
+    said = _as_message(value) | {"status": status}
+    if codec is Codec.HTTPSIG:
+        try:
+            return _in_httpsig(said, key, status, more)
+        except AoError:
+            pass  # JSON holds it
+    return _in_json(said, key, status, more)
+
+
+def _as_message(value: object) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {RESULT: "body", "body": value}
+
+
+def _in_httpsig(
+    said: Mapping[str, Any], key: Wallet, status: int, more: Sequence[tuple[str, str]]
+) -> Response:
+    tabm: Tabm = {}
+    for name, value in _to_tabm(said).items():
+        if normal_key(name) in tabm or not (is_plain(name) or name == TYPES):
+            raise AoError(f"{name!r} is no key of a message over HTTP", stage="message")
+        tabm[normal_key(name)] = value
+    fields, body = wire.encode(tabm, CURRENT)
+    sent = {name: value.removesuffix(" ") for name, value in fields.items()}
+    wire.check_sendable(sent)
+    if sum(len(name) + len(value) for name, value in fields.items()) > LARGEST_FIELDS:
+        raise AoError("more header fields than clients take", stage="message")
+    # Signed is what arrives: of large maps the order counts in which the parts have their keys.
+    arrived, _ = wire.decode(fields, body or b"")
+    signatures = write_commitments(_commit(arrived, key))
+    headers = [*sent.items(), *signatures.items(), *FOREIGN_DATA, *more]
+    if wire.TYPE not in fields:
+        headers.append((wire.TYPE, TEXT))  # nobody shall guess that it is a page
+    return Response(status, _as_bytes(headers), body or b"")
+
+
+def _in_json(
+    said: Mapping[str, Any], key: Wallet, status: int, more: Sequence[tuple[str, str]]
+) -> Response:
+    plain = _clean(said)
+    kept = {one.id: _in_map(one) for one in _commit(_to_tabm(plain), key)}
+    body = json.dumps(plain | {COMMITMENTS: kept}).encode()
+    headers = [("codec-device", Codec.JSON.value), (wire.TYPE, JSON), ("status", str(status))]
+    return Response(status, _as_bytes([*headers, *FOREIGN_DATA, *more]), body)
+
+
+def write_json(value: object) -> str:
+    """A value as the text that `serialize~json@1.0` gives."""
+    return json.dumps(_clean(value), separators=(",", ":"))
+
+
+def _commit(tabm: Tabm, key: Wallet) -> tuple[Commitment, Commitment]:
+    return signing.commit(key, tabm, profile=CURRENT)
+
+
+def _in_map(one: Commitment) -> dict[str, Any]:
+    return {**to_map(one), "committed": list(one.committed)}
+
+
+def _to_tabm(said: Mapping[str, Any]) -> Tabm:
+    """A message as TABM. Its keys stay as they are; atoms keep that they are such."""
+    tabm = from_json(said)
+    atoms = {key: "atom" for key, value in said.items() if isinstance(value, Atom)}
+    if not atoms:
+        return tabm
+    return tabm | {TYPES: write_types(read_types(tabm) | atoms)}
+
+
+def _clean(value: Any) -> Any:
+    """A value whose texts JSON can hold."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(key): _clean(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(inner) for inner in value]
+    return value
+
+
+def _as_bytes(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Header fields with a character for each byte, as they are sent."""
+    return tuple((name, raw(value).decode("latin-1")) for name, value in headers)

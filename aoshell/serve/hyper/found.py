@@ -1,0 +1,160 @@
+"""What a path has led to so far, and looking up the next key in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aoshell.protocol.encoding import brief
+from aoshell.serve.http import JSON
+from aoshell.serve.hyper.answers import NOT_FOUND, RESULT, write_json
+from aoshell.serve.hyper.path import Segment
+
+if TYPE_CHECKING:
+    from aoshell.serve.hyper.call import Call
+
+JSON_DEVICE, MESSAGE_DEVICE = "json@1.0", "message@1.0"
+_TRANSPARENT = (MESSAGE_DEVICE, "httpsig@1.0", "structured@1.0")  # give keys as they are
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+
+
+class AnswerError(Exception):
+    """A path leads to an error, which is answered as a message.
+
+    Attributes:
+        status: of the answer.
+        fields: of the message.
+    """
+
+    def __init__(self, status: int, fields: Mapping[str, Any]) -> None:
+        super().__init__(str(fields.get("body", "")))
+        self.status = status
+        self.fields = dict(fields)
+
+
+def missing() -> AnswerError:
+    """Nothing is at a key."""
+    return AnswerError(404, {RESULT: "body", "body": NOT_FOUND})
+
+
+def no_device(name: str) -> AnswerError:
+    """A device that is not here."""
+    what = f"the device ~{name[:100]} is not on this node (aoshell serve)"
+    return AnswerError(404, {RESULT: "body", "body": what})
+
+
+class Found(Protocol):
+    """Something that keys can be looked up in."""
+
+    @property
+    def mark(self) -> object:
+        """What its content depends on: an answer made of it is kept under that, for as long as the
+        node runs. None where it may change."""
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        """What is at a key.
+
+        Raises:
+            AnswerError, RequestError: nothing, or it cannot be had.
+        """
+
+    async def value(self, call: Call) -> object:
+        """It as a value. Raises as `step()`."""
+
+
+class Plain:
+    """A value: a map, a list, a text, a number."""
+
+    def __init__(self, value: object, mark: object = None) -> None:
+        self._value = value
+        self.mark = mark
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        del call
+        return Plain(look_up(self._value, segment))
+
+    async def value(self, call: Call) -> object:
+        del call
+        return self._value
+
+
+def look_up(value: object, segment: Segment) -> object:
+    """What a value has at a key: lists count from 1, the case of keys does not matter.
+
+    Raises:
+        AnswerError: nothing is there.
+    """
+    if isinstance(value, Mapping):
+        if segment.key in value:
+            return value[segment.key]
+        if segment.name == "keys":
+            return list(value)
+        for key in value:
+            if key.lower() == segment.name:
+                return value[key]
+    elif isinstance(value, list):
+        if _NUMBER.fullmatch(segment.key) and int(segment.key) <= len(value):
+            return value[int(segment.key) - 1]
+        if segment.name == "keys":
+            return [str(number) for number in range(1, len(value) + 1)]
+    raise missing()
+
+
+class Serialized:
+    """A value as a text of JSON, which is the body of the answer."""
+
+    def __init__(self, of: Found) -> None:
+        self._of = of
+        self.mark = None
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        return await Plain(await self.value(call)).step(segment, call)
+
+    async def value(self, call: Call) -> object:
+        value = await self._of.value(call)
+        return {
+            "body": await call.services.checker.run(lambda: write_json(value)),
+            "content-type": JSON,
+        }
+
+
+class AsJson:
+    """Something as the device json@1.0 sees it: with the key `serialize`."""
+
+    def __init__(self, of: Found) -> None:
+        self._of = of
+        self.mark = None
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        if segment.name == "serialize":
+            return Serialized(self._of)
+        return await self._of.step(segment, call)
+
+    async def value(self, call: Call) -> object:
+        return await self._of.value(call)
+
+
+async def follow(found: Found, segment: Segment, call: Call) -> Found:
+    """Look up a segment, by the device that it names or by that of what is there.
+
+    Raises:
+        AnswerError, RequestError: nothing is there.
+    """
+    if not segment.device:
+        return await found.step(segment, call)
+    device = segment.device.lower()
+    seen: Found
+    if device == JSON_DEVICE:
+        seen = AsJson(found)
+    elif device in _TRANSPARENT:
+        seen = found
+    else:
+        raise no_device(segment.device)
+    return await seen.step(segment, call) if segment.key else seen
+
+
+def no_such_verb(segment: Segment, of: str) -> AnswerError:
+    """A key that a device does not have."""
+    what = f"{of} has no key {brief(segment.key)} on this node (aoshell serve)"
+    return AnswerError(404, {RESULT: "body", "body": what})

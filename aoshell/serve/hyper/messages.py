@@ -1,0 +1,98 @@
+"""Messages of the log as HyperBEAM has them: maps that carry the commitments of who signed them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.values import HttpMessage, Stored
+from aoshell.protocol import httpsig, multipart
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.commitment import CURRENT
+from aoshell.protocol.encoding import b64url
+from aoshell.protocol.httpsig import SignatureStatus
+from aoshell.protocol.itemcommitment import DEVICE as ITEM_DEVICE
+from aoshell.protocol.jsonform import from_json
+from aoshell.protocol.message import Message, text
+from aoshell.protocol.nested import to_map
+from aoshell.protocol.tabm import COMMITMENTS, Tabm, normal_key
+from aoshell.serve.hyper.results import to_keys
+
+_ARWEAVE = 1  # the signature type of items that HyperBEAM's commitments are for
+
+
+def signed_map(stored: Stored) -> dict[str, Any]:
+    """A message as a map with its commitments, as far as they can be read by others.
+
+    What a process or cron sent has none, and neither has what others could not check: an item with
+    two tags of one name, or of another signature type than Arweave's.
+    """
+    found: dict[str, Any] | None = None
+    if isinstance(stored.signed, DataItem):
+        found = _of_item(stored.signed)
+    elif isinstance(stored.signed, HttpMessage):
+        found = _of_httpsig(stored.signed)
+    if found is not None and _can_be_checked(found):
+        return found
+    return in_keys(stored.message)
+
+
+def in_keys(message: Message) -> dict[str, Any]:
+    """A message of a log as a map, without its signatures."""
+    said: dict[str, Any] = {**to_keys(message.tags)}
+    if message.target and message.tag("Type") != "Process":
+        said["target"] = message.target
+    if message.anchor:
+        said["anchor"] = message.anchor
+    if message.data:
+        said["data"] = text(message.data)
+    return said
+
+
+def _of_item(item: DataItem) -> dict[str, Any] | None:
+    if item.type != _ARWEAVE:
+        return None
+    said: dict[str, Any] = {normal_key(tag.name): tag.value for tag in item.tags}
+    if item.target:
+        said["target"] = item.target
+    if item.anchor:
+        said["anchor"] = b64url(item.anchor) if len(item.anchor) == 32 else text(item.anchor)
+    if item.data:
+        said["data"] = text(item.data)
+    tags = {str(n): {"name": t.name, "value": t.value} for n, t in enumerate(item.tags, 1)}
+    committed = [key for key in ("data", "target", "anchor") if key in said]
+    commitment = {
+        "bundle": "false",
+        "commitment-device": ITEM_DEVICE,
+        "committed": [*committed, *(normal_key(tag.name) for tag in item.tags)],
+        "committer": item.owner_address,
+        "keyid": f"publickey:{b64url(item.owner)}",
+        "original-tags": tags,
+        "signature": b64url(item.signature),
+        "type": "rsa-pss-sha256",
+    }
+    return said | {COMMITMENTS: {item.id: commitment}}
+
+
+def _of_httpsig(sent: HttpMessage) -> dict[str, Any] | None:
+    checked = httpsig.check(sent.headers, sent.body)
+    if checked.outcome is not SignatureStatus.VERIFIED:
+        return None
+    kept = {
+        one.id: {**to_map(one), "committed": list(one.committed)}
+        for one in checked.commitments
+        if not one.profile.literal
+    }
+    return {**checked.covered, COMMITMENTS: kept} if kept else None
+
+
+def _can_be_checked(said: dict[str, Any]) -> bool:
+    """Whether a map is what its commitments say, and parts of a body can carry it."""
+    try:
+        tabm: Tabm = from_json(said)
+        if httpsig.check_map(tabm, CURRENT).outcome is not SignatureStatus.VERIFIED:
+            return False
+        multipart.encode({"body": tabm}, "body")
+    except AoError:
+        return False
+    return True

@@ -1,0 +1,262 @@
+"""The device process@1.0 over a process of the built-in node: its keys, and its state after a slot.
+
+The node computes by itself and delivers by itself, so that nothing here is a step of a computation:
+`compute`, `now` and `latest` wait for a state and show it, and `push` waits until what a message
+caused is done. `compute/results=N` is slot N, whose number aoconnect puts there; a real node gives
+its newest state for that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aoshell.errors import AoError, UnsupportedError
+from aoshell.nodes.values import LogEntry, NotFoundError, Span
+from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.tabm import COMMITMENTS, DEEPEST
+from aoshell.serve.http import RequestError
+from aoshell.serve.hyper.call import Call
+from aoshell.serve.hyper.found import AnswerError, Found, Plain, look_up, no_such_verb
+from aoshell.serve.hyper.messages import in_keys
+from aoshell.serve.hyper.path import Segment
+from aoshell.serve.hyper.results import is_plain, results_of
+from aoshell.serve.hyper.schedule import Schedule, schedule_message
+from aoshell.serve.items import absent
+
+DEVICE = "process@1.0"
+RESULT_SECONDS = 60.0  # that a request waits for a slot to be computed
+LONGEST_SLOT = 15  # digits
+
+_EARLY = "Requested slot not yet available in schedule."
+
+
+class Process:
+    """A process of this node."""
+
+    mark = None
+
+    def __init__(self, process: str) -> None:
+        self.id = process
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        match segment.name:
+            case "compute":
+                return await self._compute(segment, call)
+            case "now":
+                return await self._state(await self._slots(call) - 1, call)
+            case "latest":
+                return await self._newest(call)
+            case "slot":
+                return Slot(self.id, await self._slots(call) - 1)
+            case "schedule":
+                return await self._schedule(segment, call)
+            case "push":
+                from aoshell.serve.hyper.pushing import push
+
+                return await push(self.id, segment, call)
+            case "as" if segment.value == "execution":
+                from aoshell.serve.hyper.dryruns import Execution
+
+                return Execution(self.id)
+            case "as":
+                raise no_such_verb(segment, f"as={str(segment.value)[:100]}")
+        return Plain(look_up(await definition_of(self.id, call), segment))
+
+    async def value(self, call: Call) -> object:
+        return await definition_of(self.id, call)
+
+    async def _slots(self, call: Call) -> int:
+        return await call.services.node.slots(self.id)
+
+    async def _compute(self, segment: Segment, call: Call) -> Found:
+        place = segment.value or call.parameter(segment, "slot")
+        if not place:
+            return await self._newest(call)
+        return await self._state(place_of(place), call)
+
+    async def _newest(self, call: Call) -> Found:
+        """The newest state that is computed; that of the definition where none is yet."""
+        page = await call.network.page(self.id, Span(newest_first=True), 1)
+        if not page.entries:
+            return await self._state(0, call)
+        return State(self.id, page.entries[0])
+
+    async def _state(self, place: int | str, call: Call) -> Found:
+        return State(self.id, await computed_entry(self.id, place, call))
+
+    async def _schedule(self, segment: Segment, call: Call) -> Found:
+        if not call.writes:
+            return Schedule.asked(self.id, segment, call)
+        return await schedule_message(call, self.id)
+
+
+async def computed_entry(process: str, place: int | str, call: Call) -> LogEntry:
+    """A message and what it came to, once it is computed.
+
+    Raises:
+        AnswerError: it is not in the log, or takes too long.
+    """
+    entry = await call.network.computed(process, place, RESULT_SECONDS)
+    if entry is not None:
+        return entry
+    if await call.network.entry(process, place) is not None:
+        what = f"slot {place} is not computed after {RESULT_SECONDS:g} s"
+        raise AnswerError(504, {"body": what, "ao-result": "body"})
+    early: dict[str, Any] = {"phase": "get-schedule", "reason": _EARLY}
+    if isinstance(place, int):
+        early["attempted-slot"] = place
+    raise AnswerError(404, early)
+
+
+def place_of(text: str) -> int | str:
+    """A slot, or the id of a message. Raises RequestError for what is neither."""
+    if text.isascii() and text.isdecimal() and len(text) <= LONGEST_SLOT:
+        return int(text)
+    if has_id_form(text):
+        return text
+    raise RequestError(400, f"{text[:100]!r} is no slot, and no id of a message")
+
+
+async def definition_of(process: str, call: Call) -> dict[str, Any]:
+    """The definition of a process, as a message."""
+    try:
+        entry = await call.network.entry(process, 0)
+    except NotFoundError:
+        entry = None
+    if entry is None:
+        raise absent(process)
+    return in_keys(entry.message)
+
+
+class Slot:
+    """The newest slot of a process (`slot/current`)."""
+
+    def __init__(self, process: str, newest: int) -> None:
+        self._process = process
+        self._newest = newest
+        self.mark = ("slot", process, newest)
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        return await Plain(await self.value(call)).step(segment, call)
+
+    async def value(self, call: Call) -> object:
+        del call
+        return {"current": self._newest, "process": self._process}
+
+
+class State:
+    """The state of a process behind a message. What it holds is had when it is looked at."""
+
+    def __init__(self, process: str, entry: LogEntry) -> None:
+        placed = entry.message.assignment
+        assert placed is not None
+        self._process = process
+        self._entry = entry
+        self._slot = placed.slot
+        # A slot that was taken back (`.undo`) may be given again, and be computed anew.
+        took = entry.result.milliseconds if entry.result else None
+        self.mark = ("state", process, placed.order, placed.slot, placed.tick, took)
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        match segment.name:
+            case "results" if segment.value:
+                place = place_of(segment.value)
+                return Results(self._process, await computed_entry(self._process, place, call))
+            case "results":
+                return Results(self._process, self._entry)
+            case "at-slot":
+                return Plain(self._slot)
+        exposed = await self._exposed(call)
+        own = await self._own(call) if segment.name != "keys" else {}
+        if segment.name == "keys":
+            return Plain(list(await self._whole(call)))
+        try:
+            return Plain(look_up(exposed, segment))
+        except AnswerError:
+            return Plain(look_up(own, segment))
+
+    async def value(self, call: Call) -> object:
+        return await self._whole(call)
+
+    async def _own(self, call: Call) -> dict[str, Any]:
+        definition = await definition_of(self._process, call)
+        return definition | {"device": DEVICE, "process": definition}
+
+    async def _exposed(self, call: Call) -> dict[str, Any]:
+        """What the process shows of itself; nothing where it is WASM, which shows nothing."""
+        try:
+            async with call.services.dry_runs:
+                shown = await call.network.state_at(self._process, self._slot, "")
+        except UnsupportedError:
+            return {}
+        except AoError as error:
+            raise AnswerError(500, {"ao-result": "body", "body": error.what}) from None
+        kept = without_commitments(shown)
+        if isinstance(kept, list):  # an empty table, or one with numbers for keys
+            kept = {str(number): one for number, one in enumerate(kept, 1)}
+        return kept if isinstance(kept, dict) else {}
+
+    async def _whole(self, call: Call) -> dict[str, Any]:
+        definition = await definition_of(self._process, call)
+        whole = results_of(self._entry)
+        return (
+            definition
+            | await self._exposed(call)
+            | {
+                "device": DEVICE,
+                "initialized": "true",
+                "at-slot": self._slot,
+                "process": definition,
+                "results": whole | _legacy(whole),
+            }
+        )
+
+
+class Results:
+    """What a message came to. The answer names the process and the slot, so that who checks its
+    signature knows what it is the answer to."""
+
+    mark = None
+
+    def __init__(self, process: str, entry: LogEntry) -> None:
+        self._process = process
+        self._entry = entry
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        said = results_of(self._entry)
+        if segment.name == "json":
+            said |= _legacy(said)
+        return await Plain(said).step(segment, call)
+
+    async def value(self, call: Call) -> object:
+        del call
+        placed = self._entry.message.assignment
+        assert placed is not None
+        named = {"process": self._process, "at-slot": placed.slot}
+        return named | results_of(self._entry)
+
+
+def _legacy(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of a compute unit as text, where nodes of 2025 had it and wao reads it."""
+    return {"json": {"body": json.dumps(results["raw"]), "content-type": "application/json"}}
+
+
+def without_commitments(value: object, depth: int = 0) -> object:
+    """What a process shows, without keys that would be taken for a codec's, or for signatures.
+
+    Raises:
+        AnswerError: it is nested deeper than messages can be.
+    """
+    if depth > DEEPEST - 4:
+        raise AnswerError(500, {"ao-result": "body", "body": "the state is nested too deep"})
+    if isinstance(value, Mapping):
+        return {
+            key: without_commitments(inner, depth + 1)
+            for key, inner in value.items()
+            if is_plain(str(key)) and key != COMMITMENTS
+        }
+    if isinstance(value, list):
+        return [without_commitments(inner, depth + 1) for inner in value]
+    return value

@@ -1,0 +1,60 @@
+"""Results in the forms in which HyperBEAM's processes give them.
+
+`outbox` and `output` are what Lua processes have there (`lua@5.3a`), `raw` is the JSON of a compute
+unit, as `genesis-wasm@1.0` keeps it; aoconnect reads `raw`, curl users and explorers the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from aoshell.nodes.values import LogEntry
+from aoshell.protocol.message import Message, Outgoing, Result, Tag
+from aoshell.protocol.tabm import COMMITMENTS, LINK, TYPES, normal_key
+from aoshell.serve.results import clean, to_cu
+
+# Keys that say how a message travels. A process that sends one of them cannot forge that.
+_CODEC = frozenset((COMMITMENTS, TYPES, "priv", "ao-body-key", "ao-data-key"))
+
+
+def results_of(entry: LogEntry) -> dict[str, Any]:
+    """What a computed message came to."""
+    assert entry.result is not None
+    return to_results(entry.result, entry.message)
+
+
+def to_results(result: Result, message: Message) -> dict[str, Any]:
+    """The same of a result that is in no log.
+
+    Args:
+        message: that it is the result of.
+    """
+    raw = to_cu(result, message)
+    said: dict[str, Any] = {"outbox": to_outbox(result.messages), "raw": raw}
+    if not result.ok:
+        return said | {"error": raw["Error"], "output": {"data": ""}, "data": ""}
+    return said | {"output": raw["Output"], "data": raw["Output"]["data"]}
+
+
+def to_outbox(messages: Iterable[Outgoing]) -> dict[str, dict[str, str]]:
+    """An outbox: messages by their numbers, from 1."""
+    return {str(number): _sent(one) for number, one in enumerate(messages, 1)}
+
+
+def _sent(sent: Outgoing) -> dict[str, str]:
+    said = to_keys(sent.tags)
+    said |= {"target": clean(sent.target)} if sent.target else {}
+    said |= {"anchor": clean(sent.anchor)} if sent.anchor else {}
+    return said | {"data": sent.data.decode("utf-8", "replace")}
+
+
+def to_keys(tags: Iterable[Tag]) -> dict[str, str]:
+    """Tags as keys of a message, in lower case; of equal names the last counts."""
+    keys = {normal_key(clean(tag.name)): clean(tag.value) for tag in tags}
+    return {key: value for key, value in keys.items() if is_plain(key)}
+
+
+def is_plain(key: str) -> bool:
+    """Whether a key is one of a process's own, which no codec takes for one of its."""
+    return bool(key) and key not in _CODEC and not key.endswith(LINK)

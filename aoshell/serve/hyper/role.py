@@ -1,0 +1,135 @@
+"""The role of a HyperBEAM node: claims its paths, resolves them, signs what they lead to."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from aoshell.nodes.values import NotFoundError
+from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.http import Request, RequestError, Response
+from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
+from aoshell.serve.hyper.call import Call, Services
+from aoshell.serve.hyper.found import AnswerError, Found, Serialized, follow
+from aoshell.serve.hyper.path import Segment, parse_path
+from aoshell.serve.hyper.roots import begin
+from aoshell.serve.hyper.schedule import Assigned
+
+KEPT = 1024  # answers
+LARGEST_KEPT = 1 << 20  # bytes of one that is kept
+MOST_KEPT = 32 << 20  # bytes of all that are kept
+_ROOT = frozenset(("push", "schedule"))  # keys of the node itself
+
+
+class HyperBeam:
+    """Claims paths that name a device, and keys behind an id.
+
+    `/ID` alone is the gateway's, unless a message is asked for: by `require-codec`, or by accepting
+    JSON. `/ID/latest?process-id=` is the scheduler's, `/~query@1.0/graphql` the gateway's.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._kept = _Answers()
+
+    async def answer(self, request: Request) -> Response | None:
+        if request.method not in ("GET", "POST"):
+            return None
+        parts = request.segments
+        if not parts or not _claims(request, parts):
+            return None
+        codec = Codec.HTTPSIG
+        try:
+            call = Call(request, parse_path(request.path), self._services)
+            codec = call.codec
+            return await self._resolved(call, codec)
+        except AnswerError as error:
+            status, fields = error.status, error.fields
+        except RequestError as error:
+            status, fields = error.status, {RESULT: "body", "body": str(error)}
+        except NotFoundError as error:
+            status, fields = 404, {RESULT: "body", "body": error.what}
+        return await self._written(fields, codec, status)
+
+    async def _resolved(self, call: Call, codec: Codec) -> Response:
+        found: Found = await begin(call.segments[0], call)
+        rest = call.segments[1:]
+        while rest:
+            if found.mark is not None:
+                break
+            found, rest = await follow(found, rest[0], call), rest[1:]
+        return await self._behind(found, rest, call, codec)
+
+    async def _behind(
+        self, found: Found, rest: tuple[Segment, ...], call: Call, codec: Codec
+    ) -> Response:
+        """The answer with what is behind the last thing that has a mark; it is kept under that."""
+        key = (found.mark, rest, codec)
+        if (kept := self._kept.get(key)) is not None:
+            return kept
+        for segment in rest:
+            found = await follow(found, segment, call)
+        value = await found.value(call)
+        more: Sequence[tuple[str, str]] = ()
+        if isinstance(found, Serialized):
+            codec = Codec.HTTPSIG  # what was asked for is in it
+        elif isinstance(found, Assigned) and codec is Codec.JSON:
+            # aoconnect reads the id of a new process there.
+            more = (("process", found.process), ("slot", str(found.slot)))
+        response = await self._written(value, codec, 200, more)
+        self._kept.put(key, response)
+        return response
+
+    async def _written(
+        self, value: object, codec: Codec, status: int, more: Sequence[tuple[str, str]] = ()
+    ) -> Response:
+        key = self._services.key
+        return await self._services.checker.run(
+            lambda: write_answer(value, codec, key, status, more)
+        )
+
+
+def _claims(request: Request, parts: tuple[str, ...]) -> bool:
+    first = parts[0]
+    if first.startswith("~") or "~" in first:
+        return True
+    if first.partition("&")[0] in _ROOT:
+        return request.method == "POST" or first.startswith("schedule")
+    if not has_id_form(first.partition("&")[0]):
+        return False
+    if len(parts) > 1:
+        return not (parts[1] == "latest" and request.has_parameter("process-id"))
+    return bool(
+        request.header("require-codec")
+        or request.has_parameter("require-codec")
+        or request.header("accept").startswith("application/json")
+    )
+
+
+class _Answers:
+    """Answers that stay what they are, by what they depend on. The oldest are dropped."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[object, Response] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: tuple[object, object, Codec]) -> Response | None:
+        if key[0] is None:
+            return None
+        found = self._all.get(key)
+        if found is not None:
+            self._all.move_to_end(key)
+        return found
+
+    def put(self, key: tuple[object, object, Codec], response: Response) -> None:
+        if key[0] is None or len(response.body) > LARGEST_KEPT:
+            return
+        self._all[key] = response
+        self._bytes += _size(response)
+        while len(self._all) > KEPT or self._bytes > MOST_KEPT:
+            _, dropped = self._all.popitem(last=False)
+            self._bytes -= _size(dropped)
+
+
+def _size(response: Response) -> int:
+    return len(response.body) + sum(len(name) + len(value) for name, value in response.headers)

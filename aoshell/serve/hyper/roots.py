@@ -1,0 +1,130 @@
+"""Where paths begin: the node itself, its devices, messages by their ids."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import aoshell
+from aoshell.nodes.values import NotFoundError
+from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.http import RequestError
+from aoshell.serve.hyper.call import Call
+from aoshell.serve.hyper.found import (
+    Found,
+    Plain,
+    follow,
+    missing,
+    no_device,
+    no_such_verb,
+)
+from aoshell.serve.hyper.messages import signed_map
+from aoshell.serve.hyper.path import Segment
+from aoshell.serve.hyper.process import DEVICE as PROCESS
+from aoshell.serve.hyper.process import Process
+from aoshell.serve.hyper.schedule import Schedule, schedule_message
+from aoshell.serve.items import absent
+
+META, SCHEDULER, JSON_DEVICE = "meta@1.0", "scheduler@1.0", "json@1.0"
+_SHOWN = (
+    META,
+    PROCESS,
+    SCHEDULER,
+    "push@1.0",
+    "query@1.0",
+    JSON_DEVICE,
+    "httpsig@1.0",
+    "message@1.0",
+)
+
+
+async def begin(segment: Segment, call: Call) -> Found:
+    """What the first segment of a path names.
+
+    Raises:
+        AnswerError, RequestError: it is not here.
+    """
+    if segment.key and has_id_form(segment.key):
+        return await _by_id(segment, call)
+    device = segment.device.lower()
+    if device in (SCHEDULER, PROCESS) and not segment.key:
+        return Scheduler()
+    if device == META and not segment.key:
+        return Meta()
+    if device:
+        return await follow(Plain(info_of(call)), segment, call)
+    if segment.name == "push" and call.writes:
+        return await schedule_message(call)
+    if segment.name == "schedule":
+        return await Scheduler().step(segment, call)
+    raise missing()
+
+
+async def _by_id(segment: Segment, call: Call) -> Found:
+    device = segment.device.lower()
+    if device not in ("", PROCESS, JSON_DEVICE, "message@1.0"):
+        raise no_device(segment.device)
+    if device in ("", PROCESS) and await is_process(segment.key, call):
+        return Process(segment.key)
+    stored = None if device == PROCESS else await call.network.item(segment.key)
+    if stored is None:
+        raise absent(segment.key)
+    found = Plain(await call.services.checker.run(lambda: signed_map(stored)))
+    return await follow(found, replace(segment, key=""), call) if device else found
+
+
+async def is_process(id_: str, call: Call) -> bool:
+    """Whether an id is that of a process here."""
+    try:
+        await call.services.node.slots(id_)
+    except NotFoundError:
+        return False
+    return True
+
+
+class Scheduler:
+    """The device scheduler@1.0 of the node."""
+
+    mark = None
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        if segment.name != "schedule":
+            raise no_such_verb(segment, f"~{SCHEDULER}")
+        if call.writes:
+            return await schedule_message(call)
+        target = call.parameter(segment, "target")
+        if not has_id_form(target):
+            raise RequestError(400, "schedule needs target, the id of a process")
+        if not await is_process(target, call):
+            raise absent(target)
+        return Schedule.asked(target, segment, call)
+
+    async def value(self, call: Call) -> object:
+        del call
+        return {"device": SCHEDULER}
+
+
+class Meta:
+    """The device meta@1.0: what the node says of itself."""
+
+    mark = ("meta",)
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        if segment.name != "info":
+            raise no_such_verb(segment, f"~{META}")
+        return Plain(info_of(call), ("meta", "info"))
+
+    async def value(self, call: Call) -> object:
+        return info_of(call)
+
+
+def info_of(call: Call) -> dict[str, Any]:
+    """What `~meta@1.0/info` gives."""
+    return {
+        "address": call.address,
+        "operator": call.address,
+        "initialized": "permanent",
+        "default-module": next((one.id for one in call.network.modules()), ""),
+        "node": {"name": "aoshell", "version": aoshell.__version__},
+        "preloaded_devices": [{"name": name} for name in _SHOWN],
+    }

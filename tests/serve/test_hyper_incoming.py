@@ -1,0 +1,111 @@
+"""Signed messages in requests, as clients of the network make them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aoshell.nodes.httpitem import HttpItem
+from aoshell.protocol import httpsig, signing
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.commitment import CURRENT, EDGE, Profile
+from aoshell.protocol.httpsig import SignatureStatus
+from aoshell.protocol.message import Tag, tags_of
+from aoshell.protocol.wallet import Wallet
+from aoshell.serve.http import Request, RequestError
+from aoshell.serve.hyper.incoming import read_incoming
+
+ITEM = (("content-type", "application/ans104"), ("codec-device", "ans104@1.0"))
+
+
+def refused(request: Request) -> str:
+    with pytest.raises(RequestError) as caught:
+        read_incoming(request)
+    assert caught.value.status == 400
+    return str(caught.value)
+
+
+def of_httpsig(request: Request) -> HttpItem:
+    found = read_incoming(request)
+    assert isinstance(found, HttpItem)
+    return found
+
+
+def as_hyperbeam(wallet: Wallet, message: dict[str, Any], profile: Profile) -> Request:
+    """A request as HyperBEAM's own client signs it."""
+    made = signing.request(wallet, "/x/schedule", message, profile=profile)
+    headers = tuple((name, value.encode().decode("latin-1")) for name, value in made.headers)
+    return Request("POST", "/x/schedule", "", headers, made.body)
+
+
+def test_items(wallet: Wallet) -> None:
+    item = DataItem.sign(wallet, wallet.address, tags_of([("Action", "Eval")]), b"1")
+    assert read_incoming(Request("POST", "/push", "", ITEM, item.raw)) == item
+    octets = (("content-type", "application/octet-stream"),)
+    assert read_incoming(Request("POST", "/push", "", octets, item.raw)) == item
+    forged = item.raw[:-1] + b"2"
+    assert "signature" in refused(Request("POST", "/push", "", ITEM, forged))
+    assert "no data item" in refused(Request("POST", "/push", "", ITEM, item.raw[:50]))
+    assert "no data item" in refused(Request("POST", "/push", "", ITEM, b""))
+
+
+def test_without_a_message_there_is_none() -> None:
+    assert read_incoming(Request("POST", "/push")) is None
+    assert read_incoming(Request("GET", "/x", "", (("accept", "*/*"),))) is None
+
+
+@pytest.mark.parametrize("profile", [EDGE, CURRENT])
+def test_a_message_inside_a_request(profile: Profile, wallet: Wallet) -> None:
+    message = {"action": "Eval", "data": "two\nlines", "target": "t" * 43, "x-y": 7, "list": ["a"]}
+    item = of_httpsig(as_hyperbeam(wallet, message, profile))
+    assert (item.owner_address, item.target, item.data) == (wallet.address, "t" * 43, b"two\nlines")
+    assert Tag("Action", "Eval") in item.tags and Tag("X-Y", "7") in item.tags
+    # What is kept of it is a signed message by itself.
+    again = httpsig.check(item.sent.headers, item.sent.body)
+    assert again.outcome is SignatureStatus.VERIFIED
+    assert item.id in [one.id for one in again.commitments]
+
+
+def test_a_message_that_was_changed_is_refused(wallet: Wallet) -> None:
+    request = as_hyperbeam(wallet, {"action": "Eval", "data": "1+1"}, CURRENT)
+    for body in (
+        request.body.replace(b"1+1", b"1+2"),
+        request.body.replace(b"Eval", b"Evil"),
+        request.body[:-10],
+    ):
+        assert refused(replace(request, body=body))
+
+
+def test_recorded_requests(shared: Path) -> None:
+    recorded = json.loads((shared / "vectors/serve/httpsig-requests.json").read_text())
+    outcomes = []
+    for one in recorded:
+        body = (one["body"] or "").encode()
+        request = Request(one["method"], one["path"], "", tuple(one["headers"].items()), body)
+        if one["expect"] == "verified":
+            item = of_httpsig(request)
+            outcomes.append({tag.name: tag.value for tag in item.tags})
+            assert item.owner_address == "r3fg5oRIuEOOt5i1m_cQ5AExpA3wnWQOH6igXC_U24g"
+        else:
+            assert "sent none" in refused(request) and "ans104" in refused(request)
+    assert [one.get("Action") for one in outcomes] == [None, "Eval"]
+
+
+def test_requests_that_real_nodes_took(shared: Path) -> None:
+    found = 0
+    for file in sorted((shared / "vectors").glob("hyperbeam*/*.json")):
+        sent = json.loads(file.read_text())["request"]
+        line = sent.get("line") or f"{sent['method']} {sent['path']}"
+        headers = tuple((name.lower(), value) for name, value in sent["headers"])
+        body = base64.b64decode(sent.get("body_b64", "")) or sent.get("body_text", "").encode()
+        if not body or not line.startswith("POST"):
+            continue
+        method, path = line.split(" ")[:2]
+        assert read_incoming(Request(method, path, "", headers, body)) is not None, file.name
+        found += 1
+    assert found > 8

@@ -1,0 +1,338 @@
+"""The HyperBEAM role over a real node: paths as curl users and clients ask them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventually import in_loop
+from hyper_home import AS_JSON, ITEM, hyper_home, in_path
+
+from aoshell.protocol.wallet import Wallet
+from aoshell.serve.http import Request, Response
+
+PATCH = "Send({device='patch@1.0', cache={acl={abc={'p1','p2'}}, info={Name='Tok'}}, n=5})"
+GONE = "x" * 43
+
+
+@in_loop
+async def test_reads(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn(Name="tok")
+        assert (await home.push(process, "1+1"))["raw"]["Output"]["data"] == "2"
+        await home.push(process, PATCH)
+        of = f"/{process}~process@1.0"
+        assert await home.text("/~meta@1.0/info/address") == other_wallet.address
+        assert (await home.json("/~meta@1.0/info"))["address"] == other_wallet.address
+        for path, due in (
+            (f"/{process}/slot/current", "2"),
+            (f"{of}/slot/current", "2"),
+            (f"{of}/compute&slot=1/at-slot", "1"),
+            (f"{of}/compute=1/at-slot", "1"),
+            (f"{of}/compute?slot=1", None),
+            (f"{of}/compute/at-slot?slot=1", "1"),
+            (f"{of}/compute&slot=1/results/output/data", "2"),
+            (f"{of}/compute/results=1/data", "2"),
+            (f"{of}/COMPUTE&SLOT+integer=1/Results/Data", "2"),
+            (f"{of}/now/at-slot", "2"),
+            (f"{of}/latest/at-slot", "2"),
+            (f"{of}/now/n", "5"),
+            (f"{of}/now/cache/info/name", "Tok"),
+            (f"{of}/now/cache/acl/abc/2", "p2"),
+            (f"{of}/module", None),
+            (f"/{process}/now/cache/info/NAME", "Tok"),
+        ):
+            assert (await home.text(path) == due) or due is None, path
+        cache = {"acl": {"abc": ["p1", "p2"]}, "info": {"Name": "Tok"}}
+        assert await home.json(f"{of}/compute/cache") == cache
+        assert await home.json(f"{of}/now/cache/acl/abc") == ["p1", "p2"]
+        assert await home.json(f"{of}/compute&slot=1/results/outbox") == {}
+        assert {"cache", "n", "at-slot", "results", "device", "name"} <= set(
+            await home.json(f"{of}/compute/keys")
+        )
+        wao = json.loads(await home.text(f"/{process}/compute/~json@1.0/serialize?slot=1"))
+        assert json.loads(wao["results"]["json"]["body"])["Output"]["data"] == "2"
+        assert (await home.said(f"{of}/now/cache"))["acl"] == {"abc": ["p1", "p2"]}
+        # What was there after slot 1 had no cache yet.
+        assert (await home.get(f"{of}/compute&slot=1/cache")).status == 404
+
+
+@in_loop
+async def test_answers_are_signed_in_each_codec(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        await home.push(process, "1+1")
+        await home.push(process, "error('boom')")
+        for path in (
+            "/~meta@1.0/info",
+            "/~meta@1.0/info/address",
+            f"/{process}/slot/current",
+            f"/{process}~process@1.0/compute",
+            f"/{process}~process@1.0/compute&slot=1/results",
+            f"/{process}~process@1.0/compute&slot=2/results",
+            f"/{process}~process@1.0/compute&slot=2/results/error",
+            f"/{process}~process@1.0/compute&slot=9/results",
+            f"/{process}~process@1.0/now/none",
+            f"/{process}~process@1.0/schedule",
+            f"/{process}~process@1.0/schedule?from=0&to=1&accept=application/aos-2",
+            f"/{process}~process@1.0/schedule/assignments/1?from=1&to=1",
+            f"/{process}~process@1.0",
+            f"/{GONE}~process@1.0/now",
+            "/~nobody@1.0/here",
+        ):
+            plain = await home.said(path)
+            for headers in (AS_JSON, (("require-codec", "application/json"),)):
+                answer = await home.ask("GET", path, headers)
+                assert dict(answer.headers)["content-type"].startswith("application/json")
+                if not path.endswith("aos-2"):
+                    found = home.checked(answer)
+                    assert found["status"] == plain["status"], path
+        assert (await home.get("/~meta@1.0/info", ("require-codec", "x@1.0"))).status == 406
+        both = await home.get(f"/{process}/compute?require-codec=application/json")
+        assert json.loads(both.body)["at-slot"] == 2
+
+
+@in_loop
+async def test_what_is_not_here_is_named(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        for path, status, words in (
+            (f"/{GONE}~process@1.0/now", 404, "is not on this node"),
+            (f"/{GONE}/compute", 404, "is not on this node"),
+            ("/~cron@1.0/every?interval=1-second", 404, "~cron@1.0 is not on this node"),
+            ("/~relay@1.0/call", 404, "~relay@1.0 is not on this node"),
+            (f"/{process}~node-process@1.0/schedule", 404, "~node-process@1.0"),
+            (f"/{process}~process@1.0/compute&slot=x", 400, "no slot"),
+            (f"/{process}~process@1.0/schedule?from=x", 400, "from is a number"),
+            ("/~scheduler@1.0/schedule", 400, "target"),
+            (f"/~scheduler@1.0/schedule?target={GONE}", 404, "is not on this node"),
+            (f"/{process}~process@1.0/as=other/compute", 404, "as=other"),
+            (f"/{process}~process@1.0/now/%2e%2e/..", 404, "not_found"),
+            (f"/{process}~process@1.0/" + "a" * 8192, 400, "characters"),
+            (f"/{process}~process@1.0/push", 400, "push takes"),
+        ):
+            answer = await home.get(path)
+            assert (answer.status, words in answer.body.decode()) == (status, True), answer.body
+            home.checked(answer)
+        early = await home.said(f"/{process}~process@1.0/compute&slot=7/results")
+        assert (early["attempted-slot"], early["phase"]) == (7, "get-schedule")
+
+
+@in_loop
+async def test_other_roles_keep_their_paths(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        for method, path, query in (
+            ("GET", "/", ""),
+            ("POST", "/", ""),
+            ("GET", f"/{process}", ""),
+            ("GET", f"/{process}/latest", f"process-id={process}"),
+            ("GET", "/result/" + process, ""),
+            ("POST", "/graphql", ""),
+            ("PUT", f"/{process}~process@1.0/push", ""),
+            ("GET", "/push", ""),
+        ):
+            assert await home.role.answer(Request(method, path, query)) is None, path
+        message = await home.get(f"/{process}?require-codec=application/json")
+        assert json.loads(message.body)["module"]
+
+
+@in_loop
+async def test_a_read_that_is_signed_is_no_write(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        await home.push(process, "N = 7; return N")
+        before = await home.slots(process), home.node.newest
+        asked = home.item(process, "1984", require_codec="application/json")
+        for path in (
+            f"/{process}~process@1.0/compute/results=1",
+            f"/{process}/compute/results=1",
+            f"/{process}~process@1.0/compute&slot=1",
+            f"/{process}/now",
+        ):
+            answer = await home.post(path, asked)
+            assert home.checked(answer), path
+            assert json.loads(answer.body)["commitments"]
+        slot = await home.post(f"/{process}/slot/current", home.item("", ""))
+        assert slot.body == b"1"
+        found = json.loads((await home.post(f"/{process}/compute/results=1", asked)).body)
+        assert (found["at-slot"], found["raw"]["Output"]["data"]) == (1, "7")
+        assert (await home.slots(process), home.node.newest) == before
+
+
+@in_loop
+async def test_dry_runs(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn(Name="dry")
+        await home.push(
+            process, "Handlers.add('Info', 'Info', function(m) m.reply({Foo=m.Foo}) end)"
+        )
+        before = home.node.newest
+        base = f"/{process}~process@1.0/as=execution/compute"
+
+        def raw(answer: Response) -> Any:
+            assert answer.status == 200, answer.body
+            return json.loads(answer.body)["raw"]
+
+        item = home.item(process, "1984", require_codec="application/json", SDK="aoconnect")
+        sent = raw(await home.post(base + in_path(Action="Info", Foo="a b"), item))
+        assert {"name": "Foo", "value": "a b"} in sent["Messages"][0]["Tags"]
+        line = home.item(process, "Name", require_codec="application/json")
+        assert raw(await home.post(base + in_path(Action="Eval"), line))["Output"]["data"] == "dry"
+        message = {"action": "Eval", "data": "1+\n1", "target": process, "type": "Message"}
+        whole = home.checked(await home.post_httpsig(f"{base}/results", message))
+        assert (whole["output"]["data"], whole["process"]) == ("2", process)
+        unsigned = await home.said(base + in_path(Action="Eval"))
+        assert "data" in unsigned["output"]  # nobody's line is not evaluated, and nothing fails
+        forged = await home.ask("POST", base + in_path(Action="Eval"), ITEM, line.raw[:-1] + b"x")
+        assert forged.status == 400
+        assert home.node.newest == before
+
+
+@in_loop
+async def test_writes(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        spawned = await home.post("/push", home.definition(accept_codec="httpsig@1.0"))
+        said = home.checked(spawned)
+        process = str(said["process"])
+        assert (said["slot"], said["type"], said["variant"]) == (0, "assignment", "ao.N.1")
+        assert said["body"]["type"] == "Process"
+        again = home.checked(await home.post("/push", home.definition(), *AS_JSON))
+        assert again["process"] != process
+        for path in ("/schedule", "/~scheduler@1.0/schedule", "/~process@1.0/schedule"):
+            item = home.item(process, "1", Action="Eval")
+            first = home.checked(await home.post(path, item))
+            assert first["process"] == process
+            second = home.checked(await home.post(f"/{process}/schedule", item))
+            assert second["slot"] == first["slot"]  # the same item is one slot
+        message = {"action": "Eval", "data": "return\n'a\\nb'", "target": process, "type": "Message"}
+        placed = home.checked(await home.post_httpsig(f"/{process}~process@1.0/schedule", message))
+        path = f"/{process}~process@1.0/compute&slot={placed['slot']}/results/data"
+        assert await home.text(path) == "a\nb"
+        assert placed["body"] == message
+        for target, status in ((GONE, 404), ("", 400)):
+            item = home.item(target, "1", Action="Eval")
+            assert (await home.post("/~scheduler@1.0/schedule", item)).status == status
+            assert (await home.post(f"/{process}/push", item)).status == 400
+        item = home.item(process, "1", Action="Eval")
+        forged = item.raw[:-1] + b"2"
+        assert (await home.ask("POST", f"/{process}/push", ITEM, forged)).status == 400
+        assert (await home.ask("POST", "/push")).status == 400
+        missing = await home.post("/push", home.definition(Module=GONE))
+        assert (missing.status, b"no module" in missing.body) == (400, True)
+
+
+@in_loop
+async def test_a_push_tells_what_it_caused(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        first, second = await home.spawn(Name="a"), await home.spawn(Name="b")
+        await home.push(second, "Handlers.add('P', 'P', function(m) Send({Target=m.From}) end)")
+        line = f"Send({{Target='{second}', Action='P'}}) Send({{Target='{GONE}'}}) {PATCH}"
+        said = await home.push(first, line)
+        assert list(said["outbox"]) == ["1", "2", "3"]
+        there = said["1"]
+        assert (there["target"], there["slot"]) == (second, 2)
+        back = there["resulted-in"]["1"]
+        assert (back["target"], back["slot"]) == (first, said["slot"] + 1)
+        assert said["2"]["status"] == 404 and said["2"]["target"] == GONE
+        assert "3" not in said  # it is for a device of the process itself
+        path = f"/{first}~process@1.0/push&slot={said['slot']}&result-depth+integer=1000"
+        told = home.checked(await home.ask("POST", path, AS_JSON))
+        assert told["1"] == there
+        at_once = home.item(first, "2", Action="Eval")
+        answer = await home.post(f"/{first}~process@1.0/push?async=true", at_once, *AS_JSON)
+        assert json.loads(answer.body)["id"] == at_once.id and b"raw" not in answer.body
+
+
+@in_loop
+async def test_schedules(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn(Name="log")
+        for n in range(4):
+            await home.push(process, f"{n}")
+        path = f"/{process}~process@1.0/schedule?from=1&to=3&accept=application/aos-2"
+        for asked in (
+            path,
+            path.replace(
+                f"/{process}~process@1.0/schedule?",
+                "/~scheduler@1.0/schedule?target=" + process + "&",
+            ),
+        ):
+            answer = await home.get(asked)
+            page = json.loads(answer.body)
+            assert [edge["cursor"] for edge in page["edges"]] == [1, 2, 3]
+            assert page["page_info"]["has_next_page"] is True
+            assert page["page_info"]["process"] == process
+            message, placed = (page["edges"][0]["node"][k] for k in ("message", "assignment"))
+            assert (message["Data"], message["Owner"]) == ("0", wallet.address)
+            assert {"name": "Action", "value": "Eval"} in message["Tags"]
+            assert {"name": "Slot", "value": "1"} in placed["Tags"]
+            home.checked(answer)
+        whole = await home.said(f"/{process}~process@1.0/schedule")
+        assert list(whole["assignments"]) == ["0", "1", "2", "3", "4"]
+        assert whole["assignments"]["2"]["body"]["data"] == "1"
+        one = await home.said(f"/{process}~process@1.0/schedule/assignments/2")
+        assert (one["slot"], one["body"]["action"]) == (2, "Eval")
+        beyond = json.loads((await home.get(path.replace("from=1&to=3", "from=9"))).body)
+        assert (beyond["edges"], beyond["page_info"]["has_next_page"]) == ([], False)
+
+
+@in_loop
+async def test_kept_answers_follow_the_log(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        await home.push(process, "Send({device='patch@1.0', n=1})")
+        path = f"/{process}~process@1.0/now/n"
+        assert await home.get(path) is await home.get(path)
+        await home.push(process, "Send({device='patch@1.0', n=2})")
+        assert await home.text(path) == "2"
+        await home.node.workbench.undo(process, 2)
+        assert await home.text(path) == "1"
+        await home.push(process, "Send({device='patch@1.0', n=3})")
+        assert await home.text(path) == "3"
+
+
+@in_loop
+async def test_a_process_forges_no_signature(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        own = "commitments={x={committer='me'}}, priv=1, ['ao-types']='n=\"atom\"', ['x+link']='y'"
+        await home.push(process, f"Send({{device='patch@1.0', state={{{own}, fine=1}}, {own}}})")
+        for headers in ((), AS_JSON):
+            state = await home.said(f"/{process}~process@1.0/now", *headers)
+            assert state["state"] == {"fine": 1}
+            assert not {"priv", "x+link", "x"} & state.keys()
+
+
+@in_loop
+async def test_what_waits_is_ended_with_its_client(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        line = home.item(process, "while true do end", Action="Eval")
+        task = asyncio.ensure_future(home.post(f"/{process}/push", line))
+        while await home.slots(process) < 2:
+            await asyncio.sleep(0.01)
+        assert await home.text(f"/{process}/slot/current") == "1"
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await home.node.cancel(process, 1)
