@@ -33,7 +33,10 @@ from aoshell.protocol.encoding import ProtocolError, b64url, brief, unb64url
 from aoshell.protocol.keys import KINDS, REFUSED, KeyType, Signer
 from aoshell.protocol.message import MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS, Tag
 
-__all__ = ["ADDRESS_LENGTH", "RELAYED_TAGS", "DataItem", "Header", "check_relayed", "deep_hash"]
+__all__ = [
+    *("ADDRESS_LENGTH", "RELAYED_TAGS", "DataItem", "Header", "check_limits", "check_relayed"),
+    "deep_hash",
+]
 
 ADDRESS_LENGTH = 32
 RELAYED_TAGS = 4096
@@ -191,7 +194,7 @@ def sign_fields(
         raise AoError(f"an anchor has 32 bytes, this one {len(anchor)}", stage="message")
     tags = tuple(tags)
     if limits:
-        _check_limits(tags)
+        check_limits(tags)
     recipient, encoded = _address(target), encode_tags(tags)
     digest = _digest(wallet.type, wallet.owner, recipient, anchor, encoded, data)
     return wallet.type, wallet.sign(digest), wallet.owner, target, anchor, tags, encoded
@@ -232,7 +235,12 @@ def _optional(source: Source, what: str) -> bytes:
     return source.take(ADDRESS_LENGTH, what) if present else b""
 
 
-def _check_limits(tags: Sequence[Tag]) -> None:
+def check_limits(tags: Sequence[Tag]) -> None:
+    """Refuse tags that the network would refuse.
+
+    Raises:
+        AoError: stage "message", when there are too many, or a name or value is too long.
+    """
     hint = "put it into Data, which has no such limit (--no-limits lets it pass locally)"
     if len(tags) > MAX_TAGS:
         raise _too_much(f"the message has {len(tags)} tags", f"{MAX_TAGS} tags", hint)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from aoshell.errors import AoError
-from aoshell.protocol.ans104 import DataItem, check_relayed
+from aoshell.protocol.ans104 import DataItem, check_limits, check_relayed
 from aoshell.protocol.encoding import ProtocolError, has_id_form
 from aoshell.serve.http import RequestError
 
@@ -21,9 +21,14 @@ _T = TypeVar("_T")
 
 
 class Checker:
-    """Threads that do what would keep the loop. Close it."""
+    """Threads that do what would keep the loop. Close it.
 
-    def __init__(self) -> None:
+    Args:
+        bounded: whether the network's limits on tags hold (`.limits network`).
+    """
+
+    def __init__(self, bounded: Callable[[], bool] = lambda: True) -> None:
+        self._bounded = bounded
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="serve")
 
     async def run(self, call: Callable[[], _T]) -> _T:
@@ -41,14 +46,15 @@ class Checker:
             RequestError: 400, it is none, its signature is not that of its owner, or it has more
                 tags.
         """
-        return await self.run(lambda: _verified(body, relayed))
+        bounded = self._bounded()
+        return await self.run(lambda: _verified(body, bounded, relayed and bounded))
 
     def close(self) -> None:
         """End the threads. What they are doing is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _verified(body: bytes, relayed: bool) -> DataItem:
+def _verified(body: bytes, bounded: bool, relayed: bool) -> DataItem:
     if not body:
         raise RequestError(400, "the body is empty: a signed data item (ANS-104) is expected")
     try:
@@ -58,6 +64,8 @@ def _verified(body: bytes, relayed: bool) -> DataItem:
     if not item.verify():
         raise RequestError(400, f"the signature of data item {item.id} is not that of its owner")
     try:
+        if bounded:
+            check_limits(item.tags)
         if relayed:
             check_relayed(item)
     except AoError as error:

@@ -144,6 +144,8 @@ class Submitting:
 
     async def _bring(self, module: str) -> None:
         assert self._fetch is not None
+        if any(module == known.id for known in self._network.modules()):
+            return  # something here stands for it
         if has_id_form(module) and await self._network.module(module) is None:
             try:
                 await self._fetch(module)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
+from aoshell.nodes.values import Limits
 from aoshell.serve.app import Application
 from aoshell.serve.banner import ServingFacts
 from aoshell.serve.bundler import Bundler
@@ -106,7 +107,7 @@ class Serving:
             any_address=options.host in EVERYWHERE,
         )
         async with AsyncExitStack() as opening:
-            checker = Checker()
+            checker = Checker(lambda: _limits(node).network)
             opening.callback(checker.close)
             gateway = Gateway(network, checker, Path(info.endpoint) / INDEX)
             opening.push_async_callback(gateway.close)
@@ -213,3 +214,8 @@ def _in_url(host: str) -> str:
     if host in EVERYWHERE:
         return HOST
     return f"[{host}]" if ":" in host else host
+
+
+def _limits(node: Node) -> Limits:
+    assert node.local is not None
+    return node.local.limits
