@@ -40,7 +40,7 @@ class Execution:
             if error.stage in ("message", "usage"):
                 raise RequestError(400, error.what) from None
             raise
-        return Evaluated(result, message)
+        return Evaluated(result)
 
     async def value(self, call: Call) -> object:
         del call
@@ -52,8 +52,8 @@ class Evaluated:
 
     mark = None
 
-    def __init__(self, result: Result, message: Message) -> None:
-        self._said = {"process": result.process, **to_results(result, message)}
+    def __init__(self, result: Result) -> None:
+        self._said = {"process": result.process, **to_results(result)}
 
     async def step(self, segment: Segment, call: Call) -> Found:
         whole = Plain(self._said)

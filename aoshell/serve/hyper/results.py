@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aoshell.nodes.values import LogEntry
-from aoshell.protocol.message import Message, Outgoing, Result, Tag
+from aoshell.protocol.message import Outgoing, Result, Tag
 from aoshell.protocol.tabm import COMMITMENTS, LINK, TYPES, normal_key
 from aoshell.serve.results import clean, to_cu
 
@@ -21,16 +21,12 @@ _CODEC = frozenset((COMMITMENTS, TYPES, "priv", "ao-body-key", "ao-data-key"))
 def results_of(entry: LogEntry) -> dict[str, Any]:
     """What a computed message came to."""
     assert entry.result is not None
-    return to_results(entry.result, entry.message)
+    return to_results(entry.result)
 
 
-def to_results(result: Result, message: Message) -> dict[str, Any]:
-    """The same of a result that is in no log.
-
-    Args:
-        message: that it is the result of.
-    """
-    raw = to_cu(result, message)
+def to_results(result: Result) -> dict[str, Any]:
+    """The same of a result that is in no log."""
+    raw = to_cu(result)
     said: dict[str, Any] = {"outbox": to_outbox(result.messages), "raw": raw}
     if not result.ok:
         return said | {"error": raw["Error"], "output": {"data": ""}, "data": ""}
