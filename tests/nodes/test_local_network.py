@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,12 +15,13 @@ import pytest
 from eventually import in_loop
 from local_home import COUNTER, Local, plain, tags
 
-from aoshell.errors import AoError
+from aoshell.errors import AoError, UsageError
 from aoshell.nodes.httpitem import http_item
 from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.values import HttpMessage, NotFoundError, Place, Span
 from aoshell.protocol import httpsig
 from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.keys import KINDS
 from aoshell.protocol.message import Tag
 from aoshell.protocol.wallet import Wallet
 
@@ -136,6 +139,37 @@ async def test_an_httpsig_message_is_scheduled_as_it_came(opening, wallet):
         again = httpsig.check(stored.signed.headers, stored.signed.body)
         assert again.outcome is httpsig.SignatureStatus.VERIFIED
         assert await local.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_items_that_others_have_signed(opening, shared):
+    """By arbundles with four kinds of keys, and by ao-core-libs as httpsig."""
+    kinds = json.loads((shared / "vectors/serve/signature-types.json").read_text())["items"]
+    raws = [base64.b64decode(each["raw"]) for each in kinds.values() if each["ok"]]
+    items = [DataItem.parse(raw) for raw in raws if raw[0] in KINDS]
+    recorded = json.loads((shared / "vectors/serve/httpsig-requests.json").read_text())
+    posts = [each for each in recorded if each["expect"] == "verified" and each["method"] == "POST"]
+    assert len(items) >= 3 and posts
+    async with opening() as local:
+        for item in items:
+            await _stood_in_for(local, item.target)
+            receipt = await network(local).submit(item)
+            entry = await network(local).entry(item.target, receipt.id)
+            assert (entry.message.owner, entry.message.id) == (item.owner_address, item.id)
+            assert (await network(local).item(item.id)).signed.raw == item.raw
+        for post in posts:
+            headers, body = tuple(post["headers"].items()), (post["body"] or "").encode()
+            item = http_item(HttpMessage("", headers, body), httpsig.check(headers, body))
+            await _stood_in_for(local, item.target)
+            receipt = await network(local).submit(item)
+            message = (await network(local).entry(receipt.process, receipt.id)).message
+            assert (message.tag("Action"), message.tag("Data-Protocol")) == ("Eval", "ao")
+            assert message.data == b"2+3" and message.owner == item.owner_address
+
+
+async def _stood_in_for(local: Local, process: str) -> None:
+    with suppress(UsageError):  # there is one already
+        await local.node.workbench.mock(process, ECHO.encode(), process[:8])
 
 
 def test_nobody_has_signed_it():

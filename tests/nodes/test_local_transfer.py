@@ -11,7 +11,10 @@ from eventually import in_loop
 from local_home import database, opened
 
 from aoshell.errors import AoError
+from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.local.history import transfer
+from aoshell.nodes.local.log.rows import Logged, ProcessRow
+from aoshell.nodes.values import Span
 from aoshell.sandbox import environment
 
 
@@ -148,6 +151,59 @@ async def test_a_process_goes_round_and_goes_on(opening, elsewhere):
 
 
 @in_loop
+async def test_a_process_of_the_prompt_is_written_as_earlier_versions_read_it(opening):
+    async with opening() as local:
+        data = await local.node.export(await lived(local))
+    records = [
+        json.loads(line) for line in zlib.decompress(data[len(transfer.MAGIC) :]).splitlines()
+    ]
+    made = {*records[0]["process"]}, {*next(r for r in records if "message" in r)["message"]}
+    assert not made[0] & {*ProcessRow._field_defaults}
+    assert not made[1] & {*Logged._field_defaults}
+
+
+@in_loop
+async def test_a_process_of_a_client_goes_round(opening, elsewhere):
+    async with opening() as local:
+        item = local.definition(next(iter(BUILT_IN)), Authority="A" * 43, Name="client")
+        pid = (await local.node.network.submit(item, client="http")).process
+        await local.eval(pid, "Send({Target = ao.id, Action = 'Ping'})")
+        before = await local.node.network.schedule_page(pid, Span(), 10)
+        told_before, was = told(await local.entries(pid)), await local.node.find(pid)
+        data = await local.node.export(pid)
+    async with elsewhere() as other:
+        info = await other.node.restore(data)
+        assert (info.alias, info.authority, info.monitored) == (
+            *(was.alias, was.authority, was.monitored),
+        )
+        found = told(await other.entries(pid))
+        assert [result for _message, result in found] == [
+            result for _message, result in told_before
+        ]
+        after = await other.node.network.schedule_page(pid, Span(), 10)
+        assert [e.assignment for e in after.entries] == [e.assignment for e in before.entries]
+        assert [e.stored.client for e in after.entries] == [e.stored.client for e in before.entries]
+        assert await other.node.verify_log(pid) == []
+
+
+@in_loop
+async def test_signed_bytes_of_a_file_that_are_none_stop_nobody(opening, elsewhere):
+    """The file may come from anybody; what reads the whole log reads this process, too."""
+    async with opening() as local:
+        data = await local.node.export(pid := await lived(local))
+    bad = rewritten(data, spoil("message", "signed", "AAAA"))
+    bad = rewritten(bad, spoil("message", "form", "httpsig"))
+    bad = rewritten(bad, spoil("message", "assigned", "AAAA"))
+    bad = rewritten(bad, spoil("message", "assignment", "a" * 43))
+    async with elsewhere() as other:
+        await other.node.restore(bad)
+        page = await other.node.network.schedule_page(pid, Span(), 100)
+        assert page.entries[0].stored.signed is None and page.entries[0].assignment.verify()
+        assert page.entries[1].stored.signed.verify()
+        assert len((await other.node.network.stored_behind(0, 100)).entries) > 3
+
+
+@in_loop
 async def test_what_was_pending_when_exported_is_computed_when_imported(opening, elsewhere):
     async with opening() as local:
         pid = await local.spawn()
@@ -259,6 +315,14 @@ CRAFTED = {
     "nothing in the log": lambda records: records.__delitem__(slice(1, None)),
     "module is not what its id says": spoil("module", 2, "AAAA"),
     "a field too much": spoil("process", "more", 1),
+    "the chain is of no form": spoil("process", "chain", "eth"),
+    "cron runs a bit": spoil("process", "monitored", 2),
+    "the authority holds escapes": spoil("process", "authority", "\x1b[2J"),
+    "the alias is a list": spoil("process", "alias", []),
+    "the client is a number": spoil("message", "client", 7),
+    "signed in no form": spoil("message", "form", "smoke signals"),
+    "an assignment without its item": spoil("message", "assignment", "a" * 43),
+    "an item of no assignment": spoil("message", "assigned", "AAAA"),
     "the environment is Lua": lambda records: spoil(
         "process", "environment", records[0]["process"]["module"]
     )(records),

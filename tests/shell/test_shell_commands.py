@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from shell_session import Screen, failed, printed, replied, use
 
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
-from aoshell.nodes.values import Limits
+from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.shell.commands import registry
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.session import Session
 from aoshell.shell.start import Start
 from aoshell.shell.view.render import Renderer
+from aoshell.shell.view.tables import process_table
 
 
 @pytest.mark.parametrize(
@@ -264,3 +266,11 @@ def test_only_regular_files_are_read(node: FakeNode, home: Settings, command: st
         assert error.what.endswith("no regular file")
 
     use(node, home, body)
+
+
+def test_who_owns_what_is_pushed_is_shown_where_a_client_has_spawned() -> None:
+    made = ProcessInfo("p" * 43, "a", "o", "m", 1, 1, False, None, 0, 0, 0, "", 0)
+    assert "AUTHORITY" not in process_table([made]).columns
+    table = process_table([made, replace(made, authority="f" * 43)])
+    assert table.columns[-1] == "AUTHORITY"
+    assert [row[-1] for row in table.rows] == ["node", "f" * 43]

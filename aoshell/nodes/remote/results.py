@@ -83,6 +83,7 @@ def _result(
         milliseconds=milliseconds,
         memory=0,
         gas=_gas(value.get("GasUsed")),
+        print=_is_printed(value.get("Output")),
     )
 
 
@@ -99,6 +100,10 @@ def _output(value: object) -> tuple[str, str]:
     if isinstance(data, Mapping) and "output" in data:
         data, prompt = data["output"], prompt or data.get("prompt")
     return words(data), words(prompt)
+
+
+def _is_printed(value: object) -> bool:
+    return isinstance(value, Mapping) and value.get("print") is True
 
 
 def _outgoing(value: object, spawn: bool = False) -> Outgoing:

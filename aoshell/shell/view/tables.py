@@ -31,10 +31,11 @@ def table_lines(table: Table, columns: int = 0) -> list[str]:
 
 
 def process_table(processes: Iterable[ProcessInfo]) -> Table:
-    """`.ps` and `--list`."""
-    columns = ("NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING")
-    rows = tuple(
-        (
+    """`.ps` and `--list`. AUTHORITY owns what is pushed to a process that clients have spawned."""
+    infos = list(processes)
+    columns = ["NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING"]
+    rows = [
+        [
             info.name or "-",
             info.id,
             str(info.slots),
@@ -43,10 +44,15 @@ def process_table(processes: Iterable[ProcessInfo]) -> Table:
             format_size(info.memory),
             format_size(info.disk),
             str(info.waiting or "-"),
-        )
-        for info in processes
-    )
-    return Table(columns, rows, frozenset({"SLOTS", "TAIL", "MEMORY", "DISK", "WAITING"}))
+        ]
+        for info in infos
+    ]
+    if any(info.authority for info in infos):
+        columns.append("AUTHORITY")
+        for row, info in zip(rows, infos, strict=True):
+            row.append(info.authority or "node")
+    right = frozenset({"SLOTS", "TAIL", "MEMORY", "DISK", "WAITING"})
+    return Table(tuple(columns), tuple(map(tuple, rows)), right)
 
 
 def remote_table(processes: Iterable[ProcessInfo]) -> Table:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.assigning import EXCLUDE, Assigner
 from aoshell.nodes.local.log.form import Wire
 from aoshell.nodes.local.log.rows import Logged, Upload
 from aoshell.nodes.local.log.signed import load_signed, load_upload
 from aoshell.nodes.transaction import Transaction
-from aoshell.nodes.values import Scheduled, Stored
+from aoshell.nodes.values import Scheduled, Signed, Stored
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, text
 
@@ -25,9 +26,8 @@ def stored_of(process: str, row: Logged | Upload) -> Stored:
     if isinstance(row, Upload):
         item = load_upload(row)
         return Stored(row.seq, process, _uploaded(item), item, row.client, row.timestamp)
-    signed = load_signed(row.id, row.form, row.signed) if row.signed is not None else None
     message = form.to_message(form.load_wire(row.body), form.to_assignment(process, row))
-    return Stored(row.seq, process, message, signed, row.client, row.timestamp)
+    return Stored(row.seq, process, message, _signed(row), row.client, row.timestamp)
 
 
 def _uploaded(item: DataItem | Transaction) -> Message:
@@ -42,16 +42,37 @@ def scheduled_of(process: str, logged: Logged, original: Original, assigner: Ass
     stored = stored_of(process, logged)
     if isinstance(original, Upload):
         stored = replace(stored, signed=load_upload(original))
-    elif original is not None and original.signed is not None:
-        signed = load_signed(original.id, original.form, original.signed)
-        stored = replace(stored, signed=signed)
-    if logged.assigned is not None:
-        item = DataItem.parse(logged.assigned)
-    else:
-        item = assigner.assign(process, logged)
+    elif original is not None:
+        stored = replace(stored, signed=_signed(original))
+    item = _assignment(logged) or assigner.assign(process, logged)
     exclude = next((tag.value for tag in item.tags if tag.name == EXCLUDE), "")
     names = tuple(exclude.split(",")) if exclude else ()
     return Scheduled(stored, item, original is not None, names)
+
+
+# A process may have been imported from a file, of which nobody has checked these bytes.
+
+
+def _signed(row: Logged) -> Signed | None:
+    """A signed message as it came; None where the bytes are not those of the message."""
+    if row.signed is None:
+        return None
+    try:
+        found = load_signed(row.id, row.form, row.signed)
+    except (ValueError, TypeError, AoError):
+        return None
+    return found if found.id == row.id else None
+
+
+def _assignment(logged: Logged) -> DataItem | None:
+    """The stored assignment; None where there is none, or it is of another message."""
+    if logged.assigned is None:
+        return None
+    try:
+        item = DataItem.parse(logged.assigned)
+    except AoError:
+        return None
+    return item if item.id == logged.assignment else None
 
 
 def excluded(wire: Wire, exclude: Sequence[str]) -> Wire:
