@@ -18,8 +18,9 @@ from local_home import COUNTER, Local, plain, tags
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.httpitem import http_item
 from aoshell.nodes.local.aliases import BUILT_IN
+from aoshell.nodes.local.log.assigning import next_link
 from aoshell.nodes.values import HttpMessage, NotFoundError, Place, Span
-from aoshell.protocol import httpsig
+from aoshell.protocol import httpsig, signing
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.keys import KINDS
 from aoshell.protocol.message import Tag
@@ -114,7 +115,7 @@ async def test_who_handed_it_in_is_a_column(opening):
 
 
 def http_message(wallet: Wallet, target: str, **fields: str) -> HttpMessage:
-    headers, body = httpsig.sign(wallet, {"target": target, **fields})
+    headers, body = signing.sign(wallet, {"target": target, **fields})
     return HttpMessage("", tuple(headers), body)
 
 
@@ -165,6 +166,19 @@ async def test_items_that_others_have_signed(opening, shared):
             message = (await network(local).entry(receipt.process, receipt.id)).message
             assert (message.tag("Action"), message.tag("Data-Protocol")) == ("Eval", "ao")
             assert message.data == b"2+3" and message.owner == item.owner_address
+
+
+@in_loop
+async def test_a_definition_by_httpsig_makes_a_process(opening, wallet):
+    async with opening() as local:
+        fields = {"type": "Process", "module": AOS, "authority": PUBLIC, "name": "by-http"}
+        headers, body = signing.sign(wallet, fields)
+        item = http_item(HttpMessage("", tuple(headers), body), httpsig.check(headers, body))
+        receipt = await network(local).submit(item, client="hyper")
+        assert await network(local).submit(item) == receipt and receipt.process == item.id
+        info = await local.node.find("by-http")
+        assert (info.id, info.owner, info.authority) == (item.id, wallet.address, PUBLIC)
+        assert await local.value(info.id, "return Owner") == wallet.address
 
 
 async def _stood_in_for(local: Local, process: str) -> None:
@@ -323,6 +337,13 @@ def as_a_cu_checks_it(items: Sequence[DataItem]) -> bool:
         if _tag(item, "Hash-Chain") != _text(hashlib.sha256(whole).digest()):
             return False
     return True
+
+
+def test_a_link_as_the_cu_of_the_network_tests_it():
+    """`isHashChainValid`, "should calculate and compare …" of servers/cu in permaweb/ao."""
+    assignment, link = _text(b"assignment-123"), _text(b"hashchain-123")
+    expected = _text(hashlib.sha256(b"assignment-123hashchain-123").digest())
+    assert next_link(assignment, link) == expected
 
 
 @in_loop
