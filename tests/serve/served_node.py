@@ -18,6 +18,7 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.keys import Signer
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.serve.serving import ServeOptions, Serving
+from aoshell.serve.workbench import SignAs
 
 AOS = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"  # aos's module on the network
 AUTHORITY = "fcoN_xJeisVsPXA-trzVAuIiqO3ydLQxM-L4XbrQKzY"  # the one that aos always names
@@ -104,12 +105,16 @@ class ServedNode:
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, signer: Signer, **options: Any) -> AsyncIterator[ServedNode]:
+async def served(
+    folder: Path, signer: Signer, *, sign_as: SignAs | None = None, **options: Any
+) -> AsyncIterator[ServedNode]:
     """A node on a folder, served on a port that is free."""
     told: list[AoError] = []
     node = await LocalNode.open(folder)
     try:
-        serving = await Serving.open(node, ServeOptions(port=0, **options), tell=told.append)
+        serving = await Serving.open(
+            node, ServeOptions(port=0, **options), tell=told.append, sign_as=sign_as
+        )
         try:
             async with httpx.AsyncClient(base_url=serving.facts.url, timeout=60) as client:
                 yield ServedNode(node, serving, client, signer, told)

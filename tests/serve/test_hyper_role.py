@@ -216,7 +216,12 @@ async def test_writes(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> N
             assert first["process"] == process
             second = home.checked(await home.post(f"/{process}/schedule", item))
             assert second["slot"] == first["slot"]  # the same item is one slot
-        message = {"action": "Eval", "data": "return\n'a\\nb'", "target": process, "type": "Message"}
+        message = {
+            "action": "Eval",
+            "data": "return\n'a\\nb'",
+            "target": process,
+            "type": "Message",
+        }
         placed = home.checked(await home.post_httpsig(f"/{process}~process@1.0/schedule", message))
         path = f"/{process}~process@1.0/compute&slot={placed['slot']}/results/data"
         assert await home.text(path) == "a\nb"
