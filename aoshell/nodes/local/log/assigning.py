@@ -91,4 +91,4 @@ class Assigner:
         ]
         if exclude:
             pairs.append((EXCLUDE, ",".join(exclude)))
-        return DataItem.sign(self, tags=tags_of(pairs))
+        return DataItem.sign(self, tags=tags_of(pairs), limits=False)  # they are short

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from aoshell.nodes.httpitem import HttpItem
 from aoshell.nodes.local.aliases import BUILT_IN, TAGS
@@ -49,7 +51,9 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import by_lower_name
 
-FEW = 8  # entries of a schedule that are read at once; more are, in a thread
+FEW = 8  # entries of a page that are parsed in the loop; more are in a thread
+
+_T = TypeVar("_T")
 
 
 class LocalNetwork:
@@ -152,7 +156,8 @@ class LocalNetwork:
     async def page(self, process: str, span: Span, limit: int, *, failed: bool = True) -> EntryPage:
         row = self._engine.processes.look_up(process)
         rows = computed_in(self._engine.store, row.number, span, limit, failed=failed)
-        return EntryPage(tuple(_entry(row, *one) for one in rows[:limit]), len(rows) > limit)
+        entries = await _read([partial(_entry, row, *one) for one in rows[:limit]])
+        return EntryPage(entries, len(rows) > limit)
 
     async def scheduled(self, process: str, place: int | str) -> Scheduled | None:
         row = self._engine.processes.look_up(process)
@@ -164,13 +169,13 @@ class LocalNetwork:
     async def schedule_page(self, process: str, span: Span, limit: int) -> SchedulePage:
         row = self._engine.processes.look_up(process)
         rows = scheduled_in(self._engine.store, row.number, span, limit)
-        found = [(logged, self._original(logged)) for logged in rows[:limit]]
-
-        def read() -> tuple[Scheduled, ...]:
-            assigner = self._engine.assigner
-            return tuple(scheduled_of(row.id, *one, assigner) for one in found)
-
-        entries = read() if len(found) <= FEW else await asyncio.to_thread(read)
+        assigner = self._engine.assigner
+        entries = await _read(
+            [
+                partial(scheduled_of, row.id, logged, self._original(logged), assigner)
+                for logged in rows[:limit]
+            ]
+        )
         return SchedulePage(entries, len(rows) > limit)
 
     def _original(self, logged: Logged) -> Original:
@@ -210,17 +215,25 @@ class LocalNetwork:
 
     async def stored_behind(self, seq: int, limit: int) -> StoredPage:
         store, processes = self._engine.store, self._engine.processes
-        entries = []
+        calls = []
         for row in taken_behind(store, seq, limit):
             process = processes.get(row.process).id if isinstance(row, Logged) else ""
-            entries.append(stored_of(process, row))
-        return StoredPage(store.cuts, tuple(entries))
+            calls.append(partial(stored_of, process, row))
+        cuts = store.cuts
+        return StoredPage(cuts, await _read(calls))
 
     async def stored_changed(self) -> None:
         await self._engine.changes.wait()
 
     async def state_at(self, process: str, slot: int | None, path: str) -> object:
         return await self._states.read(process, slot, path)
+
+
+async def _read(calls: Sequence[Callable[[], _T]]) -> tuple[_T, ...]:
+    """What calls give that only parse and sign; many are made in a thread, for the prompt."""
+    if len(calls) <= FEW:
+        return tuple(call() for call in calls)
+    return await asyncio.to_thread(lambda: tuple(call() for call in calls))
 
 
 def _entry(row: ProcessRow, logged: Logged, computed: Computed | None) -> LogEntry:
