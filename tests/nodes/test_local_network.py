@@ -586,3 +586,80 @@ async def test_state_at_a_slot(opening, monkeypatch):
         assert await verbs.state_at(pid, 4, "n") == "other"
         with pytest.raises(AoError, match="no slot 9"):
             await verbs.state_at(pid, 9, "n")
+
+
+# What clients may ask and name --------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_client_does_not_take_a_name_from_who_sits_here(opening):
+    """aos calls a process "default" where nobody says a name, as the shell does."""
+    async with opening() as local:
+        own = await local.spawn(name="default")
+        for _ in range(2):
+            await spawned(local, Name="default")
+        thief = await spawned(local, Name=own)
+        assert (await local.node.find("default")).id == own
+        assert (await local.node.find(own)).id == own
+        assert (await local.node.find(thief)).id == thief
+        await spawned(local, Name="twice")
+        await spawned(local, Name="twice")
+        with pytest.raises(AoError, match="2 processes answer to"):
+            await local.node.find("twice")
+
+
+@in_loop
+@pytest.mark.parametrize("odd", ["\ud800", "x", "", "X" * 100_000, "/../" * 11])
+async def test_an_id_that_is_none_is_not_here(opening, odd):
+    async with opening() as local:
+        verbs, pid = network(local), await spawned(local)
+        for ask in (
+            verbs.entry(odd, 0),
+            verbs.page(odd, Span(), 1),
+            verbs.schedule_page(odd, Span(), 1),
+            verbs.scheduled(odd, 0),
+            verbs.computed(odd, 0, 1),
+            verbs.monitor(odd, True),
+            verbs.assign(odd, pid),
+            verbs.assign(pid, odd),
+            verbs.state_at(odd, None, ""),
+        ):
+            with pytest.raises(NotFoundError, match="is on this node"):
+                await ask
+        assert await verbs.item(odd) is None and await verbs.module(odd) is None
+        assert await verbs.entry(pid, odd) is None and await verbs.scheduled(pid, odd) is None
+        assert await verbs.computed(pid, odd, 1) is None
+
+
+@in_loop
+async def test_numbers_beyond_all_bounds(opening):
+    async with opening() as local:
+        verbs, pid, huge = network(local), await spawned(local), 10**40
+        for number in (huge, -huge):
+            assert await verbs.entry(pid, number) is None
+            assert await verbs.computed(pid, number, 1) is None
+            with pytest.raises(AoError, match="no slot"):
+                await verbs.state_at(pid, number, "")
+        everything = Span(Place(-huge), Place(huge, huge), -huge, huge)
+        nothing = Span(Place(huge), since=huge)
+        for page in (verbs.page, verbs.schedule_page):
+            assert len((await page(pid, everything, 10)).entries) == 1
+            assert (await page(pid, nothing, 10)).entries == ()
+        assert (await verbs.stored_behind(huge, 10)).entries == ()
+
+
+@in_loop
+async def test_those_who_gave_up_waiting_are_forgotten(opening):
+    async with opening(seconds=30) as local:
+        verbs, pid = network(local), await spawned(local)
+        receipt = await posted(local, pid, "while true do end", Action="Eval")
+        for _ in range(5):
+            assert await verbs.computed(pid, receipt.slot, 0) is None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(verbs.stored_changed(), 0.001)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(local.node.settled(receipt.id), 0.001)
+        assert not local.engine._waiters and not local.engine.changes._waiting
+        assert not local.engine.roots.awaited
+        await local.node.cancel(pid, receipt.slot)
+        assert (await local.node.result(pid, receipt.slot)).outcome == "time"

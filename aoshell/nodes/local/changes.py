@@ -15,7 +15,11 @@ class Changes:
         """Return at the next change."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        await future
+        try:
+            await future
+        finally:
+            if future in self._waiting:  # nobody waits any more
+                self._waiting.remove(future)
 
     def tell(self) -> None:
         """Something has changed on disk."""
@@ -23,5 +27,5 @@ class Changes:
             return
         waiting, self._waiting = self._waiting, []
         for future in waiting:
-            if not future.done():  # cancelled: nobody waits any more
+            if not future.done():
                 future.set_result(None)

@@ -87,7 +87,14 @@ class Roots:
         if root is not None and self._left.get(root):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(root, []).append(future)
-            await future
+            try:
+                await future
+            finally:
+                waiting = self._waiting.get(root, [])
+                if future in waiting:  # nobody waits any more
+                    waiting.remove(future)
+                    if not waiting:
+                        del self._waiting[root]
 
     def settle_empty(self) -> None:
         """Release those who wait for roots without open messages, gone ones included."""

@@ -27,8 +27,16 @@ class Waiters:
     async def wait(self, process: int, slot: int) -> None:
         """Return once the slot's result is on disk. Raises the AoError given to `fail`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._futures.setdefault((process, slot), []).append(future)
-        await future
+        key = process, slot
+        self._futures.setdefault(key, []).append(future)
+        try:
+            await future
+        finally:
+            waiting = self._futures.get(key, [])
+            if future in waiting:  # nobody waits any more
+                waiting.remove(future)
+                if not waiting:
+                    del self._futures[key]
 
     def release(self, process: int, slot: int) -> None:
         """Let those go on who wait for a slot."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import database
-from aoshell.nodes.local.log.rows import Computed, Kept, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import NETWORK, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.values import Place
 
 START = Place(-1)
@@ -105,13 +105,18 @@ class Reader:
         return [ProcessRow(*row) for row in rows]
 
     def find_processes(self, text: str) -> list[ProcessRow]:
-        """Processes of that name, or else whose id begins so (6 characters or more)."""
-        rows = self.select(f"SELECT {PROCESS} FROM processes WHERE name = ? OR id = ?", text, text)
-        if not rows and len(text) >= 6:
-            rows = self.select(
-                f"SELECT {PROCESS} FROM processes WHERE substr(id, 1, ?) = ?", len(text), text
-            )
-        return [ProcessRow(*row) for row in rows]
+        """The process of that id; or those of that name; or whose id begins so (6 characters).
+
+        Of a name, those that were made at the prompt go before those of clients, which choose names
+        as they like.
+        """
+        if row := self.process(text):
+            return [row]
+        if named := self.processes_named(text):
+            return [row for row in named if row.chain != NETWORK] or named
+        query = f"SELECT {PROCESS} FROM processes WHERE substr(id, 1, ?) = ?"
+        found = self.select(query, len(text), text) if len(text) >= 6 else []
+        return [ProcessRow(*row) for row in found]
 
     def processes_named(self, name: str) -> list[ProcessRow]:
         """Processes of exactly that name."""

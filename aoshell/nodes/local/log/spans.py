@@ -8,8 +8,10 @@ from typing import Any
 from aoshell.nodes.local.log.reading import LOGGED, Reader, pair, prefixed
 from aoshell.nodes.local.log.rows import ADDING, Computed, Logged, Upload
 from aoshell.nodes.values import Place, Span
+from aoshell.protocol.encoding import has_id_form
 
-_LAST = Place(1 << 62)
+_LARGEST = (1 << 63) - 1  # that the database can hold
+_LAST = Place(_LARGEST)
 
 
 def computed_in(
@@ -53,7 +55,12 @@ def _bounds(reader: Reader, process: int, span: Span) -> tuple[str, Sequence[Any
     if span.until is not None:
         where += " AND slot <= ? AND timestamp <= ?"
         args += (slot_at(reader, process, span.until), span.until)
-    return where, args
+    return where, [_held(number) for number in args]
+
+
+def _held(number: int) -> int:
+    """The nearest number that the database can hold: a client may ask for any."""
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
 def slot_at(reader: Reader, process: int, time: int) -> int:
@@ -78,8 +85,8 @@ def find_scheduled(
     """A message by its slot, its id, or the id of its assignment."""
     columns = f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) WHERE"
     if isinstance(place, int):
-        keys = ["slot = ? AND tick = 0"]
-    elif place:
+        keys, place = ["slot = ? AND tick = 0"], _held(place)
+    elif has_id_form(place):
         keys = ["id = ?", "assignment = ? AND assignment != ''"]
     else:
         keys = []
@@ -94,6 +101,8 @@ def find_scheduled(
 
 def find_message(reader: Reader, message_id: str) -> Logged | None:
     """A message of any log by its id, as it was signed where one is."""
+    if not has_id_form(message_id):
+        return None
     row = reader.select_one(
         f"SELECT {LOGGED} FROM log WHERE id = ? ORDER BY signed IS NULL, seq LIMIT 1", message_id
     )
@@ -102,6 +111,8 @@ def find_message(reader: Reader, message_id: str) -> Logged | None:
 
 def find_upload(reader: Reader, item_id: str) -> Upload | None:
     """An upload by its id."""
+    if not has_id_form(item_id):
+        return None
     row = reader.select_one("SELECT * FROM uploads WHERE id = ?", item_id)
     return Upload(*row) if row else None
 
@@ -114,10 +125,11 @@ def taken_behind(reader: Reader, seq: int, limit: int) -> list[Logged | Upload]:
     last = first or 1 << 62
     logged = reader.select(
         f"SELECT {LOGGED} FROM log WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?",
-        *(seq, last, limit),
+        *(_held(seq), last, limit),
     )
     uploads = reader.select(
-        "SELECT * FROM uploads WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?", *(seq, last, limit)
+        "SELECT * FROM uploads WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?",
+        *(_held(seq), last, limit),
     )
     found: list[Logged | Upload] = [Logged(*row) for row in logged]
     found += [Upload(*row) for row in uploads]

@@ -48,7 +48,7 @@ from aoshell.nodes.values import (
     StoredPage,
 )
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.encoding import has_id_form
+from aoshell.protocol.encoding import brief, has_id_form
 from aoshell.protocol.message import by_lower_name
 
 FEW = 8  # entries of a page that are parsed in the loop; more are in a thread
@@ -75,6 +75,12 @@ class LocalNetwork:
     def height(self) -> int:
         return block_height(self.time)
 
+    def _look_up(self, process: str) -> ProcessRow:
+        """A process by its id, which may be any text. Raises NotFoundError."""
+        if not has_id_form(process):
+            raise NotFoundError("no process without an id is on this node", stage="node")
+        return self._engine.processes.look_up(process)
+
     # In ---------------------------------------------------------------------------------------
 
     async def submit(
@@ -86,7 +92,7 @@ class LocalNetwork:
             owner = fixed_authority(authority, engine.address, tags)
             logged = engine.intake.spawn(item, authority=owner, client=client)
             return Receipt(item.id, item.id, logged.slot)
-        row = engine.processes.look_up(item.target)
+        row = self._look_up(item.target)
         await engine.cutting.wait_until_free(row)
         logged = engine.intake.send(row, item, client)
         return Receipt(item.id, row.id, logged.slot)
@@ -107,7 +113,7 @@ class LocalNetwork:
         self, process: str, message: str, exclude: Sequence[str] = (), *, client: str = ""
     ) -> Receipt:
         engine = self._engine
-        row = engine.processes.look_up(process)
+        row = self._look_up(process)
         await engine.cutting.wait_until_free(row)
         body = excluded(self._wire_of(message), exclude)
         arrival = Arrival(None, "", client)
@@ -119,17 +125,19 @@ class LocalNetwork:
 
     def _wire_of(self, message_id: str) -> Wire:
         """A message that is here. Raises NotFoundError."""
-        if message_id and (logged := find_message(self._engine.store, message_id)):
+        if logged := find_message(self._engine.store, message_id):
             return form.load_wire(logged.body)
         if upload := find_upload(self._engine.store, message_id):
             return form.from_message(stored_of("", upload).message)
         raise NotFoundError(
-            f"no message {message_id} is on this node", stage="schedule", hint="post it first"
+            f"no message {brief(message_id)} is on this node",
+            stage="schedule",
+            hint="post it first",
         )
 
     async def monitor(self, process: str, on: bool) -> None:
         engine = self._engine
-        row = engine.processes.look_up(process)
+        row = self._look_up(process)
         engine.admit(Batch(monitored=[(on, row.number)]), [])
         engine.processes.keep(row._replace(monitored=int(on)))
         engine.ticking.begin()
@@ -137,12 +145,12 @@ class LocalNetwork:
     # Out --------------------------------------------------------------------------------------
 
     async def entry(self, process: str, place: int | str) -> LogEntry | None:
-        row = self._engine.processes.look_up(process)
+        row = self._look_up(process)
         found = find_scheduled(self._engine.store, row.number, place)
         return _entry(row, *found) if found else None
 
     async def computed(self, process: str, place: int | str, seconds: float) -> LogEntry | None:
-        row = self._engine.processes.look_up(process)
+        row = self._look_up(process)
         found = find_scheduled(self._engine.store, row.number, place)
         if found is None:
             return None
@@ -154,20 +162,20 @@ class LocalNetwork:
         return await self.entry(process, found[0].slot)
 
     async def page(self, process: str, span: Span, limit: int, *, failed: bool = True) -> EntryPage:
-        row = self._engine.processes.look_up(process)
+        row = self._look_up(process)
         rows = computed_in(self._engine.store, row.number, span, limit, failed=failed)
         entries = await _read([partial(_entry, row, *one) for one in rows[:limit]])
         return EntryPage(entries, len(rows) > limit)
 
     async def scheduled(self, process: str, place: int | str) -> Scheduled | None:
-        row = self._engine.processes.look_up(process)
+        row = self._look_up(process)
         found = find_scheduled(self._engine.store, row.number, place)
         if found is None:
             return None
         return scheduled_of(row.id, found[0], self._original(found[0]), self._engine.assigner)
 
     async def schedule_page(self, process: str, span: Span, limit: int) -> SchedulePage:
-        row = self._engine.processes.look_up(process)
+        row = self._look_up(process)
         rows = scheduled_in(self._engine.store, row.number, span, limit)
         assigner = self._engine.assigner
         entries = await _read(
@@ -188,14 +196,14 @@ class LocalNetwork:
         return find_upload(self._engine.store, logged.id)
 
     async def item(self, id: str) -> Stored | None:
-        logged = find_message(self._engine.store, id) if id else None
+        logged = find_message(self._engine.store, id)
         if logged is not None:
             return stored_of(self._engine.processes.get(logged.process).id, logged)
         upload = find_upload(self._engine.store, id)
         return stored_of("", upload) if upload else None
 
     async def module(self, id: str) -> Module | None:
-        module_id = self._engine.store.find_module(id)
+        module_id = self._engine.store.find_module(id) if has_id_form(id) else ""
         found = self._engine.store.module(module_id) if module_id else None
         return Module(id, found[0], "", found[1]) if found else None
 
@@ -226,7 +234,7 @@ class LocalNetwork:
         await self._engine.changes.wait()
 
     async def state_at(self, process: str, slot: int | None, path: str) -> object:
-        return await self._states.read(process, slot, path)
+        return await self._states.read(self._look_up(process).id, slot, path)
 
 
 async def _read(calls: Sequence[Callable[[], _T]]) -> tuple[_T, ...]:
