@@ -663,3 +663,34 @@ async def test_those_who_gave_up_waiting_are_forgotten(opening):
         assert not local.engine.roots.awaited
         await local.node.cancel(pid, receipt.slot)
         assert (await local.node.result(pid, receipt.slot)).outcome == "time"
+
+
+@in_loop
+@pytest.mark.parametrize("way", ["outside", "outbox", "tag"])
+async def test_an_owner_that_a_process_names_is_believed_by_no_other(opening, way):
+    """A definition may name anybody as its authority, and messages can be assigned."""
+    async with opening() as local:
+        victim = await local.spawn()
+        await local.eval(
+            victim,
+            "ao.addAssignable('all', function() return true end) Owners = {} "
+            "Handlers.add('any', function(m) return m.Action == 'Pay' end, "
+            "function(m) Owners[#Owners + 1] = m.Owner end)",
+        )
+        liar = await spawned(local, Authority=local.wallet.address)
+        tag = f", Assignments = '[\"{victim}\"]'" if way == "tag" else ""
+        await local.eval(liar, f"Send({{Target = ao.id, Action = 'Pay'{tag}}})")
+        pushed = (await local.messages(liar))[-1]
+        assert pushed.owner == local.wallet.address
+        if way == "outside":
+            receipt = await network(local).assign(victim, pushed.id)
+            await local.node.result(victim, receipt.slot)
+        elif way == "outbox":
+            await local.eval(
+                liar, f"Assign({{Message = '{pushed.id}', Processes = {{'{victim}'}}}})"
+            )
+        assert await local.value(victim, "return table.concat(Owners)") == local.address
+        signed = await posted(local, liar, Action="Pay")  # a signature is believed
+        receipt = await network(local).assign(victim, signed.id)
+        await local.node.result(victim, receipt.slot)
+        assert await local.value(victim, "return Owners[2]") == local.wallet.address

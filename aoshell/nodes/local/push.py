@@ -242,8 +242,10 @@ class _Push:
 
     def assignment(self, message_id: str, processes: list[str]) -> None:
         found = self._pusher.store.by_id(message_id) if message_id else None
+        message = None if found is None else load_wire(found.body)
+        sent = found is not None and found.cause is not None
         for target in processes:
-            self._assign(target, None if found is None else load_wire(found.body), message_id)
+            self._assign(target, message, message_id, sent=sent)
 
     def _assign(
         self, target: str, message: Wire | None, message_id: str, *, sent: bool = False
@@ -279,10 +281,7 @@ class _Push:
         return [message_id, self._sender.id, owner, target, data, anchor, self._root, *tags]
 
     def _owned(self, process: ProcessRow, wire: Wire) -> Wire:
-        """A message with the owner that the process which gets it trusts."""
-        if not process.authority:
-            return wire
-        return [*wire[:OWNER], process.authority, *wire[OWNER + 1 :]]
+        return owned(process, wire, self._pusher.address)
 
     def _refusal(self, target: str, tags: list[str]) -> str:
         if not target:
@@ -325,6 +324,15 @@ class _Push:
         kept = Kept(self._cause.seq, self._idx, reason, held, target, wire[ID], dump_wire(wire))
         self._idx += 1
         self.pushed.kept.append(kept)
+
+
+def owned(process: ProcessRow, wire: Wire, node: str) -> Wire:
+    """A message that a process has sent, with the owner that the one which gets it trusts.
+
+    It is not the owner that another process was given: its definition may name anybody.
+    """
+    owner = process.authority or node
+    return wire if wire[OWNER] == owner else [*wire[:OWNER], owner, *wire[OWNER + 1 :]]
 
 
 def _assigned(tags: list[str]) -> list[str]:

@@ -33,6 +33,7 @@ from aoshell.nodes.local.log.spans import (
 )
 from aoshell.nodes.local.network.shapes import Original, excluded, scheduled_of, stored_of
 from aoshell.nodes.local.network.states import States
+from aoshell.nodes.local.push import owned
 from aoshell.nodes.transaction import Transaction
 from aoshell.nodes.values import (
     EntryPage,
@@ -115,7 +116,7 @@ class LocalNetwork:
         engine = self._engine
         row = self._look_up(process)
         await engine.cutting.wait_until_free(row)
-        body = excluded(self._wire_of(message), exclude)
+        body = excluded(self._wire_for(row, message), exclude)
         arrival = Arrival(None, "", client)
         logged = engine.scheduler.assign(
             row.number, message, form.dump_wire(body), arrival=arrival, exclude=exclude
@@ -123,10 +124,12 @@ class LocalNetwork:
         engine.admit(Batch(log=[logged]), [(logged, body)])
         return Receipt(logged.assignment, row.id, logged.slot)
 
-    def _wire_of(self, message_id: str) -> Wire:
-        """A message that is here. Raises NotFoundError."""
+    def _wire_for(self, process: ProcessRow, message_id: str) -> Wire:
+        """A message that is here, for a process to get. Raises NotFoundError."""
         if logged := find_message(self._engine.store, message_id):
-            return form.load_wire(logged.body)
+            wire = form.load_wire(logged.body)
+            sent = logged.cause is not None
+            return owned(process, wire, self._engine.address) if sent else wire
         if upload := find_upload(self._engine.store, message_id):
             return form.from_message(stored_of("", upload).message)
         raise NotFoundError(
