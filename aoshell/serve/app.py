@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -28,6 +28,8 @@ MOST_REQUESTS = 256  # under way, of all connections; those that wait for a resu
 BODY_SECONDS = 60.0  # for a body to come
 ANSWER_SECONDS = 120.0  # for an answer to be made
 SENDING_SECONDS = 60.0  # for an answer to be taken
+LARGEST_ANSWERS = 256 << 20  # bytes of all large answers that are being sent; others wait
+_PIECE = 256 << 10  # bytes that are handed to a connection at once
 _NOTICED = 1.0  # seconds of work before it is looked whether the client is still there
 
 # What a client still sends of a body that is refused is read and dropped, or closing the connection
@@ -69,6 +71,7 @@ class Application:
         self._guard = guard
         self._tell = tell
         self._hidden = tuple(hidden)
+        self._room = _Room(LARGEST_ANSWERS)
         self._under_way = 0
         self._held = 0  # bytes of bodies under way
 
@@ -81,8 +84,7 @@ class Application:
         self._under_way += 1
         try:
             response = await self._respond(request, reading)
-            async with asyncio.timeout(SENDING_SECONDS):
-                await self._send(request, response, send, whole=reading.whole)
+            await self._send(request, response, send, whole=reading.whole)
         except (ClientGoneError, TimeoutError):
             return  # the server closes the connection
         finally:
@@ -99,13 +101,10 @@ class Application:
                 raise RequestError(503, f"{MOST_REQUESTS} requests are under way; try again soon")
             body = await reading.read()
             method = "GET" if request.method == "HEAD" else request.method
-            return await _while_there(
-                self._ask(replace(request, method=method, body=body)), reading.gone
-            )
+            with _Patience(reading.gone):
+                return await self._ask(replace(request, method=method, body=body))
         except RequestError as error:
             return self._failure(error.status, str(error))
-        except TimeoutError:
-            return failure(504, f"no answer could be made within {ANSWER_SECONDS:g} s")
         except AoError as error:
             return self._failed(error)
         except ClientGoneError:
@@ -116,10 +115,9 @@ class Application:
             return self._failed(told)
 
     async def _ask(self, request: Request) -> Response:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            for role in self._roles:
-                if (response := await role.answer(request)) is not None:
-                    return response
+        for role in self._roles:
+            if (response := await role.answer(request)) is not None:
+                return response
         raise RequestError(404, f"nothing answers {request.method} {request.path[:200]} here")
 
     def _failed(self, error: AoError) -> Response:
@@ -149,7 +147,22 @@ class Application:
         begin = {"type": "http.response.start", "status": response.status, "headers": raw}
         body = b"" if request.method == "HEAD" else response.body
         await send(begin)
-        await send({"type": "http.response.body", "body": body})
+        if len(body) <= _PIECE:
+            await send({"type": "http.response.body", "body": body})
+        else:
+            await self._send_in_pieces(body, send)
+
+    async def _send_in_pieces(self, body: bytes, send: Send) -> None:
+        """Send a body as fast as it is taken: what nobody takes is not copied to the connection.
+
+        Raises:
+            TimeoutError: it is not taken.
+        """
+        async with asyncio.timeout(SENDING_SECONDS), self._room.of(len(body)):
+            for at in range(0, len(body), _PIECE):
+                piece = body[at : at + _PIECE]
+                more = at + _PIECE < len(body)
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
 def _head(scope: Scope) -> Request:
@@ -228,23 +241,73 @@ class _Reading:
         return RequestError(413, f"the body is larger than {size(LARGEST_BODY)}")
 
 
-async def _while_there(
-    answer: Awaitable[Response], gone: Callable[[], Awaitable[None]]
-) -> Response:
-    """The answer; it is given up where the client goes.
+class _Patience:
+    """Ends the work of its block with the client, or after `ANSWER_SECONDS`.
+
+    Nearly all work is done before the first look, so it costs a timer only.
+
+    Args:
+        gone: returns once the client has closed the connection.
 
     Raises:
         ClientGoneError: it went.
+        RequestError: 504, it took too long.
     """
-    making = asyncio.ensure_future(answer)
-    try:
-        await asyncio.wait({making}, timeout=_NOTICED)
-        if not making.done():
-            leaving = asyncio.ensure_future(gone())
-            await asyncio.wait({making, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            leaving.cancel()
-        if not making.done():
-            raise ClientGoneError
-        return making.result()
-    finally:
-        making.cancel()
+
+    def __init__(self, gone: Callable[[], Awaitable[None]]) -> None:
+        self._gone = gone
+        self._why: Exception | None = None
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(_NOTICED, self._look)
+        self._leaving: asyncio.Future[None] | None = None
+
+    def _look(self) -> None:
+        late = RequestError(504, f"no answer could be made within {ANSWER_SECONDS:g} s")
+        self._timer = self._loop.call_later(ANSWER_SECONDS - _NOTICED, self._end, late)
+        self._leaving = asyncio.ensure_future(self._gone())
+        self._leaving.add_done_callback(
+            lambda left: None if left.cancelled() else self._end(ClientGoneError())
+        )
+
+    def _end(self, why: Exception) -> None:
+        if self._why is None and self._task is not None:
+            self._why = why
+            self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        if self._leaving is not None:
+            self._leaving.cancel()
+        if self._why is not None and self._task is not None:
+            self._task.uncancel()
+            if kind is asyncio.CancelledError:
+                raise self._why from None
+
+
+class _Room:
+    """Bytes that may be held at once; whoever finds no room waits.
+
+    Args:
+        most: one that is larger is let in alone.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._freed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def of(self, length: int) -> AsyncIterator[None]:
+        """Hold bytes for as long as the block lasts."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: not self._held or self._held + length <= self._most)
+            self._held += length
+        try:
+            yield
+        finally:
+            self._held -= length
+            async with self._freed:
+                self._freed.notify_all()

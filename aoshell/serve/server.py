@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 512  # of one port, and no more than a quarter of the open files that are allowed
 LARGEST_HEAD = 1 << 20  # bytes of a request line with its headers
 HEAD_SECONDS = 15.0  # for a head to come, from its first byte or from the connection's begin
+STALLED_SECONDS = 30.0  # in which a client takes nothing of an answer
 HALF_CLOSED_SECONDS = 5.0  # that a client has for its answer which will send no more
 IDLE_SECONDS = 75.0  # that a connection may be kept between two requests
 ENDING_SECONDS = 5.0  # that requests under way have when the server ends
@@ -136,6 +137,7 @@ class _Bounded(asyncio.Protocol):
         self._crowd = crowd
         self._head = 0  # bytes of the head that is coming
         self._late: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
 
     @property
     def waits(self) -> bool:
@@ -175,13 +177,31 @@ class _Bounded(asyncio.Protocol):
         self._late = self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.abort)
         return True
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._flows()
+        super().resume_writing()
+
     def connection_lost(self, error: Exception | None) -> None:
+        self._flows()
         self._stop_clock()
         self._crowd.remove(self)
         super().connection_lost(error)
 
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection, whether the last answer was taken or not."""
+        self.transport.abort()
+
     def _expect_head(self) -> None:
         self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _flows(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _stop_clock(self) -> None:
         if self._late is not None:

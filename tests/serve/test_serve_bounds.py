@@ -99,9 +99,30 @@ async def test_a_body_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @in_loop
 async def test_an_answer_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "_NOTICED", 0.01)
     monkeypatch.setattr(application, "ANSWER_SECONDS", 0.05)
     never = asyncio.Event()
     assert (await ask(app(Echo(before=lambda _: never.wait())))).status == 504
+
+
+@in_loop
+async def test_large_answers_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "LARGEST_ANSWERS", 3 << 20)
+    most = 0
+    one = app(Echo(response=Response(200, (), b"x" * (2 << 20))))
+
+    class Slow(Sender):
+        async def send(self, event: object) -> None:
+            nonlocal most
+            most = max(most, one._room._held)
+            await asyncio.sleep(0)
+            await Sender.send(self, event)
+
+    answers = await asyncio.gather(*(ask(one, sender=Slow()) for _ in range(5)))
+    assert [len(answer.body) for answer in answers] == [2 << 20] * 5
+    assert most == 2 << 20 and one._room._held == 0
+    larger = Echo(response=Response(200, (), b"x" * (4 << 20)))
+    assert len((await ask(app(larger))).body) == 4 << 20
 
 
 @in_loop

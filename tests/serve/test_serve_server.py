@@ -17,7 +17,7 @@ from aoshell.errors import AoError
 from aoshell.serve import app as application
 from aoshell.serve import server
 from aoshell.serve.app import Application
-from aoshell.serve.http import Request
+from aoshell.serve.http import Request, Response
 from aoshell.serve.safety import Guard
 from aoshell.serve.server import HttpServer
 
@@ -190,6 +190,26 @@ async def test_half_closed_connections_hold_nothing(monkeypatch: pytest.MonkeyPa
             assert b"200" not in await whole(reader)
             writer.close()
         await until(lambda: ended and not opened._state.connections)
+
+
+@in_loop
+async def test_an_answer_that_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not copied to the connection, and given up; others are sent meanwhile."""
+    monkeypatch.setattr(server, "STALLED_SECONDS", 0.3)
+    large = 64 << 20
+    async with serving(Echo(response=Response(200, (), b"x" * large))) as opened:
+        idle = [await connect(opened) for _ in range(3)]
+        for _, writer in idle:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(HEAD)
+        await until(lambda: opened._state.tasks)
+        await until(lambda: not opened._state.connections)
+        for _, writer in idle:
+            writer.close()
+        monkeypatch.undo()
+        async with httpx.AsyncClient(timeout=60) as client:
+            answer = await client.get(f"http://127.0.0.1:{opened.port}/")
+            assert len(answer.content) == large
 
 
 @pytest.mark.parametrize(
