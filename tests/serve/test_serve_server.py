@@ -11,7 +11,6 @@ import httpx
 import pytest
 from asgi_client import Echo
 from eventually import in_loop, until
-from uvicorn.protocols.http import h11_impl, httptools_impl
 
 from aoshell.errors import AoError
 from aoshell.serve import app as application
@@ -51,10 +50,16 @@ async def whole(reader: asyncio.StreamReader) -> bytes:
 @pytest.fixture(params=["httptools", "h11"], autouse=True)
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the parsers that uvicorn uses, where httptools is installed and where not."""
-    known = {"httptools": httptools_impl.HttpToolsProtocol, "h11": h11_impl.H11Protocol}
-    monkeypatch.setattr(server, "AutoHTTPProtocol", known[request.param])
+    if request.param == "httptools":
+        why = "httptools is not installed, so uvicorn takes h11"
+        module = pytest.importorskip("uvicorn.protocols.http.httptools_impl", reason=why)
+        monkeypatch.setattr(server, "AutoHTTPProtocol", module.HttpToolsProtocol)
+    else:
+        module = pytest.importorskip("uvicorn.protocols.http.h11_impl")
+        monkeypatch.setattr(server, "AutoHTTPProtocol", module.H11Protocol)
 
 
+@pytest.mark.versions
 @in_loop
 async def test_requests_on_one_connection() -> None:
     echo = Echo()
