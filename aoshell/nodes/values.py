@@ -99,6 +99,7 @@ class ProcessInfo:
         alias: the network's id of its module where that is not `module`, else "".
         authority: address that owns what processes send to it; "" for the node's own.
         monitored: whether its cron runs.
+        network: a client has spawned it over HTTP, or one of those did.
     """
 
     id: str
@@ -117,6 +118,7 @@ class ProcessInfo:
     alias: str = ""
     authority: str = ""
     monitored: bool = True
+    network: bool = False
 
 
 @dataclass(frozen=True, slots=True)

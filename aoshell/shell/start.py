@@ -191,6 +191,8 @@ async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
     except AoError:
         _refuse_elsewhere(session, start)
         raise
+    if found is not None and await _is_meant_by_others(session, start, found):
+        found = None
     if found is None:
         _refuse_elsewhere(session, start)
         return await _spawn(session, start)
@@ -200,6 +202,13 @@ async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
             hint="choose a new name",
         )
     return found
+
+
+async def _is_meant_by_others(session: Session, start: Start, found: ProcessInfo) -> bool:
+    """Whether a client has made it, who calls a process "default" as the shell does."""
+    if start.named or not found.network:
+        return False
+    return found.owner != (await session.wallet()).address
 
 
 async def _find(node: Node, reference: str) -> ProcessInfo | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,20 @@ def test_a_new_name_makes_a_process(node: FakeNode, home: Settings, tmp_path: Pa
         assert "New process fresh" in screen.said[0]
 
     use(node, home, body, start)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_default_of_a_client_is_not_that_of_the_shell(
+    node: FakeNode, home: Settings, named: bool
+) -> None:
+    """aos calls its process "default", too, where nobody says a name."""
+    info = node.make("C" * 43, "default", "O" * 43)
+    node.infos[info.id] = replace(info, network=True)
+
+    async def body(session: Session, _: Screen) -> None:
+        assert (session.attached.id == info.id) is named
+
+    use(node, home, body, Start("default", named=named))
 
 
 @pytest.mark.parametrize(

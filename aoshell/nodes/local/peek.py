@@ -13,7 +13,7 @@ from pathlib import Path
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.checkpoint import Checkpoints
-from aoshell.nodes.local.log.rows import Computed, ProcessRow
+from aoshell.nodes.local.log.rows import NETWORK, Computed, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.values import ProcessInfo
 
@@ -42,6 +42,7 @@ def describe_process(
         alias=row.alias,
         authority=row.authority,
         monitored=bool(row.monitored),
+        network=row.chain == NETWORK,
     )
 
 
