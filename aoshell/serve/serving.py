@@ -114,7 +114,7 @@ class Serving:
             gateway.begin()
             roles = _Roles(node, network, checker, options, key)
             workbench = TokenWorkbench(node, token, sign_as)
-            every: Sequence[Role] = (workbench, *roles.every(), gateway)
+            every: Sequence[Role] = (workbench, gateway, *roles.every())
             app = Application(every, guard, tell, hidden)
             first = await server.HttpServer.open(app, options.host, options.port)
             opening.push_async_callback(first.close)

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 
 from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.remote.arweave.bundler import check_code
 from aoshell.nodes.values import Module
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Tag, tags_of
@@ -97,17 +98,13 @@ def _location(owner: str, url: str) -> Entry:
 
 def _module(module: Module) -> Entry:
     """A module of the node, which has no definition on the network."""
-    kind, form = "lua", "lua"
-    if module.kind == "wasm":
-        from aoshell.sandbox.wasm.binary import describe_module
-
-        kind, form = "wasm", describe_module(module.data).format
+    is_wasm = module.kind == "wasm"
     pairs = [
-        ("Content-Type", f"application/{kind}"),
+        ("Content-Type", "application/wasm" if is_wasm else "application/lua"),
         ("Data-Protocol", "ao"),
         ("Variant", "ao.TN.1"),
         ("Type", "Module"),
-        ("Module-Format", form),
+        ("Module-Format", check_code(module.data) if is_wasm else "lua"),
         *_ENCODINGS,
     ]
     if module.name:
