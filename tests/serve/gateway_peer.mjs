@@ -1,13 +1,18 @@
 // Clients of a gateway, from npm: argument 1 is the folder with the packages, 2 the URL of the
-// server, 3 the wallet (JWK). Answers what they got as JSON.
+// server, 3 the wallet (JWK), 4 the id of a process. Answers what they got as JSON.
 import { createRequire } from 'node:module'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 
-const [folder, url, key] = process.argv.slice(2)
+const [folder, url, key, ao] = process.argv.slice(2)
 const require = createRequire(path.join(folder, 'index.js'))
+// scheduler-utils asks a router of the public network first, whose address is fixed in it.
+const { fetch } = globalThis
+globalThis.fetch = async (target, options) =>
+  String(target).startsWith(url) ? fetch(target, options) : new Response('', { status: 404 })
 const Arweave = require('arweave')
 const { ArweaveSigner, createData } = require('@dha-team/arbundles')
+const schedulers = require('@permaweb/ao-scheduler-utils')
 const { protocol, hostname, port } = new URL(url)
 const jwk = JSON.parse(readFileSync(key, 'utf8'))
 const arweave = Arweave.init({ protocol: protocol.replace(':', ''), host: hostname, port })
@@ -73,6 +78,14 @@ async function main() {
   got.module = { id: item.id, status: sent.status }
   const raw = await fetch(`${url}/raw/${item.id}`)
   got.module.same = (await raw.text()) === source
+  const { locate, validate, raw: location } = schedulers.connect({
+    GRAPHQL_URL: `${url}/graphql`,
+    followRedirects: true,
+  })
+  got.located = await locate(ao)
+  got.valid = await validate(got.located.address)
+  got.location = await location(address)
+
   const none = await fetch(`${url}/graphql`, { method: 'POST', body: '{' })
   got.none = { status: none.status, body: await none.json() }
 }

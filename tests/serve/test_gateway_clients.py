@@ -1,4 +1,6 @@
-"""arweave-js and arbundles, from npm, against a node that is served (conformance check 10).
+"""arweave-js, arbundles and scheduler-utils, from npm, against a node that is served.
+
+This is conformance check 10, and the part of check 16 that a client can do alone.
 
 Without npm this is skipped.
 """
@@ -26,6 +28,7 @@ from aoshell.serve.serving import ServeOptions, Serving
 
 PACKAGES = ("@permaweb/aoconnect@0.0.98", "@dha-team/arbundles@1.0.3", "arweave@1.15.7")
 PEER = Path(__file__).with_name("gateway_peer.mjs")
+SCHEDULER = "_GQ33BkPtZrqxA84vM8Zk-N2aO0toNNu_C-l-rawrBA"  # of the network, as aoconnect names it
 SIZES = [5, 0, 300_000, 1_100_000]
 
 
@@ -48,10 +51,12 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed(tmp_path_factory, "npm-aoconnect", *PACKAGES)
 
 
-async def ask(packages: Path, url: str, wallet: Wallet, folder: Path) -> dict[str, Any]:
+async def ask(
+    packages: Path, url: str, wallet: Wallet, folder: Path, process: str
+) -> dict[str, Any]:
     key = folder / "wallet.json"
     key.write_text(json.dumps(wallet.jwk()))
-    command = ["node", str(PEER), str(packages), url, str(key)]
+    command = ["node", str(PEER), str(packages), url, str(key), process]
     pipe = asyncio.subprocess.PIPE
     started = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
     out, err = await started.communicate()
@@ -60,10 +65,16 @@ async def ask(packages: Path, url: str, wallet: Wallet, folder: Path) -> dict[st
     return answer
 
 
-@in_loop
-async def test_arweave_js(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
+def test_clients(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
+    """Not `in_loop`: clients sign with RSA in JavaScript, for a minute on a busy machine."""
+    asyncio.run(check_clients(packages, tmp_path, wallet))
+
+
+async def check_clients(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
     async with served(tmp_path / "node") as (node, url):
-        got = await ask(packages, url, wallet, tmp_path)
+        tags = (*envelope("Process"), Tag("Scheduler", SCHEDULER))
+        process = (await node.spawn(DataItem.sign(wallet, tags=tags))).process
+        got = await ask(packages, url, wallet, tmp_path, process)
         assert got["network"]["height"] == got["current"]["height"]
         assert got["block"] == got["current"]
         assert (got["balance"], got["last"], got["price"], got["peers"]) == ("0", "", "0", [])
@@ -71,12 +82,15 @@ async def test_arweave_js(packages: Path, tmp_path: Path, wallet: Wallet) -> Non
             assert (post["status"], post["same"], post["verified"]) == (200, True, True), post
             assert post["tags"] == [["Content-Type", "image/png"], ["Size", str(size)]]
             assert post["confirmed"]["confirmed"]["number_of_confirmations"] >= 0
-        assert [one["id"] for one in got["found"]] == [post["id"] for post in got["posts"]]
-        for one, size in zip(got["found"], SIZES, strict=True):
+        posts = [post["id"] for post in got["posts"]]
+        assert [one["id"] for one in got["found"]] == [process, *posts]
+        for one, size in zip(got["found"][1:], SIZES, strict=True):
             assert one["owner"] == {"address": wallet.address}
             assert one["data"] == {"size": str(size), "type": "image/png"}
             assert one["block"]["height"] > 2_000_000
         assert got["module"] == {"id": got["module"]["id"], "status": 200, "same": True}
+        assert (got["located"]["url"], got["located"]["address"]) == (url, SCHEDULER)
+        assert got["valid"] is True and got["location"]["url"] == url
         assert got["none"]["status"] == 200 and got["none"]["body"]["data"] is None
         await spawn_of(node, got["module"]["id"], wallet)
     async with served(tmp_path / "node") as (node, url), httpx.AsyncClient(base_url=url) as client:
