@@ -59,10 +59,10 @@ def log(count: int) -> list[Entry]:
 
 @pytest.fixture(scope="module")
 def two_logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Index]]:
-    """Indexes of 1,000 and of 16,000 messages."""
+    """Indexes of 1,000 and of 8,000 messages."""
     folder = tmp_path_factory.mktemp("indexes")
     made = []
-    for count in (1_000, 16_000):
+    for count in (1_000, 8_000):
         index = Index(folder / f"{count}.db")
         index.add(log(count), Position(), count)
         made.append(index)
@@ -116,9 +116,9 @@ def counted(db: sqlite3.Connection) -> Iterator[Callable[[], int]]:
 def test_a_poll_is_no_scan(
     two_logs: list[Index], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sixteen times the messages cost less than twice the steps, and a walk along a short list.
+    """Eight times the messages cost less than twice the steps, and a walk along a short list.
 
-    To look at every message would take some 200,000 steps.
+    To look at every message would take some 100,000 steps.
     """
     monkeypatch.setattr(searching, "_bounded", lambda index: index.errors())
     costs = []

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aoshell.serve.graphql import lexer, parser, selecting, syntax, values
@@ -102,6 +102,7 @@ def _braced(selections: Any) -> str:
     return "{" + "\n".join(map(written, selections)) + "}"
 
 
+@settings(max_examples=40)
 @given(OPERATIONS, st.lists(FRAGMENTS, max_size=2, unique_by=lambda one: one.name))
 def test_what_is_written_is_read(operation: Any, fragments: list[Any]) -> None:
     text = "\n# a comment\n".join(map(written, [operation, *fragments]))
@@ -125,6 +126,7 @@ def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
         assert 1 <= line <= len(lexer._BREAK.split(text)) and 1 <= column <= len(text) + 1
 
 
+@settings(max_examples=40)
 @given(
     st.recursive(
         st.none() | st.integers() | TEXTS, lambda v: st.lists(v) | st.dictionaries(TEXTS, v)
