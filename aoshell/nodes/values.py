@@ -243,12 +243,22 @@ class StoredPage:
 
     Attributes:
         cuts: how many times messages were taken back (`.undo`, `.delete`). Where it has changed,
-            numbers may have been given again: what was derived from earlier pages begins anew.
+            numbers may have been given again: what was derived of them is to be forgotten.
         entries: oldest first; empty where nothing is behind the number.
+        lowest: the lowest number that each of the last cuts took back, the newest last; of cuts
+            that are longer ago it is not known.
     """
 
     cuts: int
     entries: tuple[Stored, ...]
+    lowest: tuple[int, ...] = ()
+
+    def stands(self, cuts: int) -> int:
+        """Up to which number an earlier page still holds, whose `cuts` were these."""
+        missed = self.cuts - cuts
+        if not 0 <= missed <= len(self.lowest):
+            return 0
+        return min(self.lowest[-missed:], default=1 << 62) - 1 if missed else 1 << 62
 
 
 @dataclass(frozen=True, slots=True)

@@ -549,7 +549,11 @@ async def test_an_index_follows_the_log(opening, wallet):
         await asyncio.sleep(0)
         await local.node.workbench.undo(pid, 2)
         await asyncio.wait_for(waiting, 60)
-        assert (await verbs.stored_behind(0, 100)).cuts > page.cuts
+        cut = await verbs.stored_behind(0, 100)
+        assert cut.cuts > page.cuts
+        assert cut.stands(page.cuts) == seqs[2]  # `.undo` took back what is behind it
+        assert cut.stands(cut.cuts) > seqs[-1]
+        assert cut.stands(page.cuts - 1000) == 0  # too long ago to be known
     async with opening() as local:  # an upload's number is not given again
         await network(local).keep(DataItem.sign(wallet, data=b"last"))
         receipt = await posted(local, pid, "return 1", Action="Eval")

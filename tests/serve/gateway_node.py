@@ -40,6 +40,7 @@ class GatewayNode:
         self.address = id_of("node")
         self.stored: list[Stored] = []
         self.cuts = 0
+        self.lowest: list[int] = []
         self.pages = 0
         self.known = {WELL_KNOWN: NetworkModule(WELL_KNOWN, id_of("aos"), "aos", MODULE_TAGS)}
         self.data: dict[str, Module] = {}
@@ -73,7 +74,14 @@ class GatewayNode:
 
     async def stored_behind(self, seq: int, limit: int) -> StoredPage:
         self.pages += 1
-        return StoredPage(self.cuts, tuple(one for one in self.stored if one.seq > seq)[:limit])
+        entries = tuple(one for one in self.stored if one.seq > seq)[:limit]
+        return StoredPage(self.cuts, entries, tuple(self.lowest))
+
+    def cut(self, taken: set[int], *, told: bool = True) -> None:
+        """Take back messages by number; the highest numbers are given again."""
+        self.stored = [one for one in self.stored if one.seq not in taken]
+        self.cuts += 1
+        self.lowest = [*self.lowest, min(taken)] if told else []
 
     # For tests --------------------------------------------------------------------------------
 

@@ -299,17 +299,64 @@ async def test_a_message_in_two_logs_is_one_transaction(tmp_path: Path) -> None:
     assert await everything(asked) == expected
 
 
+@pytest.mark.parametrize("told", [True, False])
 @in_loop
-async def test_what_was_taken_back_is_not_found(tmp_path: Path) -> None:
+async def test_what_was_taken_back_is_not_found(tmp_path: Path, told: bool) -> None:
     """The numbers of what `.undo` removes are given again."""
     asked = Asked(tmp_path)
-    sent(asked.node, "a", "b", "c")
-    assert len(await everything(asked)) == 3
-    del asked.node.stored[1:]
-    asked.node.cuts += 1
-    (new,) = sent(asked.node, "d")
-    assert await everything(asked) == [id_of("a"), new]
+    sent(asked.node, "a", "b", "c", "d")
+    assert len(await everything(asked)) == 4
+    asked.node.cut({2, 4}, told=told)
+    (new,) = sent(asked.node, "e")
+    assert await everything(asked) == [id_of("a"), id_of("c"), new]
     assert await asked.ids(f'ids: "{id_of("b")}"') == []
+    assert await asked.ids('tags: {name: "Type", values: "Message"}') == [
+        new,
+        id_of("c"),
+        id_of("a"),
+    ]
+
+
+@in_loop
+async def test_a_cut_leaves_what_was_before_it(tmp_path: Path) -> None:
+    """A long log is not read again for the last of its messages."""
+    asked = Asked(tmp_path)
+    expected = sent(asked.node, *(str(n) for n in range(900)))
+    assert await everything(asked) == expected
+    before = asked.node.pages
+    asked.node.cut({899, 900})
+    assert await everything(asked) == expected[:-2]
+    assert asked.node.pages - before <= 3
+
+
+changes = st.lists(
+    st.integers(1, 3) | st.sets(st.integers(0, 20), min_size=1, max_size=3) | st.just("ask"),
+    max_size=12,
+)
+
+
+@settings(max_examples=40)
+@given(changes, st.booleans())
+def test_it_never_holds_anything_but_the_log(
+    tmp_path_factory: pytest.TempPathFactory, many: list[Any], told: bool
+) -> None:
+    """Whatever is sent, taken back and asked in between."""
+
+    async def run() -> None:
+        asked, name = Asked(tmp_path_factory.mktemp("log")), 0
+        node = asked.node
+        for change in [*many, "ask"]:
+            if change == "ask":
+                assert await everything(asked) == [one.message.id for one in node.stored]
+            elif isinstance(change, int):
+                for _ in range(change):
+                    name += 1
+                    sent(node, str(name))
+            elif taken := {node.stored[at].seq for at in change if at < len(node.stored)}:
+                node.cut(taken, told=told)
+        await asked.gateway.close()
+
+    asyncio.run(run())
 
 
 @in_loop

@@ -82,7 +82,11 @@ class Follower:
         """Add a page; whether another may be behind it."""
         node, index = self._node.address, self._open()
         if (came_from.node, came_from.cuts) != (node, page.cuts):
-            index.clear(node, page.cuts)  # numbers may have been given again
+            stands = page.stands(came_from.cuts) if came_from.node == node else 0
+            if stands > 0:
+                index.cut(came_from, page.cuts, stands)
+            else:
+                index.clear(node, page.cuts)
             return True
         if not page.entries:
             return False

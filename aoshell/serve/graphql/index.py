@@ -14,13 +14,14 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aoshell.nodes.database_errors import as_ao_error, code_of
 from aoshell.protocol.encoding import b64url
+from aoshell.protocol.message import Tag
 from aoshell.serve.graphql.entries import Entry
 from aoshell.serve.graphql.filters import OWNER, RECIPIENT, TAG
 
@@ -28,6 +29,8 @@ VERSION = 1  # of the tables and of what is in them (`PRAGMA user_version`)
 
 LONGEST_KEY = 256  # characters; of a longer value the index has the digest behind its beginning
 PATIENCE = 5.0  # seconds to wait for another process that writes
+
+COLUMNS = "number, id, owner, recipient, anchor, size, timestamp, height, tags"  # of `messages`
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _REMEDY = "delete it: it is made of the log again"
@@ -149,6 +152,24 @@ class Index:
                     self._add(entry, known)
                 self._move(came_from._replace(number=number))
 
+    def cut(self, came_from: Position, cuts: int, number: int) -> None:
+        """Forget what is behind a number, which the log has taken back.
+
+        Does nothing where another process has moved the position meanwhile.
+        """
+        with self._transaction():
+            if self.position() != came_from:
+                return
+            rows = self.db.execute(f"SELECT {COLUMNS} FROM messages WHERE number > ?", (number,))
+            for entry in map(read_row, rows.fetchall()):
+                self.db.executemany(
+                    "DELETE FROM postings WHERE place = ? AND key = (SELECT key FROM keys "
+                    "WHERE kind = ? AND name = ? AND value = ?)",
+                    [(entry.place, *key) for key in _keys(entry)],
+                )
+            self.db.execute("DELETE FROM messages WHERE number > ?", (number,))
+            self._move(came_from._replace(cuts=cuts, number=min(came_from.number, number)))
+
     def clear(self, node: str, cuts: int) -> None:
         """Forget everything: it is to be filled from the beginning."""
         with self._transaction():
@@ -170,11 +191,9 @@ class Index:
         )
         if added.rowcount != 1:
             return
-        keys = {(TAG, to_key(tag.name), to_key(tag.value)) for tag in entry.tags}
-        keys |= {(OWNER, "", to_key(entry.owner)), (RECIPIENT, "", to_key(entry.recipient))}
         self.db.executemany(
             "INSERT INTO postings VALUES (?, ?)",
-            [(self._key(key, known), place) for key in keys],
+            [(self._key(key, known), place) for key in _keys(entry)],
         )
 
     def _key(self, key: tuple[int, str, str], known: dict[tuple[int, str, str], int]) -> int:
@@ -188,6 +207,18 @@ class Index:
                 row = self.db.execute(sql, key).fetchone()
             known[key] = number = int(row[0])
         return number
+
+
+def read_row(row: Sequence[Any]) -> Entry:
+    """The transaction of a row of `COLUMNS`."""
+    texts = iter(json.loads(row[-1]))
+    return Entry._make((*row[:-1], tuple(map(Tag, texts, texts))))
+
+
+def _keys(entry: Entry) -> set[tuple[int, str, str]]:
+    """Under what a transaction is found: kind, name and value."""
+    keys = {(TAG, to_key(tag.name), to_key(tag.value)) for tag in entry.tags}
+    return keys | {(OWNER, "", to_key(entry.owner)), (RECIPIENT, "", to_key(entry.recipient))}
 
 
 def to_key(text: str) -> str:

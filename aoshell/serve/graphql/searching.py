@@ -9,18 +9,16 @@ walk on: it ends at a bound.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aoshell.nodes.database_errors import code_of
-from aoshell.protocol.message import Tag
 from aoshell.serve.graphql.entries import Entry, bounds, height_bounds, sound
 from aoshell.serve.graphql.errors import GraphqlError
 from aoshell.serve.graphql.filters import Clause, Filter
-from aoshell.serve.graphql.index import LONGEST_KEY, Index, to_key
+from aoshell.serve.graphql.index import COLUMNS, LONGEST_KEY, Index, read_row, to_key
 
 MOST_STEPS = 30_000_000  # of SQLite's machine in one search: a few seconds
 MOST_COUNTED = 100_000  # messages that `count` counts
@@ -30,8 +28,6 @@ LARGEST_PAGE = 32 << 20  # characters of tags
 
 _FACTORS = (2, 20, 200, 2_000)  # how far each list is walked for one place of a page
 _STEPS = 10_000  # of SQLite's machine between two looks at their number
-
-_COLUMNS = "number, id, owner, recipient, anchor, size, timestamp, height, tags"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +196,13 @@ class _Search:
 def _rows(db: sqlite3.Connection, places: Sequence[int]) -> Iterator[Entry]:
     size = 0
     for place in places:
-        row = db.execute(f"SELECT {_COLUMNS} FROM messages WHERE place = ?", (place,)).fetchone()
+        row = db.execute(f"SELECT {COLUMNS} FROM messages WHERE place = ?", (place,)).fetchone()
         if row is None:  # another process began anew
             continue
         size += len(row[-1])
         if size > LARGEST_PAGE:
             raise GraphqlError('The page is too large: ask for fewer transactions with "first".')
-        texts = iter(json.loads(row[-1]))
-        yield Entry._make((*row[:-1], tuple(map(Tag, texts, texts))))
+        yield read_row(row)
 
 
 def known_ids(index: Index, ids: Iterable[str]) -> set[str]:

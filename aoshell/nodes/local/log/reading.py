@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from aoshell.nodes.values import Place
 
 START = Place(-1)
 CUTS = "cuts"  # in the table of facts: times that messages were deleted
+LOWEST = "cut_behind"  # there: the lowest numbers that the last cuts deleted, a JSON list
+MOST_CUTS = 256  # of these
 PAGE = 500  # messages read at once
 
 LOGGED = ", ".join(Logged._fields)
@@ -50,6 +53,11 @@ class Reader:
     def cuts(self) -> int:
         """How many times messages were deleted from the log."""
         return int(self.meta(CUTS) or 0)
+
+    @property
+    def lowest(self) -> tuple[int, ...]:
+        """The lowest number that each of the last `MOST_CUTS` cuts deleted, the newest last."""
+        return tuple(json.loads(self.meta(LOWEST) or "[]"))
 
     def module(self, module_id: str) -> tuple[str, bytes] | None:
         """Kind and bytes of a module."""

@@ -9,6 +9,7 @@ covers them, and the log on disk is at any time a prefix of what the node took.
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from aoshell import durable
 from aoshell.errors import AoError
 from aoshell.nodes.local.log import database
 from aoshell.nodes.local.log.lock import take_lock
-from aoshell.nodes.local.log.reading import CUTS, LOGGED, PROCESS, Reader
+from aoshell.nodes.local.log.reading import CUTS, LOGGED, LOWEST, MOST_CUTS, PROCESS, Reader
 from aoshell.nodes.local.log.rows import Batch, Logged, ProcessRow
 
 _ADD_PROCESS = (
@@ -167,6 +168,7 @@ class Store(Reader):
         )
         with self._transaction() as db:
             args = (process, slot, most)
+            (lowest,) = db.execute(f"SELECT min(seq) FROM {last}", args).fetchone()
             # Numbers are given again: what is known of those that go must not hide the next.
             db.execute(
                 "UPDATE meta SET value = min(value, "
@@ -179,6 +181,7 @@ class Store(Reader):
             gone = db.execute(f"DELETE FROM log WHERE seq IN {last}", args).rowcount
             if gone:
                 self._set_meta(CUTS, self.cuts + 1)
+                self._set_meta(LOWEST, json.dumps([*self.lowest, lowest][-MOST_CUTS:]))
             if slot == 0:
                 db.execute(
                     "DELETE FROM processes WHERE number = ?1 "

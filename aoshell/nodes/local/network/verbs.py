@@ -230,8 +230,8 @@ class LocalNetwork:
         for row in taken_behind(store, seq, limit):
             process = processes.get(row.process).id if isinstance(row, Logged) else ""
             calls.append(partial(stored_of, process, row))
-        cuts = store.cuts
-        return StoredPage(cuts, await _read(calls))
+        cuts, lowest = store.cuts, store.lowest
+        return StoredPage(cuts, await _read(calls), lowest)
 
     async def stored_changed(self) -> None:
         await self._engine.changes.wait()
