@@ -32,6 +32,7 @@ from aoshell.serve.http import (
     JSON,
     OCTETS,
     Request,
+    RequestError,
     Response,
     failure,
     json_response,
@@ -172,7 +173,12 @@ class Gateway:
             return None  # a data item, for the bundler
         take = self._uploads.take if segments == ("tx",) else self._uploads.add
         for transaction in await self._checker.run(lambda: take(request.body)):
-            await self._node.keep(transaction, client=CLIENT)
+            try:
+                await self._node.keep(transaction, client=CLIENT)
+            except AoError as error:
+                if error.stage in ("module", "usage"):
+                    raise RequestError(400, error.what) from None
+                raise
         return text_response("OK")
 
     # The network ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from eventually import in_loop
 from gateway_node import WELL_KNOWN, Asked, id_of
 
+from aoshell.errors import AoError
 from aoshell.nodes.remote.arweave.transactions import data_root
 from aoshell.nodes.values import Module
 from aoshell.protocol.ans104 import DataItem
@@ -334,6 +335,19 @@ async def test_transactions_that_are_none(
     with pytest.raises(RequestError, match=what):
         await post(asked, "/tx", body)
     assert asked.node.stored == []
+
+
+@in_loop
+async def test_a_module_that_cannot_be_run_is_the_clients_mistake(
+    asked: Asked, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def keep(item: Any, *, client: str = "") -> None:
+        raise AoError("it is no module", stage="module")
+
+    monkeypatch.setattr(asked.node, "keep", keep)
+    with pytest.raises(RequestError, match="it is no module") as refused:
+        await post(asked, "/tx", {**signed(wallet, b"x"), "data": b64url(b"x")})
+    assert refused.value.status == 400
 
 
 @in_loop

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from eventually import in_loop
 from gateway_node import MODULE_TAGS, WELL_KNOWN, Asked, GatewayNode, id_of
+from graphql_documents import damaged, documents
 
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import b64url, unb64url
@@ -291,3 +292,14 @@ async def test_what_clients_sent_is_answered(asked: Asked, exchanges: list[dict[
             (edge,) = answer["data"]["transactions"]["edges"]
             # The server that was recorded gave some fields unasked.
             assert edge["node"].keys() <= edges[0]["node"].keys()
+
+
+@in_loop
+async def test_whatever_is_asked_is_answered(asked: Asked) -> None:
+    """With data or with errors, and never with both."""
+    made = documents(100)
+    answers = [await asked.post(one) for one in (*made, *damaged(made))]
+    good = [answer for answer in answers if answer.keys() == {"data"}]
+    assert len(good) > 30
+    for answer in answers:
+        assert answer in good or (answer["data"] is None and answer["errors"][0]["message"])
