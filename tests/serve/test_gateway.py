@@ -341,7 +341,7 @@ async def test_transactions_that_are_none(
 async def test_a_module_that_cannot_be_run_is_the_clients_mistake(
     asked: Asked, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def keep(item: Any, *, client: str = "") -> None:
+    async def keep(*_: Any, **__: Any) -> None:
         raise AoError("it is no module", stage="module")
 
     monkeypatch.setattr(asked.node, "keep", keep)

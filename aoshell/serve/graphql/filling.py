@@ -15,7 +15,7 @@ from aoshell.nodes.values import StoredPage
 from aoshell.serve.graphql.entries import to_entry
 from aoshell.serve.graphql.index import DamagedIndexError, Index, Position
 
-PAGE = 100  # messages that are read from the log, and added, at once: reading is done in the loop
+PAGE = 500  # messages that are read from the log, and added, at once
 
 T = TypeVar("T")
 
