@@ -15,7 +15,7 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import Request, Response
 
 PATCH = "Send({device='patch@1.0', cache={acl={abc={'p1','p2'}}, info={Name='Tok'}}, n=5})"
-GONE = "x" * 43
+GONE = "A" * 43
 
 
 @in_loop
