@@ -138,6 +138,7 @@ async def test_other_roles_keep_their_paths(
             ("GET", f"/{process}/latest", f"process-id={process}"),
             ("GET", "/result/" + process, ""),
             ("POST", "/graphql", ""),
+            ("POST", "/~query@1.0/graphql", ""),
             ("PUT", f"/{process}~process@1.0/push", ""),
             ("GET", "/push", ""),
         ):
