@@ -14,22 +14,19 @@ from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, NotFoundError, Span
-from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.tabm import COMMITMENTS, DEEPEST
-from aoshell.serve.http import RequestError
 from aoshell.serve.hyper.call import Call
+from aoshell.serve.hyper.dryruns import Execution
 from aoshell.serve.hyper.found import AnswerError, Found, Plain, look_up, no_such_verb
 from aoshell.serve.hyper.messages import in_keys
 from aoshell.serve.hyper.path import Segment
+from aoshell.serve.hyper.places import computed_entry, place_of
+from aoshell.serve.hyper.pushing import push
 from aoshell.serve.hyper.results import is_plain, results_of
 from aoshell.serve.hyper.schedule import Schedule, schedule_message
 from aoshell.serve.items import absent
 
 DEVICE = "process@1.0"
-RESULT_SECONDS = 60.0  # that a request waits for a slot to be computed
-LONGEST_SLOT = 15  # digits
-
-_EARLY = "Requested slot not yet available in schedule."
 
 
 class Process:
@@ -53,12 +50,8 @@ class Process:
             case "schedule":
                 return await self._schedule(segment, call)
             case "push":
-                from aoshell.serve.hyper.pushing import push
-
                 return await push(self.id, segment, call)
             case "as" if segment.value == "execution":
-                from aoshell.serve.hyper.dryruns import Execution
-
                 return Execution(self.id)
             case "as":
                 raise no_such_verb(segment, f"as={str(segment.value)[:100]}")
@@ -90,33 +83,6 @@ class Process:
         if not call.writes:
             return Schedule.asked(self.id, segment, call)
         return await schedule_message(call, self.id)
-
-
-async def computed_entry(process: str, place: int | str, call: Call) -> LogEntry:
-    """A message and what it came to, once it is computed.
-
-    Raises:
-        AnswerError: it is not in the log, or takes too long.
-    """
-    entry = await call.network.computed(process, place, RESULT_SECONDS)
-    if entry is not None:
-        return entry
-    if await call.network.entry(process, place) is not None:
-        what = f"slot {place} is not computed after {RESULT_SECONDS:g} s"
-        raise AnswerError(504, {"body": what, "ao-result": "body"})
-    early: dict[str, Any] = {"phase": "get-schedule", "reason": _EARLY}
-    if isinstance(place, int):
-        early["attempted-slot"] = place
-    raise AnswerError(404, early)
-
-
-def place_of(text: str) -> int | str:
-    """A slot, or the id of a message. Raises RequestError for what is neither."""
-    if text.isascii() and text.isdecimal() and len(text) <= LONGEST_SLOT:
-        return int(text)
-    if has_id_form(text):
-        return text
-    raise RequestError(400, f"{text[:100]!r} is no slot, and no id of a message")
 
 
 async def definition_of(process: str, call: Call) -> dict[str, Any]:
