@@ -201,8 +201,8 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
 
 
 async def _with_gateway(endpoints: Endpoints) -> Endpoints:
-    """The endpoints, with the node of this machine as its own gateway where it is one, as `aoshell
-    serve` is, and the user has named none."""
+    """The endpoints, with a node of this machine as its own gateway and bundler where it is that, as
+    `aoshell serve` is, and the user has named none."""
     import asyncio
     from contextlib import suppress
     from dataclasses import replace
@@ -216,7 +216,7 @@ async def _with_gateway(endpoints: Endpoints) -> Endpoints:
 
     units = {endpoints.mu, endpoints.cu, endpoints.su}
     here = endpoints.node or (endpoints.mu if len(units) == 1 else "")
-    if not (here and is_loopback(here)) or endpoints.sources.get("gateway") != "default":
+    if not (here and is_loopback(here)) or "gateway" in endpoints.sources:
         return endpoints
 
     async def looks_up() -> bool:
@@ -231,7 +231,8 @@ async def _with_gateway(endpoints: Endpoints) -> Endpoints:
 
     with suppress(AoError, TimeoutError):
         if await asyncio.create_task(looks_up()):
-            return replace(endpoints, gateway=here)
+            own = endpoints.sources.get("bundler") == "default"
+            return replace(endpoints, gateway=here, bundler=here if own else endpoints.bundler)
     return endpoints
 
 

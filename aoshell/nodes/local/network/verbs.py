@@ -88,7 +88,10 @@ class LocalNetwork:
         self, item: DataItem | HttpItem, *, authority: str = AUTO, client: str = ""
     ) -> Receipt:
         engine = self._engine
-        if by_lower_name(item.tags).get("type") == "Process":
+        named = by_lower_name(item.tags)
+        if named.get("type") == "Process":
+            if "module-format" in named and "module" not in named:  # as code comes to HyperBEAM
+                await engine.loader.add_module(item.data, item.id)
             tags = [text for tag in item.tags for text in (tag.name, tag.value)]
             owner = fixed_authority(authority, engine.address, tags)
             logged = engine.intake.spawn(item, authority=owner, client=client)
