@@ -201,8 +201,8 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
 
 
 async def _with_gateway(endpoints: Endpoints) -> Endpoints:
-    """The endpoints, with a node of this machine as its own gateway and bundler where it is that, as
-    `aoshell serve` is, and the user has named none."""
+    """The endpoints; of a node of this machine that is a gateway too, as `aoshell serve` is, with
+    itself as gateway and bundler where the user has named none."""
     import asyncio
     from contextlib import suppress
     from dataclasses import replace

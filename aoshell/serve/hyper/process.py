@@ -17,7 +17,7 @@ from aoshell.nodes.values import LogEntry, NotFoundError, Span
 from aoshell.protocol.tabm import COMMITMENTS, DEEPEST
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.dryruns import Execution
-from aoshell.serve.hyper.found import AnswerError, Found, Plain, look_up, no_such_verb
+from aoshell.serve.hyper.found import AnswerError, Behind, Found, Plain, look_up, no_such_verb
 from aoshell.serve.hyper.messages import in_keys
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.hyper.places import computed_entry, place_of
@@ -65,19 +65,17 @@ class Process:
 
     async def _compute(self, segment: Segment, call: Call) -> Found:
         place = segment.value or call.parameter(segment, "slot")
-        if not place:
-            return await self._newest(call)
-        return await self._state(place_of(place), call)
+        return Computed(self.id, place_of(place)) if place else await self._newest(call)
 
     async def _newest(self, call: Call) -> Found:
         """The newest state that is computed; that of the definition where none is yet."""
         page = await call.network.page(self.id, Span(newest_first=True), 1)
         if not page.entries:
             return await self._state(0, call)
-        return State(self.id, page.entries[0])
+        return State(self.id, page.entries[0], call.network.cuts)
 
     async def _state(self, place: int | str, call: Call) -> Found:
-        return State(self.id, await computed_entry(self.id, place, call))
+        return State(self.id, await computed_entry(self.id, place, call), call.network.cuts)
 
     async def _schedule(self, segment: Segment, call: Call) -> Found:
         if not call.writes:
@@ -112,26 +110,49 @@ class Slot:
         return {"current": self._newest, "process": self._process}
 
 
-class State:
-    """The state of a process behind a message. What it holds is had when it is looked at."""
+class Computed:
+    """A slot, or a message by its id. Its state is waited for when it is looked at."""
 
-    def __init__(self, process: str, entry: LogEntry) -> None:
+    mark = None
+
+    def __init__(self, process: str, place: int | str) -> None:
+        self._process = process
+        self._place = place
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        if segment.name != "results":
+            return Behind(await self._state(call), segment)
+        place = self._place if segment.value is None else place_of(segment.value)
+        return Results(self._process, place, call.network.cuts)
+
+    async def value(self, call: Call) -> object:
+        return await (await self._state(call)).value(call)
+
+    async def _state(self, call: Call) -> State:
+        entry = await computed_entry(self._process, self._place, call)
+        return State(self._process, entry, call.network.cuts)
+
+
+class State:
+    """The state of a process behind a message. What it holds is had when it is looked at.
+
+    Args:
+        cuts: see `NetworkVerbs.cuts`.
+    """
+
+    def __init__(self, process: str, entry: LogEntry, cuts: int) -> None:
         placed = entry.message.assignment
         assert placed is not None
         self._process = process
         self._entry = entry
         self._slot = placed.slot
-        # A slot that was taken back (`.undo`) may be given again, and be computed anew.
-        took = entry.result.milliseconds if entry.result else None
-        self.mark = ("state", process, placed.order, placed.slot, placed.tick, took)
+        self.mark = ("state", process, placed.slot, placed.tick, cuts)
 
     async def step(self, segment: Segment, call: Call) -> Found:
         match segment.name:
-            case "results" if segment.value:
-                place = place_of(segment.value)
-                return Results(self._process, await computed_entry(self._process, place, call))
             case "results":
-                return Results(self._process, self._entry)
+                place = self._slot if segment.value is None else place_of(segment.value)
+                return Results(self._process, place, call.network.cuts)
             case "at-slot":
                 return Plain(self._slot)
         exposed = await self._exposed(call)
@@ -181,27 +202,31 @@ class State:
 
 
 class Results:
-    """What a message came to. The answer names the process and the slot, so that who checks its
-    signature knows what it is the answer to."""
+    """What a message came to. It stays that for as long as nothing is taken back.
 
-    mark = None
+    The answer names the process and the slot, so that who checks its signature knows what it is the
+    answer to.
+    """
 
-    def __init__(self, process: str, entry: LogEntry) -> None:
+    def __init__(self, process: str, place: int | str, cuts: int) -> None:
         self._process = process
-        self._entry = entry
+        self._place = place
+        self.mark = ("results", process, place, cuts)
 
     async def step(self, segment: Segment, call: Call) -> Found:
-        said = results_of(self._entry)
+        said = results_of(await self._entry(call))
         if segment.name == "json":
             said |= _legacy(said)
         return await Plain(said).step(segment, call)
 
     async def value(self, call: Call) -> object:
-        del call
-        placed = self._entry.message.assignment
+        entry = await self._entry(call)
+        placed = entry.message.assignment
         assert placed is not None
-        named = {"process": self._process, "at-slot": placed.slot}
-        return named | results_of(self._entry)
+        return {"process": self._process, "at-slot": placed.slot, **results_of(entry)}
+
+    async def _entry(self, call: Call) -> LogEntry:
+        return await computed_entry(self._process, self._place, call)
 
 
 def _legacy(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,10 @@ class LocalNetwork:
     def height(self) -> int:
         return block_height(self.time)
 
+    @property
+    def cuts(self) -> int:
+        return self._engine.store.cuts
+
     def _look_up(self, process: str) -> ProcessRow:
         """A process by its id, which may be any text. Raises NotFoundError."""
         if not has_id_form(process):
