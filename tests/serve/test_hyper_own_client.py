@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from eventually import in_loop, until
 from hyper_home import MODULE
 
+from aoshell.backends import _with_gateway
+from aoshell.home.endpoints import resolve_endpoints
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http.client import Client
@@ -21,6 +25,7 @@ from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Event, Verify
 from aoshell.protocol.message import Message, Result, tags_of
 from aoshell.protocol.wallet import Wallet
+from aoshell.sandbox import hyperaos
 from aoshell.serve.serving import ServeOptions, Serving
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -144,3 +149,44 @@ async def test_bytes_that_are_no_text_are_listed(
         await client.node.send(process, item)
         found = await client.node.schedule(process, 1, 1)
         assert found[0].id == item.id
+
+
+@in_loop
+async def test_code_is_published_and_run(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with connected(tmp_path, other_wallet, wallet) as client:
+        publication = await client.node.publication(wallet, hyperaos.source(), "environment")
+        module = await client.node.publish(publication)
+        assert await client.node.fetch(module.id) == replace(module, data=b"")
+        item = await client.node.sign(wallet, "", tags_of([("Module", module.id)]), b"")
+        client.process = (await client.node.spawn(item)).process
+        assert (await client.eval("6*7")).output == "42"
+
+
+@in_loop
+async def test_a_served_node_is_its_own_gateway(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with connected(tmp_path, other_wallet, wallet) as client:
+        url, named = client.node.endpoint, Path("/nowhere")
+        found = await _with_gateway(resolve_endpoints({"node": url}, {}, named))
+        assert (found.gateway, found.bundler) == (url, url)
+        mine = resolve_endpoints({"node": url, "gateway": "https://g.example"}, {}, named)
+        assert await _with_gateway(mine) == mine
+        findings = {one.name: one.ok for one in await client.node.doctor()}
+        assert findings == {"node": True, "gateway": True}
+    nobody = resolve_endpoints({"node": url}, {}, named)
+    assert await _with_gateway(nobody) == nobody
+
+
+@in_loop
+async def test_head(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    async with connected(tmp_path, other_wallet, wallet) as client:
+        process = await client.spawn()
+        await client.eval("Send({device = 'patch@1.0', cache = {a = 1}})")
+        async with httpx.AsyncClient(base_url=client.node.endpoint) as plain:
+            path = f"/{process}~process@1.0/now/cache"
+            head, whole = await plain.head(path), await plain.get(path)
+            assert (head.status_code, head.content, whole.headers["a"]) == (200, b"", "1")
+            assert (await plain.head(path + "/none")).status_code == 404
