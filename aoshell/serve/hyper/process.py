@@ -14,7 +14,7 @@ from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, NotFoundError, Span
-from aoshell.protocol.tabm import COMMITMENTS, DEEPEST
+from aoshell.protocol.tabm import DEEPEST
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.dryruns import Execution
 from aoshell.serve.hyper.found import AnswerError, Behind, Found, Plain, look_up, no_such_verb
@@ -150,26 +150,32 @@ class State:
 
     async def step(self, segment: Segment, call: Call) -> Found:
         match segment.name:
+            case "results" if segment.value is None:
+                return Results(self._process, self._slot, self.mark, self._entry)
             case "results":
-                place = self._slot if segment.value is None else place_of(segment.value)
-                return Results(self._process, place, call.network.cuts)
+                return Results(self._process, place_of(segment.value or ""), call.network.cuts)
             case "at-slot":
                 return Plain(self._slot)
-        exposed = await self._exposed(call)
-        own = await self._own(call) if segment.name != "keys" else {}
-        if segment.name == "keys":
-            return Plain(list(await self._whole(call)))
+            case "keys":
+                return Plain(list(await self.value(call)))
         try:
-            return Plain(look_up(exposed, segment))
+            return Plain(look_up(await self._exposed(call), segment))
         except AnswerError:
+            definition = await definition_of(self._process, call)
+            own = definition | {"device": DEVICE, "process": definition}
             return Plain(look_up(own, segment))
 
-    async def value(self, call: Call) -> object:
-        return await self._whole(call)
-
-    async def _own(self, call: Call) -> dict[str, Any]:
+    async def value(self, call: Call) -> dict[str, Any]:
         definition = await definition_of(self._process, call)
-        return definition | {"device": DEVICE, "process": definition}
+        whole = results_of(self._entry)
+        own = {
+            "device": DEVICE,
+            "initialized": "true",
+            "at-slot": self._slot,
+            "process": definition,
+            "results": whole | _legacy(whole),
+        }
+        return definition | await self._exposed(call) | own
 
     async def _exposed(self, call: Call) -> dict[str, Any]:
         """What the process shows of itself; nothing where it is WASM, which shows nothing."""
@@ -185,33 +191,25 @@ class State:
             kept = {str(number): one for number, one in enumerate(kept, 1)}
         return kept if isinstance(kept, dict) else {}
 
-    async def _whole(self, call: Call) -> dict[str, Any]:
-        definition = await definition_of(self._process, call)
-        whole = results_of(self._entry)
-        return (
-            definition
-            | await self._exposed(call)
-            | {
-                "device": DEVICE,
-                "initialized": "true",
-                "at-slot": self._slot,
-                "process": definition,
-                "results": whole | _legacy(whole),
-            }
-        )
-
 
 class Results:
     """What a message came to. It stays that for as long as nothing is taken back.
 
     The answer names the process and the slot, so that who checks its signature knows what it is the
     answer to.
+
+    Args:
+        state: says when it changes: see `NetworkVerbs.cuts`, or the mark of a state.
+        entry: the message, where it was looked up already.
     """
 
-    def __init__(self, process: str, place: int | str, cuts: int) -> None:
+    def __init__(
+        self, process: str, place: int | str, state: object, entry: LogEntry | None = None
+    ) -> None:
         self._process = process
         self._place = place
-        self.mark = ("results", process, place, cuts)
+        self._known = entry
+        self.mark = ("results", process, place, state)
 
     async def step(self, segment: Segment, call: Call) -> Found:
         said = results_of(await self._entry(call))
@@ -226,7 +224,7 @@ class Results:
         return {"process": self._process, "at-slot": placed.slot, **results_of(entry)}
 
     async def _entry(self, call: Call) -> LogEntry:
-        return await computed_entry(self._process, self._place, call)
+        return self._known or await computed_entry(self._process, self._place, call)
 
 
 def _legacy(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,7 +244,7 @@ def without_commitments(value: object, depth: int = 0) -> object:
         return {
             key: without_commitments(inner, depth + 1)
             for key, inner in value.items()
-            if is_plain(str(key)) and key != COMMITMENTS
+            if is_plain(key)
         }
     if isinstance(value, list):
         return [without_commitments(inner, depth + 1) for inner in value]
