@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aoshell.shell.start import Key, Start
 
 BOOK = "remote.db"  # facts about remote nodes, in the state folder
+OWN_GATEWAY = 2.0  # seconds in which a node of this machine shows that it is a gateway, too
 
 
 class Backend(Protocol):
@@ -134,7 +135,7 @@ class RemoteBackend:
 
     async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
         del limits  # a remote node has limits of its own
-        return remote_node(self._endpoints, settings, key, self._verify)
+        return remote_node(await _with_gateway(self._endpoints), settings, key, self._verify)
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
         from aoshell import interrupts
@@ -197,6 +198,42 @@ def remote_node(endpoints: Endpoints, settings: Settings, key: Key, verify: str)
         known = AttestationPins(settings).get(node.endpoint)
         node.pin = known.pin() if known else None
     return node
+
+
+async def _with_gateway(endpoints: Endpoints) -> Endpoints:
+    """The endpoints; of a node of this machine that is a gateway too, as `aoshell serve` is, with
+    itself as gateway and bundler where the user has named none."""
+    import asyncio
+    from contextlib import suppress
+    from dataclasses import replace
+    from pathlib import Path
+
+    from aoshell.errors import AoError
+    from aoshell.nodes.remote.arweave.gateway import Gateway
+    from aoshell.nodes.remote.http.client import Client
+    from aoshell.nodes.remote.http.progress import Waiting, disable_retries
+    from aoshell.protocol.url import is_loopback
+
+    units = {endpoints.mu, endpoints.cu, endpoints.su}
+    here = endpoints.node or (endpoints.mu if len(units) == 1 else "")
+    if not (here and is_loopback(here)) or "gateway" in endpoints.sources:
+        return endpoints
+
+    async def looks_up() -> bool:
+        disable_retries()
+        asked = Gateway(Client(here, Waiting()), Path())
+        try:
+            async with asyncio.timeout(OWN_GATEWAY):
+                await asked.look()
+            return True
+        finally:
+            await asked.close()
+
+    with suppress(AoError, TimeoutError):
+        if await asyncio.create_task(looks_up()):
+            own = endpoints.sources.get("bundler") == "default"
+            return replace(endpoints, gateway=here, bundler=here if own else endpoints.bundler)
+    return endpoints
 
 
 def _gateway(endpoints: Endpoints, settings: Settings, waiting: Waiting) -> Gateway:

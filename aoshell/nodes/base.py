@@ -221,6 +221,11 @@ class NetworkVerbs(Protocol):
     def height(self) -> int:
         """The block height at that time."""
 
+    @property
+    def cuts(self) -> int:
+        """How many times messages were taken back (`.undo`, `.delete`): their slots may be given
+        again then."""
+
     async def submit(
         self, item: DataItem | HttpItem, *, authority: str = "auto", client: str = ""
     ) -> Receipt:

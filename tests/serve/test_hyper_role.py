@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import Request, Response
 
 PATCH = "Send({device='patch@1.0', cache={acl={abc={'p1','p2'}}, info={Name='Tok'}}, n=5})"
-GONE = "x" * 43
+GONE = "A" * 43
 
 
 @in_loop
@@ -138,6 +139,7 @@ async def test_other_roles_keep_their_paths(
             ("GET", f"/{process}/latest", f"process-id={process}"),
             ("GET", "/result/" + process, ""),
             ("POST", "/graphql", ""),
+            ("POST", "/~query@1.0/graphql", ""),
             ("PUT", f"/{process}~process@1.0/push", ""),
             ("GET", "/push", ""),
         ):
@@ -324,6 +326,32 @@ async def test_a_process_forges_no_signature(
             state = await home.said(f"/{process}~process@1.0/now", *headers)
             assert state["state"] == {"fine": 1}
             assert not {"priv", "x+link", "x"} & state.keys()
+
+
+@in_loop
+async def test_any_path_is_answered_and_signed(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        await home.push(process, PATCH)
+        words = [
+            *("compute", "now", "latest", "slot", "current", "schedule", "results", "outbox"),
+            *("keys", "serialize~json@1.0", "~json@1.0", "serialize", "cache", "1", "0", "-1"),
+            *("compute&slot=1", "compute=0", "compute&slot=-1", "results=1", "as=execution"),
+            *("at-slot", "process", "device", "~meta@1.0", "info", "..", "%00", "%ff", "a" * 300),
+            *("assignments", "~x@1.0", "&", "=", "~", "&slot", "push&slot=1", "body", "raw"),
+            *(process, f"{process}~process@1.0", GONE, "compute&slot=99999999999999999999"),
+        ]
+        chance = random.Random(4)
+        for _ in range(150):
+            path = "/" + "/".join(chance.choices(words, k=chance.randint(1, 5)))
+            path = chance.choice(("", f"/{process}", f"/{process}~process@1.0")) + path
+            request = Request("GET", path, chance.choice(("", "slot=1", "from=0&to=x", "&&=")))
+            answer = await home.role.answer(request)
+            if answer is not None:
+                assert answer.status < 500, (path, answer.body)
+                home.checked(answer)
 
 
 @in_loop

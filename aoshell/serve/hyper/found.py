@@ -101,6 +101,24 @@ def look_up(value: object, segment: Segment) -> object:
     raise missing()
 
 
+class Behind:
+    """What is at a key of something that has a mark, not looked up yet."""
+
+    def __init__(self, found: Found, segment: Segment) -> None:
+        self._found = found
+        self._segment = segment
+        self.mark = (found.mark, segment)
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        return await follow(await self._there(call), segment, call)
+
+    async def value(self, call: Call) -> object:
+        return await (await self._there(call)).value(call)
+
+    async def _there(self, call: Call) -> Found:
+        return await follow(self._found, self._segment, call)
+
+
 class Serialized:
     """A value as a text of JSON, which is the body of the answer."""
 

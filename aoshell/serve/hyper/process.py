@@ -14,22 +14,19 @@ from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, NotFoundError, Span
-from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.tabm import COMMITMENTS, DEEPEST
-from aoshell.serve.http import RequestError
+from aoshell.protocol.tabm import DEEPEST
 from aoshell.serve.hyper.call import Call
-from aoshell.serve.hyper.found import AnswerError, Found, Plain, look_up, no_such_verb
+from aoshell.serve.hyper.dryruns import Execution
+from aoshell.serve.hyper.found import AnswerError, Behind, Found, Plain, look_up, no_such_verb
 from aoshell.serve.hyper.messages import in_keys
 from aoshell.serve.hyper.path import Segment
+from aoshell.serve.hyper.places import computed_entry, place_of
+from aoshell.serve.hyper.pushing import push
 from aoshell.serve.hyper.results import is_plain, results_of
 from aoshell.serve.hyper.schedule import Schedule, schedule_message
 from aoshell.serve.items import absent
 
 DEVICE = "process@1.0"
-RESULT_SECONDS = 60.0  # that a request waits for a slot to be computed
-LONGEST_SLOT = 15  # digits
-
-_EARLY = "Requested slot not yet available in schedule."
 
 
 class Process:
@@ -53,12 +50,8 @@ class Process:
             case "schedule":
                 return await self._schedule(segment, call)
             case "push":
-                from aoshell.serve.hyper.pushing import push
-
                 return await push(self.id, segment, call)
             case "as" if segment.value == "execution":
-                from aoshell.serve.hyper.dryruns import Execution
-
                 return Execution(self.id)
             case "as":
                 raise no_such_verb(segment, f"as={str(segment.value)[:100]}")
@@ -72,51 +65,22 @@ class Process:
 
     async def _compute(self, segment: Segment, call: Call) -> Found:
         place = segment.value or call.parameter(segment, "slot")
-        if not place:
-            return await self._newest(call)
-        return await self._state(place_of(place), call)
+        return Computed(self.id, place_of(place)) if place else await self._newest(call)
 
     async def _newest(self, call: Call) -> Found:
         """The newest state that is computed; that of the definition where none is yet."""
         page = await call.network.page(self.id, Span(newest_first=True), 1)
         if not page.entries:
             return await self._state(0, call)
-        return State(self.id, page.entries[0])
+        return State(self.id, page.entries[0], call.network.cuts)
 
     async def _state(self, place: int | str, call: Call) -> Found:
-        return State(self.id, await computed_entry(self.id, place, call))
+        return State(self.id, await computed_entry(self.id, place, call), call.network.cuts)
 
     async def _schedule(self, segment: Segment, call: Call) -> Found:
         if not call.writes:
             return Schedule.asked(self.id, segment, call)
         return await schedule_message(call, self.id)
-
-
-async def computed_entry(process: str, place: int | str, call: Call) -> LogEntry:
-    """A message and what it came to, once it is computed.
-
-    Raises:
-        AnswerError: it is not in the log, or takes too long.
-    """
-    entry = await call.network.computed(process, place, RESULT_SECONDS)
-    if entry is not None:
-        return entry
-    if await call.network.entry(process, place) is not None:
-        what = f"slot {place} is not computed after {RESULT_SECONDS:g} s"
-        raise AnswerError(504, {"body": what, "ao-result": "body"})
-    early: dict[str, Any] = {"phase": "get-schedule", "reason": _EARLY}
-    if isinstance(place, int):
-        early["attempted-slot"] = place
-    raise AnswerError(404, early)
-
-
-def place_of(text: str) -> int | str:
-    """A slot, or the id of a message. Raises RequestError for what is neither."""
-    if text.isascii() and text.isdecimal() and len(text) <= LONGEST_SLOT:
-        return int(text)
-    if has_id_form(text):
-        return text
-    raise RequestError(400, f"{text[:100]!r} is no slot, and no id of a message")
 
 
 async def definition_of(process: str, call: Call) -> dict[str, Any]:
@@ -146,43 +110,72 @@ class Slot:
         return {"current": self._newest, "process": self._process}
 
 
-class State:
-    """The state of a process behind a message. What it holds is had when it is looked at."""
+class Computed:
+    """A slot, or a message by its id. Its state is waited for when it is looked at."""
 
-    def __init__(self, process: str, entry: LogEntry) -> None:
+    mark = None
+
+    def __init__(self, process: str, place: int | str) -> None:
+        self._process = process
+        self._place = place
+
+    async def step(self, segment: Segment, call: Call) -> Found:
+        if segment.name != "results":
+            return Behind(await self._state(call), segment)
+        place = self._place if segment.value is None else place_of(segment.value)
+        return Results(self._process, place, call.network.cuts)
+
+    async def value(self, call: Call) -> object:
+        return await (await self._state(call)).value(call)
+
+    async def _state(self, call: Call) -> State:
+        entry = await computed_entry(self._process, self._place, call)
+        return State(self._process, entry, call.network.cuts)
+
+
+class State:
+    """The state of a process behind a message. What it holds is had when it is looked at.
+
+    Args:
+        cuts: see `NetworkVerbs.cuts`.
+    """
+
+    def __init__(self, process: str, entry: LogEntry, cuts: int) -> None:
         placed = entry.message.assignment
         assert placed is not None
         self._process = process
         self._entry = entry
         self._slot = placed.slot
-        # A slot that was taken back (`.undo`) may be given again, and be computed anew.
-        took = entry.result.milliseconds if entry.result else None
-        self.mark = ("state", process, placed.order, placed.slot, placed.tick, took)
+        self.mark = ("state", process, placed.slot, placed.tick, cuts)
 
     async def step(self, segment: Segment, call: Call) -> Found:
         match segment.name:
-            case "results" if segment.value:
-                place = place_of(segment.value)
-                return Results(self._process, await computed_entry(self._process, place, call))
+            case "results" if segment.value is None:
+                return Results(self._process, self._slot, self.mark, self._entry)
             case "results":
-                return Results(self._process, self._entry)
+                return Results(self._process, place_of(segment.value or ""), call.network.cuts)
             case "at-slot":
                 return Plain(self._slot)
-        exposed = await self._exposed(call)
-        own = await self._own(call) if segment.name != "keys" else {}
-        if segment.name == "keys":
-            return Plain(list(await self._whole(call)))
+            case "keys":
+                return Plain(list(await self.value(call)))
         try:
-            return Plain(look_up(exposed, segment))
+            return Plain(look_up(await self._exposed(call), segment))
         except AnswerError:
+            definition = await definition_of(self._process, call)
+            own = definition | {"device": DEVICE, "process": definition}
             return Plain(look_up(own, segment))
 
-    async def value(self, call: Call) -> object:
-        return await self._whole(call)
-
-    async def _own(self, call: Call) -> dict[str, Any]:
+    async def value(self, call: Call) -> dict[str, Any]:
         definition = await definition_of(self._process, call)
-        return definition | {"device": DEVICE, "process": definition}
+        whole = results_of(self._entry)
+        own = {
+            "device": DEVICE,
+            "initialized": "true",
+            "at-slot": self._slot,
+            "process": definition,
+            "results": whole | _legacy(whole),
+        }
+        return definition | await self._exposed(call) | own
 
     async def _exposed(self, call: Call) -> dict[str, Any]:
         """What the process shows of itself; nothing where it is WASM, which shows nothing."""
@@ -198,44 +191,40 @@ class State:
             kept = {str(number): one for number, one in enumerate(kept, 1)}
         return kept if isinstance(kept, dict) else {}
 
-    async def _whole(self, call: Call) -> dict[str, Any]:
-        definition = await definition_of(self._process, call)
-        whole = results_of(self._entry)
-        return (
-            definition
-            | await self._exposed(call)
-            | {
-                "device": DEVICE,
-                "initialized": "true",
-                "at-slot": self._slot,
-                "process": definition,
-                "results": whole | _legacy(whole),
-            }
-        )
-
 
 class Results:
-    """What a message came to. The answer names the process and the slot, so that who checks its
-    signature knows what it is the answer to."""
+    """What a message came to. It stays that for as long as nothing is taken back.
 
-    mark = None
+    The answer names the process and the slot, so that who checks its signature knows what it is the
+    answer to.
 
-    def __init__(self, process: str, entry: LogEntry) -> None:
+    Args:
+        state: says when it changes: see `NetworkVerbs.cuts`, or the mark of a state.
+        entry: the message, where it was looked up already.
+    """
+
+    def __init__(
+        self, process: str, place: int | str, state: object, entry: LogEntry | None = None
+    ) -> None:
         self._process = process
-        self._entry = entry
+        self._place = place
+        self._known = entry
+        self.mark = ("results", process, place, state)
 
     async def step(self, segment: Segment, call: Call) -> Found:
-        said = results_of(self._entry)
+        said = results_of(await self._entry(call))
         if segment.name == "json":
             said |= _legacy(said)
         return await Plain(said).step(segment, call)
 
     async def value(self, call: Call) -> object:
-        del call
-        placed = self._entry.message.assignment
+        entry = await self._entry(call)
+        placed = entry.message.assignment
         assert placed is not None
-        named = {"process": self._process, "at-slot": placed.slot}
-        return named | results_of(self._entry)
+        return {"process": self._process, "at-slot": placed.slot, **results_of(entry)}
+
+    async def _entry(self, call: Call) -> LogEntry:
+        return self._known or await computed_entry(self._process, self._place, call)
 
 
 def _legacy(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,7 +244,7 @@ def without_commitments(value: object, depth: int = 0) -> object:
         return {
             key: without_commitments(inner, depth + 1)
             for key, inner in value.items()
-            if is_plain(str(key)) and key != COMMITMENTS
+            if is_plain(key)
         }
     if isinstance(value, list):
         return [without_commitments(inner, depth + 1) for inner in value]

@@ -18,6 +18,7 @@ from aoshell.serve.http import RequestError
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import Found, Plain
 from aoshell.serve.hyper.path import Segment
+from aoshell.serve.hyper.places import computed_entry, place_of
 from aoshell.serve.hyper.results import results_of
 
 SETTLING_SECONDS = 30.0  # that an answer waits for what a message causes
@@ -33,8 +34,6 @@ async def push(process: str, segment: Segment, call: Call) -> Found:
     Raises:
         AnswerError, RequestError: it cannot be done.
     """
-    from aoshell.serve.hyper.process import computed_entry, place_of
-
     item = await call.message() if call.writes else None
     slot = call.parameter(segment, "slot")
     if item is None:

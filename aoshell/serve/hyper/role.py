@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
-from aoshell.serve.http import Request, RequestError, Response
+from aoshell.serve.http import JSON, Request, RequestError, Response
 from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
 from aoshell.serve.hyper.call import Call, Services
 from aoshell.serve.hyper.found import AnswerError, Found, Serialized, follow
@@ -18,6 +18,7 @@ from aoshell.serve.hyper.schedule import Assigned
 KEPT = 1024  # answers
 LARGEST_KEPT = 1 << 20  # bytes of one that is kept
 MOST_KEPT = 32 << 20  # bytes of all that are kept
+_QUERY = "~query@1.0"  # the device that the gateway answers for
 _ROOT = frozenset(("push", "schedule"))  # keys of the node itself
 
 
@@ -91,8 +92,8 @@ class HyperBeam:
 
 def _claims(request: Request, parts: tuple[str, ...]) -> bool:
     first = parts[0]
-    if first.startswith("~") or "~" in first:
-        return True
+    if "~" in first:
+        return first != _QUERY
     if first.partition("&")[0] in _ROOT:
         return request.method == "POST" or first.startswith("schedule")
     if not has_id_form(first.partition("&")[0]):
@@ -102,7 +103,7 @@ def _claims(request: Request, parts: tuple[str, ...]) -> bool:
     return bool(
         request.header("require-codec")
         or request.has_parameter("require-codec")
-        or request.header("accept").startswith("application/json")
+        or request.header("accept") == JSON
     )
 
 

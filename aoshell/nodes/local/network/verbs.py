@@ -76,6 +76,10 @@ class LocalNetwork:
     def height(self) -> int:
         return block_height(self.time)
 
+    @property
+    def cuts(self) -> int:
+        return self._engine.store.cuts
+
     def _look_up(self, process: str) -> ProcessRow:
         """A process by its id, which may be any text. Raises NotFoundError."""
         if not has_id_form(process):
@@ -88,7 +92,10 @@ class LocalNetwork:
         self, item: DataItem | HttpItem, *, authority: str = AUTO, client: str = ""
     ) -> Receipt:
         engine = self._engine
-        if by_lower_name(item.tags).get("type") == "Process":
+        named = by_lower_name(item.tags)
+        if named.get("type") == "Process":
+            if "module-format" in named and "module" not in named:  # as code comes to HyperBEAM
+                await engine.loader.add_module(item.data, item.id)
             tags = [text for tag in item.tags for text in (tag.name, tag.value)]
             owner = fixed_authority(authority, engine.address, tags)
             logged = engine.intake.spawn(item, authority=owner, client=client)

@@ -266,12 +266,13 @@ class Gateway:
     @property
     def probes(self) -> list[Probe]:
         """Gateway and bundler, for `.doctor`."""
-        found = [Probe("gateway", self.endpoint, self._look)]
+        found = [Probe("gateway", self.endpoint, self.look)]
         if self._bundler:
             found.append(Probe("bundler", self._bundler.endpoint, self._bundler.look))
         return found
 
-    async def _look(self) -> str:
+    async def look(self) -> str:
+        """What it can do, for people. Raises AoError, stage "lookup": it cannot be asked."""
         await self._ask("{ transactions(first: 1) { edges { node { id } } } }", {})
         return "answers look-ups"
 

@@ -25,6 +25,7 @@ from aoshell.nodes.remote.hyperbeam.binding import PROCESS, Asked
 from aoshell.nodes.remote.hyperbeam.generation import JSON, JUNE
 from aoshell.nodes.remote.hyperbeam.monitoring import Monitoring
 from aoshell.nodes.remote.hyperbeam.names import Names
+from aoshell.nodes.remote.hyperbeam.reading import plain
 from aoshell.nodes.remote.hyperbeam.refusal import is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
 from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
@@ -369,7 +370,16 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
             return AOS_MODULE
         from aoshell.sandbox import hyperaos
 
-        return str(self._book.get(self.endpoint, CODE, _hash_of(hyperaos.source())) or "")
+        kept = self._book.get(self.endpoint, CODE, _hash_of(hyperaos.source()))
+        return str(kept or "") or await self._offered_module()
+
+    async def _offered_module(self) -> str:
+        """The module that the node itself names for new processes, as `aoshell serve` does; "" for
+        none."""
+        path = "/~meta@1.0/info/default-module"
+        answer = await self._get("info", path)
+        said = plain(self._trust.read(answer, "info")) if answer.ok else ""
+        return said if has_id_form(said) else ""
 
     async def fetch(self, reference: str) -> Module:
         own = self._book.all(self.endpoint, CODE)

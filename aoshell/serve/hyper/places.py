@@ -1,0 +1,43 @@
+"""Slots as paths name them, and the messages in them once they are computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aoshell.nodes.values import LogEntry
+from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.http import RequestError
+from aoshell.serve.hyper.call import Call
+from aoshell.serve.hyper.found import AnswerError
+
+RESULT_SECONDS = 60.0  # that a request waits for a slot to be computed
+LONGEST_SLOT = 15  # digits
+
+_EARLY = "Requested slot not yet available in schedule."
+
+
+async def computed_entry(process: str, place: int | str, call: Call) -> LogEntry:
+    """A message and what it came to, once it is computed.
+
+    Raises:
+        AnswerError: it is not in the log, or takes too long.
+    """
+    entry = await call.network.computed(process, place, RESULT_SECONDS)
+    if entry is not None:
+        return entry
+    if await call.network.entry(process, place) is not None:
+        what = f"slot {place} is not computed after {RESULT_SECONDS:g} s"
+        raise AnswerError(504, {"body": what, "ao-result": "body"})
+    early: dict[str, Any] = {"phase": "get-schedule", "reason": _EARLY}
+    if isinstance(place, int):
+        early["attempted-slot"] = place
+    raise AnswerError(404, early)
+
+
+def place_of(text: str) -> int | str:
+    """A slot, or the id of a message. Raises RequestError for what is neither."""
+    if text.isascii() and text.isdecimal() and len(text) <= LONGEST_SLOT:
+        return int(text)
+    if has_id_form(text):
+        return text
+    raise RequestError(400, f"{text[:100]!r} is no slot, and no id of a message")

