@@ -32,10 +32,10 @@ Summary = Callable[[list[float]], dict[str, float]]
 class Units:
     """The units of a network, by the ports of MU and CU."""
 
-    def __init__(self, mu: int, cu: int, wallet: Wallet) -> None:
+    def __init__(self, mu: int, cu: int, wallet: Wallet, module: str = MODULE) -> None:
         self.mu, self.cu, self._wallet = mu, cu, wallet
         definition = self.item(
-            "", " ", Type="Process", Module=MODULE, Scheduler=SCHEDULER, Name="p"
+            "", " ", Type="Process", Module=module, Scheduler=SCHEDULER, Name="p"
         )
         self.process = definition.id
         ask(connect(mu), "POST", "/", definition.raw)
@@ -82,10 +82,17 @@ def connect(port: int) -> http.client.HTTPConnection:
     return http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
 
-def ask(on: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> bytes:
+def ask(
+    on: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    *,
+    largest: int = 16 << 20,
+) -> bytes:
     on.request(method, path, body, {"content-type": "application/octet-stream"} if body else {})
     answer = on.getresponse()
-    content = answer.read(16 << 20)
+    content = answer.read(largest)
     if answer.status >= 300:
         raise RuntimeError(f"{method} {path}: {answer.status} {content[:200]!r}")
     return content
@@ -132,7 +139,7 @@ def aoshell() -> Iterator[dict[str, Any]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPO, text=True) as running:
         assert running.stdout is not None
         try:
-            yield json.loads(running.stdout.readline(1 << 20))
+            yield json.loads(running.stdout.readline(1 << 20)) | {"pid": running.pid}
         finally:
             running.send_signal(signal.SIGTERM)
             running.wait(30)
