@@ -21,8 +21,8 @@ from aoshell.home.folders import Settings
 from aoshell.home.wallets import load_wallet
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import has_id_form
-from aoshell.serve.safety import ANY
-from aoshell.serve.serving import HOST, PORT, ServeOptions, Serving
+from aoshell.serve.safety import ANY, is_loopback
+from aoshell.serve.serving import HOST, PORT, ServeOptions, Serving, network_of
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.identities import Identities
 from aoshell.shell.serving import node_key
@@ -37,6 +37,10 @@ MISUSED = 2
 _LAST_PORT = 65535
 _LAYOUT_ROOM = 7  # ports behind the first one that --ports opens
 _NAME = "serve"  # of the command, which a process may have, too
+_OPEN = (
+    "whoever reaches this machine can send signed messages and ask this node to compute; the token"
+    " travels unencrypted"
+)
 _EPILOGUE = """\
 One port answers as MU, SU, CU, gateway, bundler and HyperBEAM node, told apart by path. Every
 signature is checked. Pages in a browser may ask if they are from this machine; --cors allows
@@ -93,11 +97,14 @@ async def _run(
     node = await source.open(settings, Limits(), lambda: asyncio.shield(own))
     try:
         following = asyncio.create_task(_show_notices(node, tell))
+        network_of(node)  # before a key is made for it
         key = await node_key(settings, tell)
         serving = await Serving.open(node, options, tell=tell, sign_as=identities.named, key=key)
         try:
             facts = serving.facts
             say((json.dumps(facts.as_json()) if as_json else facts.as_text()) + "\n")
+            if not is_loopback(options.host):
+                tell(_OPEN)
             with suppress(AoError):  # there is none, or there are several
                 if (await node.find(_NAME)).name == _NAME:
                     tell(f"a process has the name {_NAME}: aoshell -- {_NAME} attaches it")

@@ -77,7 +77,7 @@ class Guard:
         if len(given) != 1:
             raise RequestError(400, "a request has one Host header")
         name = _name_in(given[0])
-        if not (_is_loopback(name) or name in self._names or self._is_address(name)):
+        if not (is_loopback(name) or name in self._names or self._is_address(name)):
             raise RequestError(
                 421,
                 f"this node does not answer as {given[0][:200]}; aoshell serve --host ADDRESS NAME"
@@ -91,7 +91,7 @@ class Guard:
         if ANY in self._origins or origin.lower() in self._origins:
             return True
         parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and _is_loopback(_name_in(parts.netloc))
+        return parts.scheme in ("http", "https") and is_loopback(_name_in(parts.netloc))
 
     def _preflight(self, request: Request) -> Response:
         wanted = request.header("access-control-request-headers")
@@ -130,7 +130,7 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
     """Whether a name leads to this machine, whatever a name server says (RFC 6761)."""
     address = _address(name)
     if address is not None:

@@ -96,7 +96,7 @@ class Serving:
         Raises:
             AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
         """
-        network = _network_of(node)
+        network = network_of(node)
         # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
         server = await asyncio.to_thread(import_module, "aoshell.serve.server")
         info, token = await node.info(), secrets.token_urlsafe(_TOKEN)
@@ -194,7 +194,8 @@ class _Roles:
         return roles[name]()
 
 
-def _network_of(node: Node) -> NetworkVerbs:
+def network_of(node: Node) -> NetworkVerbs:
+    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served."""
     if node.local is None:
         raise AoError(
             "only the built-in node can be served",
