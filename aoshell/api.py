@@ -239,8 +239,10 @@ def _settings(home: Path) -> Settings:
 
 def _backend(node: str, settings: Settings, wallet: str) -> Backend:
     if not node:
-        return LocalBackend(named=True)
+        return LocalBackend(named=True, program=True)
     from aoshell.home.endpoints import resolve_endpoints
 
     endpoints = resolve_endpoints({"node": node}, {}, settings.config / "config.toml")
-    return RemoteBackend(endpoints, wallet, "") if endpoints.remote else LocalBackend(named=True)
+    if endpoints.remote:
+        return RemoteBackend(endpoints, wallet, "")
+    return LocalBackend(named=True, program=True)

@@ -57,6 +57,7 @@ class LocalBackend:
         named: the user named it. If not, a process that is known on a remote node is not made here.
         endpoints: returns the endpoints, of which the gateway provides code that this node lacks.
         gateway: URL of the gateway that the user named, "" for none.
+        program: a program has it open, whose own code may block: the node gets a thread.
     """
 
     def __init__(
@@ -64,11 +65,14 @@ class LocalBackend:
         named: bool = False,
         endpoints: Callable[[], Endpoints] | None = None,
         gateway: str = "",
+        *,
+        program: bool = False,
     ) -> None:
         self._supervisor: Supervisor | None = None
         self._named = named
         self._endpoints = endpoints
         self._gateway = gateway
+        self._program = program
 
     def warm(self) -> None:
         from aoshell.sandbox.supervisor import Supervisor
@@ -89,10 +93,18 @@ class LocalBackend:
 
     async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
         del key
-        from aoshell.nodes.local.node import LocalNode
+        from aoshell.nodes.clients import client_name
+        from aoshell.nodes.joined.carrying import Home
+        from aoshell.nodes.joined.node import HomeNode
 
         fetch = self._endpoints and partial(_fetch_module, self._endpoints, settings)
-        return await LocalNode.open(settings.state, limits, self._supervisor, fetch)
+        supervisor, self._supervisor = self._supervisor, None
+        return await HomeNode.open(
+            Home(settings.state, supervisor, fetch),
+            limits,
+            client=client_name("python" if self._program else ""),
+            threaded=self._program,
+        )
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
         del tell

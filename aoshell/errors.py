@@ -29,6 +29,7 @@ STAGES = {
     "import": "A file is no exported process, or cannot be imported here.",
     "info": "A HyperBEAM node did not say its address.",
     "input": "Standard input or the terminal gave a line that cannot be run whole.",
+    "join": "The aoshell that carries the node of a home does not answer, or cannot be joined.",
     "load": "A file of code could not be read, or cannot be loaded.",
     "lookup": "A gateway did not find a process or module, or did not answer as one does.",
     "machine": "The machine, or a limit of the shell, has too little memory, disk or processes.",

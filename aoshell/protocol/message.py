@@ -35,7 +35,7 @@ class Assignment:
         block_height: Arweave block height, synthetic on the local node.
         hash_chain: base64url SHA-256 over the previous link and the message id.
         order: its number among the messages of all processes of the node, 0 where not known.
-        client: who handed it in, "" for the shell that has the node open, or where not known.
+        client: who handed it in on this computer (`nodes.clients`), "" where that is not known.
     """
 
     process: str

@@ -33,6 +33,7 @@ from aoshell.nodes.local.log.scheduler import Scheduler
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
 from aoshell.nodes.local.modules import Modules
+from aoshell.nodes.local.others import Others
 from aoshell.nodes.local.peek import describe_process
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.push import Pusher, add_pushed
@@ -84,6 +85,7 @@ class Engine:
         self.processes = ProcessRows(
             store, self.scheduler, self.modules, self.clock, self._get_limits
         )
+        self.others = Others(store, self.roots, self.processes, self.work)
         self._waiters = Waiters()
         self.retries = Retries(self.events.notice, self._is_awaited, self._fail_all)
         machine_code = MachineCode(store.folder / "machine-code", supervisor, self.events.notice)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import Protocol
 
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import FlatResult
 from aoshell.nodes.local.log.rows import HELD, LOST, Computed, Kept, Logged, ProcessRow
 from aoshell.nodes.values import Event
+
+
+class Sink(Protocol):
+    """Takes events in their order, and None behind the last one."""
+
+    def put(self, event: Event | None) -> None:
+        """Take one."""
 
 
 class EventSubscription:
@@ -35,44 +43,49 @@ class EventSubscription:
 
 
 class Events:
-    """All subscriptions. Notices without a subscriber are kept for the first one."""
+    """All who subscribed; a sink itself. Notices that nobody hears are kept for the first one."""
 
     def __init__(self) -> None:
-        self._subscriptions: list[EventSubscription] = []
+        self._sinks: list[Sink] = []
         self._unheard: list[Event] = []
 
     @property
     def wanted(self) -> bool:
         """Whether anybody has subscribed."""
-        return bool(self._subscriptions)
+        return bool(self._sinks)
 
     def subscribe(self) -> EventSubscription:
         """Events from now on."""
         subscription = EventSubscription(self)
-        self._subscriptions.append(subscription)
-        for event in self._unheard:
-            subscription.put(event)
-        self._unheard.clear()
+        self.attach(subscription)
         return subscription
 
-    def remove(self, subscription: EventSubscription) -> None:
-        """End a subscription."""
-        if subscription in self._subscriptions:
-            self._subscriptions.remove(subscription)
-            subscription.put(None)
+    def attach(self, sink: Sink) -> None:
+        """Give a sink the events from now on."""
+        self._sinks.append(sink)
+        for event in self._unheard:
+            sink.put(event)
+        self._unheard.clear()
 
-    def put(self, event: Event) -> None:
-        """Give an event to every subscriber."""
-        for subscription in self._subscriptions:
-            subscription.put(event)
+    def remove(self, sink: Sink) -> None:
+        """End a subscription."""
+        if sink in self._sinks:
+            self._sinks.remove(sink)
+            sink.put(None)
+
+    def put(self, event: Event | None) -> None:
+        """Give an event to every subscriber; None ends all subscriptions."""
+        if event is None:
+            self.close()
+        elif self._sinks:
+            for sink in self._sinks:
+                sink.put(event)
+        elif event.kind == "notice":
+            self._unheard.append(event)
 
     def notice(self, text: str, process: str = "") -> None:
         """Show the user a notice, now or once somebody has subscribed."""
-        event = Event("notice", process, "", text)
-        if self._subscriptions:
-            self.put(event)
-        else:
-            self._unheard.append(event)
+        self.put(Event("notice", process, "", text))
 
     def notice_about(self, process: ProcessRow, text: str) -> None:
         """Show the user a notice that begins with a process's name."""
@@ -80,8 +93,8 @@ class Events:
 
     def close(self) -> None:
         """End all subscriptions."""
-        for subscription in list(self._subscriptions):
-            self.remove(subscription)
+        for sink in list(self._sinks):
+            self.remove(sink)
 
 
 def put_result(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from aoshell.errors import AoError
+from aoshell.nodes.clients import CLIENT
 from aoshell.nodes.httpitem import HttpItem
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import Wire
@@ -124,7 +125,9 @@ class Intake:
         self, process: ProcessRow, item: Incoming, body: Wire, batch: Batch, client: str
     ) -> Logged:
         self._signers.note(item.owner_address)
-        arrival = dump_signed(item.sent if isinstance(item, HttpItem) else item, client)
+        arrival = dump_signed(
+            item.sent if isinstance(item, HttpItem) else item, client or CLIENT.get()
+        )
         logged = self._scheduler.assign(
             process.number, item.id, form.dump_wire(body), arrival=arrival
         )

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.local import verify
 from aoshell.nodes.local.engine import Engine
-from aoshell.nodes.local.events import EventSubscription
+from aoshell.nodes.local.events import EventSubscription, Sink
 from aoshell.nodes.local.fetching import Fetch
 from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.history.longwork import run_in_thread
 from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.lock import HomeLock, lock_folder
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
@@ -62,6 +63,11 @@ class LocalNode:
         warn(
             f"the node in {self._engine.store.folder} was not closed", ResourceWarning, source=self
         )
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close without waiting or writing, from any thread; the next start computes the rest."""
+        self._closed = True
         if self._engine.loop.is_running():
             self._engine.loop.call_soon_threadsafe(self._engine.abandon)
         else:
@@ -75,6 +81,7 @@ class LocalNode:
         supervisor: Supervisor | None = None,
         fetch: Fetch | None = None,
         fixed: Fixed | None = None,
+        lock: HomeLock | None = None,
     ) -> LocalNode:
         """Open or make the node in `folder`, and compute what was left when it stopped.
 
@@ -82,15 +89,19 @@ class LocalNode:
             supervisor: one whose zygote has been started already, to save time.
             fetch: gives the module of an Arweave transaction, verified; None stays offline.
             fixed: clock and key of a node that does the same in each run; None takes the machine's.
+            lock: of the folder, where it is taken already; the node closes it.
 
         Raises:
-            AoError: another shell holds the folder, or it cannot be used.
+            HeldError: another process holds the folder.
+            AoError: it cannot be used.
         """
         with ExitStack() as undoing:
+            lock = lock or lock_folder(folder)
+            undoing.callback(lock.close)
             supervisor = supervisor or Supervisor()
             supervisor.start()
             undoing.callback(supervisor.close)
-            store = Store(folder)
+            store = Store(folder, lock)
             undoing.callback(store.close)
             engine = Engine(store, limits or Limits(), supervisor, fetch, fixed)
             undoing.callback(engine.abandon)
@@ -123,6 +134,11 @@ class LocalNode:
         return self._engine.limits
 
     @property
+    def address(self) -> str:
+        """Its address, as of a wallet."""
+        return self._engine.address
+
+    @property
     def time(self) -> int:
         """The node's time, milliseconds since the Unix epoch."""
         return self._engine.clock()
@@ -138,12 +154,7 @@ class LocalNode:
     # Messages ---------------------------------------------------------------------------------
 
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
-        if target:
-            return DataItem.sign(wallet, target, (*envelope("Message"), *tags), data)
-        named = {tag.name for tag in tags}
-        own = [Tag(name, self._engine.address) for name in ("Scheduler", "Authority")]
-        missing = (tag for tag in own if tag.name not in named)
-        return DataItem.sign(wallet, "", (*envelope("Process"), *missing, *tags), data)
+        return signed_for(self._engine.address, wallet, target, tags, data)
 
     async def spawn(self, item: Signed, name: str = "", *, client: str = "") -> Receipt:
         logged = self._engine.intake.spawn(_item(item), name, client=client)
@@ -220,6 +231,11 @@ class LocalNode:
     def subscribe(self) -> EventSubscription:
         return self._engine.events.subscribe()
 
+    def listen(self, sink: Sink) -> Callable[[], None]:
+        """Give events to a sink, each at the moment when it happens; what ends that."""
+        self._engine.events.attach(sink)
+        return lambda: self._engine.events.remove(sink)
+
     async def watch(self, process: str) -> None:
         del process  # the subscription has the events of all processes
 
@@ -270,14 +286,7 @@ class LocalNode:
         return NodeInfo("local", engine.address, str(engine.store.folder))
 
     async def evidence(self, nonce: bytes, endpoint: str = "", kind: str = "") -> Evidence:
-        if endpoint:
-            from aoshell.nodes.remote.hyperbeam.evidence import ask
-
-            return await ask(endpoint, nonce, kind=kind)
-        raise UnsupportedError(
-            "the local node has no attestation evidence: it is this computer",
-            hint=".attest URL asks a remote node, .attest FILE checks what was kept of one",
-        )
+        return await evidence_elsewhere(nonce, endpoint, kind)
 
     # Under the user's own hands ------------------------------------------------------------------
 
@@ -320,6 +329,7 @@ class LocalNode:
 
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         engine = self._engine
+        await engine.others.wait("import")
         engine.flush()
         row = await transfer.import_process(
             engine.store, engine.adding, engine.work, data, form.printable(name), unique=unique
@@ -327,7 +337,33 @@ class LocalNode:
         return self._engine.describe(row)
 
     async def delete(self, process: str) -> None:
-        await self._engine.cutting.delete(self._engine.processes.look_up(process))
+        row = self._engine.processes.look_up(process)
+        await self._engine.others.wait("delete", row)
+        await self._engine.cutting.delete(row)
+
+
+def signed_for(
+    address: str, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes
+) -> DataItem:
+    """A message for the built-in node of that address, as `Node.sign`."""
+    if target:
+        return DataItem.sign(wallet, target, (*envelope("Message"), *tags), data)
+    named = {tag.name for tag in tags}
+    own = [Tag(name, address) for name in ("Scheduler", "Authority")]
+    missing = (tag for tag in own if tag.name not in named)
+    return DataItem.sign(wallet, "", (*envelope("Process"), *missing, *tags), data)
+
+
+async def evidence_elsewhere(nonce: bytes, endpoint: str, kind: str) -> Evidence:
+    """As `Node.evidence` of the built-in node, which has none of its own."""
+    if endpoint:
+        from aoshell.nodes.remote.hyperbeam.evidence import ask
+
+        return await ask(endpoint, nonce, kind=kind)
+    raise UnsupportedError(
+        "the local node has no attestation evidence: it is this computer",
+        hint=".attest URL asks a remote node, .attest FILE checks what was kept of one",
+    )
 
 
 def _item(item: Signed) -> DataItem:

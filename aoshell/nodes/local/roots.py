@@ -52,6 +52,11 @@ class Roots:
         """Whether any scheduled message has no result."""
         return bool(self._open)
 
+    @property
+    def unsettled(self) -> list[int]:
+        """The roots of which something is left to compute."""
+        return [root for root, left in self._left.items() if left]
+
     def computed_to(self, last_seq: int) -> int:
         """The seq up to which every message has its result."""
         first = next(iter(self._open), None)

@@ -70,6 +70,7 @@ class LocalWorkbench:
         row = self._engine.processes.look_up(process)
         if slot < 1:
             raise UsageError("a process keeps its definition", hint=".delete forgets all of it")
+        await self._engine.others.wait("undo", row)
         self._slot(row, slot)
         return str(await self._engine.cutting.undo(row, slot))
 

@@ -90,7 +90,8 @@ async def messages(session: Session, rest: str) -> CommandOutput:
 
     MS is compute time, MEMORY the heap afterwards, GAS the fuel of WASM. Messages that could not be
     delivered follow, with the reason. A HyperBEAM node does not tell its compute time: REQUEST MS
-    is how long this request for the result took."""
+    is how long this request for the result took. CLIENT is the shell that sent it, by its terminal
+    and process id, where the node is on this computer."""
     words, last = rest.split(), _LAST
     if "--last" in words:
         at = words.index("--last")
@@ -107,7 +108,7 @@ async def messages(session: Session, rest: str) -> CommandOutput:
     rows = tuple(_row(message, result, names) for message, result in entries)
     time = "REQUEST MS" if session.remote else "MS"
     table = Table(
-        ("SLOT", "ACTION", "FROM", "OUTCOME", time, "MEMORY", "GAS", "ID"),
+        ("SLOT", "ACTION", "FROM", "CLIENT", "OUTCOME", time, "MEMORY", "GAS", "ID"),
         (*rows, *(_kept_row(one) for one in kept)),
         frozenset({"SLOT", time, "MEMORY", "GAS"}),
     )
@@ -116,6 +117,8 @@ async def messages(session: Session, rest: str) -> CommandOutput:
     for column, used in costs:
         if not any(getattr(result, used) for _, result in entries if result):
             table = table.without(column)
+    if not any(_client(message) for message, _ in entries):
+        table = table.without("CLIENT")
     value = [message_value(message, result) for message, result in entries]
     return CommandOutput({"slots": value, "kept": [_kept_value(one) for one in kept]}, table=table)
 
@@ -212,6 +215,11 @@ def _place(message: Message) -> tuple[int, int]:
     return (placed.slot, placed.tick) if placed else (-1, 0)
 
 
+def _client(message: Message) -> str:
+    """Who handed it in, "" where that is not known."""
+    return message.assignment.client if message.assignment else ""
+
+
 def _slot(message: Message) -> str:
     slot, tick = _place(message)
     return f"{slot}+{tick}" if tick else str(slot)
@@ -227,6 +235,7 @@ def _row(message: Message, result: Result | None, names: dict[str, str]) -> tupl
         _slot(message),
         message.tag("Action", "-"),
         names.get(message.from_) or short_id(message.from_),
+        _client(message) or "-",
         outcome,
         f"{result.milliseconds:.1f}" if result else "-",
         format_size(result.memory) if result else "-",
@@ -240,6 +249,7 @@ def _kept_row(kept: Undelivered) -> tuple[str, ...]:
         str(kept.slot),
         kept.message.tag("Action", "-"),
         short_id(kept.message.from_),
+        "-",
         f"not delivered to {short_id(kept.message.target)}: {kept.reason}",
         "-",
         "-",
@@ -257,6 +267,7 @@ def message_value(message: Message, result: Result | None) -> dict[str, object]:
         "id": message.id,
         "action": message.tag("Action"),
         "from": message.from_,
+        "client": _client(message),
         "outcome": result.outcome if result else None,
         "error": split_error(result.error)[1] if result else "",
         "output": _printed(result) if result else "",

@@ -13,12 +13,10 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from aoshell import durable
-from aoshell.errors import AoError
 from aoshell.nodes.local.log import database
-from aoshell.nodes.local.log.lock import take_lock
+from aoshell.nodes.local.log.lock import HomeLock, lock_folder
 from aoshell.nodes.local.log.reading import CUTS, LOGGED, LOWEST, MOST_CUTS, PROCESS, Reader
 from aoshell.nodes.local.log.rows import Batch, Logged, ProcessRow
 
@@ -33,23 +31,17 @@ class Store(Reader):
 
     Args:
         folder: the node's state; created 0700 if missing.
+        lock: of the folder, where it is taken already; the store closes it.
 
     Raises:
-        AoError: another process holds it (the hint names its pid), or it cannot be used.
+        HeldError: another process holds it.
+        AoError: it cannot be used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lock: HomeLock | None = None) -> None:
         self.folder = folder
         self.path = folder / "node.db"
-        try:
-            durable.make_folder(folder)
-            self._lock: IO[str] | None = take_lock(folder / "node.lock")
-        except OSError as error:
-            raise AoError(
-                f"{folder} cannot be used: {error.strerror}",
-                stage="store",
-                hint="make it writable (`ulimit -f`, too), or name another place in AOSHELL_HOME",
-            ) from error
+        self._lock: HomeLock | None = lock or lock_folder(folder)
         try:
             with self._translated_errors():
                 self._db = database.open_to_write(self.path)

@@ -1,0 +1,131 @@
+"""The socket of a home: where it is, who may connect, and what opens it.
+
+It is bound before the database is opened, so that others find it at once. What answers is imported
+when the first one comes: most shells are alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+import struct
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from aoshell import durable
+from aoshell.nodes.local.log.lock import HomeLock, not_in_forks
+
+LONGEST_PATH = 100  # bytes: systems take 104 to 108
+BACKLOG = 128  # shells that connect at once
+SHELLS = 64  # shells that are joined to one carrier
+_NOBODY = -1
+
+_UCRED = struct.Struct("=iII")  # pid, uid, gid: unix(7)
+_XUCRED = struct.Struct("=II")  # version, uid: the head of macOS's xucred
+_LOCAL_PEERCRED = 1
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the carrier of a folder listens: in it, or in a private place where that is too long.
+
+    Raises:
+        OSError: there is no private place.
+    """
+    path = folder / "node.sock"
+    if len(os.fsencode(path)) <= LONGEST_PATH:
+        return path
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
+    private = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not private.startswith("/") or len(os.fsencode(private)) + len(name) + 15 > LONGEST_PATH:
+        private = str(Path(tempfile.gettempdir()) / f"aoshell-{os.getuid()}")
+        durable.make_folder(Path(private))
+    found = os.lstat(private)
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{private} is not private")
+    return Path(private) / f"aoshell-{name}.sock"
+
+
+def peer_of(connection: socket.socket) -> tuple[int, int]:
+    """The process id (0 where the system does not say) and the user of the other side."""
+    if hasattr(socket, "SO_PEERCRED"):
+        came = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        pid, uid, _ = _UCRED.unpack(came)
+        return pid, uid
+    if sys.platform == "darwin":
+        came = connection.getsockopt(0, _LOCAL_PEERCRED, 128)
+        return 0, _XUCRED.unpack_from(came)[1]
+    return 0, os.getuid()  # the mode of the socket alone keeps others out
+
+
+class Door:
+    """The listening socket of the process that holds the lock.
+
+    Without a socket (a file system that has none) the node works, and nobody can join.
+    """
+
+    def __init__(self, lock: HomeLock) -> None:
+        self._path: Path | None = None
+        self._socket: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            path = socket_path(lock.path.parent)
+            # Whoever left it behind is dead: the lock is ours.
+            path.unlink(missing_ok=True)
+            # Nobody can connect before it listens, and then its mode is right.
+            listening.bind(str(path))
+            path.chmod(0o600)
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+            not_in_forks(listening)
+            lock.note(str(path))
+        except OSError:
+            listening.close()
+            return
+        self._path, self._socket = path, listening
+
+    @property
+    def bound(self) -> bool:
+        """Whether others can find it."""
+        return self._socket is not None
+
+    def open(self, take: Callable[[socket.socket], None]) -> None:
+        """Give each connection of this user to `take`, on the running loop."""
+        if self._socket is None:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._accept, take)
+
+    def _accept(self, take: Callable[[socket.socket], None]) -> None:
+        assert self._socket is not None
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # nobody is left, or no descriptors are
+                return
+            connection.setblocking(False)
+            not_in_forks(connection)
+            try:
+                uid = peer_of(connection)[1]
+            except OSError:
+                uid = _NOBODY
+            if uid == os.geteuid():
+                take(connection)
+            else:
+                connection.close()
+
+    def close(self) -> None:
+        """Close it. Call this while the lock is held: then no other one is bound there."""
+        if self._socket is None or self._path is None:
+            return
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._socket)
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        self._socket.close()
+        self._socket = None

@@ -1,0 +1,93 @@
+"""Errors over the socket: their class, text, stage and hint; and those of the socket itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aoshell.errors import STAGES, AoError, UnsupportedError, UsageError
+from aoshell.nodes.database_errors import UnusableDatabaseError
+from aoshell.nodes.joined.frames import FORMAT, Hello, JoinError
+from aoshell.nodes.values import NotFoundError
+
+# Classes that a shell tells apart. Any other one travels as AoError.
+_CLASSES: tuple[type[AoError], ...] = (
+    UsageError,
+    UnsupportedError,
+    NotFoundError,
+    UnusableDatabaseError,
+)
+ErrorForm = tuple[str, str, str, str]
+"""Class, what, stage, hint."""
+
+
+class LostError(Exception):
+    """The carrier is gone, or nobody listens; whether it did what it was asked is not known."""
+
+
+class StoppedError(AoError):
+    """The carrier was stopped, as by Ctrl-Z."""
+
+    def __init__(self, folder: Path, pid: int) -> None:
+        super().__init__(
+            f"the aoshell that carries the node in {folder} is stopped (pid {pid}, as by Ctrl-Z)",
+            stage="join",
+            hint=f"`fg` in its terminal, or `kill -CONT {pid}`, lets it go on",
+        )
+
+
+def error_form(error: AoError) -> ErrorForm:
+    """What is sent of an error."""
+    name = next((kind.__name__ for kind in _CLASSES if type(error) is kind), "AoError")
+    return name, error.what, error.stage, error.hint
+
+
+def to_error(form: ErrorForm) -> AoError:
+    """The error that was sent. Raises JoinError where there is no such stage."""
+    name, what, stage, hint = form
+    if stage not in STAGES:
+        raise JoinError("an error has a stage that does not exist")
+    if name == "UsageError":
+        return UsageError(what, hint=hint)
+    if name == "UnsupportedError":
+        return UnsupportedError(what, hint=hint)
+    kinds = {kind.__name__: kind for kind in _CLASSES}
+    return kinds.get(name, AoError)(what, stage=stage, hint=hint)
+
+
+def other_version(folder: Path, theirs: Hello, mine: Hello) -> AoError:
+    """The home is carried by an aoshell that speaks another language."""
+    return AoError(
+        f"aoshell {theirs.version} (format {theirs.format}, pid {theirs.pid}) carries the node in "
+        f"{folder}, and this is aoshell {mine.version} (format {FORMAT})",
+        stage="join",
+        hint="close that one first, or give this one a home of its own: AOSHELL_HOME=DIR aoshell",
+    )
+
+
+def silent(folder: Path, pid: int, seconds: float) -> AoError:
+    """Somebody holds the lock and does not answer."""
+    return AoError(
+        f"the aoshell that carries the node in {folder} (pid {pid or 'unknown'}) has not answered"
+        f" for {seconds:.0f} s",
+        stage="join",
+        hint="look what it does (a full pipe, Ctrl-S?), or give this one a home of its own:"
+        " AOSHELL_HOME=DIR aoshell",
+    )
+
+
+def foreign(folder: Path, uid: int) -> AoError:
+    """Somebody else's process answers."""
+    return AoError(
+        f"what answers for {folder} belongs to another user ({uid})",
+        stage="join",
+        hint="a home belongs to one user: AOSHELL_HOME=DIR aoshell",
+    )
+
+
+def not_known(verb: str) -> AoError:
+    """A verb that may not be asked again lost its answer."""
+    return AoError(
+        f"the aoshell that carried the node left during `{verb}`: whether it was done is not known",
+        stage="join",
+        hint="look (.ps, .messages), then repeat it where it was not",
+    )

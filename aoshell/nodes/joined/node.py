@@ -1,0 +1,254 @@
+"""The node of a home for one shell, whoever carries it: `nodes.base.Node` with its local parts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from aoshell.errors import UnsupportedError
+from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.joined import verbs
+from aoshell.nodes.joined.carrying import Home
+from aoshell.nodes.joined.reach import Reach
+from aoshell.nodes.local.node import evidence_elsewhere, signed_for
+from aoshell.nodes.values import (
+    Event,
+    Hop,
+    Limits,
+    LogEntry,
+    Module,
+    NodeInfo,
+    ProcessInfo,
+    Receipt,
+    Signed,
+    Stage,
+    Undelivered,
+)
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.wallet import Wallet
+
+if TYPE_CHECKING:
+    from aoshell.attest.evidence import Evidence
+
+
+class HomeNode:
+    """A node in a home, in this process or in another one. Make one with `HomeNode.open`."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._closed = False
+        self.workbench = HomeWorkbench(reach)
+
+    @classmethod
+    async def open(
+        cls,
+        home: Home,
+        limits: Limits | None = None,
+        *,
+        client: str = "",
+        threaded: bool = False,
+    ) -> HomeNode:
+        """Carry the node of a home, or join the process that does.
+
+        Args:
+            limits: what processes may use. Where another process carries the node, its limits
+                hold, and a notice says which of these differ.
+            client: what the log calls this shell (`nodes.clients`).
+            threaded: carry it in a thread of its own: this loop may block.
+
+        Raises:
+            AoError: the home cannot be used, or its carrier does not answer.
+        """
+        reach = Reach(home, limits or Limits(), client, threaded)
+        await reach.open()
+        return cls(reach)
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        if not self._closed:
+            warn(f"the node in {self._reach.folder} was not closed", ResourceWarning, source=self)
+            self._reach.abandon()
+
+    @property
+    def local(self) -> HomeNode:
+        return self
+
+    @property
+    def remote(self) -> None:
+        return None
+
+    @property
+    def cron(self) -> None:
+        return None
+
+    @property
+    def state(self) -> HomeNode:
+        return self
+
+    @property
+    def network(self) -> NetworkVerbs | None:
+        node = self._reach.node
+        return node.network if node is not None else None
+
+    @property
+    def stage(self) -> Stage | None:
+        return self._reach.stage
+
+    @property
+    def limits(self) -> Limits:
+        return self._reach.limits
+
+    @property
+    def newest(self) -> int:
+        return self._reach.newest
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._reach.close()
+
+    # Messages ---------------------------------------------------------------------------------
+
+    async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
+        return signed_for(self._reach.address, wallet, target, tags, data)
+
+    async def spawn(self, item: Signed, name: str = "") -> Receipt:
+        return await self._reach.deliver(verbs.SPAWN, _item(item), name)
+
+    async def send(self, process: str, item: Signed) -> Receipt:
+        return await self._reach.deliver(verbs.SEND, process, _item(item))
+
+    async def result(self, process: str, place: int | str) -> Result:
+        return await self._reach.result(process, place)
+
+    async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
+        return await self._reach.call(verbs.RESULTS, process, after, limit)
+
+    async def dryrun(self, process: str, item: Message) -> Result:
+        return await self._reach.call(verbs.DRYRUN, process, item)
+
+    async def slots(self, process: str) -> int:
+        return await self._reach.call(verbs.SLOTS, process)
+
+    async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
+        return await self._reach.call(verbs.SCHEDULE, process, first, last)
+
+    async def settled(self, root: str) -> None:
+        await self._reach.settled(root)
+
+    async def idle(self) -> None:
+        """Return once nothing is left to compute, cron messages included, and it is on disk."""
+        await self._reach.call(verbs.IDLE)
+
+    async def clock(self) -> int:
+        """The node's time, milliseconds since the Unix epoch."""
+        return await self._reach.call(verbs.CLOCK)
+
+    async def now(self, process: str, key: str) -> object:
+        return await self._reach.call(verbs.NOW, process, key)
+
+    def subscribe(self) -> AsyncIterator[Event]:
+        """Events from now on, in order.
+
+        Where another process carries the node, results are those of processes that are watched,
+        and of all that was caused by messages that were sent from here.
+        """
+        return self._reach.subscribe()
+
+    async def watch(self, process: str) -> None:
+        await self._reach.watch(process)
+
+    def knows(self, wallets: Iterable[str]) -> None:
+        self._reach.knows(tuple(wallets))
+
+    # Processes and modules ----------------------------------------------------------------------
+
+    async def processes(self) -> Sequence[ProcessInfo]:
+        return await self._reach.call(verbs.PROCESSES)
+
+    async def find(self, reference: str) -> ProcessInfo:
+        return await self._reach.call(verbs.FIND, reference)
+
+    async def upload(self, data: bytes, name: str = "") -> Module:
+        return await self._reach.call(verbs.UPLOAD, data, name)
+
+    async def fetch(self, reference: str) -> Module:
+        return await self._reach.call(verbs.FETCH, reference)
+
+    async def info(self) -> NodeInfo:
+        return await self._reach.info()
+
+    async def evidence(self, nonce: bytes, endpoint: str = "", kind: str = "") -> Evidence:
+        return await evidence_elsewhere(nonce, endpoint, kind)
+
+    # Under the user's own hands -----------------------------------------------------------------
+
+    async def cancel(self, process: str, slot: int) -> bool:
+        return await self._reach.call(verbs.CANCEL, process, slot)
+
+    async def set_limits(self, limits: Limits) -> None:
+        await self._reach.set_limits(limits)
+
+    async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
+        return await self._reach.call(verbs.UNDELIVERED, process)
+
+    async def verify_log(self, process: str) -> Sequence[str]:
+        return await self._reach.call(verbs.VERIFY_LOG, process)
+
+    async def export(self, process: str) -> bytes:
+        return await self._reach.call(verbs.EXPORT, process)
+
+    async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
+        return await self._reach.call(verbs.RESTORE, data, name, unique)
+
+    async def delete(self, process: str) -> None:
+        await self._reach.call(verbs.DELETE, process)
+
+
+class HomeWorkbench:
+    """`nodes.base.Workbench` of a `HomeNode`."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+
+    async def fork(self, process: str, slot: int | None, name: str) -> ProcessInfo:
+        return await self._reach.call(verbs.FORK, process, slot, name)
+
+    async def undo(self, process: str, slot: int) -> str:
+        return await self._reach.call(verbs.UNDO, process, slot)
+
+    async def at(self, process: str, slot: int, message: Message) -> Result:
+        return await self._reach.call(verbs.AT, process, slot, message)
+
+    async def mark(self, process: str, name: str) -> int:
+        return await self._reach.call(verbs.MARK, process, name)
+
+    async def marks(self, process: str) -> Mapping[str, int]:
+        return await self._reach.call(verbs.MARKS, process)
+
+    async def warp(self, milliseconds: int) -> int:
+        return await self._reach.call(verbs.WARP, milliseconds)
+
+    async def tick(self, process: str) -> int:
+        return await self._reach.call(verbs.TICK, process)
+
+    async def pause(self, process: str, on: bool) -> None:
+        await self._reach.call(verbs.PAUSE, process, on)
+
+    async def queued(self, process: str) -> Sequence[Undelivered]:
+        return await self._reach.call(verbs.QUEUED, process)
+
+    async def step(self, process: str, index: int = 0) -> None:
+        await self._reach.call(verbs.STEP, process, index)
+
+    async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
+        return await self._reach.call(verbs.MOCK, id, source, name)
+
+    async def trace(self, message: str) -> Sequence[Hop]:
+        return await self._reach.call(verbs.TRACE, message)
+
+
+def _item(item: Signed) -> DataItem:
+    if isinstance(item, DataItem):
+        return item
+    raise UnsupportedError("the built-in node takes ANS-104 items only", hint="sign it as one")

@@ -1,0 +1,410 @@
+"""Who carries the node at the moment, and what happens when that one leaves.
+
+`Reach` has the node in this process (it carries), or a wire to the process that does. When the wire
+is lost, it tries for the lock, and connects where another one was faster. Then it asks again for
+what is still waited for, and looks up what happened in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aoshell.errors import AoError
+from aoshell.nodes.joined import faults, verbs
+from aoshell.nodes.joined.carrying import Carrier, Home, ThreadCarrier
+from aoshell.nodes.joined.door import Door
+from aoshell.nodes.joined.faults import LostError, StoppedError
+from aoshell.nodes.joined.liveness import is_stopped
+from aoshell.nodes.joined.verbs import Verb
+from aoshell.nodes.local.events import Events
+from aoshell.nodes.local.log.lock import HeldError, lock_folder
+from aoshell.nodes.local.node import LocalNode
+from aoshell.nodes.values import Event, Limits, LogEntry, NodeInfo, Receipt, Stage
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Result
+
+if TYPE_CHECKING:
+    from aoshell.nodes.joined.wire import Wire
+
+T = TypeVar("T")
+
+ANSWER_WITHIN = 0.7  # seconds in which whoever holds the lock opens its socket
+PATIENCE = 20.0  # seconds before it counts as one that never will
+SHORTEST, LONGEST = 0.005, 0.1  # seconds between two tries
+TRIES = 5  # carriers that one call may outlive: it may be what ends them
+SENT = 256  # newest messages from here that are known by their slots
+ROOTS = 32  # newest messages from here whose consequences are looked up after a loss
+MISSED = 1000  # results of a process that are looked up after a loss
+SEEN = 4096  # newest results that are known, to tell none twice
+FINISHING = 1.0  # seconds that a message on its way gets when its user gives up
+
+
+class Reach:
+    """Asks the node, wherever it is. `open` comes first.
+
+    Args:
+        limits: of the node, if it is carried here.
+        client: what the log calls this shell.
+        threaded: carry the node in a thread.
+    """
+
+    def __init__(self, home: Home, limits: Limits, client: str, threaded: bool) -> None:
+        self._home = home
+        self._limits = limits
+        self._client = client
+        self._threaded = threaded
+        self._loop = asyncio.get_running_loop()
+        self._carrier: Carrier | ThreadCarrier | None = None
+        self._wire: Wire | None = None
+        self._regaining: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._events = Events()
+        self._hears = False
+        self._watched: dict[str, int] = {}  # processes, and the last slot that was told
+        self._roots: dict[str, None] = {}
+        self._sent: dict[tuple[str, int | str], str] = {}
+        self._seen: dict[tuple[str, int, int, str, int], None] = {}
+        self._wallets: set[str] = set()
+        self.address = ""
+
+    # What is known without asking ---------------------------------------------------------------
+
+    @property
+    def node(self) -> LocalNode | None:
+        """The node, where it is in this loop."""
+        return self._carrier.node if isinstance(self._carrier, Carrier) else None
+
+    @property
+    def folder(self) -> str:
+        """The state of the home."""
+        return str(self._home.folder)
+
+    @property
+    def limits(self) -> Limits:
+        """The node's."""
+        if self.node is not None:
+            return self.node.limits
+        return self._wire.limits if self._wire is not None else self._limits
+
+    @property
+    def newest(self) -> int:
+        """The order of the newest message."""
+        if self.node is not None:
+            return self.node.newest
+        return self._wire.newest if self._wire is not None else 0
+
+    @property
+    def stage(self) -> Stage | None:
+        """What the node is doing, or what is done to reach it."""
+        if self.node is not None:
+            return self.node.stage
+        if self._wire is None:
+            return Stage("join", self.folder, "the node's carrier has left; another one takes over")
+        if self._wire.stuck:
+            return Stage("join", self.folder, f"pid {self._wire.pid} is stopped: `fg` there")
+        return self._wire.stage
+
+    # Beginning and end --------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Carry the node or join whoever does. Raises AoError."""
+        wanted = self._limits
+        await self._reach(first=True)
+        if self._wire is not None and self._carrier is None:
+            self._tell_limits(wanted, self._wire)
+
+    def _tell_limits(self, wanted: Limits, wire: Wire) -> None:
+        """Say which limits were asked for here and are others on the node."""
+        own, theirs = Limits(), wire.limits
+        other = [
+            f"{field.name} is {getattr(theirs, field.name)}, not {getattr(wanted, field.name)}"
+            for field in fields(Limits)
+            if getattr(wanted, field.name)
+            not in (getattr(own, field.name), getattr(theirs, field.name))
+        ]
+        if other:
+            self._events.notice(
+                f"limits are the node's, which pid {wire.pid} carries: {', '.join(other)};"
+                " .limits changes them for all"
+            )
+
+    async def close(self) -> None:
+        """Leave. Where the node is carried here, it closes, and another one takes over."""
+        self._closed = True
+        for task in (*self._tasks, *([self._regaining] if self._regaining else [])):
+            task.cancel()
+            await asyncio.wait({task})
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        try:
+            if self._carrier is not None:
+                await self._carrier.close()
+        finally:
+            self._events.close()
+
+    def abandon(self) -> None:
+        """Leave without waiting, from any thread."""
+        self._closed = True
+        if self._wire is not None and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._wire.close)
+        if self._carrier is not None:
+            self._carrier.abandon()
+
+    # Reaching it --------------------------------------------------------------------------------
+
+    async def _reach(self, *, first: bool = False) -> None:
+        """Carry the node, or connect to whoever does.
+
+        Args:
+            first: a stopped carrier is an error; else it is waited for.
+        """
+        since, pause = self._loop.time(), SHORTEST
+        while (held := await self._carry()) is not None:
+            silent = self._loop.time() - since
+            try:
+                if held.socket is not None:
+                    await self._connect(held)
+                    return
+            except LostError:
+                pass
+            except StoppedError as error:
+                if first:
+                    raise
+                self.stuck(error)
+            else:
+                if silent > ANSWER_WITHIN and is_stopped(held.pid):
+                    raise StoppedError(self._home.folder, held.pid)
+            if silent > PATIENCE:
+                raise faults.silent(self._home.folder, held.pid, silent)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST)
+
+    async def _carry(self) -> HeldError | None:
+        """Carry the node; None, or who carries it already."""
+        try:
+            lock = lock_folder(self._home.folder)
+        except HeldError as held:
+            return held
+        door = Door(lock)
+        if self._threaded and door.bound:
+            self._carrier = await ThreadCarrier.begin(self._home, self._limits, lock, door)
+            # From here on it is joined like any other.
+            return await self._carry()
+        self._carrier = await Carrier.begin(self._home, self._limits, lock, door)
+        self.address = self._carrier.node.address
+        if self._hears:
+            self._carrier.node.listen(self._events)
+        return None
+
+    async def _connect(self, held: HeldError) -> None:
+        """Join the process that holds the lock. Raises LostError, AoError."""
+        from aoshell.nodes.joined.server import Joining
+        from aoshell.nodes.joined.wire import Wire
+
+        if (supervisor := self._home.take_supervisor()) is not None:
+            supervisor.close()  # its zygote has no work here
+        joining = Joining(
+            self._client,
+            self._home.fixed is not None,
+            tuple(self._watched),
+            tuple(self._roots),
+        )
+        assert held.socket is not None
+        wire = await Wire.connect(self, held.socket, self._home.folder, joining)
+        self._wire, self.address = wire, wire.welcome.address
+
+    def lost(self, wire: Wire) -> None:
+        """The carrier is gone: become one, or find the next."""
+        if wire is not self._wire or self._closed:
+            return
+        self._limits, self._wire = wire.limits, None
+        self._regain()
+
+    def _regain(self) -> asyncio.Task[None]:
+        self._regaining = self._loop.create_task(self._regained())
+        return self._regaining
+
+    async def _regained(self) -> None:
+        try:
+            await self._reach()
+        except AoError as error:
+            self._events.notice(f"the node of this home is out of reach: {error}")
+            raise
+        self._begin(self._look_up())
+
+    async def _reached(self) -> None:
+        """Wait until the node is within reach again. Raises AoError."""
+        if self._closed:
+            raise AoError("the node was closed", stage="node", hint="what was sent is kept")
+        if self._regaining is None or self._regaining.done():
+            self._regain()
+        assert self._regaining is not None
+        await asyncio.shield(self._regaining)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Asking -------------------------------------------------------------------------------------
+
+    async def call(self, verb: Verb[T], *args: Any) -> T:
+        """Ask the node; again, where its carrier left and asking again does no harm.
+
+        Raises:
+            AoError: of the verb, or the node is out of reach.
+        """
+        for _ in range(TRIES if verb.again else 1):
+            with suppress(LostError):
+                return await self._ask(verb, *args)
+        raise faults.not_known(verb.name)
+
+    async def _ask(self, verb: Verb[T], *args: Any) -> T:
+        if self.node is None and self._wire is None:
+            await self._reached()
+        if self.node is not None:
+            return await verb.on(self.node, self._client, *args)
+        if self._wire is None:
+            raise LostError
+        return await self._wire.call(verb, *args)
+
+    async def deliver(self, verb: Verb[Receipt], *args: Any) -> Receipt:
+        """Hand in a signed message.
+
+        As on a node in this process, it is sent whole or not at all: where it is given up on its
+        way, the receipt is still waited for, and the next step of the caller is cancelled.
+        """
+        if self.node is not None:
+            return await verb.on(self.node, self._client, *args)
+        item = next(arg for arg in args if isinstance(arg, DataItem))
+        _note(self._roots, item.id, None, ROOTS)
+        sending = self._loop.create_task(self.call(verb, *args))
+        try:
+            receipt = await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            try:
+                await asyncio.wait({sending}, timeout=FINISHING)
+            finally:
+                sending.cancel()
+            if not sending.done() or sending.cancelled():
+                raise
+            receipt = sending.result()
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()
+            task.cancel()
+        if receipt.slot is not None:
+            _note(self._sent, (receipt.process, receipt.slot), receipt.id, SENT)
+        return receipt
+
+    async def result(self, process: str, place: int | str) -> Result:
+        """See `Node.result`. After a loss, a message that was sent from here is asked by its id."""
+        for _ in range(TRIES):
+            try:
+                return await self._ask(verbs.RESULT, process, place)
+            except LostError:
+                place = self._sent.get((process, place), place)
+        raise faults.not_known(verbs.RESULT.name)
+
+    async def settled(self, root: str) -> None:
+        """See `Node.settled`."""
+        await self.call(verbs.SETTLED, root)
+        self._roots.pop(root, None)
+
+    async def set_limits(self, limits: Limits) -> None:
+        """See `LocalVerbs.set_limits`."""
+        await self.call(verbs.SET_LIMITS, limits)
+        if isinstance(self._carrier, Carrier):
+            self._carrier.tell_state()
+
+    async def info(self) -> NodeInfo:
+        """See `Node.info`; with who carries it."""
+        info = await self.call(verbs.INFO)
+        if self._wire is None or self._carrier is not None:
+            return info
+        return replace(info, details={**info.details, "carried by": f"pid {self._wire.pid}"})
+
+    def knows(self, wallets: tuple[str, ...]) -> None:
+        """See `Node.knows`."""
+        self._wallets.update(wallets)
+        if self.node is not None:
+            self.node.knows(wallets)
+        elif self._wire is not None:
+            self._wire.post(verbs.KNOWS, wallets)
+
+    # Events -------------------------------------------------------------------------------------
+
+    def subscribe(self) -> AsyncIterator[Event]:
+        """See `Node.subscribe`."""
+        subscription = self._events.subscribe()
+        if self.node is not None and not self._hears:
+            self.node.listen(self._events)
+        self._hears = True
+        return subscription
+
+    async def watch(self, process: str) -> None:
+        """See `Node.watch`."""
+        if self.node is None:
+            self._watched[process] = await self.call(verbs.WATCH, process) - 1
+
+    def happened(self, event: Event) -> None:
+        """Tell an event, unless it was told."""
+        entry = event.entry
+        if entry is not None and (at := entry.message.assignment) is not None:
+            key = (event.process, at.slot, at.tick, entry.message.id, at.timestamp)
+            if key in self._seen:
+                return
+            _note(self._seen, key, None, SEEN)
+            if event.process in self._watched:
+                self._watched[event.process] = at.slot
+        self._events.put(event)
+
+    def missed(self, count: int) -> None:
+        """Events were left out: look up those that matter here."""
+        del count
+        self._begin(self._look_up())
+
+    def stuck(self, error: AoError) -> None:
+        """The carrier is stopped, and somebody waits for it."""
+        self._events.notice(str(error))
+
+    async def _look_up(self) -> None:
+        """Tell what happened while nobody told."""
+        if self._wallets:
+            self.knows(tuple(self._wallets))
+        for process, last in list(self._watched.items()):
+            with suppress(AoError):  # it is gone
+                entries = await self.call(verbs.RESULTS, process, last, MISSED)
+                self._tell(process, entries)
+                if len(entries) >= MISSED:
+                    self._events.notice("later results are not shown: .messages")
+        for root in list(self._roots):
+            with suppress(AoError):
+                for hop in await self.call(verbs.TRACE, root):
+                    self._tell(hop.process, [hop.entry] if hop.entry else [])
+
+    def _tell(self, process: str, entries: Iterable[LogEntry]) -> None:
+        for entry in entries:
+            result = entry.result
+            if result is not None:
+                root = entry.message.pushed_for or entry.message.id
+                quiet = not (result.error or result.output or result.resumed)
+                self.happened(Event("result", process, root, "", quiet, partial(_same, entry)))
+
+
+def _same(entry: LogEntry) -> LogEntry:
+    return entry
+
+
+def _note(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Keep a value; the oldest one goes where there are too many."""
+    known[key] = value
+    if len(known) > most:
+        del known[next(iter(known))]

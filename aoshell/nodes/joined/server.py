@@ -1,0 +1,373 @@
+"""The carrier's side of the socket: one `Guest` for each shell that has joined."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from aoshell import __version__
+from aoshell.errors import AoError
+from aoshell.nodes.clients import LONGEST_CLIENT
+from aoshell.nodes.joined import faults
+from aoshell.nodes.joined.codec import Blobs, as_text, form_of, pack, unpack
+from aoshell.nodes.joined.door import SHELLS
+from aoshell.nodes.joined.frames import (
+    FORMAT,
+    Assembler,
+    Code,
+    Hello,
+    JoinError,
+    Payload,
+    frames_of,
+    read_hello,
+)
+from aoshell.nodes.joined.verbs import SEND, SET_LIMITS, SPAWN, VERBS, WATCH, Verb, check_signature
+from aoshell.nodes.values import Event, Limits, Receipt, Stage
+from aoshell.protocol.ans104 import DataItem
+
+if TYPE_CHECKING:
+    from aoshell.nodes.local.node import LocalNode
+
+CALLS = 256  # of one shell that are under way
+UNREAD = 4 << 20  # bytes that a slow shell may leave unread before events are left out
+PART = 1 << 20  # bytes of items that are sent together
+WATCHED = 1024  # processes of one shell whose results are sent
+ROOTS = 4096  # newest messages of one shell whose consequences are sent
+RECEIPTS = 64  # newest receipts of one shell: its user may give a line up before they arrive
+LOOK = 0.1  # seconds between two looks at what the node is doing, while somebody waits
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """Who joins.
+
+    Attributes:
+        client: what the log calls it (`nodes.clients`).
+        fixed: whether it counts on a node with a fixed clock and key.
+        watched: processes whose results it wants.
+        roots: messages that it has sent, to another carrier.
+    """
+
+    client: str
+    fixed: bool
+    watched: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What a shell has to know of the node that it joins."""
+
+    address: str
+    folder: str
+    limits: Limits
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a shell is told while it is there."""
+
+    limits: Limits
+    stage: Stage | None
+
+
+class Host:
+    """Serves a node to those who join."""
+
+    def __init__(self, node: LocalNode, folder: Path, fixed: bool) -> None:
+        self.node = node
+        self.folder = folder
+        self.fixed = fixed
+        self._guests: set[Guest] = set()
+        self._told = State(node.limits, node.stage)
+        self._looking: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def take(self, connection: socket.socket) -> None:
+        """Serve a connection."""
+        if len(self._guests) >= SHELLS:
+            connection.close()
+            return
+        guest = Guest(self)
+        self._guests.add(guest)
+        self.begin(self._loop.connect_accepted_socket(lambda: guest, connection))
+
+    def begin(self, work: Any) -> asyncio.Task[Any]:
+        """Run a coroutine."""
+        task: asyncio.Task[Any] = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def gone(self, guest: Guest) -> None:
+        """Forget one."""
+        self._guests.discard(guest)
+
+    def tell_state(self) -> None:
+        """Tell all what has changed, and look again while somebody waits."""
+        if self._looking is not None:
+            self._looking.cancel()
+        self._looking = None
+        now = State(self.node.limits, self.node.stage)
+        if now != self._told:
+            self._told = now
+            for guest in self._guests:
+                guest.give(Code.STATE, 0, *pack(State, now))
+        if any(guest.waits for guest in self._guests):
+            self._looking = self._loop.call_later(LOOK, self.tell_state)
+
+    def waits(self) -> None:
+        """Somebody has begun to wait."""
+        if self._looking is None:
+            self._looking = self._loop.call_later(LOOK, self.tell_state)
+
+    def close(self) -> None:
+        """End all connections and what they asked for."""
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        for guest in list(self._guests):
+            guest.close()
+        for task in self._tasks:
+            task.cancel()
+
+
+class Guest(asyncio.Protocol):
+    """A shell that has joined. It is a sink of events, too."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._node = host.node
+        self._transport: asyncio.Transport | None = None
+        self._hello: bytearray | None = bytearray()
+        self._came = Assembler()
+        self._client = ""
+        self._unlisten: Callable[[], None] = _nothing
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._receipts: dict[int, Receipt] = {}
+        self._watched: dict[str, None] = {}
+        self._roots: dict[str, None] = {}
+        self._missed = 0
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._calls)
+
+    # The connection -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(Hello(FORMAT, __version__, os.getpid()).line())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._transport = None
+        self._writable.set()
+        self._unlisten()
+        self._unlisten = _nothing
+        for task in self._calls.values():
+            task.cancel()
+        self._host.gone(self)
+
+    def close(self) -> None:
+        """End the connection; what was written is sent first, if it is read."""
+        if self._transport is not None:
+            self._transport.close()
+            self.connection_lost(None)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+        if self._missed:
+            missed, self._missed = self._missed, 0
+            self.give(Code.MISSED, 0, *pack(int, missed))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            rest = self._greeted(data)
+            for payload in self._came.feed(rest) if rest else ():
+                self._take(payload)
+        except (JoinError, AoError) as error:
+            refusal = error if isinstance(error, AoError) else _refused(error)
+            self._give_error(0, refusal)
+            self.close()
+
+    def _greeted(self, data: bytes) -> bytes:
+        """What follows the hello of the other side."""
+        if self._hello is None:
+            return data
+        self._hello += data
+        found = read_hello(self._hello)
+        if found is None:
+            return b""
+        hello, rest = found
+        self._hello = None
+        if (hello.format, hello.version) != (FORMAT, __version__):
+            mine = Hello(FORMAT, __version__, os.getpid())
+            raise faults.other_version(self._host.folder, mine, hello)
+        return rest
+
+    # What is asked --------------------------------------------------------------------------
+
+    def _take(self, payload: Payload) -> None:
+        match payload.code:
+            case Code.JOIN if not self._client:
+                self._join(unpack(Joining, payload.text, payload.blobs))
+            case Code.CALL if self._client:
+                self._call(payload)
+            case Code.CANCEL if self._client:
+                self._cancel(payload.number)
+            case _:
+                raise JoinError(f"{payload.code.name} has no place here")
+
+    def _join(self, joining: Joining) -> None:
+        if not 0 < len(joining.client) <= LONGEST_CLIENT or not joining.client.isprintable():
+            raise JoinError("it has no name")
+        if joining.fixed != self._host.fixed:
+            raise AoError(
+                f"a test's node has a clock of its own, and the one in {self._host.folder} is open"
+                f" with{'' if self._host.fixed else 'out'} such a clock",
+                stage="join",
+                hint="close the other one first, or take another folder",
+            )
+        self._client = joining.client
+        self._watched = dict.fromkeys(joining.watched[-WATCHED:])
+        self._roots = dict.fromkeys(joining.roots[-ROOTS:])
+        node = self._node
+        welcome = Welcome(node.address, str(self._host.folder), node.limits, node.newest)
+        self.give(Code.WELCOME, 0, *pack(Welcome, welcome))
+        self._unlisten = node.listen(self)
+
+    def _call(self, payload: Payload) -> None:
+        name, _, text = payload.text.partition(b"\n")
+        verb = VERBS.get(name.decode("latin-1"))
+        if verb is None:
+            raise JoinError("there is no such verb")
+        if payload.number in self._calls or not payload.number:
+            raise JoinError("two calls have one number")
+        args = unpack(verb.takes, text, payload.blobs)
+        if len(self._calls) >= CALLS:
+            busy = AoError(f"{CALLS} calls of one shell are under way", stage="join")
+            self._give_error(payload.number, busy)
+            return
+        work = self._answer(payload.number, verb, args)
+        self._calls[payload.number] = self._host.begin(work)
+        self._host.waits()
+
+    def _cancel(self, number: int) -> None:
+        """Nobody waits for a call any more. What it sent meanwhile is not computed either."""
+        if (task := self._calls.get(number)) is not None:
+            task.cancel()
+        elif (receipt := self._receipts.pop(number, None)) and receipt.slot is not None:
+            self._host.begin(self._node.cancel(receipt.process, receipt.slot))
+
+    async def _answer(self, number: int, verb: Verb[Any], args: tuple[Any, ...]) -> None:
+        try:
+            for item in args if verb is SEND or verb is SPAWN else ():
+                if isinstance(item, DataItem):
+                    check_signature(item)
+                    _keep(self._roots, item.id, ROOTS)
+            if verb is WATCH:
+                _keep(self._watched, args[0], WATCHED)
+            value = await verb.on(self._node, self._client, *args)
+            if isinstance(value, Receipt):
+                self._receipts[number] = value
+                if len(self._receipts) > RECEIPTS:
+                    del self._receipts[next(iter(self._receipts))]
+            if verb is SET_LIMITS:
+                self._host.tell_state()
+            await self._give_value(number, verb, value)
+        except AoError as error:
+            self._give_error(number, error)
+        except Exception as error:
+            self._give_error(number, _defect(error))
+        finally:
+            self._calls.pop(number, None)
+
+    # What is given --------------------------------------------------------------------------
+
+    async def _give_value(self, number: int, verb: Verb[Any], value: Any) -> None:
+        if verb.many:
+            value = await self._give_parts(number, verb, value)
+        text, blobs = pack(verb.answer, (self._node.newest, value))
+        for frame in frames_of(Code.ANSWER, number, text, blobs):
+            await self._writable.wait()
+            self._write(frame)
+
+    async def _give_parts(self, number: int, verb: Verb[Any], items: Sequence[Any]) -> list[Any]:
+        """Send all items but the last ones, which are returned."""
+        form = form_of(verb.gives)
+        texts: list[bytes] = []
+        blobs: Blobs = []
+        size, begun = 0, 0
+        for at, item in enumerate(items):
+            texts.append(as_text(form.write(item, blobs)))
+            size += len(texts[-1])
+            if size + sum(map(len, blobs)) < PART:
+                continue
+            await self._writable.wait()
+            self.give(Code.PART, number, b"[" + b",".join(texts) + b"]", blobs)
+            texts, blobs, size, begun = [], [], 0, at + 1
+        return list(items[begun:])
+
+    def _give_error(self, number: int, error: AoError) -> None:
+        self.give(Code.ERROR, number, *pack(faults.ErrorForm, faults.error_form(error)))
+
+    def give(self, code: Code, number: int, text: bytes, blobs: Blobs) -> None:
+        """Send a payload."""
+        for frame in frames_of(code, number, text, blobs):
+            self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(frame)
+
+    # Events ---------------------------------------------------------------------------------
+
+    def put(self, event: Event | None) -> None:
+        """Send an event that concerns this shell. One that reads too slowly is told how many."""
+        if event is None or self._transport is None:
+            return
+        mine = event.process in self._watched or event.root in self._roots
+        if event.kind in ("result", "spawned") and not mine:
+            return
+        if self._missed or self._transport.get_write_buffer_size() > UNREAD:
+            self._missed += 1
+            return
+        self.give(Code.EVENT, 0, *pack(tuple[int, Event], (self._node.newest, event)))
+
+
+def _nothing() -> None:
+    return None
+
+
+def _keep(known: dict[str, None], name: str, most: int) -> None:
+    """Note a name; the oldest one is forgotten where there are too many."""
+    known.pop(name, None)
+    known[name] = None
+    if len(known) > most:
+        del known[next(iter(known))]
+
+
+def _refused(error: JoinError) -> AoError:
+    return AoError(f"the connection was refused: {error}", stage="join")
+
+
+def _defect(error: Exception) -> AoError:
+    return AoError(
+        f"a defect of the node itself: {type(error).__name__}: {error}",
+        stage="node",
+        hint="what was acknowledged is on disk; please report this",
+    )

@@ -1,0 +1,169 @@
+"""The verbs that cross the socket: an allow-list, with the types of their arguments and answers.
+
+A verb that may be asked `again` reads, or does the same a second time. The others change something
+each time: where their answer was lost, whoever asked has to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from aoshell.errors import AoError
+from aoshell.nodes.clients import CLIENT
+from aoshell.nodes.values import (
+    Hop,
+    Limits,
+    LogEntry,
+    Module,
+    NodeInfo,
+    ProcessInfo,
+    Receipt,
+    Undelivered,
+)
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import Message, Result
+
+if TYPE_CHECKING:
+    from aoshell.nodes.local.node import LocalNode
+
+T = TypeVar("T")
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Verb(Generic[T]):
+    """One verb. Its name is that of a method; it comes from the list below, never from a peer.
+
+    Attributes:
+        name: as it is sent.
+        takes: type of its arguments, a tuple.
+        gives: type of its answer; of one item, where `many`.
+        bench: it is one of the workbench.
+        again: it may be asked a second time where the answer was lost.
+        many: the answer is a sequence, which is sent in parts.
+    """
+
+    name: str
+    takes: Any
+    gives: Any
+    bench: bool = False
+    again: bool = True
+    many: bool = False
+
+    @property
+    def answer(self) -> Any:
+        """The type of what is sent last: the node's newest message, and the value or its rest."""
+        return GenericAlias(tuple, (int, self.rest))
+
+    @property
+    def rest(self) -> Any:
+        """The type of the value, or of a part of it."""
+        return GenericAlias(list, (self.gives,)) if self.many else self.gives
+
+    async def on(self, node: LocalNode, client: str, *args: Any) -> T:
+        """Ask a node in this process, for a client (`nodes.clients`)."""
+        call = _SPECIAL.get(self.name) or getattr(node.workbench if self.bench else node, self.name)
+        token = CLIENT.set(client)
+        try:
+            given: T = await (call(node, *args) if self.name in _SPECIAL else call(*args))
+            return given
+        finally:
+            CLIENT.reset(token)
+
+
+def _many(name: str, takes: Any, gives: type[_Item], bench: bool = False) -> Verb[Sequence[_Item]]:
+    return Verb(name, takes, gives, bench, many=True)
+
+
+def _once(name: str, takes: Any, gives: type[T], bench: bool = True) -> Verb[T]:
+    return Verb(name, takes, gives, bench, again=False)
+
+
+def check_signature(item: DataItem) -> None:
+    """Raise AoError where an item that came over the socket is not signed by its owner."""
+    if not item.verify():
+        raise AoError(
+            f"the signature of {item.id} is wrong",
+            stage="verify",
+            hint="nothing was scheduled; sign it again",
+        )
+
+
+async def _clock(node: LocalNode) -> int:
+    return node.time
+
+
+async def _knows(node: LocalNode, wallets: tuple[str, ...]) -> None:
+    node.knows(wallets)
+
+
+async def _restore(node: LocalNode, data: bytes, name: str, unique: bool) -> ProcessInfo:
+    return await node.restore(data, name, unique=unique)
+
+
+# Verbs that are no method, or one with other arguments.
+_SPECIAL: Mapping[str, Callable[..., Awaitable[Any]]] = {
+    "clock": _clock,
+    "knows": _knows,
+    "restore": _restore,
+    "watch": lambda node, process: node.slots(process),
+}
+
+_NONE = tuple[()]
+_TEXT = tuple[str]
+_TEXTS = tuple[str, str]
+_AT = tuple[str, int]
+_RANGE = tuple[str, int, int]
+
+SPAWN = Verb[Receipt]("spawn", tuple[DataItem, str], Receipt)
+SEND = Verb[Receipt]("send", tuple[str, DataItem], Receipt)
+RESULT = Verb[Result]("result", tuple[str, int | str], Result)
+RESULTS = _many("results", _RANGE, LogEntry)
+DRYRUN = Verb[Result]("dryrun", tuple[str, Message], Result)
+SLOTS = Verb[int]("slots", _TEXT, int)
+SCHEDULE = _many("schedule", _RANGE, Message)
+UPLOAD = Verb[Module]("upload", tuple[bytes, str], Module)
+FETCH = Verb[Module]("fetch", _TEXT, Module)
+INFO = Verb[NodeInfo]("info", _NONE, NodeInfo)
+PROCESSES = _many("processes", _NONE, ProcessInfo)
+FIND = Verb[ProcessInfo]("find", _TEXT, ProcessInfo)
+KNOWS = Verb[None]("knows", tuple[tuple[str, ...]], None)
+SETTLED = Verb[None]("settled", _TEXT, None)
+IDLE = Verb[None]("idle", _NONE, None)
+CLOCK = Verb[int]("clock", _NONE, int)
+WATCH = Verb[int]("watch", _TEXT, int)
+NOW = Verb[object]("now", _TEXTS, object)
+
+CANCEL = Verb[bool]("cancel", _AT, bool)
+SET_LIMITS = Verb[None]("set_limits", tuple[Limits], None)
+UNDELIVERED = _many("undelivered", tuple[str | None], Undelivered)
+VERIFY_LOG = _many("verify_log", _TEXT, str)
+EXPORT = Verb[bytes]("export", _TEXT, bytes)
+RESTORE = _once("restore", tuple[bytes, str, bool], ProcessInfo, bench=False)
+DELETE = Verb[None]("delete", _TEXT, None, again=False)
+
+FORK = _once("fork", tuple[str, int | None, str], ProcessInfo)
+UNDO = _once("undo", _AT, str)
+AT = Verb[Result]("at", tuple[str, int, Message], Result, bench=True)
+MARK = _once("mark", _TEXTS, int)
+MARKS = Verb[Mapping[str, int]]("marks", _TEXT, Mapping[str, int], bench=True)
+WARP = _once("warp", tuple[int], int)
+TICK = _once("tick", _TEXT, int)
+PAUSE = Verb[None]("pause", tuple[str, bool], None, bench=True)
+QUEUED = _many("queued", _TEXT, Undelivered, bench=True)
+STEP = Verb[None]("step", _AT, None, bench=True, again=False)
+MOCK = _once("mock", tuple[str, bytes, str], ProcessInfo)
+TRACE = _many("trace", _TEXT, Hop, bench=True)
+
+VERBS: Mapping[str, Verb[Any]] = {
+    verb.name: verb
+    for verb in (
+        *(SPAWN, SEND, RESULT, RESULTS, DRYRUN, SLOTS, SCHEDULE, UPLOAD, FETCH, INFO, PROCESSES),
+        *(FIND, KNOWS, SETTLED, IDLE, CLOCK, WATCH, NOW, CANCEL, SET_LIMITS, UNDELIVERED),
+        *(VERIFY_LOG, EXPORT, RESTORE, DELETE, FORK, UNDO, AT, MARK, MARKS, WARP, TICK, PAUSE),
+        *(QUEUED, STEP, MOCK, TRACE),
+    )
+}

@@ -1,0 +1,328 @@
+"""The joined side of the socket: calls, their answers, and the events that come between them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+from aoshell import __version__
+from aoshell.errors import AoError
+from aoshell.nodes.joined import faults
+from aoshell.nodes.joined.codec import pack, unpack
+from aoshell.nodes.joined.door import peer_of
+from aoshell.nodes.joined.faults import LostError
+from aoshell.nodes.joined.frames import (
+    FORMAT,
+    LARGEST,
+    Assembler,
+    Code,
+    Hello,
+    JoinError,
+    Payload,
+    frames_of,
+    read_hello,
+)
+from aoshell.nodes.joined.liveness import is_stopped
+from aoshell.nodes.joined.server import Joining, State, Welcome
+from aoshell.nodes.joined.verbs import Verb
+from aoshell.nodes.values import Event, Limits, Stage
+
+T = TypeVar("T")
+
+ANSWER_WITHIN = 0.7  # seconds of silence before the carrier is looked at
+PATIENCE = 20.0  # seconds without an answer of whoever holds the lock
+_CALLS = 1 << 32  # numbers that a frame can hold
+
+
+class Owner(Protocol):
+    """Whom a wire tells what comes without being asked for."""
+
+    def happened(self, event: Event) -> None:
+        """Something happened on the node."""
+
+    def missed(self, count: int) -> None:
+        """Events were left out, as they were read too slowly."""
+
+    def lost(self, wire: Wire) -> None:
+        """The carrier is gone."""
+
+    def stuck(self, error: AoError) -> None:
+        """The carrier is stopped, and somebody waits for it."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One that waits for its answer."""
+
+    verb: Verb[Any]
+    future: asyncio.Future[Any]
+    items: list[Any] = field(default_factory=list)
+    held: int = 0  # bytes of the parts that have come
+
+
+class Wire(asyncio.Protocol):
+    """A connection to the carrier. `Wire.connect` makes one.
+
+    Attributes:
+        pid: of the carrier.
+        stuck: it is stopped, and somebody waits for it.
+        newest, limits, stage: of its node (`nodes.base.LocalVerbs`).
+    """
+
+    def __init__(self, owner: Owner, folder: Path, joining: Joining) -> None:
+        self._owner = owner
+        self._folder = folder
+        self._joining = joining
+        self._loop = asyncio.get_running_loop()
+        self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
+        self._transport: asyncio.Transport | None = None
+        self._hello: bytearray | None = bytearray()
+        self._came = Assembler()
+        self._calls: dict[int, _Call] = {}
+        self._number = 0
+        self._heard = self._loop.time()
+        self._look: asyncio.TimerHandle | None = None
+        self.stuck = False
+        self.pid = 0
+        self.newest = 0
+        self.limits = Limits()
+        self.stage: Stage | None = None
+        self.welcome = Welcome("", "", self.limits, 0)
+
+    @classmethod
+    async def connect(cls, owner: Owner, path: Path, folder: Path, joining: Joining) -> Wire:
+        """Join the node of a home.
+
+        Raises:
+            LostError: nobody listens there, or it left before it had said hello.
+            AoError: it is stopped, another user's, of another version, or refuses.
+        """
+        loop = asyncio.get_running_loop()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            await loop.sock_connect(connection, str(path))
+            pid, uid = peer_of(connection)
+            if uid != os.geteuid():
+                raise faults.foreign(folder, uid)
+            wire = cls(owner, folder, joining)
+            wire.pid = pid
+            await loop.create_unix_connection(lambda: wire, sock=connection)
+        except OSError as error:
+            connection.close()
+            raise LostError from error
+        except BaseException:
+            connection.close()
+            raise
+        await wire._joined()
+        return wire
+
+    async def _joined(self) -> None:
+        try:
+            end = self._loop.time() + PATIENCE
+            while not self._welcome.done():
+                await asyncio.wait({self._welcome}, timeout=ANSWER_WITHIN)
+                if not self._welcome.done() and is_stopped(self.pid):
+                    raise faults.StoppedError(self._folder, self.pid)
+                if not self._welcome.done() and self._loop.time() > end:
+                    raise faults.silent(self._folder, self.pid, PATIENCE)
+            self.welcome = self._welcome.result()
+            self.newest, self.limits = self.welcome.newest, self.welcome.limits
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the connection; nobody is told."""
+        self._owner = _Nobody()
+        if self._transport is not None:
+            self._transport.close()
+        self.connection_lost(None)
+
+    # Asking ---------------------------------------------------------------------------------
+
+    async def call(self, verb: Verb[T], *args: Any) -> T:
+        """Ask the carrier. Cancelling ends the call there, too.
+
+        Raises:
+            LostError: the carrier left before it had answered.
+            AoError: of the verb.
+        """
+        number, waiting = self._ask(verb, args)
+        try:
+            return cast(T, await waiting.future)
+        except asyncio.CancelledError:
+            self._write(Code.CANCEL, number, b"null")
+            raise
+        finally:
+            self._calls.pop(number, None)
+
+    def _ask(self, verb: Verb[Any], args: tuple[Any, ...]) -> tuple[int, _Call]:
+        if self._transport is None:
+            raise LostError
+        try:
+            text, blobs = pack(verb.takes, args)
+            self._write(Code.CALL, number := self._next(), _named(verb, text), *blobs)
+        except JoinError as error:
+            raise AoError(f"{verb.name} cannot be asked for: {error}", stage="join") from None
+        call = self._calls[number] = _Call(verb, self._loop.create_future())
+        self._heed()
+        return number, call
+
+    def post(self, verb: Verb[None], *args: Any) -> None:
+        """Ask, and wait for nothing."""
+        text, blobs = pack(verb.takes, args)
+        self._write(Code.CALL, self._next(), _named(verb, text), *blobs)
+
+    def _next(self) -> int:
+        self._number = self._number % (_CALLS - 1) + 1
+        return self._number
+
+    def _write(self, code: Code, number: int, text: bytes, *blobs: bytes) -> None:
+        for frame in frames_of(code, number, text, list(blobs)):
+            if self._transport is not None:
+                self._transport.write(frame)
+
+    def _heed(self) -> None:
+        """Look at the carrier while somebody waits for it and nothing comes."""
+        if self._look is None:
+            self._heard = self._loop.time()
+            self._look = self._loop.call_later(ANSWER_WITHIN, self._listen)
+
+    def _listen(self) -> None:
+        self._look = None
+        if not self._calls:
+            return
+        silent = self._loop.time() - self._heard >= ANSWER_WITHIN
+        if silent and not self.stuck and is_stopped(self.pid):
+            self.stuck = True
+            self._owner.stuck(faults.StoppedError(self._folder, self.pid))
+        self._look = self._loop.call_later(ANSWER_WITHIN, self._listen)
+
+    # The connection -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(Hello(FORMAT, __version__, os.getpid()).line())
+        self._write(Code.JOIN, 0, *_flat(pack(Joining, self._joining)))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._transport = None
+        if self._look is not None:
+            self._look.cancel()
+        waiting = [call.future for call in self._calls.values()]
+        for future in (self._welcome, *waiting):
+            if not future.done():
+                future.set_exception(LostError())
+                future.exception()  # taken: perhaps nobody waits any more
+        self._owner.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard, self.stuck = self._loop.time(), False
+        try:
+            rest = self._greeted(data)
+            for payload in self._came.feed(rest) if rest else ():
+                self._take(payload)
+        except (JoinError, AoError) as error:
+            self._refuse(error)
+
+    def _greeted(self, data: bytes) -> bytes:
+        if self._hello is None:
+            return data
+        self._hello += data
+        found = read_hello(self._hello)
+        if found is None:
+            return b""
+        theirs, rest = found
+        self._hello = None
+        self.pid = theirs.pid
+        mine = Hello(FORMAT, __version__, os.getpid())
+        if (theirs.format, theirs.version) != (mine.format, mine.version):
+            raise faults.other_version(self._folder, theirs, mine)
+        return rest
+
+    def _refuse(self, error: JoinError | AoError) -> None:
+        """The other side said what cannot be used, or refuses this one."""
+        if isinstance(error, JoinError):
+            error = AoError(
+                f"the aoshell that carries the node in {self._folder} (pid {self.pid}) answers"
+                f" what cannot be read: {error}",
+                stage="join",
+            )
+        if not self._welcome.done():
+            self._welcome.set_exception(error)
+            self._welcome.exception()
+        self._fail()
+
+    def _fail(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _take(self, payload: Payload) -> None:
+        text, blobs = payload.text, payload.blobs
+        match payload.code:
+            case Code.ANSWER | Code.PART | Code.ERROR if payload.number:
+                self._answered(payload)
+            case Code.ERROR:
+                raise faults.to_error(unpack(cast(Any, faults.ErrorForm), text, blobs))
+            case Code.WELCOME if not self._welcome.done():
+                self._welcome.set_result(unpack(Welcome, text, blobs))
+            case Code.EVENT:
+                self.newest, event = unpack(tuple[int, Event], text, blobs)
+                self._owner.happened(event)
+            case Code.MISSED:
+                self._owner.missed(unpack(int, text, blobs))
+            case Code.STATE:
+                state = unpack(State, text, blobs)
+                self.limits, self.stage = state.limits, state.stage
+            case _:
+                raise JoinError(f"{payload.code.name} has no place here")
+
+    def _answered(self, payload: Payload) -> None:
+        call = self._calls.get(payload.number)
+        if call is None or call.future.done():
+            return  # nobody waits any more
+        verb, text, blobs = call.verb, payload.text, payload.blobs
+        if payload.code is Code.ERROR:
+            call.future.set_exception(
+                faults.to_error(unpack(cast(Any, faults.ErrorForm), text, blobs))
+            )
+            return
+        if payload.code is Code.PART:
+            call.held += len(text) + len(blobs)
+            if not verb.many or call.held > LARGEST:
+                raise JoinError("an answer has more parts than are taken")
+            call.items += unpack(verb.rest, text, blobs)
+            return
+        self.newest, value = unpack(verb.answer, text, blobs)
+        call.future.set_result([*call.items, *value] if verb.many else value)
+
+
+class _Nobody:
+    """The owner of a wire that was closed."""
+
+    def happened(self, event: Event) -> None:
+        del event
+
+    def missed(self, count: int) -> None:
+        del count
+
+    def lost(self, wire: Wire) -> None:
+        del wire
+
+    def stuck(self, error: AoError) -> None:
+        del error
+
+
+def _named(verb: Verb[Any], text: bytes) -> bytes:
+    return verb.name.encode() + b"\n" + text
+
+
+def _flat(packed: tuple[bytes, Sequence[bytes]]) -> tuple[bytes, ...]:
+    return packed[0], *packed[1]
