@@ -6,11 +6,15 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from aoshell.errors import UsageError
+from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.local import cron
 from aoshell.nodes.local.node import LocalNode
+
+TestedNode: TypeAlias = LocalNode | HomeNode
+"""The node of a test: its own, or one that it shares with whoever has the same folder."""
 
 Span = str | int | float | timedelta
 """A time span: text ("1h", "90 minutes", "1d 12h"), seconds, or a timedelta."""
@@ -46,7 +50,7 @@ class Timed(Protocol):
     """What the clock needs of a test's node."""
 
     @property
-    def local(self) -> LocalNode:
+    def local(self) -> TestedNode:
         """The node itself."""
 
     async def idle(self) -> None:
@@ -61,7 +65,7 @@ class AsyncClock:
 
     async def now(self) -> int:
         """Milliseconds since the Unix epoch."""
-        return self._node.local.time
+        return await self._node.local.clock()
 
     async def advance(self, span: Span) -> None:
         """Go forward, and stop at each time at which cron messages are due.

@@ -12,7 +12,6 @@ from typing import Any
 from aoshell.blueprints import SHIPPED, blueprint_path
 from aoshell.errors import AoError
 from aoshell.nodes.local.history import transfer
-from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import LogEntry, Undelivered, envelope
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, raw, tags_of, text
@@ -21,7 +20,7 @@ from aoshell.shell.code.files import read_file
 from aoshell.shell.view.errors_view import split_error
 from aoshell.testing import values
 from aoshell.testing.answers import Answer, EvalFailed, Mail, make_answer, tag_text, tags_from
-from aoshell.testing.clock import AsyncClock
+from aoshell.testing.clock import AsyncClock, TestedNode
 from aoshell.testing.identity import OWNER, Identity
 from aoshell.testing.sources import Source, read_source
 from aoshell.testing.stopping import stopped_with_us
@@ -42,12 +41,12 @@ class AsyncNode:
         address: 43 characters base64url; processes trust it to deliver messages.
         owner: the identity that owns processes by default.
         clock: the node's time.
-        local: the node itself (`nodes.local.node.LocalNode`), for what is not offered here.
+        local: the node itself (`nodes.base.Node`), for what is not offered here.
         folder: where relative file names start.
     """
 
     def __init__(
-        self, local: LocalNode, address: str, folder: Path | None, anchors: Iterator[bytes]
+        self, local: TestedNode, address: str, folder: Path | None, anchors: Iterator[bytes]
     ) -> None:
         self.local = local
         self.address = address

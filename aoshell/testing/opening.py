@@ -11,6 +11,9 @@ from pathlib import Path
 from types import TracebackType
 
 from aoshell.errors import AoError
+from aoshell.nodes.clients import client_name
+from aoshell.nodes.joined.carrying import Home
+from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.local.fixed import Fixed
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import Limits
@@ -18,7 +21,7 @@ from aoshell.sandbox.supervisor import Supervisor
 from aoshell.testing import node as awaited
 from aoshell.testing import sync
 from aoshell.testing.anchors import counted_anchors, random_anchors
-from aoshell.testing.clock import BEGIN
+from aoshell.testing.clock import BEGIN, TestedNode
 
 # Anybody can derive this key, like those of a test's identities.
 _FIXED = Fixed(BEGIN, hashlib.sha256(b"the node of aoshell's tests").digest())
@@ -56,9 +59,8 @@ class NodeOpening:
         self._face: sync.Node | None = None
 
     async def __aenter__(self) -> awaited.AsyncNode:
-        folder = self._folder or self._make_folder()
         try:
-            local = await LocalNode.open(folder, self._limits, self._supervisor, fixed=_FIXED)
+            local = await self._open()
         except BaseException:
             self._remove_folder()
             raise
@@ -67,6 +69,14 @@ class NodeOpening:
         anchors = random_anchors() if self._folder else counted_anchors()
         self._node = awaited.AsyncNode(local, address, self._files, anchors)
         return self._node
+
+    async def _open(self) -> TestedNode:
+        if self._folder is None:
+            folder = self._make_folder()
+            return await LocalNode.open(folder, self._limits, self._supervisor, fixed=_FIXED)
+        # Others may have the same folder, and this test's own code may block.
+        home = Home(self._folder, self._supervisor, fixed=_FIXED)
+        return await HomeNode.open(home, self._limits, client=client_name("test"), threaded=True)
 
     async def __aexit__(
         self,
@@ -120,13 +130,14 @@ def open_node(
     """A local node, offline: `with open_node() as node`, or `async with` with verbs to await.
 
     Args:
-        folder: where the node keeps its state; without one, it leaves nothing behind.
+        folder: where the node keeps its state, which others may share; without one, it leaves
+            nothing behind.
         limits: what a process may use (`nodes.values.Limits`).
         files: where relative names of Lua files start, by default the current folder.
         supervisor: zygotes that run already.
 
     Raises:
-        AoError: on entering, if the folder cannot be used or another node has it.
+        AoError: on entering, if the folder cannot be used, or a shell has it whose clock runs.
     """
     path = None if folder is None else Path(folder)
     if path is not None and not path.is_dir():

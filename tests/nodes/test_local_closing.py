@@ -197,7 +197,7 @@ def test_a_session_that_nobody_closed_warns_and_lets_go(
             return
         del session
         gc.collect()
-        await until(lambda: node._engine.computer._stopped)  # type: ignore[attr-defined]
+        await until(lambda: node._closed)  # type: ignore[attr-defined]
         await asyncio.sleep(0.1)
 
     with warnings.catch_warnings(record=True) as caught:

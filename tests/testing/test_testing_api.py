@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -46,14 +47,24 @@ def test_a_session(home: Path, wallet) -> None:
     asyncio.run(run())
 
 
-def test_what_stands_in_the_way_is_told(home: Path) -> None:
+def test_two_programs_share_a_home(home: Path) -> None:
     async def run() -> None:
-        async with api.open(home=home):
-            with pytest.raises(AoError, match="another aoshell"):
-                async with api.open(home=home):
-                    pass
+        async with api.open("bank", home=home) as first:
+            async with api.open("bank", home=home) as second:
+                await second.eval("N = 5")
+                assert await first.value("N") == 5
+            assert await first.value("N") == 5
+        second = api.open("bank", home=home)
+        async with api.open("bank", home=home) as first, second as left:
+            await first.close()  # the other one carries on
+            assert await left.value("N") == 5
+            log = (await left.run(".messages")).value["slots"]
+            assert {message["client"] for message in log} == {f"python:{os.getpid()}"}
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_what_stands_in_the_way_is_told(home: Path) -> None:
     with pytest.raises(AoError):
         api.open(node="no such profile", home=home)
 

@@ -293,8 +293,11 @@ def test_a_node_on_a_folder_keeps_it_and_others_leave_nothing(tmp_path: Path) ->
         process.eval("N = 2")
     with open_node(tmp_path) as node:
         assert node.process(process.id).value("N") == 2
-        with pytest.raises(AoError, match="another aoshell"), open_node(tmp_path):
-            pass
+        with open_node(tmp_path) as second:  # the same node
+            second.process(process.id).eval("N = 3")
+            second.clock.advance("1h")
+            assert second.clock.now() == node.clock.now()
+        assert node.process(process.id).value("N") == 3
     with open_node() as node:
         folder = Path(node.inner.local._engine.store.folder)
         assert folder.is_dir()

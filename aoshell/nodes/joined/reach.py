@@ -227,17 +227,17 @@ class Reach:
         self._limits, self._wire = wire.limits, None
         self._regain()
 
-    def _regain(self) -> asyncio.Task[None]:
-        self._regaining = self._loop.create_task(self._regained())
-        return self._regaining
+    def _regain(self) -> None:
+        self._regaining = self._loop.create_task(self._regained(dict(self._watched)))
+        self._regaining.add_done_callback(_taken)
 
-    async def _regained(self) -> None:
+    async def _regained(self, told: dict[str, int]) -> None:
         try:
             await self._reach()
         except AoError as error:
             self._events.notice(f"the node of this home is out of reach: {error}")
             raise
-        self._begin(self._look_up())
+        self._begin(self._look_up(told))
 
     async def _reached(self) -> None:
         """Wait until the node is within reach again. Raises AoError."""
@@ -369,17 +369,21 @@ class Reach:
     def missed(self, count: int) -> None:
         """Events were left out: look up those that matter here."""
         del count
-        self._begin(self._look_up())
+        self._begin(self._look_up(dict(self._watched)))
 
     def stuck(self, error: AoError) -> None:
         """The carrier is stopped, and somebody waits for it."""
         self._events.notice(str(error))
 
-    async def _look_up(self) -> None:
-        """Tell what happened while nobody told."""
+    async def _look_up(self, told: dict[str, int]) -> None:
+        """Tell what happened while nobody told.
+
+        Args:
+            told: the processes that are watched, and the last slot that was told by then.
+        """
         if self._wallets:
             self.knows(tuple(self._wallets))
-        for process, last in list(self._watched.items()):
+        for process, last in told.items():
             with suppress(AoError):  # it is gone
                 entries = await self.call(verbs.RESULTS, process, last, MISSED)
                 self._tell(process, entries)
@@ -401,6 +405,12 @@ class Reach:
 
 def _same(entry: LogEntry) -> LogEntry:
     return entry
+
+
+def _taken(task: asyncio.Task[None]) -> None:
+    """Whoever asks the node next gets the error of a task; nobody else waits for it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _note(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:

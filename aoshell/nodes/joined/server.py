@@ -343,7 +343,8 @@ class Guest(asyncio.Protocol):
         mine = event.process in self._watched or event.root in self._roots
         if event.kind in ("result", "spawned") and not mine:
             return
-        if self._missed or self._transport.get_write_buffer_size() > UNREAD:
+        full = self._transport.get_write_buffer_size() > UNREAD and not self._writable.is_set()
+        if self._missed or full:  # until `resume_writing`
             self._missed += 1
             return
         self.give(Code.EVENT, 0, *pack(tuple[int, Event], (self._node.newest, event)))

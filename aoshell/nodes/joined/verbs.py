@@ -92,10 +92,6 @@ def check_signature(item: DataItem) -> None:
         )
 
 
-async def _clock(node: LocalNode) -> int:
-    return node.time
-
-
 async def _knows(node: LocalNode, wallets: tuple[str, ...]) -> None:
     node.knows(wallets)
 
@@ -106,7 +102,6 @@ async def _restore(node: LocalNode, data: bytes, name: str, unique: bool) -> Pro
 
 # Verbs that are no method, or one with other arguments.
 _SPECIAL: Mapping[str, Callable[..., Awaitable[Any]]] = {
-    "clock": _clock,
     "knows": _knows,
     "restore": _restore,
     "watch": lambda node, process: node.slots(process),

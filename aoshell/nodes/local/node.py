@@ -143,6 +143,10 @@ class LocalNode:
         """The node's time, milliseconds since the Unix epoch."""
         return self._engine.clock()
 
+    async def clock(self) -> int:
+        """The same for who may be far from it (`nodes.joined`)."""
+        return self.time
+
     @property
     def newest(self) -> int:
         return self._engine.scheduler.last_seq
