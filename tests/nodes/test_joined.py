@@ -586,8 +586,8 @@ async def test_there_is_a_bound_on_shells_and_on_calls(
     async with two(folder, wallet, Limits(seconds=10_000)) as (_, joined):
         second = await asyncio.open_unix_connection(str(folder / "node.sock"))
         assert await second[0].readline()
-        third = await asyncio.open_unix_connection(str(folder / "node.sock"))
-        assert await third[0].read() == b""
+        with pytest.raises(AoError, match="2 shells share"):
+            await HomeNode.open(Home(folder))
         pid = await joined.spawn()
         receipt = await joined.post(pid, ENDLESS, Action="Eval")
         waits = [asyncio.create_task(joined.node.result(pid, receipt.place)) for _ in range(5)]
@@ -597,8 +597,7 @@ async def test_there_is_a_bound_on_shells_and_on_calls(
             one.cancel()
         await asyncio.wait(waits)
         assert await joined.node.cancel(pid, receipt.slot or 0)
-        for _, writer in (second, third):
-            writer.close()
+        second[1].close()
 
 
 def open_files(pid: int) -> list[str]:
@@ -728,6 +727,35 @@ async def test_a_program_answers_while_its_own_code_blocks(folder: Path, wallet:
         await program.eval(pid, "N = 8")
         assert await program.value(pid, "N") == "8"
     assert not (folder / "node.sock").exists()
+
+
+@in_loop
+async def test_a_carrier_that_does_not_answer_is_shown(folder: Path, wallet: Wallet) -> None:
+    """As one whose terminal is held (Ctrl-S): it is not stopped, and nobody knows why."""
+    async with shell(folder, wallet, "python:1", threaded=True) as program:
+        pid = await program.spawn()
+        loop = program.node._reach._carrier._loop  # type: ignore[attr-defined]
+        go_on = threading.Event()
+        loop.call_soon_threadsafe(go_on.wait)
+        asked = asyncio.create_task(program.node.slots(pid))
+        await until(lambda: program.node.stage)
+        stage = program.node.stage
+        assert stage and stage.note == f"pid {os.getpid()} does not answer"
+        go_on.set()
+        assert await asked == 1
+        assert program.node.stage is None
+
+
+@in_loop
+async def test_a_home_that_cannot_be_opened_says_why(folder: Path, wallet: Wallet) -> None:
+    del wallet
+    folder.mkdir()
+    (folder / "node.db").write_bytes(b"no database" * 1000)
+    for threaded in (False, True):
+        with pytest.raises(AoError, match="damaged") as failed:
+            await HomeNode.open(Home(folder), threaded=threaded)
+        assert failed.value.stage == "store"
+        assert not (folder / "node.sock").exists()
 
 
 @in_loop

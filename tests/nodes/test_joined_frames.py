@@ -17,14 +17,13 @@ from hypothesis import strategies as st
 from aoshell.errors import STAGES, AoError, UnsupportedError, UsageError
 from aoshell.nodes.joined import codec, frames
 from aoshell.nodes.joined.codec import pack, unpack
-from aoshell.nodes.joined.faults import ErrorForm, error_form, to_error
+from aoshell.nodes.joined.faults import ErrorForm, JoinError, error_form, to_error
 from aoshell.nodes.joined.frames import (
     CHUNK,
     LONGEST_HELLO,
     Assembler,
     Code,
     Hello,
-    JoinError,
     Payload,
     frames_of,
     read_hello,

@@ -15,13 +15,16 @@ from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from aoshell.bounded import jsontext
-from aoshell.nodes.joined.frames import LARGEST, JoinError
+from aoshell.nodes.joined.faults import JoinError
+from aoshell.nodes.joined.frames import LARGEST
 from aoshell.nodes.values import Event, LogEntry
 from aoshell.protocol.ans104 import DataItem
 
 DEEPEST = 64  # levels of brackets in the JSON of a payload
 
 Blobs = list[bytes]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 
 class Source:
@@ -60,8 +63,7 @@ def pack(kind: Any, value: object) -> tuple[bytes, Blobs]:
 def as_text(written: object) -> bytes:
     """What a form has written, as JSON."""
     # Text that is no Unicode (surrogateescape) passes as it is; `jsontext.parse` reads it so.
-    text = json.dumps(written, ensure_ascii=False, separators=(",", ":"), check_circular=False)
-    return text.encode("utf-8", "surrogatepass")
+    return _ENCODER.encode(written).encode("utf-8", "surrogatepass")
 
 
 def unpack(kind: Any, text: bytes, blobs: bytes) -> Any:

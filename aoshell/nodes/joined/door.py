@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import socket
 import struct
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +37,9 @@ def socket_path(folder: Path) -> Path:
     path = folder / "node.sock"
     if len(os.fsencode(path)) <= LONGEST_PATH:
         return path
+    import hashlib
+    import tempfile  # slow, and most paths are short
+
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
     private = os.environ.get("XDG_RUNTIME_DIR", "")
     if not private.startswith("/") or len(os.fsencode(private)) + len(name) + 15 > LONGEST_PATH:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aoshell.errors import STAGES, AoError, UnsupportedError, UsageError
 from aoshell.nodes.database_errors import UnusableDatabaseError
-from aoshell.nodes.joined.frames import FORMAT, Hello, JoinError
 from aoshell.nodes.values import NotFoundError
+
+if TYPE_CHECKING:
+    from aoshell.nodes.joined.frames import Hello
 
 # Classes that a shell tells apart. Any other one travels as AoError.
 _CLASSES: tuple[type[AoError], ...] = (
@@ -18,6 +21,10 @@ _CLASSES: tuple[type[AoError], ...] = (
 )
 ErrorForm = tuple[str, str, str, str]
 """Class, what, stage, hint."""
+
+
+class JoinError(ValueError):
+    """What came over the socket is no frame, value or verb; the text says why."""
 
 
 class LostError(Exception):
@@ -58,7 +65,7 @@ def other_version(folder: Path, theirs: Hello, mine: Hello) -> AoError:
     """The home is carried by an aoshell that speaks another language."""
     return AoError(
         f"aoshell {theirs.version} (format {theirs.format}, pid {theirs.pid}) carries the node in "
-        f"{folder}, and this is aoshell {mine.version} (format {FORMAT})",
+        f"{folder}, and this is aoshell {mine.version} (format {mine.format})",
         stage="join",
         hint="close that one first, or give this one a home of its own: AOSHELL_HOME=DIR aoshell",
     )

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
+from aoshell.nodes.joined.faults import JoinError
+
 FORMAT = 1  # of frames, verbs and values; only equal ones talk to each other
 CHUNK = 64 << 10  # bytes of a frame, so that a short answer need not wait for a long one
 LARGEST = (1 << 30) + (1 << 20)  # bytes of a payload: an exported process and what is around it
@@ -25,10 +27,6 @@ _HEAD = struct.Struct(">BII")
 _JSON = struct.Struct(">I")
 _MORE = 0x80  # more frames of this payload follow
 _HELLO = re.compile(rb"aoshell-node ([0-9]{1,6}) ([0-9A-Za-z.+!-]{1,40}) ([0-9]{1,10})\Z")
-
-
-class JoinError(ValueError):
-    """What came over the socket is no frame, value or verb; the text says why."""
 
 
 class Code(IntEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,8 @@ def is_stopped(pid: int) -> bool:
     """Whether a process is stopped, by a signal or a debugger. False where nobody can tell."""
     if pid <= 0:
         return False
+    import subprocess
+
     try:
         if sys.platform == "linux":
             stat = files.read_head(Path(f"/proc/{pid}/stat"), _LONGEST)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aoshell.errors import UnsupportedError
-from aoshell.nodes.base import NetworkVerbs
+from aoshell.nodes.clients import client_name
 from aoshell.nodes.joined import verbs
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.reach import Reach
@@ -31,6 +31,7 @@ from aoshell.protocol.wallet import Wallet
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
+    from aoshell.nodes.base import NetworkVerbs
 
 
 class HomeNode:
@@ -55,13 +56,13 @@ class HomeNode:
         Args:
             limits: what processes may use. Where another process carries the node, its limits
                 hold, and a notice says which of these differ.
-            client: what the log calls this shell (`nodes.clients`).
+            client: what the log calls this shell (`nodes.clients`); "" for its terminal.
             threaded: carry it in a thread of its own: this loop may block.
 
         Raises:
             AoError: the home cannot be used, or its carrier does not answer.
         """
-        reach = Reach(home, limits or Limits(), client, threaded)
+        reach = Reach(home, limits or Limits(), client or client_name(), threaded)
         await reach.open()
         return cls(reach)
 

@@ -107,7 +107,7 @@ class Reach:
         if self._wire is None:
             return Stage("join", self.folder, "the node's carrier has left; another one takes over")
         if self._wire.stuck:
-            return Stage("join", self.folder, f"pid {self._wire.pid} is stopped: `fg` there")
+            return Stage("join", self.folder, f"pid {self._wire.pid} {self._wire.stuck}")
         return self._wire.stage
 
     # Beginning and end --------------------------------------------------------------------------

@@ -16,12 +16,12 @@ from aoshell.nodes.clients import LONGEST_CLIENT
 from aoshell.nodes.joined import faults
 from aoshell.nodes.joined.codec import Blobs, as_text, form_of, pack, unpack
 from aoshell.nodes.joined.door import SHELLS
+from aoshell.nodes.joined.faults import JoinError
 from aoshell.nodes.joined.frames import (
     FORMAT,
     Assembler,
     Code,
     Hello,
-    JoinError,
     Payload,
     frames_of,
     read_hello,
@@ -92,10 +92,7 @@ class Host:
 
     def take(self, connection: socket.socket) -> None:
         """Serve a connection."""
-        if len(self._guests) >= SHELLS:
-            connection.close()
-            return
-        guest = Guest(self)
+        guest = Guest(self, full=len(self._guests) >= SHELLS)
         self._guests.add(guest)
         self.begin(self._loop.connect_accepted_socket(lambda: guest, connection))
 
@@ -140,10 +137,15 @@ class Host:
 
 
 class Guest(asyncio.Protocol):
-    """A shell that has joined. It is a sink of events, too."""
+    """A shell that has joined. It is a sink of events, too.
 
-    def __init__(self, host: Host) -> None:
+    Args:
+        full: there are as many as may be, so it is told that and no more.
+    """
+
+    def __init__(self, host: Host, *, full: bool = False) -> None:
         self._host = host
+        self._full = full
         self._node = host.node
         self._transport: asyncio.Transport | None = None
         self._hello: bytearray | None = bytearray()
@@ -168,6 +170,10 @@ class Guest(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.write(Hello(FORMAT, __version__, os.getpid()).line())
+        if self._full:
+            what = f"{SHELLS} shells share the node in {self._host.folder} already"
+            self._give_error(0, AoError(what, stage="join", hint="leave one of them first"))
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -270,7 +276,8 @@ class Guest(asyncio.Protocol):
         """Nobody waits for a call any more. What it sent meanwhile is not computed either."""
         if (task := self._calls.get(number)) is not None:
             task.cancel()
-        elif (receipt := self._receipts.pop(number, None)) and receipt.slot is not None:
+        # It may be on its way with its receipt.
+        if (receipt := self._receipts.pop(number, None)) and receipt.slot is not None:
             self._host.begin(self._node.cancel(receipt.process, receipt.slot))
 
     async def _answer(self, number: int, verb: Verb[Any], args: tuple[Any, ...]) -> None:

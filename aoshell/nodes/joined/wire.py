@@ -15,21 +15,20 @@ from aoshell.errors import AoError
 from aoshell.nodes.joined import faults
 from aoshell.nodes.joined.codec import pack, unpack
 from aoshell.nodes.joined.door import peer_of
-from aoshell.nodes.joined.faults import LostError
+from aoshell.nodes.joined.faults import JoinError, LostError
 from aoshell.nodes.joined.frames import (
     FORMAT,
     LARGEST,
     Assembler,
     Code,
     Hello,
-    JoinError,
     Payload,
     frames_of,
     read_hello,
 )
 from aoshell.nodes.joined.liveness import is_stopped
 from aoshell.nodes.joined.server import Joining, State, Welcome
-from aoshell.nodes.joined.verbs import Verb
+from aoshell.nodes.joined.verbs import CLOCK, Verb
 from aoshell.nodes.values import Event, Limits, Stage
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ class Wire(asyncio.Protocol):
 
     Attributes:
         pid: of the carrier.
-        stuck: it is stopped, and somebody waits for it.
+        stuck: why it does not answer, where somebody waits for it; "" while it does.
         newest, limits, stage: of its node (`nodes.base.LocalVerbs`).
     """
 
@@ -87,7 +86,8 @@ class Wire(asyncio.Protocol):
         self._number = 0
         self._heard = self._loop.time()
         self._look: asyncio.TimerHandle | None = None
-        self.stuck = False
+        self._asked = False  # whether it is there at all
+        self.stuck = ""
         self.pid = 0
         self.newest = 0
         self.limits = Limits()
@@ -174,7 +174,7 @@ class Wire(asyncio.Protocol):
         self._heed()
         return number, call
 
-    def post(self, verb: Verb[None], *args: Any) -> None:
+    def post(self, verb: Verb[Any], *args: Any) -> None:
         """Ask, and wait for nothing."""
         text, blobs = pack(verb.takes, args)
         self._write(Code.CALL, self._next(), _named(verb, text), *blobs)
@@ -198,10 +198,15 @@ class Wire(asyncio.Protocol):
         self._look = None
         if not self._calls:
             return
-        silent = self._loop.time() - self._heard >= ANSWER_WITHIN
-        if silent and not self.stuck and is_stopped(self.pid):
-            self.stuck = True
-            self._owner.stuck(faults.StoppedError(self._folder, self.pid))
+        if self._loop.time() - self._heard >= ANSWER_WITHIN:
+            if not self.stuck and is_stopped(self.pid):
+                self._owner.stuck(faults.StoppedError(self._folder, self.pid))
+                self.stuck = "is stopped: `fg` in its terminal"
+            elif self._asked:
+                self.stuck = self.stuck or "does not answer"
+            else:  # perhaps nothing has happened: this has an answer in any case
+                self._asked = True
+                self.post(CLOCK)
         self._look = self._loop.call_later(ANSWER_WITHIN, self._listen)
 
     # The connection -------------------------------------------------------------------------
@@ -224,7 +229,7 @@ class Wire(asyncio.Protocol):
         self._owner.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        self._heard, self.stuck = self._loop.time(), False
+        self._heard, self._asked, self.stuck = self._loop.time(), False, ""
         try:
             rest = self._greeted(data)
             for payload in self._came.feed(rest) if rest else ():
