@@ -243,6 +243,13 @@ async def protocol(bench: Bench) -> dict[str, Any]:
     return await bench_protocol.protocol(bench.wallet, bench.folder, summary)
 
 
+async def joined(bench: Bench) -> dict[str, Any]:
+    """Many shells on one home; see `bench_joined`."""
+    import bench_joined
+
+    return await bench_joined.joined(bench.wallet, bench.folder, summary)
+
+
 async def attest(bench: Bench) -> dict[str, Any]:
     """Verifying evidence; see `bench_attest`."""
     import bench_attest
@@ -349,6 +356,7 @@ SECTIONS = {
     "wasm": wasm,
     "lua": lua,
     "protocol": protocol,
+    "joined": joined,
     "attest": attest,
     "serve": serve,
 }

@@ -506,7 +506,21 @@ async def test_another_version_is_refused_with_both(
         assert refused.value.stage == "join"
 
 
-JOIN = b"".join(frames_of(Code.JOIN, 0, b'["x:1",false,[],[]]', []))
+@in_loop
+async def test_another_build_of_the_same_version_is_refused(folder: Path, wallet: Wallet) -> None:
+    async with shell(folder, wallet):
+        reader, writer = await asyncio.open_unix_connection(str(folder / "node.sock"))
+        writer.write(HELLO + JOIN.replace(server.build_of_this().encode(), b"0" * 64))
+        assert b"another build of this version" in await reader.read()
+        writer.close()
+
+
+def join(client: bytes) -> bytes:
+    said = b'["%s","%s",false,[],[]]' % (client, server.build_of_this().encode())
+    return b"".join(frames_of(Code.JOIN, 0, said, []))
+
+
+JOIN = join(b"x:1")
 HELLO = Hello(FORMAT, __version__, 1).line()
 
 
@@ -523,9 +537,10 @@ def call(number: int, text: bytes, *blobs: bytes) -> bytes:
         HELLO + struct.pack(">BII", Code.CALL, 1, 1 << 31),
         HELLO + call(1, b"info\n[]"),  # before it has joined
         HELLO + JOIN + JOIN,
-        HELLO + b"".join(frames_of(Code.JOIN, 0, b'["",false,[],[]]', [])),
-        HELLO + b"".join(frames_of(Code.JOIN, 0, b'["a\\u001bb",false,[],[]]', [])),
-        HELLO + b"".join(frames_of(Code.JOIN, 0, b'["' + b"x" * 999 + b'",false,[],[]]', [])),
+        HELLO + join(b""),
+        HELLO + join(b"a\\u001bb"),
+        HELLO + join(b"x" * 999),
+        HELLO + b"".join(frames_of(Code.JOIN, 0, b"[]", [])),
         HELLO + JOIN + call(1, b"close\n[]"),
         HELLO + JOIN + call(1, b"__class__\n[]"),
         HELLO + JOIN + call(1, b"_engine\n[]"),
@@ -779,6 +794,7 @@ def test_faults_have_stages() -> None:
         faults.silent(Path("/h"), 0, 1.0),
         faults.other_version(Path("/h"), theirs, mine),
         faults.foreign(Path("/h"), 5),
+        faults.other_build(Path("/h"), 6),
         faults.not_known("undo"),
     ):
         assert error.stage == "join" and error.hint

@@ -111,6 +111,17 @@ def form_of(kind: Any) -> Form:
     raise TypeError(f"{kind} has no form")
 
 
+def describe(kind: Any) -> str:
+    """A type with all that it is made of: equal texts have equal forms."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        parts = ", ".join(f"{field.name}: {describe(hints[field.name])}" for field in fields(kind))
+        return f"{kind.__name__}({parts})"
+    if of := [describe(one) for one in typing.get_args(kind) if one is not ...]:
+        return f"{typing.get_origin(kind)}[{', '.join(of)}]"
+    return str(kind)
+
+
 _PLAIN: dict[Any, tuple[type, ...]] = {
     str: (str,),
     int: (int,),

@@ -71,6 +71,15 @@ def other_version(folder: Path, theirs: Hello, mine: Hello) -> AoError:
     )
 
 
+def other_build(folder: Path, pid: int) -> AoError:
+    """Two checkouts of one version, of which one says other things."""
+    return AoError(
+        f"another build of this version carries the node in {folder} (pid {pid})",
+        stage="join",
+        hint="close that one first, or give this one a home of its own: AOSHELL_HOME=DIR aoshell",
+    )
+
+
 def silent(folder: Path, pid: int, seconds: float) -> AoError:
     """Somebody holds the lock and does not answer."""
     return AoError(

@@ -205,13 +205,14 @@ class Reach:
 
     async def _connect(self, held: HeldError) -> None:
         """Join the process that holds the lock. Raises LostError, AoError."""
-        from aoshell.nodes.joined.server import Joining
+        from aoshell.nodes.joined.server import Joining, build_of_this
         from aoshell.nodes.joined.wire import Wire
 
         if (supervisor := self._home.take_supervisor()) is not None:
             supervisor.close()  # its zygote has no work here
         joining = Joining(
             self._client,
+            build_of_this(),
             self._home.fixed is not None,
             tuple(self._watched),
             tuple(self._roots),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import hashlib
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -14,7 +16,7 @@ from aoshell import __version__
 from aoshell.errors import AoError
 from aoshell.nodes.clients import LONGEST_CLIENT
 from aoshell.nodes.joined import faults
-from aoshell.nodes.joined.codec import Blobs, as_text, form_of, pack, unpack
+from aoshell.nodes.joined.codec import Blobs, as_text, describe, form_of, pack, unpack
 from aoshell.nodes.joined.door import SHELLS
 from aoshell.nodes.joined.faults import JoinError
 from aoshell.nodes.joined.frames import (
@@ -48,12 +50,14 @@ class Joining:
 
     Attributes:
         client: what the log calls it (`nodes.clients`).
+        build: of what it says (`build_of_this`); two builds of a version may differ.
         fixed: whether it counts on a node with a fixed clock and key.
         watched: processes whose results it wants.
         roots: messages that it has sent, to another carrier.
     """
 
     client: str
+    build: str
     fixed: bool
     watched: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
@@ -75,6 +79,16 @@ class State:
 
     limits: Limits
     stage: Stage | None
+
+
+@functools.cache
+def build_of_this() -> str:
+    """Of all verbs and of the values that they take and give, SHA-256."""
+    said = [
+        f"{verb.name} {describe(verb.takes)} {describe(verb.answer)}" for verb in VERBS.values()
+    ]
+    said += [describe(kind) for kind in (Welcome, State, Event)]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 class Host:
@@ -241,6 +255,8 @@ class Guest(asyncio.Protocol):
     def _join(self, joining: Joining) -> None:
         if not 0 < len(joining.client) <= LONGEST_CLIENT or not joining.client.isprintable():
             raise JoinError("it has no name")
+        if joining.build != build_of_this():
+            raise faults.other_build(self._host.folder, os.getpid())
         if joining.fixed != self._host.fixed:
             raise AoError(
                 f"a test's node has a clock of its own, and the one in {self._host.folder} is open"
