@@ -96,10 +96,11 @@ class Serving:
         Raises:
             AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
         """
-        network = network_of(node)
+        info = await node.info()
+        network = network_of(node, info.details.get("carried by", ""))
         # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
         server = await asyncio.to_thread(import_module, "aoshell.serve.server")
-        info, token = await node.info(), secrets.token_urlsafe(_TOKEN)
+        token = secrets.token_urlsafe(_TOKEN)
         hidden = [text for text in (info.endpoint, str(Path.home())) if len(text) > 1]
         guard = Guard(
             (options.host, *options.names),
@@ -194,8 +195,12 @@ class _Roles:
         return roles[name]()
 
 
-def network_of(node: Node) -> NetworkVerbs:
-    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served."""
+def network_of(node: Node, carried_by: str = "") -> NetworkVerbs:
+    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served.
+
+    Args:
+        carried_by: the process that has the node, for people; "" where that is not known.
+    """
     if node.local is None:
         raise AoError(
             "only the built-in node can be served",
@@ -204,9 +209,10 @@ def network_of(node: Node) -> NetworkVerbs:
         )
     if node.local.network is None:
         raise AoError(
-            "the node of this home runs in another aoshell, so it cannot be served from here",
+            f"another aoshell ({carried_by or 'see .node'}) carries the node of this home, so it"
+            " cannot be served from here",
             stage="serve",
-            hint="type .serve in that one",
+            hint="type .serve in that one; if it serves already, give its URL to your clients",
         )
     return node.local.network
 

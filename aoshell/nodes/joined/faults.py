@@ -80,6 +80,16 @@ def other_build(folder: Path, pid: int) -> AoError:
     )
 
 
+def unjoinable(folder: Path, pid: int) -> AoError:
+    """Somebody holds the lock and has no socket."""
+    return AoError(
+        f"another aoshell (pid {pid or 'unknown'}) is working in {folder}, and cannot be joined",
+        stage="join",
+        hint="it is older, or the folder takes no sockets: close it first, or give this one a home"
+        " of its own: AOSHELL_HOME=DIR aoshell",
+    )
+
+
 def silent(folder: Path, pid: int, seconds: float) -> AoError:
     """Somebody holds the lock and does not answer."""
     return AoError(

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ANSWER_WITHIN = 0.7  # seconds in which whoever holds the lock opens its socket
-PATIENCE = 20.0  # seconds before it counts as one that never will
+WITHOUT_SOCKET = 2.0  # seconds before it counts as one that never will
+PATIENCE = 20.0  # seconds before nobody waits any more for one that has
 SHORTEST, LONGEST = 0.005, 0.1  # seconds between two tries
 TRIES = 5  # carriers that one call may outlive: it may be what ends them
 SENT = 256  # newest messages from here that are known by their slots
@@ -181,6 +182,8 @@ class Reach:
             else:
                 if silent > ANSWER_WITHIN and is_stopped(held.pid):
                     raise StoppedError(self._home.folder, held.pid)
+            if held.socket is None and silent > WITHOUT_SOCKET:
+                raise faults.unjoinable(self._home.folder, held.pid)
             if silent > PATIENCE:
                 raise faults.silent(self._home.folder, held.pid, silent)
             await asyncio.sleep(pause)
