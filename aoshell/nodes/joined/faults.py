@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aoshell.errors import STAGES, AoError, UnsupportedError, UsageError
 from aoshell.nodes.database_errors import UnusableDatabaseError
 from aoshell.nodes.values import NotFoundError
-
-if TYPE_CHECKING:
-    from aoshell.nodes.joined.frames import Hello
 
 # Classes that a shell tells apart. Any other one travels as AoError.
 _CLASSES: tuple[type[AoError], ...] = (
@@ -61,11 +57,13 @@ def to_error(form: ErrorForm) -> AoError:
     return kinds.get(name, AoError)(what, stage=stage, hint=hint)
 
 
-def other_version(folder: Path, theirs: Hello, mine: Hello) -> AoError:
-    """The home is carried by an aoshell that speaks another language."""
+def other_version(
+    folder: Path, theirs: tuple[int, str, int], mine: tuple[int, str, int]
+) -> AoError:
+    """The home is carried by an aoshell that speaks another language; see `frames.Hello`."""
     return AoError(
-        f"aoshell {theirs.version} (format {theirs.format}, pid {theirs.pid}) carries the node in "
-        f"{folder}, and this is aoshell {mine.version} (format {mine.format})",
+        f"aoshell {theirs[1]} (format {theirs[0]}, pid {theirs[2]}) carries the node in {folder}, "
+        f"and this is aoshell {mine[1]} (format {mine[0]})",
         stage="join",
         hint="close that one first, or give this one a home of its own: AOSHELL_HOME=DIR aoshell",
     )
