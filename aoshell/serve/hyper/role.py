@@ -42,6 +42,7 @@ class HyperBeam:
         codec = Codec.HTTPSIG
         try:
             call = Call(request, parse_path(request.path), self._services)
+            await call.look()
             codec = call.codec
             return await self._resolved(call, codec)
         except AnswerError as error:
