@@ -102,6 +102,7 @@ async def test_a_whole_session_is_verified(
         node = client.node
         assert (await node.info()).address == other_wallet.address
         assert await node.default_module() == MODULE
+        assert (await node.fetch(MODULE)).name == "aos"  # the node has it, and no gateway does
         process = await client.spawn(*tags)
         assert (await client.eval("1+1")).output == "2"
         assert "boom" in (await client.eval("error('boom')")).error

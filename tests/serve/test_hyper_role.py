@@ -12,6 +12,8 @@ import pytest
 from eventually import in_loop
 from hyper_home import AS_JSON, ITEM, hyper_home, in_path
 
+from aoshell.protocol.ans104 import DataItem
+from aoshell.protocol.message import text
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import Request, Response
 
@@ -236,6 +238,12 @@ async def test_writes(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> N
         forged = item.raw[:-1] + b"2"
         assert (await home.ask("POST", f"/{process}/push", ITEM, forged)).status == 400
         assert (await home.ask("POST", "/push")).status == 400
+        raw = text(b"\xff\xfe")
+        for headers in ((), AS_JSON):
+            item = home.item(process, "", Action="Raw", Number=str(len(headers)))
+            item = DataItem.sign(wallet, process, item.tags, b"\xff\xfe")
+            placed = home.checked(await home.post(f"/{process}/schedule", item, *headers))
+            assert placed["body"]["data"] == (raw if not headers else "\ufffd\ufffd")
         missing = await home.post("/push", home.definition(Module=GONE))
         assert (missing.status, b"no module" in missing.body) == (400, True)
 

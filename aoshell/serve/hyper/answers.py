@@ -115,7 +115,12 @@ def _in_json(
     said: Mapping[str, Any], key: Wallet, status: int, more: Sequence[tuple[str, str]]
 ) -> Response:
     plain = _clean(said)
-    kept = {one.id: _in_map(one) for one in _commit(_to_tabm(plain), key)}
+    try:
+        commitments = _commit(_to_tabm(plain), key)
+    except AoError:  # a message in it has bytes that JSON lacks, and fits its signatures no more
+        plain = _without_commitments(plain)
+        commitments = _commit(_to_tabm(plain), key)
+    kept = {one.id: _in_map(one) for one in commitments}
     body = json.dumps(plain | {COMMITMENTS: kept}).encode()
     headers = [("codec-device", Codec.JSON.value), (wire.TYPE, JSON), ("status", str(status))]
     return Response(status, _as_bytes([*headers, *FOREIGN_DATA, *more]), body)
@@ -151,6 +156,16 @@ def _clean(value: Any) -> Any:
         return {clean(key): _clean(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_clean(inner) for inner in value]
+    return value
+
+
+def _without_commitments(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _without_commitments(inner) for key, inner in value.items() if key != COMMITMENTS
+        }
+    if isinstance(value, list):
+        return [_without_commitments(inner) for inner in value]
     return value
 
 

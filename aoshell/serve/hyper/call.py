@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aoshell.serve.mu import Submitting
 
 CLIENT = "hyperbeam"  # who handed a message in, in the log
+SMALL = 1 << 15  # bytes of a message that is looked at in the loop: a thread would take longer
 MOST_DRY_RUNS = 4  # under way; others wait their turn
 
 _JSON = ("application/json", "json@1.0")
@@ -51,6 +52,14 @@ class Call:
         self.request = request
         self.segments = segments
         self.services = services
+        self._said: Mapping[str, str] = {}
+
+    async def look(self) -> None:
+        """Read what the message says that came, before anything is asked of it."""
+        if len(self.request.body) > SMALL:
+            self._said = await self.services.checker.run(lambda: asked_in(self.request))
+        else:
+            self._said = asked_in(self.request)
 
     @property
     def network(self) -> NetworkVerbs:
@@ -65,10 +74,6 @@ class Call:
     def writes(self) -> bool:
         """Whether it carries a message to be scheduled, where a path takes one."""
         return self.request.method == "POST"
-
-    @cached_property
-    def _said(self) -> Mapping[str, str]:
-        return asked_in(self.request)
 
     def parameter(self, segment: Segment, name: str, default: str = "") -> str:
         """A parameter of a step: of its segment, else of the query, else a header."""

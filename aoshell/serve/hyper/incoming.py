@@ -20,7 +20,7 @@ from aoshell.nodes.httpitem import HttpItem, http_item
 from aoshell.nodes.values import HttpMessage
 from aoshell.protocol import httpsig, signing
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.commitment import INPUT, SIGNATURE
+from aoshell.protocol.commitment import CURRENT, EDGE, INPUT, SIGNATURE
 from aoshell.protocol.digest import HEADER as DIGEST
 from aoshell.protocol.digest import check_digest
 from aoshell.protocol.encoding import ProtocolError
@@ -34,6 +34,7 @@ Incoming: TypeAlias = DataItem | HttpItem
 
 ITEM, ITEM_CODEC = "application/ans104", "ans104@1.0"
 _INSIDE = "body"  # key of the message in a request that is signed around it
+_BODY_NAME = "inline-body-key"  # header in which ao-core-libs says what the body is
 _OF_REQUEST = frozenset(("path", "method", "body-keys"))  # signed keys that are not the message's
 
 
@@ -96,13 +97,21 @@ def _read_httpsig(request: Request) -> HttpItem:
     inner = received.tabm.get(_INSIDE)
     try:
         if isinstance(inner, dict):
-            own = httpsig.check_map(inner)
+            own = _own_check(inner)
             if own.outcome is SignatureStatus.VERIFIED:
                 lifted, body = signing.lift(inner, own.commitments)
                 return http_item(HttpMessage(_id_of(own), tuple(lifted), body), own)
         return _by_the_request(request, received, inner if isinstance(inner, dict) else None)
     except AoError as error:
         raise RequestError(400, error.what) from None
+
+
+def _own_check(inner: Tabm) -> Checked:
+    """The check of a map by its own commitments. Of maps in it the ids depend on who has signed."""
+    checked = httpsig.check_map(inner, CURRENT)
+    if checked.outcome is SignatureStatus.BAD:
+        checked = httpsig.check_map(inner, EDGE)
+    return checked
 
 
 def _by_the_request(request: Request, received: Received, inner: Tabm | None) -> HttpItem:
@@ -120,6 +129,8 @@ def _by_the_request(request: Request, received: Received, inner: Tabm | None) ->
         raise RequestError(400, "the message is not verified: its signature leaves out the body")
     if not isinstance(covered, dict):
         covered = {key: one for key, one in checked.covered.items() if key not in _OF_REQUEST}
+        if isinstance(named := covered.pop(_BODY_NAME, None), str) and _INSIDE in covered:
+            covered[named] = covered.pop(_INSIDE)
     sent = HttpMessage(_id_of(checked), _kept(request, checked), request.body)
     return http_item(sent, replace(checked, covered=covered))
 

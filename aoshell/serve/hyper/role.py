@@ -42,6 +42,7 @@ class HyperBeam:
         codec = Codec.HTTPSIG
         try:
             call = Call(request, parse_path(request.path), self._services)
+            await call.look()
             codec = call.codec
             return await self._resolved(call, codec)
         except AnswerError as error:
@@ -125,6 +126,8 @@ class _Answers:
     def put(self, key: tuple[object, object, Codec], response: Response) -> None:
         if key[0] is None or len(response.body) > LARGEST_KEPT:
             return
+        if (old := self._all.pop(key, None)) is not None:  # two asked at once
+            self._bytes -= _size(old)
         self._all[key] = response
         self._bytes += _size(response)
         while len(self._all) > KEPT or self._bytes > MOST_KEPT:

@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 # What the newest aos (2.0.x of 2026) makes processes of on HyperBEAM: WASM, by genesis-wasm@1.0.
 AOS_MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"
 ACCEPTS_JSON = ("accept", JSON)
-CODE = "code"  # kind of facts in the book: modules that this node was given, by their SHA-256
+CODE = "code"  # kind of facts in the book: modules that this node has, by their SHA-256
+OFFERED = "offered"  # and the one that it names for new processes
 
 
 class HyperBeamNode(Sending, Monitoring, Elsewhere):
@@ -379,7 +380,10 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         path = "/~meta@1.0/info/default-module"
         answer = await self._get("info", path)
         said = plain(self._trust.read(answer, "info")) if answer.ok else ""
-        return said if has_id_form(said) else ""
+        if not has_id_form(said):
+            return ""
+        self._book.put(self.endpoint, CODE, OFFERED, said, learnt_again=True)
+        return self._remembered(Module(said, "wasm", "aos", b"")).id
 
     async def fetch(self, reference: str) -> Module:
         own = self._book.all(self.endpoint, CODE)
