@@ -27,6 +27,7 @@ from aoshell.protocol.signing import unsigned_id
 from aoshell.protocol.structured import Value
 
 ANSWER_TYPE = "lapee-secret-activation"
+ANSWER_TYPES = (ANSWER_TYPE, ACTIVATION)
 SECRET_SIZE = 32  # bytes
 
 _PREFIX = "lapee-snp-wrap-secret-v1:"

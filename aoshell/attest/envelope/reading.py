@@ -71,12 +71,15 @@ def kind_of(evidence: Evidence) -> Kind:
 
 def read_info(answer: RawResponse) -> tuple[str, str]:
     """What `~measurement@1.0/info` says, unverified: the device by which the node measures itself,
-    "" if there is none; and why it uses that one, or none."""
+    "" if there is none; and why it uses that one, or none, "" if the answer is about something
+    else."""
     try:
         info = read_message(answer, "")
     except EvidenceError as error:
         return "", error.what
-    device, why = info.get("selected-measurement-device"), info.get("selection-reason", "")
+    if "selected-measurement-device" not in info:
+        return "", ""
+    device, why = info["selected-measurement-device"], info.get("selection-reason", "")
     if not isinstance(device, str) or not device:
         return "", "it names no device that measures the node"
     if device == "unavailable":

@@ -38,8 +38,9 @@ MISUSED = 2
 NO_EVIDENCE = "EVIDENCE_UNAVAILABLE"
 EVIDENCE = "evidence"  # the only check of a node without evidence
 _ABOUT_EVIDENCE = f"""{EVIDENCE}
-There is evidence to check. Where a node does not answer or has none, or none of the kind that was
-asked for, the verdict is INCONCLUSIVE: this says nothing of the machine it runs on.
+There is evidence to check. Where a node does not answer, has none, has none of the kind that was
+asked for, or where something else comes in its place (a page of a proxy, a form to log in), the
+verdict is INCONCLUSIVE: this says nothing of the machine it runs on.
 Errors: {NO_EVIDENCE}"""
 NONCE_SIZE = 32  # bytes; a TPM takes no more than 64
 

@@ -111,10 +111,8 @@ async def _selected(client: Client) -> tuple[str, str]:
     from aoshell.attest.envelope.reading import read_info
 
     answer = await _get(client, f"{MEASUREMENT}/info", SIGNED)
-    if not answer.ok:
-        return "", f"~measurement@1.0: {answer.status} {answer.summary()}".rstrip()
-    device, why = read_info(_kept(answer))
-    return device, f"~measurement@1.0: {why}"
+    device, why = read_info(_kept(answer)) if answer.ok else ("", "")
+    return device, f"~measurement@1.0: {why or _instead(answer)}"
 
 
 async def _measured(client: Client, nonce: bytes, kind: str, device: str) -> Evidence:
@@ -138,10 +136,12 @@ async def _measured(client: Client, nonce: bytes, kind: str, device: str) -> Evi
 
 
 async def _envelope(client: Client, path: str) -> RawResponse:
+    from aoshell.attest.recognise import has_envelope
+
     answer = await _get(client, path, SIGNED, MEASURING)
-    if not answer.ok:
-        what = f"{answer.by} does not measure itself: {answer.status} {answer.summary()}"
-        raise _no_evidence(what.rstrip(), "try again later, or ask who runs the node")
+    if not (answer.ok and has_envelope(_kept(answer))):
+        what = f"{answer.by} does not measure itself: {_instead(answer)}"
+        raise _no_evidence(what, "try again later, or ask who runs the node")
     return _kept(answer)
 
 
@@ -149,6 +149,7 @@ async def _with_links(client: Client, exchange: Exchange) -> Exchange:
     """An exchange with the parts that came as links. What a node does not give stays missing, and
     the checks say so."""
     from aoshell.attest.envelope.reading import LARGEST, LinkSearch, size_of
+    from aoshell.attest.recognise import has_part
 
     found: dict[str, RawResponse] = {}
     size, until = 0, time.monotonic() + LINKS_SECONDS
@@ -159,7 +160,7 @@ async def _with_links(client: Client, exchange: Exchange) -> Exchange:
             if left <= 0:
                 return exchange
             answer = await _get(client, f"/{link}", SIGNED, min(SECONDS, left))
-            if not answer.ok:
+            if not (answer.ok and has_part(_kept(answer), link)):
                 return exchange
             found[link] = _kept(answer)
             size += size_of(found[link])
@@ -180,13 +181,15 @@ async def _with_secret(client: Client, exchange: Exchange) -> Exchange:
 
 
 async def _opened(client: Client, sent: Activation) -> Activation:
+    from aoshell.attest.recognise import has_proof
+
     try:
         answer = await _post(client, f"{MEASUREMENT}/unwrap-secret", sent.credential)
     except AoError as error:
         return replace(sent, unanswered=f"the secret was not answered: {error.what}")
-    if not answer.ok:
-        why = f"{answer.status} {answer.summary()}".rstrip()
-        return replace(sent, unanswered=f"{answer.by} does not open secrets: {why}")
+    if not (answer.ok and has_proof(_kept(answer))):
+        why = f"{answer.by} does not open secrets: {_instead(answer)}"
+        return replace(sent, unanswered=why)
     return replace(sent, answer=_kept(answer))
 
 
@@ -198,6 +201,7 @@ async def _generated(client: Client, challenge: str, refused: str, kind: str) ->
         kind: the only one that is taken, "" for any.
     """
     from aoshell.attest.evidence import Challenge, Evidence
+    from aoshell.attest.recognise import has_report
 
     taken, origin = int(time.time()), client.endpoint
     if challenge:
@@ -206,8 +210,8 @@ async def _generated(client: Client, challenge: str, refused: str, kind: str) ->
             asked = Challenge(challenge)
             return Evidence(answer=_kept(both), challenge=asked, origin=origin, taken=taken)
     answer = await _get(client, GENERATE)
-    if not answer.ok:
-        why = f"~snp@1.0: {answer.status} {answer.summary()}".rstrip()
+    if not (answer.ok and has_report(_kept(answer))):
+        why = f"~snp@1.0: {_instead(answer)}"
         if kind:
             raise _no_kind(answer.by, kind, why)
         whys = (refused, why)
@@ -226,14 +230,15 @@ async def _configuration(client: Client) -> RawResponse | None:
 
 async def _challenged(client: Client, value: str) -> Challenge:
     from aoshell.attest.evidence import Challenge
+    from aoshell.attest.recognise import has_challenge
 
     try:
         answer = await _get(client, f"/~message@1.0/set&challenge={value}/challenge")
     except AoError as error:
         return Challenge(value, unanswered=f"the challenge was not answered: {error.what}")
-    if not answer.ok:
-        why = f"{answer.status} {answer.summary()}".rstrip()
-        return Challenge(value, unanswered=f"{answer.by} does not take challenges: {why}")
+    if not (answer.ok and has_challenge(_kept(answer), value)):
+        why = f"{answer.by} does not take challenges: {_instead(answer)}"
+        return Challenge(value, unanswered=why)
     return Challenge(value, _kept(answer))
 
 
@@ -247,6 +252,16 @@ def _holds(answer: RawResponse, challenge: str) -> bool:
     except EvidenceError:
         return False
     return "report" in signed.message and signed.message.get("challenge") == challenge
+
+
+def _instead(answer: Received) -> str:
+    """What came in place of what was asked for: an error with its words, or something else."""
+    from aoshell.attest.recognise import is_signed
+
+    if not answer.ok:
+        return f"{answer.status} {answer.summary()}".rstrip()
+    what = "another message" if is_signed(_kept(answer)) else answer.kind()
+    return f"{answer.status}, but {what} in place of what was asked for"
 
 
 def _no_kind(node: str, kind: str, why: str) -> AoError:
