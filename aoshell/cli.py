@@ -221,16 +221,11 @@ def _watch(options: Options, settings: Settings, backend: Backend) -> int:
 
 def _renderer(options: Options) -> Renderer:
     from aoshell.shell.view.render import Renderer
-    from aoshell.shell.view.streams import colours, writer
+    from aoshell.shell.view.streams import colours, columns, writer
 
     colour = colours(sys.stdout, sys.stderr)
     out, err = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
-    return Renderer(out, err, colour=colour, as_json=options.json, columns=_columns)
-
-
-def _columns() -> int:
-    """Width of the terminal that answers go to, 0 where they go elsewhere."""
-    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
+    return Renderer(out, err, colour=colour, as_json=options.json, columns=columns)
 
 
 def _start_of(options: Options) -> Start:

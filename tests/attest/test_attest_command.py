@@ -16,6 +16,7 @@ from envelope_node import SnpNode, TpmNode
 from report_json import version_5
 from served import served
 
+from aoshell.attest import explaining
 from aoshell.attest.collateral.kds import KdsResponse
 from aoshell.attest.evidence import Collateral
 from aoshell.home.folders import Settings
@@ -225,7 +226,7 @@ def test_a_huge_file_is_refused_not_read(command: Command) -> None:
         (["raw", "--nonce", "07" * 32], "kind report is made for no nonce"),
         (["http://localhost:1", "--save", "raw"], "raw exists already"),
         (["http://localhost:1", "--kind", "report"], "no node gives a report alone"),
-        (["--explain", "nothing"], "there is no check and no error 'nothing'"),
+        (["--explain", "nothing"], "there is no verdict, check or error 'nothing'"),
         (["http://"], "is no URL of a node"),
         (["http://me:secret@localhost:1"], "a URL with a name or password"),
         (["https://x/?a=b"], "is no URL of a node"),
@@ -262,7 +263,7 @@ def test_explain(command: Command, name: str) -> None:
     assert ("privilege level" in said) is (code == 0)
 
 
-@pytest.mark.parametrize("name", [attest_command.NO_EVIDENCE, attest_command.EVIDENCE])
+@pytest.mark.parametrize("name", [explaining.NO_EVIDENCE, explaining.EVIDENCE])
 def test_what_no_evidence_means_is_explained(command: Command, name: str) -> None:
     assert attest_command.main(["--explain", name], ask) == 0
     assert "says nothing of the machine" in command.capsys.readouterr().out

@@ -519,7 +519,23 @@ def test_pcr_11_forged_with_pcr_4_unquoted(tpm_node: TpmNode) -> None:
         ):
             ended(node.verify(policy), "SOFTWARE_UNKNOWN", "INCONCLUSIVE")
     guarded = tpm_node.but(parts={"pcrs": OLDER})
-    assert guarded.verify(asking(guarded)).verdict == "PASS"
+    passed = guarded.verify(asking(guarded))
+    assert passed.verdict == "PASS"
+    # What a pin compares: PCR 11, which counts here, and for nothing where it does not.
+    sections = guarded.tpm.values[11]
+    assert passed.software and passed.software.identity == f"PCR 11 {sections.hex()}"
+    assert guarded.verify(Policy(ek_revocation=False)).software is None
+
+
+@pytest.mark.parametrize(
+    ("wished", "error"),
+    [({"measurement": bytes(48)}, "MEASUREMENT"), ({"report_data": bytes(64)}, "REPORT_DATA")],
+)
+def test_what_a_tpm_does_not_have(tpm_node: TpmNode, wished: Any, error: str) -> None:
+    verdict = tpm_node.verify(**wished)
+    ended(verdict, f"{error}_MISMATCH")
+    assert verdict.errors == (f"{error}_MISMATCH",)
+    assert "evidence of a TPM has none" in verdict.check("measurement").detail
 
 
 def test_a_debugger_of_the_firmware(tpm_node: TpmNode) -> None:

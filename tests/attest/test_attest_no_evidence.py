@@ -17,10 +17,10 @@ from envelope_edits import Node
 from envelope_node import NONCE, TpmNode, sign
 from served import Wire, served
 
+from aoshell.attest import explaining
 from aoshell.attest.checks.frame import Status
 from aoshell.errors import AoError
 from aoshell.nodes.remote.hyperbeam import evidence as asking
-from aoshell.shell.attestation import command as attest_command
 
 INFO, BOOT, FRESH, UNWRAP = (
     f"/~measurement@1.0/{name}" for name in ("info", "boot", "fresh", "unwrap-secret")
@@ -69,7 +69,7 @@ def test_pages_everywhere(command: Command, answer: str) -> None:
         said = command(url, "--json")
     assert (said.code, said.value["verdict"]) == (3, "INCONCLUSIVE")
     (check,) = said.value["checks"]
-    assert (check["error"], said.value["evidence_id"]) == (attest_command.NO_EVIDENCE, "")
+    assert (check["error"], said.value["evidence_id"]) == (explaining.NO_EVIDENCE, "")
     assert "offers no evidence: ~measurement@1.0: " in check["detail"]
     assert "~snp@1.0: 200, but " in check["detail"]
 
@@ -153,7 +153,7 @@ def test_no_device(command: Command, generate_node: SimulatedNode) -> None:
         value = command(url, "--json").value
     assert value["verdict"] == "INCONCLUSIVE" and value["report"] == {}
     (check,) = value["checks"]
-    assert (check["error"], value["evidence_id"]) == (attest_command.NO_EVIDENCE, "")
+    assert (check["error"], value["evidence_id"]) == (explaining.NO_EVIDENCE, "")
 
 
 @pytest.mark.parametrize(

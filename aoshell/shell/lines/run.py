@@ -20,9 +20,10 @@ async def run_line(session: Session, line: str) -> Outcome:
     """
     async with session.turn:
         session.sent, session.sending = None, ""
+        session.commanded = is_command(line)
         outcome: Outcome
         try:
-            if is_command(line):
+            if session.commanded:
                 from aoshell.shell.commands import run_command
 
                 outcome = await run_command(session, line)
