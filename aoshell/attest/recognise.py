@@ -14,9 +14,7 @@ from aoshell.attest.envelope import activation, reading
 from aoshell.attest.errors import EvidenceError
 from aoshell.attest.evidence import RawResponse, is_envelope
 from aoshell.attest.signed import decode_message, read_message
-from aoshell.protocol import httpsig
 from aoshell.protocol.commitment import INPUT
-from aoshell.protocol.encoding import ProtocolError
 from aoshell.protocol.tabm import LINK
 
 _OF_ENVELOPES = ("measurement-device", *reading.OLDER)
@@ -60,8 +58,8 @@ def has_part(answer: RawResponse, link: str) -> bool:
     if is_signed(answer):
         return True
     try:
-        httpsig.read_part(answer.headers, answer.body, link)
-    except ProtocolError:
+        answer.once(reading.read_part, link)
+    except EvidenceError:
         return False
     return True
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.nodes.values import Receipt
-from aoshell.protocol.message import Result
+
+if TYPE_CHECKING:
+    from aoshell.nodes.values import Receipt
+    from aoshell.protocol.message import Result
 
 # aos prints this, in colours, of a message that no handler took, such as an Eval that is not from
 # its Owner. Nothing else in the result shows that.

@@ -44,6 +44,7 @@ from aoshell.protocol.wallet import Wallet
 NONCE = bytes(range(32))
 BOOT_NONCE = b"b" * 32
 SECRET = b"s" * 32
+JSON = "application/json"
 MEASUREMENT = bytes(range(48))
 IMAGE = Image("the image", measurement=MEASUREMENT, covers_os=True)
 POLICY = Policy(trusted=(IMAGE,))
@@ -141,7 +142,13 @@ def as_json(wallet: Wallet, message: Mapping[str, Any]) -> Wire:
     commitments = signing.commit(wallet, tabm, profile=CURRENT)
     kept = {one.id: {**nested.to_map(one), "committed": list(one.committed)} for one in commitments}
     written = json.dumps({**written_as_json(message), "commitments": kept})
-    return [("content-type", "application/json")], written.encode()
+    return [("content-type", JSON)], written.encode()
+
+
+def part_as_json(answer: Wire) -> Wire:
+    """The answer to an id as JSON, without signatures."""
+    tabm = wire.decode({k: v for k, v in answer[0] if not k.startswith("signature")}, answer[1])[0]
+    return [("content-type", JSON)], json.dumps(written_as_json(from_tabm(tabm))).encode()
 
 
 def written_as_json(message: Mapping[str, Any]) -> Message:
@@ -298,7 +305,8 @@ class EnvelopeNode:
         if asked.path in self.answers:
             return self.answers[asked.path]
         if (id_ := asked.path.removeprefix("/")) in self.stored:
-            return self.stored[id_]
+            found = self.stored[id_]
+            return part_as_json(found) if ("accept", JSON) in headers else found
         match asked.path:
             case "/~measurement@1.0/info":
                 return sign(self.wallet, {"status": 200, "body": self.info})

@@ -80,6 +80,13 @@ def test_a_check(name: str) -> None:
     assert "\nErrors: " in explain(name)
 
 
+def test_each_check() -> None:
+    for one in CHECKS:
+        assert one.explanation and one.errors
+        for name in (one.name, str(one.number), one.errors[0], one.errors[0].lower()):
+            assert one.explanation in explain(name)
+
+
 @pytest.mark.parametrize("name", ["", "x", "0", "VMPL_"])
 def test_nothing(name: str) -> None:
     with pytest.raises(KeyError):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.client import Client, NotHttpError
 from aoshell.nodes.remote.http.progress import Waiting, disable_retries
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ INFO = "/~meta@1.0/info"
 BUNDLED = (("accept-bundle", "true"),)
 # The signature of an envelope can be checked in this form only, whatever the node's default is.
 SIGNED = (*BUNDLED, ("require-codec", "httpsig@1.0"))
+# For what HTTP does not carry; it may lose what is needed to compute ids.
+AS_JSON = (*BUNDLED, ("accept", "application/json"))
 SECONDS = 30.0  # for each answer
 MEASURING = 60.0  # seconds; each step of measuring may take a node 30
 LINKS_SECONDS = 60.0  # for all parts of envelopes that came as links
@@ -139,10 +141,11 @@ async def _envelope(client: Client, path: str) -> RawResponse:
     from aoshell.attest.recognise import has_envelope
 
     answer = await _get(client, path, SIGNED, MEASURING)
-    if not (answer.ok and has_envelope(_kept(answer))):
+    kept = _kept(answer)
+    if not (answer.ok and has_envelope(kept)):
         what = f"{answer.by} does not measure itself: {_instead(answer)}"
         raise _no_evidence(what, "try again later, or ask who runs the node")
-    return _kept(answer)
+    return kept
 
 
 async def _with_links(client: Client, exchange: Exchange) -> Exchange:
@@ -159,15 +162,24 @@ async def _with_links(client: Client, exchange: Exchange) -> Exchange:
             left = until - time.monotonic()
             if left <= 0:
                 return exchange
-            answer = await _get(client, f"/{link}", SIGNED, min(SECONDS, left))
-            if not (answer.ok and has_part(_kept(answer), link)):
+            answer = await _part(client, link, min(SECONDS, left))
+            kept = _kept(answer)
+            if not (answer.ok and has_part(kept, link)):
                 return exchange
-            found[link] = _kept(answer)
-            size += size_of(found[link])
+            found[link] = kept
+            size += size_of(kept)
             if size > LARGEST:
                 return replace(exchange, links=found)
         exchange = replace(exchange, links=dict(found))
     return exchange
+
+
+async def _part(client: Client, link: str, seconds: float) -> Received:
+    try:
+        return await _get(client, f"/{link}", SIGNED, seconds)
+    except NotHttpError:
+        # Nodes write line breaks, as those of a certificate in PEM, raw into the fields of HTTP.
+        return await _get(client, f"/{link}", AS_JSON, seconds)
 
 
 async def _with_secret(client: Client, exchange: Exchange) -> Exchange:
@@ -187,10 +199,11 @@ async def _opened(client: Client, sent: Activation) -> Activation:
         answer = await _post(client, f"{MEASUREMENT}/unwrap-secret", sent.credential)
     except AoError as error:
         return replace(sent, unanswered=f"the secret was not answered: {error.what}")
-    if not (answer.ok and has_proof(_kept(answer))):
+    kept = _kept(answer)
+    if not (answer.ok and has_proof(kept)):
         why = f"{answer.by} does not open secrets: {_instead(answer)}"
         return replace(sent, unanswered=why)
-    return replace(sent, answer=_kept(answer))
+    return replace(sent, answer=kept)
 
 
 async def _generated(client: Client, challenge: str, refused: str, kind: str) -> Evidence:
@@ -206,18 +219,20 @@ async def _generated(client: Client, challenge: str, refused: str, kind: str) ->
     taken, origin = int(time.time()), client.endpoint
     if challenge:
         both = await _get(client, f"{GENERATE}/set&challenge={challenge}")
-        if both.ok and _holds(_kept(both), challenge):
+        kept = _kept(both)
+        if both.ok and _holds(kept, challenge):
             asked = Challenge(challenge)
-            return Evidence(answer=_kept(both), challenge=asked, origin=origin, taken=taken)
+            return Evidence(answer=kept, challenge=asked, origin=origin, taken=taken)
     answer = await _get(client, GENERATE)
-    if not (answer.ok and has_report(_kept(answer))):
+    kept = _kept(answer)
+    if not (answer.ok and has_report(kept)):
         why = f"~snp@1.0: {_instead(answer)}"
         if kind:
             raise _no_kind(answer.by, kind, why)
         whys = (refused, why)
         raise _no_evidence(f"{answer.by} offers no evidence: {'; '.join(filter(None, whys))}")
     proof = await _challenged(client, challenge) if challenge else None
-    return Evidence(answer=_kept(answer), challenge=proof, origin=origin, taken=taken)
+    return Evidence(answer=kept, challenge=proof, origin=origin, taken=taken)
 
 
 async def _configuration(client: Client) -> RawResponse | None:
