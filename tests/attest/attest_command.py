@@ -69,8 +69,13 @@ def of(said: Said, name: str) -> Any:
     return next(one for one in said.value["checks"] if one["name"] == name)
 
 
-def started(words: list[str]) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from aoshell.cli import main; sys.exit(main())"
+def started(words: list[str], before: str = "") -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own.
+
+    Args:
+        before: code that runs first.
+    """
+    code = before + "import sys; from aoshell.cli import main; sys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", code, *words],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(REPO), *sys.path])},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from served import served
 
 from aoshell.attest import explaining
 from aoshell.attest.collateral.kds import KdsResponse
-from aoshell.attest.evidence import Collateral
+from aoshell.attest.evidence import Collateral, load_evidence
 from aoshell.home.folders import Settings
 from aoshell.nodes.remote.hyperbeam.evidence import ask
 from aoshell.protocol.wallet import Wallet
@@ -209,6 +210,9 @@ def test_a_huge_file_is_refused_not_read(command: Command) -> None:
     assert "(REPORT_SIZE)" in command(str(path)).out
 
 
+NAMING = ("--vek", "--chain", "--crl", "--ek-chain", "--policy", "--save")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -222,6 +226,8 @@ def test_a_huge_file_is_refused_not_read(command: Command) -> None:
         (["raw", "--measurement", "x" * 96], "96 hexadecimal digits are expected"),
         (["raw", "--at", "noon"], "is not a time"),
         (["raw", "--roots", "x"], "unrecognized arguments"),
+        *(([flag, "", "raw"], f"argument {flag}: it is empty") for flag in NAMING),
+        ([""], "it is empty"),
         (["raw", "--save", "kept"], "only a node's answer is kept"),
         (["raw", "--nonce", "07" * 32], "kind report is made for no nonce"),
         (["http://localhost:1", "--save", "raw"], "raw exists already"),
@@ -396,3 +402,21 @@ def test_who_can_read_along() -> None:
     assert not warn_unprotected("https://node.example")
     assert not warn_unprotected("http://localhost:8734")
     assert "is not https" in warn_unprotected("http://node.example")
+
+
+# --- a kill
+
+
+def test_a_kill_while_evidence_is_saved_leaves_no_half_of_it(
+    command: Command, tpm_node: TpmNode
+) -> None:
+    kept = command.folder / "kept"
+    kill = "import os, signal; os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL); "
+    with served(tpm_node.respond) as url:
+        words = ["attest", url, "--offline", "--save", str(kept)]
+        ran = started(words, kill)
+        assert ran.returncode == -signal.SIGKILL and ran.stdout.startswith("FAIL: ")
+        assert not kept.exists()
+        again = started(words)
+        assert again.returncode == 1 and again.stderr == f"kept in {kept}\n"
+    assert load_evidence(kept.read_bytes()).exchange

@@ -28,7 +28,7 @@ from aoshell.shell.attestation.files import read_collateral, read_named_file
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import AttestationPins
 from aoshell.shell.attestation.view import render_trial, warn_unprotected
-from aoshell.shell.flags.arguments import file
+from aoshell.shell.flags.arguments import file, named
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import columns, writer
 from aoshell.shell.view.text import clean, wrapped_rows
@@ -147,7 +147,7 @@ def _wishes(given: argparse.Namespace) -> Wishes:
         read_collateral(files),
         files,
         given.at,
-        given.policy,
+        given.policy or "",
         given.report_data,
         given.measurement,
         given.offline,
@@ -232,9 +232,7 @@ def _parser() -> CommandParser:
     above = "of a TPM: certificates above that of its endorsement key, and CRLs"
     flag("--ek-chain", type=file, metavar="FILE", help=above)
     flag("--at", type=moment, metavar="TIME", help="evaluate at: 2026-03-01[T12:00], or seconds")
-    flag(
-        "--policy", default="", type=file, metavar="FILE", help="instead of attest.toml and .trust"
-    )
+    flag("--policy", type=file, metavar="FILE", help="instead of attest.toml and .trust")
     flag(
         "--report-data",
         type=octets(64),
@@ -248,7 +246,7 @@ def _parser() -> CommandParser:
     flag("--nonce", type=octets(NONCE_SIZE), default=b"", metavar="HEX", help=nonce)
     flag("--offline", action="store_true", help="ask AMD for nothing")
     flag("--json", action="store_true", help="one object (docs/json.md)")
-    flag("--save", metavar="FILE", help="keep the node's answer, for others to check")
+    flag("--save", type=named, metavar="FILE", help="keep the node's answer, for others to check")
     flag("--explain", metavar="NAME", help="what a check, an error or a verdict means")
     return parser
 

@@ -93,7 +93,7 @@ def _arguments(rest: str) -> tuple[str, str, str, bool]:
     targets = []
     while words:
         word = words.pop(0)
-        if word in given and words:
+        if word in given and words and words[0]:
             given[word] = words.pop(0)
         elif word == "--offline":
             offline = True
@@ -181,7 +181,7 @@ async def trust(session: Session, rest: str) -> CommandOutput:
     found = Image("", measurement=measurement) if measurement else _attested(session)
     own.put(replace(found, name=name, covers_os=covers_os))
     text = f"{name} is trusted: {found.identity}\nthe next .attest uses it"
-    return CommandOutput({"name": name, "measurement": found.identity}, text=text)
+    return CommandOutput({"name": name, "measurement": found.identity}, text=text, rows=True)
 
 
 def _list_trusted(trusted: Sequence[Image]) -> CommandOutput:
