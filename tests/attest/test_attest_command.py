@@ -207,7 +207,8 @@ def test_a_huge_file_is_refused_not_read(command: Command) -> None:
     path = command.folder / "huge"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    assert "(REPORT_SIZE)" in command(str(path)).out
+    said = command(str(path)).out
+    assert "a report has 1184 bytes, this has more than 1048576 (REPORT_SIZE)" in said
 
 
 NAMING = ("--vek", "--chain", "--crl", "--ek-chain", "--policy", "--save")
@@ -231,6 +232,7 @@ NAMING = ("--vek", "--chain", "--crl", "--ek-chain", "--policy", "--save")
         (["raw", "--save", "kept"], "only a node's answer is kept"),
         (["raw", "--nonce", "07" * 32], "kind report is made for no nonce"),
         (["http://localhost:1", "--save", "raw"], "raw exists already"),
+        (["http://localhost:1", "--save", "none/x"], "there is no such folder"),
         (["http://localhost:1", "--kind", "report"], "no node gives a report alone"),
         (["--explain", "nothing"], "there is no verdict, check or error 'nothing'"),
         (["http://"], "is no URL of a node"),

@@ -9,7 +9,8 @@ import pytest
 from amd import Line
 from attest_command import Command
 from attest_node import SimulatedNode
-from envelope_node import POLICY, SnpNode, raw, sign
+from envelope_node import POLICY, SnpNode, raw
+from envelope_wire import sign
 from faults import sign_linked
 from served import Wire, served
 

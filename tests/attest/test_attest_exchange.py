@@ -11,7 +11,8 @@ import pytest
 from attest_node import SimulatedNode
 from der_writer import NOW
 from envelope_edits import Node
-from envelope_node import JSON, NONCE, TpmNode, answered, sign, wrapped
+from envelope_node import NONCE, TpmNode
+from envelope_wire import JSON, answered, sign, wrapped
 from served import Wire, served
 
 from aoshell.attest.envelope import reading
@@ -191,7 +192,7 @@ def test_links_that_a_node_does_not_answer(measured_node: Node) -> None:
 
 
 def test_no_link_is_fetched_of_an_envelope_with_too_many(measured_node: Node) -> None:
-    from envelope_node import sign_tabm
+    from envelope_wire import sign_tabm
 
     from aoshell.attest.envelope.ids import stable_id
 

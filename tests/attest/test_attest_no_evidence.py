@@ -14,7 +14,8 @@ import pytest
 from attest_command import Command
 from attest_node import Bare, SimulatedNode
 from envelope_edits import Node
-from envelope_node import NONCE, TpmNode, sign
+from envelope_node import NONCE, TpmNode
+from envelope_wire import sign
 from served import Wire, served
 
 from aoshell.attest import explaining
@@ -211,7 +212,9 @@ def test_another_kind_than_was_asked_for(
         said = command(url, "--kind", kind)
     assert said.code == 3
     first, why, hint = said.out.splitlines()
-    assert first == f"INCONCLUSIVE: there is no evidence of the kind {kind}"
+    assert first == (
+        f"INCONCLUSIVE: there is no evidence of the kind {kind} (EVIDENCE_UNAVAILABLE)"
+    )
     assert f"{url} has no evidence of the kind {kind}: ~measurement@1.0: 404" in why
     assert hint.endswith("leave out --kind")
 

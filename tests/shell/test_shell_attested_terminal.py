@@ -140,7 +140,7 @@ def test_no_word_of_a_verdict_is_broken(shell: Open, columns: int) -> None:
     with attested(shell, columns=columns, rows=120) as screen:
         shown = "\n".join(screen.lines)
     words = {word for line in shown.split("\n") for word in line.split()}
-    for whole in ("vouches", "restricted", "template", "signers", "certified", "Configuration"):
+    for whole in ("vouches", "restricted", "template", "signer", "certified", "Configuration"):
         assert whole in words
 
 

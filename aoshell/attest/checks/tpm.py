@@ -266,7 +266,8 @@ def secure_boot(case: Case) -> str:
         raise InconclusiveError("SECURE_BOOT_UNKNOWN", what)
     case.tpm.secure_boot = found
     warned = "".join(f"; {one}" for one in found.actions)
-    return f"{'on' if found.enabled else 'off'}, {len(signers)} signers{warned}"
+    count = "1 signer" if len(signers) == 1 else f"{len(signers)} signers"
+    return f"{'on' if found.enabled else 'off'}, {count}{warned}"
 
 
 @check(

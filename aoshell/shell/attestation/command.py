@@ -170,11 +170,12 @@ def _explained(name: str) -> str:
 
 def _nothing(why: AoError, given: argparse.Namespace) -> str:
     """The output if a node gave no evidence, or a file has none of the kind asked for."""
-    if not given.json:
-        kind = f" of the kind {given.kind}" if given.kind else ""
-        return clean(f"INCONCLUSIVE: there is no evidence{kind}\n{why}", colour=False)
     from aoshell.attest.explaining import EVIDENCE, NO_EVIDENCE
 
+    if not given.json:
+        kind = f" of the kind {given.kind}" if given.kind else ""
+        first = f"INCONCLUSIVE: there is no evidence{kind} ({NO_EVIDENCE})"
+        return clean(f"{first}\n{why}", colour=False)
     detail = f"{why.what} → {why.hint}" if why.hint else why.what
     check = {"name": EVIDENCE, "status": "INCONCLUSIVE", "error": NO_EVIDENCE, "detail": detail}
     nothing: dict[str, object] = {
