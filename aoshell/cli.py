@@ -20,6 +20,7 @@ from aoshell.scarcity import refuse_too_little, to_ao_error
 from aoshell.shell.flags.options import Options
 
 if TYPE_CHECKING:
+    from aoshell.attest.evidence import Evidence
     from aoshell.home.endpoints import Endpoints
     from aoshell.home.folders import Settings
     from aoshell.nodes.base import Node
@@ -86,10 +87,9 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
 
         return measure(arguments[2:])
     if arguments[:1] == ["attest"]:
-        from aoshell.nodes.remote.hyperbeam.evidence import ask
         from aoshell.shell.attestation.command import main as attest
 
-        return attest(arguments[1:], ask)
+        return attest(arguments[1:], _ask)
     printed = io.StringIO()
     try:
         with redirect_stdout(printed):
@@ -98,6 +98,13 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         _write_out(printed.getvalue())
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     return _start(options, backend)
+
+
+async def _ask(endpoint: str, nonce: bytes, *, kind: str = "") -> Evidence:
+    """Asks a node for evidence. Imports what that takes only where a node is asked, not a file."""
+    from aoshell.nodes.remote.hyperbeam.evidence import ask
+
+    return await ask(endpoint, nonce, kind=kind)
 
 
 def _write_out(text: str) -> int:
@@ -221,16 +228,11 @@ def _watch(options: Options, settings: Settings, backend: Backend) -> int:
 
 def _renderer(options: Options) -> Renderer:
     from aoshell.shell.view.render import Renderer
-    from aoshell.shell.view.streams import colours, writer
+    from aoshell.shell.view.streams import colours, columns, writer
 
     colour = colours(sys.stdout, sys.stderr)
     out, err = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
-    return Renderer(out, err, colour=colour, as_json=options.json, columns=_columns)
-
-
-def _columns() -> int:
-    """Width of the terminal that answers go to, 0 where they go elsewhere."""
-    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
+    return Renderer(out, err, colour=colour, as_json=options.json, columns=columns)
 
 
 def _start_of(options: Options) -> Start:

@@ -23,10 +23,10 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from aoshell.attest import forms, frames
 from aoshell.attest.errors import EvidenceError
@@ -44,6 +44,7 @@ _ENVELOPE = re.compile(rb'"(?:lapee-measurement|lapee[-_]attestation[-_]version)
 _AS_JSON = (("content-type", "application/json"),)
 _KEPT = re.compile(rb'\{\s*"%s"' % FORMAT.encode())
 
+_Read = TypeVar("_Read")
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
@@ -57,6 +58,21 @@ class RawResponse:
 
     headers: Headers
     body: bytes
+    _known: dict[tuple[object, ...], object] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def once(self, read: Callable[..., _Read], *given: str) -> _Read:
+        """What a reader makes of this answer, for all who ask: it never changes, so the reader,
+        which has no effects, runs once. An error is found anew.
+
+        Args:
+            read: takes the answer, and what is `given`.
+        """
+        key = (read, *given)
+        if key not in self._known:
+            self._known[key] = read(self, *given)
+        return cast("_Read", self._known[key])
 
     @cached_property
     def received(self) -> Received:

@@ -218,7 +218,7 @@ def read_json_object(text: bytes, largest: int = LARGEST) -> dict[str, object]:
     try:
         value = json.loads(
             text.decode("utf-8"),
-            object_pairs_hook=_once,
+            object_pairs_hook=unique_members,
             parse_float=_no(EvidenceError("JSON_TYPE", "it has a fraction or an exponent")),
             parse_constant=_no(EvidenceError("JSON_SYNTAX", "it has a name unknown to JSON")),
             parse_int=_whole,
@@ -245,7 +245,9 @@ def _depth(text: bytes) -> int:
     return deepest
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The members of an object of JSON. Two readers could take different ones of two equal keys, so
+    both are refused. Raises EvidenceError: JSON_DUPLICATE_KEY."""
     members: dict[str, object] = {}
     for key, value in pairs:
         if key in members:

@@ -11,17 +11,21 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from aoshell.attest.products import PRODUCTS
 from aoshell.attest.report import GUEST_BITS, PLATFORM_BITS, Version
+from aoshell.attest.tpm.vendors import VENDORS
 from aoshell.errors import AoError
+from aoshell.protocol.encoding import brief
 from aoshell.texts import strip_mark
 
 Floors: TypeAlias = Mapping[str, Mapping[str, int]]
 """Minimum versions by product and component."""
 
 LARGEST = 1 << 20  # bytes
+
+_Read = TypeVar("_Read")
 
 MILAN_FLOOR = {"bootloader": 4, "tee": 0, "snp": 22, "microcode": 213}
 
@@ -96,6 +100,16 @@ class Image:
         sections = f"PCR 11 {self.pcr11.hex()}" if self.pcr11 else ""
         return "; ".join(filter(None, (programs, sections)))
 
+    @property
+    def reviewed(self) -> tuple[str, ...]:
+        """What a review found, by the keys of the policy file."""
+        flags = {
+            "exclusive_key": self.exclusive_key,
+            "covers_os": self.covers_os,
+            "fixed_cmdline": self.fixed_cmdline,
+        }
+        return tuple(name for name, given in flags.items() if given)
+
     def as_toml(self) -> str:
         """As an entry of a policy file."""
         lines = ["[[trusted]]", f"name = {_toml(self.name)}"]
@@ -108,12 +122,7 @@ class Image:
             lines.append(f"efi = {json.dumps([one.hex() for one in self.efi])}")
         if self.pcr11:
             lines.append(f'pcr11 = "{self.pcr11.hex()}"')
-        flags = {
-            "exclusive_key": self.exclusive_key,
-            "covers_os": self.covers_os,
-            "fixed_cmdline": self.fixed_cmdline,
-        }
-        lines += [f"{name} = true" for name, given in flags.items() if given]
+        lines += [f"{name} = true" for name in self.reviewed]
         return "\n".join(lines) + "\n"
 
 
@@ -195,14 +204,22 @@ def load_policy(data: bytes, name: str = "policy file") -> Policy:
             known = ", ".join(one.name for one in fields(Policy))
             raise _refuse(name, f"the key {key!r} is unknown", f"known keys are {known}")
         try:
-            values[key] = read(value)
+            values[key] = _at(key, read, value)
         except ValueError as error:
-            raise _refuse(name, f"{key}: {error}") from None
+            raise _refuse(name, str(error)) from None
     return Policy(**values)
 
 
 def _refuse(name: str, why: str, hint: str = "docs/attest.md has each key") -> AoError:
     return AoError(f"{name}: {why}", stage="policy", hint=hint)
+
+
+def _at(place: str, read: Callable[[object], _Read], value: object) -> _Read:
+    """What a reader makes of a value. Raises ValueError, which names the place."""
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
 
 
 def _flag(value: object) -> bool:
@@ -226,6 +243,12 @@ def _text(value: object) -> str:
     return value
 
 
+def _vendor(value: object) -> str:
+    if not isinstance(value, str) or value not in VENDORS:
+        raise ValueError(f"{brief(str(value))} is no vendor id; there are {', '.join(VENDORS)}")
+    return value
+
+
 def _octets(size: int) -> Callable[[object], bytes]:
     def read(value: object) -> bytes:
         if not isinstance(value, str) or not re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", value):
@@ -239,7 +262,7 @@ def _each(read: Callable[[object], Any]) -> Callable[[object], tuple[Any, ...]]:
     def read_all(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list) or not value:
             raise ValueError("a list with something in it is expected")
-        return tuple(map(read, value))
+        return tuple(_at(f"entry {number}", read, one) for number, one in enumerate(value, 1))
 
     return read_all
 
@@ -272,7 +295,10 @@ def _floors(value: object) -> Floors:
             raise ValueError(f"{name!r} is not a product; there are {', '.join(PRODUCTS)}")
         if _table(floor).keys() != product.tcb.keys():
             raise ValueError(f"{name} has the components {', '.join(product.tcb)}")
-        floors[name] = {part: _number(255)(least) for part, least in _table(floor).items()}
+        floors[name] = {
+            part: _at(f"{name}.{part}", _number(255), least)
+            for part, least in _table(floor).items()
+        }
     return floors
 
 
@@ -305,7 +331,7 @@ def _hashes(value: object) -> Mapping[str, str | int]:
         raise ValueError(f"{min(unknown)!r} is none of {', '.join(_HASHES)}")
     if missing := [name for name in IDENTIFYING if name not in table]:
         raise ValueError(f"without {', '.join(missing)} this does not identify an image")
-    return {name: _HASHES[name](one) for name, one in table.items()}
+    return {name: _at(name, _HASHES[name], one) for name, one in table.items()}
 
 
 _IMAGE: Mapping[str, Callable[[object], Any]] = {
@@ -329,7 +355,7 @@ def _image(value: object) -> Image:
     if "name" not in table or identity not in _IDENTITIES:
         what = "either a measurement, or hashes, or what a TPM measured: efi, pcr11 or both"
         raise ValueError(f"an image has a name, and {what}")
-    return Image(**{key: _IMAGE[key](one) for key, one in table.items()})
+    return Image(**{key: _at(key, _IMAGE[key], one) for key, one in table.items()})
 
 
 _READERS: Mapping[str, Callable[[object], object]] = {
@@ -364,7 +390,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "report_id": _octets(32),
     "id_keys": _each(_octets(48)),
     "author_keys": _each(_octets(48)),
-    "ek_vendors": _each(_text),
+    "ek_vendors": _each(_vendor),
     "db_signers": _each(lambda value: _octets(32)(value).hex()),
     "trusted": _each(_image),
 }

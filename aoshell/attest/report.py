@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SIZE = 0x4A0
 SIGNED = 0x2A0
+_COUNTED = 1 << 20  # bytes; of a file that is much longer only the beginning is read
 VERSIONS = (2, 3, 4, 5)
 
 VCEK, VLEK, NO_KEY = 0, 1, 7
@@ -147,7 +148,7 @@ class Report:
             EvidenceError: REPORT_SIZE.
         """
         if len(raw) != SIZE:
-            what = f"a report has {SIZE} bytes, this has {len(raw)}"
+            what = f"a report has {SIZE} bytes, this has {_count(raw)}"
             raise EvidenceError("REPORT_SIZE", what, "docs/attest.md lists the forms that are read")
 
         def number(at: int, size: int) -> int:
@@ -279,6 +280,10 @@ def _layout(version: int, family: int) -> Mapping[str, int]:
     """The byte of each TCB component. Reports of version 2 do not say, and are from before
     Turin."""
     return TURIN_TCB if version > 2 and family >= 0x1A else LEGACY_TCB
+
+
+def _count(data: bytes) -> str:
+    return str(len(data)) if len(data) <= _COUNTED else f"more than {_COUNTED}"
 
 
 def bit_names(bits: int, names: Mapping[str, int]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aoshell.attest.errors import EvidenceError, InconclusiveError
 from aoshell.attest.evidence import LARGEST_BODY, RawResponse
+from aoshell.attest.jsonreport import unique_members
 from aoshell.bounded import jsontext
 from aoshell.protocol import httpsig
 from aoshell.protocol.commitment import HMAC, RSA, Commitment, read_commitments
@@ -55,6 +56,10 @@ def verify_answer(answer: RawResponse) -> SignedPart:
     Raises:
         EvidenceError: CONTENT_DIGEST, HTTPSIG_KEY_SCHEME, HTTPSIG_INVALID or JSON_LIMIT.
     """
+    return answer.once(_verified_part)
+
+
+def _verified_part(answer: RawResponse) -> SignedPart:
     return _signed_part(_check_answer(answer))
 
 
@@ -148,7 +153,7 @@ def is_json(answer: RawResponse) -> bool:
 def read_json(body: bytes) -> dict[str, object]:
     """An object of JSON. Raises EvidenceError: JSON_SYNTAX, JSON_LIMIT, JSON_DUPLICATE_KEY."""
     try:
-        value = jsontext.parse(body, largest=LARGEST_BODY, pairs=_once)
+        value = jsontext.parse(body, largest=LARGEST_BODY, pairs=unique_members)
     except jsontext.JsonLimitError as error:
         raise EvidenceError("JSON_LIMIT", f"the JSON {error}") from None
     except ValueError as error:
@@ -156,14 +161,6 @@ def read_json(body: bytes) -> dict[str, object]:
     if not isinstance(value, dict):
         raise EvidenceError("JSON_SYNTAX", "a JSON object is expected")
     return value
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # Two readers could take different ones of two equal keys, so both are refused.
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise EvidenceError("JSON_DUPLICATE_KEY", "a key occurs twice in an object")
-    return members
 
 
 def _verify_json(value: Mapping[str, object]) -> SignedPart:

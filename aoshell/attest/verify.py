@@ -90,10 +90,6 @@ _DATES = {
     Kind.TPM: (("nonce", "quote"), "nonce"),
 }
 CUSTODY, NOT_EXCLUSIVE = "key-custody", "KEY_NOT_EXCLUSIVE"
-_ABOUT_CUSTODY = (
-    f"{CUSTODY}\nRuns only with `exclusive_key = true` in the policy. A review of the image must "
-    f"have found that its key exists in this guest alone.\nErrors: {NOT_EXCLUSIVE}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +240,13 @@ def _software(case: Case, results: Mapping[str, CheckResult]) -> Image | None:
     """What runs there, without a name."""
     if _passed(results, "report-size"):
         return Image("", measurement=case.report.measurement)
-    if _passed(results, "event-log") and case.tpm.programs:
-        return Image("", efi=case.tpm.programs, pcr11=case.tpm.evidence.quote.values[SECTIONS])
-    return None
+    if not _passed(results, "event-log"):
+        return None
+    sections = case.tpm.evidence.quote.values[SECTIONS]
+    if case.tpm.programs:
+        return Image("", efi=case.tpm.programs, pcr11=sections)
+    # PCR 11 alone is software only where Secure Boot admits the policy's signers and no others.
+    return Image("", pcr11=sections) if _passed(results, "trusted-software") else None
 
 
 def describe_tpm(tpm: TpmCase) -> dict[str, object]:
@@ -327,22 +327,3 @@ def _overall(results: Mapping[str, CheckResult], kind: Kind) -> str:
     core = [one.name for one in checks_of(kind) if one.core]
     passed = all(_passed(results, name) for name in (*core, *_NODE_CORE.get(kind, ())))
     return "PASS" if passed and Status.INCONCLUSIVE not in statuses else "INCONCLUSIVE"
-
-
-def explain_check(name: str) -> str:
-    """What a check does and why, for people. For the name of an error, the checks that report it.
-
-    Raises:
-        KeyError: there is no check and no error of that name.
-    """
-    if name == CUSTODY or name.upper() == NOT_EXCLUSIVE:
-        return _ABOUT_CUSTODY
-    found = [
-        one for one in CHECKS if name in (one.name, str(one.number)) or name.upper() in one.errors
-    ]
-    if not found:
-        raise KeyError(name)
-    return "\n\n".join(
-        f"{one.number} {one.name}\n{one.explanation}\nErrors: {', '.join(one.errors)}"
-        for one in found
-    )

@@ -66,6 +66,7 @@ __all__ = [
     "check_map",
     "check_received",
     "decode",
+    "find_part",
     "read_part",
     "receive",
     "verify",
@@ -268,7 +269,13 @@ def read_part(headers: Headers, body: bytes, id_: str) -> Value:
     signers = [one for one in received.commitments if one.committer]
     if [one.id for one in signers] == [id_]:
         return value_of(_check(received).covered)
-    for whole in (received.tabm, _without_status(received.tabm)):
+    return find_part(received.tabm, id_)
+
+
+def find_part(tabm: Tabm, id_: str) -> Value:
+    """The value of a message with this unsigned id, or that has it but for the status that a node
+    adds to its answers. Raises ProtocolError: it has another id."""
+    for whole in (tabm, _without_status(tabm)):
         try:
             linked, part = Rebuilder(CURRENT).link(whole)
             orders = (False, True) if len(linked) > SORTED else (False,)

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from aoshell.protocol.encoding import ProtocolError
-from aoshell.protocol.httpsig import Checked, SignatureStatus, check_map
-from aoshell.protocol.structured import ITSELF, Value, read_types, typed, write_types
+from aoshell.protocol.httpsig import Checked, SignatureStatus, check_map, find_part
+from aoshell.protocol.structured import ITSELF, Value, read_types, typed, value_of, write_types
 from aoshell.protocol.tabm import COMMITMENTS, DEEPEST, TYPES, Tabm
 
 
@@ -39,6 +39,20 @@ def check_json(value: Mapping[str, object], *, shallow: bool = False) -> Checked
     if checked.outcome is SignatureStatus.BAD:
         checked = replace(checked, outcome=SignatureStatus.UNCHECKABLE)
     return replace(checked, message=message)
+
+
+def read_json_part(value: Mapping[str, object], id_: str) -> Value:
+    """As `httpsig.read_part()`, of a message in JSON. JSON may have lost atoms, so that another id
+    does not show that the message is another one.
+
+    Raises:
+        ProtocolError: it cannot be read, or none has this id.
+    """
+    checked = check_json(value)
+    if [one.id for one in checked.commitments if one.committer] == [id_]:
+        return value_of(checked.covered)
+    tabm = from_json(value)
+    return find_part({key: one for key, one in tabm.items() if key != COMMITMENTS}, id_)
 
 
 def _bare(value: object, depth: int) -> Value:

@@ -230,7 +230,7 @@ class Rebuilder:
             # HyperBEAM has the keys of large maps in an order of its own, and sends them in it.
             as_came = len(linked) > SORTED
             self._unordered |= as_came
-            return (Sealed(unsigned(linked, self.profile, as_came=as_came).id, cut),)
+            return (Sealed(unsigned_id(linked, self.profile, as_came=as_came), cut),)
         signers = [(one, part) for one, part in parts if one.committer]
         chosen = signers or parts
         merged: Tabm = {}
@@ -272,6 +272,20 @@ def unsigned(
         linked: its maps replaced by links already, unless `bundle`.
         as_came: leave the keys in the order that they have; else it is that of their bytes.
     """
+    bare, fields, mac = _mac(linked, profile, bundle, as_came)
+    committed = covered_keys(bare, linked, frozenset(linked) - fields.keys())
+    return replace(bare, id=b64url(mac), signature=mac, committed=committed)
+
+
+def unsigned_id(linked: Tabm, profile: Profile, *, as_came: bool) -> str:
+    """The id of `unsigned()`, alone."""
+    return b64url(_mac(linked, profile, False, as_came)[2])
+
+
+def _mac(
+    linked: Tabm, profile: Profile, bundle: bool, as_came: bool
+) -> tuple[Commitment, Mapping[str, str], bytes]:
+    """(what is signed, its fields, the HMAC over them)."""
     fields, _ = wire.encode(linked, profile)
     order = [key for key in linked if key in fields] if as_came else []
     order += in_order(fields.keys() - set(order))
@@ -287,8 +301,7 @@ def unsigned(
         profile=profile,
     )
     mac = hmac.digest(raw(bare.keyid), signature_base(bare, fields), "sha256")
-    committed = covered_keys(bare, linked, frozenset(linked) - fields.keys())
-    return replace(bare, id=b64url(mac), signature=mac, committed=committed)
+    return bare, fields, mac
 
 
 def covered_keys(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.nodes.values import Receipt
-from aoshell.protocol.message import Result
+
+if TYPE_CHECKING:
+    from aoshell.nodes.values import Receipt
+    from aoshell.protocol.message import Result
 
 # aos prints this, in colours, of a message that no handler took, such as an Eval that is not from
 # its Owner. Nothing else in the result shows that.
@@ -83,6 +86,7 @@ class CommandOutput:
         value: the answer as JSON knows it.
         text: the answer for a person; `table` is shown where this is "".
         prose: whether the text is sentences, to be broken between words where a screen is narrow.
+        rows: the same, where each line of it stands for itself.
         note: shown above the answer on a screen, on stderr in a pipe.
         answer: of the message that the command sent; shown above the text.
         ok: False makes the exit code 1.
@@ -92,6 +96,7 @@ class CommandOutput:
     value: object = None
     text: str = ""
     prose: bool = False
+    rows: bool = False
     table: Table | None = None
     note: str = ""
     answer: LineAnswer | None = None
@@ -116,12 +121,14 @@ class Interrupted:
         sending: id of the message where it is unknown whether a remote node took it, or "".
         stops: whether the node can stop computing it.
         settling: its own result is there; what it caused was waited for.
+        command: a dot command, which may have asked and sent more than is known here.
     """
 
     receipt: Receipt | None
     sending: str = ""
     stops: bool = True
     settling: bool = False
+    command: bool = False
     ok: bool = False
 
 

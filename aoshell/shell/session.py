@@ -100,6 +100,7 @@ class Session:
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
         sent: the receipt of the last line; None before it has one.
         sending: id of the message that the last line made, "" before that.
+        commanded: the last line was a dot command.
         settling: given up while what the last line caused was waited for.
         lacking: why no process is attached, where one should be.
         try_again: attaches it, or sets `lacking` again; None where nothing is lacking.
@@ -127,6 +128,7 @@ class Session:
         self.last_line = ""  # id of the newest Eval
         self.unanswered: dict[str, str] = {}  # ids of lines given up, by what `.result` takes
         self.sending = ""
+        self.commanded = False
         self.settling = False
         self.lacking: AoError | None = None
         self.try_again: Callable[[], Awaitable[None]] | None = None
@@ -265,7 +267,7 @@ class Session:
         """The outcome of a line that was given up."""
         remote = self.node.remote
         sending = self.sending if remote and remote.has_left(self.sending) else ""
-        return Interrupted(self.sent, sending, bool(self.node.local), self.settling)
+        return Interrupted(self.sent, sending, bool(self.node.local), self.settling, self.commanded)
 
     async def stop(self) -> bool:
         """Stop computing the last line, else what runs behind the prompt.

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from amd import Amd, Line, Sample
+from attest_command import Command
+from attest_node import SimulatedNode
 from cryptography.hazmat.primitives.asymmetric import rsa
 from ek import Maker
 from envelope_node import SnpNode, TpmNode
@@ -37,6 +39,22 @@ def good(milan: Line) -> Sample:
 @pytest.fixture(scope="session")
 def attacker(other_wallet: Wallet) -> Wallet:
     return other_wallet
+
+
+@pytest.fixture(scope="session")
+def generate_node(wallet: Wallet, milan: Line) -> SimulatedNode:
+    """A node with `~snp@1.0/generate` whose evidence passes."""
+    return SimulatedNode(wallet, milan)
+
+
+@pytest.fixture
+def command(
+    aoshell_home: Path, generate_node: SimulatedNode, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """`aoshell attest` with files for that node, in a home that is not made yet."""
+    folder = aoshell_home.parent / "files"
+    folder.mkdir()
+    return Command(folder, generate_node.sample, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -5,28 +5,21 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
-import os
-import socketserver
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from amd import Line, Sample
+from attest_command import TRUSTED, Command, of, started
 from attest_node import HASHES, SimulatedNode, Wire
 from der_writer import NOW
 from envelope_node import SnpNode, TpmNode
-from faults import sign_linked
 from report_json import version_5
 from served import served
 
+from aoshell.attest import explaining
 from aoshell.attest.collateral.kds import KdsResponse
-from aoshell.attest.evidence import Collateral
+from aoshell.attest.evidence import Collateral, load_evidence
 from aoshell.home.folders import Settings
 from aoshell.nodes.remote.hyperbeam.evidence import ask
 from aoshell.protocol.wallet import Wallet
@@ -35,69 +28,15 @@ from aoshell.shell.attestation.judging import Wishes, judge_evidence
 from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed
 from aoshell.shell.attestation.view import warn_unprotected
 
-REPO = Path(__file__).parents[2]
-HTML = b"<!DOCTYPE html><html><title>Not Found</title></html>"
-
 
 @pytest.fixture(scope="module")
-def node(wallet: Wallet, milan: Line) -> SimulatedNode:
-    return SimulatedNode(wallet, milan)
+def node(generate_node: SimulatedNode) -> SimulatedNode:
+    return generate_node
 
 
 @pytest.fixture(autouse=True)
 def home(aoshell_home: Path) -> Path:
     return aoshell_home
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def value(self) -> Any:
-        return json.loads(self.out)
-
-
-class Command:
-    """The command line, trusting a synthetic AMD."""
-
-    def __init__(self, folder: Path, sample: Sample, capsys: Any) -> None:
-        self.folder, self.sample, self.capsys = folder, sample, capsys
-        kinds = {"vek": sample.vek, "chain": sample.chain, "crl": sample.crl}
-        self.files = {kind: self.file(kind, content) for kind, content in kinds.items()}
-
-    def file(self, name: str, content: bytes) -> str:
-        path = self.folder / name
-        path.write_bytes(content)
-        return str(path)
-
-    @property
-    def collateral(self) -> list[str]:
-        return [word for kind, file in self.files.items() for word in (f"--{kind}", file)]
-
-    @property
-    def policy(self) -> list[str]:
-        return ["--policy", self.file("policy.toml", TRUSTED.encode())]
-
-    def __call__(self, *words: str, roots: Mapping[str, str] | None = None) -> Said:
-        arguments = [*words, "--at", str(NOW), "--offline"]
-        code = attest_command.main(arguments, ask, test_roots=roots or self.sample.roots)
-        out, err = self.capsys.readouterr()
-        return Said(code, out, err)
-
-
-TRUSTED = "[[trusted]]\nname = 'the image'\nhashes = {{ {} }}\n".format(
-    ", ".join(f'{name} = "{HASHES[name]}"' for name in ("firmware", "kernel", "initrd", "append"))
-)
-
-
-@pytest.fixture
-def command(tmp_path: Path, node: SimulatedNode, capsys: pytest.CaptureFixture[str]) -> Command:
-    folder = tmp_path / "files"
-    folder.mkdir()
-    return Command(folder, node.sample, capsys)
 
 
 # --- a node
@@ -140,119 +79,6 @@ def test_a_node_that_takes_no_challenge_is_inconclusive(
         said = command(url, *command.collateral, *command.policy)
     assert said.code == 3
     assert "does not take challenges: 404 not found (CHALLENGE_FAILED)" in said.out
-
-
-# --- the configuration now
-
-
-class Changed(SimulatedNode):
-    """It tells another configuration than the one in its report."""
-
-    def respond(self, path: str) -> Wire | None:
-        if path == "/~meta@1.0/info":
-            return self.info()
-        return super().respond(path)
-
-    def info(self) -> Wire | None:
-        return self.sign(self.now() | {"status": 200})
-
-    def now(self) -> dict[str, Any]:
-        return dict(self.node_message)
-
-
-class Retuned(Changed):
-    def now(self) -> dict[str, Any]:
-        hashes = self.node_message["snp_trusted"]
-        kept = {key: one for key, one in self.node_message.items() if key != "snp_trusted"}
-        changed = {"port": 1, "snp-trusted": [*hashes, *hashes], "priv_x": 1, "trace": "x"}
-        return kept | changed | {"operator": "me"}
-
-
-class Respelled(Changed):
-    def now(self) -> dict[str, Any]:
-        kept = {key: one for key, one in self.node_message.items() if key != "snp_trusted"}
-        hashes = [one | {"priv_note": "x"} for one in self.node_message["snp_trusted"]]
-        return kept | {"snp-trusted": hashes, "trace": "y"}
-
-
-class Large(Changed):
-    def now(self) -> dict[str, Any]:
-        return super().now() | {f"k{number:02}": number for number in range(20)}
-
-
-class Linked(Changed):
-    """It sends a link instead of a value."""
-
-    def info(self) -> Wire | None:
-        return sign_linked(self, self.now() | {"port": 1}, "snp_trusted", "A" * 43)
-
-
-class Silent(Changed):
-    def info(self) -> Wire | None:
-        return None
-
-
-class Unsigned(Changed):
-    def info(self) -> Wire | None:
-        return [("port", "1")], b""
-
-
-SHOWN: dict[type[Changed], str] = {
-    Changed: "",
-    Respelled: "",
-    Linked: "differs from the attested one in port",
-    Retuned: "differs from the attested one in operator, port, snp-trusted",
-    Large: "differs from the attested one in "
-    + ", ".join(f"k{number:02}" for number in range(16))
-    + " and 4 more",
-    Silent: "unknown: the node does not tell it",
-    Unsigned: "unknown: the answer is not signed",
-}
-
-
-@pytest.mark.parametrize("kind", SHOWN, ids=lambda kind: kind.__name__)
-def test_the_configuration_now(command: Command, node: SimulatedNode, kind: type[Changed]) -> None:
-    with kind(node.wallet, node.line).served() as url:
-        said = command(url, *command.collateral, *command.policy)
-        value = command(url, *command.collateral, *command.policy, "--json").value
-    assert (said.code, said.err) == (0, "")
-    assert value.get("configuration_now", "") == SHOWN[kind]
-    lines = [line for line in said.out.splitlines() if line.startswith("Configuration now: ")]
-    assert lines == ([f"Configuration now: {SHOWN[kind]}"] if SHOWN[kind] else [])
-
-
-def test_a_kept_answer_tells_nothing_of_now(command: Command, node: SimulatedNode) -> None:
-    kept = str(command.folder / "kept.json")
-    with Retuned(node.wallet, node.line).served() as url:
-        assert command(url, *command.collateral, *command.policy, "--save", kept).code == 0
-    said = command(kept, *command.collateral, *command.policy)
-    assert said.code == 0 and "Configuration now" not in said.out
-
-
-def test_a_configuration_that_another_key_signed_is_not_compared(
-    command: Command, node: SimulatedNode, attacker: Wallet
-) -> None:
-    class Mixed(Changed):
-        def info(self) -> Wire | None:
-            return self.but(signer=attacker).sign(self.now() | {"port": 2})
-
-    with Mixed(node.wallet, node.line).served() as url:
-        said = command(url, *command.collateral, *command.policy)
-    assert said.code == 0
-    assert "Configuration now: unknown: another key signed it than the evidence" in said.out
-
-
-def test_without_an_attested_configuration_nothing_is_compared(
-    command: Command, node: SimulatedNode
-) -> None:
-    values = {"report_data": node.report_data[:32] + bytes(32)}
-    with Retuned(node.wallet, node.line, report_values=values).served() as url:
-        said = command(url, *command.collateral, *command.policy)
-    assert said.code == 1 and "Configuration now" not in said.out
-
-
-def of(said: Said, name: str) -> Any:
-    return next(one for one in said.value["checks"] if one["name"] == name)
 
 
 def test_fail(command: Command, node: SimulatedNode, attacker: Wallet) -> None:
@@ -310,60 +136,6 @@ def test_what_is_kept_is_checked_later_by_others(
     assert said.code == 1 and "HTTPSIG_INVALID" in said.out
 
 
-# --- nodes that have no evidence
-
-
-def test_no_device(command: Command, node: SimulatedNode) -> None:
-    class Bare(SimulatedNode):
-        def respond(self, path: str) -> Wire | None:
-            return None if "snp" in path else super().respond(path)
-
-    with Bare(node.wallet, node.line).served() as url:
-        said = command(url)
-        assert said.code == 3 and said.out.startswith("INCONCLUSIVE: there is no evidence")
-        assert f"{url} offers no evidence: ~measurement@1.0: 404 not found" in said.out
-        assert "; ~snp@1.0: 404 not found" in said.out
-        value = command(url, "--json").value
-    assert value["verdict"] == "INCONCLUSIVE" and value["report"] == {}
-    (check,) = value["checks"]
-    assert (check["error"], value["evidence_id"]) == (attest_command.NO_EVIDENCE, "")
-
-
-@pytest.mark.parametrize(
-    ("head", "code", "told"),
-    [
-        (b"HTTP/1.1 200 OK\r\ncontent-type: text/html", 1, "JSON_MISSING_KEY"),
-        (b"HTTP/1.1 404 Not Found\r\ncontent-type: text/html", 3, "offers no evidence"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 4000", 3, "broke its answer off"),
-        (b"HTTP/1.1 302 Found\r\nlocation: /elsewhere", 3, "redirects"),
-        (b"HTTP/1.1 302 Found\r\nlocation: https://other.example/", 3, "redirects to"),
-        (b"nonsense", 3, ""),
-    ],
-)
-def test_answers_that_are_none(command: Command, head: bytes, code: int, told: str) -> None:
-    with answering(head + b"\r\n\r\n" + HTML) as url:
-        said = command(url)
-    assert said.code == code and told in said.out, said
-
-
-@pytest.mark.parametrize("kind", ["snp", "tpm"])
-def test_another_kind_than_was_asked_for(command: Command, node: SimulatedNode, kind: str) -> None:
-    with node.served() as url:
-        said = command(url, "--kind", kind)
-    assert said.code == 3
-    first, why, hint = said.out.splitlines()
-    assert first == f"INCONCLUSIVE: there is no evidence of the kind {kind}"
-    assert f"{url} has no evidence of the kind {kind}: ~measurement@1.0: 404" in why
-    assert hint.endswith("leave out --kind")
-
-
-def test_envelopes_are_no_answer_of_generate(command: Command, tpm_node: TpmNode) -> None:
-    with served(tpm_node.respond) as url:
-        said = command(url, "--kind", "generate")
-    assert said.code == 3 and "has no evidence of the kind generate: ~snp@1.0: 404" in said.out
-    assert said.out.splitlines()[-1].endswith("leave out --kind")
-
-
 def test_a_kept_challenge_is_of_one_nonce(command: Command, node: SimulatedNode) -> None:
     kept, nonce = str(command.folder / "kept"), "07" * 32
     with node.served() as url:
@@ -390,33 +162,6 @@ def test_no_hardware_is_called_genuine_before_it_was_checked(
         said = command(url)
     assert "VCEK_UNAVAILABLE" in said.out and "unknown software" in said.out
     assert "genuine" not in said.out
-
-
-def test_nobody_there(command: Command) -> None:
-    with answering(b"") as url:
-        pass
-    said = command(url, "--json")
-    assert said.code == 3 and "does not take connections" in said.out
-
-
-@contextmanager
-def answering(reply: bytes) -> Iterator[str]:
-    """A server that gives each question one answer, and hangs up."""
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            while self.rfile.readline().strip():
-                pass
-            self.wfile.write(reply)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_a_body_that_was_cut(command: Command, node: SimulatedNode) -> None:
@@ -462,7 +207,11 @@ def test_a_huge_file_is_refused_not_read(command: Command) -> None:
     path = command.folder / "huge"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    assert "(REPORT_SIZE)" in command(str(path)).out
+    said = command(str(path)).out
+    assert "a report has 1184 bytes, this has more than 1048576 (REPORT_SIZE)" in said
+
+
+NAMING = ("--vek", "--chain", "--crl", "--ek-chain", "--policy", "--save")
 
 
 @pytest.mark.parametrize(
@@ -478,11 +227,14 @@ def test_a_huge_file_is_refused_not_read(command: Command) -> None:
         (["raw", "--measurement", "x" * 96], "96 hexadecimal digits are expected"),
         (["raw", "--at", "noon"], "is not a time"),
         (["raw", "--roots", "x"], "unrecognized arguments"),
+        *(([flag, "", "raw"], f"argument {flag}: it is empty") for flag in NAMING),
+        ([""], "it is empty"),
         (["raw", "--save", "kept"], "only a node's answer is kept"),
         (["raw", "--nonce", "07" * 32], "kind report is made for no nonce"),
         (["http://localhost:1", "--save", "raw"], "raw exists already"),
+        (["http://localhost:1", "--save", "none/x"], "there is no such folder"),
         (["http://localhost:1", "--kind", "report"], "no node gives a report alone"),
-        (["--explain", "nothing"], "there is no check and no error 'nothing'"),
+        (["--explain", "nothing"], "there is no verdict, check or error 'nothing'"),
         (["http://"], "is no URL of a node"),
         (["http://me:secret@localhost:1"], "a URL with a name or password"),
         (["https://x/?a=b"], "is no URL of a node"),
@@ -519,7 +271,7 @@ def test_explain(command: Command, name: str) -> None:
     assert ("privilege level" in said) is (code == 0)
 
 
-@pytest.mark.parametrize("name", [attest_command.NO_EVIDENCE, attest_command.EVIDENCE])
+@pytest.mark.parametrize("name", [explaining.NO_EVIDENCE, explaining.EVIDENCE])
 def test_what_no_evidence_means_is_explained(command: Command, name: str) -> None:
     assert attest_command.main(["--explain", name], ask) == 0
     assert "says nothing of the machine" in command.capsys.readouterr().out
@@ -542,18 +294,6 @@ def test_synthetic_roots_are_trusted_by_a_parameter_only(
         else:
             assert ran.returncode == 3 and failed[0] == "VCEK_UNAVAILABLE"
     assert command(raw, *command.collateral, roots={"Milan": "00" * 32}).code == 1
-
-
-def started(words: list[str]) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from aoshell.cli import main; sys.exit(main())"
-    return subprocess.run(
-        [sys.executable, "-c", code, *words],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(REPO), *sys.path])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("home_is", ["missing", "read-only", "a file", "locked"])
@@ -664,3 +404,21 @@ def test_who_can_read_along() -> None:
     assert not warn_unprotected("https://node.example")
     assert not warn_unprotected("http://localhost:8734")
     assert "is not https" in warn_unprotected("http://node.example")
+
+
+# --- a kill
+
+
+def test_a_kill_while_evidence_is_saved_leaves_no_half_of_it(
+    command: Command, tpm_node: TpmNode
+) -> None:
+    kept = command.folder / "kept"
+    kill = "import os, signal; os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL); "
+    with served(tpm_node.respond) as url:
+        words = ["attest", url, "--offline", "--save", str(kept)]
+        ran = started(words, kill)
+        assert ran.returncode == -signal.SIGKILL and ran.stdout.startswith("FAIL: ")
+        assert not kept.exists()
+        again = started(words)
+        assert again.returncode == 1 and again.stderr == f"kept in {kept}\n"
+    assert load_evidence(kept.read_bytes()).exchange

@@ -11,17 +11,8 @@ from typing import Any
 
 import pytest
 from envelope_edits import Node, edited, ended
-from envelope_node import (
-    BOOT_NONCE,
-    NONCE,
-    Wire,
-    as_json,
-    raw,
-    set_apart,
-    sign,
-    sign_in_memory_order,
-    wrapped,
-)
+from envelope_node import BOOT_NONCE, NONCE, Wire, raw
+from envelope_wire import as_json, set_apart, sign, sign_in_memory_order, wrapped
 
 from aoshell.attest.envelope import reading
 from aoshell.attest.evidence import (

@@ -11,14 +11,8 @@ from typing import Any
 
 import pytest
 from envelope_edits import Node, edited, ended
-from envelope_node import (
-    BOOT_NONCE,
-    NONCE,
-    SnpNode,
-    TpmNode,
-    as_json,
-    raw,
-)
+from envelope_node import BOOT_NONCE, NONCE, SnpNode, TpmNode, raw
+from envelope_wire import as_json
 
 from aoshell.attest.envelope.ids import canonical_payload, stable_id
 from aoshell.attest.evidence import (

@@ -9,7 +9,8 @@ import pytest
 from amd import check_form
 from der_writer import NOW
 from envelope_edits import Node
-from envelope_node import NONCE, POLICY, as_json, raw, sign
+from envelope_node import NONCE, POLICY, raw
+from envelope_wire import as_json, sign
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

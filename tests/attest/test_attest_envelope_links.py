@@ -11,14 +11,8 @@ from typing import Any
 
 import pytest
 from envelope_edits import Node, ended
-from envelope_node import (
-    TpmNode,
-    Wire,
-    answered,
-    raw,
-    set_apart,
-    sign_tabm,
-)
+from envelope_node import TpmNode, Wire, raw
+from envelope_wire import answered, set_apart, sign_tabm
 
 from aoshell.attest.envelope import reading
 from aoshell.attest.envelope.ids import stable_id

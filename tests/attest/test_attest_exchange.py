@@ -9,18 +9,27 @@ from typing import Any
 
 import pytest
 from attest_node import SimulatedNode
+from der_writer import NOW
 from envelope_edits import Node
-from envelope_node import NONCE, answered, sign, wrapped
+from envelope_node import NONCE, TpmNode
+from envelope_wire import JSON, answered, sign, wrapped
 from served import Wire, served
 
 from aoshell.attest.envelope import reading
-from aoshell.attest.evidence import Evidence
+from aoshell.attest.evidence import (
+    Collateral,
+    Evidence,
+    RawResponse,
+    load_evidence,
+    save_evidence,
+)
 from aoshell.attest.kinds import Kind
 from aoshell.attest.verify import Verdict
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.remote.hyperbeam import evidence as asking
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.structured import LARGEST_READ, to_tabm
+from aoshell.shell.attestation.judging import Wishes, judge_evidence
 
 CONFIGURATION = "/~meta@1.0/info"
 INFO, BOOT, FRESH, UNWRAP = (
@@ -94,6 +103,76 @@ def test_links_are_fetched(measured_node: Node, send: Any) -> None:
     assert len(links) == len(set(links)) == len(evidence.exchange.links)  # type: ignore[union-attr]
 
 
+def test_a_part_that_http_does_not_carry_comes_as_json(tpm_node: TpmNode) -> None:
+    """Its certificate in PEM has line breaks, which a node writes raw into a field of HTTP."""
+    node = tpm_node.but(apart=("evidence",), stored={}, signs_recipient=True)
+    evidence, paths = asked(node)
+    assert all(paths.count(f"/{link}") == 2 for link in node.stored) and len(node.stored) == 2
+    assert judged(node, evidence).verdict == "PASS"
+    kept = load_evidence(save_evidence(evidence, Collateral())).exchange
+    assert kept and node.verify(exchange=kept).errors == ("AK_UNBOUND",)
+    (id_, answer), *_ = kept.links.items()
+    for old, new in ((b'"endorsement"', b'"endorsements"'), (b"}", b""), (b"{", b"[")):
+        changed = RawResponse(answer.headers, answer.body.replace(old, new))
+        links = {**kept.links, id_: changed}
+        assert node.verify(exchange=replace(kept, links=links)).error == "LINK_MISMATCH"
+
+
+def test_json_that_lost_what_was_signed_is_no_part(tpm_node: TpmNode) -> None:
+    """It does not show that the node lies: JSON does not tell an atom from a text."""
+
+    def respond(path: str, headers: Any, body: bytes) -> Wire | None:
+        found = node.respond(path, headers, body)
+        if found and ("accept", JSON) in headers:
+            return found[0], found[1].replace(b'"endorsement"', b'"x"')
+        return found
+
+    node = tpm_node.but(apart=("evidence",), stored={})
+    with served(respond) as url:
+        evidence = asyncio.run(asking.ask(url, NONCE))
+    verdict = judged(node, evidence)
+    assert (verdict.verdict, verdict.error) == ("INCONCLUSIVE", "LINK_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("apart", [(), ("body/system", "body", "evidence")])
+def test_each_answer_is_verified_once(
+    measured_node: Node, monkeypatch: pytest.MonkeyPatch, apart: tuple[str, ...]
+) -> None:
+    """By all who ask for it: what it links to, the secret, AMD's certificates, and the checks."""
+    verified: list[RawResponse] = []
+    read: list[RawResponse] = []
+    verify, read_part = reading.verify_message, reading.read_part
+
+    def counted(answer: RawResponse, kind: str) -> Any:
+        verified.append(answer)
+        return verify(answer, kind)
+
+    def counted_part(answer: RawResponse, link: str) -> Any:
+        read.append(answer)
+        return read_part(answer, link)
+
+    monkeypatch.setattr(reading, "verify_message", counted)
+    monkeypatch.setattr(reading, "read_part", counted_part)
+    node = measured_node.but(apart=apart, stored={})
+    evidence, _ = asked(node)
+    exchange = evidence.exchange
+    assert exchange and exchange.activation and exchange.boot
+    trial = asyncio.run(judge_evidence(evidence, None, Wishes(offline=True, at=NOW)))
+    assert judged(node, evidence).verdict == "PASS" and trial.verdict.verdict != "PASS"
+    assert [*map(id, verified)] == [*map(id, (exchange.boot, exchange.fresh))]
+    assert sorted(map(id, read)) == sorted(map(id, exchange.links.values()))
+
+
+def test_what_was_read_of_one_answer_counts_for_no_other(measured_node: Node) -> None:
+    """Also where both are equal but for one byte."""
+    good = measured_node.exchange()
+    assert measured_node.verify(exchange=good).verdict == "PASS"
+    headers, body = good.fresh.headers, good.fresh.body
+    spoiled = replace(good.fresh, body=body.replace(b"cpu", b"cpv"))
+    assert spoiled.body != body and spoiled.headers == headers
+    assert measured_node.verify(exchange=replace(good, fresh=spoiled)).verdict == "FAIL"
+
+
 def test_links_that_a_node_does_not_answer(measured_node: Node) -> None:
     node = measured_node.but(apart=("body",), stored={})
     node.measured()
@@ -113,7 +192,7 @@ def test_links_that_a_node_does_not_answer(measured_node: Node) -> None:
 
 
 def test_no_link_is_fetched_of_an_envelope_with_too_many(measured_node: Node) -> None:
-    from envelope_node import sign_tabm
+    from envelope_wire import sign_tabm
 
     from aoshell.attest.envelope.ids import stable_id
 

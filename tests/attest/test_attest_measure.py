@@ -144,9 +144,9 @@ def test_numbers_of_processors(run: Measure, count: int) -> None:
         (["--initrd", "initrd"], "add --kernel"),
         (["--append", ""], "add --kernel"),
         (["--kernel", "nowhere"], "nowhere cannot be read: No such file"),
-        (["--kernel", "kernel", "--initrd", "."], ". cannot be read: is a folder"),
-        (["--kernel", "/dev/zero"], "/dev/zero cannot be read: is no regular file"),
-        (["--firmware", "/dev/zero"], "/dev/zero cannot be read: is no regular file"),
+        (["--kernel", "kernel", "--initrd", "."], ". cannot be read: it is a folder"),
+        (["--kernel", "/dev/zero"], "/dev/zero cannot be read: it is no regular file"),
+        (["--firmware", "/dev/zero"], "/dev/zero cannot be read: it is no regular file"),
         (["--firmware", "kernel"], "kernel has 6 bytes, which is no whole number of pages"),
         (["--trust", " "], "it is empty"),
         (["--trust", "x"], "each number of processors has a measurement of its own"),
@@ -175,7 +175,7 @@ def test_sparse_files_are_refused_by_their_size(run: Measure, folder: Path, flag
     (folder / "sparse").touch()
     os.truncate(folder / "sparse", most + 1)
     said = run(flag, "sparse")
-    assert said.code == 2 and "sparse cannot be read: is larger than" in said.err
+    assert said.code == 2 and "sparse cannot be read: it is larger than" in said.err
 
 
 def test_a_file_that_grows_is_refused(folder: Path) -> None:

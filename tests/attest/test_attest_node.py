@@ -12,6 +12,7 @@ from amd import Amd, Line
 from attest_node import HASHES, IMAGE, POLICY, SimulatedNode, fetch
 from faults import ACCEPTED, FAULTS, INCONCLUSIVE
 
+from aoshell.attest import signed as signed_module
 from aoshell.attest.answer import compute_node_message_id
 from aoshell.attest.checks.custody import State
 from aoshell.attest.errors import EvidenceError, InconclusiveError
@@ -72,6 +73,30 @@ def test_over_http(amd: Amd, wallet: Wallet, product: str, together: bool) -> No
     assert "as its keeper says" in again.check("challenge").detail
     signed = verify_answer(info)
     assert (signed.commitment.committer, signed.message["port"]) == (wallet.address, 8734)
+
+
+def test_an_answer_is_verified_once(node: SimulatedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By all who ask for it: whether the challenge is in it, the checks, the configuration."""
+    verified: list[RawResponse] = []
+    verify = signed_module._verified_part
+
+    def counted(answer: RawResponse) -> SignedPart:
+        verified.append(answer)
+        return verify(answer)
+
+    monkeypatch.setattr(signed_module, "_verified_part", counted)
+
+    async def asked(url: str) -> Evidence:
+        client = Client(url, Waiting())
+        try:
+            return await ask_evidence(client, bytes(32))
+        finally:
+            await client.close()
+
+    with node.served() as url:
+        evidence = asyncio.run(asked(url))
+    assert node.sample.verify(POLICY, evidence=evidence).verdict == "PASS"
+    assert [*map(id, verified)] == [id(evidence.answer), id(evidence.configuration)]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -142,6 +142,24 @@ def test_what_could_not_be_had_ends_nothing(there: Any, home: Settings) -> None:
     there(body)
 
 
+def test_a_page_in_between_ends_nothing(there: Any) -> None:
+    class Behind(SimulatedNode):
+        def respond(self, path: str) -> Wire | None:
+            page = ([("content-type", "text/html")], b"<html><title>Log in</title></html>")
+            return page if "~snp" in path or "~measurement" in path else super().respond(path)
+
+    async def body(at: There) -> None:
+        await at.pass_()
+        guest = at.server.guest
+        at.server.guest = Behind(guest.wallet, guest.line)
+        error = failed(await run_line(at.session, ".attest"))
+        assert error.stage == "evidence" and "200, but HTML in place of" in error.what
+        assert at.session.attestation.startswith("attested ") and at.node.pin is not None
+        assert AttestationPins(Settings.find()).get(at.server.url).pin() is not None
+
+    there(body)
+
+
 def test_a_new_key_is_loud(there: Any, stranger: Wallet, milan: Line) -> None:
     async def body(at: There) -> None:
         before = at.server.guest.wallet.address

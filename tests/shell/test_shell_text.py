@@ -19,7 +19,15 @@ from aoshell.shell.session import Session
 from aoshell.shell.view import text as shown
 from aoshell.shell.view.render import Renderer
 from aoshell.shell.view.tables import table_lines
-from aoshell.shell.view.text import clean, clean_line, clean_prompt, format_size, width_of, wrapped
+from aoshell.shell.view.text import (
+    clean,
+    clean_line,
+    clean_prompt,
+    format_size,
+    width_of,
+    wrapped,
+    wrapped_rows,
+)
 
 hostile = st.text(
     alphabet=st.one_of(
@@ -155,6 +163,38 @@ def test_prose_is_broken_between_words() -> None:
     assert wrapped(".a  One two three four five six seven", 35).split("\n") == [
         ".a  One two three four five six",
         "    seven",
+    ]
+
+
+ROWS = """FAIL: one sentence that is long (ERROR)
+
+CHECK             STATUS        WHAT
+envelope          PASS          of tpm@2.0a
+outer-signature   INCONCLUSIVE  some words, and then  some more
+Evidence: one line
+Key custody: another line that is long"""
+
+
+def test_rows_are_broken_each_for_itself() -> None:
+    assert wrapped_rows(ROWS, 80) == ROWS
+    assert wrapped_rows(ROWS, 62).split("\n")[3:-2] == [
+        "envelope          PASS          of tpm@2.0a",
+        "outer-signature   INCONCLUSIVE  some words, and then  some",
+        "                                more",
+    ]
+    # Where its last cell has no room, it stands below the row.
+    assert wrapped_rows(ROWS, 36).split("\n") == [
+        "FAIL: one sentence that is long",
+        "(ERROR)",
+        "",
+        "CHECK             STATUS        WHAT",
+        "envelope          PASS",
+        "    of tpm@2.0a",
+        "outer-signature   INCONCLUSIVE",
+        "    some words, and then  some more",
+        "Evidence: one line",
+        "Key custody: another line that is",
+        "long",
     ]
 
 

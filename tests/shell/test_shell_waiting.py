@@ -248,6 +248,29 @@ def test_what_was_given_up_while_it_was_sent(
     use(there, home, body)
 
 
+def test_a_command_that_was_given_up_may_have_sent_something(
+    there: FakeRemote, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(session: Session, _: Screen) -> None:
+        begun = asyncio.Event()
+
+        async def lost(*_: object) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(there, "evidence", lost, raising=False)
+        line = asyncio.create_task(run_line(session, ".attest"))
+        await begun.wait()
+        line.cancel()
+        await asyncio.wait({line})
+        said = printed(session.given_up)
+        assert said.startswith("Given up. What it has asked for") and "nothing" not in said
+        await run_line(session, "1+1")
+        assert not session.given_up.command
+
+    use(there, home, body)
+
+
 def test_the_prompt_shows_what_is_waited_for(there: FakeRemote, home: Settings) -> None:
     seen: list[str] = []
 

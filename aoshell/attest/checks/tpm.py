@@ -29,6 +29,28 @@ _BOUND = ("ak-policy", "runtime-log", "body-id")
 
 
 @check(
+    33,
+    "measurement",
+    "MEASUREMENT_MISMATCH REPORT_DATA_MISMATCH",
+    needs=("envelope",),
+    kinds=_TPM,
+)
+def measurement(case: Case) -> str:
+    """Evidence of a TPM has no measurement of a launch and no report data. So a value that was
+    asked for is not there."""
+    wanted = {
+        "MEASUREMENT_MISMATCH": (case.expected_measurement, "measurement"),
+        "REPORT_DATA_MISMATCH": (case.expected_data, "report data"),
+    }
+    for error, (value, name) in wanted.items():
+        if value:
+            what = f"{name} was asked for, and evidence of a TPM has none"
+            hint = "leave it out; the policy names what a machine with a TPM boots: efi, pcr11"
+            raise EvidenceError(error, what, hint)
+    raise SkippedCheckError("evidence of a TPM has no launch measurement")
+
+
+@check(
     47,
     "ek-certificate",
     "EK_CERT_MISSING EK_CERT_PARSE EK_CERT_PROFILE EK_CERT_EXPIRED EK_VENDOR_MISMATCH",
@@ -244,7 +266,8 @@ def secure_boot(case: Case) -> str:
         raise InconclusiveError("SECURE_BOOT_UNKNOWN", what)
     case.tpm.secure_boot = found
     warned = "".join(f"; {one}" for one in found.actions)
-    return f"{'on' if found.enabled else 'off'}, {len(signers)} signers{warned}"
+    count = "1 signer" if len(signers) == 1 else f"{len(signers)} signers"
+    return f"{'on' if found.enabled else 'off'}, {count}{warned}"
 
 
 @check(

@@ -26,11 +26,14 @@ from aoshell.attest.kinds import Kind
 from aoshell.attest.signed import (
     SignedPart,
     check_size,
+    is_json,
+    read_json,
     read_message,
     verify_message,
 )
 from aoshell.protocol import httpsig
 from aoshell.protocol.encoding import ProtocolError, brief, has_id_form, unb64url
+from aoshell.protocol.jsonform import read_json_part
 from aoshell.protocol.structured import LinkedItem, Value
 from aoshell.protocol.tabm import LINK
 
@@ -71,12 +74,15 @@ def kind_of(evidence: Evidence) -> Kind:
 
 def read_info(answer: RawResponse) -> tuple[str, str]:
     """What `~measurement@1.0/info` says, unverified: the device by which the node measures itself,
-    "" if there is none; and why it uses that one, or none."""
+    "" if there is none; and why it uses that one, or none, "" if the answer is about something
+    else."""
     try:
         info = read_message(answer, "")
     except EvidenceError as error:
         return "", error.what
-    device, why = info.get("selected-measurement-device"), info.get("selection-reason", "")
+    if "selected-measurement-device" not in info:
+        return "", ""
+    device, why = info["selected-measurement-device"], info.get("selection-reason", "")
     if not isinstance(device, str) or not device:
         return "", "it names no device that measures the node"
     if device == "unavailable":
@@ -193,7 +199,7 @@ def verify_envelope(answer: RawResponse) -> SignedPart:
     Raises:
         EvidenceError: HTTPSIG_COVERAGE, or as `verify_message()`.
     """
-    signed = verify_message(answer, TYPE)
+    signed = answer.once(verify_message, TYPE)
     for key in KEYS:
         if key not in signed.message and key + LINK not in signed.message:
             what = f"{key} of the envelope is not signed"
@@ -300,7 +306,7 @@ class Links:
             if len(self._answers) + len(self.missing) > MOST_LINKS:
                 raise _limit(f"more than {MOST_LINKS} links")
             return None
-        found = self._found[link] = _read_part(self._answers[link], link)
+        found = self._found[link] = self._answers[link].once(read_part, link)
         return found
 
 
@@ -308,12 +314,14 @@ def _limit(what: str) -> EvidenceError:
     return EvidenceError("ENVELOPE_LIMIT", f"the envelope has {what}")
 
 
-def _read_part(answer: RawResponse, link: str) -> Value:
+def read_part(answer: RawResponse, link: str) -> Value:
     """What an answer has under this id. Raises EvidenceError: LINK_MISMATCH."""
     check_size(answer)
     try:
+        if is_json(answer):
+            return read_json_part(read_json(answer.body), link)
         return httpsig.read_part(answer.headers, answer.body, link)
-    except ProtocolError as error:
+    except (ProtocolError, EvidenceError) as error:
         raise EvidenceError("LINK_MISMATCH", f"behind the link {link}: {error.what}") from None
 
 

@@ -111,10 +111,23 @@ def check_activation(
         raise EvidenceError("ACTIVATION_SHAPE", what)
     if activation.ak_name != b64url(ak_name):
         raise EvidenceError("ACTIVATION_PROOF", "the answer speaks of another attestation key")
-    due = b64url(hmac.digest(challenge, proof_text(activation, credential), "sha256"))
-    is_proven = hmac.compare_digest(activation.proof, due)
-    if not is_proven or activation.challenge_hash != b64url(hashlib.sha256(challenge).digest()):
-        what = "the answer does not show that the node's TPM opened the secret"
+    text = proof_text(activation, credential)
+    check_proof(activation.challenge_hash, activation.proof, challenge, text)
+
+
+def check_proof(digest: object, proof: object, secret: bytes, text: bytes) -> None:
+    """Checks that whoever answered knew a secret.
+
+    Args:
+        digest, proof: of the answer: SHA-256 of the secret, and the HMAC of the text under it, both
+            in base64url.
+
+    Raises:
+        EvidenceError: ACTIVATION_PROOF.
+    """
+    known = hashlib.sha256(secret).digest(), hmac.digest(secret, text, "sha256")
+    if (digest, proof) != tuple(map(b64url, known)):
+        what = "the answer does not show that the node opened the secret"
         raise EvidenceError("ACTIVATION_PROOF", what)
 
 

@@ -10,6 +10,7 @@ policies of section B.6; for the AK, the nodes that make it.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 from aoshell.attest.errors import EvidenceError
@@ -27,6 +28,7 @@ from aoshell.attest.tpm.structures import (
     attribute_names,
     qualified_name,
 )
+from aoshell.attest.x509.keys import read_public_key
 
 _LOW = attribute_bits(
     *("fixedTPM", "fixedParent", "sensitiveDataOrigin", "adminWithPolicy"),
@@ -47,6 +49,9 @@ _HIGH_POLICIES = {
         "29c41a6b269571d57edb25fbdb1838425608b413cd616a5f6db5b6071af99bea"
     ),
 }
+
+
+_BEGIN, _END = (f"-----{word} PUBLIC KEY-----".split() for word in ("BEGIN", "END"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,13 @@ def check_ak_forms(public: PublicArea, pem: str, name: bytes, qualified: bytes) 
 
 def _is_same_key(public: PublicArea, pem: str) -> bool:
     """Whether a PEM is the one way to write this key, but for blanks and ends of lines."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    written = public.as_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return pem.split() == written.decode("ascii").split()
+    # Not by the library: what it takes to read PEM costs as much to import as all else of it.
+    words, key = pem.split(), public.as_key()
+    if (words[:3], words[-3:]) != (_BEGIN, _END):
+        return False
+    text = "".join(words[3:-3])
+    try:
+        octets = base64.b64decode(text, validate=True)
+        return base64.b64encode(octets).decode() == text and read_public_key(octets) == key
+    except (ValueError, EvidenceError):
+        return False

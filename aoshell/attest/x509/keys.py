@@ -23,23 +23,28 @@ _NULL = b"\x05\0"
 
 
 def public_key(certificate: Certificate) -> PublicKey:
-    """The key in a certificate.
+    """The key in a certificate. Raises as `read_public_key()`."""
+    return read_public_key(certificate.key)
+
+
+def read_public_key(octets: bytes) -> PublicKey:
+    """The key in a SubjectPublicKeyInfo.
 
     Raises:
         EvidenceError: CERT_KEY_TYPE: another kind of key, or one that cannot be; CERT_PARSE.
     """
-    reader = der.DerReader(certificate.key, "public key")
+    reader = der.DerReader(octets, "public key")
     outer = reader.inside(der.SEQUENCE)
     reader.end()
-    kind, octets = outer.inside(der.SEQUENCE), outer.bits()
+    kind, key = outer.inside(der.SEQUENCE), outer.bits()
     outer.end()
     oid = kind.oid()
     if oid == _RSA and kind.rest() == _NULL:
-        return _rsa_key(octets)
+        return _rsa_key(key)
     if oid == _EC and kind.peek() == der.OID:
         curve = kind.oid()
         kind.end()
-        return _ec_key(curve, octets)
+        return _ec_key(curve, key)
     raise EvidenceError("CERT_KEY_TYPE", "the key is neither RSA nor on a known curve")
 
 

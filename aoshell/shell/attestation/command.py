@@ -20,27 +20,21 @@ from aoshell import interrupts
 from aoshell.attest.evidence import Evidence, load_evidence
 from aoshell.attest.kinds import KIND_NAMES, Kind
 from aoshell.attest.tpm.roots import EkRoot
-from aoshell.attest.verify import CHECKS, explain_check
 from aoshell.errors import AoError, UsageError
 from aoshell.home.folders import Settings
+from aoshell.protocol.encoding import brief
 from aoshell.shell.attestation import judging
 from aoshell.shell.attestation.files import read_collateral, read_named_file
 from aoshell.shell.attestation.judging import Trial, Wishes
 from aoshell.shell.attestation.pins import AttestationPins
 from aoshell.shell.attestation.view import render_trial, warn_unprotected
-from aoshell.shell.flags.arguments import file
+from aoshell.shell.flags.arguments import file, named
 from aoshell.shell.flags.parser import CommandParser
-from aoshell.shell.view.streams import writer
-from aoshell.shell.view.text import clean
+from aoshell.shell.view.streams import columns, writer
+from aoshell.shell.view.text import clean, wrapped_rows
 
 CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 MISUSED = 2
-NO_EVIDENCE = "EVIDENCE_UNAVAILABLE"
-EVIDENCE = "evidence"  # the only check of a node without evidence
-_ABOUT_EVIDENCE = f"""{EVIDENCE}
-There is evidence to check. Where a node does not answer or has none, or none of the kind that was
-asked for, the verdict is INCONCLUSIVE: this says nothing of the machine it runs on.
-Errors: {NO_EVIDENCE}"""
 NONCE_SIZE = 32  # bytes; a TPM takes no more than 64
 
 
@@ -69,18 +63,19 @@ def main(
     try:
         given = _parser().parse(arguments)
         if given.explain:
-            say(_explained(given.explain) + "\n")
+            say(fit(_explained(given.explain)) + "\n")
             return 0
         target = _target(given.target)
         judge = partial(judging.judge_evidence, test_roots=test_roots, test_ek_roots=test_ek_roots)
         trial = interrupts.run(_tried(target, given, ask, judge))
         if isinstance(trial, AoError):
-            say(_nothing(trial, given) + "\n")
+            nothing = _nothing(trial, given)
+            say((nothing if given.json else fit(nothing)) + "\n")
             return CODES["INCONCLUSIVE"]
         for warning in _warnings(target, trial):
             note(clean(warning, colour=False) + "\n")
         whole = json.dumps(trial.verdict.as_json()) if given.json else ""
-        say((whole or render_trial(trial, _trust(trial, target))) + "\n")
+        say((whole or fit(render_trial(trial, _trust(trial, target)))) + "\n")
         if given.save:
             judging.save_trial(given.save, trial)
             note(clean(f"kept in {given.save}", colour=False) + "\n")
@@ -118,11 +113,17 @@ async def _tried(
         raise
 
 
+def fit(text: str) -> str:
+    """A text whose lines are broken between words where the terminal is narrow."""
+    width = columns()
+    return wrapped_rows(text, width) if width else text
+
+
 def _target(target: str | None) -> str:
     if not target:
         raise UsageError(
             "the node or file to attest is missing",
-            hint="aoshell attest URL|FILE, or --explain CHECK",
+            hint="aoshell attest URL|FILE, or --explain NAME",
         )
     return target
 
@@ -146,7 +147,7 @@ def _wishes(given: argparse.Namespace) -> Wishes:
         read_collateral(files),
         files,
         given.at,
-        given.policy,
+        given.policy or "",
         given.report_data,
         given.measurement,
         given.offline,
@@ -156,21 +157,25 @@ def _wishes(given: argparse.Namespace) -> Wishes:
 
 
 def _explained(name: str) -> str:
-    if name.upper() == NO_EVIDENCE or name == EVIDENCE:
-        return _ABOUT_EVIDENCE
+    from aoshell.attest.explaining import explain
+    from aoshell.attest.verify import CHECKS
+
     try:
-        return explain_check(name)
+        return explain(name)
     except KeyError:
         known = ", ".join(dict.fromkeys(one.name for one in CHECKS))
-        what = f"there is no check and no error {name!r}"
+        what = f"there is no verdict, check or error {brief(name)}"
         raise UsageError(what, hint=f"there are the checks {known}") from None
 
 
 def _nothing(why: AoError, given: argparse.Namespace) -> str:
     """The output if a node gave no evidence, or a file has none of the kind asked for."""
+    from aoshell.attest.explaining import EVIDENCE, NO_EVIDENCE
+
     if not given.json:
         kind = f" of the kind {given.kind}" if given.kind else ""
-        return clean(f"INCONCLUSIVE: there is no evidence{kind}\n{why}", colour=False)
+        first = f"INCONCLUSIVE: there is no evidence{kind} ({NO_EVIDENCE})"
+        return clean(f"{first}\n{why}", colour=False)
     detail = f"{why.what} → {why.hint}" if why.hint else why.what
     check = {"name": EVIDENCE, "status": "INCONCLUSIVE", "error": NO_EVIDENCE, "detail": detail}
     nothing: dict[str, object] = {
@@ -228,9 +233,7 @@ def _parser() -> CommandParser:
     above = "of a TPM: certificates above that of its endorsement key, and CRLs"
     flag("--ek-chain", type=file, metavar="FILE", help=above)
     flag("--at", type=moment, metavar="TIME", help="evaluate at: 2026-03-01[T12:00], or seconds")
-    flag(
-        "--policy", default="", type=file, metavar="FILE", help="instead of attest.toml and .trust"
-    )
+    flag("--policy", type=file, metavar="FILE", help="instead of attest.toml and .trust")
     flag(
         "--report-data",
         type=octets(64),
@@ -244,8 +247,8 @@ def _parser() -> CommandParser:
     flag("--nonce", type=octets(NONCE_SIZE), default=b"", metavar="HEX", help=nonce)
     flag("--offline", action="store_true", help="ask AMD for nothing")
     flag("--json", action="store_true", help="one object (docs/json.md)")
-    flag("--save", metavar="FILE", help="keep the node's answer, for others to check")
-    flag("--explain", metavar="CHECK", help="describe a check or an error")
+    flag("--save", type=named, metavar="FILE", help="keep the node's answer, for others to check")
+    flag("--explain", metavar="NAME", help="what a check, an error or a verdict means")
     return parser
 
 

@@ -38,6 +38,8 @@ def read_named_file(name: str, most: int = kept.LARGEST) -> bytes:
 def unreadable_error(name: str, error: Exception) -> UsageError:
     """The error for a file that cannot be read."""
     why = (isinstance(error, OSError) and error.strerror) or str(error)
+    if isinstance(error, files.UnfitFileError):
+        why = f"it {why}"
     return UsageError(f"{name} cannot be read: {why}", hint="check its name, and who may read it")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from aoshell.errors import AoError
@@ -38,6 +39,23 @@ def use_pin(session: Holder, node: RemoteVerbs) -> None:
         why = "was attested too long ago" if known and known.until else "is not attested"
         raise AoError(f"{node.endpoint} {why}", stage="attest", hint=".attest does it")
     hold_to_pin(session, node, pin, f"attested {format_time(known.at)}")
+
+
+def follow_pin(session: Holder, node: RemoteVerbs) -> None:
+    """Takes over what another shell of this home has found of the attached node: it may have
+    attested it again, with success or without. Raises nothing."""
+    from aoshell.home.folders import Settings
+
+    known = None
+    with suppress(AoError):
+        known = AttestationPins(Settings.find()).get(node.endpoint)
+    if known is None or node.pin == Pin(known.address, known.until):
+        return
+    if node.pin is None and known.pin() is None:
+        return
+    pin = known.pin()
+    shown = f"attested {format_time(known.at)}" if pin else "attest again"
+    hold_to_pin(session, node, pin, shown)
 
 
 def hold_to_pin(session: Holder, node: RemoteVerbs, pin: Pin | None, shown: str) -> None:

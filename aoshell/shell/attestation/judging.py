@@ -204,15 +204,21 @@ def check_target(target: str, save: str, kind: str) -> None:
         kind: the only one to take, "" for any.
 
     Raises:
-        UsageError: a node was asked for a report alone, or the file to save to is there.
+        UsageError: a node was asked for a report alone, or the file to save to is there, or its
+            folder is not.
     """
     is_node = not target or is_url(target)
     if is_node and kind == Kind.REPORT.value:
         raise UsageError(
             "no node gives a report alone", hint="--kind report is for files; for nodes generate"
         )
-    if save and file_exists(path := Path(save).expanduser()):
+    if not save:
+        return
+    path = Path(save).expanduser()
+    if file_exists(path):
         raise UsageError(f"{path} exists already", hint="name a file that does not")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no such folder", hint="make it first")
 
 
 def save_trial(name: str, trial: Trial) -> None:

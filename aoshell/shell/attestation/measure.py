@@ -288,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     flag("--trust", type=_name, metavar="NAME", help="add it to attest.toml, under this name")
     whole = "a review found that kernel, initrd and append decide on all that runs"
     flag("--covers-os", action="store_true", help=whole)
-    flag("--policy", default="", type=file, metavar="FILE", help="add it to this file instead")
+    flag("--policy", type=file, metavar="FILE", help="add it to this file instead")
     flag("--json", action="store_true", help="one object (docs/json.md)")
     return parser
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from aoshell import durable
 from aoshell.bounded import files, jsontext
 from aoshell.errors import AoError
-from aoshell.nodes.values import Pin
 
 if TYPE_CHECKING:
     from aoshell.attest.policy import Image
     from aoshell.home.folders import Settings
+    from aoshell.nodes.values import Pin
 
 LARGEST_PIN = 64 << 10  # bytes of the file of one attestation
 LIFETIME = 24 * 3600  # seconds until a node must be attested again
@@ -59,6 +59,8 @@ class Passed:
 
     def pin(self) -> Pin | None:
         """The key that must sign answers; None once this has ended."""
+        from aoshell.nodes.values import Pin
+
         return Pin(self.address, self.until) if self.until > time.time() else None
 
 

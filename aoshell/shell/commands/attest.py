@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from aoshell.attest.kinds import KIND_NAMES
 from aoshell.errors import AoError, UsageError
@@ -17,6 +17,7 @@ from aoshell.shell.attestation.pins import LIFETIME, AttestationPins, Passed, Tr
 from aoshell.shell.commands import command, usage_error
 from aoshell.shell.outcome import CommandOutput, Table
 from aoshell.shell.session import Session
+from aoshell.shell.view.tables import table_lines
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
@@ -79,6 +80,7 @@ async def run_attest(
     return CommandOutput(
         value,
         text=render_trial(trial, _TRUST),
+        rows=True,
         note="\n".join(filter(None, notes)),
         ok=trial.verdict.verdict == "PASS",
     )
@@ -91,7 +93,7 @@ def _arguments(rest: str) -> tuple[str, str, str, bool]:
     targets = []
     while words:
         word = words.pop(0)
-        if word in given and words:
+        if word in given and words and words[0]:
             given[word] = words.pop(0)
         elif word == "--offline":
             offline = True
@@ -167,11 +169,7 @@ async def trust(session: Session, rest: str) -> CommandOutput:
     settings = Settings.find()
     trusted = load_user_policy(settings, "").trusted
     if not rest:
-        rows = tuple((one.name, one.identity) for one in trusted)
-        value = [{"name": name, "measurement": measured} for name, measured in rows]
-        if not rows:
-            return CommandOutput(value, text="no software is trusted yet")
-        return CommandOutput(value, table=Table(("NAME", "MEASUREMENT"), rows))
+        return _list_trusted(trusted)
     first, _, others = rest.partition(" ")
     covers_os = first == _COVERS_OS
     name, measurement = _named(others.strip() if covers_os else rest)
@@ -183,7 +181,23 @@ async def trust(session: Session, rest: str) -> CommandOutput:
     found = Image("", measurement=measurement) if measurement else _attested(session)
     own.put(replace(found, name=name, covers_os=covers_os))
     text = f"{name} is trusted: {found.identity}\nthe next .attest uses it"
-    return CommandOutput({"name": name, "measurement": found.identity}, text=text)
+    return CommandOutput({"name": name, "measurement": found.identity}, text=text, rows=True)
+
+
+def _list_trusted(trusted: Sequence[Image]) -> CommandOutput:
+    value = [
+        {"name": one.name, "measurement": one.identity, "reviewed": list(one.reviewed)}
+        for one in trusted
+    ]
+    rows = tuple((one.name, ", ".join(one.reviewed) or "-", one.identity) for one in trusted)
+    if not rows:
+        return CommandOutput(value, text="no software is trusted yet")
+    return CommandOutput(value, text=_whole(("NAME", "REVIEWED", "MEASUREMENT"), rows), rows=True)
+
+
+def _whole(columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
+    """A table as text: as a table its measurements, there to be compared, would be cut."""
+    return "\n".join(table_lines(Table(columns, rows)))
 
 
 def _named(rest: str) -> tuple[str, bytes]:
@@ -223,16 +237,17 @@ async def nodes(session: Session, rest: str) -> CommandOutput:
     if len(words) < 2 or words[0] != "--tee":
         raise usage_error("nodes")
     found = await _offers(session, list(dict.fromkeys(words[1:])))
-    columns = ("NODE", "EVIDENCE", "WHAT")
-    rows = tuple((one["node"], "offered" if one["offered"] else "-", one["what"]) for one in found)
+    rows = tuple(
+        (str(one["node"]), "offered" if one["offered"] else "-", str(one["what"])) for one in found
+    )
     notes = (
         ["what is offered was not checked: .attest URL does that"]
         if any(r[1] != "-" for r in rows)
         else []
     )
     notes.append(unprotected(words[1:]))
-    table = Table(columns, cast(tuple[tuple[str, ...], ...], rows))
-    return CommandOutput(found, table=table, note="\n".join(filter(None, notes)))
+    text = _whole(("NODE", "EVIDENCE", "WHAT"), rows)
+    return CommandOutput(found, text=text, rows=True, note="\n".join(filter(None, notes)))
 
 
 async def _offers(session: Session, urls: Sequence[str]) -> list[dict[str, object]]:

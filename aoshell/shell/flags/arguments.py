@@ -133,7 +133,7 @@ def _what_to_do(flag: Callable[..., object]) -> None:
     flag("--load", action=_Script, dest="script", type=file, metavar="FILE", help=load)
     flag(
         "--watch",
-        type=_named,
+        type=named,
         metavar="NAME|ID",
         help="only show what a process does; Ctrl-C leaves",
     )
@@ -159,13 +159,13 @@ def _new_process(flag: Callable[..., object]) -> None:
 
 
 def _which_node(flag: Callable[..., object]) -> None:
-    flag("--node", type=_named, metavar="URL|PROFILE", help="a HyperBEAM node, or as --profile")
-    flag("--profile", type=_named, metavar="NAME", help="of the config file (docs/remote.md)")
+    flag("--node", type=named, metavar="URL|PROFILE", help="a HyperBEAM node, or as --profile")
+    flag("--profile", type=named, metavar="NAME", help="of the config file (docs/remote.md)")
     flag("--legacy", action="store_true", help="the legacy network: MU, SU and CU")
     for key in ("mu", "cu", "su", "gateway"):
-        flag(f"--{key}-url", type=_named, dest=key, metavar="URL", help=argparse.SUPPRESS)
+        flag(f"--{key}-url", type=named, dest=key, metavar="URL", help=argparse.SUPPRESS)
     for key in ("scheduler", "authority"):
-        flag(f"--{key}", type=_named, metavar="ADDRESS", help=f"{key} of a new process there")
+        flag(f"--{key}", type=named, metavar="ADDRESS", help=f"{key} of a new process there")
     levels = ("off", "on", "attested")
     flag("--verify", choices=levels, help="refuse answers that the (attested) node does not sign")
 
@@ -176,20 +176,21 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def file(text: str) -> str:
-    """The name of a file. A pipe, as of `<(…)`, is read now."""
+    """The name of a file, not empty. A pipe, as of `<(…)`, is read now."""
     from pathlib import Path
 
     from aoshell.bounded import files
 
     try:
-        files.take_pipe(Path(text).expanduser())
+        files.take_pipe(Path(named(text)).expanduser())
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
         raise argparse.ArgumentTypeError(f"{text} cannot be read: it {why}") from None
     return text
 
 
-def _named(text: str) -> str:
+def named(text: str) -> str:
+    """A name of something, not empty."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty")
     return text

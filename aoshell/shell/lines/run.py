@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aoshell.errors import AoError
+from aoshell.nodes.values import Verify
 from aoshell.scarcity import to_ao_error
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import LineFailure, Outcome
@@ -20,9 +21,11 @@ async def run_line(session: Session, line: str) -> Outcome:
     """
     async with session.turn:
         session.sent, session.sending = None, ""
+        session.commanded = is_command(line)
+        _follow_pin(session)
         outcome: Outcome
         try:
-            if is_command(line):
+            if session.commanded:
                 from aoshell.shell.commands import run_command
 
                 outcome = await run_command(session, line)
@@ -34,3 +37,11 @@ async def run_line(session: Session, line: str) -> Outcome:
             outcome = LineFailure(to_ao_error(error))
         session.sending = ""  # kept when cancelled: `given_up` needs it
         return outcome
+
+
+def _follow_pin(session: Session) -> None:
+    node = session.node.remote
+    if node and node.verify is Verify.ATTESTED:
+        from aoshell.shell.attestation.holding import follow_pin
+
+        follow_pin(session, node)

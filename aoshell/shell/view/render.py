@@ -22,7 +22,7 @@ from aoshell.shell.outcome import (
 from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.streams import Write
 from aoshell.shell.view.tables import process_table, remote_table, table_lines
-from aoshell.shell.view.text import clean, wrapped
+from aoshell.shell.view.text import clean, wrapped, wrapped_rows
 from aoshell.shell.view.values import UNEVALUATED, outcome_value, process_value
 
 NOT_OWNER = (
@@ -119,10 +119,15 @@ class Renderer:
         if reply.answer:
             self._answer(reply.answer)
         if reply.text:
-            columns = self._columns() if reply.prose else 0
-            self._untrusted(self._out, wrapped(reply.text, columns) if columns else reply.text)
+            self._untrusted(self._out, self._fitted(reply))
         elif reply.table:
             self._table(reply.table)
+
+    def _fitted(self, reply: CommandOutput) -> str:
+        columns = self._columns() if reply.prose or reply.rows else 0
+        if not columns:
+            return reply.text
+        return (wrapped if reply.prose else wrapped_rows)(reply.text, columns)
 
     def _table(self, table: Table) -> None:
         self._out("\n".join(table_lines(table, self._columns())) + "\n")
@@ -153,6 +158,8 @@ def interrupted(given_up: Interrupted) -> str:
                 "Given up while it was sent: whether it arrived is not known."
                 f" .result {given_up.sending} shows what became of it, if it did."
             )
+        if given_up.command:
+            return "Given up. What it has asked for, sent or changed by now is not taken back."
         return "Given up; nothing of it was sent."
     if given_up.settling:
         return (

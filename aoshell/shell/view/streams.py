@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import IO
 
@@ -15,6 +16,11 @@ def colours(*streams: IO[str]) -> bool:
     """Whether streams may be coloured: terminals that show colours, without NO_COLOR."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return not plain and all(stream.isatty() for stream in streams)
+
+
+def columns() -> int:
+    """Width of the terminal that answers go to, 0 where they go elsewhere."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
 
 
 def writer(stream: IO[str], *, needed: bool) -> Write:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from aoshell.nodes.values import ProcessInfo
 from aoshell.shell.outcome import Table
 from aoshell.shell.view.text import clean_line, columns_of, format_size, format_time, width_of
+
+if TYPE_CHECKING:
+    from aoshell.nodes.values import ProcessInfo
 
 _GAP = 2  # columns between two cells of a table
 _WIDEST = 16_384  # columns of a cell without a screen: rows are filled up to the widest cell

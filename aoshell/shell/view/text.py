@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from contextlib import suppress
-from itertools import groupby
+from itertools import groupby, islice
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _RESET = "\x1b[0m"
@@ -19,7 +19,8 @@ They would let a line look like another one.
 # Controls (C0, DEL, C1), bytes that are no UTF-8, and what is hidden.
 _UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{''.join(sorted(HIDDEN))}]")
 _LONGEST_PROMPT = 200
-_LIST_ROOM = 30  # columns of a list's second column; with less it stands below the first
+_LIST_ROOM = 30  # columns of a list's last column; with less it stands below the first
+_LIST_GAPS = 2  # of a line; behind them a gap is part of the text
 _LIST_GAP = re.compile(r"\S {2,}(?=\S)")
 
 
@@ -61,6 +62,13 @@ def wrapped(prose: str, columns: int) -> str:
     return "\n".join(lines)
 
 
+def wrapped_rows(text: str, columns: int) -> str:
+    """Text whose lines stand for themselves, broken as `wrapped()` does. In the row of a table its
+    last cell goes on below itself."""
+    lines = (_broken(line, columns) if len(line) > columns else [line] for line in text.split("\n"))
+    return "\n".join(part for line in lines for part in line)
+
+
 def _is_of_a_paragraph(line: str) -> bool:
     return line != "" and line[0] != " " and not _LIST_GAP.search(line)
 
@@ -68,7 +76,8 @@ def _is_of_a_paragraph(line: str) -> bool:
 def _broken(line: str, columns: int) -> list[str]:
     from textwrap import wrap
 
-    gap = _LIST_GAP.search(line)
+    gaps = [*islice(_LIST_GAP.finditer(line), _LIST_GAPS)]
+    gap = gaps[-1] if gaps else None
     indent = " " * (gap.end() if gap else len(line) - len(line.lstrip()))
     if gap and columns - gap.end() < _LIST_ROOM:
         indent = " " * 4

@@ -49,7 +49,7 @@ class Response:
             what = f"{self._who} answered JSON that {error}"
             raise AoError(what, stage=stage, hint="nothing of it was used") from None
         except ValueError:
-            what = f"{self._who} answered {self._kind()} where JSON is due"
+            what = f"{self._who} answered {self.kind()} where JSON is due"
             raise AoError(
                 what, stage=stage, hint=f"is {host_of(self.url)} such a node? .doctor looks"
             ) from None
@@ -74,7 +74,8 @@ class Response:
     def is_html(self) -> bool:
         return self.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
-    def _kind(self) -> str:
+    def kind(self) -> str:
+        """What the body is, where something else is due."""
         if self.is_html():
             return "HTML"
         if not self.body:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UsageError
-from aoshell.nodes.remote.http.client import Client
+from aoshell.nodes.remote.http.client import Client, NotHttpError
 from aoshell.nodes.remote.http.progress import Waiting, disable_retries
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ INFO = "/~meta@1.0/info"
 BUNDLED = (("accept-bundle", "true"),)
 # The signature of an envelope can be checked in this form only, whatever the node's default is.
 SIGNED = (*BUNDLED, ("require-codec", "httpsig@1.0"))
+# For what HTTP does not carry; it may lose what is needed to compute ids.
+AS_JSON = (*BUNDLED, ("accept", "application/json"))
 SECONDS = 30.0  # for each answer
 MEASURING = 60.0  # seconds; each step of measuring may take a node 30
 LINKS_SECONDS = 60.0  # for all parts of envelopes that came as links
@@ -111,10 +113,8 @@ async def _selected(client: Client) -> tuple[str, str]:
     from aoshell.attest.envelope.reading import read_info
 
     answer = await _get(client, f"{MEASUREMENT}/info", SIGNED)
-    if not answer.ok:
-        return "", f"~measurement@1.0: {answer.status} {answer.summary()}".rstrip()
-    device, why = read_info(_kept(answer))
-    return device, f"~measurement@1.0: {why}"
+    device, why = read_info(_kept(answer)) if answer.ok else ("", "")
+    return device, f"~measurement@1.0: {why or _instead(answer)}"
 
 
 async def _measured(client: Client, nonce: bytes, kind: str, device: str) -> Evidence:
@@ -138,17 +138,21 @@ async def _measured(client: Client, nonce: bytes, kind: str, device: str) -> Evi
 
 
 async def _envelope(client: Client, path: str) -> RawResponse:
+    from aoshell.attest.recognise import has_envelope
+
     answer = await _get(client, path, SIGNED, MEASURING)
-    if not answer.ok:
-        what = f"{answer.by} does not measure itself: {answer.status} {answer.summary()}"
-        raise _no_evidence(what.rstrip(), "try again later, or ask who runs the node")
-    return _kept(answer)
+    kept = _kept(answer)
+    if not (answer.ok and has_envelope(kept)):
+        what = f"{answer.by} does not measure itself: {_instead(answer)}"
+        raise _no_evidence(what, "try again later, or ask who runs the node")
+    return kept
 
 
 async def _with_links(client: Client, exchange: Exchange) -> Exchange:
     """An exchange with the parts that came as links. What a node does not give stays missing, and
     the checks say so."""
     from aoshell.attest.envelope.reading import LARGEST, LinkSearch, size_of
+    from aoshell.attest.recognise import has_part
 
     found: dict[str, RawResponse] = {}
     size, until = 0, time.monotonic() + LINKS_SECONDS
@@ -158,15 +162,24 @@ async def _with_links(client: Client, exchange: Exchange) -> Exchange:
             left = until - time.monotonic()
             if left <= 0:
                 return exchange
-            answer = await _get(client, f"/{link}", SIGNED, min(SECONDS, left))
-            if not answer.ok:
+            answer = await _part(client, link, min(SECONDS, left))
+            kept = _kept(answer)
+            if not (answer.ok and has_part(kept, link)):
                 return exchange
-            found[link] = _kept(answer)
-            size += size_of(found[link])
+            found[link] = kept
+            size += size_of(kept)
             if size > LARGEST:
                 return replace(exchange, links=found)
         exchange = replace(exchange, links=dict(found))
     return exchange
+
+
+async def _part(client: Client, link: str, seconds: float) -> Received:
+    try:
+        return await _get(client, f"/{link}", SIGNED, seconds)
+    except NotHttpError:
+        # Nodes write line breaks, as those of a certificate in PEM, raw into the fields of HTTP.
+        return await _get(client, f"/{link}", AS_JSON, seconds)
 
 
 async def _with_secret(client: Client, exchange: Exchange) -> Exchange:
@@ -180,14 +193,17 @@ async def _with_secret(client: Client, exchange: Exchange) -> Exchange:
 
 
 async def _opened(client: Client, sent: Activation) -> Activation:
+    from aoshell.attest.recognise import has_proof
+
     try:
         answer = await _post(client, f"{MEASUREMENT}/unwrap-secret", sent.credential)
     except AoError as error:
         return replace(sent, unanswered=f"the secret was not answered: {error.what}")
-    if not answer.ok:
-        why = f"{answer.status} {answer.summary()}".rstrip()
-        return replace(sent, unanswered=f"{answer.by} does not open secrets: {why}")
-    return replace(sent, answer=_kept(answer))
+    kept = _kept(answer)
+    if not (answer.ok and has_proof(kept)):
+        why = f"{answer.by} does not open secrets: {_instead(answer)}"
+        return replace(sent, unanswered=why)
+    return replace(sent, answer=kept)
 
 
 async def _generated(client: Client, challenge: str, refused: str, kind: str) -> Evidence:
@@ -198,22 +214,25 @@ async def _generated(client: Client, challenge: str, refused: str, kind: str) ->
         kind: the only one that is taken, "" for any.
     """
     from aoshell.attest.evidence import Challenge, Evidence
+    from aoshell.attest.recognise import has_report
 
     taken, origin = int(time.time()), client.endpoint
     if challenge:
         both = await _get(client, f"{GENERATE}/set&challenge={challenge}")
-        if both.ok and _holds(_kept(both), challenge):
+        kept = _kept(both)
+        if both.ok and _holds(kept, challenge):
             asked = Challenge(challenge)
-            return Evidence(answer=_kept(both), challenge=asked, origin=origin, taken=taken)
+            return Evidence(answer=kept, challenge=asked, origin=origin, taken=taken)
     answer = await _get(client, GENERATE)
-    if not answer.ok:
-        why = f"~snp@1.0: {answer.status} {answer.summary()}".rstrip()
+    kept = _kept(answer)
+    if not (answer.ok and has_report(kept)):
+        why = f"~snp@1.0: {_instead(answer)}"
         if kind:
             raise _no_kind(answer.by, kind, why)
         whys = (refused, why)
         raise _no_evidence(f"{answer.by} offers no evidence: {'; '.join(filter(None, whys))}")
     proof = await _challenged(client, challenge) if challenge else None
-    return Evidence(answer=_kept(answer), challenge=proof, origin=origin, taken=taken)
+    return Evidence(answer=kept, challenge=proof, origin=origin, taken=taken)
 
 
 async def _configuration(client: Client) -> RawResponse | None:
@@ -226,14 +245,15 @@ async def _configuration(client: Client) -> RawResponse | None:
 
 async def _challenged(client: Client, value: str) -> Challenge:
     from aoshell.attest.evidence import Challenge
+    from aoshell.attest.recognise import has_challenge
 
     try:
         answer = await _get(client, f"/~message@1.0/set&challenge={value}/challenge")
     except AoError as error:
         return Challenge(value, unanswered=f"the challenge was not answered: {error.what}")
-    if not answer.ok:
-        why = f"{answer.status} {answer.summary()}".rstrip()
-        return Challenge(value, unanswered=f"{answer.by} does not take challenges: {why}")
+    if not (answer.ok and has_challenge(_kept(answer), value)):
+        why = f"{answer.by} does not take challenges: {_instead(answer)}"
+        return Challenge(value, unanswered=why)
     return Challenge(value, _kept(answer))
 
 
@@ -247,6 +267,16 @@ def _holds(answer: RawResponse, challenge: str) -> bool:
     except EvidenceError:
         return False
     return "report" in signed.message and signed.message.get("challenge") == challenge
+
+
+def _instead(answer: Received) -> str:
+    """What came in place of what was asked for: an error with its words, or something else."""
+    from aoshell.attest.recognise import is_signed
+
+    if not answer.ok:
+        return f"{answer.status} {answer.summary()}".rstrip()
+    what = "another message" if is_signed(_kept(answer)) else answer.kind()
+    return f"{answer.status}, but {what} in place of what was asked for"
 
 
 def _no_kind(node: str, kind: str, why: str) -> AoError:
