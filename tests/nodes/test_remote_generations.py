@@ -230,7 +230,7 @@ async def test_a_process_that_is_stuck_is_said_to_be(home: Home, level: Verify) 
 async def test_a_node_that_lacks_a_part_for_a_moment_is_asked_again(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.reading.MOMENTS", (0.01, 0.01))
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.asking.MOMENTS", (0.01, 0.01))
     async with up(home) as node:
         process = await spawn(node, home)
         lazy = (500, [], b'{necessary_message_not_found,<<>>,<<"Lazy link: x/authority">>}')
