@@ -20,14 +20,13 @@ from aoshell.nodes.remote.http.client import BUSY, Client, ConnectionLostError
 from aoshell.nodes.remote.http.progress import Waiting, hide_progress
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.fates import Fate, State, fates, has_mark, is_same, nowhere
-from aoshell.nodes.remote.hyperbeam.reading import NoProcessError, Reading, slot_of
+from aoshell.nodes.remote.hyperbeam.reading import UNASKED, NoProcessError, Reading, slot_of
 from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message, Outgoing, Result, by_lower_name
 
-UNASKED = 2.0  # seconds after which a result is asked for to deliver what it sends
 PUSH = 120.0  # seconds that one push may take, as nodes go on with what the messages cause
 DELIVERY = 180.0  # seconds for all that one message causes, looks into logs included
 AGAIN = (0.2, 0.5, 1.0, 2.0)  # seconds before a push is told again of which nothing arrived
@@ -62,11 +61,13 @@ class Chain:
         root: id of that message.
         process: where it was sent.
         walked: the slots that were looked at.
+        whole: they are all that it caused, as far as is known.
     """
 
     root: str
     process: str
     walked: set[Place] = field(default_factory=set)
+    whole: bool = True
 
 
 class PushError(AoError):
@@ -119,9 +120,6 @@ class Delivering(Reading):
             except asyncio.CancelledError:
                 task.cancel()
                 raise
-            with suppress(TimeoutError):  # others may send to it without an end
-                async with asyncio.timeout(SHOWING):
-                    await self._feed.caught_up()
 
     async def finish(self) -> str:
         left = list(self._deliveries.values())
@@ -154,30 +152,38 @@ class Delivering(Reading):
         """
         place, chain = Place(process, slot), Chain(root, process)
         work = self._pushed(place, chain) if said is None else self._carried(place, said, chain)
-        task = asyncio.create_task(self._bounded(slot, work))
+        task = asyncio.create_task(self._bounded(slot, work, chain))
         self._deliveries[root] = slot, task
         task.add_done_callback(lambda _: self._deliveries.pop(root, None))
 
-    async def _bounded(self, slot: int, work: Awaitable[None]) -> None:
+    async def _bounded(self, slot: int, work: Awaitable[None], chain: Chain) -> None:
         hide_progress()
         try:
             async with asyncio.timeout(DELIVERY):
                 await work
         except TimeoutError:
-            self._unknown(slot, f"it took more than {DELIVERY:g} s")
+            self._unknown(slot, f"it took more than {DELIVERY:g} s", chain)
         except AoError as error:
-            self._unknown(slot, error.what)
+            self._unknown(slot, error.what, chain)
+        if not chain.whole:
+            await self._fed()
 
-    def _unknown(self, slot: int, why: str) -> None:
+    def _unknown(self, slot: int, why: str, chain: Chain) -> None:
+        chain.whole = False
         self._notice(f"slot {slot}: what became of what it sends is not known: {why}")
+
+    async def _fed(self, *processes: str) -> None:
+        """Wait until the feed has shown what is there: of these processes, or of all."""
+        with suppress(TimeoutError):  # others may send to them without an end
+            async with asyncio.timeout(SHOWING):
+                await self._feed.caught_up(*processes)
 
     async def _pushed(self, place: Place, chain: Chain) -> None:
         await self._computed.begun(place.process, place.slot, UNASKED)
-        answered = await self._computed.settled(place.process, place.slot)
-        result = self._computed.get(place.process, place.slot)
-        if result is None and answered:  # it was not computed, and whoever asked was told so
+        answer = await self._computed.answer(place.process, place.slot)
+        if isinstance(answer, AoError):  # whoever asked was told so
             return
-        result = result or await self._result(place.process, place.slot)
+        result = answer or await self._result(place.process, place.slot)
         if any(one.spawn and not one.target for one in result.messages):
             self._notice(_NO_SPAWN.format(place.slot))
         # What has no target is for the devices of the process itself, such as `patch@1.0`.
@@ -202,7 +208,7 @@ class Delivering(Reading):
                 found = await self._looked_for(place, sent, error.what)
                 if pause is None or not error.momentary or not _is_safe(found):
                     if error.end is End.OPEN:
-                        self._unknown(place.slot, error.what)
+                        self._unknown(place.slot, error.what, chain)
                     await self._follow(place, found, chain, error.end)
                     return
                 await asyncio.sleep(pause)
@@ -251,7 +257,10 @@ class Delivering(Reading):
                     self._tell(place, fate, chain)
                 continue
             there = Place(fate.sent.target, fate.slot)
-            if there in chain.walked or len(chain.walked) >= WALKED:
+            if there in chain.walked:
+                continue
+            if len(chain.walked) >= WALKED:
+                chain.whole = False
                 continue
             chain.walked.add(there)
             result = await self._shown(there, chain.root)
@@ -310,7 +319,8 @@ class Delivering(Reading):
         try:
             result = await self._result_once(place.process, place.slot)
             if self._feed.follows(place.process):
-                self._feed.wake(place.process)
+                self._tails.name(place.process, place.slot)
+                await self._fed(place.process)
             else:
                 for message in await self.schedule(place.process, place.slot, place.slot):
                     self._feed.tell_result(place.process, LogEntry(message, result), root)

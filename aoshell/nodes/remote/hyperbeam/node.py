@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -46,7 +47,7 @@ from aoshell.nodes.values import (
 )
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.message import Message, Result, Tag, by_lower_name
+from aoshell.protocol.message import Assignment, Message, Result, Tag, by_lower_name
 from aoshell.protocol.url import is_loopback
 from aoshell.protocol.wallet import Wallet
 
@@ -91,6 +92,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         self._module = module
         # Signed and not sent yet, by id.
         self._definitions: dict[str, dict[str, Any]] = {}
+        self._messages: dict[str, Message] = {}
         self._modules: dict[str, Module] = {}
 
     # What it is -------------------------------------------------------------------------------
@@ -165,7 +167,12 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         profile = (await self._generation()).profile
         if target:
             device = (await self._known(target))["device"]
-            return signing.message(wallet, device, target, tags, data, profile)
+            sent = signing.message(wallet, device, target, tags, data, profile)
+            whole = (*envelope("Message", VARIANT), *tags)
+            self._messages[sent.id] = Message(
+                sent.id, wallet.address, wallet.address, target, whole, data
+            )
+            return sent
         given = by_lower_name(tags)
         device = signing.executed_by(given) or self._device(given.get("module", ""))
         if signing.STACKED in given and not (await self._generation()).stacks:
@@ -213,6 +220,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         return Receipt(item.id, item.id, 0)
 
     async def send(self, process: str, item: Signed) -> Receipt:
+        message = self._messages.pop(item.id, None)
         pushed = isinstance(item, DataItem)
         path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"
         what = "does not take the message", f".result {item.id} finds it if it did"
@@ -225,6 +233,9 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         else:  # it may be pushed: not once more
             self._notice(f"slot {slot}: whether what it sends was delivered is not known")
         self._book.put(self.endpoint, "slot", process, slot, learnt_again=True)
+        if message and self._feed.follows(process):
+            place = Assignment(process, slot, 0, 0, 0, "")
+            self._tails.send(process, slot, replace(message, assignment=place))
         self._feed.wake(process)
         return Receipt(item.id, process, slot)
 
@@ -334,7 +345,9 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         if self._trust.verifies and not by_id:
             owner = "" if sure else (await self._wallet()).address
             _check_named(process, fact, reference, owner)
-        return process_info(process, fact, await self.slots(process))
+        slots = await self.slots(process)
+        self._tails.name(process, slots - 1)
+        return process_info(process, fact, slots)
 
     async def processes(self) -> Sequence[ProcessInfo]:
         known = self._book.all(self.endpoint, "process")

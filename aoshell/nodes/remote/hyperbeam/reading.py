@@ -22,6 +22,7 @@ from aoshell.nodes.remote.hyperbeam.computed import Computed
 from aoshell.nodes.remote.hyperbeam.key import BUNDLED
 from aoshell.nodes.remote.hyperbeam.refusal import is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
+from aoshell.nodes.remote.hyperbeam.tails import Tails
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.httpsig import check_inside
@@ -31,10 +32,20 @@ COMPUTE = 300.0  # seconds that a result may take
 EARLY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks while the schedule is behind
 NO_SLOT = "-1"  # the newest slot of a process whose log is empty
 PAGE = 50  # slots asked for at once
+UNASKED = 2.0  # seconds after which a result is asked for that its sender has not asked for
 
 
 class StuckError(AoError):
-    """A slot that fails each time, so that no later one is computed."""
+    """A slot that fails each time, so that no later one is computed.
+
+    Attributes:
+        slot: it.
+    """
+
+    def __init__(self, what: str, slot: int, *, stage: str) -> None:
+        hint = "the code of the process decides that; .spawn makes another process"
+        super().__init__(what, stage=stage, hint=hint)
+        self.slot = slot
 
 
 class NoProcessError(AoError):
@@ -52,6 +63,7 @@ class Reading(Asking):
     def __init__(self, client: Client, book: Book) -> None:
         Asking.__init__(self, client, book, self._page)
         self._computed = Computed()
+        self._tails = Tails()
         self._last: dict[str, int] = {}
 
     # Results ----------------------------------------------------------------------------------
@@ -72,15 +84,14 @@ class Reading(Asking):
 
     async def _result(self, process: str, slot: int) -> Result:
         """What a slot came to, asked of the node."""
-        with self._computed.asking(process, slot):
-            result = await self._asked_result(process, slot)
-            self._computed.keep(result)
-        return result
+        return await self._computed.ask(process, slot, self._asked_result(process, slot))
 
     async def _result_once(self, process: str, slot: int) -> Result:
         """The same, of this moment's request for it where there was one."""
-        await self._computed.settled(process, slot)
-        return self._computed.get(process, slot) or await self._result(process, slot)
+        answer = await self._computed.answer(process, slot)
+        if isinstance(answer, AoError):
+            raise answer
+        return answer or await self._result(process, slot)
 
     async def _asked_result(self, process: str, slot: int) -> Result:
         start = time.monotonic()
@@ -114,15 +125,16 @@ class Reading(Asking):
         if answer.ok:
             return
         refusal = self._trust.refusal(answer, stage, asked)
-        if not refusal.is_stuck:
-            self._expect(answer, stage, what, asked)
         stuck = refusal.slot
+        if stuck is None or not refusal.is_stuck:
+            self._expect(answer, stage, what, asked)
+            return
         said = self._trust.failure(answer, stage, what, asked)
         where = "this slot" if stuck == asked.fields.get(SLOT) else f"slot {stuck}"
         raise StuckError(
             f"{said}; {where} fails each time, so {process} is stuck there and computes no more",
+            stuck,
             stage=stage,
-            hint="the code of the process decides that; .spawn makes another process",
         )
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
@@ -142,13 +154,47 @@ class Reading(Asking):
 
     async def _page(self, process: str, after: int | None) -> Sequence[Step]:
         """For the feed, whose cursor is the last slot seen."""
+        last = self._tails.named(process)
+        if last is None:
+            last = await self.slots(process) - 1
         if after is None:
-            return (Step(await self.slots(process) - 1),)
-        messages = await self._behind(process, after, PAGE)
-        entries = [
-            LogEntry(one, await self._result_once(process, slot_of(one))) for one in messages
-        ]
-        return [Step(slot_of(entry.message), entry) for entry in entries]
+            return (Step(last),)
+        self._tails.passed(process, after)
+        messages = await self._not_sent_here(process, after + 1, min(last, after + PAGE))
+        return [await self._step(process, one, last=slot_of(one) == last) for one in messages]
+
+    async def _not_sent_here(self, process: str, first: int, last: int) -> Sequence[Message]:
+        """Messages of a log. Those that this session sent are not read back."""
+        found: list[Message] = []
+        while first <= last:
+            sent = {slot: self._tails.sent(process, slot) for slot in range(first, last + 1)}
+            if own := sent[first]:
+                found.append(own)
+                first += 1
+                continue
+            upto = next((slot - 1 for slot, own in sent.items() if own), last)
+            page = await self.schedule(process, first, upto)
+            if not page:  # the log is shorter than was said
+                break
+            found += page
+            first = slot_of(page[-1]) + 1
+        return found
+
+    async def _step(self, process: str, message: Message, *, last: bool) -> Step:
+        """A message with its result. Where that cannot be computed, the feed says so and goes on,
+        or the line that sent it has said so."""
+        slot = slot_of(message)
+        if self._tails.sent(process, slot):  # whoever sent it asks for its result
+            await self._computed.begun(process, slot, UNASKED)
+        shared = await self._computed.answer(process, slot)
+        try:
+            if isinstance(shared, AoError):
+                raise shared
+            result = shared or await self._result(process, slot)
+        except StuckError as error:
+            told = shared is not None or error.slot != slot
+            return Step(slot, LogEntry(message, None), "" if told else error.what, last=last)
+        return Step(slot, LogEntry(message, result), last=last)
 
     async def slots(self, process: str) -> int:
         answer = await self._get("slot", f"/{process}~process@1.0/slot/current")
