@@ -116,12 +116,14 @@ class Interrupted:
         sending: id of the message where it is unknown whether a remote node took it, or "".
         stops: whether the node can stop computing it.
         settling: its own result is there; what it caused was waited for.
+        ends: the session ends with it, so nothing more is delivered on a remote node.
     """
 
     receipt: Receipt | None
     sending: str = ""
     stops: bool = True
     settling: bool = False
+    ends: bool = False
     ok: bool = False
 
 

@@ -8,6 +8,7 @@ to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `d
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -26,9 +27,10 @@ from aoshell.nodes.remote.hyperbeam.binding import PROCESS, Asked
 from aoshell.nodes.remote.hyperbeam.generation import JSON, JUNE
 from aoshell.nodes.remote.hyperbeam.monitoring import Monitoring
 from aoshell.nodes.remote.hyperbeam.names import Names
+from aoshell.nodes.remote.hyperbeam.redelivering import Redelivering
 from aoshell.nodes.remote.hyperbeam.refusal import is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
-from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
+from aoshell.nodes.remote.hyperbeam.sending import ArrivalError, Heard, Sending
 from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
 from aoshell.nodes.remote.memory import Book, process_info
 from aoshell.nodes.remote.unsupported import Elsewhere
@@ -61,7 +63,7 @@ ACCEPTS_JSON = ("accept", JSON)
 CODE = "code"  # kind of facts in the book: modules that this node was given, by their SHA-256
 
 
-class HyperBeamNode(Sending, Monitoring, Elsewhere):
+class HyperBeamNode(Redelivering, Sending, Monitoring, Elsewhere):
     """One node.
 
     Args:
@@ -224,14 +226,24 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         pushed = isinstance(item, DataItem)
         path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"
         what = "does not take the message", f".result {item.id} finds it if it did"
-        placed = await self._scheduled("schedule", path, item, process, what)
+        self._owed.begin(process, item.id)
+        try:
+            placed = await self._scheduled("schedule", path, item, process, what)
+        except (ArrivalError, asyncio.CancelledError):
+            self._owed.give_up(item.id)
+            raise
+        except AoError:
+            self._owed.end(item.id)
+            raise
         slot = placed.slot
+        self._owed.place(process, item.id, slot)
         if not pushed or placed.heard is Heard.NOTHING:
             self._deliver(process, slot, item.id)
         elif placed.heard is Heard.PLACED:
             self._deliver(process, slot, item.id, placed.said)
         else:  # it may be pushed: not once more
             self._notice(f"slot {slot}: whether what it sends was delivered is not known")
+            self._owed.end(item.id)
         self._book.put(self.endpoint, "slot", process, slot, learnt_again=True)
         if message and self._feed.follows(process):
             place = Assignment(process, slot, 0, 0, 0, "")
@@ -403,6 +415,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
 
     async def watch(self, process: str) -> None:
         await self._feed.watch(process)
+        await self._tell_what_is_left(process)
 
     async def evidence(self, nonce: bytes, endpoint: str = "", kind: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):
