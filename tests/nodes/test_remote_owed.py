@@ -115,7 +115,7 @@ async def test_a_message_that_never_arrived_is_told(home: Home) -> None:
         await ended(node)
         home.server.silent = ""
         (said,) = await told(home, process)
-        assert said.endswith("is not in the log") and item.id in said
+        assert said.endswith("is not in the log now") and item.id in said
 
 
 @in_loop

@@ -165,7 +165,8 @@ def interrupted(given_up: Interrupted) -> str:
     if given_up.ends:
         return (
             f"No longer waiting for slot {receipt.slot}. .result {receipt.slot} shows its result;"
-            f" what it sends is not delivered: .deliver {receipt.slot} has the node deliver it."
+            f" what it sends may not arrive: .deliver {receipt.slot} finds out, and has the node"
+            " deliver it."
         )
     again = ", .waits what waits; Ctrl-C again stops it" if given_up.stops else ""
     return (

@@ -13,7 +13,7 @@ from aoshell.protocol.message import Result
 
 LISTED = 3  # messages that are named
 LOOK = 20.0  # seconds for a look at what one message of an earlier shell came to
-_UNSENT = "the message {}, which was given up while it was sent, is not in the log"
+_UNSENT = "the message {}, which was given up while it was sent, is not in the log now"
 _STATES = {
     State.ARRIVED: "it has arrived already",
     State.UNKNOWN: "whether it arrived is not known",
