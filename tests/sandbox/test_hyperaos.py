@@ -303,6 +303,14 @@ def test_texts_and_numbers_are_those_of_lua(process: Process, code: str, output:
     assert process.eval(code) == output
 
 
+def test_errors_has_the_reasons_of_messages_that_failed(process: Process) -> None:
+    process.eval("Handlers.add('div', 'Div', function() return 1 / nil end)")
+    assert process.send(action="Div", data="").error
+    assert process.send(action="Eval", data="error('boom', 0)").error
+    assert process.eval("#Errors .. Errors[2]") == "2boom"
+    assert "nil" in process.eval("Errors[1]")
+
+
 # What breaks luerl where nothing can catch it: found by calling each of its functions with odd
 # arguments, in luerl 1.3 as its own build makes it.
 BREAKING = (

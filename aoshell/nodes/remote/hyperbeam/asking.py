@@ -132,11 +132,13 @@ class Asking:
         value = self._trust.json(answer, stage, asked)
         return value if isinstance(value, dict) else {}
 
-    def _expect(self, answer: Response, stage: str, what: str, asked: Asked = ANY) -> None:
+    def _expect(
+        self, answer: Response, stage: str, what: str, asked: Asked = ANY, about: str = ""
+    ) -> None:
         if answer.ok:
             return
         raise AoError(
-            self._trust.failure(answer, stage, what, asked),
+            self._trust.failure(answer, stage, what, asked, about),
             stage=stage,
             hint=_DOCTOR if answer.status >= 500 else "",
         )

@@ -28,7 +28,7 @@ from aoshell.nodes.remote.hyperbeam.generation import JSON, JUNE
 from aoshell.nodes.remote.hyperbeam.monitoring import Monitoring
 from aoshell.nodes.remote.hyperbeam.names import Names
 from aoshell.nodes.remote.hyperbeam.redelivering import Redelivering
-from aoshell.nodes.remote.hyperbeam.refusal import is_unfit_for_json
+from aoshell.nodes.remote.hyperbeam.refusal import has_no_stack, is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
 from aoshell.nodes.remote.hyperbeam.sending import ArrivalError, Heard, Sending
 from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
@@ -212,8 +212,7 @@ class HyperBeamNode(Redelivering, Sending, Monitoring, Elsewhere):
         made = self._definitions.pop(item.id, {})
         if made.pop("stacked", False) and not await self.slots(item.id):
             raise AoError(
-                f"{self.endpoint} keeps {item.id} under another id, as nodes of November 2025 do"
-                " with lists in definitions, so nobody can use it",
+                f"{self.endpoint} keeps {item.id} under another id, so nobody can use it",
                 stage="spawn",
                 hint="leave the tag device-stack out",
             )
@@ -293,6 +292,11 @@ class HyperBeamNode(Redelivering, Sending, Monitoring, Elsewhere):
             )
             if not is_unfit_for_json(answer):
                 break
+        if has_no_stack(answer):
+            raise UnsupportedError(
+                f"{self.endpoint} evaluates nothing read-only in a stack of devices",
+                hint=".now KEY reads the state; a message that is sent shows its result",
+            )
         asked = Asked(id_, {PROCESS: process})
         self._expect(answer, "dryrun", "does not evaluate it", asked)
         return to_result(process, -1, self._said(answer, "dryrun", asked), answer.by)
@@ -398,13 +402,17 @@ class HyperBeamNode(Redelivering, Sending, Monitoring, Elsewhere):
 
     async def fetch(self, reference: str) -> Module:
         own = self._book.all(self.endpoint, CODE)
-        fact = self._book.get(self.endpoint, "module", reference)
+        modules = self._book.all(self.endpoint, "module")
+        named = [one for one, fact in modules.items() if fact.get("name") == reference]
+        newest = sorted(named, key=lambda one: modules[one].get("at", 0))[-1:]
+        reference = newest[0] if newest and not has_id_form(reference) else reference
+        fact = modules.get(reference)
         if fact and reference in own.values():  # the node has it, and no gateway does
             return Module(reference, str(fact["kind"]), str(fact["name"]), b"")
         return self._remembered(await self._gateway.module(reference))
 
     def _remembered(self, module: Module) -> Module:
-        fact = {"kind": module.kind, "name": module.name}
+        fact = {"kind": module.kind, "name": module.name, "at": time.time_ns()}
         self._book.put(self.endpoint, "module", module.id, fact)
         return module
 

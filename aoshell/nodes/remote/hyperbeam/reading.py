@@ -308,11 +308,11 @@ class Reading(Asking):
         if answer.ok:
             return
         refusal = self._trust.refusal(answer, stage, asked)
-        unknown = answer.status == 404 or refusal.missing == process
-        if unknown:
-            what = f"knows no process {process}"
-            raise NoProcessError(self._trust.failure(answer, stage, what, asked), stage=stage)
-        self._expect(answer, stage, f"does not answer about the process {process}", asked)
+        about = f"the process {process}"
+        if answer.status == 404 or refusal.missing == process:
+            said = self._trust.failure(answer, stage, f"knows no process {process}", asked, about)
+            raise NoProcessError(said, stage=stage)
+        self._expect(answer, stage, f"does not answer about {about}", asked, about)
 
 
 def _no_such_slot(process: str, slot: int, slots: int, by: str) -> AoError:
