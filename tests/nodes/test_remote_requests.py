@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 from eventually import in_loop
+from eventually import until as holds
 from test_remote_hyperbeam import (
     EVAL,
     WASM_MODULE,
@@ -189,6 +190,25 @@ async def test_the_feed_computes_no_slot_twice(home: Home, monkeypatch: pytest.M
         assert len(await until(events, 4)) == 4
         await delivered(node)
         assert set(computed(home).values()) == {1} and len(computed(home)) == 4
+
+
+@in_loop
+async def test_a_line_that_is_given_up_is_asked_for_once_more_and_not_twice(home: Home) -> None:
+    """By the feed or by the delivery, whichever comes first."""
+    async with up(home) as node:
+        node._feed._pauses = SELDOM
+        process = await spawn(node, home)
+        events = node.subscribe()
+        await node.watch(process)
+        receipt = await node.send(process, await node.sign(home.wallet, process, EVAL, b"1+1"))
+        home.server.silent = "compute"
+        asking = asyncio.ensure_future(node.result(process, receipt.slot or 0))
+        await holds(lambda: computed(home))
+        home.server.silent = ""
+        asking.cancel()
+        await shown(events, [1])
+        await delivered(node)
+        assert set(computed(home).values()) == {2}
 
 
 @in_loop

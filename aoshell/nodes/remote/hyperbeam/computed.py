@@ -64,7 +64,9 @@ class Computed:
     async def answer(self, process: str, slot: int) -> Result | AoError | None:
         """What is kept, or what this moment's request comes to, be it a failure that whoever asked
         is told; None where nobody asks, or gave up."""
-        if kept := self._kept.get((process, slot)):
-            return kept
-        ended = self._asked.get((process, slot))
-        return None if ended is None else await asyncio.shield(ended)
+        key = process, slot
+        while ended := self._asked.get(key):
+            answer = await asyncio.shield(ended)
+            if answer is not None:
+                return answer  # else somebody who waited as well may ask now
+        return self._kept.get(key)
