@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from eventually import in_loop
 from eventually import until as holds
-from hyper_server import serving
+from hyper_server import Reply, Request, serving
 from test_remote_hyperbeam import EVAL, Home, evaluate, home, node_wallet, profile, server, spawn
 
 from aoshell.errors import AoError
@@ -116,6 +116,33 @@ async def test_a_message_that_never_arrived_is_told(home: Home) -> None:
         home.server.silent = ""
         (said,) = await told(home, process)
         assert said.endswith("is not in the log now") and item.id in said
+
+
+@in_loop
+async def test_a_message_that_arrived_though_it_was_given_up_is_told_when_the_feed_has_it(
+    home: Home,
+) -> None:
+    async with serving(home.server):
+        node = home.open()
+        process, target = await spawn(node, home), await spawn(node, home)
+        home.server.evaluations = {"send": sends(target)}
+        events = node.subscribe()
+        await node.watch(process)
+        item = await node.sign(home.wallet, process, EVAL, b"send")
+        sending = asyncio.ensure_future(node.send(process, item))
+
+        def given_up(_request: Request, reply: Reply) -> Reply:
+            sending.cancel()
+            return reply
+
+        home.server.faults["POST .*schedule"] = given_up
+        await asyncio.wait({sending})
+        assert sending.cancelled()
+        node._feed.wake(process)
+        while "undelivered" not in (event := await anext(events)).kind:
+            pass
+        assert ".deliver 1 has the node deliver it" in event.detail
+        await node.close()
 
 
 @in_loop

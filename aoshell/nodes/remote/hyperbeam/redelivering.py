@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from aoshell.errors import AoError
+from aoshell.nodes.remote.feed import Step
 from aoshell.nodes.remote.hyperbeam.delivering import Delivering, Place, targeted
 from aoshell.nodes.remote.hyperbeam.fates import Fate, State, title
 from aoshell.nodes.remote.hyperbeam.owed import NOWHERE
@@ -28,6 +29,13 @@ class Redelivering(Delivering):
         result = await super().result(process, place)
         await self._tell_what_is_left(process, place)
         return result
+
+    async def _page(self, process: str, after: int | None) -> Sequence[Step]:
+        steps = await super()._page(process, after)
+        for message in self._owed.left(process) if steps else ():
+            if any(one.entry and one.entry.message.id == message for one in steps):
+                await self._tell_what_is_left(process, message)
+        return steps
 
     async def deliver(self, process: str, slot: int, *, again: bool = False) -> int:
         result = await self._result_once(process, slot)
