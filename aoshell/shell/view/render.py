@@ -164,8 +164,8 @@ def interrupted(given_up: Interrupted) -> str:
         return f"No longer waiting; it goes on. .result {receipt.id} shows what became of it."
     if given_up.ends:
         return (
-            f"No longer waiting for slot {receipt.slot}. .result {receipt.slot} shows its result;"
-            f" what it sends may not arrive: .deliver {receipt.slot} finds out, and has the node"
+            f"No longer waiting for slot {receipt.slot}. .result {receipt.slot} shows its result."
+            f" What it sends may not arrive: .deliver {receipt.slot} finds out, and has the node"
             " deliver it."
         )
     again = ", .waits what waits; Ctrl-C again stops it" if given_up.stops else ""
