@@ -346,6 +346,19 @@ class RemoteVerbs(Protocol):
             A sentence on what it no longer waits for, "" where all is delivered.
         """
 
+    async def deliver(self, process: str, slot: int, *, again: bool = False) -> int:
+        """Have the node deliver what a slot sends, whose delivery was broken off; wait for it.
+
+        Args:
+            again: though some of it may have arrived, which then arrives twice.
+
+        Returns:
+            How many messages the slot sends.
+
+        Raises:
+            AoError: stage "push", some of it has arrived, or that is not known.
+        """
+
     async def new_key(self) -> str:
         """Accept the key that the node has now in place of the earlier one; its address."""
 

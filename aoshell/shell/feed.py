@@ -125,6 +125,10 @@ class FeedView:
         self._roots.add(message)
         return self._lines.setdefault(message, Line(message))
 
+    def concern(self, message: str) -> None:
+        """Show what a message causes, in other processes, too."""
+        self._roots.add(message)
+
     def forget(self, line: Line, *, answered: bool) -> None:
         """Stop waiting for a line. Without an answer, its result is shown when it comes."""
         self._lines.pop(line.message, None)

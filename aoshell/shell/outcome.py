@@ -122,6 +122,7 @@ class Interrupted:
         stops: whether the node can stop computing it.
         settling: its own result is there; what it caused was waited for.
         command: a dot command, which may have asked and sent more than is known here.
+        ends: the session ends with it, so nothing more is delivered on a remote node.
     """
 
     receipt: Receipt | None
@@ -129,6 +130,7 @@ class Interrupted:
     stops: bool = True
     settling: bool = False
     command: bool = False
+    ends: bool = False
     ok: bool = False
 
 

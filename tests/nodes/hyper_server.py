@@ -26,8 +26,8 @@ from aoshell.protocol.commitment import (
     Profile,
     write_commitments,
 )
-from aoshell.protocol.nested import to_map
-from aoshell.protocol.structured import to_tabm
+from aoshell.protocol.nested import nested_commitments, to_map
+from aoshell.protocol.structured import from_tabm, to_tabm
 from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wallet import Wallet
 
@@ -320,9 +320,15 @@ class HyperServer:
     def gives_json(self) -> bool:
         return self.profile is CURRENT and self.accepted == "application/json"
 
-    def in_json(self, message: dict[str, Any], *, signed: bool = True) -> Reply:
-        """A message as JSON with its commitments."""
-        tabm = to_tabm(message)
+    def in_json(
+        self, message: dict[str, Any], tabm: Tabm | None = None, *, signed: bool = True
+    ) -> Reply:
+        """A message as JSON with its commitments.
+
+        Args:
+            tabm: what is signed, where that has commitments in it.
+        """
+        tabm = tabm or to_tabm(message)
         made = signing.commit(self.signer or self.wallet, tabm, profile=self.profile)
         kept = {one.id: in_json(one) for one in made}
         body = json.dumps(message | ({"commitments": kept} if signed else {})).encode()
@@ -347,7 +353,9 @@ class HyperServer:
         tabm = to_tabm(assignment) | {"body": message}
         signer = self.signer or self.wallet
         if self.gives_json:
-            return self.in_json(assignment)
+            kept = {one.id: in_json(one) for one, _ in nested_commitments(message)}
+            whole = from_tabm(message) | {"commitments": kept}
+            return self.in_json(assignment | {"body": whole}, tabm)
         fields, body = wire.encode(tabm, self.profile)
         signatures = write_commitments(signing.commit(signer, tabm, profile=self.profile))
         return 200, [*fields.items(), *signatures.items()], body or b""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventually import until
+from eventually import turns, until
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote import feed as feeds
@@ -233,6 +233,18 @@ def test_an_end(run: Any) -> None:
         assert [event async for event in other] == []
 
     run(test)
+
+
+def test_it_ends_though_it_is_woken_in_the_same_moment(run: Any) -> None:
+    async def test(feed: RemoteFeed, log: Log, _: Book) -> None:
+        feed.subscribe()
+        await feed.watch(PROCESS)
+        await until(lambda: len(log.looks) > 1)
+        await turns()  # it rests
+        feed.wake(PROCESS)
+        await asyncio.wait_for(feed.close(), 10)
+
+    run(test, longest=3600.0)
 
 
 def test_cron_results_of_a_slot_that_was_answered_still_come(run: Any) -> None:

@@ -33,7 +33,7 @@ from aoshell.protocol import httpsig, signing
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.commitment import CURRENT, EDGE, INPUT
 from aoshell.protocol.httpsig import SignatureStatus
-from aoshell.protocol.message import tags_of
+from aoshell.protocol.message import Message, tags_of
 from aoshell.protocol.wallet import Wallet
 
 __all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
@@ -230,7 +230,7 @@ async def test_a_process_that_is_stuck_is_said_to_be(home: Home, level: Verify) 
 async def test_a_node_that_lacks_a_part_for_a_moment_is_asked_again(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.reading.MOMENTS", (0.01, 0.01))
+    monkeypatch.setattr("aoshell.nodes.remote.hyperbeam.asking.MOMENTS", (0.01, 0.01))
     async with up(home) as node:
         process = await spawn(node, home)
         lazy = (500, [], b'{necessary_message_not_found,<<>>,<<"Lazy link: x/authority">>}')
@@ -302,9 +302,21 @@ async def test_a_stack_of_devices_goes_along_as_a_list(home: Home) -> None:
             assert isinstance(await node.sign(home.wallet, process, EVAL, b"1"), HttpMessage)
 
 
+@pytest.mark.parametrize("profile", [CURRENT])
+@in_loop
+async def test_a_stack_of_devices_evaluates_nothing_read_only(home: Home) -> None:
+    said = b'{"details":"{error,no_valid_device_stack}"}'
+    async with up(home) as node:
+        process = await spawn(node, home)
+        home.server.faults["as=execution"] = lambda *_: (500, [], said)
+        message = Message("", "", "", process, (), b"1+1")
+        with pytest.raises(UnsupportedError, match="in a stack of devices"):
+            await node.dryrun(process, message)
+
+
 @in_loop
 async def test_a_stack_that_a_node_keeps_under_another_id_is_not_taken_for_made(home: Home) -> None:
-    """As nodes of November 2025 do: the process is there, and its log is another's."""
+    """The process is there, and its log is another's."""
     home.server.profile = CURRENT
     home.server.sign_all = True
     async with up(home) as node:

@@ -500,3 +500,26 @@ async def test_other_code_is_the_gateways(home: Home, monkeypatch: pytest.Monkey
         book.close()
         for known in (LUA_MODULE, WASM_MODULE):
             assert (await node.fetch(known)).data == b"\0asm"
+
+
+@in_loop
+async def test_code_is_known_by_the_name_it_was_published_under_last(home: Home) -> None:
+    async with up(home) as node:
+        made = []
+        for code in (b"x = 1", b"x = 2"):
+            publication = await node.publication(home.wallet, code, "prog")
+            made.append((await node.publish(publication)).id)
+        assert (await node.fetch("prog")).id == made[1] != made[0]
+        assert (await node.fetch(made[0])).id == made[0]
+
+
+@in_loop
+async def test_an_error_that_nobody_signed_says_what_was_asked(home: Home) -> None:
+    home.server.sign_all = True
+    async with up(home) as node:
+        process = await spawn(node, home)
+        node.verify = Verify.ON
+        home.server.faults["slot/current"] = lambda *_: (500, [], b"who knows")
+        with pytest.raises(AoError, match=f"when asked about the process {process}") as raised:
+            await node.slots(process)
+        assert "who knows" not in raised.value.what

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 
 import pytest
 from eventually import in_loop
+from eventually import until as holds
 from test_remote_hyperbeam import (
     EVAL,
     WASM_MODULE,
@@ -22,12 +24,15 @@ from test_remote_hyperbeam import (
 )
 
 from aoshell.errors import AoError
+from aoshell.nodes.remote.feed import FeedSubscription
 from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+from aoshell.nodes.remote.hyperbeam.reading import StuckError
 from aoshell.nodes.values import Verify
 from aoshell.protocol.commitment import CURRENT
 
 __all__ = ["home", "node_wallet", "profile", "server"]  # fixtures
 
+SELDOM = 3600.0, 3600.0  # seconds between two looks of the feed on its own
 SENDS = {"output": {"data": "sent"}, "outbox": {"1": {"target": "T" * 43, "data": "x"}}}
 
 
@@ -36,32 +41,88 @@ async def delivered(node: HyperBeamNode) -> None:
         await asyncio.wait([task for _, task in node._deliveries.values()])
 
 
+async def shown(events: FeedSubscription, slots: list[int]) -> None:
+    """These results came by, each once and in order."""
+    came = []
+    while len(came) < len(slots):
+        event = await anext(events)
+        if event.entry and event.entry.result:
+            came.append(event.entry.result.slot)
+    assert came == slots
+
+
+async def stuck(events: FeedSubscription) -> list[str]:
+    """What has come by of slots that cannot be computed."""
+    came = [await anext(events) for _ in range(events.unread)]
+    return [event.detail for event in came if "stuck" in event.detail]
+
+
 def computed(home: Home) -> Counter[str]:
     return Counter(line for line in home.server.asked if "/compute&slot=" in line)
 
 
+@pytest.mark.parametrize("followed", [False, True])
 @pytest.mark.parametrize("level", [Verify.OFF, Verify.ON])
 @in_loop
 async def test_a_line_is_scheduled_and_computed_and_pushed_if_it_sends(
-    home: Home, level: Verify
+    home: Home, level: Verify, followed: bool
 ) -> None:
     home.server.sign_all, home.server.evaluations = True, {"send": SENDS}
     async with up(home) as node:
-        node.verify = level
+        node.verify, node._feed._pauses = level, SELDOM
         process = await spawn(node, home)
+        events = node.subscribe()
+        if followed:
+            await node.watch(process)
         await evaluate(node, home, process, "1+1")
         await delivered(node)
         at = f"/{process}~process@1.0/"
         whole = "&result-depth+integer=1000" if home.server.profile is CURRENT else ""
+        await shown(events, [1] if followed else [])
         for slot, (code, push) in enumerate(
-            (("2+2", []), ("send", [f"POST {at}push&slot=3{whole}"])), 2
+            (("2+2", []), ("send", [f"POST {at}push&slot=3{whole}"]), ("3+3", [])), 2
         ):
             home.server.asked.clear()
             await evaluate(node, home, process, code)
             await delivered(node)
+            await shown(events, [slot] if followed else [])
             due = [f"POST {at}schedule", f"GET {at}compute&slot={slot}/results", *push]
-            asked = [line for line in home.server.asked if "schedule?" not in line]
-            assert asked == due
+            assert home.server.asked == due
+
+
+@in_loop
+async def test_what_comes_back_is_read_and_computed_once(home: Home) -> None:
+    """A message to the process itself, whose log the push has made longer."""
+    async with up(home) as node:
+        node._feed._pauses = SELDOM
+        process = await spawn(node, home)
+        events = node.subscribe()
+        await node.watch(process)
+        back = {"1": {"target": process, "data": "2+2", "anchor": "1"}}
+        home.server.evaluations = {"send": SENDS | {"outbox": back}}
+        home.server.asked.clear()
+        await evaluate(node, home, process, "send")
+        await delivered(node)
+        await shown(events, [1, 2])
+        asked = [re.sub(r".*~process@1.0/|[?&/].*", "", line) for line in home.server.asked]
+        assert asked == ["schedule", "compute", "push", "compute", "schedule"]
+        assert "?from=2&to=2&" in home.server.asked[-1]
+
+
+@in_loop
+async def test_what_others_sent_is_read_and_what_this_session_sent_is_not(home: Home) -> None:
+    async with up(home) as node:
+        node._feed._pauses = SELDOM
+        process = await spawn(node, home)
+        events = node.subscribe()
+        await node.watch(process)
+        home.server.logs[process] += [home.server.logs[process][0]] * 2
+        home.server.asked.clear()
+        await evaluate(node, home, process, "1+1")
+        await shown(events, [1, 2, 3])
+        listed = [line for line in home.server.asked if "schedule?" in line]
+        assert [re.findall(r"\d+", line[-40:])[:2] for line in listed] == [["1", "2"]]
+        assert not any("slot/current" in line for line in home.server.asked)
 
 
 @in_loop
@@ -86,6 +147,37 @@ async def test_an_item_is_pushed_and_computed(home: Home) -> None:
 
 
 @in_loop
+async def test_a_slot_that_cannot_be_computed_is_asked_for_once(home: Home) -> None:
+    async with up(home) as node:
+        node._feed._pauses = SELDOM
+        process = await spawn(node, home)
+        events = node.subscribe()
+        await node.watch(process)
+        home.server.stuck_at = 1
+        with pytest.raises(StuckError):
+            await evaluate(node, home, process, "1+1")
+        await delivered(node)
+        await node._feed.caught_up()
+        assert set(computed(home).values()) == {1}
+        assert await stuck(events) == []  # the line has told it
+
+
+@in_loop
+async def test_a_slot_of_others_that_cannot_be_computed_is_told_once(home: Home) -> None:
+    async with up(home) as node:
+        node._feed._pauses = SELDOM
+        process = await spawn(node, home)
+        events = node.subscribe()
+        await node.watch(process)
+        home.server.stuck_at = 1
+        home.server.logs[process] += [home.server.logs[process][0]] * 2
+        await node._feed.caught_up()
+        assert set(computed(home).values()) == {1}
+        (told,) = await stuck(events)
+        assert "this slot fails each time" in told
+
+
+@in_loop
 async def test_the_feed_computes_no_slot_twice(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aoshell.nodes.remote.feed.SHORTEST", 0.02)
     async with up(home) as node:
@@ -98,6 +190,25 @@ async def test_the_feed_computes_no_slot_twice(home: Home, monkeypatch: pytest.M
         assert len(await until(events, 4)) == 4
         await delivered(node)
         assert set(computed(home).values()) == {1} and len(computed(home)) == 4
+
+
+@in_loop
+async def test_a_line_that_is_given_up_is_asked_for_once_more_and_not_twice(home: Home) -> None:
+    """By the feed or by the delivery, whichever comes first."""
+    async with up(home) as node:
+        node._feed._pauses = SELDOM
+        process = await spawn(node, home)
+        events = node.subscribe()
+        await node.watch(process)
+        receipt = await node.send(process, await node.sign(home.wallet, process, EVAL, b"1+1"))
+        home.server.silent = "compute"
+        asking = asyncio.ensure_future(node.result(process, receipt.slot or 0))
+        await holds(lambda: computed(home))
+        home.server.silent = ""
+        asking.cancel()
+        await shown(events, [1])
+        await delivered(node)
+        assert set(computed(home).values()) == {2}
 
 
 @in_loop

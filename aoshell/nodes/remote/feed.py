@@ -34,11 +34,13 @@ class Step:
         cursor: where the feed goes on after it.
         entry: the message and its result, None if the step only moves the cursor.
         notice: a sentence for the user, "" for none.
+        last: nothing more is known behind it, so the feed rests before it asks again.
     """
 
     cursor: Any
     entry: LogEntry | None = None
     notice: str = ""
+    last: bool = False
 
 
 Page: TypeAlias = Callable[[str, Any], Awaitable[Sequence[Step]]]
@@ -149,7 +151,8 @@ class RemoteFeed:
         if process in self._followed:
             return
         cursor = self._book.get(self._endpoint, CURSOR, process)
-        if cursor is None:
+        at_end = cursor is None
+        if at_end:
             (first,) = await self._page(process, None)
             cursor = first.cursor
             self.keep(process, cursor)
@@ -157,19 +160,25 @@ class RemoteFeed:
             old = self._book.get(self._endpoint, ANSWERED, process) or ()
             self._old[process] = frozenset(old)
             followed = self._followed[process] = _Followed()
-            followed.task = asyncio.create_task(self._follow(process, cursor, followed))
+            work = self._follow(process, cursor, followed, at_end=at_end)
+            followed.task = asyncio.create_task(work)
 
     def follows(self, process: str) -> bool:
         """Whether a process is followed."""
         return process in self._followed
 
-    async def caught_up(self) -> None:
-        """Wait until the logs that are followed are read to where they end now."""
+    async def caught_up(self, *processes: str) -> None:
+        """Wait until logs that are followed are read to where they end now.
+
+        Args:
+            processes: whose; without any, all that are followed.
+        """
         loop, readers = asyncio.get_running_loop(), []
-        for followed in self._followed.values() if self._subscriptions else ():
-            readers.append(loop.create_future())
-            followed.readers.append((followed.begun + 1, readers[-1]))
-            followed.wake.set()
+        for process, followed in self._followed.items() if self._subscriptions else ():
+            if process in processes or not processes:
+                readers.append(loop.create_future())
+                followed.readers.append((followed.begun + 1, readers[-1]))
+                followed.wake.set()
         await asyncio.gather(*readers)
 
     def tell(self, event: Event) -> None:
@@ -220,11 +229,20 @@ class RemoteFeed:
         for subscription in list(self._subscriptions):
             self.remove(subscription)
 
-    async def _follow(self, process: str, cursor: Any, followed: _Followed) -> None:
+    async def _follow(
+        self, process: str, cursor: Any, followed: _Followed, *, at_end: bool
+    ) -> None:
+        """Follow a process.
+
+        Args:
+            at_end: the log ended at the cursor a moment ago.
+        """
         hide_progress()
         wake = followed.wake
         shortest, longest = self._pauses
         pause, trouble = shortest, ""
+        if at_end:
+            await _nap(pause, wake)
         while True:
             await self._heard.wait()
             wake.clear()
@@ -244,10 +262,11 @@ class RemoteFeed:
                 cursor = step.cursor
                 self._tell(process, step)
             moved = any(step.entry for step in steps)
-            if not moved:
+            ended = not moved or steps[-1].last
+            if ended:
                 followed.ended(followed.begun)
             pause = shortest if moved else min(longest, pause * SLOWER)
-            if not moved or any(each.unread > UNREAD for each in self._subscriptions):
+            if ended or any(each.unread > UNREAD for each in self._subscriptions):
                 await _nap(pause, wake)
             pause = shortest if wake.is_set() else pause
 
@@ -279,6 +298,10 @@ def _event(process: str, entry: LogEntry, root: str) -> Event:
 
 
 async def _nap(seconds: float, wake: asyncio.Event) -> None:
-    """Sleep for some seconds, or until `wake` is set."""
+    """Sleep for some seconds, or until `wake` is set.
+
+    Not with `wait_for`, which loses a cancellation that comes together with `wake`.
+    """
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(wake.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await wake.wait()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +82,23 @@ class Book:
                 not fsynced.
         """
         row = (endpoint, kind, key, json.dumps(value))
-        with self._database_errors():
-            if learnt_again:
-                self._db.execute("PRAGMA synchronous = NORMAL")
-            try:
-                self._db.execute("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", row)
-            finally:
-                if learnt_again:
-                    self._db.execute("PRAGMA synchronous = FULL")
+        with self._database_errors(), self._unsynced() if learnt_again else nullcontext():
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", row)
+
+    @contextmanager
+    def _unsynced(self) -> Iterator[None]:
+        """What is written in it may be lost in a power cut."""
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
+
+    def drop(self, endpoint: str, kind: str, key: str) -> None:
+        """Forget a fact. It may be there again after a power cut."""
+        query = "DELETE FROM facts WHERE endpoint = ? AND kind = ? AND key = ?"
+        with self._database_errors(), self._unsynced():
+            self._db.execute(query, (endpoint, kind, key))
 
     def all(self, endpoint: str, kind: str) -> dict[str, Any]:
         """All facts of a kind, by key."""

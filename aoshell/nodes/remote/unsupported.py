@@ -36,6 +36,12 @@ class Elsewhere:
     async def finish(self) -> str:
         return ""
 
+    async def deliver(self, process: str, slot: int, *, again: bool = False) -> int:
+        del process, slot, again
+        raise UnsupportedError(
+            "this network delivers by itself", hint=".messages shows what has arrived"
+        )
+
     async def upload(self, data: bytes, name: str = "") -> Module:
         del data, name
         raise UnsupportedError(

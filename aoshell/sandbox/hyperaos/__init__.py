@@ -49,7 +49,7 @@ def source() -> bytes:
         if name in _KEPT or not f"{name}.".startswith(_LEFT_OUT)
     }
     modules |= {f".{name}": _read(name) for name in REPLACED}
-    parts = [f"do\n{_read('lacking')}end\n", _HEAD]
+    parts = [*(f"do\n{_read(name)}end\n" for name in ("lacking", "guards")), _HEAD]
     parts += [f'made["{name}"] = function(...)\n{modules[name]}\nend\n' for name in sorted(modules)]
     parts.append(_read("compute"))
     return "".join(parts).encode("latin-1")

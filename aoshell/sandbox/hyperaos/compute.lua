@@ -175,7 +175,9 @@ function compute(base, request)
     env = { Process = definition, Module = { Id = "", Tags = {} } }
     if Owner == nil then Owner = definition.Owner end
   end
-  base.results = results_of(process.handle(message_of(request, env.Process.Id), env))
+  local result = process.handle(message_of(request, env.Process.Id), env)
+  if result.Error then process.failed(result.Error) end
+  base.results = results_of(result)
   for key, value in pairs(exposed.state) do base[key] = value end
   return base
 end

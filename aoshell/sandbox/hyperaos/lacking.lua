@@ -54,12 +54,69 @@ if not pcall(function() return string.gmatch("a", "a")() end) then
   end
 end
 
--- There a backslash of the text is lost, with what it may mean to the character behind it.
+-- There format loses backslashes of its text, encodes bytes beyond ASCII of it once more, and breaks
+-- at a value with bytes that are no UTF-8. So it is left the numbers.
 if string.format("\\d") ~= "\\d" then
-  local format = string.format
-  function string.format(text, ...)
-    if type(text) == "string" then text = gsub(text, "\\", "\\\\") end
-    return format(text, ...)
+  local format, char, rep = string.format, string.char, string.rep
+  local number, text_of = tonumber, tostring
+
+  local function padded(text, flags, width)
+    local missing = (number(width) or 0) - #text
+    if missing <= 0 then return text end
+    local blank = rep(" ", missing)
+    return find(flags, "-", 1, true) and text .. blank or blank .. text
+  end
+
+  local function control(one, digit)
+    if one == "\n" then return one .. digit end
+    local code = text_of(byte(one))
+    return "\\" .. (digit == "" and code or sub("00" .. code, -3)) .. digit
+  end
+
+  local function quoted(value)
+    if type(value) ~= "string" then return text_of(value) end
+    local text = gsub(value, '["\\\n]', function(one) return "\\" .. one end)
+    return '"' .. gsub(text, "(%c)(%d?)", control) .. '"'
+  end
+
+  local function shown(value)
+    local text = text_of(value)
+    if type(text) ~= "string" then error("'__tostring' must return a string", 0) end
+    return text
+  end
+
+  function string.format(...)
+    local text = ...
+    if type(text) ~= "string" then return format(...) end
+    local parts, at, count = {}, 1, 1
+    while true do
+      local first = find(text, "%", at, true)
+      parts[#parts + 1] = sub(text, at, (first or #text + 1) - 1)
+      if not first then return table.concat(parts) end
+      local _, last, flags, width, dot, digits, kind =
+        find(text, "^([-+ #0]*)(%d*)(%.?)(%d*)(.?)", first + 1)
+      at = last + 1
+      if kind == "%" then
+        parts[#parts + 1] = "%"
+      else
+        count = count + 1
+        if count > select("#", ...) then
+          error("bad argument #" .. text_of(count) .. " to 'format' (no value)", 0)
+        end
+        local value = select(count, ...)
+        if kind == "s" then
+          local whole = shown(value)
+          value = padded(dot == "" and whole or sub(whole, 1, number(digits) or 0), flags, width)
+        elseif kind == "c" then
+          value = padded(char(value), flags, width)
+        elseif kind == "q" then
+          value = quoted(value)
+        else
+          value = format(sub(text, first, last), value)
+        end
+        parts[#parts + 1] = value
+      end
+    end
   end
 end
 

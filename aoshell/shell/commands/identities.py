@@ -54,14 +54,14 @@ async def as_(session: Session, rest: str) -> CommandOutput:
 async def send(session: Session, rest: str) -> CommandOutput:
     """Send a signed message to a process, and show what it printed and sent.
 
-    TARGET is a name or an id. Words like Action=Transfer or Note="two words" become tags; the first
-    other word begins the data. In a value, @NAME stands for the address of an identity or of a
-    process: .send token Action=Transfer Recipient=@alice Quantity=5
+    TARGET is a name, also as @NAME, or an id. Words like Action=Transfer or Note="two words" become
+    tags; the first other word begins the data. In a value, @NAME stands for the address of an
+    identity or of a process: .send token Action=Transfer Recipient=@alice Quantity=5
     """
     target, _, given = rest.partition(" ")
     if not target or "=" in target:
         raise usage_error("send")
-    process = await find_process(session, target)
+    process = await find_process(session, target.removeprefix("@"))
     pairs, data = split_message(given)
     tags = [Tag(name, await _address(session, value)) for name, value in pairs]
     names = await session.identities.addresses()

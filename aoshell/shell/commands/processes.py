@@ -88,6 +88,7 @@ async def spawn(session: Session, rest: str) -> CommandOutput:
     words = rest.split()
     sure = words[-1:] == ["--yes"]
     words = words[: len(words) - sure]
+    words = words[1:] if words[:1] == ["--"] else words  # as on the command line, before an id
     name = words[2] if len(words) == 3 and words[1] == "as" else ""
     if len(words) != (3 if name else 1):
         raise usage_error("spawn")

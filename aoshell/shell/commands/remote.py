@@ -1,4 +1,4 @@
-"""Remote nodes: .doctor, .verify, .signature, .monitor, .unmonitor, .now."""
+"""Remote nodes: .doctor, .verify, .signature, .monitor, .unmonitor, .deliver, .now."""
 
 from __future__ import annotations
 
@@ -116,6 +116,28 @@ async def _monitor(session: Session, rest: str, on: bool) -> CommandOutput:
     state = "is monitored" if on else "is not monitored any more"
     value = {"process": process.id, "monitored": on}
     return CommandOutput(value, text=f"{process.name or short_id(process.id)} {state}")
+
+
+@command("deliver", "SLOT [--again]")
+async def deliver(session: Session, rest: str) -> CommandOutput:
+    """Have a HyperBEAM node deliver what a slot sends, whose delivery was broken off.
+
+    What has arrived already, or may have, is not sent twice, unless --again says so."""
+    node = remote_verbs(session, "this node delivers by itself")
+    words = rest.split()
+    again = "--again" in words
+    slots = [word for word in words if word != "--again"]
+    if len(slots) != 1 or not slots[0].isdecimal():
+        raise usage_error("deliver")
+    process, slot = session.attached.id, int(slots[0])
+    for message in await session.node.schedule(process, slot, slot):
+        session.feed.concern(message.id)
+    sent = await node.deliver(process, slot, again=again)
+    told = "the node has delivered what can be delivered"
+    text = f"slot {slot} sends {sent} message{'s' if sent > 1 else ''}; {told}"
+    return CommandOutput(
+        {"slot": slot, "messages": sent}, text=text if sent else f"slot {slot} sends nothing"
+    )
 
 
 @command("now", "[KEY]")

@@ -164,10 +164,17 @@ def interrupted(given_up: Interrupted) -> str:
     if given_up.settling:
         return (
             f"No longer waiting for what slot {receipt.slot} caused. The node stops delivering when"
-            " nobody waits, so some of it may not arrive."
+            f" nobody waits, so some of it may not arrive: .deliver {receipt.slot} finds out, and"
+            " has the node deliver it."
         )
     if receipt.slot is None:
         return f"No longer waiting; it goes on. .result {receipt.id} shows what became of it."
+    if given_up.ends:
+        return (
+            f"No longer waiting for slot {receipt.slot}. .result {receipt.slot} shows its result."
+            f" What it sends may not arrive: .deliver {receipt.slot} finds out, and has the node"
+            " deliver it."
+        )
     again = ", .waits what waits; Ctrl-C again stops it" if given_up.stops else ""
     return (
         f"No longer waiting for slot {receipt.slot}; it goes on. .result {receipt.slot} shows its"

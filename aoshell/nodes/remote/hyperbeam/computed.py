@@ -4,8 +4,8 @@ wants it: the line that waits for it, the feed, and the delivery of what was sen
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable
+from contextlib import suppress
 
 from aoshell.errors import AoError
 from aoshell.protocol.message import Result
@@ -19,18 +19,14 @@ class Computed:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, int], Result] = {}
-        self._asked: dict[tuple[str, int], asyncio.Future[bool]] = {}
+        self._asked: dict[tuple[str, int], asyncio.Future[Result | AoError | None]] = {}
         self._changed = asyncio.Event()
-
-    def get(self, process: str, slot: int) -> Result | None:
-        """A result, None where it is not kept."""
-        return self._kept.get((process, slot))
 
     def forget(self) -> None:
         """Keep none, as when answers begin to be verified."""
         self._kept.clear()
 
-    def keep(self, result: Result) -> None:
+    def _keep(self, result: Result) -> None:
         """Keep a result, and drop the oldest."""
         size = len(result.output) + sum(len(one.data) for one in result.messages)
         if size > LARGEST:
@@ -39,24 +35,24 @@ class Computed:
         while len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
 
-    @contextmanager
-    def asking(self, process: str, slot: int) -> Iterator[None]:
-        """While a result is asked for."""
+    async def ask(self, process: str, slot: int, request: Awaitable[Result]) -> Result:
+        """Ask for a result. Others get its answer meanwhile. Raises AoError as the request does."""
         key = process, slot
         ended = self._asked[key] = asyncio.get_running_loop().create_future()
         self._changed.set()
         self._changed = asyncio.Event()
-        answered = False
+        answer: Result | AoError | None = None
         try:
-            yield
-            answered = True
-        except AoError:
-            answered = True
+            answer = await request
+            self._keep(answer)
+            return answer
+        except AoError as error:
+            answer = error
             raise
         finally:
             if self._asked.get(key) is ended:
                 del self._asked[key]
-            ended.set_result(answered)
+            ended.set_result(answer)
 
     async def begun(self, process: str, slot: int, seconds: float) -> None:
         """Wait until a result is asked for or there, or some seconds are over."""
@@ -65,11 +61,12 @@ class Computed:
                 while (process, slot) not in self._asked | self._kept:
                     await self._changed.wait()
 
-    async def settled(self, process: str, slot: int) -> bool:
-        """Wait while a result is being asked for.
-
-        Returns:
-            Whether somebody asked, and the node answered, be it with a failure.
-        """
-        ended = self._asked.get((process, slot))
-        return ended is not None and await asyncio.shield(ended)
+    async def answer(self, process: str, slot: int) -> Result | AoError | None:
+        """What is kept, or what this moment's request comes to, be it a failure that whoever asked
+        is told; None where nobody asks, or gave up."""
+        key = process, slot
+        while ended := self._asked.get(key):
+            answer = await asyncio.shield(ended)
+            if answer is not None:
+                return answer  # else somebody who waited as well may ask now
+        return self._kept.get(key)

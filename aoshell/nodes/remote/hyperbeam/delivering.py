@@ -19,15 +19,30 @@ from aoshell.errors import AoError
 from aoshell.nodes.remote.http.client import BUSY, Client, ConnectionLostError
 from aoshell.nodes.remote.http.progress import Waiting, hide_progress
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
-from aoshell.nodes.remote.hyperbeam.fates import Fate, State, fates, has_mark, is_same, nowhere
-from aoshell.nodes.remote.hyperbeam.reading import NoProcessError, Reading, slot_of
+from aoshell.nodes.remote.hyperbeam.fates import (
+    Fate,
+    State,
+    fates,
+    has_mark,
+    is_same,
+    nowhere,
+    short,
+    title,
+)
+from aoshell.nodes.remote.hyperbeam.owed import Owed
+from aoshell.nodes.remote.hyperbeam.reading import (
+    UNASKED,
+    NoProcessError,
+    Reading,
+    StuckError,
+    slot_of,
+)
 from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import LogEntry
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.message import Message, Outgoing, Result, by_lower_name
+from aoshell.protocol.message import Message, Outgoing, Result
 
-UNASKED = 2.0  # seconds after which a result is asked for to deliver what it sends
 PUSH = 120.0  # seconds that one push may take, as nodes go on with what the messages cause
 DELIVERY = 180.0  # seconds for all that one message causes, looks into logs included
 AGAIN = (0.2, 0.5, 1.0, 2.0)  # seconds before a push is told again of which nothing arrived
@@ -44,6 +59,7 @@ _NO_SPAWN = (
     " .spawn MODULE makes one, which your wallet signs"
 )
 _LEFT_OUT = "the node left it out"
+_LONG = f"the log of its target has more than {LOOKED_AT} newer messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +78,15 @@ class Chain:
         root: id of that message.
         process: where it was sent.
         walked: the slots that were looked at.
+        whole: they are all that it caused, as far as is known.
+        owed: what the message sends is not delivered, and the user was not told of that.
     """
 
     root: str
     process: str
     walked: set[Place] = field(default_factory=set)
+    whole: bool = True
+    owed: bool = False
 
 
 class PushError(AoError):
@@ -104,6 +124,7 @@ class Delivering(Reading):
         self._waiting = waiting
         self._wallets: set[str] = set()
         self._deliveries: dict[str, tuple[int, asyncio.Task[None]]] = {}
+        self._owed = Owed(book, self.endpoint)
 
     def knows(self, wallets: Iterable[str]) -> None:
         self._wallets |= set(wallets)
@@ -119,9 +140,6 @@ class Delivering(Reading):
             except asyncio.CancelledError:
                 task.cancel()
                 raise
-            with suppress(TimeoutError):  # others may send to it without an end
-                async with asyncio.timeout(SHOWING):
-                    await self._feed.caught_up()
 
     async def finish(self) -> str:
         left = list(self._deliveries.values())
@@ -141,7 +159,8 @@ class Delivering(Reading):
         which = f"slots {listed} send" if len(slots) > 1 else f"slot {listed} sends"
         return (
             f"what {which} is not delivered yet after {ENDING:g} s, and not waited for; the node"
-            " stops delivering then, so some of it may not arrive"
+            " stops delivering then, so some of it may not arrive; .deliver SLOT finds out, and has"
+            " the node deliver it"
         )
 
     def _deliver(
@@ -154,35 +173,50 @@ class Delivering(Reading):
         """
         place, chain = Place(process, slot), Chain(root, process)
         work = self._pushed(place, chain) if said is None else self._carried(place, said, chain)
-        task = asyncio.create_task(self._bounded(slot, work))
+        task = asyncio.create_task(self._bounded(slot, work, chain))
         self._deliveries[root] = slot, task
-        task.add_done_callback(lambda _: self._deliveries.pop(root, None))
+        task.add_done_callback(lambda _: self._ended(root))
 
-    async def _bounded(self, slot: int, work: Awaitable[None]) -> None:
+    def _ended(self, root: str) -> None:
+        self._deliveries.pop(root, None)
+        self._owed.give_up(root)  # where it was not delivered
+
+    async def _bounded(self, slot: int, work: Awaitable[None], chain: Chain) -> None:
         hide_progress()
         try:
             async with asyncio.timeout(DELIVERY):
                 await work
         except TimeoutError:
-            self._unknown(slot, f"it took more than {DELIVERY:g} s")
+            self._unknown(slot, f"it took more than {DELIVERY:g} s", chain)
         except AoError as error:
-            self._unknown(slot, error.what)
+            self._unknown(slot, error.what, chain)
+        if not chain.owed:
+            self._owed.end(chain.root)
+        if not chain.whole:
+            await self._fed()
 
-    def _unknown(self, slot: int, why: str) -> None:
+    def _unknown(self, slot: int, why: str, chain: Chain) -> None:
+        chain.whole = False
         self._notice(f"slot {slot}: what became of what it sends is not known: {why}")
+
+    async def _fed(self, *processes: str) -> None:
+        """Wait until the feed has shown what is there: of these processes, or of all."""
+        with suppress(TimeoutError):  # others may send to them without an end
+            async with asyncio.timeout(SHOWING):
+                await self._feed.caught_up(*processes)
 
     async def _pushed(self, place: Place, chain: Chain) -> None:
         await self._computed.begun(place.process, place.slot, UNASKED)
-        answered = await self._computed.settled(place.process, place.slot)
-        result = self._computed.get(place.process, place.slot)
-        if result is None and answered:  # it was not computed, and whoever asked was told so
+        answer = await self._computed.answer(place.process, place.slot)
+        if isinstance(answer, AoError):  # whoever asked was told so
+            chain.owed = not isinstance(answer, StuckError)
             return
-        result = result or await self._result(place.process, place.slot)
+        result = answer or await self._result(place.process, place.slot)
         if any(one.spawn and not one.target for one in result.messages):
             self._notice(_NO_SPAWN.format(place.slot))
         # What has no target is for the devices of the process itself, such as `patch@1.0`.
-        if result.assignments or _targeted(result):
-            await self._push(place, _targeted(result), chain)
+        if result.assignments or targeted(result):
+            await self._push(place, targeted(result), chain)
 
     async def _carried(self, place: Place, said: Mapping[str, object], chain: Chain) -> None:
         await self._follow(place, await self._told(place, said), chain)
@@ -202,7 +236,7 @@ class Delivering(Reading):
                 found = await self._looked_for(place, sent, error.what)
                 if pause is None or not error.momentary or not _is_safe(found):
                     if error.end is End.OPEN:
-                        self._unknown(place.slot, error.what)
+                        self._unknown(place.slot, error.what, chain)
                     await self._follow(place, found, chain, error.end)
                     return
                 await asyncio.sleep(pause)
@@ -251,13 +285,16 @@ class Delivering(Reading):
                     self._tell(place, fate, chain)
                 continue
             there = Place(fate.sent.target, fate.slot)
-            if there in chain.walked or len(chain.walked) >= WALKED:
+            if there in chain.walked:
+                continue
+            if len(chain.walked) >= WALKED:
+                chain.whole = False
                 continue
             chain.walked.add(there)
             result = await self._shown(there, chain.root)
             if fate.then is not None:
                 await self._follow(there, await self._told(there, fate.then), chain)
-            elif result and (sent := _targeted(result)):
+            elif result and (sent := targeted(result)):
                 await self._resumed(there, sent, chain, end)
 
     async def _resumed(
@@ -274,11 +311,14 @@ class Delivering(Reading):
         else:
             await self._follow(place, found, chain, end)
 
-    async def _looked_for(self, place: Place, sent: Sequence[Outgoing], why: str) -> list[Fate]:
+    async def _looked_for(
+        self, place: Place, sent: Sequence[Outgoing], why: str, since: int | None = None
+    ) -> list[Fate]:
         """What the logs of the targets say of messages.
 
         Args:
             why: one is not there, if it is not.
+            since: when the slot was scheduled, in milliseconds, if that may be long ago.
         """
         logs: dict[str, Sequence[Message] | str] = {}
         for target in {one.target for one in sent} - self._wallets:
@@ -292,7 +332,10 @@ class Delivering(Reading):
             elif not log:  # a process has its definition in its log
                 found.append(nowhere(one))
             else:
-                found.append(_found(one, log, place.process, why))
+                fate = _found(one, log, place.process, why)
+                if fate.state is State.LOST and since is not None and not _reaches(log, since):
+                    fate = Fate(one, State.UNKNOWN, reason=_LONG)
+                found.append(fate)
         return found
 
     async def _end_of_log(self, process: str) -> Sequence[Message] | str:
@@ -310,12 +353,13 @@ class Delivering(Reading):
         try:
             result = await self._result_once(place.process, place.slot)
             if self._feed.follows(place.process):
-                self._feed.wake(place.process)
+                self._tails.name(place.process, place.slot)
+                await self._fed(place.process)
             else:
                 for message in await self.schedule(place.process, place.slot, place.slot):
                     self._feed.tell_result(place.process, LogEntry(message, result), root)
         except AoError as error:
-            whose = f"slot {place.slot} of {_short(place.process)}"
+            whose = f"slot {place.slot} of {short(place.process)}"
             self._notice(f"what {whose} came to is not known: {error.what}")
             return None
         return result
@@ -324,20 +368,12 @@ class Delivering(Reading):
         """Say of a message that it did not arrive; a wallet has nowhere for it to arrive at."""
         if fate.sent.target in self._wallets:
             return
-        action = by_lower_name(fate.sent.tags).get("action", "") or "a message"
         state = "not delivered"
         if fate.state is State.UNKNOWN:
             state = "whether it arrived is not known"
-        of = "" if place.process == chain.process else f" of {_short(place.process)}"
-        what = (
-            f"slot {place.slot}{of}: {action} to {_short(fate.sent.target)}: {state}: {fate.reason}"
-        )
+        of = "" if place.process == chain.process else f" of {short(place.process)}"
+        what = f"slot {place.slot}{of}: {title(fate.sent)}: {state}: {fate.reason}"
         self._notice(what, "undelivered")
-
-
-def _short(target: str) -> str:
-    """The beginning of an id."""
-    return target if len(target) <= 12 else f"{target[:8]}…"
 
 
 def _because(fate: Fate, reason: str) -> Fate:
@@ -345,13 +381,20 @@ def _because(fate: Fate, reason: str) -> Fate:
     return replace(fate, reason=reason or fate.reason)
 
 
-def _targeted(result: Result) -> list[Outgoing]:
+def targeted(result: Result) -> list[Outgoing]:
+    """What a result sends to others."""
     return [one for one in result.messages if one.target]
 
 
 def _is_safe(found: Iterable[Fate]) -> bool:
     """Whether a push can be told again: nothing of it has arrived, and that is known."""
     return all(one.state in (State.LOST, State.NOWHERE) for one in found)
+
+
+def _reaches(log: Sequence[Message], since: int) -> bool:
+    """Whether the end of a log goes back to a time, in milliseconds."""
+    first = log[0].assignment
+    return first is not None and (first.slot == 0 or first.timestamp <= since)
 
 
 def _found(sent: Outgoing, log: Iterable[Message], process: str, why: str) -> Fate:

@@ -89,6 +89,17 @@ def _reason(value: object) -> str:
     return refusal_in(said).words
 
 
+def title(sent: Outgoing) -> str:
+    """What a message is and whom it is for, for a person."""
+    action = by_lower_name(sent.tags).get("action", "") or "a message"
+    return f"{action} to {short(sent.target)}"
+
+
+def short(target: str) -> str:
+    """The beginning of an id."""
+    return target if len(target) <= 12 else f"{target[:8]}…"
+
+
 def has_mark(sent: Outgoing) -> bool:
     """Whether a message has what tells it from others of its process, as those of aos have."""
     return bool(sent.anchor or by_lower_name(sent.tags).get("reference"))

@@ -61,5 +61,5 @@ class Names:
                 f"this home knows no process {brief(name)} there, and neither {self._endpoint} "
                 f"nor {self._gateway.endpoint} looks names up",
                 stage="lookup",
-                hint="--gateway-url names another gateway",
+                hint=".ps lists those that it knows; --gateway-url names another gateway",
             ) from error

@@ -8,9 +8,11 @@ to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `d
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -26,9 +28,10 @@ from aoshell.nodes.remote.hyperbeam.generation import JSON, JUNE
 from aoshell.nodes.remote.hyperbeam.monitoring import Monitoring
 from aoshell.nodes.remote.hyperbeam.names import Names
 from aoshell.nodes.remote.hyperbeam.reading import plain
-from aoshell.nodes.remote.hyperbeam.refusal import is_unfit_for_json
+from aoshell.nodes.remote.hyperbeam.redelivering import Redelivering
+from aoshell.nodes.remote.hyperbeam.refusal import has_no_stack, is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
-from aoshell.nodes.remote.hyperbeam.sending import Heard, Sending
+from aoshell.nodes.remote.hyperbeam.sending import ArrivalError, Heard, Sending
 from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
 from aoshell.nodes.remote.memory import Book, process_info
 from aoshell.nodes.remote.unsupported import Elsewhere
@@ -47,7 +50,7 @@ from aoshell.nodes.values import (
 )
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.message import Message, Result, Tag, by_lower_name
+from aoshell.protocol.message import Assignment, Message, Result, Tag, by_lower_name
 from aoshell.protocol.url import is_loopback
 from aoshell.protocol.wallet import Wallet
 
@@ -62,7 +65,7 @@ CODE = "code"  # kind of facts in the book: modules that this node has, by their
 OFFERED = "offered"  # and the one that it names for new processes
 
 
-class HyperBeamNode(Sending, Monitoring, Elsewhere):
+class HyperBeamNode(Redelivering, Sending, Monitoring, Elsewhere):
     """One node.
 
     Args:
@@ -93,6 +96,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         self._module = module
         # Signed and not sent yet, by id.
         self._definitions: dict[str, dict[str, Any]] = {}
+        self._messages: dict[str, Message] = {}
         self._modules: dict[str, Module] = {}
 
     # What it is -------------------------------------------------------------------------------
@@ -167,7 +171,12 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         profile = (await self._generation()).profile
         if target:
             device = (await self._known(target))["device"]
-            return signing.message(wallet, device, target, tags, data, profile)
+            sent = signing.message(wallet, device, target, tags, data, profile)
+            whole = (*envelope("Message", VARIANT), *tags)
+            self._messages[sent.id] = Message(
+                sent.id, wallet.address, wallet.address, target, whole, data
+            )
+            return sent
         given = by_lower_name(tags)
         device = signing.executed_by(given) or self._device(given.get("module", ""))
         if signing.STACKED in given and not (await self._generation()).stacks:
@@ -205,8 +214,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         made = self._definitions.pop(item.id, {})
         if made.pop("stacked", False) and not await self.slots(item.id):
             raise AoError(
-                f"{self.endpoint} keeps {item.id} under another id, as nodes of November 2025 do"
-                " with lists in definitions, so nobody can use it",
+                f"{self.endpoint} keeps {item.id} under another id, so nobody can use it",
                 stage="spawn",
                 hint="leave the tag device-stack out",
             )
@@ -215,18 +223,32 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         return Receipt(item.id, item.id, 0)
 
     async def send(self, process: str, item: Signed) -> Receipt:
+        message = self._messages.pop(item.id, None)
         pushed = isinstance(item, DataItem)
         path = f"/{process}~process@1.0/{'push' if pushed else 'schedule'}"
         what = "does not take the message", f".result {item.id} finds it if it did"
-        placed = await self._scheduled("schedule", path, item, process, what)
+        self._owed.begin(process, item.id)
+        try:
+            placed = await self._scheduled("schedule", path, item, process, what)
+        except (ArrivalError, asyncio.CancelledError):
+            self._owed.give_up(item.id)
+            raise
+        except AoError:
+            self._owed.end(item.id)
+            raise
         slot = placed.slot
+        self._owed.place(process, item.id, slot)
         if not pushed or placed.heard is Heard.NOTHING:
             self._deliver(process, slot, item.id)
         elif placed.heard is Heard.PLACED:
             self._deliver(process, slot, item.id, placed.said)
         else:  # it may be pushed: not once more
             self._notice(f"slot {slot}: whether what it sends was delivered is not known")
+            self._owed.end(item.id)
         self._book.put(self.endpoint, "slot", process, slot, learnt_again=True)
+        if message and self._feed.follows(process):
+            place = Assignment(process, slot, 0, 0, 0, "")
+            self._tails.send(process, slot, replace(message, assignment=place))
         self._feed.wake(process)
         return Receipt(item.id, process, slot)
 
@@ -272,6 +294,11 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
             )
             if not is_unfit_for_json(answer):
                 break
+        if has_no_stack(answer):
+            raise UnsupportedError(
+                f"{self.endpoint} evaluates nothing read-only in a stack of devices",
+                hint=".now KEY reads the state; a message that is sent shows its result",
+            )
         asked = Asked(id_, {PROCESS: process})
         self._expect(answer, "dryrun", "does not evaluate it", asked)
         return to_result(process, -1, self._said(answer, "dryrun", asked), answer.by)
@@ -336,7 +363,9 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
         if self._trust.verifies and not by_id:
             owner = "" if sure else (await self._wallet()).address
             _check_named(process, fact, reference, owner)
-        return process_info(process, fact, await self.slots(process))
+        slots = await self.slots(process)
+        self._tails.name(process, slots - 1)
+        return process_info(process, fact, slots)
 
     async def processes(self) -> Sequence[ProcessInfo]:
         known = self._book.all(self.endpoint, "process")
@@ -387,13 +416,17 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
 
     async def fetch(self, reference: str) -> Module:
         own = self._book.all(self.endpoint, CODE)
-        fact = self._book.get(self.endpoint, "module", reference)
+        modules = self._book.all(self.endpoint, "module")
+        named = [one for one, fact in modules.items() if fact.get("name") == reference]
+        newest = sorted(named, key=lambda one: modules[one].get("at", 0))[-1:]
+        reference = newest[0] if newest and not has_id_form(reference) else reference
+        fact = modules.get(reference)
         if fact and reference in own.values():  # the node has it, and no gateway does
             return Module(reference, str(fact["kind"]), str(fact["name"]), b"")
         return self._remembered(await self._gateway.module(reference))
 
     def _remembered(self, module: Module) -> Module:
-        fact = {"kind": module.kind, "name": module.name}
+        fact = {"kind": module.kind, "name": module.name, "at": time.time_ns()}
         self._book.put(self.endpoint, "module", module.id, fact)
         return module
 
@@ -404,6 +437,7 @@ class HyperBeamNode(Sending, Monitoring, Elsewhere):
 
     async def watch(self, process: str) -> None:
         await self._feed.watch(process)
+        await self._tell_what_is_left(process)
 
     async def evidence(self, nonce: bytes, endpoint: str = "", kind: str = "") -> Evidence:
         if endpoint not in ("", self.endpoint):

@@ -4,54 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote import schedules
-from aoshell.nodes.remote.feed import RemoteFeed, Step
+from aoshell.nodes.remote.feed import Step
 from aoshell.nodes.remote.http.answer import Response
-from aoshell.nodes.remote.http.client import ANSWER, Client, NotHttpError
+from aoshell.nodes.remote.http.client import Client
 from aoshell.nodes.remote.http.pages import is_number, turns
 from aoshell.nodes.remote.hyperbeam import placed
-from aoshell.nodes.remote.hyperbeam.binding import ANY, PROCESS, SLOT, Asked
+from aoshell.nodes.remote.hyperbeam.asking import Asking, until_whole
+from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
 from aoshell.nodes.remote.hyperbeam.computed import Computed
-from aoshell.nodes.remote.hyperbeam.generation import JSON, Generation
-from aoshell.nodes.remote.hyperbeam.key import BUNDLED, NodeKey
-from aoshell.nodes.remote.hyperbeam.refusal import is_momentary, is_unfit_for_json
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED
+from aoshell.nodes.remote.hyperbeam.refusal import is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
-from aoshell.nodes.remote.hyperbeam.signed import is_message_in_json
-from aoshell.nodes.remote.hyperbeam.trust import Trust
+from aoshell.nodes.remote.hyperbeam.tails import Tails
 from aoshell.nodes.remote.memory import Book
-from aoshell.nodes.values import Event, LogEntry
-from aoshell.protocol.httpsig import Checked, check_inside
+from aoshell.nodes.values import LogEntry
+from aoshell.protocol.httpsig import check_inside
 from aoshell.protocol.message import Message, Result
 
 COMPUTE = 300.0  # seconds that a result may take
-MOMENTS = (
-    0.2,
-    0.5,
-    1.0,
-    2.0,
-)  # seconds before a read is tried again that lacked a part of the state
 EARLY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between looks while the schedule is behind
 NO_SLOT = "-1"  # the newest slot of a process whose log is empty
 PAGE = 50  # slots asked for at once
-_DOCTOR = ".doctor looks at the node"
+UNASKED = 2.0  # seconds after which a result is asked for that its sender has not asked for
 
 
 class StuckError(AoError):
-    """A slot that fails each time, so that no later one is computed."""
+    """A slot that fails each time, so that no later one is computed.
+
+    Attributes:
+        slot: it.
+    """
+
+    def __init__(self, what: str, slot: int, *, stage: str) -> None:
+        hint = "the code of the process decides that; .spawn makes another process"
+        super().__init__(what, stage=stage, hint=hint)
+        self.slot = slot
 
 
 class NoProcessError(AoError):
     """A question about a process that the node does not know."""
 
 
-class Reading:
+class Reading(Asking):
     """The half of the node that changes nothing.
 
     Args:
@@ -60,91 +61,10 @@ class Reading:
     """
 
     def __init__(self, client: Client, book: Book) -> None:
-        self._client = client
-        self.endpoint = client.endpoint
-        self._book = book
-        self._key = NodeKey(client, book)
-        self._trust = Trust(self.endpoint, self._notice, self._heard)
-        self._feed = RemoteFeed(self._page, book, self.endpoint)
+        Asking.__init__(self, client, book, self._page)
         self._computed = Computed()
+        self._tails = Tails()
         self._last: dict[str, int] = {}
-
-    def _notice(self, detail: str, kind: str = "notice") -> None:
-        self._feed.tell(Event(kind, "", "", detail))
-
-    def _heard(self, checked: Checked) -> None:
-        """Learn from an answer whose signatures fit."""
-        before = self._key.heard(checked)
-        if before:
-            now = self._key.generation.name
-            self._notice(f"{self.endpoint} is of another generation now: {now}, before {before}")
-        if not self._trust.verifies and len(checked.committers) == 1:
-            self._key.signed_by(checked.committers[0])
-            self._trust.address = self._key.known
-
-    async def _address(self) -> str:
-        """The address of the node, asked for where no answer has told it."""
-        if self._trust.verifies or not self._key.known:
-            return await self._asked_address()
-        await self._ready()
-        return self._trust.address
-
-    async def _asked_address(self) -> str:
-        """The address that the node tells itself in this run, so that another key shows."""
-        await self._key.address(signed=self._trust.verifies)
-        await self._ready()
-        self._trust.met(signed=self._key.signed)
-        return self._trust.address
-
-    async def _generation(self) -> Generation:
-        """Which generation the node is of. It is asked where no answer of this run has said it."""
-        if not self._key.has_spoken:
-            await self._key.address(signed=self._trust.verifies)
-            self._trust.met(signed=self._key.signed)
-        return self._key.generation
-
-    async def _ready(self) -> None:
-        """Know whose answers count, before one is asked for."""
-        pin = self._trust.pinned()
-        if self._trust.verifies:
-            await self._key.address(signed=True)
-        address = self._trust.address = self._key.known
-        if pin and pin.address != address:
-            raise AoError(
-                f"{self.endpoint} says that its key is {address}, and {pin.address} was attested",
-                stage="verify",
-                hint=".attest looks at it again",
-            )
-
-    async def _accepted(self) -> Mapping[str, str]:
-        """Headers that ask for a message whole: as JSON with its commitments, where the node has
-        that."""
-        return BUNDLED | {"accept": JSON} if (await self._generation()).json else BUNDLED
-
-    async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Response:
-        """Ask for a message, as JSON where the node has that.
-
-        JSON takes every value. The header fields of HTTP do not: nodes of 2025 write line breaks
-        into them raw, which is no HTTP any more.
-        """
-        return await _until_whole(lambda: self._get_once(stage, path, seconds))
-
-    async def _get_once(self, stage: str, path: str, seconds: float) -> Response:
-        await self._ready()
-        headers = await self._accepted()
-        answer = await self._client.get(stage, path, headers=headers, seconds=seconds)
-        if headers == BUNDLED:
-            return answer
-        lacking = is_unfit_for_json(answer)
-        if not lacking and self._trust.is_checkable(answer):
-            return answer
-        # What JSON loses (atoms) may be signed, or is not taken by it; the other form has it.
-        try:
-            return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
-        except NotHttpError:
-            if self._trust.verifies and not lacking:
-                raise
-            return answer
 
     # Results ----------------------------------------------------------------------------------
 
@@ -164,15 +84,14 @@ class Reading:
 
     async def _result(self, process: str, slot: int) -> Result:
         """What a slot came to, asked of the node."""
-        with self._computed.asking(process, slot):
-            result = await self._asked_result(process, slot)
-            self._computed.keep(result)
-        return result
+        return await self._computed.ask(process, slot, self._asked_result(process, slot))
 
     async def _result_once(self, process: str, slot: int) -> Result:
         """The same, of this moment's request for it where there was one."""
-        await self._computed.settled(process, slot)
-        return self._computed.get(process, slot) or await self._result(process, slot)
+        answer = await self._computed.answer(process, slot)
+        if isinstance(answer, AoError):
+            raise answer
+        return answer or await self._result(process, slot)
 
     async def _asked_result(self, process: str, slot: int) -> Result:
         start = time.monotonic()
@@ -206,29 +125,17 @@ class Reading:
         if answer.ok:
             return
         refusal = self._trust.refusal(answer, stage, asked)
-        if not refusal.is_stuck:
-            self._expect(answer, stage, what, asked)
         stuck = refusal.slot
+        if stuck is None or not refusal.is_stuck:
+            self._expect(answer, stage, what, asked)
+            return
         said = self._trust.failure(answer, stage, what, asked)
         where = "this slot" if stuck == asked.fields.get(SLOT) else f"slot {stuck}"
         raise StuckError(
             f"{said}; {where} fails each time, so {process} is stuck there and computes no more",
+            stuck,
             stage=stage,
-            hint="the code of the process decides that; .spawn makes another process",
         )
-
-    def _said(
-        self, answer: Response, stage: str, asked: Asked, *, whole: bool = False
-    ) -> Mapping[str, Any]:
-        """What an answer says, as a message or as JSON.
-
-        Args:
-            whole: with what nobody signed of a signed one, where that is taken.
-        """
-        if is_message_in_json(answer) or not answer.header("content-type").startswith(JSON):
-            return self._trust.read(answer, stage, asked, whole=whole)
-        value = self._trust.json(answer, stage, asked)
-        return value if isinstance(value, dict) else {}
 
     async def results(self, process: str, after: int = -1, limit: int = 100) -> Sequence[LogEntry]:
         messages = await self._behind(process, after, limit)
@@ -247,13 +154,47 @@ class Reading:
 
     async def _page(self, process: str, after: int | None) -> Sequence[Step]:
         """For the feed, whose cursor is the last slot seen."""
+        last = self._tails.named(process)
+        if last is None:
+            last = await self.slots(process) - 1
         if after is None:
-            return (Step(await self.slots(process) - 1),)
-        messages = await self._behind(process, after, PAGE)
-        entries = [
-            LogEntry(one, await self._result_once(process, slot_of(one))) for one in messages
-        ]
-        return [Step(slot_of(entry.message), entry) for entry in entries]
+            return (Step(last),)
+        self._tails.passed(process, after)
+        messages = await self._not_sent_here(process, after + 1, min(last, after + PAGE))
+        return [await self._step(process, one, last=slot_of(one) == last) for one in messages]
+
+    async def _not_sent_here(self, process: str, first: int, last: int) -> Sequence[Message]:
+        """Messages of a log. Those that this session sent are not read back."""
+        found: list[Message] = []
+        while first <= last:
+            sent = {slot: self._tails.sent(process, slot) for slot in range(first, last + 1)}
+            if own := sent[first]:
+                found.append(own)
+                first += 1
+                continue
+            upto = next((slot - 1 for slot, own in sent.items() if own), last)
+            page = await self.schedule(process, first, upto)
+            if not page:  # the log is shorter than was said
+                break
+            found += page
+            first = slot_of(page[-1]) + 1
+        return found
+
+    async def _step(self, process: str, message: Message, *, last: bool) -> Step:
+        """A message with its result. Where that cannot be computed, the feed says so and goes on,
+        or the line that sent it has said so."""
+        slot = slot_of(message)
+        if self._tails.sent(process, slot):  # whoever sent it asks for its result
+            await self._computed.begun(process, slot, UNASKED)
+        shared = await self._computed.answer(process, slot)
+        try:
+            if isinstance(shared, AoError):
+                raise shared
+            result = shared or await self._result(process, slot)
+        except StuckError as error:
+            told = shared is not None or error.slot != slot
+            return Step(slot, LogEntry(message, None), "" if told else error.what, last=last)
+        return Step(slot, LogEntry(message, result), last=last)
 
     async def slots(self, process: str) -> int:
         answer = await self._get("slot", f"/{process}~process@1.0/slot/current")
@@ -302,7 +243,7 @@ class Reading:
         query = f"from={first}&to={last}&accept=application/aos-2"
         headers = BUNDLED if (await self._generation()).json else {}
         path = f"/{process}~process@1.0/schedule?{query}"
-        answer = await _until_whole(partial(self._client.get, "schedule", path, headers=headers))
+        answer = await until_whole(partial(self._client.get, "schedule", path, headers=headers))
         if is_unfit_for_json(answer):
             return None
         asked = Asked(f"{process} schedule")  # its messages name their slots
@@ -315,7 +256,7 @@ class Reading:
         """A message of a log, in the form that holds all bytes."""
         await self._ready()
         path = f"/{process}~process@1.0/schedule/assignments/{slot}?from={slot}&to={slot}"
-        answer = await _until_whole(partial(self._client.get, "schedule", path, headers=BUNDLED))
+        answer = await until_whole(partial(self._client.get, "schedule", path, headers=BUNDLED))
         asked = Asked(f"{process} schedule {slot}", {PROCESS: process, SLOT: slot})
         self._expect_process(answer, "schedule", process, asked)
         said = self._trust.read(answer, "schedule", asked)
@@ -367,31 +308,11 @@ class Reading:
         if answer.ok:
             return
         refusal = self._trust.refusal(answer, stage, asked)
-        unknown = answer.status == 404 or refusal.missing == process
-        if unknown:
-            what = f"knows no process {process}"
-            raise NoProcessError(self._trust.failure(answer, stage, what, asked), stage=stage)
-        self._expect(answer, stage, f"does not answer about the process {process}", asked)
-
-    def _expect(self, answer: Response, stage: str, what: str, asked: Asked = ANY) -> None:
-        if answer.ok:
-            return
-        raise AoError(
-            self._trust.failure(answer, stage, what, asked),
-            stage=stage,
-            hint=_DOCTOR if answer.status >= 500 else "",
-        )
-
-
-async def _until_whole(ask: Callable[[], Awaitable[Response]]) -> Response:
-    """The answer to a read, asked for again where the node lacked a part of its state."""
-    answer = await ask()
-    for pause in MOMENTS:
-        if not is_momentary(answer):
-            break
-        await asyncio.sleep(pause)
-        answer = await ask()
-    return answer
+        about = f"the process {process}"
+        if answer.status == 404 or refusal.missing == process:
+            said = self._trust.failure(answer, stage, f"knows no process {process}", asked, about)
+            raise NoProcessError(said, stage=stage)
+        self._expect(answer, stage, f"does not answer about {about}", asked, about)
 
 
 def _no_such_slot(process: str, slot: int, slots: int, by: str) -> AoError:

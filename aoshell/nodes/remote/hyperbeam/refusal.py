@@ -21,6 +21,7 @@ _WORDS = ("reason", "body", "error", "details")
 _LACKS = ("Lazy link", "{link,", '{badkey,<<"committed">>}')  # as Erlang writes it
 # What OTP's json says of bytes that are no UTF-8, and of a character that ends too early.
 _NO_TEXT = ("{invalid_byte,", "unexpected_end")
+_NO_STACK = ("no_valid_device_stack",)
 _MISSING = re.compile(r"necessary_message_not_found,\s*<<\"?[^\">]*\"?>>,\s*<<\"([^\"]*)\">>")
 _QUOTED = re.compile(r"<<\"body\">>\s*=>\s*<<\"((?:[^\"\\]|\\.)*)\">>")
 
@@ -85,6 +86,15 @@ def is_momentary(answer: Response) -> bool:
     it again does no harm, whoever said it.
     """
     return _says(answer, _LACKS)
+
+
+def has_no_stack(answer: Response) -> bool:
+    """Whether a node cannot evaluate read-only in a process that a stack of devices executes.
+
+    Measured on nodes of September and November 2025. What it says changes a hint only, whoever said
+    it.
+    """
+    return _says(answer, _NO_STACK)
 
 
 def is_unfit_for_json(answer: Response) -> bool:

@@ -35,6 +35,10 @@ LOOKS = (0.5, 2.0, 5.0)  # seconds before each look for a message whose answer w
 LOOK = 30.0  # seconds that one look may take, however long the log is
 
 
+class ArrivalError(AoError):
+    """A message may have arrived, and is not sent once more."""
+
+
 class Heard(Enum):
     """What a node's own answer says of a message that is in the log."""
 
@@ -172,7 +176,6 @@ class Sending(Delivering):
         return None
 
 
-def _unknown(error: AoError, hint: str) -> AoError:
-    """A message that may have arrived: it must not be sent once more."""
+def _unknown(error: AoError, hint: str) -> ArrivalError:
     what = f"{error.what}; whether the message arrived is not known"
-    return AoError(what, stage=error.stage, hint=f"{hint}; it is not sent twice")
+    return ArrivalError(what, stage=error.stage, hint=f"{hint}; it is not sent twice")

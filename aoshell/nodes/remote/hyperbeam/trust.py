@@ -174,11 +174,14 @@ class Trust:
             return Refusal()
         return refusal_in({**dict(answer.headers), **said} if not self.verifies else said)
 
-    def failure(self, answer: Response, stage: str, what: str, asked: Asked = ANY) -> str:
+    def failure(
+        self, answer: Response, stage: str, what: str, asked: Asked = ANY, about: str = ""
+    ) -> str:
         """A sentence on an answer that is an error; of its words those that count.
 
         Args:
             what: that the node does not do, which its status says.
+            about: what the question was about, where what the answer says does not count.
         """
         if not self.verifies:
             words = self.refusal(answer, stage, asked).words or _plain_words(answer)
@@ -193,7 +196,8 @@ class Trust:
             return f"{error.what} (status {answer.status})"
         if said.get("status") != answer.status:
             self.state = REFUSED
-            return f"{self._who(answer)} answers {answer.status} {WITHHELD}"
+            to = f" when asked about {about}" if about else ""
+            return f"{self._who(answer)} answers {answer.status}{to} {WITHHELD}"
         words = refusal_in(said).words
         return f"{self._who(answer)} {what}: {answer.status} {words}".rstrip()
 

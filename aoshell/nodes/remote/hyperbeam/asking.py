@@ -1,0 +1,155 @@
+"""Asks a HyperBEAM node, and knows whose answers count and in which form they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.remote.feed import Page, RemoteFeed
+from aoshell.nodes.remote.http.answer import Response
+from aoshell.nodes.remote.http.client import ANSWER, Client, NotHttpError
+from aoshell.nodes.remote.hyperbeam.binding import ANY, Asked
+from aoshell.nodes.remote.hyperbeam.generation import JSON, Generation
+from aoshell.nodes.remote.hyperbeam.key import BUNDLED, NodeKey
+from aoshell.nodes.remote.hyperbeam.refusal import is_momentary, is_unfit_for_json
+from aoshell.nodes.remote.hyperbeam.signed import is_message_in_json
+from aoshell.nodes.remote.hyperbeam.trust import Trust
+from aoshell.nodes.remote.memory import Book
+from aoshell.nodes.values import Event
+from aoshell.protocol.httpsig import Checked
+
+# Seconds before a read is tried again that lacked a part of the state.
+MOMENTS = (0.2, 0.5, 1.0, 2.0)
+_DOCTOR = ".doctor looks at the node"
+
+
+class Asking:
+    """What all questions to a node have in common.
+
+    Args:
+        client: of the node.
+        book: what is remembered of it.
+        page: asks for what a process did, for the feed.
+    """
+
+    def __init__(self, client: Client, book: Book, page: Page) -> None:
+        self._client = client
+        self.endpoint = client.endpoint
+        self._book = book
+        self._key = NodeKey(client, book)
+        self._trust = Trust(self.endpoint, self._notice, self._heard)
+        self._feed = RemoteFeed(page, book, self.endpoint)
+
+    def _notice(self, detail: str, kind: str = "notice") -> None:
+        self._feed.tell(Event(kind, "", "", detail))
+
+    def _heard(self, checked: Checked) -> None:
+        """Learn from an answer whose signatures fit."""
+        before = self._key.heard(checked)
+        if before:
+            now = self._key.generation.name
+            self._notice(f"{self.endpoint} is of another generation now: {now}, before {before}")
+        if not self._trust.verifies and len(checked.committers) == 1:
+            self._key.signed_by(checked.committers[0])
+            self._trust.address = self._key.known
+
+    async def _address(self) -> str:
+        """The address of the node, asked for where no answer has told it."""
+        if self._trust.verifies or not self._key.known:
+            return await self._asked_address()
+        await self._ready()
+        return self._trust.address
+
+    async def _asked_address(self) -> str:
+        """The address that the node tells itself in this run, so that another key shows."""
+        await self._key.address(signed=self._trust.verifies)
+        await self._ready()
+        self._trust.met(signed=self._key.signed)
+        return self._trust.address
+
+    async def _generation(self) -> Generation:
+        """Which generation the node is of. It is asked where no answer of this run has said it."""
+        if not self._key.has_spoken:
+            await self._key.address(signed=self._trust.verifies)
+            self._trust.met(signed=self._key.signed)
+        return self._key.generation
+
+    async def _ready(self) -> None:
+        """Know whose answers count, before one is asked for."""
+        pin = self._trust.pinned()
+        if self._trust.verifies:
+            await self._key.address(signed=True)
+        address = self._trust.address = self._key.known
+        if pin and pin.address != address:
+            raise AoError(
+                f"{self.endpoint} says that its key is {address}, and {pin.address} was attested",
+                stage="verify",
+                hint=".attest looks at it again",
+            )
+
+    async def _accepted(self) -> Mapping[str, str]:
+        """Headers that ask for a message whole: as JSON with its commitments, where the node has
+        that."""
+        return BUNDLED | {"accept": JSON} if (await self._generation()).json else BUNDLED
+
+    async def _get(self, stage: str, path: str, seconds: float = ANSWER) -> Response:
+        """Ask for a message, as JSON where the node has that.
+
+        JSON takes every value. The header fields of HTTP do not: nodes of 2025 write line breaks
+        into them raw, which is no HTTP any more.
+        """
+        return await until_whole(lambda: self._get_once(stage, path, seconds))
+
+    async def _get_once(self, stage: str, path: str, seconds: float) -> Response:
+        await self._ready()
+        headers = await self._accepted()
+        answer = await self._client.get(stage, path, headers=headers, seconds=seconds)
+        if headers == BUNDLED:
+            return answer
+        lacking = is_unfit_for_json(answer)
+        if not lacking and self._trust.is_checkable(answer):
+            return answer
+        # What JSON loses (atoms) may be signed, or is not taken by it; the other form has it.
+        try:
+            return await self._client.get(stage, path, headers=BUNDLED, seconds=seconds)
+        except NotHttpError:
+            if self._trust.verifies and not lacking:
+                raise
+            return answer
+
+    def _said(
+        self, answer: Response, stage: str, asked: Asked, *, whole: bool = False
+    ) -> Mapping[str, Any]:
+        """What an answer says, as a message or as JSON.
+
+        Args:
+            whole: with what nobody signed of a signed one, where that is taken.
+        """
+        if is_message_in_json(answer) or not answer.header("content-type").startswith(JSON):
+            return self._trust.read(answer, stage, asked, whole=whole)
+        value = self._trust.json(answer, stage, asked)
+        return value if isinstance(value, dict) else {}
+
+    def _expect(
+        self, answer: Response, stage: str, what: str, asked: Asked = ANY, about: str = ""
+    ) -> None:
+        if answer.ok:
+            return
+        raise AoError(
+            self._trust.failure(answer, stage, what, asked, about),
+            stage=stage,
+            hint=_DOCTOR if answer.status >= 500 else "",
+        )
+
+
+async def until_whole(ask: Callable[[], Awaitable[Response]]) -> Response:
+    """The answer to a read, asked for again where the node lacked a part of its state."""
+    answer = await ask()
+    for pause in MOMENTS:
+        if not is_momentary(answer):
+            break
+        await asyncio.sleep(pause)
+        answer = await ask()
+    return answer

@@ -1,0 +1,119 @@
+"""Tells of what earlier shells left undelivered, and has a node deliver what a slot sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aoshell.errors import AoError
+from aoshell.nodes.remote.feed import Step
+from aoshell.nodes.remote.hyperbeam.delivering import Delivering, Place, targeted
+from aoshell.nodes.remote.hyperbeam.fates import Fate, State, title
+from aoshell.nodes.remote.hyperbeam.owed import NOWHERE
+from aoshell.protocol.message import Result
+
+LISTED = 3  # messages that are named
+LOOK = 20.0  # seconds for a look at what one message of an earlier shell came to
+_UNSENT = "the message {}, which was given up while it was sent, is not in the log now"
+_STATES = {
+    State.ARRIVED: "it has arrived already",
+    State.UNKNOWN: "whether it arrived is not known",
+}
+_DOUBT = "slot {0}: whether what it sends was delivered is not known: {1}; .deliver {0} looks again"
+
+
+class Redelivering(Delivering):
+    """The part of the node that makes up for deliveries that were broken off."""
+
+    async def result(self, process: str, place: int | str) -> Result:
+        result = await super().result(process, place)
+        await self._tell_what_is_left(process, place)
+        return result
+
+    async def _page(self, process: str, after: int | None) -> Sequence[Step]:
+        steps = await super()._page(process, after)
+        for message in self._owed.left(process) if steps else ():
+            if any(one.entry and one.entry.message.id == message for one in steps):
+                await self._tell_what_is_left(process, message)
+        return steps
+
+    async def deliver(self, process: str, slot: int, *, again: bool = False) -> int:
+        result = await self._result_once(process, slot)
+        if not (result.assignments or targeted(result)):
+            return 0
+        (message,) = await self.schedule(process, slot, slot)
+        if message.id not in self._deliveries:
+            found = await self._whereabouts(process, slot, result)
+            here = [one for one in found if one.state in (State.ARRIVED, State.UNKNOWN)]
+            if here and not again:
+                raise AoError(
+                    f"slot {slot}: {_listed(here)}: {_STATES[here[0].state]}",
+                    stage="push",
+                    hint="--again has the node deliver all that the slot sends, once more",
+                )
+            self._owed.begin(process, message.id)
+            self._owed.place(process, message.id, slot)
+            self._deliver(process, slot, message.id)
+        await self.settled(message.id)
+        return len(targeted(result))
+
+    async def _tell_what_is_left(self, process: str, place: int | str | None = None) -> None:
+        """Say what of earlier shells, or of lines that were given up, is not delivered.
+
+        Args:
+            place: look at the message with this id, or in this slot, only.
+        """
+        for message, slot in self._owed.left(process).items():
+            if place not in (None, message, slot):
+                continue
+            try:
+                async with asyncio.timeout(LOOK):
+                    said = await self._left_of(process, message, slot)
+            except TimeoutError:
+                said = _DOUBT.format(slot, f"it took more than {LOOK:g} s")
+            except AoError as error:
+                said = _DOUBT.format(slot, error.what)
+            self._owed.end(message)
+            if said:
+                self._notice(said, "undelivered")
+
+    async def _left_of(self, process: str, message: str, slot: int) -> str:
+        """What is to be said of a message whose delivery was broken off; "" for nothing."""
+        if slot == NOWHERE:
+            found = await self._slot_of(process, message, 0)
+            if found is None:
+                return _UNSENT.format(message)
+            slot = found
+        result = await self._result_once(process, slot)
+        whereabouts = await self._whereabouts(process, slot, result)
+        by_state = {state: [one for one in whereabouts if one.state is state] for state in State}
+        for doubtful in by_state[State.UNKNOWN][:1]:
+            return _DOUBT.format(slot, doubtful.reason)
+        lost, nowhere = by_state[State.LOST], by_state[State.NOWHERE]
+        if lost:
+            rest = "tells more" if by_state[State.ARRIVED] else "has the node deliver it"
+            return (
+                f"slot {slot}: {_listed(lost)}: not delivered, as nobody waited for it;"
+                f" .deliver {slot} {rest}"
+            )
+        return (
+            f"slot {slot}: {_listed(nowhere)}: not delivered: {nowhere[0].reason}"
+            if nowhere
+            else ""
+        )
+
+    async def _whereabouts(self, process: str, slot: int, result: Result) -> Sequence[Fate]:
+        """Where the messages of a slot are, but for those to wallets known here."""
+        sent = [one for one in targeted(result) if one.target not in self._wallets]
+        if not sent:
+            return ()
+        (message,) = await self.schedule(process, slot, slot)
+        since = message.assignment.timestamp if message.assignment else 0
+        return await self._looked_for(Place(process, slot), sent, "it is not there", since)
+
+
+def _listed(found: Sequence[Fate]) -> str:
+    """The messages, by what they are and whom they are for."""
+    named = ", ".join(title(one.sent) for one in found[:LISTED])
+    more = len(found) - LISTED
+    return f"{named} and {more} more" if more > 0 else named
