@@ -97,7 +97,7 @@ async def _run(
     node = await source.open(settings, Limits(), lambda: asyncio.shield(own))
     try:
         following = asyncio.create_task(_show_notices(node, tell))
-        network_of(node)  # before a key is made for it
+        await network_of(node)  # before a key is made for it
         key = await node_key(settings, tell)
         serving = await Serving.open(node, options, tell=tell, sign_as=identities.named, key=key)
         try:

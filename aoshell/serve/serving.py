@@ -97,7 +97,7 @@ class Serving:
             AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
         """
         info = await node.info()
-        network = network_of(node, info.details.get("carried by", ""))
+        network = await network_of(node)
         # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
         server = await asyncio.to_thread(import_module, "aoshell.serve.server")
         token = secrets.token_urlsafe(_TOKEN)
@@ -195,12 +195,8 @@ class _Roles:
         return roles[name]()
 
 
-def network_of(node: Node, carried_by: str = "") -> NetworkVerbs:
-    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served.
-
-    Args:
-        carried_by: the process that has the node, for people; "" where that is not known.
-    """
+async def network_of(node: Node) -> NetworkVerbs:
+    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served."""
     if node.local is None:
         raise AoError(
             "only the built-in node can be served",
@@ -208,8 +204,9 @@ def network_of(node: Node, carried_by: str = "") -> NetworkVerbs:
             hint="this one is served already: give its URL to your clients",
         )
     if node.local.network is None:
+        carrier = (await node.info()).details.get("carried by", "see .node")
         raise AoError(
-            f"another aoshell ({carried_by or 'see .node'}) carries the node of this home, so it"
+            f"another aoshell ({carrier}) carries the node of this home, so it"
             " cannot be served from here",
             stage="serve",
             hint="type .serve in that one; if it serves already, give its URL to your clients",
