@@ -12,20 +12,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from attacks import files, guests, kills, liars, moments, peers
+from attacks import clients, files, guests, kills, liars, moments, peers
 from attacks.attack import Attack
 from attacks.place import Place
 
 from aoshell.home.wallets import ensure_wallet
 
 ATTACKS: list[Attack] = [
-    attack for room in (peers, liars, files, guests, kills, moments) for attack in room.ATTACKS
+    attack
+    for room in (peers, clients, liars, files, guests, kills, moments)
+    for attack in room.ATTACKS
 ]
 SHORT = (  # of each kind the one that did most harm before there was a bound
     "peer: 1 GB in 1 MB of gzip",
     "peer: gzip in gzip",
     "peer: 48 MB of [],[],…",
     "peer: 100 Continue without end",
+    "client: 40 bodies of 16 MB",
     "liar: results signed by another key",
     "liar: an answer of before",
     "liar: a 500 that nobody signed",

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 MOST_CONNECTIONS = 512  # of one port, and no more than a quarter of the open files that are allowed
 LARGEST_HEAD = 1 << 20  # bytes of a request line with its headers
+MOST_PIPELINED = 64  # requests of a connection behind the one under way
 HEAD_SECONDS = 15.0  # for a head to come, from its first byte or from the connection's begin
 STALLED_SECONDS = 30.0  # in which a client takes nothing of an answer
 HALF_CLOSED_SECONDS = 5.0  # that a client has for its answer which will send no more
 IDLE_SECONDS = 75.0  # that a connection may be kept between two requests
 ENDING_SECONDS = 5.0  # that requests under way have when the server ends
 _BACKLOG = 512
+_PARSED = 16 << 10  # bytes that are parsed before it is looked how many requests they are
 
 
 class HttpServer:
@@ -154,7 +156,14 @@ class _Bounded(asyncio.Protocol):
         self._head += len(data)
         if self._late is None:
             self._expect_head()
-        super().data_received(data)
+        behind = getattr(self, "pipeline", [])  # of httptools, which parses on; h11 does not
+        for at in range(0, len(data), _PARSED):
+            super().data_received(data[at : at + _PARSED])
+            if len(behind) > MOST_PIPELINED:
+                behind.clear()
+                self.transport.abort()
+            if self.transport.is_closing():
+                break
         if not self.waits or self.transport.is_closing():
             self._head = 0
             self._stop_clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -215,6 +216,31 @@ async def test_an_answer_that_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> N
         async with httpx.AsyncClient(timeout=60) as client:
             answer = await client.get(f"http://127.0.0.1:{opened.port}/")
             assert len(answer.content) == large
+
+
+@in_loop
+async def test_requests_behind_the_one_under_way() -> None:
+    """Some are answered in their order; a connection with more of them is ended."""
+    echo = Echo()
+    async with serving(echo) as opened:
+        reader, writer = await connect(opened)
+        writer.write(HEAD * 5)
+        for _ in range(5):
+            await reader.readuntil(b"here")
+        writer.close()
+        go = asyncio.Event()
+        echo.before = lambda _: go.wait()
+        reader, writer = await connect(opened)
+        with contextlib.suppress(ConnectionError):
+            writer.write(HEAD * 20_000)
+            await writer.drain()
+        await until(lambda: all(len(_queued(one)) <= 65 for one in opened._state.connections))
+        go.set()
+        writer.close()
+
+
+def _queued(connection: object) -> list[object]:
+    return list(getattr(connection, "pipeline", ()))
 
 
 @pytest.mark.parametrize(
