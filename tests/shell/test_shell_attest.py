@@ -379,15 +379,16 @@ def test_an_expired_pin_refuses_before_anything_is_sent(there: Any, home: Settin
         await at.attach()
         await at.pass_()
         replied(await run_line(at.session, ".verify attested"))
-        at.node.pin = Pin(at.node.pin.address, int(time.time()))
+        known = AttestationPins(home).get(at.server.url)
+        assert known is not None
+        ended = replace(known, until=int(time.time()))
+        AttestationPins(home).put(ended)
+        at.node.pin = Pin(ended.address, ended.until)
         (log,) = at.server.logs.values()
         length = len(log)
         error = failed(await run_line(at.session, "1+1"))
         assert "was attested too long ago" in error.what and ".attest does it" in error.hint
         assert len(log) == length
-        known = AttestationPins(home).get(at.server.url)
-        assert known is not None
-        AttestationPins(home).put(replace(known, until=int(time.time())))
         assert "too long ago" in failed(await run_line(at.session, ".verify attested")).what
         await at.attest()
         assert printed(await run_line(at.session, "1+1")) == "2\n"
