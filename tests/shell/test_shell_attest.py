@@ -396,6 +396,33 @@ def test_an_expired_pin_refuses_before_anything_is_sent(there: Any, home: Settin
     there(body)
 
 
+def test_another_shell_changes_the_pin(there: Any, home: Settings) -> None:
+    async def body(at: There) -> None:
+        await at.attach()
+        await at.pass_()
+        replied(await run_line(at.session, ".verify attested"))
+        pins = AttestationPins(home)
+        known = pins.get(at.server.url)
+        assert known is not None
+        later = replace(known, until=known.until + 60)
+        pins.put(later)
+        assert printed(await run_line(at.session, "1+1")) == "2\n"
+        assert at.node.pin == Pin(known.address, known.until + 60)
+        pins.put(replace(later, address="B" * 43))
+        assert f"{'B' * 43} was attested" in failed(await run_line(at.session, "1+1")).what
+        assert f"CHANGED: another shell attested the key {'B' * 43}" in "".join(at.screen.said)
+        pins.end(later)
+        for _ in range(2):
+            assert "is not attested" in failed(await run_line(at.session, "1+1")).what
+        told = "did not pass when another shell attested it"
+        assert "".join(at.screen.said).count(told) == 1
+        file = next((home.state / "attested").iterdir())
+        file.write_bytes(b"{")
+        assert "is not attested" in failed(await run_line(at.session, "1+1")).what
+
+    there(body)
+
+
 def test_the_toolbar_says_when_it_is_over(there: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aoshell.shell.commands.attest.LIFETIME", 1)
 
