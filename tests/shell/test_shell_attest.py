@@ -379,18 +379,46 @@ def test_an_expired_pin_refuses_before_anything_is_sent(there: Any, home: Settin
         await at.attach()
         await at.pass_()
         replied(await run_line(at.session, ".verify attested"))
-        at.node.pin = Pin(at.node.pin.address, int(time.time()))
+        known = AttestationPins(home).get(at.server.url)
+        assert known is not None
+        ended = replace(known, until=int(time.time()))
+        AttestationPins(home).put(ended)
+        at.node.pin = Pin(ended.address, ended.until)
         (log,) = at.server.logs.values()
         length = len(log)
         error = failed(await run_line(at.session, "1+1"))
         assert "was attested too long ago" in error.what and ".attest does it" in error.hint
         assert len(log) == length
-        known = AttestationPins(home).get(at.server.url)
-        assert known is not None
-        AttestationPins(home).put(replace(known, until=int(time.time())))
         assert "too long ago" in failed(await run_line(at.session, ".verify attested")).what
         await at.attest()
         assert printed(await run_line(at.session, "1+1")) == "2\n"
+
+    there(body)
+
+
+def test_another_shell_changes_the_pin(there: Any, home: Settings) -> None:
+    async def body(at: There) -> None:
+        await at.attach()
+        await at.pass_()
+        replied(await run_line(at.session, ".verify attested"))
+        pins = AttestationPins(home)
+        known = pins.get(at.server.url)
+        assert known is not None
+        later = replace(known, until=known.until + 60)
+        pins.put(later)
+        assert printed(await run_line(at.session, "1+1")) == "2\n"
+        assert at.node.pin == Pin(known.address, known.until + 60)
+        pins.put(replace(later, address="B" * 43))
+        assert f"{'B' * 43} was attested" in failed(await run_line(at.session, "1+1")).what
+        assert f"CHANGED: another shell attested the key {'B' * 43}" in "".join(at.screen.said)
+        pins.end(later)
+        for _ in range(2):
+            assert "is not attested" in failed(await run_line(at.session, "1+1")).what
+        told = "did not pass when another shell attested it"
+        assert "".join(at.screen.said).count(told) == 1
+        file = next((home.state / "attested").iterdir())
+        file.write_bytes(b"{")
+        assert "is not attested" in failed(await run_line(at.session, "1+1")).what
 
     there(body)
 

@@ -124,7 +124,7 @@ def test_only_the_kind_that_was_asked_for(tpm: TpmNode, home: Settings) -> None:
         with pytest.raises(Exception, match="not of the kind snp"):
             await at.attest("--offline --kind snp")
         wrong = failed(await run_line(at.session, ".attest --kind none"))
-        for words in ('--save ""', '--kind ""', "--save"):
+        for words in ('""', '--save ""', '--kind ""', "--save"):
             assert ".help attest" in failed(await run_line(at.session, f".attest {words}")).hint
         assert "none is no kind of evidence" in wrong.what and "--kind report" in wrong.hint
 

@@ -41,21 +41,27 @@ def use_pin(session: Holder, node: RemoteVerbs) -> None:
     hold_to_pin(session, node, pin, f"attested {format_time(known.at)}")
 
 
-def follow_pin(session: Holder, node: RemoteVerbs) -> None:
+def follow_pin(session: Holder, node: RemoteVerbs) -> str:
     """Takes over what another shell of this home has found of the attached node: it may have
-    attested it again, with success or without. Raises nothing."""
+    attested it again, with success or without. Returns what is to be told of that. Raises nothing.
+    """
     from aoshell.home.folders import Settings
 
     known = None
     with suppress(AoError):
         known = AttestationPins(Settings.find()).get(node.endpoint)
     if known is None or node.pin == Pin(known.address, known.until):
-        return
-    if node.pin is None and known.pin() is None:
-        return
-    pin = known.pin()
+        return ""
+    before, pin = node.pin, known.pin()
+    if before is None and pin is None:
+        return ""
     shown = f"attested {format_time(known.at)}" if pin else "attest again"
     hold_to_pin(session, node, pin, shown)
+    if pin is None:
+        return f"{node.endpoint} did not pass when another shell attested it"
+    if before and before.address != pin.address:
+        return f"CHANGED: another shell attested the key {pin.address}, before {before.address}"
+    return ""
 
 
 def hold_to_pin(session: Holder, node: RemoteVerbs, pin: Pin | None, shown: str) -> None:

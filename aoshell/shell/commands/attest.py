@@ -97,7 +97,7 @@ def _arguments(rest: str) -> tuple[str, str, str, bool]:
             given[word] = words.pop(0)
         elif word == "--offline":
             offline = True
-        elif word.startswith("--"):
+        elif not word or word.startswith("--"):
             raise usage_error("attest")
         else:
             targets.append(word)

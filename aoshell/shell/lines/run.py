@@ -44,4 +44,5 @@ def _follow_pin(session: Session) -> None:
     if node and node.verify is Verify.ATTESTED:
         from aoshell.shell.attestation.holding import follow_pin
 
-        follow_pin(session, node)
+        if told := follow_pin(session, node):
+            session.front.feed(told)
