@@ -758,8 +758,10 @@ async def test_a_carrier_that_does_not_answer_is_shown(folder: Path, wallet: Wal
         loop = program.node._reach._carrier._loop  # type: ignore[attr-defined]
         go_on = threading.Event()
         loop.call_soon_threadsafe(go_on.wait)
+        heard = Heard(program)
         asked = asyncio.create_task(program.node.slots(pid))
         await until(lambda: program.node.stage)
+        await until(lambda: any("has not answered" in one for one in heard.notices()))
         stage = program.node.stage
         assert stage and stage.note == f"pid {os.getpid()} does not answer"
         go_on.set()

@@ -34,6 +34,7 @@ from aoshell.nodes.values import Event, Limits, Stage
 T = TypeVar("T")
 
 ANSWER_WITHIN = 0.7  # seconds of silence before the carrier is looked at
+SILENT = 3.0  # seconds of silence, asked whether it is there, before that is said
 PATIENCE = 20.0  # seconds without an answer of whoever holds the lock
 _CALLS = 1 << 32  # numbers that a frame can hold
 
@@ -198,15 +199,17 @@ class Wire(asyncio.Protocol):
         self._look = None
         if not self._calls:
             return
-        if self._loop.time() - self._heard >= ANSWER_WITHIN:
-            if not self.stuck and is_stopped(self.pid):
-                self._owner.stuck(faults.StoppedError(self._folder, self.pid))
+        silent = self._loop.time() - self._heard
+        if silent >= ANSWER_WITHIN and not self.stuck:
+            if is_stopped(self.pid):
                 self.stuck = "is stopped: `fg` in its terminal"
-            elif self._asked:
-                self.stuck = self.stuck or "does not answer"
-            else:  # perhaps nothing has happened: this has an answer in any case
+                self._owner.stuck(faults.StoppedError(self._folder, self.pid))
+            elif not self._asked:  # perhaps nothing has happened: this is answered in any case
                 self._asked = True
                 self.post(CLOCK)
+            elif silent >= SILENT:
+                self.stuck = "does not answer"
+                self._owner.stuck(faults.silent(self._folder, self.pid, silent))
         self._look = self._loop.call_later(ANSWER_WITHIN, self._listen)
 
     # The connection -------------------------------------------------------------------------
