@@ -15,7 +15,8 @@ from hyper_server import HTML, HyperServer, serving
 
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.remote.http.progress import Waiting
-from aoshell.nodes.remote.hyperbeam.node import CODE, HyperBeamNode
+from aoshell.nodes.remote.hyperbeam.node import HyperBeamNode
+from aoshell.nodes.remote.hyperbeam.publishing import CODE
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import Event, HttpMessage, Module, NotFoundError, Verify
 from aoshell.protocol.ans104 import DataItem

@@ -16,7 +16,7 @@ from test_shell_cli import environment
 from aoshell import backends, cli
 from aoshell.home.endpoints import Endpoints
 from aoshell.home.folders import Settings
-from aoshell.nodes.remote.hyperbeam.node import AOS_MODULE
+from aoshell.nodes.remote.hyperbeam.publishing import AOS_MODULE
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.start import Key
 

@@ -23,25 +23,19 @@ from aoshell.nodes.remote.hyperbeam.fates import (
     Fate,
     State,
     fates,
-    has_mark,
-    is_same,
-    nowhere,
     short,
     title,
 )
+from aoshell.nodes.remote.hyperbeam.looking import Looking, Place
 from aoshell.nodes.remote.hyperbeam.owed import Owed
 from aoshell.nodes.remote.hyperbeam.reading import (
     UNASKED,
-    NoProcessError,
-    Reading,
     StuckError,
-    slot_of,
 )
 from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import LogEntry
-from aoshell.protocol.encoding import has_id_form
-from aoshell.protocol.message import Message, Outgoing, Result
+from aoshell.protocol.message import Outgoing, Result
 
 PUSH = 120.0  # seconds that one push may take, as nodes go on with what the messages cause
 DELIVERY = 180.0  # seconds for all that one message causes, looks into logs included
@@ -49,7 +43,6 @@ AGAIN = (0.2, 0.5, 1.0, 2.0)  # seconds before a push is told again of which not
 SHOWING = 30.0  # seconds for the feed to come to the end of the logs that it follows
 ENDING = 10.0  # seconds that the end of a session waits for deliveries
 WALKED = 50  # slots that one message caused, which are looked at and shown
-LOOKED_AT = 200  # newest slots of a log that a message is looked for in
 
 # Nodes of November 2025 fail where they keep an answer in which a message has resulted in messages,
 # unless that has the whole result in it. The type is for the node, which subtracts from it.
@@ -59,15 +52,6 @@ _NO_SPAWN = (
     " .spawn MODULE makes one, which your wallet signs"
 )
 _LEFT_OUT = "the node left it out"
-_LONG = f"the log of its target has more than {LOOKED_AT} newer messages"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A slot of a process."""
-
-    process: str
-    slot: int
 
 
 @dataclass
@@ -111,7 +95,7 @@ class End(Enum):
     OPEN = auto()  # it may go on: it did not answer itself
 
 
-class Delivering(Reading):
+class Delivering(Looking):
     """The part of the node that has messages delivered.
 
     Args:
@@ -120,14 +104,10 @@ class Delivering(Reading):
     """
 
     def __init__(self, client: Client, book: Book, waiting: Waiting) -> None:
-        Reading.__init__(self, client, book)
+        Looking.__init__(self, client, book)
         self._waiting = waiting
-        self._wallets: set[str] = set()
         self._deliveries: dict[str, tuple[int, asyncio.Task[None]]] = {}
         self._owed = Owed(book, self.endpoint)
-
-    def knows(self, wallets: Iterable[str]) -> None:
-        self._wallets |= set(wallets)
 
     async def settled(self, root: str) -> None:
         slot, task = self._deliveries.get(root, (0, None))
@@ -311,43 +291,6 @@ class Delivering(Reading):
         else:
             await self._follow(place, found, chain, end)
 
-    async def _looked_for(
-        self, place: Place, sent: Sequence[Outgoing], why: str, since: int | None = None
-    ) -> list[Fate]:
-        """What the logs of the targets say of messages.
-
-        Args:
-            why: one is not there, if it is not.
-            since: when the slot was scheduled, in milliseconds, if that may be long ago.
-        """
-        logs: dict[str, Sequence[Message] | str] = {}
-        for target in {one.target for one in sent} - self._wallets:
-            if has_id_form(target):
-                logs[target] = await self._end_of_log(target)
-        found = []
-        for one in sent:
-            log = logs.get(one.target, ())
-            if isinstance(log, str):
-                found.append(Fate(one, State.UNKNOWN, reason=log))
-            elif not log:  # a process has its definition in its log
-                found.append(nowhere(one))
-            else:
-                fate = _found(one, log, place.process, why)
-                if fate.state is State.LOST and since is not None and not _reaches(log, since):
-                    fate = Fate(one, State.UNKNOWN, reason=_LONG)
-                found.append(fate)
-        return found
-
-    async def _end_of_log(self, process: str) -> Sequence[Message] | str:
-        """The newest messages of a log, none of no process; why it cannot be read."""
-        try:
-            last = await self.slots(process) - 1
-            return await self.schedule(process, max(0, last + 1 - LOOKED_AT), last)
-        except NoProcessError:
-            return ()
-        except AoError as error:
-            return error.what
-
     async def _shown(self, place: Place, root: str) -> Result | None:
         """Show what a slot came to that a message caused; None where that is not known."""
         try:
@@ -389,22 +332,3 @@ def targeted(result: Result) -> list[Outgoing]:
 def _is_safe(found: Iterable[Fate]) -> bool:
     """Whether a push can be told again: nothing of it has arrived, and that is known."""
     return all(one.state in (State.LOST, State.NOWHERE) for one in found)
-
-
-def _reaches(log: Sequence[Message], since: int) -> bool:
-    """Whether the end of a log goes back to a time, in milliseconds."""
-    first = log[0].assignment
-    return first is not None and (first.slot == 0 or first.timestamp <= since)
-
-
-def _found(sent: Outgoing, log: Iterable[Message], process: str, why: str) -> Fate:
-    """What a log says of a message.
-
-    One that has nothing to tell it from others may be there from before.
-    """
-    slots = [slot_of(one) for one in log if is_same(sent, one, process)]
-    if not slots:
-        return Fate(sent, State.LOST, reason=why)
-    if not has_mark(sent):
-        return Fate(sent, State.UNKNOWN, reason=why)
-    return Fate(sent, State.ARRIVED, slots[-1])

@@ -9,7 +9,6 @@ to `push`, which does both. Source: HyperBEAM `dev_process`, `dev_scheduler`, `d
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from aoshell.errors import AoError, UnsupportedError
-from aoshell.nodes.remote.arweave.bundler import kind_of
 from aoshell.nodes.remote.arweave.gateway import Gateway
 from aoshell.nodes.remote.http import doctor
 from aoshell.nodes.remote.http.client import Client
@@ -27,22 +25,20 @@ from aoshell.nodes.remote.hyperbeam.binding import PROCESS, Asked
 from aoshell.nodes.remote.hyperbeam.generation import JSON, JUNE
 from aoshell.nodes.remote.hyperbeam.monitoring import Monitoring
 from aoshell.nodes.remote.hyperbeam.names import Names
-from aoshell.nodes.remote.hyperbeam.reading import plain
+from aoshell.nodes.remote.hyperbeam.publishing import Publishing
 from aoshell.nodes.remote.hyperbeam.redelivering import Redelivering
 from aoshell.nodes.remote.hyperbeam.refusal import has_no_stack, is_unfit_for_json
 from aoshell.nodes.remote.hyperbeam.results import to_result
-from aoshell.nodes.remote.hyperbeam.sending import ArrivalError, Heard, Sending
+from aoshell.nodes.remote.hyperbeam.sending import ArrivalError, Heard
 from aoshell.nodes.remote.hyperbeam.signing import LEGACY, LUA, TAKES_ITEMS, VARIANT
 from aoshell.nodes.remote.memory import Book, process_info
 from aoshell.nodes.remote.unsupported import Elsewhere
 from aoshell.nodes.values import (
     EndpointFinding,
-    Module,
     NodeInfo,
     NotFoundError,
     Pin,
     ProcessInfo,
-    Publication,
     Receipt,
     Signed,
     Verify,
@@ -51,21 +47,16 @@ from aoshell.nodes.values import (
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Assignment, Message, Result, Tag, by_lower_name
-from aoshell.protocol.url import is_loopback
 from aoshell.protocol.wallet import Wallet
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
 
 
-# What the newest aos (2.0.x of 2026) makes processes of on HyperBEAM: WASM, by genesis-wasm@1.0.
-AOS_MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"
 ACCEPTS_JSON = ("accept", JSON)
-CODE = "code"  # kind of facts in the book: modules that this node has, by their SHA-256
-OFFERED = "offered"  # and the one that it names for new processes
 
 
-class HyperBeamNode(Redelivering, Sending, Monitoring, Elsewhere):
+class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
     """One node.
 
     Args:
@@ -89,15 +80,12 @@ class HyperBeamNode(Redelivering, Sending, Monitoring, Elsewhere):
         module: str = "",
     ) -> None:
         Elsewhere.__init__(self, waiting)
-        Sending.__init__(self, client or Client(url, waiting), book, waiting)
-        self._gateway = gateway
+        Publishing.__init__(self, client or Client(url, waiting), book, waiting, gateway, module)
         self._names = Names(self._client, gateway, self._notice)
         self._wallet = wallet
-        self._module = module
         # Signed and not sent yet, by id.
         self._definitions: dict[str, dict[str, Any]] = {}
         self._messages: dict[str, Message] = {}
-        self._modules: dict[str, Module] = {}
 
     # What it is -------------------------------------------------------------------------------
 
@@ -375,61 +363,6 @@ class HyperBeamNode(Redelivering, Sending, Monitoring, Elsewhere):
         ]
         return sorted(listed, key=lambda info: -info.created)
 
-    async def publication(self, wallet: Wallet, data: bytes, name: str) -> Publication:
-        if not is_loopback(self.endpoint):
-            return await self._gateway.publication(wallet, data, name)
-        profile, address = (await self._generation()).profile, await self._address()
-        item = signing.module(wallet, data, name, address, profile)
-        self._modules[item.id] = Module(item.id, kind_of(data), name, data)
-        return Publication(item, self.endpoint, len(item.body), "free", permanent=False)
-
-    async def publish(self, publication: Publication) -> Module:
-        module = self._modules.pop(publication.item.id, None)
-        if module is None:
-            return self._remembered(await self._gateway.publish(publication))
-        what = "does not keep the code", ".publish it again"
-        path = signing.SPAWN
-        await self._scheduled("publish", path, publication.item, module.id, what)
-        self._book.put(self.endpoint, CODE, _hash_of(module.data), module.id)
-        return self._remembered(module)
-
-    async def default_module(self) -> str:
-        if self._module:
-            return self._module
-        if not is_loopback(self.endpoint):
-            return AOS_MODULE
-        from aoshell.sandbox import hyperaos
-
-        kept = self._book.get(self.endpoint, CODE, _hash_of(hyperaos.source()))
-        return str(kept or "") or await self._offered_module()
-
-    async def _offered_module(self) -> str:
-        """The module that the node itself names for new processes, as `aoshell serve` does; "" for
-        none."""
-        path = "/~meta@1.0/info/default-module"
-        answer = await self._get("info", path)
-        said = plain(self._trust.read(answer, "info")) if answer.ok else ""
-        if not has_id_form(said):
-            return ""
-        self._book.put(self.endpoint, CODE, OFFERED, said, learnt_again=True)
-        return self._remembered(Module(said, "wasm", "aos", b"")).id
-
-    async def fetch(self, reference: str) -> Module:
-        own = self._book.all(self.endpoint, CODE)
-        modules = self._book.all(self.endpoint, "module")
-        named = [one for one, fact in modules.items() if fact.get("name") == reference]
-        newest = sorted(named, key=lambda one: modules[one].get("at", 0))[-1:]
-        reference = newest[0] if newest and not has_id_form(reference) else reference
-        fact = modules.get(reference)
-        if fact and reference in own.values():  # the node has it, and no gateway does
-            return Module(reference, str(fact["kind"]), str(fact["name"]), b"")
-        return self._remembered(await self._gateway.module(reference))
-
-    def _remembered(self, module: Module) -> Module:
-        fact = {"kind": module.kind, "name": module.name, "at": time.time_ns()}
-        self._book.put(self.endpoint, "module", module.id, fact)
-        return module
-
     # Events and the end -----------------------------------------------------------------------
 
     def subscribe(self) -> Any:
@@ -477,7 +410,3 @@ def _check_named(process: str, fact: Mapping[str, Any], name: str, owner: str) -
             stage="verify",
             hint="its name was told unsigned; attach it by its id if you mean it",
         )
-
-
-def _hash_of(code: bytes) -> str:
-    return hashlib.sha256(code).hexdigest()

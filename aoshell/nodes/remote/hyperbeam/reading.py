@@ -154,12 +154,12 @@ class Reading(Asking):
 
     async def _page(self, process: str, after: int | None) -> Sequence[Step]:
         """For the feed, whose cursor is the last slot seen."""
+        if after is None:  # not what was named: that may be long ago
+            return (Step(await self.slots(process) - 1),)
+        self._tails.passed(process, after)
         last = self._tails.named(process)
         if last is None:
             last = await self.slots(process) - 1
-        if after is None:
-            return (Step(last),)
-        self._tails.passed(process, after)
         messages = await self._not_sent_here(process, after + 1, min(last, after + PAGE))
         return [await self._step(process, one, last=slot_of(one) == last) for one in messages]
 

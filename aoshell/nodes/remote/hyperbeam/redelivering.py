@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.feed import Step
-from aoshell.nodes.remote.hyperbeam.delivering import Delivering, Place, targeted
+from aoshell.nodes.remote.hyperbeam.delivering import Delivering, targeted
 from aoshell.nodes.remote.hyperbeam.fates import Fate, State, title
+from aoshell.nodes.remote.hyperbeam.looking import Place
 from aoshell.nodes.remote.hyperbeam.owed import NOWHERE
 from aoshell.protocol.message import Result
 
