@@ -72,6 +72,20 @@ async def test_what_was_left_is_told_once(home: Home) -> None:
 
 
 @in_loop
+async def test_it_is_told_once_though_the_feed_comes_by_it_meanwhile(home: Home) -> None:
+    async with serving(home.server):
+        process, _ = await left(home)
+        node = home.open()
+        node._book.put(node.endpoint, "cursor", process, 0)
+        events = node.subscribe()
+        await node.watch(process)
+        await node._feed.caught_up()
+        came = [await anext(events) for _ in range(events.unread)]
+        assert sum(event.kind == "undelivered" for event in came) == 1
+        await node.close()
+
+
+@in_loop
 async def test_it_is_delivered_on_request_and_once(home: Home) -> None:
     async with serving(home.server):
         process, target = await left(home)
@@ -114,6 +128,13 @@ async def test_a_message_that_never_arrived_is_told(home: Home) -> None:
             await sending
         await ended(node)
         home.server.silent = ""
+        fault = home.server.faults
+        fault["schedule.from"] = lambda *_: (500, [], b"")
+        assert "arrived is not known" in (await told(home, process))[0]
+        fault.clear()
+        node = home.open()
+        node._owed.begin(process, item.id)
+        await node.close()
         (said,) = await told(home, process)
         assert said.endswith("is not in the log now") and item.id in said
 

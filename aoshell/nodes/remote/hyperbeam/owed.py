@@ -43,6 +43,13 @@ class Owed:
         self._begun.discard(message)
         self._book.drop(self._endpoint, OWED, message)
 
+    def take(self, message: str) -> bool:
+        """Begin to look at one that is left; False where that has begun already."""
+        if message in self._begun:
+            return False
+        self._begun.add(message)
+        return True
+
     def give_up(self, message: str) -> None:
         """This shell delivers it no more."""
         self._begun.discard(message)

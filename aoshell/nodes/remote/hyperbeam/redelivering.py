@@ -65,21 +65,30 @@ class Redelivering(Delivering):
             place: look at the message with this id, or in this slot, only.
         """
         for message, slot in self._owed.left(process).items():
-            if place not in (None, message, slot):
+            if place not in (None, message, slot) or not self._owed.take(message):
                 continue
             try:
-                async with asyncio.timeout(LOOK):
-                    said = await self._left_of(process, message, slot)
-            except TimeoutError:
-                said = _DOUBT.format(slot, f"it took more than {LOOK:g} s")
-            except AoError as error:
-                said = _DOUBT.format(slot, error.what)
-            self._owed.end(message)
-            if said:
-                self._notice(said, "undelivered")
+                if said := await self._left_of(process, message, slot):
+                    self._notice(said, "undelivered")
+                self._owed.end(message)
+            finally:
+                self._owed.give_up(message)
 
     async def _left_of(self, process: str, message: str, slot: int) -> str:
         """What is to be said of a message whose delivery was broken off; "" for nothing."""
+        try:
+            async with asyncio.timeout(LOOK):
+                return await self._seen_of(process, message, slot)
+        except TimeoutError:
+            why = f"it took more than {LOOK:g} s"
+        except AoError as error:
+            why = error.what
+        if slot == NOWHERE:
+            return f"whether {message} arrived is not known: {why}; .result {message} looks again"
+        return _DOUBT.format(slot, why)
+
+    async def _seen_of(self, process: str, message: str, slot: int) -> str:
+        """The same, of what the node answers. Raises AoError."""
         if slot == NOWHERE:
             found = await self._slot_of(process, message, 0)
             if found is None:
