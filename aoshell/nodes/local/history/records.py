@@ -1,0 +1,175 @@
+"""Rows of the database as records of a file, and back.
+
+A record is an object in JSON. A file may come from anybody: the database gets only what this
+program could have written.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from typing import Any
+
+from aoshell.bounded import jsontext
+from aoshell.nodes.local import cron
+from aoshell.nodes.local.log import form
+from aoshell.nodes.local.log.rows import CHAINS, FORMS, STOPPED, Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.schema import MEMORY_BEFORE_2
+from aoshell.nodes.local.modules import WASM_MAGIC
+from aoshell.protocol.encoding import has_id_form
+from aoshell.sandbox import environment
+from aoshell.sandbox.frames import is_count, is_text
+
+LONGEST = 192 << 20  # bytes of one record
+OUTCOMES = ("ok", "error", *STOPPED)
+KINDS = ("lua", "wasm", "environment")  # of modules
+
+DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+"""What is raised where a record is none."""
+
+
+def demand(condition: bool, what: str) -> None:
+    """Raise ValueError where a file has what this program does not write."""
+    if not condition:
+        raise ValueError(what)
+
+
+# Written ------------------------------------------------------------------------------------------
+
+
+def without_defaults(row: ProcessRow | Logged) -> dict[str, Any]:
+    """A row as a record. What format 3 added is there only where it says something: earlier
+    versions refuse a key that they do not know."""
+    defaults = row._field_defaults
+    values: dict[str, Any] = row._asdict()
+    return {
+        key: value for key, value in values.items() if key not in defaults or value != defaults[key]
+    }
+
+
+def of_entry(logged: Logged, computed: Computed | None) -> dict[str, Any]:
+    """A message and its result."""
+    message = without_defaults(logged) | {"body": logged.body.decode("latin-1")}
+    message["signed"] = text_of(logged.signed) if logged.signed else None
+    if logged.assigned:
+        message["assigned"] = text_of(logged.assigned)
+    result = computed and computed._asdict() | {"body": computed.body.decode("latin-1")}
+    return {"message": message, "result": result}
+
+
+def text_of(data: bytes) -> str:
+    """Bytes as text in a record."""
+    return b64encode(data).decode()
+
+
+# Read ---------------------------------------------------------------------------------------------
+
+
+def bytes_of(text: str | None) -> bytes | None:
+    """The inverse of `text_of`. Raises ValueError."""
+    return None if text is None else b64decode(text, validate=True)
+
+
+def read_process(record: dict[str, Any]) -> ProcessRow:
+    """A process, checked. Raises one of `DAMAGED`."""
+    row = ProcessRow(**{"memory": MEMORY_BEFORE_2} | record)
+    check_process(row)
+    return row._replace(cron=checked_cron(row.cron))
+
+
+def check_process(row: ProcessRow) -> None:
+    """Raise ValueError where a row is of no process."""
+    demand(has_id_form(row.id), "the id of the process is none")  # it becomes the name of a file
+    texts = (row.name, row.owner, row.module, row.environment, row.alias, row.authority)
+    demand(all(type(text) is str and text.isprintable() for text in texts), "a name is no text")
+    demand(is_count(row.created), "the time of its creation is none")
+    demand(is_count(row.memory) and row.memory > 0, "its memory limit is none")
+    demand(row.chain in CHAINS and row.monitored in (0, 1), "it is of an unknown form")
+
+
+def read_module(module_id: str, kind: str, content: str) -> tuple[str, str, bytes]:
+    """Id, kind and bytes of a module that has its hash as its id. Raises ValueError."""
+    data = checked_module(kind, content)
+    demand(environment.module_id(data) == module_id, "a module is not what its id says")
+    return module_id, kind, data
+
+
+def checked_module(kind: str, content: str) -> bytes:
+    """The bytes of a module of that kind. Raises ValueError."""
+    data = b64decode(content, validate=True)
+    demand(kind in KINDS, "a module is of an unknown kind")
+    demand((kind == "wasm") == data.startswith(WASM_MAGIC), "a module is of another kind")
+    if kind == "environment":
+        environment.unpack(data)
+    return data
+
+
+def read_entry(record: dict[str, Any]) -> tuple[Logged, Computed | None]:
+    """A message and its result, checked but for the numbers of the database."""
+    message, result = record["message"], record["result"]
+    blobs = {key: bytes_of(message.get(key)) for key in ("signed", "assigned")}
+    logged = Logged(**message | blobs | {"body": message["body"].encode("latin-1")})
+    counts = (logged.slot, logged.tick, logged.ordinal, logged.timestamp, logged.height)
+    demand(all(map(is_count, counts)), "a number of a message is none")
+    demand(is_text(logged.id) and is_text(logged.chain), "an id or chain is no text")
+    demand(is_text(logged.client) and logged.form in FORMS, "a message is of an unknown form")
+    demand(bool(logged.assignment) == bool(logged.assigned), "an assignment has no id")
+    demand(not logged.assignment or has_id_form(logged.assignment), "an assignment's id is none")
+    check_message(logged.body)
+    if result is None:
+        return logged, None
+    computed = Computed(**result | {"body": result["body"].encode("latin-1")})
+    demand(computed.outcome in OUTCOMES, "an outcome is none")
+    demand(type(computed.milliseconds) in (int, float), "a time is no number")
+    demand(0 <= computed.milliseconds < 1 << 63, "a time is none that the database can hold")
+    numbers = (computed.memory, computed.gas, abs(computed.waits))
+    demand(all(map(is_count, numbers)), "a result's number is none")
+    form.check_result(computed.outcome != "ok", form.FlatResult.of(_wire(computed.body)))
+    return logged, computed
+
+
+def check_message(stored: bytes) -> None:
+    """Raise ValueError where bytes are no message as the log stores it."""
+    body = _wire(stored)
+    pairs = len(body) - form.TAGS
+    demand(type(body) is list and all(map(is_text, body)), "a message is no list of texts")
+    demand(pairs >= 0 and pairs % 2 == 0, "a message is too short")
+
+
+def _wire(body: bytes) -> form.Wire:
+    """A list as `form.dump_wire` writes it, unchecked."""
+    found: form.Wire = jsontext.parse(body.decode("latin-1"), largest=LONGEST)
+    return found
+
+
+def checked_cron(text: str) -> str:
+    """Checked schedules as the node writes them: it reads its own without a check."""
+    found, items = jsontext.parse(text), []
+    demand(type(found) is list, "its cron is none")
+    for every, due, tags in found:
+        demand(is_count(every) and is_count(due), "a time of its cron is none")
+        demand(cron.MINIMUM <= every <= cron.MAXIMUM, "an interval of its cron is none")
+        demand(type(tags) is list and len(tags) % 2 == 0, "a cron message has no tags")
+        demand(all(map(is_text, tags)), "a cron tag is no text")
+        items.append(cron.Schedule(every, due, tuple(tags)))
+    return cron.dump_schedules(items)
+
+
+class Places:
+    """The places of one log, in order: nothing is missing, and what has results comes first."""
+
+    def __init__(self) -> None:
+        self._slot, self._tick, self._computed_all = -1, 0, True
+
+    @property
+    def slots(self) -> int:
+        """How many slots there were."""
+        return self._slot + 1
+
+    def follow(self, logged: Logged, computed: Computed | None) -> None:
+        """Raise ValueError where a message is not the next one."""
+        here = (logged.slot, logged.tick)
+        following = ((self._slot + 1, 0), (max(self._slot, 0), self._tick + 1))
+        demand(here in following, f"slot {self._slot + 1} is missing")
+        demand(computed is None or self._computed_all, f"a slot before {logged.slot} has no result")
+        self._slot, self._tick = here
+        self._computed_all = computed is not None
