@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING
 
 from aoshell import interrupts
@@ -81,7 +81,11 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
     if arguments[:1] == ["serve"]:
         from aoshell.serve.command import main as serve
 
-        return serve(arguments[1:], _served_backend)
+        return serve(arguments[1:], _served_backend, _throw_away)
+    if arguments[:1] in (["dump"], ["load"]):
+        from aoshell.states.command import main as dump_or_load
+
+        return dump_or_load(arguments[0], arguments[1:])
     if arguments[:2] == ["attest", "measure"]:
         from aoshell.shell.attestation.measure import main as measure
 
@@ -122,6 +126,20 @@ def _start(options: Options, given: Backend | None) -> int:
             # What the terminal's encoding lacks is shown escaped.
             stream.reconfigure(errors="backslashreplace")
     settings = Settings.find()
+    if not options.state:
+        return _open(options, settings, given)
+    with _throw_away(settings, options.state) as temporary:
+        return _open(options, temporary, given)
+
+
+def _throw_away(settings: Settings, file: str) -> AbstractContextManager[Settings]:
+    """A home for one run that begins as a dump says."""
+    from aoshell.states.throwaway import throw_away
+
+    return throw_away(settings, file)
+
+
+def _open(options: Options, settings: Settings, given: Backend | None) -> int:
     backend = given or _backend(options, settings)
     if options.list:
         remote = isinstance(backend, RemoteBackend)
@@ -149,7 +167,7 @@ def _backend(options: Options, settings: Settings) -> Backend:
     open_gateway = os.environ.get("GATEWAY_URL", "").startswith("http:")  # warned of
     if options.network or "AO_URL" in os.environ or open_gateway or file.exists():
         endpoints = resolved()
-        if endpoints.remote:
+        if endpoints.remote and not options.state:
             return RemoteBackend(endpoints, options.wallet, options.verify)
         named, gateway = "kind" in endpoints.sources, endpoints.gateway
     if options.verify:

@@ -34,6 +34,7 @@ BELOW: dict[str, set[str]] = {
         *(*LOWEST, "attest", "lua", "check", "blueprints", "sandbox", "home", "nodes"),
     },
     "serve": {*LOWEST, "home", "nodes", "shell"},
+    "states": {*LOWEST, "home", "nodes", "shell"},
     "testing": {*LOWEST, "blueprints", "sandbox", "home", "nodes", "shell"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
@@ -41,7 +42,7 @@ BELOW: dict[str, set[str]] = {
     },
     "cli": {
         *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),
-        "backends",
+        *("states", "backends"),
     },
     "entry": {"interrupts", "cli"},
 }

@@ -24,12 +24,14 @@ class Settings:
         state: what must not be lost: the log of the node, the wallet, the history.
         config: files that the user writes.
         cache: what can be made again.
+        keys: the state folder of another home, whose wallets and keys are used; None for its own.
     """
 
     home: Path
     state: Path
     config: Path
     cache: Path
+    keys: Path | None = None
 
     @classmethod
     def find(cls) -> Settings:
@@ -55,16 +57,16 @@ class Settings:
 
     @property
     def wallet(self) -> Path:
-        return self.state / "wallet.json"
+        return (self.keys or self.state) / "wallet.json"
 
     @property
     def node_key(self) -> Path:
         """The RSA key with which the node signs answers over HTTP."""
-        return self.state / "node-key.json"
+        return (self.keys or self.state) / "node-key.json"
 
     @property
     def identities(self) -> Path:
-        return self.state / "identities"
+        return (self.keys or self.state) / "identities"
 
     @property
     def hints(self) -> Path:

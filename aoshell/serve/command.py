@@ -12,7 +12,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from aoshell import interrupts
@@ -23,6 +23,7 @@ from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.safety import ANY, is_loopback
 from aoshell.serve.serving import HOST, PORT, ServeOptions, Serving, network_of
+from aoshell.shell.flags.arguments import state_file
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.identities import Identities
 from aoshell.shell.serving import node_key
@@ -57,11 +58,16 @@ class NodeSource(Protocol):
         """Open the node."""
 
 
-def main(arguments: Sequence[str], source: Callable[[Settings, bool], NodeSource]) -> int:
+def main(
+    arguments: Sequence[str],
+    source: Callable[[Settings, bool], NodeSource],
+    throw_away: Callable[[Settings, str], AbstractContextManager[Settings]],
+) -> int:
     """Serve the built-in node until SIGTERM or Ctrl-C; the exit code.
 
     Args:
         source: of the node of a home, which fetches modules where the second argument says so.
+        throw_away: makes a home for one run that begins with a dump.
 
     Raises:
         AoError: the node cannot be opened or served.
@@ -75,10 +81,11 @@ def main(arguments: Sequence[str], source: Callable[[Settings, bool], NodeSource
         sys.stdout.reconfigure(errors="backslashreplace")
     interrupts.heed()
     settings = Settings.find()
-    settings.make_folders()
-    opening = source(settings, given.fetch)
-    opening.warm()
-    return interrupts.run(_run(opening, settings, _options(given), as_json=given.json))
+    with throw_away(settings, given.state) if given.state else nullcontext(settings) as home:
+        home.make_folders()
+        opening = source(home, given.fetch)
+        opening.warm()
+        return interrupts.run(_run(opening, home, _options(given), as_json=given.json))
 
 
 async def _run(
@@ -154,6 +161,8 @@ def _parser() -> CommandParser:
     flag("--authority", type=_authority, default="auto", metavar="auto|ADDRESS", help=owner)
     fetch = "fetch modules that clients name and that are not here, from the gateway"
     flag("--fetch", action="store_true", help=fetch)
+    state = "begin with what aoshell dump wrote, in a home that is gone afterwards"
+    flag("--state", type=state_file, metavar="FILE", help=state)
     flag("--json", action="store_true", help="one object when it is ready (docs/json.md)")
     return parser
 

@@ -85,7 +85,8 @@ class Intake:
         """Schedule a signed definition as slot 0 of a new process, durably. Raises AoError.
 
         Args:
-            authority: as `ProcessRows.create` takes it.
+            authority: who owns what is pushed to a process of the network's form ("" the node);
+                None for one that is made at the prompt.
         """
         if (there := self._processes.find(item.id)) is not None:
             return self._first(there, item.id)
@@ -93,7 +94,13 @@ class Intake:
         wanted = form.find_tag(tags, "Module") or "aos"
         module = self._modules.find(wanted, network=authority is not None)
         row = self._processes.create(
-            item.id, module, owner=owner, tags=tags, name=name, authority=authority
+            item.id,
+            module,
+            owner=owner,
+            tags=tags,
+            name=name,
+            authority=authority or "",
+            network=authority is not None,
         )
         body = [item.id, owner, owner, item.id, *_rest(item), *tags]
         return self._schedule(row, item, body, Batch(processes=[row]), client)

@@ -16,7 +16,7 @@ class Marks:
 
     def of(self, process: str) -> Mapping[str, int]:
         """The slots of a process by their names."""
-        found: dict[str, int] = json.loads(self._store.meta(_key(process)) or "{}")
+        found: dict[str, int] = json.loads(self._store.meta(marks_key(process)) or "{}")
         return found
 
     def put(self, process: str, name: str, slot: int) -> None:
@@ -31,8 +31,9 @@ class Marks:
             self._write(process, left)
 
     def _write(self, process: str, names: Mapping[str, int]) -> None:
-        self._store.set_meta(_key(process), json.dumps(names))
+        self._store.set_meta(marks_key(process), json.dumps(names))
 
 
-def _key(process: str) -> str:
+def marks_key(process: str) -> str:
+    """The name under which the table of facts has the marks of a process."""
     return f"marks {process}"

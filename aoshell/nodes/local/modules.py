@@ -19,6 +19,11 @@ ENVIRONMENT = "aos"  # the name under which the built-in environment is publishe
 WASM_MAGIC = b"\0asm"
 
 
+def address_of(public_key: bytes) -> str:
+    """The address of a node with that Ed25519 key."""
+    return b64url(hashlib.sha256(public_key).digest())
+
+
 class Modules:
     """The modules of a store. Publishes the built-in environment when it is new.
 
@@ -46,7 +51,7 @@ class Modules:
             key = private.public_key().public_bytes_raw()
             self._store.set_meta("node_private_key", private.private_bytes_raw())
             self._store.set_meta("node_public_key", key)
-        return b64url(hashlib.sha256(key).digest())
+        return address_of(key)
 
     def read_key(self) -> bytes | None:
         """The node's private Ed25519 key, 32 bytes."""

@@ -68,16 +68,16 @@ class ProcessRows:
         owner: str,
         tags: list[str],
         name: str = "",
-        authority: str | None = None,
+        authority: str = "",
+        network: bool = False,
     ) -> ProcessRow:
         """A row for a new process, not yet written. Raises UsageError for a bad Cron-Interval.
 
         Args:
-            authority: who owns what is pushed to a process of the network's form ("" the node);
-                None for one that is made at the prompt.
+            authority: who owns what is pushed to it, "" for the node.
+            network: it is of the network's form, as those that clients spawn.
         """
         now = self._clock()
-        network = authority is not None
         wanted = form.find_tag(tags, "Module")
         row = ProcessRow(
             number=self._scheduler.new_process(process_id if network else ""),
@@ -90,7 +90,7 @@ class ProcessRows:
             cron=cron.dump_schedules(cron.parse_schedules(tags, now)),
             memory=self._get_limits().memory,
             alias=wanted if network and wanted != module and has_id_form(wanted) else "",
-            authority=authority or "",
+            authority=authority,
             chain=NETWORK if network else "",
             monitored=int(not network),
         )

@@ -212,14 +212,19 @@ class _Push:
         if reason:
             self._refuse_spawn(wire, reason)
             return
-        # On the network too, a child belongs to the process that spawned it.
-        authority = None  # and a child is of the same form as its parent
-        if network:
-            node, parent = self._pusher.address, self._sender.authority
+        node, parent, authority = self._pusher.address, self._sender.authority, ""
+        if network or parent:  # one that was loaded trusts its old node, and so does its child
             authority = fixed_authority(AUTO, node, request, parent)
         try:
+            # On the network too, a child belongs to the process that spawned it. It is of the same
+            # form as its parent.
             row = self._pusher.processes.create(
-                wire[ID], module, owner=self._sender.id, tags=request, authority=authority
+                wire[ID],
+                module,
+                owner=self._sender.id,
+                tags=request,
+                authority=authority,
+                network=network,
             )
         except UsageError as error:  # a bad Cron-Interval
             self._refuse_spawn(wire, error.what)

@@ -23,7 +23,7 @@ from aoshell.nodes.local.process_rows import ProcessRows
 LOOK = 10.0  # seconds at most between two looks at the clock: timers do not see its jumps
 SLACK = 1000  # milliseconds that the clock may go back without a notice: NTP may adjust it
 FARTHEST = 10 * 365 * 86_400_000  # milliseconds that the clock may be ahead: ten years
-_AHEAD = "clock_ahead"  # in the table of facts, milliseconds
+AHEAD = "clock_ahead"  # in the table of facts, milliseconds
 
 
 def read_wall_clock() -> int:
@@ -43,7 +43,7 @@ class NodeClock:
 
     def __init__(self, store: Store, begin: int | None = None) -> None:
         self._store = store
-        self.ahead = int(store.meta(_AHEAD) or 0)
+        self.ahead = int(store.meta(AHEAD) or 0)
         # The log may have later messages, and its time never goes back.
         self._begin = None if begin is None else max(begin, store.newest() - self.ahead)
 
@@ -60,7 +60,7 @@ class NodeClock:
                 hint="AOSHELL_HOME=/tmp/other aoshell has a clock of its own",
             )
         self.ahead += milliseconds
-        self._store.set_meta(_AHEAD, self.ahead)
+        self._store.set_meta(AHEAD, self.ahead)
 
 
 class Ticking:

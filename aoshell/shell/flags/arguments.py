@@ -19,6 +19,7 @@ Without a terminal, or with --run or --json, each line waits until all that it c
 the exit code is 1 if any line failed.
 A new NAME makes a process. More flags: --mu-url, --cu-url, --su-url, --gateway-url URL.
 aoshell serve opens the built-in node to aos, aoconnect and browsers; serve --help has its flags.
+aoshell dump FILE writes the whole node to a file, aoshell load FILE takes it into a home.
 aoshell attest NODE|FILE checks the hardware evidence of a node; attest --help has its flags.
 aoshell attest measure computes the measurement of a guest from its files."""
 
@@ -85,6 +86,7 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
         megabytes=given.memory,
         network=_network(given),
         verify=given.verify or "",
+        state=given.state or "",
         watch=given.watch or "",
         list=given.list,
         json=given.json,
@@ -95,6 +97,8 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
 def _refuse_contradictions(given: argparse.Namespace, reference: str) -> None:
     if given.list and reference:
         raise UsageError(f"--list takes no name, but got {reference}", hint="aoshell --list")
+    if given.state:
+        _refuse_with_state(given)
     if given.watch is None:
         return
     besides = {reference: reference, "--list": given.list, "--json": given.json}
@@ -102,6 +106,20 @@ def _refuse_contradictions(given: argparse.Namespace, reference: str) -> None:
     for flag, value in besides.items():
         if value:
             raise UsageError(f"--watch only follows, and {flag} does not go with it")
+
+
+def _refuse_with_state(given: argparse.Namespace) -> None:
+    if named := [key for key in (*_NETWORK, "legacy") if getattr(given, key)]:
+        raise UsageError(
+            f"--state opens the built-in node, and --{named[0]} names another",
+            hint="leave one of them out",
+        )
+    runs = any(flag == "--run" for flag, _ in given.script or ())
+    if given.state == "-" and not (runs or given.list):
+        raise UsageError(
+            "lines and the dump cannot both come from standard input",
+            hint="--run CODE gives the lines, or name a file: --state FILE",
+        )
 
 
 def _network(given: argparse.Namespace) -> dict[str, str]:
@@ -138,6 +156,8 @@ def _what_to_do(flag: Callable[..., object]) -> None:
         help="only show what a process does; Ctrl-C leaves",
     )
     flag("--list", action="store_true", help="list the processes and leave")
+    state = "begin with what aoshell dump wrote, in a home that is gone afterwards"
+    flag("--state", type=state_file, metavar="FILE", help=state)
     flag("--json", action="store_true", help="one object a line (docs/json.md)")
     flag("--no-wait", action="store_true", help="wait for a line's own result only")
     wallet = "an Arweave key (JWK) instead of the home's own"
@@ -187,6 +207,11 @@ def file(text: str) -> str:
         why = getattr(error, "strerror", None) or error
         raise argparse.ArgumentTypeError(f"{text} cannot be read: it {why}") from None
     return text
+
+
+def state_file(text: str) -> str:
+    """The name of a dump; "-" is standard input."""
+    return text if text == "-" else file(named(text))
 
 
 def named(text: str) -> str:

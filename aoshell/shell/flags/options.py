@@ -17,6 +17,7 @@ class Options:
         seconds, megabytes: limits, None for the node's own.
         network: which node, by the keys that `endpoints.resolve_endpoints` takes.
         verify: which answers are accepted, a value of `nodes.values.Verify`; "" for the default.
+        state: a dump to begin with, in a home that is gone afterwards; "" for the user's home.
         watch: the process to follow only, "" for none.
     """
 
@@ -32,6 +33,7 @@ class Options:
     megabytes: float | None = None
     network: dict[str, str] = field(default_factory=dict)
     verify: str = ""
+    state: str = ""
     watch: str = ""
     list: bool = False
     json: bool = False

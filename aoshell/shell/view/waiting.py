@@ -9,14 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from aoshell.nodes.base import Node
 from aoshell.nodes.values import Stage
 
 EVERY = 0.1  # seconds between two looks
 SHOWN_AFTER = 0.3  # seconds that a person waits before there is something to see
 REPORTED_AFTER = 1.0  # seconds of one stage before a pipe hears of it
 _GAP = 0.5  # seconds without a stage that are part of it: a node pauses between two tries
+
+
+class Staged(Protocol):
+    """A node, or another piece of work that tells its stage."""
+
+    @property
+    def stage(self) -> Stage | None:
+        """What it is doing, None for nothing."""
 
 
 class Watch:
@@ -27,7 +35,7 @@ class Watch:
         clock: seconds, rising.
     """
 
-    def __init__(self, node: Node, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, node: Staged, clock: Callable[[], float] = time.monotonic) -> None:
         self._node = node
         self._clock = clock
         self._stage: Stage | None = None
@@ -46,7 +54,7 @@ class Watch:
         return (self._stage, now - self._since) if self._stage else None
 
 
-async def show(node: Node, pass_on: Callable[[str], None]) -> None:
+async def show(node: Staged, pass_on: Callable[[str], None]) -> None:
     """Pass on the line whenever it changes, "" without a stage, until cancelled."""
     watch = Watch(node)
     await asyncio.sleep(SHOWN_AFTER)
@@ -56,7 +64,7 @@ async def show(node: Node, pass_on: Callable[[str], None]) -> None:
         await asyncio.sleep(EVERY)
 
 
-async def report(node: Node, pass_on: Callable[[str], None]) -> None:
+async def report(node: Staged, pass_on: Callable[[str], None]) -> None:
     """Pass on one line for each stage that lasts, until cancelled."""
     watch, reported = Watch(node), None
     while True:

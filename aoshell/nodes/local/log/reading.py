@@ -44,6 +44,11 @@ class Reader:
         with self._translated_errors():
             return self._db.execute(sql, args).fetchone()
 
+    def stream(self, sql: str, *args: Any) -> Iterator[Any]:
+        """The rows that a query finds, each when it is asked for. Raises AoError."""
+        with self._translated_errors():
+            yield from self._db.execute(sql, args)
+
     def meta(self, key: str) -> Any:
         """A fact stored by `set_meta`, or None."""
         row = self.select_one("SELECT value FROM meta WHERE key = ?", key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,26 @@ class Store(Reader):
             self._write(batch)
 
     @contextlib.contextmanager
+    def together(self) -> Iterator[Callable[[Batch], None]]:
+        """One transaction, a batch at a time: all that the block writes, or nothing.
+
+        A module may be here already. A batch that breaks a rule of the
+        tables (two messages in one place) raises ValueError.
+
+        Raises:
+            AoError: nothing was written.
+        """
+
+        def write(batch: Batch) -> None:
+            try:
+                self._write(batch)
+            except sqlite3.IntegrityError as error:
+                raise ValueError(f"two of its rows exclude each other ({error})") from error
+
+        with self._transaction():
+            yield write
+
+    @contextlib.contextmanager
     def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
         """All that the block writes, or nothing; on disk afterwards unless `sync` is False."""
         db = self._db
@@ -124,6 +144,10 @@ class Store(Reader):
             db.executemany("UPDATE processes SET cron = ? WHERE number = ?", batch.cron)
         if batch.uploads:
             db.executemany("INSERT INTO uploads VALUES (?,?,?,?,?,?)", batch.uploads)
+        if batch.modules:
+            db.executemany("INSERT OR IGNORE INTO modules VALUES (?,?,?,?)", batch.modules)
+        if batch.names:
+            db.executemany("INSERT OR REPLACE INTO names VALUES (?,?)", batch.names)
         if batch.monitored:
             db.executemany("UPDATE processes SET monitored = ? WHERE number = ?", batch.monitored)
         for key, value in batch.facts.items():

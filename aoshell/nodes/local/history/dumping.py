@@ -1,0 +1,144 @@
+"""A whole node as a file: `aoshell dump`.
+
+The header, modules with their names, processes, a few facts about them; then all logs in the one
+order in which the node took their messages, each message with its result and what was kept of its
+outbox, and signed uploads where they came between. Numbers are those of the database: `loading`
+gives others, in the same order. Keys and tokens are never read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from heapq import merge
+from typing import Any
+
+from aoshell import __version__
+from aoshell.errors import AoError
+from aoshell.nodes.local.history import parts, records
+from aoshell.nodes.local.history.longwork import Progress
+from aoshell.nodes.local.intake import WALLETS
+from aoshell.nodes.local.keeping import PAUSED
+from aoshell.nodes.local.log.reading import LOGGED, pair, prefixed
+from aoshell.nodes.local.log.rows import ADDING, Computed, Kept, Logged, Upload
+from aoshell.nodes.local.log.schema import VERSION
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.marks import Marks
+from aoshell.nodes.local.modules import address_of
+from aoshell.nodes.local.ticking import NodeClock
+
+_Entry = tuple[Logged, Computed | None]
+UPLOADS_SINCE = 3  # the version of the database that has the table
+
+
+def dump_node(store: Store, header: dict[str, Any], progress: Progress) -> Iterator[bytes]:
+    """The bytes of a dump, of one moment where the store does not change (`Store.unchanging`).
+
+    Args:
+        header: of that moment.
+        progress: takes how many messages are written.
+
+    Raises:
+        AoError: stage "dump", a record is too large.
+    """
+    try:
+        yield from parts.write_parts(_records(store, header, progress))
+    except parts.TooLargeError as error:
+        raise AoError(
+            f"a message or module takes {error} in a file, which is more than can be loaded",
+            stage="dump",
+            hint=".export the other processes, or copy the folder of the home",
+        ) from error
+
+
+def read_header(store: Store) -> dict[str, Any]:
+    """The first record: what is dumped, and of which node.
+
+    Raises:
+        AoError: stage "dump", a newer program wrote the store.
+    """
+    version = store.select_one("PRAGMA user_version")[0]
+    if version > VERSION:
+        raise AoError(
+            f"{store.path} has format {version}, this aoshell knows formats up to {VERSION}",
+            stage="dump",
+            hint="use the aoshell that wrote it",
+        )
+    clock, key = NodeClock(store), store.meta("node_public_key")
+    ids = {row.id for row in store.processes()}
+    return {
+        "aoshell": __version__,
+        "node": address_of(key) if key else "",
+        "time": clock(),
+        "ahead": clock.ahead,
+        "wallets": json.loads(store.meta(WALLETS) or "[]"),
+        "paused": [one for one in json.loads(store.meta(PAUSED) or "[]") if one in ids],
+        "processes": len(ids),
+        "modules": store.select_one("SELECT count(*) FROM modules")[0],
+        "messages": store.select_one(
+            "SELECT count(*) FROM log WHERE process != ?", store.meta(ADDING) or 0
+        )[0],
+        "uploads": _count_uploads(store),
+    }
+
+
+def _records(store: Store, header: dict[str, Any], progress: Progress) -> Iterator[dict[str, Any]]:
+    yield {"state": header}
+    for module_id, kind, data, created in store.stream("SELECT * FROM modules ORDER BY id"):
+        yield {"module": [module_id, kind, records.text_of(data), created]}
+    for name in store.module_names():
+        yield {"name": list(name)}
+    rows = store.processes()[::-1]
+    for row in rows:
+        yield {"process": records.without_defaults(row)}
+    marks = Marks(store)
+    for row in rows:
+        if found := marks.of(row.id):
+            yield {"marks": [row.id, found]}
+    yield from _messages(store, progress)
+
+
+def _messages(store: Store, progress: Progress) -> Iterator[dict[str, Any]]:
+    """Messages and uploads in the order of their numbers, kept messages behind their cause."""
+    kept = (Kept(*row) for row in store.stream("SELECT * FROM kept ORDER BY cause, idx"))
+    left, done = next(kept, None), 0
+    for found in merge(_log(store), _uploads(store), key=_number):
+        if isinstance(found, Upload):
+            yield {"upload": found._asdict() | {"signed": records.text_of(found.signed)}}
+            continue
+        logged, computed = found
+        yield records.of_entry(logged, computed)
+        done += 1
+        progress(done)
+        while left is not None and left.cause <= logged.seq:
+            if left.cause == logged.seq:
+                yield {"kept": left._asdict() | {"body": left.body.decode("latin-1")}}
+            left = next(kept, None)
+
+
+def _number(found: _Entry | Upload) -> int:
+    return found.seq if isinstance(found, Upload) else found[0].seq
+
+
+def _log(store: Store) -> Iterator[_Entry | Upload]:
+    """All messages, but for those of a process that is being added."""
+    rows = store.stream(
+        f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) "
+        "WHERE process != ? ORDER BY seq",
+        store.meta(ADDING) or 0,
+    )
+    yield from map(pair, rows)
+
+
+def _uploads(store: Store) -> Iterator[_Entry | Upload]:
+    if _has_uploads(store):
+        for row in store.stream("SELECT * FROM uploads ORDER BY seq"):
+            yield Upload(*row)
+
+
+def _count_uploads(store: Store) -> int:
+    return store.select_one("SELECT count(*) FROM uploads")[0] if _has_uploads(store) else 0
+
+
+def _has_uploads(store: Store) -> bool:
+    return bool(store.select_one("PRAGMA user_version")[0] >= UPLOADS_SINCE)

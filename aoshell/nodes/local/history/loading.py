@@ -1,0 +1,363 @@
+"""A dumped node into a home: `aoshell load`, `--state`.
+
+All of it is one transaction, which ends only when the last hash of the file was right. Messages get
+the next numbers of the home, in the order that they had. Processes that trusted the node which was
+dumped go on trusting its address: they have it as their `authority`, and no other process has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aoshell.errors import AoError
+from aoshell.nodes.local import cron
+from aoshell.nodes.local.history import parts, records
+from aoshell.nodes.local.history.longwork import Progress
+from aoshell.nodes.local.history.records import DAMAGED, Places, demand
+from aoshell.nodes.local.intake import WALLETS
+from aoshell.nodes.local.keeping import PAUSED
+from aoshell.nodes.local.log.rows import (
+    FETCHING,
+    QUEUED,
+    TRANSACTION,
+    Batch,
+    Kept,
+    Logged,
+    ProcessRow,
+    Upload,
+)
+from aoshell.nodes.local.log.signed import load_upload
+from aoshell.nodes.local.log.spans import find_upload
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.local.marks import marks_key
+from aoshell.nodes.local.modules import ENVIRONMENT, address_of
+from aoshell.nodes.local.ticking import AHEAD, FARTHEST, NodeClock
+from aoshell.nodes.transaction import Transaction
+from aoshell.protocol.encoding import b64url, has_id_form, unb64url
+from aoshell.sandbox.frames import is_count, is_text
+
+ROWS, ROOM = 500, 8 << 20  # rows, or bytes of them, that are written at a time
+HIGHEST = 1 << 48  # the highest number of a message or process in a file
+NAMED = 6  # collisions that an error lists
+
+# Records by their kinds, in the order in which they come; those of the log come mixed.
+_ORDER = {"state": 0, "module": 1, "name": 2, "process": 3, "marks": 4}
+_LOG = {"message": 5, "upload": 5, "kept": 5}
+_HEADER = {
+    *("aoshell", "node", "time", "ahead", "wallets", "paused"),
+    *("processes", "modules", "messages", "uploads"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was loaded.
+
+    Attributes:
+        node: address of the node that was dumped, "" where it had none.
+        waits: messages that are computed when the node is opened.
+        ahead: milliseconds that its clock was set forward by.
+        clock_taken: whether the home's clock is that far ahead now.
+    """
+
+    processes: int
+    modules: int
+    messages: int
+    uploads: int
+    node: str
+    waits: int
+    ahead: int
+    clock_taken: bool
+
+
+def load_node(store: Store, pieces: Iterable[bytes], progress: Progress) -> Loaded:
+    """Take in a dump, whole or not at all.
+
+    Args:
+        progress: takes how many messages are read.
+
+    Raises:
+        AoError: stage "state", it is no dump, it is damaged, or something of it is here already;
+            stage "store", it cannot be written.
+    """
+    try:
+        with store.together() as write:
+            return _Loading(store, write, progress).load(parts.read_parts(pieces))
+    except parts.NoStateError as error:
+        raise AoError(
+            f"the file {error}", stage="state", hint="give a file of aoshell dump"
+        ) from None
+    except DAMAGED as error:
+        raise AoError(
+            f"the dump is damaged: {error}",
+            stage="state",
+            hint="dump again; nothing was changed here",
+        ) from error
+
+
+class _Loading:
+    def __init__(self, store: Store, write: Callable[[Batch], None], progress: Progress) -> None:
+        self._store = store
+        self._write = write
+        self._progress = progress
+        self._base, self._base_process = store.last_numbers()
+        self._home_is_new = not self._base and not store.processes()
+        key = store.meta("node_public_key")
+        self._own = address_of(key) if key else ""
+        self._readers: dict[str, Callable[[Any], None]] = {
+            "state": self._state,
+            "module": self._module,
+            "name": self._name,
+            "process": self._process,
+            "marks": self._mark,
+            "upload": self._upload,
+            "kept": self._keep,
+        }
+        self._header: dict[str, Any] = {}
+        self._shift = 0  # milliseconds from the dump's time to the home's
+        self._kinds: dict[str, str] = {}  # of the modules in the file, by id
+        self._processes: dict[int, Places] = {}  # ends of logs, by the number in the file
+        self._ids: dict[str, Places] = {}
+        self._marks: dict[str, dict[str, int]] = {}
+        self._taken: list[str] = []  # what is here already
+        self._pending: set[int] = set()  # messages without a result
+        self._last = 0  # number of the last message or upload
+        self._sender = 0  # of the last message, where it may have kept ones
+        self._messages = self._uploads = 0
+        self._batch, self._rows, self._size = Batch(), 0, 0
+
+    def load(self, found: Iterable[dict[str, Any]]) -> Loaded:
+        phase = -1
+        for record in found:
+            kind = next(iter(record))
+            at = _LOG[kind] if kind in _LOG else _ORDER[kind]
+            demand(at >= phase and (at == 0) == (phase < 0), "its records changed places")
+            if phase < at == _LOG["message"]:
+                self._refuse_taken()
+            phase = at
+            if kind == "message":
+                self._message(record)
+            else:
+                demand(len(record) == 1, "a record has too many members")
+                self._readers[kind](record[kind])
+            if self._rows >= ROWS or self._size >= ROOM:
+                self._flush()
+        demand(phase >= 0, "there is nothing in it")
+        self._refuse_taken()
+        return self._end()
+
+    # Records --------------------------------------------------------------------------------------
+
+    def _state(self, header: dict[str, Any]) -> None:
+        demand(set(header) == _HEADER, "its first record has other members")
+        numbers = ("time", "ahead", "processes", "modules", "messages", "uploads")
+        demand(all(is_count(header[name]) for name in numbers), "a number of its header is none")
+        demand(header["ahead"] <= FARTHEST, "its clock is too far ahead")
+        demand(header["node"] == "" or has_id_form(header["node"]), "its node has no address")
+        for name in ("wallets", "paused"):
+            demand(type(header[name]) is list, f"its {name} are no list")
+            fits = all(type(one) is str and has_id_form(one) for one in header[name])
+            demand(fits, f"one of its {name} is no address")
+        demand(type(header["aoshell"]) is str, "it does not say who wrote it")
+        self._header = header
+        clock = NodeClock(self._store)
+        if self._home_is_new:
+            clock.ahead = header["ahead"]
+        self._shift = clock() - header["time"]
+
+    def _module(self, record: list[Any]) -> None:
+        module_id, kind, content, created = record
+        demand(is_count(created) and module_id not in self._kinds, "a module comes twice")
+        found = records.read_module(module_id, kind, content)
+        self._kinds[module_id] = kind
+        self._batch.modules.append((*found, created))
+        self._count(len(found[2]))
+
+    def _name(self, record: list[Any]) -> None:
+        name, module_id = record
+        demand(type(name) is str and module_id in self._kinds, "a name is of no module")
+        if name == ENVIRONMENT:  # this program's own, which the node publishes
+            return
+        here = self._store.module_named(name)
+        if here not in (None, module_id):
+            self._taken.append(f"another module called {name}")
+        self._batch.names.append((name, module_id))
+        self._count(0)
+
+    def _process(self, record: dict[str, Any]) -> None:
+        row = records.read_process(record)
+        last = max(self._processes, default=0)
+        demand(is_count(row.number) and last < row.number <= HIGHEST, "processes changed places")
+        demand(row.id not in self._ids, "a process comes twice")
+        for needed in (row.environment, row.module):
+            demand(needed in self._kinds, f"module {needed} of a process is missing")
+        demand(self._kinds[row.environment] == "environment", "an environment is none")
+        if self._store.process(row.id) is not None:
+            self._taken.append(
+                f"process {row.name} ({row.id})" if row.name else f"process {row.id}"
+            )
+        elif row.name and self._store.processes_named(row.name):
+            self._taken.append(f"a process called {row.name}")
+        self._processes[row.number] = self._ids[row.id] = Places()
+        self._batch.processes.append(self._at_home(row))
+        self._count(0)
+
+    def _at_home(self, row: ProcessRow) -> ProcessRow:
+        """A process as this node has it: it trusts the same address, its cron goes on from now."""
+        due = [
+            cron.Schedule(item.interval, max(0, item.due + self._shift), item.tags)
+            for item in cron.load_schedules(row.cron)
+        ]
+        demand(all(is_count(item.due) for item in due), "a time of its cron is none")
+        node = self._header["node"]
+        return row._replace(
+            number=self._base_process + row.number,
+            cron=cron.dump_schedules(due),
+            authority=row.authority or (node if node != self._own else ""),
+        )
+
+    def _mark(self, record: list[Any]) -> None:
+        process_id, names = record
+        demand(process_id in self._ids and process_id not in self._marks, "marks of no process")
+        texts = all(type(name) is str and is_count(slot) for name, slot in names.items())
+        demand(texts, "a mark is none")
+        self._marks[process_id] = names
+
+    def _upload(self, record: dict[str, Any]) -> None:
+        upload = Upload(**record | {"signed": records.bytes_of(record["signed"])})
+        self._number(upload.seq)
+        self._sender = 0
+        demand(is_count(upload.timestamp) and is_text(upload.client), "an upload is none")
+        demand(upload.form in ("", TRANSACTION), "an upload is of an unknown form")
+        demand(has_id_form(upload.id) and _id_of(upload) == upload.id, "an upload has another id")
+        self._uploads += 1
+        if find_upload(self._store, upload.id) is None:
+            self._batch.uploads.append(upload._replace(seq=self._base + upload.seq))
+        self._count(len(upload.signed))
+
+    def _message(self, record: dict[str, Any]) -> None:
+        demand(len(record) == 2, "a message has no result, or more than one")
+        logged, computed = records.read_entry(record)
+        self._number(logged.seq)
+        places = self._processes[logged.process]
+        demand(places.slots > 0 or logged.tick == 0, "a log has no beginning")
+        places.follow(logged, computed)
+        self._check_cause(logged)
+        self._sender = logged.seq if computed is not None else 0
+        self._messages += 1
+        self._progress(self._messages)
+        base = self._base
+        self._batch.log.append(
+            logged._replace(
+                seq=base + logged.seq,
+                process=self._base_process + logged.process,
+                cause=None if logged.cause is None else base + logged.cause,
+                root=base + logged.root,
+            )
+        )
+        if computed is None:
+            self._pending.add(logged.seq)
+        else:
+            self._batch.results.append(computed._replace(seq=base + logged.seq))
+            self._size += len(computed.body)
+        self._count(len(logged.body) + len(logged.signed or b""))
+
+    def _check_cause(self, logged: Logged) -> None:
+        demand(has_id_form(logged.chain), "a chain has a link that is none")
+        demand(is_count(logged.root) and 0 < logged.root <= logged.seq, "a root is none")
+        if logged.cause is None:
+            demand(logged.idx is None and logged.root == logged.seq, "a message began nothing")
+            return
+        demand(is_count(logged.cause) and is_count(logged.idx), "a cause is none")
+        demand(0 < logged.cause < logged.seq, "a cause is none")
+        demand(logged.cause not in self._pending, "a message without a result sent another")
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        kept = Kept(**record | {"body": record["body"].encode("latin-1")})
+        demand(0 < kept.cause == self._sender and is_count(kept.idx), "a kept message has no cause")
+        demand(type(kept.held) is int and 0 <= kept.held <= QUEUED, "a message is kept for nothing")
+        demand(type(kept.reason) is str, "a message is kept without a reason")
+        demand(is_text(kept.target) and is_text(kept.id), "a kept message is none")
+        records.check_message(kept.body)
+        self._batch.kept.append(kept._replace(cause=self._base + kept.cause))
+        self._count(len(kept.body))
+
+    def _number(self, number: int) -> None:
+        demand(is_count(number) and self._last < number <= HIGHEST, "messages changed places")
+        self._last = number
+
+    # Writing --------------------------------------------------------------------------------------
+
+    def _count(self, size: int) -> None:
+        self._rows += 1
+        self._size += size
+
+    def _flush(self) -> None:
+        self._write(self._batch)
+        self._batch, self._rows, self._size = Batch(), 0, 0
+
+    def _refuse_taken(self) -> None:
+        """Raise AoError where something of the file is here already."""
+        if not self._taken:
+            return
+        named = ", ".join(self._taken[:NAMED])
+        more = len(self._taken) - NAMED
+        raise AoError(
+            f"this home has already {named}{f' and {more} more' if more > 0 else ''}",
+            stage="state",
+            hint="load it into a home of its own (AOSHELL_HOME=DIR), or try it with --state FILE",
+        )
+
+    def _end(self) -> Loaded:
+        """Check the whole, and write the facts about it."""
+        header, store = self._header, self._store
+        counts = (len(self._processes), len(self._kinds), self._messages, self._uploads)
+        said = tuple(header[name] for name in ("processes", "modules", "messages", "uploads"))
+        demand(counts == said, "it has not as many records as it says")
+        demand(all(places.slots for places in self._processes.values()), "a log is missing")
+        demand(all(one in self._ids for one in header["paused"]), "a queue is of no process")
+        for process_id, names in self._marks.items():
+            slots = self._ids[process_id].slots
+            demand(all(slot < slots for slot in names.values()), "a mark is of no slot")
+            self._batch.facts[marks_key(process_id)] = json.dumps(names)
+        for key, more in ((WALLETS, header["wallets"]), (PAUSED, header["paused"])):
+            known = set(json.loads(store.meta(key) or "[]"))
+            self._batch.facts[key] = json.dumps(sorted(known.union(more)))
+        if self._home_is_new:
+            self._batch.facts[AHEAD] = header["ahead"]
+            first = min(self._pending, default=self._last + 1)
+            self._batch.computed_to = first - 1
+        self._flush()
+        demand(not self._is_sent_twice(), "a message was both sent and kept")
+        return Loaded(
+            *counts,
+            node=header["node"],
+            waits=len(self._pending),
+            ahead=header["ahead"],
+            clock_taken=self._home_is_new,
+        )
+
+    def _is_sent_twice(self) -> bool:
+        """Whether a kept message, once it is released, would come where another one is.
+
+        A spawn takes two places: the definition's, and that of the answer to the sender.
+        """
+        found = self._store.select_one(
+            "SELECT 1 FROM kept k JOIN log l ON l.cause = k.cause "
+            "AND l.idx IN (k.idx, k.idx + (k.held = ?)) WHERE k.cause > ? LIMIT 1",
+            FETCHING,
+            self._base,
+        )
+        return found is not None
+
+
+def _id_of(upload: Upload) -> str:
+    """The id that the signature of an upload gives. Raises ValueError for bytes that are none."""
+    item = load_upload(upload)
+    if isinstance(item, Transaction):
+        return b64url(hashlib.sha256(unb64url(item.header["signature"])).digest())
+    return item.id

@@ -1,0 +1,147 @@
+"""The commands `aoshell dump` and `aoshell load`: their flags and their output.
+
+Exit codes: 0, 1 where it failed, 2 misuse, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from typing import NoReturn
+
+from aoshell import interrupts
+from aoshell.bounded.sizes import size
+from aoshell.errors import UsageError
+from aoshell.home.folders import Settings
+from aoshell.nodes.local.history.loading import Loaded
+from aoshell.nodes.local.log.store import Store
+from aoshell.shell.flags.arguments import state_file
+from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.view.streams import writer
+from aoshell.states.working import STREAM, dump, load, tell
+
+MISUSED = 2
+_WITHOUT = "Wallets, keys and tokens are never in it."
+
+
+class _Parser(CommandParser):
+    """Says how a process is reached that has the name of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        name = self.prog.rpartition(" ")[2]
+        super().error(f"{message} (a process of that name: aoshell -- {name})")
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Run `dump` or `load`; the exit code.
+
+    Raises:
+        AoError: it failed, and nothing was written or taken.
+    """
+    parser = _dump_parser() if command == "dump" else _load_parser()
+    try:
+        given = parser.parse(arguments)
+    except SystemExit as leaving:  # argparse has printed the reason
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    interrupts.heed()
+    settings = Settings.find()
+    _tell_of_namesake(settings, command)
+    return (_dump if command == "dump" else _load)(settings, given)
+
+
+def _dump(settings: Settings, given: argparse.Namespace) -> int:
+    if given.file == STREAM and sys.stdout.isatty():
+        raise UsageError("a dump is no text for a terminal", hint="aoshell dump - | …, or a FILE")
+    header = interrupts.run(dump(settings, given.file))
+    told = {name: header[name] for name in ("processes", "messages", "modules", "uploads", "bytes")}
+    text = f"{given.file}: {_counted(told)}, {size(told['bytes'])}"
+    if given.file == STREAM:
+        return 0
+    _answer(given, told, text)
+    return 0
+
+
+def _load(settings: Settings, given: argparse.Namespace) -> int:
+    found = interrupts.run(load(settings, given.file))
+    told = {
+        "processes": found.processes,
+        "messages": found.messages,
+        "modules": found.modules,
+        "uploads": found.uploads,
+        "waiting": found.waits,
+    }
+    _answer(given, told, f"loaded {_counted(told)} into {settings.home}")
+    for line in notes(found):
+        tell(line)
+    return 0
+
+
+def notes(found: Loaded) -> list[str]:
+    """What a person should know of what was loaded."""
+    lines = []
+    if found.waits:
+        lines.append(f"{found.waits:,} of its messages are computed when the node is opened")
+    if found.ahead and found.clock_taken:
+        lines.append(f"the clock is {found.ahead / 1000:,.0f} s ahead, as it was there")
+    elif found.ahead:
+        lines.append(
+            f"the clock there was {found.ahead / 1000:,.0f} s ahead; this home keeps its own"
+        )
+    return lines
+
+
+def _counted(told: dict[str, int]) -> str:
+    words = {"processes": "process", "messages": "message", "modules": "module"}
+    words["uploads"] = "upload"
+    return ", ".join(
+        f"{told[many]:,} {one if told[many] == 1 else many}"
+        for many, one in words.items()
+        if told[many] or many == "processes"
+    )
+
+
+def _answer(given: argparse.Namespace, told: dict[str, int], text: str) -> None:
+    line = json.dumps({"file": given.file} | told) if given.json else text
+    writer(sys.stdout, needed=True)(line + "\n")
+
+
+def _tell_of_namesake(settings: Settings, command: str) -> None:
+    """Say how a process is reached that has the name of the command."""
+    if not settings.node_db.exists():
+        return
+    with closing(Store.reading(settings.node_db)) as store:
+        if store.processes_named(command):
+            tell(f"a process has the name {command}: aoshell -- {command} attaches it")
+
+
+def _dump_parser() -> CommandParser:
+    parser = _Parser(
+        "aoshell dump",
+        description="Write the built-in node to a file: all processes with their logs and results,"
+        f" modules, uploads, and how far its clock is ahead. {_WITHOUT}",
+        epilog="Other shells may have the home open meanwhile: the file has one moment of it.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", help="must not exist; - for standard output")
+    _json(parser)
+    return parser
+
+
+def _load_parser() -> CommandParser:
+    parser = _Parser(
+        "aoshell load",
+        description="Take what aoshell dump wrote into this home, all of it or nothing.",
+        epilog="Names and ids that are here already are refused. aoshell --state FILE opens the"
+        " same in a home that is gone afterwards.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", type=state_file, help="- for standard input")
+    _json(parser)
+    return parser
+
+
+def _json(parser: CommandParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one object (docs/json.md)")

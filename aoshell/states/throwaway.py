@@ -1,0 +1,72 @@
+"""A home that is gone afterwards: `--state FILE`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from aoshell import interrupts
+from aoshell.errors import AoError
+from aoshell.home.folders import Settings, reason_of
+from aoshell.states.command import notes
+from aoshell.states.working import load, tell
+
+# Waits until its input ends, as it does when we are gone, however we end; then removes the home.
+_GUARD = 'cat >/dev/null; rm -rf -- "$1"'
+
+
+@contextmanager
+def throw_away(settings: Settings, file: str) -> Iterator[Settings]:
+    """A temporary home with what a dump holds, while the block runs.
+
+    The wallets of the user's home sign, where it has any; nothing of it changes.
+
+    Args:
+        settings: of the user's home.
+        file: "-" for standard input.
+
+    Raises:
+        AoError: the home cannot be made, or the file not be loaded.
+    """
+    folder = _make_folder()
+    guard = _begin_guard(folder)
+    try:
+        keys = settings.state if settings.wallet.exists() else None
+        state, cache = folder / "state", folder / "cache"
+        temporary = Settings(folder, state, settings.config, cache, keys)
+        for line in notes(interrupts.run(load(temporary, file))):
+            tell(line)
+        yield temporary
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if guard is not None:
+            guard.communicate()
+
+
+def _make_folder() -> Path:
+    import tempfile
+
+    try:
+        return Path(tempfile.mkdtemp(prefix="aoshell-state-"))  # with mode 0700
+    except OSError as error:
+        raise AoError(
+            f"no temporary home can be made: {reason_of(error)}",
+            stage="home",
+            hint="TMPDIR names the place for it",
+        ) from error
+
+
+def _begin_guard(folder: Path) -> subprocess.Popen[bytes] | None:
+    """A process that removes the folder even where this one is killed."""
+    with suppress(OSError):  # without it, the folder goes when the block ends
+        return subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "sh", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return None

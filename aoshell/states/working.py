@@ -1,0 +1,159 @@
+"""Dumping and loading, with what a person sees of it while it lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from aoshell import durable
+from aoshell.bounded import files
+from aoshell.errors import AoError
+from aoshell.home.folders import Settings
+from aoshell.nodes.local.history import dumping, parts
+from aoshell.nodes.local.history.loading import Loaded, load_node
+from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
+from aoshell.nodes.local.log.store import Store
+from aoshell.shell.view import waiting
+from aoshell.shell.view.streams import broken, writer
+from aoshell.shell.view.text import clean
+
+STREAM = "-"  # the name of standard input and output
+
+_PIECE = 1 << 20  # bytes that are read from a pipe at a time
+
+T = TypeVar("T")
+
+
+def tell(text: object) -> None:
+    """Show a person a line; it is no answer."""
+    writer(sys.stderr, needed=False)(clean(str(text), colour=False) + "\n")
+
+
+# Dumping ------------------------------------------------------------------------------------------
+
+
+async def dump(settings: Settings, file: str) -> dict[str, Any]:
+    """Write the node of a home to a file that must not exist yet, or to standard output.
+
+    Returns:
+        The header of the dump, and its size in `bytes`.
+
+    Raises:
+        AoError: stage "dump" or "output"; then there is no file of that name.
+    """
+    if not settings.node_db.exists():
+        raise AoError(
+            f"there is no node in {settings.home} yet",
+            stage="dump",
+            hint="aoshell makes one; AOSHELL_HOME names another home",
+        )
+    with (
+        closing(Store.reading(settings.node_db)) as store,
+        store.unchanging() as now,
+    ):
+        header = dumping.read_header(now)
+        write = partial(_write, now, header, file)
+        written = await _shown("dump", file, header["messages"], write)
+    return header | {"bytes": written}
+
+
+def _write(store: Store, header: dict[str, Any], file: str, progress: Progress) -> int:
+    data = dumping.dump_node(store, header, progress)
+    if file == STREAM:
+        return _write_out(data)
+    path = Path(file).expanduser()
+    try:
+        with durable.writing(path, new=True, mode=durable.USERS_FILE) as place:
+            return _write_all(place, data)
+    except FileExistsError:
+        raise AoError(
+            f"{path} exists already", stage="dump", hint="name a file that does not"
+        ) from None
+    except OSError as error:
+        raise AoError(
+            f"{path} cannot be written: {error.strerror or error}",
+            stage="dump",
+            hint="free some room on the disk, or name another place",
+        ) from error
+
+
+def _write_out(data: Iterator[bytes]) -> int:
+    try:
+        written = _write_all(sys.stdout.buffer, data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise broken(error) from None
+    return written
+
+
+def _write_all(place: BinaryIO, data: Iterator[bytes]) -> int:
+    written = 0
+    for part in data:
+        place.write(part)
+        written += len(part)
+    return written
+
+
+# Loading ------------------------------------------------------------------------------------------
+
+
+async def load(settings: Settings, file: str) -> Loaded:
+    """Take a dump into a home, whole or not at all.
+
+    Raises:
+        AoError: stage "state" or "store"; then nothing was taken.
+    """
+    settings.make_folders()
+    with closing(Store(settings.state)) as store:
+        return await _shown("load", file, 0, partial(_read, store, file))
+
+
+def _read(store: Store, file: str, progress: Progress) -> Loaded:
+    try:
+        return load_node(store, _pieces(file), progress)
+    except OSError as error:
+        raise AoError(
+            f"{file} cannot be read: {'it ' if isinstance(error, files.UnfitFileError) else ''}"
+            f"{error.strerror or error}",
+            stage="state",
+            hint="give a file of aoshell dump",
+        ) from error
+
+
+def _pieces(file: str) -> Iterator[bytes]:
+    if file != STREAM:
+        return files.pieces(Path(file).expanduser(), parts.LARGEST)
+    return iter(partial(os.read, sys.stdin.fileno(), _PIECE), b"")
+
+
+# Both ---------------------------------------------------------------------------------------------
+
+
+async def _shown(name: str, file: str, whole: int, work: Callable[[Progress], T]) -> T:
+    """Do work in a thread; a person sees the progress of what takes long."""
+    long = LongWork()
+    on_terminal = sys.stderr.isatty()
+    if on_terminal:
+        showing = asyncio.create_task(waiting.show(long, _rewrite))
+    else:
+        showing = asyncio.create_task(waiting.report(long, tell))
+    try:
+        with long.seen(name, file, whole) as seen:
+            return await run_in_thread(work, seen)
+    finally:
+        showing.cancel()
+        with suppress(asyncio.CancelledError):
+            await showing
+        if on_terminal:
+            _rewrite("")
+
+
+def _rewrite(line: str) -> None:
+    """Show a line in place of the one before."""
+    writer(sys.stderr, needed=False)(f"\r{clean(line, colour=False)}\x1b[K")
