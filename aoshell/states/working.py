@@ -18,6 +18,7 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.local.history import dumping, parts
 from aoshell.nodes.local.history.loading import Loaded, load_node
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
+from aoshell.nodes.local.log.lock import HeldError
 from aoshell.nodes.local.log.store import Store
 from aoshell.shell.view import waiting
 from aoshell.shell.view.streams import broken, writer
@@ -110,7 +111,15 @@ async def load(settings: Settings, file: str) -> Loaded:
         AoError: stage "state" or "store"; then nothing was taken.
     """
     settings.make_folders()
-    with closing(Store(settings.state)) as store:
+    try:
+        opened = Store(settings.state)
+    except HeldError as held:
+        raise AoError(
+            f"another aoshell (pid {held.pid or 'unknown'}) has {settings.home} open",
+            stage="state",
+            hint="leave that one first, or try the file with --state FILE",
+        ) from held
+    with closing(opened) as store:
         return await _shown("load", file, 0, partial(_read, store, file))
 
 
