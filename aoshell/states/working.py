@@ -65,9 +65,11 @@ async def dump(settings: Settings, file: str) -> dict[str, Any]:
 
 
 def _write(store: Store, header: dict[str, Any], file: str, progress: Progress) -> int:
-    data = dumping.dump_node(store, header, progress)
-    if file == STREAM:
-        return _write_out(data)
+    with closing(dumping.dump_node(store, header, progress)) as data:
+        return _write_out(data) if file == STREAM else _write_file(file, data)
+
+
+def _write_file(file: str, data: Iterator[bytes]) -> int:
     path = Path(file).expanduser()
     try:
         with durable.writing(path, new=True, mode=durable.USERS_FILE) as place:
@@ -124,21 +126,23 @@ async def load(settings: Settings, file: str) -> Loaded:
 
 
 def _read(store: Store, file: str, progress: Progress) -> Loaded:
-    try:
-        return load_node(store, _pieces(file), progress)
-    except OSError as error:
-        raise AoError(
-            f"{file} cannot be read: {'it ' if isinstance(error, files.UnfitFileError) else ''}"
-            f"{error.strerror or error}",
-            stage="state",
-            hint="give a file of aoshell dump",
-        ) from error
+    return load_node(store, _pieces(file), progress)
 
 
 def _pieces(file: str) -> Iterator[bytes]:
-    if file != STREAM:
-        return files.pieces(Path(file).expanduser(), parts.LARGEST)
-    return iter(partial(os.read, sys.stdin.fileno(), _PIECE), b"")
+    """The bytes of a file. Raises AoError: an OSError would count as one of the database."""
+    try:
+        if file == STREAM:
+            yield from iter(partial(os.read, sys.stdin.fileno(), _PIECE), b"")
+        else:
+            yield from files.pieces(Path(file).expanduser(), parts.LARGEST)
+    except OSError as error:
+        it = "it " if isinstance(error, files.UnfitFileError) else ""
+        raise AoError(
+            f"{file} cannot be read: {it}{error.strerror or error}",
+            stage="state",
+            hint="give a file of aoshell dump",
+        ) from error
 
 
 # Both ---------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ gives others, in the same order. Keys and tokens are never read.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from heapq import merge
 from typing import Any
 
@@ -31,7 +32,9 @@ _Entry = tuple[Logged, Computed | None]
 UPLOADS_SINCE = 3  # the version of the database that has the table
 
 
-def dump_node(store: Store, header: dict[str, Any], progress: Progress) -> Iterator[bytes]:
+def dump_node(
+    store: Store, header: dict[str, Any], progress: Progress
+) -> Generator[bytes, None, None]:
     """The bytes of a dump, of one moment where the store does not change (`Store.unchanging`).
 
     Args:
@@ -42,7 +45,8 @@ def dump_node(store: Store, header: dict[str, Any], progress: Progress) -> Itera
         AoError: stage "dump", a record is too large.
     """
     try:
-        yield from parts.write_parts(_records(store, header, progress))
+        with closing(_records(store, header, progress)) as found:  # it holds a cursor
+            yield from parts.write_parts(found)
     except parts.TooLargeError as error:
         raise AoError(
             f"a message or module takes {error} in a file, which is more than can be loaded",
@@ -82,7 +86,9 @@ def read_header(store: Store) -> dict[str, Any]:
     }
 
 
-def _records(store: Store, header: dict[str, Any], progress: Progress) -> Iterator[dict[str, Any]]:
+def _records(
+    store: Store, header: dict[str, Any], progress: Progress
+) -> Generator[dict[str, Any], None, None]:
     yield {"state": header}
     for module_id, kind, data, created in store.stream("SELECT * FROM modules ORDER BY id"):
         yield {"module": [module_id, kind, records.text_of(data), created]}
@@ -124,7 +130,7 @@ def _log(store: Store) -> Iterator[_Entry | Upload]:
     """All messages, but for those of a process that is being added."""
     rows = store.stream(
         f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) "
-        "WHERE process != ? ORDER BY seq",
+        "WHERE process != ? ORDER BY l.seq",
         store.meta(ADDING) or 0,
     )
     yield from map(pair, rows)

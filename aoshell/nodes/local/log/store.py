@@ -66,7 +66,7 @@ class Store(Reader):
         try:
             with store._translated_errors():
                 store._db.execute("BEGIN")
-                store.last_numbers()  # what is read first fixes what there is to read
+                store.head(0)  # what is read first fixes what there is to read
             yield store
         finally:
             store.close()

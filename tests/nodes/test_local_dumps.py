@@ -1,0 +1,483 @@
+"""A whole node as a file: what was dumped is loaded as it was, whole or not at all."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from dumped import dump, load, nothing, pieces, records, rewritten, rows
+from eventually import in_loop
+from local_home import NOBODY, SHOW, opened
+from test_old_homes import HOMES, unpacked
+
+from aoshell.errors import AoError
+from aoshell.nodes.local.history import loading, parts
+from aoshell.nodes.local.log.schema import VERSION
+from aoshell.nodes.local.log.store import Store
+from aoshell.nodes.values import Limits
+
+SAMPLE = Path(__file__).with_name("data") / "dump-1.state"
+REPO = Path(__file__).resolve().parents[2]
+HOUR = 3_600_000
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """The folder of another node."""
+    return tmp_path / "other"
+
+
+@pytest.fixture(scope="module")
+def small() -> bytes:
+    """A dump of a client's process and of others, as format 1 has it."""
+    return SAMPLE.read_bytes()
+
+
+async def lived(local):
+    """Two processes that know each other, and something of all that a node keeps."""
+    show = await local.spawn(SHOW, name="show")
+    pid = await local.spawn(name="sender", Cron_Interval="1-hour")
+    await local.eval(pid, f'Show = "{show}" Send({{Target = Show, Action = "Show"}})')
+    await local.eval(pid, "error('on purpose')")
+    await local.eval(pid, f'Send({{Target = "{NOBODY}", Data = "lost"}}) Spawn("aos", {{}})')
+    await local.node.workbench.mark(pid, "here")
+    await local.node.workbench.pause(show, True)
+    await local.eval(pid, 'Send({Target = Show, Action = "Show", Data = "queued"})')
+    local.node.knows([NOBODY[:-1] + "A"])
+    return pid, show
+
+
+async def told(local, *processes):
+    """What commands say of processes."""
+    return [
+        (
+            await local.entries(pid),
+            await local.node.undelivered(pid),
+            await local.node.workbench.marks(pid),
+            await local.node.workbench.queued(pid),
+            [
+                await local.node.workbench.trace(message.id)
+                for message in await local.messages(pid)
+                if message.id
+            ],
+        )
+        for pid in processes
+    ]
+
+
+@in_loop
+async def test_a_node_goes_round_and_goes_on(opening, folder, elsewhere, wallet):
+    async with opening() as local:
+        pid, show = await lived(local)
+        await local.node.workbench.warp(30 * 24 * HOUR)
+        await local.node.idle()
+        before, old = await told(local, pid, show), local.address
+        data = dump(folder)  # while it is open
+    loaded = load(elsewhere, data)
+    assert (loaded.processes, loaded.waits, loaded.node) == (3, 0, old)
+    assert loaded.clock_taken and loaded.ahead == 30 * 24 * HOUR
+    assert rows(folder) == rows(elsewhere) | {"names": rows(folder, "names")["names"]}
+    async with opened(elsewhere, wallet) as local:
+        assert local.address != old
+        assert await told(local, pid, show) == before
+        assert [await local.node.verify_log(one) for one in (pid, show)] == [[], []]
+        assert local.engine.clock.ahead == 30 * 24 * HOUR
+        assert local.engine.signers.has(NOBODY[:-1] + "A")
+        # It goes on: the queue, messages between the processes, a child of theirs.
+        await local.node.workbench.pause(show, False)
+        await local.eval(pid, 'Send({Target = Show, Action = "Show", Data = "again"})')
+        assert f'owner = "{old}"' in await local.value(show, "Seen")
+        assert await told(local, pid, show) != before
+        assert await local.node.verify_log(show) == []
+
+
+@in_loop
+async def test_only_what_was_there_trusts_the_old_node(opening, folder, elsewhere, wallet):
+    async with opening() as local:
+        pid, show = await lived(local)
+        await local.node.workbench.pause(show, False)
+        old, data = local.address, dump(folder)
+    load(elsewhere, data)
+    async with opened(elsewhere, wallet) as local:
+        new = await local.spawn(SHOW, name="new")
+        made = (await local.node.find(new)).authority
+        assert (made, (await local.node.find(show)).authority) == ("", old)
+        source = f"Send({{Target = '{show}', Action = 'Show', Data = 'of the child'}})"
+        module = (await local.node.upload(source.encode())).id
+        await local.eval(pid, f'spawn("{module}")')
+        infos = await local.node.processes()
+        child = next(one for one in infos if one.module == module)
+        assert child.authority == old
+        assert f'from = "{child.id}"' in await local.value(show, "Seen")
+        assert await local.node.verify_log(child.id) == []
+    # Once more, from there to a third home: each process trusts whom it trusted.
+    again = dump(elsewhere)
+    third = elsewhere.with_name("third")
+    load(third, again)
+    async with opened(third, wallet) as other:
+        assert (await other.node.find(show)).authority == old
+        assert (await other.node.find(new)).authority == local.address
+
+
+@in_loop
+async def test_what_has_no_result_is_computed_after_loading(opening, folder, elsewhere, wallet):
+    async with opening() as local:
+        pid, show = await lived(local)
+        await local.node.workbench.pause(show, False)
+        for _ in range(30):
+            await local.post(pid, 'Send({Target = Show, Action = "Show"})', Action="Eval")
+        data = dump(folder)
+        await local.node.idle()
+        slots = [await local.node.slots(one) for one in (pid, show)]
+    assert load(elsewhere, data).waits > 0
+    async with opened(elsewhere, wallet) as local:
+        await local.node.idle()
+        assert [await local.node.slots(one) for one in (pid, show)] == slots
+        assert [await local.node.verify_log(one) for one in (pid, show)] == [[], []]
+
+
+@in_loop
+async def test_held_messages_stay_held(opening, folder, elsewhere, wallet):
+    async with opening(pushes=1) as local:
+        pid, _show = await lived(local)
+        await local.eval(pid, 'for i = 1, 3 do Send({Target = ao.id, Action = "X"}) end')
+        reasons, slots = await local.reasons(pid), await local.node.slots(pid)
+        assert any("the bound is 1" in reason for reason in reasons)
+        data = dump(folder)
+    load(elsewhere, data)
+    async with opened(elsewhere, wallet, Limits(pushes=1)) as local:
+        assert await local.reasons(pid) == reasons
+        await local.node.set_limits(Limits())
+        await local.node.idle()
+        assert await local.node.slots(pid) > slots
+
+
+@in_loop
+async def test_cron_has_no_arrears(opening, folder, elsewhere, wallet):
+    async with opening() as local:
+        pid, _show = await lived(local)
+        slots = len(await local.messages(pid))
+        data = dump(folder)
+    found = records(data)
+    found[0]["state"]["time"] -= 1000 * HOUR  # it was dumped long ago
+    process = next(
+        one["process"] for one in found if "process" in one and one["process"]["cron"] != "[]"
+    )
+    ((every, due, cron_tags),) = json.loads(process["cron"])
+    process["cron"] = json.dumps([[every, due - 1000 * HOUR, cron_tags]])
+    load(elsewhere, rewritten(found))
+    async with opened(elsewhere, wallet) as local:
+        await local.node.idle()
+        assert len(await local.messages(pid)) == slots
+        row = local.engine.store.process(pid)
+        ((_, then, _),) = json.loads(row.cron)
+        assert 0 < then - local.node.time <= HOUR
+        await local.node.workbench.warp(HOUR)
+        await local.node.idle()
+        assert len(await local.messages(pid)) == slots + 1
+
+
+@in_loop
+async def test_a_home_with_processes_keeps_its_own(opening, folder, elsewhere, wallet):
+    """Numbers go on, its clock stays, and its processes are what they were."""
+    async with opening() as local:
+        pid, show = await lived(local)
+        await local.node.workbench.warp(HOUR)
+        before, data = await told(local, pid, show), dump(folder)
+    async with opened(elsewhere, wallet) as local:
+        own = await local.spawn(name="own")
+        await local.eval(own, "X = 1")
+        mine = await told(local, own)
+    loaded = load(elsewhere, data)
+    assert (loaded.clock_taken, loaded.ahead) == (False, HOUR)
+    shifted = [row[0] for row in rows(elsewhere, "log")["log"]]
+    assert len(set(shifted)) == len(shifted)
+    async with opened(elsewhere, wallet) as local:
+        assert local.engine.clock.ahead == 0
+        assert await told(local, own) == mine
+        after = await told(local, pid, show)
+        for (entries, *rest), (then, *others) in zip(after, before, strict=True):
+            assert [one.result for one in entries] == [one.result for one in then]
+            assert rest[:3] == others[:3]
+        for one in (own, pid, show):
+            assert await local.node.verify_log(one) == []
+
+
+@in_loop
+async def test_what_is_here_already_is_named(opening, folder, elsewhere, wallet):
+    async with opening() as local:
+        pid, _show = await lived(local)
+        await local.node.upload(b"return 1", "tool")
+        data = dump(folder)
+    async with opened(elsewhere, wallet) as local:
+        await local.spawn(name="show")
+        await local.node.upload(b"return 2", "tool")
+    before = rows(elsewhere)
+    with pytest.raises(AoError) as raised:
+        load(elsewhere, data)
+    assert raised.value.stage == "state"
+    assert "another module called tool, a process called show" in raised.value.what
+    with pytest.raises(AoError, match=f"process sender \\({pid}\\)"):
+        load(folder, data)
+    assert rows(elsewhere) == before
+
+
+@pytest.mark.parametrize("path", HOMES, ids=lambda path: path.name)
+@in_loop
+async def test_homes_of_every_format_are_dumped_as_they_are(path, tmp_path, elsewhere, wallet):
+    """Without migrating them: somebody else may have one open."""
+    old = unpacked(path, tmp_path / "old")
+    before = rows(old, "log", "results", "kept")
+    load(elsewhere, dump(old))
+    assert rows(old, "log", "results", "kept") == before
+    async with opened(elsewhere, wallet) as local:
+        for info in await local.node.processes():
+            assert await local.node.verify_log(info.id) == []
+        assert (await local.node.find("old")).waiting == 1
+
+
+def test_a_newer_home_is_refused(folder, small):
+    load(folder, small)
+    with closing(sqlite3.connect(folder / "node.db")) as database:
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(AoError, match=f"has format {VERSION + 1}, this aoshell knows"):
+        dump(folder)
+
+
+def test_no_key_is_in_it(tmp_path):
+    home = unpacked(HOMES[-1], tmp_path / "old")
+    with closing(sqlite3.connect(home / "node.db")) as database:
+        query = "SELECT value FROM meta WHERE key = 'node_private_key'"
+        (key,) = database.execute(query).fetchone()
+        database.execute("INSERT INTO meta VALUES ('token', 'a-secret')")
+        database.commit()
+    text = json.dumps(records(dump(home)))
+    assert len(key) == 32 and "a-secret" not in text
+    assert parts_of(key).isdisjoint({text})
+    assert not any(form in text for form in parts_of(key))
+
+
+def parts_of(key: bytes) -> set[str]:
+    """How a key could stand in a text."""
+    from aoshell.nodes.local.history.records import text_of
+    from aoshell.protocol.encoding import b64url
+
+    return {text_of(key), b64url(key), key.hex(), json.dumps(key.decode("latin-1"))[1:-1]}
+
+
+# Files of others ------------------------------------------------------------------------------
+
+
+def test_a_dump_of_format_1_can_be_loaded(folder, small):
+    """A new format adds a sample, and this one stays."""
+    assert small.startswith(b"aoshell state 1\n") and parts.VERSION == 1
+    loaded = load(folder, small, piece=1000)
+    assert (loaded.processes, loaded.uploads) == (len(rows(folder, "processes")["processes"]), 1)
+    assert dump(folder)[:16] == small[:16]
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "is no dump of a node"),
+        (b"aoshell state 1", "is no dump of a node"),
+        (b"aoshell process 1\n", "is no dump of a node"),
+        (b"SQLite format 3\0" + bytes(100), "is no dump of a node"),
+        (b"aoshell state " + b"9" * 100, "is no dump of a node"),
+        (b"aoshell state 2\n", "has format 2, and this aoshell reads format 1"),
+        (b"aoshell state 0\n", "has format 0, and this aoshell reads format 1"),
+    ],
+)
+def test_another_file_is_no_dump(folder, data, why):
+    with pytest.raises(AoError, match=why) as raised:
+        load(folder, data)
+    assert raised.value.stage == "state"
+
+
+def test_a_damaged_file_is_refused_wherever_it_is_damaged(folder, small):
+    load(folder, small)  # then all ids collide, too: damage must not be taken for that
+    empty = folder.with_name("empty")
+    with closing(Store(empty)) as store:
+        chance = random.Random(7)
+        places = {*range(0, 70), *range(len(small) - 45, len(small))}
+        places |= {chance.randrange(len(small)) for _ in range(60)}
+        for at in sorted(places):
+            flipped = bytearray(small)
+            flipped[at] ^= 1 << chance.randrange(8)
+            for bad in (bytes(flipped), small[:at], small[:at] + small[at + 1 :]):
+                with pytest.raises(AoError) as raised:
+                    loading.load_node(store, pieces(bad, 4096), nothing)
+                assert raised.value.stage == "state", (at, raised.value)
+    assert not any(rows(empty, "processes", "log", "results", "kept", "uploads").values())
+    assert not rows(empty, "meta")["meta"]
+
+
+@pytest.mark.parametrize(
+    ("tail", "why"),
+    [
+        (b"p" + b"\xff\xff\xff\xff" + bytes(32), "says that it has 4294967295 bytes"),
+        (b"p" + b"\x0b\xff\xff\xff" + bytes(32) + b"x", "it breaks off"),
+        (b"p" + bytes(4) + bytes(32), "says that it has 0 MB"),
+        (b"q" + b"\0\0\0\1" + bytes(33), "of an unknown kind"),
+        (b"e" + bytes(36), "not those that were written"),
+    ],
+)
+def test_a_length_is_only_a_claim(folder, tail, why):
+    with pytest.raises(AoError, match=why):
+        load(folder, parts.MAGIC % 1 + tail)
+
+
+def test_a_dump_that_goes_on_is_damaged(folder, small):
+    with pytest.raises(AoError, match="goes on behind its end"):
+        load(folder, small + b"\0")
+
+
+def test_a_little_file_unpacks_to_a_bounded_size(folder, small, monkeypatch):
+    bomb = [records(small)[0], {"name": ["x" * 3_000_000, ""]}]
+    data = rewritten(bomb)
+    monkeypatch.setattr(parts, "LITTLE", 1 << 20)
+    with pytest.raises(AoError, match="unpacks to more than a file of its size may"):
+        load(folder, data)
+    # What is written under the same bound can be read under it.
+    assert records(rewritten(bomb)) == bomb
+
+
+@pytest.mark.parametrize("bound", ["LONGEST"])
+def test_what_could_not_be_loaded_is_not_dumped(tmp_path, monkeypatch, bound):
+    home = unpacked(HOMES[-1], tmp_path / "old")
+    monkeypatch.setattr(parts, bound, 1 << 10)
+    with pytest.raises(AoError, match="more than can be loaded") as raised:
+        dump(home)
+    assert raised.value.stage == "dump"
+
+
+def of(kind, found):
+    return [one[kind] for one in found if kind in one]
+
+
+def swap(found):
+    at = [number for number, one in enumerate(found) if "message" in one]
+    found[at[0]], found[at[1]] = found[at[1]], found[at[0]]
+
+
+def sent_and_kept(found):
+    kept = of("kept", found)[0]
+    later = next(
+        one["message"]
+        for one in found
+        if "message" in one and one["message"]["seq"] > kept["cause"]
+    )
+    later |= {"cause": kept["cause"], "idx": kept["idx"], "root": 1}
+
+
+HOSTILE = {
+    "no header": (lambda f: f.pop(0), "changed places"),
+    "two headers": (lambda f: f.insert(1, f[0]), "changed places"),
+    "a header of more": (lambda f: f[0]["state"].update(key="x"), "other members"),
+    "a clock far ahead": (lambda f: f[0]["state"].update(ahead=1 << 50), "too far ahead"),
+    "a time that is none": (lambda f: f[0]["state"].update(time=-1), "a number of its header"),
+    "a node without address": (lambda f: f[0]["state"].update(node="../x"), "no address"),
+    "paths for wallets": (lambda f: f[0]["state"].update(wallets=["../x"]), "no address"),
+    "a queue of nobody": (lambda f: f[0]["state"].update(paused=["a" * 43]), "of no process"),
+    "fewer messages": (lambda f: f[0]["state"].update(messages=1), "not as many records"),
+    "an unknown record": (lambda f: f.insert(3, {"key": 1}), "damaged"),
+    "a list": (lambda f: f.insert(3, [1]), "no object"),
+    "another module": (lambda f: of("module", f)[0].__setitem__(0, "a" * 43), "what its id says"),
+    "a module of a wrong kind": (lambda f: of("module", f)[0].__setitem__(1, "wasm"), "another"),
+    "a process twice": (
+        lambda f: f.insert(
+            [*map(list, f)].index(["process"]), copy.deepcopy({"process": of("process", f)[-1]})
+        ),
+        "changed places",
+    ),
+    "a process that is a path": (lambda f: of("process", f)[0].update(id="../../x"), "id of the"),
+    "a process with an unknown key": (lambda f: of("process", f)[0].update(x=1), "damaged"),
+    "a process of no module": (lambda f: of("process", f)[0].update(module="b" * 43), "missing"),
+    "a process numbered high": (
+        lambda f: of("process", f)[-1].update(number=1 << 60),
+        "processes changed places",
+    ),
+    "messages in another order": (swap, "changed places"),
+    "a message numbered high": (lambda f: of("message", f)[-1].update(seq=1 << 60), "places"),
+    "a message of nobody": (lambda f: of("message", f)[-1].update(process=999), "damaged"),
+    "a slot is missing": (lambda f: of("message", f)[-1].update(slot=999), "is missing"),
+    "a later cause": (lambda f: of("message", f)[0].update(cause=9, idx=0), "cause"),
+    "a root of others": (lambda f: of("message", f)[-1].update(root=1), "began nothing"),
+    "no root": (lambda f: of("message", f)[0].update(root=0), "a root is none"),
+    "a chain that is none": (lambda f: of("message", f)[0].update(chain="%"), "link that is none"),
+    "a text for a number": (lambda f: of("message", f)[0].update(slot="0"), "damaged"),
+    "a message that is none": (lambda f: of("message", f)[0].update(body="{}"), "damaged"),
+    "a kept one without a cause": (lambda f: of("kept", f)[0].update(cause=1 << 40), "no cause"),
+    "a kept one of another kind": (lambda f: of("kept", f)[0].update(held=9), "for nothing"),
+    "a kept one that was sent": (sent_and_kept, "damaged"),
+    "an upload of another id": (lambda f: of("upload", f)[0].update(id="c" * 43), "another id"),
+    "an upload that is none": (lambda f: of("upload", f)[0].update(signed="AAAA"), "damaged"),
+    "lone surrogates": (lambda f: of("kept", f)[0].update(reason="\ud800"), "damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_records_that_no_dump_has_are_refused(folder, small, kind):
+    change, why = HOSTILE[kind]
+    found = records(small)
+    change(found)
+    data = rewritten(found)
+    with pytest.raises(AoError, match=why) as raised:
+        load(folder, data)
+    assert raised.value.stage == "state"
+    assert not any(rows(folder).values())
+    load(folder, small)  # and the home is as it was
+
+
+# Ends in the middle ---------------------------------------------------------------------------
+
+
+def test_a_full_disk_takes_nothing(folder, small):
+    with closing(Store(folder)) as store:
+        pages = store.select_one("PRAGMA page_count")[0]
+        store.select(f"PRAGMA max_page_count = {pages + 8}")
+        with pytest.raises(AoError, match="full") as raised:
+            loading.load_node(store, [small], nothing)
+        assert raised.value.stage == "store" and "room" in raised.value.hint
+        assert store.processes() == [] and store.newest() == 0
+        store.select("PRAGMA max_page_count = 1000000")
+        assert loading.load_node(store, [small], nothing).messages
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from aoshell.nodes.local.history import loading
+from aoshell.nodes.local.log.store import Store
+loading.ROWS = 3
+store, left = Store(Path(sys.argv[2])), int(sys.argv[4])
+write = Store._write
+def writing(self, batch):
+    global left
+    write(self, batch)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+Store._write = writing
+loading.load_node(store, [Path(sys.argv[3]).read_bytes()], lambda done: None)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_kill_9_takes_nothing_or_all(folder, small):
+    for writes in (1, 2, 5, 9, 1 << 30):
+        command = [sys.executable, "-c", KILLED, str(REPO), str(folder), str(SAMPLE), str(writes)]
+        assert subprocess.run(command, timeout=60, check=False).returncode == -9
+        whole = writes == 1 << 30
+        assert bool(rows(folder, "processes", "log")["log"]) == whole
+        if not whole:
+            assert not any(rows(folder).values())
+    assert len(rows(folder, "log")["log"]) == len(of("message", records(small)))
