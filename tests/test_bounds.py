@@ -74,6 +74,8 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("nodes/local/intake.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/keeping.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/node.py", "b''.join"): (1, "transfer.LARGEST, when it is exported"),
+    ("nodes/local/history/dumping.py", "json.loads"): (2, _DATABASE),
+    ("nodes/local/history/loading.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/history/transfer.py", "b''.join"): (1, "a log that is in the database"),
     ("nodes/local/log/form.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/log/reading.py", "json.loads"): (1, _DATABASE),
@@ -114,6 +116,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("sandbox/floor.py", ".read_text"): (1, _SYSTEM),
     ("sandbox/frames.py", "json.loads"): (1, "LIMIT, and jsontext.check_bounds just above"),
     ("sandbox/stillness.py", ".read_text"): (1, _SYSTEM),
+    ("states/throwaway.py", ".communicate"): (1, "a program whose output goes to nowhere"),
     ("sandbox/supervisor.py", ".recv"): (2, "BUFFER at a time, frames.LIMIT and IMAGE_LIMIT"),
 }
 # Run in workers only, whose memory the kernel bounds; tests/sandbox watches what they hold.

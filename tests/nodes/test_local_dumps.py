@@ -404,7 +404,7 @@ HOSTILE = {
         lambda f: of("process", f)[-1].update(number=1 << 60),
         "processes changed places",
     ),
-    "messages in another order": (swap, "changed places"),
+    "messages in another order": (swap, "damaged"),
     "a message numbered high": (lambda f: of("message", f)[-1].update(seq=1 << 60), "places"),
     "a message of nobody": (lambda f: of("message", f)[-1].update(process=999), "damaged"),
     "a slot is missing": (lambda f: of("message", f)[-1].update(slot=999), "is missing"),

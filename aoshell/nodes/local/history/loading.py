@@ -357,7 +357,10 @@ class _Loading:
 
 def _id_of(upload: Upload) -> str:
     """The id that the signature of an upload gives. Raises ValueError for bytes that are none."""
-    item = load_upload(upload)
+    try:
+        item = load_upload(upload)
+    except AoError as error:  # of the stage "parse"
+        raise ValueError(f"an upload is none: {error.what}") from error
     if isinstance(item, Transaction):
         return b64url(hashlib.sha256(unb64url(item.header["signature"])).digest())
     return item.id
