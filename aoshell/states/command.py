@@ -13,7 +13,6 @@ from contextlib import closing
 from typing import NoReturn
 
 from aoshell import interrupts
-from aoshell.bounded.sizes import size
 from aoshell.errors import UsageError
 from aoshell.home.folders import Settings
 from aoshell.nodes.local.history.loading import Loaded
@@ -21,6 +20,7 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.shell.flags.arguments import state_file
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import writer
+from aoshell.shell.view.text import format_size
 from aoshell.states.working import STREAM, dump, load, tell
 
 MISUSED = 2
@@ -57,7 +57,7 @@ def _dump(settings: Settings, given: argparse.Namespace) -> int:
         raise UsageError("a dump is no text for a terminal", hint="aoshell dump - | …, or a FILE")
     header = interrupts.run(dump(settings, given.file))
     told = {name: header[name] for name in ("processes", "messages", "modules", "uploads", "bytes")}
-    text = f"{given.file}: {_counted(told)}, {size(told['bytes'])}"
+    text = f"{given.file}: {_counted(told)}, {format_size(told['bytes'])}"
     if given.file == STREAM:
         return 0
     _answer(given, told, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zlib
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from aoshell.nodes.local.history import parts
 from aoshell.nodes.local.history.transfer import MAGIC
 from aoshell.sandbox import environment
 from attacks.attack import Attack, Bound
@@ -93,6 +95,21 @@ def _measured(make: Callable[[Path], object], place: Place) -> Ran:
     return place.shell([], "measure", *flags, name="attest")
 
 
+def _loaded(make: Callable[[Path], object], place: Place) -> Ran:
+    """Loads a file as the dump of a node."""
+    path = place.file("made")
+    make(path)
+    return place.shell([], str(path), name="load")
+
+
+def _dump_of_zeros(path: Path) -> None:
+    """A dump of one part, whose hash is right, and which unpacks to 190 MB."""
+    data = zlib.compress(bytes(190 * MB))
+    digest = hashlib.sha256(bytes(8) + parts.PACKED + data).digest()
+    head = parts.PACKED + len(data).to_bytes(4, "big") + digest
+    path.write_bytes(parts.MAGIC % parts.VERSION + head + data)
+
+
 def _on(name: str, run: Callable[[Place], Ran], says: str, **bound: float) -> Attack:
     return Attack(f"file: {name}", Bound(says=says, **bound), run)  # type: ignore[arg-type]
 
@@ -123,6 +140,16 @@ ATTACKS = [
         "file: measure: a terabyte",
         Bound(says="is larger than 16 MB", answers=False),
         partial(_measured, _sparse),
+    ),
+    Attack(
+        "file: dump: a terabyte",
+        Bound(says="is larger than 256 GB", answers=False),
+        partial(_loaded, _sparse),
+    ),
+    Attack(
+        "file: dump: 190 MB of zeros",
+        Bound(says="it unpacks to more than a file of its size may", answers=False),
+        partial(_loaded, _dump_of_zeros),
     ),
     _on(
         "load: 400 files that require one another",

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import pytest
 from conftest import ENTRY, REPO
 from eventually import until
 
-from aoshell.states import throwaway
+from aoshell.shell.view import waiting
+from aoshell.states import throwaway, working
 
 
 @pytest.fixture
@@ -223,3 +225,24 @@ def test_the_temporary_home_goes_where_nothing_can_guard_it(tmp_path, monkeypatc
     with suppress(AoError), throwaway.throw_away(settings, os.devnull):
         raise AssertionError("that is no dump")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_takes_long_is_told(monkeypatch, capsys):
+    """At a terminal it counts; elsewhere a line says so once."""
+    monkeypatch.setattr(waiting, "REPORTED_AFTER", 0.0)
+    monkeypatch.setattr(waiting, "SHOWN_AFTER", 0.0)
+    monkeypatch.setattr(waiting, "EVERY", 0.001)
+
+    def work(progress):
+        for done in (1, 2, 3):
+            progress(done)
+            time.sleep(0.02)
+        return "done"
+
+    for terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        assert asyncio.run(working._shown("dump", "x.dump", 3, work)) == "done"
+        said = capsys.readouterr().err
+        assert "· dump x.dump" in said and ("of 3 messages" in said) == terminal
+        assert said.endswith("\x1b[K" if terminal else "\n")
+        assert terminal or said.count("\n") == 1

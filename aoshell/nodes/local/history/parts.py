@@ -26,6 +26,7 @@ VERSION = 1
 MAGIC = b"aoshell state %d\n"
 PACKED, STORED, END = b"p", b"s", b"e"
 
+LEVEL = 1  # of compression; higher ones take longer and save a thirtieth
 PART = 1 << 20  # bytes of records from which on a part is full
 LARGEST_PART = LONGEST + 2 * PART  # bytes of one part, packed or not
 LARGEST = 256 << 30  # bytes of all records
@@ -77,7 +78,7 @@ def _passed(whole: hashlib._Hash, data: bytes) -> bytes:
 
 
 def _part(number: int, lines: bytearray, written: _Sizes) -> bytes:
-    kind, data = PACKED, zlib.compress(lines, 6)
+    kind, data = PACKED, zlib.compress(lines, LEVEL)
     if not written.fit(len(lines), len(data)):  # it packs so well that reading would refuse it
         kind, data = STORED, bytes(lines)
     written.add(len(lines), len(data))
