@@ -143,7 +143,7 @@ ATTACKS = [
     ),
     Attack(
         "file: dump: a terabyte",
-        Bound(says="is larger than 256 GB", answers=False),
+        Bound(says="is larger than 262144 MB", answers=False),
         partial(_loaded, _sparse),
     ),
     Attack(
