@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -27,6 +28,7 @@ from aoshell.shell.view.text import clean
 STREAM = "-"  # the name of standard input and output
 
 _PIECE = 1 << 20  # bytes that are read from a pipe at a time
+_LOOK = 0.1  # seconds between two looks at whether somebody still waits, while nothing comes
 
 T = TypeVar("T")
 
@@ -126,14 +128,25 @@ async def load(settings: Settings, file: str) -> Loaded:
 
 
 def _read(store: Store, file: str, progress: Progress) -> Loaded:
-    return load_node(store, _pieces(file), progress)
+    seen = 0
+
+    def count(done: int) -> None:
+        nonlocal seen
+        seen = done
+        progress(done)
+
+    return load_node(store, _pieces(file, lambda: progress(seen)), count)
 
 
-def _pieces(file: str) -> Iterator[bytes]:
-    """The bytes of a file. Raises AoError: an OSError would count as one of the database."""
+def _pieces(file: str, go_on: Callable[[], None]) -> Iterator[bytes]:
+    """The bytes of a file. Raises AoError: an OSError would count as one of the database.
+
+    Args:
+        go_on: called while nothing comes; raises where nobody waits any more.
+    """
     try:
         if file == STREAM:
-            yield from iter(partial(os.read, sys.stdin.fileno(), _PIECE), b"")
+            yield from _piped(sys.stdin.fileno(), go_on)
         else:
             yield from files.pieces(Path(file).expanduser(), parts.LARGEST)
     except OSError as error:
@@ -143,6 +156,16 @@ def _pieces(file: str) -> Iterator[bytes]:
             stage="state",
             hint="give a file of aoshell dump",
         ) from error
+
+
+def _piped(pipe: int, go_on: Callable[[], None]) -> Iterator[bytes]:
+    while True:
+        while not select.select([pipe], [], [], _LOOK)[0]:
+            go_on()
+        piece = os.read(pipe, _PIECE)
+        if not piece:
+            return
+        yield piece
 
 
 # Both ---------------------------------------------------------------------------------------------

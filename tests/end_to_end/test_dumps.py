@@ -246,3 +246,21 @@ def test_what_takes_long_is_told(monkeypatch, capsys):
         assert "· dump x.dump" in said and ("of 3 messages" in said) == terminal
         assert said.endswith("\x1b[K" if terminal else "\n")
         assert terminal or said.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["load", "-"], ["--list", "--state", "-"]])
+def test_ctrl_c_ends_a_load_that_waits_for_more(environment, bank, temporary, arguments):
+    environment["AOSHELL_HOME"] = str(temporary / "other")
+    command = [sys.executable, "-c", ENTRY, *arguments]
+    loading = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=REPO
+    )
+    assert loading.stdin
+    loading.stdin.write(bank.read_bytes()[:-1])
+    loading.stdin.flush()
+    asyncio.run(until(lambda: list(temporary.rglob("node.db-wal"))))
+    loading.send_signal(signal.SIGINT)
+    assert loading.wait(60) == 130
+    assert loading.communicate()[1] == b""
+    assert homes(temporary) == []
+    assert run(environment, "load", str(bank)).returncode == 0
