@@ -55,18 +55,23 @@ def _keys() -> tuple[Wallet, Wallet]:
     return Wallet.generate(), Wallet.generate()
 
 
-def _lied_to(lie: Lie, place: Place) -> Ran:
+def _lied_to(lie: Lie, honest_first: str, place: Place) -> Ran:
+    """Run two lines at a node that lies.
+
+    Args:
+        honest_first: what may be shown, as it comes before the first lie.
+    """
     server = HyperServer(_keys()[0], sign_all=True)
     with _up(server) as url:
         flags = ("--node", url, "--gateway-url", url, "--verify", "on")
         honest = place.shell(["1+1"], *PROCESS[1:], *flags, name=PROCESS[0])
         lie(server)
-        ran = place.shell(["20+2"], *flags, name=PROCESS[0])
+        ran = place.shell(["20+2", "30+3"], *flags, name=PROCESS[0])
     if "2" not in honest.out.split():
         ran.problems.append(f"there was no process to begin with: {honest.err[-120:]!r}")
     if UNSIGNED in ran.out + ran.err:
         ran.problems.append("shows what nobody has signed")
-    if ran.out:
+    if ran.out != honest_first:
         ran.problems.append(f"answers {ran.out!r}")
     return ran
 
@@ -94,11 +99,15 @@ def _unsigned(status: int) -> Lie:
 
 
 ATTACKS = [
-    Attack(f"liar: {name}", Bound(90, says=says, answers=False), functools.partial(_lied_to, lie))
-    for name, lie, says in (
-        ("results signed by another key", _two_keys, "signed by"),
-        ("an answer of before", _replay, "it came before, as the answer to another"),
-        ("a 500 that nobody signed", _unsigned(500), "is not signed, so it is not shown"),
-        ("a 200 that nobody signed", _unsigned(200), "does not prove its address|not signed"),
+    Attack(
+        f"liar: {name}",
+        Bound(90, says=says, answers=False),
+        functools.partial(_lied_to, lie, honest_first),
+    )
+    for name, lie, says, honest_first in (
+        ("results signed by another key", _two_keys, "signed by", ""),
+        ("an answer of before", _replay, "it came before, as the answer to another", "22\n"),
+        ("a 500 that nobody signed", _unsigned(500), "is not signed, so it is not shown", ""),
+        ("a 200 that nobody signed", _unsigned(200), "does not prove its address|not signed", ""),
     )
 ]
