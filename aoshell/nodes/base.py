@@ -78,8 +78,16 @@ class Node(Protocol):
         authority, unless `tags` has them. The form is the one that this node accepts.
         """
 
-    async def spawn(self, item: Signed, name: str = "") -> Receipt:
-        """Schedule a signed process definition; its id becomes the process's."""
+    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+        """Schedule a signed process definition; its id becomes the process's.
+
+        Args:
+            unique: refuse a name that another process has, as another shell may take it meanwhile.
+                The built-in node does so; elsewhere names are looked up, not given.
+
+        Raises:
+            NameTakenError: `unique`, and it is taken.
+        """
 
     async def send(self, process: str, item: Signed) -> Receipt:
         """Schedule a signed message. When this returns, the message is durable."""

@@ -67,6 +67,10 @@ class NotFoundError(AoError):
     """
 
 
+class NameTakenError(AoError):
+    """Another process has the name that a new one was to have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What a node is doing while somebody waits.

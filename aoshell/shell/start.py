@@ -15,7 +15,7 @@ from aoshell.home.folders import Settings
 from aoshell.home.wallets import ensure_wallet, load_wallet
 from aoshell.interrupts import in_background
 from aoshell.nodes.base import Node, RemoteVerbs
-from aoshell.nodes.values import Limits, NotFoundError, ProcessInfo
+from aoshell.nodes.values import Limits, NameTakenError, NotFoundError, ProcessInfo
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
@@ -195,7 +195,10 @@ async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
         found = None
     if found is None:
         _refuse_elsewhere(session, start)
-        return await _spawn(session, start)
+        try:
+            return await _spawn(session, start)
+        except NameTakenError:  # by another shell of this home, since it was looked for
+            found = await session.node.find(start.reference)
     if start.only_new:
         raise UsageError(
             f"{start.reference} exists already, and {start.only_new} is for new processes",

@@ -251,6 +251,14 @@ def test_twenty_shells_at_once(start: Start, aoshell: Run) -> None:
     assert aoshell("--run", "return N").stdout == "20\n"
 
 
+def test_shells_that_open_a_new_home_together_share_one_process(newcomer: dict[str, str]) -> None:
+    """The wallet is made meanwhile: each finds no process, and only then they make one."""
+    shells = [Piped(newcomer, "--run", "return ao.id") for _ in range(4)]
+    ended = [shell.end() for shell in shells]
+    assert [code for code, _, _ in ended] == [0] * 4, [err for _, _, err in ended]
+    assert len({out for _, out, _ in ended}) == 1
+
+
 def test_the_next_carrier_may_be_any_of_many(start: Start) -> None:
     shells = [start() for _ in range(4)]
     for number, shell in enumerate(shells):

@@ -24,7 +24,7 @@ from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.frames import FORMAT, Code, Hello, frames_of
 from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.local import others
-from aoshell.nodes.values import Event, Limits, NotFoundError
+from aoshell.nodes.values import Event, Limits, NameTakenError, NotFoundError
 from aoshell.protocol.message import Message
 from aoshell.protocol.wallet import Wallet
 
@@ -121,6 +121,18 @@ async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wal
         assert await b.verify_log(pid) == []
         info = await b.info()
         assert info.details["carried by"] == f"pid {os.getpid()}"
+
+
+@in_loop
+async def test_of_two_that_want_a_name_one_gets_it(folder: Path, wallet: Wallet) -> None:
+    async with two(folder, wallet) as (carrier, joined):
+        item = carrier.definition()
+        receipt = await carrier.node.spawn(item, "mine", unique=True)
+        for other in (joined, carrier):
+            with pytest.raises(NameTakenError, match="a process called mine"):
+                await other.node.spawn(other.definition(Nonce="2"), "mine", unique=True)
+        assert await joined.node.spawn(item, "mine", unique=True) == receipt  # sent once more
+        assert len(await joined.node.processes()) == 1
 
 
 @in_loop

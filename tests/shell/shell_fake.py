@@ -65,7 +65,8 @@ class FakeNode:
 
     def knows(self, wallets: object) -> None: ...
 
-    async def spawn(self, item: DataItem, name: str = "") -> Receipt:
+    async def spawn(self, item: DataItem, name: str = "", *, unique: bool = False) -> Receipt:
+        del unique
         tags = {tag.name: tag.value for tag in item.tags}
         self.make(item.id, name, item.owner_address, tags["Module"])
         self._schedule(item.id, _message(item, item.id), item.id, **self.birth)

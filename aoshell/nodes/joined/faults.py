@@ -6,13 +6,14 @@ from pathlib import Path
 
 from aoshell.errors import STAGES, AoError, UnsupportedError, UsageError
 from aoshell.nodes.database_errors import UnusableDatabaseError
-from aoshell.nodes.values import NotFoundError
+from aoshell.nodes.values import NameTakenError, NotFoundError
 
 # Classes that a shell tells apart. Any other one travels as AoError.
 _CLASSES: tuple[type[AoError], ...] = (
     UsageError,
     UnsupportedError,
     NotFoundError,
+    NameTakenError,
     UnusableDatabaseError,
 )
 ErrorForm = tuple[str, str, str, str]

@@ -113,8 +113,8 @@ class HomeNode:
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
         return signed_for(self._reach.address, wallet, target, tags, data)
 
-    async def spawn(self, item: Signed, name: str = "") -> Receipt:
-        return await self._reach.deliver(verbs.SPAWN, _item(item), name)
+    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+        return await self._reach.deliver(verbs.SPAWN, _item(item), name, unique)
 
     async def send(self, process: str, item: Signed) -> Receipt:
         return await self._reach.deliver(verbs.SEND, process, _item(item))

@@ -100,10 +100,15 @@ async def _restore(node: LocalNode, data: bytes, name: str, unique: bool) -> Pro
     return await node.restore(data, name, unique=unique)
 
 
+async def _spawn(node: LocalNode, item: DataItem, name: str, unique: bool) -> Receipt:
+    return await node.spawn(item, name, unique=unique)
+
+
 # Verbs that are no method, or one with other arguments.
 _SPECIAL: Mapping[str, Callable[..., Awaitable[Any]]] = {
     "knows": _knows,
     "restore": _restore,
+    "spawn": _spawn,
     "watch": lambda node, process: node.slots(process),
 }
 
@@ -113,7 +118,7 @@ _TEXTS = tuple[str, str]
 _AT = tuple[str, int]
 _RANGE = tuple[str, int, int]
 
-SPAWN = Verb[Receipt]("spawn", tuple[DataItem, str], Receipt)
+SPAWN = Verb[Receipt]("spawn", tuple[DataItem, str, bool], Receipt)
 SEND = Verb[Receipt]("send", tuple[str, DataItem], Receipt)
 RESULT = Verb[Result]("result", tuple[str, int | str], Result)
 RESULTS = _many("results", _RANGE, LogEntry)

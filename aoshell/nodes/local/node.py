@@ -29,6 +29,7 @@ from aoshell.nodes.values import (
     Limits,
     LogEntry,
     Module,
+    NameTakenError,
     NodeInfo,
     NotFoundError,
     ProcessInfo,
@@ -160,9 +161,22 @@ class LocalNode:
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
         return signed_for(self._engine.address, wallet, target, tags, data)
 
-    async def spawn(self, item: Signed, name: str = "", *, client: str = "") -> Receipt:
+    async def spawn(
+        self, item: Signed, name: str = "", *, unique: bool = False, client: str = ""
+    ) -> Receipt:
+        if unique and name and self._engine.processes.find(item.id) is None:
+            self._check_free(name)
         logged = self._engine.intake.spawn(_item(item), name, client=client)
         return Receipt(item.id, item.id, logged.slot)
+
+    def _check_free(self, name: str) -> None:
+        """Raise NameTakenError where a process has a name; those of clients share theirs."""
+        if any(not row.chain for row in self._engine.store.processes_named(name)):
+            raise NameTakenError(
+                f"a process called {name} is on this node already",
+                stage="spawn",
+                hint="choose another name; .ps lists those there are",
+            )
 
     async def send(self, process: str, item: Signed, *, client: str = "") -> Receipt:
         row = self._engine.processes.look_up(process)

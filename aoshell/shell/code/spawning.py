@@ -49,7 +49,7 @@ async def spawn(session: Session, wanted: SpawnRequest) -> ProcessInfo:
     node = session.node
     module = await _module(session, wanted.module or DEFAULT_MODULE)
     item = await session.sign("", _tags(wanted, module), wanted.data)
-    receipt = await node.spawn(item, wanted.name)
+    receipt = await node.spawn(item, wanted.name, unique=True)
     made = await node.result(receipt.process, receipt.place)
     if not made.ok:
         raise AoError(

@@ -188,7 +188,8 @@ class HyperBeamNode(Publishing, Redelivering, Monitoring, Elsewhere):
         known = self._book.get(self.endpoint, "module", module) or {}
         return LUA if known.get("kind") == "lua" else LEGACY
 
-    async def spawn(self, item: Signed, name: str = "") -> Receipt:
+    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+        del unique  # who takes a name there does not keep others from it
         path = "/push" if isinstance(item, DataItem) else signing.SPAWN
         what = "does not make the process", f"aoshell {item.id} attaches to it if it did"
         slot = (await self._scheduled("spawn", path, item, item.id, what)).slot

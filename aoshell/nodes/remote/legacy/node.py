@@ -207,7 +207,8 @@ class LegacyNode(Elsewhere):
             )
         return [Tag(name, value) for name, value in defaults if name not in named]
 
-    async def spawn(self, item: Signed, name: str = "") -> Receipt:
+    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
+        del unique  # who takes a name there does not keep others from it
         look = f"aoshell {item.id} attaches to it if it was made"
         reply = await self._post(_item(item), look, young=False)
         # Where a HyperBEAM node schedules for the MU, it gives the process another id.
