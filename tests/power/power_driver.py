@@ -17,6 +17,7 @@ from typing import Any
 
 import aoshell.api
 from aoshell.api import AoSession
+from aoshell.backends import LocalBackend
 from aoshell.home.wallets import load_wallet
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.memory import Book
@@ -43,8 +44,8 @@ def facts(node: LocalNode, home: Path) -> dict[str, Any]:
         "heads": {
             row.id: store.head(row.number)[2:4] + store.head(row.number)[11:12] for row in rows
         },  # type: ignore[index]
-        "names": sorted(store._all("SELECT name, module FROM names")),
-        "marks": sorted(store._all("SELECT key, value FROM meta WHERE key LIKE 'marks %'")),
+        "names": sorted(store._db.execute("SELECT name, module FROM names")),
+        "marks": sorted(store._db.execute("SELECT key, value FROM meta WHERE key LIKE 'marks %'")),
         "paused": sorted(engine.keeping.paused),
         "waits": [kept.id for _, _, kept in store.kept()],
         "ahead": engine.clock.ahead,
@@ -121,12 +122,15 @@ def lines(home: Path) -> list[str]:
 
 async def run(home: Path, wallet: Wallet) -> None:
     mark: Callable[[bytes], Any] = ctypes.CDLL(None).power_mark
+    # In this thread, in which its facts are read.
+    aoshell.api.LocalBackend = lambda **_: LocalBackend(named=True)  # type: ignore[misc, assignment]
     Wallet.generate = classmethod(lambda _cls: wallet)  # type: ignore[method-assign, assignment]
 
     told: dict[str, Any] = {}
 
     async def done(what: str, session: AoSession) -> None:
-        told.update(what=what, facts=facts(session.node, home))  # type: ignore[arg-type]
+        carried = session.node._reach.node  # type: ignore[attr-defined]
+        told.update(what=what, facts=facts(carried, home))
         mark(json.dumps(told).encode())
 
     async with aoshell.api.open("early") as session:
