@@ -250,6 +250,9 @@ async def test_an_answer_has_so_many_rows(asked: Asked, monkeypatch: pytest.Monk
     assert len(data["a"]["edges"]) == 13
     assert "more than 30 rows" in await asked.error(f"{{ a: {page} b: {page} c: {page} }}")
     assert "more than 30 rows" in await asked.error("{ blocks(first: 31) { edges { cursor } } }")
+    signed = "transactions(first: 2000000) { edges { node { signature } } }"
+    monkeypatch.setattr(asked.node, "item", None)  # no signature is read before it is refused
+    assert "more than 30 rows" in await asked.error(f"{{ a: {signed} b: {signed} c: {signed} }}")
 
 
 # Uploads ------------------------------------------------------------------------------------------

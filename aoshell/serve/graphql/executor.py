@@ -11,18 +11,23 @@ from aoshell.serve.graphql.errors import GraphqlError
 from aoshell.serve.graphql.parser import parse
 from aoshell.serve.graphql.selecting import TYPE_NAME, Selected, select
 
-# Gives the value of a field of the query: a dict with all fields that are asked for, a scalar, or
-# None. Raises GraphqlError.
-Resolver: TypeAlias = Callable[[Selected], Awaitable[Any]]
+# Finds what a field of the query means, and returns what gives its value: a dict with all fields
+# that are asked for, a scalar, or None. Both raise GraphqlError.
+Giver: TypeAlias = Callable[[], Awaitable[Any]]
+Resolver: TypeAlias = Callable[[Selected], Awaitable[Giver]]
 
 
 async def execute(body: Any, resolve: Resolver) -> dict[str, Any]:
     """The answer to a request; `body` is the JSON value that it has sent."""
     try:
         fields = await asyncio.to_thread(_selected, body)
+        # All is found before anything is read of it: a query for too much is refused by then.
+        givers = {
+            key: await resolve(field) for key, field in fields.items() if field.name != TYPE_NAME
+        }
         data = {}
         for key, field in fields.items():
-            value = None if field.name == TYPE_NAME else await resolve(field)
+            value = await givers[key]() if key in givers else None
             data[key] = project(field, value)
         return {"data": data}
     except GraphqlError as error:

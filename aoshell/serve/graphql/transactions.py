@@ -4,6 +4,7 @@ blocks."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aoshell.nodes.base import NetworkVerbs
@@ -14,6 +15,7 @@ from aoshell.serve.blocks import block_id, block_time, height_of
 from aoshell.serve.graphql import searching
 from aoshell.serve.graphql.entries import Entry, bounds
 from aoshell.serve.graphql.errors import GraphqlError
+from aoshell.serve.graphql.executor import Giver
 from aoshell.serve.graphql.filling import Follower
 from aoshell.serve.graphql.filters import (
     Filter,
@@ -46,9 +48,14 @@ class Query:
         self._url = url
         self._left = MOST_IN_ALL
 
-    async def resolve(self, field: Selected) -> Any:
-        """The value of a field of the query. Raises GraphqlError, AoError."""
-        known: dict[str, Callable[[Selected], Awaitable[Any]]] = {
+    async def resolve(self, field: Selected) -> Giver:
+        """Find what a field of the query means; what is returned gives its value.
+
+        Raises:
+            GraphqlError: the query is wrong, or means too much.
+            AoError: the node failed at it.
+        """
+        known: dict[str, Callable[[Selected], Awaitable[Giver]]] = {
             "transaction": self._transaction,
             "transactions": self._transactions,
             "block": self._block,
@@ -63,23 +70,29 @@ class Query:
 
     # Transactions -----------------------------------------------------------------------------
 
-    async def _transaction(self, field: Selected) -> Any:
+    async def _transaction(self, field: Selected) -> Giver:
         found = await self._find(Filter(ids=frozenset((field.arguments["id"],)), first=1), 1)
         signed = field.asks_for("signature") or field.asks_for("owner", "key")
-        return await self._node_of(found[0], signed) if found else None
+        return partial(self._node_of, found[0], signed) if found else partial(_given, None)
 
-    async def _transactions(self, field: Selected) -> Any:
+    async def _transactions(self, field: Selected) -> Giver:
         if field.arguments["bundledIn"]:  # no transaction here is part of another
-            return {"count": 0, "pageInfo": {"hasNextPage": False}, "edges": []}
+            return partial(_given, {"count": 0, "pageInfo": {"hasNextPage": False}, "edges": []})
         wanted = read_filter(field.arguments)
         found = await self._find(wanted, wanted.first + 1)
         page = found[: wanted.first]
         self._spend(len(page))
+        return partial(self._page, field, wanted, page, len(found) > len(page))
+
+    async def _page(
+        self, field: Selected, wanted: Filter, page: Sequence[Entry], more: bool
+    ) -> dict[str, Any]:
+        """A page that is found. It has more behind it or not."""
         signed = field.asks_for("edges", "node", "signature")
         signed = signed or field.asks_for("edges", "node", "owner", "key")
         return {
             "count": await self._count(wanted) if field.asks_for("count") else None,
-            "pageInfo": {"hasNextPage": len(found) > len(page)},
+            "pageInfo": {"hasNextPage": more},
             "edges": [
                 {"cursor": write_cursor(entry.place), "node": await self._node_of(entry, signed)}
                 for entry in page
@@ -132,26 +145,25 @@ class Query:
 
     # Blocks -----------------------------------------------------------------------------------
 
-    async def _block(self, field: Selected) -> Any:
+    async def _block(self, field: Selected) -> Giver:
         id = field.arguments["id"]
         height = self._node.height if id is None else height_of(id)
         if height is None or not 0 <= height <= self._node.height:
-            return None
-        return _block_of(height, block_time(height))
+            return partial(_given, None)
+        return partial(_given, _block_of(height, block_time(height)))
 
-    async def _blocks(self, field: Selected) -> Any:
+    async def _blocks(self, field: Selected) -> Giver:
         given = field.arguments
         newest_first, first = is_newest_first(given["sort"]), read_first(given["first"])
         heights = self._heights(given, newest_first)
         page = heights[:first]
         self._spend(len(page))
-        return {
-            "pageInfo": {"hasNextPage": len(heights) > len(page)},
-            "edges": [
-                {"cursor": write_cursor(height), "node": _block_of(height, block_time(height))}
-                for height in page
-            ],
-        }
+        edges = [
+            {"cursor": write_cursor(height), "node": _block_of(height, block_time(height))}
+            for height in page
+        ]
+        more = len(heights) > len(page)
+        return partial(_given, {"pageInfo": {"hasNextPage": more}, "edges": edges})
 
     def _heights(self, given: Mapping[str, Any], newest_first: bool) -> Sequence[int]:
         """The heights that a query for blocks means, behind its cursor, in order."""
@@ -168,6 +180,10 @@ class Query:
             named = {height_of(id) for id in given["ids"]}
             heights = sorted(one for one in named if one is not None and one in heights)
         return heights[::-1] if newest_first else heights
+
+
+async def _given(value: Any) -> Any:
+    return value
 
 
 def _block_of(height: int, time: int) -> dict[str, Any]:
