@@ -23,6 +23,7 @@ from aoshell.nodes.joined import door, faults, reach, server
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.frames import FORMAT, Code, Hello, frames_of
 from aoshell.nodes.joined.node import HomeNode
+from aoshell.nodes.joined.verbs import CLOCK
 from aoshell.nodes.local import others
 from aoshell.nodes.values import Event, Limits, NameTakenError, NotFoundError
 from aoshell.protocol.message import Message
@@ -631,6 +632,30 @@ async def test_there_is_a_bound_on_shells_and_on_calls(
         await asyncio.wait(waits)
         assert await joined.node.cancel(pid, receipt.slot or 0)
         second[1].close()
+
+
+class _Gone:
+    """A transport whose connection is lost, while that is not told yet."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, _: bytes) -> None:
+        raise AssertionError("asyncio warns of this on standard error")
+
+
+@in_loop
+async def test_nothing_is_written_to_a_connection_that_is_lost(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(folder, wallet) as (carrier, joined):
+        (guest,) = carrier.node._reach._carrier._host._guests  # type: ignore[attr-defined]
+        wire = joined.node._reach._wire  # type: ignore[attr-defined]
+        with monkeypatch.context() as lost:
+            lost.setattr(guest, "_transport", _Gone())
+            lost.setattr(wire, "_transport", _Gone())
+            guest.give(Code.EVENT, 0, b"null", [])
+            wire.post(CLOCK)
 
 
 def open_files(pid: int) -> list[str]:
