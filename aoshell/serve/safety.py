@@ -54,6 +54,8 @@ class Guard:
             RequestError: it is refused.
         """
         self._check_host(request)
+        if sum(name == "origin" for name, _ in request.headers) > 1:
+            raise RequestError(400, "a request has one Origin header at most")
         origin = request.header("origin")
         if origin and not self._allows(origin):
             raise RequestError(

@@ -70,6 +70,14 @@ async def test_a_request_has_one_host(hosts: list[str]) -> None:
     assert (await ask(app(Echo()), headers=[("host", host) for host in hosts])).status == 400
 
 
+@pytest.mark.parametrize("origins", [["http://localhost", EVIL[1]], ["http://localhost"] * 2])
+@in_loop
+async def test_a_request_has_one_origin(origins: list[str]) -> None:
+    echo = Echo()
+    head = [LOOPBACK, *(("origin", origin) for origin in origins)]
+    assert (await ask(app(echo), headers=head)).status == 400 and not echo.asked
+
+
 @in_loop
 async def test_names_that_are_given_are_answered() -> None:
     named = app(Echo(), names=["10.0.0.7", "Box.lan"])
