@@ -73,7 +73,7 @@ def main(
         AoError: the node cannot be opened or served.
     """
     try:
-        given = _parser().parse(arguments)
+        given = _given(arguments)
     except SystemExit as leaving:  # argparse has printed the reason
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -167,6 +167,14 @@ def _parser() -> CommandParser:
     return parser
 
 
+def _given(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    given = parser.parse(arguments)
+    if given.ports and given.port > (last := _LAST_PORT - _LAYOUT_ROOM):
+        parser.error(f"--ports needs {_LAYOUT_ROOM} ports behind --port, which is {last} at most")
+    return given
+
+
 def _options(given: argparse.Namespace) -> ServeOptions:
     return ServeOptions(
         port=given.port,
@@ -180,8 +188,8 @@ def _options(given: argparse.Namespace) -> ServeOptions:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text[:6]) > _LAST_PORT - _LAYOUT_ROOM:
-        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to {_LAST_PORT - _LAYOUT_ROOM}")
+    if not (text.isascii() and text.isdecimal()) or int(text[:6]) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to {_LAST_PORT}")
     return int(text)
 
 

@@ -23,6 +23,7 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
+from aoshell.serve.command import _given
 
 ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 READY = 60.0  # seconds
@@ -120,11 +121,18 @@ async def test_a_port_that_is_taken(home: Settings) -> None:
         assert program.returncode is None
 
 
+def test_the_last_port() -> None:
+    assert _given(["--port", "65535"]).port == 65535
+    assert _given(["--port", "65528", "--ports"]).port == 65528
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--port", "x"],
         ["--port", "70000"],
+        ["--port", "65536"],
+        ["--port", "65529", "--ports"],
         ["--cors", "no-origin"],
         ["--cors"],
         ["--authority", "me"],
