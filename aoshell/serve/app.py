@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -24,11 +24,12 @@ Send: TypeAlias = Callable[[Event], Awaitable[None]]
 LARGEST_BODY = 16 << 20  # bytes of a request; the units of the network take 10 MB
 LARGEST_BODIES = 256 << 20  # bytes of all requests under way
 MOST_HEADERS = 4096  # of a request
+LARGEST_HEAD = 1 << 20  # bytes of a request line with its headers
 MOST_REQUESTS = 256  # under way, of all connections; those that wait for a result are among them
 BODY_SECONDS = 60.0  # for a body to come
 ANSWER_SECONDS = 120.0  # for an answer to be made
 SENDING_SECONDS = 60.0  # for an answer to be taken
-LARGEST_ANSWERS = 256 << 20  # bytes of all large answers that are being sent; others wait
+LARGEST_ANSWERS = 256 << 20  # bytes of all large answers that are held; others wait
 _PIECE = 256 << 10  # bytes that are handed to a connection at once
 _NOTICED = 1.0  # seconds of work before it is looked whether the client is still there
 
@@ -80,21 +81,21 @@ class Application:
         if scope["type"] != "http":
             return
         request = _head(scope)
-        reading = _Reading(request, receive, self._hold)
+        reading, share = _Reading(request, receive, self._hold), _Share(self._room)
         self._under_way += 1
         try:
-            response = await self._respond(request, reading)
+            response = await self._respond(request, reading, share)
             await self._send(request, response, send, whole=reading.whole)
         except (ClientGoneError, TimeoutError):
             return  # the server closes the connection
         finally:
+            share.give_back()
             self._under_way -= 1
             self._held -= reading.length
 
-    async def _respond(self, request: Request, reading: _Reading) -> Response:
+    async def _respond(self, request: Request, reading: _Reading, share: _Share) -> Response:
         try:
-            if len(request.headers) > MOST_HEADERS:
-                raise RequestError(431, f"the request has more than {MOST_HEADERS:,} headers")
+            _check_head(request)
             if (response := self._guard.check(request)) is not None:
                 return response
             if self._under_way > MOST_REQUESTS:
@@ -102,17 +103,37 @@ class Application:
             body = await reading.read()
             method = "GET" if request.method == "HEAD" else request.method
             with _Patience(reading.gone):
-                return await self._ask(replace(request, method=method, body=body))
+                return await self._made(replace(request, method=method, body=body), share)
         except RequestError as error:
             return self._failure(error.status, str(error))
         except AoError as error:
             return self._failed(error)
         except ClientGoneError:
             raise
+        except asyncio.CancelledError:  # by the server, which waits for this answer a little
+            return self._failure(503, "this server ends now: the request was cut off")
         except Exception as error:
             told = to_ao_error(error)
             self._tell(told)
             return self._failed(told)
+
+    async def _made(self, request: Request, share: _Share) -> Response:
+        """The answer. A large one has its share of the room.
+
+        Nobody knows its length before it is made. So one that finds no room is dropped, and made
+        again once there is room: those that wait hold nothing.
+        """
+        response = await self._ask(request)
+        while len(response.body) > _PIECE and not share.take(len(response.body)):
+            length = len(response.body)
+            if request.method != "GET":  # what is no read is not done twice
+                raise RequestError(
+                    503, f"answers under way have {size(LARGEST_ANSWERS)}; try again soon"
+                )
+            del response
+            await share.wait(length)
+            response = await self._ask(request)
+        return response
 
     async def _ask(self, request: Request) -> Response:
         for role in self._roles:
@@ -158,11 +179,21 @@ class Application:
         Raises:
             TimeoutError: it is not taken.
         """
-        async with asyncio.timeout(SENDING_SECONDS), self._room.of(len(body)):
+        async with asyncio.timeout(SENDING_SECONDS):
             for at in range(0, len(body), _PIECE):
                 piece = body[at : at + _PIECE]
                 more = at + _PIECE < len(body)
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
+                await asyncio.sleep(0)  # the server learns here that the client has gone
+
+
+def _check_head(request: Request) -> None:
+    """Raise RequestError where a head is too large. The server ends those that do not end."""
+    if len(request.headers) > MOST_HEADERS:
+        raise RequestError(431, f"the request has more than {MOST_HEADERS:,} headers")
+    line = len(request.method) + len(request.path) + len(request.query)
+    if line + sum(len(name) + len(value) for name, value in request.headers) > LARGEST_HEAD:
+        raise RequestError(431, f"the head of the request is larger than {size(LARGEST_HEAD)}")
 
 
 def _head(scope: Scope) -> Request:
@@ -288,7 +319,7 @@ class _Patience:
 
 
 class _Room:
-    """Bytes that may be held at once; whoever finds no room waits.
+    """Bytes that may be held at once.
 
     Args:
         most: one that is larger is let in alone.
@@ -296,18 +327,38 @@ class _Room:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._held = 0
-        self._freed = asyncio.Condition()
+        self.held = 0
+        self.freed = asyncio.Event()
 
-    @asynccontextmanager
-    async def of(self, length: int) -> AsyncIterator[None]:
-        """Hold bytes for as long as the block lasts."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: not self._held or self._held + length <= self._most)
-            self._held += length
-        try:
-            yield
-        finally:
-            self._held -= length
-            async with self._freed:
-                self._freed.notify_all()
+    def has(self, length: int) -> bool:
+        return not self.held or self.held + length <= self._most
+
+
+class _Share:
+    """What one answer has of the room."""
+
+    def __init__(self, room: _Room) -> None:
+        self._room = room
+        self._length = 0
+
+    def take(self, length: int) -> bool:
+        """Hold so many bytes, in place of what is held; whether there was room for them."""
+        self.give_back()
+        if not self._room.has(length):
+            return False
+        self._length = length
+        self._room.held += length
+        return True
+
+    async def wait(self, length: int) -> None:
+        """Hold so many bytes once there is room for them."""
+        while not self.take(length):
+            self._room.freed.clear()
+            await self._room.freed.wait()
+
+    def give_back(self) -> None:
+        """Hold nothing."""
+        if self._length:
+            self._room.held -= self._length
+            self._length = 0
+            self._room.freed.set()

@@ -20,18 +20,19 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.server import ServerState
 
 from aoshell.errors import AoError
+from aoshell.serve.app import LARGEST_HEAD
 
 if TYPE_CHECKING:
     from aoshell.serve.app import Application
 
 MOST_CONNECTIONS = 512  # of one port, and no more than a quarter of the open files that are allowed
-LARGEST_HEAD = 1 << 20  # bytes of a request line with its headers
 MOST_PIPELINED = 64  # requests of a connection behind the one under way
 HEAD_SECONDS = 15.0  # for a head to come, from its first byte or from the connection's begin
 STALLED_SECONDS = 30.0  # in which a client takes nothing of an answer
 HALF_CLOSED_SECONDS = 5.0  # that a client has for its answer which will send no more
 IDLE_SECONDS = 75.0  # that a connection may be kept between two requests
 ENDING_SECONDS = 5.0  # that requests under way have when the server ends
+CUT_SECONDS = 1.0  # that those which are cut off then have to say so
 _BACKLOG = 512
 _PARSED = 16 << 10  # bytes that are parsed before it is looked how many requests they are
 
@@ -79,7 +80,7 @@ class HttpServer:
         return cls(listening, state, listening.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Take no more requests; those under way have `ENDING_SECONDS` to end."""
+        """Take no more requests; those under way have `ENDING_SECONDS`, then they get 503."""
         self._listening.close()
         for connection in list(self._state.connections):
             connection.shutdown()
@@ -88,6 +89,8 @@ class HttpServer:
             _, left = await asyncio.wait(tasks, timeout=ENDING_SECONDS)
             for task in left:
                 task.cancel()
+            if left:
+                await asyncio.wait(left, timeout=CUT_SECONDS)
         for connection in list(self._state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # in which they are told

@@ -114,15 +114,58 @@ async def test_large_answers_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> N
     class Slow(Sender):
         async def send(self, event: object) -> None:
             nonlocal most
-            most = max(most, one._room._held)
+            most = max(most, one._room.held)
             await asyncio.sleep(0)
             await Sender.send(self, event)
 
     answers = await asyncio.gather(*(ask(one, sender=Slow()) for _ in range(5)))
     assert [len(answer.body) for answer in answers] == [2 << 20] * 5
-    assert most == 2 << 20 and one._room._held == 0
+    assert most == 2 << 20 and one._room.held == 0
     larger = Echo(response=Response(200, (), b"x" * (4 << 20)))
     assert len((await ask(app(larger))).body) == 4 << 20
+
+
+class _Counted(bytes):
+    """Bytes that know how many of them there are."""
+
+    alive = most = 0
+
+    def __init__(self, *_: object) -> None:
+        _Counted.alive += 1
+        _Counted.most = max(_Counted.most, _Counted.alive)
+
+    def __del__(self) -> None:
+        _Counted.alive -= 1
+
+
+class _Maker:
+    """A role whose every answer is made anew."""
+
+    async def answer(self, _: Request) -> Response:
+        await asyncio.sleep(0)
+        return Response(200, (), _Counted(b"x" * (1 << 20)))
+
+
+@in_loop
+async def test_those_that_wait_for_room_hold_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "LARGEST_ANSWERS", 3 << 20)
+    monkeypatch.setattr(_Counted, "most", 0)
+    one = Application([_Maker()], Guard())
+    go = asyncio.Event()
+
+    class Stalled(Sender):
+        async def send(self, event: object) -> None:
+            await go.wait()
+            await Sender.send(self, event)
+
+    asking = [asyncio.ensure_future(ask(one, sender=Stalled())) for _ in range(40)]
+    await until(lambda: one._room.held == 3 << 20)
+    assert (await ask(one, "POST", body=b"x")).status == 503
+    await until(lambda: _Counted.alive == 3)
+    go.set()
+    answers = await asyncio.gather(*asking)
+    assert {(answer.status, len(answer.body)) for answer in answers} == {(200, 1 << 20)}
+    assert _Counted.most <= 5 and _Counted.alive == one._room.held == 0
 
 
 @in_loop
@@ -156,6 +199,9 @@ async def test_a_client_that_goes_while_it_sends() -> None:
 async def test_headers_and_parameters_are_bounded() -> None:
     many = [(f"x-{n}", "") for n in range(application.MOST_HEADERS)]
     assert (await ask(app(Echo()), headers=[LOOPBACK, *many])).status == 431
+    for size, status in ((1_000_000, 200), (1_100_000, 431)):  # also in one header
+        assert (await ask(app(Echo()), headers=[LOOPBACK, ("x", "v" * size)])).status == status
+        assert (await ask(app(Echo()), target="/" + "v" * size)).status == status
 
     async def look(request: Request) -> None:
         request.parameters  # noqa: B018

@@ -219,6 +219,19 @@ async def test_an_answer_that_nobody_takes(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @in_loop
+async def test_nothing_is_sent_to_a_client_that_has_gone(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio would warn of each piece."""
+    async with serving(Echo(response=Response(200, (), b"x" * (64 << 20)))) as opened:
+        for _ in range(5):
+            reader, writer = await connect(opened)
+            writer.write(HEAD)
+            await reader.readexactly(1 << 20)
+            writer.transport.abort()
+        await until(lambda: not opened._state.connections and not opened._state.tasks)
+    assert not caplog.records
+
+
+@in_loop
 async def test_requests_behind_the_one_under_way() -> None:
     """Some are answered in their order; a connection with more of them is ended."""
     echo = Echo()
@@ -314,9 +327,11 @@ async def test_what_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(server, "ENDING_SECONDS", 0.05)
     echo = Echo(before=lambda _: asyncio.Event().wait())
     async with serving(echo) as opened:
-        _, writer = await connect(opened)
+        reader, writer = await connect(opened)
         writer.write(HEAD)
         await until(lambda: echo.asked)
         await opened.close()
         assert not opened._state.connections
+        answer = await whole(reader)
+        assert answer.startswith(b"HTTP/1.1 503") and b"cut off" in answer
         writer.close()
