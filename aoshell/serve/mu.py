@@ -145,8 +145,17 @@ class Submitting:
             raise absent(target) from None
         except AoError as error:
             if error.stage in REFUSED:
-                raise RequestError(400, error.what) from None
+                raise RequestError(400, error.what + await self._how(error, tags)) from None
             raise
+
+    async def _how(self, error: AoError, tags: tuple[Tag, ...]) -> str:
+        """What would have brought a module that is not here."""
+        module = next((tag.value for tag in tags if tag.name.lower() == "module"), "")
+        if error.stage != "module" or self._fetch is not None or not has_id_form(module):
+            return ""
+        if await self._network.module(module) is not None:
+            return ""
+        return "; aoshell serve --fetch asks the gateway for it"
 
     async def _bring(self, module: str) -> None:
         assert self._fetch is not None

@@ -41,6 +41,7 @@ async def test_reads(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> No
             (f"{of}/compute/results=1/data", "2"),
             (f"{of}/COMPUTE&SLOT+integer=1/Results/Data", "2"),
             (f"{of}/now/at-slot", "2"),
+            (f"/{process}%7Eprocess%401.0/now/at-slot", "2"),
             (f"{of}/latest/at-slot", "2"),
             (f"{of}/now/n", "5"),
             (f"{of}/now/cache/info/name", "Tok"),
@@ -286,6 +287,7 @@ async def test_writes(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> N
             assert placed["body"]["data"] == (raw if not headers else "\ufffd\ufffd")
         missing = await home.post("/push", home.definition(Module=GONE))
         assert (missing.status, b"no module" in missing.body) == (400, True)
+        assert b"--fetch" in missing.body
 
 
 @in_loop
