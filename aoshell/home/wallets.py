@@ -13,23 +13,27 @@ from aoshell.home.folders import make_folder, reason_of
 from aoshell.protocol.wallet import Wallet
 from aoshell.texts import strip_mark
 
+WALLET = "the wallet"
 LARGEST_WALLET = 64 * 1024  # bytes
 
 
-def load_wallet(path: Path) -> Wallet:
+def load_wallet(path: Path, called: str = WALLET) -> Wallet:
     """The wallet in a file.
+
+    Args:
+        called: what errors call it.
 
     Raises:
         AoError: stage "wallet": the file is missing, cannot be read, or holds no Arweave JWK.
     """
     from aoshell.bounded import jsontext
 
-    content = _read(path)
+    content = _read(path, called)
     try:
-        value = jsontext.parse(strip_mark(content, f"the wallet {path}", "wallet"))
+        value = jsontext.parse(strip_mark(content, f"{called} {path}", "wallet"))
     except ValueError:
         raise AoError(
-            f"the wallet {path} is not valid JSON",
+            f"{called} {path} is not valid JSON",
             stage="wallet",
             hint="restore it from a copy, or move it away; it was not changed",
         ) from None
@@ -39,29 +43,32 @@ def load_wallet(path: Path) -> Wallet:
         raise AoError(f"{path}: {error.what}", stage=error.stage, hint=error.hint) from None
 
 
-def ensure_wallet(path: Path) -> Wallet:
+def ensure_wallet(path: Path, called: str = WALLET) -> Wallet:
     """The wallet in a file, made on first use. An existing file is never overwritten.
 
     Making a key takes up to a few seconds, in which other threads run. If two processes make the
     file at once, both return the wallet of the first.
+
+    Args:
+        called: what errors call it.
 
     Raises:
         AoError: stage "wallet" as in `load_wallet()`, or "home": it cannot be written.
     """
     if not os.path.lexists(path):
         make_folder(path.parent)
-        _write_once(path, Wallet.generate())
-    return load_wallet(path)
+        _write_once(path, Wallet.generate(), called)
+    return load_wallet(path, called)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, called: str) -> bytes:
     try:
         return files.read(path, LARGEST_WALLET)
     except files.UnfitFileError as error:
         raise AoError(
-            f"the wallet {path} {error}",
+            f"{called} {path} {error}",
             stage="wallet",
-            hint="a wallet is an Arweave key as a JSON file of about 3 KB",
+            hint="it is an Arweave key as a JSON file of about 3 KB",
         ) from None
     except FileNotFoundError:
         raise AoError(
@@ -71,13 +78,13 @@ def _read(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise AoError(
-            f"the wallet {path} cannot be read: {reason_of(error)}",
+            f"{called} {path} cannot be read: {reason_of(error)}",
             stage="wallet",
             hint="check the permissions of the file and its folder",
         ) from error
 
 
-def _write_once(path: Path, wallet: Wallet) -> None:
+def _write_once(path: Path, wallet: Wallet, called: str) -> None:
     """Write a wallet to `path`, unless another process has made one by now."""
     import json
 
@@ -86,7 +93,7 @@ def _write_once(path: Path, wallet: Wallet) -> None:
             durable.write(path, [json.dumps(wallet.jwk()).encode()], new=True)
     except OSError as error:
         raise AoError(
-            f"the wallet {path} cannot be written: {reason_of(error)}",
+            f"{called} {path} cannot be written: {reason_of(error)}",
             stage="home",
             hint="free some space or set AOSHELL_HOME to a folder on another disk",
         ) from error

@@ -17,6 +17,7 @@ from aoshell.protocol.encoding import ProtocolError, has_id_form
 from aoshell.serve.http import RequestError
 
 _THREADS = 2  # that check signatures; what waits for them is bounded by `app.MOST_REQUESTS`
+REFUSED = ("message", "module", "usage")  # stages of errors that whoever sends can mend
 _T = TypeVar("_T")
 
 

@@ -12,14 +12,13 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Tag
 from aoshell.serve.http import Request, RequestError, Response, json_response, text_response
-from aoshell.serve.items import Checker, absent
+from aoshell.serve.items import REFUSED, Checker, absent
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs
 
 CLIENT = "mu"  # who handed a message in, in the log
 MOST_EXCLUDED = 20  # fields that an assignment leaves out
-_REFUSED = ("message", "module", "usage")  # stages of errors that whoever sends can mend
 _ONLY_ONE = "You must set both process-id and assign to send an assignment, not just one"
 
 
@@ -125,7 +124,14 @@ class Submitting:
         Raises:
             RequestError: it cannot be scheduled here.
         """
-        spawns = any((tag.name.lower(), tag.value) == ("type", "Process") for tag in tags)
+        kinds = {tag.value for tag in tags if tag.name.lower() == "type"}
+        spawns = "Process" in kinds
+        if spawns and len(kinds) > 1:
+            raise RequestError(
+                400,
+                'the item has several tags Type, one of them "Process": it may be a message or a'
+                " definition. Send it with one",
+            )
         if not spawns and not target:
             raise RequestError(
                 400,
@@ -138,9 +144,18 @@ class Submitting:
         except NotFoundError:
             raise absent(target) from None
         except AoError as error:
-            if error.stage in _REFUSED:
-                raise RequestError(400, error.what) from None
+            if error.stage in REFUSED:
+                raise RequestError(400, error.what + await self._how(error, tags)) from None
             raise
+
+    async def _how(self, error: AoError, tags: tuple[Tag, ...]) -> str:
+        """What would have brought a module that is not here."""
+        module = next((tag.value for tag in tags if tag.name.lower() == "module"), "")
+        if error.stage != "module" or self._fetch is not None or not has_id_form(module):
+            return ""
+        if await self._network.module(module) is not None:
+            return ""
+        return "; aoshell serve --fetch asks the gateway for it"
 
     async def _bring(self, module: str) -> None:
         assert self._fetch is not None

@@ -204,10 +204,10 @@ async def network_of(node: Node) -> NetworkVerbs:
             hint="this one is served already: give its URL to your clients",
         )
     if node.local.network is None:
-        carrier = (await node.info()).details.get("carried by", "see .node")
+        carrier = (await node.info()).details.get("carried by", "")
+        who = f"another aoshell ({carrier})" if carrier else "another aoshell"
         raise AoError(
-            f"another aoshell ({carrier}) carries the node of this home, so it"
-            " cannot be served from here",
+            f"{who} carries the node of this home, so it cannot be served from here",
             stage="serve",
             hint="type .serve in that one; if it serves already, give its URL to your clients",
         )

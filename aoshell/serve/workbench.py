@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aoshell.bounded import jsontext
+from aoshell.errors import AoError
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import raw
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import Request, RequestError, Response, failure, json_response
-from aoshell.serve.items import absent
+from aoshell.serve.items import REFUSED, absent
 from aoshell.serve.results import tags_from_json
 from aoshell.serve.safety import bears
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import Node, Workbench
 
 DEVICE = "~aoshell@1.0"
+LONGEST_TEXT = 256  # characters of a name, and of what names a process
 SignAs: TypeAlias = Callable[[str], Awaitable[Wallet]]
 """The wallet of an identity of the home, which is made if it is new."""
 
@@ -67,7 +69,12 @@ class TokenWorkbench:
             raise RequestError(404, f"POST /{DEVICE}/VERB, with one of {known}")
         if request.method != "POST":
             raise RequestError(405, f"/{DEVICE}/{request.segments[1]} is asked by POST")
-        return json_response(await self._verbs[request.segments[1]](_fields(request.body)))
+        try:
+            return json_response(await self._verbs[request.segments[1]](_fields(request.body)))
+        except AoError as error:
+            if error.stage in REFUSED and not isinstance(error, NotFoundError):
+                raise RequestError(400, error.what) from None
+            raise
 
     async def _warp(self, fields: _Fields) -> object:
         return {"ahead_ms": await self._bench.warp(_number(fields, "milliseconds"))}
@@ -79,11 +86,13 @@ class TokenWorkbench:
 
     async def _fork(self, fields: _Fields) -> object:
         slot = _number(fields, "slot") if "slot" in fields else None
-        made = await self._bench.fork(await self._process(fields), slot, _text(fields, "name"))
+        made = await self._bench.fork(await self._process(fields), slot, _name(fields))
         return {"id": made.id, "name": made.name}
 
     async def _snapshot(self, fields: _Fields) -> object:
-        name = _text(fields, "name")
+        name = _name(fields)
+        if len(name.split()) > 1:
+            raise RequestError(400, "the name of a snapshot is one word")
         return {"name": name, "slot": await self._bench.mark(await self._process(fields), name)}
 
     async def _snapshots(self, fields: _Fields) -> object:
@@ -129,6 +138,8 @@ class TokenWorkbench:
 def _fields(body: bytes) -> _Fields:
     try:
         fields = jsontext.parse(body or b"{}")
+    except UnicodeDecodeError:
+        raise RequestError(400, "the body is no JSON: it is no text in UTF-8") from None
     except ValueError as error:
         raise RequestError(400, f"the body is no JSON: {error}") from None
     if not isinstance(fields, dict):
@@ -147,4 +158,16 @@ def _text(fields: _Fields, name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
         raise RequestError(400, f"{name} is a text, and not empty")
+    if len(value) > LONGEST_TEXT:
+        raise RequestError(
+            400, f"{name} has {len(value):,} characters; {LONGEST_TEXT} are the most"
+        )
     return value
+
+
+def _name(fields: _Fields) -> str:
+    """A name that is kept and shown later, in terminals too."""
+    name = _text(fields, "name")
+    if not name.isprintable() or name != name.strip():
+        raise RequestError(400, "name has no control characters, and no space at its ends")
+    return name

@@ -13,6 +13,8 @@ from aoshell.interrupts import in_background
 from aoshell.nodes.base import Node
 from aoshell.protocol.wallet import Wallet
 
+_NODE_KEY = "the key of this node"  # not the wallet: who restores the wallet mends nothing
+
 
 class ServedAs(Protocol):
     """Where a node is served, and what clients need to know of it."""
@@ -69,4 +71,4 @@ async def node_key(settings: Settings, say: Callable[[str], None]) -> Wallet:
     """
     if not os.path.lexists(settings.node_key):
         say("making the RSA key with which this node signs HyperBEAM answers, once")
-    return await in_background(lambda: ensure_wallet(settings.node_key))
+    return await in_background(lambda: ensure_wallet(settings.node_key, _NODE_KEY))

@@ -27,5 +27,5 @@ async def test_the_key_is_made_once_and_said(
     assert stat.S_IMODE(settings.node_key.stat().st_mode) == 0o600
     assert settings.node_key.is_relative_to(aoshell_home)
     settings.node_key.write_text("{")
-    with pytest.raises(AoError, match="not valid JSON"):
+    with pytest.raises(AoError, match=r"wallet: the key of this node .* is not valid JSON"):
         await node_key(settings, said.append)

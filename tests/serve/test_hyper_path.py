@@ -50,6 +50,8 @@ ID = "sXN22WkSKEVAyYZoeYABBgyKTsK54B5zYtVWXsQ-m4I"
             (Segment("push", "", None, (("slot", "2"), ("result-depth", "1000"))),),
         ),
         ("/now/serialize~json@1.0", (Segment("now"), Segment("serialize", "json@1.0"))),
+        (f"/{ID}%7Eprocess%401.0/now", (Segment(ID, "process@1.0"), Segment("now"))),
+        ("/%7eprocess@1.0", (Segment("", "process@1.0"),)),
         ("/x=a~b", (Segment("x", "", "a~b"),)),
         ("/../%2e%2e/..%2fetc", (Segment(".."), Segment(".."), Segment("../etc"))),
         ("/%ff", (Segment("\udcff"),)),
@@ -83,7 +85,9 @@ def test_what_exceeds_a_bound_is_refused(path: str, status: int) -> None:
     assert caught.value.status == status
 
 
-NAMES = st.text(min_size=1, max_size=8).filter(lambda name: name.isprintable() and "+" not in name)
+NAMES = st.text(min_size=1, max_size=8).filter(
+    lambda name: name.isprintable() and not {"+", "~"} & set(name)
+)
 
 
 @given(st.lists(st.tuples(NAMES, st.lists(st.tuples(NAMES, NAMES), max_size=3)), max_size=6))
@@ -93,8 +97,6 @@ def test_what_is_encoded_comes_back(steps: list[tuple[str, list[tuple[str, str]]
         + "".join(f"&{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters)
         for key, parameters in steps
     )
-    # `~` needs no escaping in a URL, and parts a key from its device here.
-    path = path.replace("~", "%7E")
     assert parse_path(path) == tuple(
         Segment(key, "", None, tuple(parameters)) for key, parameters in steps
     )

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from eventually import in_loop
-from hyper_home import AS_JSON, ITEM, hyper_home, in_path
+from hyper_home import AS_JSON, ITEM, MODULE, hyper_home, in_path
 
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import text
+from aoshell.protocol.message import tags_of, text
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import Request, Response
 
@@ -41,6 +41,7 @@ async def test_reads(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> No
             (f"{of}/compute/results=1/data", "2"),
             (f"{of}/COMPUTE&SLOT+integer=1/Results/Data", "2"),
             (f"{of}/now/at-slot", "2"),
+            (f"/{process}%7Eprocess%401.0/now/at-slot", "2"),
             (f"{of}/latest/at-slot", "2"),
             (f"{of}/now/n", "5"),
             (f"{of}/now/cache/info/name", "Tok"),
@@ -116,7 +117,16 @@ async def test_what_is_not_here_is_named(
             (f"/{process}~process@1.0/schedule?from=x", 400, "from is a number"),
             ("/~scheduler@1.0/schedule", 400, "target"),
             (f"/~scheduler@1.0/schedule?target={GONE}", 404, "is not on this node"),
-            (f"/{process}~process@1.0/as=other/compute", 404, "as=other"),
+            (f"/{process}~process@1.0/as=other/compute", 404, "as='other' is not answered here"),
+            (f"/{process}~process@1.0/as/compute", 404, "as='' is not answered here"),
+            ("/x~process@1.0/compute", 400, "'x' is no id of a process"),
+            (f"/{process}~scheduler@1.0/slot/current", 404, "/PROCESS~process@1.0/"),
+            (f"/{process}~process@1.0/compute/~scheduler@1.0/slot", 404, "at this place of a path"),
+            (f"/{process}~meta@1.0/info", 404, "at this place of a path"),
+            (f"/~process@1.0/{process}/now", 404, f"/{process}~process@1.0/"),
+            ("/~process@1.0/now", 404, "~process@1.0 has no key 'now'"),
+            ("/x~scheduler@1.0", 404, "~scheduler@1.0 has no key 'x'"),
+            ("/x~meta@1.0", 404, "~meta@1.0 has no key 'x'"),
             (f"/{process}~process@1.0/now/%2e%2e/..", 404, "not_found"),
             (f"/{process}~process@1.0/" + "a" * 8192, 400, "characters"),
             (f"/{process}~process@1.0/push", 400, "push takes"),
@@ -148,6 +158,37 @@ async def test_other_roles_keep_their_paths(
             assert await home.role.answer(Request(method, path, query)) is None, path
         message = await home.get(f"/{process}?require-codec=application/json")
         assert json.loads(message.body)["module"]
+
+
+@in_loop
+async def test_a_message_has_its_own_status(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        item = home.item(process, "1", Action="Add", Status="Active")
+        assert (await home.post(f"/{process}/schedule", item)).status == 200
+        answer = await home.get(f"/{item.id}?require-codec=application/json")
+        said = json.loads(answer.body)
+        assert (answer.status, said["status"], said["action"]) == (200, "Active", "Add")
+
+
+@in_loop
+async def test_an_item_that_may_be_two_things_is_refused(
+    tmp_path: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async with hyper_home(tmp_path, other_wallet, wallet) as home:
+        process = await home.spawn()
+        for first, second in (("Message", "Process"), ("Process", "Message")):
+            for target in (process, ""):
+                tags = (("Type", first), ("Module", MODULE), ("type", second))
+                item = DataItem.sign(wallet, target, tags_of(tags), b"")
+                answer = await home.post("/push", item)
+                assert (answer.status, b"several tags Type" in answer.body) == (400, True)
+        # A Type of one's own beside that of a client is usual.
+        item = DataItem.sign(wallet, process, tags_of((("Type", "Message"), ("Type", "X"))), b"")
+        assert (await home.post(f"/{process}/schedule", item)).status == 200
+        assert await home.slots(process) == 2
 
 
 @in_loop
@@ -246,6 +287,7 @@ async def test_writes(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> N
             assert placed["body"]["data"] == (raw if not headers else "\ufffd\ufffd")
         missing = await home.post("/push", home.definition(Module=GONE))
         assert (missing.status, b"no module" in missing.body) == (400, True)
+        assert b"--fetch" in missing.body
 
 
 @in_loop

@@ -131,3 +131,33 @@ async def test_what_cannot_be_done(folder: Path, wallet: Wallet) -> None:
         for body in (b"{", b"[]", b"5"):
             answer = await on.client.post("/~aoshell@1.0/warp", content=body, headers=head)
             assert answer.status_code == 400
+
+
+@in_loop
+async def test_names_and_tags_that_are_refused(
+    folder: Path, wallet: Wallet, other_wallet: Wallet
+) -> None:
+    async def sign_as(_name: str) -> Wallet:
+        return other_wallet
+
+    async with served(folder, wallet, sign_as=sign_as) as on:
+        process = await on.spawn()
+        for name in ("x" * 100_000, "\0", "a\x1b[31mb", "two\nlines", " x ", "\u202e"):
+            for verb in ("snapshot", "fork"):
+                refused = await ask(on, verb, 400, process=process, name=name)
+                assert len(refused["error"]) < 200
+        await ask(on, "snapshot", 400, process=process, name="two words")
+        assert await ask(on, "snapshots", process=process) == {}
+        assert len((await ask(on, "tick", 400, process="x" * 5000))["error"]) < 200
+        for tags in (
+            [{"name": "A", "value": "b"}] * 500,
+            [{"name": "A" * 5000, "value": "b"}],
+            [{"name": "A", "value": "b" * 100_000}],
+        ):
+            assert (await ask(on, "as", 400, name="a", process=process, tags=tags))["error"]
+        head = {"authorization": f"Bearer {on.serving.facts.token}"}
+        answer = await on.client.post("/~aoshell@1.0/warp", content=b"\xff", headers=head)
+        assert (answer.status_code, "codec" in answer.text) == (400, False)
+        half = f'{{"process": "{process}", "name": "\\ud800"}}'  # of a pair of UTF-16
+        answer = await on.client.post("/~aoshell@1.0/snapshot", content=half, headers=head)
+        assert answer.status_code == 400

@@ -31,6 +31,8 @@ from aoshell.serve.safety import FOREIGN_DATA
 # answer with more than 16 KB of them, of which the signatures are some 3 and name each field again.
 LARGEST_FIELDS = 6_000
 
+OK = 200
+
 MOST_SIGNED = 16  # signatures that are made of one answer, see `_legible`
 
 RESULT = "ao-result"  # key that says under which one an answer holds its value
@@ -48,19 +50,22 @@ def write_answer(
     value: object,
     codec: Codec,
     key: Wallet,
-    status: int = 200,
+    status: int = OK,
     more: Sequence[tuple[str, str]] = (),
 ) -> Response:
     """An answer with a value.
 
     Args:
-        value: a message as a map; any other is put under a key of one.
+        value: a message as a map; any other is put under a key of one. A text that it has under
+            `status` is its own and stays; the line of the answer says `status`.
         more: header fields that are not signed.
 
     Raises:
         AoError: no codec has a form for it.
     """
-    said = _as_message(value) | {"status": status}
+    said = _as_message(value)
+    if status != OK or not _has_own_status(said):
+        said["status"] = status
     if codec is Codec.HTTPSIG:
         try:
             return _in_httpsig(said, key, status, more)
@@ -73,6 +78,11 @@ def _as_message(value: object) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     return {RESULT: "body", "body": value}
+
+
+def _has_own_status(said: Mapping[str, Any]) -> bool:
+    """Whether a message says `status` of itself. A number would be read as that of the answer."""
+    return any(key.lower() == "status" and isinstance(one, str) for key, one in said.items())
 
 
 def _in_httpsig(

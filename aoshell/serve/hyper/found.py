@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from aoshell.serve.hyper.call import Call
 
 JSON_DEVICE, MESSAGE_DEVICE = "json@1.0", "message@1.0"
+META, PROCESS, SCHEDULER = "meta@1.0", "process@1.0", "scheduler@1.0"
+DEVICES = (
+    META,
+    PROCESS,
+    SCHEDULER,
+    "push@1.0",
+    "query@1.0",
+    JSON_DEVICE,
+    "httpsig@1.0",
+    MESSAGE_DEVICE,
+)
 _TRANSPARENT = (MESSAGE_DEVICE, "httpsig@1.0", "structured@1.0")  # give keys as they are
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
@@ -39,8 +50,14 @@ def missing() -> AnswerError:
 
 
 def no_device(name: str) -> AnswerError:
-    """A device that is not here."""
-    what = f"the device ~{name[:100]} is not on this node (aoshell serve)"
+    """A device that is not here, or not at this place of a path."""
+    if name.lower() in DEVICES:
+        what = (
+            f"the device ~{name} does not answer at this place of a path on this node (aoshell"
+            " serve); what it has of a process is at /PROCESS~process@1.0/…"
+        )
+    else:
+        what = f"the device ~{name[:100]} is not on this node (aoshell serve)"
     return AnswerError(404, {RESULT: "body", "body": what})
 
 

@@ -59,10 +59,15 @@ def parse_path(path: str) -> tuple[Segment, ...]:
     """
     if len(path) > LONGEST:
         raise RequestError(414, f"the path has more than {LONGEST:,} characters")
-    parts = [part for part in path.split("/") if part]
+    parts = [part for part in with_tilde(path).split("/") if part]
     if len(parts) > MOST_SEGMENTS:
         raise RequestError(400, f"the path has more than {MOST_SEGMENTS} segments")
     return tuple(map(_segment, parts))
+
+
+def with_tilde(path: str) -> str:
+    """A path with `~` as itself, which means the same however it is written (RFC 3986, 2.3)."""
+    return path.replace("%7E", "~").replace("%7e", "~")
 
 
 def _segment(part: str) -> Segment:

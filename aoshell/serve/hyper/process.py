@@ -14,10 +14,11 @@ from typing import Any
 
 from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, NotFoundError, Span
+from aoshell.protocol.encoding import brief
 from aoshell.protocol.tabm import DEEPEST
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.dryruns import Execution
-from aoshell.serve.hyper.found import AnswerError, Behind, Found, Plain, look_up, no_such_verb
+from aoshell.serve.hyper.found import PROCESS, AnswerError, Behind, Found, Plain, look_up
 from aoshell.serve.hyper.messages import in_keys
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.hyper.places import computed_entry, place_of
@@ -25,8 +26,6 @@ from aoshell.serve.hyper.pushing import push
 from aoshell.serve.hyper.results import is_plain, results_of
 from aoshell.serve.hyper.schedule import Schedule, schedule_message
 from aoshell.serve.items import absent
-
-DEVICE = "process@1.0"
 
 
 class Process:
@@ -54,7 +53,8 @@ class Process:
             case "as" if segment.value == "execution":
                 return Execution(self.id)
             case "as":
-                raise no_such_verb(segment, f"as={str(segment.value)[:100]}")
+                what = f"as={brief(segment.value or '')} is not answered here, as=execution is"
+                raise AnswerError(404, {"ao-result": "body", "body": what})
         return Plain(look_up(await definition_of(self.id, call), segment))
 
     async def value(self, call: Call) -> object:
@@ -162,14 +162,14 @@ class State:
             return Plain(look_up(await self._exposed(call), segment))
         except AnswerError:
             definition = await definition_of(self._process, call)
-            own = definition | {"device": DEVICE, "process": definition}
+            own = definition | {"device": PROCESS, "process": definition}
             return Plain(look_up(own, segment))
 
     async def value(self, call: Call) -> dict[str, Any]:
         definition = await definition_of(self._process, call)
         whole = results_of(self._entry)
         own = {
-            "device": DEVICE,
+            "device": PROCESS,
             "initialized": "true",
             "at-slot": self._slot,
             "process": definition,

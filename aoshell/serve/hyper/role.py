@@ -11,7 +11,7 @@ from aoshell.serve.http import JSON, Request, RequestError, Response
 from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
 from aoshell.serve.hyper.call import Call, Services
 from aoshell.serve.hyper.found import AnswerError, Found, Serialized, follow
-from aoshell.serve.hyper.path import Segment, parse_path
+from aoshell.serve.hyper.path import Segment, parse_path, with_tilde
 from aoshell.serve.hyper.roots import begin
 from aoshell.serve.hyper.schedule import Assigned
 
@@ -92,7 +92,7 @@ class HyperBeam:
 
 
 def _claims(request: Request, parts: tuple[str, ...]) -> bool:
-    first = parts[0]
+    first = with_tilde(parts[0])
     if "~" in first:
         return first != _QUERY
     if first.partition("&")[0] in _ROOT:

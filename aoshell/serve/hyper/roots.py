@@ -9,8 +9,16 @@ import aoshell
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.http import RequestError
+from aoshell.serve.hyper.answers import RESULT
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import (
+    DEVICES,
+    JSON_DEVICE,
+    MESSAGE_DEVICE,
+    META,
+    PROCESS,
+    SCHEDULER,
+    AnswerError,
     Found,
     Plain,
     follow,
@@ -20,22 +28,9 @@ from aoshell.serve.hyper.found import (
 )
 from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.path import Segment
-from aoshell.serve.hyper.process import DEVICE as PROCESS
 from aoshell.serve.hyper.process import Process
 from aoshell.serve.hyper.schedule import Schedule, schedule_message
 from aoshell.serve.items import absent
-
-META, SCHEDULER, JSON_DEVICE = "meta@1.0", "scheduler@1.0", "json@1.0"
-_SHOWN = (
-    META,
-    PROCESS,
-    SCHEDULER,
-    "push@1.0",
-    "query@1.0",
-    JSON_DEVICE,
-    "httpsig@1.0",
-    "message@1.0",
-)
 
 
 async def begin(segment: Segment, call: Call) -> Found:
@@ -47,10 +42,13 @@ async def begin(segment: Segment, call: Call) -> Found:
     if segment.key and has_id_form(segment.key):
         return await _by_id(segment, call)
     device = segment.device.lower()
-    if device in (SCHEDULER, PROCESS) and not segment.key:
-        return Scheduler()
-    if device == META and not segment.key:
-        return Meta()
+    if device == PROCESS and segment.key:
+        raise absent(segment.key)  # which says that it is no id
+    if device in (SCHEDULER, PROCESS):
+        scheduler = Scheduler(device)
+        return await scheduler.step(segment, call) if segment.key else scheduler
+    if device == META:
+        return await Meta().step(segment, call) if segment.key else Meta()
     if device:
         return await follow(Plain(info_of(call)), segment, call)
     if segment.name == "push" and call.writes:
@@ -62,7 +60,7 @@ async def begin(segment: Segment, call: Call) -> Found:
 
 async def _by_id(segment: Segment, call: Call) -> Found:
     device = segment.device.lower()
-    if device not in ("", PROCESS, JSON_DEVICE, "message@1.0"):
+    if device not in ("", PROCESS, JSON_DEVICE, MESSAGE_DEVICE):
         raise no_device(segment.device)
     if device in ("", PROCESS) and await is_process(segment.key, call):
         return Process(segment.key)
@@ -83,13 +81,20 @@ async def is_process(id_: str, call: Call) -> bool:
 
 
 class Scheduler:
-    """The device scheduler@1.0 of the node."""
+    """The device scheduler@1.0 of the node, and process@1.0 where no process is named."""
 
     mark = None
 
+    def __init__(self, device: str = SCHEDULER) -> None:
+        self._device = device
+
     async def step(self, segment: Segment, call: Call) -> Found:
+        if has_id_form(segment.key):
+            id_ = segment.key
+            what = f"the id {id_} comes before ~{self._device}: /{id_}~{PROCESS}/…"
+            raise AnswerError(404, {RESULT: "body", "body": what})
         if segment.name != "schedule":
-            raise no_such_verb(segment, f"~{SCHEDULER}")
+            raise no_such_verb(segment, f"~{self._device}")
         if call.writes:
             return await schedule_message(call)
         target = call.parameter(segment, "target")
@@ -101,7 +106,7 @@ class Scheduler:
 
     async def value(self, call: Call) -> object:
         del call
-        return {"device": SCHEDULER}
+        return {"device": self._device}
 
 
 class Meta:
@@ -126,5 +131,5 @@ def info_of(call: Call) -> dict[str, Any]:
         "initialized": "permanent",
         "default-module": next((one.id for one in call.network.modules()), ""),
         "node": {"name": "aoshell", "version": aoshell.__version__},
-        "preloaded_devices": [{"name": name} for name in _SHOWN],
+        "preloaded_devices": [{"name": name} for name in DEVICES],
     }
