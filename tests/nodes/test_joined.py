@@ -724,6 +724,35 @@ async def test_what_changes_a_log_waits_for_lines_of_others(
 
 
 @in_loop
+async def test_others_are_told_what_was_taken_back_or_deleted(folder: Path, wallet: Wallet) -> None:
+    async with two(folder, wallet) as shells:
+        for doer, other in (shells, reversed(shells)):
+            pid = await doer.spawn(name="bank")
+            await other.eval(pid, "1")
+            does, hears = Heard(doer), Heard(other)
+            client = doer.node._reach._client  # type: ignore[attr-defined]
+            await doer.node.workbench.undo(pid, 1)
+            await doer.node.delete(pid)
+            told = [
+                f"bank: {client} took back its slots from 1 on (.undo)",
+                f"bank: {client} deleted it (.delete)",
+            ]
+            await until(lambda hears=hears: len(hears.notices()) == 2)
+            assert hears.notices() == told
+            assert {event.by for event in hears.events if event.kind == "notice"} == {client}
+            assert not does.notices()
+
+
+@in_loop
+async def test_a_deed_that_nobody_hears_is_not_kept(folder: Path, wallet: Wallet) -> None:
+    async with shell(folder, wallet) as alone:
+        await alone.node.delete(await alone.spawn())
+        heard = Heard(alone)
+        await turns()
+        assert not heard.notices()
+
+
+@in_loop
 async def test_the_log_knows_who_sent_a_message(folder: Path, wallet: Wallet) -> None:
     async with two(folder, wallet) as (carrier, joined):
         pid = await joined.spawn()

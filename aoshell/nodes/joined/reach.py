@@ -65,7 +65,7 @@ class Reach:
         self._regaining: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._events = Events()
+        self._events = Events(client)
         self._hears = False
         self._watched: dict[str, int] = {}  # processes, and the last slot that was told
         self._roots: dict[str, None] = {}

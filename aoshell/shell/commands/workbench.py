@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Workbench
+from aoshell.nodes.clients import is_other
 from aoshell.nodes.values import ProcessInfo, envelope
 from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
@@ -25,6 +26,7 @@ _EMPTY = {
     "on": "what other processes send to it now waits; .step delivers it",
     "off": "what other processes send to it is delivered as it comes",
 }
+_NAMED = 100  # messages that .undo takes back and looks who sent them
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
@@ -64,12 +66,24 @@ async def undo(session: Session, rest: str) -> CommandOutput:
 
 async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandOutput:
     before = await session.node.slots(process.id)
+    others = await _senders(session, process.id, slot) if 0 < slot < before else []
     path = await workbench_of(session).undo(process.id, slot)
     record_deed(session, "", f"what .undo took back of {process.name or short_id(process.id)}")
     await session.attach(await session.node.find(process.id))
     slots = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
-    return CommandOutput(value, text=f"{slots} taken back", note=f"kept in {path}, for .import")
+    text = f"{slots} taken back"
+    if others:
+        what = "some of them" if before - slot > 1 else "it"
+        text += f"; {', '.join(others)} sent {what}"
+    return CommandOutput(value, text=text, note=f"kept in {path}, for .import")
+
+
+async def _senders(session: Session, process: str, slot: int) -> list[str]:
+    """The other clients (`nodes.clients`) that sent the first _NAMED messages from a slot on."""
+    entries = await session.node.schedule(process, slot, slot + _NAMED - 1)
+    clients = (message.assignment.client for message in entries if message.assignment)
+    return [client for client in dict.fromkeys(clients) if is_other(client)]
 
 
 @command("at", "SLOT CODE")
