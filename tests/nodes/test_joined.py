@@ -297,7 +297,8 @@ async def test_limits_are_the_nodes_and_others_are_said(folder: Path, wallet: Wa
         heard, silent = Heard(joined), Heard(third)
         await until(heard.notices)
         (notice,) = heard.notices()
-        assert "seconds is 3, not 7" in notice and "memory" in notice and str(os.getpid()) in notice
+        assert "seconds is 3, not 7, memory is 512 MB, not 64 MB;" in notice
+        assert str(os.getpid()) in notice
         assert joined.node.limits == Limits(seconds=3) == third.node.limits
         await joined.node.set_limits(Limits(seconds=5))
         assert carrier.node.limits.seconds == 5 == joined.node.limits.seconds
@@ -446,6 +447,39 @@ async def test_the_socket_is_private_and_goes_with_its_carrier(
     path.write_bytes(b"left behind")  # by one that was killed
     async with two(folder, wallet) as (_, joined):
         assert await joined.node.processes() == []
+
+
+@in_loop
+async def test_a_socket_whose_file_was_removed_is_bound_anew(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "LOOK", 0.01)
+    for threaded in (False, True):
+        async with (
+            shell(folder, wallet, threaded=threaded) as carrier,
+            shell(folder, wallet, "b:2") as before,
+        ):
+            pid = await before.spawn()
+            for _ in range(2):
+                (folder / "node.sock").unlink()
+                async with shell(folder, wallet, "c:3") as after:
+                    assert await after.value(pid, "1") == "1"
+                assert stat.S_IMODE((folder / "node.sock").stat().st_mode) == 0o600
+            assert await before.value(pid, "1") == "1"  # it stays joined
+            assert await carrier.value(pid, "1") == "1"
+        assert not (folder / "node.sock").exists()
+
+
+@in_loop
+async def test_a_socket_that_stays_away_is_named(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "LOOK", 1e6)
+    monkeypatch.setattr(reach, "PATIENCE", 0.2)
+    async with shell(folder, wallet):
+        (folder / "node.sock").unlink()
+        with pytest.raises(AoError, match=r"node\.sock is not there"):
+            await HomeNode.open(Home(folder), client="b:2")
 
 
 @in_loop
@@ -845,6 +879,7 @@ def test_faults_have_stages() -> None:
         faults.foreign(Path("/h"), 5),
         faults.other_build(Path("/h"), 6),
         faults.unjoinable(Path("/h"), 7),
+        faults.without_file(Path("/h"), 7, Path("/h/s")),
         faults.not_known("undo"),
     ):
         assert error.stage == "join" and error.hint

@@ -42,6 +42,7 @@ SENT = 256  # newest messages from here that are known by their slots
 ROOTS = 32  # newest messages from here whose consequences are looked up after a loss
 MISSED = 1000  # results of a process that are looked up after a loss
 SEEN = 4096  # newest results that are known, to tell none twice
+MEGABYTE = 1 << 20  # bytes: the unit of the limit `memory` for people
 FINISHING = 1.0  # seconds that a message on its way gets when its user gives up
 
 
@@ -124,7 +125,7 @@ class Reach:
         """Say which limits were asked for here and are others on the node."""
         own, theirs = Limits(), wire.limits
         other = [
-            f"{field.name} is {getattr(theirs, field.name)}, not {getattr(wanted, field.name)}"
+            f"{field.name} is {_shown(field.name, theirs)}, not {_shown(field.name, wanted)}"
             for field in fields(Limits)
             if getattr(wanted, field.name)
             not in (getattr(own, field.name), getattr(theirs, field.name))
@@ -185,6 +186,8 @@ class Reach:
             if held.socket is None and silent > WITHOUT_SOCKET:
                 raise faults.unjoinable(self._home.folder, held.pid)
             if silent > PATIENCE:
+                if held.socket is not None and not held.socket.exists():
+                    raise faults.without_file(self._home.folder, held.pid, held.socket)
                 raise faults.silent(self._home.folder, held.pid, silent)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST)
@@ -409,6 +412,16 @@ class Reach:
 
 def _same(entry: LogEntry) -> LogEntry:
     return entry
+
+
+def _shown(name: str, limits: Limits) -> str:
+    """A limit as `.limits` shows it."""
+    value = getattr(limits, name)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if name == "memory":
+        return f"{value / MEGABYTE:g} MB"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _taken(task: asyncio.Task[None]) -> None:
