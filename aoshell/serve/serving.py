@@ -205,9 +205,10 @@ async def network_of(node: Node) -> NetworkVerbs:
         )
     if node.local.network is None:
         carrier = (await node.info()).details.get("carried by", "see .node")
+    if node.local.network is None:  # it may have come here while that was asked
         raise AoError(
-            f"another aoshell ({carrier}) carries the node of this home, so it"
-            " cannot be served from here",
+            f"the node of this home is carried elsewhere ({carrier}), so it cannot be served"
+            " from here",
             stage="serve",
             hint="type .serve in that one; if it serves already, give its URL to your clients",
         )

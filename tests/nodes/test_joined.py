@@ -121,6 +121,7 @@ async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wal
         assert await b.verify_log(pid) == []
         info = await b.info()
         assert info.details["carried by"] == f"pid {os.getpid()}"
+        assert (await a.info()).details["carried by"] == f"pid {os.getpid()} (this one)"
 
 
 @in_loop

@@ -8,6 +8,7 @@ what is still waited for, and looks up what happened in between.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -334,9 +335,13 @@ class Reach:
     async def info(self) -> NodeInfo:
         """See `Node.info`; with who carries it."""
         info = await self.call(verbs.INFO)
-        if self._wire is None or self._carrier is not None:
+        if self._carrier is not None:
+            by = f"pid {os.getpid()} (this one)"
+        elif self._wire is not None:
+            by = f"pid {self._wire.pid}"
+        else:  # it left after it had answered
             return info
-        return replace(info, details={**info.details, "carried by": f"pid {self._wire.pid}"})
+        return replace(info, details={**info.details, "carried by": by})
 
     def knows(self, wallets: tuple[str, ...]) -> None:
         """See `Node.knows`."""
