@@ -19,7 +19,7 @@ from local_home import COUNTER, Local, plain
 
 from aoshell import __version__
 from aoshell.errors import AoError, UnsupportedError, UsageError
-from aoshell.nodes.joined import door, faults, reach, server
+from aoshell.nodes.joined import door, faults, reach, server, verbs
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.frames import FORMAT, Code, Hello, frames_of
 from aoshell.nodes.joined.node import HomeNode
@@ -431,6 +431,25 @@ async def test_what_happened_in_between_is_told_once(folder: Path, wallet: Walle
         mine = [text for text in heard.texts() if text and "New Message" not in text]
         assert mine == ["before", "sent", "in between", "after"]
         assert len(heard.texts()) == 5  # what the line caused at the other process, too
+
+
+@in_loop
+async def test_nothing_is_written_to_one_that_is_gone(
+    folder: Path, wallet: Wallet, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with two(folder, wallet) as (carrier, joined):
+        host = carrier.node._reach._carrier._host  # type: ignore[attr-defined]
+        (guest,) = host._guests
+        wire = joined.node._reach._wire  # type: ignore[attr-defined]
+        for side in (guest, wire):
+            side._transport.abort()
+            for _ in range(50):
+                if side is guest:
+                    guest.give(Code.MISSED, 0, b"1", [])
+                else:
+                    wire.post(verbs.CLOCK)
+        assert await joined.node.processes() == []
+    assert "raised exception" not in caplog.text
 
 
 # Who is let in --------------------------------------------------------------------------------
