@@ -14,11 +14,6 @@ CLIENT: ContextVar[str] = ContextVar("CLIENT", default="")
 LONGEST_CLIENT = 64  # characters
 
 
-def is_other(client: str) -> bool:
-    """Whether a client of the log is another process than this one; False for "", not known."""
-    return bool(client) and client.rpartition(":")[2] != str(os.getpid())
-
-
 def client_name(kind: str = "") -> str:
     """This process as a client: "pts/3:4711", "pipe:4711", "python:4711".
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from aoshell.errors import UsageError
 from aoshell.nodes.base import Workbench
-from aoshell.nodes.clients import is_other
 from aoshell.nodes.values import ProcessInfo, envelope
 from aoshell.protocol.message import Message, Tag, raw
 from aoshell.shell.code.bundle import bundle, refuse_unloadable
@@ -83,7 +83,12 @@ async def _senders(session: Session, process: str, slot: int) -> list[str]:
     """The other clients (`nodes.clients`) that sent the first _NAMED messages from a slot on."""
     entries = await session.node.schedule(process, slot, slot + _NAMED - 1)
     clients = (message.assignment.client for message in entries if message.assignment)
-    return [client for client in dict.fromkeys(clients) if is_other(client)]
+    return [client for client in dict.fromkeys(clients) if _is_other(client)]
+
+
+def _is_other(client: str) -> bool:
+    """Whether a client, as "pts/3:4711", is another process than this one; "" is nobody."""
+    return bool(client) and client.rpartition(":")[2] != str(os.getpid())
 
 
 @command("at", "SLOT CODE")
