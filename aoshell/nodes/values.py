@@ -294,6 +294,7 @@ class Event:
         root: id of the message that caused it, "" for cron and notices.
         quiet: a result without output or error that ended no suspended handler.
         load: returns `entry`. There are thousands of events, of which few are read.
+        by: the client (`nodes.clients`) that did what a notice tells, and is not told; "" for none.
     """
 
     kind: str
@@ -302,6 +303,7 @@ class Event:
     detail: str = ""
     quiet: bool = False
     load: Callable[[], LogEntry] | None = None
+    by: str = ""
 
     @property
     def entry(self) -> LogEntry | None:

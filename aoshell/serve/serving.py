@@ -206,6 +206,7 @@ async def network_of(node: Node) -> NetworkVerbs:
     if node.local.network is None:
         carrier = (await node.info()).details.get("carried by", "")
         who = f"another aoshell ({carrier})" if carrier else "another aoshell"
+    if node.local.network is None:  # it may have come here while that was asked
         raise AoError(
             f"{who} carries the node of this home, so it cannot be served from here",
             stage="serve",

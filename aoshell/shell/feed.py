@@ -217,7 +217,8 @@ class FeedView:
 
     async def _take(self, event: Event) -> None:
         if event.kind != "result":
-            if event.kind != "spawned" and event.detail:
+            elsewhere = event.by and event.process != self.attached
+            if event.kind != "spawned" and event.detail and not elsewhere:
                 self._show_soon(event.detail)
             return
         if event.quiet and event.process != self.attached and not self.where:

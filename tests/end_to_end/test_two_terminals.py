@@ -268,3 +268,13 @@ def test_the_next_carrier_may_be_any_of_many(start: Start) -> None:
         for shell in shells:
             assert int(shell.ask(COUNT)) > 4
     assert shells[0].end()[0] == 0
+
+
+def test_undo_tells_whose_line_it_was_and_the_other_shell_is_told(start: Start) -> None:
+    first = start()
+    assert first.ask("return 1") == "1"
+    second = start()
+    assert second.ask("return 2") == "2"
+    assert re.search(rf"slot \d+ was taken back; pipe:{second.pid} sent it", first.ask(".undo"))
+    second.say("return 3")
+    assert f"pipe:{first.pid} took back" in second.told(r"\.undo")

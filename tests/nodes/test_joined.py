@@ -19,7 +19,7 @@ from local_home import COUNTER, Local, plain
 
 from aoshell import __version__
 from aoshell.errors import AoError, UnsupportedError, UsageError
-from aoshell.nodes.joined import door, faults, reach, server
+from aoshell.nodes.joined import door, faults, reach, server, verbs
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.frames import FORMAT, Code, Hello, frames_of
 from aoshell.nodes.joined.node import HomeNode
@@ -122,6 +122,7 @@ async def test_a_joined_shell_does_what_a_carrier_does(folder: Path, wallet: Wal
         assert await b.verify_log(pid) == []
         info = await b.info()
         assert info.details["carried by"] == f"pid {os.getpid()}"
+        assert (await a.info()).details["carried by"] == f"pid {os.getpid()} (this one)"
 
 
 @in_loop
@@ -298,7 +299,8 @@ async def test_limits_are_the_nodes_and_others_are_said(folder: Path, wallet: Wa
         heard, silent = Heard(joined), Heard(third)
         await until(heard.notices)
         (notice,) = heard.notices()
-        assert "seconds is 3, not 7" in notice and "memory" in notice and str(os.getpid()) in notice
+        assert "seconds is 3, not 7, memory is 512 MB, not 64 MB;" in notice
+        assert str(os.getpid()) in notice
         assert joined.node.limits == Limits(seconds=3) == third.node.limits
         await joined.node.set_limits(Limits(seconds=5))
         assert carrier.node.limits.seconds == 5 == joined.node.limits.seconds
@@ -432,6 +434,25 @@ async def test_what_happened_in_between_is_told_once(folder: Path, wallet: Walle
         assert len(heard.texts()) == 5  # what the line caused at the other process, too
 
 
+@in_loop
+async def test_nothing_is_written_to_one_that_is_gone(
+    folder: Path, wallet: Wallet, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with two(folder, wallet) as (carrier, joined):
+        host = carrier.node._reach._carrier._host  # type: ignore[attr-defined]
+        (guest,) = host._guests
+        wire = joined.node._reach._wire  # type: ignore[attr-defined]
+        for side in (guest, wire):
+            side._transport.abort()
+            for _ in range(50):
+                if side is guest:
+                    guest.give(Code.MISSED, 0, b"1", [])
+                else:
+                    wire.post(verbs.CLOCK)
+        assert await joined.node.processes() == []
+    assert "raised exception" not in caplog.text
+
+
 # Who is let in --------------------------------------------------------------------------------
 
 
@@ -447,6 +468,39 @@ async def test_the_socket_is_private_and_goes_with_its_carrier(
     path.write_bytes(b"left behind")  # by one that was killed
     async with two(folder, wallet) as (_, joined):
         assert await joined.node.processes() == []
+
+
+@in_loop
+async def test_a_socket_whose_file_was_removed_is_bound_anew(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "LOOK", 0.01)
+    for threaded in (False, True):
+        async with (
+            shell(folder, wallet, threaded=threaded) as carrier,
+            shell(folder, wallet, "b:2") as before,
+        ):
+            pid = await before.spawn()
+            for _ in range(2):
+                (folder / "node.sock").unlink()
+                async with shell(folder, wallet, "c:3") as after:
+                    assert await after.value(pid, "1") == "1"
+                assert stat.S_IMODE((folder / "node.sock").stat().st_mode) == 0o600
+            assert await before.value(pid, "1") == "1"  # it stays joined
+            assert await carrier.value(pid, "1") == "1"
+        assert not (folder / "node.sock").exists()
+
+
+@in_loop
+async def test_a_socket_that_stays_away_is_named(
+    folder: Path, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "LOOK", 1e6)
+    monkeypatch.setattr(reach, "PATIENCE", 0.2)
+    async with shell(folder, wallet):
+        (folder / "node.sock").unlink()
+        with pytest.raises(AoError, match=r"node\.sock is not there"):
+            await HomeNode.open(Home(folder), client="b:2")
 
 
 @in_loop
@@ -749,6 +803,35 @@ async def test_what_changes_a_log_waits_for_lines_of_others(
 
 
 @in_loop
+async def test_others_are_told_what_was_taken_back_or_deleted(folder: Path, wallet: Wallet) -> None:
+    async with two(folder, wallet) as shells:
+        for doer, other in (shells, reversed(shells)):
+            pid = await doer.spawn(name="bank")
+            await other.eval(pid, "1")
+            does, hears = Heard(doer), Heard(other)
+            client = doer.node._reach._client  # type: ignore[attr-defined]
+            await doer.node.workbench.undo(pid, 1)
+            await doer.node.delete(pid)
+            told = [
+                f"bank: {client} took back its slots from 1 on (.undo)",
+                f"bank: {client} deleted it (.delete)",
+            ]
+            await until(lambda hears=hears: len(hears.notices()) == 2)
+            assert hears.notices() == told
+            assert {event.by for event in hears.events if event.kind == "notice"} == {client}
+            assert not does.notices()
+
+
+@in_loop
+async def test_a_deed_that_nobody_hears_is_not_kept(folder: Path, wallet: Wallet) -> None:
+    async with shell(folder, wallet) as alone:
+        await alone.node.delete(await alone.spawn())
+        heard = Heard(alone)
+        await turns()
+        assert not heard.notices()
+
+
+@in_loop
 async def test_the_log_knows_who_sent_a_message(folder: Path, wallet: Wallet) -> None:
     async with two(folder, wallet) as (carrier, joined):
         pid = await joined.spawn()
@@ -841,6 +924,7 @@ def test_faults_have_stages() -> None:
         faults.foreign(Path("/h"), 5),
         faults.other_build(Path("/h"), 6),
         faults.unjoinable(Path("/h"), 7),
+        faults.without_file(Path("/h"), 7, Path("/h/s")),
         faults.not_known("undo"),
     ):
         assert error.stage == "join" and error.hint

@@ -95,6 +95,7 @@ def test_an_event_has_its_entry() -> None:
     entry = LogEntry(message, None)
     for event in (
         Event("notice", "", "", "a sentence"),
+        Event("notice", "p", "", "a deed", by="pts/1:2"),
         Event("result", "p", "r", quiet=True, load=lambda: entry),
     ):
         written, blobs = pack(Event, event)

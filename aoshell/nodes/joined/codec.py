@@ -228,13 +228,13 @@ def _read_json(value: Any, _: Source) -> Any:
 
 def _write_event(value: Any, blobs: Blobs) -> Any:
     event = _checked(Event, value)
-    head = [event.kind, event.process, event.root, event.detail, event.quiet]
+    head = [event.kind, event.process, event.root, event.detail, event.quiet, event.by]
     return [*head, _ENTRY.write(event.entry, blobs)]
 
 
 def _read_event(value: Any, source: Source) -> Event:
-    kind, process, root, detail, quiet, entry = _EVENT.read(value, source)
-    return Event(kind, process, root, detail, quiet, entry and (lambda: entry))
+    kind, process, root, detail, quiet, by, entry = _EVENT.read(value, source)
+    return Event(kind, process, root, detail, quiet, entry and (lambda: entry), by)
 
 
 _BYTES = Form(_write_bytes, lambda value, source: source.take(value))
@@ -246,4 +246,4 @@ _OWN: dict[Any, Form] = {
     Event: Form(_write_event, _read_event),
 }
 _ENTRY = form_of(LogEntry | None)
-_EVENT = form_of(tuple[str, str, str, str, bool, LogEntry | None])
+_EVENT = form_of(tuple[str, str, str, str, bool, str, LogEntry | None])

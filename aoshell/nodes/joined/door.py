@@ -19,6 +19,7 @@ from aoshell import durable
 from aoshell.nodes.local.log.lock import HomeLock, not_in_forks
 
 LONGEST_PATH = 100  # bytes: systems take 104 to 108
+LOOK = 1.0  # seconds between two looks whether the file is there
 BACKLOG = 128  # shells that connect at once
 SHELLS = 64  # shells that are joined to one carrier
 _NOBODY = -1
@@ -66,16 +67,23 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
 class Door:
     """The listening socket of the process that holds the lock.
 
-    Without a socket (a file system that has none) the node works, and nobody can join.
+    Without a socket (a file system that has none) the node works, and nobody can join. Where its
+    file is removed, as by what cleans temporary files, it is bound anew.
     """
 
     def __init__(self, lock: HomeLock) -> None:
+        self._lock = lock
+        self._looking: asyncio.TimerHandle | None = None
         self._path: Path | None = None
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._bind()
+
+    def _bind(self) -> bool:
+        """Listen, and say where. False, and all is as before, where that cannot be."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            path = socket_path(lock.path.parent)
+            path = socket_path(self._lock.path.parent)
             # Whoever left it behind is dead: the lock is ours.
             path.unlink(missing_ok=True)
             # Nobody can connect before it listens, and then its mode is right.
@@ -84,11 +92,12 @@ class Door:
             listening.listen(BACKLOG)
             listening.setblocking(False)
             not_in_forks(listening)
-            lock.note(str(path))
+            self._lock.note(str(path))
         except OSError:
             listening.close()
-            return
+            return False
         self._path, self._socket = path, listening
+        return True
 
     @property
     def bound(self) -> bool:
@@ -101,6 +110,19 @@ class Door:
             return
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._accept, take)
+        self._looking = self._loop.call_later(LOOK, self._look, take)
+
+    def _look(self, take: Callable[[socket.socket], None]) -> None:
+        """Bind anew where the file is gone. What is joined stays so."""
+        assert self._loop is not None and self._path is not None
+        old = self._socket
+        # Another file there is not ours to remove: somebody has taken the lock's file away, too.
+        if old is not None and not self._path.exists() and self._bind():
+            self._loop.remove_reader(old)
+            old.close()
+            assert self._socket is not None
+            self._loop.add_reader(self._socket, self._accept, take)
+        self._looking = self._loop.call_later(LOOK, self._look, take)
 
     def _accept(self, take: Callable[[socket.socket], None]) -> None:
         assert self._socket is not None
@@ -124,6 +146,8 @@ class Door:
         """Close it. Call this while the lock is held: then no other one is bound there."""
         if self._socket is None or self._path is None:
             return
+        if self._looking is not None:
+            self._looking.cancel()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._socket)
         with contextlib.suppress(OSError):

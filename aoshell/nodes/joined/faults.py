@@ -89,6 +89,16 @@ def unjoinable(folder: Path, pid: int) -> AoError:
     )
 
 
+def without_file(folder: Path, pid: int, socket: Path) -> AoError:
+    """Somebody holds the lock, and the file of its socket is gone."""
+    return AoError(
+        f"the aoshell that carries the node in {folder} (pid {pid or 'unknown'}) cannot be joined:"
+        f" its socket {socket} is not there",
+        stage="join",
+        hint="leave that aoshell, then start it again",
+    )
+
+
 def silent(folder: Path, pid: int, seconds: float) -> AoError:
     """Somebody holds the lock and does not answer."""
     return AoError(

@@ -8,6 +8,7 @@ what is still waited for, and looks up what happened in between.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -42,6 +43,7 @@ SENT = 256  # newest messages from here that are known by their slots
 ROOTS = 32  # newest messages from here whose consequences are looked up after a loss
 MISSED = 1000  # results of a process that are looked up after a loss
 SEEN = 4096  # newest results that are known, to tell none twice
+MEGABYTE = 1 << 20  # bytes: the unit of the limit `memory` for people
 FINISHING = 1.0  # seconds that a message on its way gets when its user gives up
 
 
@@ -65,7 +67,7 @@ class Reach:
         self._regaining: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._events = Events()
+        self._events = Events(client)
         self._hears = False
         self._watched: dict[str, int] = {}  # processes, and the last slot that was told
         self._roots: dict[str, None] = {}
@@ -124,7 +126,7 @@ class Reach:
         """Say which limits were asked for here and are others on the node."""
         own, theirs = Limits(), wire.limits
         other = [
-            f"{field.name} is {getattr(theirs, field.name)}, not {getattr(wanted, field.name)}"
+            f"{field.name} is {_shown(field.name, theirs)}, not {_shown(field.name, wanted)}"
             for field in fields(Limits)
             if getattr(wanted, field.name)
             not in (getattr(own, field.name), getattr(theirs, field.name))
@@ -185,6 +187,8 @@ class Reach:
             if held.socket is None and silent > WITHOUT_SOCKET:
                 raise faults.unjoinable(self._home.folder, held.pid)
             if silent > PATIENCE:
+                if held.socket is not None and not held.socket.exists():
+                    raise faults.without_file(self._home.folder, held.pid, held.socket)
                 raise faults.silent(self._home.folder, held.pid, silent)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST)
@@ -331,9 +335,13 @@ class Reach:
     async def info(self) -> NodeInfo:
         """See `Node.info`; with who carries it."""
         info = await self.call(verbs.INFO)
-        if self._wire is None or self._carrier is not None:
+        if self._carrier is not None:
+            by = f"pid {os.getpid()} (this one)"
+        elif self._wire is not None:
+            by = f"pid {self._wire.pid}"
+        else:  # it left after it had answered
             return info
-        return replace(info, details={**info.details, "carried by": f"pid {self._wire.pid}"})
+        return replace(info, details={**info.details, "carried by": by})
 
     def knows(self, wallets: tuple[str, ...]) -> None:
         """See `Node.knows`."""
@@ -409,6 +417,16 @@ class Reach:
 
 def _same(entry: LogEntry) -> LogEntry:
     return entry
+
+
+def _shown(name: str, limits: Limits) -> str:
+    """A limit as `.limits` shows it."""
+    value = getattr(limits, name)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if name == "memory":
+        return f"{value / MEGABYTE:g} MB"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _taken(task: asyncio.Task[None]) -> None:

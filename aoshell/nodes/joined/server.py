@@ -354,6 +354,7 @@ class Guest(asyncio.Protocol):
             self._write(frame)
 
     def _write(self, frame: bytes) -> None:
+        # Where the other side is gone, `connection_lost` is on its way, and asyncio would warn.
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame)
 

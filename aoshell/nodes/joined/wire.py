@@ -186,6 +186,7 @@ class Wire(asyncio.Protocol):
 
     def _write(self, code: Code, number: int, text: bytes, *blobs: bytes) -> None:
         for frame in frames_of(code, number, text, list(blobs)):
+            # Where the carrier is gone, `connection_lost` is on its way, and asyncio would warn.
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.write(frame)
 

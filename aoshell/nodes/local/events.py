@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import Protocol
 
+from aoshell.nodes.clients import CLIENT
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.form import FlatResult
 from aoshell.nodes.local.log.rows import HELD, LOST, Computed, Kept, Logged, ProcessRow
@@ -43,9 +44,14 @@ class EventSubscription:
 
 
 class Events:
-    """All who subscribed; a sink itself. Notices that nobody hears are kept for the first one."""
+    """All who subscribed; a sink itself. Notices that nobody hears are kept for the first one.
 
-    def __init__(self) -> None:
+    Args:
+        client: who subscribes (`nodes.clients`), and is not told what it did itself.
+    """
+
+    def __init__(self, client: str = "") -> None:
+        self._client = client
         self._sinks: list[Sink] = []
         self._unheard: list[Event] = []
 
@@ -77,10 +83,12 @@ class Events:
         """Give an event to every subscriber; None ends all subscriptions."""
         if event is None:
             self.close()
+        elif event.by and event.by == self._client:
+            return
         elif self._sinks:
             for sink in self._sinks:
                 sink.put(event)
-        elif event.kind == "notice":
+        elif event.kind == "notice" and not event.by:  # a deed is news for those who are there
             self._unheard.append(event)
 
     def notice(self, text: str, process: str = "") -> None:
@@ -90,6 +98,12 @@ class Events:
     def notice_about(self, process: ProcessRow, text: str) -> None:
         """Show the user a notice that begins with a process's name."""
         self.notice(f"{process.name or process.id[:8]}: {text}", process.id)
+
+    def deed(self, process: ProcessRow, text: str) -> None:
+        """Tell the other clients what the one that the node works for now has done."""
+        if by := CLIENT.get():
+            name = process.name or process.id[:8]
+            self.put(Event("notice", process.id, "", f"{name}: {by} {text}", by=by))
 
     def close(self) -> None:
         """End all subscriptions."""

@@ -358,6 +358,7 @@ class LocalNode:
         row = self._engine.processes.look_up(process)
         await self._engine.others.wait("delete", row)
         await self._engine.cutting.delete(row)
+        self._engine.events.deed(row, "deleted it (.delete)")
 
 
 def signed_for(

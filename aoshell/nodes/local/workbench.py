@@ -72,7 +72,9 @@ class LocalWorkbench:
             raise UsageError("a process keeps its definition", hint=".delete forgets all of it")
         await self._engine.others.wait("undo", row)
         self._slot(row, slot)
-        return str(await self._engine.cutting.undo(row, slot))
+        path = await self._engine.cutting.undo(row, slot)
+        self._engine.events.deed(row, f"took back its slots from {slot} on (.undo)")
+        return str(path)
 
     async def at(self, process: str, slot: int, message: Message) -> Result:
         row = self._engine.processes.look_up(process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _EMPTY = {
     "on": "what other processes send to it now waits; .step delivers it",
     "off": "what other processes send to it is delivered as it comes",
 }
+_NAMED = 100  # messages that .undo takes back and looks who sent them
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
@@ -64,12 +66,29 @@ async def undo(session: Session, rest: str) -> CommandOutput:
 
 async def _undone(session: Session, process: ProcessInfo, slot: int) -> CommandOutput:
     before = await session.node.slots(process.id)
+    others = await _senders(session, process.id, slot) if 0 < slot < before else []
     path = await workbench_of(session).undo(process.id, slot)
     record_deed(session, "", f"what .undo took back of {process.name or short_id(process.id)}")
     await session.attach(await session.node.find(process.id))
     slots = f"slots {slot} to {before - 1} were" if before - slot > 1 else f"slot {slot} was"
     value = {"process": process.id, "slot": slot, "taken_back": before - slot, "kept": path}
-    return CommandOutput(value, text=f"{slots} taken back", note=f"kept in {path}, for .import")
+    text = f"{slots} taken back"
+    if others:
+        what = "some of them" if before - slot > 1 else "it"
+        text += f"; {', '.join(others)} sent {what}"
+    return CommandOutput(value, text=text, note=f"kept in {path}, for .import")
+
+
+async def _senders(session: Session, process: str, slot: int) -> list[str]:
+    """The other clients (`nodes.clients`) that sent the first _NAMED messages from a slot on."""
+    entries = await session.node.schedule(process, slot, slot + _NAMED - 1)
+    clients = (message.assignment.client for message in entries if message.assignment)
+    return [client for client in dict.fromkeys(clients) if _is_other(client)]
+
+
+def _is_other(client: str) -> bool:
+    """Whether a client, as "pts/3:4711", is another process than this one; "" is nobody."""
+    return bool(client) and client.rpartition(":")[2] != str(os.getpid())
 
 
 @command("at", "SLOT CODE")
