@@ -203,16 +203,17 @@ async def network_of(node: Node) -> NetworkVerbs:
             stage="serve",
             hint="this one is served already: give its URL to your clients",
         )
-    if node.local.network is None:
-        carrier = (await node.info()).details.get("carried by", "")
-        who = f"another aoshell ({carrier})" if carrier else "another aoshell"
-    if node.local.network is None:  # it may have come here while that was asked
-        raise AoError(
-            f"{who} carries the node of this home, so it cannot be served from here",
-            stage="serve",
-            hint="type .serve in that one; if it serves already, give its URL to your clients",
-        )
-    return node.local.network
+    if (network := node.local.network) is not None:
+        return network
+    carrier = (await node.info()).details.get("carried by", "")
+    if (network := node.local.network) is not None:  # it came here while that was asked
+        return network
+    who = f"another aoshell ({carrier})" if carrier else "another aoshell"
+    raise AoError(
+        f"{who} carries the node of this home, so it cannot be served from here",
+        stage="serve",
+        hint="type .serve in that one; if it serves already, give its URL to your clients",
+    )
 
 
 def _in_url(host: str) -> str:
