@@ -21,6 +21,12 @@ class Computed:
         self._kept: dict[tuple[str, int], Result] = {}
         self._asked: dict[tuple[str, int], asyncio.Future[Result | AoError | None]] = {}
         self._changed = asyncio.Event()
+        self._left = False  # nobody asks any more
+
+    def leave(self) -> None:
+        """Nobody will ask for a result: end the waits of `begun`, and those to come."""
+        self._left = True
+        self._changed.set()
 
     def forget(self) -> None:
         """Keep none, as when answers begin to be verified."""
@@ -58,7 +64,7 @@ class Computed:
         """Wait until a result is asked for or there, or some seconds are over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while (process, slot) not in self._asked | self._kept:
+                while not self._left and (process, slot) not in self._asked | self._kept:
                     await self._changed.wait()
 
     async def answer(self, process: str, slot: int) -> Result | AoError | None:

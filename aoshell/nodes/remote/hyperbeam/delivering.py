@@ -125,6 +125,7 @@ class Delivering(Looking):
         left = list(self._deliveries.values())
         if not left:
             return ""
+        self._computed.leave()  # what was sent and never asked for is delivered at once
         async with self._waiting.during("push", self.endpoint) as note:
             note("what was sent")
             try:
