@@ -431,7 +431,9 @@ async def test_what_happened_in_between_is_told_once(folder: Path, wallet: Walle
         await heard.has("after")
         mine = [text for text in heard.texts() if text and "New Message" not in text]
         assert mine == ["before", "sent", "in between", "after"]
-        assert len(heard.texts()) == 5  # what the line caused at the other process, too
+        # What the line caused at the other process is told, too, when it is looked up.
+        await until(lambda: len(heard.texts()) >= 5, f"{heard.texts()} lack what a line caused")
+        assert len(heard.texts()) == 5
 
 
 @in_loop
