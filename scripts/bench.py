@@ -254,7 +254,8 @@ async def attest(bench: Bench) -> dict[str, Any]:
     """Verifying evidence; see `bench_attest`."""
     import bench_attest
 
-    return bench_attest.attest(bench.wallet, bench.folder, summary)
+    # In a thread: it runs loops of its own.
+    return await asyncio.to_thread(bench_attest.attest, bench.wallet, bench.folder, summary)
 
 
 async def serve(bench: Bench) -> dict[str, Any]:
