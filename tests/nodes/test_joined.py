@@ -573,7 +573,8 @@ async def test_another_version_is_refused_with_both(
             said = await reader.read()
             assert said.startswith(Hello(FORMAT, __version__, os.getpid()).line())
             writer.close()
-        monkeypatch.setattr("aoshell.nodes.joined.wire.__version__", "99.0")
+        other = Hello(FORMAT, "99.0", os.getpid())
+        monkeypatch.setattr("aoshell.nodes.joined.wire.own_hello", lambda: other)
         with pytest.raises(AoError) as refused:
             await HomeNode.open(Home(folder))
         told = str(refused.value)

@@ -8,12 +8,14 @@ JSON, behind its length, and then the bytes that the JSON counts (`codec`).
 
 from __future__ import annotations
 
+import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
+from aoshell import __version__
 from aoshell.nodes.joined.faults import JoinError
 
 FORMAT = 1  # of frames, verbs and values; only equal ones talk to each other
@@ -77,6 +79,36 @@ def read_hello(came: bytes | bytearray) -> tuple[Hello, bytes] | None:
     if found is None:
         raise JoinError("it does not say hello as an aoshell does")
     return Hello(int(found[1]), found[2].decode(), int(found[3])), bytes(came[end + 1 :])
+
+
+class Greeting:
+    """Takes the hello off what comes from the other side.
+
+    Args:
+        greeted: called once, with the hello; what it raises, `feed` raises.
+    """
+
+    def __init__(self, greeted: Callable[[Hello], None]) -> None:
+        self._greeted = greeted
+        self._came: bytearray | None = bytearray()  # None once the hello was whole
+
+    def feed(self, data: bytes) -> bytes:
+        """What follows the hello. Raises JoinError where something else speaks there."""
+        if self._came is None:
+            return data
+        self._came += data
+        found = read_hello(self._came)
+        if found is None:
+            return b""
+        hello, rest = found
+        self._came = None
+        self._greeted(hello)
+        return rest
+
+
+def own_hello() -> Hello:
+    """What this process says."""
+    return Hello(FORMAT, __version__, os.getpid())
 
 
 def frames_of(code: Code, number: int, text: bytes, blobs: list[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from aoshell import __version__
 from aoshell.errors import AoError
 from aoshell.nodes.clients import LONGEST_CLIENT
 from aoshell.nodes.joined import faults
@@ -20,13 +19,13 @@ from aoshell.nodes.joined.codec import Blobs, as_text, describe, form_of, pack, 
 from aoshell.nodes.joined.door import SHELLS
 from aoshell.nodes.joined.faults import JoinError
 from aoshell.nodes.joined.frames import (
-    FORMAT,
     Assembler,
     Code,
+    Greeting,
     Hello,
     Payload,
     frames_of,
-    read_hello,
+    own_hello,
 )
 from aoshell.nodes.joined.verbs import SEND, SET_LIMITS, SPAWN, VERBS, WATCH, Verb, check_signature
 from aoshell.nodes.values import Event, Limits, Receipt, Stage
@@ -162,7 +161,7 @@ class Guest(asyncio.Protocol):
         self._full = full
         self._node = host.node
         self._transport: asyncio.Transport | None = None
-        self._hello: bytearray | None = bytearray()
+        self._greeting = Greeting(self._greeted)
         self._came = Assembler()
         self._client = ""
         self._unlisten: Callable[[], None] = _nothing
@@ -183,7 +182,7 @@ class Guest(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(Hello(FORMAT, __version__, os.getpid()).line())
+        self._transport.write(own_hello().line())
         if self._full:
             what = f"{SHELLS} shells share the node in {self._host.folder} already"
             self._give_error(0, AoError(what, stage="join", hint="leave one of them first"))
@@ -216,7 +215,7 @@ class Guest(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            rest = self._greeted(data)
+            rest = self._greeting.feed(data)
             for payload in self._came.feed(rest) if rest else ():
                 self._take(payload)
         except (JoinError, AoError) as error:
@@ -224,20 +223,10 @@ class Guest(asyncio.Protocol):
             self._give_error(0, refusal)
             self.close()
 
-    def _greeted(self, data: bytes) -> bytes:
-        """What follows the hello of the other side."""
-        if self._hello is None:
-            return data
-        self._hello += data
-        found = read_hello(self._hello)
-        if found is None:
-            return b""
-        hello, rest = found
-        self._hello = None
-        if (hello.format, hello.version) != (FORMAT, __version__):
-            mine = Hello(FORMAT, __version__, os.getpid())
-            raise faults.other_version(self._host.folder, mine, hello)
-        return rest
+    def _greeted(self, theirs: Hello) -> None:
+        mine = own_hello()
+        if theirs[:2] != mine[:2]:
+            raise faults.other_version(self._host.folder, mine, theirs)
 
     # What is asked --------------------------------------------------------------------------
 

@@ -10,21 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
-from aoshell import __version__
 from aoshell.errors import AoError
 from aoshell.nodes.joined import faults
 from aoshell.nodes.joined.codec import pack, unpack
 from aoshell.nodes.joined.door import peer_of
 from aoshell.nodes.joined.faults import JoinError, LostError
 from aoshell.nodes.joined.frames import (
-    FORMAT,
     LARGEST,
     Assembler,
     Code,
+    Greeting,
     Hello,
     Payload,
     frames_of,
-    read_hello,
+    own_hello,
 )
 from aoshell.nodes.joined.liveness import is_stopped
 from aoshell.nodes.joined.server import Joining, State, Welcome
@@ -81,7 +80,7 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
-        self._hello: bytearray | None = bytearray()
+        self._greeting = Greeting(self._greeted)
         self._came = Assembler()
         self._calls: dict[int, _Call] = {}
         self._number = 0
@@ -217,7 +216,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(Hello(FORMAT, __version__, os.getpid()).line())
+        self._transport.write(own_hello().line())
         self._write(Code.JOIN, 0, *_flat(pack(Joining, self._joining)))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -235,26 +234,17 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard, self._asked, self.stuck = self._loop.time(), False, ""
         try:
-            rest = self._greeted(data)
+            rest = self._greeting.feed(data)
             for payload in self._came.feed(rest) if rest else ():
                 self._take(payload)
         except (JoinError, AoError) as error:
             self._refuse(error)
 
-    def _greeted(self, data: bytes) -> bytes:
-        if self._hello is None:
-            return data
-        self._hello += data
-        found = read_hello(self._hello)
-        if found is None:
-            return b""
-        theirs, rest = found
-        self._hello = None
+    def _greeted(self, theirs: Hello) -> None:
         self.pid = theirs.pid
-        mine = Hello(FORMAT, __version__, os.getpid())
-        if (theirs.format, theirs.version) != (mine.format, mine.version):
+        mine = own_hello()
+        if theirs[:2] != mine[:2]:
             raise faults.other_version(self._folder, theirs, mine)
-        return rest
 
     def _refuse(self, error: JoinError | AoError) -> None:
         """The other side said what cannot be used, or refuses this one."""
