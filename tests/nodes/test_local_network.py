@@ -663,7 +663,7 @@ async def test_those_who_gave_up_waiting_are_forgotten(opening):
                 await asyncio.wait_for(verbs.stored_changed(), 0.001)
             with suppress(TimeoutError):
                 await asyncio.wait_for(local.node.settled(receipt.id), 0.001)
-        assert not local.engine._waiters and not local.engine.changes._waiting
+        assert not local.engine._waiters and not local.engine.changes
         assert not local.engine.roots.awaited
         await local.node.cancel(pid, receipt.slot)
         assert (await local.node.result(pid, receipt.slot)).outcome == "time"

@@ -359,7 +359,7 @@ async def test_who_waits_for_what_is_taken_back_gets_an_error(opening):
             asyncio.ensure_future(local.node.result(at, slot.slot))
             for at, slot in zip((pid, other), sent, strict=True)
         ]
-        await until(lambda: len(local.engine._waiters._futures) == 2)
+        await until(lambda: len(local.engine._waiters._waiting) == 2)
         await local.node.workbench.undo(pid, 1)
         with pytest.raises(AoError, match="taken back"):
             await asyncio.wait_for(waits[0], 10)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from functools import partial
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.changes import Changes
 from aoshell.nodes.local.events import Events, put_result
 from aoshell.nodes.local.fetching import Fetch, Fetching
 from aoshell.nodes.local.fixed import Fixed
@@ -41,6 +40,7 @@ from aoshell.nodes.local.retries import Retries
 from aoshell.nodes.local.roots import Roots
 from aoshell.nodes.local.settling import Settling, Waiters, stuck_error
 from aoshell.nodes.local.ticking import NodeClock, Ticking
+from aoshell.nodes.local.waits import Waits
 from aoshell.nodes.local.workers.code import MachineCode
 from aoshell.nodes.local.workers.context import ComputeContext
 from aoshell.nodes.local.workers.jobs import Cost
@@ -77,7 +77,7 @@ class Engine:
         self.scheduler = Scheduler(store, self.clock, self.assigner)
         self.checkpoints = Checkpoints(store.folder / "checkpoints")
         self.events = Events()
-        self.changes = Changes()
+        self.changes: Waits[None] = Waits()  # for the log to change on disk
         self.roots = Roots(store.id_of)
         self.signers = Signers(store)
         self.marks = Marks(store)
@@ -275,7 +275,7 @@ class Engine:
         if process.id not in self.keeping.paused:
             self.keeping.release(self.keeping.queued(process.id))
         self.ticking.begin()
-        self.changes.tell()
+        self.changes.release(None)
 
     # Messages from outside --------------------------------------------------------------------
 
@@ -312,7 +312,7 @@ class Engine:
             raise
         self._unsynced = False
         self.retries.forget_failures()
-        self.changes.tell()
+        self.changes.release(None)
 
     def _begin(self, scheduled: list[tuple[Logged, Wire]]) -> None:
         """Compute messages from outside that are on disk now."""
@@ -392,7 +392,7 @@ class Engine:
             self.retries.call_again(error, "retry", self._recover)
             return
         self.retries.forget_failures()
-        self.changes.tell()
+        self.changes.release(None)
         # Workers first, then those who wait: computing goes on while the shell shows the result.
         self._go_on(ready)
         for call in after:

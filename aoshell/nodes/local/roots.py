@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
 
 from aoshell.nodes.local.log.rows import Logged
+from aoshell.nodes.local.waits import Waits
 
 
 class Roots:
@@ -23,7 +23,7 @@ class Roots:
         self._ids: dict[int, str] = {}
         self._seqs: dict[str, int] = {}
         self._touched: dict[int, None] = {}  # roots with new results since `take_settled`
-        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+        self._waiting: Waits[int] = Waits()
 
     def begin(self, logged: Logged) -> None:
         """Count a message that was scheduled."""
@@ -82,36 +82,24 @@ class Roots:
         self._left.pop(root, None)
         self.counts.pop(root, None)
         self._seqs.pop(self._ids.pop(root, ""), None)
-        for future in self._waiting.pop(root, ()):
-            if not future.done():
-                future.set_result(None)
+        self._waiting.release(root)
 
     async def wait(self, message_id: str) -> None:
         """Return once all that a message caused is computed. Raises the error given to `fail`."""
         root = self._seqs.get(message_id)
         if root is not None and self._left.get(root):
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(root, []).append(future)
-            try:
-                await future
-            finally:
-                waiting = self._waiting.get(root, [])
-                if future in waiting:  # nobody waits any more
-                    waiting.remove(future)
-                    if not waiting:
-                        del self._waiting[root]
+            await self._waiting.wait(root)
 
     def settle_empty(self) -> None:
         """Release those who wait for roots without open messages, gone ones included."""
-        for root in [root for root in self._waiting if not self._left.get(root)]:
-            self.settle(root)
+        for root in self._waiting:
+            if not self._left.get(root):
+                self.settle(root)
 
     def fail(self, error: Exception, roots: Collection[int] | None = None) -> None:
         """Raise an error for those who wait for these roots, or for any (None)."""
-        for root in list(self._waiting if roots is None else roots):
-            for future in self._waiting.pop(root, ()):
-                if not future.done():
-                    future.set_exception(error)
+        for root in self._waiting if roots is None else roots:
+            self._waiting.fail(root, error)
 
     def forget_all(self) -> None:
         """Forget all counts, to begin again from the log; those who wait go on waiting.

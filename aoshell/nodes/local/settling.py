@@ -11,45 +11,33 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.process_rows import ProcessRows
 from aoshell.nodes.local.retries import Retries
 from aoshell.nodes.local.roots import Roots
+from aoshell.nodes.local.waits import Waits
 
 IDLE = 0.0005  # seconds between two looks whether nothing is left
 
 
 class Waiters:
-    """Those who wait for the result of a slot: futures by process number and slot."""
+    """Those who wait for the result of a slot, by process number and slot."""
 
     def __init__(self) -> None:
-        self._futures: dict[tuple[int, int], list[asyncio.Future[None]]] = {}
+        self._waiting: Waits[tuple[int, int]] = Waits()
 
     def __bool__(self) -> bool:
-        return bool(self._futures)
+        return bool(self._waiting)
 
     async def wait(self, process: int, slot: int) -> None:
         """Return once the slot's result is on disk. Raises the AoError given to `fail`."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        key = process, slot
-        self._futures.setdefault(key, []).append(future)
-        try:
-            await future
-        finally:
-            waiting = self._futures.get(key, [])
-            if future in waiting:  # nobody waits any more
-                waiting.remove(future)
-                if not waiting:
-                    del self._futures[key]
+        await self._waiting.wait((process, slot))
 
     def release(self, process: int, slot: int) -> None:
         """Let those go on who wait for a slot."""
-        for future in self._futures.pop((process, slot), ()):
-            if not future.done():  # cancelled: nobody waits any more
-                future.set_result(None)
+        self._waiting.release((process, slot))
 
     def fail(self, error: Exception, process: int | None = None) -> None:
         """Raise an error for those who wait for results of a process, or of any (None)."""
-        for key in [key for key in self._futures if process is None or key[0] == process]:
-            for future in self._futures.pop(key):
-                if not future.done():
-                    future.set_exception(error)
+        for key in self._waiting:
+            if process is None or key[0] == process:
+                self._waiting.fail(key, error)
 
 
 class Settling:

@@ -241,7 +241,7 @@ class LocalNetwork:
         return StoredPage(cuts, await _read(calls), lowest)
 
     async def stored_changed(self) -> None:
-        await self._engine.changes.wait()
+        await self._engine.changes.wait(None)
 
     async def state_at(self, process: str, slot: int | None, path: str) -> object:
         return await self._states.read(self._look_up(process).id, slot, path)

@@ -1,0 +1,52 @@
+"""Futures of those who wait, by what they wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Waits(Generic[K]):
+    """Who waits for what. A wait that is given up leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._futures: dict[K, list[asyncio.Future[None]]] = {}
+
+    def __len__(self) -> int:
+        """Number of things that somebody waits for."""
+        return len(self._futures)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._futures
+
+    def __iter__(self) -> Iterator[K]:
+        """What somebody waits for now; it may be released meanwhile."""
+        return iter(list(self._futures))
+
+    async def wait(self, key: K) -> None:
+        """Return at the next `release` of a key. Raises the error given to `fail`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._futures.setdefault(key, []).append(future)
+        try:
+            await future
+        finally:
+            waiting = self._futures.get(key, [])
+            if future in waiting:  # nobody waits any more
+                waiting.remove(future)
+                if not waiting:
+                    del self._futures[key]
+
+    def release(self, key: K) -> None:
+        """Let those go on who wait for a key."""
+        for future in self._futures.pop(key, ()):
+            if not future.done():  # cancelled: nobody waits any more
+                future.set_result(None)
+
+    def fail(self, key: K, error: Exception) -> None:
+        """Raise an error for those who wait for a key."""
+        for future in self._futures.pop(key, ()):
+            if not future.done():
+                future.set_exception(error)
