@@ -58,12 +58,7 @@ class Checker:
 def _verified(body: bytes, bounded: bool, relayed: bool) -> DataItem:
     if not body:
         raise RequestError(400, "the body is empty: a signed data item (ANS-104) is expected")
-    try:
-        item = DataItem.parse(body)
-    except ProtocolError as error:
-        raise RequestError(400, f"the body is no data item (ANS-104): {error.what}") from None
-    if not item.verify():
-        raise RequestError(400, f"the signature of data item {item.id} is not that of its owner")
+    item = read_item(body)
     try:
         if bounded:
             check_limits(item.tags)
@@ -71,6 +66,21 @@ def _verified(body: bytes, bounded: bool, relayed: bool) -> DataItem:
             check_relayed(item)
     except AoError as error:
         raise RequestError(400, error.what) from None
+    return item
+
+
+def read_item(body: bytes) -> DataItem:
+    """The item that a body is, its signature verified. Takes long.
+
+    Raises:
+        RequestError: 400, it is none, or its signature is not that of its owner.
+    """
+    try:
+        item = DataItem.parse(body)
+    except ProtocolError as error:
+        raise RequestError(400, f"the body is no data item (ANS-104): {error.what}") from None
+    if not item.verify():
+        raise RequestError(400, f"the signature of data item {item.id} is not that of its owner")
     return item
 
 

@@ -29,6 +29,7 @@ from aoshell.protocol.message import by_lower_name, text
 from aoshell.protocol.tabm import Tabm
 from aoshell.protocol.wire import TYPE
 from aoshell.serve.http import OCTETS, Request, RequestError
+from aoshell.serve.items import read_item
 
 Incoming: TypeAlias = DataItem | HttpItem
 
@@ -66,20 +67,10 @@ def read_incoming(request: Request) -> Incoming | None:
         RequestError: 400, it cannot be read, or nobody or somebody else has signed it.
     """
     if has_item(request):
-        return _read_item(request.body)
+        return read_item(request.body)
     if not (request.header(INPUT) or request.header(SIGNATURE) or request.body):
         return None
     return _read_httpsig(request)
-
-
-def _read_item(body: bytes) -> DataItem:
-    try:
-        item = DataItem.parse(body)
-    except ProtocolError as error:
-        raise RequestError(400, f"the body is no data item (ANS-104): {error.what}") from None
-    if not item.verify():
-        raise RequestError(400, f"the signature of data item {item.id} is not that of its owner")
-    return item
 
 
 def _read_httpsig(request: Request) -> HttpItem:
