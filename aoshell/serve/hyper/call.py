@@ -124,8 +124,18 @@ class Call:
             )
         return found
 
-    async def submit(self, item: Incoming) -> Receipt:
-        """Schedule a message, or make a process of a definition. Raises RequestError."""
+    async def submit(self, item: Incoming, process: str = "") -> Receipt:
+        """Schedule a message, or make a process of a definition.
+
+        Args:
+            process: that the path names; the message must be for it.
+
+        Raises:
+            RequestError: it cannot be scheduled.
+        """
+        if process and item.target != process:
+            to = f"for {item.target}" if item.target else "for no process"
+            raise RequestError(400, f"the path names {process}, and the message is {to}")
         return await self.services.submitting.submit(item, item.tags, item.target, CLIENT)
 
 

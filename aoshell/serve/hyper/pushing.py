@@ -41,10 +41,7 @@ async def push(process: str, segment: Segment, call: Call) -> Found:
             raise RequestError(400, "push takes a signed message, or the slot of one (push&slot=N)")
         entry = await computed_entry(process, place_of(slot), call)
     else:
-        if item.target != process:
-            to = f"for {item.target}" if item.target else "for no process"
-            raise RequestError(400, f"the path names {process}, and the message is {to}")
-        receipt = await call.submit(item)
+        receipt = await call.submit(item, process)
         if call.parameter(segment, "async") == "true" and receipt.slot is not None:
             return Plain({"id": receipt.id, "process": process, "slot": receipt.slot})
         entry = await computed_entry(process, receipt.place, call)

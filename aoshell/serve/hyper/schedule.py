@@ -34,11 +34,7 @@ async def schedule_message(call: Call, process: str = "") -> Found:
     Raises:
         RequestError: it cannot be scheduled.
     """
-    item = await call.expected_message()
-    if process and item.target != process:
-        to = f"for {item.target}" if item.target else "for no process"
-        raise RequestError(400, f"the path names {process}, and the message is {to}")
-    receipt = await call.submit(item)
+    receipt = await call.submit(await call.expected_message(), process)
     return await placed(receipt.process, receipt.id, call)
 
 
