@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,7 @@ def _sent(sent: Outgoing) -> dict[str, Any]:
     }
 
 
-def tags_in_json(tags: tuple[Tag, ...]) -> list[dict[str, str]]:
+def tags_in_json(tags: Iterable[Tag]) -> list[dict[str, str]]:
     """Tags as the units and gateways of the network write them."""
     return [{"name": clean(tag.name), "value": clean(tag.value)} for tag in tags]
 

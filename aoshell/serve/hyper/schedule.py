@@ -14,7 +14,7 @@ from aoshell.serve.hyper.found import Found, Plain, missing
 from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.items import absent
-from aoshell.serve.results import clean
+from aoshell.serve.results import clean, tags_in_json
 
 MOST_SLOTS = 1000  # of one page
 LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early
@@ -214,7 +214,7 @@ def _node(one: Scheduled, address: str) -> dict[str, Any]:
         "assignment": {
             **_texts("", "", one.assignment.id, address, ""),
             "From": address,
-            "Tags": _listed(pairs),
+            "Tags": tags_in_json(pairs),
         },
         "message": {
             **_texts(
@@ -225,7 +225,7 @@ def _node(one: Scheduled, address: str) -> dict[str, Any]:
                 "" if message.tag("Type") == "Process" else message.target,
             ),
             "From": clean(message.from_),
-            "Tags": _listed(Tag(_header_case(tag.name), tag.value) for tag in message.tags),
+            "Tags": tags_in_json(Tag(_header_case(tag.name), tag.value) for tag in message.tags),
         },
     }
 
@@ -239,10 +239,6 @@ def _texts(anchor: str, data: str, id_: str, owner: str, target: str) -> dict[st
         "Signature": "",
         "Target": clean(target),
     }
-
-
-def _listed(tags: Iterable[Tag]) -> list[dict[str, str]]:
-    return [{"name": clean(tag.name), "value": clean(tag.value)} for tag in tags]
 
 
 def _header_case(name: str) -> str:
