@@ -8,7 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
-from aoshell.serve.http import Request, RequestError, Response, json_response, text_response
+from aoshell.serve.http import (
+    JSON,
+    Request,
+    RequestError,
+    Response,
+    json_response,
+    text_response,
+)
 from aoshell.serve.items import Checker
 
 if TYPE_CHECKING:
@@ -16,7 +23,6 @@ if TYPE_CHECKING:
 
 CLIENT = "bundler"  # who handed an item in, in the log
 BALANCE = "1000000000000000"  # winston; nothing costs anything here
-_JSON = "application/json"
 
 
 class Bundler:
@@ -61,7 +67,7 @@ def _is_upload(request: Request) -> bool:
         case ("upload",) | ("v1", "tx") | ("v1", "tx", _):
             return True
         case ("tx",):  # JSON is a transaction for the gateway
-            return not request.header("content-type").startswith(_JSON)
+            return not request.header("content-type").startswith(JSON)
         case ("tx", token):
             return len(token) < 43  # longer ones are ids
     return False

@@ -40,6 +40,7 @@ from aoshell.serve.http import (
 )
 from aoshell.serve.items import Checker
 from aoshell.serve.safety import FOREIGN_DATA
+from aoshell.serve.su import asks_scheduler
 from aoshell.serve.uploads import Uploads
 
 CLIENT = "gateway"  # who handed a transaction in, in the log
@@ -48,8 +49,6 @@ LARGEST_QUERY = 1 << 20  # bytes of a GraphQL request
 DEEPEST_QUERY = 64  # levels of its JSON
 LONGEST_TYPE = 200  # characters of a content-type
 
-# Parameters with which a scheduler is asked for an id.
-_SCHEDULER = ("process-id", "from", "to", "limit", "from-nonce", "to-nonce")
 _TYPE = re.compile(
     r"[\w.+-]+/[\w.+*-]+(?:[ \t]*;[ \t]*[\w.-]+=(?:[\w.+:/-]+|\"[ !#-\[\]-~]*\"))*", re.A
 )
@@ -261,10 +260,10 @@ def _is_for_others(request: Request) -> bool:
     """Whether an id is asked of a scheduler, or as a message of HyperBEAM."""
     accepted = request.header("accept")
     return (
-        any(map(request.has_parameter, _SCHEDULER))
+        asks_scheduler(request)
         or request.has_parameter("require-codec")
         or bool(request.header("require-codec"))
-        or ("application/json" in accepted and "*/*" not in accepted)
+        or (JSON in accepted and "*/*" not in accepted)
     )
 
 

@@ -30,6 +30,11 @@ _HEIGHT = 12  # digits of a block height
 _LISTS = ("process-id", "from", "to", "limit", "from-nonce", "to-nonce")
 
 
+def asks_scheduler(request: Request) -> bool:
+    """Whether the query of a request is one of a scheduler unit."""
+    return any(map(request.has_parameter, _LISTS))
+
+
 class SchedulerUnit:
     """Claims `/processes/…`, `/timestamp`, and ids whose query is that of a scheduler unit.
 
@@ -62,9 +67,7 @@ class SchedulerUnit:
         return None
 
     def _claims(self, request: Request, id: str) -> bool:
-        return has_id_form(id) and (
-            self._alone or any(request.has_parameter(name) for name in _LISTS)
-        )
+        return has_id_form(id) and (self._alone or asks_scheduler(request))
 
     def _about(self) -> Response:
         return json_response(
