@@ -18,11 +18,11 @@ from aoshell.protocol import signing, wire
 from aoshell.protocol.commitment import CURRENT, Commitment, write_commitments
 from aoshell.protocol.jsonform import from_json
 from aoshell.protocol.message import raw
-from aoshell.protocol.nested import to_map
 from aoshell.protocol.structured import Atom, read_types, write_types
 from aoshell.protocol.tabm import COMMITMENTS, TYPES, Tabm, normal_key
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.http import JSON, TEXT, Response
+from aoshell.serve.hyper.messages import in_map
 from aoshell.serve.hyper.results import is_plain
 from aoshell.serve.results import clean
 from aoshell.serve.safety import FOREIGN_DATA
@@ -130,7 +130,7 @@ def _in_json(
     except AoError:  # a message in it has bytes that JSON lacks, and fits its signatures no more
         plain = _without_commitments(plain)
         commitments = _commit(_to_tabm(plain), key)
-    kept = {one.id: _in_map(one) for one in commitments}
+    kept = {one.id: in_map(one) for one in commitments}
     body = json.dumps(plain | {COMMITMENTS: kept}).encode()
     headers = [("codec-device", Codec.JSON.value), (wire.TYPE, JSON), ("status", str(status))]
     return Response(status, _as_bytes([*headers, *FOREIGN_DATA, *more]), body)
@@ -143,10 +143,6 @@ def write_json(value: object) -> str:
 
 def _commit(tabm: Tabm, key: Wallet) -> tuple[Commitment, Commitment]:
     return signing.commit(key, tabm, profile=CURRENT)
-
-
-def _in_map(one: Commitment) -> dict[str, Any]:
-    return {**to_map(one), "committed": list(one.committed)}
 
 
 def _to_tabm(said: Mapping[str, Any]) -> Tabm:

@@ -8,7 +8,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.values import HttpMessage, Stored
 from aoshell.protocol import httpsig, multipart
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.commitment import CURRENT
+from aoshell.protocol.commitment import CURRENT, Commitment
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.httpsig import SignatureStatus
 from aoshell.protocol.itemcommitment import DEVICE as ITEM_DEVICE
@@ -49,6 +49,11 @@ def in_keys(message: Message) -> dict[str, Any]:
     return said
 
 
+def in_map(one: Commitment) -> dict[str, Any]:
+    """A commitment as a message has it; its list of keys is one."""
+    return {**to_map(one), "committed": list(one.committed)}
+
+
 def _of_item(item: DataItem) -> dict[str, Any] | None:
     if item.type != _ARWEAVE:
         return None
@@ -78,11 +83,7 @@ def _of_httpsig(sent: HttpMessage) -> dict[str, Any] | None:
     checked = httpsig.check(sent.headers, sent.body)
     if checked.outcome is not SignatureStatus.VERIFIED:
         return None
-    kept = {
-        one.id: {**to_map(one), "committed": list(one.committed)}
-        for one in checked.commitments
-        if not one.profile.literal
-    }
+    kept = {one.id: in_map(one) for one in checked.commitments if not one.profile.literal}
     return {**checked.covered, COMMITMENTS: kept} if kept else None
 
 
