@@ -44,9 +44,14 @@ class AnswerError(Exception):
         self.fields = dict(fields)
 
 
+def told(status: int, what: str) -> AnswerError:
+    """An error whose answer says what failed."""
+    return AnswerError(status, {RESULT: "body", "body": what})
+
+
 def missing() -> AnswerError:
     """Nothing is at a key."""
-    return AnswerError(404, {RESULT: "body", "body": NOT_FOUND})
+    return told(404, NOT_FOUND)
 
 
 def no_device(name: str) -> AnswerError:
@@ -58,7 +63,7 @@ def no_device(name: str) -> AnswerError:
         )
     else:
         what = f"the device ~{name[:100]} is not on this node (aoshell serve)"
-    return AnswerError(404, {RESULT: "body", "body": what})
+    return told(404, what)
 
 
 class Found(Protocol):
@@ -191,5 +196,4 @@ async def follow(found: Found, segment: Segment, call: Call) -> Found:
 
 def no_such_verb(segment: Segment, of: str) -> AnswerError:
     """A key that a device does not have."""
-    what = f"{of} has no key {brief(segment.key)} on this node (aoshell serve)"
-    return AnswerError(404, {RESULT: "body", "body": what})
+    return told(404, f"{of} has no key {brief(segment.key)} on this node (aoshell serve)")

@@ -8,7 +8,7 @@ from aoshell.nodes.values import LogEntry
 from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.http import RequestError
 from aoshell.serve.hyper.call import Call
-from aoshell.serve.hyper.found import AnswerError
+from aoshell.serve.hyper.found import AnswerError, told
 
 RESULT_SECONDS = 60.0  # that a request waits for a slot to be computed
 LONGEST_SLOT = 15  # digits
@@ -26,8 +26,7 @@ async def computed_entry(process: str, place: int | str, call: Call) -> LogEntry
     if entry is not None:
         return entry
     if await call.network.entry(process, place) is not None:
-        what = f"slot {place} is not computed after {RESULT_SECONDS:g} s"
-        raise AnswerError(504, {"body": what, "ao-result": "body"})
+        raise told(504, f"slot {place} is not computed after {RESULT_SECONDS:g} s")
     early: dict[str, Any] = {"phase": "get-schedule", "reason": _EARLY}
     if isinstance(place, int):
         early["attempted-slot"] = place

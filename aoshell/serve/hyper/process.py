@@ -16,9 +16,10 @@ from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.values import LogEntry, NotFoundError, Span
 from aoshell.protocol.encoding import brief
 from aoshell.protocol.tabm import DEEPEST
+from aoshell.serve.http import JSON
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.dryruns import Execution
-from aoshell.serve.hyper.found import PROCESS, AnswerError, Behind, Found, Plain, look_up
+from aoshell.serve.hyper.found import PROCESS, AnswerError, Behind, Found, Plain, look_up, told
 from aoshell.serve.hyper.messages import in_keys
 from aoshell.serve.hyper.path import Segment
 from aoshell.serve.hyper.places import computed_entry, place_of
@@ -54,7 +55,7 @@ class Process:
                 return Execution(self.id)
             case "as":
                 what = f"as={brief(segment.value or '')} is not answered here, as=execution is"
-                raise AnswerError(404, {"ao-result": "body", "body": what})
+                raise told(404, what)
         return Plain(look_up(await definition_of(self.id, call), segment))
 
     async def value(self, call: Call) -> object:
@@ -185,7 +186,7 @@ class State:
         except UnsupportedError:
             return {}
         except AoError as error:
-            raise AnswerError(500, {"ao-result": "body", "body": error.what}) from None
+            raise told(500, error.what) from None
         kept = without_commitments(shown)
         if isinstance(kept, list):  # an empty table, or one with numbers for keys
             kept = {str(number): one for number, one in enumerate(kept, 1)}
@@ -229,7 +230,7 @@ class Results:
 
 def _legacy(results: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON of a compute unit as text, where nodes of 2025 had it and wao reads it."""
-    return {"json": {"body": json.dumps(results["raw"]), "content-type": "application/json"}}
+    return {"json": {"body": json.dumps(results["raw"]), "content-type": JSON}}
 
 
 def without_commitments(value: object, depth: int = 0) -> object:
@@ -239,7 +240,7 @@ def without_commitments(value: object, depth: int = 0) -> object:
         AnswerError: it is nested deeper than messages can be.
     """
     if depth > DEEPEST - 4:
-        raise AnswerError(500, {"ao-result": "body", "body": "the state is nested too deep"})
+        raise told(500, "the state is nested too deep")
     if isinstance(value, Mapping):
         return {
             key: without_commitments(inner, depth + 1)

@@ -56,9 +56,7 @@ class HyperBeam:
     async def _resolved(self, call: Call, codec: Codec) -> Response:
         found: Found = await begin(call.segments[0], call)
         rest = call.segments[1:]
-        while rest:
-            if found.mark is not None:
-                break
+        while rest and found.mark is None:
             found, rest = await follow(found, rest[0], call), rest[1:]
         return await self._behind(found, rest, call, codec)
 

@@ -9,7 +9,6 @@ import aoshell
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.http import RequestError
-from aoshell.serve.hyper.answers import RESULT
 from aoshell.serve.hyper.call import Call
 from aoshell.serve.hyper.found import (
     DEVICES,
@@ -18,13 +17,13 @@ from aoshell.serve.hyper.found import (
     META,
     PROCESS,
     SCHEDULER,
-    AnswerError,
     Found,
     Plain,
     follow,
     missing,
     no_device,
     no_such_verb,
+    told,
 )
 from aoshell.serve.hyper.messages import signed_map
 from aoshell.serve.hyper.path import Segment
@@ -91,8 +90,7 @@ class Scheduler:
     async def step(self, segment: Segment, call: Call) -> Found:
         if has_id_form(segment.key):
             id_ = segment.key
-            what = f"the id {id_} comes before ~{self._device}: /{id_}~{PROCESS}/…"
-            raise AnswerError(404, {RESULT: "body", "body": what})
+            raise told(404, f"the id {id_} comes before ~{self._device}: /{id_}~{PROCESS}/…")
         if segment.name != "schedule":
             raise no_such_verb(segment, f"~{self._device}")
         if call.writes:
