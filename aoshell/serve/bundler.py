@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aoshell.errors import AoError
 from aoshell.serve.http import (
     JSON,
     Request,
-    RequestError,
     Response,
     json_response,
     text_response,
 )
-from aoshell.serve.items import Checker
+from aoshell.serve.items import Checker, keep
 
 if TYPE_CHECKING:
     from aoshell.nodes.base import NetworkVerbs
@@ -44,12 +42,7 @@ class Bundler:
 
     async def _upload(self, request: Request) -> Response:
         item = await self._checker.item(request.body)
-        try:
-            await self._network.keep(item, client=CLIENT)
-        except AoError as error:
-            if error.stage in ("module", "usage"):
-                raise RequestError(400, error.what) from None
-            raise
+        await keep(self._network, item, CLIENT)
         return json_response(
             {
                 "id": item.id,

@@ -32,13 +32,12 @@ from aoshell.serve.http import (
     JSON,
     OCTETS,
     Request,
-    RequestError,
     Response,
     failure,
     json_response,
     text_response,
 )
-from aoshell.serve.items import Checker
+from aoshell.serve.items import Checker, keep
 from aoshell.serve.safety import FOREIGN_DATA
 from aoshell.serve.su import asks_scheduler
 from aoshell.serve.uploads import Uploads
@@ -172,12 +171,7 @@ class Gateway:
             return None  # a data item, for the bundler
         take = self._uploads.take if segments == ("tx",) else self._uploads.add
         for transaction in await self._checker.run(lambda: take(request.body)):
-            try:
-                await self._node.keep(transaction, client=CLIENT)
-            except AoError as error:
-                if error.stage in ("module", "usage"):
-                    raise RequestError(400, error.what) from None
-                raise
+            await keep(self._node, transaction, CLIENT)
         return text_response("OK")
 
     # The network ------------------------------------------------------------------------------

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aoshell.errors import AoError
 from aoshell.protocol.ans104 import DataItem, check_limits, check_relayed
 from aoshell.protocol.encoding import ProtocolError, has_id_form
 from aoshell.serve.http import RequestError
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import NetworkVerbs
+    from aoshell.nodes.transaction import Transaction
 
 _THREADS = 2  # that check signatures; what waits for them is bounded by `app.MOST_REQUESTS`
 REFUSED = ("message", "module", "usage")  # stages of errors that whoever sends can mend
@@ -82,6 +86,23 @@ def read_item(body: bytes) -> DataItem:
     if not item.verify():
         raise RequestError(400, f"the signature of data item {item.id} is not that of its owner")
     return item
+
+
+async def keep(network: NetworkVerbs, given: DataItem | Transaction, client: str) -> None:
+    """Keep an upload.
+
+    Args:
+        client: see `NetworkVerbs.submit`.
+
+    Raises:
+        RequestError: 400, it cannot be kept as it is.
+    """
+    try:
+        await network.keep(given, client=client)
+    except AoError as error:
+        if error.stage in ("module", "usage"):
+            raise RequestError(400, error.what) from None
+        raise
 
 
 def absent(process: str) -> RequestError:
