@@ -21,6 +21,7 @@ from aoshell.nodes.remote.arweave.transactions import (
     NotVerifiedError,
     check_header,
     check_transaction,
+    joined,
 )
 from aoshell.nodes.transaction import Transaction
 from aoshell.protocol.encoding import b64url, unb64url
@@ -142,7 +143,7 @@ def check_chunk(root: bytes, length: int, offset: int, chunk: bytes, proof: byte
     first, end, id = 0, length, root
     while len(proof) > _HASH + NOTE:
         left, right, note = proof[:_HASH], proof[_HASH : 2 * _HASH], proof[2 * _HASH :][:NOTE]
-        if _joined(left, right, note) != id:
+        if joined(left, right, note) != id:
             raise NotVerifiedError("a step of the proof does not fit the one before")
         middle = int.from_bytes(note, "big")
         if offset < middle:
@@ -151,17 +152,12 @@ def check_chunk(root: bytes, length: int, offset: int, chunk: bytes, proof: byte
             id, first = right, max(first, middle)
         proof = proof[2 * _HASH + NOTE :]
     digest, note = proof[:_HASH], proof[_HASH:]
-    if len(note) != NOTE or _joined(digest, note) != id:
+    if len(note) != NOTE or joined(digest, note) != id:
         raise NotVerifiedError("the end of the proof does not fit the step before")
     end = min(end, int.from_bytes(note, "big"))
     if hashlib.sha256(chunk).digest() != digest or len(chunk) != end - first:
         raise NotVerifiedError("the chunk is another one")
     return first
-
-
-def _joined(*parts: bytes) -> bytes:
-    """The id of a node of the tree: the hash of the hashes of its parts."""
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

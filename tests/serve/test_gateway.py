@@ -12,7 +12,7 @@ from eventually import in_loop
 from gateway_node import WELL_KNOWN, Asked, id_of
 
 from aoshell.errors import AoError
-from aoshell.nodes.remote.arweave.transactions import data_root
+from aoshell.nodes.remote.arweave.transactions import data_root, joined
 from aoshell.nodes.values import Module
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.deephash import deep_hash
@@ -370,7 +370,7 @@ def chunks(data: bytes) -> list[dict[str, Any]]:
     layer = []
     for start, end in leaves:
         digest, note = hashlib.sha256(data[start:end]).digest(), end.to_bytes(32, "big")
-        layer.append((uploads._joined(digest, note), end, [(start, end, digest + note)]))
+        layer.append((joined(digest, note), end, [(start, end, digest + note)]))
     while len(layer) > 1:
         pairs = [layer[at : at + 2] for at in range(0, len(layer), 2)]
         layer = [_above(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
@@ -389,7 +389,7 @@ def chunks(data: bytes) -> list[dict[str, Any]]:
 
 def _above(left: Any, right: Any) -> Any:
     step = left[0] + right[0] + left[1].to_bytes(32, "big")
-    id = uploads._joined(left[0], right[0], left[1].to_bytes(32, "big"))
+    id = joined(left[0], right[0], left[1].to_bytes(32, "big"))
     return id, right[1], [(s, e, step + proof) for s, e, proof in (*left[2], *right[2])]
 
 

@@ -139,19 +139,23 @@ def _chunks(data: bytes, closing: bool) -> list[tuple[bytes, int]]:
 
 
 def _leaf(chunk: bytes, end: int) -> _Node:
-    return _Node(_hash(_hash(_hash(chunk)) + _hash(_note(end))), end)
+    return _Node(joined(hashlib.sha256(chunk).digest(), _note(end)), end)
 
 
 def _branch(left: _Node, right: _Node) -> _Node:
-    return _Node(_hash(_hash(left.id) + _hash(right.id) + _hash(_note(left.end))), right.end)
+    return _Node(joined(left.id, right.id, _note(left.end)), right.end)
 
 
 def _note(offset: int) -> bytes:
     return offset.to_bytes(NOTE, "big")
 
 
-def _hash(value: bytes) -> bytes:
-    return hashlib.sha256(value).digest()
+def joined(*parts: bytes) -> bytes:
+    """The id of a node of the tree: the hash of the hashes of its parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.digest()
 
 
 def _tags(header: Mapping[str, Any]) -> Sequence[tuple[bytes, bytes]]:
