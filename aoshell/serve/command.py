@@ -22,7 +22,7 @@ from aoshell.home.wallets import load_wallet
 from aoshell.nodes.values import Limits
 from aoshell.protocol.encoding import has_id_form
 from aoshell.serve.safety import ANY, is_loopback
-from aoshell.serve.serving import HOST, PORT, ServeOptions, Serving, network_of
+from aoshell.serve.serving import HOST, LAYOUT, PORT, ServeOptions, Serving, network_of
 from aoshell.shell.flags.arguments import state_file
 from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.identities import Identities
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MISUSED = 2
 _LAST_PORT = 65535
-_LAYOUT_ROOM = 7  # ports behind the first one that --ports opens
+_LAYOUT_ROOM = max(map(max, LAYOUT.values()))  # ports behind the first one that --ports needs
 _NAME = "serve"  # of the command, which a process may have, too
 _OPEN = (
     "whoever reaches this machine can send signed messages and ask this node to compute; the token"
