@@ -21,6 +21,11 @@ class UnusableDatabaseError(AoError):
     """The database is damaged, or was used in a wrong way: trying again does not help."""
 
 
+def is_damage(error: sqlite3.Error | OSError) -> bool:
+    """Whether SQLite calls it damage of the database."""
+    return code_of(error) in _DAMAGED
+
+
 def as_ao_error(path: Path, error: sqlite3.Error | OSError, remedy: str = "") -> AoError:
     """The AoError for an error of a database. Only what SQLite calls damage counts as damage.
 
@@ -28,7 +33,7 @@ def as_ao_error(path: Path, error: sqlite3.Error | OSError, remedy: str = "") ->
         remedy: hint for a damaged database; the default is for the node's own one.
     """
     own = f"move it away and `.import` what you exported, or try `sqlite3 {path} .recover`"
-    if code_of(error) in _DAMAGED:
+    if is_damage(error):
         return UnusableDatabaseError(
             f"{path} is damaged: {error}",
             stage="store",

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aoshell.nodes.database_errors import as_ao_error, code_of
+from aoshell.nodes.database_errors import as_ao_error, is_damage
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Tag
 from aoshell.serve.graphql.entries import Entry
@@ -32,7 +32,6 @@ PATIENCE = 5.0  # seconds to wait for another process that writes
 
 COLUMNS = "number, id, owner, recipient, anchor, size, timestamp, height, tags"  # of `messages`
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _REMEDY = "delete it: it is made of the log again"
 
 _TABLES = f"""
@@ -118,7 +117,7 @@ class Index:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            if code_of(error) in _DAMAGED:
+            if is_damage(error):
                 raise DamagedIndexError(str(error)) from error
             raise as_ao_error(self._path, error, _REMEDY) from error
 
