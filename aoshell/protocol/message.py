@@ -74,6 +74,12 @@ class Message:
     pushed_for: str = ""
     assignment: Assignment | None = None
 
+    @property
+    def placed(self) -> Assignment:
+        """The assignment of a message that is in a log."""
+        assert self.assignment is not None
+        return self.assignment
+
     def tag(self, name: str, default: str = "") -> str:
         """The value of the first tag of that name, compared exactly."""
         return next((tag.value for tag in self.tags if tag.name == name), default)

@@ -175,8 +175,7 @@ def _limit(request: Request, default: int) -> int:
 
 
 def _place(entry: LogEntry) -> Place:
-    placed = entry.message.assignment
-    assert placed is not None
+    placed = entry.message.placed
     return Place(placed.slot, placed.tick)
 
 

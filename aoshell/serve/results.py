@@ -106,8 +106,7 @@ class Cursor:
 
 def write_cursor(entry: LogEntry, sort: str) -> str:
     """The cursor of a result. aos decodes it, and reads `ordinate`."""
-    placed = entry.message.assignment
-    assert placed is not None
+    placed = entry.message.placed
     fields = {
         "timestamp": placed.timestamp,
         "ordinate": str(placed.slot),

@@ -78,8 +78,7 @@ class SchedulerUnit:
         found = await self._scheduled(process, 0)
         if found is None:
             raise _unknown(absent(process))
-        placed, message = found.stored.message.assignment, _message(found.stored)
-        assert placed is not None
+        placed, message = found.stored.message.placed, _message(found.stored)
         del message["id"]
         described = {"process_id": process, "block": _height(placed.block_height)} | message
         return json_response(described | {"timestamp": placed.timestamp})
@@ -184,15 +183,11 @@ def _edge(found: Scheduled, by_nonce: bool) -> bytes:
 
 
 def _slot(found: Scheduled) -> int:
-    placed = found.stored.message.assignment
-    assert placed is not None
-    return placed.slot
+    return found.stored.message.placed.slot
 
 
 def _time(found: Scheduled) -> int:
-    placed = found.stored.message.assignment
-    assert placed is not None
-    return placed.timestamp
+    return found.stored.message.placed.timestamp
 
 
 def _node(found: Scheduled) -> dict[str, Any]:

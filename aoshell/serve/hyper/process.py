@@ -142,8 +142,7 @@ class State:
     """
 
     def __init__(self, process: str, entry: LogEntry, cuts: int) -> None:
-        placed = entry.message.assignment
-        assert placed is not None
+        placed = entry.message.placed
         self._process = process
         self._entry = entry
         self._slot = placed.slot
@@ -220,9 +219,8 @@ class Results:
 
     async def value(self, call: Call) -> object:
         entry = await self._entry(call)
-        placed = entry.message.assignment
-        assert placed is not None
-        return {"process": self._process, "at-slot": placed.slot, **results_of(entry)}
+        slot = entry.message.placed.slot
+        return {"process": self._process, "at-slot": slot, **results_of(entry)}
 
     async def _entry(self, call: Call) -> LogEntry:
         return self._known or await computed_entry(self._process, self._place, call)

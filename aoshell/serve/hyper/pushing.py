@@ -49,8 +49,7 @@ async def push(process: str, segment: Segment, call: Call) -> Found:
 
 
 async def _told(process: str, entry: LogEntry, call: Call) -> dict[str, Any]:
-    message, placed = entry.message, entry.message.assignment
-    assert placed is not None
+    message, placed = entry.message, entry.message.placed
     said: dict[str, Any] = {"process": process, "slot": placed.slot, "id": message.id}
     said |= results_of(entry)
     if entry.result is None or not entry.result.messages:
@@ -99,8 +98,7 @@ class _Telling:
             why = hop.kept.reason if hop and hop.kept else _NOBODY
             return {"response": "error", "status": 404, "target": sent.target, "reason": why}
         message = hop.entry.message
-        placed = message.assignment
-        assert placed is not None
+        placed = message.placed
         said: dict[str, Any] = {"id": message.id, "target": hop.process, "slot": placed.slot}
         if hop.entry.result is None:
             return said

@@ -63,9 +63,7 @@ class Assigned:
 
     @property
     def slot(self) -> int:
-        placed = self._scheduled.stored.message.assignment
-        assert placed is not None
-        return placed.slot
+        return _slot_of(self._scheduled)
 
     async def step(self, segment: Segment, call: Call) -> Found:
         return await Plain(await self.value(call)).step(segment, call)
@@ -77,8 +75,7 @@ class Assigned:
 
 def assignment(scheduled: Scheduled) -> dict[str, Any]:
     """The keys of an assignment, without its message."""
-    placed = scheduled.stored.message.assignment
-    assert placed is not None
+    placed = scheduled.stored.message.placed
     return {
         "block-hash": NO_BLOCK,
         "block-height": placed.block_height,
@@ -137,8 +134,7 @@ class Schedule:
         found: list[Scheduled] = []
         size, more = 0, True
         while more and self._first + len(found) <= self._last and size < LARGEST_PAGE:
-            after = found[-1].stored.message.assignment if found else None
-            begin = Place(after.slot if after else self._first - 1, 1 << 53)
+            begin = Place(_slot_of(found[-1]) if found else self._first - 1, 1 << 53)
             span = Span(after=begin, to=Place(self._last, 0))
             try:
                 page = await call.network.schedule_page(self._process, span, _STEP)
@@ -201,9 +197,7 @@ def _slot(text: str, what: str) -> int:
 
 
 def _slot_of(one: Scheduled) -> int:
-    placed = one.stored.message.assignment
-    assert placed is not None
-    return placed.slot
+    return one.stored.message.placed.slot
 
 
 def _node(one: Scheduled, address: str) -> dict[str, Any]:
