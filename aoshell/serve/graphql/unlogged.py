@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 
 from aoshell.nodes.base import NetworkVerbs
-from aoshell.nodes.remote.arweave.bundler import check_code
+from aoshell.nodes.remote.arweave.bundler import ENCODINGS, check_code
 from aoshell.nodes.values import Module
 from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Tag, tags_of
@@ -24,7 +24,6 @@ LOCATION_LIFE = 3_600_000  # milliseconds for which clients keep where a schedul
 MOST_MODULES = 100  # ids of one query that are looked for among the modules of the node
 
 _LOCATIONS = frozenset(("Scheduler-Location", "Location"))
-_ENCODINGS = (("Input-Encoding", "JSON-V1"), ("Output-Encoding", "JSON-V1"))
 
 
 class Unlogged:
@@ -105,7 +104,7 @@ def _module(module: Module) -> Entry:
         ("Variant", "ao.TN.1"),
         ("Type", "Module"),
         ("Module-Format", check_code(module.data) if is_wasm else "lua"),
-        *_ENCODINGS,
+        *ENCODINGS,
     ]
     if module.name:
         pairs.append(("Name", module.name))

@@ -19,7 +19,7 @@ WASM_MAGIC = b"\0asm"
 WINSTON = 10**12  # to the AR
 UPLOAD = 600.0  # seconds
 _LIMITS = (("Memory-Limit", "1-gb"), ("Compute-Limit", "9000000000000"))
-_ENCODINGS = (("Input-Encoding", "JSON-V1"), ("Output-Encoding", "JSON-V1"))
+ENCODINGS = (("Input-Encoding", "JSON-V1"), ("Output-Encoding", "JSON-V1"))
 
 
 def kind_of(data: bytes) -> str:
@@ -65,7 +65,7 @@ def _tags(data: bytes, name: str) -> tuple[Tag, ...]:
         Tag("Content-Type", f"application/{kind_of(data)}"),
         *envelope("Module"),
         Tag("Module-Format", form),
-        *tags_of((*_ENCODINGS, *_LIMITS)),
+        *tags_of((*ENCODINGS, *_LIMITS)),
         *((Tag("Name", name),) if name else ()),
     )
 
