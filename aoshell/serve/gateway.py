@@ -33,6 +33,7 @@ from aoshell.serve.http import (
     OCTETS,
     Request,
     Response,
+    asks_message,
     failure,
     json_response,
     text_response,
@@ -252,13 +253,7 @@ def _errors(what: str) -> dict[str, Any]:
 
 def _is_for_others(request: Request) -> bool:
     """Whether an id is asked of a scheduler, or as a message of HyperBEAM."""
-    accepted = request.header("accept")
-    return (
-        asks_scheduler(request)
-        or request.has_parameter("require-codec")
-        or bool(request.header("require-codec"))
-        or (JSON in accepted and "*/*" not in accepted)
-    )
+    return asks_scheduler(request) or asks_message(request)
 
 
 def _data_response(data: bytes, type: str) -> Response:

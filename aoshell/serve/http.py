@@ -108,6 +108,15 @@ class Role(Protocol):
         """
 
 
+def asks_message(request: Request) -> bool:
+    """Whether an id is asked for as a message of HyperBEAM, in a codec, and not for its data."""
+    return bool(
+        request.header("require-codec")
+        or request.has_parameter("require-codec")
+        or request.header("accept") == JSON
+    )
+
+
 def json_response(value: object, status: int = 200) -> Response:
     """A value as JSON. Lone surrogates are escaped, as JSON allows."""
     return Response(status, (("content-type", JSON),), json.dumps(value).encode())

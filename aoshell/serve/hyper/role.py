@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
-from aoshell.serve.http import JSON, Request, RequestError, Response
+from aoshell.serve.http import Request, RequestError, Response, asks_message
 from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
 from aoshell.serve.hyper.call import Call, Services
 from aoshell.serve.hyper.found import AnswerError, Found, Serialized, follow
@@ -99,11 +99,7 @@ def _claims(request: Request, parts: tuple[str, ...]) -> bool:
         return False
     if len(parts) > 1:
         return not (parts[1] == "latest" and request.has_parameter("process-id"))
-    return bool(
-        request.header("require-codec")
-        or request.has_parameter("require-codec")
-        or request.header("accept") == JSON
-    )
+    return asks_message(request)
 
 
 class _Answers:
