@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from eventually import in_loop, turns, until
 from joined_shells import ENDLESS, Heard, shell, two
-from local_home import Local, plain
+from local_home import plain
 
 from aoshell.errors import AoError
 from aoshell.nodes.joined import reach, server, verbs
@@ -46,12 +46,6 @@ async def test_when_the_carrier_closes_another_one_carries_on(folder: Path, wall
         assert joined.node.limits.seconds == 10_000  # as they were on the node
         reaches = [joined.node._reach, third.node._reach]  # type: ignore[attr-defined]
         assert sorted(one.node is None for one in reaches) == [False, True]
-
-
-async def _lose(local: Local) -> None:
-    """Have the connection of a joined shell break."""
-    local.node._reach._wire._transport.abort()  # type: ignore[attr-defined]
-    await turns()
 
 
 @in_loop

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
 
 DRIVER = Path(__file__).with_name("hyper_clients.mjs")
-SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.fixture(scope="module")
