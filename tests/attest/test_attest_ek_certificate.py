@@ -36,11 +36,6 @@ from aoshell.attest.tpm.vendors import VENDORS, vendor_id
 from aoshell.attest.x509.certificates import Certificate
 
 
-@pytest.fixture(scope="module")
-def maker() -> Maker:
-    return Maker()
-
-
 def test_what_is_written_here_is_what_another_reads(maker: Maker) -> None:
     theirs = x509.load_der_x509_certificate(maker.ek)
     theirs.verify_directly_issued_by(x509.load_der_x509_certificate(maker.ca))

@@ -58,11 +58,6 @@ from aoshell.attest.x509.keys import public_key
 PROFILE, SIGNATURE, UNAVAILABLE = "EK_CERT_PROFILE", "EK_CHAIN_SIGNATURE", "EK_CHAIN_UNAVAILABLE"
 
 
-@pytest.fixture(scope="module")
-def maker() -> Maker:
-    return Maker()
-
-
 def test_the_pinned_roots() -> None:
     for fingerprint, root in EK_ROOTS.items():
         assert len(bytes.fromhex(fingerprint)) == 32

@@ -20,11 +20,6 @@ REVOKED, UNAVAILABLE = "EK_REVOKED", "EK_CRL_UNAVAILABLE"
 
 
 @pytest.fixture(scope="module")
-def maker() -> Maker:
-    return Maker()
-
-
-@pytest.fixture(scope="module")
 def path(maker: Maker) -> EkPath:
     return maker.path()
 

@@ -19,15 +19,9 @@ from tpm_writer import LogDraft, boot_log, signature_list, variable
 
 from aoshell.attest.policy import Image, Policy
 from aoshell.attest.verify import Verdict
-from aoshell.protocol.encoding import b64url, unb64url
+from aoshell.protocol.encoding import b64url
 
 SIGNERS = (hashlib.sha256(b"signer of images").hexdigest(),)
-
-
-def flipped(value: str) -> str:
-    octets = bytearray(unb64url(value))
-    octets[len(octets) // 2] ^= 1
-    return b64url(bytes(octets))
 
 
 # --- PCR 15 and the event log

@@ -1,60 +1,33 @@
-"""What units over HTTP ask of the node: messages in, pages out, assignments, uploads, state."""
+"""What units over HTTP ask of the node: messages in, uploads, and what is refused."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import json
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 from eventually import in_loop
 from local_home import COUNTER, Local, plain, tags
+from network_home import (
+    AOS,
+    ECHO,
+    PUBLIC,
+    network,
+    posted,
+    spawned,
+)
 
 from aoshell.errors import AoError, UsageError
 from aoshell.nodes.httpitem import http_item
 from aoshell.nodes.local.aliases import BUILT_IN
-from aoshell.nodes.local.log.assigning import next_link
 from aoshell.nodes.values import HttpMessage, NotFoundError, Place, Span
 from aoshell.protocol import httpsig, signing
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.keys import KINDS
 from aoshell.protocol.message import Tag
 from aoshell.protocol.wallet import Wallet
-
-AOS = next(iter(BUILT_IN))
-PUBLIC = "fcoN_xJeisVsPXA-trzVAuIiqO3ydLQxM-L4XbrQKzY"  # the authority that aos names
-ECHO = """
-Seen = {}
-Handlers.add("Ping", "Ping", function(msg)
-  Seen[#Seen + 1] = msg.Owner
-  if msg["Reply-To-Me"] then Send({Target = ao.id, Action = "Ping"}) end
-end)
-"""
-
-
-def network(local: Local):
-    found = local.node.network
-    assert found is not None
-    return found
-
-
-async def spawned(local: Local, rule: str = "auto", module: str = AOS, **values: str) -> str:
-    """A process that a client has spawned; its id."""
-    values.setdefault("Authority", PUBLIC)
-    item = local.definition(module, **values)
-    receipt = await network(local).submit(item, authority=rule, client="http")
-    assert (await local.node.result(receipt.process, 0)).ok
-    return receipt.process
-
-
-async def posted(local: Local, process: str, data: str = "", **values: str):
-    return await network(local).submit(local.item(process, data, **values), client="http")
-
 
 # Messages in --------------------------------------------------------------------------------------
 
@@ -192,78 +165,6 @@ def test_nobody_has_signed_it():
         http_item(sent, httpsig.check(sent.headers, sent.body))
 
 
-# Authority ----------------------------------------------------------------------------------------
-
-
-@in_loop
-@pytest.mark.parametrize(
-    ("rule", "named", "owner"),
-    [
-        ("auto", PUBLIC, PUBLIC),
-        ("auto", "node", "node"),
-        ("auto", f"{PUBLIC},node", "node"),
-        ("auto", "no address", "node"),
-        ("", PUBLIC, "node"),
-        ("A" * 43, PUBLIC, "A" * 43),
-    ],
-)
-async def test_who_owns_what_is_pushed_to_a_process(opening, rule, named, owner):
-    async with opening() as local:
-        named, owner = named.replace("node", local.address), owner.replace("node", local.address)
-        pid = await spawned(local, rule, Authority=named)
-        await local.eval(pid, ECHO)
-        await local.eval(pid, "Send({Target = ao.id, Action = 'Ping'})")
-        entries = await local.entries(pid)
-        assert entries[-1].message.owner == owner
-        trusts = owner in named
-        assert ("not trusted" in plain(entries[-1].result.output)) is not trusts
-        info = await local.node.find(pid)
-        assert (info.authority or local.address) == owner
-        assert await local.node.verify_log(pid) == []
-
-
-@in_loop
-async def test_a_child_is_of_the_form_of_its_parent(opening):
-    async with opening() as local:
-        pid = await spawned(local)
-        await local.eval(pid, f"Spawn('{AOS}', {{Name = 'child', Authority = '{PUBLIC}'}})")
-        await local.eval(pid, f"Spawn('{AOS}', {{Name = 'heir'}})")
-        for name in ("child", "heir"):
-            child = await local.node.find(name)
-            assert (child.authority, child.alias, child.monitored) == (PUBLIC, AOS, False)
-            scheduled = await network(local).scheduled(child.id, 0)
-            assert scheduled.stored.message.owner == PUBLIC
-
-
-@in_loop
-async def test_processes_of_the_prompt_keep_their_rules(opening):
-    async with opening() as local:
-        pid = await local.spawn(Authority=PUBLIC)
-        await local.eval(pid, "Send({Target = ao.id, Action = 'Ping'})")
-        assert (await local.entries(pid))[-1].message.owner == local.address
-        info = await local.node.find(pid)
-        assert (info.authority, info.alias, info.monitored) == ("", "", True)
-        first = (await local.entries(pid))[0].message
-        link = hashlib.sha256(first.id.encode()).digest()
-        assert first.assignment.hash_chain == _text(link)
-
-
-@in_loop
-async def test_a_fork_keeps_the_authority_and_has_a_chain_of_its_own(opening):
-    async with opening() as local:
-        pid = await spawned(local)
-        await local.eval(pid, "return 1")
-        twin = await local.node.workbench.fork(pid, None, "twin")
-        assert twin.authority == PUBLIC
-        await local.eval(twin.id, "return 2")
-        page = await network(local).schedule_page(twin.id, Span(), 10)
-        assert len(page.entries) == 3
-        for entry in page.entries:
-            assert entry.assignment.verify()
-            assert _tag(entry.assignment, "Process") == twin.id
-        assert await local.node.verify_log(twin.id) == []
-
-
 # Modules ------------------------------------------------------------------------------------------
 
 
@@ -313,283 +214,6 @@ async def test_what_is_uploaded_under_an_id_of_aos_goes_before_the_built_in_one(
         await local.node.upload(b"Real = true", AOS)  # as a fetched module is named
         pid = await spawned(local)
         assert await local.value(pid, "return tostring(Real)") == "true"
-
-
-# Assignments --------------------------------------------------------------------------------------
-
-
-def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=")
-
-
-def _tag(item: DataItem, name: str) -> str:
-    return next(tag.value for tag in item.tags if tag.name == name)
-
-
-def as_a_cu_checks_it(items: Sequence[DataItem]) -> bool:
-    """`isHashChainValid` of permaweb/ao's CU over a schedule, in words of our own."""
-    for before, item in pairwise(items):
-        whole = _bytes(before.id) + _bytes(_tag(before, "Hash-Chain"))
-        if _tag(item, "Hash-Chain") != _text(hashlib.sha256(whole).digest()):
-            return False
-    return True
-
-
-def test_a_link_as_the_cu_of_the_network_tests_it():
-    """`isHashChainValid`, "should calculate and compare …" of servers/cu in permaweb/ao."""
-    assignment, link = _text(b"assignment-123"), _text(b"hashchain-123")
-    expected = _text(hashlib.sha256(b"assignment-123hashchain-123").digest())
-    assert next_link(assignment, link) == expected
-
-
-@in_loop
-async def test_the_chain_is_the_one_that_units_check(opening):
-    async with opening() as local:
-        pid = await spawned(local)
-        await local.eval(pid, ECHO)
-        for _ in range(3):
-            await local.eval(pid, "Send({Target = ao.id, Action = 'Ping'})")
-    async with opening() as local:
-        await local.eval(pid, "return 1")
-        page = await network(local).schedule_page(pid, Span(), 100)
-        items = [entry.assignment for entry in page.entries]
-        assert len(items) == 9 and as_a_cu_checks_it(items)
-        seed = _text(hashlib.sha256(_bytes(pid)).digest())
-        assert _tag(items[0], "Hash-Chain") == seed
-        for slot, entry in enumerate(page.entries):
-            item, message = entry.assignment, entry.stored.message
-            assert item.verify() and item.type == 2 and item.owner_address == local.address
-            assert message.assignment.hash_chain == _tag(item, "Hash-Chain")
-            assert (_tag(item, "Nonce"), _tag(item, "Process")) == (str(slot), pid)
-            assert (_tag(item, "Message"), len(_tag(item, "Block-Height"))) == (message.id, 12)
-            assert (await network(local).scheduled(pid, item.id)) == entry
-        assert [bool(entry.stored.signed) for entry in page.entries[:4]] == [
-            True,
-            True,
-            True,
-            False,
-        ]
-        assert await local.node.verify_log(pid) == []
-        await local.node.workbench.undo(pid, 5)
-        await local.eval(pid, "return 'other'")
-        page = await network(local).schedule_page(pid, Span(), 100)
-        assert as_a_cu_checks_it([entry.assignment for entry in page.entries])
-        kept = await local.node.export(pid)
-        await local.node.delete(pid)
-        await local.node.restore(kept)
-        await local.eval(pid, "return 'later'")
-        later = await network(local).schedule_page(pid, Span(), 100)
-        assert later.entries[:6] == tuple(
-            _renumbered(entry, there)
-            for entry, there in zip(page.entries, later.entries, strict=False)
-        )
-        assert as_a_cu_checks_it([entry.assignment for entry in later.entries])
-
-
-def _renumbered(entry, like):
-    order = like.stored.message.assignment.order
-    assignment = replace(entry.stored.message.assignment, order=order)
-    message = replace(entry.stored.message, assignment=assignment)
-    return replace(entry, stored=replace(entry.stored, seq=like.stored.seq, message=message))
-
-
-@in_loop
-async def test_a_message_is_assigned_from_outside(opening):
-    async with opening() as local:
-        one, other, old = await spawned(local), await spawned(local), await local.spawn()
-        sent = await posted(local, one, "hello", Action="Note")
-        for process in (other, old):
-            await local.eval(
-                process,
-                "ao.addAssignable('all', function() return true end) "
-                "Handlers.add('Note', 'Note', function(m) Got = m.Data .. m.Target end)",
-            )
-            receipt = await network(local).assign(process, sent.id, client="http")
-            assert (await local.node.result(process, receipt.slot)).ok
-            assert await local.value(process, "return Got") == f"hello{one}"
-            scheduled = await network(local).scheduled(process, receipt.slot)
-            assert scheduled.assigned and scheduled.assignment.id == receipt.id
-            assert scheduled.stored.signed.id == sent.id
-            assert (await network(local).entry(process, receipt.id)).message.id == sent.id
-            cut = await network(local).assign(process, sent.id, ["Data"])
-            scheduled = await network(local).scheduled(process, cut.id)
-            assert (scheduled.exclude, scheduled.stored.message.data) == (("Data",), b"")
-            assert await local.node.verify_log(process) == []
-        with pytest.raises(NotFoundError, match="no message"):
-            await network(local).assign(other, "Z" * 43)
-        with pytest.raises(NotFoundError, match="no process"):
-            await network(local).assign("Z" * 43, sent.id)
-
-
-@in_loop
-async def test_an_uploaded_item_is_assigned(opening, wallet):
-    async with opening() as local:
-        item = DataItem.sign(wallet, tags=tags(Content_Type="image/png"), data=b"\x89PNG\xff")
-        await network(local).keep(item)
-        pid = await spawned(local)
-        await local.eval(
-            pid,
-            "ao.addAssignable('all', function() return true end) "
-            "Handlers.add('it', function() return true end, function(m) Length = #m.Data end)",
-        )
-        receipt = await network(local).assign(pid, item.id)
-        assert (await local.node.result(pid, receipt.slot)).ok
-        assert await local.value(pid, "return Length") == "5"
-        scheduled = await network(local).scheduled(pid, receipt.slot)
-        assert scheduled.assigned and scheduled.stored.signed == item
-
-
-# Out ----------------------------------------------------------------------------------------------
-
-
-@in_loop
-async def test_pages_both_ways_by_place_and_time(opening):
-    async with opening() as local:
-        pid = await spawned(local)
-        for number in range(6):
-            await local.node.workbench.warp(1000)
-            await local.eval(pid, "error('no')" if number == 2 else f"return {number}")
-        verbs = network(local)
-        everything = (await verbs.page(pid, Span(), 100)).entries
-        assert [entry.message.assignment.slot for entry in everything] == list(range(7))
-
-        async def slots(limit: int = 100, *, failed: bool = True, **bounds):
-            page = await verbs.page(pid, Span(**bounds), limit, failed=failed)
-            schedule = await verbs.schedule_page(pid, Span(**bounds), limit)
-            found = [entry.result.slot for entry in page.entries]
-            if failed:
-                assert found == [each.stored.message.assignment.slot for each in schedule.entries]
-                assert page.more == schedule.more
-            return found, page.more
-
-        assert await slots(3) == ([0, 1, 2], True)
-        assert await slots(3, newest_first=True) == ([6, 5, 4], True)
-        assert await slots(after=Place(4)) == ([5, 6], False)
-        assert await slots(to=Place(1)) == ([0, 1], False)
-        assert await slots(2, after=Place(1), to=Place(4), newest_first=True) == ([4, 3], True)
-        times = [entry.message.assignment.timestamp for entry in everything]
-        assert await slots(since=times[4]) == ([5, 6], False)
-        assert await slots(until=times[1]) == ([0, 1], False)
-        assert await slots(1, since=times[1], until=times[4]) == ([2], True)
-        assert await slots(since=times[6]) == ([], False)
-        assert await slots(until=times[0] - 1) == ([], False)
-        assert await slots(2, after=Place(1), failed=False) == ([2, 4], True)
-        assert [entry.result.print for entry in everything] == [True] + 6 * [False]
-
-
-@in_loop
-async def test_cron_is_in_pages_of_results_alone(opening):
-    async with opening() as local:
-        pid = await spawned(local, Cron_Interval="1-minute")
-        assert not (await local.node.find(pid)).monitored
-        await local.node.workbench.warp(120_000)
-        await local.node.idle()
-        assert len((await network(local).page(pid, Span(), 10)).entries) == 1
-        await network(local).monitor(pid, True)
-        await local.node.idle()
-        page = await network(local).page(pid, Span(), 10)
-        places = [
-            Place(entry.message.assignment.slot, entry.message.assignment.tick)
-            for entry in page.entries
-        ]
-        assert places == [Place(0), Place(0, 1)] and page.entries[1].result.print
-        assert len((await network(local).page(pid, Span(after=places[0]), 10)).entries) == 1
-        assert not (await network(local).page(pid, Span(after=places[1]), 10)).entries
-        assert len((await network(local).schedule_page(pid, Span(), 10)).entries) == 1
-        await network(local).monitor(pid, False)
-        await local.node.workbench.warp(120_000)
-        await local.node.idle()
-        assert len((await network(local).page(pid, Span(), 10)).entries) == 2
-        receipt = await posted(local, pid, "return 1", Action="Eval")  # behind a tick
-        scheduled = [await network(local).scheduled(pid, slot) for slot in (0, receipt.slot)]
-        assert as_a_cu_checks_it([each.assignment for each in scheduled])
-
-
-@in_loop
-async def test_a_wait_has_an_end(opening):
-    async with opening(seconds=30) as local:
-        pid = await spawned(local)
-        receipt = await posted(local, pid, "while true do end", Action="Eval")
-        assert (await network(local).entry(pid, receipt.id)).result is None
-        assert await network(local).computed(pid, receipt.id, 0.01) is None
-        assert await network(local).computed(pid, "Z" * 43, 5) is None
-        await local.node.cancel(pid, receipt.slot)
-        found = await network(local).computed(pid, receipt.id, 60)
-        assert found.result.outcome == "time"
-        assert await network(local).computed(pid, receipt.slot, 0) is not None
-
-
-@in_loop
-async def test_an_index_follows_the_log(opening, wallet):
-    async with opening() as local:
-        verbs = network(local)
-        pid = await spawned(local)
-        item = DataItem.sign(wallet, tags=tags(Type="Note"), data=b"kept")
-        await verbs.keep(item)
-        await local.eval(pid, "Send({Target = ao.id, Data = 'x'})")
-        page = await verbs.stored_behind(0, 100)
-        assert [(one.process, one.message.id) for one in page.entries][:2] == [
-            (pid, pid),
-            ("", item.id),
-        ]
-        assert len(page.entries) == 4
-        seqs = [one.seq for one in page.entries]
-        assert seqs == sorted(seqs)
-        assert (await verbs.stored_behind(seqs[1], 1)).entries == page.entries[2:3]
-        assert (await verbs.stored_behind(seqs[-1], 10)).entries == ()
-        waiting = asyncio.ensure_future(verbs.stored_changed())
-        await asyncio.sleep(0)
-        await local.eval(pid, "return 1")
-        await asyncio.wait_for(waiting, 60)
-        waiting = asyncio.ensure_future(verbs.stored_changed())
-        await asyncio.sleep(0)
-        await local.node.workbench.undo(pid, 2)
-        await asyncio.wait_for(waiting, 60)
-        cut = await verbs.stored_behind(0, 100)
-        assert cut.cuts > page.cuts
-        assert cut.stands(page.cuts) == seqs[2]  # `.undo` took back what is behind it
-        assert cut.stands(cut.cuts) > seqs[-1]
-        assert cut.stands(page.cuts - 1000) == 0  # too long ago to be known
-    async with opening() as local:  # an upload's number is not given again
-        await network(local).keep(DataItem.sign(wallet, data=b"last"))
-        receipt = await posted(local, pid, "return 1", Action="Eval")
-        entries = (await network(local).stored_behind(0, 100)).entries
-        assert len({one.seq for one in entries}) == len(entries)
-        assert entries[-1].message.id == receipt.id
-
-
-@in_loop
-async def test_state_at_a_slot(opening, monkeypatch):
-    async with opening() as local:
-        pid = await spawned(local)
-        for number in (1, 2, 3):
-            await local.eval(pid, f"Send({{device = 'patch@1.0', n = '{number}'}})")
-        verbs = network(local)
-        asked = []
-        dry_run = local.engine.computer.dry_run
-
-        def counting(*args):
-            asked.append(args)
-            return dry_run(*args)
-
-        monkeypatch.setattr(local.engine.computer, "dry_run", counting)
-        assert await verbs.state_at(pid, None, "n") == "3"
-        assert await local.node.now(pid, "n") == "3"
-        assert await verbs.state_at(pid, 3, "n") == "3"
-        assert len(asked) == 1  # the newest slot is asked once
-        assert [await verbs.state_at(pid, slot, "n") for slot in (0, 1, 2)] == ["", "1", "2"]
-        assert len(asked) == 1
-        await local.eval(pid, "Send({device = 'patch@1.0', n = '4'})")
-        assert await verbs.state_at(pid, None, "n") == "4"
-        await local.node.workbench.undo(pid, 4)
-        await local.eval(pid, "Send({device = 'patch@1.0', n = 'other'})")
-        assert await verbs.state_at(pid, 4, "n") == "other"
-        with pytest.raises(AoError, match="no slot 9"):
-            await verbs.state_at(pid, 9, "n")
 
 
 # What clients may ask and name --------------------------------------------------------------------

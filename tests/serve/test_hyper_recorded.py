@@ -9,6 +9,7 @@ from typing import Any
 
 from eventually import in_loop
 from hyper_home import AS_JSON, Home, hyper_home
+from recordings import exchanges
 
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Tag
@@ -18,13 +19,6 @@ PATCH = (
     "Send({device='patch@1.0', cache={acl={abc={'p1','p2'}}, balances={a='1'},"
     " info={name='Tok', ticker='TOK'}}})"
 )
-
-
-def exchanges(shared: Path, name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((shared / "vectors/serve" / name).read_text())[
-        "exchanges"
-    ]
-    return found
 
 
 def signed_again(sent: dict[str, Any], home: Home, process: str) -> DataItem:

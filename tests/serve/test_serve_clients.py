@@ -11,20 +11,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from eventually import in_loop
-from npm_packages import installed
 from served_node import served
 
 from aoshell.protocol.wallet import Wallet
 
-PACKAGES = ("@permaweb/aoconnect@0.0.98", "@dha-team/arbundles@1.0.3", "arweave@1.15.7")
 PEER = Path(__file__).with_name("aoconnect_legacy.mjs")
-
-
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installed(tmp_path_factory, "npm-aoconnect", *PACKAGES)
 
 
 async def said(packages: Path, url: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from eventually import in_loop
+from recordings import exchanges
 from served_node import COUNTER, NOBODY, ServedNode, content, served
 
 from aoshell.protocol.wallet import Wallet
@@ -19,13 +20,6 @@ PING = (
     'Handlers.add("ping","Ping",function(m) print("got ping")'
     ' Send({Target=m.From,Data="pong",Action="Pong"}) end)'
 )
-
-
-def exchanges(shared: Path, name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((shared / "vectors/serve" / name).read_text())[
-        "exchanges"
-    ]
-    return found
 
 
 def tags_of(item: dict[str, Any]) -> dict[str, str]:

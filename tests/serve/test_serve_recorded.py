@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from eventually import in_loop
+from recordings import exchanges
 from served_node import ServedNode, served
 
 from aoshell.protocol.ans104 import DataItem
@@ -121,10 +122,9 @@ def without_cursors(exchange: dict[str, Any]) -> bool:
 
 @in_loop
 async def test_a_session_of_aos(shared: Path, folder: Path, wallet: Wallet) -> None:
-    recording = json.loads((shared / "vectors/serve/aos-repl-legacy.json").read_text())
     async with served(folder, wallet) as on:
         replay = Replay(on)
-        for exchange in recording["exchanges"]:
+        for exchange in exchanges(shared, "aos-repl-legacy.json"):
             if without_cursors(exchange):
                 await replay.play(exchange)
         assert replay.compared >= 7

@@ -124,8 +124,8 @@ def _covered(case: Case, name: str, covers_os: bool) -> str:
         what = f"what {name} starts from a disk is unknown: its measurement covers the firmware"
         hint = (
             "if a review found that it covers all: covers_os = true in the policy, or in the shell "
+            ".trust --covers-os NAME"
         )
-        hint += ".trust --covers-os NAME"
         raise InconclusiveError("SOFTWARE_UNKNOWN", what, hint)
     return name
 

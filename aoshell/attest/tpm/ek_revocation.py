@@ -171,10 +171,7 @@ def _is_authority(certificate: Certificate) -> bool:
 
 def _hint(points: Sequence[CrlPoint]) -> str:
     urls = extensions.printable(url for point in points for url in point.urls)
-    how = (
-        "give it with --ek-chain FILE"
-        if urls
-        else "give the list of the TPM's maker, if there is one, with --ek-chain FILE"
-    )
-    skip = "ek_revocation = false in the policy does without"
-    return f"fetch {urls[0]} and {how}; {skip}" if urls else f"{how}; {skip}"
+    how = "give the list of the TPM's maker, if there is one, with --ek-chain FILE"
+    if urls:
+        how = f"fetch {urls[0]} and give it with --ek-chain FILE"
+    return f"{how}; ek_revocation = false in the policy does without"

@@ -36,9 +36,9 @@ def table_lines(table: Table, columns: int = 0) -> list[str]:
 def process_table(processes: Iterable[ProcessInfo]) -> Table:
     """`.ps` and `--list`. AUTHORITY owns what is pushed to a process that clients have spawned."""
     infos = list(processes)
-    columns = ["NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING"]
-    rows = [
-        [
+    columns = ("NAME", "ID", "SLOTS", "TAIL", "STATE", "MEMORY", "DISK", "WAITING", "AUTHORITY")
+    rows = tuple(
+        (
             info.name or "-",
             info.id,
             str(info.slots),
@@ -47,15 +47,13 @@ def process_table(processes: Iterable[ProcessInfo]) -> Table:
             format_size(info.memory),
             format_size(info.disk),
             str(info.waiting or "-"),
-        ]
+            info.authority or "node",
+        )
         for info in infos
-    ]
-    if any(info.authority for info in infos):
-        columns.append("AUTHORITY")
-        for row, info in zip(rows, infos, strict=True):
-            row.append(info.authority or "node")
+    )
     right = frozenset({"SLOTS", "TAIL", "MEMORY", "DISK", "WAITING"})
-    return Table(tuple(columns), tuple(map(tuple, rows)), right)
+    table = Table(columns, rows, right)
+    return table if any(info.authority for info in infos) else table.without("AUTHORITY")
 
 
 def remote_table(processes: Iterable[ProcessInfo]) -> Table:

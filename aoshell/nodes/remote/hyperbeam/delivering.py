@@ -19,19 +19,10 @@ from aoshell.errors import AoError
 from aoshell.nodes.remote.http.client import BUSY, Client, ConnectionLostError
 from aoshell.nodes.remote.http.progress import Waiting, hide_progress
 from aoshell.nodes.remote.hyperbeam.binding import PROCESS, SLOT, Asked
-from aoshell.nodes.remote.hyperbeam.fates import (
-    Fate,
-    State,
-    fates,
-    short,
-    title,
-)
+from aoshell.nodes.remote.hyperbeam.fates import Fate, State, fates, short, title
 from aoshell.nodes.remote.hyperbeam.looking import Looking, Place
 from aoshell.nodes.remote.hyperbeam.owed import Owed
-from aoshell.nodes.remote.hyperbeam.reading import (
-    UNASKED,
-    StuckError,
-)
+from aoshell.nodes.remote.hyperbeam.reading import UNASKED, StuckError
 from aoshell.nodes.remote.hyperbeam.refusal import is_momentary
 from aoshell.nodes.remote.memory import Book
 from aoshell.nodes.values import LogEntry

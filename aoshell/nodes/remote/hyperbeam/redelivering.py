@@ -106,11 +106,9 @@ class Redelivering(Delivering):
                 f"slot {slot}: {_listed(lost)}: not delivered, as nobody waited for it;"
                 f" .deliver {slot} {rest}"
             )
-        return (
-            f"slot {slot}: {_listed(nowhere)}: not delivered: {nowhere[0].reason}"
-            if nowhere
-            else ""
-        )
+        if nowhere:
+            return f"slot {slot}: {_listed(nowhere)}: not delivered: {nowhere[0].reason}"
+        return ""
 
     async def _whereabouts(self, process: str, slot: int, result: Result) -> Sequence[Fate]:
         """Where the messages of a slot are, but for those to wallets known here."""
