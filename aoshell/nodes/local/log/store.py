@@ -165,12 +165,8 @@ class Store(Reader):
 
     def add_module(self, module_id: str, kind: str, data: bytes, name: str, created: int) -> None:
         """Keep a module, and point a name at it if one is given."""
-        with self._transaction() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO modules VALUES (?,?,?,?)", (module_id, kind, data, created)
-            )
-            if name:
-                db.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, module_id))
+        names = [(name, module_id)] if name else []
+        self.commit(Batch(modules=[(module_id, kind, data, created)], names=names), sync=True)
 
     def forget(self, process: int, slot: int, most: int) -> int:
         """Delete the last messages of a process, from a slot on and at most so many; how many.
