@@ -325,9 +325,10 @@ class Guest(asyncio.Protocol):
         blobs: Blobs = []
         size, begun = 0, 0
         for at, item in enumerate(items):
+            known = len(blobs)
             texts.append(as_text(form.write(item, blobs)))
-            size += len(texts[-1])
-            if size + sum(map(len, blobs)) < PART:
+            size += len(texts[-1]) + sum(map(len, blobs[known:]))
+            if size < PART:
                 continue
             await self._writable.wait()
             self.give(Code.PART, number, b"[" + b",".join(texts) + b"]", blobs)
