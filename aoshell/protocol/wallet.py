@@ -108,7 +108,7 @@ class Wallet:
 
 
 def address_of(owner: bytes) -> str:
-    """The address of an RSA modulus, 43 characters base64url."""
+    """The address of a public key (of RSA its modulus), 43 characters base64url."""
     return b64url(hashlib.sha256(owner).digest())
 
 

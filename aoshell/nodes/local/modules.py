@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,16 +11,11 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.values import Module
-from aoshell.protocol.encoding import b64url
+from aoshell.protocol.wallet import address_of
 from aoshell.sandbox import environment
 
 ENVIRONMENT = "aos"  # the name under which the built-in environment is published
 WASM_MAGIC = b"\0asm"
-
-
-def address_of(public_key: bytes) -> str:
-    """The address of a node with that Ed25519 key."""
-    return b64url(hashlib.sha256(public_key).digest())
 
 
 class Modules:

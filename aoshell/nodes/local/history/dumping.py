@@ -25,8 +25,8 @@ from aoshell.nodes.local.log.rows import ADDING, Computed, Kept, Logged, Upload
 from aoshell.nodes.local.log.schema import VERSION
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import Marks
-from aoshell.nodes.local.modules import address_of
 from aoshell.nodes.local.ticking import NodeClock
+from aoshell.protocol.wallet import address_of
 
 _Entry = tuple[Logged, Computed | None]
 UPLOADS_SINCE = 3  # the version of the database that has the table

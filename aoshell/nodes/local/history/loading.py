@@ -34,10 +34,11 @@ from aoshell.nodes.local.log.signed import load_upload
 from aoshell.nodes.local.log.spans import find_upload
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.marks import marks_key
-from aoshell.nodes.local.modules import ENVIRONMENT, address_of
+from aoshell.nodes.local.modules import ENVIRONMENT
 from aoshell.nodes.local.ticking import AHEAD, FARTHEST, NodeClock
 from aoshell.nodes.transaction import Transaction
 from aoshell.protocol.encoding import b64url, has_id_form, unb64url
+from aoshell.protocol.wallet import address_of
 from aoshell.sandbox.frames import is_count, is_text
 
 ROWS, ROOM = 500, 8 << 20  # rows, or bytes of them, that are written at a time
