@@ -6,12 +6,11 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from aoshell.errors import UnsupportedError
 from aoshell.nodes.clients import client_name
 from aoshell.nodes.joined import verbs
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.reach import Reach
-from aoshell.nodes.local.node import evidence_elsewhere, signed_for
+from aoshell.nodes.local.node import evidence_elsewhere, item_of, signed_for
 from aoshell.nodes.values import (
     Event,
     Hop,
@@ -25,7 +24,6 @@ from aoshell.nodes.values import (
     Stage,
     Undelivered,
 )
-from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
 
@@ -114,10 +112,10 @@ class HomeNode:
         return signed_for(self._reach.address, wallet, target, tags, data)
 
     async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
-        return await self._reach.deliver(verbs.SPAWN, _item(item), name, unique)
+        return await self._reach.deliver(verbs.SPAWN, item_of(item), name, unique)
 
     async def send(self, process: str, item: Signed) -> Receipt:
-        return await self._reach.deliver(verbs.SEND, process, _item(item))
+        return await self._reach.deliver(verbs.SEND, process, item_of(item))
 
     async def result(self, process: str, place: int | str) -> Result:
         return await self._reach.result(process, place)
@@ -247,9 +245,3 @@ class HomeWorkbench:
 
     async def trace(self, message: str) -> Sequence[Hop]:
         return await self._reach.call(verbs.TRACE, message)
-
-
-def _item(item: Signed) -> DataItem:
-    if isinstance(item, DataItem):
-        return item
-    raise UnsupportedError("the built-in node takes ANS-104 items only", hint="sign it as one")

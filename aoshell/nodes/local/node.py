@@ -166,7 +166,7 @@ class LocalNode:
     ) -> Receipt:
         if unique and name and self._engine.processes.find(item.id) is None:
             self._check_free(name)
-        logged = self._engine.intake.spawn(_item(item), name, client=client)
+        logged = self._engine.intake.spawn(item_of(item), name, client=client)
         return Receipt(item.id, item.id, logged.slot)
 
     def _check_free(self, name: str) -> None:
@@ -181,7 +181,7 @@ class LocalNode:
     async def send(self, process: str, item: Signed, *, client: str = "") -> Receipt:
         row = self._engine.processes.look_up(process)
         await self._engine.cutting.wait_until_free(row)
-        logged = self._engine.intake.send(row, _item(item), client)
+        logged = self._engine.intake.send(row, item_of(item), client)
         return Receipt(item.id, process, logged.slot)
 
     async def result(self, process: str, place: int | str) -> Result:
@@ -385,7 +385,8 @@ async def evidence_elsewhere(nonce: bytes, endpoint: str, kind: str) -> Evidence
     )
 
 
-def _item(item: Signed) -> DataItem:
+def item_of(item: Signed) -> DataItem:
+    """What the built-in node takes. Raises UnsupportedError for another form."""
     if isinstance(item, DataItem):
         return item
     raise UnsupportedError("the built-in node takes ANS-104 items only", hint="sign it as one")
