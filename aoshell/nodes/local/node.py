@@ -18,7 +18,7 @@ from aoshell.nodes.local.history import transfer
 from aoshell.nodes.local.history.longwork import run_in_thread
 from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.lock import HomeLock, lock_folder
-from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
+from aoshell.nodes.local.log.rows import Computed, ProcessRow
 from aoshell.nodes.local.log.scheduler import block_height
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.network.states import States
@@ -202,12 +202,12 @@ class LocalNode:
             last = rows[-1][0].slot
             rows = [found for found in rows if found[0].slot < last]
             rows += self._engine.store.behind_slot(row.number, last - 1, -1, last)
-        return [_entry(process, *found) for found in rows if found[1] is not None]
+        return [form.load_entry(process, *found) for found in rows if found[1] is not None]
 
     async def schedule(self, process: str, first: int, last: int) -> Sequence[Message]:
         row = self._engine.processes.look_up(process)
         rows = self._engine.store.behind_slot(row.number, first - 1, -1, last)
-        return [_entry(process, *found).message for found in rows]
+        return [form.load_entry(process, *found).message for found in rows]
 
     async def dryrun(self, process: str, item: Message) -> Result:
         row = self._engine.processes.look_up(process)
@@ -390,8 +390,3 @@ def item_of(item: Signed) -> DataItem:
     if isinstance(item, DataItem):
         return item
     raise UnsupportedError("the built-in node takes ANS-104 items only", hint="sign it as one")
-
-
-def _entry(process: str, logged: Logged, computed: Computed | None) -> LogEntry:
-    result = form.load_result(computed.body) if computed else None
-    return form.to_entry(process, logged, computed, result)

@@ -184,8 +184,7 @@ class LocalWorkbench:
         places: dict[int, int] = {}
         for logged, computed in engine.store.tree(found.root, HOPS):
             row = engine.processes.get(logged.process)
-            result = form.load_result(computed.body) if computed else None
-            entry = form.to_entry(row.id, logged, computed, result)
+            entry = form.load_entry(row.id, logged, computed)
             places[logged.seq] = len(hops)
             hops.append(Hop(row.id, entry, places.get(logged.cause or 0, -1)))
         for sender, slot, kept in engine.store.kept(root=found.root):

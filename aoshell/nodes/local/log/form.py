@@ -252,6 +252,11 @@ def to_entry(
     return LogEntry(message, to_result(process, logged, computed, result, wire))
 
 
+def load_entry(process: str, logged: Logged, computed: Computed | None) -> LogEntry:
+    """The same of rows as they are stored."""
+    return to_entry(process, logged, computed, load_result(computed.body) if computed else None)
+
+
 def to_undelivered(sender: str, slot: int, kept: Kept) -> Undelivered:
     """A message that was not delivered, of a process's slot."""
     message = to_message(load_wire(kept.body), None)

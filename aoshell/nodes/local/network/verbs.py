@@ -17,7 +17,6 @@ from aoshell.nodes.local.log.rows import (
     TRANSACTION,
     Arrival,
     Batch,
-    Computed,
     Logged,
     ProcessRow,
     Upload,
@@ -157,7 +156,7 @@ class LocalNetwork:
     async def entry(self, process: str, place: int | str) -> LogEntry | None:
         row = self._look_up(process)
         found = find_scheduled(self._engine.store, row.number, place)
-        return _entry(row, *found) if found else None
+        return form.load_entry(row.id, *found) if found else None
 
     async def computed(self, process: str, place: int | str, seconds: float) -> LogEntry | None:
         row = self._look_up(process)
@@ -174,7 +173,7 @@ class LocalNetwork:
     async def page(self, process: str, span: Span, limit: int, *, failed: bool = True) -> EntryPage:
         row = self._look_up(process)
         rows = computed_in(self._engine.store, row.number, span, limit, failed=failed)
-        entries = await _read([partial(_entry, row, *one) for one in rows[:limit]])
+        entries = await _read([partial(form.load_entry, row.id, *one) for one in rows[:limit]])
         return EntryPage(entries, len(rows) > limit)
 
     async def scheduled(self, process: str, place: int | str) -> Scheduled | None:
@@ -252,8 +251,3 @@ async def _read(calls: Sequence[Callable[[], _T]]) -> tuple[_T, ...]:
     if len(calls) <= FEW:
         return tuple(call() for call in calls)
     return await asyncio.to_thread(lambda: tuple(call() for call in calls))
-
-
-def _entry(row: ProcessRow, logged: Logged, computed: Computed | None) -> LogEntry:
-    result = form.load_result(computed.body) if computed else None
-    return form.to_entry(row.id, logged, computed, result)
