@@ -20,6 +20,7 @@ from network_home import (
 )
 
 from aoshell.errors import AoError, UsageError
+from aoshell.nodes.clients import CLIENT
 from aoshell.nodes.httpitem import http_item
 from aoshell.nodes.local.aliases import BUILT_IN
 from aoshell.nodes.values import HttpMessage, NotFoundError, Place, Span
@@ -74,7 +75,9 @@ async def test_a_target_that_is_not_here(opening):
 async def test_who_handed_it_in_is_a_column(opening):
     async with opening() as local:
         pid = await spawned(local)
-        await local.node.send(pid, local.item(pid, "return 1", Action="Eval"), client="shell 2")
+        token = CLIENT.set("shell 2")
+        await local.node.send(pid, local.item(pid, "return 1", Action="Eval"))
+        CLIENT.reset(token)
         await local.eval(pid, "return 2")
         page = await network(local).page(pid, Span(), 10)
         assert [entry.message.assignment.client for entry in page.entries] == [

@@ -161,12 +161,10 @@ class LocalNode:
     async def sign(self, wallet: Wallet, target: str, tags: tuple[Tag, ...], data: bytes) -> Signed:
         return signed_for(self._engine.address, wallet, target, tags, data)
 
-    async def spawn(
-        self, item: Signed, name: str = "", *, unique: bool = False, client: str = ""
-    ) -> Receipt:
+    async def spawn(self, item: Signed, name: str = "", *, unique: bool = False) -> Receipt:
         if unique and name and self._engine.processes.find(item.id) is None:
             self._check_free(name)
-        logged = self._engine.intake.spawn(item_of(item), name, client=client)
+        logged = self._engine.intake.spawn(item_of(item), name)
         return Receipt(item.id, item.id, logged.slot)
 
     def _check_free(self, name: str) -> None:
@@ -178,10 +176,10 @@ class LocalNode:
                 hint="choose another name; .ps lists those there are",
             )
 
-    async def send(self, process: str, item: Signed, *, client: str = "") -> Receipt:
+    async def send(self, process: str, item: Signed) -> Receipt:
         row = self._engine.processes.look_up(process)
         await self._engine.cutting.wait_until_free(row)
-        logged = self._engine.intake.send(row, item_of(item), client)
+        logged = self._engine.intake.send(row, item_of(item))
         return Receipt(item.id, process, logged.slot)
 
     async def result(self, process: str, place: int | str) -> Result:
