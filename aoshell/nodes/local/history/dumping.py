@@ -29,7 +29,6 @@ from aoshell.nodes.local.ticking import NodeClock
 from aoshell.protocol.wallet import address_of
 
 _Entry = tuple[Logged, Computed | None]
-UPLOADS_SINCE = 3  # the version of the database that has the table
 
 
 def dump_node(
@@ -82,7 +81,7 @@ def read_header(store: Store) -> dict[str, Any]:
         "messages": store.select_one(
             "SELECT count(*) FROM log WHERE process != ?", store.meta(ADDING) or 0
         )[0],
-        "uploads": _count_uploads(store),
+        "uploads": store.select_one("SELECT count(*) FROM uploads")[0],
     }
 
 
@@ -137,14 +136,5 @@ def _log(store: Store) -> Iterator[_Entry | Upload]:
 
 
 def _uploads(store: Store) -> Iterator[_Entry | Upload]:
-    if _has_uploads(store):
-        for row in store.stream("SELECT * FROM uploads ORDER BY seq"):
-            yield Upload(*row)
-
-
-def _count_uploads(store: Store) -> int:
-    return store.select_one("SELECT count(*) FROM uploads")[0] if _has_uploads(store) else 0
-
-
-def _has_uploads(store: Store) -> bool:
-    return bool(store.select_one("PRAGMA user_version")[0] >= UPLOADS_SINCE)
+    for row in store.stream("SELECT * FROM uploads ORDER BY seq"):
+        yield Upload(*row)

@@ -140,15 +140,23 @@ _ADDED = {
     },
 }
 
+_UPLOADS_SINCE = 3  # the version that added the table
+_NO_UPLOADS = (
+    "CREATE TEMP VIEW uploads AS SELECT 0 AS seq, '' AS id, 0 AS timestamp, '' AS client, "
+    "'' AS form, x'' AS signed WHERE false"
+)
+
 
 def show_older(connection: sqlite3.Connection) -> None:
-    """Have an older database, which is only read, show the columns of today.
+    """Have an older database, which is only read, show the tables and columns of today.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    if 0 < version < _UPLOADS_SINCE:
+        connection.execute(_NO_UPLOADS)
     added: dict[str, dict[str, str]] = {}
     for number in range(version + 1, VERSION + 1) if version else ():
         for table, columns in _ADDED.get(number, {}).items():
