@@ -15,6 +15,7 @@ def main() -> int:
     from aoshell.cli import main as run
 
     try:
-        return run()
+        code = run()
     except KeyboardInterrupt:  # while an error was written
-        return interrupts.INTERRUPTED
+        code = interrupts.INTERRUPTED
+    return interrupts.leave(code)

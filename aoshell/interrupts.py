@@ -63,7 +63,7 @@ def in_background(call: Callable[[], _T]) -> asyncio.Future[_T]:
     """Call a function in a thread that the end of the program does not wait for.
 
     The loop waits for the threads of its executor when it ends, and Ctrl-C would wait with it: for
-    work that takes seconds and may be lost.
+    work that takes seconds and may be lost. The program ends by `leave`.
     """
     import asyncio
     import threading
@@ -87,6 +87,25 @@ def in_background(call: Callable[[], _T]) -> asyncio.Future[_T]:
 
     threading.Thread(target=work, daemon=True).start()
     return future
+
+
+def leave(code: int) -> int:
+    """Return the exit code, or end the program with it at once while a background thread works.
+
+    When the interpreter ends, it ends each daemon thread by unwinding its stack. Where Rust stands
+    on that stack, as in `cryptography`, the C library aborts the whole program instead: "FATAL:
+    exception not rethrown".
+    """
+    import sys
+    from contextlib import suppress
+
+    threads = sys.modules.get("threading")
+    if threads is None or not any(one.daemon for one in threads.enumerate()):
+        return code
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads, or it is closed
+            stream.flush()
+    os._exit(code)
 
 
 def _end(_number: int, _frame: object) -> None:

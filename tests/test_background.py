@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -40,3 +42,46 @@ def test_what_it_returns_and_raises() -> None:
             await in_background(failing)
 
     asyncio.run(both())
+
+
+# A thread whose stack holds Rust calls Python, while the interpreter ends: what aborts the program.
+_ENDING = """
+import sys, threading, time
+from cryptography.hazmat.primitives import hashes
+from aoshell import cli, entry, interrupts
+
+begun = threading.Event()
+
+class Slow(hashes.SHA256):
+    @property
+    def name(self):
+        begun.set()
+        time.sleep(0.3)
+        return "sha256"
+
+class Late:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)
+
+sys.modules["late"] = Late()
+
+def run():
+    threading.Thread(target=lambda: hashes.Hash(Slow()), daemon=True).start()
+    begun.wait()
+    print("printed", end="")
+    return CODE
+
+cli.main = run
+sys.exit(entry.main())
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_program_ends_with_its_code_while_a_thread_works(code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDING.replace("CODE", str(code))],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "printed", "")

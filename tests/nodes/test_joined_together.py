@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -151,3 +153,23 @@ async def test_a_carrier_that_does_not_answer_is_shown(folder: Path, wallet: Wal
         go_on.set()
         assert await asked == 1
         assert program.node.stage is None
+
+
+_LEFT_OPEN = """
+import asyncio, aoshell
+
+async def main():
+    program = await aoshell.open().__aenter__()
+    print((await program.eval("return 1 + 1")).output)
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_may_end_with_its_node_open(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", _LEFT_OPEN], capture_output=True, env=environment, timeout=60
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"2\n", b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import socket
 import threading
@@ -22,6 +23,8 @@ from aoshell.sandbox.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from aoshell.nodes.joined.server import Host
+
+PATIENCE_AT_EXIT = 2.0  # seconds that a program's end waits for a node which it left open
 
 
 @dataclass(slots=True)
@@ -105,8 +108,9 @@ class ThreadCarrier:
         self._closed: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave = asyncio.Event()
-        # A daemon: the log is on disk, so a program that ends need not wait for it.
+        # A daemon: the log is on disk, so a program that ends need not wait long for it.
         threading.Thread(target=self._run, name="aoshell-node", daemon=True).start()
+        atexit.register(self._close_at_exit)
 
     @classmethod
     async def begin(cls, home: Home, limits: Limits, lock: HomeLock, door: Door) -> ThreadCarrier:
@@ -147,7 +151,18 @@ class ThreadCarrier:
             with suppress(RuntimeError):  # its loop has ended
                 self._loop.call_soon_threadsafe(self._leave.set)
 
+    def _close_at_exit(self) -> None:
+        """The program ends with the node open. A thread that still works may abort it.
+
+        See `interrupts.leave`; this program is not ours to end.
+        """
+        self.abandon()
+        concurrent.futures.wait([self._closed], PATIENCE_AT_EXIT)
+
     async def close(self) -> None:
         """As `Carrier.close`."""
         self.abandon()
-        await asyncio.shield(asyncio.wrap_future(self._closed))
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._closed))
+        finally:
+            atexit.unregister(self._close_at_exit)
