@@ -96,7 +96,10 @@ class LocalBackend:
         from aoshell.nodes.clients import client_name
         from aoshell.nodes.joined.carrying import Home
         from aoshell.nodes.joined.node import HomeNode
+        from aoshell.nodes.local.workers.room import raise_descriptors
 
+        if not self._program:
+            raise_descriptors()
         fetch = self._endpoints and partial(_fetch_module, self._endpoints, settings)
         supervisor, self._supervisor = self._supervisor, None
         return await HomeNode.open(

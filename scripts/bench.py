@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.workers.pool import MAX_LIVE
+from aoshell.nodes.local.workers.room import MAX_LIVE
 from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Result, tags_of

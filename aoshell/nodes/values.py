@@ -333,6 +333,7 @@ class Limits:
         gas: fuel that one message of a WASM process may use, counted exactly; 0 for no limit.
         network: enforce the network's limits on tags (128 tags, names of 1,024 bytes, values of
             3,072 bytes).
+        workers: processes that may have a worker at a time; 0 for as many as the machine allows.
     """
 
     seconds: float = 10.0
@@ -340,6 +341,7 @@ class Limits:
     pushes: int = 10_000
     gas: int = 0
     network: bool = True
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

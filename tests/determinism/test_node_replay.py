@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from replay_programs import ENDLESS, OUT_OF_MEMORY, chunks
 
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.workers import images, pool
+from aoshell.nodes.local.workers import images, room
 from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
@@ -111,7 +111,7 @@ async def play(shell: Shell, lines: list[tuple[int, str, str]]) -> None:
 @pytest.fixture(autouse=True)
 def crowded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for one worker, and a checkpoint whenever there can be one."""
-    monkeypatch.setattr(pool, "MAX_LIVE", 1)
+    monkeypatch.setattr(room, "MAX_LIVE", 1)
     monkeypatch.setattr(images, "CHECKPOINT_EVERY", 0.0)
     monkeypatch.setattr(images, "CHECKPOINT_SHARE", 0)
 

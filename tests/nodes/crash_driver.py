@@ -30,7 +30,7 @@ from typing import Any
 from aoshell.nodes.local import retries
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.node import LocalNode
-from aoshell.nodes.local.workers import dryruns, images, live, pool
+from aoshell.nodes.local.workers import dryruns, images, live, pool, room
 from aoshell.nodes.local.workers.live import Live
 from aoshell.nodes.local.workers.pool import Computer
 from aoshell.protocol.ans104 import DataItem
@@ -288,7 +288,7 @@ async def run(job: dict[str, Any], killer: Killer) -> dict[str, Any]:
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
-    pool.MAX_LIVE = job["live"]
+    room.MAX_LIVE = job["live"]
     retries.RETRY = 0.05
     if job["often"]:
         images.CHECKPOINT_EVERY = images.CHECKPOINT_SHARE = 0

@@ -10,7 +10,7 @@ import pytest
 from eventually import in_loop, until
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.workers import pool
+from aoshell.nodes.local.workers import room
 from aoshell.nodes.values import Limits
 
 
@@ -52,7 +52,7 @@ async def test_a_zygote_that_dies_is_replaced(opening):
 
 @in_loop
 async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
-    monkeypatch.setattr(pool, "MAX_LIVE", 3)
+    monkeypatch.setattr(room, "MAX_LIVE", 3)
     async with opening() as local:
         pids = [await local.spawn("N = 0") for _ in range(10)]
         for turn in range(3):
@@ -77,7 +77,7 @@ async def test_more_processes_than_workers_take_turns(opening, monkeypatch):
 
 @in_loop
 async def test_a_process_that_waits_keeps_its_wait_when_put_away(opening, monkeypatch):
-    monkeypatch.setattr(pool, "MAX_LIVE", 2)
+    monkeypatch.setattr(room, "MAX_LIVE", 2)
     async with opening() as local:
         pid = await local.spawn()
         line = await local.eval(pid, 'Got = Receive({Action = "Answer"}).Data return Got')

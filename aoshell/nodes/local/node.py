@@ -310,10 +310,11 @@ class LocalNode:
         self._engine.signers.add(wallets)
 
     async def set_limits(self, limits: Limits) -> None:
-        if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1 or limits.gas < 0:
+        counted = min(limits.gas, limits.workers)
+        if limits.seconds <= 0 or limits.memory < 1 << 20 or limits.pushes < 1 or counted < 0:
             raise UsageError(
                 "these limits leave nothing to work with",
-                hint="seconds above 0, memory of 1 MB or more, pushes of 1 or more",
+                hint="seconds above 0, memory of 1 MB or more, pushes of 1 or more, others from 0",
             )
         self._engine.set_limits(limits)
 

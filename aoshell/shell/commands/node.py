@@ -34,13 +34,14 @@ def _unsigned(session: Session) -> str:
     return f"{'taken' if level is Verify.OFF else 'refused'} (.verify {level.value})"
 
 
-@command("limits", "[NAME VALUE]", complete="seconds|memory|pushes|gas|network on|off")
+@command("limits", "[NAME VALUE]", complete="seconds|memory|pushes|gas|workers|network on|off")
 async def limits(session: Session, rest: str) -> CommandOutput:
     """Show what a process may use, or change it for all messages from now on.
 
     seconds: compute time of a message. memory: megabytes of heap of a process.
     pushes: messages that one line may cause; more are held, and freed when this is raised.
     gas: fuel that a message may use in WASM processes, counted exactly; 0 counts none.
+    workers: processes that compute or keep their state at a time; 0 leaves that to the machine.
     network: on or off, whether the network's limits on tags hold.
     """
     node = local_verbs(session)
@@ -55,6 +56,7 @@ async def limits(session: Session, rest: str) -> CommandOutput:
         ("memory", f"{now.memory / MEGABYTE:g}", "MB of heap of a process"),
         ("pushes", f"{now.pushes}", "messages that one line may cause"),
         ("gas", f"{now.gas}", "fuel of a message in WASM; 0 counts none"),
+        ("workers", f"{now.workers}", "processes with a worker; 0: what the machine allows"),
         ("network", "on" if now.network else "off", "limits of the network on tags"),
     )
     return CommandOutput(
@@ -95,4 +97,6 @@ def with_limit(limits: Limits, name: str, value: str) -> Limits:
         return replace(limits, memory=int(number * MEGABYTE))
     if name == "pushes":
         return replace(limits, pushes=int(number))
+    if name == "workers":
+        return replace(limits, workers=int(number))
     return replace(limits, gas=int(number))

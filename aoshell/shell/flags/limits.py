@@ -45,6 +45,7 @@ RANGES = {
         Range("memory", 1, 65_536),
         Range("pushes", 1, 10**9, whole=True),
         Range("gas", 0, 10**15, whole=True),
+        Range("workers", 0, 4096, whole=True),
     )
 }
 """By name; `memory` in megabytes."""

@@ -1,16 +1,16 @@
 """The pool of workers: which processes have one, and which makes room for another.
 
-A process is *live* while a worker holds its state (`live.Live`). Thousands may exist while
-`MAX_LIVE` are live: where another one has work, the longest idle one is put away.
+A process is *live* while a worker holds its state (`live.Live`). More may exist than can be live
+(`room.Room`): where another one has work, the longest idle one is put away.
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
 import time
 from collections import deque
 from functools import partial
+from heapq import nsmallest
 from typing import Any
 
 from aoshell.errors import AoError
@@ -20,11 +20,8 @@ from aoshell.nodes.local.workers.context import ComputeContext
 from aoshell.nodes.local.workers.jobs import MAX_DEATHS, Cost, Dry, Job, make_message_frame
 from aoshell.nodes.local.workers.live import Live, PoolCalls
 from aoshell.nodes.local.workers.loader import Loader
+from aoshell.nodes.local.workers.room import Room
 from aoshell.sandbox.supervisor import Supervisor
-
-MAX_LIVE = 64  # workers at a time
-DESCRIPTORS = 2  # file descriptors that a worker takes: its two sockets
-SPARE = 20  # file descriptors for the shell itself
 
 
 class Computer:
@@ -40,6 +37,7 @@ class Computer:
         self._loader = loader
         self.loop = asyncio.get_running_loop()
         self._supervisor = supervisor
+        self._room = Room(lambda: context.get_limits().workers)
         self._calls = PoolCalls(
             self.answered, self.crowded, self.idled, self.left, self.abandoned, self.fail
         )
@@ -164,15 +162,21 @@ class Computer:
         """Start processes that wait. Where there is no room, let the longest idle one leave."""
         if self._stopped:
             return
-        while self._waiting and len(self._live) < _room():
+        while self._waiting and self._room.is_there(len(self._live)):
             self._start(self._waiting.popleft())
-        leaving = sum(live.leaving for live in self._live.values())
-        if leaving >= len(self._waiting):
-            return
-        # Those with a suspended handling go last: they cannot be checkpointed, and are replayed.
+        if self._waiting:
+            leaving = sum(live.leaving for live in self._live.values())
+            if leaving < len(self._waiting):
+                self._make_room(1)
+
+    def _make_room(self, workers: int) -> None:
+        """Have the longest idle processes leave.
+
+        Those with a suspended handling go last: they cannot be checkpointed, and are replayed.
+        """
         idle = [live for live in self._live.values() if live.idle and not live.leaving]
-        if idle:
-            min(idle, key=lambda live: (live.images.unsaved, live.used)).leave()
+        for live in nsmallest(workers, idle, key=lambda live: (live.images.unsaved, live.used)):
+            live.leave()
 
     def _start(self, process: int) -> None:
         # The replay reads the log: a result that is not written yet would be missing from it.
@@ -253,13 +257,8 @@ class Computer:
         now = time.monotonic()
         for live in list(self._live.values()):
             live.watch(now)
+        excess = self._room.excess(len(self._live))
+        if excess:
+            self._make_room(excess)
         if self._tick:
             self._tick = self.loop.call_later(1, self._watch)
-
-
-def _room() -> int:
-    """How many workers there may be within this process's limit of file descriptors."""
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if allowed == resource.RLIM_INFINITY:
-        return MAX_LIVE
-    return max(1, min(MAX_LIVE, (allowed - SPARE) // DESCRIPTORS))
