@@ -8,12 +8,15 @@ names in header case, in the order of the keys, as HyperBEAM's `dev_json_iface` 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import HttpMessage
-from aoshell.protocol.httpsig import Checked, SignatureStatus
 from aoshell.protocol.message import Tag, raw
 from aoshell.protocol.tabm import COMMITMENTS, in_order, normal_key
+
+if TYPE_CHECKING:
+    from aoshell.protocol.httpsig import Checked
 
 # Keys that are no tags.
 _FIELDS = frozenset(["id", "anchor", "owner", "data", "target", "signature", COMMITMENTS])
@@ -49,6 +52,8 @@ def http_item(sent: HttpMessage, checked: Checked) -> HttpItem:
         AoError: stage "message", nobody has signed it, or it has several signatures: each may be
             over other keys, and then nobody has signed all of it.
     """
+    from aoshell.protocol.httpsig import SignatureStatus  # a shell starts without it
+
     signed = [one for one in checked.commitments if one.committer]
     if checked.outcome is not SignatureStatus.VERIFIED or not signed:
         raise AoError("nobody has signed the message", stage="message")

@@ -78,6 +78,8 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._zygotes: dict[str, ZygoteHandle] = {}
+        # One for all: they are read in turn. To make one for each read would map its memory anew.
+        self._buffer = memoryview(bytearray(BUFFER))
 
     def start(self, device: str = "lua") -> None:
         """Start a device's zygote if it has none. Raises AoError where no process can start."""
@@ -101,7 +103,8 @@ class Supervisor:
         finally:
             their_main.close()
             their_side.close()
-        return WorkerHandle(loop, main, side, on_frame, on_image, on_gone, self._zygotes[device])
+        zygote = self._zygotes[device]
+        return WorkerHandle(loop, main, side, on_frame, on_image, on_gone, zygote, self._buffer)
 
     def _send_fds(self, device: str, fds: list[int]) -> None:
         for attempt in (1, 2):
@@ -195,6 +198,7 @@ class WorkerHandle:
 
     Args:
         zygote: the process that forks it.
+        buffer: where a read puts its bytes; others use it between two reads.
 
     Attributes:
         pid: of the fork that computes; 0 while unknown.
@@ -211,9 +215,11 @@ class WorkerHandle:
         on_image: OnImage,
         on_gone: OnGone,
         zygote: ZygoteHandle,
+        buffer: memoryview,
     ) -> None:
         self._loop = loop
         self._zygote = zygote
+        self._buffer = buffer
         self._main = main
         self._side = side
         self._on_frame = on_frame
@@ -269,16 +275,16 @@ class WorkerHandle:
 
     def _readable(self) -> None:
         try:
-            data = self._main.recv(BUFFER)
+            size = self._main.recv_into(self._buffer)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             self._gone()
             return
         self._stillness.end()
-        self._frames.feed(data)
+        self._frames.feed(self._buffer[:size])
         while not self._closed:
             try:
                 frame = self._frames.frame()
@@ -308,13 +314,13 @@ class WorkerHandle:
 
     def _side_readable(self) -> None:
         try:
-            data = self._side.recv(BUFFER)
+            size = self._side.recv_into(self._buffer)
         except (BlockingIOError, OSError):
             return
-        if not data:
+        if not size:
             self._loop.remove_reader(self._side)
             return
-        self._images.feed(data)
+        self._images.feed(self._buffer[:size])
         while not self._closed:
             try:
                 # Read the image of a header before the next header: its bytes are no frames.

@@ -222,7 +222,14 @@ class Shell:
             self.images.append(image)
 
         self.worker = WorkerHandle(
-            self.loop, main, side, self.frames.append, on_image, self._gone, zygote
+            self.loop,
+            main,
+            side,
+            self.frames.append,
+            on_image,
+            self._gone,
+            zygote,
+            memoryview(bytearray(4096)),
         )
 
     def _gone(self) -> None:

@@ -245,7 +245,8 @@ def test_real_nodes_are_made_of_endpoints(home: Settings, wallet: Wallet, kind: 
 def test_a_local_start_pays_for_no_network(home: Settings) -> None:
     code = (
         "import sys; from aoshell.cli import main; main(['--run', '1+1']);"
-        "print([m for m in ('httpx', 'tomllib', 'aoshell.home.endpoints',"
+        "print([m for m in ('httpx', 'tomllib', 'aoshell.home.endpoints', 'http_sf',"
+        " 'aoshell.protocol.httpsig', 'lupa', 'wasmtime', 'uvicorn', 'prompt_toolkit',"
         " 'aoshell.shell.view.waiting') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-from aoshell.nodes.local.log.sealed import Header, Sealed
+from aoshell.nodes.local.log.sealed import Header, Sealed, installed
 
 FORMAT = 2
 SPREAD = 3  # an older one is removed where that leaves a gap of at most so many times its distance
@@ -52,7 +51,7 @@ class Checkpoints:
     def _header(self, process: str, environment: str) -> Header:
         return {
             "format": FORMAT,
-            "lua": f"lupa {version('lupa')}",
+            "lua": installed("lupa"),
             "process": process,
             "environment": environment,
         }

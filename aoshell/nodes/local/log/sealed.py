@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ LONGEST_HEADER = 64 << 10  # bytes
 LARGEST = IMAGE_LIMIT + LONGEST_HEADER  # bytes of a file; nothing larger is written
 
 Header = dict[str, Any]
+
+
+@cache  # to find it takes longer than to write a small file
+def installed(library: str) -> str:
+    """Name and version of an installed library, for the header of a file that depends on it."""
+    from importlib.metadata import version
+
+    return f"{library} {version(library)}"
 
 
 class DamagedFileError(Exception):

@@ -10,12 +10,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from aoshell.errors import AoError
-from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed
+from aoshell.nodes.local.log.sealed import DamagedFileError, Sealed, installed
 from aoshell.sandbox.supervisor import Supervisor, WorkerHandle
 
 FORMAT = 5  # raised when the same module compiles to other code
@@ -160,5 +159,5 @@ def _header(key: tuple[str, bool]) -> dict[str, Any]:
         "format": FORMAT,
         "module": key[0],
         "metered": key[1],
-        "engine": f"wasmtime {version('wasmtime')}",
+        "engine": installed("wasmtime"),
     }
