@@ -38,6 +38,7 @@ MODULES = {
     "httpx": {"AsyncClient", "Client", "get", "post", "request", "stream"},
     "json": {"load", "loads", "JSONDecoder"},
     "lzma": {"decompress", "LZMADecompressor", "open"},
+    "orjson": {"loads"},
     "os": {"read"},
     "pickle": {"load", "loads"},
     "tarfile": {"open"},
@@ -77,7 +78,6 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("nodes/local/history/dumping.py", "json.loads"): (2, _DATABASE),
     ("nodes/local/history/loading.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/history/transfer.py", "b''.join"): (1, "a log that is in the database"),
-    ("nodes/local/log/form.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/log/reading.py", "json.loads"): (1, _DATABASE),
     ("nodes/local/marks.py", "json.loads"): (1, _DATABASE),
     ("nodes/remote/arweave/transactions.py", "b''.join"): (
@@ -114,11 +114,14 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("sandbox/environment.py", ".read_text"): (1, _OWN),
     ("sandbox/environment.py", "b''.join"): (1, _OWN),
     ("sandbox/floor.py", ".read_text"): (1, _SYSTEM),
-    ("sandbox/frames.py", "json.loads"): (1, "LIMIT, and jsontext.check_bounds just above"),
+    ("sandbox/frames.py", "json.loads"): (1, "frames: LIMIT and jsontext.check_bounds; the log"),
+    ("sandbox/packing.py", "json.loads"): (1, "as in frames.py"),
+    ("sandbox/packing.py", "orjson.loads"): (1, "as in frames.py"),
+    ("nodes/local/workers/room.py", ".read_text"): (4, _SYSTEM + ", or of /sys"),
     ("sandbox/stillness.py", ".read_text"): (1, _SYSTEM),
     ("states/working.py", "os.read"): (1, "_PIECE at a time, parts.LARGEST_PART of a dump"),
     ("states/throwaway.py", ".communicate"): (1, "a program whose output goes to nowhere"),
-    ("sandbox/supervisor.py", ".recv"): (2, "BUFFER at a time, frames.LIMIT and IMAGE_LIMIT"),
+    ("sandbox/supervisor.py", ".recv_into"): (2, "BUFFER at a time, frames.LIMIT and IMAGE_LIMIT"),
 }
 # Run in workers only, whose memory the kernel bounds; tests/sandbox watches what they hold.
 WORKERS = ("sandbox/wasm/", "sandbox/worker.py", "sandbox/worker_sockets.py", "sandbox/lua.py")
@@ -207,6 +210,7 @@ def test_every_place_that_is_allowed_is_there() -> None:
         ("path.open('rb')", ".open"),
         ("os.read(0, 65536)", "os.read"),
         ("json.loads(data)", "json.loads"),
+        ("orjson.loads(data)", "orjson.loads"),
         ("from json import loads", "json.loads"),
         ("tomllib.load(file)", "tomllib.load"),
         ("zlib.decompress(data)", "zlib.decompress"),

@@ -25,6 +25,7 @@ from aoshell.sandbox.frames import (
     check_worker_frame,
     encode_frame,
 )
+from aoshell.sandbox.packing import pack_list, unpack
 from aoshell.sandbox.stillness import Stillness
 
 if TYPE_CHECKING:
@@ -225,8 +226,8 @@ class WorkerHandle:
         self._on_frame = on_frame
         self._on_image = on_image
         self._on_gone = on_gone
-        self._frames = FrameReader()
-        self._images = FrameReader()
+        self._frames = FrameReader(unpack)
+        self._images = FrameReader(unpack)
         self._image: Frame | None = None
         self._unsent = bytearray()
         self._closed = False
@@ -245,32 +246,25 @@ class WorkerHandle:
         return len(self._unsent)
 
     def send(self, frame: Frame, blob: bytes = b"") -> None:
-        """Queue a frame; never blocks."""
-        data = encode_frame(frame) + blob
+        """Queue a frame; never blocks. What one turn of the loop queues is sent together."""
         if not self._unsent and not self._closed:
-            try:
-                sent = self._main.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # the worker is gone; _readable() sees the end of the stream
-            if sent == len(data):
-                return
-            data = data[sent:]
-            self._loop.add_writer(self._main, self._writable)
-        self._unsent += data
+            self._loop.call_soon(self._send)
+        self._unsent += encode_frame(frame, pack_list)
+        self._unsent += blob
 
-    def _writable(self) -> None:
+    def _send(self) -> None:
+        if self._closed:
+            return
         try:
             sent = self._main.send(self._unsent)
         except BlockingIOError:
-            return
+            sent = 0
         except OSError:
-            self._unsent.clear()
-            self._loop.remove_writer(self._main)
-            return
+            sent = len(self._unsent)  # the worker is gone; _readable() sees the end of the stream
         del self._unsent[:sent]
-        if not self._unsent:
+        if self._unsent:
+            self._loop.add_writer(self._main, self._send)
+        else:
             self._loop.remove_writer(self._main)
 
     def _readable(self) -> None:

@@ -55,6 +55,7 @@ class Driven:
 
     def send(self, frame: Frame, blob: bytes = b"") -> None:
         self.worker.send(frame, blob)
+        self.loop.run_until_complete(asyncio.sleep(0))  # sent at the end of a turn
 
     def next(self, seconds: float = PATIENCE) -> Frame:
         """The next frame. Raises TimeoutError."""

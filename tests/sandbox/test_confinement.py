@@ -318,8 +318,7 @@ def test_errors_in_a_confined_worker_stay_what_they_are(supervisor: Supervisor) 
             said = worker.await_frame("unable", "gone")
             assert answer in said[-1]
     with driven(supervisor) as worker:
-        worker.send(["image", 0, 5, 7])
-        worker.worker._main.send(b"garbage")
+        worker.send(["image", 0, 5, 7], b"garbage")
         assert "its checkpoint cannot be used" in worker.await_frame("broken", "gone")[1]
 
 

@@ -8,14 +8,14 @@ the dataclasses of `aoshell.protocol.message`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from aoshell.nodes.local.log.rows import Computed, Kept, Logged
 from aoshell.nodes.values import LogEntry, Undelivered
 from aoshell.protocol.message import Assignment, Message, Outgoing, Result, Tag
-from aoshell.sandbox.frames import FrameError, is_count, is_text, pack_list
+from aoshell.sandbox.frames import FrameError, is_count, is_text
+from aoshell.sandbox.packing import pack_list, unpack
 
 Wire = list[Any]
 
@@ -29,7 +29,7 @@ def dump_wire(value: Wire) -> bytes:
 
 def load_wire(body: bytes) -> Wire:
     """The inverse of `dump_wire`."""
-    wire: Wire = json.loads(body.decode("latin-1"))
+    wire: Wire = unpack(body)
     return wire
 
 
