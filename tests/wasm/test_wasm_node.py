@@ -16,6 +16,7 @@ import pytest
 from eventually import in_loop
 from wasm_device import answering
 from wasm_samples import wat
+from zygotes import SHARED
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
@@ -108,7 +109,7 @@ def opening(tmp_path: Path, wallet: Wallet) -> Open:
 
     @asynccontextmanager
     async def opened(folder: Path = tmp_path / "node", **limits: Any) -> AsyncIterator[Home]:
-        node = await LocalNode.open(folder, Limits(**limits))
+        node = await LocalNode.open(folder, Limits(**limits), SHARED)
         try:
             yield Home(node, wallet)
         finally:
