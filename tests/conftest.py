@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -122,6 +124,26 @@ class SharedGuard:
         if self.failed:
             terminalreporter.section("shared data unused", red=True)
             terminalreporter.line(f"{find_shared()[0]} is there, tests ask for it, none used it")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, list[pytest.Item], None]:
+    """Have one worker collect before the others: these find byte code of what it has compiled."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    folder = session.config._tmp_path_factory.getbasetemp().parent
+    with (folder / "collected.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no worker ends long after the others."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from zygotes import SHARED
+
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.message import Result
@@ -89,7 +91,7 @@ def run(folder: Path, wallet: Wallet, body: Body, *, module: str = "aos") -> Non
     """Open the node in `folder`, attach its process `desk` (made on first use), and run `body`."""
 
     async def opened() -> None:
-        node = await LocalNode.open(folder)
+        node = await LocalNode.open(folder, supervisor=SHARED)
         known: asyncio.Future[Wallet] = asyncio.get_running_loop().create_future()
         known.set_result(wallet)
         front: Any = Front()

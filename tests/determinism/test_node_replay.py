@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from replay_programs import ENDLESS, OUT_OF_MEMORY, chunks
+from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers import images, room
@@ -19,6 +20,8 @@ from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag
 from aoshell.protocol.wallet import Wallet
+
+pytestmark = pytest.mark.long
 
 LIMITS = Limits(seconds=0.2, memory=24 << 20)
 SETUP = (
@@ -46,7 +49,7 @@ class Shell:
         self.wallet = wallet
 
     async def open(self) -> None:
-        self.node = await LocalNode.open(self.folder, LIMITS)
+        self.node = await LocalNode.open(self.folder, LIMITS, SHARED)
 
     async def spawn(self) -> str:
         address = (await self.node.info()).address

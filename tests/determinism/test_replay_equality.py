@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from replay_harness import Harness, Message
 from replay_programs import programs
+
+pytestmark = pytest.mark.long
 
 MORE = int(os.environ.get("AOSHELL_EXAMPLES", "0"))
 

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
+import pytest
+
+pytestmark = pytest.mark.long
 
 REPO = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"

@@ -24,6 +24,8 @@ from aoshell.nodes.joined.node import HomeNode
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
 
+pytestmark = pytest.mark.long
+
 REPO = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; from aoshell.cli import main; sys.exit(main())"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

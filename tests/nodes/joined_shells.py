@@ -10,21 +10,28 @@ from typing import Any
 
 from eventually import until
 from local_home import Local, plain
+from zygotes import SHARED
 
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.values import Event, Limits
 from aoshell.protocol.wallet import Wallet
+from aoshell.sandbox.supervisor import Supervisor
 
 ENDLESS = "while true do end"
 
 
 @contextlib.asynccontextmanager
 async def shell(
-    folder: Path, wallet: Wallet, client: str = "a:1", limits: Limits | None = None, **how: Any
+    folder: Path,
+    wallet: Wallet,
+    client: str = "a:1",
+    limits: Limits | None = None,
+    supervisor: Supervisor = SHARED,
+    **how: Any,
 ) -> AsyncIterator[Local]:
     """A shell on a home: the first one carries its node."""
-    node = await HomeNode.open(Home(folder), limits, client=client, **how)
+    node = await HomeNode.open(Home(folder, supervisor), limits, client=client, **how)
     try:
         yield Local(node, wallet, (await node.info()).address)  # type: ignore[arg-type]
     finally:
@@ -33,11 +40,14 @@ async def shell(
 
 @contextlib.asynccontextmanager
 async def two(
-    folder: Path, wallet: Wallet, limits: Limits | None = None
+    folder: Path,
+    wallet: Wallet,
+    limits: Limits | None = None,
+    supervisor: Supervisor = SHARED,
 ) -> AsyncIterator[tuple[Local, Local]]:
     """The shell that carries, and one that joined it."""
     async with (
-        shell(folder, wallet, "a:1", limits) as carrier,
+        shell(folder, wallet, "a:1", limits, supervisor) as carrier,
         shell(folder, wallet, "b:2", limits) as joined,
     ):
         assert carrier.node._reach.node is not None  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from zygotes import SHARED
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.events import EventSubscription
@@ -20,6 +21,7 @@ from aoshell.nodes.values import Event, Limits, LogEntry, Receipt
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
+from aoshell.sandbox.supervisor import Supervisor
 
 NOBODY = "x" * 43  # an address that nobody has
 SHOW = """
@@ -139,10 +141,13 @@ async def lived(local: Local, messages: int = 20) -> str:
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, wallet: Wallet, limits: Limits | None = None
+    folder: Path,
+    wallet: Wallet,
+    limits: Limits | None = None,
+    supervisor: Supervisor = SHARED,
 ) -> AsyncIterator[Local]:
     """A node on a folder, closed behind the block."""
-    node = await LocalNode.open(folder, limits)
+    node = await LocalNode.open(folder, limits, supervisor)
     try:
         yield Local(node, wallet, (await node.info()).address)
     finally:

@@ -23,6 +23,7 @@ from aoshell.nodes.joined.node import HomeNode
 from aoshell.nodes.joined.verbs import CLOCK
 from aoshell.nodes.values import Limits
 from aoshell.protocol.wallet import Wallet
+from aoshell.sandbox.supervisor import Supervisor
 
 
 @in_loop
@@ -293,7 +294,8 @@ def open_files(pid: int) -> list[str]:
 
 @in_loop
 async def test_workers_hold_neither_lock_nor_socket(folder: Path, wallet: Wallet) -> None:
-    async with two(folder, wallet) as (carrier, joined):
+    # With a zygote of its own, which starts while the lock is open.
+    async with two(folder, wallet, supervisor=Supervisor()) as (carrier, joined):
         pid = await joined.spawn()
         await joined.value(pid, "return 1")
         engine = carrier.node._reach.node._engine  # type: ignore[attr-defined]

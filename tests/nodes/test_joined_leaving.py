@@ -11,6 +11,7 @@ import pytest
 from eventually import in_loop, turns, until
 from joined_shells import ENDLESS, Heard, shell, two
 from local_home import plain
+from zygotes import SHARED
 
 from aoshell.errors import AoError
 from aoshell.nodes.joined import reach, server, verbs
@@ -25,7 +26,7 @@ from aoshell.protocol.wallet import Wallet
 async def test_when_the_carrier_closes_another_one_carries_on(folder: Path, wallet: Wallet) -> None:
     limits = Limits(seconds=10_000)
     async with contextlib.AsyncExitStack() as stack:
-        carrier = await HomeNode.open(Home(folder), limits, client="a:1")
+        carrier = await HomeNode.open(Home(folder, SHARED), limits, client="a:1")
         joined = await stack.enter_async_context(shell(folder, wallet, "b:2"))
         third = await stack.enter_async_context(shell(folder, wallet, "c:3"))
         pid = await joined.spawn()

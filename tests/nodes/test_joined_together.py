@@ -13,6 +13,7 @@ import pytest
 from eventually import in_loop, turns, until
 from joined_shells import ENDLESS, Heard, shell, two
 from local_home import Local
+from zygotes import SHARED
 
 from aoshell.errors import AoError
 from aoshell.nodes.joined.carrying import Home
@@ -25,7 +26,7 @@ from aoshell.protocol.wallet import Wallet
 @in_loop
 async def test_twenty_shells_open_at_once(folder: Path, wallet: Wallet) -> None:
     nodes = await asyncio.gather(
-        *(HomeNode.open(Home(folder), client=f"s:{number}") for number in range(20))
+        *(HomeNode.open(Home(folder, SHARED), client=f"s:{number}") for number in range(20))
     )
     try:
         assert sum(node._reach.node is not None for node in nodes) == 1

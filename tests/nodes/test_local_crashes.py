@@ -23,6 +23,8 @@ from local_home import opened, tags
 
 from aoshell.protocol.ans104 import DataItem
 
+pytestmark = pytest.mark.long
+
 PEERS = 4
 DRIVER = Path(__file__).with_name("crash_driver.py")
 REPO = DRIVER.parents[2]

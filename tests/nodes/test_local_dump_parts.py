@@ -19,6 +19,8 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.protocol.encoding import b64url
 from aoshell.sandbox import environment
 
+pytestmark = pytest.mark.long
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 63), 1 << 63) | st.text(max_size=60),
     lambda inner: (

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from eventually import in_loop
 from local_home import Local
+from zygotes import SHARED
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
@@ -41,7 +42,7 @@ class Network:
 
 
 async def opened(folder: Path, wallet: Wallet, network: Network | None) -> Local:
-    node = await LocalNode.open(folder, fetch=network and network.fetch)
+    node = await LocalNode.open(folder, supervisor=SHARED, fetch=network and network.fetch)
     return Local(node, wallet, (await node.info()).address)
 
 

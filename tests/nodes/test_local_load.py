@@ -12,13 +12,24 @@ import time
 
 import pytest
 from eventually import in_loop
+from local_home import opened
 
 from aoshell.nodes.values import Limits
 from aoshell.protocol.message import Message
 from aoshell.sandbox import stillness
+from aoshell.sandbox.supervisor import Supervisor
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
+]
 BUSY = "import time\nend = time.monotonic() + 20\nwhile time.monotonic() < end: pass"
+
+
+@pytest.fixture
+def opening(folder, wallet):
+    """Opens the test's node with a zygote of its own, as tests stop it."""
+    return lambda limits=None: opened(folder, wallet, limits, Supervisor())
 
 
 @pytest.fixture

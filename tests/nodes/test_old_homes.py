@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from eventually import in_loop
+from zygotes import SHARED
 
 from aoshell.nodes.local.log import schema
 from aoshell.nodes.local.log.store import Store
@@ -52,7 +53,7 @@ def unpacked(path: Path, folder: Path) -> Path:
 @pytest.mark.parametrize("path", HOMES, ids=lambda path: path.name)
 @in_loop
 async def test_it_opens_computes_and_verifies(path: Path, tmp_path: Path) -> None:
-    node = await LocalNode.open(unpacked(path, tmp_path / "state"))
+    node = await LocalNode.open(unpacked(path, tmp_path / "state"), supervisor=SHARED)
     try:
         old = await node.find("old")
         assert (old.waiting, old.slots, old.computed) == (1, old.slots, old.slots)
@@ -70,7 +71,7 @@ async def test_it_opens_computes_and_verifies(path: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("path", HOMES[2:], ids=lambda path: path.name)
 @in_loop
 async def test_what_clients_left_is_still_there(path: Path, tmp_path: Path) -> None:
-    node = await LocalNode.open(unpacked(path, tmp_path / "state"))
+    node = await LocalNode.open(unpacked(path, tmp_path / "state"), supervisor=SHARED)
     try:
         client = await node.find("client")
         assert client.authority.startswith("fcoN_") and not client.monitored
@@ -104,7 +105,7 @@ FORMAT = {
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 @in_loop
 async def test_what_the_host_said_it_says(path: Path, tmp_path: Path) -> None:
-    node = await LocalNode.open(unpacked(path, tmp_path / "state"))
+    node = await LocalNode.open(unpacked(path, tmp_path / "state"), supervisor=SHARED)
     try:
         version = int(path.name.split(".")[0].rpartition("-")[2])
         for process in await node.processes():

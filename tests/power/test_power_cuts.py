@@ -24,6 +24,8 @@ from power_disk import Disk
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.wallet import Wallet
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 TORN = 2  # disks by chance, besides the worst one
 

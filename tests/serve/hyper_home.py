@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from zygotes import SHARED
+
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.http.answer import Response as Answer
 from aoshell.nodes.remote.hyperbeam.signed import examine
@@ -123,7 +125,7 @@ def in_path(**tags: str) -> str:
 @contextlib.asynccontextmanager
 async def hyper_home(folder: Path, key: Wallet, wallet: Wallet) -> AsyncIterator[Home]:
     """An open node with its role."""
-    node = await LocalNode.open(folder)
+    node = await LocalNode.open(folder, supervisor=SHARED)
     checker = Checker()
     try:
         network = node.network

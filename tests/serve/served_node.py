@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from zygotes import SHARED
 
 from aoshell.errors import AoError
 from aoshell.nodes.local.node import LocalNode
@@ -110,7 +111,7 @@ async def served(
 ) -> AsyncIterator[ServedNode]:
     """A node on a folder, served on a port that is free."""
     told: list[AoError] = []
-    node = await LocalNode.open(folder)
+    node = await LocalNode.open(folder, supervisor=SHARED)
     try:
         serving = await Serving.open(
             node, ServeOptions(port=0, **options), tell=told.append, sign_as=sign_as

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from eventually import in_loop
+from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.values import envelope
@@ -24,6 +25,8 @@ from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Tag
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
+
+pytestmark = pytest.mark.long
 
 PEER = Path(__file__).with_name("gateway_peer.mjs")
 SCHEDULER = "_GQ33BkPtZrqxA84vM8Zk-N2aO0toNNu_C-l-rawrBA"  # of the network, as aoconnect names it
@@ -33,7 +36,7 @@ SIZES = [5, 0, 300_000, 1_100_000]
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[tuple[LocalNode, str]]:
     """A node, and the URL at which it is served."""
-    node = await LocalNode.open(folder)
+    node = await LocalNode.open(folder, supervisor=SHARED)
     serving = None
     try:
         serving = await Serving.open(node, ServeOptions(port=0), tell=pytest.fail)

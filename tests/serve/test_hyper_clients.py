@@ -16,10 +16,13 @@ from typing import Any
 import npm_packages
 import pytest
 from eventually import in_loop
+from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
 from aoshell.protocol.wallet import Wallet
 from aoshell.serve.serving import ServeOptions, Serving
+
+pytestmark = pytest.mark.long
 
 DRIVER = Path(__file__).with_name("hyper_clients.mjs")
 
@@ -32,7 +35,7 @@ def wao(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextlib.asynccontextmanager
 async def served(folder: Path, key: Wallet) -> AsyncIterator[tuple[LocalNode, str]]:
     """A node, and its URL."""
-    node = await LocalNode.open(folder)
+    node = await LocalNode.open(folder, supervisor=SHARED)
     serving = await Serving.open(node, ServeOptions(0), tell=print, key=key)
     try:
         yield node, serving.facts.url

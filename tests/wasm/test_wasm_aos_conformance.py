@@ -23,6 +23,8 @@ from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.view.errors_view import split_error
 
+pytestmark = pytest.mark.long
+
 __all__ = ["modules"]  # the fixture
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "environment.md"
