@@ -3,13 +3,29 @@
 `aoshell.open` and `aoshell.testing` are the Python API (docs/testing.md).
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aoshell import testing as testing
+    from aoshell.api import AoSession as AoSession
+    from aoshell.api import open as open
+
 __version__ = "0.1.0"
+
+# Imported when asked for: a start of the shell pays for nothing that it does not use. Not __all__,
+# as `import *` would then hide the `open` of Python.
+_LATER = ("AoSession", "open", "testing")
 
 
 def __getattr__(name: str) -> object:
-    # Imported when asked for: a start of the shell pays for nothing that it does not use.
-    if name == "open":
-        from importlib import import_module
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return import_module(f"{__name__}.api").open
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "testing":
+        return import_module(f"{__name__}.testing")
+    return getattr(import_module(f"{__name__}.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aoshell.testing.answers import Answer, EvalFailed, Mail
+    from aoshell.testing.clock import AsyncClock
     from aoshell.testing.identity import Identity
+    from aoshell.testing.node import AsyncNode, AsyncProcess
     from aoshell.testing.opening import open_node
     from aoshell.testing.recording import record
     from aoshell.testing.sync import Clock, Node, Process
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 # no test uses it.
 _HOMES = {
     "Answer": "answers",
+    "AsyncClock": "clock",
+    "AsyncNode": "node",
+    "AsyncProcess": "node",
     "Clock": "sync",
     "EvalFailed": "answers",
     "Identity": "identity",
@@ -36,6 +41,9 @@ _HOMES = {
 }
 __all__ = [
     "Answer",
+    "AsyncClock",
+    "AsyncNode",
+    "AsyncProcess",
     "Clock",
     "EvalFailed",
     "Identity",
@@ -53,3 +61,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,10 @@
+"""`python -m aoshell`: the same as the command `aoshell`."""
+
+from __future__ import annotations
+
+import sys
+
+from aoshell.entry import main
+
+if __name__ == "__main__":
+    sys.exit(main())
