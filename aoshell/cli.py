@@ -94,6 +94,10 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         from aoshell.shell.attestation.command import main as attest
 
         return attest(arguments[1:], _ask)
+    if arguments[:1] == ["completion"]:
+        from aoshell.commandline.command import main as completion
+
+        return completion(arguments[1:], _known_names)
     printed = io.StringIO()
     try:
         with redirect_stdout(printed):
@@ -102,6 +106,14 @@ def _run(arguments: list[str], backend: Backend | None) -> int:
         _write_out(printed.getvalue())
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     return _start(options, backend)
+
+
+def _known_names() -> list[str]:
+    """The names of the processes of this home."""
+    from aoshell.home.folders import Settings
+
+    settings = Settings.find()
+    return [info.name for info in LocalBackend().processes(settings, lambda _: None)]
 
 
 async def _ask(endpoint: str, nonce: bytes, *, kind: str = "") -> Evidence:

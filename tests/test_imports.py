@@ -36,13 +36,14 @@ BELOW: dict[str, set[str]] = {
     "serve": {*LOWEST, "home", "nodes", "shell"},
     "states": {*LOWEST, "home", "nodes", "shell"},
     "testing": {*LOWEST, "blueprints", "sandbox", "home", "nodes", "shell"},
+    "commandline": {"errors", "shell", "serve", "states", "testing"},
     "backends": {*LOWEST, "sandbox", "home", "nodes", "shell"},
     "api": {
         *("errors", "protocol", "home", "nodes", "shell", "testing", "backends"),
     },
     "cli": {
         *(*LOWEST, "attest", "check", "home", "nodes", "shell", "serve", "testing"),
-        *("states", "backends"),
+        *("states", "commandline", "backends"),
     },
     "entry": {"interrupts", "cli"},
     "__main__": {"entry"},

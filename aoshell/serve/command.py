@@ -132,7 +132,8 @@ async def _show_notices(node: Node, tell: Callable[[object], None]) -> None:
             tell(event.detail)
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """The parser of `aoshell serve`."""
     parser = CommandParser(
         "aoshell serve",
         description="Serve the built-in node over HTTP, for aos, aoconnect, browsers and curl.",
@@ -168,7 +169,7 @@ def _parser() -> CommandParser:
 
 
 def _given(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
+    parser = make_parser()
     given = parser.parse(arguments)
     if given.ports and given.port > (last := _LAST_PORT - _LAYOUT_ROOM):
         parser.error(f"--ports needs {_LAYOUT_ROOM} ports behind --port, which is {last} at most")

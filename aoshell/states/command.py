@@ -41,7 +41,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Raises:
         AoError: it failed, and nothing was written or taken.
     """
-    parser = _dump_parser() if command == "dump" else _load_parser()
+    parser = make_dump_parser() if command == "dump" else make_load_parser()
     try:
         given = parser.parse(arguments)
     except SystemExit as leaving:  # argparse has printed the reason
@@ -117,7 +117,8 @@ def _tell_of_namesake(settings: Settings, command: str) -> None:
             tell(f"a process has the name {command}: aoshell -- {command} attaches it")
 
 
-def _dump_parser() -> CommandParser:
+def make_dump_parser() -> CommandParser:
+    """The parser of `aoshell dump`."""
     parser = _Parser(
         "aoshell dump",
         description="Write the built-in node to a file: all processes with their logs and results,"
@@ -130,7 +131,8 @@ def _dump_parser() -> CommandParser:
     return parser
 
 
-def _load_parser() -> CommandParser:
+def make_load_parser() -> CommandParser:
+    """The parser of `aoshell load`."""
     parser = _Parser(
         "aoshell load",
         description="Take what aoshell dump wrote into this home, all of it or nothing.",

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         UsageError: there is no such file, or no test.
     """
     try:
-        given = _parser().parse(arguments)
+        given = make_parser().parse(arguments)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else MISUSED
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -66,7 +66,8 @@ async def _run(files: list[Path], name: str, seconds: float, report: TestReport)
     return FAILED if report.counts["failed"] + report.counts["error"] else 0
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """The parser of `aoshell test`."""
     parser = CommandParser(
         "aoshell test",
         description="Run tests of handlers, written in Lua (docs/testing.md). No network.",

@@ -61,7 +61,7 @@ def main(
         sys.stdout.reconfigure(errors="backslashreplace")
     say, note = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
     try:
-        given = _parser().parse(arguments)
+        given = make_parser().parse(arguments)
         if given.explain:
             say(fit(_explained(given.explain)) + "\n")
             return 0
@@ -214,7 +214,8 @@ def _trust(trial: Trial, target: str) -> str:
     return f"once you know what that is: aoshell attest {target} --measurement {measurement}"
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """The parser of `aoshell attest`."""
     parser = CommandParser(
         "aoshell attest",
         usage="aoshell attest NODE|FILE [flags]",

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     say, note = writer(sys.stdout, needed=True), writer(sys.stderr, needed=False)
     try:
-        given = _parser().parse_args(arguments)
+        given = make_parser().parse_args(arguments)
         policy = _policy(given) if given.trust else None
         measured = _measured(given, Progress(note if sys.stderr.isatty() else _say_nothing))
         image = _image(given, measured) if policy else None
@@ -259,7 +259,8 @@ def _say_nothing(_text: str) -> None:
     pass
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `aoshell attest measure`."""
     parser = argparse.ArgumentParser(
         "aoshell attest measure",
         usage="aoshell attest measure --firmware FILE --vcpu-type TYPE [flags]",

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from aoshell import __version__
 from aoshell.errors import UsageError
+from aoshell.shell.flags import aos
 from aoshell.shell.flags.limits import RANGES
 from aoshell.shell.flags.options import Options
 from aoshell.shell.flags.parser import CommandParser
@@ -17,7 +18,8 @@ _EPILOGUE = """\
 Without a terminal, or with --run or --json, each line waits until all that it caused is done
 (on the legacy network: for its own result). Answers go to stdout, everything else to stderr, and
 the exit code is 1 if any line failed.
-A new NAME makes a process. More flags: --mu-url, --cu-url, --su-url, --gateway-url URL.
+A new NAME makes a process.
+aoshell completion bash|zsh|fish prints what completes these flags; man aoshell has all of this.
 aoshell serve opens the built-in node to aos, aoconnect and browsers; serve --help has its flags.
 aoshell dump FILE writes the whole node to a file, aoshell load FILE takes it into a home.
 aoshell attest NODE|FILE checks the hardware evidence of a node; attest --help has its flags.
@@ -61,7 +63,7 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
     Raises:
         UsageError: flags that contradict each other. (argparse itself leaves with code 2.)
     """
-    given = _parser().parse(arguments)
+    given = make_parser().parse(arguments)
     names, values = given.tag_name or [], given.tag_value or []
     if len(names) != len(values):
         raise UsageError(
@@ -75,9 +77,9 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
     script = given.script or []
     return Options(
         reference=reference,
-        script=[f".load {text}" if flag == "--load" else text for flag, text in script],
+        script=aos.script_of(given),
         runs=any(flag == "--run" for flag, _ in script),
-        module=given.module or "",
+        module=aos.module_of(given),
         data=given.data or "",
         pairs=list(zip(names, values, strict=True)),
         cron=given.cron or "",
@@ -102,7 +104,7 @@ def _refuse_contradictions(given: argparse.Namespace, reference: str) -> None:
     if given.watch is None:
         return
     besides = {reference: reference, "--list": given.list, "--json": given.json}
-    besides |= {"--run or --load": given.script}
+    besides |= {"--run or --load": given.script, "--monitor": given.monitor}
     for flag, value in besides.items():
         if value:
             raise UsageError(f"--watch only follows, and {flag} does not go with it")
@@ -128,7 +130,8 @@ def _network(given: argparse.Namespace) -> dict[str, str]:
     return named | ({"legacy": "--legacy"} if given.legacy else {})
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """The parser of `aoshell [NAME|ID] [flags]`."""
     parser = _Parser(
         "aoshell",
         usage="aoshell [NAME|ID] [flags]",
@@ -142,6 +145,7 @@ def _parser() -> CommandParser:
     _what_to_do(parser.add_argument_group("what to do").add_argument)
     _new_process(parser.add_argument_group("a new process").add_argument)
     _which_node(parser.add_argument_group("another node than the built-in one").add_argument)
+    aos.add_flags(parser.add_argument_group("flags of aos").add_argument, named)
     return parser
 
 
@@ -182,8 +186,11 @@ def _which_node(flag: Callable[..., object]) -> None:
     flag("--node", type=named, metavar="URL|PROFILE", help="a HyperBEAM node, or as --profile")
     flag("--profile", type=named, metavar="NAME", help="of the config file (docs/remote.md)")
     flag("--legacy", action="store_true", help="the legacy network: MU, SU and CU")
-    for key in ("mu", "cu", "su", "gateway"):
-        flag(f"--{key}-url", type=named, dest=key, metavar="URL", help=argparse.SUPPRESS)
+    for key in ("mu", "cu", "su"):
+        unit = f"the {key.upper()} of another legacy network"
+        flag(f"--{key}-url", type=named, dest=key, metavar="URL", help=unit)
+    fetched = "where code and names are looked up"
+    flag("--gateway-url", type=named, dest="gateway", metavar="URL", help=fetched)
     for key in ("scheduler", "authority"):
         flag(f"--{key}", type=named, metavar="ADDRESS", help=f"{key} of a new process there")
     levels = ("off", "on", "attested")

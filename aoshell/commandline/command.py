@@ -1,0 +1,71 @@
+"""The command `aoshell completion`: scripts that complete the command line.
+
+Exit codes: 0, 2 misuse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from aoshell.errors import AoError, UsageError
+from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.view.streams import writer
+
+MISUSED = 2
+SHELLS = ("bash", "zsh", "fish")
+# Names that no shell reads anything into; no others are offered, as clients choose names freely.
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}\Z")
+
+
+def main(arguments: Sequence[str], names: Callable[[], Iterable[str]]) -> int:
+    """Print a script, or the names of processes; the exit code.
+
+    Args:
+        names: those of the processes of this home.
+
+    Raises:
+        UsageError: no shell is named.
+    """
+    try:
+        given = make_parser().parse(arguments)
+    except SystemExit as leaving:  # argparse has printed the reason
+        return leaving.code if isinstance(leaving.code, int) else MISUSED
+    say = writer(sys.stdout, needed=True)
+    if given.names:
+        say("".join(f"{name}\n" for name in plain_names(names)))
+        return 0
+    if not given.shell:
+        raise UsageError("completion of which shell?", hint="aoshell completion bash|zsh|fish")
+    from aoshell.commandline.scripts import SCRIPTS
+    from aoshell.commandline.table import forms
+
+    say(SCRIPTS[given.shell](forms()))
+    return 0
+
+
+def plain_names(names: Callable[[], Iterable[str]]) -> list[str]:
+    """The names that can be completed; none where they cannot be read."""
+    try:
+        return sorted({name for name in names() if _PLAIN.match(name)})
+    except AoError:
+        return []  # a shell that completes shows no errors
+
+
+def make_parser() -> CommandParser:
+    """The parser of `aoshell completion`."""
+    parser = CommandParser(
+        "aoshell completion",
+        usage="aoshell completion bash|zsh|fish",
+        description="Print a script that completes aoshell's commands, flags, files and processes.",
+        epilog="bash: source <(aoshell completion bash) in ~/.bashrc. zsh: the same in ~/.zshrc,"
+        " after compinit. fish: aoshell completion fish >~/.config/fish/completions/aoshell.fish",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("shell", nargs="?", choices=SHELLS, metavar="bash|zsh|fish")
+    only = "print the names of processes instead; the scripts ask for them"
+    parser.add_argument("--names", action="store_true", help=only)
+    return parser
