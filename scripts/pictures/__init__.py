@@ -1,0 +1,1 @@
+"""Pictures of the shell: runs in a real terminal, and their screens as SVG."""
