@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding lacks is shown escaped.
         sys.stdout.reconfigure(errors="backslashreplace")
-    files = find_test_files(given.files, Path.cwd())
+    files = find_test_files(given.files)
     say = writer(sys.stdout, needed=True)
     report = JsonReport(say) if given.json else TextReport(say, colour=colours(sys.stdout))
     warn = writer(sys.stderr, needed=False)

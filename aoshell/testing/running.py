@@ -100,14 +100,14 @@ class _TestRun:
         return str(folder / name) if name in self.program.files else name
 
 
-def find_test_files(given: Iterable[str], folder: Path) -> list[Path]:
-    """The test files that are given, also in folders; by default those below `folder`.
+def find_test_files(given: Iterable[str]) -> list[Path]:
+    """The test files that are given, also in folders; by default those below the current one.
 
     Raises:
         UsageError: there is no such file or folder, or no test file in it.
     """
     found: dict[Path, None] = {}
-    for path in [Path(name) for name in given] or [folder]:
+    for path in [Path(name) for name in given] or [Path()]:
         if not path.exists():
             raise UsageError(f"there is no file {path}", hint="aoshell test [FILE|FOLDER…]")
         found.update(dict.fromkeys(_below_folder(path) if path.is_dir() else [path]))

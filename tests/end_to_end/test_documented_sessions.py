@@ -99,6 +99,10 @@ NOT_RUN = {
 }
 
 
+# Pages whose blocks follow one another, in one folder: files, and sessions of one process each.
+STORIES = ("docs/tutorial.md",)
+
+
 def kind_of(block: Block) -> str:
     """What a block is: at a prompt, at a shell's, other code, or in NOT_RUN."""
     if (block.page, block.first) in NOT_RUN:
@@ -111,7 +115,7 @@ def kind_of(block: Block) -> str:
 
 
 def of_kind(kind: str) -> list[Block]:
-    return [block for block in blocks() if kind_of(block) == kind]
+    return [one for one in blocks() if kind_of(one) == kind and one.page not in STORIES]
 
 
 @pytest.fixture
@@ -135,13 +139,7 @@ def test_at_the_prompt(block: Block, folder: Path, environment: dict[str, str]) 
     setting.lay_out(folder)
     arguments = [arg for line in setting.before for arg in ("--run", line)] or ["--run", "1"]
     prepared(folder, environment, setting.name, *arguments)
-    terminal = Terminal(
-        [sys.executable, "-c", ENTRY, setting.name],
-        environment,
-        columns=COLUMNS,
-        rows=ROWS,
-        folder=str(folder),
-    )
+    terminal = opened(setting.name, folder, environment)
     try:
         terminal.shows(r"aos-[\d.]+(\[Inbox:\d+\])?>$")
         for step in steps(block, PROMPT):
@@ -152,6 +150,16 @@ def test_at_the_prompt(block: Block, folder: Path, environment: dict[str, str]) 
             seen(terminal, step, block.text)
     finally:
         terminal.child.close(force=True)
+
+
+def opened(name: str, folder: Path, environment: dict[str, str]) -> Terminal:
+    return Terminal(
+        [sys.executable, "-c", ENTRY, name],
+        environment,
+        columns=COLUMNS,
+        rows=ROWS,
+        folder=str(folder),
+    )
 
 
 def prepared(folder: Path, environment: dict[str, str], *arguments: str) -> None:
@@ -196,19 +204,46 @@ def test_at_a_shell(
     for name in ("default", "scratch"):
         prepared(folder, environment, name, "--run", "1")
     for step in steps(block, COMMAND):
-        done = subprocess.run(
-            ["bash", "-c", step.typed],
-            env=environment,
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        shown = by_form(done.stdout.replace(str(tmp_path), ""))
-        assert pattern_of(step.shown).fullmatch(shown), (
-            f"the page says\n{block.text}\nand the shell\n{done.stdout}"
-        )
+        ran(step, block.text, folder, tmp_path, environment)
+
+
+def ran(step: Step, text: str, folder: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Run what a step types at a shell, and compare."""
+    done = subprocess.run(
+        ["bash", "-c", step.typed],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    shown = by_form(done.stdout.replace(str(tmp_path), ""))
+    assert pattern_of(step.shown).fullmatch(shown), (
+        f"the page says\n{text}\nand the shell\n{done.stdout}"
+    )
+
+
+@pytest.mark.parametrize("page", STORIES)
+def test_a_story(page: str, folder: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    shutil.rmtree(folder / "examples")  # it begins in an empty folder
+    terminal: Terminal | None = None
+    try:
+        for block in (one for one in blocks() if one.page == page):
+            kind = kind_of(block)
+            if kind == "lua":
+                (folder / block.first.removeprefix("-- ")).write_text(block.text)
+            for step in steps(block, COMMAND) if kind == "command" else ():
+                ran(step, block.text, folder, tmp_path, environment)
+            for step in steps(block, PROMPT) if kind == "prompt" else ():
+                if terminal is None:
+                    terminal = opened(block.first.partition("@")[0], folder, environment)
+                    terminal.shows(r"aos-[\d.]+(\[Inbox:\d+\])?>$")
+                terminal.type(step.typed + "\r")
+                seen(terminal, step, block.text)
+    finally:
+        if terminal:
+            terminal.child.close(force=True)
 
 
 def test_each_block_is_run_or_has_a_reason() -> None:
