@@ -52,7 +52,8 @@ def is_shown(scene: Scene, rows: list[list[Cell]]) -> bool:
 
 def shown_in(path: Path) -> str:
     """What a picture shows, by form."""
-    return by_form("\n".join(text_of(path.read_text(encoding="utf-8"))))
+    shown: str = by_form("\n".join(text_of(path.read_text(encoding="utf-8"))))
+    return shown
 
 
 if __name__ == "__main__":
