@@ -20,7 +20,7 @@ from aoshell.nodes.base import Node
 from aoshell.nodes.values import Limits, ProcessInfo
 from aoshell.protocol.message import Result, raw, tags_of
 from aoshell.shell.lines.run import run_line
-from aoshell.shell.outcome import Outcome
+from aoshell.shell.outcome import CommandOutput, Outcome
 from aoshell.shell.session import Patience, Session
 from aoshell.shell.start import DEFAULT_NAME, Start, close_session, open_session
 from aoshell.testing import values
@@ -127,11 +127,15 @@ class AoSession:
     async def run(self, line: str) -> Outcome:
         """Run a line of the shell, Lua or a dot command; its outcome (`shell.outcome`).
 
+        The outcome of `.source` is that of the last line of the file.
+
         Cancelling also stops the computation (on the built-in node).
         """
         async with self._stopped_with_us():
             outcome = await run_line(self.session, line)
             await self.session.settle()
+        for sourced in outcome.then if isinstance(outcome, CommandOutput) else ():
+            outcome = await self.run(sourced)
         return outcome
 
     @asynccontextmanager

@@ -160,6 +160,7 @@ class RemoteBackend:
             start,
             network=tags_of((name, value) for name, value in pairs if value),
             place=place,
+            startup=where.startup,
         )
 
     async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:

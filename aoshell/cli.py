@@ -220,6 +220,7 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
                 backend.open,
                 prompt,
                 first=tuple(options.script),
+                startup=not options.no_startup,
                 colour=colours(sys.stdout),
             )
         )

@@ -5,17 +5,15 @@ Exit codes: 0, 2 misuse.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
+from aoshell.commandline.completion_parser import make_parser
 from aoshell.errors import AoError, UsageError
-from aoshell.shell.flags.parser import CommandParser
 from aoshell.shell.view.streams import writer
 
 MISUSED = 2
-SHELLS = ("bash", "zsh", "fish")
 # Names that no shell reads anything into; no others are offered, as clients choose names freely.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}\Z")
 
@@ -52,20 +50,3 @@ def plain_names(names: Callable[[], Iterable[str]]) -> list[str]:
         return sorted({name for name in names() if _PLAIN.match(name)})
     except AoError:
         return []  # a shell that completes shows no errors
-
-
-def make_parser() -> CommandParser:
-    """The parser of `aoshell completion`."""
-    parser = CommandParser(
-        "aoshell completion",
-        usage="aoshell completion bash|zsh|fish",
-        description="Print a script that completes aoshell's commands, flags, files and processes.",
-        epilog="bash: source <(aoshell completion bash) in ~/.bashrc. zsh: the same in ~/.zshrc,"
-        " after compinit. fish: aoshell completion fish >~/.config/fish/completions/aoshell.fish",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("shell", nargs="?", choices=SHELLS, metavar="bash|zsh|fish")
-    only = "print the names of processes instead; the scripts ask for them"
-    parser.add_argument("--names", action="store_true", help=only)
-    return parser

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aoshell.commandline.command import make_parser as completion_parser
+from aoshell.commandline.completion_parser import make_parser as completion_parser
 from aoshell.serve.command import make_parser as serve_parser
 from aoshell.shell.attestation.command import make_parser as attest_parser
 from aoshell.shell.attestation.measure import make_parser as measure_parser

@@ -6,6 +6,7 @@ The config file is TOML:
 
     [profiles.work]
     node = "https://router.example"      # a HyperBEAM node
+    startup = true                       # the prompt's start-up files may send messages there
 
     [profiles.old]
     kind = "legacynet"                   # with mu, cu and su, or the public ones
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,6 +33,7 @@ LOCAL, HYPERBEAM, LEGACY = "local", "hyperbeam", "legacynet"
 UNITS = ("mu", "cu", "su")
 _ADDRESS = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _COMMON = ("gateway", "bundler", "scheduler", "authority", "module")
+STARTUP = "startup"
 KEYS = ("node", *UNITS, *_COMMON)
 _URLS = frozenset(("node", *UNITS, "gateway", "bundler"))
 _COUNTS = {
@@ -88,6 +90,7 @@ class Endpoints:
         mu, cu, su: URLs of the units of a legacy network.
         gateway, bundler: URLs that code is fetched from and published to; "" cannot publish.
         scheduler, authority, module: of new processes, "" for the node's own.
+        startup: whether start-up files may send messages to it.
         sources: the origin of each value, by name: a flag, a variable, a table of the file, or
             "default". `sources["kind"]` is what chose the node; absent if nothing did.
     """
@@ -102,6 +105,7 @@ class Endpoints:
     scheduler: str = ""
     authority: str = ""
     module: str = ""
+    startup: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -129,11 +133,16 @@ _Layer: TypeAlias = Mapping[str, _Value]
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A kind of node, what chose it, and where its values are looked up, first to last."""
+    """A kind of node, what chose it, and where its values are looked up, first to last.
+
+    Attributes:
+        startup: whether start-up files may send messages to it.
+    """
 
     kind: str
     source: str
     layers: tuple[_Layer, ...]
+    startup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +196,7 @@ def resolve_endpoints(
     if choice.source:
         sources["kind"] = choice.source
     texts = {key: value.text for key, value in found.items()}
-    return Endpoints(choice.kind, sources=sources, **texts)
+    return Endpoints(choice.kind, startup=choice.startup, sources=sources, **texts)
 
 
 def _name(flags: Mapping[str, str]) -> str:
@@ -222,7 +231,7 @@ def _choose(
         profile = config.named(name)
         if units and profile.kind != LEGACY:
             raise UsageError(f"{legacy}, but the profile {name} is of kind {profile.kind}")
-        return _Choice(profile.kind, profile.source, (given, *profile.layers, around))
+        return replace(profile, layers=(given, *profile.layers, around))
     default = config.named(config.default) if config.default else None
     if units:
         behind = default.layers if default and default.kind == LEGACY else ()
@@ -230,7 +239,7 @@ def _choose(
     if "node" in around:
         return _Choice(HYPERBEAM, ENVIRONMENT["node"], (given, around))
     if default:
-        return _Choice(default.kind, default.source, (given, around, *default.layers))
+        return replace(default, layers=(given, around, *default.layers))
     return _Choice(LOCAL, "", (given, around))
 
 
@@ -310,7 +319,11 @@ def _profile(path: Path, name: str, table: object) -> _Choice:
     where = f"[profiles.{name}]"
     if name == LOCAL or "://" in name or not isinstance(table, dict):
         raise _file_error(path, where, "is not a profile", f"a table of any name but {LOCAL}")
-    _only(path, where, table, ("kind", *KEYS))
+    table = dict(table)
+    startup = table.pop(STARTUP, False)
+    if not isinstance(startup, bool):
+        raise _file_error(path, f"{where} {STARTUP}", f"{startup!r} is no switch", "true or false")
+    _only(path, where, table, ("kind", STARTUP, *KEYS))
     for key, text in table.items():
         if not isinstance(text, str) or not text:
             raise _file_error(path, f"{where} {key}", f"{text!r} is not text", "text in quotes")
@@ -321,13 +334,13 @@ def _profile(path: Path, name: str, table: object) -> _Choice:
         )
     if kind == HYPERBEAM and "node" not in table:
         raise _file_error(path, where, "names no node", f'node = "URL", or kind = "{LEGACY}"')
-    _only(path, where, table, ("kind", *(key for key in KEYS if key in _COUNTS[kind])))
+    _only(path, where, table, ("kind", STARTUP, *(key for key in KEYS if key in _COUNTS[kind])))
     layer = {
         key: _Value(text, f"{path}: {where} {key}", "config")
         for key, text in table.items()
         if key != "kind"
     }
-    return _Choice(kind, f"the profile {name}", (layer,))
+    return _Choice(kind, f"the profile {name}", (layer,), startup)
 
 
 def _only(path: Path, where: str, table: Iterable[str], allowed: tuple[str, ...]) -> None:

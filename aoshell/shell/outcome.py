@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError
@@ -91,6 +92,8 @@ class CommandOutput:
         answer: of the message that the command sent; shown above the text.
         ok: False makes the exit code 1.
         leave: end the shell.
+        source: a file of lines to run next; `lines.run` reads it into `then`.
+        then: lines to run next, before all that waits.
     """
 
     value: object = None
@@ -102,6 +105,8 @@ class CommandOutput:
     answer: LineAnswer | None = None
     ok: bool = True
     leave: bool = False
+    source: Path | None = None
+    then: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

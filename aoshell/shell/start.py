@@ -55,6 +55,7 @@ class Start:
         network: tags of every new process on a remote node: its scheduler, its authority.
         place: a line for the user: the remote node, what chose it, and a warning where the
             connection is not encrypted; "" shows nothing.
+        startup: whether start-up files may send messages.
         named: the user has named the process.
         existing: never make a process.
         record: makes the test that `.record` writes; None where it cannot.
@@ -72,6 +73,7 @@ class Start:
     limits: Limits = field(default_factory=Limits)
     network: tuple[Tag, ...] = ()
     place: str = ""
+    startup: bool = True
     named: bool = False
     existing: bool = False
     record: Recorder | None = None

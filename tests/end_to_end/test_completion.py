@@ -14,7 +14,8 @@ import pexpect
 import pytest
 
 from aoshell import cli
-from aoshell.commandline.command import SHELLS, plain_names
+from aoshell.commandline.command import plain_names
+from aoshell.commandline.completion_parser import SHELLS
 from aoshell.commandline.scripts import SCRIPTS
 from aoshell.commandline.table import forms
 from aoshell.errors import AoError

@@ -83,6 +83,7 @@ def play(
     *first: str,
     slow: float = 0,
     preferences: Preferences | None = None,
+    silent: tuple[str, ...] = (),
 ) -> str:
     """Run the prompt; `script` types. Returns what was printed."""
     output = Output()
@@ -96,6 +97,7 @@ def play(
             app = Prompt(
                 *("aos> ", home.history),
                 first=first,
+                silent=silent,
                 preferences=preferences,
                 input=keys,
                 output=output,

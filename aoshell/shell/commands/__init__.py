@@ -25,8 +25,19 @@ Run = Callable[["Session", str], Awaitable[CommandOutput]]
 
 _GROUPS = (
     *("attest", "blueprints", "checks", "code", "editor", "identities", "inspect", "messages"),
-    *("node", "processes", "record", "remote", "serving", "shell", "traces", "wasm", "watching"),
-    *("why", "workbench"),
+    *(
+        "node",
+        "processes",
+        "record",
+        "remote",
+        "serving",
+        "settings",
+        "shell",
+        "timing",
+        "traces",
+        "wasm",
+    ),
+    *("watching", "why", "workbench"),
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from aoshell.errors import UsageError
+from aoshell.shell.flags.parser import Hidden
 
 # The module that aos names for --sqlite (package.json of aos).
 SQLITE = "ei1VSwheQnNIG87iqlwxiQk-sWY5ikj4DFBxcpFZ-S4"
@@ -58,12 +59,13 @@ class _Answer(argparse.Action):
 
 def add_flags(flag: Callable[..., object], named: Callable[[str], str]) -> None:
     """Add them; what is taken has the destination of our own flag."""
-    url = "as --node URL"
+    url = Hidden("as --node URL")
     flag("--url", "--mainnet", type=named, dest="node", metavar="URL", help=url)
-    only = "run CODE of --run read-only, as .dryrun"
+    only = Hidden("run CODE of --run read-only, as .dryrun")
     flag("--dryrun", "--dry-run", action="store_true", dest="dryrun", help=only)
-    flag("--monitor", action="store_true", help="as .monitor, first")
-    flag("--sqlite", action="store_true", help="as --module with the SQLite module of aos")
+    flag("--monitor", action="store_true", help=Hidden("as .monitor, first"))
+    sqlite = Hidden("as --module with the SQLite module of aos")
+    flag("--sqlite", action="store_true", help=sqlite)
     for name in ANSWERED:
         flag(name, action=_Answer, nargs="?", help=argparse.SUPPRESS)
 

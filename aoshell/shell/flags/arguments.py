@@ -12,14 +12,14 @@ from aoshell.errors import UsageError
 from aoshell.shell.flags import aos
 from aoshell.shell.flags.limits import RANGES
 from aoshell.shell.flags.options import Options
-from aoshell.shell.flags.parser import CommandParser
+from aoshell.shell.flags.parser import CommandParser, Hidden
 
 _EPILOGUE = """\
 Without a terminal, or with --run or --json, each line waits until all that it caused is done
 (on the legacy network: for its own result). Answers go to stdout, everything else to stderr, and
 the exit code is 1 if any line failed.
-A new NAME makes a process.
-aoshell completion bash|zsh|fish prints what completes these flags; man aoshell has all of this.
+A new NAME makes a process. man aoshell has more flags: --mu-url, --cu-url, --su-url, --gateway-url
+and those of aos. aoshell completion bash|zsh|fish prints what completes all of them.
 aoshell serve opens the built-in node to aos, aoconnect and browsers; serve --help has its flags.
 aoshell dump FILE writes the whole node to a file, aoshell load FILE takes it into a home.
 aoshell attest NODE|FILE checks the hardware evidence of a node; attest --help has its flags.
@@ -93,6 +93,7 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
         list=given.list,
         json=given.json,
         no_wait=given.no_wait,
+        no_startup=given.no_startup,
     )
 
 
@@ -164,6 +165,7 @@ def _what_to_do(flag: Callable[..., object]) -> None:
     flag("--state", type=state_file, metavar="FILE", help=state)
     flag("--json", action="store_true", help="one object a line (docs/json.md)")
     flag("--no-wait", action="store_true", help="wait for a line's own result only")
+    flag("--no-startup", action="store_true", help="a prompt without the lines of startup.aos")
     wallet = "an Arweave key (JWK) instead of the home's own"
     flag("--wallet", type=file, metavar="FILE", help=wallet)
     flag(
@@ -187,9 +189,9 @@ def _which_node(flag: Callable[..., object]) -> None:
     flag("--profile", type=named, metavar="NAME", help="of the config file (docs/remote.md)")
     flag("--legacy", action="store_true", help="the legacy network: MU, SU and CU")
     for key in ("mu", "cu", "su"):
-        unit = f"the {key.upper()} of another legacy network"
+        unit = Hidden(f"the {key.upper()} of another legacy network")
         flag(f"--{key}-url", type=named, dest=key, metavar="URL", help=unit)
-    fetched = "where code and names are looked up"
+    fetched = Hidden("where code and names are looked up")
     flag("--gateway-url", type=named, dest="gateway", metavar="URL", help=fetched)
     for key in ("scheduler", "authority"):
         flag(f"--{key}", type=named, metavar="ADDRESS", help=f"{key} of a new process there")
@@ -200,6 +202,10 @@ def _which_node(flag: Callable[..., object]) -> None:
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=100)
+
+    def add_argument(self, action: argparse.Action) -> None:
+        if not isinstance(action.help, Hidden):
+            super().add_argument(action)
 
 
 def file(text: str) -> str:

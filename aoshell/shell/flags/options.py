@@ -38,3 +38,4 @@ class Options:
     list: bool = False
     json: bool = False
     no_wait: bool = False
+    no_startup: bool = False

@@ -11,6 +11,12 @@ from aoshell.protocol.encoding import has_id_form
 _MARK = "\0"  # before ids that argparse would take for flags; no argument can hold one
 
 
+class Hidden(str):
+    """Help that --help leaves out, to stay short; the manual page and completion have it."""
+
+    __slots__ = ()
+
+
 class CommandParser(argparse.ArgumentParser):
     """Takes ids for what they are, also those that begin with `-`, as every 64th one does.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -153,13 +154,15 @@ async def run_watch(
 async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Renderer) -> int:
     """Run chunks until they end or one says `.exit`. The exit code: 1 if any failed."""
     code = 0
-    async for line in lines:
+    async for line in with_sourced(lines, then := deque[str]()):
         outcome = await run_line(session, line)
         renderer.outcome(line, outcome)
         session.feed.release()
         code = code if outcome.ok else 1
-        if isinstance(outcome, CommandOutput) and outcome.leave:
-            break
+        if isinstance(outcome, CommandOutput):
+            if outcome.leave:
+                break
+            then.extendleft(reversed(outcome.then))
         if isinstance(outcome, LineFailure) and _is_last(outcome.error, session):
             break
         if (error := await _settled(session)) and _is_last(error, session):
@@ -169,6 +172,14 @@ async def run_lines(session: Session, lines: AsyncIterator[str], renderer: Rende
             if not isinstance(outcome, LineFailure) or outcome.error.what != error.what:
                 renderer.error(error)
     return code
+
+
+async def with_sourced(lines: AsyncIterator[str], then: deque[str]) -> AsyncIterator[str]:
+    """The lines, each followed by those that were put into `then` while it ran."""
+    async for line in lines:
+        yield line
+        while then:
+            yield then.popleft()
 
 
 async def _settled(session: Session) -> AoError | None:

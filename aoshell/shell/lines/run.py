@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aoshell.errors import AoError
 from aoshell.nodes.values import Verify
 from aoshell.scarcity import to_ao_error
 from aoshell.shell.lines.multiline import is_command
-from aoshell.shell.outcome import LineFailure, Outcome
+from aoshell.shell.outcome import CommandOutput, LineFailure, Outcome
 from aoshell.shell.session import Session
 
 
@@ -28,7 +30,7 @@ async def run_line(session: Session, line: str) -> Outcome:
             if session.commanded:
                 from aoshell.shell.commands import run_command
 
-                outcome = await run_command(session, line)
+                outcome = _with_lines(await run_command(session, line))
             else:
                 outcome = await session.evaluate(line)
         except AoError as error:
@@ -37,6 +39,17 @@ async def run_line(session: Session, line: str) -> Outcome:
             outcome = LineFailure(to_ao_error(error))
         session.sending = ""  # kept when cancelled: `given_up` needs it
         return outcome
+
+
+def _with_lines(output: CommandOutput) -> CommandOutput:
+    """With the lines of the file that it asks to run."""
+    if output.source is None:
+        return output
+    from aoshell.shell.lines.sourcing import read_lines
+
+    lines = read_lines(output.source)
+    value = {"file": str(output.source), "lines": len(lines)}
+    return replace(output, value=value, source=None, then=tuple(lines))
 
 
 def _follow_pin(session: Session) -> None:

@@ -13,6 +13,7 @@ import logging
 import signal
 from asyncio import Task
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from aoshell.scarcity import error_of_context
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Outcome
+from aoshell.shell.prompt import config
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.entry import PromptInput
 from aoshell.shell.prompt.history import LONGEST, LineHistory
@@ -55,6 +57,7 @@ class Prompt:
         prompt: shown until the process gives its own.
         history: file of the lines entered, None for none.
         first: lines to run before the first typed one (`--load`).
+        silent: lines to run before these, which are not shown themselves (start-up files).
 
     Attributes:
         stage: what the shell waits for a node to do, "" for nothing.
@@ -67,6 +70,7 @@ class Prompt:
         history: Path | None = None,
         *,
         first: tuple[str, ...] = (),
+        silent: tuple[str, ...] = (),
         colour: bool = True,
         preferences: Preferences | None = None,
         input: Input | None = None,
@@ -76,11 +80,13 @@ class Prompt:
         self._prompt = prompt
         self._session: Session | None = None
         # Lines to run, and whether the screen shows them already.
-        self._queue = deque((line, False) for line in first)
+        self._queue = deque(
+            [*((line, True) for line in silent), *((line, False) for line in first)]
+        )
         self._wake = asyncio.Event()
         self._running: Task[object] | None = None
         self._interrupted = False
-        self._busy = bool(first)
+        self._busy = bool(self._queue)
         self._watching: Task[None] | None = None
         self._padded = ""
         self._helpers: Helpers | None = None
@@ -145,6 +151,21 @@ class Prompt:
             return ""
         self._padded = text
         return self._remembered(text.rstrip("\n"))
+
+    def past(self, words: str, most: int) -> list[str]:
+        """The newest lines that were typed and have all of the words, the newest first."""
+        return self._history.search(words, most)
+
+    def settings(self) -> Sequence[tuple[str, str, str]]:
+        """Each setting: its name, its value, and what it may be."""
+        return config.shown(self._preferences)
+
+    def change(self, name: str, value: str) -> str:
+        """Change a setting for this session; returns it as a line of the config file."""
+        self._preferences, line = config.changed(self._preferences, name, value)
+        self._screen.edit_as(vi=self._preferences.editing == "vi")
+        self._app.style = self._style()
+        return line
 
     async def learn_names(self) -> int:
         """Read the names of the attached process; returns how many globals it has."""
@@ -218,6 +239,8 @@ class Prompt:
             session.feed.release()
             if isinstance(outcome, CommandOutput) and outcome.leave:
                 return
+            if isinstance(outcome, CommandOutput):
+                self._queue.extendleft((line, False) for line in reversed(outcome.then))
             self._learn(session, line, outcome)
             self._rest()
 
@@ -281,11 +304,8 @@ class Prompt:
         def load() -> tuple[Lexer, type[Helpers], BaseStyle]:
             from aoshell.shell.prompt.helpers import Helpers
             from aoshell.shell.prompt.highlight import LineLexer
-            from aoshell.shell.prompt.themes import make_style
 
-            theme = self._preferences.theme if self.renderer.colour else "plain"
-            changes = self._preferences.colours if self.renderer.colour else {}
-            return LineLexer(), Helpers, make_style(theme, changes)
+            return LineLexer(), Helpers, self._style()
 
         self.lexer, helpers, self._app.style = await asyncio.to_thread(load)
         self._helpers = helpers(self._buffer, self._app.invalidate, lambda: not self._busy)
@@ -293,6 +313,13 @@ class Prompt:
             self._helpers.learn(*passed)
         self._unlearned.clear()
         self._rest()
+
+    def _style(self) -> BaseStyle:
+        from aoshell.shell.prompt.themes import make_style
+
+        theme = self._preferences.theme if self.renderer.colour else "plain"
+        changes = self._preferences.colours if self.renderer.colour else {}
+        return make_style(theme, changes)
 
     def _learn(self, session: Session, line: str, outcome: Outcome) -> None:
         """Let the helpers learn from a line and its outcome, once they are loaded."""

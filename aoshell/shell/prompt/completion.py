@@ -21,7 +21,7 @@ from aoshell.shell.prompt.names import ProcessNames, join_path
 from aoshell.shell.prompt.structure import LOOKED_AT, Context, is_name, read_context
 
 ASKED = frozenset(
-    {"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY"}
+    {"PROCESS", "TARGET", "SNAPSHOT", "IDENTITY", "SETTING", "CHOICE"}
 )  # kinds of words that the node knows
 MOST = 300  # completions that are offered at once
 

@@ -15,17 +15,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from aoshell.errors import AoError
+from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import line_of, read_config
 from aoshell.shell.prompt.themes import COLOURS, THEMES, colour_problem
 
-_CHOICES: dict[str, tuple[object, ...]] = {
+CHOICES: dict[str, tuple[object, ...]] = {
     "editing": ("emacs", "vi"),
     "theme": tuple(THEMES),
     "toolbar": (True, False),
     "pager": (True, False),
 }
+
+
+COLOUR = "colours."  # before the name of a colour, in `.set`
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,11 @@ def load_preferences(path: Path) -> Preferences:
     problems: list[str] = []
     found: dict[str, object] = {}
     for key, value in table.items():
-        allowed = _CHOICES.get(key)
+        allowed = CHOICES.get(key)
         if key == "colours":
             found[key] = _colours(path, value, problems)
         elif allowed is None:
-            known = ", ".join((*_CHOICES, "colours"))
+            known = ", ".join((*CHOICES, "colours"))
             problems.append(_problem(path, "shell", key, "has no meaning there", known))
         elif not any(value is one or (isinstance(one, str) and value == one) for one in allowed):
             shown = " or ".join(_toml(one) for one in allowed)
@@ -68,6 +72,58 @@ def load_preferences(path: Path) -> Preferences:
         else:
             found[key] = value
     return replace(Preferences(problems=tuple(problems)), **found)  # type: ignore[arg-type]  # checked above
+
+
+# For this session ---------------------------------------------------------------------------------
+
+
+def shown(preferences: Preferences) -> list[tuple[str, str, str]]:
+    """Each setting: its name, its value, and what it may be."""
+    rows = [
+        (name, _word(getattr(preferences, name)), " or ".join(map(_word, allowed)))
+        for name, allowed in CHOICES.items()
+    ]
+    theme = THEMES[preferences.theme]
+    return [
+        *rows,
+        *(
+            (f"{COLOUR}{name}", preferences.colours.get(name, theme[name]) or "-", "a colour")
+            for name in COLOURS
+        ),
+    ]
+
+
+def changed(preferences: Preferences, name: str, text: str) -> tuple[Preferences, str]:
+    """The preferences with one of them changed, and that as a line of the config file.
+
+    Raises:
+        UsageError: there is no such setting, or it cannot have this value.
+    """
+    if name.startswith(COLOUR):
+        return _coloured(preferences, name.removeprefix(COLOUR), text)
+    if name not in CHOICES:
+        known = ", ".join((*CHOICES, f"{COLOUR}NAME"))
+        raise UsageError(f"there is no setting {name}", hint=known)
+    value = next((one for one in CHOICES[name] if _word(one) == text), None)
+    if value is None:
+        allowed = " or ".join(map(_word, CHOICES[name]))
+        raise UsageError(f"{name} cannot be {text}", hint=allowed)
+    changes: dict[str, Any] = {name: value}
+    return replace(preferences, **changes), f"{name} = {_toml(value)}"
+
+
+def _coloured(preferences: Preferences, name: str, text: str) -> tuple[Preferences, str]:
+    if name not in COLOURS:
+        raise UsageError(f"{COLOUR}{name} colours nothing", hint=", ".join(COLOURS))
+    colour = text.strip("\"'")
+    if wrong := colour_problem(colour):
+        raise UsageError(wrong, hint="#ff8800 bold, or ansiblue")
+    colours = {**preferences.colours, name: colour}
+    return replace(preferences, colours=colours), f"{COLOUR}{name} = {_toml(colour)}"
+
+
+def _word(value: object) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def _colours(path: Path, value: object, problems: list[str]) -> dict[str, str]:

@@ -62,9 +62,14 @@ async def interact(
     prompt: str,
     *,
     first: tuple[str, ...],
+    startup: bool,
     colour: bool,
 ) -> int:
     """Run the prompt, whose text is on the screen already. Returns the exit code.
+
+    Args:
+        first: lines to run before the first typed one.
+        startup: whether the start-up files are run before them.
 
     Raises:
         AoError: the session could not be opened.
@@ -75,8 +80,18 @@ async def interact(
         # The node's workers start now, and get ready while the import goes on.
         await asyncio.sleep(0)
         app, preferences = await asyncio.to_thread(_prompt_class, settings.config / CONFIG)
-        screen = app(prompt, settings.history, first=first, colour=colour, preferences=preferences)
+        lines, notes = _startup(start, settings) if startup else ([], [])
+        screen = app(
+            prompt,
+            settings.history,
+            first=first,
+            silent=tuple(lines),
+            colour=colour,
+            preferences=preferences,
+        )
         front.become(screen)
+        for note in notes:
+            front.feed(note)
         return await screen.run(opening)
     finally:
         await _put_away(opening)
@@ -87,6 +102,18 @@ def _prompt_class(file: Path) -> tuple[type[Prompt], Preferences]:
     from aoshell.shell.prompt.config import load_preferences
 
     return Prompt, load_preferences(file)
+
+
+def _startup(start: Start, settings: Settings) -> tuple[list[str], list[str]]:
+    """Lines of start-up files, and notes on them. Imports what reads them only where there are."""
+    if (
+        not (settings.config / "startup.aos").exists()
+        and not (settings.config / "startup").exists()
+    ):
+        return [], []
+    from aoshell.shell.prompt.startup import startup_lines
+
+    return startup_lines(settings.config, start.reference, start.startup)
 
 
 async def _put_away(opening: asyncio.Task[Session]) -> None:

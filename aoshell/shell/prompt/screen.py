@@ -87,15 +87,19 @@ class Screen:
         self.app: Application[None] = Application(
             self._layout(),
             key_bindings=keys,
-            editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
             erase_when_done=True,
             include_default_pygments_style=False,
             input=input,
             output=output or terminal_output(),
         )
+        self.edit_as(vi=vi)
         self.app.ttimeoutlen = _ESCAPE
         self._renderer = LeanRenderer(self.app.renderer.style, self.app.output, self.shown)
         self.app.renderer = self._renderer
+
+    def edit_as(self, *, vi: bool) -> None:
+        """Take the keys of vi, or those of Emacs."""
+        self.app.editing_mode = EditingMode.VI if vi else EditingMode.EMACS
 
     @property
     def columns(self) -> int:

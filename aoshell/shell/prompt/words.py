@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -45,9 +45,25 @@ async def _identities(session: Session) -> Words:
     return [(name, "") for name in session.identities.names()]
 
 
+async def _settings(session: Session) -> Words:
+    return [(name, value) for name, value, _ in _rows(session)]
+
+
+def _rows(session: Session) -> Sequence[tuple[str, str, str]]:
+    rows: Sequence[tuple[str, str, str]] = getattr(session.front, "settings", tuple)()
+    return rows
+
+
+async def _choices(session: Session) -> Words:
+    words = ((word, name) for name, _, allowed in _rows(session) for word in allowed.split(" or "))
+    return [(word, f"of {name}") for word, name in words if " " not in word]
+
+
 _LOADERS: dict[str, Callable[[Session], Awaitable[Words]]] = {
     "PROCESS": _processes,
     "TARGET": _targets,
     "SNAPSHOT": _snapshots,
     "IDENTITY": _identities,
+    "SETTING": _settings,
+    "CHOICE": _choices,
 }

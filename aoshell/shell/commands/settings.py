@@ -1,0 +1,87 @@
+"""Habits of the prompt: .set, .history, .source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from aoshell.errors import UnsupportedError
+from aoshell.shell.code.files import path_of_argument
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.session import Session
+
+MOST = 20  # entries that .history shows; with a word, five times as many
+
+
+class _Prompt(Protocol):
+    """What a front at a terminal can do beyond `Front`."""
+
+    def past(self, words: str, most: int) -> list[str]:
+        """The newest lines that were typed and have all of the words, the newest first."""
+
+    def settings(self) -> Sequence[tuple[str, str, str]]:
+        """Each setting: its name, its value, and what it may be."""
+
+    def change(self, name: str, value: str) -> str:
+        """Change a setting for this session; returns it as a line of the config file.
+
+        Raises:
+            UsageError: there is no such setting, or it cannot have this value.
+        """
+
+
+def _prompt(session: Session) -> _Prompt:
+    """Raises UnsupportedError where there is no terminal."""
+    if not hasattr(session.front, "settings"):
+        raise UnsupportedError(
+            "only a prompt at a terminal has that", hint="aoshell NAME opens one"
+        )
+    return cast(_Prompt, session.front)
+
+
+@command("set", "[NAME VALUE]", complete="SETTING CHOICE")
+async def set_(session: Session, rest: str) -> CommandOutput:
+    """Show the settings of the prompt, or change one for this session.
+
+    config.toml changes it for all that follow: [shell] has these names.
+    """
+    front = _prompt(session)
+    note = ""
+    if rest:
+        name, _, value = rest.partition(" ")
+        if not value.strip():
+            raise usage_error("set")
+        line = front.change(name, value.strip())
+        note = f"for this session; in [shell] of config.toml it would be: {line}"
+    found = front.settings()
+    if rest:
+        found = [one for one in found if one[0] == name]
+    table = Table(("SETTING", "VALUE", "MAY BE"), tuple(found))
+    return CommandOutput({name: value for name, value, _ in found}, table=table, note=note)
+
+
+@command("history", "[WORD…]")
+async def history(session: Session, rest: str) -> CommandOutput:
+    """Show the newest lines that were typed, in all sessions; with words, those that have them.
+
+    Ctrl-R searches in the same lines, and puts one back.
+    """
+    found = _prompt(session).past(rest, MOST * 5 if rest else MOST)
+    found.reverse()
+    text = "\n".join(line.replace("\n", "\n    ") for line in found)
+    nothing = f"no line has {rest}" if rest else "nothing was typed yet"
+    return CommandOutput(found, text=text or nothing, rows=True)
+
+
+@command("source", "FILE", file=True)
+async def source(session: Session, rest: str) -> CommandOutput:
+    """Run the lines of a file, Lua and dot commands, as if they were typed here.
+
+    In the file, .source takes in another one, from the folder of the file. .load evaluates a
+    file of Lua as one program, which is what scripts want.
+    """
+    del session
+    if not rest:
+        raise usage_error("source")
+    return CommandOutput(source=path_of_argument(rest))

@@ -1,0 +1,165 @@
+"""How long code takes: .time and .bench."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from aoshell.errors import UsageError
+from aoshell.lua import compiling
+from aoshell.protocol.message import Result
+from aoshell.shell.commands import command, usage_error
+from aoshell.shell.flags.limits import MEGABYTE
+from aoshell.shell.outcome import CommandOutput, LineAnswer, Table
+from aoshell.shell.session import Session
+
+KEEP = "--keep"
+RUNS, MOST_RUNS = 100, 10_000  # of .bench
+_WARM = 1  # runs before those that count: the first one may start a worker
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One evaluation.
+
+    Attributes:
+        computing: milliseconds that the node tells, 0.0 where it tells none.
+        whole: milliseconds from here to the answer.
+    """
+
+    answer: LineAnswer
+    whole: float
+
+    @property
+    def computing(self) -> float:
+        return sum(result.milliseconds for result in _results(self.answer))
+
+    @property
+    def gas(self) -> int:
+        return sum(result.gas for result in _results(self.answer))
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the process's heap afterwards."""
+        return self.answer.last.memory
+
+
+def _results(answer: LineAnswer) -> tuple[Result, ...]:
+    return (answer.own, answer.later) if answer.later else (answer.own,)
+
+
+@command("time", "[--keep] CODE")
+async def time_(session: Session, rest: str) -> CommandOutput:
+    """Evaluate Lua and say how long that took, read-only.
+
+    With --keep it is a line like any other: what it does stays.
+    """
+    code, keep = _kept(rest)
+    if not code:
+        raise usage_error("time")
+    run = await _run(session, code, keep)
+    value = {
+        "kept": keep,
+        "ms": round(run.computing, 3),
+        "whole_ms": round(run.whole, 3),
+        "gas": run.gas,
+        "memory": run.memory,
+    }
+    return CommandOutput(value, text=_told(session, run), answer=run.answer, ok=run.answer.ok)
+
+
+def _told(session: Session, run: Run) -> str:
+    parts = [] if session.remote else [f"{run.computing:.1f} ms computing"]
+    parts += [f"{run.whole:.1f} ms in all"]
+    parts += [f"{run.gas:,} gas"] if run.gas else []
+    parts += [f"{run.memory / MEGABYTE:.1f} MB of memory"] if run.memory else []
+    return " · ".join(parts)
+
+
+@command("bench", "[--keep] CODE [N]")
+async def bench(session: Session, rest: str) -> CommandOutput:
+    """Evaluate Lua N times (100), read-only, and say how long it takes and how that varies.
+
+    With --keep each run is a message that stays in the log, and begins where the one before ended.
+    The first run is not counted. Where the text as a whole is Lua, the last number belongs to it.
+    """
+    text, keep = _kept(rest)
+    code, count = split_count(text)
+    if not code:
+        raise usage_error("bench")
+    runs: list[Run] = []
+    for number in range(_WARM + count):
+        run = await _run(session, code, keep)
+        if not run.answer.ok:
+            return CommandOutput(
+                {"kept": keep, "runs": number},
+                text=f"run {number + 1} failed",
+                answer=run.answer,
+                ok=False,
+            )
+        runs.append(run)
+    return _report(session, runs[_WARM:], keep)
+
+
+def split_count(text: str) -> tuple[str, int]:
+    """Code, and how often it is to run.
+
+    Raises:
+        UsageError: the number is not one that `.bench` takes.
+    """
+    head, _, last = text.rpartition(" ")
+    if not last.isdecimal() or not head.strip() or not compiling.check_line(text).error:
+        return text, RUNS
+    if not (last.isascii() and 1 <= int(last[:9]) <= MOST_RUNS):
+        raise UsageError(f"it cannot run {last} times", hint=f"1 to {MOST_RUNS:,}")
+    return head.strip(), int(last)
+
+
+def _kept(rest: str) -> tuple[str, bool]:
+    word, _, behind = rest.partition(" ")
+    return (behind.strip(), True) if word == KEEP else (rest, False)
+
+
+async def _run(session: Session, code: str, keep: bool) -> Run:
+    begin = time.perf_counter()
+    answer = await (session.evaluate(code) if keep else session.dryrun(code))
+    return Run(answer, (time.perf_counter() - begin) * 1000)
+
+
+def _report(session: Session, runs: Sequence[Run], keep: bool) -> CommandOutput:
+    measured = {
+        "whole ms": [run.whole for run in runs],
+        "gas": [float(run.gas) for run in runs],
+        "memory MB": [run.memory / MEGABYTE for run in runs],
+    }
+    if not session.remote:  # other nodes do not tell how long they computed
+        measured = {"computing ms": [run.computing for run in runs], **measured}
+    spreads = {name: spread(numbers) for name, numbers in measured.items() if any(numbers)}
+    rows = tuple((name, *map(_shown, numbers.values())) for name, numbers in spreads.items())
+    columns = ("", "LEAST", "MEDIAN", "P95", "MOST")
+    value = {"kept": keep, "runs": len(runs)} | {
+        name.replace(" ", "_"): {key: round(number, 4) for key, number in numbers.items()}
+        for name, numbers in spreads.items()
+    }
+    how = "each kept in the log" if keep else "read-only"
+    note = f"{len(runs)} run{'s' if len(runs) > 1 else ''}, {how}"
+    return CommandOutput(value, table=Table(columns, rows, frozenset(columns[1:])), note=note)
+
+
+def spread(numbers: Sequence[float]) -> dict[str, float]:
+    """Least, median, 95th percentile (nearest rank) and most."""
+    ordered = sorted(numbers)
+    rank = math.ceil(0.95 * len(ordered)) - 1
+    return {
+        "least": ordered[0],
+        "median": median(ordered),
+        "p95": ordered[rank],
+        "most": ordered[-1],
+    }
+
+
+def _shown(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 or number == int(number) else f"{number:.3g}"

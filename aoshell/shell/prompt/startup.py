@@ -1,0 +1,55 @@
+"""Start-up files of the prompt: lines that run at each start, in the config folder only.
+
+`startup.aos` is for every process, `startup/NAME.aos` for the one of that name, behind it. A file
+in the current folder is never run: it may be anybody's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from aoshell.errors import AoError
+from aoshell.shell.lines.sourcing import read_lines, sends_nothing
+
+ENDING = ".aos"
+_PLAIN = re.compile(r"[\w-][\w.-]{0,63}\Z")  # names that are files of the folder, and no others
+
+
+def startup_files(config: Path, name: str) -> list[Path]:
+    """The files for a process, of those that are there."""
+    files = [config / f"startup{ENDING}"]
+    if _PLAIN.match(name):
+        files.append(config / "startup" / f"{name}{ENDING}")
+    return [file for file in files if file.exists()]
+
+
+def startup_lines(config: Path, name: str, sends: bool) -> tuple[list[str], list[str]]:
+    """The lines to run, and notes on what is not run.
+
+    Args:
+        name: of the process.
+        sends: whether lines may send messages. On another node that is public, and costs.
+    """
+    lines: list[str] = []
+    notes: list[str] = []
+    for file in startup_files(config, name):
+        try:
+            found = read_lines(file)
+        except AoError as error:
+            notes.append(str(error))
+            continue
+        kept = found if sends else list(filter(sends_nothing, found))
+        lines += kept
+        if left := len(found) - len(kept):
+            notes.append(_left_out(file, left, found))
+    return lines, notes
+
+
+def _left_out(file: Path, left: int, found: Sequence[str]) -> str:
+    some = f"{left} of its {len(found)} lines" if left < len(found) else "its lines"
+    return (
+        f"{file}: {some} would send messages to a node that is not yours, and were not run\n"
+        "  → startup = true in the profile of that node allows it (docs/prompt.md)"
+    )
