@@ -229,13 +229,20 @@ def _prompt(options: Options, settings: Settings, backend: Backend) -> int:
 def _batch(options: Options, settings: Settings, backend: Backend) -> int:
     from aoshell.shell.lines.tty import open_input
 
-    if not options.runs and sys.stdin.isatty():
+    typed = not options.runs and sys.stdin.isatty()
+    if typed:
         interrupts.heed()
     with nullcontext() if options.runs else open_input(0) as given:
         backend.warm()
         from aoshell.shell.lines.batch import run_batch
         from aoshell.shell.session import Patience
 
+        asking = None
+        if typed and sys.stdout.isatty() and not options.json:
+            from aoshell.shell.lines.asking import Asking
+            from aoshell.shell.view.streams import writer
+
+            asking = Asking(writer(sys.stdout, needed=True))
         return interrupts.run(
             run_batch(
                 backend.prepared(_start_of(options), settings),
@@ -245,6 +252,7 @@ def _batch(options: Options, settings: Settings, backend: Backend) -> int:
                 options.script,
                 reading=given,
                 patience=Patience.OWN if options.no_wait else Patience.SETTLED,
+                asking=asking,
             )
         )
 

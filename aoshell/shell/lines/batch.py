@@ -17,6 +17,7 @@ from aoshell.home.folders import Settings
 from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result, text
 from aoshell.scarcity import error_of_context
+from aoshell.shell.lines.asking import Asking
 from aoshell.shell.lines.multiline import Assembler
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, LineFailure
@@ -86,18 +87,25 @@ async def run_batch(
     *,
     reading: Reading | None,
     patience: Patience,
+    asking: Asking | None = None,
 ) -> int:
     """Run the script, then standard input if `reading` is given. Returns the exit code.
+
+    Args:
+        asking: asks for each line of standard input; None where nobody sits there.
 
     Raises:
         AoError: the session could not be opened.
     """
-    front, lines = BatchFront(renderer), Lines(script, reading)
+    front = BatchFront(renderer, asking.beside(renderer.feed) if asking else None)
+    lines = Lines(script, reading, asking)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: renderer.error(error_of_context(context)))
     try:
         with _told(renderer):
             session = await open_session(start, settings, open_node, front, patience)
+        if asking:
+            asking.greet(session)
         hurried = False
         try:
             with _told(renderer):
@@ -218,10 +226,13 @@ class Lines:
         ahead: lines that are here and have not run: of the script, and typed ahead.
     """
 
-    def __init__(self, script: Sequence[str], reading: Reading | None) -> None:
+    def __init__(
+        self, script: Sequence[str], reading: Reading | None, asking: Asking | None = None
+    ) -> None:
         self.ahead = len(script)
         self._script = script
         self._reading = reading
+        self._asking = asking
 
     async def __aiter__(self) -> AsyncIterator[str]:
         for line in self._script:
@@ -233,7 +244,11 @@ class Lines:
 
     async def _typed(self, reading: Reading) -> AsyncIterator[str]:
         assembler, rest, begun = Assembler(), bytearray(), False
+        if self._asking:
+            self._asking.ask(more=False)
         async for block in _blocks(reading):
+            if self._asking:
+                self._asking.answered()
             if not begun:
                 block, begun = strip_mark(block, "standard input", "load"), True
             first, *more = block.split(b"\n")
@@ -249,6 +264,10 @@ class Lines:
             if len(rest) + assembler.size > LONGEST:
                 what = f"standard input has a line, or an open block, of more than {size(LONGEST)}"
                 raise AoError(what, stage="input", hint="nothing of it was sent; is it Lua at all?")
+            if self._asking:
+                self._asking.ask(more=bool(assembler.size))
+        if self._asking:
+            self._asking.end()
         if rest and (chunk := assembler.add(text(bytes(rest)))):
             yield chunk
         if chunk := assembler.rest():
