@@ -192,6 +192,9 @@ class LocalVerbs(Protocol):
     async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
         """Messages that could not be delivered, oldest first."""
 
+    async def examine(self) -> Sequence[EndpointFinding]:
+        """Look at the folder, the disk and the database; nothing changes."""
+
     async def verify_log(self, process: str) -> Sequence[str]:
         """Replay the log in a new worker and compare the results; one line for each difference."""
 

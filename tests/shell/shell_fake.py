@@ -19,6 +19,7 @@ from aoshell.attest.evidence import Evidence
 from aoshell.errors import AoError
 from aoshell.home.folders import Settings
 from aoshell.nodes.values import (
+    EndpointFinding,
     Event,
     Limits,
     LogEntry,
@@ -183,6 +184,9 @@ class FakeNode:
 
     async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
         return [kept for kept in self.kept if process in (None, kept.process)]
+
+    async def examine(self) -> Sequence[EndpointFinding]:
+        return [EndpointFinding("home", "/home", True, "yours alone")]
 
     async def verify_log(self, process: str) -> Sequence[str]:
         return ["slot 1: output differs"] if self.infos[process].name == "bent" else []

@@ -246,7 +246,6 @@ def test_now(there: FakeRemote, home: Settings) -> None:
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
-        (".doctor", ".verify-log"),
         (".verify on", ".verify-log"),
         (".signature", "--node URL"),
         (".monitor", "--cron"),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.nodes.clients import client_name
 from aoshell.nodes.joined import verbs
 from aoshell.nodes.joined.carrying import Home
 from aoshell.nodes.joined.reach import Reach
+from aoshell.nodes.local import health
 from aoshell.nodes.local.node import evidence_elsewhere, item_of, signed_for
 from aoshell.nodes.values import (
+    EndpointFinding,
     Event,
     Hop,
     Limits,
@@ -190,6 +194,11 @@ class HomeNode:
 
     async def undelivered(self, process: str | None = None) -> Sequence[Undelivered]:
         return await self._reach.call(verbs.UNDELIVERED, process)
+
+    async def examine(self) -> Sequence[EndpointFinding]:
+        # Here, whoever carries the node: its user asks about what this process can reach.
+        folder = Path((await self.info()).endpoint)
+        return await asyncio.to_thread(health.examine, folder)
 
     async def verify_log(self, process: str) -> Sequence[str]:
         return await self._reach.call(verbs.VERIFY_LOG, process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aoshell.errors import AoError, UnsupportedError, UsageError
-from aoshell.nodes.local import verify
+from aoshell.nodes.local import health, verify
 from aoshell.nodes.local.engine import Engine
 from aoshell.nodes.local.events import EventSubscription, Sink
 from aoshell.nodes.local.fetching import Fetch
@@ -26,6 +27,7 @@ from aoshell.nodes.local.network.verbs import LocalNetwork
 from aoshell.nodes.local.workbench import LocalWorkbench
 from aoshell.nodes.local.workers.jobs import make_message_frame, time_text
 from aoshell.nodes.values import (
+    EndpointFinding,
     Limits,
     LogEntry,
     Module,
@@ -326,6 +328,9 @@ class LocalNode:
             form.to_undelivered(rows.get(sender).id, slot, kept)
             for sender, slot, kept in self._engine.store.kept(number)
         ]
+
+    async def examine(self) -> Sequence[EndpointFinding]:
+        return await asyncio.to_thread(health.examine, self._engine.store.folder)
 
     async def verify_log(self, process: str) -> Sequence[str]:
         row = self._engine.processes.look_up(process)

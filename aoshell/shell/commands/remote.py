@@ -1,9 +1,8 @@
-"""Remote nodes: .doctor, .verify, .signature, .monitor, .unmonitor, .deliver, .now."""
+"""Remote nodes: .verify, .signature, .monitor, .unmonitor, .deliver, .now."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 from aoshell.errors import UnsupportedError, UsageError
 from aoshell.nodes.base import RemoteVerbs
@@ -11,9 +10,8 @@ from aoshell.nodes.values import Verify
 from aoshell.shell.attestation.holding import use_pin
 from aoshell.shell.commands import command, find_process, usage_error
 from aoshell.shell.feed import short_id
-from aoshell.shell.outcome import CommandOutput, Table
+from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
-from aoshell.shell.view.tables import table_lines
 
 
 def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens one") -> RemoteVerbs:
@@ -28,22 +26,6 @@ def remote_verbs(session: Session, hint: str = "aoshell NAME --node URL opens on
     if session.node.remote is None:
         raise UnsupportedError("only a remote node does that", hint=hint)
     return session.node.remote
-
-
-@command("doctor")
-async def doctor(session: Session, rest: str) -> CommandOutput:
-    """Check each endpoint; say what is wrong and what to do about it."""
-    if rest:
-        raise usage_error("doctor")
-    found = await remote_verbs(session, ".verify-log checks a log of this one").doctor()
-    rows = [(one.name, one.endpoint, "ok" if one.ok else "bad", one.detail) for one in found]
-    # Text and not a table: a screen that is too narrow would cut the reasons off.
-    heading, *lines = table_lines(Table(("WHAT", "ENDPOINT", "", "FOUND"), tuple(rows)))
-    shown = [heading]
-    for one, line in zip(found, lines, strict=True):
-        shown += [line, f"  → {one.hint}"] if one.hint else [line]
-    value = [asdict(one) for one in found]
-    return CommandOutput(value, text="\n".join(shown), ok=all(one.ok for one in found))
 
 
 NEW_KEY = "--new-key"
