@@ -47,7 +47,7 @@ class Watch:
         self.seen: Overview | None = None
         self.closed = False
 
-    def open(self, last: str) -> Stream:
+    def listen(self, last: str) -> Stream:
         """What changes from now on.
 
         Args:

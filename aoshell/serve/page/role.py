@@ -69,7 +69,7 @@ class Page:
 
     async def _below(self, request: Request, name: str) -> Response | Stream:
         if name == "events":
-            return self._watch.open(request.header("last-event-id") or request.parameter("last"))
+            return self._watch.listen(request.header("last-event-id") or request.parameter("last"))
         if name in names() and name != PAGE:
             return file_response(request, name)
         if name not in self._parts:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from aoshell.serve.results import clean
-
 _SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _REPLACED = {
+    # Bytes that are no UTF-8, and what no text of Unicode has alone.
+    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"},
     0x7F: "\u2421",
     **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
@@ -25,7 +25,7 @@ _REPLACED = {
 def shown(text: str, longest: int) -> str:
     """A text of several lines, cut; "…" says that it was."""
     head = text[: longest * 2]  # what is left out below is little of it
-    plain = _SEQUENCES.sub("", clean(head)).replace("\r\n", "\n").translate(_REPLACED)
+    plain = _SEQUENCES.sub("", head).replace("\r\n", "\n").translate(_REPLACED)
     return plain if len(plain) <= longest and head == text else plain[:longest] + "…"
 
 

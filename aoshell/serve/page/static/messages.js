@@ -26,11 +26,13 @@ export class Messages {
     this.rows = []; // newest first
     this.drawn = new Map(); // table rows by place
     this.older = false;
-    this.table = table(`Messages, the newest first`, HEADS, []);
-    this.body = this.table.querySelector("tbody");
+    const rows = table("Messages, the newest first", HEADS, []);
+    this.body = rows.querySelector("tbody");
+    this.card = el("div", { class: "card wide" }, rows);
     this.note = el("p", { class: "muted" }, "Reading…");
     this.button = button("Older messages", () => this.back(), { class: "more" });
-    this.element = el("section", { "aria-label": "Messages" });
+    this.element = el("section", { class: "stack", "aria-label": "Messages" },
+      this.card, this.note, this.button);
     this.following = new Following(() => this.read(), PACE_MS);
     this.draw();
     this.following.ask();
@@ -122,11 +124,7 @@ export class Messages {
     this.drawn = drawn;
     this.fresh = undefined;
     place(this.body, [...drawn.values()].map((made) => made.element));
-    const shown = this.rows.length ? el("div", { class: "card wide" }, this.table) : null;
-    if (!this.shown || Boolean(shown) !== this.shown.full) {
-      this.shown = { full: Boolean(shown) };
-      show(this.element, shown, this.note, this.button);
-    }
+    this.card.hidden = !this.rows.length;
     this.button.hidden = !this.older;
     this.note.hidden = this.note.textContent === "";
   }
