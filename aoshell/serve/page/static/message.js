@@ -66,7 +66,7 @@ export class Message {
         ["Outcome", el("span", { class: outcomeClass(told.outcome) }, outcome(told.outcome))],
         ["Action", told.action && quoted(told.action)],
         ["From", sender(told.from, this.page.live)],
-        ["Signed by", told.owner !== told.from && quoted(told.owner, { class: "mono" })],
+        ["Owner", told.owner !== told.from && quoted(told.owner, { class: "mono" })],
         ["Time", moment(told.time)],
         ["Block", number(told.height)],
         ["Compute", told.outcome !== null && milliseconds(told.ms)],

@@ -5,7 +5,7 @@ import { ask } from "./live.js";
 import { brief, counted, milliseconds, number, outcome, outcomeClass } from "./texts.js";
 
 const DEEPEST = 12; // levels that are indented
-const INDENT = "\u2003";
+const INDENT = 1.1; // em of a level
 
 const HEADS = [
   ["Message", ""],
@@ -60,13 +60,12 @@ export class Trace {
     const name = this.page.live.name(hop.process);
     const here = hop.process === this.process && hop.at === this.at;
     const cause = hops[hop.cause];
-    const indent = INDENT.repeat(Math.min(level, DEEPEST)) + (level ? "↳ " : "");
     const label = hop.action ? quoted(hop.action) : "message";
-    return el(
+    const row = el(
       "tr",
       { class: here ? "here" : null, "aria-current": here ? "true" : null },
-      el("td", {},
-        el("span", { "aria-hidden": "true" }, indent),
+      el("td", { class: "hop" },
+        level ? el("span", { "aria-hidden": "true" }, "↳ ") : null,
         el("span", { class: "unseen" }, `level ${level + 1}: `),
         hop.at === undefined ? label : link(["p", hop.process, "m", hop.at], {}, label, ` ${hop.at}`)),
       el("td", {}, hop.kept ? el("span", {}, "to ", quoted(brief(hop.target))) : quoted(name)),
@@ -78,6 +77,8 @@ export class Trace {
       el("td", { class: "number" }, hop.ms === undefined ? "" : milliseconds(hop.ms)),
       el("td", { class: "bar" }, hop.time === undefined ? null : bar(hop, begin, span)),
     );
+    row.cells[0].style.paddingLeft = `${0.75 + INDENT * Math.min(level, DEEPEST)}em`;
+    return row;
   }
 }
 
