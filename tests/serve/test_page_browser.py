@@ -175,12 +175,17 @@ async def test_the_node_may_stop_and_come_back(
             await on.serving.close()
             await on.node.close()
             await tab.wait("return document.querySelector('#live').dataset.state === 'lost'")
+            assert await tab.run(ROWS) == 2  # what was read stays
+            await tab.run("location.hash += '/use'")
+            await tab.wait("return document.querySelector('main .stack .bad')")
             node = await LocalNode.open(folder)
             serving = await Serving.open(node, ServeOptions(port=port), tell=on.told.append)
             try:
                 item = on.message(process, Action="Add")
                 await node.send(process, item)
                 await tab.wait(LIVE)
+                await tab.wait("return document.querySelector('.plot svg')")
+                await tab.run("location.hash = location.hash.replace('/use', '')")
                 await rows(tab, 3)
                 # Without processes, as a home that was wiped: nothing stays that is not there.
                 await node.delete(process)
@@ -189,6 +194,26 @@ async def test_the_node_may_stop_and_come_back(
             finally:
                 await serving.close()
                 await node.close()
+
+
+@in_loop
+async def test_what_is_taken_back_is_gone(folder: Path, wallet: Wallet, driver: Driver) -> None:
+    async with served(folder, wallet) as on:
+        process = await on.spawn(COUNTER)
+        for _ in range(6):
+            await on.send(process, Action="Add")
+        await on.node.idle()
+        async with looking(on, driver, f"/#/p/{process}") as tab:
+            await rows(tab, 8)
+            await on.node.workbench.undo(process, 4)
+            await tab.wait(ROWS.replace("length", "length === 4"))
+            await on.send(process, "again", Action="Add")
+            await rows(tab, 5)
+            await tab.open(f"{on.serving.facts.url}/#/p/{process}/m/4")
+            await tab.wait("return document.querySelector('.tags')")
+            await on.node.workbench.undo(process, 4)
+            await tab.wait("return document.querySelector('main .card .bad')")
+            assert all("404 (Not Found)" in one for one in await tab.complaints())
 
 
 @in_loop

@@ -10,12 +10,13 @@ import { bytes, isId, moment, number } from "./texts.js";
 import { Use } from "./use.js";
 
 const ANNOUNCED_MS = 4_000; // between two texts that are read aloud
-const FACTS_MS = 2_000; // between two questions for the facts of a process
+const FACTS_MS = 10_000; // between two questions for the facts of a process: its whole log is looked at
+const BACK_MS = 2_000; // after which a node that did not answer is asked again
 
 const LIVE = {
   starting: "starting",
   live: "live",
-  lost: "no answer; trying again",
+  lost: "not connected; trying again",
   paused: "paused",
   asleep: "asleep",
 };
@@ -56,7 +57,7 @@ class Page {
       place.textContent = `node ${told.address}`;
       place.title = `aoshell ${told.version}`;
     } catch {
-      setTimeout(() => this.about(), FACTS_MS);
+      setTimeout(() => this.about(), BACK_MS);
     }
   }
 
@@ -64,6 +65,7 @@ class Page {
     const place = document.getElementById("live");
     place.dataset.state = this.live.state;
     place.textContent = LIVE[this.live.state];
+    if (this.live.state === "live") this.view?.again();
   }
 
   /** Have a text read aloud, but not one after the other. */
@@ -132,6 +134,8 @@ class Home {
 
   cut() {}
 
+  again() {}
+
   end() {}
 }
 
@@ -143,6 +147,7 @@ class Process {
     this.page = page;
     this.progress = null;
     this.heading = el("h1", { tabindex: -1 });
+    this.told = []; // facts that the node has told
     this.facts = el("div");
     this.tabs = el("nav", { class: "tabs", "aria-label": "Parts of this process" });
     this.body = el("div", { class: "stack" });
@@ -184,6 +189,7 @@ class Process {
     if (one && key === this.progress) return;
     this.progress = key;
     this.title();
+    this.draw();
     this.following.ask();
     if (one) this.inner.change(one);
   }
@@ -193,25 +199,41 @@ class Process {
     this.following.ask();
   }
 
+  /** The node answers again: what could not be read may be read now. */
+  again() {
+    this.following.ask();
+    this.inner.again();
+  }
+
   end() {
     this.following.end();
     this.inner.end();
   }
 
+  draw() {
+    const one = this.page.live.processes.get(this.id);
+    const left = one ? Number.parseInt(one.at, 10) - Number.parseInt(one.computed || "-1", 10) : 0;
+    show(this.facts, facts([
+      ["Slots", one && number(one.slots)],
+      ["To compute", left > 0 ? number(left) : ""],
+      ...this.told,
+    ]));
+  }
+
   async read() {
     try {
       const told = await ask("process", { process: this.id });
-      show(this.facts, facts([
-        ["Slots", number(told.slots)],
-        ["To compute", told.slots > told.computed ? number(told.slots - told.computed) : ""],
+      this.told = [
         ["Handlers that wait", told.waiting ? number(told.waiting) : ""],
         ["Memory", told.memory ? bytes(told.memory) : ""],
         ["Made", moment(told.created)],
         ["Owner", quoted(told.owner, { class: "mono" })],
         ["Module", quoted(told.module, { class: "mono" })],
         ["Pushed messages owned by", told.authority && quoted(told.authority, { class: "mono" })],
-      ]));
+      ];
+      this.draw();
     } catch (error) {
+      this.told = [];
       show(this.facts, el("p", { class: "bad" }, `This process cannot be shown: ${error.message}.`));
     }
   }

@@ -32,6 +32,11 @@ export class Message {
 
   cut() {
     this.done = undefined;
+    this.trace.settledAt = 0;
+    this.following.ask();
+  }
+
+  again() {
     this.following.ask();
   }
 

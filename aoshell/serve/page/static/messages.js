@@ -26,6 +26,7 @@ export class Messages {
     this.rows = []; // newest first
     this.drawn = new Map(); // table rows by place
     this.older = false;
+    this.cuts = 0;
     const rows = table("Messages, the newest first", HEADS, []);
     this.body = rows.querySelector("tbody");
     this.card = el("div", { class: "card wide" }, rows);
@@ -44,8 +45,14 @@ export class Messages {
     this.following.ask();
   }
 
+  /** Messages were taken back: what is being read may be of those. */
   cut() {
+    this.cuts += 1;
     this.rows = [];
+    this.following.ask();
+  }
+
+  again() {
     this.following.ask();
   }
 
@@ -65,10 +72,12 @@ export class Messages {
 
   async read() {
     const after = this.settled();
+    const { cuts } = this;
     try {
       const told = await ask("messages", after
         ? { process: this.process, after }
         : { process: this.process });
+      if (cuts !== this.cuts) return; // it is asked again
       if (!after || told.more) this.begin(told, after !== "");
       else this.add(told.messages);
       this.note.textContent = this.rows.length ? "" : "No messages yet.";
@@ -100,8 +109,10 @@ export class Messages {
 
   async back() {
     const last = this.rows[this.rows.length - 1];
+    const { cuts } = this;
     try {
       const told = await ask("messages", { process: this.process, before: last.at });
+      if (cuts !== this.cuts) return;
       this.rows = [...this.rows, ...told.messages].slice(0, MOST_ROWS);
       this.older = told.more && this.rows.length < MOST_ROWS;
       this.note.textContent = told.more && !this.older

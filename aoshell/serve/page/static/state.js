@@ -23,9 +23,14 @@ export class State {
     this.change();
   }
 
+  again() {
+    if (!this.time) this.read();
+  }
+
   end() {}
 
   async read() {
+    if (this.button.disabled) return;
     this.button.disabled = true;
     this.note.textContent = "Reading…";
     try {

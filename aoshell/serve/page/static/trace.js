@@ -5,6 +5,7 @@ import { ask } from "./live.js";
 import { brief, counted, milliseconds, number, outcome, outcomeClass } from "./texts.js";
 
 const DEEPEST = 12; // levels that are indented
+const SETTLED_MS = 10_000; // between two questions for a trace whose messages are all computed
 const INDENT = 1.1; // em of a level
 
 const HEADS = [
@@ -23,12 +24,16 @@ export class Trace {
     this.at = at;
     this.page = page;
     this.shown = "";
+    this.settledAt = 0; // when all hops had their results; then little can come
     this.element = el("section", { class: "card wide", "aria-label": "What it caused", hidden: true });
   }
 
   /** Raises Error. */
   async read() {
+    if (Date.now() - this.settledAt < SETTLED_MS) return;
     const told = await ask("trace", { process: this.process, at: this.at });
+    const waits = told.hops.some((hop) => hop.outcome === null);
+    this.settledAt = waits ? 0 : Date.now();
     const key = JSON.stringify(told);
     if (key === this.shown) return;
     this.shown = key;

@@ -26,6 +26,10 @@ export class Use {
     this.following.ask();
   }
 
+  again() {
+    this.following.ask();
+  }
+
   end() {
     this.following.end();
   }
