@@ -96,6 +96,7 @@ ALLOWED: dict[tuple[str, str], tuple[int, str]] = {
     ("serve/command.py", ".open"): (2, "a node, and Serving.open: no files"),
     ("serve/cu.py", "b''.join"): (1, "LARGEST_PAGE"),
     ("serve/graphql/index.py", "json.loads"): (2, _DATABASE),
+    ("serve/page/files.py", ".read_bytes"): (1, _OWN),
     ("serve/uploads.py", "b''.join"): (1, "LARGEST_DATA"),
     ("serve/serving.py", ".open"): (2, "HttpServer.open, no file"),
     ("serve/su.py", "b''.join"): (1, "LARGEST_PAGE"),

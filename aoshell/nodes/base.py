@@ -43,6 +43,7 @@ from aoshell.protocol.wallet import Wallet
 
 if TYPE_CHECKING:
     from aoshell.attest.evidence import Evidence
+    from aoshell.nodes.glances import Glances
     from aoshell.nodes.httpitem import HttpItem
     from aoshell.nodes.transaction import Transaction
     from aoshell.protocol.ans104 import DataItem
@@ -231,6 +232,10 @@ class NetworkVerbs(Protocol):
     @property
     def height(self) -> int:
         """The block height at that time."""
+
+    @property
+    def glances(self) -> Glances:
+        """What a page for people shows."""
 
     @property
     def cuts(self) -> int:

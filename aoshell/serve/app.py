@@ -13,7 +13,7 @@ from aoshell.errors import AoError, UnsupportedError, UsageError
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import ProtocolError
 from aoshell.scarcity import to_ao_error
-from aoshell.serve.http import Request, RequestError, Response, Role, failure
+from aoshell.serve.http import Request, RequestError, Response, Role, Stream, failure
 from aoshell.serve.safety import Guard
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -85,7 +85,10 @@ class Application:
         self._under_way += 1
         try:
             response = await self._respond(request, reading, share)
-            await self._send(request, response, send, whole=reading.whole)
+            if isinstance(response, Stream):
+                await self._send_stream(request, response, send, reading)
+            else:
+                await self._send(request, response, send, whole=reading.whole)
         except (ClientGoneError, TimeoutError):
             return  # the server closes the connection
         finally:
@@ -93,7 +96,9 @@ class Application:
             self._under_way -= 1
             self._held -= reading.length
 
-    async def _respond(self, request: Request, reading: _Reading, share: _Share) -> Response:
+    async def _respond(
+        self, request: Request, reading: _Reading, share: _Share
+    ) -> Response | Stream:
         try:
             _check_head(request)
             if (response := self._guard.check(request)) is not None:
@@ -117,14 +122,18 @@ class Application:
             self._tell(told)
             return self._failed(told)
 
-    async def _made(self, request: Request, share: _Share) -> Response:
+    async def _made(self, request: Request, share: _Share) -> Response | Stream:
         """The answer. A large one has its share of the room.
 
         Nobody knows its length before it is made. So one that finds no room is dropped, and made
         again once there is room: those that wait hold nothing.
         """
         response = await self._ask(request)
-        while len(response.body) > _PIECE and not share.take(len(response.body)):
+        while (
+            isinstance(response, Response)
+            and len(response.body) > _PIECE
+            and not share.take(len(response.body))
+        ):
             length = len(response.body)
             if request.method != "GET":  # what is no read is not done twice
                 raise RequestError(
@@ -135,7 +144,7 @@ class Application:
             response = await self._ask(request)
         return response
 
-    async def _ask(self, request: Request) -> Response:
+    async def _ask(self, request: Request) -> Response | Stream:
         for role in self._roles:
             if (response := await role.answer(request)) is not None:
                 return response
@@ -159,19 +168,43 @@ class Application:
             )
 
     async def _send(self, request: Request, response: Response, send: Send, *, whole: bool) -> None:
-        headers = [*response.headers, ("content-length", str(len(response.body)))]
-        present = {name for name, _ in headers}
-        headers += [pair for pair in self._guard.headers(request) if pair[0] not in present]
+        own = (*response.headers, ("content-length", str(len(response.body))))
         if not whole:  # what is left of the body would be taken for the next request
-            headers.append(("connection", "close"))
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        begin = {"type": "http.response.start", "status": response.status, "headers": raw}
+            own = (*own, ("connection", "close"))
         body = b"" if request.method == "HEAD" else response.body
-        await send(begin)
+        await send(self._begin(request, response.status, own))
         if len(body) <= _PIECE:
             await send({"type": "http.response.body", "body": body})
         else:
             await self._send_in_pieces(body, send)
+
+    async def _send_stream(
+        self, request: Request, stream: Stream, send: Send, reading: _Reading
+    ) -> None:
+        """Send parts as they come and are taken, until there are no more or the client goes."""
+        leaving = asyncio.ensure_future(reading.gone())
+        try:
+            await send(self._begin(request, 200, stream.headers))
+            while request.method != "HEAD":
+                coming = asyncio.ensure_future(_next(stream))
+                await asyncio.wait({coming, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if leaving.done() or (part := coming.result()) is None:
+                    coming.cancel()
+                    break
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            leaving.cancel()
+            await stream.parts.aclose()
+
+    def _begin(self, request: Request, status: int, headers: tuple[tuple[str, str], ...]) -> Event:
+        """The head of an answer, with what browsers need of headers."""
+        present = {name for name, _ in headers}
+        more = (pair for pair in self._guard.headers(request) if pair[0] not in present)
+        raw = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in (*headers, *more)
+        ]
+        return {"type": "http.response.start", "status": status, "headers": raw}
 
     async def _send_in_pieces(self, body: bytes, send: Send) -> None:
         """Send a body as fast as it is taken: what nobody takes is not copied to the connection.
@@ -185,6 +218,14 @@ class Application:
                 more = at + _PIECE < len(body)
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
                 await asyncio.sleep(0)  # the server learns here that the client has gone
+
+
+async def _next(stream: Stream) -> bytes | None:
+    """The next part; None behind the last one."""
+    try:
+        return await stream.parts.__anext__()
+    except StopAsyncIteration:
+        return None
 
 
 def _check_head(request: Request) -> None:

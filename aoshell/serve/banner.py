@@ -55,6 +55,7 @@ class ServingFacts:
         url = self.url
         lines = [
             f"serving this node on {url}",
+            f"open it in a browser to see its processes: {url}/",
             "",
             f"  aos NAME --gateway-url {url} --mu-url {url} --cu-url {url} --legacy",
             f"  GATEWAY_URL={url} aos NAME --url {url}",

@@ -96,10 +96,33 @@ class Response:
     body: bytes = field(default=b"", repr=False)
 
 
+class Parts(Protocol):
+    """Pieces of a body, each when it is there. Whoever takes them calls `aclose` at the end."""
+
+    async def __anext__(self) -> bytes:
+        """The next one. Raises StopAsyncIteration behind the last."""
+
+    async def aclose(self) -> None:
+        """Nothing more is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer with status 200 whose body has no known end.
+
+    Attributes:
+        headers: as those of a `Response`.
+        parts: the next one is asked for once the one before is taken, so nothing piles up.
+    """
+
+    headers: tuple[tuple[str, str], ...]
+    parts: Parts
+
+
 class Role(Protocol):
     """One service of the network, or a part of one."""
 
-    async def answer(self, request: Request) -> Response | None:
+    async def answer(self, request: Request) -> Response | Stream | None:
         """The answer; None where the request is for another role.
 
         Raises:

@@ -21,6 +21,7 @@ from aoshell.serve.gateway import Gateway
 from aoshell.serve.http import Role
 from aoshell.serve.items import Checker
 from aoshell.serve.mu import MessengerUnit, Submitting
+from aoshell.serve.page.role import Page
 from aoshell.serve.safety import Guard
 from aoshell.serve.su import SchedulerUnit
 from aoshell.serve.workbench import SignAs, TokenWorkbench
@@ -115,10 +116,12 @@ class Serving:
             gateway.begin()
             roles = _Roles(node, network, checker, options, key)
             workbench = TokenWorkbench(node, token, sign_as)
-            every: Sequence[Role] = (workbench, gateway, *roles.every())
+            page = Page(node, network)
+            every: Sequence[Role] = (page, workbench, gateway, *roles.every())
             app = Application(every, guard, tell, hidden)
             first = await server.HttpServer.open(app, options.host, options.port)
             opening.push_async_callback(first.close)
+            opening.push_async_callback(page.close)  # its streams would have the port wait for them
             ports: dict[str, int] = {}
             for name, behind in LAYOUT.items() if options.ports else ():
                 alone = Application((roles.alone(name),), guard, tell, hidden)

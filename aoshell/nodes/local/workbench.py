@@ -17,12 +17,14 @@ from aoshell.nodes.local.log import form
 from aoshell.nodes.local.log.rows import Batch, Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.replay import Replay
+from aoshell.nodes.local.tracing import trace
 from aoshell.nodes.local.workers.jobs import make_message_frame
 from aoshell.nodes.values import Hop, ProcessInfo, Undelivered
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result
 
 HOPS = 2000  # messages that one trace shows
+LARGEST_TRACE = 256 << 20  # bytes of these messages and their results
 
 
 class LocalWorkbench:
@@ -180,18 +182,7 @@ class LocalWorkbench:
             raise AoError(
                 f"no message {message} is on this node", stage="trace", hint=".messages lists ids"
             )
-        hops: list[Hop] = []
-        places: dict[int, int] = {}
-        for logged, computed in engine.store.tree(found.root, HOPS):
-            row = engine.processes.get(logged.process)
-            entry = form.load_entry(row.id, logged, computed)
-            places[logged.seq] = len(hops)
-            hops.append(Hop(row.id, entry, places.get(logged.cause or 0, -1)))
-        for sender, slot, kept in engine.store.kept(root=found.root):
-            if kept.cause in places:
-                lost = form.to_undelivered(engine.processes.get(sender).id, slot, kept)
-                hops.append(Hop(lost.process, None, places[kept.cause], lost))
-        return hops
+        return trace(engine, found.root, HOPS, LARGEST_TRACE).hops
 
     # ------------------------------------------------------------------------------------------
 

@@ -169,6 +169,15 @@ class Reader:
         row = self._last(process)
         return (Logged(*row[:_WIDTH]), Computed(*row[_WIDTH:])) if row else None
 
+    def place_computed(self, process: int) -> Place | None:
+        """Where the last message of a process stands that has a result."""
+        row = self.select_one(
+            "SELECT slot, tick FROM log JOIN results USING (seq) WHERE process = ? "
+            "ORDER BY slot DESC, tick DESC LIMIT 1",
+            process,
+        )
+        return Place(*row) if row else None
+
     def last_in_effect(self, process: int) -> Computed | None:
         """What the last message came to that went well; those behind it changed nothing."""
         row = self._last(process, "AND outcome = 'ok'")
@@ -341,16 +350,17 @@ class Reader:
         last = self.last_computed(process)
         return (0 if slots is None else slots + 1), (last[0].slot + 1 if last else 0)
 
-    def tree(self, root: int, limit: int) -> list[tuple[Logged, Computed | None]]:
+    def tree(self, root: int, limit: int) -> Iterator[tuple[Logged, Computed | None]]:
         """A message and all that it caused, with results where there are any, in order."""
-        rows = self.select(
+        rows = self.stream(
             "WITH RECURSIVE tree (seq) AS (SELECT ? UNION SELECT log.seq FROM log JOIN tree "
-            f"ON log.cause = tree.seq) SELECT {prefixed(LOGGED)}, r.* FROM tree JOIN log l "
-            "USING (seq) LEFT JOIN results r USING (seq) ORDER BY l.seq LIMIT ?",
+            "ON log.cause = tree.seq), first AS (SELECT seq FROM tree ORDER BY seq LIMIT ?) "
+            f"SELECT {prefixed(LOGGED)}, r.* FROM first JOIN log l USING (seq) "
+            "LEFT JOIN results r USING (seq) ORDER BY l.seq",
             root,
             limit,
         )
-        return [pair(row) for row in rows]
+        return (pair(row) for row in rows)
 
 
 def pair(row: Any) -> tuple[Logged, Computed | None]:

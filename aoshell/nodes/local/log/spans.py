@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aoshell.nodes.local.log.reading import LOGGED, Reader, pair, prefixed
-from aoshell.nodes.local.log.rows import ADDING, Computed, Logged, Upload
+from aoshell.nodes.glances import Use
+from aoshell.nodes.local.log.reading import LOGGED, PROCESS, Reader, pair, prefixed
+from aoshell.nodes.local.log.rows import ADDING, Computed, Logged, ProcessRow, Upload
 from aoshell.nodes.values import Place, Span
 from aoshell.protocol.encoding import has_id_form
 
@@ -38,6 +39,40 @@ def scheduled_in(reader: Reader, process: int, span: Span, limit: int) -> list[L
         limit + 1,
     )
     return [Logged(*row) for row in rows]
+
+
+def logged_in(
+    reader: Reader, process: int, span: Span, limit: int
+) -> Iterator[tuple[Logged, Computed | None]]:
+    """Messages, computed or not, cron messages included; each is read when it is asked for."""
+    where, args = _bounds(reader, process, span)
+    rows = reader.stream(
+        f"SELECT {prefixed(LOGGED)}, r.* FROM log l LEFT JOIN results r USING (seq) "
+        f"WHERE {where} {_order(span)} LIMIT ?",
+        *args,
+        limit,
+    )
+    return (pair(row) for row in rows)
+
+
+def used_in(reader: Reader, process: int, first: int, last: int, parts: int) -> list[Use]:
+    """What computed messages used, the slots first…last put together to at most so many parts."""
+    width = max(1, -(-(last - first + 1) // parts))
+    rows = reader.select(
+        "SELECT min(slot), max(slot), max(milliseconds), max(memory), max(gas), "
+        "sum(outcome != 'ok') FROM log l JOIN results r USING (seq) "
+        "WHERE process = ? AND slot BETWEEN ? AND ? GROUP BY (slot - ?) / ? ORDER BY 1",
+        *(process, first, last, first, width),
+    )
+    return [Use(*row) for row in rows]
+
+
+def newest_processes(reader: Reader, limit: int) -> tuple[list[ProcessRow], int]:
+    """The processes that came last, newest first, and how many there are."""
+    rows = reader.select(f"SELECT {PROCESS} FROM processes ORDER BY number DESC LIMIT ?", limit)
+    return [ProcessRow(*row) for row in rows], reader.select_one("SELECT count(*) FROM processes")[
+        0
+    ]
 
 
 def _order(span: Span) -> str:

@@ -30,6 +30,7 @@ from aoshell.nodes.local.log.spans import (
     scheduled_in,
     taken_behind,
 )
+from aoshell.nodes.local.network.glances import LocalGlances
 from aoshell.nodes.local.network.shapes import Original, excluded, scheduled_of, stored_of
 from aoshell.nodes.local.network.states import States
 from aoshell.nodes.local.push import owned
@@ -62,6 +63,7 @@ class LocalNetwork:
     def __init__(self, engine: Engine, states: States) -> None:
         self._engine = engine
         self._states = states
+        self._glances = LocalGlances(engine)
 
     @property
     def address(self) -> str:
@@ -74,6 +76,10 @@ class LocalNetwork:
     @property
     def height(self) -> int:
         return block_height(self.time)
+
+    @property
+    def glances(self) -> LocalGlances:
+        return self._glances
 
     @property
     def cuts(self) -> int:

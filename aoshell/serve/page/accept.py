@@ -1,0 +1,31 @@
+"""Who gets the page at `/`: an Accept that prefers it. Source: RFC 9110 section 12.5.1."""
+
+from __future__ import annotations
+
+import re
+
+from aoshell.serve.http import Request
+
+_PAGE, _INFO = "text/html", "application/json"
+_WEIGHT = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\Z", re.A)
+
+
+def prefers_page(request: Request) -> bool:
+    """Whether a client names text/html, and wants it more than the JSON that others get."""
+    weights: dict[str, float] = {}
+    for line in (value for name, value in request.headers if name == "accept"):
+        for part in line.split(","):
+            kind, *parameters = (text.strip().lower() for text in part.split(";"))
+            weights.setdefault(kind, _weight(parameters))
+    ranges = (_INFO, "application/*", "*/*")  # the first that is there counts
+    info = next((weights[kind] for kind in ranges if kind in weights), 0.0)
+    return weights.get(_PAGE, 0.0) > info
+
+
+def _weight(parameters: list[str]) -> float:
+    """What `q` says, 1 where it is not given, 0 where it is none."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return float(value) if _WEIGHT.match(value.strip()) else 0.0
+    return 1.0

@@ -1,0 +1,178 @@
+"""Tells the page what has changed, as server-sent events.
+
+An event says which processes have more messages or results; the page asks for those that it shows.
+Nothing is queued: an event is made of what the client was told last and of what is now, once the
+client has taken the event before it. So a slow client costs no memory, and misses nothing. The id
+of an event is a digest of what was told: who comes back with it, after a restart of the node too,
+is told whether anything is different.
+
+Source: the HTML standard, section 9.2 (server-sent events).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from aoshell.errors import AoError
+from aoshell.nodes.glances import Overview, Progress
+from aoshell.serve.http import RequestError, Stream
+from aoshell.serve.page.data import LONGEST_NAME, write_place
+from aoshell.serve.page.files import DATA_POLICY, KEPT_TO_ITSELF
+from aoshell.serve.page.shown import line
+
+if TYPE_CHECKING:
+    from aoshell.nodes.base import NetworkVerbs
+
+MOST_STREAMS = 32  # open at once
+MOST_PROCESSES = 500  # that events tell of: the newest
+PACE = 0.25  # seconds between two events, and between two looks at the node
+ALIVE_SECONDS = 15.0  # after which a line says that nothing has changed
+RETRY_MS = 1000  # after which a browser comes back
+
+_KIND = ("content-type", "text/event-stream; charset=utf-8")
+
+
+class Watch:
+    """Looks at the node when it has changed, as long as somebody listens: once for all of them."""
+
+    def __init__(self, network: NetworkVerbs) -> None:
+        self._network = network
+        self._listeners: WeakSet[_Listener] = WeakSet()
+        self._looking: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self.seen: Overview | None = None
+        self.closed = False
+
+    def listen(self, last: str) -> Stream:
+        """What changes from now on.
+
+        Args:
+            last: id of the last event that the client has seen, "" for none.
+
+        Raises:
+            RequestError: 503, there are too many streams.
+        """
+        if self.closed or len(self._listeners) >= MOST_STREAMS:
+            raise RequestError(503, f"{MOST_STREAMS} pages are told of changes; close one of them")
+        listener = _Listener(self, last)
+        self._listeners.add(listener)
+        if self._looking is None or self._looking.done():
+            self.seen = None
+            self._looking = asyncio.create_task(self._look())
+        return Stream((_KIND, DATA_POLICY, *KEPT_TO_ITSELF), listener)
+
+    def leave(self, listener: _Listener) -> None:
+        """End one stream."""
+        self._listeners.discard(listener)
+        if not self._listeners and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    async def close(self) -> None:
+        """End all streams, and open no more."""
+        self.closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+        self._wake()
+
+    async def change(self) -> None:
+        """Return once `seen` is another, or all streams end."""
+        await self._changed.wait()
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nobody who looks: listeners end, and their clients come back."""
+        return self.closed or self._looking is None or self._looking.done()
+
+    async def _look(self) -> None:
+        try:
+            while True:
+                waiting = asyncio.ensure_future(self._network.stored_changed())
+                try:
+                    await asyncio.sleep(0)  # it waits now, so no change falls between
+                    seen = await self._network.glances.overview(MOST_PROCESSES)
+                    if seen != self.seen:
+                        self.seen = seen
+                        self._wake()
+                    await waiting
+                finally:
+                    waiting.cancel()
+                await asyncio.sleep(PACE)
+        except AoError:  # reads of the page fail as well, and say why
+            return
+        finally:
+            asyncio.get_running_loop().call_soon(self._wake)
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+class _Listener:
+    """One stream: the events for one client."""
+
+    def __init__(self, watch: Watch, last: str) -> None:
+        self._watch = watch
+        self._last = last
+        self._told: Overview | None = None
+        self._begun = False
+
+    async def __anext__(self) -> bytes:
+        if not self._begun:
+            self._begun = True
+            return f"retry: {RETRY_MS}\n\n".encode()
+        if self._told is not None:
+            await asyncio.sleep(PACE)
+        while True:
+            if self._watch.ended:
+                raise StopAsyncIteration
+            now, told = self._watch.seen, self._told
+            if now is not None and now is not told:
+                self._told = now
+                mark = digest(now)
+                if told is None and mark == self._last:
+                    return b": nothing has changed\n\n"
+                return _event(told, now, mark)
+            try:
+                async with asyncio.timeout(ALIVE_SECONDS):
+                    await self._watch.change()
+            except TimeoutError:
+                return b": nothing has changed\n\n"
+
+    async def aclose(self) -> None:
+        self._watch.leave(self)
+
+
+def digest(seen: Overview) -> str:
+    """The same for what is the same, whichever process has looked."""
+    return hashlib.sha256(repr(seen).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _event(told: Overview | None, now: Overview, mark: str) -> bytes:
+    """What is different; all there is where nothing was told, or messages were taken back."""
+    whole = told is None or told.cuts != now.cuts
+    before = {one.id: one for one in told.processes} if told and not whole else {}
+    here = {one.id for one in now.processes}
+    value = {
+        "whole": whole,
+        "cuts": now.cuts,
+        "total": now.total,
+        "processes": [_progress(one) for one in now.processes if before.get(one.id) != one],
+        "gone": [id for id in before if id not in here],
+    }
+    return f"id: {mark}\nevent: processes\ndata: {json.dumps(value)}\n\n".encode()
+
+
+def _progress(one: Progress) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "name": line(one.name, LONGEST_NAME),
+        "slots": one.slots,
+        "at": write_place(one.place),
+        "computed": write_place(one.computed) if one.computed else "",
+    }
