@@ -137,6 +137,16 @@ def _takes_nothing(port: int) -> None:
             on.sendall(request * 100)
 
 
+def _listening(port: int) -> None:
+    """Be told of what changes, ten times over, and take nothing of it."""
+    on = [_connected(port) for _ in range(10)]
+    for one in on:
+        one.sendall(HEAD.format(method="GET", path="/~aoshell@1.0/page/events", more="").encode())
+    time.sleep(3)
+    for one in on:
+        one.close()
+
+
 def _dry_runs(port: int) -> None:
     """Unsigned messages that never end, at a process that is known by its name."""
     processes = b'{"query": "{transactions(tags: [{name: \\"Type\\", values: [\\"Process\\"]}])'
@@ -169,6 +179,7 @@ ATTACKS = [
         ("client: 40 bodies of 16 MB and a byte", Bound(90, 800), (), 40, _larger_body),
         ("client: 20 bodies of one-byte chunks", Bound(150, 800), (), 20, _chunks),
         ("client: 50 that take no answer", Bound(90), (), 50, _takes_nothing),
+        ("client: 500 that listen to events and take none", Bound(60), (), 50, _listening),
         ("client: 20 dry runs that loop", Bound(120), _QUICK, 20, _dry_runs),
         ("client: JSON and GraphQL nested deep", Bound(90, 600), (), 4, _deep),
     )
