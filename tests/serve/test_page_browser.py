@@ -246,7 +246,10 @@ async def test_use_is_drawn(folder: Path, wallet: Wallet, driver: Driver) -> Non
         for _ in range(5):
             await on.eval(process, "Kept[#Kept + 1] = ('x'):rep(1e6)")
         await on.eval(process, "error('no')")
-        async with looking(on, driver, f"/#/p/{process}/use") as tab:
+        async with looking(on, driver) as tab:
+            # By another name of this machine: the policy names it.
+            named = on.serving.facts.url.replace("127.0.0.1", "localhost")
+            await tab.open(f"{named}/#/p/{process}/use")
             drawn = await tab.wait(
                 "const line = document.querySelector('.plot .curve');"
                 "return line && line.getAttribute('points')"
