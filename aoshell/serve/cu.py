@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from aoshell.nodes.base import LocalVerbs, NetworkVerbs, Node
 
 RESULT_SECONDS = 60.0  # that a request waits for a result that is not computed yet
-MOST_DRY_RUNS = 4  # under way; others wait their turn
 MOST_RESULTS = 1000  # of one page
 LARGEST_PAGE = 16 << 20  # bytes of a page, which then ends early
 _DEFAULT_RESULTS = 25
@@ -41,17 +40,24 @@ class ComputeUnit:
     """Claims `/result/…`, `/results/…`, `/cron/…` and `/dry-run`.
 
     Args:
+        dry_runs: to be held while one computes.
         alone: it has a port of its own, and answers `GET /` too.
     """
 
     def __init__(
-        self, node: Node, network: NetworkVerbs, checker: Checker, *, alone: bool = False
+        self,
+        node: Node,
+        network: NetworkVerbs,
+        checker: Checker,
+        dry_runs: asyncio.Semaphore,
+        *,
+        alone: bool = False,
     ) -> None:
         self._node = node
         self._network = network
         self._checker = checker
         self._alone = alone
-        self._dry_runs = asyncio.Semaphore(MOST_DRY_RUNS)
+        self._dry_runs = dry_runs
 
     async def answer(self, request: Request) -> Response | None:
         segments = request.segments

@@ -36,7 +36,7 @@ class Request:
         path: as sent, still percent-encoded; each byte is one character (Latin-1).
         query: as sent, without "?".
         headers: names in lower case and values, in order; each byte is one character (Latin-1).
-        body: unpacked from chunks, at most `app.LARGEST_BODY` bytes.
+        body: unpacked from chunks, at most `load.Bounds.body` bytes.
     """
 
     method: str

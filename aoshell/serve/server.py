@@ -50,8 +50,13 @@ class HttpServer:
         self.port = port
 
     @classmethod
-    async def open(cls, app: Application, host: str, port: int) -> HttpServer:
+    async def open(
+        cls, app: Application, host: str, port: int, connections: int | None = None
+    ) -> HttpServer:
         """Listen on an address.
+
+        Args:
+            connections: how many it takes, None for `MOST_CONNECTIONS`.
 
         Raises:
             AoError: stage "serve", when the port is taken or the address is not this machine's.
@@ -69,7 +74,7 @@ class HttpServer:
             h11_max_incomplete_event_size=LARGEST_HEAD,
         )
         config.load()
-        state, crowd = ServerState(), _Crowd(most_connections())
+        state, crowd = ServerState(), _Crowd(most_connections(connections))
         loop, connection = asyncio.get_running_loop(), _connection_class(AutoHTTPProtocol)
         try:
             listening = await loop.create_server(
@@ -96,10 +101,11 @@ class HttpServer:
         await asyncio.sleep(0)  # in which they are told
 
 
-def most_connections() -> int:
+def most_connections(wanted: int | None = None) -> int:
     """How many connections a port takes. The node needs open files, too."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MOST_CONNECTIONS if allowed < 0 else min(MOST_CONNECTIONS, allowed // 4)
+    most = wanted or MOST_CONNECTIONS
+    return most if allowed < 0 else min(most, allowed // 4)
 
 
 class _Crowd:

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from aoshell.serve.cu import ComputeUnit
 from aoshell.serve.gateway import Gateway
 from aoshell.serve.http import Role
 from aoshell.serve.items import Checker
+from aoshell.serve.load import Bounds, Load
 from aoshell.serve.mu import MessengerUnit, Submitting
 from aoshell.serve.page.role import Page
 from aoshell.serve.safety import Guard
@@ -55,6 +56,8 @@ class ServeOptions:
         origins: of pages that may ask besides those from loopback; "*" for all.
         authority: "auto", or an address; see `NetworkVerbs.submit`.
         fetch: modules that are not here may be fetched for clients.
+        bounds: of what requests use.
+        connections: of one port; None for `server.MOST_CONNECTIONS`.
     """
 
     port: int = PORT
@@ -64,6 +67,8 @@ class ServeOptions:
     origins: tuple[str, ...] = ()
     authority: str = "auto"
     fetch: bool = False
+    bounds: Bounds = field(default_factory=Bounds)
+    connections: int | None = None
 
 
 class Serving:
@@ -114,20 +119,22 @@ class Serving:
             gateway = Gateway(network, checker, Path(info.endpoint) / INDEX)
             opening.push_async_callback(gateway.close)
             gateway.begin()
-            roles = _Roles(node, network, checker, options, key)
+            load = Load(options.bounds)
+            roles = _Roles(node, network, checker, options, key, load)
             workbench = TokenWorkbench(node, token, sign_as)
             page = Page(node, network)
             every: Sequence[Role] = (page, workbench, gateway, *roles.every())
-            app = Application(every, guard, tell, hidden)
-            first = await server.HttpServer.open(app, options.host, options.port)
+            app = Application(every, guard, tell, hidden, load)
+            most = options.connections
+            first = await server.HttpServer.open(app, options.host, options.port, most)
             opening.push_async_callback(first.close)
             opening.push_async_callback(page.close)  # its streams would have the port wait for them
             ports: dict[str, int] = {}
             for name, behind in LAYOUT.items() if options.ports else ():
-                alone = Application((roles.alone(name),), guard, tell, hidden)
+                alone = Application((roles.alone(name),), guard, tell, hidden, load)
                 for step in behind:
                     port = options.port and first.port + step
-                    single = await server.HttpServer.open(alone, options.host, port)
+                    single = await server.HttpServer.open(alone, options.host, port, most)
                     opening.push_async_callback(single.close)
                     ports.setdefault(name, single.port)
             facts = ServingFacts(
@@ -159,6 +166,7 @@ class _Roles:
         checker: Checker,
         options: ServeOptions,
         key: Wallet | None,
+        load: Load,
     ) -> None:
         self._node = node
         self._network = network
@@ -166,12 +174,13 @@ class _Roles:
         fetch = node.fetch if options.fetch else None
         self._submitting = Submitting(network, options.authority, fetch)
         self._key = key
+        self._dry_runs = load.dry_runs
 
     def every(self) -> Sequence[Role]:
         """All of them, for one port, in the order in which they are asked."""
         return (
             MessengerUnit(self._network, self._checker, self._submitting),
-            ComputeUnit(self._node, self._network, self._checker),
+            ComputeUnit(self._node, self._network, self._checker, self._dry_runs),
             SchedulerUnit(self._network),
             Bundler(self._network, self._checker),
             *self._hyperbeam(),
@@ -183,7 +192,14 @@ class _Roles:
         from aoshell.serve.hyper.call import Services
         from aoshell.serve.hyper.role import HyperBeam
 
-        behind = Services(self._node, self._network, self._checker, self._submitting, self._key)
+        behind = Services(
+            self._node,
+            self._network,
+            self._checker,
+            self._submitting,
+            self._key,
+            self._dry_runs,
+        )
         return (HyperBeam(behind),)
 
     def alone(self, name: str) -> Role:
@@ -193,7 +209,7 @@ class _Roles:
             "bundler": lambda: Bundler(network, checker),
             "mu": lambda: MessengerUnit(network, checker, self._submitting, alone=True),
             "su": lambda: SchedulerUnit(network, alone=True),
-            "cu": lambda: ComputeUnit(self._node, network, checker, alone=True),
+            "cu": lambda: ComputeUnit(self._node, network, checker, self._dry_runs, alone=True),
         }
         return roles[name]()
 

@@ -20,10 +20,13 @@ from eventually import in_loop
 from served_node import AOS
 
 from aoshell.home.folders import Settings
+from aoshell.nodes.values import Limits
 from aoshell.protocol.ans104 import DataItem
 from aoshell.protocol.message import tags_of
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.command import _given
+from aoshell.serve.command import _given, _limits, _options
+from aoshell.serve.load import Bounds
+from aoshell.serve.serving import ServeOptions
 
 ENTRY = "import sys; from aoshell.entry import main; sys.exit(main())"
 READY = 60.0  # seconds
@@ -126,6 +129,30 @@ def test_the_last_port() -> None:
     assert _given(["--port", "65528", "--ports"]).port == 65528
 
 
+def test_bounds_are_those_of_the_flags_else_the_usual_ones() -> None:
+    assert (_limits(_given([])), _options(_given([]))) == (Limits(), ServeOptions())
+    of_node = _given([*("--timeout", "2.5", "--memory", "64"), *("--pushes", "7", "--gas", "8")])
+    assert _limits(of_node) == Limits(2.5, 64 << 20, 7, 8)
+    of_requests = ["--body", "0.5", "--requests", "9", "--dry-runs", "1", "--connections", "10"]
+    wanted = ServeOptions(bounds=Bounds(512 << 10, 9, 1), connections=10)
+    assert _options(_given(of_requests)) == wanted
+
+
+@in_loop
+async def test_bounds_hold(wallet: Wallet) -> None:
+    process = definition(wallet)
+    endless = message(wallet, process.id, "while true do end")
+    async with (
+        running("--timeout", "0.2", "--body", "0.01") as (_, facts),
+        httpx.AsyncClient(base_url=facts["url"], timeout=60) as client,
+    ):
+        assert (await client.post("/", content=process.raw)).status_code == 202
+        assert (await client.post("/", content=endless.raw)).status_code == 202
+        answer = await client.get(f"/result/{endless.id}?process-id={process.id}")
+        assert "0.2 s" in answer.json()["Error"]
+        assert (await client.post("/", content=b"x" * 10_500)).status_code == 413
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -136,6 +163,10 @@ def test_the_last_port() -> None:
         ["--cors", "no-origin"],
         ["--cors"],
         ["--authority", "me"],
+        ["--timeout", "0"],
+        ["--requests", "0.5"],
+        ["--body", "257"],
+        ["--dry-runs", "65"],
         ["--nothing"],
         ["NAME"],
     ],

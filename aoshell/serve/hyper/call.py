@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 CLIENT = "hyperbeam"  # who handed a message in, in the log
 SMALL = 1 << 15  # bytes of a message that is looked at in the loop: a thread would take longer
-MOST_DRY_RUNS = 4  # under way; others wait their turn
 
 _JSON = ("application/json", "json@1.0")
 _HTTPSIG = ("httpsig@1.0", "*/*", "")
@@ -35,6 +34,7 @@ class Services:
 
     Attributes:
         key: the node's RSA key, which signs answers.
+        dry_runs: to be held while a dry run, or a look at a state, computes.
     """
 
     node: Node
@@ -42,7 +42,7 @@ class Services:
     checker: Checker
     submitting: Submitting
     key: Wallet
-    dry_runs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_DRY_RUNS))
+    dry_runs: asyncio.Semaphore
 
 
 class Call:
