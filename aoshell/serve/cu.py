@@ -37,7 +37,7 @@ _LAST_TICK = 1 << 53  # behind every cron message of a slot
 
 
 class ComputeUnit:
-    """Claims `/result/…`, `/results/…`, `/cron/…` and `/dry-run`.
+    """Claims `/result/…`, `/results/…`, `/cron/…`, `/state/…` and `/dry-run`.
 
     Args:
         dry_runs: to be held while one computes.
@@ -69,6 +69,8 @@ class ComputeUnit:
             return await self._result(request, segments[1])
         if len(segments) == 2 and segments[0] in ("results", "cron"):
             return await self._results(request, segments[1], only_cron=segments[0] == "cron")
+        if len(segments) == 2 and segments[0] == "state":
+            return await self._state(segments[1])
         if self._alone and not segments:
             return json_response(
                 {"address": self._network.address, "timestamp": self._network.time}
@@ -88,6 +90,18 @@ class ComputeUnit:
             told = f'Evaluation of process "{process}" to "{message}" is in progress.'
             return json_response({"message": told}, 202)
         return json_response(result_of(entry))
+
+    async def _state(self, process: str) -> Response:
+        """Refuse: a worker's memory is no file that the loop could hand out."""
+        try:
+            await self._node.slots(process)
+        except NotFoundError:
+            raise absent(process) from None
+        raise RequestError(
+            501,
+            "this node does not hand out the memory of a process. Its log is at"
+            f" /{process}?process-id={process}; aoshell dump FILE writes the whole node",
+        )
 
     # Pages ------------------------------------------------------------------------------------
 

@@ -177,11 +177,19 @@ class _Bounded(asyncio.Protocol):
             self._head = 0
             self._stop_clock()
         elif self._head > LARGEST_HEAD:
-            self.transport.write(
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-                b"content-length: 0\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.close()
+            self._refuse(b"431 Request Header Fields Too Large")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        del msg
+        self._refuse(b"400 Bad Request")
+
+    def _refuse(self, status: bytes) -> None:
+        """Without a body, which an answer to HEAD must not have: the method may not be known."""
+        self.transport.write(
+            b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
 
     def eof_received(self) -> bool:
         """Whether the connection stays open: a client that has sent all may wait for its answer.

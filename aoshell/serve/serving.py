@@ -25,6 +25,7 @@ from aoshell.serve.mu import MessengerUnit, Submitting
 from aoshell.serve.page.role import Page
 from aoshell.serve.safety import Guard
 from aoshell.serve.su import SchedulerUnit
+from aoshell.serve.traces import Traces
 from aoshell.serve.workbench import SignAs, TokenWorkbench
 
 if TYPE_CHECKING:
@@ -173,18 +174,23 @@ class _Roles:
         self._checker = checker
         fetch = node.fetch if options.fetch else None
         self._submitting = Submitting(network, options.authority, fetch)
+        assert node.local is not None  # only a local node has `network`
+        self._traces = Traces(network, node.local.workbench.trace)
         self._key = key
         self._dry_runs = load.dry_runs
 
     def every(self) -> Sequence[Role]:
         """All of them, for one port, in the order in which they are asked."""
         return (
-            MessengerUnit(self._network, self._checker, self._submitting),
-            ComputeUnit(self._node, self._network, self._checker, self._dry_runs),
+            MessengerUnit(self._network, self._checker, self._submitting, self._traces),
+            self._computing(),
             SchedulerUnit(self._network),
             Bundler(self._network, self._checker),
             *self._hyperbeam(),
         )
+
+    def _computing(self, *, alone: bool = False) -> ComputeUnit:
+        return ComputeUnit(self._node, self._network, self._checker, self._dry_runs, alone=alone)
 
     def _hyperbeam(self) -> Sequence[Role]:
         if self._key is None:
@@ -199,6 +205,7 @@ class _Roles:
             self._submitting,
             self._key,
             self._dry_runs,
+            self._computing(),
         )
         return (HyperBeam(behind),)
 
@@ -207,9 +214,11 @@ class _Roles:
         network, checker = self._network, self._checker
         roles: dict[str, Callable[[], Role]] = {
             "bundler": lambda: Bundler(network, checker),
-            "mu": lambda: MessengerUnit(network, checker, self._submitting, alone=True),
+            "mu": lambda: MessengerUnit(
+                network, checker, self._submitting, self._traces, alone=True
+            ),
             "su": lambda: SchedulerUnit(network, alone=True),
-            "cu": lambda: ComputeUnit(self._node, network, checker, self._dry_runs, alone=True),
+            "cu": lambda: self._computing(alone=True),
         }
         return roles[name]()
 

@@ -21,6 +21,7 @@ from aoshell.protocol.commitment import CURRENT
 from aoshell.protocol.httpsig import SignatureStatus
 from aoshell.protocol.message import tags_of, text
 from aoshell.protocol.wallet import Wallet
+from aoshell.serve.cu import ComputeUnit
 from aoshell.serve.http import Request, Response
 from aoshell.serve.hyper.call import Services
 from aoshell.serve.hyper.role import HyperBeam
@@ -132,7 +133,9 @@ async def hyper_home(folder: Path, key: Wallet, wallet: Wallet) -> AsyncIterator
         network = node.network
         assert network is not None
         submitting = Submitting(network, "auto")
-        behind = Services(node, network, checker, submitting, key, Load().dry_runs)
+        dry_runs = Load().dry_runs
+        units = ComputeUnit(node, network, checker, dry_runs)
+        behind = Services(node, network, checker, submitting, key, dry_runs, units)
         yield Home(node, HyperBeam(behind), key, wallet)
     finally:
         checker.close()

@@ -192,3 +192,23 @@ async def test_head(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> Non
             head, whole = await plain.head(path), await plain.get(path)
             assert (head.status_code, head.content, whole.headers["a"]) == (200, b"", "1")
             assert (await plain.head(path + "/none")).status_code == 404
+
+
+@in_loop
+async def test_monitoring(tmp_path: Path, wallet: Wallet, other_wallet: Wallet) -> None:
+    """`.monitor` and `.unmonitor` of our own client at our own server."""
+    async with connected(tmp_path, other_wallet, wallet) as client:
+        process = await client.spawn(*tags_of([("Cron-Interval", "5-minutes")]))
+
+        async def runs() -> bool:
+            address = re.sub("^http://", "", client.node.endpoint)
+            async with httpx.AsyncClient() as http:
+                stopped = await http.get(f"http://{address}/~cron@1.0/stop?task={process}")
+            return stopped.status_code == 200
+
+        await client.node.monitor(wallet, process, True)
+        await client.node.monitor(wallet, process, False)
+        assert not await runs()
+        await client.node.monitor(wallet, process, True)
+        assert await runs()
+        await client.node.monitor(wallet, process, False)  # what is stopped already is no error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aoshell.nodes.base import NetworkVerbs, Node
 from aoshell.nodes.values import Receipt
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Request, RequestError
+from aoshell.serve.http import Request, RequestError, Role
 from aoshell.serve.hyper.answers import Codec
 from aoshell.serve.hyper.incoming import Incoming, asked_in, read_incoming
 from aoshell.serve.hyper.path import Segment, find_parameter
@@ -35,6 +35,7 @@ class Services:
     Attributes:
         key: the node's RSA key, which signs answers.
         dry_runs: to be held while a dry run, or a look at a state, computes.
+        units: the compute unit, to which `~relay@1.0` leads.
     """
 
     node: Node
@@ -43,6 +44,7 @@ class Services:
     submitting: Submitting
     key: Wallet
     dry_runs: asyncio.Semaphore
+    units: Role
 
 
 class Call:

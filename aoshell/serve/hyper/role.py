@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aoshell.nodes.values import NotFoundError
 from aoshell.protocol.encoding import has_id_form
+from aoshell.serve.gateway import QUERY
 from aoshell.serve.http import Request, RequestError, Response, asks_message
 from aoshell.serve.hyper.answers import RESULT, Codec, write_answer
 from aoshell.serve.hyper.call import Call, Services
@@ -18,7 +19,6 @@ from aoshell.serve.hyper.schedule import Assigned
 KEPT = 1024  # answers
 LARGEST_KEPT = 1 << 20  # bytes of one that is kept
 MOST_KEPT = 32 << 20  # bytes of all that are kept
-_QUERY = "~query@1.0"  # the device that the gateway answers for
 _ROOT = frozenset(("push", "schedule"))  # keys of the node itself
 
 
@@ -92,7 +92,7 @@ class HyperBeam:
 def _claims(request: Request, parts: tuple[str, ...]) -> bool:
     first = with_tilde(parts[0])
     if "~" in first:
-        return first != _QUERY
+        return request.device != QUERY
     if first.partition("&")[0] in _ROOT:
         return request.method == "POST" or first.startswith("schedule")
     if not has_id_form(first.partition("&")[0]):
