@@ -37,8 +37,15 @@ class Backend(Protocol):
     def prepared(self, start: Start, settings: Settings) -> Start:
         """A start, completed for this node."""
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
-        """Open the node. `key` returns the wallet once it is loaded."""
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> Node:
+        """Open the node.
+
+        Args:
+            key: returns the wallet once it is loaded.
+            tell: shows what is waited for, where that takes long.
+        """
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
         """All processes, newest first; also while another shell has the node open.
@@ -92,7 +99,9 @@ class LocalBackend:
             return start
         return replace(start, elsewhere=lambda reference: _elsewhere(settings, reference))
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> Node:
         del key
         from aoshell.nodes.clients import client_name
         from aoshell.nodes.joined.carrying import Home
@@ -109,6 +118,7 @@ class LocalBackend:
             limits,
             client=client_name("python" if self._program else ""),
             threaded=self._program,
+            tell=tell,
         )
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:
@@ -163,8 +173,10 @@ class RemoteBackend:
             startup=where.startup,
         )
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
-        del limits  # a remote node has limits of its own
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> Node:
+        del limits, tell  # a remote node has limits of its own, and is asked later
         return remote_node(await _with_gateway(self._endpoints), settings, key, self._verify)
 
     def processes(self, settings: Settings, tell: Callable[[str], None]) -> Sequence[ProcessInfo]:

@@ -58,8 +58,10 @@ class NodeSource(Protocol):
     def warm(self) -> None:
         """Start slow work that needs no event loop."""
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> Node:
-        """Open the node."""
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> Node:
+        """Open the node; `tell` shows what is waited for, where that takes long."""
 
 
 def main(
@@ -106,10 +108,10 @@ async def _run(
     own = interrupts.in_background(lambda: load_wallet(settings.wallet))
     own.add_done_callback(lambda done: done.cancelled() or done.exception())  # asked for by `as`
     identities = Identities(own, settings.identities)
-    node = await source.open(settings, limits, lambda: asyncio.shield(own))
+    node = await source.open(settings, limits, lambda: asyncio.shield(own), tell)
     try:
         following = asyncio.create_task(_show_notices(node, tell))
-        await network_of(node)  # before a key is made for it
+        await network_of(node, options.port)  # before a key is made for it
         key = await node_key(settings, tell)
         serving = await Serving.open(node, options, tell=tell, sign_as=identities.named, key=key)
         try:

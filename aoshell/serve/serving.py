@@ -104,7 +104,7 @@ class Serving:
             AoError: stage "serve": it is no node that can be served, or a port cannot be opened.
         """
         info = await node.info()
-        network = await network_of(node)
+        network = await network_of(node, options.port)
         # In a thread: importing uvicorn takes half a second, in which a prompt may be drawn.
         server = await asyncio.to_thread(import_module, "aoshell.serve.server")
         token = secrets.token_urlsafe(_TOKEN)
@@ -223,8 +223,15 @@ class _Roles:
         return roles[name]()
 
 
-async def network_of(node: Node) -> NetworkVerbs:
-    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served."""
+async def network_of(node: Node, port: int = PORT) -> NetworkVerbs:
+    """What roles need of a node. Raises AoError, stage "serve", where it cannot be served.
+
+    Where another process carries it, that one would have to serve it: requests would cross the
+    socket of the home twice, and end with that process all the same.
+
+    Args:
+        port: that was asked for.
+    """
     if node.local is None:
         raise AoError(
             "only the built-in node can be served",
@@ -238,9 +245,11 @@ async def network_of(node: Node) -> NetworkVerbs:
         return network
     who = f"another aoshell ({carrier})" if carrier else "another aoshell"
     raise AoError(
-        f"{who} carries the node of this home, so it cannot be served from here",
+        f"{who} carries the node of this home, and only who carries it can serve it",
         stage="serve",
-        hint="type .serve in that one; if it serves already, give its URL to your clients",
+        hint=f"at its prompt type .serve {port}; if it is aoshell serve, give its URL to your"
+        " clients; if it is a script or a pipe, wait for its end. Or serve another home:"
+        f" AOSHELL_HOME=DIR aoshell serve --port {port}",
     )
 
 

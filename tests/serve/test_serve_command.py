@@ -250,7 +250,8 @@ async def test_a_second_start_on_one_home_says_so() -> None:
     async with running() as (program, _):
         second = await start("serve", "--port", "0")
         _, err = await second.communicate()
-        assert second.returncode == 1 and str(program.pid) in err.decode()
+        assert second.returncode == 1 and f"(pid {program.pid}) carries" in err.decode()
+        assert "at its prompt type .serve 0; if it is aoshell serve, give its URL" in err.decode()
 
 
 @in_loop

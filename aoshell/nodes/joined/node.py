@@ -52,6 +52,7 @@ class HomeNode:
         *,
         client: str = "",
         threaded: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> HomeNode:
         """Carry the node of a home, or join the process that does.
 
@@ -60,12 +61,13 @@ class HomeNode:
                 hold, and a notice says which of these differ.
             client: what the log calls this shell (`nodes.clients`); "" for its terminal.
             threaded: carry it in a thread of its own: this loop may block.
+            tell: shows who is waited for, where the carrier does not answer at once.
 
         Raises:
             AoError: the home cannot be used, or its carrier does not answer.
         """
         reach = Reach(home, limits or Limits(), client or client_name(), threaded)
-        await reach.open()
+        await reach.open(tell)
         return cls(reach)
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
