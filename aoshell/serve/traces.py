@@ -15,7 +15,7 @@ from aoshell.protocol.message import Message, Outgoing
 from aoshell.serve.http import Request, RequestError, Response, json_response
 from aoshell.serve.items import absent
 
-Trace: TypeAlias = Callable[[str], Awaitable[Sequence[Hop]]]
+Trace: TypeAlias = Callable[[str, str], Awaitable[Sequence[Hop]]]
 """See `Workbench.trace`."""
 
 RESULT_SECONDS = 60.0  # that a request waits for the result whose message is to be pushed
@@ -43,7 +43,7 @@ class Traces:
             raise RequestError(422, "debug needs process, and one of message, spawn and assign")
         number, size = (_number(request, *one) for one in (("page", 1), ("page-size", PAGE)))
         message = await self._message(process, request.parameter(named[0]))
-        hops = await self._trace(message)
+        hops = await self._trace(message, process)
         rows = [_row(hops, hop) for hop in hops]
         if wallet := request.parameter("wallet"):
             rows = [row for row in rows if row["wallet"] == wallet]
@@ -84,7 +84,7 @@ class Traces:
         if number >= len(sent):
             raise RequestError(404, "Message number does not exist in the result.")
         own, wanted = (process, entry.message.placed.slot), _facts(sent[number])
-        for hop in await self._trace(entry.message.id):
+        for hop in await self._trace(entry.message.id, process):
             kept = hop.kept
             if kept and (kept.process, kept.slot) == own and _facts(kept.message) == wanted:
                 raise RequestError(409, f"the node keeps that message: {kept.reason}")

@@ -187,6 +187,26 @@ async def test_a_process_of_a_client_goes_round(opening, elsewhere):
 
 
 @in_loop
+async def test_an_imported_process_goes_on_trusting_whom_it_has_trusted(opening, elsewhere):
+    """The address of the node that it was made on owns what is pushed to it, here as there."""
+    async with opening() as local:
+        pid = await local.spawn(name="moved")
+        ping = "Handlers.add('Ping', 'Ping', function(m) From = ao.isTrusted(m) end)"
+        await local.eval(pid, ping)
+        data, there = await local.node.export(pid), local.address
+    async with elsewhere() as other:
+        assert other.address != there
+        info = await other.node.restore(data)
+        assert info.authority == there
+        await other.eval(pid, "Send({Target = ao.id, Action = 'Ping'})")
+        assert await other.value(pid, "tostring(From)") == "true"
+        again = await other.node.export(pid)
+    async with opening() as local:
+        await local.node.delete(pid)
+        assert (await local.node.restore(again)).authority == ""
+
+
+@in_loop
 async def test_signed_bytes_of_a_file_that_are_none_stop_nobody(opening, elsewhere):
     """The file may come from anybody; what reads the whole log reads this process, too."""
     async with opening() as local:

@@ -254,5 +254,5 @@ class HomeWorkbench:
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
         return await self._reach.call(verbs.MOCK, id, source, name)
 
-    async def trace(self, message: str) -> Sequence[Hop]:
-        return await self._reach.call(verbs.TRACE, message)
+    async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
+        return await self._reach.call(verbs.TRACE, message, process)

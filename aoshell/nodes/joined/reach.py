@@ -420,7 +420,7 @@ class Reach:
                     self._events.notice("later results are not shown: .messages")
         for root in list(self._roots):
             with suppress(AoError):
-                for hop in await self.call(verbs.TRACE, root):
+                for hop in await self.call(verbs.TRACE, root, ""):
                     self._tell(hop.process, [hop.entry] if hop.entry else [])
 
     def _tell(self, process: str, entries: Iterable[LogEntry]) -> None:

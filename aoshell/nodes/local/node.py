@@ -354,7 +354,9 @@ class LocalNode:
         await engine.others.wait("import")
         engine.flush()
         row = await transfer.import_process(
-            engine.store, engine.adding, engine.work, data, form.printable(name), unique=unique
+            *(engine.store, engine.adding, engine.work, data, engine.address),
+            form.printable(name),
+            unique=unique,
         )
         return self._engine.describe(row)
 

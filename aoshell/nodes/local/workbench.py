@@ -174,10 +174,11 @@ class LocalWorkbench:
         await engine.settling.wait_for_result(row.number, 0)
         return self._engine.describe(row)
 
-    async def trace(self, message: str) -> Sequence[Hop]:
+    async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
         engine = self._engine
         engine.flush()
-        found = engine.store.by_id(message)
+        own = engine.processes.find(process) if process else None
+        found = engine.store.by_id(message, own.number if own else 0)
         if found is None:
             raise AoError(
                 f"no message {message} is on this node", stage="trace", hint=".messages lists ids"

@@ -19,10 +19,12 @@ from typing import Any
 from aoshell.bounded import jsontext, zipped
 from aoshell.bounded.sizes import size
 from aoshell.errors import AoError
+from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
 from aoshell.nodes.local.history.records import DAMAGED, LONGEST, demand
+from aoshell.nodes.local.log.form import TAGS, load_wire
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
 
@@ -115,13 +117,18 @@ async def import_process(
     adding: Adding,
     work: LongWork,
     data: bytes,
+    node: str,
     name: str = "",
     *,
     unique: bool = False,
 ) -> ProcessRow:
     """Add the process that `export_process` wrote.
 
+    It goes on trusting whom it has trusted: where the node that it comes from owned what was pushed
+    to it, the definition names that one, and its address stays the owner.
+
     Args:
+        node: address of this one.
         name: that the process gets; "" keeps its own.
         unique: refuse a name that another process has.
 
@@ -136,7 +143,8 @@ async def import_process(
     except DAMAGED as error:
         raise _damaged(error) from error
     adding.check_new(row.id)
-    row = row._replace(name=name or row.name)
+    authority = row.authority or fixed_authority(AUTO, node, load_wire(entries[0][0].body)[TAGS:])
+    row = row._replace(name=name or row.name, authority="" if authority == node else authority)
     if unique and row.name and store.processes_named(row.name):
         raise AoError(
             f"a process called {row.name} is on this node already",
