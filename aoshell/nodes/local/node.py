@@ -42,7 +42,7 @@ from aoshell.nodes.values import (
     envelope,
 )
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.message import Message, Result, Tag, printable
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -355,7 +355,7 @@ class LocalNode:
         engine.flush()
         row = await transfer.import_process(
             *(engine.store, engine.adding, engine.work, data, engine.address),
-            form.printable(name),
+            printable(name),
             unique=unique,
         )
         return self._engine.describe(row)

@@ -23,7 +23,7 @@ from aoshell.nodes.local.authority import AUTO, fixed_authority
 from aoshell.nodes.local.history import records
 from aoshell.nodes.local.history.adding import Adding
 from aoshell.nodes.local.history.longwork import LongWork, Progress, run_in_thread
-from aoshell.nodes.local.history.records import DAMAGED, LONGEST, demand
+from aoshell.nodes.local.history.records import DAMAGED, LONGEST, demand, most_unpacked
 from aoshell.nodes.local.log.form import TAGS, load_wire
 from aoshell.nodes.local.log.rows import Computed, Logged, ProcessRow
 from aoshell.nodes.local.log.store import Store
@@ -31,7 +31,6 @@ from aoshell.nodes.local.log.store import Store
 MAGIC = b"aoshell process 1\n"
 
 LARGEST = 1 << 30  # bytes of all records of a file, `RECORD` more for each
-LITTLE, RATIO = 128 << 20, 100  # what a small file may unpack to: bytes, or times its size
 RECORD = 1 << 10  # bytes that a record takes in memory besides its own
 PIECE = 1 << 20  # bytes that are unpacked at a time
 
@@ -55,7 +54,8 @@ def export_process(store: Store, row: ProcessRow, progress: Progress) -> Iterato
         yield part
     end = pack.flush(zlib.Z_SYNC_FLUSH)
     yield end
-    if taken > LITTLE and (lacks := taken // (RATIO - 2) - packed - len(end)) > 0:
+    lacks = taken // (records.RATIO - 2) - packed - len(end)
+    if taken > records.LITTLE and lacks > 0:
         line = _line({"filler": b64encode(shake_256().digest(lacks)).decode()})
         if taken + len(line) + RECORD > LARGEST:
             raise _too_large(row, LARGEST)
@@ -192,7 +192,7 @@ def _records_of(data: bytes) -> Iterator[bytes]:
     """The records of a file, each a line of JSON. Raises ValueError."""
     view = memoryview(data)[len(MAGIC) :]
     pieces = (bytes(view[at : at + PIECE]) for at in range(0, len(view), PIECE))
-    most, taken = min(LARGEST, max(LITTLE, RATIO * len(view))), 0
+    most, taken = min(LARGEST, most_unpacked(len(view))), 0
     try:
         for line in zipped.unpacked_lines(pieces, most, LONGEST):
             taken += len(line) + RECORD
