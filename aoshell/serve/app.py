@@ -72,6 +72,7 @@ class Application:
         self._tell = tell
         self._hidden = tuple(hidden)
         self._load = load or Load()
+        self._looks = _Looks()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
@@ -103,7 +104,7 @@ class Application:
             self._load.check_requests()
             body = await reading.read()
             method = "GET" if request.method == "HEAD" else request.method
-            with _Patience(reading.gone):
+            with _Patience(reading.gone, self._looks):
                 return await self._made(replace(request, method=method, body=body), share)
         except RequestError as error:
             return self._failure(error.status, str(error))
@@ -305,27 +306,31 @@ class _Reading:
 class _Patience:
     """Ends the work of its block with the client, or after `ANSWER_SECONDS`.
 
-    Nearly all work is done before the first look, so it costs a timer only.
+    Nearly all work is done before the first look.
 
     Args:
         gone: returns once the client has closed the connection.
+        looks: has `look` called within `_NOTICED`.
 
     Raises:
         ClientGoneError: it went.
         RequestError: 504, it took too long.
     """
 
-    def __init__(self, gone: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, gone: Callable[[], Awaitable[None]], looks: _Looks) -> None:
         self._gone = gone
+        self._looks = looks
         self._why: Exception | None = None
 
     def __enter__(self) -> None:
         self._task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(_NOTICED, self._look)
+        self._timer: asyncio.TimerHandle | None = None
         self._leaving: asyncio.Future[None] | None = None
+        self._looks.begin(self, self._loop)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """The work lasts: see whether the client is there, and end it in time."""
         late = RequestError(504, f"no answer could be made within {ANSWER_SECONDS:g} s")
         self._timer = self._loop.call_later(ANSWER_SECONDS - _NOTICED, self._end, late)
         self._leaving = asyncio.ensure_future(self._gone())
@@ -339,10 +344,35 @@ class _Patience:
             self._task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._timer.cancel()
+        self._looks.end(self)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._leaving is not None:
             self._leaving.cancel()
         if self._why is not None and self._task is not None:
             self._task.uncancel()
             if kind is asyncio.CancelledError:
                 raise self._why from None
+
+
+class _Looks:
+    """One timer for all work that has begun: one for each would cost more than most of the work."""
+
+    def __init__(self) -> None:
+        self._begun: dict[_Patience, None] = {}
+        self._waits = False
+
+    def begin(self, work: _Patience, loop: asyncio.AbstractEventLoop) -> None:
+        self._begun[work] = None
+        if not self._waits:
+            self._waits = True
+            loop.call_later(_NOTICED, self._look)
+
+    def end(self, work: _Patience) -> None:
+        self._begun.pop(work, None)
+
+    def _look(self) -> None:
+        self._waits = False
+        begun, self._begun = self._begun, {}
+        for work in begun:
+            work.look()

@@ -13,6 +13,7 @@ from aoshell.protocol.encoding import has_id_form
 from aoshell.protocol.message import Message
 from aoshell.serve.http import JSON, Request, RequestError, Response, json_response
 from aoshell.serve.items import Checker, absent
+from aoshell.serve.kept import KeptAnswers
 from aoshell.serve.results import (
     ASC,
     DESC,
@@ -58,6 +59,7 @@ class ComputeUnit:
         self._checker = checker
         self._alone = alone
         self._dry_runs = dry_runs
+        self._kept = KeptAnswers()
 
     async def answer(self, request: Request) -> Response | None:
         segments = request.segments
@@ -79,6 +81,9 @@ class ComputeUnit:
 
     async def _result(self, request: Request, message: str) -> Response:
         process = _process_of(request)
+        key = process, message, self._network.cuts
+        if (kept := self._kept.get(key)) is not None:
+            return kept
         place = int(message) if message.isdecimal() and len(message) < 16 else message
         try:
             entry = await self._network.computed(process, place, RESULT_SECONDS)
@@ -89,7 +94,9 @@ class ComputeUnit:
         if entry is None:  # as a unit that is busy
             told = f'Evaluation of process "{process}" to "{message}" is in progress.'
             return json_response({"message": told}, 202)
-        return json_response(result_of(entry))
+        response = json_response(result_of(entry))
+        self._kept.put(key, response)
+        return response
 
     async def _state(self, process: str) -> Response:
         """Refuse: a worker's memory is no file that the loop could hand out."""

@@ -15,7 +15,7 @@ from eventually import in_loop, until
 from hyper_home import MODULE
 from zygotes import SHARED
 
-from aoshell.backends import _with_gateway
+from aoshell.backends import _completed
 from aoshell.home.endpoints import resolve_endpoints
 from aoshell.nodes.local.node import LocalNode
 from aoshell.nodes.remote.arweave.gateway import Gateway
@@ -172,14 +172,14 @@ async def test_a_served_node_is_its_own_gateway(
 ) -> None:
     async with connected(tmp_path, other_wallet, wallet) as client:
         url, named = client.node.endpoint, Path("/nowhere")
-        found = await _with_gateway(resolve_endpoints({"node": url}, {}, named))
+        found = await _completed(resolve_endpoints({"node": url}, {}, named))
         assert (found.gateway, found.bundler) == (url, url)
         mine = resolve_endpoints({"node": url, "gateway": "https://g.example"}, {}, named)
-        assert await _with_gateway(mine) == mine
+        assert await _completed(mine) == mine
         findings = {one.name: one.ok for one in await client.node.doctor()}
         assert findings == {"node": True, "gateway": True}
     nobody = resolve_endpoints({"node": url}, {}, named)
-    assert await _with_gateway(nobody) == nobody
+    assert await _completed(nobody) == nobody
 
 
 @in_loop

@@ -255,6 +255,27 @@ async def test_a_second_start_on_one_home_says_so() -> None:
 
 
 @in_loop
+async def test_our_own_shell_speaks_to_its_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One URL is enough, as all units are there (conformance check 12, legacy mode)."""
+    async with running() as (_, facts):
+        monkeypatch.setenv("AOSHELL_HOME", str(tmp_path / "other"))
+        once = ("desk", "--mu-url", facts["url"])
+        lines = ("1+1", "error('boom')", ".send desk Action=Hi", "#Inbox", ".messages", ".doctor")
+        script = [part for line in lines for part in ("--run", line)]
+        shell = await start(*once, "--module", AOS, *script)
+        out, err = (text.decode() for text in await shell.communicate())
+        assert out.startswith("2\n") and "boom" in out + err, (out, err)
+        found = {words[0]: words[1:3] for words in map(str.split, out.splitlines()) if words}
+        for what in ("MU", "SU", "CU", "gateway"):
+            assert found[what] == [facts["url"], "ok"], out
+        again = await start(*once, "--run", "Name")
+        out, err = (text.decode() for text in await again.communicate())
+        assert (again.returncode, out) == (0, "desk\n"), err
+
+
+@in_loop
 async def test_reading_writes_nothing(home: Settings, wallet: Wallet) -> None:
     """Not one row, whatever is asked: pages, dry runs, GraphQL, HyperBEAM paths."""
     async with running() as (program, facts):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from aoshell.nodes.base import NetworkVerbs, Node
 from aoshell.nodes.values import Receipt
 from aoshell.protocol.wallet import Wallet
-from aoshell.serve.http import Request, RequestError, Role
+from aoshell.serve.http import Request, RequestError
 from aoshell.serve.hyper.answers import Codec
 from aoshell.serve.hyper.incoming import Incoming, asked_in, read_incoming
 from aoshell.serve.hyper.path import Segment, find_parameter
 from aoshell.serve.items import Checker
 
 if TYPE_CHECKING:
+    from aoshell.serve.cu import ComputeUnit
     from aoshell.serve.mu import Submitting
 
 CLIENT = "hyperbeam"  # who handed a message in, in the log
@@ -44,7 +45,7 @@ class Services:
     submitting: Submitting
     key: Wallet
     dry_runs: asyncio.Semaphore
-    units: Role
+    units: ComputeUnit
 
 
 class Call:
