@@ -432,5 +432,10 @@ class Workbench(Protocol):
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
         """A local process with the address of a foreign one, which runs `source`."""
 
-    async def trace(self, message: str) -> Sequence[Hop]:
-        """All messages with the same root as a message, causes first."""
+    async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
+        """All messages with the same root as a message, causes first.
+
+        Args:
+            process: in whose log the message is meant: a fork has the messages that the process
+                had which it is of. Else, and where it is not there, the first that has it.
+        """

@@ -25,7 +25,7 @@ from aoshell.shell.serving import ServeNode
 from aoshell.shell.session import Front, Patience, Recorder, Session
 
 Key = Callable[[], Awaitable[Wallet]]
-OpenNode = Callable[[Settings, Limits, Key], Awaitable[Node]]
+OpenNode = Callable[[Settings, Limits, Key, Callable[[str], None]], Awaitable[Node]]
 
 DEFAULT_NAME = "default"
 
@@ -109,7 +109,7 @@ async def open_session(
     # A thread: making a key takes a second, in which the prompt is there and answers keys.
     wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
-    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet))
+    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet), front.feed)
     try:
         front.opened(node)
         session = Session(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -333,8 +333,10 @@ class FakeBackend:
         del settings
         return start
 
-    async def open(self, settings: Settings, limits: Limits, key: Key) -> FakeNode:
-        del settings, key
+    async def open(
+        self, settings: Settings, limits: Limits, key: Key, tell: Callable[[str], None]
+    ) -> FakeNode:
+        del settings, key, tell
         self.node.limits = limits
         return self.node
 

@@ -56,7 +56,7 @@ def use(
     """Run `body` on an open session."""
 
     async def run() -> None:
-        async def opened(_: Settings, limits: Limits, __: Key) -> FakeNode:
+        async def opened(_: Settings, limits: Limits, __: Key, ___: object) -> FakeNode:
             node.limits = limits
             return node
 
@@ -103,7 +103,7 @@ def run_pipe(
     out: list[str] = []
     err: list[str] = []
 
-    async def opened(_: Settings, __: Limits, ___: Key) -> FakeNode:
+    async def opened(_: Settings, __: Limits, ___: Key, ____: object) -> FakeNode:
         return node
 
     renderer = Renderer(out.append, err.append, colour=False)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from aoshell.errors import AoError
 from aoshell.home.configfile import line_of
 from aoshell.home.endpoints import resolve_endpoints
-from aoshell.nodes.values import NodeInfo
+from aoshell.nodes.values import NodeInfo, Receipt
+from aoshell.protocol.message import Result
+from aoshell.shell.outcome import LineAnswer
 from aoshell.shell.prompt.config import Preferences, load_preferences
 from aoshell.shell.prompt.pastes import FOLDED, Pastes
 from aoshell.shell.prompt.themes import COLOURS, THEMES, make_style
@@ -105,6 +107,24 @@ def test_the_toolbar_tells_what_is_known() -> None:
         " · 1.2 ms · 99 gas"
     )
     assert line(ToolbarFacts(process="a\x1b]0;x\x07b\n"), "> ", 80) == "a\\x1b]0;x\\x07b\\n"
+
+
+def test_the_slot_is_that_of_the_attached_process() -> None:
+    def answer(process: str, slot: int) -> LineAnswer:
+        result = Result(process, slot, 0, "ok", "", "", "", (), (), False, False, 0.0, 0)
+        return LineAnswer(Receipt("m", process, slot), result)
+
+    facts = ToolbarFacts()
+    facts.attach("p", "one")
+    facts.learn(answer("p", 7))
+    assert line(facts, "> ", 80).startswith("one · slot 7")
+    facts.learn(answer("q", 3))  # as `.send` to another one
+    facts.attach("p", "one")
+    assert facts.slot == 7
+    facts.attach("q", "two")
+    assert "slot" not in line(facts, "> ", 80)
+    facts.learn(answer("q", 4))
+    assert line(facts, "> ", 80).startswith("two · slot 4")
 
 
 @given(st.text(), st.integers(0, 40))

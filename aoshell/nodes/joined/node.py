@@ -52,6 +52,7 @@ class HomeNode:
         *,
         client: str = "",
         threaded: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> HomeNode:
         """Carry the node of a home, or join the process that does.
 
@@ -60,12 +61,13 @@ class HomeNode:
                 hold, and a notice says which of these differ.
             client: what the log calls this shell (`nodes.clients`); "" for its terminal.
             threaded: carry it in a thread of its own: this loop may block.
+            tell: shows who is waited for, where the carrier does not answer at once.
 
         Raises:
             AoError: the home cannot be used, or its carrier does not answer.
         """
         reach = Reach(home, limits or Limits(), client or client_name(), threaded)
-        await reach.open()
+        await reach.open(tell)
         return cls(reach)
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
@@ -252,5 +254,5 @@ class HomeWorkbench:
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
         return await self._reach.call(verbs.MOCK, id, source, name)
 
-    async def trace(self, message: str) -> Sequence[Hop]:
-        return await self._reach.call(verbs.TRACE, message)
+    async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
+        return await self._reach.call(verbs.TRACE, message, process)

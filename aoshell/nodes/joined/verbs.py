@@ -156,7 +156,7 @@ PAUSE = Verb[None]("pause", tuple[str, bool], None, bench=True)
 QUEUED = _many("queued", _TEXT, Undelivered, bench=True)
 STEP = Verb[None]("step", _AT, None, bench=True, again=False)
 MOCK = _once("mock", tuple[str, bytes, str], ProcessInfo)
-TRACE = _many("trace", _TEXT, Hop, bench=True)
+TRACE = _many("trace", _TEXTS, Hop, bench=True)
 
 VERBS: Mapping[str, Verb[Any]] = {
     verb.name: verb

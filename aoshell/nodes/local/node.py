@@ -42,7 +42,7 @@ from aoshell.nodes.values import (
     envelope,
 )
 from aoshell.protocol.ans104 import DataItem
-from aoshell.protocol.message import Message, Result, Tag
+from aoshell.protocol.message import Message, Result, Tag, printable
 from aoshell.protocol.wallet import Wallet
 from aoshell.sandbox.supervisor import Supervisor
 
@@ -354,7 +354,9 @@ class LocalNode:
         await engine.others.wait("import")
         engine.flush()
         row = await transfer.import_process(
-            engine.store, engine.adding, engine.work, data, form.printable(name), unique=unique
+            *(engine.store, engine.adding, engine.work, data, engine.address),
+            printable(name),
+            unique=unique,
         )
         return self._engine.describe(row)
 

@@ -21,7 +21,7 @@ from aoshell.nodes.local.tracing import trace
 from aoshell.nodes.local.workers.jobs import make_message_frame
 from aoshell.nodes.values import Hop, ProcessInfo, Undelivered
 from aoshell.protocol.encoding import b64url, has_id_form
-from aoshell.protocol.message import Message, Result
+from aoshell.protocol.message import Message, Result, printable
 
 HOPS = 2000  # messages that one trace shows
 LARGEST_TRACE = 256 << 20  # bytes of these messages and their results
@@ -57,9 +57,7 @@ class LocalWorkbench:
         ):
             entries = await run_in_thread(partial(renamed, now), seen)
         # Its first messages have the chain that they had, and no assignments: these name the other.
-        made = row._replace(
-            id=twin, name=form.printable(name), created=self._engine.clock(), chain=""
-        )
+        made = row._replace(id=twin, name=printable(name), created=self._engine.clock(), chain="")
         return self._engine.describe(await self._engine.adding.add(made, entries))
 
     def _twin(self, row: ProcessRow, slot: int, name: str) -> str:
@@ -174,10 +172,11 @@ class LocalWorkbench:
         await engine.settling.wait_for_result(row.number, 0)
         return self._engine.describe(row)
 
-    async def trace(self, message: str) -> Sequence[Hop]:
+    async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
         engine = self._engine
         engine.flush()
-        found = engine.store.by_id(message)
+        own = engine.processes.find(process) if process else None
+        found = engine.store.by_id(message, own.number if own else 0)
         if found is None:
             raise AoError(
                 f"no message {message} is on this node", stage="trace", hint=".messages lists ids"

@@ -25,11 +25,12 @@ async def trace(session: Session, rest: str) -> CommandOutput:
     """Show all that a line caused, as a tree across processes.
 
     Without an argument, of the last line; else of a slot of the attached process, or of any message
-    by its id.
+    by its id. What a fork has copied is shown in the log of the attached process.
     """
     if len(rest.split()) > 1:
         raise usage_error("trace")
-    hops = await workbench_of(session).trace(await _message(session, rest))
+    attached = session.process.id if session.process else ""
+    hops = await workbench_of(session).trace(await _message(session, rest), attached)
     names = {info.id: info.name for info in await session.node.processes()}
     return CommandOutput([_value(hop) for hop in hops], text="\n".join(_tree(hops, names)))
 

@@ -13,6 +13,7 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
+from aoshell.nodes.values import ProcessInfo
 from aoshell.shell.feed import short_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
@@ -69,6 +70,8 @@ class Helpers:
 
     def learn(self, session: Session, line: str, outcome: Outcome) -> None:
         """Learn from a line and its outcome."""
+        if session.process:
+            self._attach(session.process)
         self._facts.learn(outcome)
         if outcome.ok and not is_command(line):
             self._names.of(session).learn(line)
@@ -89,10 +92,13 @@ class Helpers:
         if text:
             return kind, text
         if session and session.process:
-            self._facts.process = session.process.name or short_id(session.process.id)
+            self._attach(session.process)
             self._facts.identity = session.identity
             self._facts.attestation = session.attestation
         return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())
+
+    def _attach(self, process: ProcessInfo) -> None:
+        self._facts.attach(process.id, process.name or short_id(process.id))
 
     def signature(self, session: Session | None, columns: int) -> tuple[str, str]:
         """The signature of the call that is being typed."""

@@ -23,6 +23,8 @@ class ToolbarFacts:
     """What the toolbar shows; "" and None are not known, and left out.
 
     Attributes:
+        id: of the process.
+        slot: of the last line that it has got since it was attached.
         wallet: its address.
         identity: the name it was chosen by.
         milliseconds, gas: of the last line.
@@ -37,6 +39,13 @@ class ToolbarFacts:
     milliseconds: float | None = None
     gas: int = 0
     attestation: str = ""
+    id: str = ""
+
+    def attach(self, id: str, name: str) -> None:
+        """Learn which process lines go to."""
+        if id != self.id:
+            self.slot = None
+        self.id, self.process = id, name
 
     def learn(self, outcome: Outcome) -> None:
         """Learn from the outcome of a line."""
@@ -46,7 +55,7 @@ class ToolbarFacts:
         results = (answer.own, answer.later) if answer.later else (answer.own,)
         self.milliseconds = sum(result.milliseconds for result in results)
         self.gas = sum(result.gas for result in results)
-        if answer.receipt and answer.last.slot >= 0:
+        if answer.receipt and answer.last.process == self.id and answer.last.slot >= 0:
             self.slot = answer.last.slot
 
 

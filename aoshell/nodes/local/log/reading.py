@@ -278,10 +278,12 @@ class Reader:
         row = self.select_one("SELECT id FROM log WHERE seq = ?", seq)
         return row[0] if row else ""
 
-    def by_id(self, message_id: str) -> Logged | None:
-        """A scheduled message by its id."""
+    def by_id(self, message_id: str, process: int = 0) -> Logged | None:
+        """A scheduled message by its id: the first, or that of a process where it has it."""
         row = self.select_one(
-            f"SELECT {LOGGED} FROM log WHERE id = ? ORDER BY seq LIMIT 1", message_id
+            f"SELECT {LOGGED} FROM log WHERE id = ? ORDER BY process != ?, seq LIMIT 1",
+            message_id,
+            process,
         )
         return Logged(*row) if row else None
 
