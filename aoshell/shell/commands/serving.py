@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aoshell.errors import UnsupportedError
 from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
@@ -11,18 +12,19 @@ DEFAULT_PORT = 4000
 MOST = 65535
 
 
-@command("serve", "[PORT|off]")
-async def serve(session: Session, rest: str) -> CommandOutput:
+@command("serve")
+async def serve(session: Session, given: Given) -> CommandOutput:
     """Serve this node over HTTP: to aos, aoconnect, browsers, curl.
 
     On this machine only, until the shell ends or .serve off. It shows what to paste; without PORT
     it is 4000, or what is served already is shown again. aoshell serve does the same without a
     prompt, and has flags.
     """
-    if rest == "off":
+    port = given["PORT|off"]
+    if port == "off":
         return await _off(session)
-    if rest and not (rest.isascii() and rest.isdecimal() and int(rest[:6]) <= MOST):
-        raise usage_error("serve")
+    if int(port[:6] or 0) > MOST:
+        raise usage_error("serve", f"a port is a number up to {MOST}")
     if session.served is None:
         if session.serve is None:
             raise UnsupportedError(
@@ -30,14 +32,14 @@ async def serve(session: Session, rest: str) -> CommandOutput:
             )
         session.served = await session.serve(
             session.node,
-            int(rest or DEFAULT_PORT),
+            int(port or DEFAULT_PORT),
             lambda error: session.front.feed(str(error)),
             session.identities.named,
             session.front.feed,
         )
         note = ""
     else:
-        note = "it is served already; .serve off ends that" if rest else ""
+        note = "it is served already; .serve off ends that" if port else ""
     facts = session.served.facts
     return CommandOutput(facts.as_json(), text=facts.as_text(), note=note)
 

@@ -13,7 +13,7 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
-from aoshell.shell.feed import short_id
+from aoshell.shell.feed import named_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.prompt import toolbar
@@ -69,7 +69,7 @@ class Helpers:
 
     def learn(self, session: Session, line: str, outcome: Outcome) -> None:
         """Learn from a line and its outcome."""
-        self._facts.learn(outcome)
+        self._facts.learn(outcome, session.process.id if session.process else "")
         if outcome.ok and not is_command(line):
             self._names.of(session).learn(line)
 
@@ -89,7 +89,7 @@ class Helpers:
         if text:
             return kind, text
         if session and session.process:
-            self._facts.process = session.process.name or short_id(session.process.id)
+            self._facts.process = named_id(session.process.id, session.process.name)
             self._facts.identity = session.identity
             self._facts.attestation = session.attestation
         return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())
