@@ -25,7 +25,7 @@ STAGES = {
     "evidence": "A node gave no evidence.",
     "export": "A process could not be written to a file.",
     "fetch": "Data of Arweave could not be fetched.",
-    "find": "A process could not be found, or more than one fits.",
+    "find": "A process, or what `@name` stands for, could not be found, or more than one fits.",
     "home": "A folder or file of the home cannot be made, read or written.",
     "import": "A file is no exported process, or cannot be imported here.",
     "info": "A HyperBEAM node did not say its address.",

@@ -210,6 +210,14 @@ class LocalVerbs(Protocol):
             unique: refuse a name that another process has: each could be found by its id only.
         """
 
+    async def rename(self, process: str, name: str) -> ProcessInfo:
+        """Give a process another name on this node; what it calls itself does not change.
+
+        Raises:
+            NameTakenError: another process has it.
+            UsageError: nothing that can be shown is in it.
+        """
+
     async def delete(self, process: str) -> None:
         """Delete a process and its log."""
 
@@ -431,6 +439,10 @@ class Workbench(Protocol):
 
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
         """A local process with the address of a foreign one, which runs `source`."""
+
+    async def find_messages(self, begin: str) -> Sequence[Receipt]:
+        """The messages of all processes whose ids begin so (6 characters or more), the newest
+        first; of many the newest 20."""
 
     async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
         """All messages with the same root as a message, causes first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,13 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[str] = frozenset()
+
+    def marked(self, marks: Sequence[bool]) -> Table:
+        """The table with a column before all others, in which `>` marks some rows."""
+        rows = zip(marks, self.rows, strict=True)
+        return Table(
+            ("", *self.columns), tuple((">" * mark, *row) for mark, row in rows), self.right
+        )
 
     def without(self, column: str) -> Table:
         """The table with one column less."""

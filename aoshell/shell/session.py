@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from aoshell.bounded import jsontext
-from aoshell.errors import AoError
+from aoshell.errors import AoError, UnsupportedError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import ProcessInfo, Receipt, Signed, envelope
 from aoshell.protocol.message import Message, Result, Tag, raw
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.feed import FeedView, Line, short_id
+from aoshell.shell.feed import FeedView, Line, named_id, short_id
 from aoshell.shell.identities import OWN, Identities
 from aoshell.shell.journal import Journal, Past, Recorded
+from aoshell.shell.naming import Naming
 from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.serving import Served, ServeNode
 from aoshell.shell.view.errors_view import TYPED
@@ -92,6 +93,7 @@ class Session:
     Attributes:
         served: the node over HTTP; None where it is not served.
         identities: the wallets that can sign, and the current one.
+        naming: names for ids, and ids for names.
         turn: lock of the line that runs; what runs behind the prompt waits for it.
         behind: what runs behind the prompt (`.watch`).
         visited: ids of the processes that lines and messages went to, in order.
@@ -99,6 +101,7 @@ class Session:
         attested: the last result of `.attest`; None before the first.
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
         sent: the receipt of the last line; None before it has one.
+        last_sent: the newest receipt of this session; None before the first.
         sending: id of the message that the last line made, "" before that.
         commanded: the last line was a dot command.
         settling: given up while what the last line caused was waited for.
@@ -121,11 +124,11 @@ class Session:
         self.node = node
         self.front = front
         self.patience = patience
-        self.feed = FeedView(node, front.feed)
+        self.feed = FeedView(node, front.feed, self._name_of)
         self.process: ProcessInfo | None = None
         self.network = network
         self.sent: Receipt | None = None
-        self.last_line = ""  # id of the newest Eval
+        self.last_sent: Receipt | None = None
         self.unanswered: dict[str, str] = {}  # ids of lines given up, by what `.result` takes
         self.sending = ""
         self.commanded = False
@@ -135,6 +138,7 @@ class Session:
         self.sources: dict[str, str] = {}
         self.wallet_note = ""
         self.identities = Identities(wallet, wallets)
+        self.naming = Naming(node, self.identities)
         self.record = record
         self.serve = serve
         self.served: Served | None = None
@@ -194,10 +198,12 @@ class Session:
         item = await self._signed(code)
         return await self._exchange(self.attached.id, item, known)
 
-    async def _refuse_uncompilable(self, code: str, sources: Mapping[str, str] | None) -> None:
+    async def _refuse_uncompilable(
+        self, code: str, sources: Mapping[str, str] | None, process: ProcessInfo | None = None
+    ) -> None:
         """Raise AoError for Lua that the process cannot compile, where that is known."""
         remote = self.node.remote
-        if remote is None or not await remote.runs_luerl(self.attached.id):
+        if remote is None or not await remote.runs_luerl((process or self.attached).id):
             return
         from aoshell.shell import luerl
 
@@ -224,7 +230,7 @@ class Session:
         try:
             # Awaited as it is: a task of its own would cost what a process takes to answer.
             receipt = self.sent = await self.node.send(process, item)
-            self.last_line = receipt.id
+            self.last_sent = receipt
             self.visited.setdefault(process)
             own = await self._own(receipt)
             self._keep_prompt(own)
@@ -293,14 +299,27 @@ class Session:
         await asyncio.wait({task})
         return True
 
-    async def dryrun(self, code: str) -> LineAnswer:
+    async def dryrun(
+        self,
+        code: str,
+        process: ProcessInfo | None = None,
+        slot: int | None = None,
+        *,
+        shown: str | None = None,
+    ) -> LineAnswer:
         """Evaluate Lua read-only, as the owner of the process; nothing changes.
 
+        Args:
+            process: None for the attached one.
+            slot: the state after it; None for the newest.
+            shown: what the user typed, for error messages; the code itself by default.
+
         Raises:
+            UnsupportedError: `slot`, and this node does not go back.
             AoError: of the node.
         """
-        process = self.attached
-        await self._refuse_uncompilable(code, None)
+        process = process or self.attached
+        await self._refuse_uncompilable(code, None, process)
         item = Message(
             "",
             process.owner,
@@ -309,21 +328,35 @@ class Session:
             (*envelope("Message"), EVAL, Tag("Read-Only", "true")),
             raw(code),
         )
-        return LineAnswer(None, await self.node.dryrun(process.id, item), sources={TYPED: code})
+        if slot is None:
+            found = await self.node.dryrun(process.id, item)
+        elif self.node.local is None:
+            raise UnsupportedError(
+                "this node does not show earlier states", hint="leave out the slot: .dryrun CODE"
+            )
+        else:
+            found = await self.node.local.workbench.at(process.id, slot, item)
+        return LineAnswer(None, found, sources={TYPED: code if shown is None else shown})
 
-    async def query(self, code: str) -> object:
+    async def query(
+        self, code: str, process: ProcessInfo | None = None, slot: int | None = None
+    ) -> object:
         """The value of Lua code that returns JSON, evaluated read-only. JSON stands in it for the
         process's own module.
+
+        Args:
+            process, slot: as of `dryrun`.
 
         Raises:
             AoError: stage "query", when the process answers anything else.
         """
-        result = (await self.dryrun(_JSON + code)).own
+        process = process or self.attached
+        result = (await self.dryrun(_JSON + code, process, slot)).own
         if result.ok:
             with suppress(ValueError):
                 return jsontext.parse(result.output, strict=False)
         raise AoError(
-            f"{self.attached.name or short_id(self.attached.id)} cannot be asked: "
+            f"{named_id(process.id, process.name)} cannot be asked: "
             f"{result.error or result.output or result.outcome}",
             stage="query",
             hint="does it run the aos environment?",
@@ -333,7 +366,7 @@ class Session:
         """Make a process the one that lines go to."""
         self.process = info
         name = info.name or short_id(info.id)
-        self.feed.attach(info.id, name)
+        self.feed.attach(info.id, info.name)
         self.feed.prompt = info.prompt or f"{name}> "
         try:
             await self.node.watch(info.id)
@@ -368,6 +401,9 @@ class Session:
             f".attach {owner.id[:12]} and let the owner send it: "
             f'Send({{Target = "{process.id}", Action = "Eval", Data = "…"}})'
         )
+
+    async def _name_of(self, id: str) -> str:
+        return (await self.naming.of([id])).get(id, "")
 
     async def followed(self) -> None:
         """Wait until the events of the node end."""

@@ -120,7 +120,7 @@ def _takes_nothing(port: int) -> None:
 
 def _listening(port: int) -> None:
     """Be told of what changes, ten times over, and take nothing of it."""
-    on = [_connected(port) for _ in range(10)]
+    on = [connected(port) for _ in range(10)]
     for one in on:
         one.sendall(HEAD.format(method="GET", path="/~aoshell@1.0/page/events", more="").encode())
     time.sleep(3)

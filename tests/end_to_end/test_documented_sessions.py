@@ -75,6 +75,9 @@ SETTINGS = {
         ),
         files=(("main.lua", MAIN),),
     ),
+    ("docs/commands.md", "> return { Target = @token, Recipient = @alice }"): Setting(
+        "desk", before=(".spawn aos as token", ".as alice", ".as me")
+    ),
     ("docs/commands.md", "> .as alice"): Setting("desk", before=(".load examples/token.lua",)),
     ("docs/testing.md", "$ aoshell test examples/testing"): Setting(
         edit=("examples/testing/coin.lua", "Balances[from] - quantity", "Balances[from] - 1")

@@ -103,7 +103,7 @@ def test_the_toolbar_tells_what_is_known() -> None:
     facts = ToolbarFacts(node, "desk", "w" * 43, "alice", 7, 1.25, 99)
     said = line(facts, "me@aos-2.0.4[Inbox:\x1b[31m3\x1b[0m]> ", 120, "INSERT")
     assert said == (
-        "INSERT · hyperbeam https://node.example · desk · alice wwwwwwww… · slot 7 · inbox 3"
+        "INSERT · hyperbeam https://node.example · desk · alice (wwwwwwww…) · slot 7 · inbox 3"
         " · 1.2 ms · 99 gas"
     )
     assert line(ToolbarFacts(process="a\x1b]0;x\x07b\n"), "> ", 80) == "a\\x1b]0;x\\x07b\\n"

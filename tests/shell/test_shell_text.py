@@ -203,7 +203,8 @@ def test_rows_are_broken_each_for_itself() -> None:
 def test_help_fits_a_screen(columns: int, topic: str) -> None:
     shown: list[str] = []
     renderer = Renderer(shown.append, shown.append, colour=False, columns=lambda: columns)
-    reply = asyncio.run(registry()["help"].run(cast("Session", None), topic))
+    given = registry()["help"].grammar.read(topic)
+    reply = asyncio.run(registry()["help"].run(cast("Session", None), given))
     renderer.outcome(".help", reply)
     lines = "".join(shown).split("\n")
     assert all(len(line) <= columns or " " not in line.strip() for line in lines)

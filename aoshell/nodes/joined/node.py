@@ -211,6 +211,9 @@ class HomeNode:
     async def restore(self, data: bytes, name: str = "", *, unique: bool = False) -> ProcessInfo:
         return await self._reach.call(verbs.RESTORE, data, name, unique)
 
+    async def rename(self, process: str, name: str) -> ProcessInfo:
+        return await self._reach.call(verbs.RENAME, process, name)
+
     async def delete(self, process: str) -> None:
         await self._reach.call(verbs.DELETE, process)
 
@@ -253,6 +256,9 @@ class HomeWorkbench:
 
     async def mock(self, id: str, source: bytes, name: str) -> ProcessInfo:
         return await self._reach.call(verbs.MOCK, id, source, name)
+
+    async def find_messages(self, begin: str) -> Sequence[Receipt]:
+        return await self._reach.call(verbs.FIND_MESSAGES, begin)
 
     async def trace(self, message: str, process: str = "") -> Sequence[Hop]:
         return await self._reach.call(verbs.TRACE, message, process)

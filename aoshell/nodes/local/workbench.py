@@ -19,12 +19,14 @@ from aoshell.nodes.local.log.store import Store
 from aoshell.nodes.local.replay import Replay
 from aoshell.nodes.local.tracing import trace
 from aoshell.nodes.local.workers.jobs import make_message_frame
-from aoshell.nodes.values import Hop, ProcessInfo, Undelivered
+from aoshell.nodes.values import Hop, ProcessInfo, Receipt, Undelivered
 from aoshell.protocol.encoding import b64url, has_id_form
 from aoshell.protocol.message import Message, Result, printable
 
 HOPS = 2000  # messages that one trace shows
 LARGEST_TRACE = 256 << 20  # bytes of these messages and their results
+FOUND = 20  # messages whose ids begin alike that are told of
+SHORTEST = 6  # characters of an id that are looked for
 
 
 class LocalWorkbench:
@@ -184,6 +186,14 @@ class LocalWorkbench:
         return trace(engine, found.root, HOPS, LARGEST_TRACE).hops
 
     # ------------------------------------------------------------------------------------------
+
+    async def find_messages(self, begin: str) -> Sequence[Receipt]:
+        engine = self._engine
+        engine.flush()
+        if len(begin) < SHORTEST:
+            return ()
+        found = engine.store.find_messages(begin, FOUND)
+        return [Receipt(id, process, slot) for id, process, slot in found]
 
     def _free(self, name: str) -> None:
         """Raise UsageError where a process has that name already."""

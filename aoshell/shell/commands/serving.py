@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aoshell.errors import UnsupportedError
 from aoshell.shell.commands import command, usage_error
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.serving import Served
 from aoshell.shell.session import Session
@@ -13,31 +14,32 @@ MOST = 65535
 _NOT_SERVED = "this node is not served"
 
 
-@command("serve", "[PORT|show|off]")
-async def serve(session: Session, rest: str) -> CommandOutput:
+@command("serve")
+async def serve(session: Session, given: Given) -> CommandOutput:
     """Serve this node over HTTP: to aos, aoconnect, browsers, curl.
 
     On this machine only, until the shell ends or .serve off. It shows what to paste, as .serve show
     does later. Without PORT it is 4000. aoshell serve does the same without a prompt, with flags.
     """
-    if rest == "off":
+    port = given["PORT|show|off"]
+    if port == "off":
         return await _off(session)
     known = session.served is not None
-    if rest == "show" and not known:
+    if port == "show" and not known:
         return CommandOutput(None, text=_NOT_SERVED)
-    if rest not in ("", "show"):
-        _check_port(rest)
-    served = session.served = session.served or await _served(session, rest)
+    if port not in ("", "show"):
+        _check_port(port)
+    served = session.served = session.served or await _served(session, port)
     facts = served.facts
-    if known and rest != "show":
+    if known and port != "show":
         text = f"this node is served already, on {facts.url}"
         return CommandOutput(facts.as_json(), text=text, note=".serve show, .serve off")
     return CommandOutput(facts.as_json(), text=facts.as_text())
 
 
 def _check_port(text: str) -> None:
-    if not (text.isascii() and text.isdecimal() and int(text[:6]) <= MOST):
-        raise usage_error("serve")
+    if int(text[:6]) > MOST:
+        raise usage_error("serve", f"a port is a number up to {MOST}")
 
 
 async def _served(session: Session, port: str) -> Served:

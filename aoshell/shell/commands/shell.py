@@ -7,7 +7,8 @@ from textwrap import fill
 
 from aoshell.errors import UsageError
 from aoshell.shell import reference
-from aoshell.shell.commands import Command, command, registry, unknown_command, usage_error
+from aoshell.shell.commands import Command, command, registry, unknown_command
+from aoshell.shell.commands.grammar import Given
 from aoshell.shell.outcome import CommandOutput
 from aoshell.shell.session import Session
 
@@ -15,12 +16,12 @@ _WIDEST = 44  # columns of the commands' forms, in the list of all
 _WIDTH = 96
 
 
-@command("help", "[COMMAND|FUNCTION]")
-async def help_(_: Session, rest: str) -> CommandOutput:
+@command("help")
+async def help_(_: Session, given: Given) -> CommandOutput:
     """Describe the commands, or a function of a process: .help send, .help ao.send, .help ao."""
-    if rest:
-        return _help_on(rest)
-    forms = {name: _form(known) for name, known in registry().items()}
+    if topic := given["COMMAND|FUNCTION"]:
+        return _help_on(topic)
+    forms = {name: known.form for name, known in registry().items()}
     width = min(_WIDEST, max(map(len, forms.values())))
     lines = [
         f"{forms[name]:{width}}  {known.help.splitlines()[0]}" for name, known in registry().items()
@@ -37,7 +38,7 @@ def _help_on(name: str) -> CommandOutput:
     inside = [f"{name}.{one}" for one in sorted(reference.below(name))]
     if not known and not entry and not inside:
         raise _unknown(name)
-    parts = [f"{_form(known)}\n\n{known.help}"] if known else []
+    parts = [f"{known.form}\n\n{known.help}"] if known else []
     parts += [f"{entry.signature}\n\n{fill(entry.help, _WIDTH)}"] if entry else []
     parts += ["\n".join(map(_summary, inside))] if inside else []
     value: dict[str, object] = {"name": name}
@@ -61,16 +62,10 @@ def _unknown(name: str) -> UsageError:
 
 
 @command("exit")
-async def exit_(_: Session, rest: str) -> CommandOutput:
+async def exit_(_: Session, __: Given) -> CommandOutput:
     """Leave; the processes stay where they are."""
-    if rest:
-        raise usage_error("exit")
     return CommandOutput(leave=True)
 
 
-def _form(known: Command) -> str:
-    return f".{known.name} {known.usage}".rstrip()
-
-
 def _value(known: Command) -> dict[str, str]:
-    return {"name": f".{known.name}", "usage": known.usage, "help": known.help}
+    return {"name": f".{known.name}", "usage": known.row.usage, "help": known.help}

@@ -6,6 +6,7 @@ import re
 
 from aoshell.lua import compiling
 from aoshell.lua.lexer import pieces, tokens
+from aoshell.lua.references import masked
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
@@ -28,7 +29,7 @@ def is_command(line: str) -> bool:
 
 def is_complete(chunk: str) -> bool:
     """Whether Enter sends this; otherwise it begins another line."""
-    return is_command(chunk) or compiling.check_line(chunk).complete
+    return is_command(chunk) or compiling.check_line(masked(chunk)).complete
 
 
 def without_prompt(line: str) -> str:
@@ -134,7 +135,7 @@ def _is_program(lines: list[str]) -> bool:
     if any(is_command(line) and _is_known(line) for line in lines) or _PROMPT.match(lines[0]):
         return False
     text = "\n".join(lines)
-    verdict = compiling.check_line(text)
+    verdict = compiling.check_line(masked(text))
     return verdict.complete and not verdict.error and any(tokens(text))
 
 

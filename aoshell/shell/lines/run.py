@@ -32,7 +32,7 @@ async def run_line(session: Session, line: str) -> Outcome:
 
                 outcome = _with_lines(await run_command(session, line))
             else:
-                outcome = await session.evaluate(line)
+                outcome = await session.evaluate(await session.naming.in_lua(line), shown=line)
         except AoError as error:
             outcome = LineFailure(error)
         except Exception as error:

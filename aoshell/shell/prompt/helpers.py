@@ -14,7 +14,7 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 
 from aoshell.errors import AoError
 from aoshell.nodes.values import ProcessInfo
-from aoshell.shell.feed import short_id
+from aoshell.shell.feed import named_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import Outcome
 from aoshell.shell.prompt import toolbar
@@ -98,7 +98,7 @@ class Helpers:
         return "toolbar", toolbar.line(self._facts, prompt, columns, _mode())
 
     def _attach(self, process: ProcessInfo) -> None:
-        self._facts.attach(process.id, process.name or short_id(process.id))
+        self._facts.attach(process.id, named_id(process.id, process.name))
 
     def signature(self, session: Session | None, columns: int) -> tuple[str, str]:
         """The signature of the call that is being typed."""

@@ -61,8 +61,9 @@ class Offering:
         task.add_done_callback(self._reading.discard)
 
     def close(self) -> None:
-        """The line is over."""
+        """The line is over. What it makes, the next Tab is to know."""
         self._follows = False
+        self._lists.known.clear()
 
     def _offer(self) -> bool:
         """Complete what is clear, and open a menu for the rest. Returns whether anything fits."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aoshell.nodes.values import NodeInfo
 from aoshell.shell import reference
-from aoshell.shell.feed import short_id
+from aoshell.shell.feed import named_id, short_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.outcome import CommandOutput, LineAnswer, Outcome
 from aoshell.shell.prompt.names import ProcessNames
@@ -48,7 +48,7 @@ class ToolbarFacts:
         self.id, self.process = id, name
 
     def learn(self, outcome: Outcome) -> None:
-        """Learn from the outcome of a line."""
+        """Learn from the outcome of a line; only the slots of the attached process count."""
         answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
         if not isinstance(answer, LineAnswer):
             return
@@ -68,7 +68,8 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
     """
     words = [mode, _node(facts.node), facts.attestation, facts.process]
     if facts.wallet:
-        words.append(f"{facts.identity or 'wallet'} {short_id(facts.wallet)}")
+        own = f"wallet {short_id(facts.wallet)}"
+        words.append(named_id(facts.wallet, facts.identity) if facts.identity else own)
     if facts.slot is not None:
         words.append(f"slot {facts.slot}")
     if inbox := _INBOX.search(clean(prompt, colour=False)):

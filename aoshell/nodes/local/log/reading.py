@@ -287,6 +287,14 @@ class Reader:
         )
         return Logged(*row) if row else None
 
+    def find_messages(self, begin: str, most: int) -> list[tuple[str, str, int]]:
+        """The messages whose ids begin so: id, id of the process, slot; the newest first."""
+        return self.select(
+            "SELECT log.id, processes.id, slot FROM log JOIN processes ON number = process"
+            " WHERE log.id >= ? AND log.id < ? || char(127) ORDER BY seq DESC LIMIT ?",
+            *(begin, begin, most),
+        )
+
     def signed_in(self, process: int, message_id: str) -> Logged | None:
         """The signed message of that id in a process's log; old logs may hold it twice."""
         row = self.select_one(
