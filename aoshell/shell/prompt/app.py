@@ -32,6 +32,7 @@ from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.lines.run import run_line
 from aoshell.shell.outcome import CommandOutput, Outcome
 from aoshell.shell.prompt import config
+from aoshell.shell.prompt.answers import Answers
 from aoshell.shell.prompt.config import Preferences
 from aoshell.shell.prompt.entry import PromptInput
 from aoshell.shell.prompt.history import LONGEST, LineHistory
@@ -103,13 +104,18 @@ class Prompt:
         self._screen = Screen(self, buffer, picker, keys, vi=vi, input=input, output=output)
         self._app = self._screen.app
         self.renderer = self._renderer(self.write, colour)
+        self._answers = Answers(
+            self._screen,
+            lambda write: self._renderer(write, colour),
+            paged=lambda: self._preferences.pager,
+        )
 
     # --- what a session needs
 
     asks = True
 
     def partial(self, result: Result) -> None:
-        self.renderer.partial(result)
+        self._answers.partial(result)
 
     def feed(self, text: str) -> None:
         self.renderer.feed(text)
@@ -166,6 +172,10 @@ class Prompt:
         self._screen.edit_as(vi=self._preferences.editing == "vi")
         self._app.style = self._style()
         return line
+
+    async def more(self) -> bool:
+        """Show the last long answer in the pager; False where none was cut."""
+        return await self._answers.more()
 
     async def learn_names(self) -> int:
         """Read the names of the attached process; returns how many globals it has."""
@@ -235,7 +245,7 @@ class Prompt:
             if self._helpers:
                 self._helpers.stop()
             outcome = await self._watched(session, line)
-            await self._show(line, outcome)
+            await self._answers.show(line, outcome)
             session.feed.release()
             if isinstance(outcome, CommandOutput) and outcome.leave:
                 return
@@ -243,23 +253,6 @@ class Prompt:
                 self._queue.extendleft((line, False) for line in reversed(outcome.then))
             self._learn(session, line, outcome)
             self._rest()
-
-    async def _show(self, line: str, outcome: Outcome) -> None:
-        if not self._preferences.pager:
-            self.renderer.outcome(line, outcome)
-            return
-        parts: list[str] = []
-        self._renderer(parts.append, self.renderer.colour).outcome(line, outcome)
-        text = "".join(parts)
-        if text.count("\n") < self._screen.rows:
-            self.write(text)
-            return
-        from aoshell.shell.prompt.programs import page_text
-
-        with self._screen.lent():
-            shown = await page_text(text)
-        if not shown:
-            self.write(text)
 
     async def _watched(self, session: Session, line: str) -> Outcome:
         """Run a line, and show meanwhile what the node does.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from aoshell.lua import compiling
 from aoshell.lua.lexer import BREAK, tokens
 from aoshell.protocol.message import Result
+from aoshell.shell.view.text import width_of
 
 TYPED = '[string "aos"]'
 """The name under which a process compiles what was typed."""
@@ -113,7 +114,7 @@ def _drawn(number: int, line: str, column: int) -> str:
     if column < 0:
         return f"  {number} │ {_even(shown)}"
     gutter, blank = f"  {number} │ ", " " * len(f"  {number} ") + "│ "
-    width = len(_even(shown[: column - start]))
+    width = width_of(_even(shown[: column - start]))
     return f"{gutter}{_even(shown)}\n{blank}{' ' * width}^"
 
 
