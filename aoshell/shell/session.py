@@ -72,7 +72,10 @@ class Front(Protocol):
         """Show what a line printed before it began to wait for another message."""
 
     def feed(self, text: str) -> None:
-        """Show text that is no answer: what arrived, and notes."""
+        """Show text that is no answer: what arrived."""
+
+    def note(self, text: str) -> None:
+        """Show sentences of the shell."""
 
     async def confirm(self, question: str) -> bool:
         """Ask yes or no; in a pipe the answer is no."""
@@ -371,7 +374,7 @@ class Session:
         try:
             await self.node.watch(info.id)
         except AoError as error:
-            self.front.feed(f"what arrives at {name} is not shown: {error}")
+            self.front.note(f"what arrives at {name} is not shown: {error}")
 
     async def wallet(self) -> Wallet:
         """The wallet of the current identity; waits until it is loaded.
@@ -380,7 +383,7 @@ class Session:
             AoError: stage "wallet".
         """
         if self.wallet_note and not self.identities.ready:
-            self.front.feed(self.wallet_note)
+            self.front.note(self.wallet_note)
             self.wallet_note = ""
         return await self.identities.wallet()
 

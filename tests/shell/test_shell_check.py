@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from aoshell.home.folders import Settings
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle, unbundle
 from aoshell.shell.commands import registry
-from aoshell.shell.hints import HINTS, next_hint
+from aoshell.shell.hints import HINTS, WELCOME, next_hint
 from aoshell.shell.journal import Past, Recorded
 from aoshell.shell.outcome import CommandOutput
 from aoshell.testing.command import main
@@ -186,16 +187,27 @@ def test_every_command_has_help_and_docs() -> None:
 def test_hints_go_away(home: Settings) -> None:
     home.hints.unlink()
     home.history.write_text("\n# 2026\n+.load x.lua\n")
-    said = [next_hint(home) for _ in range(8)]
+    said = [next_hint(home, local=True) for _ in range(8)]
     assert all(one.startswith("Hint: ") for one in said[:5]) and len(set(said[:5])) == 5
     assert said[5:] == ["", "", ""]
     assert max(map(len, said)) < 80  # one line of a screen
     assert not any(one.startswith("Hint: .load") for one in said)
     home.hints.write_text("\n".join(HINTS))
-    assert next_hint(home) == ""
+    assert next_hint(home, local=True) == ""
     home.hints.unlink()
     home.hints.mkdir()  # what cannot be written stops nobody
-    assert next_hint(home).startswith("Hint: ")
+    assert next_hint(home, local=True).startswith("Hint: ")
+
+
+def test_the_first_start_says_in_five_lines_what_to_type(home: Settings) -> None:
+    home.hints.unlink()
+    assert next_hint(home, local=False).startswith("Hint: ")
+    home.hints.unlink()
+    assert next_hint(home, local=True) == WELCOME
+    assert len(WELCOME.split("\n")) == 5 and max(map(len, WELCOME.split("\n"))) < 90
+    assert next_hint(home, local=True).startswith("Hint: ")  # once
+    named = re.findall(r"(?<![\w.])\.([a-z]+)", WELCOME)
+    assert set(named) <= set(registry())
 
 
 def test_costs(typing: Use) -> None:

@@ -33,9 +33,9 @@ async def serve(session: Session, given: Given) -> CommandOutput:
         session.served = await session.serve(
             session.node,
             int(port or DEFAULT_PORT),
-            lambda error: session.front.feed(str(error)),
+            lambda error: session.front.note(str(error)),
             session.identities.named,
-            session.front.feed,
+            session.front.note,
         )
         note = ""
     else:

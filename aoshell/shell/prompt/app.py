@@ -120,6 +120,9 @@ class Prompt:
     def feed(self, text: str) -> None:
         self.renderer.feed(text)
 
+    def note(self, text: str) -> None:
+        self.renderer.note(text)
+
     def opened(self, node: Node) -> None:
         if node.remote:
             self._watch(node)

@@ -2,7 +2,7 @@
 
     [shell]
     editing = "vi"          # or "emacs"
-    theme = "light"         # or "dark", "plain"
+    theme = "light"         # or "dark", "both", "plain"; "auto" asks the terminal's environment
     toolbar = false
     pager = true            # what is longer than the screen goes through $PAGER
     colours = { keyword = "ansiblue bold" }
@@ -19,11 +19,11 @@ from typing import Any
 
 from aoshell.errors import AoError, UsageError
 from aoshell.home.configfile import line_of, read_config
-from aoshell.shell.prompt.themes import COLOURS, THEMES, colour_problem
+from aoshell.shell.prompt.themes import AUTO, COLOURS, THEMES, colour_problem
 
 CHOICES: dict[str, tuple[object, ...]] = {
     "editing": ("emacs", "vi"),
-    "theme": tuple(THEMES),
+    "theme": (AUTO, *THEMES),
     "toolbar": (True, False),
     "pager": (True, False),
 }
@@ -42,7 +42,7 @@ class Preferences:
     """
 
     editing: str = "emacs"
-    theme: str = "dark"
+    theme: str = AUTO
     toolbar: bool = True
     pager: bool = False
     colours: Mapping[str, str] = field(default_factory=dict)
