@@ -38,7 +38,7 @@ from aoshell.shell.prompt.entry import PromptInput
 from aoshell.shell.prompt.history import LONGEST, LineHistory
 from aoshell.shell.prompt.keys import make_bindings
 from aoshell.shell.prompt.picker import Picker
-from aoshell.shell.prompt.screen import Screen
+from aoshell.shell.prompt.screen import Marking, Screen
 from aoshell.shell.session import Session
 from aoshell.shell.view.render import Renderer, not_run
 from aoshell.shell.view.streams import Write
@@ -63,6 +63,7 @@ class Prompt:
     Attributes:
         stage: what the shell waits for a node to do, "" for nothing.
         lexer: colours what is typed; None until it is loaded.
+        marks: marks in it what is wrong; None until it is loaded.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Prompt:
         self._unlearned: list[tuple[Session, str, Outcome]] = []
         self.stage = ""
         self.lexer: Lexer | None = None
+        self.marks: Marking | None = None
         self._history = LineHistory(history)
         self._buffer = buffer = Buffer(history=self._history, multiline=True)
         buffer.on_text_changed += lambda _: self._suggest()
@@ -297,14 +299,21 @@ class Prompt:
     async def _load_rest(self) -> None:
         """Import what the first line does not need, while it is typed."""
 
-        def load() -> tuple[Lexer, type[Helpers], BaseStyle]:
+        def load() -> tuple[Lexer, type[Helpers], Marking, BaseStyle]:
             from aoshell.shell.prompt.helpers import Helpers
             from aoshell.shell.prompt.highlight import LineLexer
+            from aoshell.shell.prompt.marks import LuaMarks
 
-            return LineLexer(), Helpers, self._style()
+            marks = LuaMarks(lambda: self._preferences.marks and self._entry.prefix is None)
+            return LineLexer(), Helpers, marks, self._style()
 
-        self.lexer, helpers, self._app.style = await asyncio.to_thread(load)
-        self._helpers = helpers(self._buffer, self._app.invalidate, lambda: not self._busy)
+        self.lexer, helpers, self.marks, self._app.style = await asyncio.to_thread(load)
+        self._helpers = helpers(
+            self._buffer,
+            self._app.invalidate,
+            lambda: not self._busy,
+            opens=lambda: self._preferences.menu,
+        )
         for passed in self._unlearned:
             self._helpers.learn(*passed)
         self._unlearned.clear()

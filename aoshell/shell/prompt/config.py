@@ -4,6 +4,8 @@
     editing = "vi"          # or "emacs"
     theme = "light"         # or "dark", "both", "plain"; "auto" asks the terminal's environment
     toolbar = false
+    menu = false            # the menu opens with Tab only
+    marks = false           # wrong Lua is not marked while it is typed
     pager = true            # what is longer than the screen goes through $PAGER
     colours = { keyword = "ansiblue bold" }
 
@@ -26,6 +28,8 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "theme": (AUTO, *THEMES),
     "toolbar": (True, False),
     "pager": (True, False),
+    "menu": (True, False),
+    "marks": (True, False),
 }
 
 
@@ -39,6 +43,8 @@ class Preferences:
     Attributes:
         colours: changes to the theme, by the names of `themes.COLOURS`.
         problems: entries that do not count, and why, as sentences.
+        menu: it opens by itself, too.
+        marks: wrong Lua is marked while it is typed.
     """
 
     editing: str = "emacs"
@@ -47,6 +53,8 @@ class Preferences:
     pager: bool = False
     colours: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    menu: bool = True
+    marks: bool = True
 
 
 def load_preferences(path: Path) -> Preferences:

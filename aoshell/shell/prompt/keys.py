@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from prompt_toolkit.application import get_app
-from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.filters import Condition, emacs_mode, has_completions, has_focus, has_selection
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.bindings.auto_suggest import load_auto_suggest_bindings
@@ -170,9 +170,14 @@ def _marked(buffer: Buffer) -> KeyBindings:
     return keys
 
 
+class ByItself(CompletionState):
+    """A menu that opened by itself: keys do as without it, until Tab goes into it."""
+
+
 def _menu(buffer: Buffer) -> KeyBindings:
     keys = KeyBindings()
-    here = has_focus(buffer) & has_completions
+    opened = Condition(lambda: isinstance(buffer.complete_state, ByItself))
+    here = has_focus(buffer) & has_completions & ~opened
 
     @keys.add("s-tab", filter=here)
     def _back(_: KeyPressEvent) -> None:
@@ -182,4 +187,15 @@ def _menu(buffer: Buffer) -> KeyBindings:
     def _close(_: KeyPressEvent) -> None:
         buffer.cancel_completion()
 
+    # Not eager: with other keys behind it, Escape means something else.
+    @keys.add("escape", filter=has_focus(buffer) & opened & emacs_mode)
+    def _leave(_: KeyPressEvent) -> None:
+        buffer.complete_state = None
+
+    def _without(event: KeyPressEvent) -> None:
+        buffer.complete_state = None
+        event.key_processor.feed_multiple(event.key_sequence, first=True)
+
+    for key in ("up", "down", "c-p", "c-n"):
+        keys.add(key, filter=has_focus(buffer) & opened)(_without)
     return keys

@@ -19,6 +19,7 @@ COLOURS: dict[str, tuple[str, ...]] = {
     "builtin": ("lua.builtin",),
     "name": ("lua.reference",),
     "wrong": ("lua.wrong",),
+    "open": ("lua.open",),
     "toolbar": ("toolbar",),
     "signature": ("signature",),
     "suggestion": ("auto-suggestion",),
@@ -39,6 +40,7 @@ _DARK = {
     "builtin": "#87afff",
     "name": "#d7af5f",
     "wrong": "#ff8787 underline",
+    "open": "underline",
     "toolbar": "#949494",
     "signature": "#5fd7d7",
     "suggestion": "#949494",
@@ -79,6 +81,7 @@ _BOTH = {
 _PLAIN = {
     **dict.fromkeys(COLOURS, ""),
     "wrong": "underline",
+    "open": "underline",
     "bracket": "bold",
     "chosen": "reverse",
     "hidden": "reverse",
