@@ -21,11 +21,11 @@ HINTS = {
     "record": ".record my_test.lua writes the session as a test for aoshell test.",
 }
 WELCOME = """\
-What you type is Lua; it runs in the process that the prompt names. To begin with:
+What you type is Lua; it runs in the process that the prompt names.
   x = 6 * 7, then x     a global; the process keeps it, also when you leave
   .load FILE            a Lua file; .watch FILE loads it again on every save
   .spawn aos as bob     a second process; .send bob Action=Hi sends it a message
-  .help                 all commands; Tab completes, Ctrl-C gives up, Ctrl-D leaves"""
+  .help                 all commands; Tab completes, Ctrl-D leaves"""
 _MOST = 1 << 20  # bytes of a file that are looked at
 
 

@@ -204,7 +204,7 @@ def test_the_first_start_says_in_five_lines_what_to_type(home: Settings) -> None
     assert next_hint(home, local=False).startswith("Hint: ")
     home.hints.unlink()
     assert next_hint(home, local=True) == WELCOME
-    assert len(WELCOME.split("\n")) == 5 and max(map(len, WELCOME.split("\n"))) < 90
+    assert len(WELCOME.split("\n")) == 5 and max(map(len, WELCOME.split("\n"))) < 80
     assert next_hint(home, local=True).startswith("Hint: ")  # once
     named = re.findall(r"(?<![\w.])\.([a-z]+)", WELCOME)
     assert set(named) <= set(registry())
