@@ -262,6 +262,22 @@ def test_a_table_without_room_is_blocks_of_lines() -> None:
     ]
 
 
+def test_sentences_in_a_table_go_on_below() -> None:
+    """`.limits` cut what it said about a limit."""
+    table = Table(
+        ("LIMIT", "VALUE", "IS"),
+        (("gas", "0", "fuel of a message in WASM; 0 counts none"), ("network", "on", "tags")),
+        frozenset({"VALUE"}),
+        wraps=True,
+    )
+    assert table_lines(table, 40) == [
+        "LIMIT    VALUE  IS",
+        "gas          0  fuel of a message in",
+        "                WASM; 0 counts none",
+        "network     on  tags",
+    ]
+
+
 def test_widths_are_those_of_terminals() -> None:
     from prompt_toolkit.utils import get_cwidth
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from aoshell.protocol.encoding import has_id_form
 from aoshell.shell.outcome import Table
-from aoshell.shell.view.text import clean_line, columns_of, format_size, format_time, width_of
+from aoshell.shell.view.text import (
+    clean_line,
+    columns_of,
+    format_size,
+    format_time,
+    width_of,
+    wrapped_rows,
+)
 
 if TYPE_CHECKING:
     from aoshell.nodes.values import ProcessInfo
@@ -31,10 +38,20 @@ def table_lines(table: Table, columns: int = 0) -> list[str]:
     if columns:
         fitting = _fitted(table, rows, widths, columns - _GAP * (len(widths) - 1))
         if fitting is None:
-            return _one_below_the_other(rows, columns)
+            return _one_below_the_other(rows, columns, wraps=table.wraps)
         widths = fitting
     right = [name in table.right for name in table.columns]
+    if table.wraps and columns:
+        rows = [part for row in rows for part in _wrapped(row, widths[-1])]
     return [_aligned(row, widths, right) for row in rows]
+
+
+def _wrapped(row: tuple[str, ...], width: int) -> Iterator[tuple[str, ...]]:
+    """A row, and rows below it for what its last cell has no room for."""
+    first, *others = wrapped_rows(row[-1], width).split("\n")
+    yield (*row[:-1], first)
+    for part in others:
+        yield (*("" for _ in row[:-1]), part)
 
 
 def _fitted(
@@ -60,7 +77,7 @@ def _fitted(
     return [max(1, room // len(widths))] * len(widths)
 
 
-def _one_below_the_other(rows: list[tuple[str, ...]], columns: int) -> list[str]:
+def _one_below_the_other(rows: list[tuple[str, ...]], columns: int, *, wraps: bool) -> list[str]:
     """A table as a block of lines for each row."""
     header, *others = rows
     width = min(max(map(width_of, header)), max(1, columns // 2))
@@ -71,7 +88,10 @@ def _one_below_the_other(rows: list[tuple[str, ...]], columns: int) -> list[str]
         for name, value in zip(header, row, strict=True):
             label = _cut(name, width)
             fill = " " * (width - width_of(label))
-            lines.append(f"{label}{fill} {_cut(value, room)}".rstrip())
+            last = wraps and name == header[-1]
+            parts = wrapped_rows(value, room).split("\n") if last else [_cut(value, room)]
+            lines.append(f"{label}{fill} {parts[0]}".rstrip())
+            lines += [" " * (width + 1) + part for part in parts[1:]]
     return lines
 
 
