@@ -24,7 +24,7 @@ WELCOME = """\
 What you type is Lua; it runs in the process that the prompt names.
   x = 6 * 7, then x     a global; the process keeps it, also when you leave
   .load FILE            a Lua file; .watch FILE loads it again on every save
-  .spawn aos as bob     a second process; .send bob Action=Hi sends it a message
+  .spawn aos as bob     a second process; .send bob Action=Hi writes to it
   .help                 all commands; Tab completes, Ctrl-D leaves"""
 _MOST = 1 << 20  # bytes of a file that are looked at
 

@@ -11,8 +11,9 @@ import pytest
 from shell_typing import Typing, Use, typed
 
 from aoshell.home.folders import Settings
+from aoshell.lua.bundled import unbundle
 from aoshell.protocol.wallet import Wallet
-from aoshell.shell.code.bundle import bundle, unbundle
+from aoshell.shell.code.bundle import bundle
 from aoshell.shell.commands import registry
 from aoshell.shell.hints import HINTS, WELCOME, next_hint
 from aoshell.shell.journal import Past, Recorded

@@ -64,6 +64,12 @@ def show_source(error: str, sources: Mapping[str, str]) -> str:
     return ""
 
 
+def names_a_file(error: str) -> bool:
+    """Whether an error names a line of a file, and not only of what was typed."""
+    _, reason = split_error(error)
+    return any(place["chunk"][0] != "[" for place in _PLACE.finditer(reason))
+
+
 def place_of(error: str, source: str) -> int | None:
     """The offset in a source at which an error of Lua's compiler is; None where that is not known.
 
