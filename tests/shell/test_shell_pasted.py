@@ -119,6 +119,18 @@ def test_an_unmarked_paste_is_one(node: FakeNode, home: Settings) -> None:
     assert node.codes == ["local x = 1\n\tlocal y = 2\nprint(x + y)", "1+1", "2+2"]
 
 
+def test_lines_that_were_typed_before_the_prompt_was_there(node: FakeNode, home: Settings) -> None:
+    """A terminal that is not raw yet ends them with a newline: the last one was never run."""
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type("1+1\n2+2\n")
+        await keyboard.see("4\n")
+        keyboard.type("\x04")
+
+    play(node, home, script)
+    assert node.codes == ["1+1", "2+2"]
+
+
 def test_an_unmarked_paste_of_many_blocks_is_one(node: FakeNode, home: Settings) -> None:
     """A terminal is read in blocks of a kilobyte."""
     lines = [f"local x{n} = {n}" for n in range(190)]

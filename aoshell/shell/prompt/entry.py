@@ -97,8 +97,10 @@ class PromptInput(KeyTarget):
             self._composed(ahead=bool(ahead))
         elif rest := ahead.take():
             # A paste that the terminal has not marked. Where it ends with Enter, it is run.
-            self.paste("\n" + rest.removesuffix("\r"))
-            if rest.endswith("\r"):
+            # What was typed before the terminal was raw ends its lines with \n.
+            ended = rest[-1] in "\r\n"
+            self.paste("\n" + (rest[:-1] if ended else rest))
+            if ended:
                 self._send(ahead=True)
         else:
             self._send(ahead=bool(ahead))
