@@ -6,6 +6,7 @@ import asyncio
 import re
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 from shell_typing import Typing, Use, typed
@@ -15,9 +16,11 @@ from aoshell.lua.bundled import unbundle
 from aoshell.protocol.wallet import Wallet
 from aoshell.shell.code.bundle import bundle
 from aoshell.shell.commands import registry
+from aoshell.shell.commands.table import GROUPS
 from aoshell.shell.hints import HINTS, WELCOME, next_hint
 from aoshell.shell.journal import Past, Recorded
 from aoshell.shell.outcome import CommandOutput
+from aoshell.shell.session import Session
 from aoshell.testing.command import main
 from aoshell.testing.recording import record_session
 
@@ -183,6 +186,24 @@ def test_every_command_has_help_and_docs() -> None:
         form = known.form.replace("|", "\\|")
         assert f"`{form}`" in shown, f"{form} is not in docs/commands.md"
         assert f"`.{name}`" in values or f"`.{name} " in values, f".{name} is not in docs/json.md"
+
+
+def test_help_lists_all_commands_in_groups() -> None:
+    """It was one list of 60 forms, in the order of the alphabet."""
+    known = registry()["help"]
+    reply = asyncio.run(known.run(cast("Session", None), known.grammar.read("")))
+    blocks = [block.split("\n") for block in reply.text.split("\n\n")]
+    assert [block[0] for block in blocks[:-1]] == list(GROUPS)
+    listed = [line.split()[0] for block in blocks[:-1] for line in block[1:]]
+    assert sorted(listed) == sorted(f".{name}" for name in registry())
+    assert all(len(line) <= 88 for line in reply.text.split("\n")[:-2])
+
+
+def test_help_has_an_example_that_the_command_takes() -> None:
+    for name, known in registry().items():
+        example = known.row.example
+        assert example.split()[0] == f".{name}"
+        known.grammar.read(example.partition(" ")[2])
 
 
 def test_hints_go_away(home: Settings) -> None:

@@ -51,7 +51,7 @@ def test_the_line_is_known_in_a_later_session(typing: Use, tmp_path: Path) -> No
         typed.session.texts = typed.session.feed.texts = Sources(typed.session.node)
         await typed(f'Send({{Target = "{fish.id}", Action = "Buy"}})')
         said = await typed.heard("slot 3 failed")
-        assert "fish │   3 │   local price = Fishes[msg.Item]" in said
+        assert "│   3 │   local price = Fishes[msg.Item]" in said
         assert said.count("attempt to index a nil value") == 1
 
     typing(body)

@@ -113,9 +113,7 @@ def usage_error(name: str, what: str) -> UsageError:
     """
     known = registry()[name]
     like = f", as in {known.row.example}" if known.row.usage else ""
-    return UsageError(
-        f".{name}: {what}", hint=f"usage: {known.form}{like}; .help {name} says more"
-    )
+    return UsageError(f".{name}: {what}", hint=f"usage: {known.form}{like}; .help {name} says more")
 
 
 def unknown_command(name: str) -> UsageError:

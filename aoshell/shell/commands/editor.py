@@ -64,14 +64,12 @@ async def _evaluated(session: Session, code: str) -> CommandOutput:
 
 
 @command("more")
-async def more(session: Session, rest: str) -> CommandOutput:
-    """Show the whole of the last answer that was too long for the screen, in $PAGER or less.
+async def more(session: Session, _: Given) -> CommandOutput:
+    """Show the whole of the last answer that was cut, in $PAGER or less.
 
     An answer of more than two screens stops after one. `pager = true` in the config file shows all
     that is longer than the screen in the pager.
     """
-    if rest:
-        raise usage_error("more")
     found = await _screen(session).more()
     return CommandOutput({"shown": found}, note="" if found else "no answer was cut")
 

@@ -14,6 +14,7 @@ from prompt_toolkit.layout.utils import explode_text_fragments
 
 from aoshell.lua import compiling
 from aoshell.lua.lexer import tokens
+from aoshell.lua.references import masked
 from aoshell.shell.lines.multiline import is_command, prompt_of
 from aoshell.shell.lines.pasted import split_chunks
 from aoshell.shell.prompt.screen import Marking
@@ -45,7 +46,7 @@ def find_mark(text: str, cursor: int) -> Mark | None:
     """
     if len(text) > MARKED or not text.strip() or _is_no_lua(text):
         return None
-    at, chunk = _wrong_chunk(text)
+    at, chunk = _wrong_chunk(masked(text))
     verdict = compiling.check_line(chunk)
     if verdict.complete and not verdict.error:
         return None
