@@ -79,3 +79,17 @@ def test_nothing_was_cut(node: FakeNode, home: Settings) -> None:
         keyboard.type("\x04")
 
     play(node, home, script)
+
+
+def test_why_a_long_answer_failed_stands_below_it(node: FakeNode, home: Settings) -> None:
+    """Its end was cut with the rest, and the reason of an error is there."""
+
+    async def script(keyboard: Keyboard) -> None:
+        keyboard.type('print("' + "a " * 6000 + '") error("the reason")\r')
+        await keyboard.see(": the reason\n")
+        keyboard.type("1+1\r")
+        await keyboard.see("\n2\n")
+        keyboard.type("\x04")
+
+    said = play(node, home, script)
+    assert "more: .more shows them" in said

@@ -66,7 +66,7 @@ class Answers:
         folded = f", .inspect {line.strip()} folds them" if _is_path(line) else ""
         self._renderer(self._screen.write).note(f"… {left} more: .more shows them{folded}")
         if failed:  # why stands at the end
-            end = "\n".join(text.removesuffix("\n").split("\n")[-_END:])
+            end = "\n".join(text.removesuffix("\n").split("\n")[-_END:]) + "\n"
             self._screen.write(first_screen(end, self._screen.columns, self._screen.rows)[0])
 
     async def _page(self, text: str) -> bool:
