@@ -165,7 +165,7 @@ class _Front:
     asks = False
 
     def __init__(self, said: Callable[[str], None]) -> None:
-        self.feed = said
+        self.feed = self.note = said
 
     def opened(self, node: Node) -> None:
         del node

@@ -87,7 +87,8 @@ class AoError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        text = f"{self.stage}: {self.what}"
+        # "usage:" stands before the form of a command only.
+        text = self.what if self.stage == "usage" else f"{self.stage}: {self.what}"
         return f"{text}\n  → {self.hint}" if self.hint else text
 
 

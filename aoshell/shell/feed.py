@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -22,6 +22,7 @@ from aoshell.errors import AoError
 from aoshell.nodes.base import Node
 from aoshell.nodes.values import Event
 from aoshell.protocol.message import Message, Result
+from aoshell.shell.sources import Sources
 from aoshell.shell.view.errors_view import failure_text
 from aoshell.shell.view.text import clean_line, width_of
 
@@ -102,7 +103,7 @@ class FeedView:
         self.arrived: tuple[str, int] | None = None
         self.attached = ""
         self.prompt = ""
-        self.sources: Mapping[str, str] = {}
+        self.texts = Sources(node)
 
     async def follow(self) -> None:
         """Run until cancelled or the node closes."""
@@ -251,6 +252,8 @@ class FeedView:
             self.prompt = result.prompt
         if not self._answers_a_line(event.process, message, result) and self._concerns(event):
             name = "" if event.process == self.attached else await self._name(event.process)
+            if not result.ok:
+                await self.texts.wanted(event.process, result.error)
             sender = await self._name(message.from_) if self.where else ""
             self._show_result(event.process, name, sender, message, result)
             if event.root not in self._roots and (result.output.strip() or not result.ok):
@@ -292,7 +295,9 @@ class FeedView:
         """Show a result; the answer to a line that was given up names its slot."""
         parts = [result.output] if result.output.strip() else []
         if not result.ok:
-            parts.append(f"slot {result.slot} failed: {failure_text(result, self.sources)}")
+            parts.append(
+                f"slot {result.slot} failed: {failure_text(result, self.texts.of(process))}"
+            )
         if self.where:
             if not self.where(message):
                 return

@@ -27,6 +27,7 @@ from aoshell.shell.journal import Journal, Past, Recorded
 from aoshell.shell.naming import Naming
 from aoshell.shell.outcome import Interrupted, LineAnswer
 from aoshell.shell.serving import Served, ServeNode
+from aoshell.shell.sources import Sources
 from aoshell.shell.view.errors_view import TYPED
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ class Front(Protocol):
         """Show what a line printed before it began to wait for another message."""
 
     def feed(self, text: str) -> None:
-        """Show text that is no answer: what arrived, and notes."""
+        """Show text that is no answer: what arrived."""
+
+    def note(self, text: str) -> None:
+        """Show sentences of the shell."""
 
     async def confirm(self, question: str) -> bool:
         """Ask yes or no; in a pipe the answer is no."""
@@ -91,6 +95,7 @@ class Session:
         serve: serves the node (`.serve`); None where it cannot.
 
     Attributes:
+        texts: of the files that processes run.
         served: the node over HTTP; None where it is not served.
         identities: the wallets that can sign, and the current one.
         naming: names for ids, and ids for names.
@@ -135,7 +140,7 @@ class Session:
         self.settling = False
         self.lacking: AoError | None = None
         self.try_again: Callable[[], Awaitable[None]] | None = None
-        self.sources: dict[str, str] = {}
+        self.texts = Sources(node)
         self.wallet_note = ""
         self.identities = Identities(wallet, wallets)
         self.naming = Naming(node, self.identities)
@@ -149,7 +154,12 @@ class Session:
         self.attested: Trial | None = None
         self.attestation = ""
         self._following = asyncio.create_task(self.feed.follow())
-        self.feed.sources = self.sources
+        self.feed.texts = self.texts
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The texts of the files that the attached process runs, as far as they are known."""
+        return self.texts.of(self.process.id if self.process else "")
 
     @property
     def prompt(self) -> str:
@@ -222,7 +232,7 @@ class Session:
         if self.remote:
             with suppress(AoError):  # then its later results are not shown
                 await self.node.watch(process)
-        return await self._exchange(process, item, self.sources)
+        return await self._exchange(process, item, self.texts.of(process))
 
     async def _exchange(self, process: str, item: Signed, sources: Mapping[str, str]) -> LineAnswer:
         self.sending = item.id
@@ -235,6 +245,8 @@ class Session:
             own = await self._own(receipt)
             self._keep_prompt(own)
             answered = True
+            if not own.ok:
+                sources = {**await self.texts.wanted(process, own.error), **sources}
             answer = LineAnswer(receipt, own, sources=sources, author=self.identity)
             if own.suspended and self.patience is not Patience.OWN:
                 self.front.partial(own)
@@ -371,7 +383,7 @@ class Session:
         try:
             await self.node.watch(info.id)
         except AoError as error:
-            self.front.feed(f"what arrives at {name} is not shown: {error}")
+            self.front.note(f"what arrives at {name} is not shown: {error}")
 
     async def wallet(self) -> Wallet:
         """The wallet of the current identity; waits until it is loaded.
@@ -380,7 +392,7 @@ class Session:
             AoError: stage "wallet".
         """
         if self.wallet_note and not self.identities.ready:
-            self.front.feed(self.wallet_note)
+            self.front.note(self.wallet_note)
             self.wallet_note = ""
         return await self.identities.wallet()
 

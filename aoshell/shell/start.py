@@ -129,10 +129,10 @@ async def open_session(
         # The subscription begins with the first step of its task.
         await asyncio.sleep(0)
         if start.place:
-            session.front.feed(start.place)
+            session.front.note(start.place)
         await (_attach_there if session.remote else _attach)(session, start)
-        if front.asks and (hint := next_hint(settings)):
-            front.feed(hint)
+        if front.asks and (hint := next_hint(settings, local=not session.remote)):
+            front.note(hint)
     except BaseException:
         await node.close()
         raise
@@ -153,7 +153,7 @@ async def _attach_there(session: Session, start: Start) -> None:
         session.lacking = error
         session.try_again = partial(_attach_there, session, start)
         if session.front.asks:
-            session.front.feed(str(error))
+            session.front.note(str(error))
 
 
 def _ready_wallet(path: Path, make: bool) -> Wallet:
@@ -182,9 +182,9 @@ async def _finish(session: Session, node: RemoteVerbs) -> None:
     finishing = asyncio.ensure_future(node.finish())
     await asyncio.wait({finishing}, timeout=_SILENT)
     if not finishing.done() and session.front.asks:  # a pipe is shown the stage
-        session.front.feed("waiting a moment until what was sent is delivered")
+        session.front.note("waiting a moment until what was sent is delivered")
     if left := await finishing:
-        session.front.feed(left)
+        session.front.note(left)
 
 
 async def _find_or_spawn(session: Session, start: Start) -> ProcessInfo:
@@ -268,9 +268,9 @@ async def _spawn(session: Session, start: Start) -> ProcessInfo:
         tags = (*tags_of(cron), *tags)
     data = _file(start.data) if start.data else b""
     info = await spawn(session, SpawnRequest(start.reference, start.module, data, tags))
-    session.front.feed(birth_notice(info))
+    session.front.note(birth_notice(info))
     if start.cron and session.remote:
-        session.front.feed("it ticks once the network runs it: .monitor")
+        session.front.note("it ticks once the network runs it: .monitor")
     return info
 
 

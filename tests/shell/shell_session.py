@@ -37,6 +37,9 @@ class Screen:
     def feed(self, text: str) -> None:
         self.said.append(text)
 
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
     async def confirm(self, question: str) -> bool:
         self.said.append(question)
         return self.sure

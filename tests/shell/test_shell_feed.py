@@ -227,7 +227,7 @@ def test_commands(typing: Use) -> None:
 )
 def test_bad_input(typing: Use, line: str) -> None:
     async def body(typed: Typing) -> None:
-        assert "usage: " in await typed.error(line)
+        assert "\n  → " in await typed.error(line)
         assert not typed.session.feed.paused and typed.session.feed.where is None
 
     typing(body)

@@ -200,7 +200,7 @@ def test_messages_and_first_hints_on_any_node(
             Start("desk", module="M" * 43 if node.remote else "aos"),
             *(home, opened, front, Patience.ANSWER),
         )
-        assert front.said[-1].startswith("Hint: ")
+        assert front.said[-1].startswith("Hint: " if node.remote else "What you type is Lua")
         node.make("U" * 43, "target", "O" * 43)
         outcome = await run_line(session, ".as alice")
         assert outcome.ok

@@ -112,8 +112,8 @@ def usage_error(name: str, what: str) -> UsageError:
         what: is wrong with them.
     """
     known = registry()[name]
-    like = f", as in {known.row.example}" if known.row.usage else " takes nothing more"
-    return UsageError(f".{name}: {what}", hint=f"{known.form}{like}; .help {name} says more")
+    like = f", as in {known.row.example}" if known.row.usage else ""
+    return UsageError(f".{name}: {what}", hint=f"usage: {known.form}{like}; .help {name} says more")
 
 
 def unknown_command(name: str) -> UsageError:

@@ -229,7 +229,7 @@ def _attested(session: Session) -> Image:
 
 @command("nodes")
 async def nodes(session: Session, given: Given) -> CommandOutput:
-    """Ask several nodes which of them offer evidence of what they run on.
+    """Ask nodes which of them offer evidence of what they run on.
 
     The evidence is not checked: .attest URL does that.
     """

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from aoshell.check.checker import check_bundle
 from aoshell.check.finding import TARGETS, Finding
 from aoshell.errors import AoError, UsageError
+from aoshell.lua.bundled import unbundle
 from aoshell.lua.compiling import find_syntax_error
 from aoshell.lua.lexer import BREAK
 from aoshell.nodes.values import ProcessInfo
 from aoshell.protocol.message import raw, text
-from aoshell.shell.code.bundle import bundle, unbundle
+from aoshell.shell.code.bundle import bundle
 from aoshell.shell.code.files import path_of_argument
 from aoshell.shell.commands import command
 from aoshell.shell.commands.grammar import Given

@@ -1,4 +1,4 @@
-"""Code of several lines: .editor and .pad; and .names, the names that completion offers."""
+"""What needs a terminal: .editor and .pad for code of several lines, .more, .names."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class _Screen(Protocol):
 
     async def pad(self) -> str:
         """What the user wrote in an editor; "" where that is nothing new."""
+
+    async def more(self) -> bool:
+        """Show the last answer that was cut; False where none was."""
 
     async def learn_names(self) -> int:
         """Read the names of the attached process; how many it has."""
@@ -58,6 +61,17 @@ async def _evaluated(session: Session, code: str) -> CommandOutput:
         return CommandOutput({"evaluated": False}, note="nothing was evaluated")
     answer = await session.evaluate(await session.naming.in_lua(code), shown=code)
     return CommandOutput(answer=answer, ok=answer.ok)
+
+
+@command("more")
+async def more(session: Session, _: Given) -> CommandOutput:
+    """Show the whole of the last answer that was cut, in $PAGER or less.
+
+    An answer of more than two screens stops after one. `pager = true` in the config file shows all
+    that is longer than the screen in the pager.
+    """
+    found = await _screen(session).more()
+    return CommandOutput({"shown": found}, note="" if found else "no answer was cut")
 
 
 @command("names")

@@ -137,7 +137,8 @@ async def result(session: Session, given: Given) -> CommandOutput:
     with session.feed.shown_by(session.unanswered.get(str(receipt.place), "")):
         found = await session.node.result(receipt.process, receipt.place)
     receipt = replace(receipt, slot=None if found.slot < 0 else found.slot)
-    answer = LineAnswer(receipt, found, sources=session.sources)
+    sources = await session.texts.wanted(receipt.process, found.error)
+    answer = LineAnswer(receipt, found, sources=sources)
     return CommandOutput(answer=answer, ok=answer.ok)
 
 

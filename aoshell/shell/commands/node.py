@@ -57,7 +57,7 @@ async def limits(session: Session, given: Given) -> CommandOutput:
         ("network", "on" if now.network else "off", "limits of the network on tags"),
     )
     return CommandOutput(
-        asdict(now), table=Table(("LIMIT", "VALUE", "IS"), rows, frozenset({"VALUE"}))
+        asdict(now), table=Table(("LIMIT", "VALUE", "IS"), rows, frozenset({"VALUE"}), wraps=True)
     )
 
 

@@ -50,9 +50,9 @@ async def _served(session: Session, port: str) -> Served:
     return await session.serve(
         session.node,
         int(port or DEFAULT_PORT),
-        lambda error: session.front.feed(str(error)),
+        lambda error: session.front.note(str(error)),
         session.identities.named,
-        session.front.feed,
+        session.front.note,
     )
 
 

@@ -68,6 +68,7 @@ TABLE: Mapping[str, Row] = {
     "messages": Row("Messages", f"[{STATE}] [--last N]", ".messages token --last 50"),
     "mock": Row("Trying", "ID FILE [as NAME]", ".mock 0syT… oracle.lua"),
     "monitor": Row("Network", "[PROCESS]", ".monitor token"),
+    "more": Row("Shell", "", ".more"),
     "names": Row("Shell", "", ".names"),
     "node": Row("Network", "", ".node"),
     "nodes": Row("Trust", "--tee URL…", ".nodes --tee https://node.example"),

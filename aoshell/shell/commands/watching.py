@@ -19,7 +19,7 @@ from aoshell.shell.session import Session
 
 @command("live")
 async def live(session: Session, given: Given) -> CommandOutput:
-    """Show what arrives at the attached process and what your lines cause elsewhere, as it comes.
+    """Show what arrives at the attached process, and what your lines cause elsewhere, as it comes.
 
     A session begins like this. After .pause, what came meanwhile is shown first. --where shows only
     the messages that have all of these tags, also those that print nothing; * in a VALUE stands for

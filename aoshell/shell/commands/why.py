@@ -56,7 +56,7 @@ return JSON.encode(list)
 
 @command("handlers")
 async def handlers(session: Session, given: Given) -> CommandOutput:
-    """List the handlers of a process in the order in which they are asked.
+    """List the handlers of a process, in the order in which they are asked.
 
     HITS is how often each ran since it was put up; a run whose message failed is undone and does
     not count. LEFT is how many runs it still has, where it has not got all.

@@ -200,7 +200,7 @@ async def mock(session: Session, given: Given) -> CommandOutput:
     program = bundle(file)
     refuse_unloadable(program)
     for note in program.program.notes:
-        session.front.feed(note)
+        session.front.note(note)
     info = await workbench_of(session).mock(id, program.source, name or f"mock {id[:8]}")
     session.journal.files[info.module] = file.absolute()
     return CommandOutput(process_value(info), text=f"{info.name} stands in for {info.id}")

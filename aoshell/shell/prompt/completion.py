@@ -40,6 +40,8 @@ _KINDS = {
 }
 _TARGETS = frozenset({"Target", "Process", "Recipient"})  # fields whose texts are ids
 _REFERENCE = re.compile(r"""@(?:\w+(?:-\w+)*-?)?\Z|@"[^"\r\n]*\Z|@'[^'\r\n]*\Z""", re.ASCII)
+_SENDING = frozenset({"send", "reply", "forward"})  # functions whose argument is a message
+_ENDING = frozenset(")}];=")  # behind these nothing is written that a menu could offer
 _FIELDS = ("Target", "Action", "Data", "Tags")
 # The fields that a message has in a handler, besides its tags.
 MESSAGE = {
@@ -256,6 +258,25 @@ def known_fields(where: Context, names: ProcessNames) -> dict[str, str]:
     if where.separator == ":" and not found:
         found = dict.fromkeys(reference.below("string"), "f")
     return found
+
+
+def opens_by_itself(before: str) -> bool:
+    """Whether the menu may open by itself here: behind the dot or colon of a name, and where the
+    fields of a message are written, or the process or action it goes to."""
+    if is_command(before) or before[-1:] in _ENDING:
+        return False
+    where = read_context(before[-LOOKED_AT:])
+    if where.comment:
+        return False
+    if where.separator:
+        return not where.quote and bool(where.path[0])
+    call = where.call
+    if not call or call is not where.frames[-1] or call.opener != "{":
+        return False
+    sends = call.name.rpartition(".")[2].lower() in _SENDING
+    if where.quote:
+        return sends and (call.key == "Action" or call.key in _TARGETS)
+    return sends and not call.key
 
 
 def is_message(path: tuple[str, ...], names: ProcessNames) -> bool:

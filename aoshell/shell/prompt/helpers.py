@@ -37,14 +37,20 @@ class Helpers:
     Args:
         invalidate: has the screen drawn again.
         idle: whether no line runs.
+        opens: whether the menu opens by itself.
     """
 
     def __init__(
-        self, buffer: Buffer, invalidate: Callable[[], None], idle: Callable[[], bool]
+        self,
+        buffer: Buffer,
+        invalidate: Callable[[], None],
+        idle: Callable[[], bool],
+        *,
+        opens: Callable[[], bool],
     ) -> None:
         self._buffer, self._invalidate = buffer, invalidate
         self._names = Keeper(idle)
-        self._offering = Offering(buffer, self._names)
+        self._offering = Offering(buffer, self._names, opens=opens)
         self._facts = toolbar.ToolbarFacts()
         self._asking: asyncio.Task[None] | None = None
         self._typed: tuple[str, int, int] | None = None

@@ -78,7 +78,13 @@ def line(facts: ToolbarFacts, prompt: str, columns: int, mode: str = "") -> str:
         words.append(f"{facts.milliseconds:.1f} ms")
     if facts.gas:
         words.append(f"{facts.gas} gas")
-    return cut(clean_line(_DOT.join(word for word in words if word)), columns - 1)
+    shown = ""
+    for word in filter(None, map(clean_line, words)):
+        more = f"{shown}{_DOT}{word}" if shown else word
+        if shown and width_of(more) > columns - 1:
+            break  # nothing is shown by half
+        shown = more
+    return cut(shown, columns - 1)
 
 
 def cut(text: str, columns: int) -> str:
