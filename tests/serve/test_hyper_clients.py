@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import npm_packages
 import pytest
 from eventually import in_loop
@@ -105,5 +106,19 @@ async def test_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
         assert "error" in found["elsewhere"]  # its own default is another port
         edges = found["messages"]["edges"]
         assert [edge["cursor"] for edge in edges] == [0, 1, 2]
+        async with httpx.AsyncClient(base_url=url) as legacy:  # the same as the CU gives it
+            for slot, name in ((1, "compute"), (2, "lines"), (4, "legacy")):
+                answer = await legacy.get(f"/result/{slot}?process-id={found['pid']}")
+                assert answer.json() == found[name]
         entry = await node.schedule(found["pid"], 1, 1)
         assert edges[1]["node"]["message"]["Id"] == entry[0].id
+
+
+@in_loop
+async def test_the_legacy_client_of_wao(wao: Path, tmp_path: Path, wallet: Wallet) -> None:
+    async with served(tmp_path, wallet) as (_, url):
+        found = await session(wao, url, "waoLegacy")
+        assert found["err"] is None
+        assert found["evaluated"]["Output"]["data"] == "2"
+        assert [one["Data"] for res in found["said"] for one in res["Messages"]] == ["hi you"]
+        assert "Error" not in found["dry"]
