@@ -186,6 +186,8 @@ def _bounds(flag: Callable[..., object]) -> None:
     flag("--pushes", type=within(of["pushes"]), default=own.pushes, metavar="N", help=caused)
     fuel = "fuel of a message of a WASM process; 0 for no limit (0)"
     flag("--gas", type=within(of["gas"]), default=own.gas, metavar="N", help=fuel)
+    live = "processes with a worker; 0 for as many as the machine allows (0)"
+    flag("--workers", type=within(of["workers"]), default=own.workers, metavar="N", help=live)
     body = f"body of a request ({LARGEST_BODY // MEGABYTE})"
     flag("--body", type=within(_BODY), default=LARGEST_BODY / MEGABYTE, metavar="MB", help=body)
     many = f"requests under way at once ({MOST_REQUESTS})"
@@ -210,6 +212,7 @@ def _limits(given: argparse.Namespace) -> Limits:
         memory=int(given.memory * MEGABYTE),
         pushes=int(given.pushes),
         gas=int(given.gas),
+        workers=int(given.workers),
     )
 
 
