@@ -109,7 +109,7 @@ async def open_session(
     # A thread: making a key takes a second, in which the prompt is there and answers keys.
     wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
-    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet), front.feed)
+    node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet), front.note)
     try:
         front.opened(node)
         session = Session(
