@@ -121,8 +121,8 @@ class Result:
         gas: fuel used, 0 where it is not counted.
         print: the output is for whoever watches the process, not the answer to an Eval; where the
             node says so.
-        returned: what an Eval returned, as text, where `output` shows nothing of it (nil, false, "");
-            "" where it returned nothing, or the process does not tell.
+        returned: what an Eval returned, as text, where `output` shows nothing of it (nil, false,
+            ""); "" where it returned nothing, or the process does not tell.
     """
 
     process: str

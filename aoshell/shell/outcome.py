@@ -51,6 +51,7 @@ class LineAnswer:
         waiting: it is still suspended, and nothing is on its way that could end it.
         sources: texts that error messages may name, by chunk name.
         author: the identity that sent it, "" for the wallet that the shell was started with.
+        advice: what the line meant, perhaps, where it failed or was nil.
     """
 
     receipt: Receipt | None
@@ -59,6 +60,7 @@ class LineAnswer:
     waiting: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
     author: str = ""
+    advice: str = ""
 
     @property
     def last(self) -> Result:
@@ -71,8 +73,8 @@ class LineAnswer:
 
     @property
     def hint(self) -> str:
-        """What to use instead of a function that this process lacks, or ""."""
-        return _NO_SPAWN if _SPAWN.search(self.last.error) else ""
+        """What to use instead of what this process lacks, or ""."""
+        return _NO_SPAWN if _SPAWN.search(self.last.error) else self.advice
 
     @property
     def ok(self) -> bool:

@@ -6,6 +6,7 @@ import re
 
 from aoshell.lua import compiling
 from aoshell.lua.lexer import pieces, tokens
+from aoshell.shell.lines.meant import read_expression
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 # Prompts that stand at line starts of transcripts: `aos> `, `[aos]> `, `me@aos-2.0.4[Inbox:1]> `.
@@ -28,7 +29,8 @@ def is_command(line: str) -> bool:
 
 def is_complete(chunk: str) -> bool:
     """Whether Enter sends this; otherwise it begins another line."""
-    return is_command(chunk) or compiling.check_line(chunk).complete
+    code = read_expression(chunk) or chunk
+    return is_command(chunk) or compiling.check_line(code).complete
 
 
 def without_prompt(line: str) -> str:
