@@ -100,6 +100,10 @@ class Session:
         attestation: of the attached node, for the toolbar: "attested 12:03", "FAIL", "".
         sent: the receipt of the last line; None before it has one.
         sending: id of the message that the last line made, "" before that.
+        computing: the receipt of the last line, until its own slot is computed; else None.
+        suspended: the last line waits for another message.
+        looked_back: the slot before which the last dry run read the state, as that slot was being
+            computed; None where it read the newest.
         commanded: the last line was a dot command.
         settling: given up while what the last line caused was waited for.
         lacking: why no process is attached, where one should be.
@@ -128,6 +132,9 @@ class Session:
         self.last_line = ""  # id of the newest Eval
         self.unanswered: dict[str, str] = {}  # ids of lines given up, by what `.result` takes
         self.sending = ""
+        self.computing: Receipt | None = None
+        self.suspended = False
+        self.looked_back: int | None = None
         self.commanded = False
         self.settling = False
         self.lacking: AoError | None = None
@@ -223,20 +230,23 @@ class Session:
         line, answered = self.feed.expect(item.id), False
         try:
             # Awaited as it is: a task of its own would cost what a process takes to answer.
-            receipt = self.sent = await self.node.send(process, item)
+            receipt = self.sent = self.computing = await self.node.send(process, item)
             self.last_line = receipt.id
             self.visited.setdefault(process)
             own = await self._own(receipt)
+            self.computing = None
             self._keep_prompt(own)
             answered = True
             answer = LineAnswer(receipt, own, sources=sources, author=self.identity)
             if own.suspended and self.patience is not Patience.OWN:
                 self.front.partial(own)
                 self.feed.release()
+                self.suspended = True
                 later = await self._end_of(line, receipt)
                 answer = replace(answer, later=later, waiting=later is None)
             return answer
         finally:
+            self.computing, self.suspended = None, False
             self.feed.forget(line, answered=answered)
             if self.sent and not answered:
                 self.unanswered |= {str(self.sent.place): item.id, item.id: item.id}
@@ -296,6 +306,8 @@ class Session:
     async def dryrun(self, code: str) -> LineAnswer:
         """Evaluate Lua read-only, as the owner of the process; nothing changes.
 
+        While the process computes the last line, this is in the state before that.
+
         Raises:
             AoError: of the node.
         """
@@ -309,7 +321,15 @@ class Session:
             (*envelope("Message"), EVAL, Tag("Read-Only", "true")),
             raw(code),
         )
-        return LineAnswer(None, await self.node.dryrun(process.id, item), sources={TYPED: code})
+        return LineAnswer(None, await self._dried(process.id, item), sources={TYPED: code})
+
+    async def _dried(self, process: str, item: Message) -> Result:
+        busy, node = self.computing, self.node.local
+        if node and busy and busy.process == process and busy.slot:
+            self.looked_back = busy.slot
+            return await node.workbench.at(process, busy.slot - 1, item)
+        self.looked_back = None
+        return await self.node.dryrun(process, item)
 
     async def query(self, code: str) -> object:
         """The value of Lua code that returns JSON, evaluated read-only. JSON stands in it for the

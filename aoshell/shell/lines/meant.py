@@ -24,6 +24,12 @@ def read_expression(line: str) -> str:
     return f"return {line[found.end() :]}" if found else ""
 
 
+def asks_for_help(line: str) -> bool:
+    """Whether a line asks for help without a dot: `help`, `? Send`."""
+    word = _WORD.match(line)
+    return bool(_HELP_ON.match(line) or (word and word["help"]))
+
+
 async def read_word(session: Session, line: str) -> str:
     """The dot command that a bare word means; the line itself where it means none.
 

@@ -57,6 +57,18 @@ def _with_lines(output: CommandOutput) -> CommandOutput:
     return replace(output, value=value, source=None, then=tuple(lines))
 
 
+async def run_beside(session: Session, command: str) -> Outcome:
+    """Run a command that only reads while another line is waited for, which it leaves as it is."""
+    from aoshell.shell.commands import run_command
+
+    try:
+        return await run_command(session, command)
+    except AoError as error:
+        return LineFailure(error)
+    except Exception as error:
+        return LineFailure(to_ao_error(error))
+
+
 async def _advised(session: Session, outcome: Outcome) -> Outcome:
     """The outcome with a hint, where the line seems to have meant something else."""
     answer = outcome.answer if isinstance(outcome, CommandOutput) else outcome
