@@ -130,6 +130,8 @@ class Interrupted:
         settling: its own result is there; what it caused was waited for.
         command: a dot command, which may have asked and sent more than is known here.
         ends: the session ends with it, so nothing more is delivered on a remote node.
+        suspended: its own slot is computed, and waits for another message.
+        lines: other lines wait behind it, which Ctrl-C drops before it stops anything.
     """
 
     receipt: Receipt | None
@@ -138,6 +140,8 @@ class Interrupted:
     settling: bool = False
     command: bool = False
     ends: bool = False
+    suspended: bool = False
+    lines: bool = False
     ok: bool = False
 
 

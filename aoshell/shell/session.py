@@ -102,6 +102,7 @@ class Session:
         sending: id of the message that the last line made, "" before that.
         computing: the receipt of the last line, until its own slot is computed; else None.
         suspended: the last line waits for another message.
+        given: receipts of lines that were given up before their own slots were computed.
         looked_back: the slot before which the last dry run read the state, as that slot was being
             computed; None where it read the newest.
         commanded: the last line was a dot command.
@@ -134,6 +135,7 @@ class Session:
         self.sending = ""
         self.computing: Receipt | None = None
         self.suspended = False
+        self.given: list[Receipt] = []
         self.looked_back: int | None = None
         self.commanded = False
         self.settling = False
@@ -226,7 +228,7 @@ class Session:
         return await self._exchange(process, item, self.sources)
 
     async def _exchange(self, process: str, item: Signed, sources: Mapping[str, str]) -> LineAnswer:
-        self.sending = item.id
+        self.sending, self.suspended = item.id, False
         line, answered = self.feed.expect(item.id), False
         try:
             # Awaited as it is: a task of its own would cost what a process takes to answer.
@@ -246,9 +248,10 @@ class Session:
                 answer = replace(answer, later=later, waiting=later is None)
             return answer
         finally:
-            self.computing, self.suspended = None, False
+            self.computing = None
             self.feed.forget(line, answered=answered)
             if self.sent and not answered:
+                self.given.append(self.sent)
                 self.unanswered |= {str(self.sent.place): item.id, item.id: item.id}
 
     async def _own(self, receipt: Receipt) -> Result:
@@ -277,22 +280,36 @@ class Session:
         """The outcome of a line that was given up."""
         remote = self.node.remote
         sending = self.sending if remote and remote.has_left(self.sending) else ""
-        return Interrupted(self.sent, sending, bool(self.node.local), self.settling, self.commanded)
+        return Interrupted(
+            self.sent,
+            sending,
+            bool(self.node.local),
+            self.settling,
+            self.commanded,
+            suspended=self.suspended,
+        )
 
     async def stop(self) -> bool:
-        """Stop computing the last line, else what runs behind the prompt.
+        """Stop computing the lines that were given up, else what runs behind the prompt.
 
         Returns:
             False where neither runs any more.
         """
-        return await self.stop_line() or await self.end_behind()
+        return await self.stop_lines() or await self.end_behind()
 
-    async def stop_line(self) -> bool:
-        """Stop computing the last line; False where it has ended, or cannot be stopped."""
-        sent, node = self.sent, self.node.local
-        if sent is None or sent.slot is None or node is None:
-            return False
-        return await node.cancel(sent.process, sent.slot)
+    async def stop_lines(self) -> bool:
+        """Stop computing the last line and all that were given up.
+
+        Returns:
+            False where all of them have ended, or none can be stopped.
+        """
+        lines, node, stopped = [*self.given, self.sent], self.node.local, False
+        self.given = []
+        # The newest first: no other one begins meanwhile.
+        for line in reversed(lines):
+            if line and line.slot is not None and node:
+                stopped |= await node.cancel(line.process, line.slot)
+        return stopped
 
     async def end_behind(self) -> bool:
         """End what runs behind the prompt; False where nothing does."""

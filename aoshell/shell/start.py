@@ -113,23 +113,6 @@ async def open_session(
     wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
     note = f"Making your wallet, once: {wallet_file}. The first answer waits for it." if new else ""
-    try:
-        return await _session(start, settings, open_node, front, patience, wallet, note)
-    except AoError:
-        # Python ends a thread by force where it still signs, and aborts.
-        await asyncio.wait({wallet})
-        raise
-
-
-async def _session(
-    start: Start,
-    settings: Settings,
-    open_node: OpenNode,
-    front: Front,
-    patience: Patience,
-    wallet: asyncio.Future[Wallet],
-    note: str,
-) -> Session:
     node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet))
     try:
         front.opened(node)
@@ -143,7 +126,10 @@ async def _session(
             start.record,
             start.serve,
         )
-        session.wallet_note = note
+        if new:
+            session.wallet_note = (
+                f"Making your wallet, once: {wallet_file}. The first answer waits for it."
+            )
         # The subscription begins with the first step of its task.
         await asyncio.sleep(0)
         if start.place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 
 import pytest
@@ -14,8 +15,10 @@ from shell_typing import Typing, Use
 from aoshell.home.folders import Settings
 from aoshell.shell.commands import registry
 from aoshell.shell.commands.reading import only_reads
-from aoshell.shell.prompt.busy import activity
+from aoshell.shell.prompt.busy import activity, slot_before
 from aoshell.shell.prompt.queued import Queued
+from aoshell.shell.session import Patience
+from aoshell.shell.view.render import interrupted
 
 CTRL_C, CTRL_D = "\x03", "\x04"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="keys of a Unix terminal")
@@ -235,3 +238,46 @@ def test_lines_that_wait_keep_their_order() -> None:
     assert "\x1b" not in queued.behind()
     queued.hold()
     assert "\x1b" not in queued.listing() and queued.listing().count("\n") == 1
+
+
+def test_all_that_was_given_up_is_stopped_and_what_is_computed_is_told(typing: Use) -> None:
+    async def body(desk: Typing) -> None:
+        session = desk.session
+
+        async def given_up(line: str) -> str:
+            """Give a line up once it is known what it waits for; returns that."""
+            running = asyncio.ensure_future(desk(line))
+            await until(lambda: session.computing is not None)
+            said = activity(session, line, await slot_before(session))
+            running.cancel()
+            await asyncio.wait({running})
+            return said
+
+        await desk("x = 0")  # the process is there
+        assert await given_up("while true do end") == "slot 2 of desk is computed"
+        assert await given_up("x = 1") == "slot 3 of desk waits for slot 2"
+        assert await session.stop()  # the loop, too, and not only the line behind it
+        node, process = session.node, session.attached.id
+        assert [(await node.result(process, slot)).outcome for slot in (2, 3)] == ["time", "time"]
+        assert not await session.stop()
+        assert await desk.value("7") == "7"
+
+    typing(body)
+
+
+def test_a_line_that_waits_on_is_not_said_to_be_stopped(typing: Use) -> None:
+    async def body(desk: Typing) -> None:
+        desk.session.patience = Patience.ANSWER
+        running = asyncio.ensure_future(desk("Receive({ Action = 'Never' })"))
+        await until(lambda: desk.session.suspended)
+        running.cancel()
+        await asyncio.wait({running})
+        given_up = desk.session.given_up
+        said = interrupted(given_up)
+        assert "Ctrl-C" not in said
+        drop = re.search(r"\.waits drop [\w-]+", said)
+        assert drop
+        await desk(drop[0])
+        assert await desk.value(".waits") == []
+
+    typing(body)

@@ -14,6 +14,7 @@ import signal
 from asyncio import Task
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from aoshell.nodes.base import Node
 from aoshell.protocol.message import Result
 from aoshell.scarcity import error_of_context
 from aoshell.shell.lines.run import run_line
-from aoshell.shell.outcome import CommandOutput, Outcome
+from aoshell.shell.outcome import CommandOutput, Interrupted, Outcome
 from aoshell.shell.prompt import config
 from aoshell.shell.prompt.beside import Beside, may_read
 from aoshell.shell.prompt.busy import BusyLine
@@ -236,6 +237,8 @@ class Prompt:
             if self._helpers:
                 self._helpers.stop()
             outcome = await self._watched(session, line)
+            if isinstance(outcome, Interrupted) and self._queue.held:
+                outcome = replace(outcome, lines=True)
             await self._show(line, outcome)
             self._list_held()
             session.feed.release()
@@ -412,7 +415,9 @@ class Prompt:
         lines = self._queue.drop()
         self._history.keep(lines)
         self._begin()
-        self.write(f"{not_run(len(lines))}; ↑ brings back what was typed.\n")
+        stops = self._session and self._session.node.local and self._session.given
+        again = " Ctrl-C again stops what was given up." if stops else ""
+        self.write(f"{not_run(len(lines))}; ↑ brings back what was typed.{again}\n")
         self._rest()
 
     def _begin(self) -> None:

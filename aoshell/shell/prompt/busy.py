@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from aoshell.errors import AoError
 from aoshell.shell.feed import short_id
 from aoshell.shell.lines.multiline import is_command
 from aoshell.shell.session import Session
 from aoshell.shell.view.waiting import EVERY, SHOWN_AFTER, Watch
 from aoshell.shell.view.waiting import line as stage_line
 
+_LOOKS = 1.0  # seconds between two looks at what the process computes
 _WHOLE = 1.0  # seconds from which on no tenths are shown: each change draws the screen again
 
 
@@ -50,21 +52,42 @@ class BusyLine:
         await asyncio.sleep(SHOWN_AFTER)
         self.shown = True
         self._begun()
+        looked = since
+        before: int | None = None
         while True:
+            now = time.monotonic()
+            if now - looked >= _LOOKS:
+                looked, before = now, await slot_before(session)
             if stage := watch.look():
                 text = stage_line(*stage)
             else:
-                if doing not in ("", now := activity(session, line)):
-                    since = time.monotonic()
-                doing = now
-                text = f"· {doing}  {_seconds(time.monotonic() - since)}"
+                if doing not in ("", was := activity(session, line, before)):
+                    since = now
+                doing = was
+                text = f"· {doing}  {_seconds(now - since)}"
             behind = self._behind()
             self._show(f"{text} · {behind}" if behind else text)
             await asyncio.sleep(EVERY)
 
 
-def activity(session: Session, line: str) -> str:
-    """What a line that runs waits for."""
+async def slot_before(session: Session) -> int | None:
+    """The slot that the process computes before that of the line; None for none."""
+    sent = session.computing
+    if session.node.local is None or sent is None or sent.slot is None:
+        return None
+    try:
+        computed = (await session.node.find(sent.process)).computed
+    except AoError:
+        return None
+    return computed if computed < sent.slot else None
+
+
+def activity(session: Session, line: str, before: int | None = None) -> str:
+    """What a line that runs waits for.
+
+    Args:
+        before: as `slot_before` has found it.
+    """
     sent = session.sent
     if sent is None:
         if is_command(line):
@@ -75,7 +98,9 @@ def activity(session: Session, line: str) -> str:
     name = attached.name if attached and mine else ""
     message = "the message" if sent.slot is None else f"slot {sent.slot}"
     where = f"{message} of {name or short_id(sent.process)}"
-    return f"{where} waits for a message" if session.suspended else f"{where} is computed"
+    if session.suspended:
+        return f"{where} waits for a message"
+    return f"{where} is computed" if before is None else f"{where} waits for slot {before}"
 
 
 def _seconds(seconds: float) -> str:

@@ -179,7 +179,12 @@ def interrupted(given_up: Interrupted) -> str:
             f" What it sends may not arrive: .deliver {receipt.slot} finds out, and has the node"
             " deliver it."
         )
-    again = ", .waits what waits; Ctrl-C again stops it" if given_up.stops else ""
+    if given_up.suspended and given_up.stops:
+        return (
+            f"No longer waiting for slot {receipt.slot}; it waits on for a message. .waits shows"
+            f" for which, .waits drop {receipt.id[:12]} ends that."
+        )
+    again = "; Ctrl-C again stops it" if given_up.stops and not given_up.lines else ""
     return (
         f"No longer waiting for slot {receipt.slot}; it goes on. .result {receipt.slot} shows its"
         f" result{again}."
