@@ -112,7 +112,6 @@ async def open_session(
     # A thread: making a key takes a second, in which the prompt is there and answers keys.
     wallet = in_background(partial(_ready_wallet, wallet_file, not start.wallet))
     wallet.add_done_callback(lambda done: done.cancelled() or done.exception())
-    note = f"Making your wallet, once: {wallet_file}. The first answer waits for it." if new else ""
     node = await open_node(settings, start.limits, lambda: asyncio.shield(wallet))
     try:
         front.opened(node)
