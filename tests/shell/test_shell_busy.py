@@ -202,6 +202,7 @@ def test_only_what_reads_is_taken_for_reading() -> None:
 def test_a_process_that_computes_is_read_as_it_was_before(typing: Use) -> None:
     async def body(desk: Typing) -> None:
         await desk("Count = 7")
+        await desk(".limits seconds 600")  # it is no limit that ends the loop
         session = desk.session
         node = session.node.local
         assert node is not None
@@ -254,6 +255,7 @@ def test_all_that_was_given_up_is_stopped_and_what_is_computed_is_told(typing: U
             return said
 
         await desk("x = 0")  # the process is there
+        await desk(".limits seconds 600")  # it is no limit that ends the loop
         assert await given_up("while true do end") == "slot 2 of desk is computed"
         assert await given_up("x = 1") == "slot 3 of desk waits for slot 2"
         assert await session.stop()  # the loop, too, and not only the line behind it
