@@ -52,8 +52,7 @@ class BusyLine:
         await asyncio.sleep(SHOWN_AFTER)
         self.shown = True
         self._begun()
-        looked = since
-        before: int | None = None
+        looked, before = 0.0, None
         while True:
             now = time.monotonic()
             if now - looked >= _LOOKS:
