@@ -35,7 +35,7 @@ _OTHERS = tuple(
         (r"&&", "Lua writes and: a and b"),
         (r"\|\|", "Lua writes or: a or b"),
         (r"!", "Lua writes not: not a"),
-        (r"\+\+|--", "Lua has no ++: x = x + 1"),
+        (r"\+\+", "Lua has no ++: x = x + 1"),
         (r"[-+*/%^]=", "Lua has no += and the like: x = x + 1"),
         (r"=>|->", "Lua writes function(x) return x end"),
         (r"\?", "Lua has no a ? b : c: a and b or c"),
@@ -57,7 +57,7 @@ _WORDS = {
 
 _NIL_GLOBAL = re.compile(r"\(global '(\w+)'\)")
 _NIL_FIELD = re.compile(r"\((?:field|method) '(\w+)'\)")
-_STOPPED = re.compile(r"near '(.*)'\Z", re.DOTALL)
+_STOPPED = re.compile(r":(?P<line>\d{1,9}): [^\n]* near '(?P<token>.*)'\Z", re.DOTALL)
 _PATH = re.compile(r"\s*((?:[A-Za-z_]\w*\.)*)([A-Za-z_]\w*)\s*\Z")
 
 
@@ -110,22 +110,21 @@ def _did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"did you mean {by_lower[close[0]]}?" if close else ""
 
 
-def _on_syntax(line: str, reason: str) -> str:
+def _on_syntax(source: str, reason: str) -> str:
     """How Lua says what the parser stopped at, "" where no other language is known to write it."""
-    # A process tells where the line stops being a statement; as an expression it may go on longer.
-    stops = [
-        _STOPPED.search(reason),
-        _STOPPED.search(compiling.find_syntax_error(f"return {line}")),
-    ]
-    if stops[0] is None:
+    if not reason.startswith(TYPED):
         return ""
     opaque = ("string", "comment")
     code = "".join(
-        " " * len(piece.text) if piece.kind in opaque else piece.text for piece in pieces(line)
-    )
-    for token in (stop[1] for stop in stops if stop):
+        re.sub(r"[^\n]", " ", piece.text) if piece.kind in opaque else piece.text
+        for piece in pieces(source)
+    ).split("\n")
+    # A process tells where the text stops being a statement; as an expression it may go on longer.
+    for error in (reason, compiling.find_syntax_error(f"return {source}")):
+        stop = _STOPPED.search(error)
+        line = code[int(stop["line"]) - 1] if stop and int(stop["line"]) <= len(code) else ""
         for pattern, hint in _OTHERS:
-            if any(token in found[0] for found in pattern.finditer(code)):
+            if stop and any(stop["token"] in found[0] for found in pattern.finditer(line)):
                 return hint
     return ""
 
