@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from shell_typing import Typing, Use
@@ -150,6 +153,30 @@ def test_it_is_in_the_log_and_replays(tmp_path: Path, typing: Use) -> None:
             await node.close()
 
     asyncio.run(again())
+
+    async def verified(code: str) -> Sequence[str]:
+        """What differs in the log once its last result is as if another aoshell had written it."""
+        with sqlite3.connect(tmp_path / "state" / "node.db") as database:
+            (seq, body) = database.execute(
+                "SELECT seq, body FROM results ORDER BY seq DESC LIMIT 1"
+            ).fetchone()
+            values = json.loads(body)
+            assert values[-1] == "nil"
+            changed = json.dumps([*values[:-1], *([code] if code else [])]).encode()
+            database.execute("UPDATE results SET body = ? WHERE seq = ?", (changed, seq))
+        database.close()
+        node = await LocalNode.open(tmp_path / "state")
+        try:
+            return await node.verify_log((await node.find("desk")).id)
+        finally:
+            await node.close()
+            with sqlite3.connect(tmp_path / "state" / "node.db") as database:
+                database.execute("UPDATE results SET body = ? WHERE seq = ?", (body, seq))
+            database.close()
+
+    # An earlier aoshell does not keep it, whatever the environment tells.
+    assert asyncio.run(verified("")) == []
+    assert asyncio.run(verified("true")) == ["slot 1: it returned 'true', and now 'nil'"]
 
 
 HINTS = [

@@ -171,6 +171,11 @@ class Outbox:
         self.returned = "".join(rest[at + 1 :])
 
 
+def without_returned(result: FlatResult) -> FlatResult:
+    """A result without what an Eval returned."""
+    return result._replace(rest=result.rest[:-1]) if Outbox(result).returned else result
+
+
 class _ResultChecker:
     """Checks the values of a result one after the other. Raises FrameError where it is none."""
 
