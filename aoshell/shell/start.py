@@ -260,7 +260,7 @@ async def _refuse_command(session: Session, start: Start) -> None:
     meant = "" if start.sure or start.existing or not start.named else command_like(start.reference)
     if not meant:
         return
-    question = f"There is no process {start.reference}. Make one of that name? [y/N] "
+    question = f"{meant}. Make a process of the name {start.reference}? [y/N] "
     if session.front.asks and await session.front.confirm(question):
         return
     raise UsageError(

@@ -399,6 +399,8 @@ class Prompt:
             self.finish()
             self.keep(self._entry.take())
             self._rest()
+        elif self._beside.stop():
+            self.write("Given up.\n")
         elif self._queue.held:
             self._drop()
         else:

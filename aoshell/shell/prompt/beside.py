@@ -41,10 +41,11 @@ class Beside:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    def stop(self) -> None:
-        """Give up those that run."""
+    def stop(self) -> bool:
+        """Give up those that run. Returns whether any did."""
         for task in self._running:
             task.cancel()
+        return bool(self._running)
 
     async def _run(self, session: Session, line: str) -> None:
         command = await read_word(session, line)

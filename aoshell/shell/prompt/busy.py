@@ -99,6 +99,8 @@ def activity(session: Session, line: str, before: int | None = None) -> str:
     where = f"{message} of {name or short_id(sent.process)}"
     if session.suspended:
         return f"{where} waits for a message"
+    if session.remote:  # what becomes of it there is not known
+        return f"waiting for {where}"
     return f"{where} is computed" if before is None else f"{where} waits for slot {before}"
 
 
