@@ -261,7 +261,9 @@ def test_all_that_was_given_up_is_stopped_and_what_is_computed_is_told(typing: U
         assert await given_up("x = 1") == "slot 3 of desk waits for slot 2"
         assert await session.stop()  # the loop, too, and not only the line behind it
         node, process = session.node, session.attached.id
-        assert [(await node.result(process, slot)).outcome for slot in (2, 3)] == ["time", "time"]
+        assert (await node.result(process, 2)).outcome == "time"
+        # The other one may be done before anybody can stop it.
+        assert (await node.result(process, 3)).outcome in ("time", "ok")
         assert not await session.stop()
         assert await desk.value("7") == "7"
 
