@@ -188,11 +188,23 @@ def test_ctrl_c_twice_in_one_moment_ends_nothing_else(node: FakeNode, home: Sett
 
 def test_only_what_reads_is_taken_for_reading() -> None:
     always = {
-        *("at", "check", "dryrun", "handlers", "help", "inbox", "inspect", "json", "log"),
-        *("messages", "node", "now", "ps", "queue", "result", "signature", "trace", "verify-log"),
+        *("at", "check", "doctor", "dryrun", "handlers", "help", "history", "inbox", "inspect"),
+        *(
+            "json",
+            "log",
+            "messages",
+            "node",
+            "now",
+            "ps",
+            "queue",
+            "result",
+            "signature",
+            "trace",
+            "verify-log",
+        ),
         *("wasm", "why"),
     }
-    bare = {"as", "limits", "load-blueprint", "snapshot", "trust", "verify", "waits"}
+    bare = {"as", "limits", "load-blueprint", "set", "snapshot", "trust", "verify", "waits"}
     assert always | bare <= set(registry())
     for name in registry():
         assert only_reads(f".{name}") is (name in always | bare), name

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 _ALWAYS = frozenset(
     (
-        *("at", "check", "dryrun", "handlers", "help", "inbox", "inspect", "json", "log"),
-        *("messages", "node", "now", "ps", "queue", "result", "signature", "trace", "verify-log"),
+        *("at", "check", "doctor", "dryrun", "handlers", "help", "history", "inbox", "inspect"),
+        *(
+            "json",
+            "log",
+            "messages",
+            "node",
+            "now",
+            "ps",
+            "queue",
+            "result",
+            "signature",
+            "trace",
+            "verify-log",
+        ),
         *("wasm", "why"),
     )
 )
 # Without an argument they show what there is; with one they change it.
-_BARE = frozenset(("as", "limits", "load-blueprint", "snapshot", "trust", "verify", "waits"))
+_BARE = frozenset(("as", "limits", "load-blueprint", "set", "snapshot", "trust", "verify", "waits"))
 
 
 def only_reads(line: str) -> bool:
